@@ -71,6 +71,10 @@ class Defined:
         """Return the map that a file says."""
         return read_cdr_map(file, {}, price)
 
+    def notice_days_of_deck(self, _rate_group: str) -> int:
+        """Return a week for every group."""
+        return 7
+
     def files(self) -> Sequence[Path]:
         """Return the one file of the configuration."""
         return [self.settings.state_dir / "vosd.yaml"]

@@ -159,7 +159,7 @@ def test_scanners_cost_nothing_that_lasts(stage: Stage) -> None:
         answered = scanner.messages(1.0)
     assert answered == []
     assert stage.daemon.running
-    assert events(stage, "unknown source", scanner.address) == 1
+    assert events(stage, "unknown_source", scanner.address) == 1
 
 
 def _options_of_a_scanner(scanner: Peer, switch: Endpoint, number: int) -> str:

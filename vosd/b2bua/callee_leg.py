@@ -321,7 +321,7 @@ class CalleeLeg(Leg):
 
     def _invite(self, invitation: Invitation, now: Instant) -> None:
         headers = f"{invitation.headers}{self.timer.first_offer()}{invitation.content}"
-        self.transaction = transaction = InviteClient(self._endpoint.store, self)
+        self.transaction = transaction = InviteClient(store=self._endpoint.store, owner=self)
         self.send(
             OutgoingInvite(
                 headers, invitation.body, transaction, invitation.parts, invitation.hops, invitation.is_fixed
@@ -414,7 +414,7 @@ class CalleeLeg(Leg):
 
     def _send_prack(self, pracking: Pracking, body: bytes, now: Instant) -> None:
         headers = of_prack(self._endpoint, pracking.rack, body)
-        transaction = Client(self._endpoint.store, None)
+        transaction = Client(store=self._endpoint.store)
         self.send(OutgoingRequest(headers, body, transaction, pracking.dialog, "PRACK"), now)
 
     def _dialog_of(self, response: Response) -> Dialog:

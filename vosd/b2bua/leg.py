@@ -229,10 +229,10 @@ class Leg:
         offered = "" if self.supervision is None else self.timer.offer()
         headers = of_proposal(self._endpoint, dialog, session, self.timer, offered)
         if method == "INVITE":
-            invite = InviteClient(self._endpoint.store, owner, dialog)
+            invite = InviteClient(store=self._endpoint.store, owner=owner, dialog=dialog)
             self.send(OutgoingReinvite(headers, session, invite, dialog), now)
             return invite
-        client = Client(self._endpoint.store, owner)
+        client = Client(store=self._endpoint.store, owner=owner)
         self.send(OutgoingRequest(headers, session, client, dialog, method), now)
         return client
 
@@ -254,7 +254,7 @@ class Leg:
 
     def ask(self, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant) -> Client:
         """Send a request that changes no session."""
-        client = Client(self._endpoint.store, owner)
+        client = Client(store=self._endpoint.store, owner=owner)
         self.send(OutgoingRequest(headers, body, client, self._established(), method), now)
         return client
 

@@ -43,13 +43,16 @@ def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
     order = MakeBackup(str(place))
     with _said("the backup was not written"), meter("rows, pages or bytes") as shown:
         made = in_office(invocation, lambda office: make_backup(office, principal(), order, shown.show))
-    for path in made.missing:
+    manifest = made.manifest
+    for path in manifest.missing:
         output.remark(f"{path} is named in the configuration and cannot be read: it is not in the backup")
     if as_json:
-        output.document(made)
+        output.document({"file": made.file, "bytes": made.bytes, **_shown(manifest)})
         return
-    calls, entries = made.tables.get("cdr", 0), made.tables.get("ledger_entry", 0)
-    output.line(f"{made.file}: {made.bytes:,} bytes, {calls:,} calls, {entries:,} ledger entries, as of {made.made_at}")
+    calls, entries = manifest.tables.get("cdr", 0), manifest.tables.get("ledger_entry", 0)
+    output.line(
+        f"{made.file}: {made.bytes:,} bytes, {calls:,} calls, {entries:,} ledger entries, as of {manifest.made_at}"
+    )
 
 
 def _shown(manifest: "Manifest") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from vosd.base.ids import all_shortened
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, DURATION
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal, say_unaudited
+from vosd.cli.office import in_office, outcome_of, principal
 from vosd.cli.output import Column
 from vosd.cli.trace import ladder
 from vosd.control.calls import CallSelection, CallSnapshot
@@ -92,10 +92,8 @@ def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: Any
     from vosd.admin.office.calls import HangUp, hang_up
 
     who, order = principal(), HangUp(CallSelection(**selection), ends_many=yes)
-    hung_up = in_office(invocation, lambda office: hang_up(office, who, order), with_database=False)
-    ended = hung_up.outcome.ended
-    say_unaudited(hung_up.unaudited)
+    outcome = outcome_of(in_office(invocation, lambda office: hang_up(office, who, order), with_database=False))
     if as_json:
-        output.document(hung_up.outcome)
+        output.document(outcome)
     else:
-        output.line(f"ended {ended} call{'' if ended == 1 else 's'}")
+        output.line(f"ended {outcome.ended} call{'' if outcome.ended == 1 else 's'}")

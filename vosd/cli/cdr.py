@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,7 +19,6 @@ from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, office_of, principal
 from vosd.cli.trace import CAPTURE, capture, ladder
-from vosd.cli.why import show_why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
     from vosd.admin.office.records import RecordSheet
     from vosd.cdr.record import CallRecord
+
+_TABLES: Final = ("candidates", "left", "is_kept", "more_left", "chosen")
+_NOT_KEPT: Final = "of answered calls only some keep why gateways were left out: routing.verdicts_one_in says how many"
 
 
 @click.group(cls=Family)
@@ -128,7 +130,7 @@ def show(
         with capture(pcap) as file:
             file.add(found.traced.messages)
     if found.why is not None:
-        show_why(found.why, as_json=as_json)
+        _show_why(found.why, as_json=as_json)
     elif found.traced is not None and as_ladder and not as_json:
         ladder(found.traced)
     elif found.record is not None:
@@ -190,3 +192,24 @@ def _show_sheets(shown: dict[str, Any]) -> None:
             continue
         output.line("")
         output.table((party, "figures"), output.figures(steps), empty="no steps")
+
+
+def _show_why(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print why a call went where it did."""
+    if as_json:
+        output.document(found)
+        return
+    output.sheet({name: value for name, value in found.items() if name not in _TABLES and value is not None})
+    if found["chosen"] is not None:
+        output.line("")
+        output.sheet({f"chosen: {name}": value for name, value in found["chosen"].items() if value is not None})
+    output.line("")
+    tried = [[*each.values()] for each in found["candidates"]]
+    output.table(("routing_gateway", "position", "reason"), tried, empty="no gateway was tried")
+    output.line("")
+    left = [[*each.values()] for each in found["left"]]
+    output.table(("left out", "reason"), left, empty="no gateway is noted as left out")
+    if found["more_left"]:
+        output.remark(f"{found['more_left']} more gateways were left out")
+    if not found["is_kept"]:
+        output.remark(_NOT_KEPT)

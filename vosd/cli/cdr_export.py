@@ -21,7 +21,9 @@ _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--after", type=click.IntRange(0), metavar="SEQ", help="Calls booked after that export_seq; default 0, all."
 )
-@click.option("--profile", "profile_file", type=_FILE, metavar="FILE", help="Columns and format (docs/operations.md).")
+@click.option(
+    "--profile", "profile_file", type=_FILE, metavar="FILE", help="Columns and format (docs/operations/exports.md)."
+)
 @click.option("--out", type=_DIRECTORY, metavar="DIR", help="Write files there, each call once; go on at the next run.")
 @json_option
 @pass_invocation

@@ -21,7 +21,7 @@ from vosd.cli.command import (
     pass_invocation,
 )
 from vosd.cli.gateways import show_gateways
-from vosd.cli.office import in_office, principal, say_unaudited
+from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.client import DaemonRefusedError, RunningSwitch
 from vosd.control.installation import GetConfiguration, ListOverrides
 
@@ -268,20 +268,20 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
 
     order = ReloadConfiguration(yes)
     try:
-        reloaded = in_office(
+        done = in_office(
             invocation, lambda office: reload_configuration(office, principal(), order), with_database=False
         )
     except ConfigError as error:
         _refused(str(error), list(map(str, error.problems)), as_json)
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
-    say_unaudited(reloaded.unaudited)
+    outcome = outcome_of(done)
     if as_json:
-        output.document(reloaded.outcome)
+        output.document(outcome)
         return
-    for problem in reloaded.outcome.problems:
+    for problem in outcome.problems:
         output.remark(problem)
-    output.line(f"catalogue {reloaded.outcome.version} is in force")
+    output.line(f"catalogue {outcome.version} is in force")
 
 
 @click.command(cls=Verb)
@@ -296,13 +296,12 @@ def restart(invocation: Invocation, as_json: bool) -> None:
     from vosd.admin.office.installation import RestartSwitch, restart_switch
 
     try:
-        restarted = in_office(
+        done = in_office(
             invocation, lambda office: restart_switch(office, principal(), RestartSwitch()), with_database=False
         )
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
-    say_unaudited(restarted.unaudited)
-    successor = restarted.status
+    successor = outcome_of(done)
     if as_json:
         output.document(successor.document())
         return

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import tempfile
-import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -13,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vosd.admin.decks import Order, Prepared, Report, prepare, put_in_force
+from vosd.admin.office.decks import (
+    ImportDeck,
+    ListDeckVersions,
+    Prepared,
+    Report,
+    list_versions,
+    prepare_import,
+    put_in_force,
+)
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
 from vosd.base.money import EXACT, format_amount, in_places
 from vosd.billing.deck_changes import Each
 from vosd.billing.deck_content import Chunk, columns_of
@@ -22,10 +31,10 @@ from vosd.billing.decks import Mode
 from vosd.catalogue.problems import Problem
 from vosd.cdr.columns import iso_utc
 from vosd.cli.command import Invocation, OperationError
-from vosd.cli.database import database_of
 from vosd.cli.deck_changes import ChangesFile
 from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
+from vosd.cli.office import office_of
 from vosd.cli.priority import give_way
 from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
@@ -37,8 +46,6 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
-from vosd.storage.deck_ports import OperatorDecks
-from vosd.storage.decks import SqlDecks
 
 if TYPE_CHECKING:
     from vosd.admin.deck_margin import MarginReport
@@ -56,8 +63,8 @@ def import_deck(
     changes_file: Path | None,
     is_forced: bool,
     memo: str | None,
-    operator: str,
     traffic: int | None,
+    who: Principal,
 ) -> tuple[dict[str, Any], Report]:
     """Import a file, or only compare it with the deck; return the result as JSON has it, and the changes.
 
@@ -73,15 +80,20 @@ def import_deck(
     map_text = "" if map_file is None else map_file.read_text(encoding="utf-8")
     begins = "" if effective is None else iso_utc(effective)
     zone = machine_zone(os.environ.get("TZ", ""))
-    now = time.time_ns() // 1_000_000
-    order = Order(rate_group, HEADER, Mode(mode), operator, now, effective, memo, notice_days=group.notice_days or 0)
-
+    order = ImportDeck(
+        rate_group=rate_group,
+        header=HEADER,
+        mode=Mode(mode),
+        effective=effective,
+        memo=memo,
+        is_confirmed=is_forced,
+    )
     example = PriceExample(group.price_per, invocation.excerpt.billing_unit(group))
 
     async def run() -> tuple[SheetReader, Report, "MarginReport | None", str | None]:
-        async with database_of(invocation.database_url) as database:
-            decks = SqlDecks(database)
-            layouts = [deck.layout for deck in await decks.versions(rate_group)] if given is None else []
+        async with office_of(invocation) as office:
+            earlier = await list_versions(office, who, ListDeckVersions(rate_group))
+            layouts = [deck.layout for deck in earlier] if given is None else []
             with (
                 DeckProgress() as progress,
                 ChangesFile(changes_file, HEADER) as changes,
@@ -96,18 +108,18 @@ def import_deck(
                 lines = _sorted(sheet, keys, reader)
                 try:
                     prepared = await _prepared(
-                        decks, order, reader, example.noted(lines), named, progress, changes.each
+                        office, who, order, reader, example.noted(lines), named, progress, changes.each
                     )
                 except SheetError as error:
                     raise _explained(error, sheet, layouts if found is None else []) from error
                 try:
                     name = None if found is None else found.layout.name
                     if is_dry or reader.bad_rows:
-                        margin = await margin_of(invocation, database, prepared, traffic, reader.last_begin, progress)
+                        margin = await margin_of(invocation, office, prepared, traffic, reader.last_begin, progress)
                         return reader, prepared.report(), margin, name
                     await make_ready(invocation, prepared, progress)
                     progress.begin("writing")
-                    return reader, await put_in_force(decks, prepared, is_confirmed=is_forced), None, name
+                    return reader, await put_in_force(office, who, prepared), None, name
                 finally:
                     prepared.close()
 
@@ -205,8 +217,9 @@ def _explained(error: SheetError, file: SheetFile, layouts: Sequence[str | None]
 
 
 async def _prepared(
-    decks: OperatorDecks,
-    order: Order,
+    office: Office,
+    who: Principal,
+    order: ImportDeck,
     reader: SheetReader,
     lines: Iterator[str],
     named: tuple[str, str] | None,
@@ -218,11 +231,12 @@ async def _prepared(
         raise OperationError("expected at least one rate behind the header: nothing was imported")
     progress.begin("comparing", reader.rows)
     layout = None if named is None else stored_form(reader.header, *named)
-    order = order._replace(absent=reader.absent, layout=layout)
-    if order.effective is None:  # then what the file does not have ends on the date of the sheet
+    effective = order.effective
+    if effective is None:  # then what the file does not have ends on the date of the sheet
         begins = milliseconds_of(reader.first_begin) or 0
-        order = order._replace(effective=begins if begins > order.now else None)
-    return await prepare(decks, order, _with_first(first, lines), progress.at, each)
+        effective = begins if begins > office.now() else None
+    order = msgspec.structs.replace(order, absent=tuple(reader.absent), layout=layout, effective=effective)
+    return await prepare_import(office, who, order, _with_first(first, lines), progress.at, each)
 
 
 def _with_first(first: str | None, lines: Iterator[str]) -> Iterator[str]:

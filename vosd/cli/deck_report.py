@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vosd.admin.decks import Report
+from vosd.admin.office.decks import Report
 from vosd.billing.deck_changes import Example
 from vosd.cli import output
 from vosd.config.decks.assumptions import Assumption

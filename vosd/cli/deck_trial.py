@@ -6,10 +6,10 @@ from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from vosd.admin.deck_margin import Margin, MarginReport
-from vosd.admin.decks import DAY_MS, Prepared
+from vosd.admin.office.decks import DAY_MS, Prepared
+from vosd.admin.office.office import Office
 from vosd.billing.deck_content import Chunk
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.decks import DeckVersion
@@ -20,12 +20,7 @@ from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.simulate import ALL_CALLS
 from vosd.config.assembly.rate_store import is_own
 from vosd.config.kept import KeptCatalogue
-from vosd.storage.decks import SqlDecks
 from vosd.storage.ports import CallFilter
-from vosd.storage.spans import SqlSpans
-
-if TYPE_CHECKING:
-    from vosd.storage.database import Database
 
 
 async def make_ready(invocation: Invocation, prepared: Prepared, progress: DeckProgress) -> None:
@@ -54,7 +49,7 @@ async def make_ready(invocation: Invocation, prepared: Prepared, progress: DeckP
 
 async def margin_of(
     invocation: Invocation,
-    database: "Database",
+    office: Office,
     prepared: Prepared,
     days: int | None,
     last_begin: str,
@@ -68,21 +63,21 @@ async def margin_of(
         OperationError: the switch would refuse the rates.
         StoreUnavailable: the calls cannot be read.
     """
-    before, order = prepared.before, prepared.order
+    before, order, now = prepared.before, prepared.order, prepared.now
     if days is None or before is None:
         return None
-    then = max(order.now, order.effective or 0, milliseconds_of(last_begin) or 0)
+    then = max(now, order.effective or 0, milliseconds_of(last_begin) or 0)
     with TemporaryDirectory() as directory:
         groups = []
-        for name, chunks in (("before", await SqlDecks(database).chunks(before)), ("after", prepared.chunks())):
+        for name, chunks in (("before", await office.stores.decks.chunks(before)), ("after", prepared.chunks())):
             path = Path(directory) / f"{name}.csv"
             with path.open("wb") as file:
                 file.writelines(zlib.decompress(chunk.compressed) for chunk in chunks)
             groups.append(_group_with(invocation, order.rate_group, path))
-        margin = Margin(groups[0], groups[1], now=order.now, then=then, days=days)
+        margin = Margin(groups[0], groups[1], now=now, then=then, days=days)
         progress.begin("rating calls")
-        wanted = CallFilter(limit=ALL_CALLS, since=order.now - days * DAY_MS, until=order.now)
-        async with aclosing(SqlSpans(database).pages(wanted, with_vendor_group=True)) as pages:
+        wanted = CallFilter(limit=ALL_CALLS, since=now - days * DAY_MS, until=now)
+        async with aclosing(office.stores.spans.pages(wanted, with_vendor_group=True)) as pages:
             async for calls in pages:
                 for call in calls:
                     margin.add(call)

@@ -1,11 +1,8 @@
 """``vosd rates``: rate groups, and decks of rates in the database: import, versions, roll back, look up, export."""
 
-import asyncio
 import sys
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -13,14 +10,13 @@ import msgspec
 from vosd.cli import output
 from vosd.cli.arguments import COMING, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
 from vosd.cli.rate_groups import areas, groups
 
 if TYPE_CHECKING:
-    from vosd.admin.decks import FoundRate
-    from vosd.storage.deck_ports import OperatorDecks, StoredDeck
-
-Result = TypeVar("Result")
+    from vosd.admin.office.decks import FoundRate
+    from vosd.storage.deck_ports import StoredDeck
 
 _VERSIONS: Final = (
     Column("version", is_figure=True),
@@ -88,7 +84,7 @@ rates.add_command(areas)
 @operator_option
 @json_option
 @pass_invocation
-def import_(invocation: Invocation, /, rate_group: str, file: Path, as_json: bool, **terms: Any) -> None:
+def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: str, as_json: bool, **terms: Any) -> None:
     """Import the rates of FILE, CSV or XLSX, into the deck of rate group GROUP: all of them or none.
 
     Exit code 1 if a row of the file has a mistake, also with --dry-run. Running calls keep their rate; a running
@@ -99,7 +95,7 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, as_json: boo
 
     if terms["traffic"] is not None and not terms["is_dry"]:
         raise click.UsageError("--traffic is for --dry-run")
-    document, report = import_deck(invocation, rate_group, file, **terms)
+    document, report = import_deck(invocation, rate_group, file, **terms, who=principal(operator))
     if as_json:
         output.document(document)
     else:
@@ -114,11 +110,10 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, as_json: boo
 @pass_invocation
 def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     """List the versions of the deck of rate group GROUP, newest first."""
-    from vosd.admin.decks import versions_of
+    from vosd.admin.office.decks import ListDeckVersions, list_versions
     from vosd.cli.deck_report import counts_in_words
 
-    invocation.excerpt.deck_group(rate_group)
-    found = _with_decks(invocation, lambda decks: versions_of(decks, rate_group))
+    found = in_office(invocation, lambda office: list_versions(office, principal(), ListDeckVersions(rate_group)))
     documents = [_document(deck) for deck in found]
     if as_json:
         output.document(documents)
@@ -145,14 +140,12 @@ def rollback(
     invocation: Invocation, /, rate_group: str, to: int | None, memo: str | None, operator: str, as_json: bool
 ) -> None:
     """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
-    from vosd.admin.decks import roll_back
+    from vosd.admin.office.decks import RollBackDeck, roll_back
     from vosd.cli.priority import give_way
 
     give_way()
-    invocation.excerpt.deck_group(rate_group)
-    made = _with_decks(
-        invocation, lambda decks: roll_back(decks, rate_group, to, operator=operator, now=now_ms(), memo=memo)
-    )
+    order = RollBackDeck(rate_group=rate_group, to=to, memo=memo)
+    made = in_office(invocation, lambda office: roll_back(office, principal(operator), order))
     if as_json:
         output.document(_document(made))
     else:
@@ -170,11 +163,10 @@ def lookup(invocation: Invocation, rate_group: str, number: str, at: int | None,
 
     For a moment in the past the version that was in force then is asked.
     """
-    from vosd.admin.decks import look_up
+    from vosd.admin.office.decks import LookUpRate, look_up
 
-    invocation.excerpt.deck_group(rate_group)
-    moment = now_ms() if at is None else at
-    found = _with_decks(invocation, lambda decks: look_up(decks, rate_group, number, moment))
+    order = LookUpRate(rate_group, number, at)
+    found = in_office(invocation, lambda office: look_up(office, principal(), order))
     if as_json:
         output.document(found)
     else:
@@ -201,32 +193,16 @@ def _show_rate(found: "FoundRate") -> None:
 @pass_invocation
 def export(invocation: Invocation, rate_group: str, file: Path, version: int | None, as_json: bool) -> None:
     """Write the rates of deck GROUP to FILE as CSV; an import of it changes nothing."""
-    from vosd.admin.decks import content_of
+    from vosd.admin.office.decks import ReadDeck, read_deck
     from vosd.cli.deck_import import write_content
 
-    invocation.excerpt.deck_group(rate_group)
-    deck, chunks = _with_decks(invocation, lambda decks: content_of(decks, rate_group, version))
+    order = ReadDeck(rate_group, version)
+    deck, chunks = in_office(invocation, lambda office: read_deck(office, principal(), order))
     write_content(file, chunks)
     if as_json:
         output.document(_document(deck))
     else:
         output.line(f"{deck.rates} rates of version {deck.version} written to {file}")
-
-
-def now_ms() -> int:
-    """Return the time, UTC milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-def _with_decks(invocation: Invocation, work: "Callable[[OperatorDecks], Awaitable[Result]]") -> Result:
-    from vosd.cli.database import database_of
-    from vosd.storage.decks import SqlDecks
-
-    async def run() -> Result:
-        async with database_of(invocation.database_url) as database:
-            return await work(SqlDecks(database))
-
-    return asyncio.run(run())
 
 
 def _document(deck: "StoredDeck") -> dict[str, Any]:

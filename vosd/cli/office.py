@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vosd.admin.export_profile import ExportProfile
-    from vosd.admin.office.office import Office
+    from vosd.admin.office.office import Done, Office
     from vosd.admin.office.principal import Principal
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
@@ -91,6 +91,9 @@ class _Configured:
         from vosd.config.cdr_map import read_cdr_map
 
         return read_cdr_map(file, os.environ, price)
+
+    def notice_days_of_deck(self, rate_group: str) -> int:
+        return self._invocation.excerpt.deck_group(rate_group).notice_days or 0
 
     def files(self) -> "Sequence[Path]":
         from vosd.config.named_files import files_of
@@ -171,10 +174,11 @@ def principal(operator: str | None = None, acting: str | None = None) -> "Princi
     return Principal(role=Role.AGENT, name=proved, login=proved, means=Means.TERMINAL, account=acting)
 
 
-def say_unaudited(why: str) -> None:
-    """Print why the audit has no line of what was done, if it has none."""
-    if why:
-        output.remark(f"done, but the audit has no line of it: {why}")
+def outcome_of(done: "Done[Result]") -> Result:
+    """Return an outcome; print why the audit has no line of it, if it has none."""
+    if done.unaudited:
+        output.remark(f"done, but the audit has no line of it: {done.unaudited}")
+    return done.outcome
 
 
 def now_ms() -> int:

@@ -11,10 +11,11 @@ from vosd.cdr.columns import iso_utc, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CallId
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import in_office, principal, say_unaudited
+from vosd.cli.office import in_office, outcome_of, principal
 
 if TYPE_CHECKING:
-    from vosd.admin.office.spool import BookedAgain
+    from vosd.admin.office.office import Done
+    from vosd.control.money import BookingOutcome
     from vosd.engine.journal.quarantine import Refused
 
 _LISTED: Final = ("refused_at", "call_id", "customer_account", "vendor_account", "started_at", "why")
@@ -207,9 +208,8 @@ def _with_postings(record: Any) -> dict[str, Any]:
     return {**json_object(record, None), "postings": postings}
 
 
-def _report(done: "BookedAgain", as_json: bool) -> None:
-    say_unaudited(done.unaudited)
-    outcome = done.outcome
+def _report(done: "Done[BookingOutcome]", as_json: bool) -> None:
+    outcome = outcome_of(done)
     booked, refused = outcome.booked, outcome.refused
     if as_json:
         output.document(outcome)

@@ -75,7 +75,7 @@ class Metric(StrEnum):
         "vosd_alarms",
         Kind.GAUGE,
         ("alarm", "level"),
-        "alarms that hold, by their name in operations.md and their level; vosd alarms has their subjects",
+        "alarms that hold, by their name in operations/alarms.md and their level; vosd alarms has their subjects",
     )
 
     # Calls.
@@ -138,7 +138,7 @@ class Metric(StrEnum):
         "vosd_call_reports_total",
         Kind.COUNTER,
         ("outcome",),
-        "reports that wait no more: delivered; lost are refused, full, expired, failed, unwanted (operations.md)",
+        "reports that wait no more: delivered; refused, full, expired, failed, unwanted (operations/exports.md)",
     )
     CALL_REPORTS_FAILURES = (
         "vosd_call_report_failures_total",

@@ -14,9 +14,9 @@ _INTRODUCTION: Final = """\
 This page is generated: `python -m vosd.metrics.manual > docs/metrics.md`.
 
 `http://LISTEN/metrics` has these figures in the form of Prometheus where `metrics.listen` is set; how they are watched
-is in [operations.md](operations.md#monitoring). A histogram NAME has `NAME_bucket`, `NAME_sum` and `NAME_count`, a
-summary the latter two. Counters and histograms begin at zero with the process. Names and labels stay as they are: new
-ones may be added.
+is in [monitoring.md](operations/monitoring.md#monitoring). A histogram NAME has `NAME_bucket`, `NAME_sum` and
+`NAME_count`, a summary the latter two. Counters and histograms begin at zero with the process. Names and labels stay as
+they are: new ones may be added.
 
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |

@@ -1,4 +1,4 @@
-"""The first thing to do about each alarm, in one sentence; docs/operations.md has the steps."""
+"""The first thing to do about each alarm, in one sentence; docs/operations/alarms.md has the steps."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -89,7 +89,7 @@ class ClientCore:
         is_fixed: bool = True,
     ) -> InviteClient:
         """Send an INVITE outside of a dialog; if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
-        transaction = InviteClient(self._store, owner)
+        transaction = InviteClient(store=self._store, owner=owner)
         self.begin_invite(transaction, parts, max_forwards, headers, body, now, is_fixed=is_fixed)
         return transaction
 
@@ -128,7 +128,7 @@ class ClientCore:
         self, dialog: Dialog, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant
     ) -> Client:
         """Send a request other than INVITE and ACK within a dialog; without ``owner`` its response is ignored."""
-        client = Client(self._store, owner)
+        client = Client(store=self._store, owner=owner)
         self.begin_request(client, dialog, method, headers, body, now)
         return client
 
@@ -154,9 +154,9 @@ class ClientCore:
         headers = self._agent_header + headers
         is_over_connection = dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes
         bye = (
-            ByeToUser(self._store, dialog.user, dialog.target, now.mono + WAIT_MS)
+            ByeToUser(store=self._store, user=dialog.user, contact=dialog.target, until=now.mono + WAIT_MS)
             if is_over_connection
-            else Client(self._store, None)
+            else Client(store=self._store)
         )
         answers = dialog.answers
         draft = None if answers is None else RequestDraft(dialog, "BYE", headers, b"", is_proven=answers.are_wanted)

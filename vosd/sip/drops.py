@@ -49,5 +49,10 @@ class Drop(StrEnum):
         """The name under which dropped messages are counted in the log."""
         return self.value
 
+    @property
+    def event(self) -> str:
+        """The name of the log event about one source of such messages."""
+        return self.name.lower()
+
 
 Drops: TypeAlias = Counter[Drop | Flaw]

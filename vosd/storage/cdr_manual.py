@@ -31,7 +31,7 @@ table `cdr_attempt`, `charges` the table `cdr_charge`.
 - `export_seq` grows with every booking and every correction: who has read the calls up to N reads those above N, and
   misses none. A call whose charges are corrected gets a new number and so comes again; of rows with the same `call_id`
   the one with the highest `export_seq` holds. `vosd cdr export` reads in this order
-  ([operations.md](operations.md#calls-for-other-programs)).
+  ([operations.md](operations/exports.md)).
 - `export_seq` has gaps, and a gap means nothing: a number is left out for each batch of calls, payment, correction and
   step of `vosd retention run`, and for each call of a batch that is booked again after a kill and was there already.
   Numbers are taken and written in one transaction, in the order of commit: none below one that you have read comes

@@ -9,6 +9,7 @@ import msgspec
 from vosd.base.errors import VosError
 from vosd.billing.deck_content import Chunk
 from vosd.catalogue.decks import DeckStore
+from vosd.storage.audit_line import AuditLine
 
 
 class Way(Enum):
@@ -68,8 +69,8 @@ class OperatorDecks(DeckStore, Protocol):
         """
         ...
 
-    async def add(self, deck: StoredDeck, chunks: Iterable[Chunk]) -> None:
-        """Put a version in force, with its content unless an earlier version has that already.
+    async def add(self, deck: StoredDeck, chunks: Iterable[Chunk], audit: AuditLine | None = None) -> None:
+        """Put a version in force, with its content unless an earlier version has that already, and its audit line.
 
         Raises:
             DeckMoved: the version in force is not ``deck.replaced``.

@@ -17,6 +17,8 @@ from vosd.billing.deck_content import Chunk
 from vosd.catalogue.decks import DeckVersion
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.deck_ports import DeckMoved, StoredDeck, Way
 from vosd.storage.definitions import advance, version_in
@@ -102,7 +104,7 @@ class SqlDecks:
                 query = query.where(_chunk.c.position.in_(_positions(firsts, prefixes)))
             return [Chunk(row.first_prefix, row.compressed) for row in (await connection.execute(query)).all()]
 
-    async def add(self, deck: StoredDeck, chunks: Iterable[Chunk]) -> None:
+    async def add(self, deck: StoredDeck, chunks: Iterable[Chunk], audit: AuditLine | None = None) -> None:
         """Put a version in force.
 
         Raises:
@@ -120,6 +122,7 @@ class SqlDecks:
                 for position, chunk in enumerate(chunks):
                     await connection.execute(insert(_chunk).values(_chunk_row(deck, position, chunk)))
                 await advance(connection)
+                await note(connection, audit)
         except AlreadyThere as error:
             raise moved from error
 

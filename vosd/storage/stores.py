@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
     from vosd.storage.corrections import SqlCorrections
+    from vosd.storage.decks import SqlDecks
     from vosd.storage.export import SqlExport
     from vosd.storage.faults import Difference, Verification
     from vosd.storage.ledger import SqlLedger
@@ -133,6 +134,13 @@ class SqlStores:
         from vosd.storage.stored_objects import SqlObjects
 
         return SqlObjects(self.database)
+
+    @property
+    def decks(self) -> "SqlDecks":
+        """Decks of rates."""
+        from vosd.storage.decks import SqlDecks
+
+        return SqlDecks(self.database)
 
     async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
         """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.

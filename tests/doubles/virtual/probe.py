@@ -160,7 +160,7 @@ class Probe:
 
     def invite_again(self, dialog: Dialog, owner: ClientOwner, *, headers: str = "") -> InviteClient:
         """Send a re-INVITE."""
-        transaction = InviteClient(self.endpoint.store, owner, dialog)
+        transaction = InviteClient(store=self.endpoint.store, owner=owner, dialog=dialog)
         self.endpoint.client.begin_reinvite(transaction, dialog, headers, SDP, self.now)
         return transaction
 

@@ -79,7 +79,7 @@ async def test_a_call_reports_each_of_its_states_with_the_values_of_its_record(t
 
 
 async def test_the_manual_has_the_document_of_each_state(tmp_path):
-    page = (Path(__file__).parents[3] / "docs/operations.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/operations/exports.md").read_text()
     section = page.partition("\n## States of calls for other programs\n")[2].partition("\n## ")[0]
     block = section.partition("```json\n")[2].partition("```")[0]
     scene = Scene()

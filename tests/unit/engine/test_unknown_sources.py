@@ -32,7 +32,7 @@ def warnings(stage, source=ELSEWHERE, **asked):
     number = asked.pop("number", "1001")
     with capture_logs() as log:
         answer = stage.exchange.request_client(source, number).ask(**asked)
-    lines = [line for line in log if line["event"] == "unknown source"]
+    lines = [line for line in log if line["event"] == "unknown_source"]
     return None if answer is None else answer.status, lines
 
 

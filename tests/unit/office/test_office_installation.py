@@ -115,7 +115,7 @@ async def test_a_reload_and_a_restart_leave_a_line_in_the_audit_if_the_switch_di
         reloaded = await reload_configuration(office, operator(), ReloadConfiguration(is_confirmed=True))
         assert (reloaded.outcome.version, reloaded.unaudited) == ("def", "")
         assert Reload(is_confirmed=True) in switch.asked
-        assert (await restart_switch(office, operator(), RestartSwitch())).status == STATUS
+        assert (await restart_switch(office, operator(), RestartSwitch())).outcome == STATUS
     assert await audited(office) == [("ReloadConfiguration", "configuration"), ("RestartSwitch", "switch")]
 
 
@@ -151,7 +151,12 @@ async def test_a_backup_is_written_and_described(office: Office, tmp_path: Path)
     (tmp_path / "vosd.yaml").write_text("node: sw1\n")
     passed: list[int] = []
     made = await make_backup(office, operator(), MakeBackup(str(tmp_path)), lambda _, count: passed.append(count))
-    assert (made.node, made.database, made.tables["cdr"], made.missing) == ("sw1", "sqlite", 0, ())
+    assert (made.manifest.node, made.manifest.database, made.manifest.tables["cdr"], made.manifest.missing) == (
+        "sw1",
+        "sqlite",
+        0,
+        (),
+    )
     assert made.bytes > 1_000
     assert passed
     assert msgspec.json.decode(msgspec.json.encode(made), type=type(made)) == made

@@ -95,7 +95,7 @@ def test_the_owner_gets_the_answer(probe, answered):
     sent = hang_up(probe)
     owner = Keeper()
     data = sent.data.replace(b"token1", b"token9")
-    client = Client(probe.endpoint.store, owner)
+    client = Client(store=probe.endpoint.store, owner=owner)
     client.begin("z9hG4bKmarktoken9 BYE", VENDOR, data, probe.now)
     [again] = probe.sent()
     if answered:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import running_call
 from vosd.base.errors import VosError
@@ -123,15 +123,7 @@ class HangUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Also where several match; the beginning of an id always means one call."""
 
 
-class HungUp(msgspec.Struct, frozen=True):
-    """Number of calls that were ended."""
-
-    outcome: HangupOutcome
-    unaudited: str = ""
-    """Why the audit has no line of it; empty if it has one, or if no call was ended."""
-
-
-async def hang_up(office: Office, who: Principal, order: HangUp) -> HungUp:
+async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupOutcome]:
     """End the calls. The line of the audit is written afterwards: a database that is away keeps no call alive.
 
     Raises:
@@ -160,8 +152,8 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> HungUp:
     if not outcome.ended:
         if names_one:
             raise NotRunningError(f"call {selection.call_id} is not running; vosd calls lists those that are")
-        return HungUp(outcome)
-    return HungUp(outcome, await office.note(who, order, next(str(value) for value in given.values())))
+        return Done(outcome)
+    return await office.noted(outcome, who, order, next(str(value) for value in given.values()))
 
 
 async def make_test_call(office: Office, who: Principal, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
@@ -180,7 +172,9 @@ async def make_test_call(office: Office, who: Principal, order: MakeTestCall) ->
             report = update.report or report
     if report is None:
         raise TrialLostError("the switch has stopped during the call; an answered one is booked by its next start")
-    if report.call_id is not None and (why := await office.note(who, order, report.call_id)):
-        yield TrialUpdate(
-            [TrialStep(report.steps[-1].ms if report.steps else 0, f"the audit has no line of it: {why}")]
-        )
+    if report.call_id is None:
+        return
+    done = await office.noted(report, who, order, report.call_id)
+    if done.unaudited:
+        last = report.steps[-1].ms if report.steps else 0
+        yield TrialUpdate([TrialStep(last, f"the audit has no line of it: {done.unaudited}")])

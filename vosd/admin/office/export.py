@@ -180,7 +180,7 @@ class Export:
         message = (
             f"calls up to number {state.last} were exported, but {found}: the database has lost commits or is another"
             " one. Export to another directory with --after and a number from before the loss; call_id says which calls"
-            " were exported twice (docs/operations.md)"
+            " were exported twice (docs/operations/exports.md)"
         )
         raise ExportBlocked(message)
 

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from vosd.admin.office.office import Office
+from vosd.admin.backup_file import Manifest
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.control.client import DaemonUnreachableError, OtherVersionError
@@ -44,15 +45,7 @@ class ReloadConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     is_confirmed: bool = False
 
 
-class ReloadedConfiguration(msgspec.Struct, frozen=True):
-    """The catalogue in force."""
-
-    outcome: Reloaded
-    unaudited: str = ""
-    """Why the audit has no line of it; empty if it has one."""
-
-
-async def reload_configuration(office: Office, who: Principal, order: ReloadConfiguration) -> ReloadedConfiguration:
+async def reload_configuration(office: Office, who: Principal, order: ReloadConfiguration) -> Done[Reloaded]:
     """Have it loaded; an invalid one changes nothing.
 
     Raises:
@@ -62,22 +55,14 @@ async def reload_configuration(office: Office, who: Principal, order: ReloadConf
     """
     office.scope_of(who).require_operator()
     outcome = await office.switch.patient(RELOAD_S).ask(Reload(order.is_confirmed))
-    return ReloadedConfiguration(outcome, await office.note(who, order, "configuration"))
+    return await office.noted(outcome, who, order, "configuration")
 
 
 class RestartSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Have the running switch hand its calls over to a new process of the installed version."""
 
 
-class RestartedSwitch(msgspec.Struct, frozen=True):
-    """The process that has taken over."""
-
-    status: SwitchStatus
-    unaudited: str = ""
-    """Why the audit has no line of it; empty if it has one."""
-
-
-async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -> RestartedSwitch:
+async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -> Done[SwitchStatus]:
     """Have it restarted, and return the status of its successor once that takes calls.
 
     Raises:
@@ -95,7 +80,7 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
                 with suppress(DaemonUnreachableError, OtherVersionError):  # one that stops may be of another version
                     found = await switch.ask(GetStatus())
                     if found.pid == pid:
-                        return RestartedSwitch(found, await office.note(who, order, "switch"))
+                        return await office.noted(found, who, order, "switch")
                 await asyncio.sleep(_LOOK_S)
     raise NoSuccessorError(f"process {pid} was to take over and does not answer: its log says why")
 
@@ -106,21 +91,12 @@ class MakeBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     place: str
 
 
-class BackupSheet(msgspec.Struct, frozen=True, kw_only=True):
+class BackupSheet(msgspec.Struct, frozen=True):
     """A backup that was written."""
 
     file: str
     bytes: int
-    version: str
-    schema: str
-    node: str
-    made_at: str
-    database: str
-    commits: int
-    tables: dict[str, int]
-    files: int
-    missing: tuple[str, ...]
-    """Files that the configuration names and that cannot be read."""
+    manifest: Manifest
 
 
 async def make_backup(
@@ -143,17 +119,5 @@ async def make_backup(
     settings, files = definitions.settings, definitions.files()
     place = backup.target_in(Path(order.place), settings.node, office.now())
     configuration = backup.ConfigurationFiles(files[0], files)
-    made: Any = await backup.make_backup(office.stores.database, settings, configuration, place, office.now, report)
-    return BackupSheet(
-        file=str(place),
-        bytes=place.stat().st_size,
-        version=made.version,
-        schema=made.schema,
-        node=made.node,
-        made_at=made.made_at,
-        database=made.database,
-        commits=made.commits,
-        tables=made.tables,
-        files=len(made.members),
-        missing=made.missing,
-    )
+    made = await backup.make_backup(office.stores.database, settings, configuration, place, office.now, report)
+    return BackupSheet(str(place), place.stat().st_size, made)

@@ -1,7 +1,7 @@
 """The office: what every use case works with. One may serve any number of principals at the same time."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -11,6 +11,16 @@ from vosd.admin.office.scope import Scope, scope_of
 from vosd.base.errors import VosError
 from vosd.control.client import RunningSwitch
 from vosd.storage.audit_line import AuditLine
+
+Outcome = TypeVar("Outcome")
+
+
+class Done(msgspec.Struct, Generic[Outcome], frozen=True):
+    """Outcome of an order that the running switch carries out, or that changes files."""
+
+    outcome: Outcome
+    unaudited: str = ""
+    """Why the audit has no line of it; empty if it has one, or if nothing was changed."""
 
 
 class Office:
@@ -63,13 +73,13 @@ class Office:
             detail=msgspec.json.encode(order).decode(),
         )
 
-    async def note(self, principal: Principal, order: msgspec.Struct, subject: str) -> str:
-        """Write the line of a change that was made outside of the database.
+    async def noted(self, outcome: Outcome, principal: Principal, order: msgspec.Struct, subject: str) -> Done[Outcome]:
+        """Write the line of a change that was made outside of the database, and return the outcome of that.
 
-        Return why there is none: a database that is away does not undo the change.
+        A database that is away does not undo the change.
         """
         try:
             await self.stores.audit.add(self.audit_line(principal, order, subject))
         except VosError as error:
-            return str(error)
-        return ""
+            return Done(outcome, str(error))
+        return Done(outcome)

@@ -16,6 +16,7 @@ from vosd.cdr.ports import Books
 from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.routing.calendar import Calendar
 from vosd.storage.audit_line import AuditLine
+from vosd.storage.deck_ports import OperatorDecks
 from vosd.storage.faults import Difference, Verification
 from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
 from vosd.storage.ports import CallFilter, Payments, Queries
@@ -83,6 +84,10 @@ class Definitions(Protocol):
 
     def cdr_map(self, file: Path, price: str | None = None) -> "CdrMap":
         """Return the columns of another switch's call records that a file says; raises ConfigError."""
+        ...
+
+    def notice_days_of_deck(self, rate_group: str) -> int:
+        """Return how many days ahead increases of a deck have to be known; raises where the group has no deck."""
         ...
 
     def files(self) -> Sequence[Path]:
@@ -193,7 +198,12 @@ class Spans(Protocol):
     """Calls of a span as they were rated."""
 
     def pages(
-        self, wanted: CallFilter, *, with_breakdown: bool = False, with_charges: bool = False
+        self,
+        wanted: CallFilter,
+        *,
+        with_breakdown: bool = False,
+        with_charges: bool = False,
+        with_vendor_group: bool = False,
     ) -> AsyncGenerator[Sequence[PastCall], None]:
         """Yield the calls that fit, the newest first, in pages; raises DroppedPeriod or StoreUnavailable."""
         ...
@@ -428,6 +438,11 @@ class Stores(Protocol):
 
     async def charges_beginning(self, beginning: str, limit: int) -> Mapping[str, Sequence[ChargeRow]]:
         """Return the charges of calls whose id begins so, of those without CDR too; raises StoreUnavailable."""
+        ...
+
+    @property
+    def decks(self) -> OperatorDecks:
+        """Decks of rates."""
         ...
 
     @property

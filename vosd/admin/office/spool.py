@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.control.money import BookingOutcome, RetryRefused, SalvageJournal
@@ -74,15 +74,7 @@ class BookRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_ids: tuple[str, ...] = ()
 
 
-class BookedAgain(msgspec.Struct, frozen=True):
-    """Records that were booked, and those that were refused with the reason."""
-
-    outcome: BookingOutcome
-    unaudited: str = ""
-    """Why the audit has no line of it; empty if it has one, or if nothing was booked."""
-
-
-async def book_refused(office: Office, who: Principal, order: BookRefused) -> BookedAgain:
+async def book_refused(office: Office, who: Principal, order: BookRefused) -> Done[BookingOutcome]:
     """Have the running switch book them; they are booked here if none runs.
 
     Raises:
@@ -104,7 +96,7 @@ class BookJournalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str
 
 
-async def book_journal_file(office: Office, who: Principal, order: BookJournalFile) -> BookedAgain:
+async def book_journal_file(office: Office, who: Principal, order: BookJournalFile) -> Done[BookingOutcome]:
     """Book every ended call that can be read; refused ones go to the quarantine. It raises as ``book_refused`` does."""
     office.scope_of(who).require_operator()
     return await _booked(office, who, order, SalvageJournal(order.file), lambda spool: spool.salvage(Path(order.file)))
@@ -116,13 +108,13 @@ async def _booked(
     order: msgspec.Struct,
     to_switch: Order[BookingOutcome],
     work: Callable[[Spool], Awaitable[BookingOutcome]],
-) -> BookedAgain:
+) -> Done[BookingOutcome]:
     outcome = await office.switch.patient(BOOKING_S).ask_if_running(to_switch)
     if outcome is None:
         with office.definitions.claimed():  # a switch that starts meanwhile would not know of the bookings
             await office.stores.check_schema()
             outcome = await work(Spool(office.stores.books, _quarantine(office), {}))
-    return BookedAgain(outcome, await office.note(who, order, "spool") if outcome.booked else "")
+    return await office.noted(outcome, who, order, "spool") if outcome.booked else Done(outcome)
 
 
 def _quarantine(office: Office) -> Quarantine:

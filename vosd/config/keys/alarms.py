@@ -41,7 +41,7 @@ def alarm() -> FromText:
             raise ExpectedError(f"{expected}; {near}" if near.endswith("?") else expected)
         return names[text]
 
-    expected = "an alarm of docs/operations.md, such as gateway_down"
+    expected = "an alarm of docs/operations/alarms.md, such as gateway_down"
     return FromText(expected, read, lambda event: str(event.value))
 
 
@@ -135,7 +135,7 @@ class MailKeys(Keys):
 class AlarmKeys(Keys):
     """Limits of alarms, and how urgent each is. A limit of 0 is none. A reload changes it.
 
-    `vosd alarms` lists them; docs/operations.md says what to do.
+    `vosd alarms` lists them; docs/operations/alarms.md says what to do.
     """
 
     asr: Annotated[int, whole(0, 100, "percent")] = 40

@@ -20,7 +20,7 @@ States = Annotated[tuple[Annotated[CallReportState, choice(CallReportState)], ..
 class CallReportKeys(Keys):
     """An HTTP server that receives a POST with a JSON document for each change of the state of a call. Default: none.
 
-    docs/operations.md has the documents. A reload changes all of it.
+    docs/operations/exports.md has the documents. A reload changes all of it.
     """
 
     url: Annotated[str, report_url()] = ""

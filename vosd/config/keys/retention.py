@@ -20,7 +20,8 @@ LEAST_OF_LEDGER: Final = Age(months=3)
 class RetentionKeys(Keys):
     """For how long records are kept. Default: nothing is ever dropped. A reload changes it.
 
-    Nothing is dropped before a period close is past it (`vosd ledger close`); docs/operations.md has the other guards.
+    Nothing is dropped before a period close is past it (`vosd ledger close`). docs/operations/retention.md has the
+    other guards.
     """
 
     at: Annotated[int | None, start_of_hours()] = None

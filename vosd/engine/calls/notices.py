@@ -56,7 +56,7 @@ class Notices(Counting):
         nearly = self.near_matches.of(event.source, event.request, event.at) if event.why is Drop.UNKNOWN_SOURCE else []
         answer = {} if event.status is None else {"answered": event.status}
         more = {"nearly": nearly} if nearly else {}
-        _log.warning(event.why.value, source=str(event.source), request=event.summary[:200], **answer, **more)
+        _log.warning(event.why.event, source=str(event.source), request=event.summary[:200], **answer, **more)
 
     def account_refused(self, record: CallRecord, at: Instant) -> None:
         """Warn about vendors that refuse our credentials or want payment; the caller is sent another code."""

@@ -285,7 +285,7 @@ class Authenticator(Counting):
         """Log a failure, and what follows from it for its source and its user."""
         host, username = attempt.host, attempt.username[:USERNAME_CHARS_MAX]
         if self._log_limiter.admits(host, now.mono):
-            _log.warning(Drop.WRONG_CREDENTIALS.value, source=str(source), username=username, method=request.method)
+            _log.warning(Drop.WRONG_CREDENTIALS.event, source=str(source), username=username, method=request.method)
         failed = self._guesses.failed(attempt, now.mono)
         if failed.locks_out:
             self._proven.pop(host, None)

@@ -54,7 +54,7 @@ class ReliableState(msgspec.Struct, Generic[RetryT], array_like=True):
     """The wait for the PRACK of one provisional response."""
 
     number: int
-    """Its RSeq."""
+    """The RSeq."""
     has_session: bool
     """Whether it has a session description: then no 2xx may be sent before its PRACK (RFC 3262 section 3)."""
     retry: RetryT | None = None

@@ -76,7 +76,7 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     seen_at: PeerSnapshot
     is_behind_nat: bool
     gateway: str = ""
-    """Whose login answers a challenge; empty where there is none."""
+    """The gateway whose login answers a challenge; empty where there is none."""
     invite_sequence: int = 0
     """CSeq of our INVITE, whose 2xx may have no ACK yet; 0 = the INVITE was the peer's."""
     remote_sequence: int = -1

@@ -13,8 +13,6 @@ from vosd.sip.flows import hop_of
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.pace import OF_REQUEST
 from vosd.sip.transaction.retry import Retry
-from vosd.sip.transaction.states import State
-from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Peer
 
@@ -27,22 +25,18 @@ MOST_OF_A_USER: Final = 32
 """BYEs of one user that wait; more of them fail at once."""
 
 
-class ByeToUser(Client):
+class ByeToUser(Client, eq=False, kw_only=True):
     """A BYE of ours without a final response, to a user who has registered over the same transport."""
 
-    __slots__ = ("contact", "is_waiting", "moved_to", "until", "user")
-
-    def __init__(self, store: TransactionStore, user: str, contact: str, until: int) -> None:
-        """``contact`` is the URI of the device that has the call; ``until`` is ``WAIT_MS`` after it is sent first."""
-        super().__init__(store, None)
-        self.user = user
-        self.contact = contact
-        self.until = until
-        """When it waits no longer, in milliseconds of the monotonic clock."""
-        self.is_waiting = False
-        """Whether there is no connection."""
-        self.moved_to: Peer | None = None
-        """The connection over which it was sent after the first one."""
+    user: str
+    contact: str
+    """The URI of the device that has the call."""
+    until: int
+    """When it waits no longer, in milliseconds of the monotonic clock: ``WAIT_MS`` after it is sent first."""
+    is_waiting: bool = False
+    """Whether there is no connection."""
+    moved_to: Peer | None = None
+    """The connection over which it was sent after the first one."""
 
     def begin(
         self,
@@ -55,14 +49,12 @@ class ByeToUser(Client):
     ) -> None:
         """Send the BYE, the first time or after a challenge, which the device answers where it is now."""
         self.is_waiting = False
-        self._enter()
+        self.enter()
         super().begin(key, self.moved_to or peer, data, now, spare, draft)
 
-    def restore(self, key: str, state: State, retry: Retry, spare: Peer | None, draft: "RequestDraft | None") -> None:
-        """Wait for a connection of the user: that of the BYE has ended with the earlier process."""
-        self.is_waiting = True
-        self._enter()
-        super().restore(key, state, retry, spare, draft)
+    def enter(self) -> None:
+        """Let registrations of the user find it."""
+        self.store.byes_to_users.setdefault(self.user, {})[self] = None
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response, as every client transaction does."""
@@ -112,9 +104,6 @@ class ByeToUser(Client):
     def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self._leave()
         return super()._given_up(now, is_unreachable=is_unreachable)
-
-    def _enter(self) -> None:
-        self.store.byes_to_users.setdefault(self.user, {})[self] = None
 
     def _leave(self) -> None:
         waiting = self.store.byes_to_users.get(self.user)

@@ -1,9 +1,12 @@
 """The client transaction of every method but INVITE (RFC 3261 section 17.1.2)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
+
+import msgspec
 
 from vosd.base.clock import Instant
 from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.forms import EMPTY, NOT_YET, DraftT, PeerT, RetryT, TextT
 from vosd.sip.owners import ClientOwner
 from vosd.sip.transaction.entries import ABSORB
 from vosd.sip.transaction.pace import OF_REQUEST
@@ -17,20 +20,28 @@ if TYPE_CHECKING:
     from vosd.sip.draft import RequestDraft
 
 
-class Client:
-    """One request of ours without a final response; ``owner`` None means that its response is not needed.
+class ClientState(msgspec.Struct, Generic[TextT, RetryT, PeerT, DraftT], array_like=True):
+    """One request of ours without a final response."""
+
+    key: TextT = EMPTY
+    state: State = CALLING
+    retry: RetryT = NOT_YET
+    """The request as it was sent latest."""
+    spare: PeerT | None = None
+    """Another address of the same peer, used when the connection is closed before the response."""
+    draft: DraftT | None = None
+    """The draft of the request, which is sent again with credentials if the peer challenges it."""
+
+
+class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=True):
+    """The transaction of one request in this process; nothing is sent before ``begin``.
 
     A missing response is reported to the owner, else to ``TransactionStore.unclaimed``.
-
-    ``spare`` is another address of the same peer, used when the connection is closed before the response.
     """
 
-    __slots__ = ("draft", "key", "owner", "retry", "spare", "state", "store")
-
-    def __init__(self, store: TransactionStore, owner: ClientOwner | None) -> None:
-        """Nothing is sent before ``begin``."""
-        self.store = store
-        self.owner = owner
+    store: TransactionStore
+    owner: ClientOwner | None = None
+    """None means that the response is not needed."""
 
     def prepare(self) -> None:
         """Wait to be sent."""
@@ -51,10 +62,7 @@ class Client:
         spare: Peer | None = None,
         draft: "RequestDraft | None" = None,
     ) -> None:
-        """Send the request. After a challenge it begins again as the same object, so that its owner need not know.
-
-        ``draft`` is what the request is written from once more if the peer challenges it.
-        """
+        """Send the request. After a challenge it begins again as the same object, so that its owner need not know."""
         self.key = key
         self.state = CALLING
         self.spare = spare
@@ -62,15 +70,6 @@ class Client:
         self.store.clients[key] = self
         self.retry = Retry(self.store, peer, data)
         self.retry.begin(self, OF_REQUEST, now)
-
-    def restore(self, key: str, state: State, retry: Retry, spare: Peer | None, draft: "RequestDraft | None") -> None:
-        """Go on with a request that an earlier process has sent."""
-        self.key = key
-        self.state = state
-        self.spare = spare
-        self.draft = draft
-        self.store.clients[key] = self
-        self.retry = retry
 
     @property
     def is_over(self) -> bool:

@@ -1,8 +1,6 @@
 """Requests of ours that have no final response, as data."""
 
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, DialogSnapshot, PeerSnapshot, text_of
@@ -10,10 +8,9 @@ from vosd.sip.draft import InviteDraft, InviteDraftState, RequestDraft, RequestD
 from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
 from vosd.sip.transaction.bye_to_user import ByeToUser
-from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.client import Client, ClientState
+from vosd.sip.transaction.invite_client import InviteClient, InviteClientState
 from vosd.sip.transaction.snapshot import RetrySnapshot, TimerSnapshot
-from vosd.sip.transaction.states import State
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.outgoing import InviteParts, PartsState
 
@@ -31,7 +28,7 @@ class PartsSnapshot(PartsState[bytes, PeerSnapshot], frozen=True):
     """An INVITE of ours as the journal has it."""
 
     gateway: str = ""
-    """Whose login answers a challenge; empty where there is none."""
+    """The gateway whose login answers a challenge; empty where there is none."""
     asked: tuple[AnsweredChallenge, ...] = ()
 
     @classmethod
@@ -75,16 +72,11 @@ class InviteDraftSnapshot(InviteDraftState[bytes, PartsSnapshot, DialogSnapshot]
         return in_form(InviteDraft, self, parts=self.parts.restored(restoration), dialog=dialog)
 
 
-class ClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="client"):
-    """A request of ours other than INVITE that has no final response."""
+class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraftSnapshot], tag="client"):
+    """A request of ours other than INVITE that has no final response, as the journal has it."""
 
-    key: bytes
-    state: State
-    retry: RetrySnapshot
-    spare: PeerSnapshot | None
-    draft: RequestDraftSnapshot | None
     to_user: tuple[str, bytes, int] | None = None
-    """Of a ``ByeToUser``: the user, the Contact, and until when it waits. Its connection ends with the process."""
+    """User, Contact and end of the wait of a ``ByeToUser``, whose connection ends with the process."""
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
@@ -93,87 +85,70 @@ class ClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="client")
         if isinstance(client, ByeToUser):
             retry = retry.waiting_until(client.until)
             to_user = client.user, encode(client.contact), client.until
-        return cls(
-            encode(client.key),
-            client.state,
-            retry,
-            None if client.spare is None else PeerSnapshot.of(client.spare, flows),
-            None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows),
-            to_user,
-        )
+        spare = None if client.spare is None else PeerSnapshot.of(client.spare, flows)
+        draft = None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows)
+        return in_form(cls, client, retry=retry, spare=spare, draft=draft, to_user=to_user)
 
     def restored(self, restoration: "Restoration") -> Client:
-        """Return the transaction, which has no owner yet."""
-        client = Client(restoration.store, None) if self.to_user is None else _bye_to(*self.to_user, restoration)
-        retry = self.retry.restored(client, restoration)
+        """Return the transaction, which has no owner yet; a BYE to a user waits for his next connection."""
+        kind: type[Client] = Client
+        to_user: dict[str, Any] = {}
+        if self.to_user is not None:
+            user, contact, until = self.to_user
+            kind, to_user = ByeToUser, {"user": user, "contact": text_of(contact), "until": until, "is_waiting": True}
         spare = None if self.spare is None else self.spare.restored(restoration.flows)
         draft = None if self.draft is None else self.draft.restored(restoration)
-        client.restore(text_of(self.key), self.state, retry, spare, draft)
+        client = in_form(kind, self, store=restoration.store, retry=None, spare=spare, draft=draft, **to_user)
+        client.retry = self.retry.restored(client, restoration)
+        client.store.clients[client.key] = client
+        if isinstance(client, ByeToUser):
+            client.enter()
         return client
 
 
-class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="invite client"):
-    """An INVITE of ours; one that has its final response is kept where its 2xx has no ACK yet."""
-
-    key: bytes
-    state: State
-    is_live: bool
-    """Whether it has no final response."""
-    parts: PartsSnapshot
-    cancel_headers: bytes | None
-    last_wait: TimerSnapshot | None
-    listens_until: int
-    retry: RetrySnapshot | None
-    spare: tuple[PartsSnapshot, bytes] | None
-    dialog: DialogSnapshot | None
-    draft: InviteDraftSnapshot | None
-    refused_with: int = 0
-    """Status of the final response, where it is no 2xx; 0 also in snapshots of earlier versions."""
+class InviteClientSnapshot(
+    InviteClientState[bytes, PartsSnapshot, TimerSnapshot, RetrySnapshot, DialogSnapshot, InviteDraftSnapshot],
+    tag="invite client",
+):
+    """An INVITE of ours, as the journal has it."""
 
     @classmethod
     def of(cls, client: InviteClient, flows: Flows) -> "InviteClientSnapshot":
         """Describe a transaction; its owner refers to it."""
-        store = client.store
-        return cls(
-            encode(client.key),
-            client.state,
-            store.clients.get(client.key) is client,
-            PartsSnapshot.of(client.parts, flows),
-            None if client.cancel_headers is None else encode(client.cancel_headers),
-            TimerSnapshot.of(client.last_wait, store),
-            client.listens_until,
-            None if client.retry is None else RetrySnapshot.of(client.retry, store, flows),
-            None if client.spare is None else (PartsSnapshot.of(client.spare[0], flows), client.spare[1]),
-            None if client.dialog is None else dialog_with_login(client.dialog, flows),
-            None if client.draft is None else InviteDraftSnapshot.of(client.draft, flows),
-            client.refused_with,
+        retry, spare, dialog, draft = client.retry, client.spare, client.dialog, client.draft
+        return in_form(
+            cls,
+            client,
+            parts=PartsSnapshot.of(client.parts, flows),
+            last_wait=TimerSnapshot.of(client.last_wait, client.store),
+            retry=None if retry is None else RetrySnapshot.of(retry, client.store, flows),
+            spare=None if spare is None else (PartsSnapshot.of(spare[0], flows), spare[1]),
+            dialog=None if dialog is None else dialog_with_login(dialog, flows),
+            draft=None if draft is None else InviteDraftSnapshot.of(draft, flows),
         )
 
     def restored(self, restoration: "Restoration") -> InviteClient:
         """Return the transaction, which has no owner yet."""
-        key, dialog = text_of(self.key), None if self.dialog is None else restoration.dialog(self.dialog)
-        client = InviteClient(restoration.store, None, dialog)
-        client.restore(
-            key,
-            self.state,
-            self.parts.restored(restoration),
-            cancel_headers=None if self.cancel_headers is None else text_of(self.cancel_headers),
-            last_wait=restoration.timer(self.last_wait, client),
-            listens_until=self.listens_until,
-            retry=None if self.retry is None else self.retry.restored(client, restoration),
-            spare=None if self.spare is None else (self.spare[0].restored(restoration), self.spare[1]),
-            draft=None if self.draft is None else self.draft.restored(restoration),
+        retry, spare, draft = self.retry, self.spare, self.draft
+        dialog = None if self.dialog is None else restoration.dialog(self.dialog)
+        client = in_form(
+            InviteClient,
+            self,
+            store=restoration.store,
+            parts=self.parts.restored(restoration),
+            last_wait=None,
+            retry=None,
+            spare=None if spare is None else (spare[0].restored(restoration), spare[1]),
+            dialog=dialog,
+            draft=None if draft is None else draft.restored(restoration),
         )
-        client.refused_with = self.refused_with
-        if self.is_live:
-            restoration.store.clients[key] = client
+        client.last_wait = restoration.timer(self.last_wait, client)
+        client.retry = None if retry is None else retry.restored(client, restoration)
+        if client.is_live:
+            client.store.clients[client.key] = client
             if dialog is not None:
                 dialog.invites += 1
         return client
-
-
-def _bye_to(user: str, contact: bytes, until: int, restoration: "Restoration") -> ByeToUser:
-    return ByeToUser(restoration.store, user, text_of(contact), until)
 
 
 def request_snapshot(client: Client | InviteClient, flows: Flows) -> ClientSnapshot | InviteClientSnapshot:

@@ -1,10 +1,15 @@
 """The client transaction of INVITE (RFC 3261 section 17.1.1, RFC 6026), and its CANCEL (section 9.1)."""
 
-from typing import TYPE_CHECKING
+from typing import Generic
+
+import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.draft import InviteDraft
 from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.forms import EMPTY, NOT_YET, DialogT, DraftT, PartsT, RetryT, TextT, TimerT
 from vosd.sip.owners import ClientOwner, Witness
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.entries import Unacknowledged
@@ -26,13 +31,35 @@ from vosd.sip.wire.compose import ack_of_failure, cancel
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
 
-if TYPE_CHECKING:
-    from vosd.sip.dialog.dialog import Dialog
-    from vosd.sip.draft import InviteDraft
+
+class InviteClientState(msgspec.Struct, Generic[TextT, PartsT, TimerT, RetryT, DialogT, DraftT], array_like=True):
+    """One INVITE of ours; one that has its final response is kept where its 2xx has no ACK yet."""
+
+    key: TextT = EMPTY
+    state: State = CALLING
+    is_live: bool = False
+    """Whether it was sent, and has no final response."""
+    parts: PartsT = NOT_YET
+    cancel_headers: TextT | None = None
+    """Headers of the CANCEL, once it is wanted."""
+    last_wait: TimerT | None = None
+    listens_until: int = 0
+    """Until when a response is waited for after ``abandon``, if there was none, in monotonic milliseconds."""
+    retry: RetryT | None = None
+    spare: tuple[PartsT, bytes] | None = None
+    """This INVITE for another transport."""
+    dialog: DialogT | None = None
+    """The dialog of a re-INVITE."""
+    draft: DraftT | None = None
+    """The draft of the INVITE, which is sent again with credentials if the peer challenges it."""
+    refused_with: int = 0
+    """Status of the final response, if it was a failure."""
 
 
-class InviteClient:
-    """One INVITE of ours.
+class InviteClient(
+    InviteClientState[str, InviteParts, Timer[TimerOwner], Retry, Dialog, InviteDraft], eq=False, kw_only=True
+):
+    """The transaction of one INVITE in this process; nothing is sent before ``begin``.
 
     After ``abandon`` it has no owner, but lasts until the final response of the peer. It is retransmitted while there
     is no response, because the peer may ring and its 100 may be lost. A CANCEL is sent after the first provisional
@@ -40,35 +67,9 @@ class InviteClient:
     same holds when the operator's list of retransmissions ends without a response.
     """
 
-    __slots__ = (
-        "cancel_headers",
-        "dialog",
-        "draft",
-        "key",
-        "last_wait",
-        "listens_until",
-        "owner",
-        "parts",
-        "refused_with",
-        "retry",
-        "spare",
-        "state",
-        "store",
-        "witness",
-    )
-
-    def __init__(self, store: TransactionStore, owner: ClientOwner | None, dialog: "Dialog | None" = None) -> None:
-        """``dialog`` is that of a re-INVITE; nothing is sent before ``begin``."""
-        self.store = store
-        self.cancel_headers: str | None = None
-        self.last_wait: Timer[TimerOwner] | None = None
-        self.listens_until = 0
-        """Until when a response is waited for after ``abandon``, if there was none, in monotonic milliseconds."""
-        self.dialog = dialog
-        self.owner = owner
-        self.witness: Witness | None = None
-        self.refused_with = 0
-        """Status of the final response, if it was a failure."""
+    store: TransactionStore
+    owner: ClientOwner | None = None
+    witness: Witness | None = None
 
     @classmethod
     def left_over(cls, store: TransactionStore, key: str, parts: InviteParts) -> "InviteClient":
@@ -77,17 +78,13 @@ class InviteClient:
         It is not known whether a provisional response arrived, which a CANCEL has to wait for (section 9.1); there was
         time enough for one.
         """
-        transaction = cls(store, None)
-        transaction.restore(key, PROCEEDING, parts)
-        store.clients[key] = transaction
+        transaction = store.clients[key] = cls(key, PROCEEDING, is_live=True, parts=parts, store=store)
         return transaction
 
     @classmethod
     def acknowledged(cls, store: TransactionStore) -> "InviteClient":
         """Return a transaction that stands for all INVITEs whose 2xx has its ACK, and does nothing any more."""
-        transaction = cls(store, None)
-        transaction.restore("", ACCEPTED, InviteParts("", "", "", "", "", 0, Peer(0, "", 0)))
-        return transaction
+        return cls("", ACCEPTED, parts=InviteParts("", "", "", "", "", 0, Peer(0, "", 0)), store=store)
 
     @property
     def peer(self) -> Peer:
@@ -97,7 +94,7 @@ class InviteClient:
     @property
     def is_over(self) -> bool:
         """Whether it has its final response, or was given up."""
-        return self.store.clients.get(self.key) is not self
+        return not self.is_live
 
     @property
     def is_wanted(self) -> bool:
@@ -128,48 +125,21 @@ class InviteClient:
         data: bytes,
         now: Instant,
         spare: tuple[InviteParts, bytes] | None,
-        draft: "InviteDraft | None",
+        draft: InviteDraft | None,
     ) -> None:
-        """Send the INVITE. After a challenge it begins again as the same object, so that its owner need not know.
-
-        ``spare`` is the same INVITE for another transport; ``draft`` is what the INVITE is written from once more if
-        the peer challenges it.
-        """
+        """Send the INVITE. After a challenge it begins again as the same object, so that its owner need not know."""
         self.key = key
         self.spare = spare
         self.state = CALLING
         self.parts = parts
         self.draft = draft
         self.refused_with = 0
+        self.is_live = True
         self.store.clients[key] = self
         if self.dialog is not None:
             self.dialog.invites += 1
-        self.retry: Retry | None = Retry(self.store, parts.peer, data)
+        self.retry = Retry(self.store, parts.peer, data)
         self.retry.begin(self, OF_INVITE, now)
-
-    def restore(
-        self,
-        key: str,
-        state: State,
-        parts: InviteParts,
-        *,
-        cancel_headers: str | None = None,
-        last_wait: Timer[TimerOwner] | None = None,
-        listens_until: int = 0,
-        retry: Retry | None = None,
-        spare: tuple[InviteParts, bytes] | None = None,
-        draft: "InviteDraft | None" = None,
-    ) -> None:
-        """Go on with an INVITE that an earlier process has sent; it is not put into the store."""
-        self.key = key
-        self.spare = spare
-        self.state = state
-        self.parts = parts
-        self.draft = draft
-        self.cancel_headers = cancel_headers
-        self.last_wait = last_wait
-        self.listens_until = listens_until
-        self.retry = retry
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by the owner of the dialog."""
@@ -199,6 +169,7 @@ class InviteClient:
             # Timers D and M: absorb or acknowledge retransmissions of the final response for 64·T1.
             store.finished.keep(self.key, kept, store.timers.transaction_ms, now)
             del store.clients[self.key]
+            self.is_live = False
             if self.dialog is not None:
                 self.dialog.invites -= 1
             self.owner = self.draft = None
@@ -306,12 +277,13 @@ class InviteClient:
             self.store.wheel.cancel(self.last_wait)
             self.last_wait = None
         del self.store.clients[self.key]
+        self.is_live = False
         if self.dialog is not None:
             self.dialog.invites -= 1
         return NoResponse(self.owner, self, now, is_unreachable) if self.owner is not None else None
 
     def _send_cancel(self, headers: str, now: Instant) -> None:
-        request, peer = Client(self.store, None), self.parts.peer
+        request, peer = Client(store=self.store), self.parts.peer
         spare = peer if self.store.reliable[peer.flow] else None  # another connection with the peer of the INVITE
         request.begin(f"{self.key[:-6]}CANCEL", peer, cancel(self.parts, headers), now, spare)
         self._wait_for_final(now)

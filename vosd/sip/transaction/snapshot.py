@@ -1,4 +1,4 @@
-"""What transactions have in common, as data: timers, retransmissions, and what responses repeat.
+"""Timers, retransmissions and the fields that responses repeat, as data.
 
 A timer is described by the tick in which it fires and its place in that tick: what fires in one tick goes out in the
 same order. Instants are those of the machine's monotonic clock, which goes on while the process is replaced.
@@ -25,7 +25,7 @@ class TimerSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     tick: int
     place: int
-    """How many timers of the same tick fire before it."""
+    """The number of timers of the same tick that fire before it."""
 
     @classmethod
     def of(cls, timer: Timer[TimerOwner] | None, store: TransactionStore) -> "TimerSnapshot | None":

@@ -1,15 +1,17 @@
-"""Import, roll back, export and look up decks of rates.
+"""Use cases of decks of rates: import, roll back, list versions, read, look up.
 
 An import is prepared without a change to anything: the present deck and the file are read side by side, and the result
 is kept compressed. Then it is put in force in one transaction.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.billing.deck_changes import Changes, Each, Example, counts_by_name
 from vosd.billing.deck_content import Chunk, Packed, columns_of, header_and_lines, packed, under
@@ -37,23 +39,21 @@ class UnreadableDeckError(VosError):
     """A stored deck has columns that this version does not know."""
 
 
-class Order(NamedTuple):
-    """What an operator wants to be imported; times are UTC milliseconds."""
+class ImportDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The import of a sheet, whose lines are given apart; times are UTC milliseconds."""
 
     rate_group: str
     header: str
     """Names of the columns of the lines."""
-    mode: Mode
-    operator: str
-    now: int
+    mode: Mode = Mode.FULL
     effective: int | None = None
     memo: str | None = None
-    absent: Collection[str] = ()
+    absent: tuple[str, ...] = ()
     """Columns that the file does not have."""
     layout: str | None = None
     """The map by which the file is read, as text."""
-    notice_days: int = 0
-    """Number of days ahead that increases have to be known."""
+    is_confirmed: bool = False
+    """Import even if more than a fifth of the prefixes is closed or taken out."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -84,10 +84,15 @@ class Report(msgspec.Struct, frozen=True):
 class Prepared:
     """An import that can be put in force."""
 
-    def __init__(self, order: Order, before: StoredDeck | None, each: Each | None = None) -> None:
+    def __init__(
+        self, order: ImportDeck, before: StoredDeck | None, now: int, notice_days: int, each: Each | None
+    ) -> None:
+        """``notice_days`` is the number of days ahead that increases have to be known."""
         self.order = order
         self.before = before
-        notice_until = order.now + order.notice_days * DAY_MS if order.notice_days else 0
+        self.now = now
+        self._notice_days = notice_days
+        notice_until = now + notice_days * DAY_MS if notice_days else 0
         self.changes = Changes(order.header, iso_utc(notice_until) if notice_until else "", each)
         self.packed = Packed("", 0)
         self._file = SpooledTemporaryFile[bytes](_IN_MEMORY)
@@ -128,15 +133,16 @@ class Prepared:
             examples={kind.value: named for kind, named in self.changes.examples.items()},
             fallen=self.changes.fallen,
             unrated=self.changes.unrated,
-            notice_days=order.notice_days,
+            notice_days=self._notice_days,
             short_notice=self.changes.short,
             short_examples=self.changes.short_examples,
         )
 
 
-async def prepare(
-    decks: OperatorDecks,
-    order: Order,
+async def prepare_import(
+    office: Office,
+    who: Principal,
+    order: ImportDeck,
     lines: Iterable[str],
     progress: Callable[[int], None] = lambda _rows: None,
     each: Each | None = None,
@@ -144,34 +150,40 @@ async def prepare(
     """Compare the lines of a file, sorted and each rate once, with the deck in force; ``each`` takes every change.
 
     Raises:
+        OperatorsOnlyError: an agent orders it.
+        NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         UnreadableDeckError: the deck in force was made by a newer version.
         StoreUnavailable: it cannot be read.
     """
+    office.scope_of(who).require_operator()
+    decks, notice_days = office.stores.decks, office.definitions.notice_days_of_deck(order.rate_group)
     before = next(iter(await decks.versions(order.rate_group)), None)
     old: Iterator[str] = iter(())
     if before is not None:
         old = _under(order.header, *await _content(decks, before), before)
-    prepared = Prepared(order, before, each)
+    prepared = Prepared(order, before, office.now(), notice_days, each)
     effective = "" if order.effective is None else iso_utc(order.effective)
     result = merged(
-        old, lines, order.mode, prepared.changes, now=iso_utc(order.now), effective=effective, absent=order.absent
+        old, lines, order.mode, prepared.changes, now=iso_utc(prepared.now), effective=effective, absent=order.absent
     )
     prepared.packed = packed(order.header, _counted(result, progress), prepared.put)
     return prepared
 
 
-async def put_in_force(decks: OperatorDecks, prepared: Prepared, *, is_confirmed: bool) -> Report:
+async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Report:
     """Put a prepared import in force, unless it changes nothing.
 
     Raises:
+        OperatorsOnlyError: an agent orders it.
         ManyClosedError: it is not confirmed, and it closes more than a fifth of the prefixes.
         DeckMoved: another version was made meanwhile.
         StoreUnavailable: probably nothing was changed.
     """
+    office.scope_of(who).require_operator()
     order, before, changes = prepared.order, prepared.before, prepared.changes
     if not prepared.changes_something:
         return prepared.report()
-    if not is_confirmed and changes.lost * CLOSED_AT_MOST > changes.prefixes_before:
+    if not order.is_confirmed and changes.lost * CLOSED_AT_MOST > changes.prefixes_before:
         message = (
             f"{changes.lost} of {changes.prefixes_before} prefixes of deck {order.rate_group} would be closed or taken "
             "out, and nothing was imported: see --dry-run; if that is meant, say --force"
@@ -183,8 +195,8 @@ async def put_in_force(decks: OperatorDecks, prepared: Prepared, *, is_confirmed
         version=version,
         content=version,
         replaced=None if before is None else before.version,
-        made_at=order.now,
-        operator=order.operator,
+        made_at=prepared.now,
+        operator=who.recorded,
         way=Way(order.mode.value),
         effective=order.effective,
         rates=changes.rows,
@@ -193,23 +205,34 @@ async def put_in_force(decks: OperatorDecks, prepared: Prepared, *, is_confirmed
         memo=order.memo,
         layout=order.layout,
     )
-    await decks.add(deck, prepared.chunks())
+    line = office.audit_line(who, msgspec.structs.replace(order, absent=(), layout=None), order.rate_group)
+    await office.stores.decks.add(deck, prepared.chunks(), line)
     return prepared.report(version)
 
 
-async def roll_back(
-    decks: OperatorDecks, rate_group: str, to: int | None, *, operator: str, now: int, memo: str | None = None
-) -> StoredDeck:
-    """Put the rates of an earlier version in force again, as a new version; ``to`` None = those before the last change.
+class RollBackDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The return to the rates of an earlier version."""
+
+    rate_group: str
+    to: int | None = None
+    """Number of the version; None = that before the last change."""
+    memo: str | None = None
+
+
+async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> StoredDeck:
+    """Put the rates of an earlier version in force again, as a new version.
 
     Raises:
+        OperatorsOnlyError: an agent orders it.
+        NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there is no such version.
         DeckMoved: another version was made meanwhile.
         StoreUnavailable: probably nothing was changed.
     """
+    decks, rate_group = _decks_for(office, who, order.rate_group), order.rate_group
     versions = await _versions(decks, rate_group)
     newest = versions[0]
-    number = newest.replaced if to is None else to
+    number = newest.replaced if order.to is None else order.to
     if number is None:
         message = f"deck {rate_group} has only one version: there is nothing to go back to"
         raise NoSuchDeckError(message)
@@ -221,26 +244,36 @@ async def roll_back(
         wanted,
         version=newest.version + 1,
         replaced=newest.version,
-        made_at=now,
-        operator=operator,
+        made_at=office.now(),
+        operator=who.recorded,
         way=Way.ROLLBACK,
         effective=None,
         changes={},
-        memo=memo,
+        memo=order.memo,
     )
-    await decks.add(deck, ())
+    await decks.add(deck, (), office.audit_line(who, order, rate_group))
     return deck
 
 
-async def content_of(decks: OperatorDecks, rate_group: str, version: int | None) -> tuple[StoredDeck, Sequence[Chunk]]:
-    """Return a version, None = the one in force, and its content.
+class ReadDeck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The rates of a version of a deck; None = that in force."""
+
+    rate_group: str
+    version: int | None = None
+
+
+async def read_deck(office: Office, who: Principal, order: ReadDeck) -> tuple[StoredDeck, Sequence[Chunk]]:
+    """Return a version and its content.
 
     Raises:
+        OperatorsOnlyError: an agent asks.
+        NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there is no such version.
         StoreUnavailable: it cannot be read.
     """
-    versions = await _versions(decks, rate_group)
-    deck = versions[0] if version is None else _numbered(versions, version, rate_group)
+    decks, version = _decks_for(office, who, order.rate_group), order.version
+    versions = await _versions(decks, order.rate_group)
+    deck = versions[0] if version is None else _numbered(versions, version, order.rate_group)
     return deck, await decks.chunks(deck)
 
 
@@ -261,13 +294,25 @@ class FoundRate(msgspec.Struct, frozen=True):
     """What shorter prefixes have for the number, the longest first."""
 
 
-async def look_up(decks: OperatorDecks, rate_group: str, number: str, at: int) -> FoundRate:
-    """Return which rate a call to a number had at a moment, or will have: by the version in force then.
+class LookUpRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A number at a moment, UTC milliseconds; None = now."""
+
+    rate_group: str
+    number: str
+    at: int | None = None
+
+
+async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRate:
+    """Return the rate that a call to a number had at a moment, or will have: by the version in force then.
 
     Raises:
+        OperatorsOnlyError: an agent asks.
+        NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there was no deck yet.
         StoreUnavailable: it cannot be read.
     """
+    decks, rate_group, number = _decks_for(office, who, order.rate_group), order.rate_group, order.number
+    at = office.now() if order.at is None else order.at
     versions = await _versions(decks, rate_group)
     deck = next((each for each in versions if each.made_at <= at), None)
     if deck is None:
@@ -290,13 +335,27 @@ async def look_up(decks: OperatorDecks, rate_group: str, number: str, at: int) -
     )
 
 
-async def versions_of(decks: OperatorDecks, rate_group: str) -> Sequence[StoredDeck]:
+class ListDeckVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The versions of a deck."""
+
+    rate_group: str
+
+
+async def list_versions(office: Office, who: Principal, order: ListDeckVersions) -> Sequence[StoredDeck]:
     """Return the versions of a deck, newest first; none where nothing was imported yet.
 
     Raises:
+        OperatorsOnlyError: an agent asks.
+        NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         StoreUnavailable: they cannot be read.
     """
-    return await decks.versions(rate_group)
+    return await _decks_for(office, who, order.rate_group).versions(order.rate_group)
+
+
+def _decks_for(office: Office, who: Principal, rate_group: str) -> OperatorDecks:
+    office.scope_of(who).require_operator()
+    office.definitions.notice_days_of_deck(rate_group)
+    return office.stores.decks
 
 
 async def _versions(decks: OperatorDecks, rate_group: str) -> Sequence[StoredDeck]:
