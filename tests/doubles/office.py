@@ -7,14 +7,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from doubles.data.builders import rating_policy
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.ports import WrittenGateway
 from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
+from vosd.billing.ports import Rates
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
@@ -22,6 +27,7 @@ from vosd.config.cdr_map import read_cdr_map
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.settings import SipSettings
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
@@ -83,6 +89,22 @@ class Defined:
     def claimed(self) -> AbstractContextManager[None]:
         """Hold nothing: no switch starts in the test."""
         return nullcontext()
+
+    def rate_groups(self) -> Sequence[RateGroupSheet]:
+        """Return two, without rates."""
+        return [RateGroupSheet(name, "EUR", "minute", 0, "rates", None, 0, 0, None) for name in ("sell", "cheap")]
+
+    def rate_group(self, name: str) -> RateGroup | None:
+        """Return one of the usual catalogue."""
+        return usual_catalogue().rate_groups.get(name)
+
+    def rates_of(self, account: Account, *, is_vendor: bool) -> Rates | None:
+        """Return those of the usual catalogue, for customers alone."""
+        return None if is_vendor else usual_catalogue().rates_of(account)
+
+    def free_numbers(self) -> tuple[SpecialNumbers, RatingPolicy]:
+        """Return none."""
+        return SpecialNumbers(), rating_policy()
 
     def check_kind(self, kind: str) -> None:
         """Accept any kind."""

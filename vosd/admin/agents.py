@@ -60,10 +60,10 @@ def recorded_as(agent: str) -> str:
 
 
 def visible_above(
-    accounts: Mapping[str, Account], agents: Mapping[str, str], authority: Authority, account: str
+    accounts: Mapping[str, Account], agents: Mapping[str, str], agent: str, account: str
 ) -> dict[str, Account]:
     """Return an account and the agents above it that an agent sees: those up to itself."""
     names = [account]
-    while names[-1] != authority.agent and names[-1] in agents:
+    while names[-1] != agent and names[-1] in agents:
         names.append(agents[names[-1]])
     return {name: accounts[name] for name in names}

@@ -1,4 +1,4 @@
-"""The areas of a rate group: which prefixes each has, and between which prices its rates are."""
+"""Rate groups, and their areas: which prefixes each has, and between which prices its rates are."""
 
 from decimal import Decimal
 
@@ -8,6 +8,25 @@ from vosd.base.money import format_amount
 from vosd.base.prefixes import ANY
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import AppliedRate
+
+
+class RateGroupSheet(msgspec.Struct, frozen=True):
+    """One rate group, as ``vosd rates groups`` prints it."""
+
+    name: str
+    currency: str
+    price_per: str
+    """The unit of its prices: ``minute``, ``cycle`` and so on."""
+    rates: int
+    rates_from: str
+    """The key that says where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``."""
+    base: str | None
+    """The rate group that it is derived from."""
+    accounts: int
+    """Number of those that name it, as theirs or as private one."""
+    gateways: int
+    """Number of gateways and phones that name it so."""
+    memo: str | None
 
 
 class Area(msgspec.Struct, frozen=True):

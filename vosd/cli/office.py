@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from vosd.admin.office.office import Done, Office
     from vosd.admin.office.ports import WrittenGateway
     from vosd.admin.office.principal import Principal
+    from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
+    from vosd.billing.ports import Rates
+    from vosd.billing.rate_group import RateGroup
+    from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.catalogue import Catalogue
     from vosd.catalogue.stored_objects import ObjectVersion
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
+    from vosd.routing.special_numbers import SpecialNumbers
     from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
@@ -65,6 +70,18 @@ class _Configured:
 
     def destination_classes(self) -> "Collection[str]":
         return self._invocation.excerpt.destination_classes()
+
+    def rate_groups(self) -> "Sequence[RateGroupSheet]":
+        return self._invocation.excerpt.rate_group_sheets()
+
+    def rate_group(self, name: str) -> "RateGroup | None":
+        return self._invocation.excerpt.rate_group(name)
+
+    def rates_of(self, account: "Account", *, is_vendor: bool) -> "Rates | None":
+        return self._invocation.excerpt.rates_of(account, is_vendor=is_vendor)
+
+    def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
+        return self._invocation.excerpt.free_numbers()
 
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind

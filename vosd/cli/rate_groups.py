@@ -1,14 +1,14 @@
 """``vosd rates groups`` and ``areas``: what rate groups there are, and what stands in one."""
 
-import time
 from typing import Final
 
 import click
+from msgspec.structs import astuple
 
 from vosd.cli import output
-from vosd.cli.acting import authority
 from vosd.cli.arguments import as_option
-from vosd.cli.command import Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
 
 _GROUPS: Final = (
@@ -42,33 +42,16 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     Accounts and gateways, which include phones, are those that name it as rate_group or private_rate_group. With --as
     only the groups are listed that the agent may give.
     """
-    from vosd.admin.agents import rate_groups_of
+    from vosd.admin.office.rates import ListRateGroups, list_rate_groups
     from vosd.cli.priority import give_way
-    from vosd.config.reader.lists import ACCOUNTS, GATEWAYS
 
     give_way()  # rates that are not compiled yet are read for it
-    excerpt = invocation.excerpt
-    given = rate_groups_of(excerpt.accounts(), acting) if authority(invocation, acting) is not None else None
-    accounts, gateways = excerpt.users_of_groups(ACCOUNTS), excerpt.users_of_groups(*GATEWAYS)
-    documents = [
-        {
-            "name": each.keys.name,
-            "currency": each.keys.currency,
-            "price_per": each.keys.price_per.value,
-            "rates": each.read.group.table.size,
-            "rates_from": each.source,
-            "base": each.base,
-            "accounts": accounts[each.keys.name],
-            "gateways": gateways[each.keys.name],
-            "memo": each.keys.memo,
-        }
-        for each in excerpt.rate_groups()
-        if given is None or each.keys.name in given
-    ]
+    who = principal(acting=acting)
+    found = in_office(invocation, lambda office: list_rate_groups(office, who, ListRateGroups()), with_database=False)
     if as_json:
-        output.document(documents)
+        output.document(found)
         return
-    rows = [[*each.values()] for each in documents]
+    rows = [astuple(each) for each in found]
     output.listing(_GROUPS, rows, output.columns_of_screen() or output.UNFOLDED, empty="no rate groups")
 
 
@@ -81,22 +64,19 @@ def areas(invocation: Invocation, rate_group: str, as_json: bool) -> None:
 
     Of the rates in force now, without tax; a first period and other additions are not in the price.
     """
-    from vosd.admin.rate_areas import areas_of
+    from vosd.admin.office.rates import ListAreas, list_areas
     from vosd.cli.priority import give_way
 
     give_way()
-    group = invocation.excerpt.rate_group(rate_group)
-    if group is None:
-        message = f"no rate group {rate_group!r} is configured; vosd rates groups lists them"
-        raise OperationError(message)
-    found = areas_of(group, time.time_ns() // 1_000_000)
+    who, order = principal(), ListAreas(rate_group)
+    found = in_office(invocation, lambda office: list_areas(office, who, order), with_database=False)
     if as_json:
-        output.document({"rate_group": group.name, "currency": group.currency, "areas": found})
+        output.document(found)
         return
     rows = [
         (each.area or "(none)", each.rates, each.closed, each.lowest, each.highest, ", ".join(each.prefixes))
-        for each in found
+        for each in found.areas
     ]
     width = output.columns_of_screen() or output.UNFOLDED
     output.listing(_AREAS, rows, width, empty=f"rate group {rate_group} has no rates in force")
-    output.remark(f"prices are of a minute, in {group.currency}")
+    output.remark(f"prices are of a minute, in {found.currency}")

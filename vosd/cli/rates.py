@@ -1,19 +1,17 @@
 """``vosd rate``: the price of a call, explained."""
 
-import time
-from collections.abc import Mapping
-from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from vosd.admin.agents import visible_above
-from vosd.admin.rating import FreeNumbers, RateExplanation, explain_rate
-from vosd.billing.accounts import Account, AccountType
 from vosd.cli import output
-from vosd.cli.acting import authority, refuse
 from vosd.cli.arguments import MOMENT, SECONDS, as_option
 from vosd.cli.cdr_file import cdr_file
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
+
+if TYPE_CHECKING:
+    from vosd.admin.rating import RateExplanation
 
 
 @click.group(cls=Family)
@@ -47,29 +45,18 @@ def explain(
     as_json: bool,
 ) -> None:
     """Rate an imaginary call: which rate, which seconds, which roundings."""
-    refuse(acting, buy=buy)
-    excerpt = invocation.excerpt
-    accounts: Mapping[str, Account] = excerpt.accounts()
-    may = authority(invocation, acting)
-    if may is not None:
-        may.require_visible(account_id)
-        accounts = visible_above(accounts, excerpt.accounts().agents(), may, account_id)
-    wall_ms = time.time_ns() // 1_000_000 if at is None else at
-    if buy and account_id in accounts and accounts[account_id].type is AccountType.PARTNER:
-        message = (
-            f"account {account_id} is a partner: each of its routing gateways names the rate_group that it is paid by"
-        )
-        raise OperationError(message)
-    rates_of = partial(excerpt.rates_of, is_vendor=buy)
-    free = None if buy else FreeNumbers(*excerpt.free_numbers())
-    explanation = explain_rate(accounts, rates_of, account_id, callee, duration_ms, wall_ms, caller, free=free)
+    from vosd.admin.office.rates import ExplainRate, explain_rate
+
+    who = principal(acting=acting)
+    order = ExplainRate(account=account_id, callee=callee, duration_ms=duration_ms, caller=caller, at=at, buy=buy)
+    explanation = in_office(invocation, lambda office: explain_rate(office, who, order), with_database=False)
     if as_json:
         output.document(explanation)
     else:
         _show(explanation)
 
 
-def _show(explanation: RateExplanation) -> None:
+def _show(explanation: "RateExplanation") -> None:
     output.sheet(
         {
             "rate": f"{explanation.rate_group} {explanation.rate_prefix} {explanation.rate_area}".rstrip(),

@@ -25,6 +25,7 @@ from vosd.config.reader.places_written import database_url_in, path_in
 from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_templates
 
 if TYPE_CHECKING:
+    from vosd.admin.rate_areas import RateGroupSheet
     from vosd.billing.accounts import Account
     from vosd.billing.currencies import Currencies
     from vosd.billing.period_rates import PeriodRates
@@ -193,8 +194,27 @@ class Excerpt:
         read = self._rate_group(name, {name: deck})
         return None if read is None else read.group
 
-    def rate_groups(self) -> list[ListedGroup]:
-        """Return every rate group with its rates, in the order of the configuration."""
+    def rate_group_sheets(self) -> "list[RateGroupSheet]":
+        """Return every rate group, in the order of the configuration, with the number of its rates and users."""
+        from vosd.admin.rate_areas import RateGroupSheet
+
+        accounts, gateways = self._users_of_groups(ACCOUNTS), self._users_of_groups(*GATEWAYS)
+        return [
+            RateGroupSheet(
+                name=each.keys.name,
+                currency=each.keys.currency,
+                price_per=each.keys.price_per.value,
+                rates=each.read.group.table.size,
+                rates_from=each.source,
+                base=each.base,
+                accounts=accounts[each.keys.name],
+                gateways=gateways[each.keys.name],
+                memo=each.keys.memo,
+            )
+            for each in self._rate_groups()
+        ]
+
+    def _rate_groups(self) -> list[ListedGroup]:
         from vosd.config.assembly.derived_groups import derived_group
 
         (groups,) = self._lists(RATE_GROUPS)
@@ -206,7 +226,7 @@ class Excerpt:
             for each in listed.values()
         ]
 
-    def users_of_groups(self, *lists: str) -> Counter[str]:
+    def _users_of_groups(self, *lists: str) -> Counter[str]:
         """Return how many items of lists name each rate group, as theirs or as private one; none is validated."""
         templates = take_templates(self._copy(), ProblemList())
         self._lists(*lists)

@@ -11,7 +11,7 @@ from vosd.admin.retention import KindSheet, RetentionRun
 from vosd.base.clock import Clock
 from vosd.cdr.retention import Kind
 from vosd.daemon.daily import Daily, answer_of, why_failed
-from vosd.daemon.retention_process import Order, Outcome
+from vosd.daemon.retention_process import Outcome, RetentionOrder
 from vosd.engine.settings import RetentionSettings, Settings
 from vosd.obs.events import GONE, Event
 
@@ -69,7 +69,7 @@ class RetentionPart:
                 (self._held.add if sheet.held else self._held.discard)(sheet.kind)
 
     async def _outcome(self) -> Outcome:
-        return await answer_of(PROCESS, Order.of(self._url, self._state_dir, self._settings), Outcome)
+        return await answer_of(PROCESS, RetentionOrder.of(self._url, self._state_dir, self._settings), Outcome)
 
     def _blocked(self, why: str) -> None:
         for kind in (each.value for each in Kind):

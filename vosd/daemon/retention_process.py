@@ -27,8 +27,8 @@ OPERATOR: Final = "the switch"
 """Stands in the history of what was dropped."""
 
 
-class Order(msgspec.Struct, frozen=True):
-    """What is to be dropped, and where."""
+class RetentionOrder(msgspec.Struct, frozen=True):
+    """Ages above which records are dropped, and the database that has them."""
 
     url: str
     state_dir: str
@@ -42,12 +42,12 @@ class Order(msgspec.Struct, frozen=True):
     payments_archive: str | None
 
     @staticmethod
-    def of(url: Secret, state_dir: Path, settings: RetentionSettings) -> "Order":
+    def of(url: Secret, state_dir: Path, settings: RetentionSettings) -> "RetentionOrder":
         """Return the order of these settings."""
         exports = tuple(map(str, settings.exports))
         ages = (settings.minimum, settings.calls, settings.ledger, settings.numbers, settings.daily_totals)
         archive = None if settings.payments_archive is None else str(settings.payments_archive)
-        return Order(url.reveal(), str(state_dir), *ages, exports, settings.payments, archive)
+        return RetentionOrder(url.reveal(), str(state_dir), *ages, exports, settings.payments, archive)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def main() -> None:
 
 async def _serve(channel: int) -> None:
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel))
-    order = msgspec.msgpack.decode(await received(reader), type=Order)
+    order = msgspec.msgpack.decode(await received(reader), type=RetentionOrder)
     work = asyncio.create_task(_outcome(order))
     stopped = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
     await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -79,7 +79,7 @@ async def _serve(channel: int) -> None:
     stopped.cancel()
 
 
-async def _outcome(order: Order) -> Outcome:
+async def _outcome(order: RetentionOrder) -> Outcome:
     settings = RetentionSettings(
         minimum=order.minimum,
         calls=order.calls,

@@ -26,9 +26,14 @@ from vosd.storage.waiting_values import WaitingPayment
 
 if TYPE_CHECKING:
     from vosd.admin.export_profile import ExportProfile
+    from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
+    from vosd.billing.ports import Rates
+    from vosd.billing.rate_group import RateGroup
+    from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.catalogue import Catalogue  # these import much
     from vosd.engine.settings import Settings
+    from vosd.routing.special_numbers import SpecialNumbers
     from vosd.storage.database import Database
 
 
@@ -76,6 +81,22 @@ class Definitions(Protocol):
 
     def destination_classes(self) -> Collection[str]:
         """Return the names of the classes of destinations."""
+        ...
+
+    def rate_groups(self) -> "Sequence[RateGroupSheet]":
+        """Return every rate group; raises ConfigError."""
+        ...
+
+    def rate_group(self, name: str) -> "RateGroup | None":
+        """Return one rate group with its rates; None where there is none; raises ConfigError."""
+        ...
+
+    def rates_of(self, account: Account, *, is_vendor: bool) -> "Rates | None":
+        """Return the rates that price the calls of an account; None where its group is missing; raises ConfigError."""
+        ...
+
+    def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
+        """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
         ...
 
     def check_kind(self, kind: str) -> None:

@@ -1,0 +1,72 @@
+"""Rates in the office: an agent sees the groups that it may give and its own prices, an operator all of them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from doubles.data import builders
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.names import UnknownAccountError, UnknownNameError
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.rates import ExplainRate, ListAreas, ListRateGroups, explain_rate, list_areas, list_rate_groups
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.rating import NoRateError
+from vosd.billing.accounts import AccountType
+from vosd.billing.authority import OutOfScopeError
+from vosd.storage.database import Database
+
+NOW = 1_790_000_000_000
+ACCOUNTS = (
+    builders.account("south", sub_rate_groups=("cheap",)),
+    builders.account("shop", agent="south"),
+    builders.account("acme"),
+    builders.account("peer", type=AccountType.PARTNER),
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def office(url: str) -> AsyncIterator[Office]:
+    database = Database(url)
+    yield office_on(database, *ACCOUNTS, now=NOW)
+    await database.close()
+
+
+async def test_an_agent_sees_the_rate_groups_that_it_may_give(office: Office) -> None:
+    order = ListRateGroups()
+    assert [each.name for each in await list_rate_groups(office, operator(), order)] == ["sell", "cheap"]
+    assert [each.name for each in await list_rate_groups(office, agent("south"), order)] == ["cheap"]
+
+
+async def test_the_areas_of_a_rate_group_are_for_operators(office: Office) -> None:
+    with pytest.raises(OperatorsOnlyError):
+        await list_areas(office, agent("south"), ListAreas("sell"))
+    with pytest.raises(UnknownNameError, match="no rate group 'none' is configured"):
+        await list_areas(office, operator(), ListAreas("none"))
+
+
+async def test_a_price_is_explained_within_the_scope_of_who_asks(office: Office) -> None:
+    order = msgspec.json.decode(b'{"account": "shop", "callee": "4420", "duration_ms": 60000}', type=ExplainRate)
+    found = await explain_rate(office, agent("south"), order)
+    assert found == await explain_rate(office, operator(), order)
+    assert [each.account for each in found.agents] == ["south"]
+    with pytest.raises(OutOfScopeError):
+        await explain_rate(office, agent("south"), msgspec.structs.replace(order, account="acme"))
+    with pytest.raises(OrderError, match="`buy` is not for agents"):
+        await explain_rate(office, agent("south"), msgspec.structs.replace(order, buy=True))
+    with pytest.raises(UnknownAccountError):
+        await explain_rate(office, operator(), msgspec.structs.replace(order, account="other"))
+
+
+async def test_a_partner_is_paid_by_its_gateways_not_by_its_account(office: Office) -> None:
+    order = ExplainRate(account="peer", callee="4420", duration_ms=1_000, buy=True)
+    with pytest.raises(NoRateError, match="each of its routing gateways names the rate_group"):
+        await explain_rate(office, operator(), order)

@@ -1,0 +1,113 @@
+"""Use cases of rates: rate groups, their areas, and the price of a call that is not made."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vosd.admin.agents import rate_groups_of, visible_above
+from vosd.admin.names import UnknownNameError
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.rate_areas import Area, RateGroupSheet, areas_of
+from vosd.billing.accounts import AccountType
+
+if TYPE_CHECKING:
+    from vosd.admin.rating import RateExplanation
+
+
+class ListRateGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The rate groups; of an agent those that it may give."""
+
+
+async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroups) -> list[RateGroupSheet]:
+    """Return them in the order of the configuration.
+
+    Raises:
+        ConfigError: a rate group has mistakes.
+    """
+    agent = office.scope_of(who).agent
+    given = None if agent is None else rate_groups_of(office.definitions.accounts(), agent)
+    return [each for each in office.definitions.rate_groups() if given is None or each.name in given]
+
+
+class ListAreas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The areas of one rate group."""
+
+    rate_group: str
+
+
+class AreasSheet(msgspec.Struct, frozen=True):
+    """The areas of the rates in force."""
+
+    rate_group: str
+    currency: str
+    areas: list[Area]
+
+
+async def list_areas(office: Office, who: Principal, order: ListAreas) -> AreasSheet:
+    """Return prefixes, the lowest and the highest price of each area.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        UnknownNameError: there is no such rate group.
+        ConfigError: it has mistakes.
+    """
+    office.scope_of(who).require_operator()
+    group = office.definitions.rate_group(order.rate_group)
+    if group is None:
+        message = f"no rate group {order.rate_group!r} is configured; vosd rates groups lists them"
+        raise UnknownNameError(message)
+    return AreasSheet(group.name, group.currency, areas_of(group, office.now()))
+
+
+class ExplainRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A call that is not made."""
+
+    account: str
+    callee: str
+    duration_ms: int
+    """From answer to end."""
+    caller: str = ""
+    at: int | None = None
+    """UTC milliseconds; None = now."""
+    buy: bool = False
+    """The account is a vendor's: the rate is what its calls cost."""
+
+
+async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> "RateExplanation":
+    """Return which rate the call has, which seconds are billed, and each rounding.
+
+    Raises:
+        OrderError: an agent asks for costs.
+        OutOfScopeError: an agent names an account that it does not see.
+        UnknownAccountError: the account is not configured.
+        NoRateError: there is no rate for the number.
+        ConfigError: a rate group has mistakes.
+    """
+    from vosd.admin.rating import FreeNumbers, NoRateError  # imports much of the set-up of calls
+    from vosd.admin.rating import explain_rate as explained
+
+    scope, definitions = office.scope_of(who), office.definitions
+    accounts = definitions.accounts()
+    if scope.agent is not None:
+        if order.buy:
+            raise OrderError("buy", "is not for agents")
+        scope.require_visible(order.account)
+        accounts = visible_above(accounts, definitions.agents(), scope.agent, order.account)
+    account = accounts.get(order.account) if order.buy else None
+    if account is not None and account.type is AccountType.PARTNER:
+        message = (
+            f"account {account.id} is a partner: each of its routing gateways names the rate_group that it is paid by"
+        )
+        raise NoRateError(message)
+    return explained(
+        accounts,
+        lambda each: definitions.rates_of(each, is_vendor=order.buy),
+        order.account,
+        order.callee,
+        order.duration_ms,
+        office.now() if order.at is None else order.at,
+        order.caller,
+        free=None if order.buy else FreeNumbers(*definitions.free_numbers()),
+    )
