@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
 from vosd.control.peers import ListGateways
 
@@ -27,7 +28,9 @@ _ON_SCREEN: Final = {
 
 def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
     """Print every gateway: its state, its calls and their limit, and its figures of the last hour."""
-    listed = asyncio.run(invocation.running_switch().ask(ListGateways()))
+    from vosd.admin.office.peers import list_peers
+
+    listed = in_office(invocation, lambda office: list_peers(office, principal(), ListGateways()), with_database=False)
     if as_json:
         output.document(listed)
         return

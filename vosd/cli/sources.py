@@ -1,6 +1,5 @@
 """``vosd unblock``: sources that are locked out for wrong passwords or blocked for a flood."""
 
-import asyncio
 from ipaddress import IPv6Network, ip_address
 from typing import Final
 
@@ -8,6 +7,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.peers import ListLockedOut, Unblock
 
 _SITE: Final = "/64"
@@ -28,8 +28,12 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
     if address is None:
         _list(invocation, as_json)
         return
+    from vosd.admin.office.peers import unblock_source
+
     host = _host_in(address)
-    answer = asyncio.run(invocation.running_switch().ask(Unblock(host)))
+    answer = outcome_of(
+        in_office(invocation, lambda office: unblock_source(office, principal(), Unblock(host)), with_database=False)
+    )
     if not answer.unblocked:
         message = f"{host} was not locked out; vosd unblock --list shows who is"
         raise OperationError(message)
@@ -51,7 +55,11 @@ def _host_in(text: str) -> str:
 
 
 def _list(invocation: Invocation, as_json: bool) -> None:
-    locked_out = asyncio.run(invocation.running_switch().ask(ListLockedOut()))
+    from vosd.admin.office.peers import list_peers
+
+    locked_out = in_office(
+        invocation, lambda office: list_peers(office, principal(), ListLockedOut()), with_database=False
+    )
     if as_json:
         output.document(locked_out)
         return
