@@ -1,12 +1,12 @@
 """``vosd alarms``: what an operator should know of the running switch."""
 
-import asyncio
 from typing import Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.control.installation import ListAlarms
 
 _ACTIVE: Final = ("level", "alarm", "subject", "since", "count", "text")
@@ -22,7 +22,10 @@ def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
 
     What held before a restart holds on; it is cleared after five minutes unless its cause reports it again.
     """
-    answer = asyncio.run(invocation.running_switch().ask(ListAlarms(history=history)))
+    from vosd.admin.office.alarms import list_alarms
+
+    who, order = principal(), ListAlarms(history)
+    answer = in_office(invocation, lambda office: list_alarms(office, who, order), with_database=False)
     if as_json:
         output.document(answer)
         return

@@ -1,12 +1,12 @@
 """``vosd blacklist``: callers that the running switch refuses for what they did."""
 
-import asyncio
 from typing import Final
 
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.peers import ClearBlacklist, ListBlacklist
 
 _COLUMNS: Final = ("caller", "mapping_gateway", "cause", "limit", "since", "until", "remaining_s")
@@ -23,7 +23,10 @@ def blacklist() -> None:
 @pass_invocation
 def list_callers(invocation: Invocation, as_json: bool) -> None:
     """List the callers on the list, the one that was put there first at the top."""
-    rows = asyncio.run(invocation.running_switch().ask(ListBlacklist()))
+    from vosd.admin.office.alarms import list_blacklist
+
+    who = principal()
+    rows = in_office(invocation, lambda office: list_blacklist(office, who, ListBlacklist()), with_database=False)
     if as_json:
         output.document(rows)
     else:
@@ -43,15 +46,11 @@ def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
         number.strip("+ ") and number.isprintable() and len(number) <= _NUMBER_CHARACTERS_MAX
     ):
         raise click.BadParameter(f"{number!r}: expected a calling number as the list shows it", param_hint="NUMBER")
-    answer = asyncio.run(invocation.running_switch().ask(ClearBlacklist(number)))
-    if number is not None and not answer.cleared:
-        message = f"{number} is not on the list; vosd blacklist list shows who is"
-        raise OperationError(message)
+    from vosd.admin.office.alarms import clear_blacklist
+
+    who, order = principal(), ClearBlacklist(number)
+    outcome = outcome_of(in_office(invocation, lambda office: clear_blacklist(office, who, order), with_database=False))
     if as_json:
-        output.document(answer)
+        output.document(outcome)
     else:
-        output.line(f"{answer.cleared} taken off the list")
-
-
-def _is_number(text: str) -> bool:
-    return bool(text.strip("+ ")) and text.isprintable() and len(text) <= _NUMBER_CHARACTERS_MAX
+        output.line(f"{outcome.cleared} taken off the list")

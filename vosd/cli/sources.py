@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.peers import ListLockedOut, Unblock
 
@@ -28,17 +28,13 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
     if address is None:
         _list(invocation, as_json)
         return
-    from vosd.admin.office.peers import unblock_source
+    from vosd.admin.office.alarms import unblock_source
 
     host = _host_in(address)
-    answer = outcome_of(
-        in_office(invocation, lambda office: unblock_source(office, principal(), Unblock(host)), with_database=False)
-    )
-    if not answer.unblocked:
-        message = f"{host} was not locked out; vosd unblock --list shows who is"
-        raise OperationError(message)
+    who, order = principal(), Unblock(host)
+    outcome = outcome_of(in_office(invocation, lambda office: unblock_source(office, who, order), with_database=False))
     if as_json:
-        output.document(answer)
+        output.document(outcome)
     else:
         output.line(f"{host} is unblocked")
 
@@ -55,10 +51,11 @@ def _host_in(text: str) -> str:
 
 
 def _list(invocation: Invocation, as_json: bool) -> None:
-    from vosd.admin.office.peers import list_peers
+    from vosd.admin.office.alarms import list_locked_out
 
+    who = principal()
     locked_out = in_office(
-        invocation, lambda office: list_peers(office, principal(), ListLockedOut()), with_database=False
+        invocation, lambda office: list_locked_out(office, who, ListLockedOut()), with_database=False
     )
     if as_json:
         output.document(locked_out)

@@ -282,7 +282,9 @@ class SwitchService:
     def keep(self) -> None:
         """Write all calls down exactly as they are, for the next process; nothing is processed from now on."""
         self.switch.takes_calls = False
-        now, kept = self._clock.now(), self.switch.keep()
+        now = self._clock.now()
+        self.switch.open_doors(now)
+        kept = self.switch.keep()
         # a start that has served no call does not count, or starts that fail would keep calls beyond resume_within
         at = now if self._loop.is_attached else now.plus(self._served_mono - now.mono)
         if kept.left:

@@ -1,4 +1,4 @@
-"""Routes and peers in the office: imaginary calls, other routes, gateways, and sources that are let in again."""
+"""Routes and peers in the office: imaginary calls, other routes, and gateways of the running switch."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,14 +12,13 @@ from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.names import UnknownNameError
-from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.peers import list_peers, unblock_source
+from vosd.admin.office.peers import list_peers
 from vosd.admin.office.routes import ExplainCall, SimulateRoutes, explain_call, simulate_routes
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.catalogue.overrides import Override, Setting, Target
-from vosd.control.peers import ListRegistrations, Unblock, UnblockOutcome
+from vosd.control.peers import ListRegistrations
 from vosd.control.routes import ExplainRoute, RouteSheet
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -55,7 +54,7 @@ async def test_a_call_of_now_is_explained_with_the_overrides_of_now_and_one_of_t
     found = await explain_call(office, operator(), CALL)
     assert [each.routing_gateway for each in found.sheet.candidates] == ["vendor-0", "vendor-1"]
     assert (found.is_past, found.without_database, found.sheet.not_known) == (False, "", msgspec.UNSET)
-    block = Override(Target.GATEWAY, "vendor-0", Setting.BLOCKED, "", "ann", NOW - 1_000)
+    block = Override(Target.ROUTING, "vendor-0", Setting.BLOCKED, "", "ann", NOW - 1_000)
     await office.stores.overrides.put([block], NOW - 1_000)
     blocked = await explain_call(office, operator(), CALL)
     assert [each.routing_gateway for each in blocked.sheet.candidates] == ["vendor-1"]
@@ -93,24 +92,12 @@ async def test_stored_calls_are_routed_again_and_an_account_without_calls_has_to
         await simulate_routes(office, operator(), msgspec.structs.replace(SPAN, account="nobody-such"), ignored)
 
 
-async def test_who_lets_a_source_in_again_stands_in_the_audit_and_only_where_it_was_out(office, tmp_path):
-    def outcome(order: Unblock) -> UnblockOutcome:
-        return UnblockOutcome(order.address, order.address == "192.0.2.1")
-
-    async with FakeSwitch(tmp_path / "vosd.sock").answers(Unblock, outcome):
-        done = [await unblock_source(office, operator(), Unblock(host)) for host in ("192.0.2.1", "192.0.2.2")]
-    assert [(each.outcome.unblocked, each.unaudited) for each in done] == [(True, ""), (False, "")]
-    lines = await list_audit(office, operator(), ListAudit())
-    assert [(line.principal, line.action, line.subject) for line in lines] == [("ann", "Unblock", "192.0.2.1")]
-
-
 @pytest.mark.parametrize(
     ("use", "order", "more"),
     [
         (explain_call, CALL, ()),
         (simulate_routes, SPAN, (ignored,)),
         (list_peers, ListRegistrations(), ()),
-        (unblock_source, Unblock("192.0.2.1"), ()),
     ],
 )
 async def test_routes_and_peers_are_for_operators(office, use, order, more):

@@ -1,0 +1,98 @@
+"""Alarms, the dynamic blacklist and sources that are locked out, in the office."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles.data import builders
+from doubles.fake_switch import FakeSwitch
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.office.alarms import (
+    NotRefusedError,
+    clear_blacklist,
+    list_alarms,
+    list_blacklist,
+    list_locked_out,
+    unblock_source,
+)
+from vosd.admin.office.office import Office
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.control.installation import AlarmList, ListAlarms
+from vosd.control.peers import (
+    ClearBlacklist,
+    ClearedCallers,
+    ListBlacklist,
+    ListLockedOut,
+    Unblock,
+    UnblockOutcome,
+)
+from vosd.storage.database import Database
+
+NOW = 1_790_000_000_000
+ACCOUNTS = (builders.account("south"), builders.account("shop", agent="south"))
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    database = Database(url)
+    yield office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "vosd.sock")
+    await database.close()
+
+
+@pytest.fixture
+async def switch(tmp_path: Path) -> AsyncIterator[FakeSwitch]:
+    switch = (
+        FakeSwitch(tmp_path / "vosd.sock")
+        .answers(ListAlarms, AlarmList([], 0))
+        .answers(ListBlacklist, [])
+        .answers(ListLockedOut, [])
+        .answers(ClearBlacklist, lambda order: ClearedCallers(order.number, 0 if order.number == "7" else 2))
+        .answers(Unblock, lambda order: UnblockOutcome(order.address, order.address == "192.0.2.1"))
+    )
+    async with switch:
+        yield switch
+
+
+async def test_callers_and_sources_that_are_let_in_again_leave_a_line_in_the_audit(
+    office: Office, switch: FakeSwitch
+) -> None:
+    assert (await clear_blacklist(office, operator(), ClearBlacklist("1001"))).outcome.cleared == 2
+    await clear_blacklist(office, operator("bob"), ClearBlacklist())
+    assert (await unblock_source(office, operator(), Unblock("192.0.2.1"))).unaudited == ""
+    for act, order in ((clear_blacklist, ClearBlacklist("7")), (unblock_source, Unblock("192.0.2.9"))):
+        with pytest.raises(NotRefusedError, match="not"):
+            await act(office, operator(), order)
+    lines = reversed(await office.stores.audit.newest(9))
+    assert [(line.principal, line.action, line.subject) for line in lines] == [
+        ("ann", "ClearBlacklist", "1001"),
+        ("bob", "ClearBlacklist", "blacklist"),
+        ("ann", "Unblock", "192.0.2.1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("act", "order"),
+    [
+        (list_alarms, ListAlarms()),
+        (list_blacklist, ListBlacklist()),
+        (clear_blacklist, ClearBlacklist()),
+        (list_locked_out, ListLockedOut()),
+        (unblock_source, Unblock("192.0.2.1")),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+async def test_agents_are_not_asked_about_the_whole_switch(
+    office: Office, switch: FakeSwitch, act: Any, order: Any
+) -> None:
+    with pytest.raises(OperatorsOnlyError, match="agent south"):
+        await act(office, agent("south"), order)
+    assert switch.asked == []
+    await act(office, operator(), order)

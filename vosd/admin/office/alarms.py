@@ -1,0 +1,75 @@
+"""Use cases of alarms, and of callers and sources that the running switch refuses by itself."""
+
+from vosd.admin.office.office import Done, Office
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.control.installation import AlarmList, ListAlarms
+from vosd.control.peers import (
+    BlacklistedCaller,
+    ClearBlacklist,
+    ClearedCallers,
+    ListBlacklist,
+    ListLockedOut,
+    SilencedSource,
+    Unblock,
+    UnblockOutcome,
+)
+
+
+class NotRefusedError(VosError):
+    """The switch refuses no such caller or source."""
+
+
+async def list_alarms(office: Office, who: Principal, order: ListAlarms) -> AlarmList:
+    """Return the alarms that hold, the most urgent first, or those that were cleared, the latest first.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    office.scope_of(who).require_operator()
+    return await office.switch.ask(order)
+
+
+async def list_blacklist(office: Office, who: Principal, order: ListBlacklist) -> list[BlacklistedCaller]:
+    """Return the callers on the dynamic blacklist, the one that was put there first at the top; raises as alarms do."""
+    office.scope_of(who).require_operator()
+    return await office.switch.ask(order)
+
+
+async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist) -> Done[ClearedCallers]:
+    """Take a number off the dynamic blacklist, or all.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NotRefusedError: the number is not on the list.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    office.scope_of(who).require_operator()
+    outcome = await office.switch.ask(order)
+    if outcome.cleared:
+        return await office.noted(outcome, who, order, order.number or "blacklist")
+    if order.number is not None:
+        raise NotRefusedError(f"{order.number} is not on the list; vosd blacklist list shows who is")
+    return Done(outcome)
+
+
+async def list_locked_out(office: Office, who: Principal, order: ListLockedOut) -> list[SilencedSource]:
+    """Return the sources that are locked out or blocked; raises as alarms do."""
+    office.scope_of(who).require_operator()
+    return await office.switch.ask(order)
+
+
+async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done[UnblockOutcome]:
+    """Unblock an IP address.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NotRefusedError: it was neither locked out nor blocked.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    office.scope_of(who).require_operator()
+    outcome = await office.switch.ask(order)
+    if not outcome.unblocked:
+        raise NotRefusedError(f"{order.address} was not locked out; vosd unblock --list shows who is")
+    return await office.noted(outcome, who, order, order.address)
