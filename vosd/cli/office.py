@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Done, Office
+    from vosd.admin.office.ports import WrittenGateway
     from vosd.admin.office.principal import Principal
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
@@ -48,6 +49,11 @@ class _Configured:
 
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
+
+    def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
+        from vosd.config.written_gateways import written_gateways
+
+        return written_gateways(self._invocation.config_path(), name)
 
     def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
         return self._invocation.excerpt.gateways_by_list()

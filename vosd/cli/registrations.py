@@ -35,11 +35,10 @@ _ON_SCREEN: Final = {
 @pass_invocation
 def registrations(invocation: Invocation, as_json: bool) -> None:
     """List phones and gateways that are registered with us, and our own registrations at vendors."""
-    from vosd.admin.office.peers import list_peers
+    from vosd.admin.office.trunks import list_registrations
 
-    rows = in_office(
-        invocation, lambda office: list_peers(office, principal(), ListRegistrations()), with_database=False
-    )
+    who, order = principal(), ListRegistrations()
+    rows = in_office(invocation, lambda office: list_registrations(office, who, order), with_database=False)
     if as_json:
         output.document(rows)
         return

@@ -1,4 +1,4 @@
-"""Routes and peers in the office: imaginary calls, other routes, and gateways of the running switch."""
+"""Routes in the office: imaginary calls, and other routes for stored ones."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,11 +14,9 @@ from doubles.office import agent, office_on, operator
 from vosd.admin.names import UnknownNameError
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.peers import list_peers
 from vosd.admin.office.routes import ExplainCall, SimulateRoutes, explain_call, simulate_routes
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.catalogue.overrides import Override, Setting, Target
-from vosd.control.peers import ListRegistrations
 from vosd.control.routes import ExplainRoute, RouteSheet
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -97,9 +95,8 @@ async def test_stored_calls_are_routed_again_and_an_account_without_calls_has_to
     [
         (explain_call, CALL, ()),
         (simulate_routes, SPAN, (ignored,)),
-        (list_peers, ListRegistrations(), ()),
     ],
 )
-async def test_routes_and_peers_are_for_operators(office, use, order, more):
+async def test_routes_are_for_operators(office, use, order, more):
     with pytest.raises(OperatorsOnlyError):
         await use(office, agent("south"), order, *more)

@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Key, Override, Overrides, Target
 from vosd.catalogue.ports import NOT_KNOWN, Change, SwitchOverrides
@@ -30,6 +32,17 @@ if TYPE_CHECKING:
     from vosd.storage.database import Database
 
 
+class WrittenGateway(msgspec.Struct, frozen=True):
+    """A gateway or phone of the files."""
+
+    list: str
+    """The list that it stands in, such as ``routing_gateways``."""
+    at: str
+    """File and line."""
+    keys: Mapping[str, str]
+    """Keys with their values as text, those of its template included; secrets are left out."""
+
+
 class Definitions(Protocol):
     """Objects of the configuration, as far as use cases need them; each is read when it is asked for."""
 
@@ -43,6 +56,10 @@ class Definitions(Protocol):
 
     def gateways(self) -> Collection[str]:
         """Return the names of all gateways and phones."""
+        ...
+
+    def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
+        """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""
         ...
 
     def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
