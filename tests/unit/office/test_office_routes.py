@@ -86,8 +86,8 @@ async def test_stored_calls_are_routed_again_and_an_account_without_calls_has_to
     passed: list[int] = []
     answer = await simulate_routes(office, operator(), SPAN, lambda calls, _began: passed.append(calls))
     assert (answer["calls"], passed) == (1, [1])
-    with pytest.raises(UnknownNameError, match="nobody-such"):
-        await simulate_routes(office, operator(), msgspec.structs.replace(SPAN, account="nobody-such"), ignored)
+    with pytest.raises(UnknownNameError, match="missing"):
+        await simulate_routes(office, operator(), msgspec.structs.replace(SPAN, account="missing"), ignored)
 
 
 @pytest.mark.parametrize(
