@@ -21,7 +21,7 @@ from vosd.catalogue.source import CatalogueSource
 from vosd.config.reader.texts import absolute, digest_of
 
 DIRECTORY: Final = "last-good"
-"""Its name within ``state_dir``."""
+"""Name of the directory within ``state_dir``."""
 UNUSED_S: Final = 3_600.0
 """A file that is not in use stays so long after it was written: a reload may be about to use it."""
 _MANIFEST: Final = "catalogue.json"
@@ -37,10 +37,10 @@ class MissingObjectsError(VosError):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What the last good catalogue was made of."""
+    """Sources of the last good catalogue."""
 
     version: int | None = None
-    """Of the definitions in the database; None = they were never read."""
+    """Version of the definitions in the database; None = they were never read."""
     decks: tuple[DeckVersion, ...] = ()
     files: Mapping[str, str] = {}
     """Digest of each file of the configuration, by absolute path."""
@@ -53,7 +53,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Wanted(NamedTuple):
-    """What a load needs of the database."""
+    """Decks and definitions that a load needs of the database."""
 
     state_dir: Path
     database_url: str
@@ -62,7 +62,7 @@ class Wanted(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What the database defines."""
+    """Definitions in the database."""
 
     source: CatalogueSource
     version: int | None = None

@@ -22,25 +22,25 @@ _TEMPLATES: Final = "templates"
 
 
 class Known(NamedTuple):
-    """What the text of an item defines."""
+    """Definitions in the text of an item."""
 
     name: str
     definition: Definition[Any]
     reach: Reach | None
-    """Of a routing gateway."""
+    """Reach of a routing gateway."""
 
 
 class Whole(NamedTuple):
-    """What the items of a list define, all together."""
+    """Definitions in all items of a list."""
 
     sound: Mapping[str, Definition[Any]]
     """By name; in the order of the files where ``change`` is None."""
     change: Change | None
-    """How they differ from those of the last load; None = they are not compared."""
+    """Differences from the last load; None = they are not compared."""
 
 
 class Remembered:
-    """What a load can use of the one before, and leaves to the next one."""
+    """Results of a load that the next one can use."""
 
     def __init__(self) -> None:
         self._context: object = None

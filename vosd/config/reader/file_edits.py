@@ -26,7 +26,7 @@ class ReadFile(NamedTuple):
     content: bytes
     regions: Sequence[Region]
     spans: Sequence[Span]
-    """Of each region, in bytes."""
+    """Spans of each region, in bytes."""
 
 
 class EditedFile(NamedTuple):
@@ -36,11 +36,11 @@ class EditedFile(NamedTuple):
     rest: str
     """As of ``Split``."""
     edits: Sequence[Edit]
-    """Of each region."""
+    """Edits of each region."""
 
 
 class _Window(NamedTuple):
-    """What has changed of a region."""
+    """Changed part of a region."""
 
     edit: Edit
     lines: int

@@ -42,18 +42,18 @@ class Laid(NamedTuple):
     unread: Sequence[int]
     """Places of those that were not known, in their order."""
     since: "Since | None" = None
-    """How it differs from the earlier load; None = there it was not."""
+    """Differences from the earlier load; None = there it was not."""
 
 
 class Since(NamedTuple):
-    """How the items of a region differ from those of an earlier load."""
+    """Differences of the items of a region from those of an earlier load."""
 
     before: list[str]
     edit: Edit
 
 
 class KnownItems:
-    """What is known of the items of an earlier load, for finding those that have to be read."""
+    """Facts about the items of an earlier load, for finding those that have to be read."""
 
     def __init__(self) -> None:
         self.known: Mapping[str, Mapping[str, object]] = {}
@@ -189,7 +189,7 @@ class Whereabouts:
 
 
 class ItemOrigin:
-    """Where an item is written (implements ``catalogue.source.Origin``); its text is parsed when that is asked."""
+    """Place of an item (implements ``catalogue.source.Origin``); its text is parsed when that is asked."""
 
     __slots__ = ("_body", "_list_name", "_where")
 

@@ -31,7 +31,7 @@ class _Unparsed(NamedTuple):
 
     part: "_Part"
     place: int
-    """Of its text in the region."""
+    """Place of its text in the region."""
 
 
 class _Part:

@@ -35,7 +35,7 @@ class Region(NamedTuple):
     indent: int
     """Columns before the hyphen of each item."""
     bodies: list[str]
-    """What follows hyphen and blank of each item, up to the next item, without the last end of line."""
+    """Text behind hyphen and blank of each item, up to the next item, without the last end of line."""
 
     def line_of(self, index: int) -> int:
         """Return the line of one item."""
@@ -58,11 +58,11 @@ class Split(NamedTuple):
     """The file with empty lines in place of items, so that each line keeps its number."""
     regions: Sequence[Region]
     spans: Sequence["Span"]
-    """Of each region."""
+    """Spans of each region."""
 
 
 class Span(NamedTuple):
-    """Where a region is in its text."""
+    """Place of a region in its text."""
 
     head: int
     """The end of the line of its key."""
@@ -74,7 +74,7 @@ class Span(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """Where a list of items differs from an earlier one: the others before and behind are the same."""
+    """Difference of a list of items from an earlier one: the others before and behind are the same."""
 
     begin: int
     """Items before, which are the same."""

@@ -18,10 +18,10 @@ def digest_of(content: bytes) -> str:
 
 
 class Texts(Protocol):
-    """Where the text of each file comes from."""
+    """Source of the text of each file."""
 
     contents: dict[str, bytes]
-    """What was read, by absolute path."""
+    """Contents that were read, by absolute path."""
 
     def read(self, path: Path, bytes_max: int) -> bytes:
         """Return the content of a file, at most one byte more than ``bytes_max``.
