@@ -135,6 +135,8 @@ class KilledScene(Scene):
     def stop_and_keep(self, away_ms: int = 0) -> None:
         """Stop the switch as with ``on_sigterm: keep``; start the next one after ``away_ms``."""
         self.is_down = True
+        self.exchange.switch.open_doors(self.exchange.clock.now())
+        self.exchange.flush()
         hand_on(self.sink.journal, self.exchange.switch.keep(), self.exchange.clock.now())
         self.sink.journal.close()
         self.wire._clockworks.clear()

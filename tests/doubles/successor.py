@@ -103,6 +103,8 @@ def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     """Replace the node by another one, which knows of the first what its encoded snapshot says."""
     exchange = scene.exchange
     before = exchange.node
+    before.switch.open_doors(exchange.clock.now())
+    exchange.flush()
     saved, left = before.switch.snapshot()
     assert left == []
     credits = tuple(credit.snapshot() for credit in exchange.credits.values())

@@ -98,6 +98,11 @@ class CalleeLeg(Leg):
         self._invite(invitation, now)
         return invitation.parts.call_id
 
+    def begin_again(self, now: Instant) -> None:
+        """Send the INVITE that waited to be sent when the process before ended."""
+        if self.transaction.is_unsent and self.early is not None and self.early.invitation is not None:
+            self._invite(self.early.invitation, now)
+
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property

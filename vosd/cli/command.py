@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from vosd.config.assembly.rate_compilers import Progress
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.excerpt import Excerpt
-    from vosd.config.kept import Stored, Wanted
     from vosd.config.load import Loaded
     from vosd.config.reader.document import Section
+    from vosd.config.stored import Stored, Wanted
     from vosd.control.client import RunningSwitch
     from vosd.engine.settings import Settings
 

@@ -71,7 +71,7 @@ class Endpoint:
         """Transactions and timers; for this package, and for snapshots."""
         self.next_timer = self.store.wheel.next_due
         """Return when ``handle_timers`` is due next, in milliseconds of the monotonic clock, or None."""
-        self.doors = None if doorkeeper is None else Doors(doorkeeper, self.store.wheel)
+        self.doors = None if doorkeeper is None else Doors(doorkeeper, self.store.wheel, placed)
         self.answered_invite = InviteServer.answered(self.store)
         """Takes the place of an INVITE that was answered with 2xx: its call lasts longer than what responses repeat."""
         self.acknowledged_invite = InviteClient.acknowledged(self.store)

@@ -186,7 +186,7 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
         if self.invite is None:
             return restoration.endpoint.acknowledged_invite
         invite = restoration.invite_client(self.invite)
-        invite.owner = leg if self.invite.is_live else None
+        invite.owner = leg if self.invite.is_live or invite.is_unsent else None
         return invite
 
 

@@ -16,6 +16,7 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, request_snapshot
+from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
@@ -30,6 +31,11 @@ def answered_snapshot(server: Server | InviteServer, endpoint: Endpoint) -> Answ
     if isinstance(server, InviteServer):
         return InviteServerSnapshot.of(server, endpoint.flows)
     return ServerSnapshot.of(server, endpoint.flows)
+
+
+def _asked(asked: Client | InviteClient | None, endpoint: Endpoint) -> AskedSnapshot | None:
+    """Describe a request of ours; one that waits to be sent is lost with the process."""
+    return None if asked is None or asked.is_unsent else request_snapshot(asked, endpoint.flows)
 
 
 Kind: TypeAlias = Literal["renegotiation", "refresh", "changed answer", "hold", "introduction", "takeover"]
@@ -52,7 +58,7 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
     asked: AskedSnapshot | None = None
     alarm: TimerSnapshot | None = None
     is_over: bool = False
-    """Of a hold."""
+    """Whether the hold is over."""
     said_before: SessionSnapshot = NO_SESSION
     origin: LegReference | None = None
     server: AnsweredSnapshot | None = None
@@ -74,7 +80,7 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
             kind=KINDS[type(proposal)],
             far=LegReference.to(proposal.far, call),
             offer=SessionSnapshot.of(proposal.offer),
-            asked=None if proposal.asked is None else request_snapshot(proposal.asked, endpoint.flows),
+            asked=_asked(proposal.asked, endpoint),
             alarm=TimerSnapshot.of(proposal.alarm, endpoint.store),
             is_over=isinstance(proposal, Hold) and proposal.is_over,
             said_before=SessionSnapshot.of(said_before),
@@ -148,7 +154,11 @@ class SupervisionSnapshot(SupervisionFacts, kw_only=True, omit_defaults=True):
         pending = supervision.pending
         return cls(
             refresh=ProposalSnapshot.of(pending, call) if isinstance(pending, Refresh) else None,
-            options=ClientSnapshot.of(pending, call.endpoint.flows) if isinstance(pending, Client) else None,
+            options=(
+                ClientSnapshot.of(pending, call.endpoint.flows)
+                if isinstance(pending, Client) and not pending.is_unsent
+                else None
+            ),
             **named(supervision.facts),
         )
 

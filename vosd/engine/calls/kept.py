@@ -21,7 +21,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class EndpointState(msgspec.Struct, frozen=True):
-    """What the endpoint has beside the calls."""
+    """State of the endpoint beside the calls."""
 
     endpoint: EndpointSnapshot
     late_informations: tuple[LateInformationSnapshot, ...] = ()

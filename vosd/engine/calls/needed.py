@@ -1,4 +1,4 @@
-"""What a restored call needs: its trunk, its gateway and all accounts that pay."""
+"""Needs of a restored call: its trunk, its gateway and all accounts that pay."""
 
 from collections.abc import Mapping
 

@@ -50,7 +50,7 @@ _log = structlog.get_logger()
 
 
 class Resumed(NamedTuple):
-    """What became of the answered calls of an earlier process."""
+    """Answered calls of an earlier process that go on."""
 
     calls: list[OpenCall]
     """Those that go on, as they are to be journalled again."""
@@ -213,7 +213,7 @@ class Resumption:
         lasts_ms = self._endpoint.store.timers.transaction_ms
         left_ms = at.mono + lasts_ms - now.mono
         is_awaited = call.journey.acknowledged_at is None and left_ms >= lasts_ms // LEFT_FOR_ACK
-        if leg.progress.is_answered:
+        if leg.progress.is_answered and (leg.acceptance is None or leg.acceptance.retry is not None):
             return leg.go_on(now, is_awaited=is_awaited)
         answer = b"" if call.callee is None else call.callee.answer
         if is_awaited and waiting is not None:

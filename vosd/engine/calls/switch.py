@@ -245,6 +245,11 @@ class Switch(Counting):
         live_call = self._calls.get(call_id)
         return UNDESCRIBED if live_call is None else described(live_call, self.services)
 
+    def open_doors(self, now: Instant) -> None:
+        """Let the messages leave that wait to be sent, before the calls are described for another process."""
+        if self._endpoint.doors is not None:
+            self._endpoint.doors.open(now)
+
     def keep(self) -> KeptSwitch:
         """Describe all live calls and the endpoint for the next process, which goes on with them."""
         return kept_switch(self._endpoint, self.services)
@@ -301,7 +306,8 @@ class Switch(Counting):
     def restore(self, saved: SavedSwitch, now: Instant) -> None:
         """Go on with the calls of another process; this switch has none yet, and the credits of all accounts.
 
-        Questions that are open are asked again, with the deadlines that they had; nothing else is sent.
+        Questions that are open are asked again, with the deadlines that they had; INVITEs that waited to be sent are
+        examined again. Nothing else is sent.
 
         Raises:
             NotRestoredError: some calls cannot be restored, such as one whose gateway is not in the catalogue; the
@@ -315,6 +321,8 @@ class Switch(Counting):
         for live_call in self._calls.all():
             if live_call.open_setup is not None:
                 self._ask_again(live_call.call, live_call.open_setup, now)
+            elif live_call.call.callee is not None:
+                live_call.call.callee.begin_again(now)
 
     def forget_calls(self) -> None:
         """Forget all calls, and what the endpoint has of them and beside them, because a start with them has failed.

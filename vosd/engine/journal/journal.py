@@ -232,7 +232,10 @@ class Journal(Counting):
 
     def placed(self, placed: PlacedCall) -> None:
         """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended."""
-        self._placed.setdefault(placed.call_id, []).append(placed)
+        earlier = self._placed.setdefault(placed.call_id, [])
+        if earlier and earlier[-1].invite == placed.invite:
+            return  # it has waited to be sent
+        earlier.append(placed)
         self._output.append_spare(placed_frame(placed), self._ends)
 
     def ended(self, record: CallRecord) -> None:

@@ -5,6 +5,7 @@ INVITE is withdrawn without a trace. For the call it counts as sent.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -100,14 +101,21 @@ class DoorOwner(Protocol):
 class Doors:
     """The doors of an endpoint's legs."""
 
-    def __init__(self, keeper: Doorkeeper, wheel: TimerWheel[TimerOwner]) -> None:
+    def __init__(
+        self, keeper: Doorkeeper, wheel: TimerWheel[TimerOwner], placed: Callable[[InviteClient], None]
+    ) -> None:
+        """``placed`` is called for every INVITE that waits: a start after a kill has to refuse its caller."""
+        self.placed = placed
         self.keeper = keeper
         self.wheel = wheel
         self.waiting: dict[Door, None] = {}
         """Those at which messages wait."""
 
     def open(self, now: Instant) -> None:
-        """Let all messages leave, or fail, as if their time were over: the process stops."""
+        """Let all messages leave, or fail, as if their time were over: the process stops.
+
+        The INVITE of an attempt stays: the process that goes on with the call sends it.
+        """
         for door in tuple(self.waiting):
             door.open(now)
 
@@ -129,8 +137,6 @@ class Door:
             message.transaction.disown(message.witness)
         elif isinstance(message, OutgoingInvite):
             message.transaction.prepare(message.parts)
-        elif isinstance(message, OutgoingReinvite | OutgoingRequest):
-            message.transaction.prepare()
         waiting = WaitingMessage(self, message, owner)
         self.queue.append(waiting)
         verdict = self._doors.keeper.examine(waiting, now)
@@ -138,6 +144,8 @@ class Door:
             waiting.may_leave = verdict.may_leave or not isinstance(message, _MAY_FAIL)
             waiting.timer = self._doors.wheel.schedule(now.mono + min(verdict.ms, WAIT_MAX_MS), waiting)
             self._doors.waiting[self] = None
+            if isinstance(message, OutgoingInvite):
+                self._doors.placed(message.transaction)
             return
         if verdict is not None:
             waiting.change(verdict)
@@ -174,7 +182,7 @@ class Door:
     def open(self, now: Instant) -> None:
         """Let everything leave, or fail, as if its time were over."""
         for waiting in tuple(self.queue):
-            if not waiting.is_ready and waiting in self.queue:
+            if not waiting.is_ready and waiting in self.queue and not isinstance(waiting.message, OutgoingInvite):
                 self.overdue(waiting, now)
 
     def go_on(self, now: Instant) -> None:

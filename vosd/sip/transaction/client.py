@@ -43,13 +43,8 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
     owner: ClientOwner | None = None
     """None means that the response is not needed."""
 
-    def prepare(self) -> None:
-        """Wait to be sent."""
-        self.key = ""
-        self.state = CALLING
-
     def withdraw(self) -> None:
-        """End a request that was prepared, and was never sent."""
+        """End a request that was never sent."""
         self.state = State.TERMINATED
         self.owner = None
 
@@ -75,6 +70,11 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
     def is_over(self) -> bool:
         """Whether it has its final response, or was given up."""
         return self.store.clients.get(self.key) is not self
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether it waits to be sent."""
+        return self.state is CALLING and self.is_over
 
     @property
     def peer(self) -> Peer:

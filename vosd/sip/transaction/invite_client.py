@@ -10,6 +10,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.draft import InviteDraft
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.forms import EMPTY, NOT_YET, DialogT, DraftT, PartsT, RetryT, TextT, TimerT
+from vosd.sip.headers.via import branch_of
 from vosd.sip.owners import ClientOwner, Witness
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.entries import Unacknowledged
@@ -97,6 +98,11 @@ class InviteClient(
         return not self.is_live
 
     @property
+    def is_unsent(self) -> bool:
+        """Whether it waits to be sent."""
+        return self.state is CALLING and not self.is_live
+
+    @property
     def is_wanted(self) -> bool:
         """Whether its response is still needed."""
         return self.owner is not None and self.cancel_headers is None
@@ -106,15 +112,12 @@ class InviteClient(
         """Whether it was sent once, and there is no response yet."""
         return self.retry is not None and self.retry.is_first
 
-    def prepare(self, parts: InviteParts | None = None) -> None:
-        """Wait to be sent; a re-INVITE has its ``parts`` when it begins."""
-        self.key = ""
-        self.state = CALLING
-        if parts is not None:
-            self.parts = parts
+    def prepare(self, parts: InviteParts) -> None:
+        """Wait to be sent."""
+        self.key, self.parts = f"{branch_of(parts.via)} INVITE", parts
 
     def withdraw(self) -> None:
-        """End an INVITE that was prepared, and was never sent."""
+        """End an INVITE that was never sent."""
         self.state = State.TERMINATED
         self.owner = None
 

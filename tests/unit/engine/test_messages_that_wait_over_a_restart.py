@@ -1,0 +1,192 @@
+"""Messages that wait at the door of a leg while the process is killed, stopped or replaced (ADR 117)."""
+
+import pytest
+from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
+from doubles.killed import KilledScene
+from doubles.successor import replace_node
+from doubles.virtual.scene import CALLEE, VENDORS, Scene
+from doubles.virtual.vendor import answers
+
+LATE = Treatment(2_000, longest_ms=3_000)
+NEVER_AND_NEEDED = Treatment(longest_ms=3_000, may_leave=False)
+
+
+@pytest.fixture
+def keeper():
+    return ScriptedDoorkeeper({})
+
+
+@pytest.fixture
+def scene(keeper, tmp_path):
+    made = KilledScene(tmp_path, doorkeeper=keeper)
+    keeper.exchange = made.exchange
+    return made
+
+
+def names(scene, target):
+    """Return what the switch has sent there: method or status of each packet."""
+    sent = [packet.data for packet in scene.wire.packets if packet.target == target]
+    return [data.split(b" ", 2)[1 if data[:4] == b"SIP/" else 0].decode() for data in sent]
+
+
+def killed(scene, keeper, after_ms):
+    """Kill the switch in a while; the next one asks nothing."""
+    scene.wire.run_for(after_ms)
+    keeper.treatments = {}
+    scene.kill()
+    scene.wire.run_for(50)
+
+
+def is_empty(scene):
+    scene.wire.run_for(70_000)
+    return scene.exchange.leftovers() == {}
+
+
+# -- killed -------------------------------------------------------------------------------------------------------
+
+
+def test_an_invite_that_waited_at_a_kill_is_never_sent_and_its_caller_is_refused(scene, keeper):
+    keeper.treatments = {"INVITE": LATE}
+    call = scene.caller.call(CALLEE)
+    killed(scene, keeper, 500)
+    scene.wire.run_for(5_000)
+    assert call.final == 503
+    assert "INVITE" not in names(scene, VENDORS[0])
+    assert is_empty(scene)
+
+
+@pytest.mark.parametrize("is_described_again", [False, True])
+def test_a_200_that_waited_at_a_kill_is_examined_and_sent_by_the_next_process(scene, keeper, is_described_again):
+    keeper.treatments = {"200 INVITE": LATE}
+    scene.vendor.script = answers(300)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    if is_described_again:
+        scene.exchange.switch.calls()[0].moved(at_once=True)
+        scene.exchange.flush()
+    killed(scene, keeper, 300)
+    scene.wire.run_for(1_000)
+    assert call.final == 200
+    assert keeper.seen.count("200 INVITE") == 2
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert [there.is_over for there in scene.vendor.calls] == [True]
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal"]
+    assert is_empty(scene)
+
+
+def test_a_bye_that_waited_at_a_kill_is_sent_by_the_next_process(scene, keeper):
+    keeper.treatments = {"BYE": LATE}
+    call, there = scene.talk()
+    call.hang_up()
+    killed(scene, keeper, 500)
+    scene.wire.run_for(5_000)
+    assert there.is_over
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal"]
+    assert is_empty(scene)
+
+
+def test_an_offer_that_waited_at_a_kill_is_given_up_and_the_call_goes_on(scene, keeper):
+    keeper.treatments = {"re-INVITE": LATE}
+    call, there = scene.talk()
+    call.propose("a=sendonly")
+    killed(scene, keeper, 500)
+    scene.wire.run_for(5_000)
+    assert "INVITE" not in names(scene, VENDORS[0])[1:]
+    assert not there.is_over
+    call.hang_up()
+    scene.wire.run_for(40_000)
+    assert there.is_over
+    assert is_empty(scene)
+
+
+def test_an_ack_that_waited_at_a_kill_is_sent_when_the_vendor_repeats_its_200(scene, keeper):
+    keeper.treatments = {"ACK": LATE}
+    scene.vendor.script = answers(300)
+    call = scene.caller.call(CALLEE)
+    killed(scene, keeper, 600)
+    scene.wire.run_for(5_000)
+    (there,) = scene.vendor.calls
+    assert there.acks
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert there.is_over
+    assert is_empty(scene)
+
+
+# -- stopped with its calls kept, or replaced ---------------------------------------------------------------------
+
+
+def stopped(scene, keeper, after_ms):
+    scene.wire.run_for(after_ms)
+    keeper.treatments = {}
+    scene.stop_and_keep(100)
+    scene.wire.run_for(200)
+
+
+@pytest.mark.parametrize("treatment", [LATE, NEVER_AND_NEEDED])
+def test_an_invite_that_waited_at_a_stop_is_examined_and_sent_by_the_next_process(scene, keeper, treatment):
+    keeper.treatments = {"INVITE": treatment}
+    call = scene.caller.call(CALLEE)
+    stopped(scene, keeper, 500)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 200
+    assert keeper.seen.count("INVITE") == 2
+    assert names(scene, VENDORS[0]).count("INVITE") == 1
+    scene.wire.run_for(1_000)
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert is_empty(scene)
+
+
+def test_an_invite_that_waits_is_withdrawn_by_the_process_that_goes_on_with_it(keeper):
+    scene = Scene(doorkeeper=keeper)
+    keeper.exchange = scene.exchange
+    keeper.treatments = {"INVITE": LATE}
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(300)
+    replace_node(scene)
+    scene.wire.run_for(300)
+    call.cancel()
+    scene.wire.run_for(5_000)
+    assert call.final == 487
+    assert names(scene, VENDORS[0]) == []
+    scene.close()
+
+
+@pytest.mark.parametrize("title", ["200 INVITE", "ACK", "180 INVITE"])
+def test_what_else_waits_at_a_stop_leaves_before_it(scene, keeper, title):
+    keeper.treatments = {title: LATE}
+    scene.vendor.script = answers(300)
+    call = scene.caller.call(CALLEE)
+    stopped(scene, keeper, 600)
+    scene.wire.run_for(3_000)
+    assert call.final == 200
+    assert scene.vendor.calls[0].acks
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert [there.is_over for there in scene.vendor.calls] == [True]
+    assert is_empty(scene)
+
+
+def test_a_bye_that_waits_at_a_stop_leaves_before_it(scene, keeper):
+    keeper.treatments = {"BYE": LATE}
+    call, there = scene.talk()
+    call.hang_up()
+    stopped(scene, keeper, 100)
+    scene.wire.run_for(1_000)
+    assert there.is_over
+    assert is_empty(scene)
+
+
+def test_an_offer_that_may_not_leave_is_refused_at_a_stop(scene, keeper):
+    keeper.treatments = {"re-INVITE": NEVER_AND_NEEDED}
+    call, there = scene.talk()
+    call.propose("a=sendonly")
+    stopped(scene, keeper, 100)
+    scene.wire.run_for(1_000)
+    assert call.got["INVITE"] == [503]
+    assert not there.is_over
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert is_empty(scene)
