@@ -1,6 +1,6 @@
 """Processor time of a reload with many accounts and as many trunks, by stage: ``python -m bench.reload [NUMBER]``.
 
-The configuration is read as the switch reads it, without calls beside it. Reading the files is what ``gather`` takes;
+The configuration is read as the switch reads it, without calls beside it. Reading the files is what ``files`` takes;
 all else is what one change costs until the new catalogue can come into force.
 """
 
@@ -16,6 +16,7 @@ from vosd.config import load as loading
 from vosd.config import reload as reloading
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded
+from vosd.config.reader.whole_files import read_by_a_process
 
 from .targets import configuration
 
@@ -65,7 +66,9 @@ class Stages:
 def main() -> None:
     number = int(sys.argv[1]) if len(sys.argv) > 1 else NUMBER
     stages, remembered = Stages(), Remembered()
-    for name in ("gather", "source_of", "assemble"):
+    remembered.reads = read_by_a_process
+    stages.watch(Remembered, "files")
+    for name in ("source_of", "assemble"):
         stages.watch(loading, name)
     stages.watch(reloading, "losses")
     stages.watch(Remembered, "renew")
@@ -87,7 +90,7 @@ def main() -> None:
             taken = time.process_time() - began
             assert outcome.is_accepted, outcome.problems
             loaded = outcome.in_force
-            read = stages.seconds.pop("gather")
+            read = stages.seconds.pop("files")
             shown = ", ".join(f"{name} {1_000 * seconds:.0f}" for name, seconds in stages.seconds.items())
             print(f"{what:26}{1_000 * taken:8.0f}{1_000 * read:9.0f}{1_000 * (taken - read):8.0f}  {shown}")
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
+from vosd.admin.office.ports import WrittenGateway
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.shadow_rating import CdrMap
 from vosd.base.secret import Secret
@@ -91,7 +92,7 @@ class Defined:
         if any(each.name == "bad" for each in versions):
             raise ConfigError([])
 
-    def catalogue(self) -> Catalogue:
+    def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
         return usual_catalogue()
 
@@ -114,6 +115,10 @@ class Defined:
     def calendars(self) -> Mapping[str, Calendar]:
         """Return the calendars by name."""
         return self._calendars
+
+    def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
+        """Return one phone alone."""
+        return [WrittenGateway("phones", "vosd.yaml:7", {"number": name})] if name == "7001" else []
 
 
 def office_on(database: Database, *accounts: Account, now: int, socket: Path = NOWHERE, **more: Any) -> Office:

@@ -24,9 +24,10 @@ from vosd.config.keys.parameters import WITHOUT_EFFECT, ParameterKeys
 from vosd.config.load import load
 from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.net.marking import TrafficClass
-from vosd.routing.capacity import Full, Occupancy
+from vosd.routing.capacity import Occupancy
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteRequest, find_routes
+from vosd.routing.ports import Full
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns

@@ -8,8 +8,9 @@ from doubles.data.builders import routing_gateway
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.routing.capacity import Full, Occupancy
+from vosd.routing.capacity import Occupancy
 from vosd.routing.identify import SourceConflict, SourceIndex
+from vosd.routing.ports import Full
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.gateways import HostPattern, MappingGateway
 from vosd.trunks.scope import Scope

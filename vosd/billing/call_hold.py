@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
-from vosd.billing.holds import AccountCredit, Hold
+from vosd.billing.holds import AccountCredit, Hold, Pool
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
@@ -61,7 +61,7 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         self.add_vendor(hold)
         return None
 
-    def leave(self, account: str, applied: AppliedRate) -> None:
+    def leave(self, account: str | None, applied: AppliedRate | None) -> None:
         """Release what is held for an attempt that is over; an account that is held for nothing is ignored."""
         for place, hold in enumerate(self.vendors):
             if hold.credit.account == account and hold.applied == applied:
@@ -140,9 +140,9 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         return paid_s
 
     def _is_payable(self, target_s: int) -> bool:
-        wanted: dict[AccountCredit, Decimal] = {}
+        wanted: dict[Pool, Decimal] = {}
         for hold in self.holds:
             seconds = target_s + hold.lead_s
             more = total_at(hold.applied, seconds) - hold.amount if seconds > hold.granted_s else ZERO
             wanted[hold.credit] = wanted.get(hold.credit, ZERO) + more
-        return all(not more or credit.available is None or more <= credit.available for credit, more in wanted.items())
+        return all(not more or credit.covers(more) for credit, more in wanted.items())

@@ -7,7 +7,7 @@ its limit.
 from copy import copy
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -25,6 +25,8 @@ SHORTEST_STEP_S: Final = 5
 _first_total: Final = lru_cache(maxsize=4_096)(total_at)
 """The price of the first seconds, kept: many calls begin with the same rate and the same number of seconds."""
 
+_ENDED: Final = "this hold has ended: release a hold once, when its call ends"
+
 _UNREAD: Final = -1
 """Below every sequence number of a ledger, so that the first committed balance counts."""
 
@@ -33,10 +35,43 @@ class HoldEnded(VosError):  # noqa: N818 - it names the state
     """A hold was released already: its call has ended twice."""
 
 
+class Pool(Protocol):
+    """Authority over something that running calls use up by the second, such as the money of an account (ADR 118).
+
+    It grants each call at most so much, up to a second of it; what it has may be a share, such as ``bound`` makes one.
+    """
+
+    @property
+    def account(self) -> str:
+        """The account that it belongs to."""
+        ...
+
+    @property
+    def own_limit(self) -> Decimal | None:
+        """How far below zero calls may take it, apart from an outage; None = it has no limit."""
+        ...
+
+    def reach(self, hold: "Hold", target_s: int) -> int:
+        """Return up to when a hold may be extended, at most to ``target_s``; nothing is changed."""
+        ...
+
+    def covers(self, more: Decimal) -> bool:
+        """Return whether that much more may be taken."""
+        ...
+
+    def grant(self, hold: "Hold", until_s: int) -> None:
+        """Extend a hold to a second that ``reach`` has allowed."""
+        ...
+
+    def release(self, hold: "Hold") -> None:
+        """Take back what a call holds, because it has ended."""
+        ...
+
+
 class Hold(msgspec.Struct, eq=False, gc=False):
     """Money of one account set aside for one call (``CallHold`` has all of a call)."""
 
-    credit: "AccountCredit"
+    credit: Pool
     applied: AppliedRate
     amount: Decimal
     """Enough for every instant up to ``granted_s``."""
@@ -72,7 +107,7 @@ class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class AccountCredit:
-    """One account: its last committed balance, what ended calls owe, what running calls hold.
+    """One account: its last committed balance, what ended calls owe, what running calls hold (implements ``Pool``).
 
     Changed only by its methods. ``limit`` is how far below zero calls may take the balance, None = unlimited.
     """
@@ -247,7 +282,8 @@ class AccountCredit:
         ``SHORTEST_STEP_S``, or less than the next cycle, the call gets that much while there is money for it. At least
         ``hold.granted_s``, which is paid for.
         """
-        self._must_be_open(hold)
+        if not hold.is_open:
+            raise HoldEnded(_ENDED)
         if target_s <= hold.granted_s:
             return hold.granted_s
         available = self.available
@@ -279,7 +315,8 @@ class AccountCredit:
 
     def release(self, hold: Hold) -> None:
         """End a hold with its call: all of it is free at once; what the call cost is posted apart from it."""
-        self._must_be_open(hold)
+        if not hold.is_open:
+            raise HoldEnded(_ENDED)
         hold.is_open = False
         self._holds -= 1
         self._reserved -= hold.amount
@@ -322,10 +359,14 @@ class AccountCredit:
         if amount < 0:
             self._unbooked -= amount
 
+    def covers(self, more: Decimal) -> bool:
+        """Return whether that much is left, or no limit is."""
+        available = self.available
+        return available is None or more <= available
+
     def withhold(self, amount: Decimal) -> bool:
         """Keep an amount from calls until ``put_back``; return False where there is less, and nothing is changed."""
-        available = self.available
-        if available is not None and amount > available:
+        if not self.covers(amount):
             return False
         self.withheld += amount
         return True
@@ -369,11 +410,6 @@ class AccountCredit:
             self.lows.append(self)
         elif self._low_at is not None and not is_low and owned > self._low_at:
             self._low_at = None
-
-    @staticmethod
-    def _must_be_open(hold: Hold) -> None:
-        if not hold.is_open:
-            raise HoldEnded("this hold has ended: release a hold once, when its call ends")
 
 
 def _step(hold: Hold, share: Decimal, paid_s: int) -> int:

@@ -25,10 +25,10 @@ from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
-from vosd.routing.capacity import Full
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.pipeline import Destination, RouteRequest, find_routes
 from vosd.routing.plan import RoutingPlan
+from vosd.routing.ports import Full
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import Scope

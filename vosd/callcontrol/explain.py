@@ -8,9 +8,8 @@ from typing import NamedTuple
 from vosd.base.money import EXACT, format_amount, format_price
 from vosd.billing.typical import typical_price
 from vosd.callcontrol.vendor_terms import buy_rate
-from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, examine_routes
-from vosd.routing.ports import Vendors
+from vosd.routing.ports import Capacity, Vendors
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
@@ -62,7 +61,7 @@ class Explanation(NamedTuple):
 def explain_routes(
     request: RouteRequest,
     table: RouteTable,
-    occupancy: Occupancy,
+    occupancy: Capacity,
     rests: Rests,
     vendors: Vendors,
     *,
@@ -134,12 +133,12 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bo
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 
-def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> str:
+def _why(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Rests, vendors: Vendors) -> str:
     """Return the reason: the word by which programs tell reasons apart, a colon, and what there is to say."""
     return left.cause.because(_detail(left, request, occupancy, rests, vendors))
 
 
-def _detail(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> str:
+def _detail(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Rests, vendors: Vendors) -> str:
     """Return what the state of this moment says of the cause; empty = the cause says it all."""
     gateway, detail = left.gateway, left.detail
     match left.cause:

@@ -17,7 +17,7 @@ from vosd.billing.ports import Rates
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.sell_rate import of_allowed_type, rate_in
 from vosd.callcontrol.taken import PlaceTaken, Taken
-from vosd.routing.capacity import Full
+from vosd.routing.ports import Full
 from vosd.routing.sections import NumberSection, objection_in
 from vosd.trunks.scope import Scope
 

@@ -1,4 +1,4 @@
-"""Set-up of a call that is not made, for ``explain``: the same steps, with a recorder in place of the live counters."""
+"""Set-up of a call that is not made, for ``explain``: the same steps, with counters beside the live ones."""
 
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -10,52 +10,34 @@ from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Blocks
-from vosd.routing.capacity import Full, NothingTaken, Occupancy
+from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing
+from vosd.routing.ports import Capacity, Full
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.scope import Scope
 
 
-class RecordedOccupancy(Occupancy):
-    """Applies the limits to the live calls; what is taken is recorded here and counted nowhere else."""
+class RehearsedPlaces(Occupancy):
+    """Applies the limits to the live calls; calls that are not made are counted here and nowhere else."""
 
-    __slots__ = ("_live", "taken")
+    __slots__ = ("_live",)
 
-    def __init__(self, live: Occupancy) -> None:
+    def __init__(self, live: Capacity) -> None:
         super().__init__()
         self._live = live
-        self.taken: list[tuple[Scope, str]] = []
-        """What was taken and not released."""
 
     def take(
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
-        """Record one more call, or return the limit that forbids it."""
+        """Return the limit that forbids one more call beside the live ones; else count it here."""
         full = self.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
-        if full is None:
-            self.taken.append((scope, name))
-        return full
+        return full or super().take(scope, name, None, None, mono_ms)
 
     def would_refuse(
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
-        """Return the limit that would forbid one more call now."""
+        """Return the limit that would forbid one more call beside the live ones."""
         return self._live.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
-
-    def release(self, scope: Scope, name: str) -> None:
-        """Remove a call from the record.
-
-        Raises:
-            NothingTaken: it is not there.
-        """
-        if (scope, name) not in self.taken:
-            message = f"no place of {scope.name.lower()} {name!r} is recorded: release once for each take"
-            raise NothingTaken(message)
-        self.taken.remove((scope, name))
-
-    def undo(self, scope: Scope, name: str, _mono_ms: int) -> None:
-        """Remove a call from the record; raises NothingTaken."""
-        self.release(scope, name)
 
 
 class RehearsedLists(DynamicLists):
@@ -88,7 +70,7 @@ class Rehearsal:
         state.unregistered, state.blocks = live.unregistered, blocks or live.blocks
         state.turns = live.turns.copied()
         state.pool_turns = live.pool_turns.copied()
-        state.occupancy = self.occupancy = RecordedOccupancy(live.occupancy)
+        state.occupancy = RehearsedPlaces(live.occupancy)
         state.dynamic_lists = RehearsedLists(live.dynamic_lists)
         self.admission = Admission(catalogue, state)
         self._turns, self._pool_turns = live.turns, live.pool_turns

@@ -13,15 +13,15 @@ import msgspec
 from vosd.b2bua.snapshot.references import NoSnapshotError
 from vosd.billing.call_hold import CallHold
 from vosd.callcontrol.destinations import WatchedCall
-from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import CountedCall
+from vosd.routing.ports import Capacity
 from vosd.trunks.scope import Scope
 
 
 class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
     """One of the concurrent calls of a gateway or account, and one of its calls of the last second."""
 
-    occupancy: Occupancy
+    occupancy: Capacity
     scope: Scope
     name: str
     mono_ms: int

@@ -59,7 +59,7 @@ class _Difference(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Whether the definitions and their order are as they were."""
-        return not self.changed and [*self.change.before] == [*self.change.names]
+        return not self.changed and self.change.keeps_order
 
 
 def assemble_changes(

@@ -62,27 +62,19 @@ class Definition(NamedTuple, Generic[Thing_co]):
 
 
 class Change(NamedTuple):
-    """How the definitions of one kind differ from those of the last catalogue.
-
-    Some that stand together are replaced by others; before and behind them the names are the same, in the same order.
-    """
+    """How the definitions of one kind differ from those of the last catalogue."""
 
     read: Mapping[str, Definition[Any]]
     """What was read anew, by name: new, other or equal to what it was."""
-    before: Sequence[str]
-    """Names that are replaced."""
-    names: Sequence[str]
-    """Names in their place."""
+    gone: Set[str]
+    """Names that are there no more."""
+    keeps_order: bool
+    """Whether the names are the same, in the same order."""
     order: Callable[[], Sequence[str]]
     """Returns all names in the order of the source."""
 
-    @property
-    def gone(self) -> Set[str]:
-        """Names that are there no more."""
-        return frozenset(self.before).difference(self.names)
 
-
-NO_CHANGE: Final = Change({}, (), (), tuple)
+NO_CHANGE: Final = Change({}, frozenset(), True, tuple)
 
 
 class References(NamedTuple):

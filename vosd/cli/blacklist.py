@@ -10,7 +10,6 @@ from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.peers import ClearBlacklist, ListBlacklist
 
 _COLUMNS: Final = ("caller", "mapping_gateway", "cause", "limit", "since", "until", "remaining_s")
-_NUMBER_CHARACTERS_MAX: Final = 128
 
 
 @click.group(cls=Family)
@@ -42,10 +41,6 @@ def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
 
     A leading + makes no difference.
     """
-    if number is not None and not (
-        number.strip("+ ") and number.isprintable() and len(number) <= _NUMBER_CHARACTERS_MAX
-    ):
-        raise click.BadParameter(f"{number!r}: expected a calling number as the list shows it", param_hint="NUMBER")
     from vosd.admin.office.alarms import clear_blacklist
 
     who, order = principal(), ClearBlacklist(number)

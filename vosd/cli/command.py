@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from vosd.config.assembly.rate_compilers import Progress
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.excerpt import Excerpt
-    from vosd.config.kept import Stored, Wanted
     from vosd.config.load import Loaded
     from vosd.config.reader.document import Section
+    from vosd.config.stored import Stored, Wanted
     from vosd.control.client import RunningSwitch
     from vosd.engine.settings import Settings
 
@@ -229,6 +229,17 @@ class Verb(click.Command):
         super().__init__(*args, **kwargs)
         self.params.append(_config_option())
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; an order that makes no sense is wrong usage, and its fields are called as they are written."""
+        try:
+            return super().invoke(ctx)
+        except VosError as error:
+            if error.code != "order":  # by its code, for its module is seldom loaded
+                raise
+            written = {each.name: each.human_readable_name for each in self.params if isinstance(each, click.Argument)}
+            message = re.sub("`([a-z_]+)`", lambda field: written.get(field[1]) or _option(field[1]), str(error))
+            raise click.UsageError(message) from error
+
 
 class Family(click.Group):
     """A group of verbs; ``-c/--config`` may also stand before the verb."""
@@ -279,12 +290,14 @@ class Directory(Family):
             raise _as_exit(error) from error
 
 
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
+
+
 def _as_exit(error: VosError) -> click.ClickException:
     from vosd.catalogue.problems import ConfigError
     from vosd.control.client import DaemonUnreachableError
 
-    if error.code == "order":  # an order that makes no sense; by its code, for its module is seldom loaded
-        return click.UsageError(re.sub("`([a-z_]+)`", lambda field: f"--{field[1].replace('_', '-')}", str(error)))
     if isinstance(error, ConfigError):
         return BadConfigurationError(str(error))
     if isinstance(error, DaemonUnreachableError):

@@ -1,13 +1,13 @@
 """``vosd gateway list`` and ``show``, also ``vosd status --gateways``: the gateways of the running switch."""
 
-import asyncio
 from typing import Any, Final
 
 import click
 from msgspec.structs import asdict
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
 from vosd.control.peers import ListGateways
 
@@ -27,7 +27,11 @@ _ON_SCREEN: Final = {
 
 def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
     """Print every gateway: its state, its calls and their limit, and its figures of the last hour."""
-    listed = asyncio.run(invocation.running_switch().ask(ListGateways()))
+    from vosd.admin.office.trunks import list_gateways
+
+    listed = in_office(
+        invocation, lambda office: list_gateways(office, principal(), ListGateways()), with_database=False
+    )
     if as_json:
         output.document(listed)
         return
@@ -66,23 +70,17 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
 @pass_invocation
 def show(invocation: Invocation, name: str, as_json: bool) -> None:
     """Show gateway or phone NAME: where and how it is defined, and how it is if the switch runs."""
-    from vosd.config.written_gateways import written_gateways
+    from vosd.admin.office.trunks import ShowTrunk, show_trunk
 
-    written = written_gateways(invocation.config_path(), name)
-    rows = asyncio.run(invocation.running_switch().ask_if_running(ListGateways()))
-    running = [asdict(row) for row in rows or () if row.gateway == name]
-    if not written and not running:
-        message = f"there is no gateway or phone {name!r}; vosd gateway list names those of the running switch"
-        raise OperationError(message)
+    found = in_office(invocation, lambda office: show_trunk(office, principal(), ShowTrunk(name)), with_database=False)
     if as_json:
-        defined = [{"list": each.list_name, "at": str(each.place), "keys": each.keys} for each in written]
-        output.document({"defined": defined, "running": running})
+        output.document({"defined": found.defined, "running": found.running or []})
         return
-    for each in written:
-        output.line(f"{each.list_name}, defined at {each.place}")
+    for each in found.defined:
+        output.line(f"{each.list}, defined at {each.at}")
         output.sheet({f"  {key}": value for key, value in each.keys.items()})
-    for row in running:
+    for row in map(asdict, found.running or ()):
         output.line(f"{row['kind']}, as it runs")
         output.sheet({f"  {key}": value for key, value in row.items() if key not in {"gateway", "kind"}})
-    if rows is None:
+    if found.running is None:
         output.remark("no switch runs: this is what the files say")

@@ -163,7 +163,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: 
 
     An account with calls that the running switch has not booked yet is left out: exit code 1, say the same again.
     """
-    from vosd.admin.office.ledger import BookMinimums, book_minimums
+    from vosd.admin.office.minimum import BookMinimums, book_minimums
 
     who, order = principal(operator), BookMinimums(month, zone.key)
     sheets = in_office(invocation, lambda office: book_minimums(office, who, order))

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Done, Office
+    from vosd.admin.office.ports import WrittenGateway
     from vosd.admin.office.principal import Principal
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
@@ -47,6 +49,11 @@ class _Configured:
 
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
+
+    def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
+        from vosd.config.written_gateways import written_gateways
+
+        return written_gateways(self._invocation.config_path(), name)
 
     def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
         return self._invocation.excerpt.gateways_by_list()
@@ -75,8 +82,9 @@ class _Configured:
             definitions=lambda wanted: overlaid(self._invocation.definitions(wanted), versions),
         )
 
-    def catalogue(self) -> "Catalogue":
-        return self._invocation.load().catalogue
+    def catalogue(self, file: "Path | None" = None) -> "Catalogue":
+        asked = self._invocation if file is None else replace(self._invocation, config=file, _excerpt=None)
+        return asked.load().catalogue
 
     @property
     def settings(self) -> "Settings":

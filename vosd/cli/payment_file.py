@@ -11,7 +11,7 @@ from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 
 if TYPE_CHECKING:
-    from vosd.admin.payment_file import FilePayment
+    from vosd.admin.office.payment_file import FilePayment
 
 
 @click.command("import", cls=Verb)
@@ -45,15 +45,13 @@ def import_file(
     account, so a file may be imported again, and one with old and new payments as well.
     """
     wanted = _read(file, columns, encoding, has_decimal_comma=decimal_comma)
-    from vosd.admin.office.payments import ImportPayments, import_payments
+    from vosd.admin.office.payment_file import ImportPayments, import_payments, sums_of
 
     who, order = principal(operator), ImportPayments(tuple(wanted), is_trial)
     found = in_office(invocation, lambda office: import_payments(office, who, order))
     if as_json:
         output.document(found)
         return
-    from vosd.admin.payment_file import sums_of
-
     rows = [[each.line, each.account, each.amount, each.currency, each.reference, each.outcome] for each in found]
     output.table(("line", "account", "amount", "currency", "reference", "outcome"), rows, empty="no payments")
     for outcome, currency, count, total in sums_of(found):
@@ -61,7 +59,7 @@ def import_file(
 
 
 def _read(file: Path, columns: tuple[str, ...], encoding: str, *, has_decimal_comma: bool) -> "list[FilePayment]":
-    from vosd.admin.payment_file import Columns, read_payment_file
+    from vosd.admin.office.payment_file import Columns, read_payment_file
 
     titles = dict(each.partition("=")[::2] for each in columns)
     unknown = sorted(titles.keys() - set(Columns._fields))

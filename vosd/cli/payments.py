@@ -15,8 +15,8 @@ from vosd.cli.office import in_office, principal
 from vosd.cli.payment_file import import_file
 
 if TYPE_CHECKING:
+    from vosd.admin.office.payments import Receipts, WaitingSheet
     from vosd.admin.payments import PaymentReceipt
-    from vosd.admin.second_person import Receipts, WaitingSheet
 
 ZERO_TYPE: Final = "zero"
 REFUND_TYPE: Final = "refund"

@@ -1,6 +1,5 @@
 """``vosd registrations``: users registered with the running switch, and its own registrations."""
 
-import asyncio
 from typing import Any, Final
 
 import click
@@ -8,6 +7,7 @@ from msgspec.structs import asdict
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
 from vosd.control.order import tag_of
 from vosd.control.peers import InboundRow, ListRegistrations, OutboundRow
@@ -35,7 +35,10 @@ _ON_SCREEN: Final = {
 @pass_invocation
 def registrations(invocation: Invocation, as_json: bool) -> None:
     """List phones and gateways that are registered with us, and our own registrations at vendors."""
-    rows = asyncio.run(invocation.running_switch().ask(ListRegistrations()))
+    from vosd.admin.office.trunks import list_registrations
+
+    who, order = principal(), ListRegistrations()
+    rows = in_office(invocation, lambda office: list_registrations(office, who, order), with_database=False)
     if as_json:
         output.document(rows)
         return

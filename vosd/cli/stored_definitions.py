@@ -9,7 +9,8 @@ import click
 
 from vosd.cli import output
 from vosd.config.assembly.rate_store import is_own
-from vosd.config.kept import DIRECTORY, Stored, Wanted
+from vosd.config.kept import DIRECTORY
+from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import StoredDefinitions
 from vosd.storage.decks import SqlDecks
 from vosd.storage.stored_objects import SqlObjects

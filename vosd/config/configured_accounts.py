@@ -39,8 +39,8 @@ class ConfiguredAccounts(Mapping[str, Account]):
         self._exchange = exchange
         self._sections = sections
         self._groups = groups
-        self._alike: dict[str, Account] = {}
-        """By what stands in an item beside its id: of a hundred thousand accounts most differ by no more than that."""
+        self._alike: dict[object, Account] = {}
+        """By what an item has beside its id: of a hundred thousand accounts most differ by no more than that."""
         self._currencies: dict[str, str] = {}
         """By rate group, of those that were looked up."""
         self._templates = templates
@@ -58,8 +58,8 @@ class ConfiguredAccounts(Mapping[str, Account]):
             KeyError: there is none.
             ConfigError: it has mistakes.
         """
-        text = self._sections.text_beside_name(account_id)
-        alike = None if text is None else self._alike.get(text)
+        likeness = self._sections.likeness(account_id)
+        alike = self._alike.get(likeness)
         if alike is not None:
             return msgspec.structs.replace(alike, id=account_id)
         section = self._sections[account_id]
@@ -74,8 +74,8 @@ class ConfiguredAccounts(Mapping[str, Account]):
         if problems.has_errors:
             raise ConfigError(problems.in_order())
         account = settled(account, currency)
-        if text is not None and len(problems) == 0:
-            self._alike[text] = account
+        if len(problems) == 0:
+            self._alike[likeness] = account
         return account
 
     def _currency(self, account: Definition[Account], problems: ProblemList) -> str | None:

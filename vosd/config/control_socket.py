@@ -23,7 +23,7 @@ def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Pa
         OtherInstallationError: the path leads to the switch of another configuration only.
     """
     problems = ProblemList()
-    document = read_files(path, environ, problems, LISTS, long_lists={})
+    document = read_files(path, environ, problems, LISTS)
     if not document.entries and problems.has_errors:
         raise ConfigError(problems.in_order())
     state_dir = path_in(document, "state_dir") or STATE_DIR

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from vosd.base.errors import VosError
-from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
+from vosd.catalogue.problems import ConfigError, Place, ProblemList, Severity, suggestion
 from vosd.config.places import CONTROL_SOCKET, STATE_DIR
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section
-from vosd.config.reader.includes import read_files
+from vosd.config.reader.includes import merge, read_files
+from vosd.config.reader.items import LONG_LISTS
 from vosd.config.reader.lists import ACCOUNTS, GATEWAYS, LISTS, RATE_GROUPS
 from vosd.config.reader.long_lists import LongList
 from vosd.config.reader.places_written import database_url_in, path_in
@@ -30,14 +31,16 @@ if TYPE_CHECKING:
     from vosd.billing.ports import Rates
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
+    from vosd.catalogue.problems import Problem
+    from vosd.catalogue.stored_objects import ObjectVersion
     from vosd.config.assembly.rate_groups import ReadGroup
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.configured_accounts import ConfiguredAccounts
-    from vosd.config.kept import Stored, Wanted
     from vosd.config.keys.installation import InstallationKeys
     from vosd.config.keys.parameters import ParameterKeys
     from vosd.config.keys.rate_groups import RateGroupKeys
     from vosd.config.reader.model import Keys
+    from vosd.config.stored import Stored, Wanted
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
     from vosd.routing.special_numbers import SpecialNumbers
@@ -92,7 +95,7 @@ class Excerpt:
         self._read_lists: frozenset[str] = frozenset()
         """Which lists were read."""
         self._long_lists: dict[str, LongList] = {}
-        self._stored: Mapping[str, str] | None = None
+        self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
 
     @property
     def settings(self) -> "Settings":
@@ -229,7 +232,7 @@ class Excerpt:
         from vosd.config.assembly.parameters import defaults_of, over_defaults
         from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
         from vosd.config.assembly.rate_tables import TablesInMemory
-        from vosd.config.kept import Wanted, nothing_stored
+        from vosd.config.stored import Wanted, nothing_stored
 
         (groups,) = self._lists(RATE_GROUPS)
         found = [groups[name] for name in names if name in groups]
@@ -417,18 +420,45 @@ class Excerpt:
 
     def _read(self, lists: frozenset[str]) -> Section:
         problems = ProblemList()
-        names = {ACCOUNTS: "id", **GATEWAYS}
-        long_lists = {name: LongList(key, self._environ) for name, key in names.items() if name in lists}
         with without_collector():
-            document = read_files(
-                self._path, self._environ, problems, LISTS - lists, long_lists=long_lists, more=self._objects
-            )
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
+            document = read_files(self._path, self._environ, problems, LISTS - lists)
+            stored = self._objects(document)
+            long_lists = {}
+            for name in lists & LONG_LISTS.keys():
+                node = document.entries.pop(name, _EMPTY).node
+                sections = node.items if isinstance(node, Listing) else []
+                long_lists[name] = LongList(LONG_LISTS[name], sections, stored.get(name, {}), self._section_of)
+            others = [each for kind, found in stored.items() if kind not in LONG_LISTS for each in found.values()]
+            if others:
+                from vosd.config.stored_text import document_of
+
+                merge(document, document_of(others, self._path, self._environ, problems), problems)
+        found = problems.in_order()
+        for each in long_lists.values():
+            found = tuple(each.take_mistakes(found))
+        if any(each.severity is Severity.ERROR for each in found):
+            raise ConfigError(self._naming(found))
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
         return document
 
-    def _objects(self, files: Section) -> Mapping[Path, str]:
+    def _section_of(self, each: "ObjectVersion") -> Section:
+        from vosd.config.stored_text import section_of
+
+        problems = ProblemList()
+        section = section_of(each, self._path, self._environ, problems)
+        if problems.has_errors:
+            raise ConfigError(self._naming(problems.in_order()))
+        return section
+
+    def _naming(self, found: "tuple[Problem, ...]") -> "tuple[Problem, ...]":
+        """Return problems that name objects of the database."""
+        if not self._stored:
+            return found
+        from vosd.config.stored_text import naming_objects
+
+        return naming_objects(found, self._path)
+
+    def _objects(self, files: Section) -> "Mapping[str, Mapping[str, ObjectVersion]]":
         """Return what the database defines; asked for once."""
         if self._stored is None:
             self._stored = {}
@@ -436,11 +466,7 @@ class Excerpt:
                 from vosd.config.wanted import wanted_of
 
                 self._stored = self._definitions(wanted_of(files)).objects
-        if not self._stored:
-            return {}
-        from vosd.config.stored_text import file_of
-
-        return {file_of(kind, self._path): text for kind, text in self._stored.items()}
+        return self._stored
 
 
 def _by_name(node: Node, key: str) -> dict[str, Section]:

@@ -11,29 +11,27 @@ import time
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from vosd.base.errors import VosError
-from vosd.catalogue.decks import DATABASE, DeckVersion, source_of_decks
-from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.decks import DeckVersion, source_of_decks
 from vosd.config.reader.texts import absolute, digest_of
+from vosd.config.stored import Stored, Wanted
+from vosd.storage.kept_objects import KeptObjects, KeptState
 
 DIRECTORY: Final = "last-good"
 """Its name within ``state_dir``."""
 UNUSED_S: Final = 3_600.0
 """A file that is not in use stays so long after it was written: a reload may be about to use it."""
 _MANIFEST: Final = "catalogue.json"
+_OBJECTS: Final = "objects.db"
 _TEMPORARY: Final = ".writing-"
 
 
 class DamagedDeckError(VosError):
     """The rows of a deck have another digest than its version says."""
-
-
-class MissingObjectsError(VosError):
-    """The objects that the database defined when it was read last are not on the disk any more."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -44,41 +42,8 @@ class Manifest(msgspec.Struct, frozen=True):
     decks: tuple[DeckVersion, ...] = ()
     files: Mapping[str, str] = {}
     """Digest of each file of the configuration, by absolute path."""
-    objects: Mapping[str, str] = {}
-    """Digest of the text with the objects of each kind that the database defines (``stored_text``)."""
-    at: int = 0
-    """The moment at which these objects were in force, UTC milliseconds."""
-    next_at: int | None = None
-    """Beginning of the next planned version of an object."""
-
-
-class Wanted(NamedTuple):
-    """What a load needs of the database."""
-
-    state_dir: Path
-    database_url: str
-    decks: frozenset[str]
-    """Names of the rate groups that take their rates from a deck."""
-
-
-class Stored(NamedTuple):
-    """What the database defines."""
-
-    source: CatalogueSource
-    version: int | None = None
-    """None = it was not read."""
-    decks: tuple[DeckVersion, ...] = ()
-    files: Mapping[str, Path] = {}
-    """The file with the rows of each deck that is wanted, by rate group."""
-    unread: str | None = None
-    """Why the database could not be read, and this is what was known last; None = it was read."""
-    objects: Mapping[str, str] = {}
-    """Text with the objects of each kind."""
-    digests: Mapping[str, str] = {}
-    """Digest of each of these texts."""
-    at: int = 0
-    next_at: int | None = None
-    """Beginning of the next planned version of an object, UTC milliseconds."""
+    has_objects: bool = False
+    """Whether the database defined objects, or will; they are in a file of their own."""
 
 
 def digests_of(texts: Mapping[str, bytes]) -> dict[str, str]:
@@ -86,16 +51,12 @@ def digests_of(texts: Mapping[str, bytes]) -> dict[str, str]:
     return {name: digest_of(content) for name, content in texts.items()}
 
 
-def nothing_stored(_wanted: Wanted) -> Stored:
-    """Return that the database defines nothing."""
-    return Stored(CatalogueSource(DATABASE))
-
-
 class KeptCatalogue:
     """The directory of the last good catalogue."""
 
     def __init__(self, state_dir: Path) -> None:
         self._directory = state_dir / DIRECTORY
+        self.objects = KeptObjects(self._directory / _OBJECTS)
 
     def manifest(self) -> Manifest:
         """Return what the last good catalogue was made of; nothing where there is none, or it cannot be read."""
@@ -114,44 +75,29 @@ class KeptCatalogue:
         return KeptTexts({name: self._directory / digest for name, digest in manifest.files.items()})
 
     def stored(self, manifest: Manifest, wanted: Iterable[str], unread: str | None = None) -> Stored:
-        """Return the definitions of a manifest, with the files of the decks that are wanted."""
-        names = frozenset(wanted)
-        found = {deck.group: self.path_of(deck.digest) for deck in manifest.decks if deck.group in names}
-        files = {group: path for group, path in found.items() if path is not None}
-        return Stored(
+        """Return the definitions of a manifest, with the files of the decks that are wanted.
+
+        Raises:
+            MissingObjectsError: the objects are not there any more.
+        """
+        found = Stored(
             source_of_decks(manifest.decks),
             manifest.version,
             manifest.decks,
-            files,
+            self.files_of(manifest.decks, wanted),
             unread,
-            {kind: self.text_of(digest) for kind, digest in manifest.objects.items()},
-            manifest.objects,
-            manifest.at,
-            manifest.next_at,
         )
+        if not manifest.has_objects:
+            return found
+        objects, state = self.objects.by_kind(), self.objects.state()
+        at, next_at = (0, None) if state is None else (state.at, state.next_at)
+        return found._replace(objects=objects, at=at, next_at=next_at)
 
-    def text_of(self, digest: str) -> str:
-        """Return the text with the objects of one kind.
-
-        Raises:
-            MissingObjectsError: it is not there.
-        """
-        try:
-            return (self._directory / digest).read_text(encoding="utf-8")
-        except OSError as error:
-            message = f"{self._directory / digest}: objects that the database defines are not there any more: {error}"
-            raise MissingObjectsError(message) from error
-
-    def write_text(self, text: str) -> str:
-        """Write the text with the objects of one kind, and return its digest.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        content = text.encode()
-        digest = digest_of(content)
-        self._write(digest, content)
-        return digest
+    def files_of(self, decks: Iterable[DeckVersion], wanted: Iterable[str]) -> dict[str, Path]:
+        """Return the files with the rows of the decks that are wanted, by rate group."""
+        names = frozenset(wanted)
+        found = {deck.group: self.path_of(deck.digest) for deck in decks if deck.group in names}
+        return {group: path for group, path in found.items() if path is not None}
 
     async def fetch(self, deck: DeckVersion, rows: AsyncIterable[bytes]) -> None:
         """Write the rows of a deck, unless they are there.
@@ -183,10 +129,27 @@ class KeptCatalogue:
         files = digests_of(texts)
         for name, digest in files.items():
             self._write(digest, texts[name])
-        manifest = Manifest(stored.version, stored.decks, files, stored.digests, stored.at, stored.next_at)
+        self._keep_objects(stored)
+        manifest = Manifest(stored.version, stored.decks, files, stored.has_objects)
         if manifest != self.manifest():
             self._write(_MANIFEST, msgspec.json.encode(manifest), is_replaced=True)
-        self._sweep({_MANIFEST, *files.values(), *stored.digests.values(), *(deck.digest for deck in stored.decks)})
+        self._sweep({_MANIFEST, _OBJECTS, *files.values(), *(deck.digest for deck in stored.decks)})
+
+    def _keep_objects(self, stored: Stored) -> None:
+        if stored.unkept is None or stored.version is None:
+            return
+        changes = stored.unkept.changes
+        if not stored.has_objects:
+            self.objects.remove()
+        else:
+            every = (each for of_kind in stored.objects.values() for each in of_kind.values())
+            self.objects.write(
+                KeptState(stored.version, stored.at, stored.next_at),
+                every if stored.unkept.everything else [*changes.values()],
+                everything=stored.unkept.everything,
+            )
+            stored.unkept.everything = False
+        changes.clear()
 
     def _write(self, name: str, content: bytes, *, is_replaced: bool = False) -> None:
         if is_replaced or self.path_of(name) is None:
@@ -208,6 +171,7 @@ class KeptTexts:
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = files
         self.contents: dict[str, bytes] = {}
+        self.matched: dict[str, list[str]] = {}
 
     def read(self, path: Path, bytes_max: int) -> bytes:
         """Return a file's content.

@@ -17,7 +17,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.doubtful_calendars import warn_of_calendars
 from vosd.catalogue.doubtful_rates import warn_of_rates
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
-from vosd.catalogue.source import Definition
+from vosd.catalogue.source import CatalogueSource, Definition
 from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
@@ -31,15 +31,14 @@ from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import RateReport, report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
-from vosd.config.assembly.remembered import ReadItems, Remembered, context_of
+from vosd.config.assembly.remembered import ReadItems, Remembered
 from vosd.config.assembly.secret_files import with_secrets
 from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
-from vosd.config.assembly.sockets import check_sockets, reach_of
+from vosd.config.assembly.sockets import Reach, check_sockets, reach_of
 from vosd.config.assembly.source import Objects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.transports import read_transports
-from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
@@ -53,14 +52,16 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Section
-from vosd.config.reader.includes import gather
+from vosd.config.reader.includes import merge
 from vosd.config.reader.items import DoubtfulError
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
-from vosd.config.reader.regions import LONG_LISTS
 from vosd.config.reader.renamed import merged
 from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
 from vosd.config.reader.texts import DiskTexts, Texts
+from vosd.config.reader.whole_files import with_items
+from vosd.config.stored import Stored, Wanted, nothing_stored
+from vosd.config.stored_text import document_of, every_object
 from vosd.config.wanted import Asked, wanted_of
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
@@ -163,7 +164,7 @@ def load(
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
     with without_collector():
-        if used.has_any:
+        if used.stored is not None:
             with suppress(DoubtfulError):
                 return _load(path, environ, once, definitions, texts or DiskTexts(), used, now_ms, uses_known=True)
         return _load(path, environ, once, definitions, texts or DiskTexts(), used, now_ms, uses_known=False)
@@ -181,12 +182,15 @@ def _load(
     uses_known: bool,
 ) -> Loaded:
     problems = ProblemList()
-    asked = Asked(definitions, path)
-    document, items = gather(path, environ, problems, texts, remembered.items if uses_known else None, asked.objects)
-    if uses_known:
-        remembered.check(document)
-    context = context_of(document)
-    known = ReadItems(items, remembered, uses_known=uses_known)
+    asked = Asked(definitions, path, remembered.stored)
+    files = remembered.files(path, environ, texts, uses_known=uses_known)
+    problems.extend(files.found)
+    uses_known = uses_known and files.differences is not None
+    document = with_items(files)
+    stored = asked.objects(document)
+    added = remembered.changed_objects(stored) if uses_known else every_object(stored)
+    merge(document, document_of(added, path, environ, problems), problems)
+    known = ReadItems(files, stored, remembered, uses_known=uses_known)
     written = _WrittenSettings(Place(str(path), 0), _places(document))
     defaults = defaults_of(document)
     parameters = take_parameters(document, defaults, problems)
@@ -203,7 +207,6 @@ def _load(
         currencies.decimals,
         defaults,
         lambda: tables(state_dir),
-        known,
         problems,
     )
     for deck in stored.decks:
@@ -213,7 +216,6 @@ def _load(
     keys = installation or InstallationKeys()
     if uses_known and problems.has_errors:
         raise DoubtfulError
-    remembered.where.items = items
     source = source_of(
         objects,
         parameters,
@@ -234,9 +236,7 @@ def _load(
         warn_of_calendars(catalogue, source, now_ms, problems)
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
-            written_gateways = objects.routing_gateways.written.values()
-            reaches = known.reaches([reach_of(each.thing, each) for each in written_gateways])
-            check_sockets(reaches, keys, written, problems)
+            check_sockets([*known.note_reaches(_reaches(objects, source))], keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_secrets(keys, written, problems)
         check_settings(keys, classes, written, problems)
@@ -247,7 +247,8 @@ def _load(
             if uses_known:
                 raise DoubtfulError
             raise ConfigError(found)
-        remembered.renew(context, known)
+        known.stored = stored
+        remembered.renew(known)
         settings = settings_of(keys, parameters)
         return Loaded(
             settings,
@@ -295,7 +296,6 @@ def _objects(
     decimals: Mapping[str, FeeDecimals],
     defaults: Defaults,
     tables: Callable[[], RateTables],
-    known: ReadItems,
     problems: ProblemList,
 ) -> tuple[Objects, Mapping[str, Compiled]]:
     """Take the other lists of objects out of the document."""
@@ -309,12 +309,14 @@ def _objects(
         return defaults_of(section).mapping_gateways or defaults.mapping_gateways
 
     def read_list(list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
+        written = items_of(document, list_name, problems)
         sections = [
             fill_from_template(section, templates, label_of(section, list_name, name_key, index), problems)
-            for index, section in enumerate(items_of(document, list_name, problems))
+            for index, section in enumerate(written)
         ]
 
         with_problems: set[int] = set()
+        own = {id(section): each for section, each in zip(sections, written, strict=True)}
 
         def read(section: Section, label: str) -> Model | None:
             before = len(problems)
@@ -324,8 +326,10 @@ def _objects(
             return found
 
         inventory = read_inventory(sections, list_name, name_key, read, problems)
-        if list_name in LONG_LISTS:
-            known.note_bodies(list_name, name_key, sections, with_problems, inventory)
+        for name, each in inventory.written.items():
+            inventory.own[name] = own[id(each.section)]
+            if id(each.section) in with_problems:
+                inventory.doubtful.add(name)
         return inventory
 
     rates = CompiledGroups(groups, parameters, tables, problems, decimals)
@@ -353,6 +357,15 @@ def _objects(
         read_period_rates(document, problems),
     )
     return objects, rates.tables
+
+
+def _reaches(objects: Objects, source: CatalogueSource) -> dict[str, Reach]:
+    """Return where the routing gateways are that were read."""
+    return {
+        name: reach_of(each.thing, each)._replace(origin=source.routing_gateways.sound[name].origin)
+        for name, each in objects.routing_gateways.written.items()
+        if name in source.routing_gateways.sound
+    }
 
 
 def _rate_reports(objects: Objects, problems: ProblemList) -> tuple[RateReport, ...]:

@@ -13,8 +13,8 @@ from vosd.catalogue.losses import Loss, losses
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.remembered import Remembered
-from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.load import Loaded, load
+from vosd.config.stored import Stored, Wanted, nothing_stored
 from vosd.engine.settings import Settings
 
 RESTART_KEYS: Final[Mapping[str, str]] = {

@@ -1,25 +1,25 @@
-"""Objects of the database as lines of YAML, so that they are read by the code that reads the files (ADR 105).
+"""Objects of the database as a part of the document that the files are, and as YAML for people (ADR 105, 112).
 
-Each kind is one text with a line for each object, in the order of the lines, which ends in the object's version as a
-comment. Refuses to know what the keys mean.
+Refuses to know what the keys mean.
 """
 
 import json
 import re
-from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote, unquote
 
 import yaml
 
+from vosd.base.edited import edited
 from vosd.base.errors import VosError
-from vosd.catalogue.problems import Problem, ProblemList, suggestion
+from vosd.catalogue.problems import Place, Problem, ProblemList, suggestion
 from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.config.kept import Stored
-from vosd.config.reader.document import Listing, Node, Scalar, Section, parse_document
+from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, with_variables
+from vosd.config.stored import Stored
 
 KINDS: Final[Mapping[str, str | None]] = {
     "accounts": "id",
@@ -35,10 +35,6 @@ KINDS: Final[Mapping[str, str | None]] = {
     "parameters": None,
 }
 """Sections whose objects the database may define, and the key with the name; None = the section has names as keys."""
-_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@/+-]*\Z", re.ASCII)
-_ESCAPED: Final = re.compile("[&\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
-"""Characters that are written escaped: a YAML parser refuses them or ends a line there, or a text is not split."""
-_LINE: Final = re.compile(r"(?:- \{[a-z]+: |  )(\"(?:[^\"\\]|\\.)*\"|[^\s,:}]+).* # (\d+)\Z", re.DOTALL)
 _WIDTH: Final = 120
 _SUFFIX: Final = " in the database"
 
@@ -66,101 +62,100 @@ def keys_of(body: str) -> Any:
     return json.loads(body)
 
 
-def file_of(kind: str, config: Path) -> Path:
-    """Return what messages call the text of a kind: paths within it are relative to the configuration."""
-    return config.parent / f"{kind}{_SUFFIX}"
+def place_of(each: ObjectVersion, config: Path) -> Place:
+    """Return where an object is until ``naming_objects``: paths within it are relative to the configuration."""
+    name = quote(each.name, safe="")
+    return Place(f"{config.parent}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
 
 
-def with_changes(before: str, kind: str, changes: Iterable[ObjectVersion]) -> str:
-    """Return the text of a kind after changes; an empty ``before`` has no objects, and so has an empty result."""
-    lines = before.splitlines()[1:]
-    for each in changes:
-        _take_out(lines, kind, each.name)
-        if each.body is not None:
-            insort(lines, _line(kind, each))
-    return "\n".join((f"{kind}:", *lines, "")) if lines else ""
-
-
-def _take_out(lines: list[str], kind: str, name: str) -> None:
-    head = _head(kind, name)
-    for end in (",", "}") if KINDS[kind] is not None else (":",):
-        place = bisect_left(lines, head + end)
-        if place < len(lines) and lines[place].startswith(head + end):
-            del lines[place]
-            return
-
-
-def _line(kind: str, each: ObjectVersion) -> str:
+def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> Section:
+    """Return an object of a list as it would be read from a file; ``config`` is the main file."""
     assert each.body is not None
-    head, keys = _head(kind, each.name), keys_of(each.body)
-    if KINDS[kind] is None:
-        return f"{head}: {_flow(keys)} # {each.version}"
-    return f"{', '.join((head, *_pairs(keys)))}}} # {each.version}"
+    reading = _Reading(place_of(each, config), environ, problems)
+    name_key = KINDS[each.kind]
+    keys = keys_of(each.body)
+    node = reading.node(keys if name_key is None else {name_key: each.name, **keys}, "")
+    assert isinstance(node, Section)
+    return node
 
 
-def _head(kind: str, name: str) -> str:
-    key = KINDS[kind]
-    return f"  {_flow(name)}" if key is None else f"- {{{key}: {_flow(name)}"
+def document_of(
+    objects: Iterable[ObjectVersion], config: Path, environ: Mapping[str, str], problems: ProblemList
+) -> Section:
+    """Return objects as a document, those of each kind in the order of their names."""
+    document = Section(Place(str(config), 0))
+    for each in sorted(objects, key=lambda one: (one.kind, one.name)):
+        place = Place(str(config.parent / f"{each.kind}{_SUFFIX}"), 0)
+        whole = document.entries.get(each.kind)
+        if KINDS[each.kind] is not None:
+            if whole is None:
+                whole = document.entries[each.kind] = Entry(place, Listing(place, []))
+            assert isinstance(whole.node, Listing)
+            whole.node.items.append(section_of(each, config, environ, problems))
+        elif each.body is not None:
+            if whole is None:
+                whole = document.entries[each.kind] = Entry(place, Section(place))
+            assert isinstance(whole.node, Section)
+            own = place_of(each, config)
+            node = _Reading(own, environ, problems).node(keys_of(each.body), each.name)
+            whole.node.entries[each.name] = Entry(own, node)
+    return document
 
 
-def _pairs(keys: Mapping[str, Any]) -> list[str]:
-    return [f"{_flow(key)}: {_flow(value)}" for key, value in keys.items()]
+class _Reading:
+    """Turns the keys of one object into nodes."""
+
+    def __init__(self, place: Place, environ: Mapping[str, str], problems: ProblemList) -> None:
+        self._place = place
+        self._environ = environ
+        self._problems = problems
+
+    def node(self, value: Any, key: str) -> Node:
+        """Return a value as it is read from a file."""
+        place = self._place
+        if isinstance(value, dict):
+            return Section(place, {name: Entry(place, self.node(each, name)) for name, each in value.items()})
+        if isinstance(value, list):
+            return Listing(place, [self.node(each, key) for each in value])
+        written = value if type(value) is str else str(value)
+        return Scalar(place, written, with_variables(written, key, place, self._environ, self._problems), is_bare=False)
 
 
-def _flow(value: Any) -> str:
-    """Return a value as YAML has it within one line."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(_pairs(value))}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
-    text = str(value)
-    if _PLAIN.match(text):
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
-
-
-def naming_objects(found: Iterable[Problem], texts: Mapping[Path, str]) -> tuple[Problem, ...]:
-    """Return problems that name objects of the database instead of lines of the texts that hold them."""
-    if not texts:
-        return tuple(found)
-    lines = {str(path): (path.name.removesuffix(_SUFFIX), text.splitlines()) for path, text in texts.items()}
-    anywhere = re.compile(rf"({'|'.join(map(re.escape, lines))})(?::(\d+))?")
+def naming_objects(found: Iterable[Problem], config: Path) -> tuple[Problem, ...]:
+    """Return problems that name objects of the database as operators know them."""
+    names = "|".join(KINDS)
+    anywhere = re.compile(rf"{re.escape(f'{config.parent}/')}({names})( \S+ \(version \d+\))?{_SUFFIX}")
 
     def named(match: re.Match[str]) -> str:
-        kind, rows = lines[match[1]]
-        return _named(kind, rows, int(match[2] or 0))
+        return f"{match[1]}{unquote(match[2] or '')}{_SUFFIX}"
 
-    def naming(each: Problem) -> Problem:
-        expected = anywhere.sub(named, each.expected)
-        if each.file in lines:
-            kind, rows = lines[each.file]
-            each = each._replace(file=_named(kind, rows, each.line), line=0)
-        return each._replace(expected=expected)
-
-    return tuple(map(naming, found))
+    return tuple(
+        each._replace(file=anywhere.sub(named, each.file), expected=anywhere.sub(named, each.expected))
+        for each in found
+    )
 
 
-def _named(kind: str, lines: list[str], line: int) -> str:
-    match = _LINE.match(lines[line - 1]) if 1 < line <= len(lines) else None
-    if match is None:
-        return f"{kind}{_SUFFIX}"
-    name = json.loads(match[1]) if match[1].startswith('"') else match[1]
-    return f"{kind} {name} (version {match[2]}){_SUFFIX}"
+def with_changes(
+    objects: Mapping[str, Mapping[str, ObjectVersion]], changes: Iterable[ObjectVersion]
+) -> dict[str, Mapping[str, ObjectVersion]]:
+    """Return objects by kind and name after changes; those that have ended are left out."""
+    made = dict(objects)
+    for kind, group in groupby(sorted(changes, key=lambda each: each.kind), lambda each: each.kind):
+        by_name = {each.name: each for each in group}
+        ended = {name for name, each in by_name.items() if each.body is None}
+        there = {name: each for name, each in by_name.items() if each.body is not None}
+        made[kind] = edited(made.get(kind, {}), ended, there)
+    return made
 
 
 def overlaid(stored: Stored, changes: Iterable[ObjectVersion]) -> Stored:
     """Return what the database would define after changes."""
-    texts = dict(stored.objects)
-    for kind, group in groupby(sorted(changes, key=_kind_of), _kind_of):
-        text = with_changes(texts.pop(kind, ""), kind, group)
-        if text:
-            texts[kind] = text
-    return stored._replace(objects=texts)
+    return stored._replace(objects=with_changes(stored.objects, changes), changes=None)
 
 
-def _kind_of(each: ObjectVersion) -> str:
-    return each.kind
+def every_object(stored: Stored) -> Iterator[ObjectVersion]:
+    """Yield all objects that the database defines."""
+    return (each for by_name in stored.objects.values() for each in by_name.values())
 
 
 def yaml_of(keys: Any) -> str:

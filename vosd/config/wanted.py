@@ -1,17 +1,17 @@
 """Questions of a load to the database: first the objects that it defines, then the rows of the decks they name."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 
 from vosd.catalogue.decks import DATABASE
 from vosd.catalogue.problems import Problem
 from vosd.catalogue.source import CatalogueSource
 from vosd.config.assembly.decks import names_of_decks, naming_decks
-from vosd.config.kept import Stored, Wanted
 from vosd.config.places import DATABASE_URL, STATE_DIR
 from vosd.config.reader.document import Section
 from vosd.config.reader.places_written import database_url_in, path_in
-from vosd.config.stored_text import file_of, naming_objects
+from vosd.config.stored import Stored, Wanted
+from vosd.config.stored_text import naming_objects
 
 
 def wanted_of(document: Section, decks: Set[str] = frozenset()) -> Wanted:
@@ -26,32 +26,24 @@ def wanted_of(document: Section, decks: Set[str] = frozenset()) -> Wanted:
 class Asked:
     """Answers of the database to one load."""
 
-    def __init__(self, definitions: Callable[[Wanted], Stored], config: Path) -> None:
-        """``definitions`` asks the database; ``config`` is the main file."""
+    def __init__(self, definitions: Callable[[Wanted], Stored], config: Path, known: Stored | None = None) -> None:
+        """``definitions`` asks the database; ``config`` is the main file, ``known`` what the load before was given."""
         self._definitions = definitions
         self._config = config
+        self._known = known
         self.stored = Stored(CatalogueSource(DATABASE))
-        self._texts: Mapping[Path, str] = {}
 
-    def objects(self, files: Section) -> Mapping[Path, str]:
-        """Return the texts with the objects, by what messages call them; ``files`` is the document without them."""
-        self.stored = self._definitions(wanted_of(files))
-        self._texts = {file_of(kind, self._config): text for kind, text in self.stored.objects.items()}
-        return self._texts
+    def objects(self, files: Section) -> Stored:
+        """Return what the database defines, without the rows of decks; ``files`` is the document of the files."""
+        self.stored = self._definitions(wanted_of(files)._replace(known=self._known))
+        return self.stored
 
     def rows(self, document: Section, decks: Set[str]) -> None:
-        """Ask for the rows of decks too."""
+        """Ask for the rows of decks too: those of the versions that the database had."""
         if decks:
-            first = self.stored
-            # Of the two answers the first version counts: what has changed in between is read again.
-            self.stored = self._definitions(wanted_of(document, decks))._replace(
-                version=first.version,
-                objects=first.objects,
-                digests=first.digests,
-                at=first.at,
-                next_at=first.next_at,
-            )
+            files = self._definitions(wanted_of(document, decks)._replace(known=self.stored)).files
+            self.stored = self.stored._replace(files=files)
 
     def naming(self, found: Iterable[Problem]) -> tuple[Problem, ...]:
-        """Return problems that name decks and objects instead of the texts that hold them."""
-        return naming_objects(naming_decks(found, names_of_decks(self.stored.decks, self.stored.files)), self._texts)
+        """Return problems that name decks and objects instead of what they were read from."""
+        return naming_objects(naming_decks(found, names_of_decks(self.stored.decks, self.stored.files)), self._config)

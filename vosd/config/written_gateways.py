@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from vosd.catalogue.problems import Place, ProblemList, is_secret
+from vosd.admin.office.ports import WrittenGateway
+from vosd.catalogue.problems import ProblemList, is_secret
 from vosd.config.reader.document import Listing, Node, Scalar, Section
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.lists import LISTS
@@ -15,22 +15,15 @@ from vosd.config.reader.templates import fill_from_template, take_templates
 _NAME_KEYS: Mapping[str, str] = {"mapping_gateways": "name", "routing_gateways": "name", "phones": "number"}
 
 
-class WrittenGateway(NamedTuple):
-    """A gateway or phone of the files."""
-
-    list_name: str
-    place: Place
-    keys: Mapping[str, str]
-    """Keys with their values as text, those of its template included; secrets are left out."""
-
-
 def written_gateways(path: Path, name: str, environ: Mapping[str, str] = os.environ) -> list[WrittenGateway]:
     """Return what the configuration at ``path`` calls ``name``; mistakes elsewhere do not matter."""
     problems = ProblemList()
     document = read_files(path, environ, problems, LISTS - _NAME_KEYS.keys())
     templates = take_templates(document, problems)
     return [
-        WrittenGateway(list_name, section.place, _keys(fill_from_template(section, templates, list_name, problems)))
+        WrittenGateway(
+            list_name, str(section.place), _keys(fill_from_template(section, templates, list_name, problems))
+        )
         for list_name, name_key in _NAME_KEYS.items()
         for section in items_of(document, list_name, problems)
         if _text(section, name_key) == name

@@ -1,18 +1,17 @@
 """Definitions in the database beside the configuration: read for each load, and again when they change (ADR 59)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from itertools import groupby
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeVar
 
-import msgspec
 import structlog
 
 from vosd.base.errors import VosError
-from vosd.catalogue.decks import DeckStore
+from vosd.catalogue.decks import DeckStore, DeckVersion, source_of_decks
 from vosd.catalogue.stored_objects import ObjectStore
 from vosd.cdr.ports import StoreUnavailable
-from vosd.config.kept import KeptCatalogue, Manifest, Stored, Wanted
+from vosd.config.kept import KeptCatalogue
+from vosd.config.stored import Stored, Unkept, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.engine import background
 from vosd.engine.clock import SystemClock
@@ -24,6 +23,8 @@ POLL_S: Final = 1.0
 """Interval at which the version of the definitions is read."""
 RETRY_S: Final = 30.0
 """Interval at which definitions that could not be read are tried again, while their version stays the same."""
+
+Read = TypeVar("Read")
 
 _log = structlog.get_logger()
 
@@ -58,62 +59,84 @@ class StoredDefinitions:
         self._decks = decks
         self._objects = objects
         self._now = now
-        self._known: Manifest | None = None
-        """Definitions that this process has read last: only objects that have changed since are read again."""
 
     def read(self, wanted: Wanted) -> Stored:
-        """Return the definitions; those of the last good catalogue where the database cannot be read.
+        """Return the definitions; those that were read before, or of the last good catalogue, where that fails.
 
         To be called from a thread without an event loop: it has one of its own, so that calls do not wait for rows.
+
+        Raises:
+            MissingObjectsError: the database cannot be read, and its objects are not on the disk any more.
         """
         kept = KeptCatalogue(wanted.state_dir)
         try:
-            manifest = asyncio.run(self._fetched(wanted, kept))
+            return asyncio.run(self._fetched(wanted, kept))
         except (VosError, OSError) as error:
+            if wanted.known is not None and wanted.known.version is not None and not wanted.decks:
+                return wanted.known._replace(changes=(), unread=str(error))
             return kept.stored(kept.manifest(), wanted.decks, unread=str(error))
-        return kept.stored(manifest, wanted.decks)
 
-    async def _fetched(self, wanted: Wanted, kept: KeptCatalogue) -> Manifest:
+    async def _fetched(self, wanted: Wanted, kept: KeptCatalogue) -> Stored:
         """Read what is defined; write the rows of decks that are wanted and not there yet."""
+        known = wanted.known
+        if known is not None and wanted.decks:
+            missing = [deck for deck in known.decks if deck.group in wanted.decks and kept.path_of(deck.digest) is None]
+            if missing:
+                await self._with(wanted, lambda database: self._fetch(missing, self._decks(database), kept))
+            return known._replace(files=kept.files_of(known.decks, wanted.decks))
+        return await self._with(wanted, lambda database: self._defined(wanted, database, kept))
+
+    async def _with(self, wanted: Wanted, read: Callable[[Database], Awaitable[Read]]) -> Read:
         database = Database(wanted.database_url)
         try:
-            # The version first: what changes meanwhile has a later one, and is read again.
-            store = self._decks(database)
-            version = await store.version()
-            if self._trusts_switch and self._is_kept(kept, version, wanted):
-                return kept.manifest()
-            found = await store.all_current()
-            for deck in found:
-                if deck.group in wanted.decks:
-                    await kept.fetch(deck, store.rows(deck))
-            objects = await self._objects_of(self._objects(database), kept, version)
+            return await read(database)
         finally:
             await database.close()
-        self._known = msgspec.structs.replace(objects, decks=tuple(found))
-        return self._known
+
+    async def _fetch(self, decks: Iterable[DeckVersion], store: DeckStore, kept: KeptCatalogue) -> None:
+        for deck in decks:
+            await kept.fetch(deck, store.rows(deck))
+
+    async def _defined(self, wanted: Wanted, database: Database, kept: KeptCatalogue) -> Stored:
+        # The version first: what changes meanwhile has a later one, and is read again.
+        store = self._decks(database)
+        version = await store.version()
+        if self._trusts_switch and self._is_kept(kept, version, wanted):
+            return kept.stored(kept.manifest(), wanted.decks)
+        found = await store.all_current()
+        await self._fetch([deck for deck in found if deck.group in wanted.decks], store, kept)
+        stored = Stored(
+            source_of_decks(found), version, tuple(found), kept.files_of(found, wanted.decks), at=self._now()
+        )
+        known, objects = wanted.known, self._objects(database)
+        if known is None or known.version is None:
+            seen = await objects.current(stored.at)
+            return stored._replace(
+                objects=with_changes({}, seen.found), next_at=seen.next_at, unkept=Unkept(everything=True)
+            )
+        seen = await objects.current(stored.at, (known.version, known.at))
+        changes = [each for each in seen.found if known.objects.get(each.kind, {}).get(each.name) != each]
+        return stored._replace(
+            objects=with_changes(known.objects, changes),
+            changes=changes,
+            next_at=seen.next_at,
+            unkept=(known.unkept or Unkept()).with_changes(changes),
+        )
 
     def _is_kept(self, kept: KeptCatalogue, version: int, wanted: Wanted) -> bool:
         """Return whether the switch has kept a version, with all that is wanted and still in force."""
         manifest = kept.manifest()
-        decks = [deck.digest for deck in manifest.decks if deck.group in wanted.decks]
-        is_due = manifest.next_at is not None and manifest.next_at <= self._now()
-        files = (*manifest.objects.values(), *decks)
-        return manifest.version == version and not is_due and all(kept.path_of(digest) is not None for digest in files)
-
-    async def _objects_of(self, store: ObjectStore, kept: KeptCatalogue, version: int) -> Manifest:
-        """Read the objects that have changed, and write the text of each kind that has any."""
-        known, now = self._known, self._now()
-        if known is None or known.version is None or not all(map(kept.path_of, known.objects.values())):
-            known = Manifest()
-        since = None if known.version is None else (known.version, known.at)
-        seen = await store.current(now, since)
-        digests = dict(known.objects)
-        for kind, changes in groupby(seen.found, lambda each: each.kind):
-            before = kept.text_of(digests.pop(kind)) if kind in digests else ""
-            text = with_changes(before, kind, changes)
-            if text:
-                digests[kind] = kept.write_text(text)
-        return Manifest(version, objects=digests, at=now, next_at=seen.next_at)
+        if manifest.version != version:
+            return False
+        if manifest.has_objects:
+            state = kept.objects.state()
+            if (
+                state is None
+                or state.version != version
+                or (state.next_at is not None and state.next_at <= self._now())
+            ):
+                return False
+        return all(kept.path_of(deck.digest) is not None for deck in manifest.decks if deck.group in wanted.decks)
 
 
 class DefinitionWatch:

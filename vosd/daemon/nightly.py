@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from vosd.admin.ledger import Month
-from vosd.admin.minimum import Outcome
+from vosd.admin.office.minimum import Outcome
 from vosd.base.clock import Clock
 from vosd.catalogue.catalogue import Catalogue
 from vosd.daemon.daily import Daily, answer_of, why_failed

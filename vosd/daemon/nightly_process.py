@@ -11,30 +11,28 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from vosd.admin.ledger import Month
-from vosd.admin.minimum import MinimumSheet, book_minimum
+from vosd.admin.office.minimum import BookMinimums, MinimumSheet, book_for
+from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.reconcile import reconcile
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account, AccountType
-from vosd.catalogue.overrides import Setting, Target
 from vosd.control.client import RunningSwitch
 from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
-from vosd.storage.consumption import SqlConsumption
 from vosd.storage.database import Database
 from vosd.storage.faults import Difference
-from vosd.storage.overrides import SqlOverrides
-from vosd.storage.payments import SqlPayments
 from vosd.storage.reconcile import SqlBookedCalls
+from vosd.storage.stores import SqlStores
 from vosd.storage.verify import verify_ledger
 
 NICENESS: Final = 10
 OPERATOR: Final = "the switch"
 """Stands with the entries that it books."""
+THE_SWITCH: Final = Principal(role=Role.PROGRAM, name=OPERATOR, login=OPERATOR, means=Means.SWITCH)
 DIFFERENCES_SHOWN: Final = 5
 
 
@@ -136,15 +134,6 @@ async def _minimums(database: Database, order: NightlyOrder, now: int) -> list[M
         each.account: Account(each.account, each.type, None, None, each.currency, minimum_consumption=each.amount)
         for each in order.minimums
     }
-    closed = (await SqlOverrides(database).load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
-    return await book_minimum(
-        accounts,
-        SqlConsumption(database),
-        SqlPayments(database),
-        RunningSwitch(Path(order.control_socket)),
-        Month(int(year), int(month)),
-        ZoneInfo(order.zone),
-        now=now,
-        operator=OPERATOR,
-        is_closed=closed.__contains__,
-    )
+    wanted = BookMinimums(Month(int(year), int(month)), order.zone)
+    switch = RunningSwitch(Path(order.control_socket))
+    return await book_for(accounts, SqlStores(database), switch, THE_SWITCH, wanted, now)

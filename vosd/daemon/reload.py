@@ -22,11 +22,14 @@ from vosd.catalogue.losses import Busy, objections
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.number_files import stop_reading
 from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
-from vosd.config.kept import KeptCatalogue, Stored, Wanted
+from vosd.config.kept import KeptCatalogue
 from vosd.config.load import Loaded
 from vosd.config.places import Installation, installation_of
 from vosd.config.reader.collector import without_collector
+from vosd.config.reader.whole_files import read_by_a_process
+from vosd.config.reader.whole_files import stop_reading as stop_reading_files
 from vosd.config.reload import Reloaded, reload
+from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import report_unread
 from vosd.daemon.pace import Pace
 from vosd.daemon.start import Started
@@ -111,6 +114,7 @@ class Configuration:
         """Why the last reload changed nothing; None if it succeeded, or there was none."""
         self._definitions = definitions
         self._remembered = started.remembered
+        self._remembered.reads = read_by_a_process
         self._is_started = False
         """Whether calls are taken: before that the service manager gets no report of a reload."""
         self._path = path
@@ -152,6 +156,7 @@ class Configuration:
         if self._tables is not None:
             self._tables.stop()
         stop_reading()
+        stop_reading_files()
 
     async def reload(self, *, is_confirmed: bool = False, by_signal: bool = False) -> Reloaded:
         """Load the file; running calls keep what they copied at admission.

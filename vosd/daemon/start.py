@@ -9,11 +9,13 @@ import structlog
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.assembly.remembered import Remembered
-from vosd.config.kept import KeptCatalogue, MissingObjectsError, Stored, Wanted, digests_of
+from vosd.config.kept import KeptCatalogue, digests_of
 from vosd.config.load import Loaded, load
 from vosd.config.reader.texts import DiskTexts
+from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import report_unread
 from vosd.obs.events import Event
+from vosd.storage.kept_objects import MissingObjectsError
 
 _log = structlog.get_logger()
 
@@ -59,7 +61,7 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         alone = load(config, tables=tables_of_switch)
     except ConfigError:
         # Without objects of the database the files may be incomplete: they are at fault where they have changed.
-        if not manifest.objects or manifest.files != digests_of(texts.contents):
+        if not manifest.has_objects or manifest.files != digests_of(texts.contents):
             raise fault from None
     last_good: Loaded | None = None
     if manifest.files:

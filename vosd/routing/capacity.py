@@ -5,20 +5,13 @@ are arguments of every check.
 """
 
 from collections import defaultdict, deque
-from enum import Enum
 from typing import Final
 
 from vosd.base.errors import VosError
+from vosd.routing.ports import Full
 from vosd.trunks.scope import Scope
 
 _WINDOW_MS: Final = 1_000
-
-
-class Full(Enum):
-    """Why an object takes no further call now."""
-
-    CONCURRENCY = "concurrency"
-    RATE = "rate"
 
 
 class NothingTaken(VosError):  # noqa: N818 - it names the finding
@@ -44,7 +37,7 @@ class _Meter:
 
 
 class Occupancy:
-    """Every object's running calls and its sliding window of 1000 ms."""
+    """Every object's running calls and its sliding window of 1000 ms (implements ``Capacity``)."""
 
     __slots__ = ("_meters",)
 

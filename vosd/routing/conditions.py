@@ -8,24 +8,24 @@ from datetime import UTC, datetime
 from typing import Final
 
 from vosd.base.number import for_matching
-from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.fit import Candidate
+from vosd.routing.ports import Capacity, Full
 from vosd.routing.routes import Cause, LeftOut, RouteRequest
 
 CAUSE_OF_FULL: Final = {Full.CONCURRENCY: Cause.FULL, Full.RATE: Cause.TOO_FAST}
 
-Condition = Callable[[Candidate, RouteRequest, Occupancy], LeftOut | None]
+Condition = Callable[[Candidate, RouteRequest, Capacity], LeftOut | None]
 """A condition on the call that a candidate makes: None = it is met."""
 
 
-def _is_wanted(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+def _is_wanted(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
     name = candidate.gateway.name
     if name not in request.denied and (not request.allowed or name in request.allowed):
         return None
     return LeftOut(candidate.gateway, Cause.PLAN, f"not among the gateways that {request.mapping} uses")
 
 
-def _is_valid(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+def _is_valid(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
     gateway, now = candidate.gateway, request.at.wall
     for valid_from, valid_to in ((candidate.valid_from, candidate.valid_to), (gateway.valid_from, gateway.valid_to)):
         if valid_from is not None and now < valid_from:
@@ -39,14 +39,14 @@ def _in_utc(wall_ms: int) -> str:
     return datetime.fromtimestamp(wall_ms // 1_000, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _is_in_calendar(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+def _is_in_calendar(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
     calendar = candidate.calendar
     if calendar is None or calendar.tier(request.at.wall) is not None:
         return None
     return LeftOut(candidate.gateway, Cause.CALENDAR, calendar.objection(request.at.wall))
 
 
-def _takes_prefix(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+def _takes_prefix(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
     denied = candidate.gateway.denied_prefixes
     number = for_matching(request.routing_number or request.callee)
     if not denied or not number.startswith(denied):
@@ -55,14 +55,14 @@ def _takes_prefix(candidate: Candidate, request: RouteRequest, _occupancy: Occup
     return LeftOut(candidate.gateway, Cause.DENIED_PREFIX, prefix)
 
 
-def _is_of_other_partner(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+def _is_of_other_partner(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
     partner = candidate.gateway.partner
     if partner is None or partner != request.partner:
         return None
     return LeftOut(candidate.gateway, Cause.PARTNER, f"the call comes from {partner}")
 
 
-def _has_room(candidate: Candidate, request: RouteRequest, occupancy: Occupancy) -> LeftOut | None:
+def _has_room(candidate: Candidate, request: RouteRequest, occupancy: Capacity) -> LeftOut | None:
     for limit in candidate.limits:
         full = occupancy.would_refuse(*limit, request.at.mono)
         if full is not None:
@@ -83,12 +83,12 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
 """Conditions of few gateways or calls: examined only for those that are marked so, in this order."""
 
 
-def accepts(candidate: Candidate, request: RouteRequest, occupancy: Occupancy) -> bool:
+def accepts(candidate: Candidate, request: RouteRequest, occupancy: Capacity) -> bool:
     """Return whether a candidate is there for such calls at this time, whether or not it has room for one now."""
     is_in_calendar = _is_in_calendar(candidate, request, occupancy) is None
     return is_in_calendar and may_take(candidate, request, occupancy)
 
 
-def may_take(candidate: Candidate, request: RouteRequest, occupancy: Occupancy) -> bool:
+def may_take(candidate: Candidate, request: RouteRequest, occupancy: Capacity) -> bool:
     """Return whether a candidate is there for such calls, whatever its calendar says, and its room."""
     return all(condition(candidate, request, occupancy) is None for condition in _OF_CALL)

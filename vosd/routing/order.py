@@ -12,11 +12,10 @@ from operator import itemgetter
 from typing import Final
 
 from vosd.base.money import EXACT
-from vosd.routing.capacity import Occupancy
 from vosd.routing.conditions import may_take
 from vosd.routing.fit import Candidate, Places, rated_alike
 from vosd.routing.plan import BY_RATES, IN_TURN, Criterion, RoutingPlan
-from vosd.routing.ports import Vendors
+from vosd.routing.ports import Capacity, Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
 from vosd.routing.routes import RouteRequest
 from vosd.routing.weights import Share, ShareKey
@@ -45,7 +44,7 @@ class Ordering:
         plan: RoutingPlan,
         callee: str,
         request: RouteRequest,
-        occupancy: Occupancy,
+        occupancy: Capacity,
         vendors: Vendors,
     ) -> None:
         """``callee`` is the number by which the call is rated."""

@@ -14,12 +14,11 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
 from vosd.routing.calendar_order import in_tiers
-from vosd.routing.capacity import Occupancy
 from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, accepts, may_take
 from vosd.routing.fit import Candidate, Fit
 from vosd.routing.loss import loss
 from vosd.routing.order import Ordering
-from vosd.routing.ports import Vendors
+from vosd.routing.ports import Capacity, Vendors
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.routes import Cause, Destination, LeftOut, RouteChoice, RouteRequest, Routes
@@ -38,7 +37,7 @@ _STOPPED: Final = "a gateway with a longer prefix ends the search"
 def find_routes(
     request: RouteRequest,
     table: RouteTable,
-    occupancy: Occupancy,
+    occupancy: Capacity,
     rests: Rests,
     vendors: Vendors,
     left: list[LeftOut] | None = None,
@@ -63,7 +62,7 @@ def find_routes(
 
 
 def examine_routes(
-    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors
+    request: RouteRequest, table: RouteTable, occupancy: Capacity, rests: Rests, vendors: Vendors
 ) -> Routes:
     """Examine every gateway that the number fits, in the order in which they would be tried."""
     left: list[LeftOut] = []
@@ -72,7 +71,7 @@ def examine_routes(
 
 
 def _search(
-    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors, left: list[LeftOut]
+    request: RouteRequest, table: RouteTable, occupancy: Capacity, rests: Rests, vendors: Vendors, left: list[LeftOut]
 ) -> Iterator[RouteChoice]:
     """Yield what may be tried and append the others to ``left``; resting gateways come where there is no other.
 
@@ -123,7 +122,7 @@ def _after_all(resting: Iterable[RouteChoice], vendors: Vendors, left: list[Left
         yield choice if choice.gateway.numbers is None else _renumbered(choice, vendors)
 
 
-def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy: Occupancy, vendors: Vendors) -> Fit:
+def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy: Capacity, vendors: Vendors) -> Fit:
     """Return the candidates of a call: by what accepts its number now, and by the calendars that fit most closely."""
     while fit.otherwise is not None and not any(accepts(each, request, occupancy) for each in fit.stoppers):
         fit = fit.otherwise
@@ -132,7 +131,7 @@ def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy:
     return in_tiers(fit, table.plan, request.at.wall)
 
 
-def _may_all_take(fit: Fit, request: RouteRequest, occupancy: Occupancy) -> bool:
+def _may_all_take(fit: Fit, request: RouteRequest, occupancy: Capacity) -> bool:
     """Return whether none of the candidates with a calendar is out for another reason that the call has."""
     doubtful = fit.ranked if request.is_selective else fit.choosy
     return all(each.calendar is None or may_take(each, request, occupancy) for each in doubtful)
@@ -162,7 +161,7 @@ def _each_once(candidates: Iterable[Candidate], offered: set[str]) -> Iterator[C
 
 
 def _examine(
-    candidate: Candidate, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors
+    candidate: Candidate, request: RouteRequest, occupancy: Capacity, rests: Rests, vendors: Vendors
 ) -> RouteChoice | LeftOut:
     """Return a candidate as a route, or why it is not tried: its state, conditions of the call, its price."""
     gateway, at = candidate.gateway, request.at
@@ -218,7 +217,7 @@ def _ported(choice: RouteChoice, routing_number: str) -> RouteChoice:
 
 
 def _search_named(
-    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors, left: list[LeftOut]
+    request: RouteRequest, table: RouteTable, occupancy: Capacity, rests: Rests, vendors: Vendors, left: list[LeftOut]
 ) -> Iterator[RouteChoice]:
     """Yield the gateways that a redirect server has named, in its order, as ``_search`` does those of the table."""
     resting: list[RouteChoice] = []
@@ -246,7 +245,7 @@ def _search_named(
 
 
 def _objection(
-    gateway: RoutingGateway, mono_ms: int, occupancy: Occupancy, rests: Rests, vendors: Vendors
+    gateway: RoutingGateway, mono_ms: int, occupancy: Capacity, rests: Rests, vendors: Vendors
 ) -> Cause | None:
     """Return why a gateway takes no call at all now; the first reason that applies decides.
 
@@ -274,7 +273,7 @@ def _why_not_located(gateway: RoutingGateway) -> Cause:
     return Cause.UNREGISTERED if gateway.registers else Cause.NOT_LOCATED
 
 
-def _why_full(gateway: RoutingGateway, mono_ms: int, occupancy: Occupancy) -> Cause | None:
+def _why_full(gateway: RoutingGateway, mono_ms: int, occupancy: Capacity) -> Cause | None:
     full = occupancy.would_refuse(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, mono_ms)
     return None if full is None else CAUSE_OF_FULL[full]
 

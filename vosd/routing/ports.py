@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from decimal import Decimal
+from enum import Enum
 from typing import Protocol
 
 from vosd.base.clock import Instant
@@ -9,6 +10,54 @@ from vosd.routing.number_rules import Shown
 from vosd.routing.quality import QualityFigures
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.scope import Scope
+
+
+class Full(Enum):
+    """Why an object takes no further call now."""
+
+    CONCURRENCY = "concurrency"
+    RATE = "rate"
+
+
+class Capacity(Protocol):
+    """Authority over the concurrent calls of objects, and over their calls of a second (ADR 118).
+
+    It grants one call at a time, within the configured limits, which are arguments (None = no limit), and within its
+    share of a limit that several switches have together.
+    """
+
+    def take(
+        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+    ) -> Full | None:
+        """Count one more call, or return the limit that refuses it; a refused call counts nowhere."""
+        ...
+
+    def take_again(self, scope: Scope, name: str, max_concurrent: int | None) -> Full | None:
+        """Take a place again for a call that had one and released it: its arrival is in the window already."""
+        ...
+
+    def would_refuse(
+        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+    ) -> Full | None:
+        """Return the limit that would refuse one more call now; None = there is room."""
+        ...
+
+    def release(self, scope: Scope, name: str) -> None:
+        """Release the place of a call that has ended; it stays in the window, because it did arrive."""
+        ...
+
+    def undo(self, scope: Scope, name: str, mono_ms: int) -> None:
+        """Take back whole what was taken at ``mono_ms``, window included, because a later step refused the call."""
+        ...
+
+    def active(self, scope: Scope, name: str) -> int:
+        """Return the running calls of one object."""
+        ...
+
+    def recent(self, scope: Scope, name: str, mono_ms: int) -> int:
+        """Return how many calls one object took in the preceding 1000 ms."""
+        ...
 
 
 class Terms(Protocol):

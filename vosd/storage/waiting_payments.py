@@ -1,6 +1,6 @@
 """Payments that wait for a second person: asked for, confirmed or refused, each once (ADR 95).
 
-Whether one has to wait, and who may decide, is ``vosd.admin.second_person``'s to know. A confirmation is written in the
+``vosd.admin.office.payments`` knows which ones have to wait, and who may decide. A confirmation is written in the
 transaction that books the payment.
 """
 

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.base.clock import Instant
-from vosd.callcontrol.rehearsal import RecordedOccupancy, RehearsedLists
+from vosd.callcontrol.rehearsal import RehearsedLists, RehearsedPlaces
 from vosd.routing.capacity import NothingTaken, Occupancy, Scope
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListingCause
 from vosd.trunks.caller_limits import CallerLimits
@@ -28,11 +28,12 @@ def test_a_caller_on_the_list_of_the_switch_is_refused_in_a_rehearsal():
 
 
 def test_a_place_that_is_released_in_a_rehearsal_is_not_released_again():
-    limits = RecordedOccupancy(Occupancy())
+    live = Occupancy()
+    limits = RehearsedPlaces(live)
     for _ in range(2):
         assert limits.take(Scope.ACCOUNT, "acme", 5, None, 0) is None
     limits.release(Scope.ACCOUNT, "acme")
     limits.undo(Scope.ACCOUNT, "acme", 0)
-    assert limits.taken == []
-    with pytest.raises(NothingTaken, match="no place of account 'acme' is recorded"):
+    assert (limits.total(), live.total()) == (0, 0)
+    with pytest.raises(NothingTaken, match="no call of account 'acme' is counted"):
         limits.release(Scope.ACCOUNT, "acme")

@@ -7,8 +7,8 @@ import pytest
 from vosd.base.money import Decimal
 from vosd.catalogue.decks import DeckVersion, source_of_decks
 from vosd.config.excerpt import Excerpt
-from vosd.config.kept import Stored
 from vosd.config.load import load
+from vosd.config.stored import Stored
 
 ROWS = b"prefix,billing_rate\n44,0.012\n4420,0.010\n"
 DECK = DeckVersion("acme", 3, hashlib.sha256(ROWS).hexdigest(), 2)

@@ -6,7 +6,8 @@ import pytest
 
 from vosd.config import load
 from vosd.config.reader.document import ALIASED_NODES_MAX, DEPTH_MAX
-from vosd.config.reader.includes import FILE_BYTES_MAX, gather
+from vosd.config.reader.includes import FILE_BYTES_MAX
+from vosd.config.reader.whole_files import with_items
 
 
 @pytest.mark.parametrize("text", ["0044", "no", "10:30", "0.10", "1_000", "0x10", "~", "null", "2026-01-01", "1e3"])
@@ -147,9 +148,9 @@ def test_the_garbage_collector_pauses_while_a_file_is_read_and_goes_on_afterward
 
     def note(*arguments, **options):
         paused.append(not gc.isenabled())
-        return gather(*arguments, **options)
+        return with_items(*arguments, **options)
 
-    monkeypatch.setattr(load, "gather", note)
+    monkeypatch.setattr(load, "with_items", note)
     site.load("node: sw1")
     assert (paused, gc.isenabled()) == ([True], True)
     site.errors("nodes: sw1")

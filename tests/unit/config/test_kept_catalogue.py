@@ -9,8 +9,9 @@ import pytest
 
 from vosd.catalogue.decks import DeckVersion
 from vosd.config import kept
-from vosd.config.kept import DamagedDeckError, KeptCatalogue, Manifest, Stored, nothing_stored
+from vosd.config.kept import DamagedDeckError, KeptCatalogue, Manifest
 from vosd.config.load import load
+from vosd.config.stored import Stored, nothing_stored
 
 ROWS = b"prefix,billing_rate\n44,0.012\n"
 DECK = DeckVersion("acme", 1, hashlib.sha256(ROWS).hexdigest(), 1)

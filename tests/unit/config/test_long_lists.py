@@ -1,4 +1,4 @@
-"""A command about one account parses that account alone, and reads the same as one that parses all."""
+"""Items of long lists by name, for commands about one of them."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import pytest
 from vosd.catalogue.problems import ConfigError
 from vosd.config import configured_accounts
 from vosd.config.excerpt import Excerpt
-from vosd.config.reader import includes, long_lists
 
 HEAD = """
 rate_groups:
@@ -50,46 +49,35 @@ mapping_gateways:
 """
 
 
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Texts of the items that were parsed one by one."""
-    texts: list[str] = []
-
-    def parse_item(text, *more):
-        texts.append(text)
-        return original(text, *more)
-
-    original = long_lists.parse_item
-    monkeypatch.setattr(long_lists, "parse_item", parse_item)
-    return texts
-
-
 def read(path: Path):
     found = Excerpt(path, {"NAME": "from-outside"})
     accounts = found.accounts()
     return {name: accounts[name] for name in accounts}, accounts.agents(), found.payers(), found.gateways_by_list()
 
 
-@pytest.mark.parametrize("without", ["", "several-lines"])
-def test_items_of_every_form_are_read_as_in_a_file_that_is_parsed_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str
-) -> None:
-    lines = ODD
-    if without:
-        begin = ODD.index("  - id: several-lines")
-        lines = ODD[:begin] + ODD[ODD.index("  - id: listed") :]
-    (tmp_path / "odd.yaml").write_text(lines)
+def test_items_of_every_form_are_found_by_name(tmp_path: Path) -> None:
+    (tmp_path / "odd.yaml").write_text(ODD)
     path = tmp_path / "vosd.yaml"
     path.write_text(HEAD + "include: odd.yaml\naccounts: [{id: first}]\n")
-    apart = read(path)
-    monkeypatch.setattr(includes, "split", lambda _text: None)
-    whole = read(path)
-    assert apart == whole
-    names = ["first", "plain", "flowing", "quoted", "last-key", "deep", "templated", "from-outside"]
-    assert [*whole[0]][: len(names)] == names
-    assert whole[1]["templated"] == "reseller"
-    assert ("several-lines" in whole[0]) is not bool(without)
-    assert "no-item" not in whole[0]
+    accounts, agents, payers, gateways = read(path)
+    names = ["first", "plain", "flowing", "quoted", "last-key", "deep", "templated", "from-outside", "several-lines"]
+    assert [*accounts][: len(names)] == names
+    assert agents == {"flowing": "plain", "last-key": "plain", "templated": "reseller"}
+    assert payers == {"pbx": "plain", "other": "flowing"}
+    assert gateways["mapping_gateways"] == {"pbx", "other"}
+    assert accounts["plain"].overdraft_limit == 5
+    assert "no-item" not in accounts
+
+
+def test_a_variable_that_is_not_set_matters_only_to_the_item_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "vosd.yaml"
+    trunk = "  - {name: pbx, account: customer-1, hosts: 192.0.2.1, auth: {username: u, password: '${UNSET}'}}\n"
+    path.write_text(f"{accounts_of(2)}  - id: bad\n    group: ${{UNSET}}\nmapping_gateways:\n{trunk}")
+    found = Excerpt(path, {})
+    assert found.payers() == {"pbx": "customer-1"}
+    assert found.accounts()["customer-1"].max_cps == 2
+    with pytest.raises(ConfigError, match="UNSET"):
+        found.accounts()["bad"]
 
 
 def accounts_of(count: int) -> str:
@@ -97,15 +85,6 @@ def accounts_of(count: int) -> str:
         f"  - id: customer-{index}\n    rate_group: sell\n    max_cps: {index % 3 + 1}\n" for index in range(count)
     )
     return f"{HEAD}accounts:\n{''.join(items)}"
-
-
-def test_one_account_of_many_is_parsed_alone(tmp_path: Path, parsed: list[str]) -> None:
-    path = tmp_path / "vosd.yaml"
-    path.write_text(accounts_of(2_000))
-    accounts = Excerpt(path, {}).accounts()
-    assert accounts["customer-1500"].max_cps == 1
-    assert (accounts.agents(), len(accounts)) == ({}, 2_000)
-    assert [text.split()[2] for text in parsed] == ["customer-1500"]
 
 
 def test_accounts_that_differ_by_their_id_alone_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

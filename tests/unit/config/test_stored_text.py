@@ -1,4 +1,4 @@
-"""Objects of the database as lines of YAML: each reads back as what was stored, and is found by its name."""
+"""Objects of the database in the document of a configuration: each reads back as what was stored."""
 
 import string
 from pathlib import Path
@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from vosd.catalogue.problems import Place, Problem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.config.reader.document import parse_document
-from vosd.config.reader.regions import split
+from vosd.config.reader.document import Listing, Node, Scalar, Section
 from vosd.config.stored_text import (
     KINDS,
     BadObjectError,
     Object,
-    file_of,
+    document_of,
     naming_objects,
+    place_of,
     read_object,
     read_objects,
-    with_changes,
+    section_of,
 )
 
 CONFIG = Path("/etc/vosd/vosd.yaml")
@@ -44,71 +44,73 @@ def version_of(each: Object, version: int = 1) -> ObjectVersion:
     )
 
 
-def end_of(kind: str, name: str) -> ObjectVersion:
-    return ObjectVersion(kind=kind, name=name, version=9, body=None, begins_at=0, made_at=0, operator="ann")
-
-
-def text_of(*objects: Object) -> str:
-    return with_changes("", objects[0].kind, map(version_of, objects))
+def document(*objects: Object) -> Section:
+    problems = ProblemList()
+    found = document_of(map(version_of, objects), CONFIG, {}, problems)
+    assert not len(problems)
+    return found
 
 
 @given(st.sampled_from(["accounts", "phones", "templates"]), st.dictionaries(NAMES, KEYS, min_size=1, max_size=5))
 def test_what_is_stored_is_read_back_whatever_it_contains(kind, by_name):
     objects = [Object(kind, name, keys) for name, keys in by_name.items()]
-    text = text_of(*objects).replace("${", "$ {")
-    expected = {each.name: str(each.keys).replace("${", "$ {") for each in objects}
-    read = read_objects(text, "here", {})
-    assert {each.name: str(each.keys) for each in read} == expected
+    objects = [each._replace(keys=eval(repr(each.keys).replace("${", "$ {"))) for each in objects]
+    node = document(*objects).entries[kind].node
+    if isinstance(node, Section):
+        read = {name: plain(entry.node) for name, entry in node.entries.items()}
+    else:
+        read = {item.entries[KINDS[kind]].node.text: without(plain(item), KINDS[kind]) for item in node.items}
+    assert read == {each.name: without(each.keys, KINDS[kind]) for each in objects}
 
 
-@given(st.dictionaries(NAMES, KEYS, min_size=1, max_size=5))
-def test_each_object_is_one_item_of_a_list_that_can_be_split(by_name):
-    text = text_of(*(Object("accounts", name, keys) for name, keys in by_name.items()))
-    found = split(text)
-    assert found is not None
-    assert [len(region.bodies) for region in found.regions] == [len(by_name)]
+def without(keys: dict[str, object], key: str | None) -> dict[str, object]:
+    return {name: value for name, value in keys.items() if name != key}
 
 
-@given(st.sampled_from([*KINDS]), st.lists(st.tuples(st.sampled_from(["a", "a.b", "a+", "b"]), st.booleans())))
-def test_a_change_replaces_the_line_of_its_object_and_no_other(kind, changes):
-    text, expected = "", {}
-    for number, (name, is_there) in enumerate(changes, start=1):
-        keys = str(number) if kind == "parameters" else {"memo": str(number)}
-        change = version_of(Object(kind, name, keys), number) if is_there else end_of(kind, name)
-        text = with_changes(text, kind, [change])
-        expected.pop(name, None)
-        if is_there:
-            expected[name] = keys
-    assert {each.name: each.keys for each in read_objects(text, "here", {})} == expected
-    assert text == "" or expected
+def plain(node: Node) -> object:
+    match node:
+        case Scalar():
+            return node.text
+        case Listing():
+            return [plain(item) for item in node.items]
+        case Section():
+            return {name: plain(entry.node) for name, entry in node.entries.items()}
 
 
-def test_lines_are_those_that_a_person_would_write():
-    acme = Object("accounts", "acme", {"rate_group": "sell", "credit_limit": "5.00", "memo": "A & B: 1"})
-    assert text_of(acme) == (
-        'accounts:\n- {id: acme, rate_group: sell, credit_limit: 5.00, memo: "A \\u0026 B: 1"} # 1\n'
-    )
-    assert text_of(Object("parameters", "SS_SIP_SESSION_TTL", "900")) == "parameters:\n  SS_SIP_SESSION_TTL: 900 # 1\n"
+def test_objects_of_a_kind_are_in_the_order_of_their_names_and_parameters_keep_their_values():
+    found = document(*(Object("accounts", name, {"memo": name}) for name in "bac"), Object("parameters", "SS_X", "12"))
+    assert [item.entries["id"].node.text for item in found.entries["accounts"].node.items] == ["a", "b", "c"]
+    assert found.entries["parameters"].node.entries["SS_X"].node.text == "12"
 
 
-def test_a_problem_names_the_object_and_its_version_instead_of_a_line():
-    file = file_of("accounts", CONFIG)
-    text = with_changes("", "accounts", [version_of(Object("accounts", name, {"memo": "x"}), 3) for name in "ab"])
+def test_a_variable_of_an_object_is_replaced_and_one_that_is_not_set_is_named_with_the_object():
     problems = ProblemList()
-    problems.error(Place(str(file), 3), "accounts[b].memo", f"something else than at {file}:2", "x")
-    problems.error(Place(str(file), 1), "accounts", "a list")
-    problems.error(Place(str(CONFIG), 7), "accounts[a].id", f"each id once; it also stands at {file}:2")
+    each = version_of(Object("phones", "1001", {"password": "${PW}", "memo": "${GONE}"}))
+    section = section_of(each, CONFIG, {"PW": "secret"}, problems)
+    assert section.entries["password"].node.text == "secret"
+    (found,) = naming_objects(problems.in_order(), CONFIG)
+    assert str(found).startswith("phones 1001 (version 1) in the database: memo: value '${GONE}': expected the env")
+
+
+def test_a_problem_names_the_object_and_its_version_without_a_line():
+    one, other = (version_of(Object("accounts", name, {"memo": "x"}), 3) for name in ("a", "../b c/d"))
+    assert Path(place_of(other, CONFIG).file).parent == CONFIG.parent, "paths are relative to the configuration"
+    problems = ProblemList()
+    problems.error(place_of(other, CONFIG), "accounts[b].memo", f"something else than at {place_of(one, CONFIG)}", "x")
+    problems.error(document_of([one], CONFIG, {}, problems).entries["accounts"].place, "accounts", "a list")
+    problems.error(Place(str(CONFIG), 7), "accounts[a].id", f"each id once; it also stands at {place_of(one, CONFIG)}")
     first = "accounts a (version 3) in the database"
-    assert [str(each) for each in naming_objects(problems.in_order(), {file: text})] == [
-        "accounts in the database: accounts: expected a list",
-        f"accounts b (version 3) in the database: accounts[b].memo: value 'x': expected something else than at {first}",
+    second = "accounts ../b c/d (version 3) in the database"
+    assert sorted(str(each) for each in naming_objects(problems.in_order(), CONFIG)) == [
         f"/etc/vosd/vosd.yaml:7: accounts[a].id: expected each id once; it also stands at {first}",
+        f"{second}: accounts[b].memo: value 'x': expected something else than at {first}",
+        "accounts in the database: accounts: expected a list",
     ]
 
 
 def test_problems_of_files_stay_as_they_are():
     found = Problem("/etc/vosd/vosd.yaml", 3, "node", "x", "a name")
-    assert naming_objects([found], {}) == (found,)
+    assert naming_objects([found], CONFIG) == (found,)
 
 
 def test_an_object_is_read_with_or_without_its_name_and_its_variables_stay():
@@ -148,10 +150,3 @@ def test_a_file_of_objects_has_only_objects(text, message):
     with pytest.raises(BadObjectError) as refused:
         read_objects(text, "f", {})
     assert message in str(refused.value)
-
-
-def test_lists_of_the_database_are_read_as_those_of_files():
-    text = text_of(Object("phones", "1001", {"password": "a: b", "account": "acme"}))
-    document = parse_document(text, "f", {}, ProblemList())
-    assert document is not None
-    assert document.entries["phones"].node.items[0].entries["password"].node.text == "a: b"

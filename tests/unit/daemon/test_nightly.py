@@ -84,7 +84,9 @@ async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, b
     assert "minimum_booked" not in await log_of(part)
     with sqlite3.connect(tmp_path / "vosd.db") as books:
         rows = books.execute("SELECT reference, operator FROM ledger_entry WHERE kind = 'minimum'").fetchall()
+        lines = books.execute("SELECT principal, role, means, action, subject FROM audit").fetchall()
     assert rows == [("minimum/2026-09", "the switch")]
+    assert lines == [("the switch", "program", "switch", "BookMinimums", "acme")]
 
 
 async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booked):

@@ -40,12 +40,14 @@ class Decks:
         self.contents: dict[str, bytes] = {}
         self.is_away = False
         self.fetched = 0
+        self.asked = 0
 
     def put(self, group: str, rows: str) -> None:
         self.number += 1
         self.contents[group] = (HEADER + rows).encode()
 
     async def version(self) -> int:
+        self.asked += 1
         if self.is_away:
             raise StoreUnavailable("cannot reach it")
         return self.number
@@ -155,6 +157,12 @@ def test_a_start_reads_the_decks_and_fetches_only_what_is_new(site: Site) -> Non
     site.decks.put("sell", "44,0.012\n45,0.012\n")
     assert lived(site)[1:] == (2, None)
     assert site.decks.fetched == 2
+
+
+def test_a_load_with_decks_asks_the_database_once(site: Site) -> None:
+    site.decks.put("sell", "44,0.012\n")
+    load_at_start(site.file, site.definitions.read)
+    assert (site.decks.asked, site.decks.fetched) == (1, 1)
 
 
 def test_a_change_is_in_force_within_a_poll_and_a_refused_one_is_tried_once(site: Site) -> None:

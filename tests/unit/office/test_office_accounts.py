@@ -29,13 +29,12 @@ from vosd.admin.office.accounts import (
     set_expiry,
     show_account,
 )
-from vosd.admin.office.closing import AccountInUseError, CloseAccount, MoneyLeftError, close_account
+from vosd.admin.office.closing import AboveLimitError, AccountInUseError, CloseAccount, MoneyLeftError, close_account
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_account, clear_overrides
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.admin.second_person import AboveLimitError
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER

@@ -18,6 +18,7 @@ from vosd.admin.office.alarms import (
     list_locked_out,
     unblock_source,
 )
+from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.control.installation import AlarmList, ListAlarms
@@ -96,3 +97,10 @@ async def test_agents_are_not_asked_about_the_whole_switch(
         await act(office, agent("south"), order)
     assert switch.asked == []
     await act(office, operator(), order)
+
+
+async def test_orders_that_name_no_address_or_number_are_refused_without_a_switch(office: Office) -> None:
+    with pytest.raises(OrderError, match="expected an IP address"):
+        await unblock_source(office, operator(), Unblock("10.0.0.0/8"))
+    with pytest.raises(OrderError, match="expected a calling number"):
+        await clear_blacklist(office, operator(), ClearBlacklist("+"))

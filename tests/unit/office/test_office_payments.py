@@ -19,8 +19,10 @@ from vosd.admin.office.payments import (
     ConfirmPayment,
     ListWaitingPayments,
     MoveMoney,
+    OwnPaymentError,
     PaymentType,
     RefusePayment,
+    WaitingSheet,
     book_payment,
     confirm_payment,
     list_waiting_payments,
@@ -29,7 +31,6 @@ from vosd.admin.office.payments import (
 )
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.admin.second_person import OwnPaymentError, WaitingSheet
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
 from vosd.cdr.columns import iso_utc

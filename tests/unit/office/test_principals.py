@@ -14,14 +14,12 @@ from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ledger import (
-    BookMinimums,
     ClosePeriod,
     ListBalances,
     ListEntries,
     ShowProfit,
     ShowStatements,
     VerifyLedger,
-    book_minimums,
     close_period,
     list_balances,
     list_entries,
@@ -29,6 +27,7 @@ from vosd.admin.office.ledger import (
     show_statements,
     verify_ledger,
 )
+from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError, scope_of

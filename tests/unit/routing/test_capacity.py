@@ -2,7 +2,8 @@
 
 import pytest
 
-from vosd.routing.capacity import Full, NothingTaken, Occupancy
+from vosd.routing.capacity import NothingTaken, Occupancy
+from vosd.routing.ports import Full
 from vosd.trunks.scope import Scope
 
 

@@ -1,5 +1,11 @@
 """Use cases of alarms, and of callers and sources that the running switch refuses by itself."""
 
+from ipaddress import IPv6Network, ip_address
+from typing import Final
+
+import msgspec
+
+from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
@@ -14,6 +20,9 @@ from vosd.control.peers import (
     Unblock,
     UnblockOutcome,
 )
+
+_SITE: Final = "/64"
+_NUMBER_CHARACTERS_MAX: Final = 128
 
 
 class NotRefusedError(VosError):
@@ -42,15 +51,21 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
 
     Raises:
         OperatorsOnlyError: an agent orders it.
+        OrderError: it is no number.
         NotRefusedError: the number is not on the list.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     office.scope_of(who).require_operator()
+    number = order.number
+    if number is not None and not (
+        number.strip("+ ") and number.isprintable() and len(number) <= _NUMBER_CHARACTERS_MAX
+    ):
+        raise OrderError("number", f"{number!r}: expected a calling number as the list shows it")
     outcome = await office.switch.ask(order)
     if outcome.cleared:
-        return await office.noted(outcome, who, order, order.number or "blacklist")
-    if order.number is not None:
-        raise NotRefusedError(f"{order.number} is not on the list; vosd blacklist list shows who is")
+        return await office.noted(outcome, who, order, number or "blacklist")
+    if number is not None:
+        raise NotRefusedError(f"{number} is not on the list; vosd blacklist list shows who is")
     return Done(outcome)
 
 
@@ -61,15 +76,28 @@ async def list_locked_out(office: Office, who: Principal, order: ListLockedOut) 
 
 
 async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done[UnblockOutcome]:
-    """Unblock an IP address.
+    """Unblock an IP address; of IPv6 the /64 is locked out, so any address of it will do.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
+        OrderError: it is no address.
         NotRefusedError: it was neither locked out nor blocked.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     office.scope_of(who).require_operator()
+    order = msgspec.structs.replace(order, address=_host_in(order.address))
     outcome = await office.switch.ask(order)
     if not outcome.unblocked:
         raise NotRefusedError(f"{order.address} was not locked out; vosd unblock --list shows who is")
     return await office.noted(outcome, who, order, order.address)
+
+
+def _host_in(text: str) -> str:
+    """Return an address of the given source: one address, or the /64 of an IPv6 one."""
+    try:
+        if text.endswith(_SITE):
+            return str(IPv6Network(text, strict=False).network_address)
+        return str(ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        expected = f"expected an IP address or an IPv6 network of {_SITE}, as the list shows them"
+        raise OrderError("address", f"{text!r}: {expected}") from None

@@ -11,7 +11,6 @@ from vosd.admin.office.overrides import ClearOverrides, clear_overrides, tell_ov
 from vosd.admin.office.payments import BookPayment, PaymentType
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import add_payment
-from vosd.admin.second_person import AboveLimitError
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.catalogue.overrides import Override, Setting, Target
@@ -26,6 +25,10 @@ class AccountInUseError(VosError):
 
 class MoneyLeftError(VosError):
     """The balance is not zero, and is not to be, or cannot be, paid out."""
+
+
+class AboveLimitError(VosError):
+    """The amount needs a second person, and this kind of booking does not wait for one."""
 
 
 class ClosedSheet(msgspec.Struct, frozen=True):

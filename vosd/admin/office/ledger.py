@@ -1,4 +1,4 @@
-"""Use cases of the ledger: entries, statements, balances, profit, minimums, verification, and the close of a period."""
+"""Use cases of the ledger: entries, statements, balances, profit, verification, and the close of a period."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -17,13 +17,11 @@ from vosd.admin.ledger import (
     known_standing,
     statement_sheet,
 )
-from vosd.admin.minimum import MinimumSheet, book_minimum
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
-from vosd.catalogue.overrides import Setting, Target
 from vosd.cdr.columns import iso_utc
 from vosd.storage.faults import Difference
 from vosd.storage.ledger_values import EntryFilter
@@ -155,40 +153,6 @@ async def show_profit(office: Office, who: Principal, order: ShowProfit) -> list
         )
         for each in await office.stores.ledger.profit(order.since, order.until)
     ]
-
-
-class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Order for the amount that each account lacks of its minimum consumption of a month."""
-
-    month: Month
-    zone: str = "UTC"
-    """In which the month begins and ends."""
-
-
-async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> list[MinimumSheet]:
-    """Book what is missing; a repeat books nothing more.
-
-    Raises:
-        OperatorsOnlyError: an agent orders it.
-        MonthNotOverError: the month has not ended.
-        DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
-        StoreUnavailable: some accounts may be booked; try again.
-    """
-    office.scope_of(who).require_operator()
-    now, stores = office.now(), office.stores
-    closed = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
-    return await book_minimum(
-        office.definitions.accounts(),
-        stores.consumption,
-        stores.payments,
-        office.switch,
-        order.month,
-        ZoneInfo(order.zone),
-        now=now,
-        operator=who.recorded,
-        is_closed=closed.__contains__,
-        audit_of=lambda account: office.audit_line(who, order, account),
-    )
 
 
 class VerifyLedger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -61,17 +61,7 @@ class Office:
 
     def audit_line(self, principal: Principal, order: msgspec.Struct, subject: str) -> AuditLine:
         """Return the line of a change, which the store writes in the transaction of the change."""
-        return AuditLine(
-            at=self.now(),
-            principal=principal.recorded,
-            role=principal.role.value,
-            login=principal.login,
-            means=principal.means.value,
-            source=principal.source,
-            action=type(order).__name__,
-            subject=subject,
-            detail=msgspec.json.encode(order).decode(),
-        )
+        return principal.audit_line(order, subject, self.now())
 
     async def noted(self, outcome: Outcome, principal: Principal, order: msgspec.Struct, subject: str) -> Done[Outcome]:
         """Write the line of a change that was made outside of the database, and return the outcome of that.

@@ -1,5 +1,9 @@
-"""Use cases of payments: money that does not come from calls, booked, moved, and confirmed by a second person."""
+"""Use cases of payments: money that does not come from calls, booked, moved, and confirmed by a second person.
 
+An amount above ``billing.confirm_above``, in whatever currency, waits until another person confirms it (ADR 95).
+"""
+
+from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 from typing import TypeVar
@@ -7,17 +11,62 @@ from uuid import uuid4
 
 import msgspec
 
+from vosd.admin.ledger import known_standing
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
-from vosd.admin.payment_file import FilePayment, ImportedPayment, book_file
-from vosd.admin.second_person import ByHand, PaymentOrder, Person, Receipts, WaitingSheet
-from vosd.base.money import ZERO
+from vosd.admin.payments import PaymentReceipt, add_payment, least_left, make_transfer
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount
+from vosd.cdr.columns import iso_utc
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.ports import EntryKind
+from vosd.storage.ports import EntryKind, Payment, Settlement, Transfer
+from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 Booking = TypeVar("Booking", "BookPayment", "MoveMoney")
+
+
+class OwnPaymentError(VosError):
+    """The person who has asked for a payment cannot confirm it."""
+
+
+class WasRefusedError(VosError):
+    """A second person has refused the payment."""
+
+
+class ManualBooking(msgspec.Struct, frozen=True, kw_only=True):
+    """Money to be booked by hand."""
+
+    account: str
+    """Account of the payment; of a transfer the one that pays."""
+    kind: EntryKind
+    amount: Decimal = ZERO
+    """As the ledger gets it: a refund is below zero. Of a transfer what is moved; ``ZERO`` has none."""
+    reference: str
+    memo: str | None = None
+    target: str = ""
+    """The account that gets a transfer."""
+    forced: bool = False
+    """Take what running calls hold, too."""
+
+
+class WaitingSheet(msgspec.Struct, frozen=True):
+    """A payment that waits for a second person; money and times as text."""
+
+    id: int
+    account: str
+    target: str | None
+    type: str
+    amount: str
+    reference: str
+    memo: str | None
+    asked_by: str
+    asked_at: str
+
+
+Receipts = tuple[PaymentReceipt, ...]
+"""Entries that were booked; a transfer has two: source and target."""
 
 
 class PaymentType(Enum):
@@ -77,7 +126,7 @@ async def book_payment(office: Office, who: Principal, order: BookPayment) -> Re
     scope.require_ledger(order.account)
     order = _referred(order)
     is_own = scope.agent in {None, order.account}
-    wanted = PaymentOrder(
+    wanted = ManualBooking(
         account=order.account if is_own else str(scope.agent),
         kind=EntryKind(order.type.value) if is_own else EntryKind.TRANSFER,
         amount=-amount if order.type is PaymentType.REFUND else amount,
@@ -86,7 +135,7 @@ async def book_payment(office: Office, who: Principal, order: BookPayment) -> Re
         target="" if is_own else order.account,
         forced=order.force,
     )
-    return await _by_hand(office).book(wanted, _person(who), office.now(), office.audit_line(who, order, order.account))
+    return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
 
 def _check_payment_of_agent(order: BookPayment, scope: Scope) -> None:
@@ -147,7 +196,7 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
             raise OrderError("from", f"is the agent's own account, {scope.agent}", "it pays from no other one")
         scope.require_ledger(order.target)
     order = _referred(order)
-    wanted = PaymentOrder(
+    wanted = ManualBooking(
         account=order.source,
         kind=EntryKind.TRANSFER,
         amount=order.amount,
@@ -156,44 +205,7 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
         target=order.target,
         forced=order.force,
     )
-    return await _by_hand(office).book(wanted, _person(who), office.now(), office.audit_line(who, order, order.source))
-
-
-class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Payments of a file of the bank; ``is_trial``: everything is checked, and nothing booked."""
-
-    payments: tuple[FilePayment, ...]
-    is_trial: bool = False
-
-
-async def import_payments(office: Office, who: Principal, order: ImportPayments) -> list[ImportedPayment]:
-    """Check all payments, then book them one by one; those above the limit wait for a second person.
-
-    Raises:
-        OperatorsOnlyError: an agent orders it.
-        BadPaymentFile: a line cannot be booked; nothing was.
-        WasRefusedError: a second person has refused one of them before.
-        StoreUnavailable: some may be booked: import the same file again.
-    """
-    office.scope_of(who).require_operator()
-
-    def line_of(each: FilePayment) -> AuditLine:
-        booked = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
-        return office.audit_line(who, booked, each.account)
-
-    stores = office.stores
-    return await book_file(
-        office.definitions.accounts(),
-        stores.queries,
-        stores.payments,
-        office.switch,
-        order.payments,
-        by_hand=_by_hand(office),
-        person=_person(who),
-        now=office.now(),
-        is_trial=order.is_trial,
-        audit_of=line_of,
-    )
+    return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.source))
 
 
 class ListWaitingPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -208,7 +220,7 @@ async def list_waiting_payments(office: Office, who: Principal, _order: ListWait
         StoreUnavailable: try again.
     """
     office.scope_of(who).require_operator()
-    return await _by_hand(office).waiting()
+    return [_sheet(each) for each in await office.stores.waiting_payments.waiting()]
 
 
 class ConfirmPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -227,8 +239,18 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
         UnknownAccountError, OtherCurrency, TooLittleLeft, StoreUnavailable: it waits on.
     """
     office.scope_of(who).require_operator()
-    line = office.audit_line(who, order, f"payment {order.id}")
-    return await _by_hand(office).confirm(order.id, _person(who), office.now(), line)
+    asked = await office.stores.waiting_payments.find(order.id)
+    if who.login == asked.login or who.recorded == asked.operator:
+        message = f"payment {order.id} was asked for by {asked.operator} ({asked.login}): another person confirms it"
+        raise OwnPaymentError(message)
+    confirmed = f"confirmed by {who.recorded}"
+    wanted = ManualBooking(
+        account=asked.account, kind=asked.kind, reference=asked.reference, target=asked.target, forced=asked.forced,
+        amount=ZERO if asked.kind is EntryKind.ZERO else asked.amount,
+        memo=f"{confirmed}: {asked.memo}" if asked.memo else confirmed,
+    )  # fmt: skip
+    settles = Settlement(order.id, who.recorded, office.now())
+    return await _book(office, wanted, asked.operator, settles, office.audit_line(who, order, f"payment {order.id}"))
 
 
 class RefusePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -248,14 +270,96 @@ async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -
         StoreUnavailable: try again.
     """
     office.scope_of(who).require_operator()
+    waiting = office.stores.waiting_payments
+    asked = await waiting.find(order.id)
     line = office.audit_line(who, order, f"payment {order.id}")
-    return await _by_hand(office).refuse(order.id, _person(who), office.now(), order.memo, line)
+    await waiting.refuse(order.id, who.recorded, office.now(), order.memo, line)
+    return _sheet(asked)
 
 
-def _person(who: Principal) -> Person:
-    return Person(who.recorded, who.login)
+async def book_by_hand(
+    office: Office, who: Principal, wanted: ManualBooking, audit: AuditLine
+) -> Receipts | WaitingSheet:
+    """Book money, or have it wait where it is above the limit.
+
+    A repeat of a booking books nothing, and one of a payment that waits returns it again.
+
+    Raises:
+        WasRefusedError: it was refused before.
+        UnknownAccountError, ReferenceTaken, OtherCurrency, TooLittleLeft, StoreUnavailable: as ``add_payment``.
+    """
+    accounts, stores, now = office.definitions.accounts(), office.stores, office.now()
+    amount = wanted.amount
+    if wanted.kind is EntryKind.ZERO:
+        standing = await known_standing(accounts, stores.queries, wanted.account)
+        amount = ZERO if standing is None else -standing.balance
+    if not needs_second(office, amount) or await _is_booked(office, who, wanted):
+        return await _book(office, wanted, who.recorded, None, audit)
+    for account in filter(None, (wanted.account, wanted.target)):
+        await known_standing(accounts, stores.queries, account)
+    waiting = WaitingPayment(
+        0, wanted.account, wanted.target, wanted.kind, wanted.reference, amount, wanted.forced, wanted.memo,
+        who.recorded, who.login, now,
+    )  # fmt: skip
+    asked = await stores.waiting_payments.ask(waiting, audit)
+    if asked.state != WAITING:
+        raise WasRefusedError(
+            f"reference {asked.reference} of account {asked.account} was refused by {asked.decided_by}"
+            f"{f': {asked.reason}' if asked.reason else ''}; give another reference"
+        )
+    return _sheet(asked)
 
 
-def _by_hand(office: Office) -> ByHand:
-    definitions = office.definitions
-    return ByHand(definitions.accounts(), office.stores, office.switch, definitions.confirm_above)
+def needs_second(office: Office, amount: Decimal) -> bool:
+    """Return whether an amount is more than one person books."""
+    limit = office.definitions.confirm_above
+    return limit is not None and abs(amount) > limit
+
+
+async def _is_booked(office: Office, who: Principal, wanted: ManualBooking) -> bool:
+    now = office.now()
+    if wanted.target:
+        payment = _transfer(wanted, who.recorded, now, None, None).payments[0]
+    else:
+        payment = _payment(wanted, who.recorded, now, None, None)
+    return await office.stores.payments.earlier(payment) is not None
+
+
+async def _book(
+    office: Office, wanted: ManualBooking, operator: str, settles: Settlement | None, audit: AuditLine
+) -> Receipts:
+    accounts, stores, now = office.definitions.accounts(), office.stores, office.now()
+    least = None
+    if not wanted.forced and wanted.kind in {EntryKind.REFUND, EntryKind.TRANSFER}:
+        overrides = (await stores.overrides.load()).at(now)
+        least = least_left(accounts, overrides, wanted.account)
+    if wanted.target:
+        transfer = replace(_transfer(wanted, operator, now, least, settles), audit=audit)
+        return await make_transfer(accounts, stores.payments, office.switch, transfer)
+    payment = replace(_payment(wanted, operator, now, least, settles), audit=audit)
+    return (await add_payment(accounts, stores.payments, office.switch, payment),)
+
+
+def _payment(
+    order: ManualBooking, operator: str, now: int, least: Decimal | None, settles: Settlement | None
+) -> Payment:
+    return Payment(
+        account=order.account, kind=order.kind, reference=order.reference, made_at=now, amount=order.amount,
+        operator=operator, memo=order.memo, least_left=least, settles=settles,
+    )  # fmt: skip
+
+
+def _transfer(
+    order: ManualBooking, operator: str, now: int, least: Decimal | None, settles: Settlement | None
+) -> Transfer:
+    return Transfer(
+        source=order.account, target=order.target, amount=order.amount, reference=order.reference, made_at=now,
+        operator=operator, memo=order.memo, least_left=least, settles=settles,
+    )  # fmt: skip
+
+
+def _sheet(asked: WaitingPayment) -> WaitingSheet:
+    return WaitingSheet(
+        asked.id, asked.account, asked.target or None, asked.kind.value, format_amount(asked.amount), asked.reference,
+        asked.memo, asked.operator, iso_utc(asked.asked_at),
+    )  # fmt: skip

@@ -6,8 +6,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from vosd.billing.accounts import Account
-from vosd.catalogue.overrides import Key, Override, Target
+from vosd.catalogue.overrides import Key, Override, Overrides, Target
 from vosd.catalogue.ports import NOT_KNOWN, Change, SwitchOverrides
 from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
 from vosd.cdr.corrections import CorrectedCharge, Correction
@@ -30,6 +32,17 @@ if TYPE_CHECKING:
     from vosd.storage.database import Database
 
 
+class WrittenGateway(msgspec.Struct, frozen=True):
+    """A gateway or phone of the files."""
+
+    list: str
+    """The list that it stands in, such as ``routing_gateways``."""
+    at: str
+    """File and line."""
+    keys: Mapping[str, str]
+    """Keys with their values as text, those of its template included; secrets are left out."""
+
+
 class Definitions(Protocol):
     """Objects of the configuration, as far as use cases need them; each is read when it is asked for."""
 
@@ -43,6 +56,10 @@ class Definitions(Protocol):
 
     def gateways(self) -> Collection[str]:
         """Return the names of all gateways and phones."""
+        ...
+
+    def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
+        """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""
         ...
 
     def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
@@ -69,8 +86,8 @@ class Definitions(Protocol):
         """Check the whole configuration with further versions of objects; raises ConfigError."""
         ...
 
-    def catalogue(self) -> "Catalogue":
-        """Return the whole configuration as calls are decided by it; raises ConfigError."""
+    def catalogue(self, file: Path | None = None) -> "Catalogue":
+        """Return the configuration, or another ``file``, as calls are decided by it; raises ConfigError."""
         ...
 
     @property
@@ -203,6 +220,7 @@ class Spans(Protocol):
         *,
         with_breakdown: bool = False,
         with_charges: bool = False,
+        with_tried: bool = False,
         with_vendor_group: bool = False,
     ) -> AsyncGenerator[Sequence[PastCall], None]:
         """Yield the calls that fit, the newest first, in pages; raises DroppedPeriod or StoreUnavailable."""
@@ -226,6 +244,14 @@ class OverrideStore(SwitchOverrides, Protocol):
 
     Every method that changes something notes first what has expired by then, and writes its line of the audit.
     """
+
+    async def at(self, wall_ms: int) -> Overrides:
+        """Return the overrides that were in force at a moment of the past (UTC milliseconds), by their changes.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
 
     async def put(
         self,

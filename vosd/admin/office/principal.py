@@ -5,6 +5,7 @@ from enum import Enum
 import msgspec
 
 from vosd.admin.agents import recorded_as
+from vosd.storage.audit_line import AuditLine
 
 
 class Role(Enum):
@@ -47,3 +48,17 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def recorded(self) -> str:
         """The operator that ledger and overrides name: an agent is recorded as such."""
         return recorded_as(self.account) if self.role is Role.AGENT and self.account is not None else self.name
+
+    def audit_line(self, order: msgspec.Struct, subject: str, at: int) -> AuditLine:
+        """Return the line of a change that was made by an order at a moment (UTC milliseconds)."""
+        return AuditLine(
+            at=at,
+            principal=self.recorded,
+            role=self.role.value,
+            login=self.login,
+            means=self.means.value,
+            source=self.source,
+            action=type(order).__name__,
+            subject=subject,
+            detail=msgspec.json.encode(order).decode(),
+        )

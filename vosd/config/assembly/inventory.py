@@ -43,8 +43,10 @@ class Inventory(Generic[Thing]):
     written: dict[str, Written[Thing]] = field(default_factory=dict)
     broken: dict[str, Written[None]] = field(default_factory=dict)
     """Objects with mistakes, by name."""
-    bodies: dict[str, str] = field(default_factory=dict)
-    """Text of objects that can be known by it, by name."""
+    own: dict[str, Section] = field(default_factory=dict)
+    """Section of each object without the keys of its template, where these are compared with the last load."""
+    doubtful: set[str] = field(default_factory=set)
+    """Names of those with warnings."""
 
 
 def read_inventory(

@@ -1,40 +1,36 @@
-"""Definitions that the last load made of the items of long lists, by the text of each (ADR 60).
+"""Definitions that the last load made of the items of long lists, by name (ADR 112).
 
-The text of an item decides what it defines, together with what holds for all items: parameters, presets, templates,
+What an item has decides what it defines, together with what holds for all items: parameters, presets, templates,
 ``sip`` and ``routing``. Where one of these has changed, nothing is remembered.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vosd.base.edited import edited
+from vosd.catalogue.problems import Place
 from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import NO_CHANGE, Change, Definition
-from vosd.config.assembly.inventory import Inventory
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.sockets import Reach
-from vosd.config.reader.document import Listing, Node, Scalar, Section
-from vosd.config.reader.items import DoubtfulError, ItemOrigin, Items, KnownItems, Whereabouts, is_alone
-from vosd.config.reader.regions import LONG_LISTS, edit_of
+from vosd.config.reader.document import Node, Section
+from vosd.config.reader.items import LONG_LISTS, Difference, DoubtfulError, Known, ReadFiles, names_file
+from vosd.config.reader.texts import Texts
+from vosd.config.reader.whole_files import Reads, read_here, unchanged
+from vosd.config.stored import Stored
 
-_DECIDE: Final = frozenset({"parameters", "preset", "routing", "sip", "templates"})
-"""Parts of the document on which an item of a long list depends before all are put together: defaults, the realm."""
-_TEMPLATES: Final = "templates"
-
-
-class Known(NamedTuple):
-    """What the text of an item defines."""
-
-    name: str
-    definition: Definition[Any]
-    reach: Reach | None
-    """Of a routing gateway."""
+_DECIDE: Final = frozenset({"parameters", "templates"})
+"""Objects of the database that decide what others mean."""
+_NOTHING_KNOWN: Final = Known()
 
 
 class Whole(NamedTuple):
     """What the items of a list define, all together."""
 
     sound: Mapping[str, Definition[Any]]
-    """By name; in the order of the files where ``change`` is None."""
+    """By name; in the order of the source where ``change`` is None."""
     change: Change | None
     """How they differ from those of the last load; None = they are not compared."""
 
@@ -43,92 +39,88 @@ class Remembered:
     """What a load can use of the one before, and leaves to the next one."""
 
     def __init__(self) -> None:
-        self._context: object = None
-        self.known: dict[str, dict[str, Known]] = {name: {} for name in LONG_LISTS}
-        """By list and text."""
-        self.named: dict[str, dict[str, str]] = {name: {} for name in LONG_LISTS}
-        """By list, the names of the items that have to be read again, by text."""
-        self.bodies: Mapping[str, list[str]] = {}
-        """By list, the texts of all items in their order."""
-        self.open: Set[str] = frozenset()
-        """Lists with items whose text is not known."""
+        self.reads: Reads = read_here
+        self.read: ReadFiles | None = None
+        """The files of the last load."""
+        self.stored: Stored | None = None
+        """What the database defined then; None = there was no load."""
+        self.apart: Mapping[str, frozenset[str]] = {}
+        """By list, the names of items that have to be read again though they are the same."""
         self.whole: dict[str, Whole] = {}
         """By list."""
-        self.items = KnownItems()
+        self.reaches: Mapping[str, Reach] = {}
+        """Where each routing gateway is."""
         self.where = Whereabouts()
+        self.shapes: dict[Shape, Shape] = {}
         self.reused = Reused()
 
-    @property
-    def has_any(self) -> bool:
-        """Whether there was a load before."""
-        return self._context is not None
+    def files(self, path: Path, environ: Mapping[str, str], texts: Texts, *, uses_known: bool) -> ReadFiles:
+        """Read the files; of long lists only the items that are not known."""
+        last = self.read
+        if last is None or not uses_known:
+            return self.reads(path, environ, texts, _NOTHING_KNOWN)
+        in_files = {name: self.apart.get(name, frozenset()) for name in LONG_LISTS}
+        if last.known.context is not None and not self._apart_in_files() and unchanged(last, texts):
+            nothing: dict[str, list[Node]] = {name: [] for name in LONG_LISTS}
+            return last._replace(sections=nothing, differences={name: Difference() for name in LONG_LISTS})
+        return self.reads(path, environ, texts, last.known._replace(apart=in_files))
 
-    def check(self, document: Section) -> None:
-        """Check that everything holds that items depend on.
+    def _apart_in_files(self) -> bool:
+        objects = {} if self.stored is None else self.stored.objects
+        return any(name not in objects.get(kind, {}) for kind, names in self.apart.items() for name in names)
+
+    def changed_objects(self, stored: Stored) -> list[ObjectVersion]:
+        """Return the objects of the database that have to be read: of long lists those that are not known.
 
         Raises:
-            DoubtfulError: something has changed.
+            DoubtfulError: all have to be read.
         """
-        if context_of(document) != self._context:
+        if stored.changes is None and (stored.objects or (self.stored is not None and self.stored.objects)):
             raise DoubtfulError
+        changes = stored.changes or ()
+        if any(each.kind in _DECIDE for each in changes):
+            raise DoubtfulError
+        changed = {(each.kind, each.name) for each in changes if each.kind in LONG_LISTS}
+        changed |= {(kind, name) for kind, names in self.apart.items() for name in names}
+        found = (stored.objects.get(kind, {}).get(name) for kind, name in changed)
+        others = (of_kind.values() for kind, of_kind in stored.objects.items() if kind not in LONG_LISTS)
+        return [*(each for each in found if each is not None), *chain.from_iterable(others)]
 
-    def renew(self, context: object, read: "ReadItems") -> None:
+    def renew(self, read: "ReadItems") -> None:
         """Remember the items of a load that succeeded, in place of what was remembered."""
-        if not read.uses_known:
-            self.known = {name: {} for name in LONG_LISTS}
-            self.named = {name: {} for name in LONG_LISTS}
-        for name, fresh in read.fresh.items():
-            known, named = self.known[name], self.named[name]
-            for body in read.gone[name]:
-                known.pop(body, None)
-                named.pop(body, None)
-            for body in fresh if named else ():
-                named.pop(body, None)
-            known.update(fresh)
-            named.update(read.named[name])
-        self._context, self.bodies, self.open = context, read.items.bodies, read.items.open
+        self.read = read.files._replace(sections={}, differences=None)
+        self.stored = read.stored._replace(changes=None)
+        self.apart = {name: frozenset(names) for name, names in read.apart.items()}
         self.whole = {name: whole._replace(change=None) for name, whole in read.whole.items()}
-        self.items.note(read.items, self.known)
+        self.reaches = read.reaches
         self.reused.renew()
 
 
 class ReadItems:
     """The items of long lists in one load: those that are known, and those that were read."""
 
-    def __init__(self, items: Items, remembered: Remembered, *, uses_known: bool) -> None:
-        self.items = items
+    def __init__(self, files: ReadFiles, stored: Stored, remembered: Remembered, *, uses_known: bool) -> None:
+        self.files = files
+        self.stored = stored
         self._remembered = remembered
         self.uses_known = uses_known
-        self.fresh: dict[str, dict[str, Known]] = {name: {} for name in LONG_LISTS}
-        """By list and text, what was read and is known from now on."""
-        self.named: dict[str, dict[str, str]] = {name: {} for name in LONG_LISTS}
-        """By list and text, the names of what was read and has to be read the next time, too."""
-        self.gone: dict[str, Set[str]] = {name: frozenset() for name in LONG_LISTS}
-        """By list, the texts that are there no more."""
+        self.apart: dict[str, set[str]] = {name: set() for name in LONG_LISTS}
         self.whole: dict[str, Whole] = {}
+        self.reaches: Mapping[str, Reach] = {}
+        remembered.where.files = files
 
-    def note_bodies(
-        self, name: str, name_key: str, sections: Sequence[Section], with_problems: Set[int], read: Inventory[Any]
-    ) -> None:
-        """Note the texts of the items of a list; those of the sections ``with_problems`` (identities) are left out."""
-        bodies = self.items.unread[name]
-        if len(bodies) != len(sections):  # an item that is no mapping is an error, and nothing is remembered
-            return
-        for section, body in zip(sections, bodies, strict=True):
-            entry = section.entries.get(name_key)
-            if entry is not None and isinstance(entry.node, Scalar):
-                self.named[name][body] = entry.node.text
-                if id(section) not in with_problems:
-                    read.bodies[entry.node.text] = body
-
-    def define(self, list_name: str, name: str, body: str, definition: Definition[Any], reach: Reach | None) -> Any:
-        """Remember a definition that is made of an item without any problem, and return it."""
-        if not is_alone(body):
-            return definition
-        made = definition._replace(origin=ItemOrigin(self._remembered.where, list_name, body))
-        del self.named[list_name][body]
-        self.fresh[list_name][body] = Known(name, made, None if reach is None else reach._replace(origin=made.origin))
-        return made
+    def define(
+        self, list_name: str, name: str, definition: Definition[Any], section: Section, *, has_problems: bool
+    ) -> Definition[Any]:
+        """Return a definition that does not keep the section that it was read from."""
+        if has_problems or names_file(section):
+            self.apart[list_name].add(name)
+        if not section.place.line:
+            return definition._replace(origin=StoredOrigin(section.place))
+        remembered = self._remembered
+        shape = shape_of(section)
+        shape = remembered.shapes.setdefault(shape, shape)
+        return definition._replace(origin=ItemOrigin(remembered.where, list_name, name, shape))
 
     def together(self, list_name: str, read: dict[str, Definition[Any]]) -> Whole:
         """Return all definitions of a list; ``read`` are those that were read.
@@ -136,84 +128,93 @@ class ReadItems:
         Raises:
             DoubtfulError: a name stands twice.
         """
-        if not self.uses_known:
-            whole = Whole(read, None)
-        elif list_name in self._remembered.open:
-            whole = Whole(self._in_order(list_name, read), None)
-        else:
-            whole = self._changed(list_name, read)
+        whole = self._changed(list_name, read) if self.uses_known else Whole(read, None)
         self.whole[list_name] = whole
         return whole
 
-    def _in_order(self, list_name: str, read: Mapping[str, Definition[Any]]) -> dict[str, Definition[Any]]:
-        known, bodies = self._remembered.known[list_name], self.items.bodies[list_name]
-        found: dict[str, Definition[Any]] = {}
-        for body in bodies:
-            item = known.get(body)
-            name = self._name_of(list_name, body)
-            definition = read.get(name) if item is None else item.definition
-            if definition is None:
-                raise DoubtfulError
-            found[name] = definition
-        if len(found) < len(bodies):
-            raise DoubtfulError
-        return found
-
     def _changed(self, list_name: str, read: dict[str, Definition[Any]]) -> Whole:
         """Return the definitions of the last load with those that were read, and without those that are gone."""
-        bodies, sound = self.items.bodies[list_name], self._remembered.whole[list_name].sound
-        before_all = self._remembered.bodies[list_name]
-        edit = self.items.edit_since(list_name, before_all) or edit_of(before_all, bodies)
-        if len(read) < len(self.items.unread[list_name]):
-            raise DoubtfulError
-        if not (edit.removed or edit.inserted or read):
+        sound, objects = self._remembered.whole[list_name].sound, self.stored.objects.get(list_name, {})
+        difference = (self.files.differences or {})[list_name]
+        ended = {each.name for each in self.stored.changes or () if each.kind == list_name and each.body is None}
+        gone = {name for name in difference.gone | ended if name in sound and name not in read}
+        if not (read or gone) and difference.keeps_order:
             return Whole(sound, NO_CHANGE)
-        before = [self._name_of(list_name, body) for body in edit.removed]
-        names = [self._name_of(list_name, body) for body in edit.inserted]
-        self.gone[list_name] = frozenset(edit.removed).difference(edit.inserted)
-        change = Change(read, before, names, lambda: [self._name_of(list_name, body) for body in bodies])
-        if not all(name in sound for name in change.gone):
-            raise DoubtfulError
-        sound = edited(sound, change.gone, read)
-        if len(sound) < len(bodies):
+        keeps_order = difference.keeps_order and not gone and all(name in sound for name in read)
+        packed = self.files.known.lists[list_name]
+        change = Change(read, frozenset(gone), keeps_order, lambda: [*packed.each_name(), *sorted(objects)])
+        sound = edited(sound, gone, read)
+        if len(sound) != packed.number + len(objects):  # a mistake, or a name in the files and in the database
             raise DoubtfulError
         return Whole(sound, change)
 
-    def _name_of(self, list_name: str, body: str) -> str:
-        """Return the name of an item of this load, or of the last one."""
-        item = self.fresh[list_name].get(body) or self._remembered.known[list_name].get(body)
-        if item is not None:
-            return item.name
-        name = self.named[list_name].get(body) or self._remembered.named[list_name].get(body)
-        if name is None:
-            raise DoubtfulError
-        return name
-
-    def reaches(self, read: Sequence[Reach]) -> list[Reach]:
-        """Return where all routing gateways are, and those that were read."""
-        known = self._remembered.known["routing_gateways"] if self.uses_known else {}
-        found = [known[body] for body in self.items.bodies["routing_gateways"] if body in known]
-        return [*(each.reach for each in found if each.reach is not None), *read]
+    def note_reaches(self, read: Mapping[str, Reach]) -> Iterable[Reach]:
+        """Return where all routing gateways are; those of ``read`` were read."""
+        self.reaches = read
+        if self.uses_known:
+            there = self.whole["routing_gateways"].sound
+            known = self._remembered.reaches
+            self.reaches = edited(known, {name for name in known if name not in there}, read)
+        return self.reaches.values()
 
 
-def context_of(document: Section) -> object:
-    """Return what items of long lists depend on, to be compared; unequal to everything where it names files."""
-    values = {name: _value(entry.node) for name, entry in document.entries.items() if name in _DECIDE}
-    templates = document.entries.get(_TEMPLATES)
-    return object() if templates is not None and _names_file(templates.node) else values
+Shape = tuple[tuple[str, int], ...]
+"""The keys of an item with their lines, counted from its own."""
 
 
-def _value(node: Node) -> object:
-    match node:
-        case Scalar():
-            return node.text, node.is_bare
-        case Listing():
-            return [_value(item) for item in node.items]
-        case Section():
-            return {name: _value(entry.node) for name, entry in node.entries.items()}
+def shape_of(section: Section) -> Shape:
+    """Return the keys of an item with their lines."""
+    place = section.place
+    return tuple((name, entry.place.line - place.line) for name, entry in section.entries.items())
 
 
-def _names_file(node: Node) -> bool:
-    if isinstance(node, Section):
-        return any(name.endswith("_file") or _names_file(entry.node) for name, entry in node.entries.items())
-    return isinstance(node, Listing) and any(map(_names_file, node.items))
+class Whereabouts:
+    """Finds the places of items in the files as they were read last."""
+
+    def __init__(self) -> None:
+        self.files: ReadFiles | None = None
+        self._of: ReadFiles | None = None
+        self._places: dict[str, dict[str, tuple[str, int]]] = {}
+
+    def place(self, list_name: str, name: str, line: int = 0) -> Place:
+        """Return the place of an item, or of a line behind its first."""
+        if self._of is not self.files:
+            self._of, self._places = self.files, {}
+        if list_name not in self._places and self.files is not None:
+            self._places[list_name] = self.files.known.lists[list_name].places()
+        file, begin = self._places.get(list_name, {}).get(name, ("", 0))
+        return Place(file, begin + line)
+
+
+class ItemOrigin:
+    """Where an item of the files is written (implements ``catalogue.source.Origin``)."""
+
+    __slots__ = ("_list_name", "_name", "_shape", "_where")
+
+    def __init__(self, where: Whereabouts, list_name: str, name: str, shape: Shape) -> None:
+        self._where = where
+        self._list_name = list_name
+        self._name = name
+        self._shape = shape
+
+    @property
+    def place(self) -> Place:
+        """The place of the item."""
+        return self._where.place(self._list_name, self._name)
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of a key, or of the item where the key is left out."""
+        return self._where.place(self._list_name, self._name, dict(self._shape).get(key, 0))
+
+
+class StoredOrigin:
+    """Where an object of the database is: as a whole, without lines."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def place_of(self, _key: str) -> Place:
+        """Return the place of the object."""
+        return self.place

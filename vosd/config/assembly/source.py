@@ -23,7 +23,6 @@ from vosd.config.assembly.period_rates import period_rates
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.remembered import ReadItems
 from vosd.config.assembly.routing_plans import routing_plan
-from vosd.config.assembly.sockets import reach_of
 from vosd.config.assembly.special_numbers import free_policy, special_numbers
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
@@ -155,11 +154,8 @@ def _define_items(
     for each, written in read.written.items():
         before = len(problems)
         definition = written.defines(make(written))
-        body = read.bodies.get(each)
-        if body is not None and len(problems) == before:
-            reach = reach_of(written.thing, written) if isinstance(written.thing, RoutingGatewayKeys) else None
-            definition = items.define(name, each, body, definition, reach)
-        defined[each] = definition
+        has_problems = each in read.doubtful or len(problems) > before
+        defined[each] = items.define(name, each, definition, read.own[each], has_problems=has_problems)
     for each, broken in read.broken.items():
         definitions.broken[each] = broken.defines(_references(broken))
     whole = items.together(name, defined)

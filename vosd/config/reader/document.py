@@ -124,15 +124,18 @@ def parse_document(
     return None
 
 
-def parse_item(text: str, file: str, line: int, environ: Mapping[str, str], problems: ProblemList) -> Section | None:
-    """Read a sequence of one mapping, which is an item of a list at the top level of a file, from ``line`` on.
+def with_variables(written: str, key: str, place: Place, environ: Mapping[str, str], problems: ProblemList) -> str:
+    """Return a text with the values of the environment variables that it names as ``${NAME}``."""
 
-    None means that it is not that, or not alone.
-    """
-    try:
-        return _Reader(text, file, environ, problems, frozenset(), line - 1).read_item()
-    except (_Unreadable, yaml.YAMLError):
-        return None
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if not _VARIABLE_NAME.match(name) or not match[0].endswith("}"):
+            problems.error(place, key, "${NAME} with the name of an environment variable")
+        elif name not in environ:
+            problems.error(place, key, f"the environment variable {name} to be set", match[0])
+        return environ.get(name, "")
+
+    return _VARIABLE.sub(value, written) if "${" in written else written
 
 
 class _Reader:
@@ -145,10 +148,8 @@ class _Reader:
         environ: Mapping[str, str],
         problems: ProblemList,
         without: Set[str],
-        lines_before: int = 0,
     ) -> None:
         self._without = without
-        self._lines_before = lines_before
         # The same as ``yaml.parse``, which asks before each event whether there is one.
         self._events: Iterator[yaml.Event] = iter(yaml.CSafeLoader(text).get_event, None)
         self._file = file
@@ -173,20 +174,6 @@ class _Reader:
         if isinstance(top, Scalar) and top.is_bare and not top.text:
             return Section(top.place)
         raise _Unreadable(top.place.line, "keys and values at the top level, such as 'node: sw1'")
-
-    def read_item(self) -> Section | None:
-        next(self._events)  # the stream's own start
-        if isinstance(next(self._events), yaml.StreamEndEvent):
-            return None
-        items = self._node(next(self._events), 1)
-        next(self._events)  # the document's end
-        if not isinstance(next(self._events), yaml.StreamEndEvent) or not isinstance(items, Listing):
-            return None
-        item = items.items[0] if len(items.items) == 1 else None
-        return item if isinstance(item, Section) else None
-
-    def _line(self, event: yaml.Event) -> int:
-        return _line(event) + self._lines_before
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
         if isinstance(event, yaml.AliasEvent):
@@ -219,21 +206,21 @@ class _Reader:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        place = Place(self._file, self._line(event))
+        place = Place(self._file, _line(event))
         self._refuse_tag(event, place)
         written = event.value
-        text = self._with_variables(written, place) if "${" in written else written
+        text = with_variables(written, self._key, place, self._environ, self._problems)
         return Scalar(place, written, text, is_bare=event.implicit[0])
 
     def _listing(self, event: yaml.SequenceStartEvent, depth: int) -> Listing:
-        listing = Listing(Place(self._file, self._line(event)), [])
+        listing = Listing(Place(self._file, _line(event)), [])
         self._refuse_tag(event, listing.place)
         while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
             listing.items.append(self._node(inner, depth + 1))
         return listing
 
     def _section(self, event: yaml.MappingStartEvent, depth: int) -> Section:
-        section = Section(Place(self._file, self._line(event)))
+        section = Section(Place(self._file, _line(event)))
         self._refuse_tag(event, section.place)
         merged: list[Section] = []
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
@@ -280,17 +267,6 @@ class _Reader:
         if len(found) < len(sources):
             self._problems.error(place, _MERGE_KEY, "an alias of a mapping, or a list of them")
         return found
-
-    def _with_variables(self, written: str, place: Place) -> str:
-        def value(match: re.Match[str]) -> str:
-            name = match[1]
-            if not _VARIABLE_NAME.match(name) or not match[0].endswith("}"):
-                self._problems.error(place, self._key, "${NAME} with the name of an environment variable")
-            elif name not in self._environ:
-                self._problems.error(place, self._key, f"the environment variable {name} to be set", match[0])
-            return self._environ.get(name, "")
-
-        return _VARIABLE.sub(value, written)
 
     def _refuse_tag(
         self, event: yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent, place: Place

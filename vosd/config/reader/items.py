@@ -1,232 +1,185 @@
-"""Items of long lists as text: a reload finds by comparing text which items it need not parse again (ADR 60)."""
+"""Items of the long lists in the files, compared one by one with those of the last load (ADR 112).
 
-from collections.abc import Mapping, Sequence
+An item is known by a digest of its values and of the lines of its keys, counted from its own. A process beside the
+calls reads the files as a whole and finds what has changed, so all items together are packed here: a process that
+carries calls never looks at each of them. Refuses to know what an item means.
+"""
+
+from array import array
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from itertools import chain, repeat
 from typing import Final, NamedTuple
 
-from vosd.base.parts import freed, with_replaced
-from vosd.catalogue.problems import Place, ProblemList
-from vosd.config.reader.document import Listing, Node, Section, parse_item
-from vosd.config.reader.file_edits import EditedFile, ReadFile, edited_file
-from vosd.config.reader.regions import LONG_LISTS, Edit, Region, edit_of
+from vosd.catalogue.problems import Place, Problem
+from vosd.config.reader.document import Listing, Node, Scalar, Section
+from vosd.config.reader.lists import ACCOUNTS, GATEWAYS
 
-_SOUGHT: Final = 8
-"""Items whose places are searched for; for more an index of all is made."""
-_VARIABLE: Final = "${"
-"""In the text of an item that depends on an environment variable."""
-_FILE: Final = "_file"
-"""In the text of an item that depends on another file."""
+LONG_LISTS: Final[Mapping[str, str]] = {ACCOUNTS: "id", **GATEWAYS}
+"""Lists whose items are compared, and the key with the name."""
+_DECIDE: Final = ("parameters", "preset", "routing", "sip", "templates")
+"""Parts of the document on which an item depends before all are put together: defaults, the realm."""
+_TEMPLATES: Final = "templates"
+_DIGEST_BYTES: Final = 16
+_BETWEEN: Final = "\0"
+"""Between two names; no text of YAML has it unless it is escaped."""
 
 
 class DoubtfulError(Exception):
     """Something is not as it was and cannot be read by itself: all must be read."""
 
 
-def is_alone(body: str) -> bool:
-    """Return whether an item means the same as long as its text is the same."""
-    return _VARIABLE not in body and _FILE not in body
+class Packed(NamedTuple):
+    """All items of a list in the order of the files."""
 
-
-def matches(region: Region, node: Node) -> bool:
-    """Return whether the items of a list that was parsed with its file are those of a region, each in its place."""
-    if not isinstance(node, Listing) or len(node.items) != len(region.bodies):
-        return False
-    pairs = zip(node.items, region.lines(), strict=True)
-    return all(isinstance(item, Section) and item.place.line == line for item, line in pairs)
-
-
-class Laid(NamedTuple):
-    """A region in its file, and which of its items were read."""
-
-    file: str
-    region: Region
-    unread: Sequence[int]
-    """Places of those that were not known, in their order."""
-    since: "Since | None" = None
-    """How it differs from the earlier load; None = there it was not."""
-
-
-class Since(NamedTuple):
-    """How the items of a region differ from those of an earlier load."""
-
-    before: list[str]
-    edit: Edit
-
-
-class KnownItems:
-    """What is known of the items of an earlier load, for finding those that have to be read."""
-
-    def __init__(self) -> None:
-        self.known: Mapping[str, Mapping[str, object]] = {}
-        """By list and text."""
-        self._before: dict[tuple[str, str], Laid] = {}
-        """By file and list, with the items that are not known."""
-        self._files: Mapping[str, ReadFile] = {}
-
-    def lay(self, file: str, region: Region) -> Laid:
-        """Return the items of a region that have to be read; texts that are the same are those of the earlier load.
-
-        Those of ``region`` are freed then.
-        """
-        before = self._before.get((file, region.name))
-        if before is None:
-            return self._laid_anew(file, region)
-        old = before.region.bodies
-        edit = edit_of(old, region.bodies)
-        freed(region.bodies)
-        bodies = old
-        if edit.removed or edit.inserted:
-            bodies = with_replaced(old, edit.begin, len(edit.removed), edit.inserted)
-        return self._laid_again(before, region._replace(bodies=bodies), edit)
-
-    def edited(self, file: str, content: bytes) -> EditedFile | None:
-        """Return a file by how it differs from the earlier load; None where it has to be read as a whole."""
-        known = self._files.get(file)
-        return None if known is None else edited_file(known, content)
-
-    def lay_edited(self, file: str, region: Region, edit: Edit) -> Laid:
-        """Return the items of a region that have to be read; ``edit`` is how it differs from the earlier load."""
-        before = self._before.get((file, region.name))
-        return self._laid_anew(file, region) if before is None else self._laid_again(before, region, edit)
-
-    def _laid_anew(self, file: str, region: Region) -> Laid:
-        known = self.known[region.name]
-        return Laid(file, region, [index for index, body in enumerate(region.bodies) if body not in known])
-
-    def _laid_again(self, before: Laid, region: Region, edit: Edit) -> Laid:
-        known, unknown = self.known[region.name], before.unread
-        behind = edit.begin + len(edit.removed)
-        moved = len(edit.inserted) - len(edit.removed)
-        unread = [
-            *(index for index in unknown if index < edit.begin),
-            *(index for index, body in enumerate(edit.inserted, edit.begin) if body not in known),
-            *(index + moved for index in unknown if index >= behind),
-        ]
-        return Laid(before.file, region, unread, Since(before.region.bodies, edit))
-
-    def note(self, items: "Items", known: Mapping[str, Mapping[str, object]]) -> None:
-        """Note what is known now."""
-        self.known = known
-        self._files = items.files
-        self._before = {
-            (each.file, each.region.name): each._replace(
-                since=None,
-                unread=[index for index in each.unread if each.region.bodies[index] not in known[each.region.name]],
-            )
-            for each in items.laid
-        }
-
-
-class Items:
-    """The items of long lists in all files, in the order of reading."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self.bodies: dict[str, list[str]] = {name: [] for name in LONG_LISTS}
-        """Text of each item by list."""
-        self.unread: dict[str, list[str]] = {name: [] for name in LONG_LISTS}
-        """Text of those that were read."""
-        self.open: set[str] = set()
-        """Lists with items that were read with their file and are not known alone."""
-        self.laid: list[Laid] = []
-        self.files: dict[str, ReadFile] = {}
-        """Files with long lists that could be split off, by name."""
-        self._asked = 0
-        self._lines: dict[str, dict[str, tuple[str, int, int]]] = {}
-
-    def add(self, laid: Laid) -> None:
-        """Add the items of a region."""
-        region = laid.region
-        self.laid.append(laid)
-        before = self.bodies[region.name]
-        self.bodies[region.name] = [*before, *region.bodies] if before else region.bodies
-        self.unread[region.name] += (
-            region.bodies if len(laid.unread) == len(region.bodies) else [region.bodies[index] for index in laid.unread]
-        )
-
-    def edit_since(self, name: str, before: list[str]) -> Edit | None:
-        """Return how the items of a list differ from ``before``, all those of the earlier load; None = not known."""
-        since = [laid.since for laid in self.laid if laid.region.name == name]
-        first = since[0] if len(since) == 1 else None
-        return first.edit if first is not None and first.before is before else None
-
-    def add_unknown(self, name: str) -> None:
-        """Note that the texts of the items of a list are not known."""
-        self.open.add(name)
-
-    def section(self, name: str, body: str) -> Section:
-        """Parse an item; its mistakes are reported elsewhere."""
-        file, line, indent = self._where(name, body)
-        section = parse_item(alone(body, indent), file, line, self._environ, ProblemList())
-        return section or Section(Place(file, line))
-
-    def _where(self, name: str, body: str) -> tuple[str, int, int]:
-        """Return the file of an item, its line, and the columns before it."""
-        regions = [(each.file, each.region) for each in self.laid if each.region.name == name]
-        self._asked += 1
-        if self._asked <= _SOUGHT:  # each search goes through all items, and an index of them takes longer than some
-            for file, region in regions:
-                if body in region.bodies:
-                    return file, region.line_of(region.bodies.index(body)), region.indent
-            return "", 0, 0
-        if name not in self._lines:
-            self._lines[name] = {
-                each: (file, line, region.indent)
-                for file, region in regions
-                for each, line in zip(region.bodies, region.lines(), strict=True)
-            }
-        return self._lines[name].get(body, ("", 0, 0))
-
-
-class Whereabouts:
-    """Finds the places of items in the files as they were read last."""
-
-    def __init__(self) -> None:
-        self.items: Items | None = None
-
-    def section(self, name: str, body: str) -> Section:
-        """Return an item with the places of its keys."""
-        return Section(Place("", 0)) if self.items is None else self.items.section(name, body)
-
-
-class ItemOrigin:
-    """Where an item is written (implements ``catalogue.source.Origin``); its text is parsed when that is asked."""
-
-    __slots__ = ("_body", "_list_name", "_where")
-
-    def __init__(self, where: Whereabouts, list_name: str, body: str) -> None:
-        self._where = where
-        self._list_name = list_name
-        self._body = body
+    names: str = ""
+    digests: bytes = b""
+    files: tuple[tuple[str, int], ...] = ()
+    """Each file, and how many of the items are in it."""
+    lines: bytes = b""
+    is_regular: bool = True
+    """Whether each item is a mapping with a name that no other has."""
 
     @property
-    def place(self) -> Place:
-        """The place of the item."""
-        return self._where.section(self._list_name, self._body).place
+    def number(self) -> int:
+        """How many there are."""
+        return len(self.digests) // _DIGEST_BYTES
 
-    def place_of(self, key: str) -> Place:
-        """Return the place of a key, or of the item where the key is left out."""
-        return self._where.section(self._list_name, self._body).place_of(key)
+    def each_name(self) -> list[str]:
+        """Return the names."""
+        return self.names.split(_BETWEEN) if self.names else []
 
-
-def parsed(laid: Laid, environ: Mapping[str, str], problems: ProblemList) -> list[Section]:
-    """Return the items of a region that are not known.
-
-    Raises:
-        DoubtfulError: one of them is no mapping by itself.
-    """
-    region = laid.region
-    lines = region.lines() if len(laid.unread) > _SOUGHT else None
-    sections: list[Section] = []
-    for index in laid.unread:
-        line = region.line_of(index) if lines is None else lines[index]
-        text = alone(region.bodies[index], region.indent)
-        section = parse_item(text, laid.file, line, environ, problems)
-        if section is None or section.place.line != line:
-            raise DoubtfulError
-        sections.append(section)
-    return sections
+    def places(self) -> dict[str, tuple[str, int]]:
+        """Return file and line of each item."""
+        lines = array("I")
+        lines.frombytes(self.lines)
+        files = chain.from_iterable(repeat(file, number) for file, number in self.files)
+        return dict(zip(self.each_name(), zip(files, lines, strict=True), strict=True))
 
 
-def alone(body: str, indent: int) -> str:
-    """Return the text of a list with one item."""
-    return f"{' ' * indent}- {body}\n"
+class Known(NamedTuple):
+    """Items of an earlier load."""
+
+    context: bytes | None = None
+    """Digest of what items depend on; None = nothing is known, or they depend on other files."""
+    lists: Mapping[str, Packed] = {}
+    apart: Mapping[str, frozenset[str]] = {}
+    """Names of items that have to be read again though they are the same, by list."""
+
+
+class Difference(NamedTuple):
+    """How the items of a list differ from those that were known."""
+
+    gone: frozenset[str] = frozenset()
+    keeps_order: bool = True
+    """Whether no item was added or removed, and none has moved."""
+
+
+class ReadFiles(NamedTuple):
+    """The files of a configuration as they were read."""
+
+    rest: bytes
+    """The document without the items of long lists, pickled: a later load with the same files needs another copy."""
+    found: tuple[Problem, ...]
+    contents: Mapping[str, bytes]
+    """The files, by absolute path."""
+    matched: Mapping[str, list[str]]
+    """The files that fit each pattern of an ``include``."""
+    known: Known
+    """The items as the next load can compare them."""
+    sections: dict[str, list[Node]]
+    """By list, the items that are not known."""
+    differences: Mapping[str, Difference] | None
+    """By list; None = nothing was known, and ``sections`` has all items."""
+
+
+def pack(items: Iterable[Node], name_key: str) -> Packed:
+    """Return the items of a list packed."""
+    names: list[str] = []
+    digests: list[bytes] = []
+    files: list[tuple[str, int]] = []
+    lines = array("I")
+    for item in items:
+        name = name_of(item, name_key) if isinstance(item, Section) else ""
+        if not isinstance(item, Section) or not name or _BETWEEN in name:
+            return Packed(is_regular=False)
+        names.append(name)
+        digests.append(digest_of(item))
+        lines.append(item.place.line)
+        last, number = files.pop() if files else (item.place.file, 0)
+        if last == item.place.file:
+            files.append((last, number + 1))
+        else:
+            files += (last, number), (item.place.file, 1)
+    if len({*names}) < len(names):
+        return Packed(is_regular=False)
+    return Packed(_BETWEEN.join(names), b"".join(digests), tuple(files), lines.tobytes())
+
+
+def name_of(item: Section, name_key: str) -> str:
+    """Return the name of an item; empty where it has none."""
+    entry = item.entries.get(name_key)
+    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
+
+
+def differing(items: list[Node], now: Packed, before: Packed, apart: frozenset[str]) -> tuple[list[Node], Difference]:
+    """Return the items that are not those of an earlier load, and how all differ from them."""
+    old_names, new_names = before.each_name(), now.each_name()
+    old = dict(zip(old_names, _digests(before), strict=True))
+    pairs = zip(items, new_names, _digests(now), strict=True)
+    unknown = [item for item, name, digest in pairs if name in apart or old.get(name) != digest]
+    return unknown, Difference(frozenset(old).difference(new_names), old_names == new_names)
+
+
+def _digests(packed: Packed) -> list[bytes]:
+    return [packed.digests[at : at + _DIGEST_BYTES] for at in range(0, len(packed.digests), _DIGEST_BYTES)]
+
+
+def digest_of(node: Node) -> bytes:
+    """Return what an item is known by: its values, and the lines of its keys behind its first one."""
+    parts: list[str] = []
+    _write(node, node.place, parts)
+    return blake2b("".join(parts).encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+
+
+def context_of(document: Section) -> bytes | None:
+    """Return a digest of what items of long lists depend on; None where it names files."""
+    templates = document.entries.get(_TEMPLATES)
+    if templates is not None and names_file(templates.node):
+        return None
+    parts: list[str] = []
+    for name in _DECIDE:
+        entry = document.entries.get(name)
+        if entry is not None:
+            parts.append(f"={name}")
+            _write(entry.node, None, parts)
+    return blake2b("".join(parts).encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+
+
+def _write(node: Node, begin: Place | None, parts: list[str]) -> None:
+    """Write a node so that different ones are written differently; without a ``begin`` the lines do not count."""
+    match node:
+        case Scalar():
+            parts.append(f"{'b' if node.is_bare else 'q'}{len(node.text)}:{node.text}")
+            if node.written is not node.text:
+                parts.append(f"w{len(node.written)}:{node.written}")
+        case Listing():
+            parts.append(f"[{len(node.items)}")
+            for item in node.items:
+                _write(item, begin, parts)
+        case Section():
+            parts.append(f"{{{len(node.entries)}")
+            for name, entry in node.entries.items():
+                parts.append(f"{len(name)}:{name}")
+                if begin is not None:
+                    parts.append(f"@{entry.place.line - begin.line}")
+                    if entry.place.file != begin.file:
+                        parts.append(entry.place.file)
+                _write(entry.node, begin, parts)
+
+
+def names_file(node: Node) -> bool:
+    """Return whether a node depends on another file."""
+    if isinstance(node, Section):
+        return any("_file" in name or names_file(entry.node) for name, entry in node.entries.items())
+    return isinstance(node, Listing) and any(map(names_file, node.items))

@@ -22,6 +22,8 @@ class Texts(Protocol):
 
     contents: dict[str, bytes]
     """What was read, by absolute path."""
+    matched: dict[str, list[str]]
+    """The files that fit each pattern that was asked for."""
 
     def read(self, path: Path, bytes_max: int) -> bytes:
         """Return the content of a file, at most one byte more than ``bytes_max``.
@@ -46,6 +48,7 @@ class DiskTexts:
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
+        self.matched: dict[str, list[str]] = {}
 
     def read(self, path: Path, bytes_max: int) -> bytes:
         """Return the content of a file."""
@@ -56,4 +59,5 @@ class DiskTexts:
 
     def matching(self, pattern: str) -> list[str]:
         """Return the files that fit a pattern."""
-        return glob(pattern)  # noqa: PTH207 - Path.glob takes no absolute pattern
+        found = self.matched[pattern] = sorted(glob(pattern))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        return found

@@ -93,11 +93,8 @@ class Attempts:
             _log_change(place, Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
 
     def over(self, leg: CalleeLeg, payer: Account | None, outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Release the capacity of an unanswered attempt, and note what its outcome says about the vendor."""
+        """Note what the outcome of an unanswered attempt says about the vendor."""
         gateway, breakers = leg.choice.gateway, self._live.breakers
-        self._live.occupancy.release(gateway.scope, gateway.name)
-        for limit in leg.choice.limits:
-            self._live.occupancy.release(limit.scope, limit.name)
         if gateway.is_phone:
             return
         destination = destination_of(buy_rate(leg.choice), leg.choice.prefix)

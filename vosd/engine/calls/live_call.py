@@ -19,21 +19,21 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.bookkeeping import conclude, draft, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
-from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.cdr.record import TOO_DEAR, Attempt, too_dear
 from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.engine.calls.services import CallServices
-from vosd.engine.calls.vendor_money import hold_vendor, release_vendor
 from vosd.obs.events import Event
 from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
-from vosd.routing.pipeline import RouteChoice
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -134,14 +134,15 @@ class LiveCall:
             full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
         else:
             full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
-        if full is not None or (choice.limits and not self._occupy_shared(choice, now)):
+        if full is not None:
             return False
+        for taken, limit in enumerate(choice.limits):
+            if live.occupancy.take(*limit, now.mono) is not None:
+                self._undo_places(choice, taken, now)
+                return False
         credit = None if gateway.account is None else live.credits.get(gateway.account)
-        if (
-            credit is not None
-            and credit.limit is not None
-            and not hold_vendor(credit, choice, call_request, self.vendors, live.occupancy, now, self.ringing)
-        ):
+        if credit is not None and credit.limit is not None and not self._hold_vendor(credit, choice, now):
+            self._undo_places(choice, len(choice.limits), now)
             return False
         if gateway.name in live.breakers.resting:
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
@@ -151,22 +152,41 @@ class LiveCall:
             services.reporter.trying(self.call.arrival, self.call.journey, call_request, choice, now.mono)
         return True
 
-    def _occupy_shared(self, choice: RouteChoice, now: Instant) -> bool:
-        """Reserve what a route occupies beside its gateway; if a limit is reached, release the gateway as well."""
-        occupancy, gateway = self._services.live.occupancy, choice.gateway
-        for place, limit in enumerate(choice.limits):
-            if occupancy.take(*limit, now.mono) is not None:
-                for taken in choice.limits[:place]:
-                    occupancy.undo(taken.scope, taken.name, now.mono)
-                occupancy.undo(gateway.scope, gateway.name, now.mono)
-                return False
-        return True
+    def _hold_vendor(self, credit: AccountCredit, choice: RouteChoice, now: Instant) -> bool:
+        """Hold the first seconds of an attempt on the account of its vendor (ADR 56); False = it has too little.
+
+        The gateway is noted then among those that were left out. A vendor of a call that is charged already charges
+        from the INVITE of its own attempt.
+        """
+        hold, rate, gateway = self.call_request.hold, buy_rate(choice), choice.gateway
+        if hold is None or rate is None or gateway.earns:
+            return True
+        elapsed_s = 0 if self.ringing is None else self.ringing.elapsed_s(now)
+        refusal = hold.join(credit, rate, self.vendors.first_period_s(gateway), elapsed_s)
+        if refusal is None:
+            return True
+        self.call_request.left.append(LeftOut(gateway, Cause.NO_FUNDS, refusal.detail))
+        return False
+
+    def _undo_places(self, choice: RouteChoice, taken: int, now: Instant) -> None:
+        """Take places back for an attempt that is not made: that of its gateway, and ``taken`` of those it shares."""
+        occupancy = self._services.live.occupancy
+        for limit in choice.limits[:taken]:
+            occupancy.undo(limit.scope, limit.name, now.mono)
+        occupancy.undo(choice.gateway.scope, choice.gateway.name, now.mono)
+
+    def occupy_again(self, choice: RouteChoice) -> None:
+        """Take the places of a restored attempt again; its money is among what the call holds."""
+        occupancy = self._services.live.occupancy
+        occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
+        for limit in choice.limits:
+            occupancy.take_again(limit.scope, limit.name, None)
 
     def vacate(self, choice: RouteChoice) -> None:
-        """Release capacity and money of a routing gateway."""
+        """Release capacity and money of an attempt."""
         hold = self.call_request.hold
         if hold is not None and hold.vendors:
-            release_vendor(hold, choice)
+            hold.leave(choice.gateway.account, buy_rate(choice))
         occupancy = self._services.live.occupancy
         occupancy.release(choice.gateway.scope, choice.gateway.name)
         for limit in choice.limits:
@@ -181,11 +201,9 @@ class LiveCall:
 
     def attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Release capacity and money of an unanswered attempt, and note its outcome."""
-        hold = self.call_request.hold
         if self.ringing is not None:
             self.ringing.attempt_over(now)
-        if hold is not None and hold.vendors:
-            release_vendor(hold, leg.choice)
+        self.vacate(leg.choice)
         self._services.attempts.over(leg, self.call_request.account, outcome, now)
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:

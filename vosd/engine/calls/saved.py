@@ -161,10 +161,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
             live_call.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
         if live_call.call.callee is not None:
-            choice = live_call.call.callee.choice
-            services.live.occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
-            for limit in choice.limits:
-                services.live.occupancy.take_again(limit.scope, limit.name, None)
+            live_call.occupy_again(live_call.call.callee.choice)
         services.running.add(arrival.call_id, live_call)
         return live_call
 

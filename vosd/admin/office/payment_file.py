@@ -5,7 +5,7 @@ columns are found by their names, and a line that is not clear keeps the whole f
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -13,15 +13,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.names import UnknownAccountError, configured
+from vosd.admin.ledger import known_standing
+from vosd.admin.names import UnknownAccountError
+from vosd.admin.office.office import Office
+from vosd.admin.office.payments import BookPayment, ManualBooking, WaitingSheet, book_by_hand, needs_second
+from vosd.admin.office.principal import Principal
 from vosd.admin.payments import add_payment
-from vosd.admin.second_person import ByHand, PaymentOrder, Person, WaitingSheet
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount, parse_amount
 from vosd.billing.accounts import Account
-from vosd.control.client import RunningSwitch
-from vosd.storage.audit_line import AuditLine
-from vosd.storage.ports import EntryKind, Payment, Payments, Queries, ReferenceTaken
+from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
 
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
@@ -152,66 +153,63 @@ def _amount(text: str, *, has_comma: bool) -> Decimal:
     return amount
 
 
-async def book_file(
-    accounts: Mapping[str, Account],
-    queries: Queries,
-    payments: Payments,
-    switch: RunningSwitch,
-    wanted: Sequence[FilePayment],
-    *,
-    by_hand: ByHand,
-    person: Person,
-    now: int,
-    is_trial: bool,
-    audit_of: Callable[[FilePayment], AuditLine],
-) -> list[ImportedPayment]:
-    """Check all payments, then book them one by one unless ``is_trial``; ``now`` is UTC milliseconds.
+class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Payments of a file of the bank; ``is_trial``: everything is checked, and nothing booked."""
 
-    Those above the limit of ``by_hand`` wait for a second person. ``audit_of`` returns the line of a payment.
+    payments: tuple[FilePayment, ...]
+    is_trial: bool = False
+
+
+async def import_payments(office: Office, who: Principal, order: ImportPayments) -> list[ImportedPayment]:
+    """Check all payments, then book them one by one; those above the limit wait for a second person.
 
     Raises:
-        WasRefusedError: a second person has refused one of them before.
+        OperatorsOnlyError: an agent orders it.
         BadPaymentFile: an account is unknown or has another currency, or a reference has another amount; nothing was
             booked.
+        WasRefusedError: a second person has refused one of them before.
         StoreUnavailable: some may be booked: import the same file again.
     """
+    office.scope_of(who).require_operator()
+    accounts, stores, wanted = office.definitions.accounts(), office.stores, order.payments
     faults: list[str] = []
     found: list[ImportedPayment] = []
     for each in wanted:
-        payment = _payment(each, person.name, now)
+        payment = _payment(each, who.recorded, office.now())
         try:
             account = accounts.get(each.account)
-            if account is None and await queries.standing(each.account) is None:
-                configured(accounts, each.account)
+            await known_standing(accounts, stores.queries, each.account)
             if account is not None and each.currency not in {None, account.currency}:
                 faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
-            earlier = await payments.earlier(payment)
+            earlier = await stores.payments.earlier(payment)
         except (UnknownAccountError, ReferenceTaken) as error:
             faults.append(f"line {each.line}: {error}")
             continue
         if earlier is None:
-            waits = by_hand.needs_second(each.amount)
+            waits = needs_second(office, each.amount)
             found.append(_imported(each, account, ImportOutcome.WAITING if waits else ImportOutcome.NEW))
         else:
             found.append(_imported(each, account, ImportOutcome.REPEATED, format_amount(earlier.after)))
     if faults:
         raise BadPaymentFile(faults)
-    if is_trial:
+    if order.is_trial:
         return found
     booked = []
     for each in wanted:
-        payment = _payment(each, person.name, now)
-        if by_hand.needs_second(each.amount):
-            order = PaymentOrder(
+        line = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
+        audit = office.audit_line(who, line, each.account)
+        payment = replace(_payment(each, who.recorded, office.now()), audit=audit)
+        if needs_second(office, each.amount):
+            manual = ManualBooking(
                 account=each.account, kind=payment.kind, amount=each.amount, reference=each.reference, memo=each.memo
             )
-            done = await by_hand.book(order, person, now, audit_of(each))
+            done = await book_by_hand(office, who, manual, audit)
             if isinstance(done, WaitingSheet):
                 booked.append(_imported(each, accounts.get(each.account), ImportOutcome.WAITING))
                 continue
             (receipt,) = done
         else:
-            receipt = await add_payment(accounts, payments, switch, replace(payment, audit=audit_of(each)))
+            receipt = await add_payment(accounts, stores.payments, office.switch, payment)
         outcome = ImportOutcome.REPEATED if receipt.repeated else ImportOutcome.BOOKED
         booked.append(_imported(each, accounts.get(each.account), outcome, receipt.after))
     return booked

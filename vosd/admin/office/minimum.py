@@ -1,6 +1,6 @@
-"""Book what a month lacks of the minimum consumption of accounts: once for each account and month."""
+"""Use case of minimum consumption: book the shortfall of a month, once for each account and month."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from zoneinfo import ZoneInfo
 
@@ -8,15 +8,17 @@ import msgspec
 
 from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
-from vosd.admin.office.ports import Consumption
+from vosd.admin.office.office import Office
+from vosd.admin.office.ports import Stores
+from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, shortfall
+from vosd.catalogue.overrides import Setting, Target
 from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
-from vosd.storage.audit_line import AuditLine
-from vosd.storage.ports import EntryKind, Payment, Payments
+from vosd.storage.ports import EntryKind, Payment
 
 
 class MonthNotOverError(VosError):
@@ -51,42 +53,53 @@ class MinimumSheet(msgspec.Struct, frozen=True):
     """What its calls of the month cost, with tax, that are not booked yet; only if it waits."""
 
 
-async def book_minimum(
-    accounts: Mapping[str, Account],
-    consumption: Consumption,
-    payments: Payments,
-    switch: RunningSwitch,
-    month: Month,
-    zone: ZoneInfo,
-    *,
-    now: int,
-    operator: str,
-    is_closed: Callable[[str], bool] = lambda _: False,
-    audit_of: Callable[[str], AuditLine | None] = lambda _: None,
-) -> list[MinimumSheet]:
-    """Book the shortfall of a month on each of the accounts that has a minimum; a repeat books nothing more.
+class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Order for the amount that each account lacks of its minimum consumption of a month."""
 
-    The balance may fall below the overdraft limit by it. Accounts of which ``is_closed`` is true are left out, and
-    those that lack something while the running switch has not booked all their calls of the month. ``audit_of`` returns
-    the line of the audit for an account.
+    month: Month
+    zone: str = "UTC"
+    """In which the month begins and ends."""
+
+
+async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> list[MinimumSheet]:
+    """Book the shortfall of a month on each account that has a minimum; a repeat books nothing more.
 
     Raises:
-        MonthNotOverError: the month has not ended at ``now`` (UTC milliseconds).
-        DaemonUnreachableError: a switch runs and does not say which calls are not booked.
-        DaemonRefusedError: so does one of an earlier version.
+        OperatorsOnlyError: an agent orders it.
+        MonthNotOverError: the month has not ended.
+        DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         StoreUnavailable: some accounts may be booked; try again.
     """
+    office.scope_of(who).require_operator()
+    return await book_for(office.definitions.accounts(), office.stores, office.switch, who, order, office.now())
+
+
+async def book_for(
+    accounts: Mapping[str, Account],
+    stores: Stores,
+    switch: RunningSwitch,
+    who: Principal,
+    order: BookMinimums,
+    now: int,
+) -> list[MinimumSheet]:
+    """Book for these accounts, as ``book_minimums`` does; ``now`` is UTC milliseconds.
+
+    The balance may fall below the overdraft limit by it. Closed accounts are left out, and those that lack something
+    while the running switch has not booked all their calls of the month. Each entry has its line in the audit.
+    """
+    month, zone, consumption = order.month, ZoneInfo(order.zone), stores.consumption
     since, until = month.bounds(zone)
     if until > now:
         message = f"{month} is not over in {zone.key}: its minimum is booked afterwards"
         raise MonthNotOverError(message)
     sheets = []
+    closed = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
     having_one = [account for account in accounts.values() if account.minimum_consumption]
     # Asked before the calls are read: what is booked in between is found there.
     unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if having_one else {}
     for account in having_one:
         minimum = account.minimum_consumption or ZERO
-        if is_closed(account.id):
+        if account.id in closed:
             sheets.append(_sheet(account, month, None, "0.00", Outcome.CLOSED))
             continue
         waiting = unbooked.get(account.id)
@@ -109,12 +122,12 @@ async def book_minimum(
             reference=f"minimum/{month}",
             made_at=until - 1,  # the last moment of the month: its statement has the minimum
             amount=-missing,
-            operator=operator,
+            operator=who.recorded,
             memo=f"minimum {format_amount(minimum)}, consumed {shown}",
             currency=account.currency,
-            audit=audit_of(account.id),
+            audit=who.audit_line(order, account.id, now),
         )
-        receipt = await payments.add(payment)
+        receipt = await stores.payments.add(payment)
         outcome = Outcome.BOOKED_BEFORE if receipt.repeated else Outcome.BOOKED
         sheets.append(_sheet(account, month, shown, format_amount(receipt.before - receipt.after), outcome))
     if any(sheet.outcome == Outcome.BOOKED.value for sheet in sheets):

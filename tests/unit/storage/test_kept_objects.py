@@ -1,0 +1,53 @@
+"""Objects of the configuration beside the switch: one is found without the others."""
+
+import msgspec
+import pytest
+
+from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.storage.kept_objects import KeptObjects, KeptState, MissingObjectsError
+
+ACME = ObjectVersion(
+    kind="accounts", name="acme", version=1, body="{}", begins_at=1, made_at=2, operator="ann", memo="why"
+)
+SHOP = msgspec.structs.replace(ACME, name="shop", memo=None)
+TRUNK = msgspec.structs.replace(ACME, kind="mapping_gateways")
+
+
+@pytest.fixture
+def kept(tmp_path) -> KeptObjects:
+    kept = KeptObjects(tmp_path / "below" / "objects.db")
+    kept.write(KeptState(7, 100, 200), [ACME, SHOP, TRUNK], everything=True)
+    return kept
+
+
+def test_each_object_is_found_by_kind_and_name(kept):
+    accounts = kept.by_kind()["accounts"]
+    assert (accounts["acme"], accounts.get("other"), "shop" in accounts) == (ACME, None, True)
+    assert dict(accounts) == {"acme": ACME, "shop": SHOP}
+    assert (accounts["shop"], len(accounts), [*kept.by_kind()]) == (SHOP, 2, ["accounts", "mapping_gateways"])
+    assert kept.state() == KeptState(7, 100, 200)
+
+
+def test_a_change_replaces_what_it_names_and_nothing_else(kept):
+    newer, ended = (msgspec.structs.replace(each, version=2) for each in (ACME, SHOP))
+    kept.write(KeptState(8, 300, None), [newer, msgspec.structs.replace(ended, body=None)], everything=False)
+    assert {kind: dict(found) for kind, found in kept.by_kind().items()} == {
+        "accounts": {"acme": newer},
+        "mapping_gateways": {"acme": TRUNK},
+    }
+    assert kept.state() == KeptState(8, 300, None)
+    kept.write(KeptState(9, 400, None), [TRUNK], everything=True)
+    assert [*kept.by_kind()] == ["mapping_gateways"]
+
+
+def test_a_file_that_is_missing_or_damaged_is_named(kept, tmp_path):
+    with pytest.raises(MissingObjectsError, match=r"none\.db: objects that the database defines"):
+        KeptObjects(tmp_path / "none.db").by_kind()
+    (tmp_path / "below" / "objects.db").write_bytes(b"x" * 5_000)
+    assert kept.state() is None
+    with pytest.raises(MissingObjectsError):
+        kept.by_kind()
+    with pytest.raises(OSError, match="not a database"):
+        kept.write(KeptState(9, 400, None), [TRUNK], everything=False)
+    kept.write(KeptState(9, 400, None), [TRUNK], everything=True)
+    assert dict(kept.by_kind()["mapping_gateways"]) == {"acme": TRUNK}

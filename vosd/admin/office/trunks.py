@@ -1,0 +1,67 @@
+"""Use cases of trunks and phones: gateways and registrations of the running switch, gateways as they are written."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.ports import WrittenGateway
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.control.peers import GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
+
+
+class NoSuchTrunkError(VosError):
+    """Neither the files nor the running switch have a gateway or phone of that name."""
+
+
+async def list_gateways(office: Office, who: Principal, order: ListGateways) -> list[GatewayRow]:
+    """Return state, calls and figures of the last hour of every gateway of the running switch.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    office.scope_of(who).require_operator()
+    return await office.switch.ask(order)
+
+
+async def list_registrations(
+    office: Office, who: Principal, order: ListRegistrations
+) -> list[InboundRow | OutboundRow]:
+    """Return who is registered with the switch, and where the switch is; raises as ``list_gateways`` does."""
+    office.scope_of(who).require_operator()
+    return await office.switch.ask(order)
+
+
+class ShowTrunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One gateway or phone."""
+
+    name: str
+
+
+class TrunkSheet(msgspec.Struct, frozen=True):
+    """A gateway or phone, or both halves of a trunk, as written and as it runs."""
+
+    defined: Sequence[WrittenGateway]
+    running: list[GatewayRow] | None
+    """None = no switch runs."""
+
+
+async def show_trunk(office: Office, who: Principal, order: ShowTrunk) -> TrunkSheet:
+    """Return how a gateway or phone is defined, and how it is if the switch runs.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoSuchTrunkError: there is none.
+        ConfigError: the files cannot be read.
+        DaemonUnreachableError: a switch runs and does not answer.
+    """
+    office.scope_of(who).require_operator()
+    defined = office.definitions.written_gateways(order.name)
+    rows = await office.switch.ask_if_running(ListGateways())
+    running = None if rows is None else [row for row in rows if row.gateway == order.name]
+    if not defined and not running:
+        message = f"there is no gateway or phone {order.name!r}; vosd gateway list names those of the running switch"
+        raise NoSuchTrunkError(message)
+    return TrunkSheet(defined, running)

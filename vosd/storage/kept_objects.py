@@ -1,0 +1,160 @@
+"""Objects of the configuration as the switch read them last: a SQLite file, so that one is found without the others.
+
+The database may be away when a switch starts, and a command about one account needs one of a hundred thousand.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from vosd.base.errors import VosError
+from vosd.catalogue.stored_objects import ObjectVersion
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS state (version INTEGER NOT NULL, at INTEGER NOT NULL, next_at INTEGER);
+CREATE TABLE IF NOT EXISTS object (
+    kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL, begins_at INTEGER NOT NULL,
+    made_at INTEGER NOT NULL, operator TEXT NOT NULL, memo TEXT, PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+"""
+_COLUMNS: Final = "kind, name, version, body, begins_at, made_at, operator, memo"
+_ENDED: Final = "DELETE FROM object WHERE kind = ? AND name = ?"
+_SET: Final = f"INSERT OR REPLACE INTO object ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+_Row = tuple[Any, ...]
+
+
+class MissingObjectsError(VosError):
+    """The objects that the database defined when it was read last are not on the disk any more."""
+
+
+class KeptState(NamedTuple):
+    """The moment of which the objects are."""
+
+    version: int
+    """Of all definitions in the database."""
+    at: int
+    next_at: int | None
+
+
+class KeptObjects:
+    """The file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def state(self) -> KeptState | None:
+        """Return the moment of which the objects are; None where there is no file, or it cannot be read."""
+        try:
+            found = self._rows("SELECT version, at, next_at FROM state")
+        except MissingObjectsError:
+            return None
+        return KeptState(*found[0]) if found else None
+
+    def by_kind(self) -> dict[str, "KeptKind"]:
+        """Return the objects of each kind that has any.
+
+        Raises:
+            MissingObjectsError: the file cannot be read.
+        """
+        return {kind: KeptKind(self, kind) for (kind,) in self._rows("SELECT DISTINCT kind FROM object")}
+
+    def of_kind(self, kind: str) -> dict[str, ObjectVersion]:
+        """Return all objects of a kind by name."""
+        return {row[1]: _object_of(row) for row in self._rows(f"SELECT {_COLUMNS} FROM object WHERE kind = ?", kind)}  # noqa: S608 - constants
+
+    def one(self, kind: str, name: str) -> ObjectVersion | None:
+        """Return one object; None where there is none."""
+        query = f"SELECT {_COLUMNS} FROM object WHERE kind = ? AND name = ?"  # noqa: S608 - constants
+        return next(map(_object_of, self._rows(query, kind, name)), None)
+
+    def write(self, state: KeptState, changes: Iterable[ObjectVersion], *, everything: bool) -> None:
+        """Keep changes, or everything anew, in one transaction.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if everything:
+            self.remove()
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
+        try:
+            with closing(sqlite3.connect(self._path)) as connection, connection:
+                connection.executescript(_TABLES)
+                connection.execute("DELETE FROM state")
+                connection.execute("INSERT INTO state (version, at, next_at) VALUES (?, ?, ?)", state)
+                for each in changes:
+                    if each.body is None:
+                        connection.execute(_ENDED, (each.kind, each.name))
+                    else:
+                        connection.execute(_SET, _row_of(each))
+        except sqlite3.Error as error:
+            raise OSError(f"{self._path}: {error}") from error
+
+    def remove(self) -> None:
+        """Remove the file."""
+        self._path.unlink(missing_ok=True)
+
+    def _rows(self, query: str, *values: str) -> list[_Row]:
+        try:
+            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+                found: list[_Row] = connection.execute(query, values).fetchall()
+                return found
+        except sqlite3.Error as error:
+            message = f"{self._path}: objects that the database defines are not there any more: {error}"
+            raise MissingObjectsError(message) from error
+
+
+class KeptKind(Mapping[str, ObjectVersion]):
+    """The objects of one kind by name; one that is asked for is read alone."""
+
+    def __init__(self, kept: KeptObjects, kind: str) -> None:
+        self._kept = kept
+        self._kind = kind
+        self._all: dict[str, ObjectVersion] | None = None
+
+    def __getitem__(self, name: str) -> ObjectVersion:
+        """Return an object.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        found = self._kept.one(self._kind, name) if self._all is None else self._all.get(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._loaded())
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._loaded())
+
+    def _loaded(self) -> dict[str, ObjectVersion]:
+        if self._all is None:
+            self._all = self._kept.of_kind(self._kind)
+        return self._all
+
+
+def _row_of(each: ObjectVersion) -> tuple[object, ...]:
+    return (
+        each.kind, each.name, each.version, each.body, each.begins_at, each.made_at, each.operator, each.memo,
+    )  # fmt: skip
+
+
+def _object_of(row: _Row) -> ObjectVersion:
+    kind, name, version, body, begins_at, made_at, operator, memo = row
+    return ObjectVersion(
+        kind=kind,
+        name=name,
+        version=version,
+        body=body,
+        begins_at=begins_at,
+        made_at=made_at,
+        operator=operator,
+        memo=memo,
+    )
