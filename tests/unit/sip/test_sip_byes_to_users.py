@@ -40,8 +40,8 @@ def probe() -> Probe:
 
 def dialog_with(probe: Probe, *, user: str = USER, contact: str = CONTACT, routes: tuple[str, ...] = ()) -> Dialog:
     return Dialog(
-        "in@home", "<sip:us>;tag=ours", "ours", "<sip:1001@home>;tag=theirs", "theirs", contact, routes, 1, 1, SEEN,
-        probe.endpoint.flows.next_hop, None, Nat.AUTO, not routes, user,
+        "in@home", "<sip:us>;tag=ours", "<sip:1001@home>;tag=theirs", contact, routes, 1, SEEN, not routes,
+        "ours", "theirs", probe.endpoint.flows.next_hop, None, 1, Nat.AUTO, user,
     )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ EVERY_T2 = list(range(7_500, GIVE_UP, T2))
 def hang_up(probe: Probe) -> Sent:
     dialog = Dialog(
         call_id="x", local="<sip:a@b>;tag=1", local_tag="1", remote="<sip:c@d>;tag=2", remote_tag="2",
-        target="sip:c@198.51.100.7:5060", routes=(), local_sequence=7, remote_sequence=0, peer=VENDOR,
-        next_hop_of=straight,
+        target="sip:c@198.51.100.7:5060", routes=(), local_sequence=7, remote_sequence=0, seen_at=VENDOR,
+        is_behind_nat=False, next_hop_of=straight,
     )  # fmt: skip
     probe.endpoint.client.send_bye(dialog, "", probe.now)
     [sent] = probe.sent()

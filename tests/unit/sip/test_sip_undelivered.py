@@ -99,7 +99,7 @@ def test_an_icmp_error_about_another_request_within_a_call_is_left_to_the_timers
     probe = Probe()
     us, them, target = "<sip:us@192.0.2.1>;tag=ours", "<sip:them@h>;tag=theirs", "sip:them@203.0.113.7:5060"
     peer, next_hop = Peer(0, "203.0.113.7", 5060), probe.endpoint.flows.next_hop
-    dialog = Dialog("call", us, "ours", them, "theirs", target, (), 1, 0, peer, next_hop)
+    dialog = Dialog("call", us, them, target, (), 1, peer, False, "ours", "theirs", next_hop)
     probe.endpoint.client.send_request(dialog, method, "", b"", Keeper(), probe.now)
     sent = probe.sent()[0]
     assert probe.endpoint.undelivered(sent.data, sent.peer, probe.now) is None

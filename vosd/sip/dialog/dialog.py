@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, Generic
+
+import msgspec
 
 from vosd.base.nat import Nat
 from vosd.sip.digest.answer import Answers
+from vosd.sip.forms import NOT_YET, PeerT, TextT
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.wire.errors import ParseError
@@ -23,58 +26,47 @@ _NO: Final = Nat.NO  # access to enum members is slow
 _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 
 
-class Dialog:
+class DialogState(msgspec.Struct, Generic[TextT, PeerT], array_like=True, gc=False):
     """A dialog as seen from this end; ``local`` and ``remote`` are whole From and To values with their tags."""
 
-    __slots__ = ("_next_hop_of", "answers", "call_id", "invites", "is_behind_nat", "local", "local_sequence",
-                 "local_tag", "nat", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route",
-                 "routes", "seen_at", "target", "user")  # fmt: skip
+    call_id: TextT
+    local: TextT
+    remote: TextT
+    target: TextT
+    routes: tuple[TextT, ...]
+    local_sequence: int
+    seen_at: PeerT
+    """The latest source address of the peer."""
+    is_behind_nat: bool
+    """Whether requests are sent to the latest source address of the peer instead of its Contact."""
 
-    def __init__(
-        self,
-        call_id: str,
-        local: str,
-        local_tag: str,
-        remote: str,
-        remote_tag: str,
-        target: str,
-        routes: tuple[str, ...],
-        local_sequence: int,
-        remote_sequence: int,
-        peer: Peer,
-        next_hop_of: NextHopOf,
-        answers: Answers | None = None,
-        nat: Nat = Nat.NO,
-        is_behind_nat: bool = False,
-        user: str = "",
-    ) -> None:
-        """Make a dialog; every call makes two, by position: to pass fifteen names takes twice as long."""
-        self.call_id = call_id
-        self.local = local
-        self.local_tag = local_tag
-        self.remote = remote
-        self.remote_tag = remote_tag
-        self.local_sequence = local_sequence
-        self.invites = 0
-        """Our INVITEs within the dialog that have no final response, also those that nothing waits for any more."""
-        self.remote_sequence = remote_sequence
-        self._next_hop_of = next_hop_of
-        self.seen_at = peer
-        """The latest source address of the peer."""
-        self.answers = answers
-        """Answers to the challenges of the peer; None = we have no login there."""
-        self.nat = nat
-        self.is_behind_nat = is_behind_nat
-        """Whether requests are sent to the latest source address of the peer instead of its Contact."""
-        self.user = user
-        """The registered user that the peer is; empty = none. Only REGISTERs of that user change the peer's address."""
-        self.routes = routes
-        if routes:
-            self._aim(target)
+
+class Dialog(DialogState[str, Peer], eq=False, gc=True):
+    """A dialog of this process; every call makes two, by position: to pass fifteen names takes twice as long."""
+
+    local_tag: str
+    remote_tag: str
+    next_hop_of: NextHopOf
+    answers: Answers | None = None
+    """Answers to the challenges of the peer; None = we have no login there."""
+    remote_sequence: int = -1
+    nat: Nat = Nat.NO
+    user: str = ""
+    """The registered user that the peer is; empty = none. Only REGISTERs of that user change the peer's address."""
+    invites: int = 0
+    """Our INVITEs within the dialog that have no final response, also those that nothing waits for any more."""
+    request_uri: str = ""
+    route: str = ""
+    peer: Peer = NOT_YET
+    """Where requests are sent."""
+
+    def __post_init__(self) -> None:
+        """Find out where requests are sent."""
+        if self.routes:
+            self._aim(self.target)
         else:
-            self.target = self.request_uri = target
-            self.route = ""
-            self.peer = peer if is_behind_nat else next_hop_of(target, peer)
+            self.request_uri = target = self.target
+            self.peer = self.seen_at if self.is_behind_nat else self.next_hop_of(target, self.seen_at)
 
     @classmethod
     def of_caller(
@@ -93,18 +85,18 @@ class Dialog:
         return cls(
             request.call_id,
             f"{request.header('to')};tag={local_tag}",
-            local_tag,
             request.header("from") or "",
-            request.from_tag,
             _target_in(contact),
             () if request.header("record-route") is None else tuple(request.headers("record-route")),
             local_sequence,
-            request.sequence,
             source,
+            nat is not _NO and is_behind_nat(nat, request, source),
+            local_tag,
+            request.from_tag,
             next_hop_of,
             answers,
+            request.sequence,
             nat,
-            nat is not _NO and is_behind_nat(nat, request, source),
             user,
         )
 
@@ -118,18 +110,18 @@ class Dialog:
         return cls(
             parts.call_id,
             parts.from_,
-            local_tag,
             response.header("to") or parts.to,
-            response.to_tag,
             _target_or_none(response) or parts.uri,
             () if response.header("record-route") is None else _routes(response),
             parts.sequence,
-            remote_sequence,
             parts.peer,
+            parts.nat is not _NO and is_behind_nat(parts.nat, response, parts.peer),
+            local_tag,
+            response.to_tag,
             next_hop_of,
             parts.answers,
+            remote_sequence,
             parts.nat,
-            parts.nat is not _NO and is_behind_nat(parts.nat, response, parts.peer),
             parts.user,
         )
 
@@ -142,16 +134,16 @@ class Dialog:
         They all go to ``peer``; nothing that it answers makes a dialog of it.
         """
         return cls(
-            call_id=call_id,
-            local=local,
-            local_tag="",
-            remote=remote,
-            remote_tag="",
-            target=target,
+            call_id,
+            local,
+            remote,
+            target,
             routes=(),
             local_sequence=0,
-            remote_sequence=-1,
-            peer=peer,
+            seen_at=peer,
+            is_behind_nat=False,
+            local_tag="",
+            remote_tag="",
             next_hop_of=_straight,
             answers=answers,
         )
@@ -229,7 +221,7 @@ class Dialog:
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             next_stop = routes[0]
-        self.peer = self.seen_at if self.is_behind_nat else self._next_hop_of(next_stop, self.seen_at)
+        self.peer = self.seen_at if self.is_behind_nat else self.next_hop_of(next_stop, self.seen_at)
 
 
 def _straight(_target: str, peer: Peer) -> Peer:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.nat import Nat
-from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.dialog import Dialog, DialogState
 from vosd.sip.digest.answer import Answers, Challenge, ChallengeState
 from vosd.sip.flows import Flows
 from vosd.sip.forms import in_form
@@ -61,20 +61,12 @@ class AnsweredChallenge(ChallengeState[bytes], frozen=True):
         return in_form(Challenge, self), self.answered
 
 
-class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A dialog.
+class DialogSnapshot(DialogState[bytes, PeerSnapshot], gc=False):
+    """A dialog as the journal has it.
 
     The fields with defaults are absent from journals of earlier versions, which kept what a BYE needs and no more.
     """
 
-    call_id: bytes
-    local: bytes
-    remote: bytes
-    target: bytes
-    routes: tuple[bytes, ...]
-    local_sequence: int
-    seen_at: PeerSnapshot
-    is_behind_nat: bool
     gateway: str = ""
     """The gateway whose login answers a challenge; empty where there is none."""
     invite_sequence: int = 0
@@ -113,23 +105,15 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def restored(self, flows: Flows, answers: Answers | None) -> Dialog:
         """Return the dialog as it stood: its next request has the next number."""
-        local, remote = text_of(self.local), text_of(self.remote)
-        return Dialog(
-            call_id=text_of(self.call_id),
-            local=local,
-            local_tag=tag_of(local),
-            remote=remote,
-            remote_tag=tag_of(remote),
-            target=text_of(self.target),
-            routes=tuple(map(text_of, self.routes)) if self.routes else (),
-            local_sequence=self.local_sequence,
-            remote_sequence=self.remote_sequence,
-            peer=self.seen_at.restored(flows),
+        return in_form(
+            Dialog,
+            self,
+            routes=tuple(map(text_of, self.routes)),
+            seen_at=self.seen_at.restored(flows),
+            local_tag=self.local_tag,
+            remote_tag=tag_of(text_of(self.remote)),
             next_hop_of=flows.next_hop,
             answers=answers,
-            nat=self.nat,
-            is_behind_nat=self.is_behind_nat,
-            user=self.user,
         )
 
     def to_hang_up(self, flows: Flows, answers_of: AnswersOf) -> Dialog:
