@@ -92,7 +92,7 @@ class Defined:
         if any(each.name == "bad" for each in versions):
             raise ConfigError([])
 
-    def catalogue(self) -> Catalogue:
+    def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
         return usual_catalogue()
 

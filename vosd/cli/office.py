@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -81,8 +82,9 @@ class _Configured:
             definitions=lambda wanted: overlaid(self._invocation.definitions(wanted), versions),
         )
 
-    def catalogue(self) -> "Catalogue":
-        return self._invocation.load().catalogue
+    def catalogue(self, file: "Path | None" = None) -> "Catalogue":
+        asked = self._invocation if file is None else replace(self._invocation, config=file, _excerpt=None)
+        return asked.load().catalogue
 
     @property
     def settings(self) -> "Settings":

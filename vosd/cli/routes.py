@@ -1,15 +1,13 @@
 """``vosd route``: the route of a call, explained."""
 
-import asyncio
-import time
 from typing import TYPE_CHECKING, Final
 
 import click
-import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.simulate import simulate
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ _BY_COST: Final = {"cost", "price", "blend"}
 """Criteria of a plan for which prices are shown."""
 
 
-_UNKNOWN_OF_THE_PAST: Final = ("balances", "calls", "gateways_down", "quality", "registrations")
 _NOT_KEPT: Final = (
     "Not kept, hence not considered: quality, registrations, gateways that were down or full, balances. The "
     "configuration is that of now; vosd why CALL_ID says how a call of then was routed"
@@ -59,70 +56,19 @@ def explain(
     as_json: bool,
 ) -> None:
     """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
-    question = {"gateway": gateway, "caller": caller, "callee": callee}
-    now_ms = time.time_ns() // 1_000_000
-    if live and at is not None and at < now_ms:
-        raise click.UsageError("--live knows the calls of now: leave it out for a moment of the past")
-    if live:
-        from vosd.control.routes import ExplainRoute
+    from vosd.admin.office.routes import ExplainCall, explain_call
 
-        order = ExplainRoute(gateway=gateway, caller=caller, callee=callee, at_ms=at, is_forwarded=forwarded)
-        answer = asyncio.run(invocation.running_switch().ask(order))
-    else:
-        wall_ms = now_ms if at is None else at
-        answer = asyncio.run(_from_configuration(invocation, question, wall_ms, forwarded, is_past=wall_ms < now_ms))
-    if as_json:
-        output.document(answer)
-    else:
-        _show(answer)
-
-
-async def _from_configuration(
-    invocation: Invocation, question: dict[str, str], wall_ms: int, is_forwarded: bool, *, is_past: bool
-) -> "RouteSheet":
-    """Answer without running calls, with the balances of the database if it can be reached.
-
-    Of a moment of the past the overrides of then are known, and no balances.
-    """
-    from vosd.admin.routing import explain_route, idle_state
-    from vosd.base.clock import Instant
-    from vosd.catalogue.overrides import NO_OVERRIDES, overlaid
-    from vosd.cdr.ports import StoreUnavailable
-    from vosd.cli.database import database_of
-    from vosd.storage.books import SqlBooks
-    from vosd.storage.overrides import SqlOverrides
-
-    loaded = invocation.load()
-    changes, overrides = None, NO_OVERRIDES
-    try:
-        async with database_of(invocation.database_url) as database:
-            if is_past:
-                overrides = await SqlOverrides(database).at(wall_ms)
-            else:
-                changes = await SqlBooks(database).standings()
-                overrides = (await SqlOverrides(database).load()).at(wall_ms)
-    except StoreUnavailable as error:
-        output.remark(f"balances are not judged: {error}")
+    order = ExplainCall(gateway=gateway, caller=caller, callee=callee, at=at, forwarded=forwarded, live=live)
+    found = in_office(invocation, lambda office: explain_call(office, principal(), order), with_database=False)
+    if found.without_database:
+        output.remark(f"balances are not judged: {found.without_database}")
         output.remark("overrides are not considered")
-    if is_past:
+    if found.is_past:
         output.remark(f"as at that moment: overrides, calendars, validity, rates by their dates. {_NOT_KEPT}")
-    catalogue = overlaid(loaded.catalogue, overrides)
-    if changes is None:
-        state = idle_state(catalogue, None, overrides)
+    if as_json:
+        output.document(found.sheet)
     else:
-        state = idle_state(catalogue, changes.standings, overrides, changes.expiries)
-    explanation = explain_route(
-        catalogue,
-        state,
-        gateway=question["gateway"],
-        caller=question["caller"],
-        callee=question["callee"],
-        at=Instant(0, wall_ms),
-        is_live=False,
-        is_forwarded=is_forwarded,
-    )
-    answer = explanation.sheet()
-    return msgspec.structs.replace(answer, not_known=[*_UNKNOWN_OF_THE_PAST]) if is_past else answer
+        _show(found.sheet)
 
 
 def _show_comparison(answer: "RouteSheet") -> None:

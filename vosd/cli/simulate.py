@@ -1,22 +1,17 @@
 """``vosd route simulate``: what other routes would have done to the calls of a span."""
 
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.progress import SpanMeter, meter
-
-if TYPE_CHECKING:
-    from vosd.storage.ports import CallFilter
 
 ALL_CALLS: Final = sys.maxsize
 _SIDES: Final = ("before", "after")
@@ -44,59 +39,24 @@ def simulate(
     invocation: Invocation,
     /,
     other: Path | None,
-    top: int,
-    currency: str | None,
     as_json: bool,
-    **criteria: Any,
+    **wanted: Any,
 ) -> None:
     """Route the calls of a span again, and show what would change by vendor, gateway and destination.
 
     Nothing is booked. The calls pass the steps of a real call, without live state: no limit is reached, no gateway is
     down, quality is unknown, money is not checked, overrides do not hold. A gateway that failed a call fails it again.
     """
-    answer = asyncio.run(_simulate(invocation, other, criteria, top, currency))
+    from vosd.admin.office.routes import SimulateRoutes, simulate_routes
+
+    order = SimulateRoutes(other=None if other is None else str(other), **wanted)
+    with meter("calls") as shown:
+        passed = SpanMeter(shown, order.since, order.until)
+        answer = in_office(invocation, lambda office: simulate_routes(office, principal(), order, passed.passed))
     if as_json:
         output.document(answer)
     else:
         _show(answer)
-
-
-async def _simulate(
-    invocation: Invocation, other: Path | None, criteria: Mapping[str, Any], top: int, currency: str | None
-) -> Any:
-    from vosd.admin.simulate import Simulation
-    from vosd.cli.database import database_of
-    from vosd.storage.ports import CallFilter
-    from vosd.storage.spans import SqlSpans
-
-    wanted = CallFilter(**criteria)
-    configured = invocation if other is None else replace(invocation, config=other, _excerpt=None)
-    simulation = Simulation(configured.load().catalogue, currency)
-    since, until = criteria["since"], criteria["until"]
-    async with database_of(invocation.database_url) as database:
-        with meter("calls") as shown:
-            passed = SpanMeter(shown, since, until)
-            async with aclosing(SqlSpans(database).pages(wanted, with_tried=True)) as pages:
-                async for calls in pages:
-                    for call in calls:
-                        simulation.add(call)
-                    passed.passed(len(calls), calls[-1].started_at)
-        await _check_names(invocation, wanted, database, is_empty=not simulation.seen)
-    return simulation.to_json(top)
-
-
-async def _check_names(invocation: Invocation, wanted: "CallFilter", database: Any, *, is_empty: bool) -> None:
-    """Make sure that an account without calls exists.
-
-    Raises:
-        VosError: it does not.
-    """
-    from vosd.admin.names import check_names
-    from vosd.storage.books import SqlBooks
-    from vosd.storage.queries import SqlQueries
-
-    if is_empty:
-        await check_names(wanted, invocation.excerpt, SqlQueries(database), SqlBooks(database))
 
 
 def _show(answer: Mapping[str, Any]) -> None:

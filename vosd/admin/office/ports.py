@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from vosd.billing.accounts import Account
-from vosd.catalogue.overrides import Key, Override, Target
+from vosd.catalogue.overrides import Key, Override, Overrides, Target
 from vosd.catalogue.ports import NOT_KNOWN, Change, SwitchOverrides
 from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
 from vosd.cdr.corrections import CorrectedCharge, Correction
@@ -86,8 +86,8 @@ class Definitions(Protocol):
         """Check the whole configuration with further versions of objects; raises ConfigError."""
         ...
 
-    def catalogue(self) -> "Catalogue":
-        """Return the whole configuration as calls are decided by it; raises ConfigError."""
+    def catalogue(self, file: Path | None = None) -> "Catalogue":
+        """Return the configuration, or another ``file``, as calls are decided by it; raises ConfigError."""
         ...
 
     @property
@@ -220,6 +220,7 @@ class Spans(Protocol):
         *,
         with_breakdown: bool = False,
         with_charges: bool = False,
+        with_tried: bool = False,
         with_vendor_group: bool = False,
     ) -> AsyncGenerator[Sequence[PastCall], None]:
         """Yield the calls that fit, the newest first, in pages; raises DroppedPeriod or StoreUnavailable."""
@@ -243,6 +244,14 @@ class OverrideStore(SwitchOverrides, Protocol):
 
     Every method that changes something notes first what has expired by then, and writes its line of the audit.
     """
+
+    async def at(self, wall_ms: int) -> Overrides:
+        """Return the overrides that were in force at a moment of the past (UTC milliseconds), by their changes.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
 
     async def put(
         self,

@@ -1,0 +1,154 @@
+"""Use cases of routes: explain the route of a call, and try other routes on the calls of a span."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from sys import maxsize
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.names import check_names
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.routing import explain_route as explained
+from vosd.admin.routing import idle_state
+from vosd.admin.simulate import Simulation
+from vosd.base.clock import Instant
+from vosd.catalogue.overrides import NO_OVERRIDES, overlaid
+from vosd.cdr.ports import StoreUnavailable
+from vosd.control.routes import ExplainRoute, RouteSheet
+from vosd.storage.ports import CallFilter
+
+UNKNOWN_OF_THE_PAST: Final = ("balances", "calls", "gateways_down", "quality", "registrations")
+
+
+class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An imaginary call."""
+
+    gateway: str
+    """The mapping gateway that it comes from."""
+    caller: str
+    callee: str
+    """As it is dialled; a context is written behind it: ``1234;phone-context=+49``."""
+    at: int | None = None
+    """When, UTC milliseconds; None = now."""
+    forwarded: bool = False
+    """Its INVITE has a Diversion header."""
+    live: bool = False
+    """Ask the running switch, with the calls that it has now."""
+
+
+class ExplainedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """Its outcome, and what was not known."""
+
+    sheet: RouteSheet
+    is_past: bool = False
+    """By the configuration of now, and by what is kept of the moment: overrides, calendars, validity, rates."""
+    without_database: str = ""
+    """Why balances and overrides were not considered; empty if they were."""
+
+
+async def explain_call(office: Office, who: Principal, order: ExplainCall) -> ExplainedCall:
+    """Pass the call through the steps of a real one, and return the outcome; nothing is changed.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        OrderError: the running switch is asked about a moment of the past.
+        UnknownGatewayError, NoNumberError: there is no such gateway, or no such number.
+        ConfigError: the configuration is invalid.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    office.scope_of(who).require_operator()
+    now = office.now()
+    at = now if order.at is None else order.at
+    if order.live:
+        if at < now:
+            raise OrderError("live", "knows the calls of now", "leave it out for a moment of the past")
+        return ExplainedCall(
+            sheet=await office.switch.ask(
+                ExplainRoute(
+                    gateway=order.gateway,
+                    caller=order.caller,
+                    callee=order.callee,
+                    at_ms=order.at,
+                    is_forwarded=order.forwarded,
+                )
+            )
+        )
+    catalogue, changes, overrides, why = office.definitions.catalogue(), None, NO_OVERRIDES, ""
+    try:
+        stores = office.stores
+        await stores.check_schema()
+        if at < now:
+            overrides = await stores.overrides.at(at)
+        else:
+            changes = await stores.books.standings()
+            overrides = (await stores.overrides.load()).at(at)
+    except StoreUnavailable as error:
+        why = str(error)
+    catalogue = overlaid(catalogue, overrides)
+    if changes is None:
+        state = idle_state(catalogue, None, overrides)
+    else:
+        state = idle_state(catalogue, changes.standings, overrides, changes.expiries)
+    sheet = explained(
+        catalogue,
+        state,
+        gateway=order.gateway,
+        caller=order.caller,
+        callee=order.callee,
+        at=Instant(0, at),
+        is_live=False,
+        is_forwarded=order.forwarded,
+    ).sheet()
+    if at < now:
+        sheet = msgspec.structs.replace(sheet, not_known=[*UNKNOWN_OF_THE_PAST])
+    return ExplainedCall(sheet=sheet, is_past=at < now, without_database=why)
+
+
+class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The calls of a span by other routes; times are UTC milliseconds of the INVITE."""
+
+    since: int
+    until: int
+    other: str | None = None
+    """File of another configuration whose routes and rates are tried; None = those of the installation."""
+    account: str | None = None
+    """The customer's or the vendor's."""
+    limit: int = maxsize
+    """At most so many calls, the newest."""
+    currency: str | None = None
+    """Of fees, costs and margins; None = that of most customers."""
+    top: int = 20
+    """Destinations that are listed."""
+
+
+async def simulate_routes(
+    office: Office, who: Principal, order: SimulateRoutes, report: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Route the calls again, and return what would change by vendor, gateway and destination; nothing is booked.
+
+    ``report`` gets the number of further calls and when the last of them began, UTC milliseconds; newest first.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        UnknownNameError: no call fits, and the account is unknown.
+        ConfigError: the configuration, or the other one, is invalid.
+        DroppedPeriod: calls of the span were dropped or masked.
+        StoreUnavailable: they cannot be read.
+    """
+    office.scope_of(who).require_operator()
+    stores = office.stores
+    catalogue = office.definitions.catalogue(None if order.other is None else Path(order.other))
+    simulation = Simulation(catalogue, order.currency)
+    wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
+    async with aclosing(stores.spans.pages(wanted, with_tried=True)) as pages:
+        async for calls in pages:
+            for call in calls:
+                simulation.add(call)
+            report(len(calls), calls[-1].started_at)
+    if not simulation.seen:
+        await check_names(wanted, office.definitions, stores.queries, stores.books)
+    return simulation.to_json(order.top)
