@@ -581,6 +581,8 @@ class Call:
     def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
         if not self._accepts(CallEvent.CALLEE_BYE) or self.check_limits(now) or self.callee is None:
             return
+        if self.endpoint.doors is not None:
+            self._take_answer_back(now)
         self.drop_bridge(now)
         self.callee.close(now)
         if self.state is states.ANSWERED:
@@ -594,6 +596,8 @@ class Call:
     def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
         """Send BYE to both legs."""
         now, at, dead = now or at, at.came, None
+        if self.endpoint.doors is not None:
+            self._take_answer_back(now)
         if reason is EndReason.SESSION_TIMEOUT and self.lifetime is not None:
             at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing)
         self.drop_bridge(now)
@@ -601,6 +605,11 @@ class Call:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
         self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
+
+    def _take_answer_back(self, now: Instant) -> None:
+        """Refuse the caller instead of ending its call if its 200 waits to leave: it pays nothing."""
+        if self.caller.leg is not None:
+            self.caller.leg.takes_back_answer(now)
 
     def _begin_to_charge(self, now: Instant) -> bool:
         """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""

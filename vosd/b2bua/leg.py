@@ -373,6 +373,8 @@ class Leg:
             supervision, self.supervision = self.supervision, None
             if supervision is not None:
                 supervision.stop(now)
+            if self.door is not None:  # requests of the peer are answered for a call that is over from now on
+                self._endpoint.bye_after_ack(self.acceptance, reason)
             self.send(OutgoingBye(reason, b"", dialog, self.acceptance), now)
             return
         self.close(now)
@@ -446,6 +448,8 @@ class Leg:
 
     def refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
         """Refuse an INVITE whose 200 was not let out."""
+        if message.acceptance.owner is None:  # the call is over, and a BYE would have followed
+            self._endpoint.forget(message.acceptance.dialog.local_tag, now)
         if self.acceptance is message.acceptance:
             self.acceptance = None
         tag = message.acceptance.dialog.local_tag

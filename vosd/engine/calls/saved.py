@@ -14,6 +14,7 @@ from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.errors import Refusal, VosError
 from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
+from vosd.billing.holds import AccountCredit
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
@@ -129,6 +130,31 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         request, kept = as_received(self.request), as_received(self.kept)
         return replace(self, parts=self.parts.as_received(), request=request, kept=kept, is_portable=False)
 
+    def missing(self, known: Known, credits: Mapping[str, AccountCredit]) -> str | None:
+        """Return the name of something that the call needs and that is not known; None if all is there."""
+        its = self.as_received()
+        request, parts, kept = its.request, its.parts, its.kept
+        if request.mapping not in known.mapping_gateways:
+            return f"mapping gateway {request.mapping}"
+        gateways = [] if parts.callee is None else [parts.callee.choice.gateway]
+        if parts.journey.choice is not None:
+            gateways.append(parts.journey.choice.gateway)
+        for gateway in gateways:
+            if gateway not in known.called:
+                return f"routing gateway {gateway}"
+        if request.account not in known.accounts:
+            return f"account {request.account}"
+        accounts = [each.account for each in request.money]
+        accounts += [party.account for party in request.agents]
+        if kept is not None:
+            accounts += [
+                name for name in (kept.record.customer_account, kept.record.vendor_account) if name is not None
+            ]
+        for account in accounts:
+            if account not in credits:
+                return f"account {account}"
+        return None
+
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls, known: Known) -> LiveCall:
         """Return the live call, which is among the running calls again; its deadline is not set yet.
 
@@ -178,11 +204,11 @@ class NotRestoredError(VosError):
         self.errors = errors
 
 
-class SavedSwitch(msgspec.Struct, frozen=True):
-    """All live calls of a switch, and what its endpoint has beside them."""
+class SavedSwitch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All live calls of a switch, and what its endpoint has beside them; the journal keeps the calls apart."""
 
     endpoint: EndpointSnapshot
-    calls: tuple[SavedCall, ...]
+    calls: tuple[SavedCall, ...] = ()
     late_informations: tuple[LateInformationSnapshot, ...] = ()
 
     @classmethod

@@ -138,7 +138,7 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
     calls: tuple[str, ...]
     """All of them: answered ones in their own records, the others in ``KeptCall``."""
     endpoint: bytes
-    """``engine.calls.kept.EndpointState``"""
+    """``engine.calls.saved.SavedSwitch`` without its calls."""
 
 
 Entry = (
