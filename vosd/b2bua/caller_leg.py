@@ -130,7 +130,7 @@ class CallerLeg(Leg):
 
     @property
     def named(self) -> str:
-        """Who calls, as the From of the dialog says it."""
+        """Name of the caller in the From of the dialog."""
         return self.invite_dialog.remote
 
     @property

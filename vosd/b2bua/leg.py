@@ -1,4 +1,4 @@
-"""What both legs of a call have in common: a dialog, its session descriptions, and requests in both directions.
+"""Common part of both legs of a call: a dialog, its session descriptions, and requests in both directions.
 
 The call controls a leg by its methods; a leg reports events by methods of the call.
 """
