@@ -130,7 +130,7 @@ class CallerLeg(Leg):
 
     @property
     def named(self) -> str:
-        """Who calls, as the From of the dialog says it."""
+        """Name of the caller in the From of the dialog."""
         return self.invite_dialog.remote
 
     @property
@@ -391,7 +391,7 @@ class CallerLeg(Leg):
         elif (
             callee is None
             or callee.early_dialog is None
-            or not (self.progress.is_settled and callee.takes_update)
+            or not (self.progress.is_settled and callee.facts.allows_update)
             or not (self.call.bridge is None or self.call.bridge.is_quiet)
             or self.waiting_answer is not None
             or not isinstance(server, Server)

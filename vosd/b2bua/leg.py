@@ -1,4 +1,4 @@
-"""What both legs of a call have in common: a dialog, its session descriptions, and requests in both directions.
+"""Common part of both legs of a call: a dialog, its session descriptions, and requests in both directions.
 
 The call controls a leg by its methods; a leg reports events by methods of the call.
 """
@@ -121,11 +121,6 @@ class Leg:
     def is_acknowledged(self) -> bool:
         """Whether the answer to our INVITE, if it was ours, has its ACK."""
         return True
-
-    @property
-    def takes_update(self) -> bool:
-        """Whether this side allows UPDATE."""
-        return self.facts.allows_update
 
     @property
     def refresh(self) -> Refresh | None:

@@ -34,7 +34,7 @@ class KeptState(NamedTuple):
     """The moment of which the objects are."""
 
     version: int
-    """Of all definitions in the database."""
+    """Version of all definitions in the database."""
     at: int
     next_at: int | None
 

@@ -49,7 +49,7 @@ _log = structlog.get_logger()
 
 
 class Resumed(NamedTuple):
-    """What became of the answered calls of an earlier process."""
+    """Answered calls of an earlier process that go on."""
 
     calls: list[OpenCall]
     """Those that go on, as they are to be journalled again."""

@@ -39,7 +39,7 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     steps_left: int
     """Steps behind the one that has asked."""
     number: int
-    """Of the question."""
+    """Number of the question."""
     looped: bool = False
     closed: Refusal | None = None
     choices: tuple[ChoiceSnapshot, ...] = ()
@@ -67,19 +67,19 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: CallPartsSnapshot
     request: RequestSnapshot
     kept: OpenCall | None = None
-    """What the journal has of it, once it is answered."""
+    """Record of the call in the journal, once it is answered."""
     deadline: tuple[int, int] | None = None
     """The tick of its timer, and its position within the tick."""
     due_ms: int = 0
-    """Its deadline, which its timer may precede."""
+    """Deadline of the call, which its timer may precede."""
     wanted_ms: int = 0
-    """Its deadline apart from its money, while it rings and is charged."""
+    """Deadline apart from the money, while the call rings and is charged."""
     setup: SetupSnapshot | None = None
     """While a question of its set-up is open."""
     has_moved: bool = True
     """``LiveCall.has_moved``"""
     is_portable: bool = True
-    """Its text is as ``base.text.portable`` returns it. False, if it is as received, is never written."""
+    """Whether the text is as ``base.text.portable`` returns it. False, if it is as received, is never written."""
 
     @classmethod
     def read(cls, written: bytes) -> "SavedCall":

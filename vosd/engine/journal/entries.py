@@ -73,7 +73,7 @@ class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
     invites: tuple[InviteSnapshot, ...] = ()
     callers: tuple[CallerSnapshot, ...] = ()
     asked: int = 0
-    """How many processes have asked the peers to end them."""
+    """Number of processes that have asked the peers to end them."""
     asked_since: int = 0
     """Time of the first start that asked, by the wall clock in milliseconds; 0 = none, or of an earlier version."""
     record: CallRecord | None = None
