@@ -154,10 +154,10 @@ class Call:
         """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
         if leg is not self.callee or states.PROGRESS not in ACCEPTED[self.state]:
             return
-        self._board.set_deadline(leg.waits_until_ms())
+        self._board.set_deadline(leg.progress.waits_until_ms(leg.choice.gateway))
         if status not in RINGING:
             if leg.choice.protect_times:
-                self.hunt.wait(self, leg, leg.waits_until_ms(), now)
+                self.hunt.wait(self, leg, leg.progress.waits_until_ms(leg.choice.gateway), now)
             return
         self._board.attempt_rings(leg)
         self.state = states.RINGING
@@ -460,10 +460,12 @@ class Call:
                 return
             is_telling = leg.given_up(now) is not None
         # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
-        elif leg.is_only_trying and now.mono < leg.rings_until_ms:
+        elif leg.progress.is_only_trying(leg.choice.gateway) and now.mono < leg.progress.rings_until_ms(
+            leg.choice.gateway
+        ):
             next_hop = self.hunt.take(self, now) if may_leave else None
             if next_hop is None:
-                self.hunt.wait(self, leg, leg.rings_until_ms, now)
+                self.hunt.wait(self, leg, leg.progress.rings_until_ms(leg.choice.gateway), now)
                 return
         leg.leave(outcome, now)
         self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)

@@ -391,7 +391,7 @@ class CallerLeg(Leg):
         elif (
             callee is None
             or callee.early_dialog is None
-            or not (self.progress.is_settled and callee.takes_update)
+            or not (self.progress.is_settled and callee.facts.allows_update)
             or not (self.call.bridge is None or self.call.bridge.is_quiet)
             or self.waiting_answer is not None
             or not isinstance(server, Server)

@@ -123,11 +123,6 @@ class Leg:
         return True
 
     @property
-    def takes_update(self) -> bool:
-        """Whether this side allows UPDATE."""
-        return self.facts.allows_update
-
-    @property
     def refresh(self) -> Refresh | None:
         """The refresh of ours that this side has not answered, if there is one."""
         return None if self.supervision is None else self.supervision.refresh
