@@ -6,7 +6,8 @@ from doubles.virtual.probe import request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.b2bua.identity import caller_identity_of, present
+from vosd.b2bua.identity import caller_identity_of
+from vosd.b2bua.outgoing.presentation import present
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy

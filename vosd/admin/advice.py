@@ -9,7 +9,7 @@ from vosd.cdr.record import AGENT, CallRecord
 
 
 class Advice(NamedTuple):
-    """What happened, and what to do; an empty ``todo`` = nothing."""
+    """Cause of an end, and the remedy; an empty ``todo`` = nothing."""
 
     said: str
     todo: str = ""

@@ -39,16 +39,16 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backup contains."""
+    """Content of a backup."""
 
     format: int = FORMAT
     version: str
-    """Of the program that made it."""
+    """Version of the program that made it."""
     schema: str
     """Revision of the database's tables."""
     node: str
     made_at: str
-    """What was committed before then is in it: ISO 8601, UTC."""
+    """Time before which every commit is in it: ISO 8601, UTC."""
     database: str
     """``sqlite`` or ``mysql``."""
     commits: int

@@ -1,4 +1,4 @@
-"""What a new deck would have changed of the margin on calls that were made: both decks rate the same stored calls."""
+"""Compare the margin on past calls under a new deck and the deck in force: both decks rate the same stored calls."""
 
 from decimal import Decimal
 
@@ -16,12 +16,12 @@ class MarginReport(msgspec.Struct, frozen=True):
     days: int
     calls: int
     refused: int
-    """Of these, calls that would be refused, or not be sent to the vendor, because they have no rate any more."""
+    """Calls that would be refused, or not be sent to the vendor, because they have no rate any more."""
     fee_before: str
-    """What customers would have paid by the deck in force."""
+    """Fees that customers would have paid by the deck in force."""
     fee_after: str
     cost_before: str
-    """What vendors would have charged by it."""
+    """Cost that vendors would have charged by it."""
     cost_after: str
     change: str
     """By how much fees less costs would change."""

@@ -34,7 +34,7 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     running: Any
     file: Any
     override: str = ""
-    """Of a value that an operator has overridden: who, until when, and why."""
+    """Override of a value by an operator: who, until when, and why."""
 
 
 def describe(settings: Settings, transports: TransportSettings, catalogue: Catalogue) -> Description:
@@ -142,4 +142,4 @@ _KINDS: Final[Mapping[Target, Sequence[str]]] = {
     Target.ROUTING: ("routing gateway",),
     Target.DESTINATION: (),
 }
-"""How ``differences.describe`` calls the objects."""
+"""Names of the objects in ``differences.describe``."""

@@ -30,7 +30,7 @@ class ExportBlocked(VosError):  # noqa: N818 - states what was found
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file holds; stands beside it as JSON."""
+    """Content of a file; stands beside it as JSON."""
 
     name: str
     number: int
@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The part of ``sums`` that is of these calls."""
     bytes: int
     sha256: str
-    """Of the file as it is, compressed or not."""
+    """Digest of the file as it is, compressed or not."""
     format: str
     compression: str
     profile_sha256: str | None
@@ -60,7 +60,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the calls of the database were looked at."""
+    """Position up to which the calls of the database were examined."""
 
     last: int = 0
     """``export_seq`` up to which calls were exported, or are of no interest to the profile."""
@@ -72,11 +72,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(Position, frozen=True, kw_only=True):
-    """How far the export is."""
+    """Position of the export."""
 
     version: int = STATE_VERSION
     number: int = 0
-    """Of the newest file."""
+    """Number of the newest file."""
     pending: Manifest | None = None
     """A file that is about to appear; the position is behind it."""
     before: Position | None = None

@@ -1,4 +1,4 @@
-"""How calls are written for another program: columns, format, times, money, filters.
+"""Form of calls for another program: columns, format, times, money, filters.
 
 Made by ``config.export_profile`` from a file, or ``PLAIN``. Refuses to know files and databases.
 """
@@ -33,7 +33,7 @@ class Quoting(Enum):
 
 
 class LineEnd(Enum):
-    """What ends a line."""
+    """Ends of a line."""
 
     LF = "lf"
     CRLF = "crlf"
@@ -50,7 +50,7 @@ class TimeForm(Enum):
 
 
 class Compression(Enum):
-    """How a file is compressed."""
+    """Kinds of compression of a file."""
 
     NONE = "none"
     GZIP = "gzip"

@@ -39,7 +39,7 @@ class BadRowError(VosError):
 
 
 class StartForm(Enum):
-    """How the start of a call is written, where no format of ``strptime`` says it."""
+    """Forms of the start of a call that no format of ``strptime`` describes."""
 
     ISO = "iso"
     UNIX = "unix"
@@ -47,7 +47,7 @@ class StartForm(Enum):
 
 
 class DurationUnit(Enum):
-    """How the length of a call is written."""
+    """Units of the length of a call."""
 
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
@@ -57,12 +57,12 @@ class DurationUnit(Enum):
 
 
 _DIGITS: Final = 18
-"""Of a number that Python reads at once."""
+"""Digits of a number that Python reads at once."""
 _MS_OF: Final = {DurationUnit.SECONDS: 1_000, DurationUnit.MILLISECONDS: 1, DurationUnit.MINUTES: 60_000}
 
 
 class ForeignLayout(msgspec.Struct, frozen=True):
-    """What a file has in which column; a column is named by its header, or by its number from 1 where there is none."""
+    """Columns of a file; a column is named by its header, or by its number from 1 where there is none."""
 
     callee: str
     start: str
@@ -71,7 +71,7 @@ class ForeignLayout(msgspec.Struct, frozen=True):
     gateway: str | None = None
     caller: str | None = None
     price: str | None = None
-    """What the other switch has charged; None = nothing is compared."""
+    """Charge of the other switch; None = nothing is compared."""
     has_header: bool = True
     delimiter: str | None = None
     """None = the one that the first line has most."""
@@ -79,7 +79,7 @@ class ForeignLayout(msgspec.Struct, frozen=True):
     start_form: StartForm | str = StartForm.ISO
     """A text is a format of ``strptime``."""
     zone: tzinfo = UTC
-    """Of times that are written without zone."""
+    """Zone of times that are written without one."""
     duration_unit: DurationUnit = DurationUnit.SECONDS
     has_decimal_comma: bool = False
     strip: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ class ForeignFile:
 
     @property
     def part(self) -> float:
-        """How much of the file has been read, as a part of 1."""
+        """Share of the file that has been read, as a part of 1."""
         return self._raw.tell() / self._size
 
     def rows(self) -> Iterator[tuple[int, ForeignCall | BadRowError]]:

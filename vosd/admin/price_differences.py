@@ -1,4 +1,4 @@
-"""What calls cost against what they would cost by other rates: sums by account and prefix, the greatest differences.
+"""Differences between the cost of calls and that by other rates: sums by account and prefix, the greatest differences.
 
 Amounts of different currencies are never added up. Memory grows with accounts and prefixes, not with calls.
 """
@@ -21,7 +21,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class CallName(NamedTuple):
-    """What tells a call from others, for people."""
+    """Facts by which people tell a call from others."""
 
     call: str | int
     """The id of the call, or the line of a file."""

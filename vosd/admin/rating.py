@@ -50,7 +50,7 @@ class CandidateRate(msgspec.Struct, frozen=True):
 
 
 class AgentCharge(msgspec.Struct, frozen=True):
-    """What an agent above the account pays for the same call."""
+    """Charge of an agent above the account for the same call."""
 
     account: str
     level: int
@@ -74,7 +74,7 @@ class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     tax: str
     steps: Sequence[Step]
     currency: str = ""
-    """Of fee and tax, where they are converted; empty = that of the rate group."""
+    """Currency of fee and tax, if they are converted; empty = that of the rate group."""
     candidates: Sequence[CandidateRate] = ()
     """In order of preference; none = one rate group prices the calls of the account."""
     agents: Sequence[AgentCharge] = ()

@@ -31,7 +31,7 @@ class JournalUnreadableError(VosError):
 
 
 class Reconciliation(NamedTuple):
-    """How much of the journal was compared, and the differences."""
+    """Extent of the comparison with the journal, and the differences."""
 
     journal_records: int
     """Records of ended calls in the kept files; a call that was written twice counts twice."""

@@ -21,7 +21,7 @@ from vosd.cdr.past import PastCall
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 
 _DEAD_CALL: Final = '"dead_call_billing":'
-"""What may follow the steps in the breakdown of a call whose peer vanished."""
+"""Key that may follow the steps in the breakdown of a call whose peer vanished."""
 
 
 class _Booked(NamedTuple):

@@ -28,16 +28,16 @@ _DIRECTORY_MODE: Final = 0o700
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """What was restored."""
+    """Result of a restore."""
 
     made_at: str
-    """Of the backup: later commits are not in it."""
+    """Time of the backup: later commits are not in it."""
     node: str
     schema: str
-    """Of the database now."""
+    """Schema of the database now."""
     tables: dict[str, int]
     replaced: str | None
-    """What became of the database that was there; None = there was none."""
+    """Treatment of the database that was there; None = there was none."""
     state: str
     """``restored``, ``kept`` because there is a journal already, or ``none`` where the backup has none."""
 

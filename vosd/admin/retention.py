@@ -52,7 +52,7 @@ class RetentionError(VosError):
 
 
 class MonthSheet(msgspec.Struct, frozen=True):
-    """What was dropped of a month, or would be; ``amounts`` are sums by currency."""
+    """Records of a month that were dropped, or would be; ``amounts`` are sums by currency."""
 
     month: str
     records: int
@@ -69,20 +69,20 @@ class HoldSheet(msgspec.Struct, frozen=True):
 
 
 class KindSheet(msgspec.Struct, frozen=True):
-    """What was done with records of one kind."""
+    """Result for records of one kind."""
 
     kind: str
     age: str
     older_than: str
-    """What is older has had its time."""
+    """Time before which records are due."""
     dropped_before: str | None
-    """What is older was dropped; None = nothing."""
+    """Time before which records were dropped; None = nothing."""
     months: tuple[MonthSheet, ...]
     held: tuple[HoldSheet, ...]
 
 
 class RetentionRun(msgspec.Struct, frozen=True):
-    """What a run has done, or would do."""
+    """Result of a run, or of its rehearsal."""
 
     dry_run: bool
     kinds: tuple[KindSheet, ...]

@@ -47,7 +47,7 @@ class UnknownGatewayError(VosError):
 
 
 class NoNumberError(VosError):
-    """What was given as the called number is none for a call."""
+    """The given called number is none for a call."""
 
 
 class Comparison(NamedTuple):

@@ -1,4 +1,4 @@
-"""What other routes would have done to the calls of a span: by vendor, gateway, destination and currency.
+"""Simulate other routes for the calls of a span: by vendor, gateway, destination and currency.
 
 "Before" is what the records say, "after" is what a catalogue makes of the same calls. A call that would go elsewhere
 is taken to be answered as it was, and to last as long. Fees, costs and margins are in one currency, by the exchange
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
     cost: Decimal
     vendor_currency: str
     prefix: str
-    """Of the customer's rate."""
+    """Prefix of the customer's rate."""
     area: str
     refusal: str
     """The end reason of a call that is refused."""

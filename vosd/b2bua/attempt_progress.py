@@ -8,6 +8,7 @@ from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.base.clock import Instant
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.wire.message import Response
+from vosd.trunks.gateways import RoutingGateway
 
 
 class AttemptProgress(msgspec.Struct, omit_defaults=True):
@@ -30,6 +31,21 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
     def pdd_ms(self) -> int | None:
         """Milliseconds to the first 18x or 200; None while there is none."""
         return None if self.rang_at is None else self.rang_at.mono - self.started_at.mono
+
+    def rings_until_ms(self, gateway: RoutingGateway) -> int:
+        """Return the end of the trunk's ``ring_timeout``."""
+        return self.started_at.mono + gateway.ring_timeout_ms
+
+    def waits_until_ms(self, gateway: RoutingGateway) -> int:
+        """Return the deadline of the attempt after a provisional response."""
+        rings_until_ms = self.started_at.mono + gateway.ring_timeout_ms
+        if self.rang or self.tried_at is None or gateway.progress_timeout_ms is None:
+            return rings_until_ms
+        return min(rings_until_ms, self.tried_at.mono + gateway.progress_timeout_ms)
+
+    def is_only_trying(self, gateway: RoutingGateway) -> bool:
+        """Return whether the gateway has sent 100 and nothing more, on a trunk with ``progress_timeout``."""
+        return self.tried_at is not None and not self.rang and gateway.progress_timeout_ms is not None
 
 
 class Pracking(NamedTuple):

@@ -159,9 +159,9 @@ class Bridge:
         far, server = self.opposite(leg), event.transaction
         # A peer may allow UPDATE on one leg only: the method is chosen for each. UPDATE needs no ACK, but must be
         # answered at once, so a re-INVITE, which a person may have to accept, stays one (RFC 3311 section 5.1).
-        method = "INVITE" if isinstance(server, InviteServer) or not far.takes_update else "UPDATE"
+        method = "INVITE" if isinstance(server, InviteServer) or not far.facts.allows_update else "UPDATE"
         if far.is_early:  # no re-INVITE before the first INVITE is answered (RFC 3261 section 14.1)
-            if not far.takes_update:
+            if not far.facts.allows_update:
                 leg.respond(server, 488, event.at)
                 return
             method = "UPDATE"

@@ -154,10 +154,10 @@ class Call:
         """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
         if leg is not self.callee or states.PROGRESS not in ACCEPTED[self.state]:
             return
-        self._board.set_deadline(leg.waits_until_ms())
+        self._board.set_deadline(leg.progress.waits_until_ms(leg.choice.gateway))
         if status not in RINGING:
             if leg.choice.protect_times:
-                self.hunt.wait(self, leg, leg.waits_until_ms(), now)
+                self.hunt.wait(self, leg, leg.progress.waits_until_ms(leg.choice.gateway), now)
             return
         self._board.attempt_rings(leg)
         self.state = states.RINGING
@@ -460,10 +460,12 @@ class Call:
                 return
             is_telling = leg.given_up(now) is not None
         # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
-        elif leg.is_only_trying and now.mono < leg.rings_until_ms:
+        elif leg.progress.is_only_trying(leg.choice.gateway) and now.mono < leg.progress.rings_until_ms(
+            leg.choice.gateway
+        ):
             next_hop = self.hunt.take(self, now) if may_leave else None
             if next_hop is None:
-                self.hunt.wait(self, leg, leg.rings_until_ms, now)
+                self.hunt.wait(self, leg, leg.progress.rings_until_ms(leg.choice.gateway), now)
                 return
         leg.leave(outcome, now)
         self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)
@@ -581,6 +583,8 @@ class Call:
     def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
         if not self._accepts(CallEvent.CALLEE_BYE) or self.check_limits(now) or self.callee is None:
             return
+        if self.endpoint.doors is not None:
+            self._take_answer_back(now)
         self.drop_bridge(now)
         self.callee.close(now)
         if self.state is states.ANSWERED:
@@ -594,6 +598,8 @@ class Call:
     def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
         """Send BYE to both legs."""
         now, at, dead = now or at, at.came, None
+        if self.endpoint.doors is not None:
+            self._take_answer_back(now)
         if reason is EndReason.SESSION_TIMEOUT and self.lifetime is not None:
             at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing)
         self.drop_bridge(now)
@@ -601,6 +607,11 @@ class Call:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
         self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
+
+    def _take_answer_back(self, now: Instant) -> None:
+        """Refuse the caller instead of ending its call if its 200 waits to leave: it pays nothing."""
+        if self.caller.leg is not None:
+            self.caller.leg.takes_back_answer(now)
 
     def _begin_to_charge(self, now: Instant) -> bool:
         """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""

@@ -140,17 +140,6 @@ class CalleeLeg(Leg):
         return self.transaction.state is State.PROCEEDING
 
     @property
-    def rings_until_ms(self) -> int:
-        """End of the trunk's ``ring_timeout``."""
-        return self.progress.started_at.mono + self.choice.gateway.ring_timeout_ms
-
-    @property
-    def is_only_trying(self) -> bool:
-        """Whether it has sent 100 and nothing more, on a trunk with ``progress_timeout``."""
-        progress, timeout_ms = self.progress, self.choice.gateway.progress_timeout_ms
-        return progress.tried_at is not None and not progress.rang and timeout_ms is not None
-
-    @property
     def is_acknowledged(self) -> bool:
         """Whether the gateway's 200 has its ACK."""
         return self.progress.acknowledged
@@ -257,14 +246,6 @@ class CalleeLeg(Leg):
         end = verdict([outcome])
         cause = end.reason.q850_cause if end.q850 is None else end.q850
         self._abandon(reason_headers(self.reasons, end.reason, cause, end.status), now)
-
-    def waits_until_ms(self) -> int:
-        """Return the deadline of the attempt after a provisional response."""
-        gateway, progress = self.choice.gateway, self.progress
-        rings_until_ms = progress.started_at.mono + gateway.ring_timeout_ms
-        if progress.rang or progress.tried_at is None or gateway.progress_timeout_ms is None:
-            return rings_until_ms
-        return min(rings_until_ms, progress.tried_at.mono + gateway.progress_timeout_ms)
 
     def timed_out(self) -> AttemptOutcome:
         """Return the outcome of an attempt that was not answered in time."""

@@ -9,6 +9,7 @@ from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP, of_answer, of_rejection, of_reliable_ringing, of_response, of_ringing
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
+from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -129,7 +130,7 @@ class CallerLeg(Leg):
 
     @property
     def named(self) -> str:
-        """Who calls, as the From of the dialog says it."""
+        """Name of the caller in the From of the dialog."""
         return self.invite_dialog.remote
 
     @property
@@ -334,13 +335,18 @@ class CallerLeg(Leg):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    @property
+    def _is_caller(self) -> bool:
+        """Whether it is the caller of a call that goes on."""
+        return self.call.state is not CallState.OVER and self.call.caller is self
+
     def _is_answer(self, message: OutgoingSuccess) -> bool:
         """Return whether a 200 is that of the call to its caller, not of a re-INVITE or of a takeover."""
-        return message.acceptance is self.acceptance and not self.facts.is_confirmed and self.call.caller is self
+        return message.acceptance is self.acceptance and not self.facts.is_confirmed and self._is_caller
 
     def takes_back_answer(self, now: Instant) -> bool:
         """Take the 200 of the call back if it waits to leave; return whether it does."""
-        if self.door is None or self.acceptance is None or self.facts.is_confirmed or self.call.caller is not self:
+        if self.door is None or self.acceptance is None or self.facts.is_confirmed or not self._is_caller:
             return False
         message = self.door.withdraw(self.acceptance, now)
         if isinstance(message, OutgoingSuccess):
@@ -385,7 +391,7 @@ class CallerLeg(Leg):
         elif (
             callee is None
             or callee.early_dialog is None
-            or not (self.progress.is_settled and callee.takes_update)
+            or not (self.progress.is_settled and callee.facts.allows_update)
             or not (self.call.bridge is None or self.call.bridge.is_quiet)
             or self.waiting_answer is not None
             or not isinstance(server, Server)

@@ -39,7 +39,7 @@ class CallerSide(Protocol):
 
     @property
     def named(self) -> str:
-        """Who calls, as the From of the dialog says it; empty once the customer has left its own call."""
+        """Name of the caller in the From of the dialog; empty once the customer has left its own call."""
         ...
 
     @property

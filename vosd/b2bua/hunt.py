@@ -222,7 +222,7 @@ class Hunt:
 def own_deadline(leg: "CalleeLeg") -> int:
     """Return the deadline of an attempt, whatever other gateways do."""
     if leg.has_responded:
-        return leg.waits_until_ms()
+        return leg.progress.waits_until_ms(leg.choice.gateway)
     return leg.progress.started_at.mono + leg.choice.gateway.response_timeout_ms
 
 

@@ -1,4 +1,4 @@
-"""What both legs of a call have in common: a dialog, its session descriptions, and requests in both directions.
+"""Common part of both legs of a call: a dialog, its session descriptions, and requests in both directions.
 
 The call controls a leg by its methods; a leg reports events by methods of the call.
 """
@@ -121,11 +121,6 @@ class Leg:
     def is_acknowledged(self) -> bool:
         """Whether the answer to our INVITE, if it was ours, has its ACK."""
         return True
-
-    @property
-    def takes_update(self) -> bool:
-        """Whether this side allows UPDATE."""
-        return self.facts.allows_update
 
     @property
     def refresh(self) -> Refresh | None:
@@ -373,6 +368,8 @@ class Leg:
             supervision, self.supervision = self.supervision, None
             if supervision is not None:
                 supervision.stop(now)
+            if self.door is not None:  # requests of the peer are answered for a call that is over from now on
+                self._endpoint.bye_after_ack(self.acceptance, reason)
             self.send(OutgoingBye(reason, b"", dialog, self.acceptance), now)
             return
         self.close(now)
@@ -446,6 +443,8 @@ class Leg:
 
     def refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
         """Refuse an INVITE whose 200 was not let out."""
+        if message.acceptance.owner is None:  # the call is over, and a BYE would have followed
+            self._endpoint.forget(message.acceptance.dialog.local_tag, now)
         if self.acceptance is message.acceptance:
             self.acceptance = None
         tag = message.acceptance.dialog.local_tag

@@ -103,7 +103,7 @@ class Switchboard(Protocol):
 
     @property
     def vendor_s(self) -> int | None:
-        """How many seconds after its own 200 the vendor is paid for; None = as many as the call takes."""
+        """Number of seconds after its own 200 that the vendor is paid for; None = as many as the call takes."""
         ...
 
     def answered(self) -> int | None:

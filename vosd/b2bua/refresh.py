@@ -35,7 +35,7 @@ class Refresh(Proposal):
     def of(cls, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> "Refresh":
         """Prepare a refresh by UPDATE, else by the unchanged offer."""
         # A re-INVITE without SDP asks for an offer (RFC 3261 section 14.1), which only the other leg could answer.
-        if (far.takes_update and not supervision.facts.update_failed) or not far.sessions.said:
+        if (far.facts.allows_update and not supervision.facts.update_failed) or not far.sessions.said:
             return cls(endpoint, supervision, far, "UPDATE", b"")
         return cls(endpoint, supervision, far, "INVITE", far.sessions.said)
 

@@ -64,7 +64,7 @@ class JourneyFacts(msgspec.Struct):
     reason_text: str | None = None
     """Text of the Reason in the last refusal, CANCEL or BYE of a peer."""
     destination_address: str | None = None
-    """Of the latest attempt."""
+    """Address of the latest attempt."""
     invited_at: Instant | None = None
     """When the first INVITE went to a gateway, if the call is charged from then on; None = from its answer."""
     vendor_invited_at: Instant | None = None
@@ -78,7 +78,7 @@ class Journey(JourneyFacts):
     choice: RouteChoice | None = None
     """Route of the latest attempt: the one that answered, once the call is answered."""
     sip_call_ids_out: list[str] = []
-    """Of every attempt, in order."""
+    """Call-IDs of every attempt, in order."""
 
     def note_attempt(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
         """Record an attempt."""

@@ -26,7 +26,7 @@ class CallState(IntEnum):
 
 
 SETUP, HUNTING, RINGING, ANSWERED, TALKING, OVER = CallState
-"""The same as globals (``states.TALKING``), which are read in a tenth of the time of a member."""
+"""The members as globals (``states.TALKING``), which are read in a tenth of the time of a member."""
 
 
 class CallEvent(IntEnum):

@@ -114,7 +114,7 @@ class Supervision:
 
     @property
     def silence_ms(self) -> int | None:
-        """How long the peer can have been silent at most while the call goes on; None where it need not do anything.
+        """Longest silence of the peer while the call goes on; None where it need not do anything.
 
         Only of a leg that was answered.
         """

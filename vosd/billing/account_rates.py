@@ -25,7 +25,7 @@ class FreeTimeScope(Enum):
 
 
 class AccountRounding(msgspec.Struct, frozen=True):
-    """What an account says of its charges; None = what its rate groups say."""
+    """Rounding of an account's charges; None = as its rate groups say."""
 
     hold_time_precision_ms: int | None = None
     fee_precision: int | None = None

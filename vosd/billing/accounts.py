@@ -16,7 +16,7 @@ from vosd.billing.spending import SpendLimit
 
 
 class AccountType(Enum):
-    """What an account is for: a customer, a vendor to be settled with, or a carrier that is both (ADR 65)."""
+    """Purpose of an account: a customer, a vendor to be settled with, or a carrier that is both (ADR 65)."""
 
     DIRECT = "direct"
     CLEARING = "clearing"
@@ -24,7 +24,7 @@ class AccountType(Enum):
 
 
 class WhileAway(Enum):
-    """What becomes of an account's new calls while the database is away."""
+    """Treatment of an account's new calls while the database is away."""
 
     CONTINUE = "continue"
     REFUSE = "refuse"
@@ -45,7 +45,7 @@ class Account(msgspec.Struct, frozen=True):
     type: AccountType
     rate_group: str | None
     overdraft_limit: Decimal | None
-    """How far below zero calls may take the balance; None = unlimited."""
+    """Amount below zero to which calls may take the balance; None = unlimited."""
     currency: str
     enabled: bool = True
     expires_at: int | None = None
@@ -57,7 +57,7 @@ class Account(msgspec.Struct, frozen=True):
     group: str | None = None
     """A label: ``vosd account groups`` adds up the accounts that have the same."""
     minimum_consumption: Decimal | None = None
-    """What its calls cost in a month at least, without tax; None = nothing is asked for."""
+    """Least cost of a month's calls, without tax; None = no minimum."""
     max_concurrent: int | None = None
     max_cps: int | None = None
     max_call_seconds: int | None = None
@@ -77,9 +77,9 @@ class Account(msgspec.Struct, frozen=True):
     loss_guard: LossGuard | None = None
     """Which margin its calls must leave; None = that of the plan."""
     spend_limits: tuple[SpendLimit, ...] = ()
-    """What its calls may cost in an hour or a day, and what happens then."""
+    """Limits of the cost of calls in an hour or a day, each with an action."""
     destination_limits: tuple[DestinationLimit, ...] = ()
-    """How much its calls may use each class of destinations in an hour."""
+    """Limits of the use of each class of destinations in an hour."""
     new_destination_alarm: bool = False
     """Whether the first call to a class is reported that it has not called for a while."""
     timezone: str = "UTC"
@@ -87,7 +87,7 @@ class Account(msgspec.Struct, frozen=True):
     agent: str | None = None
     """The account above it, which pays for its calls by its own rates as well; None = it is at the top."""
     rights: Rights = frozenset()
-    """What it may do as an agent (``Authority``)."""
+    """Rights of the account as an agent (``Authority``)."""
     sub_rate_groups: tuple[str, ...] = ()
     """Rate groups that accounts below it may have; empty = any."""
     partner: str | None = None
@@ -95,9 +95,9 @@ class Account(msgspec.Struct, frozen=True):
     payment_extends_days: int = 0
     """By how many days a payment extends the validity: its own, or SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
     database_away: WhileAway = WhileAway.CONTINUE
-    """What becomes of its new calls while the database is away."""
+    """Treatment of new calls while the database is away."""
     database_away_cap: Decimal | None = None
-    """What its calls may cost in one such outage; None = as much as all accounts with a limit may."""
+    """Limit of the cost of calls in one such outage; None = as much as all accounts with a limit may."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""
     private_rate_group: str | None = None

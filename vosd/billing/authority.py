@@ -1,4 +1,4 @@
-"""What an agent may do, and on whose accounts: its rights, and its own account with all those below it.
+"""Rights of an agent, and the accounts for which they hold: its rights, and its own account with all those below it.
 
 Pure: who asks is known already. An operator of the installation is no agent and is asked nothing here.
 """
@@ -23,7 +23,7 @@ class RightLackingError(VosError):
 
 
 class Authority:
-    """What one agent sees and may do."""
+    """Accounts that one agent sees, and its rights."""
 
     def __init__(self, agent: str, rights: Rights, below: Iterable[str]) -> None:
         """``below`` are all accounts below the agent, those of its sub-agents included."""

@@ -17,7 +17,7 @@ from vosd.billing.rates import AppliedRate
 
 
 class CallHold(msgspec.Struct, eq=False, gc=False):
-    """What a call holds of its customer, of the agents above it, and of vendors that are paid in advance."""
+    """Money that a call holds of its customer, of the agents above it, and of vendors that are paid in advance."""
 
     holds: list[Hold]
     """The customer's first, then those of its agents from the nearest up, then those of vendors."""
@@ -86,7 +86,7 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
 
     @property
     def vendor_s(self) -> int | None:
-        """How many seconds after its own 200 the vendor is paid for; None = it is not paid in advance."""
+        """Number of seconds after its own 200 that the vendor is paid for; None = it is not paid in advance."""
         return self.vendors[-1].granted_s if self.vendors else None
 
     def end_within(self, ceiling_s: int) -> None:

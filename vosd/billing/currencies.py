@@ -104,7 +104,7 @@ class ConvertedRates:
         self.policy: Final[RatingPolicy] = msgspec.structs.replace(
             group.policy, fee_precision=decimals.precision, fee_unit=decimals.unit
         )
-        """How fees are rounded: to the decimals of the account's currency, those of the group being of another one."""
+        """Rounding of fees: to the decimals of the account's currency, those of the group being of another one."""
         self._applied: dict[tuple[AppliedRate, Decimal], AppliedRate] = {}
         """By rate of the group and rate of exchange: the calls that run at one rate share it."""
 

@@ -17,17 +17,17 @@ class Chunk(NamedTuple):
     """A part of a content: whole lines, compressed."""
 
     first_prefix: str
-    """Of its first rate; empty where there is none."""
+    """Prefix of the first rate; empty where there is none."""
     compressed: bytes
 
 
 class Packed(NamedTuple):
-    """What is known of a content when all of it was packed."""
+    """Facts about a content that are known when all of it was packed."""
 
     digest: str
     """SHA-256 of the uncompressed bytes."""
     size: int
-    """Of the uncompressed bytes."""
+    """Number of uncompressed bytes."""
 
 
 def packed(header: str, lines: Iterable[str], put: Callable[[Chunk], None]) -> Packed:

@@ -33,7 +33,7 @@ class DeckRow(NamedTuple):
 
     @property
     def terms(self) -> tuple[str, str, str]:
-        """What a call costs by it, apart from when it is in force."""
+        """Price, increments and fees of the row, apart from when it is in force."""
         return self.closed, self.price, self.others
 
     @property

@@ -16,7 +16,7 @@ from vosd.billing.deck_rows import COLUMNS_AHEAD, REMOVED_WORD, DeckRow, cut
 
 
 class Mode(Enum):
-    """What an import does with the prefixes that its file does not have; the value is stored."""
+    """Treatment of the prefixes by an import that its file does not have; the value is stored."""
 
     FULL = "full"
     """They are taken out, closed ones too: the file is the whole deck. Their numbers have the rate of a shorter one."""

@@ -20,10 +20,10 @@ _MINUTE: Final = Decimal(60)
 
 
 class Derivation(msgspec.Struct, frozen=True):
-    """What is done with each rate of the base."""
+    """Changes that are made to each rate of the base."""
 
     factor: Decimal = Decimal(1)
-    """What every price is multiplied by, also connection fee and minimum charge."""
+    """Factor of every price, also connection fee and minimum charge."""
     offset: Decimal = ZERO
     """Added to the price of a minute, or of a cycle where the base has prices of cycles; not negative."""
     decimals: int = PLACES

@@ -17,10 +17,10 @@ class Span(NamedTuple):
 
 
 class PastUsage(NamedTuple):
-    """What the calls of one account used in a span to numbers with the same first digits."""
+    """Use of one account's calls in a span to numbers with the same first digits."""
 
     place: int
-    """Of the span among those that were asked for, from 0 on."""
+    """Number of the span among those that were asked for, from 0 on."""
     digits: str
     """As many as were asked for; fewer where a number is shorter."""
     usage: Usage

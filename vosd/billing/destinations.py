@@ -1,4 +1,4 @@
-"""What the calls of an account to a class of destinations use in an hour, and how much that may be (ADR 75).
+"""Use of a class of destinations by an account in an hour, and its limits (ADR 75).
 
 A call counts in the hour in which it ends, with its talk and its charge; while it runs it counts in the present hour,
 with its talk so far and the money that it holds. Hours are those of UTC. Refuses to know where the past is read.
@@ -30,7 +30,7 @@ class DestinationClass(msgspec.Struct, frozen=True):
 
 
 class DestinationLimit(msgspec.Struct, frozen=True):
-    """How much an account may use a class of destinations in an hour."""
+    """Limits of an account's use of a class of destinations in an hour."""
 
     destination: str
     """Name of the class."""
@@ -39,13 +39,13 @@ class DestinationLimit(msgspec.Struct, frozen=True):
     minutes: int | None = 30
     """Less is always allowed; None = minutes are compared with ``max_minutes`` only."""
     spend: Decimal | None = None
-    """The same for money, tax included, in the currency of the account."""
+    """Limit of the cost, tax included, in the currency of the account."""
     max_minutes: int | None = None
     """More is never allowed, whatever the past was."""
     max_spend: Decimal | None = None
     action: SpendAction = SpendAction.EVENT
     block_for_s: int = 0
-    """How long a block holds; 0 = until it is cleared."""
+    """Duration of a block; 0 = until it is cleared."""
 
 
 class Usage(NamedTuple):
@@ -73,7 +73,7 @@ NOTHING: Final = Usage()
 
 
 class Past(NamedTuple):
-    """What is known of the past of an account and a class."""
+    """Past use of a class by an account, as far as it is known."""
 
     is_new: bool
     """The account has had its first call less than a day ago."""
@@ -82,7 +82,7 @@ class Past(NamedTuple):
 
 
 class Excess(NamedTuple):
-    """What is used above what is allowed."""
+    """Use above the limit."""
 
     used: str
     """Such as ``42 minutes``."""
@@ -130,9 +130,9 @@ class DestinationUse:
         """When the present hour began, UTC milliseconds."""
         self._ended = NOTHING
         self.before = NOTHING
-        """What ended in the present hour and before ``since``, as the database has it."""
+        """Use of calls that ended in the present hour and before ``since``, as the database has it."""
         self.forgiven = NOTHING
-        """What is not counted in the present hour, because a block was lifted."""
+        """Use of the present hour that is not counted, because a block was lifted."""
         self.running = 0
         """Answered calls that run."""
         self._answered_ms = 0

@@ -17,7 +17,7 @@ _KEPT: Final = 4_096
 
 
 class ExchangeRate(msgspec.Struct, frozen=True):
-    """What one unit of a currency is in another one, from a moment on."""
+    """Value of one unit of a currency in another one, from a moment on."""
 
     base: str
     quote: str

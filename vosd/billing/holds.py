@@ -48,7 +48,7 @@ class Pool(Protocol):
 
     @property
     def own_limit(self) -> Decimal | None:
-        """How far below zero calls may take it, apart from an outage; None = it has no limit."""
+        """Amount below zero to which calls may take it, apart from an outage; None = it has no limit."""
         ...
 
     def reach(self, hold: "Hold", target_s: int) -> int:
@@ -80,15 +80,15 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     advance_s: int
     """Seconds that are reserved at a time."""
     lead_s: int = 0
-    """How many seconds the account is charged for before the seconds of the call count: a vendor's own 200 comes before
-    ours. Below zero where it is charged from a later time on: a vendor that is tried after others have rung."""
+    """Number of seconds that the account is charged for before the seconds of the call count: a vendor's own 200 comes
+    before ours. Below zero where it is charged from a later time on: a vendor that is tried after others have rung."""
     is_open: bool = True
     use: DestinationUse | None = None
-    """What also counts the amount, while the call runs; None = nothing does."""
+    """Use of a class of destinations in which the amount counts while the call runs; None = no class has limits."""
 
 
 class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of an account beside the holds of its calls."""
+    """Facts about an account, without the holds of its calls."""
 
     account: str
     limit: Decimal | None
@@ -152,16 +152,16 @@ class AccountCredit:
         self.withheld = ZERO
         """The sum of what operators take from the account, as long as it is being booked."""
         self._holds = 0
-        """How many are open."""
+        """Number of open holds."""
         self.expires_at: int | None = None
         """When it expires by the ledger, UTC milliseconds; None = as configured."""
         self.low_below = low_below
         """The account is added to ``lows`` when less than this is left for calls; None = never."""
         self.lows = lows
         self.spending: Spending | None = None
-        """What its calls may cost in an hour or a day; None = it has no such limit."""
+        """Spend limits of the account; None = it has none."""
         self._low_at = low_at
-        """What the account had, holds included, when last added to ``lows``; None = there was enough since."""
+        """Balance, holds included, at the time when it was last added to ``lows``; None = there was enough since."""
 
     @classmethod
     def unread(cls, account: str) -> "AccountCredit":
@@ -202,14 +202,14 @@ class AccountCredit:
 
     @property
     def available(self) -> Decimal | None:
-        """What new holds may take; negative after a reversal; None = unlimited."""
+        """Amount that new holds may take; negative after a reversal; None = unlimited."""
         if self.limit is None:
             return None
         return self._balance + self.limit + self._unbooked - self._reserved - self.withheld
 
     @property
     def left_in_bound(self) -> Decimal | None:
-        """What new holds may take before ``bound`` refuses them, whatever the limit allows; None = it is not bound."""
+        """Amount that new holds may take before ``bound`` refuses them, whatever the limit allows; None = no bound."""
         if self._bound is None:
             return None
         return self._balance + self._bound + self._unbooked - self._reserved

@@ -16,7 +16,7 @@ from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
 
 COMPARED_S: Final = 60
-"""Where the origin is undetermined, the dearest rate is the one whose first seconds, so many, cost most."""
+"""Seconds by whose price the dearest rate is found where the origin is undetermined."""
 _SHARED_MAX: Final = 1_024
 _DIGITS_MIN: Final = 7
 _DIGITS_MAX: Final = 15
@@ -25,7 +25,7 @@ _WITHHELD: Final = frozenset({"", "anonymous", "unavailable", "restricted", "unk
 
 
 class CallerKind(Enum):
-    """What a calling number is that no prefix can fit."""
+    """Kinds of calling numbers that no prefix can fit."""
 
     MISSING = "missing"
     """There is none, or the caller withholds it."""
@@ -39,7 +39,7 @@ class Origin(msgspec.Struct, frozen=True):
     name: str
     rate_group: str
     prefixes: tuple[str, ...] = ()
-    """Of calling numbers; ``*`` = every number that is valid."""
+    """Prefixes of calling numbers; ``*`` = every number that is valid."""
     callers: tuple[CallerKind, ...] = ()
     """Calls without valid calling number that are of this origin."""
     areas: tuple[tuple[str, ...], ...] = ()
@@ -98,7 +98,7 @@ class OriginRates:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the origin in messages."""
         return self._base.name
 
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:

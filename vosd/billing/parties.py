@@ -1,4 +1,4 @@
-"""Who pays or is paid for a call: the customer, the agents above it, the vendor.
+"""Parties that pay or are paid for a call: the customer, the agents above it, the vendor.
 
 Refuses to know amounts: ``rater`` computes them, ``callcontrol.bookkeeping`` books them (ADR 54).
 """

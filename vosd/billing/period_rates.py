@@ -39,7 +39,7 @@ class Period(msgspec.Struct, frozen=True):
     """In place of ``when``; None = that says it."""
     rate_group: str | None = None
     multiplier: Decimal | None = None
-    """What the prices of the main rate group are multiplied by; connection fee, minimum charge and tax rate are not."""
+    """Factor of the prices of the main rate group; connection fee, minimum charge and tax rate are not."""
 
     @property
     def use(self) -> CalendarUse:

@@ -1,4 +1,4 @@
-"""What billing needs of others: tables of rates, whatever they are kept in."""
+"""Interfaces that billing needs of others: tables of rates, whatever they are kept in."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -42,7 +42,7 @@ class RateTable(Protocol):
 
 
 class Rates(Protocol):
-    """What calls of an account or gateway cost: a rate group, or a choice between several."""
+    """Prices of calls of an account or gateway: a rate group, or a choice between several."""
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ _SHARED_MAX: Final = 4_096
 
 
 class RateSelection(Enum):
-    """How one of several rates is chosen."""
+    """Rules by which one of several rates is chosen."""
 
     CHEAPEST = "cheapest"
     """The one by which the call costs least, at admission and again at its end."""
@@ -27,7 +27,7 @@ class RateSelection(Enum):
 
 
 class RateSource(Enum):
-    """Where a rate comes from, in order of preference."""
+    """Origins of a rate, in order of preference."""
 
     TRUNK = "trunk"
     """Private rates of the gateway or phone."""
@@ -59,7 +59,7 @@ class RateChoice:
         self._chosen: dict[tuple[AppliedRate | None, ...], AppliedRate] = {}
         """By what each candidate has: calls that find the same rates share the choice."""
         self.name: Final = ", ".join(each.rates.name for each in candidates)
-        """What messages call it."""
+        """Name of the choice in messages."""
 
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
         """Return the tables in which numbers are looked up at ``wall_ms`` (UTC)."""

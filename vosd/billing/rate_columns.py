@@ -42,10 +42,10 @@ _LOCKED: Final = 14
 
 
 class Note(NamedTuple):
-    """What a report wants to find again of a row."""
+    """Facts about a row by which a report finds it again."""
 
     problems: int = 0
-    """How many the report on rounding has of it."""
+    """Number of its entries in the report on rounding."""
     is_large: bool = False
 
 

@@ -89,7 +89,7 @@ class RateFile:
         self.version: Final = header.version
         self.size: Final = header.rows
         self.reported: Final = header.reported
-        """How many problems the report on rounding has; ``noted`` yields their rates."""
+        """Number of problems in the report on rounding; ``noted`` yields their rates."""
         self._per_cycle = header.per_cycle
         self._has_windows = header.has_windows
         self._keys = column("keys")

@@ -43,7 +43,7 @@ class RateGroup:
         self.period_rates = period_rates
         """Name of the period rates of accounts that have this as their rate group and none of their own."""
         self.rate_version = table.version
-        """What calls keep as the version of their rate; it begins with the version of the deck, where there is one."""
+        """Version of the rate that calls keep; it begins with the version of the deck, where there is one."""
         self.origins = origins
         """Calls of which callers other rate groups price; none = this one prices all of them."""
         self._applied: dict[str, AppliedRate] = {}

@@ -46,13 +46,13 @@ BLOCK: Final = 64
 
 
 class Field(NamedTuple):
-    """Where a field of a row is."""
+    """Place of a field in a row."""
 
     type: Literal["q", "I", "B"]
     place: int
-    """Its offset in the row, in fields of its type."""
+    """Offset in the row, in fields of its type."""
     per_row: int
-    """How many fields of its type a row has room for."""
+    """Number of fields of its type that a row has room for."""
 
 
 ROW_BYTES: Final = 24
@@ -80,7 +80,7 @@ class DamagedRateFileError(VosError):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What stands before the columns."""
+    """Header before the columns."""
 
     format: int
     byte_order: str

@@ -44,7 +44,7 @@ def parents_of(keys: Sequence[int], lengths: Sequence[int], digits: int) -> "arr
     masks = [(1 << 4 * (digits - length)) - 1 for length in range(digits + 1)]
     size = len(keys)
     begins, parents = [0], [NO_ROW]
-    """Where the rows below each prefix begin, or go on behind those of a longer one."""
+    """Numbers of the rows at which the rows below each prefix begin, or go on behind those of a longer one."""
     above = [(size, NO_ROW)]
     """The prefixes around the present one, the outermost first: where the rows below each end, and its row."""
     for row in compress(count(), map(lt, lengths, islice(lengths, 1, None))):

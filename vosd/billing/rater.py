@@ -30,12 +30,12 @@ _decode: Final = msgspec.json.Decoder(list[Step]).decode
 
 
 class _Terms(NamedTuple):
-    """What the breakdowns of all calls with one rate have in common, as JSON."""
+    """Common part of the breakdowns of all calls with one rate, as JSON."""
 
     row: str
     """The line of the rate."""
     rounding: str
-    """How the fee is rounded, within its line."""
+    """Text about the rounding of the fee, within its line."""
 
 
 _TERMS_MAX: Final = 4_096
@@ -44,17 +44,17 @@ _TERMS: Final[dict[AppliedRate, _Terms]] = {}
 
 
 class _Additions(NamedTuple):
-    """What is added to the price of seconds; together with it, the raw fee."""
+    """Amounts that are added to the price of seconds; together they are the raw fee."""
 
     paid_s: int
     """Seconds before the cycles: the first period, or the end of the last completed section."""
     price: Decimal
-    """Of these seconds and the cycles."""
+    """Price of these seconds and the cycles."""
     cap: Decimal
     """By how much the next section lowers the price; zero or less."""
     connection_fee: Decimal
     top_up: Decimal
-    """What is missing to the minimum charge."""
+    """Amount that is missing to the minimum charge."""
 
 
 _Rated = tuple[_Additions | None, int, Decimal, Decimal, Decimal, Decimal, Decimal]
@@ -62,7 +62,7 @@ _Rated = tuple[_Additions | None, int, Decimal, Decimal, Decimal, Decimal, Decim
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """What one party pays for one call."""
+    """Amount that one party pays for one call, and its parts."""
 
     hold_time_s: int
     """Answer to end in whole seconds, before free time is taken off."""

@@ -15,7 +15,7 @@ _MINUTE: Final = Decimal(60)
 
 
 class RatingPolicy(msgspec.Struct, frozen=True, gc=False):
-    """How seconds and amounts are rounded for one rate group: its own settings over the parameters."""
+    """Rounding of seconds and amounts for one rate group: its own settings over the parameters."""
 
     hold_time_precision_ms: int
     """SERVER_BILLING_HOLD_TIME_PRECISION, 0-999 ms: a fraction of at least this much is one more second."""
@@ -61,20 +61,20 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
     locked: bool = False
     """The prefix is barred: its numbers have no rate, nor that of a shorter prefix."""
     has_cycle_of_group: bool = False
-    """Its cycle is the billing unit of its group, which an account may replace by its own."""
+    """Whether the cycle is the billing unit of the group, which an account may replace by its own."""
 
 
 class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_defaults=True):
-    """What a call copies at admission and keeps to its end: the rate, its group and version, the rounding."""
+    """Terms that a call copies at admission and keeps to its end: the rate, its group and version, the rounding."""
 
     group: str
     version: str
     currency: str
-    """Of the prices of the rate (ISO 4217)."""
+    """Currency of the prices of the rate (ISO 4217)."""
     rate: Rate
     policy: RatingPolicy
     source: str = ""
-    """Where the rate comes from, for a call that more than one rate group could price: a ``RateSource``, and the name
+    """Origin of the rate, for a call that more than one rate group could price: a ``RateSource``, and the name
     of the period or of the caller's origin; empty = the call has one rate group."""
     candidates: "tuple[AppliedRate, ...]" = ()
     """Every rate that may price the call, in order of preference, this one included; empty = no other may.
@@ -82,7 +82,7 @@ class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_d
     The price of any duration is the least that one of them gives (ADR 58). This one gives the least at admission.
     """
     exchange_rate: Decimal | None = None
-    """What one unit of ``currency`` is in that of the account; None = they are the same (ADR 64)."""
+    """Value of one unit of ``currency`` in that of the account; None = they are the same (ADR 64)."""
     paid_in: str = ""
     """The currency of the account, and of its charges, where it is another one; empty = ``currency``."""
 

@@ -20,14 +20,14 @@ _Bounds = tuple[int, int]
 
 
 class SpendPeriod(Enum):
-    """How long amounts are added up."""
+    """Periods over which amounts are added up."""
 
     HOUR = "hour"
     DAY = "day"
 
 
 class SpendAction(Enum):
-    """What happens at a limit; each does what those before it do as well."""
+    """Actions at a limit; each includes those before it."""
 
     EVENT = "event"
     """It is logged, once in the period."""
@@ -46,7 +46,7 @@ class SpendLimit(msgspec.Struct, frozen=True):
 
 
 class Spending:
-    """What the calls of one account have cost in the present hour and day, against its limits."""
+    """Cost of one account's calls in the present hour and day, against its limits."""
 
     __slots__ = ("_before", "_bounds", "_limits", "_refusing", "_reported", "_spent", "_zone")
 

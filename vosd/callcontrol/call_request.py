@@ -99,7 +99,7 @@ class CallRequest(SetupFacts):
     watched: WatchedCall | None = None
     """The call as its class of destinations counts it; None = none does."""
     taken: list[Taken] = []
-    """What the call occupies, in the order in which it was taken."""
+    """Limits and money that the call occupies, in the order in which they were taken."""
 
     def give_back(self) -> None:
         """Release everything that the call occupies, the latest first; a second call releases nothing."""

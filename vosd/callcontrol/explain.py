@@ -32,7 +32,7 @@ class Offered(NamedTuple):
     cost: str | None
     """The buy rate of a minute, in the vendor's currency; None = the gateway has none."""
     quality: QualityFigures | None = None
-    """What it is compared by where the plan compares quality; None = only the running switch knows."""
+    """Quality by which it is compared, if the plan compares quality; None = only the running switch knows."""
     currency: str | None = None
     """The vendor's."""
     effective_cost: str | None = None

@@ -30,7 +30,7 @@ _FORWARDED: Final = frozenset({302, 404, 408, 480, 486, 487, 503})
 _HISTORY_MAX: Final = 20
 """Entries of History-Info that are looked at: a message may have thousands, and each takes time."""
 _VALUES_MAX: Final = 2
-"""Of one header: there may be two identities, one sip and one tel (RFC 3325)."""
+"""Values of one header: there may be two identities, one sip and one tel (RFC 3325)."""
 
 
 class InviteNumbers(msgspec.Struct):

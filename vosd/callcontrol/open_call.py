@@ -26,7 +26,7 @@ class Description(msgspec.Struct, frozen=True, gc=False):
 
 
 UNDESCRIBED: Final = Description()
-"""Of a call that no other switch goes on with: it is ended after a crash."""
+"""Description of a call that no other switch goes on with: it is ended after a crash."""
 
 
 class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered", omit_defaults=True):

@@ -26,14 +26,14 @@ _HOPS_LEFT: Final = 69
 
 
 class Replayed(NamedTuple):
-    """Where a stored call would go."""
+    """Route that a stored call would take."""
 
     refusal: Refusal | None
     """None = it has a route."""
     choice: RouteChoice | None = None
     """The gateway that would carry it."""
     rate: AppliedRate | None = None
-    """What the customer would pay by."""
+    """Rate that the customer would pay by."""
     is_unasked: bool = False
     """A redirect server would have been asked: here it gives no answer."""
 

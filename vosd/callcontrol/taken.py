@@ -37,7 +37,8 @@ class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
 
 
 Taken = PlaceTaken | CallHold | CountedCall | WatchedCall
-"""What a call occupies: ``give_back`` releases it at the end of the call, ``undo`` as if it had never been taken.
+"""Limit or money that a call occupies: ``give_back`` releases it at the end of the call, ``undo`` as if it had never
+been taken.
 
 The kinds are listed, and not a protocol, so that a type check finds each place that has to know a new one: the
 description of a call has to say what becomes of it in another process (``described_taken``).

@@ -1,4 +1,4 @@
-"""What the record of a call says of how its route was found, for ``vosd cdr show CALL_ID --why``.
+"""Verdicts on gateways in the record of a call, for ``vosd cdr show CALL_ID --why``.
 
 The words by which programs tell reasons apart are those of ``vosd route explain``. Figures of the moment (calls of a
 limit, seconds of a rest) are not in them: they would have to be collected for each call that is refused.
@@ -45,7 +45,7 @@ class Verdicts(msgspec.Struct, frozen=True, omit_defaults=True):
     chosen: Chosen | None = None
     left: tuple[Excluded, ...] = ()
     more_left: int = 0
-    """How many are not named: the document is bounded."""
+    """Number of gateways that are not named: the document is bounded."""
 
 
 _EMPTY: Final = Verdicts()

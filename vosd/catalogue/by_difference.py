@@ -49,7 +49,7 @@ class _Whole(Exception):  # noqa: N818 - it names the finding
 
 
 class _Difference(NamedTuple):
-    """What has changed of one kind."""
+    """Changes of the definitions of one kind."""
 
     change: Change
     changed: Mapping[str, Definition[Any]]

@@ -34,7 +34,7 @@ from vosd.trunks.phone import Phone
 
 @dataclass(frozen=True, slots=True)
 class CallParameters:
-    """What holds for every call of the switch."""
+    """Settings for every call of the switch."""
 
     max_call_seconds: int = 43_200
     """``limits.max_call_seconds``: no call is longer."""
@@ -49,7 +49,7 @@ class CallParameters:
     local_domains: frozenset[str] = frozenset()
     """``routing.local_domains``: in these, and in those of users, local numbers may be called."""
     free_policy: RatingPolicy = field(default_factory=lambda: RatingPolicy(50, 0, 6, Decimal("0.000001")))
-    """How the seconds of calls to free numbers are rounded."""
+    """Rounding of the seconds of calls to free numbers."""
     max_attempts: int = 10
     search_ms: int = 30_000
     """No attempt begins later than this after the arrival of the INVITE."""
@@ -77,36 +77,36 @@ class CallParameters:
     destination_classes: tuple[DestinationClass, ...] = ()
     """Named sets of prefixes."""
     currency_decimals: Mapping[str, FeeDecimals] = field(default_factory=dict)
-    """The same by currency, of those that have a step of their own."""
+    """Decimals of fees by currency, of currencies that have a step of their own."""
     quality_slice_ms: int = SLICE_MS
     """SS_GATEWAY_QUALITY_RESERVE_TIME: length of a slice of the windows of quality."""
     quality_slices: int = SLICES
     """SS_GATEWAY_QUALITY_RESERVE_SEPARATE: slices in a window."""
     away_cap: Decimal | None = Decimal(1_000)
-    """What the calls of an account with a limit may cost in one outage of the database; None = no such bound."""
+    """Limit of the cost of the calls of an account with a limit in one outage of the database; None = no such bound."""
     cdr_pending: int = 100_000
     """An event reports when 80 % of so many calls wait for the database."""
     dynamic_blacklist: CallerLimits | None = None
     """Limits of each caller of a mapping gateway that has none of its own; None = none."""
     number_portability: PortabilityTerms | None = None
-    """What holds for ported numbers; None = they are routed as dialled."""
+    """Terms for ported numbers; None = they are routed as dialled."""
     redirect_server: RedirectTerms | None = None
-    """What holds for the external redirect server; None = there is none."""
+    """Terms for the external redirect server; None = there is none."""
     loss_guard: LossGuard = field(default_factory=LossGuard)
-    """Of calls without a routing plan."""
+    """Loss guard of calls without a routing plan."""
     typical_seconds: int = 60
     """``routing.typical_seconds``: the length of calls by which costs are compared where it is not known."""
 
 
 class Changes(NamedTuple):
-    """What of a catalogue may differ from an earlier one; everything else is the same but the rates in rate groups."""
+    """Parts of a catalogue that may differ from an earlier one; all else is the same but rates in rate groups."""
 
     since: str
     """Version of the earlier one."""
     accounts: Set[str]
     """Accounts that are new, have changed or are gone."""
     mapping_gateways: Set[str]
-    """The same of mapping gateways; phones have not changed."""
+    """Names of mapping gateways that may differ; phones have not changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Catalogue:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     """By name; empty where calendars are switched off: then what is bound to one counts as bound to none."""
     plans: Mapping[str, RouteTable] = field(default_factory=dict)
-    """Where calls with a routing plan go, by name of the plan."""
+    """Route tables of calls with a routing plan, by name of the plan."""
     users: Mapping[str, MappingGateway] = field(default_factory=dict)
     """Phones and trunks with credentials in the switch's own realm, by user name."""
     domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class Catalogue:
     typical_prices: TypicalPrices = field(default_factory=TypicalPrices, compare=False)
     """Prices of rates for calls of usual length."""
     changes: Changes | None = field(default=None, compare=False)
-    """How it differs from the one that it was made of; None = it was put together as a whole."""
+    """Differences from the catalogue that it was made of; None = it was put together as a whole."""
 
     def accounts_changed_since(self, earlier: "Catalogue") -> Set[str] | None:
         """Return the accounts that are new or gone or may differ from those of an earlier catalogue; None = any may."""

@@ -69,7 +69,7 @@ class DeckStore(Protocol):
 
 
 class DeckOrigin:
-    """Where a deck is, for messages (implements ``Origin``)."""
+    """Place of a deck, for messages (implements ``Origin``)."""
 
     def __init__(self, version: DeckVersion) -> None:
         self.place = Place(f"deck {version.group} (version {version.number}) in the database", 0)

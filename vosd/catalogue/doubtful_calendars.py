@@ -62,6 +62,8 @@ def _either(calendar: Calendar, used: str, now_ms: int) -> str:
 
 
 def _of_accounts(catalogue: Catalogue, source: CatalogueSource, now_ms: int) -> Iterator[_Doubt]:
+    if not catalogue.calendars:
+        return
     for account in catalogue.accounts.values():
         if account.calendar is None or account.calendar_use is not None:
             continue

@@ -5,7 +5,8 @@ The tables may be large and many, so some prices of each are compared; a warning
 
 from collections.abc import Mapping
 from decimal import Decimal
-from itertools import islice
+from itertools import compress, islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from vosd.base.money import EXACT
@@ -22,6 +23,9 @@ _COMPARED: Final = 50
 """Prefixes of a group whose sell prices are compared with what vendors cost."""
 _PRICES_MAX: Final = 50_000
 """Prices of vendors that are looked up in all."""
+_RATE_GROUP: Final = attrgetter("rate_group")
+_RATE_TYPES: Final = attrgetter("rate_types")
+_CHARGED: Final = attrgetter("type", "rate_group")
 _TYPED_MAX: Final = 5_000
 """Rates of a group that are searched for one of a certain type."""
 
@@ -69,9 +73,10 @@ def _sold(catalogue: Catalogue) -> dict[str, RateGroup]:
     """Return the rate groups by which customers are charged, by name."""
     names: set[str | None] = set()
     for gateways in in_parts(catalogue.mapping_gateways.values()):
-        names.update(each.rate_group for each in gateways)
+        names.update(map(_RATE_GROUP, gateways))
     for accounts in in_parts(catalogue.accounts.values()):
-        names.update(each.rate_group for each in accounts if each.type is AccountType.DIRECT)
+        charged = set(map(_CHARGED, accounts))
+        names.update(name for kind, name in charged if kind is AccountType.DIRECT)
     return {name: group for name, group in catalogue.rate_groups.items() if name in names}
 
 
@@ -114,9 +119,9 @@ def _price(group: RateGroup, prefix: str, now_ms: int) -> Decimal | None:
 def _warn_of_types(catalogue: Catalogue, source: CatalogueSource, now_ms: int, problems: ProblemList) -> None:
     types: dict[str, frozenset[str]] = {}
     for accounts in in_parts(catalogue.accounts.values()):
-        for account in accounts:
+        for account in compress(accounts, map(_RATE_TYPES, accounts)):
             definition, name = source.accounts.sound.get(account.id), account.rate_group or ""
-            if not account.rate_types or definition is None or name not in catalogue.rate_groups:
+            if definition is None or name not in catalogue.rate_groups:
                 continue
             if name not in types:
                 types[name] = _types_of(catalogue.rate_groups[name], now_ms)

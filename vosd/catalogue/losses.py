@@ -1,4 +1,4 @@
-"""What a reload would remove, so that an emptied or truncated file does not remove customers unnoticed.
+"""List what a reload would remove, so that an emptied or truncated file does not remove customers unnoticed.
 
 Compares two catalogues. ``daemon.reload`` asks for confirmation where this module objects.
 """

@@ -1,4 +1,4 @@
-"""What holds tables of rates in the next catalogue, made of the last one and of what has changed (ADR 60).
+"""Make the owners of rate tables in the next catalogue, made of the last one and of what has changed (ADR 60).
 
 Where rates have changed, each choice between several rate groups is made again, and the route tables where a gateway
 has the prefixes of its buy rates. Which accounts and gateways have a choice does not depend on rates.

@@ -16,7 +16,7 @@ from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 
 
 class NumberRules(NamedTuple):
-    """What the catalogue holds of them."""
+    """Number lists, pools and rules of a catalogue."""
 
     lists: Mapping[str, NumberList]
     pools: Mapping[str, NumberPool]

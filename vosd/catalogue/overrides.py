@@ -30,7 +30,7 @@ Thing = TypeVar("Thing", bound=msgspec.Struct)
 
 
 class Target(Enum):
-    """What kind of object is overridden; the value is stored. The same name may exist in each."""
+    """Kind of an overridden object; the value is stored. The same name may exist in each."""
 
     ACCOUNT = "account"
     MAPPING = "mapping"
@@ -41,7 +41,7 @@ class Target(Enum):
 
 
 class Setting(Enum):
-    """What is overridden; the value is stored, and is the key of the configuration where there is one."""
+    """Setting that is overridden; the value is stored, and is the key of the configuration where there is one."""
 
     BLOCKED = "blocked"
     PRIORITY = "priority"
@@ -63,7 +63,7 @@ SETTINGS: Final[Mapping[Target, frozenset[Setting]]] = {
     ),
     Target.DESTINATION: frozenset({Setting.BLOCKED}),
 }
-"""What can be overridden of each kind of object."""
+"""Settings that can be overridden, by kind of object."""
 
 
 def destination_name(account: str, destination: str) -> str:
@@ -91,7 +91,7 @@ class Override(msgspec.Struct, frozen=True):
     value: str
     """As the operator wrote it; empty for a block."""
     operator: str
-    """Who set it."""
+    """Name of the operator who set it."""
     since: int
     """When it was set, UTC milliseconds."""
     until: int | None = None
@@ -100,7 +100,7 @@ class Override(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> Key:
-        """What it overrides."""
+        """Object and setting that it overrides."""
         return Key(self.target, self.name, self.setting)
 
     def holds_at(self, wall_ms: int) -> bool:
@@ -181,7 +181,7 @@ _VALUE_OF: Final[Mapping[Setting, Callable[[str], int | Decimal | None]]] = {
 
 
 class Blocks:
-    """What is blocked, by name; set-ups in progress see a change as well, so the dictionaries are changed in place."""
+    """Blocked objects, by name; set-ups in progress see a change as well, so the dictionaries are changed in place."""
 
     __slots__ = ("accounts", "called", "callers", "destinations", "pending")
 

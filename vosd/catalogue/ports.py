@@ -12,7 +12,7 @@ NOT_KNOWN: Final[Mapping[Key, str]] = MappingProxyType({})
 
 
 class Action(Enum):
-    """What happened to an override; the value is stored."""
+    """Change of an override; the value is stored."""
 
     SET = "set"
     CLEARED = "cleared"
@@ -28,7 +28,7 @@ class Change(NamedTuple):
     override: Override
     """As it was set, or as it was until then."""
     operator: str | None
-    """Who changed it; None = it expired."""
+    """Name of the operator who changed it; None = it expired."""
     before: str | None = None
     """The value until then; None = it was as configured and that was not noted, or that of ``override`` which ended."""
 

@@ -1,4 +1,4 @@
-"""What rates name: that it exists, and that all which may price a call can be converted into the account's currency."""
+"""Check that the objects that rates name exist, and that every rate can be converted into the account's currency."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What definitions say of each other: names that must exist, currencies that must agree, rates that must be there."""
+"""Check references between definitions: names that must exist, currencies that must agree, rates that are needed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -13,7 +13,7 @@ class Rest(NamedTuple):
     """Everything but accounts, gateways and phones, in two parts."""
 
     frame: str
-    """Of rate groups all but the rates, and everything else: what definitions may name, and are checked by."""
+    """Digest of everything that definitions may name and are checked by; of rate groups all but the rates."""
     rates: str
     """The rates."""
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
 
 WATCHED: Final = (*CHANGING, "agents", "networks")
-"""What warnings are about: definitions, the agents of accounts, and the networks of mapping gateways."""
+"""Subjects of warnings: definitions, the agents of accounts, and the networks of mapping gateways."""
 _DIGEST_BYTES: Final = 16
 
 
 class Watched(NamedTuple):
-    """What has to be looked at again when the next catalogue is made of this one, though it has not changed."""
+    """Objects that have to be checked again when the next catalogue is made of this one, though it has not changed."""
 
     warned: Mapping[str, frozenset[str]]
     """By what they are about, the names of definitions with warnings; of agents and networks, of all that may have."""
@@ -50,7 +50,7 @@ class Assembled(NamedTuple):
     """Digest of routing gateways and phones as they were settled."""
     watched: Watched
     rules: dict[IncomingNumbers, IncomingRules]
-    """What mapping gateways and phones share."""
+    """Rules that mapping gateways and phones share."""
 
 
 class _Digests(NamedTuple):
@@ -64,7 +64,7 @@ class _Digests(NamedTuple):
 
 
 class Reused:
-    """What the last catalogue was made of."""
+    """Parts of which the last catalogue was made."""
 
     def __init__(self) -> None:
         self.last: Assembled | None = None
@@ -72,7 +72,7 @@ class Reused:
         self._settled: dict[str, tuple[Account, str | None, Account]] = {}
         """The account as defined, the currency of its rate group, and the settled account, by name."""
         self._begun: dict[str, tuple[Account, str | None, Account]] = {}
-        """The same of the catalogue that is being made, as far as it was looked at."""
+        """Settled accounts of the catalogue that is being made, with the same facts, as far as they were asked for."""
         self._digests: dict[str, _Digests] = {}
         self._renewals: list[Callable[[], None]] = []
 

@@ -20,7 +20,7 @@ from vosd.trunks.phone import Phone
 
 
 class RouteTables(NamedTuple):
-    """Where calls go."""
+    """Route tables of calls without and with a plan."""
 
     routes: RouteTable
     """Calls without a routing plan."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vosd.catalogue.catalogue import CallParameters
 
 DEFAULT_CURRENCY: Final = "USD"
-"""Of rate groups, and of accounts without rate group, that state none."""
+"""Currency of rate groups, and of accounts without rate group, that state none."""
 CURRENCY_OF_RATE_GROUP: Final = ""
 """Currency of an account that states none: its rate group's, else ``DEFAULT_CURRENCY``."""
 PREFIXES_FROM_RATES: Final = ("from_rates",)
@@ -36,7 +36,7 @@ Thing_co = TypeVar("Thing_co", covariant=True)
 
 
 class Origin(Protocol):
-    """Where a definition is written."""
+    """Place where a definition is written."""
 
     @property
     def place(self) -> Place:
@@ -53,7 +53,7 @@ class Definition(NamedTuple, Generic[Thing_co]):
 
     value: Thing_co
     label: str
-    """What messages call it, such as ``accounts[acme]``; empty for what belongs to the source as a whole."""
+    """Name in messages, such as ``accounts[acme]``; empty for the source as a whole."""
     origin: Origin
 
     def at(self, key: str) -> tuple[Place, str]:
@@ -62,10 +62,10 @@ class Definition(NamedTuple, Generic[Thing_co]):
 
 
 class Change(NamedTuple):
-    """How the definitions of one kind differ from those of the last catalogue."""
+    """Differences of the definitions of one kind from those of the last catalogue."""
 
     read: Mapping[str, Definition[Any]]
-    """What was read anew, by name: new, other or equal to what it was."""
+    """Definitions that were read anew, by name: new, other or equal to what it was."""
     gone: Set[str]
     """Names that are there no more."""
     keeps_order: bool
@@ -89,14 +89,14 @@ class Definitions(Generic[Thing]):
     """The definitions of one kind, by name."""
 
     kind: str
-    """What messages call one of them, such as ``account``."""
+    """Name of the kind in messages, such as ``account``."""
     name_key: str = "name"
     """The key with its name."""
     sound: Mapping[str, Definition[Thing]] = field(default_factory=dict)
     broken: dict[str, Definition[References]] = field(default_factory=dict)
     """Definitions with mistakes that are reported already. A reference to one of them is no further mistake."""
     change: Change | None = None
-    """How ``sound`` differs from that of the last catalogue, in any order then; None = they are not compared."""
+    """Differences of ``sound`` from that of the last catalogue, in any order then; None = they are not compared."""
 
     def add(self, name: str, definition: Definition[Thing]) -> None:
         """Add a sound definition to a source that is being read."""
@@ -129,7 +129,7 @@ class CatalogueSource:
     """Everything that one source defines."""
 
     name: str
-    """What messages call it, such as ``the configuration files``."""
+    """Name of the source in messages, such as ``the configuration files``."""
     accounts: Definitions[Account] = field(default_factory=lambda: Definitions("account", "id"))
     rate_groups: Definitions[RateGroup] = field(default_factory=lambda: Definitions("rate group"))
     mapping_gateways: Definitions[MappingGateway] = field(default_factory=lambda: Definitions("mapping gateway"))
@@ -145,7 +145,7 @@ class CatalogueSource:
     exchange_rates: Definitions[ExchangeRate] = field(default_factory=lambda: Definitions("exchange rate", "base"))
     """By ``exchange_name``."""
     parameters: "Definition[CallParameters] | None" = None
-    """What holds for every call; at most one source defines it."""
+    """Settings for every call; at most one source defines them."""
     offline_gateway: Definition[str] | None = None
     """Name of the routing gateway that takes the calls to unregistered phones that name none themselves; at most one
     source defines it."""

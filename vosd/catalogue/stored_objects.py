@@ -3,7 +3,8 @@
 ``storage`` implements ``ObjectStore``. Refuses to know what the keys of an object mean: ``config`` validates them.
 """
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -42,6 +43,14 @@ class Objects(msgspec.Struct, frozen=True, kw_only=True):
     """Beginning of the next planned version; None = none is planned."""
     found: Sequence[ObjectVersion]
     """The version in force of each object, by kind and name."""
+
+
+class SearchedObjects(Mapping[str, ObjectVersion]):
+    """Objects of one kind by name, of which some can be found without reading all."""
+
+    @abstractmethod
+    def containing(self, *words: str) -> Sequence[ObjectVersion]:
+        """Return the objects that have one of some words in their keys or values."""
 
 
 class ObjectStore(Protocol):

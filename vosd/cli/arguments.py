@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
 OF_THE_SWITCH: Final = "the "
-"""What the switch does by itself is recorded under such names: ``the switch``, ``the fraud watch``."""
+"""Beginning of the names under which the switch records its own actions: ``the switch``, ``the fraud watch``."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = re.compile(r"[1-9]\d{3}-\d\d-\d\d\Z", re.ASCII)
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
@@ -40,7 +40,7 @@ _UNITS: Final = {
 }
 _MONTH: Final = re.compile(r"([1-9]\d{3})-(0[1-9]|1[0-2])\Z", re.ASCII)
 _LAST_MONTH: Final = "9999-12"
-"""Its end is no date."""
+"""Last month, whose end is no date."""
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
 

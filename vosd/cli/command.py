@@ -65,7 +65,7 @@ class DaemonAwayError(click.ClickException):
 
 @dataclass
 class Invocation:
-    """What is known of the command line before the verb."""
+    """Options of the command line before the verb."""
 
     config: Path | None = None
     _excerpt: "Excerpt | None" = None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LINE: Final = "{created_at:24} {account:12} {kind:10} {amount:>15} {balance_after:>15}  {reference}"
 """An entry for people; lines are printed as they are read, so that widths are fixed."""
 _ON_SCREEN: Final = "{created_at:19} {account:12} {kind:10} {amount:>13} {balance_after:>13} {reference}"
-"""The same on a screen, which is cut at its width."""
+"""Columns on a screen, which is cut at its width."""
 _SECONDS: Final = len("2026-11-22T20:45:25")
 _AMOUNTS_END: Final = 71
 """Columns of such a line up to the balance."""

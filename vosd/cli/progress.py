@@ -1,4 +1,4 @@
-"""How far a verb is that goes through the calls of a span: a bar on a terminal, now and then a line elsewhere.
+"""Show the progress of a verb through the calls of a span: a bar on a terminal, now and then a line elsewhere.
 
 All of it is on standard error, apart from the result. Calls are read newest first, so their times say how far it is.
 """

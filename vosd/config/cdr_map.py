@@ -62,15 +62,15 @@ class ColumnKeys(Keys):
     """Mapping gateway or phone; with ``side: buy`` the routing gateway."""
     caller: Annotated[str | None, _COLUMN] = None
     price: Annotated[str | None, _COLUMN] = None
-    """What was charged; ``--diff`` names another column."""
+    """Column of the charge; ``--diff`` names another column."""
 
 
 class StartKeys(Keys):
-    """How times are written."""
+    """Format of times."""
 
     format: Annotated[StartForm | str, _start_form()] = StartForm.ISO
     zone: Annotated[ZoneInfo, time_zone()] = ZoneInfo("UTC")
-    """Of times without a zone of their own."""
+    """Zone of times without a zone of their own."""
 
 
 class NameKeys(Keys):

@@ -1,4 +1,4 @@
-"""Where the running switch listens for commands, without validating the rest of the configuration.
+"""Find the socket on which the running switch takes commands, without validating the whole configuration.
 
 A command must reach the switch while the file is being edited, and quickly although its rates are many. So only the
 syntax of the file has to be valid, and this one key.

@@ -91,7 +91,7 @@ def _delimiter() -> FromText:
 
 
 class TimeKeys(Keys):
-    """How times are written."""
+    """Format of times."""
 
     format: Annotated[TimeForm | str, _time_form()] = TimeForm.ISO
     zone: Annotated[ZoneInfo | None, time_zone()] = None
@@ -99,7 +99,7 @@ class TimeKeys(Keys):
 
 
 class MoneyKeys(Keys):
-    """How amounts are written."""
+    """Format of amounts."""
 
     decimals: Annotated[int | None, whole(0, PLACES)] = None
     """Without it: as exact as it is, with at least two decimals."""

@@ -22,7 +22,7 @@ from vosd.config.stored import Stored, Wanted
 from vosd.storage.kept_objects import KeptObjects, KeptState
 
 DIRECTORY: Final = "last-good"
-"""Its name within ``state_dir``."""
+"""Name of the directory within ``state_dir``."""
 UNUSED_S: Final = 3_600.0
 """A file that is not in use stays so long after it was written: a reload may be about to use it."""
 _MANIFEST: Final = "catalogue.json"
@@ -35,10 +35,10 @@ class DamagedDeckError(VosError):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What the last good catalogue was made of."""
+    """Sources of the last good catalogue."""
 
     version: int | None = None
-    """Of the definitions in the database; None = they were never read."""
+    """Version of the definitions in the database; None = they were never read."""
     decks: tuple[DeckVersion, ...] = ()
     files: Mapping[str, str] = {}
     """Digest of each file of the configuration, by absolute path."""

@@ -93,7 +93,7 @@ class Loaded:
     rate_files: Mapping[str, Compiled]
     """Tables of compiled files, by name of their rate group."""
     stored: Stored
-    """What the database defines."""
+    """Definitions in the database."""
     texts: Mapping[str, bytes] = field(repr=False)
     """The files of YAML that were read, by absolute path; they may have passwords."""
 
@@ -107,7 +107,7 @@ class Loaded:
 
     @property
     def gone_rates(self) -> Mapping[str, Gone]:
-        """What rate groups lose of the tables in use, by name, as far as it was counted by a process of its own."""
+        """Rates that rate groups lose of the tables in use, by name, where another process has counted them."""
         return {name: each.gone for name, each in self.rate_files.items() if each.gone is not None}
 
 
@@ -131,7 +131,7 @@ class CurrencyPlaces(Mapping[str, Place]):
 
 
 class _WrittenSettings(NamedTuple):
-    """Where the keys of the installation stand."""
+    """Places of the keys of the installation."""
 
     place: Place
     places: Mapping[str, Place]

@@ -1,4 +1,4 @@
-"""Where a command finds what a switch wrote to its working directory: socket, database and state.
+"""Find the files that a switch wrote to its working directory: socket, database and state.
 
 Relative paths of the configuration are relative to the directory in which the switch was started, and commands are
 given from any directory. So a command tries its own directory first, then those above the configuration file, and
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vosd.engine.settings import Settings
 
 CONTROL_SOCKET: Final = Path("var/vosd.sock")
-"""Where the switch listens for commands, unless the file says otherwise."""
+"""Socket of the switch for commands, unless the file says otherwise."""
 STATE_DIR: Final = Path("var")
 """Directory of the journal, unless the file names another."""
 
@@ -36,11 +36,12 @@ _ID_DIGITS: Final = 8
 
 _SQLITE: Final = "sqlite+aiosqlite:///"
 _JOURNAL: Final = "journal"
-"""What every switch has in its state directory. ``var`` itself, and ``var/lock``, exist in every root directory."""
+"""Name that every switch has in its state directory. ``var`` itself, and ``var/lock``, exist in every root
+directory."""
 
 
 class OtherInstallationError(VosError):
-    """What stands where the configuration leads to belongs to the switch of another configuration."""
+    """The file or socket that the configuration leads to belongs to the switch of another configuration."""
 
     def __init__(self, config: Path, other: "Installation") -> None:
         self.other = other

@@ -1,4 +1,4 @@
-"""What the database defines beside the files, as a load gets it."""
+"""Definitions in the database beside the files, as a load gets them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,18 +26,19 @@ class Unkept:
 
 
 class Wanted(NamedTuple):
-    """What a load needs of the database."""
+    """Decks and definitions that a load needs of the database."""
 
     state_dir: Path
     database_url: str
     decks: frozenset[str]
     """Names of the rate groups that take their rates from a deck."""
     known: "Stored | None" = None
-    """What was read before: only what has changed since is read again, and where decks are wanted, only their rows."""
+    """Definitions that were read before: only what has changed since is read again, and where decks are wanted, only
+    their rows."""
 
 
 class Stored(NamedTuple):
-    """What the database defines."""
+    """Definitions in the database."""
 
     source: CatalogueSource
     version: int | None = None
@@ -50,7 +51,7 @@ class Stored(NamedTuple):
     objects: Mapping[str, Mapping[str, ObjectVersion]] = {}
     """The objects in force, by kind and name."""
     changes: Sequence[ObjectVersion] | None = None
-    """How they differ from those that were known, ended ones included; None = nothing was known."""
+    """Differences from those that were known, ended ones included; None = nothing was known."""
     at: int = 0
     """The moment at which these objects were in force, UTC milliseconds."""
     next_at: int | None = None

@@ -76,7 +76,7 @@ class AlarmPart:
 
 
 class SwitchMeasures:
-    """What is measured of a switch."""
+    """Measured values of a switch."""
 
     def __init__(self, service: SwitchService, clock: Clock) -> None:
         self._service = service

@@ -84,7 +84,7 @@ GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
 """A start makes millions of objects that stay: to look through them again and again takes a fifth of its time."""
 
 FILES_BESIDE: Final = 500
-"""What the process has open besides connections, at most: listeners, journal, database, commands."""
+"""Files that the process has open besides connections, at most: listeners, journal, database, commands."""
 
 DEFINITIONS: Final = StoredDefinitions(SqlDecks, SqlObjects)
 

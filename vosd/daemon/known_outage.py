@@ -6,7 +6,8 @@ from typing import Final
 import structlog
 
 NAME: Final = "started-without-database"
-"""Of a file in ``state_dir`` with the identity of the boot: after another one the database may just be starting."""
+"""Name of a file in ``state_dir`` with the identity of the boot: after another one the database may just be
+starting."""
 
 _log = structlog.get_logger()
 

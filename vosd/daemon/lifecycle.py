@@ -61,7 +61,7 @@ class Lifecycle:
         self._stop_asked = asyncio.Event()
         self._received = signal.SIGINT
         self.lasted_ms: dict[str, int] = {}
-        """How long the start of each step took."""
+        """Duration of the start of each step."""
 
     def ask_to_stop(self, received: signal.Signals) -> None:
         """Let ``run`` end; repeated calls change nothing."""

@@ -1,4 +1,4 @@
-"""How a thread that works beside calls gives way to them.
+"""Pace of a thread that works beside calls and gives way to them.
 
 A thread that wants the interpreter all the time makes the event loop wait for it at each system call, of which there
 are some tens in a call: packets queue up meanwhile. So it rests after each step.

@@ -124,7 +124,7 @@ class Configuration:
         self._busy = busy
         self._one_at_a_time = asyncio.Lock()
         self._tables: StoredTables | None = None
-        """Of the reload that goes on."""
+        """Tables of the reload that goes on."""
 
     @property
     def installation(self) -> Installation:

@@ -28,7 +28,7 @@ OPERATOR: Final = "the switch"
 
 
 class RetentionOrder(msgspec.Struct, frozen=True):
-    """Ages above which records are dropped, and the database that has them."""
+    """Terms of a run: ages of records to drop, and the database."""
 
     url: str
     state_dir: str
@@ -51,7 +51,7 @@ class RetentionOrder(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What was done; None with the reason where the run has failed."""
+    """Result of a run; None with the reason where the run has failed."""
 
     run: RetentionRun | None
     error: str = ""

@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 
 class Started(NamedTuple):
-    """What a switch starts with."""
+    """Loaded configuration that a switch starts with."""
 
     loaded: Loaded
     remembered: Remembered

@@ -1,4 +1,4 @@
-"""What ``vosd status`` shows of a running switch; the metrics read the same figures."""
+"""Figures of a running switch for ``vosd status``; the metrics read the same figures."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -24,7 +24,7 @@ SOON_S: Final = 0.5
 EXTENSIONS: Final = 3
 """Each request is for so many of these intervals: one or two may be late on a busy machine."""
 READY_S: Final = 1.0
-"""How long READY=1 may wait for a busy manager: without it a start counts as failed."""
+"""Time that READY=1 may wait for a busy manager: without it a start counts as failed."""
 RETRY_S: Final = 0.1
 """After a notification that did not fit into the manager's queue."""
 STATES: Final = frozenset({"READY=1", "RELOADING=1", "STOPPING=1"})

@@ -19,7 +19,7 @@ from vosd.engine.service import SwitchService
 from vosd.routing.pipeline import RouteChoice
 
 LOOK_S: Final = 0.1
-"""How often a call is looked at for its report."""
+"""Interval at which a call is looked at for its report."""
 SILENCE_S: Final = 2.0
 """Longest time between two reports, so that a client that went away is noticed."""
 

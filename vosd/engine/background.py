@@ -11,12 +11,12 @@ import structlog
 from vosd.sip.drops import Drop, Drops
 
 RETRY_S: Final = 1.0
-"""How long a task that failed waits before it begins again."""
+"""Pause before a task that failed begins again."""
 REPORT_S: Final = 60.0
-"""How often dropped traffic is logged."""
+"""Interval at which dropped traffic is logged."""
 
 CANCELLED_AGAIN_S: Final = 0.2
-"""How long a task may take to end before it is cancelled once more."""
+"""Time that a task may take to end before it is cancelled once more."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 

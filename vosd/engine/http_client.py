@@ -21,7 +21,7 @@ HEAD_BYTES_MAX: Final = 16_384
 BODY_BYTES_MAX: Final = 65_536
 
 NO_ANSWER: Final = (OSError, EOFError, ValueError, h11.ProtocolError)
-"""What asking raises; ``TimeoutError`` is an OSError."""
+"""Errors that a request raises; ``TimeoutError`` is an OSError."""
 
 
 class Answer(NamedTuple):
@@ -94,7 +94,7 @@ def _ends_soon(response: h11.Response) -> bool:
 
 
 class HttpServer:
-    """Where to ask; made of an http or https URL."""
+    """Server of requests; made of an http or https URL."""
 
     def __init__(self, url: str, threads: DaemonThreads) -> None:
         """``threads`` resolve the host: a silent DNS server holds one for long; the loop's write the journal."""

@@ -52,7 +52,7 @@ class Tokens(Protocol):
 
 
 class Names(Addresses, Protocol):
-    """What names stand for (``engine.peers.directory``)."""
+    """Addresses of names (``engine.peers.directory``)."""
 
     def locate(self, hop: Hop, seen_at: str, /) -> Hop | None:
         """Return where a name of a dialog is (``sip.flows.Locator``)."""
@@ -64,14 +64,14 @@ class Names(Addresses, Protocol):
 
 
 class Surroundings(NamedTuple):
-    """What differs between production and tests."""
+    """Parts of a switch that differ between production and tests."""
 
     clock: Clock
     tokens: Tokens
     names: Names
     sink: CallSink
     credits: dict[str, AccountCredit]
-    """Of every account, by its id; accounts that a reload brings are added before ``Node.swap_catalogue``."""
+    """Credit of every account, by its id; accounts that a reload brings are added before ``Node.swap_catalogue``."""
     registered: BindingStore
     placed: Placed = not_noted
     """Called for every INVITE that begins a dialog, before it is sent."""

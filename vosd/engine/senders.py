@@ -1,4 +1,4 @@
-"""What the engine calls to send and to close connections; the listeners of ``net`` implement it."""
+"""Interfaces by which the engine sends and closes connections; the listeners of ``net`` implement it."""
 
 from collections.abc import Callable
 

@@ -61,11 +61,11 @@ from vosd.sip.wire.classify import Kind
 from vosd.sip.wire.outgoing import Peer
 
 MARK_S: Final = 1.0
-"""How often time is marked while calls run: what a crash may take from an answered call."""
+"""Interval at which time is marked while calls run: what a crash may take from an answered call."""
 LAST_ANSWERS_S: Final = 2.0
-"""How long a stop waits for peers to answer their BYE, and repeats it meanwhile."""
+"""Time that a stop waits for peers to answer their BYE, and repeats it meanwhile."""
 FINAL_BOOKING_S: Final = 10.0
-"""How long a stop waits for the database; what is not booked by then stays in the journal for the next start."""
+"""Time that a stop waits for the database; what is not booked by then stays in the journal for the next start."""
 
 _log = structlog.get_logger()
 
@@ -172,7 +172,7 @@ class SwitchService:
         self.parts: Final[tuple[Counting, ...]] = (
             switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers,
         )  # fmt: skip
-        """What has figures for ``vosd status``."""
+        """Parts that have figures for ``vosd status``."""
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class SwitchService:
 
     @property
     def transport_failed(self) -> Callable[[int, str, int], None]:
-        """What listeners call with (flow, host, port) where a connection was lost or could not be opened."""
+        """Callback of listeners with (flow, host, port) where a connection was lost or could not be opened."""
         return self._loop.transport_failed
 
     def begin_turn(self) -> Instant | None:
@@ -231,17 +231,17 @@ class SwitchService:
 
     @property
     def process(self) -> Callable[[bytes, Peer, Instant], bool]:
-        """What listeners call with each message of such a turn."""
+        """Callback of listeners with each message of such a turn."""
         return self._loop.process
 
     @property
     def flush(self) -> Callable[[Instant], None]:
-        """What listeners call at the end of such a turn."""
+        """Callback of listeners at the end of such a turn."""
         return self._loop.flush
 
     @property
     def take_answer(self) -> Callable[[Ticket, Answer], None]:
-        """What an ``Asker`` calls with the answer to a question of a call's set-up."""
+        """Callback of an ``Asker`` with the answer to a question of a call's set-up."""
         return self._loop.take_answer
 
     def connection_closed(self, flow: int, host: str, port: int) -> None:

@@ -43,7 +43,7 @@ class NameServer(NamedTuple):
 
 
 class OnSigterm(Enum):
-    """What happens to established calls on SIGTERM."""
+    """Treatment of established calls on SIGTERM."""
 
     END = "end"
     KEEP = "keep"
@@ -60,7 +60,7 @@ class LogLevel(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CdrSettings:
-    """How many booked calls share a transaction."""
+    """Size and age of a batch: booked calls that share a transaction."""
 
     batch_rows: int = 500
     """A batch is committed when it holds this many calls."""
@@ -73,9 +73,9 @@ class TraceSettings:
     """Memory limits for the messages of calls."""
 
     recent_bytes: int = 64 * 1024 * 1024
-    """Of running calls, and of those that ended well while calls were followed."""
+    """Memory for running calls, and those that ended well while calls were followed."""
     failed_bytes: int = 64 * 1024 * 1024
-    """Of calls that have failed."""
+    """Memory for calls that have failed."""
 
 
 class HttpListener(NamedTuple):
@@ -91,7 +91,7 @@ class HttpListener(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
-    """Where the metrics are served."""
+    """Address of the metrics, and the sources that may ask."""
 
     listen: HttpListener
     allow: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK
@@ -127,7 +127,7 @@ class WebhookSettings:
 
 
 class MailSecurity(Enum):
-    """How the connection to a mail server is protected."""
+    """Protection of the connection to a mail server."""
 
     NONE = "none"
     STARTTLS = "starttls"
@@ -179,13 +179,13 @@ class AlarmSettings:
     clock_jump_ms: int = 2_000
     call_seconds: int = 14_400
     cps_factor: int = 5
-    """How many times the calls a second of its past a mapping gateway may have; 0 = any number."""
+    """Multiple of the calls a second of its past that a mapping gateway may have; 0 = any number."""
     cps_floor: int = 20
     """As many calls a second are always allowed."""
     expiry_days: int = 7
     """Accounts that expire sooner are an alarm."""
     past_days: int = 14
-    """How far back the past of destinations goes."""
+    """Number of days in the past of destinations."""
     hysteresis: int = 10
     """By how many percent of its limit a value must be better before its alarm is cleared."""
     levels: Mapping[Event, Level] = field(default_factory=dict)
@@ -322,10 +322,10 @@ class Settings:
     """Time for established calls to end after a stop was requested."""
     on_sigterm: OnSigterm = OnSigterm.END
     resume_within_s: int = 300
-    """How long after the end of the process before a start goes on with its established calls; 0 = never."""
+    """Time after the end of a process within which a start goes on with its established calls; 0 = never."""
     cdr: CdrSettings = field(default_factory=CdrSettings)
     start_without_s: int = 10
-    """How long a start waits for the database before it goes on without; 0 = without end."""
+    """Time that a start waits for the database before it goes on without; 0 = without end."""
     journal: KeepSettings = field(default_factory=KeepSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)

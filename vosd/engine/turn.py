@@ -33,7 +33,7 @@ class Turn:
         self._switch = switch
         self._trace = trace
         self._kept = 0
-        """How many of the datagrams to send are in the trace."""
+        """Number of datagrams to send that are in the trace."""
 
     def message(self, data: bytes, source: Peer, now: Instant) -> Event | None:
         """Process a received message completely; return its event."""

@@ -1,4 +1,4 @@
-"""What the switch keeps up with vendors besides calls: our registrations with them, and OPTIONS pings."""
+"""Links to vendors besides calls: our registrations with them, and OPTIONS pings."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,7 +15,7 @@ from vosd.trunks.gateways import Address, RoutingGateway
 
 
 class Addresses(Protocol):
-    """Where gateways with names are right now (``engine.peers.directory``)."""
+    """Present addresses of gateways with names (``engine.peers.directory``)."""
 
     def addresses(self, gateway: RoutingGateway, /) -> Sequence[Address]:
         """Return where one call may try the gateway, in order; empty where nothing is known."""

@@ -296,8 +296,9 @@ class Endpoint:
         return False
 
     def _send_pending_bye(self, acceptance: Acceptance, now: Instant) -> None:
+        headers = acceptance.bye_headers
         acceptance.acknowledged()
-        self.client.send_bye(acceptance.dialog, acceptance.bye_headers or "", now)
+        self.client.send_bye(acceptance.dialog, headers or "", now)
         self.forget(acceptance.dialog.local_tag, now)
 
 

@@ -27,7 +27,7 @@ from vosd.sip.wire.outgoing import Datagram, ProvenAck
 
 
 class FinishedSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """What is left of a finished transaction: a mark, a message to repeat, or an INVITE whose 2xx waits for its ACK."""
+    """Rest of a finished transaction: a mark, a message to repeat, or an INVITE whose 2xx waits for its ACK."""
 
     key: bytes
     due_ms: int
@@ -52,7 +52,7 @@ class RefusedInvite:
 
 
 class EndpointSnapshot(msgspec.Struct, frozen=True):
-    """What an endpoint has beside its calls: requests that nothing waits for, finished transactions, pending BYEs."""
+    """State of an endpoint beside its calls: requests that nothing waits for, finished transactions, pending BYEs."""
 
     mark: str
     refusal_tag: str

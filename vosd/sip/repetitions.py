@@ -31,11 +31,11 @@ class Repetition(Enum):
 
 
 NEW, HANDLED, BRANCH_IN_USE = Repetition
-"""The same as globals, which are read in a tenth of the time of a member."""
+"""The members as globals, which are read in a tenth of the time of a member."""
 
 
 class Repetitions:
-    """What is known of earlier requests: live transactions, finished ones, and refusals that left none."""
+    """Knowledge of earlier requests: live transactions, finished ones, and refusals that left none."""
 
     def __init__(self, store: TransactionStore, dialogs: DialogTable) -> None:
         self._store = store

@@ -24,9 +24,9 @@ SUPPORTED: Final = frozenset({"100rel", "replaces", "timer"})
 """Option tags that a peer may require of us (RFC 3262, RFC 3891, RFC 4028)."""
 SUPPORTED_HEADER: Final = "Supported: 100rel, replaces, timer\r\n"
 SUPPORTED_WITHOUT_TIMER: Final = "Supported: 100rel, replaces\r\n"
-"""The same for a trunk with session timers switched off."""
+"""Header line for a trunk with session timers switched off."""
 REGISTRAR_SUPPORTED: Final = SUPPORTED | {"path"}
-"""The same for REGISTER (RFC 3327)."""
+"""Option tags that a REGISTER may require (RFC 3327)."""
 CAPABILITIES: Final = f"{ALLOW}{ACCEPT}Accept-Encoding: identity\r\nAccept-Language: en\r\n{SUPPORTED_HEADER}"
 """Header lines of the response to OPTIONS, within a call or not (section 11.2)."""
 EXPLAINED: Final = {405: ALLOW, 406: ACCEPT, 415: ACCEPT}

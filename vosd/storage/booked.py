@@ -1,4 +1,4 @@
-"""What the database holds of given calls: which have their CDR, and their ledger entries.
+"""Read which of given calls the database has: which have their CDR, and their ledger entries.
 
 Refuses to judge: booking (``books``) and comparison (``reconcile``) draw their own conclusions.
 """

@@ -250,9 +250,9 @@ class SqlBooks:
 
 class _Committed(NamedTuple):
     standings: dict[str, Standing]
-    """Of every account that the batch mentions."""
+    """Standing of every account that the batch mentions."""
     rejected: list[RejectedRecord]
-    """What was left out of the transaction."""
+    """Records that were left out of the transaction."""
 
 
 class LockedAccount(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the calls of an account cost in a time, without tax: read from the charges of the calls that the ledger has.
+"""Cost of an account's calls in a time, without tax: read from the charges of the calls that the ledger has.
 
 Calls from before there were charges count by their CDR, which has the customer's fee and the vendor's cost.
 """

@@ -30,7 +30,7 @@ _COUNTED: Final = ("calls", "answered", "billed_seconds", "vendor_billed_seconds
 
 
 class Line(NamedTuple):
-    """What the dropped calls of a span add up to, by accounts, gateways and currencies."""
+    """Sums of the dropped calls of a span, by accounts, gateways and currencies."""
 
     day: str
     customer_account: str

@@ -49,7 +49,7 @@ COUNTER_BEHIND: Final = (
     "the counter of commits is behind cdr.export_seq: UPDATE counter SET value ="
     " (SELECT MAX(export_seq) FROM cdr) WHERE name = 'commits'"
 )
-"""What the operator does about numbers of commits that calls have already."""
+"""Advice to the operator about numbers of commits that calls have already."""
 _DAMAGED_KEYS: Final = {
     "cdr_export": COUNTER_BEHIND,
     "ledger_entry_chain": (
@@ -62,7 +62,7 @@ _DAMAGED_COLUMNS: Final = {
     "cdr.export_seq": "cdr_export",
     "ledger_entry.account, ledger_entry.seq": "ledger_entry_chain",
 }
-"""The same keys as SQLite names them."""
+"""Names that SQLite has for these keys."""
 _REFUSED: Final = frozenset({1044, 1045, 1698})
 """Errors about user or password."""
 _UNKNOWN_DATABASE: Final = 1049

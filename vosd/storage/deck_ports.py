@@ -13,7 +13,7 @@ from vosd.storage.audit_line import AuditLine
 
 
 class Way(Enum):
-    """How a version was made; the value is stored."""
+    """Origin of a version; the value is stored."""
 
     FULL = "full"
     DELTA = "delta"

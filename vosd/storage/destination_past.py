@@ -1,4 +1,4 @@
-"""What calls to destinations have used in the past: sums of answered calls by the first digits of the called number.
+"""Past use of destinations: sums of answered calls by the first digits of the called number.
 
 Calls to free numbers are left out, as they are while they run. Every query is of one account and bounded in time; it
 reads the index over account and start.

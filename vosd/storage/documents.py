@@ -11,7 +11,8 @@ from binascii import a2b_base64, b2a_base64
 from typing import Final
 
 MARK: Final = "z1:"
-"""What a packed document begins with, and no JSON document: the number of the text below, which never changes."""
+"""Beginning of a packed document, with which no JSON document begins: the number of the text below, which never
+changes."""
 _SHORTEST: Final = 80
 """Characters below which a document is stored as it is."""
 _LEVEL: Final = 3

@@ -1,4 +1,4 @@
-"""What was dropped or masked, and when: a line for each run, kind and month, written with each step (ADR 73)."""
+"""History of dropped and masked records: a line for each run, kind and month, written with each step (ADR 73)."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ Amounts = dict[str, dict[str, Decimal]]
 
 
 class Terms(NamedTuple):
-    """Of a run: records from before which time are dropped, when it began and who began it; UTC milliseconds."""
+    """Terms of a run: the time before which records are dropped, its begin in UTC milliseconds, and its operator."""
 
     dropped_before: int
     begun_at: int
@@ -34,7 +34,7 @@ class Terms(NamedTuple):
 
 
 class MonthOfDrops:
-    """What a run has dropped of a month."""
+    """Records of a month that a run has dropped."""
 
     def __init__(self) -> None:
         self.id: int | None = None
@@ -57,7 +57,7 @@ class MonthOfDrops:
 
 
 class Drops:
-    """What one run drops of one kind."""
+    """Records of one kind that one run drops."""
 
     def __init__(self, kind: Kind, terms: Terms, now: Any, *, is_trial: bool) -> None:
         """``now`` returns UTC milliseconds. In a trial nothing is dropped and nothing written down."""

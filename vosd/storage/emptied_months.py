@@ -21,7 +21,7 @@ _LEDGER: Final = schema.ledger_entry.name
 
 
 class EmptiedMonths(NamedTuple):
-    """What became of empty partitions."""
+    """Empty partitions that were dropped, and those that were not."""
 
     dropped: Sequence[str] = ()
     """As ``table month``."""

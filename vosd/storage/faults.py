@@ -1,4 +1,4 @@
-"""What an audit of the books finds: kinds of differences, and one difference in words."""
+"""Findings of an audit of the books: kinds of differences, and one difference in words."""
 
 from decimal import Decimal
 from enum import Enum

@@ -5,13 +5,13 @@ The database may be away when a switch starts, and a command about one account n
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vosd.base.errors import VosError
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS state (version INTEGER NOT NULL, at INTEGER NOT NULL, next_at INTEGER);
@@ -34,7 +34,7 @@ class KeptState(NamedTuple):
     """The moment of which the objects are."""
 
     version: int
-    """Of all definitions in the database."""
+    """Version of all definitions in the database."""
     at: int
     next_at: int | None
 
@@ -64,6 +64,12 @@ class KeptObjects:
     def of_kind(self, kind: str) -> dict[str, ObjectVersion]:
         """Return all objects of a kind by name."""
         return {row[1]: _object_of(row) for row in self._rows(f"SELECT {_COLUMNS} FROM object WHERE kind = ?", kind)}  # noqa: S608 - constants
+
+    def containing(self, kind: str, *words: str) -> list[ObjectVersion]:
+        """Return the objects of a kind with one of some words in their keys or values."""
+        found = " OR ".join(["instr(body, ?)"] * len(words))
+        query = f"SELECT {_COLUMNS} FROM object WHERE kind = ? AND ({found})"  # noqa: S608 - constants
+        return [*map(_object_of, self._rows(query, kind, *words))]
 
     def one(self, kind: str, name: str) -> ObjectVersion | None:
         """Return one object; None where there is none."""
@@ -107,7 +113,7 @@ class KeptObjects:
             raise MissingObjectsError(message) from error
 
 
-class KeptKind(Mapping[str, ObjectVersion]):
+class KeptKind(SearchedObjects):
     """The objects of one kind by name; one that is asked for is read alone."""
 
     def __init__(self, kept: KeptObjects, kind: str) -> None:
@@ -133,6 +139,10 @@ class KeptKind(Mapping[str, ObjectVersion]):
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._loaded())
+
+    def containing(self, *words: str) -> list[ObjectVersion]:
+        """Return the objects that have one of some words in their keys or values."""
+        return self._kept.containing(self._kind, *words)
 
     def _loaded(self) -> dict[str, ObjectVersion]:
         if self._all is None:

@@ -1,4 +1,4 @@
-"""What the switch last knew of its database, in an SQLite file of ``state_dir``: for a start without the database.
+"""Last known state of the database, in an SQLite file of ``state_dir``: for a start without the database.
 
 Balances and registrations are written to it beside the database (ADR 68). The file is a copy that may be removed: it is
 created anew, as it is by a version with other tables. A database that is SQLite itself has none.

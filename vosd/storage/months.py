@@ -61,7 +61,7 @@ class Partition(NamedTuple):
 
     name: str
     until: int | None
-    """Its calls began before, UTC milliseconds; None = it is no month (``KEPT``, ``LATER``)."""
+    """Time before which its calls began, UTC milliseconds; None = it is no month (``KEPT``, ``LATER``)."""
     rows: int
     """As the server estimates."""
 

@@ -30,7 +30,7 @@ class EntryKind(Enum):
     REFUND = "refund"
     TRANSFER = "transfer"
     MINIMUM = "minimum"
-    """What a month lacks of the account's minimum consumption."""
+    """Entry of the amount that a month lacks of the account's minimum consumption."""
     CORRECTION = "correction"
     """The difference that a correction of a charge makes."""
 
@@ -132,7 +132,7 @@ class Transfer:
 
     @property
     def payments(self) -> "tuple[Payment, Payment]":
-        """What it books on the source and on the target."""
+        """Payments on the source and on the target."""
         return (
             replace(
                 self._payment(self.source, -self.amount, f"to {self.target}"),
@@ -182,7 +182,7 @@ class StoredCall(NamedTuple):
 
     @property
     def position(self) -> CallPosition:
-        """Its position in a listing."""
+        """Position of the call in a listing."""
         return CallPosition(self.record.started_at, self.record.call_id)
 
 

@@ -43,7 +43,7 @@ def as_it_is(value: Any) -> Any:
 
 
 class Encoding:
-    """How one database writes values: a function for each kind, and the rows made with them.
+    """Encoding of values for one database: a function for each kind, and the rows made with them.
 
     ``ACCOUNT`` refuses text that ``WORD`` and ``TEXT`` cut (``types.identifying``, ``types.descriptive``). The
     functions for ``ACCOUNT`` and ``WORD`` may remember what they have encoded, and rows do. ``reference`` is as strict
@@ -122,7 +122,7 @@ class PreparedCall(NamedTuple):
     attempts: tuple[Row, ...]
     charges: tuple[Row, ...]
     ledger_key: Any
-    """What its ledger entries have for ``call_id``."""
+    """Value of ``call_id`` in its ledger entries."""
     ended_at: Any
     taxes: Mapping[tuple[str, str], Decimal]
     """Tax in each posting, by account and reference, signed as the posting; those without are left out."""

@@ -39,7 +39,7 @@ class SeparateBooks(SqlBooks):
         self._bookkeeper: Child | None = None
         self._turn = asyncio.Lock()
         self.times = Histogram(BATCHES_MS)
-        """How long batches took, those that failed included."""
+        """Durations of batches, those that failed included."""
         self.failures = 0
         """Batches that the database did not take, since the start."""
         self._encode = msgspec.msgpack.Encoder().encode

@@ -33,14 +33,14 @@ _point: Final = schema.ledger_checkpoint.c
 
 
 class Compared(NamedTuple):
-    """How much was compared."""
+    """Numbers of accounts and entries that were compared."""
 
     accounts: int
     entries: int
 
 
 class _Start(NamedTuple):
-    """Where the entries of an account begin that are compared."""
+    """Begin of an account's entries that are compared."""
 
     account: str
     seq: int
@@ -55,7 +55,7 @@ class _Range(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """What a range has of one account."""
+    """Sums of one account in a range."""
 
     account: str
     total: Decimal
@@ -223,7 +223,7 @@ def _links(each: _Range, closed_until: int | None) -> Select[Any]:
 
 
 class _Bounds(NamedTuple):
-    """Where the entries of a range begin: after which seq and balance, in which tables, by which condition."""
+    """Begin of the entries of a range: the seq and balance before it, the tables, the condition."""
 
     first_seq: ColumnElement[Any]
     first_balance: ColumnElement[Any]

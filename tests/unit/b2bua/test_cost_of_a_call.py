@@ -29,7 +29,6 @@ SLACK: Final = 2
 WHOLE_CALL: Final = "whole call"
 
 _ROOT: Final = f"{Path(vosd.__file__).parent}/"
-_DOUBLES: Final = f"{_ROOT}testing/"
 _RECEIVE: Final = Exchange._receive.__code__
 _CSEQ: Final = re.compile(rb"\r\nCSeq: *\d+ (\w+)", re.IGNORECASE)
 
@@ -46,7 +45,7 @@ class StepCounter:
         code = frame.f_code
         if code is _RECEIVE:
             self._message = _named(frame.f_locals["packet"].data) if event == "call" else None
-        elif event == "call" and code.co_filename.startswith(_ROOT) and not code.co_filename.startswith(_DOUBLES):
+        elif event == "call" and code.co_filename.startswith(_ROOT):
             self.calls[WHOLE_CALL] += 1
             if self._message is not None:
                 self.calls[self._message] += 1

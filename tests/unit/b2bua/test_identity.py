@@ -3,7 +3,8 @@
 import pytest
 from doubles.virtual.probe import request
 
-from vosd.b2bua.identity import ANONYMOUS_FROM, PASSED_ON_MAX, PLAIN, CallerIdentity, caller_identity_of, present
+from vosd.b2bua.identity import PASSED_ON_MAX, PLAIN, CallerIdentity, caller_identity_of
+from vosd.b2bua.outgoing.presentation import ANONYMOUS_FROM, present
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message

@@ -7,6 +7,7 @@ from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
 from doubles.virtual.vendor import RINGS, Line, Script, answers, answers_reliably
 
+from vosd.base.cause import EndReason
 from vosd.sip.door.door import WAIT_MAX_MS, Change
 from vosd.trunks.dialect import CallerDialect, Transfers
 
@@ -282,15 +283,27 @@ def test_a_cancel_that_comes_while_the_200_waits_is_honoured_and_costs_the_custo
     assert scene.exchange.statement("carriers") != 0
 
 
-def test_a_vendor_that_hangs_up_while_the_200_waits_ends_the_call_after_it():
+def test_a_vendor_that_hangs_up_while_the_200_waits_ends_the_call_without_it():
     scene, _ = scene_with({"200 INVITE": Treatment(900)})
     scene.vendor.script = answers(500, hang_up_after_ms=200)
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(5_000)
-    assert call.final == 200
-    assert call.is_over
-    assert names(scene, CUSTOMER)[-1] == "BYE"
-    assert scene.close().end_reason == "Normal"
+    assert call.final == 480
+    assert scene.close().answered_at is None
+    assert scene.exchange.statement("acme") == 0
+
+
+def test_an_order_to_end_a_call_whose_200_waits_refuses_it():
+    scene, _ = scene_with({"200 INVITE": Treatment(900)})
+    scene.vendor.script = answers(500)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(700)
+    scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    scene.wire.run_for(1_000)
+    assert call.final == 500
+    assert [there.is_over for there in scene.vendor.calls] == [True]
+    assert scene.close().answered_at is None
+    assert scene.exchange.statement("acme") == 0
 
 
 def test_a_reinvite_that_waits_is_withdrawn_when_its_origin_cancels_it():

@@ -9,7 +9,7 @@ from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import answers, refuses
 
-from vosd.b2bua.identity import ANONYMOUS_FROM
+from vosd.b2bua.outgoing.presentation import ANONYMOUS_FROM
 from vosd.sip.flows import Listener
 from vosd.trunks.dialect import (
     CalleeDialect,

@@ -18,7 +18,7 @@ from vosd.config import assembly
 from vosd.config.assembly.conversion import Conversion
 
 ROOT: Final = Path(vosd.__file__).parent
-WITHOUT_A_READER: Final = ("config", "testing")
+WITHOUT_A_READER: Final = ("config",)
 """Packages whose reads do not count: what makes the structs, and what serves tests."""
 
 

@@ -28,6 +28,12 @@ def test_each_object_is_found_by_kind_and_name(kept):
     assert kept.state() == KeptState(7, 100, 200)
 
 
+def test_objects_are_found_by_a_word_without_the_others(kept):
+    agent = msgspec.structs.replace(ACME, version=2, body='{"agent":"shop"}')
+    kept.write(KeptState(8, 300, None), [agent, msgspec.structs.replace(TRUNK, body='{"agent":"x"}')], everything=False)
+    assert kept.by_kind()["accounts"].containing("agent", "template") == [agent]
+
+
 def test_a_change_replaces_what_it_names_and_nothing_else(kept):
     newer, ended = (msgspec.structs.replace(each, version=2) for each in (ACME, SHOP))
     kept.write(KeptState(8, 300, None), [newer, msgspec.structs.replace(ended, body=None)], everything=False)

@@ -17,7 +17,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.storage.ledger_values import LedgerEntry
 
 YES: Final = "yes"
-"""What a setting without value has as its value."""
+"""Value of a setting without one."""
 _FLAGS: Final = frozenset({Setting.BLOCKED, Setting.CLOSED})
 
 

@@ -60,7 +60,7 @@ class AccountSheet(msgspec.Struct, frozen=True):
     closed: bool | msgspec.UnsetType = msgspec.UNSET
     """True for an account that was closed, else absent."""
     group: str | msgspec.UnsetType = msgspec.UNSET
-    """Its ``group``; absent for an account without."""
+    """Group of the account; absent for an account without."""
     name: str | msgspec.UnsetType = msgspec.UNSET
     """As its ``contact`` and ``memo`` as the configuration has it; absent for an account without."""
     contact: str | msgspec.UnsetType = msgspec.UNSET
@@ -69,11 +69,11 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Cost of its calls since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
     consumed_month: str | msgspec.UnsetType = msgspec.UNSET
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
-    """Of a partner: what it owes if running calls use all they hold; negative = what is owed to it. Else absent."""
+    """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
 
 
 class WorkTimes:
-    """What the calendars of accounts say of one moment."""
+    """Working times of accounts' calendars at one moment."""
 
     def __init__(self, calendars: Callable[[], Mapping[str, Calendar]], wall_ms: int) -> None:
         """``calendars`` is called if an account has one; ``wall_ms`` is the moment (UTC milliseconds)."""

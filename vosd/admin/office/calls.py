@@ -77,7 +77,7 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
 
 
 class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was said so far in a running call; the beginning of its id is enough."""
+    """Draw the messages of a running call so far; the beginning of its id is enough."""
 
     call_id: str
 

@@ -30,7 +30,7 @@ class TaxUnknownError(VosError):
 
 
 class WantedCharge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a charge is to be; None = as it is, and a tax follows from the fee."""
+    """Wanted amounts of a charge; None = as it is, and a tax follows from the fee."""
 
     role: str
     level: int = 0
@@ -52,7 +52,7 @@ class CorrectCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     memo: str
     """Why; it stands in the ledger."""
     reference: str | None = None
-    """The same one corrects a call once; None = a new one."""
+    """Reference that corrects a call once; None = a new one."""
     is_trial: bool = False
     """Nothing is booked."""
 
@@ -124,7 +124,7 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
 
 
 class ListCorrections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was corrected of one call; the beginning of its id is enough."""
+    """List the corrections of one call; the beginning of its id is enough."""
 
     call_id: str
 

@@ -57,7 +57,7 @@ class ImportDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What an import changes, as ``vosd rates import`` prints it."""
+    """Changes of an import, as ``vosd rates import`` prints it."""
 
     rate_group: str
     version: int | None
@@ -289,9 +289,9 @@ class FoundRate(msgspec.Struct, frozen=True):
     closed: bool
     """Whether the prefix is closed: calls to the number are refused."""
     rate: Mapping[str, str] | None
-    """Its columns; None = there is none, or the prefix is closed."""
+    """Columns of the rate; None = there is none, or the prefix is closed."""
     neighbours: Sequence[Mapping[str, str]]
-    """What shorter prefixes have for the number, the longest first."""
+    """Rates of shorter prefixes for the number, the longest first."""
 
 
 class LookUpRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

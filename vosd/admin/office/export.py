@@ -64,7 +64,7 @@ class WriteExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     out: str
     after: int | None = None
-    """Where the first run begins; None = with the first call."""
+    """Number after which the first run begins; None = with the first call."""
     profile: str | None = None
     """File with columns and format there; None = all columns as CSV."""
 

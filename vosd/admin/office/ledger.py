@@ -162,7 +162,7 @@ class VerifyLedger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VerifiedLedger(msgspec.Struct, frozen=True):
-    """How much was compared."""
+    """Numbers of accounts and entries that were compared."""
 
     accounts: int
     entries: int

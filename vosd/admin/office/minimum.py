@@ -26,12 +26,12 @@ class MonthNotOverError(VosError):
 
 
 class Outcome(Enum):
-    """What was done for an account."""
+    """Results for an account."""
 
     BOOKED = "booked"
     BOOKED_BEFORE = "booked before"
     REACHED = "reached"
-    """Its calls cost enough."""
+    """The calls cost enough."""
     NOT_BEGUN = "not begun"
     """It has no entry from before the end of the month: it is taken as opened later."""
     CLOSED = "closed"
@@ -50,7 +50,7 @@ class MinimumSheet(msgspec.Struct, frozen=True):
     charged: str
     outcome: str
     unbooked: str | msgspec.UnsetType = msgspec.UNSET
-    """What its calls of the month cost, with tax, that are not booked yet; only if it waits."""
+    """Cost with tax of the calls of the month that are not booked yet; only if it waits."""
 
 
 class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -38,7 +38,7 @@ from vosd.control.installation import OverrideRow, RefreshOverrides
 CHANGES_MAX: Final = 100
 """Most changes listed unless more are asked for."""
 HIGHEST: Final = 1_000_000
-"""Of priorities and limits, as in the configuration."""
+"""Highest priority or limit, as in the configuration."""
 
 
 class UnfitSettingError(VosError):
@@ -68,7 +68,7 @@ class BlockGateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """No new calls from and to a gateway or phone; running calls go on. Times are UTC milliseconds."""
 
     name: str
-    """Of a mapping gateway and a routing gateway means both."""
+    """Name of the object; one of a mapping and a routing gateway means both."""
     until: int | None = None
     """When it expires; None = when it is cleared."""
     memo: str | None = None

@@ -182,7 +182,7 @@ def _rates_of(catalogue: "Catalogue", deck: str) -> "RateGroup":
 
 
 class Run(NamedTuple):
-    """Who books, and why; the same ``reference`` (``admin.rerate_runs``) corrects a call once."""
+    """Operator and reason of a booking; the same ``reference`` (``admin.rerate_runs``) corrects a call once."""
 
     reference: str
     operator: str

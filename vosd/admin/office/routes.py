@@ -35,13 +35,13 @@ class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     at: int | None = None
     """When, UTC milliseconds; None = now."""
     forwarded: bool = False
-    """Its INVITE has a Diversion header."""
+    """Whether the INVITE has a Diversion header."""
     live: bool = False
     """Ask the running switch, with the calls that it has now."""
 
 
 class ExplainedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """Its outcome, and what was not known."""
+    """Outcome of the call, and facts that were not known."""
 
     sheet: RouteSheet
     is_past: bool = False
@@ -120,7 +120,7 @@ class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     limit: int = maxsize
     """At most so many calls, the newest."""
     currency: str | None = None
-    """Of fees, costs and margins; None = that of most customers."""
+    """Currency of fees, costs and margins; None = that of most customers."""
     top: int = 20
     """Destinations that are listed."""
 

@@ -49,7 +49,7 @@ class GoingOn(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What was found, the newest call first."""
+    """Calls that were found, the newest first."""
 
     is_live: bool
     """Whether the switch was asked."""

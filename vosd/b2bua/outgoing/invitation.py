@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from vosd.b2bua.identity import CallerIdentity, present
+from vosd.b2bua.identity import CallerIdentity
 from vosd.b2bua.outgoing.headers import SDP
+from vosd.b2bua.outgoing.presentation import present
 from vosd.base.nat import Nat
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog

@@ -52,7 +52,7 @@ def requests_by_call(endpoint: Endpoint) -> Mapping[CallPort, Requests]:
 
 
 class JourneySnapshot(JourneyFacts, omit_defaults=True):
-    """What has happened to a call so far."""
+    """History of a call so far."""
 
     attempts: tuple[Attempt, ...] = ()
     choice: ChoiceSnapshot | None = None

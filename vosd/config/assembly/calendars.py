@@ -18,7 +18,7 @@ from vosd.routing.calendar import DAY_S, Calendar, Entry
 
 CALENDARS: Final = "calendars"
 HOLIDAY_YEARS: Final = range(2020, 2061)
-"""Of whose public holidays a calendar knows."""
+"""Years whose public holidays a calendar knows."""
 
 _ENTRY: Final = Conversion(
     EntryKeys,

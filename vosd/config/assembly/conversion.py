@@ -15,7 +15,7 @@ from vosd.config.reader.model import Keys
 Target = TypeVar("Target")
 
 UNITS: Final = ("", "_ms", "_s")
-"""What the name of a struct's field has behind that of the key: durations name their unit in structs."""
+"""Endings of the name of a struct's field, behind that of the key: durations name their unit in structs."""
 _NOTHING: Final[Mapping[str, str]] = {}
 
 

@@ -29,7 +29,7 @@ require_all_used(ExchangeRateKeys, _EXCHANGE_RATE)
 
 
 class ReadCurrencies(NamedTuple):
-    """What the configuration says of currencies."""
+    """Currencies as the configuration defines them."""
 
     decimals: Mapping[str, FeeDecimals]
     """To which step fees are rounded, by currency."""

@@ -30,7 +30,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class _Stamp(NamedTuple):
-    """What changes when a file is written or replaced."""
+    """Facts about a file that change when it is written or replaced."""
 
     device: int
     inode: int

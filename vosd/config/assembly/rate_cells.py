@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 
 class Body(NamedTuple):
-    """What stands behind the header of a file."""
+    """Part of a file behind its header."""
 
     content: bytes
     """The whole file, in UTF-8."""

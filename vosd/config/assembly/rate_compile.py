@@ -54,7 +54,7 @@ from vosd.config.reader.includes import decoded
 from vosd.config.reader.reading import validate
 
 _UNITS: Final = tuple(10 ** (PLACES - places) for places in range(PLACES + 1))
-"""How many units of 1e-8 one of the last decimal is, by the number of decimals."""
+"""Value of the last decimal in units of 1e-8, by the number of decimals."""
 _LARGE_UNITS: Final = int(LARGE.scaleb(PLACES))
 _PRICES: Final = re.compile(r"(?:\d{1,12}+(?:\.\d{1,8}+)?+\n)*+", re.ASCII)
 _PLAIN_LENGTHS: Final = frozenset(range(1, DIGITS + 1))

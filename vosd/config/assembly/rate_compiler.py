@@ -39,7 +39,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What became of a task, or how far it is."""
+    """Result of a task, or its progress."""
 
     rows: int
     """Rates that were read."""

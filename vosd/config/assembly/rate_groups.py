@@ -116,7 +116,7 @@ class ReadGroup(NamedTuple):
     group: RateGroup
     rates: PlacedRates
     derive: DeriveKeys | None = None
-    """What its rates are derived from; None = it has its own alone."""
+    """Base from which the rates are derived; None = the group has only its own rates."""
 
 
 class _Rows:

@@ -1,4 +1,4 @@
-"""What is to be compiled: one rate file, and the settings of its group that decide what its rows mean.
+"""Orders to the compiler: one rate file, and the settings of its group that decide what its rows mean.
 
 The name of the compiled file follows from the content of the source and from these settings, so a file that exists is
 the one that is needed, whichever process compiled it (ADR 49).
@@ -33,11 +33,11 @@ class RateOrder(msgspec.Struct, frozen=True):
 
     file: str
     named_at: Place
-    """Where the configuration names the file."""
+    """Place at which the configuration names the file."""
     group_at: Place
     group: str
     label: str
-    """What messages call the group."""
+    """Name of the group in messages."""
     price_per: PricePer
     billing_unit: int
     """Seconds of one increment of rates that have none of their own."""
@@ -48,7 +48,7 @@ class RateOrder(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """What messages call the file."""
+        """Name of the file in messages."""
         return f"{self.label}.rates_file"
 
     def name_for(self, digest: str) -> str:

@@ -18,7 +18,7 @@ from vosd.billing.rate_layout import DamagedRateFileError, decode_header
 from vosd.config.assembly.rate_orders import SUFFIX
 
 DIRECTORY: Final = "rates"
-"""Its name within ``state_dir``."""
+"""Name of the directory within ``state_dir``."""
 _READ_AT_ONCE: Final = 1 << 20
 _HEADER_BYTES: Final = 8_192
 _TEMPORARY: Final = ".compiling-"

@@ -24,7 +24,7 @@ from vosd.config.assembly.rate_store import DIRECTORY, RateStore, is_own
 from vosd.config.reader.includes import read_bytes
 
 NICENESS: Final = 10
-"""Of the process that compiles beside calls."""
+"""Niceness of the process that compiles beside calls."""
 _COMPILERS_MAX: Final = 8
 """Processes that compile at a time: each takes 50 MiB and some 220 bytes for each rate of its file."""
 
@@ -43,7 +43,7 @@ class Compiled(NamedTuple):
 
 
 class RateTables(Protocol):
-    """Where a load gets the tables of rate files from."""
+    """Source of the tables of rate files for a load."""
 
     def compiled(self, orders: Sequence[RateOrder], problems: ProblemList) -> Sequence[Compiled | None]:
         """Return the table of each order; None means that ``problems`` has grown by at least one error."""

@@ -47,4 +47,4 @@ def _reader(name: str) -> Callable[[str], None]:
 
 
 ACCEPT: Final = {name: _reader(name) for name in ("area", "memo", "area_prefix")}
-"""What checks a cell of these columns."""
+"""Checks of the cells of these columns."""

@@ -27,29 +27,29 @@ _NOTHING_KNOWN: Final = Known()
 
 
 class Whole(NamedTuple):
-    """What the items of a list define, all together."""
+    """Definitions in all items of a list."""
 
     sound: Mapping[str, Definition[Any]]
     """By name; in the order of the source where ``change`` is None."""
     change: Change | None
-    """How they differ from those of the last load; None = they are not compared."""
+    """Differences from the last load; None = they are not compared."""
 
 
 class Remembered:
-    """What a load can use of the one before, and leaves to the next one."""
+    """Results of a load that the next one can use."""
 
     def __init__(self) -> None:
         self.reads: Reads = read_here
         self.read: ReadFiles | None = None
         """The files of the last load."""
         self.stored: Stored | None = None
-        """What the database defined then; None = there was no load."""
+        """Definitions of the database then; None = there was no load."""
         self.apart: Mapping[str, frozenset[str]] = {}
         """By list, the names of items that have to be read again though they are the same."""
         self.whole: dict[str, Whole] = {}
         """By list."""
         self.reaches: Mapping[str, Reach] = {}
-        """Where each routing gateway is."""
+        """Reach of each routing gateway."""
         self.where = Whereabouts()
         self.shapes: dict[Shape, Shape] = {}
         self.reused = Reused()
@@ -187,7 +187,7 @@ class Whereabouts:
 
 
 class ItemOrigin:
-    """Where an item of the files is written (implements ``catalogue.source.Origin``)."""
+    """Place of an item of the files (implements ``catalogue.source.Origin``)."""
 
     __slots__ = ("_list_name", "_name", "_shape", "_where")
 
@@ -208,7 +208,7 @@ class ItemOrigin:
 
 
 class StoredOrigin:
-    """Where an object of the database is: as a whole, without lines."""
+    """Place of an object of the database, as a whole, without lines."""
 
     __slots__ = ("place",)
 

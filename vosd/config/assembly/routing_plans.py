@@ -39,7 +39,7 @@ require_all_used(RouteKeys, _ROW)
 
 
 class _PlacesOfRows(NamedTuple):
-    """Where a plan and the lines of its file stand."""
+    """Places of a plan and of the lines of its file."""
 
     section: Section
     rows: Mapping[str, Place]

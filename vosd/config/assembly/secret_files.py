@@ -10,7 +10,7 @@ from vosd.config.keys.installation import InstallationKeys
 
 
 class Written(Protocol):
-    """Where the keys of the installation stand."""
+    """Places of the keys of the installation."""
 
     def place_of(self, key: str) -> Place:
         """Return the place of a key."""

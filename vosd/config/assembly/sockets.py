@@ -15,14 +15,14 @@ from vosd.trunks.gateways import Address
 
 
 class Reach(NamedTuple):
-    """Where a routing gateway is, and the socket that it is called from."""
+    """Addresses of a routing gateway, and the socket that it is called from."""
 
     label: str
     origin: Origin
     interface: Listener | None
     addresses: tuple[Address, ...]
     server: Address | None
-    """Where we register."""
+    """Address of the server at which we register."""
 
 
 def reach_of(keys: RoutingGatewayKeys, written: Written[Any]) -> Reach:

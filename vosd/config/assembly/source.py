@@ -39,7 +39,7 @@ from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 
 FILES: Final = "the configuration files"
-"""What messages call this source."""
+"""Name of this source in messages."""
 
 Read = TypeVar("Read")
 Made = TypeVar("Made")

@@ -36,14 +36,14 @@ _CURRENCY_WORDS: Final = frozenset({"currency", "currencycode", "ccy", "curr"})
 
 
 class Columns(NamedTuple):
-    """Where our columns are in a sheet."""
+    """Places of our columns in a sheet."""
 
     width: int
     """Cells of each line."""
     at: Mapping[str, int]
     """Position of each of our columns that the sheet has."""
     headers: Mapping[str, str]
-    """What the sheet calls them."""
+    """Headers of the columns in the sheet."""
     ahead: Sequence[int] = ()
     """Positions of the columns whose digits stand before the prefix."""
     following: int | None = None

@@ -19,9 +19,9 @@ class Layout(msgspec.Struct, frozen=True):
     header: Sequence[str]
     """Cells without regard to case and blanks."""
     name: str
-    """Of the file with the map."""
+    """Name of the file with the map."""
     text: str
-    """Its content."""
+    """Content of the file."""
 
 
 class FoundLayout(NamedTuple):

@@ -131,7 +131,7 @@ class StatusKeys(Keys):
 
 
 class SheetMapKeys(Keys):
-    """What the columns of a sheet mean."""
+    """Meaning of the columns of a sheet."""
 
     columns: Annotated[dict[str, tuple[str, ...]], _columns()]
     """Our column with theirs; ``prefix`` may be a list, whose cells are joined, and ``interval`` one of two columns,
@@ -143,7 +143,7 @@ class SheetMapKeys(Keys):
     constants: Annotated[Mapping[str, str], _constants()] = Field(default_factory=dict)
     """Values of columns that the sheet does not have, or has empty cells in."""
     date_format: Annotated[str | None, _date_format()] = None
-    """How dates are written, as in ``strptime``: ``%d.%m.%Y``. Default: ISO 8601, such as 2026-12-31."""
+    """Format of dates, as in ``strptime``: ``%d.%m.%Y``. Default: ISO 8601, such as 2026-12-31."""
     timezone: Annotated[tzinfo | None, time_zone()] = None
     """The zone of dates that name none. Default: the machine's, as in rate files."""
     decimal: Annotated[str, _decimal_mark()] = "."

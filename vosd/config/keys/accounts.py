@@ -44,7 +44,7 @@ _UNIT_MAX: Final = 1_000
 
 
 class SpendLimitKeys(Keys):
-    """What the calls of an account may cost in a time."""
+    """Limit of the cost of an account's calls in a time."""
 
     per: Annotated[SpendPeriod, choice(SpendPeriod)]
     """``hour`` or ``day``, by the clock of the account's ``timezone``."""
@@ -56,7 +56,7 @@ class SpendLimitKeys(Keys):
 
 
 class AccountKeys(Keys):
-    """Who pays, or is paid, for calls."""
+    """Accounts that pay, or are paid, for calls."""
 
     id: Annotated[str, object_name()]
     """Unique among the accounts. Never change it: the ledger identifies the account by it."""
@@ -71,13 +71,14 @@ class AccountKeys(Keys):
     period_rates: Annotated[str | None, object_name()] = None
     """Period rates of its calls. Default: those of its rate group."""
     rate_selection: Annotated[RateSelection, choice(RateSelection)] = RateSelection.CHEAPEST
-    """Where private rates, period rates and the rate group have a rate for a number: ``cheapest`` charges the least
-    that any of them gives for the call, ``priority`` the first of them, in this order. See docs/billing.md."""
+    """Choice between private rates, period rates and the rate group if several have a rate for a number: ``cheapest``
+    charges the least that any of them gives for the call, ``priority`` the first of them, in this order. See
+    docs/billing.md."""
     rate_types: Annotated[tuple[Annotated[RateType, choice(RateType)], ...], BeforeValidator(one_or_many)] = ()
     """Kinds of destinations that its calls may have: the ``rate_type`` of the rate, one or a list. Other calls, also
     those whose rate has no type, end with 403, ``Rate Type Not Allowed``. Default: all calls that have a rate."""
     overdraft_limit: Annotated[Decimal | None, overdraft()] = ZERO
-    """How far below zero calls may take the balance; ``unlimited`` sets no bound."""
+    """Amount below zero to which calls may take the balance; ``unlimited`` sets no bound."""
     balance_low: Annotated[Decimal | None, price()] = None
     """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
     overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
@@ -103,7 +104,7 @@ class AccountKeys(Keys):
     group: Annotated[str | None, object_name()] = None
     """A label: ``vosd account list --group`` lists the accounts that have it, ``vosd account groups`` adds them up."""
     minimum_consumption: Annotated[Decimal | None, price()] = None
-    """What its calls cost in a month at least, without tax; ``vosd ledger minimum`` books what is missing."""
+    """Least cost of its calls in a month, without tax; ``vosd ledger minimum`` books what is missing."""
     max_concurrent: Annotated[int | None, limit()] = None
     """Calls at the same time."""
     max_cps: Annotated[int | None, limit()] = None
@@ -119,7 +120,7 @@ class AccountKeys(Keys):
     """New calls while the database is away: ``continue`` takes them within the last known balance and the limit, and
     within ``database_away_cap``; ``refuse`` refuses them with 503. Running calls go on."""
     database_away_cap: Annotated[Decimal | None, price()] = None
-    """What its calls may cost in one such outage at most, in its currency. Default: ``database.away_cap`` where it has
+    """Limit of the cost of its calls in one such outage, in its currency. Default: ``database.away_cap`` where it has
     an overdraft limit, nothing where that is ``unlimited``."""
     advance_minutes: Annotated[int | None, whole(1, 15)] = None
     """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
@@ -134,7 +135,7 @@ class AccountKeys(Keys):
     fee_unit: Annotated[Decimal | None, step()] = None
     """Smallest step of fee and tax, with ``fee_precision``; not finer than the decimals."""
     fee_rounding: Annotated[Rounding | None, choice(Rounding)] = None
-    """How fee and tax are rounded."""
+    """Rounding of fee and tax."""
     tax_exempt: Annotated[bool, switch()] = False
     """``yes`` charges no tax, whatever ``tax_rate`` the rates have."""
 
@@ -144,9 +145,9 @@ class AccountKeys(Keys):
     """Which margin routing gateways must leave for its calls. Default: that of its plan."""
 
     spend_limits: tuple[SpendLimitKeys, ...] = ()
-    """What its calls may cost in an hour or a day. Default: no limit."""
+    """Limits of the cost of its calls in an hour or a day. Default: no limit."""
     destination_limits: tuple[DestinationLimitKeys, ...] = ()
-    """How much its calls may use a class of destinations in an hour, against its own past. Default: no limit."""
+    """Limits of the use of a class of destinations by its calls in an hour, against its own past. Default: no limit."""
     new_destination_alarm: Annotated[bool, switch()] = False
     """``yes``: its first answered call to a class of ``destination_classes`` that it has not called in the days of
     ``alarms.past_days`` is the alarm ``destination_new``."""
@@ -156,7 +157,7 @@ class AccountKeys(Keys):
     """Id of the account above it, its agent. Every call is charged to the agent too, by the agent's own ``rate_group``,
     and to the agents above that one, at most 10 levels. An account is an agent as soon as another one names it."""
     rights: Annotated[tuple[Annotated[Right, choice(Right)], ...], BeforeValidator(one_or_many)] = ()
-    """What it may do as an agent, one or a list; see docs/billing.md. None that its own agent has not."""
+    """Rights of the account as an agent, one or a list; see docs/billing.md. None that its own agent has not."""
     sub_rate_groups: Annotated[tuple[Annotated[str, object_name()], ...], BeforeValidator(one_or_many)] = ()
     """Rate groups that it may give to the accounts below it and their gateways and phones, one or a list. Default: any,
     as far as the agents above it may."""

@@ -77,7 +77,7 @@ class WebhookKeys(Keys):
     """An HTTP server that receives a POST with a JSON document when an alarm is raised or cleared. Default: none."""
 
     url: Annotated[str, report_url()] = ""
-    """Where it is sent. It is repeated until the answer is 2xx, 3xx or 4xx."""
+    """URL to which each report is sent. It is repeated until the answer is 2xx, 3xx or 4xx."""
     secret: Annotated[Secret | None, password_text()] = None
     """Key of the signature, best with ``${ENV}``: `X-Vosd-Signature` is `sha256=` and HMAC-SHA256 of
     `X-Vosd-Timestamp`, a dot and the body. Default: not signed."""
@@ -99,7 +99,7 @@ class MailKeys(Keys):
     """A mail server that takes mails about alarms. Default: none."""
 
     server: Annotated[str, mail_server()] = ""
-    """Its host name or IP address."""
+    """Host name or IP address of the mail server."""
     port: Annotated[int, whole(1, 65_535)] = 587
     security: Annotated[MailSecurity, choice(MailSecurity)] = MailSecurity.STARTTLS
     """``starttls``, ``tls`` from the first byte (port 465), or ``none``. The certificate is verified."""
@@ -153,7 +153,7 @@ class AlarmKeys(Keys):
     a currency: of at least `min_calls` charged calls that have ended. Cost in another currency is converted by
     `exchange_rates`; calls for which there is no rate are left out."""
     prefix_margin: Annotated[int, whole(0, 100, "percent")] = 0
-    """The same for the calls to each prefix of the rates by which they were sold, of at most 5,000 prefixes:
+    """As `margin`, for the calls to each prefix of the rates by which they were sold, of at most 5,000 prefixes:
     `prefix_margin_low`. 1 = a prefix whose calls bring nothing or less."""
     overdraft_used: Annotated[int, whole(0, 100, "percent")] = 80
     """An account that owes more of its `overdraft_limit`, without what running calls reserve, is `overdraft_high`."""
@@ -180,17 +180,17 @@ class AlarmKeys(Keys):
     cps_floor: Annotated[int, whole(1, 100_000)] = 20
     """As many calls a second are never `cps_high`."""
     past_days: Annotated[int, whole(1, 60)] = 14
-    """How many days back `destination_limits` and `new_destination_alarm` of accounts compare with."""
+    """Number of past days with which `destination_limits` and `new_destination_alarm` of accounts compare."""
     expiry_days: Annotated[int, whole(0, 365)] = 7
     """An account that expires within so many days is `account_expires`."""
     hysteresis: Annotated[int, whole(0, 50, "percent")] = 10
     """An alarm is cleared when its value is better than the limit by so much of the limit."""
     critical: Named = ()
-    """Alarms that have this level, in place of their own."""
+    """Alarms that are critical, in place of their own level."""
     warning: Named = ()
-    """The same."""
+    """Alarms that are warnings, in place of their own level."""
     info: Named = ()
-    """The same."""
+    """Alarms that are for information, in place of their own level."""
     off: Named = ()
     """Alarms that are not raised."""
     webhook: WebhookKeys = WebhookKeys()

@@ -10,7 +10,7 @@ from vosd.config.reader.model import Keys
 
 
 class BillingKeys(Keys):
-    """What holds for the charges of all accounts, beside the parameters."""
+    """Settings for the charges of all accounts, beside the parameters."""
 
     free_time_scope: Annotated[FreeTimeScope, choice(FreeTimeScope)] = FreeTimeScope.ALL
     """Whose free time counts: that of all charges, or only of customers' and agents'; vendors are then paid for every

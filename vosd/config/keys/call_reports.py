@@ -24,7 +24,7 @@ class CallReportKeys(Keys):
     """
 
     url: Annotated[str, report_url()] = ""
-    """Where it is sent, such as ``http://192.0.2.7:8080/calls``."""
+    """URL to which reports are sent, such as ``http://192.0.2.7:8080/calls``."""
     secret: Annotated[Secret | None, password_text()] = None
     """Key of the signature, best with ``${ENV}``; as in ``alarms.webhook``. Default: not signed."""
     secret_file: Annotated[Path | None, file_path()] = None
@@ -41,7 +41,7 @@ class CallReportKeys(Keys):
     """Most reports that wait, in memory and in ``state_dir``; of more the oldest are dropped. Each takes about
     2.5 kB of memory and 1 kB on the disk."""
     connections: Annotated[int, whole(1, 32)] = 4
-    """How many reports are sent at a time, each of another call."""
+    """Number of reports that are sent at a time, each of another call."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> "CallReportKeys":

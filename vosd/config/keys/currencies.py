@@ -12,7 +12,7 @@ from vosd.config.reader.model import Keys
 
 
 class CurrencyKeys(Keys):
-    """How fees and taxes in a currency are rounded, unless account or rate group say so. See docs/billing.md."""
+    """Rounding of fees and taxes in a currency, unless account or rate group say so. See docs/billing.md."""
 
     code: Annotated[str, currency_code()]
     """ISO 4217 code; each once."""
@@ -31,7 +31,7 @@ class CurrencyKeys(Keys):
 
 
 class ExchangeRateKeys(Keys):
-    """What one unit of a currency is in another one. Only this direction; the other needs a rate of its own."""
+    """Value of one unit of a currency in another one. Only this direction; the other needs a rate of its own."""
 
     base: Annotated[str, currency_code()]
     """ISO 4217 code of the currency that is converted: that of the rate group, or of the vendor's account where routing

@@ -44,7 +44,7 @@ class DestinationClassKeys(Keys):
 
 
 class DestinationLimitKeys(Keys):
-    """How much the calls of an account may use a class of destinations in an hour of UTC."""
+    """Limits of an account's use of a class of destinations in an hour of UTC."""
 
     destination: Annotated[str, class_name()]
     """Name of a class of ``destination_classes``; each once."""
@@ -53,18 +53,18 @@ class DestinationLimitKeys(Keys):
     minutes: Annotated[int | None, whole(1, _MINUTES_MAX)] = 30
     """So many minutes are allowed, however little it was."""
     spend: Annotated[Decimal | None, price()] = None
-    """The same for money, tax included, in the currency of the account. Default: money is compared with ``max_spend``
-    only."""
+    """So much money is allowed, however little it was; tax included, in the currency of the account. Default: money is
+    compared with ``max_spend`` only."""
     max_minutes: Annotated[int | None, whole(1, _MINUTES_MAX)] = None
     """More minutes are not allowed, however many there were. It alone holds for an account in its first day, and until
     the past is read. Default: no such limit; in its first day ``minutes``."""
     max_spend: Annotated[Decimal | None, price()] = None
-    """The same for money."""
+    """A higher cost is not allowed, however high it was."""
     action: Annotated[SpendAction, choice(SpendAction)] = SpendAction.EVENT
     """``event`` raises the alarm ``fraud_suspected``; ``block`` also refuses new calls of the account to the class;
     ``hang up`` also ends those that run."""
     block_for: Annotated[int, whole(0, 31_536_000, "seconds")] = 0
-    """How long a block holds. Default: until ``vosd account unblock ID --destination CLASS``."""
+    """Duration of a block. Default: until ``vosd account unblock ID --destination CLASS``."""
 
     @model_validator(mode="after")
     def _can_refuse(self) -> "DestinationLimitKeys":

@@ -39,11 +39,11 @@ class DatabaseKeys(Keys):
     url: Annotated[Secret, database_url()] = Secret(DATABASE_URL)
     """``sqlite+aiosqlite:///FILE`` or ``mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME``; best with ``${ENV}``."""
     start_without: Annotated[int, whole(0, 86_400, "seconds")] = 10
-    """How long a start waits for the database before it takes calls without it, by the balances, overrides and
+    """Time that a start waits for the database before it takes calls without it, by the balances, overrides and
     registrations that were known last; without those it waits on. 0 always waits. Only with MySQL or MariaDB."""
     away_cap: Annotated[Decimal | None, overdraft()] = Decimal(1_000)
-    """What the calls of an account with an overdraft limit may cost in one outage of the database, beside what its
-    balance allows, each in its currency; ``unlimited`` sets no such bound. An account may set its own
+    """Limit of the cost of the calls of an account with an overdraft limit in one outage of the database, beside what
+    its balance allows, each in its currency; ``unlimited`` sets no such bound. An account may set its own
     ``database_away_cap``. A reload changes it for the next outage."""
 
     not_built: ClassVar[frozenset[str]] = frozenset({"password_file", "pool_size"})
@@ -81,7 +81,7 @@ class TraceKeys(Keys):
 
 
 class LogKeys(Keys):
-    """What is written to the log."""
+    """Settings of the log."""
 
     level: Annotated[LogLevel, choice(LogLevel)] = LogLevel.INFO
     """The least urgent lines that are written. A reload changes it."""
@@ -101,7 +101,7 @@ class InstallationKeys(Keys):
     shutdown_grace: Annotated[int, whole(0, 86_400)] = 10
     """Seconds for which established calls may go on after a stop was requested. A reload changes it."""
     on_sigterm: Annotated[OnSigterm, choice(OnSigterm)] = OnSigterm.END
-    """What happens to calls on SIGTERM: ``end`` ends them as SIGINT does, ``keep`` writes them down and exits, and the
+    """Treatment of calls on SIGTERM: ``end`` ends them as SIGINT does, ``keep`` writes them down and exits, and the
     next start goes on with them, if it comes within ``resume_within``. A reload changes it."""
     resume_within: Annotated[int, whole(0, 604_800)] = 300
     """Seconds after a crash, a power loss or a stop with ``keep`` within which the next start goes on with established

@@ -9,7 +9,7 @@ INSTALLATION: Final = frozenset(
 )  # fmt: skip
 ACCOUNT: Final = frozenset({"packages"})
 CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})
-"""Of mapping gateways and phones."""
+"""Capabilities of mapping gateways and phones that are not built yet."""
 MAPPING_GATEWAY: Final = CALLER
 PHONE: Final = CALLER | {"local_ring"}
 ROUTING_GATEWAY: Final = frozenset(

@@ -52,8 +52,8 @@ class MappingGatewayKeys(DeclaredKeys):
     """
     auth: AuthKeys = AuthKeys()
     tech_prefix: Annotated[str, dialled_prefix()] = ""
-    """What it dials before the number, by which gateways with the same hosts are distinguished. Removed before all
-    other processing."""
+    """Digits that it dials before the number, by which gateways with the same hosts are distinguished. Removed before
+    all other processing."""
     rate_group: Annotated[str | None, object_name()] = None
     """Instead of the account's."""
     private_rate_group: Annotated[str | None, object_name()] = None
@@ -64,9 +64,9 @@ class MappingGatewayKeys(DeclaredKeys):
         CallerSource.ASSERTED,
         CallerSource.FROM,
     )
-    """Where its INVITEs have the calling number: the first of these headers that is present is used."""
+    """Headers of its INVITEs that have the calling number: the first that is present is used."""
     reject_codes: Annotated[Mapping[str, int] | None, sent_instead()] = None
-    """What it is sent in place of a final code; a class stands for each of its codes that is not named itself."""
+    """Codes that it is sent in place of a final code; a class stands for each of its codes that is not named itself."""
     reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
     """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
     reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
@@ -74,7 +74,7 @@ class MappingGatewayKeys(DeclaredKeys):
     transfer: Annotated[Transfers, choice(Transfers)] = Transfers.ACCEPT
     """Whether it may transfer calls with REFER."""
     transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
-    """How long the target of a transfer may take to answer, and its number to be dialled by keys."""
+    """Time that the target of a transfer may take to answer, and its number to be dialled by keys."""
     transfer_display: Annotated[Shown, shown_number()] = Shown()
     """The calling number that the target of a transfer is shown: that of the transferred call (``caller``), that in
     From of the transferring party (``phone``), or a fixed one."""

@@ -18,8 +18,8 @@ class MetricsKeys(Keys):
     """
 
     listen: Annotated[HttpListener | None, http_listener()] = None
-    """Where HTTP is answered. There is neither TLS nor a password: for another machine than this one, choose an address
-    of the internal network, and name who may ask in ``allow``."""
+    """Address at which HTTP is answered. There is neither TLS nor a password: for another machine than this one, choose
+    an address of the internal network, and name who may ask in ``allow``."""
     allow: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)] = (
         LOOPBACK
     )

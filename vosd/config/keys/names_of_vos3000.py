@@ -1,4 +1,4 @@
-"""What VOS3000's client, manual and Web API call the things that our keys say, by section of the file.
+"""Names in VOS3000's client, manual and Web API for our keys, by section of the file.
 
 A key such as ``routing_plans[].order`` is one of another section, written from the top of the file; so are all keys of
 ``PARAMETERS``. ``docs/routing.md`` has the same rows, with what differs in the values.

@@ -51,7 +51,7 @@ def _is_plain(text: str) -> bool:
 
 
 class NumberPortabilityKeys(Keys):
-    """Where the routing number of a called number is looked up before the call is routed. Default: nowhere.
+    """Server that knows the routing numbers of called numbers, asked before a call is routed. Default: nowhere.
 
     A reload changes it.
     """
@@ -67,7 +67,7 @@ class NumberPortabilityKeys(Keys):
     server: Annotated[Address | None, destination()] = None
     """Instead of ``url``: a SIP server that answers INVITE with 302 and a Contact with ``rn=``. An IP address."""
     timeout: Annotated[int, milliseconds(50, 10_000)] = 1_000
-    """How long a call waits for the answer."""
+    """Time that a call waits for the answer."""
     fail_open: Annotated[bool, switch()] = True
     """``yes``: without an answer the call is routed by the dialled number; ``no``: it is refused with 503."""
     prefixes: Annotated[tuple[Annotated[str, dialled_prefix()], ...], BeforeValidator(one_or_many)] = ()

@@ -26,7 +26,7 @@ Rules = Annotated[
 
 
 class IncomingNumberKeys(Keys):
-    """Of mapping gateways and phones. Numbers are compared without a leading ``+``."""
+    """Number rules of mapping gateways and phones. Numbers are compared without a leading ``+``."""
 
     callee_allow: Patterns = ()
     """Called numbers that it may call, as it dials them behind the tech prefix; without any, all. Else the call ends
@@ -38,28 +38,28 @@ class IncomingNumberKeys(Keys):
     caller_deny: Patterns = ()
     """Calling numbers that its calls may not have, even if ``caller_allow`` has them."""
     callee_length: Annotated[LengthRange | None, length_range()] = None
-    """How many digits the number may have that it dials behind the tech prefix. Default: any."""
+    """Number of digits that it may dial behind the tech prefix. Default: any."""
     callee_rewrite: Rules = ()
-    """How the called number is changed before the call is rated and routed: the rule with the longest fitting prefix
+    """Changes of the called number before the call is rated and routed: the rule with the longest fitting prefix
     is applied once, see [routing.md](routing.md#rewriting-numbers)."""
     caller_rewrite: Rules = ()
-    """How the calling number is changed, by rules of the same form."""
+    """Changes of the calling number, by rules of the same form."""
     caller_pool: Annotated[str | None, object_name()] = None
     """A pool of ``number_pools``, whose number takes the place of the calling number."""
 
 
 class OutgoingNumberKeys(Keys):
-    """Of routing gateways. Numbers are compared without a leading ``+``."""
+    """Number rules of routing gateways. Numbers are compared without a leading ``+``."""
 
     caller_allow: Patterns = ()
     """Calling numbers that it takes calls of, as the mapping gateway has changed them; without any, all."""
     caller_deny: Patterns = ()
     """Calling numbers that it takes no calls of, even if ``caller_allow`` has them."""
     callee_rewrite: Rules = ()
-    """How the called number is changed that is sent to it. The call is rated and routed by the number before."""
+    """Changes of the called number that is sent to it. The call is rated and routed by the number before."""
     tech_prefix: Annotated[str, dialled_prefix()] = ""
-    """What stands before the called number that is sent to it, in front of what ``callee_rewrite`` makes."""
+    """Digits before the called number that is sent to it, in front of the result of ``callee_rewrite`` makes."""
     caller_rewrite: Rules = ()
-    """How the calling number is changed that is sent to it."""
+    """Changes of the calling number that is sent to it."""
     caller_pool: Annotated[str | None, object_name()] = None
     """A pool of ``number_pools``, whose number is sent in place of the calling number."""

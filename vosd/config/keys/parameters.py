@@ -105,8 +105,8 @@ class ParameterKeys(Keys):
     each best with the reason behind it: ``1800* (carrier tests), 7000 (lift)``. They win over free ones. Emergency
     numbers cannot be among them."""
     route_prefix: Annotated[int, whole(0, 15, "digits")] = Field(default=0, alias="SERVER_BILLING_GATEWAY_ROUTE_PREFIX")
-    """How many digits at the beginning of called numbers are for routing alone: rates are found without them. Numbers
-    with fewer than three digits behind them, and emergency numbers, are rated as they are."""
+    """Number of digits at the beginning of called numbers that are for routing alone: rates are found without them.
+    Numbers with fewer than three digits behind them, and emergency numbers, are rated as they are."""
     forward_prefix: Annotated[str, digits(16)] = Field(default="", alias="SERVER_BILLING_FORWARD_PREFIX")
     """Digits that stand in front of the called number when the customer's rate of a forwarded call is found, so that
     forwarded calls have prices of their own; empty: they cost what others do. A call is forwarded if its INVITE has
@@ -123,7 +123,7 @@ class ParameterKeys(Keys):
     period_rate: Annotated[bool, zero_or_one()] = Field(default=True, alias="SERVER_PERIOD_RATE_ENABLED")
     """0: period rates have no effect; neither have they with SERVER_WORK_CALENDAR_ENABLED 0."""
     switch_limit: Annotated[int, whole(0, 100)] = Field(default=9, alias="SS_GATEWAY_SWITCH_LIMIT")
-    """How often a call may go on to another gateway or address: attempts less one."""
+    """Number of times that a call may go on to another gateway or address: attempts less one."""
     stop_after_rtp_start: Annotated[bool, on_or_off()] = Field(
         default=False, alias="SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START"
     )
@@ -149,7 +149,7 @@ class ParameterKeys(Keys):
     )
     """For how long a challenge can be answered; a later answer gets another challenge."""
     challenge_retry: Annotated[int, whole(1, 100)] = Field(default=6, alias="SS_SIP_AUTHENTICATION_RETRY")
-    """How many challenges of a vendor to one request are answered."""
+    """Number of challenges of a vendor to one request that are answered."""
     lock_out_retry: Annotated[int, whole(0, 999)] = Field(default=6, alias="SS_AUTHENTICATION_MAX_RETRY")
     """After this many wrong passwords the source address is locked out, and new sources of a user who is guessed at
     wait; 0 = never."""
@@ -183,7 +183,7 @@ class ParameterKeys(Keys):
     session_early_hangup: Annotated[int, whole(0, 3_600, "seconds")] = Field(
         default=0, alias="SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP"
     )
-    """How long before its expiry an unrefreshed session is ended; a refresh is always tried first."""
+    """Time before its expiry at which an unrefreshed session is ended; a refresh is always tried first."""
     no_timer_limit: Annotated[int, whole(0, 86_400, "seconds")] = Field(
         default=7_200, alias="SS_SIP_NO_TIMER_REINVITE_INTERVAL"
     )
@@ -193,7 +193,7 @@ class ParameterKeys(Keys):
     )
     """Length of a slice of the time over which the quality of routing gateways is counted; a change begins it anew."""
     quality_slices: Annotated[int, whole(1, 48)] = Field(default=6, alias="SS_GATEWAY_QUALITY_RESERVE_SEPARATE")
-    """How many slices count; the oldest is dropped when a new one begins."""
+    """Number of slices that count; the oldest is dropped when a new one begins."""
     cdr_pending: Annotated[int, whole(1, 100_000_000, "calls")] = Field(
         default=100_000, alias="SERVER_MAX_CDR_PENDING_LIST_LENGTH"
     )
@@ -202,8 +202,8 @@ class ParameterKeys(Keys):
     ``state_dir`` is full, and none is dropped."""
 
     cdr_files: Annotated[int, whole(1, 1_000_000, "files")] = Field(default=64, alias="SERVER_CDR_FILE_WRITE_MAX")
-    """How many full files of the journal are kept after all their calls are booked, where ``journal.keep_files`` does
-    not say it. Files with calls that are not booked are never removed and do not count."""
+    """Number of full files of the journal that are kept after all their calls are booked, where ``journal.keep_files``
+    does not say it. Files with calls that are not booked are never removed and do not count."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PARAMETERS)

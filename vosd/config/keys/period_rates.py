@@ -18,7 +18,7 @@ class PeriodKeys(Keys):
     """One period. Of those that fit, the one by the closest entry of its calendar holds, of the same the first."""
 
     name: Annotated[str, object_name()]
-    """What records call it; unique among the periods."""
+    """Name in records; unique among the periods."""
     calendar: Annotated[str | None, object_name()] = None
     """Calendar that says when it is. Default: none, at all times that are in no other period."""
     when: Annotated[When, choice(When)] = When.WORKING

@@ -82,7 +82,7 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     transfer: Annotated[Transfers, choice(Transfers)] = Transfers.ACCEPT
     """Whether it may transfer the calls that it makes, with REFER or by keys."""
     transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
-    """How long the target of a transfer may take to answer, and its number to be dialled by keys."""
+    """Time that the target of a transfer may take to answer, and its number to be dialled by keys."""
     transfer_display: Annotated[Shown, shown_number()] = Shown()
     """The calling number that the target of a transfer is shown: that of the transferred call (``caller``), the
     phone's own ``number`` (``phone``), or one of its ``caller_numbers``."""

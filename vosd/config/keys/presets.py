@@ -43,4 +43,4 @@ PRESETS: Final[Mapping[Preset, Defaults]] = {
         rate_groups={"price_per": "cycle"},
     ),
 }
-"""Where VOS3000's defaults differ from those of the models."""
+"""Defaults of VOS3000 that differ from those of the models."""

@@ -52,5 +52,5 @@ class OverloadKeys(Keys):
     """Under overload new calls are refused, so that running calls go on. A reload changes it."""
 
     max_lag: Annotated[int, milliseconds(0, 10_000)] = 100
-    """How long a new call may wait in the queue. When the wait has been longer for 400 ms, calls that waited longer
+    """Time that a new call may wait in the queue. When the wait has been longer for 400 ms, calls that waited longer
     get 503 with Retry-After, until the wait was below half of this for a second; 0 refuses none."""

@@ -31,13 +31,13 @@ class DeriveKeys(Keys):
     base: Annotated[str | None, object_name()] = Field(default=None, alias="from")
     """The rate group; its rates are not derived themselves, and it has the same currency."""
     factor: Annotated[Decimal, factor_up_to(DERIVED_FACTOR_MAX)] = Decimal(1)
-    """What its prices are multiplied by, connection fee and minimum charge included."""
+    """Factor of the prices, connection fee and minimum charge included."""
     offset: Annotated[Decimal, price()] = ZERO
     """Added to the price of a minute, or of a cycle where the rate group has prices of cycles; up to 1,000."""
     decimals: Annotated[int, whole(0, PLACES)] = PLACES
     """To which its prices are rounded then; one that is above zero stays so."""
     rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
-    """How they are rounded."""
+    """Rounding of the derived prices."""
 
     @property
     def is_given(self) -> bool:
@@ -57,7 +57,7 @@ class OriginKeys(Keys):
     """Calls of some callers, which another rate group prices as far as it has a rate for the called number."""
 
     name: Annotated[str, object_name()]
-    """What breakdowns call it; unique among the origins of the group."""
+    """Name in breakdowns; unique among the origins of the group."""
     rate_group: Annotated[str, object_name()]
     """The group that prices them; its own ``origins`` do not count here."""
     prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(one_or_many)] = ()
@@ -101,7 +101,7 @@ class RateGroupKeys(Keys):
     fee_unit: Annotated[Decimal | None, step()] = None
     """Smallest step of fee and tax, such as 0.05; not finer than the decimals. Default: as ``fee_precision`` says."""
     fee_rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
-    """How fee and tax are rounded."""
+    """Rounding of fee and tax."""
     fee_nonzero_floor: Annotated[bool, switch()] = False
     """``yes`` charges one unit for a positive fee that would round to zero."""
     section_cap: Annotated[bool, switch()] = True

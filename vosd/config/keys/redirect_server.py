@@ -18,10 +18,10 @@ class RedirectServerKeys(Keys):
     """
 
     address: Annotated[Address | None, destination()] = None
-    """Where it is asked, an IP address. The Contacts of its answer are tried in the order of their ``q``: the host
+    """Address of the server, an IP address. The Contacts of its answer are tried in the order of their ``q``: the host
     names a routing gateway, the user part is the called number there; unknown hosts are ignored."""
     timeout: Annotated[int, milliseconds(50, 10_000)] = 2_000
-    """How long a call waits for the answer."""
+    """Time that a call waits for the answer."""
     fail_open: Annotated[bool, switch()] = True
     """``yes``: after any other answer, or none, the switch routes the call itself; ``no``: it is refused with 503."""
 

@@ -32,7 +32,7 @@ class RoutingKeys(Keys):
     """The length of calls by which costs are compared, by the loss guard and in the ``order`` of plans, until 20 calls
     to a prefix of the customer's rates have ended lately: from then on the average of these counts."""
     verdicts_one_in: Annotated[int, whole(0, 1_000_000)] = 100
-    """Of so many answered calls one keeps with its CDR why its gateway was chosen and others were not
+    """One of so many answered calls keeps with its CDR why its gateway was chosen and others were not
     (``vosd cdr show CALL_ID --why``); calls that fail all do. 0: no answered call does; 1: all.
     """
     emergency_numbers: Annotated[tuple[Annotated[str, short_codes()], ...], BeforeValidator(one_or_many)] = tuple(

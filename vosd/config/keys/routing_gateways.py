@@ -43,7 +43,7 @@ from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Relia
 from vosd.trunks.gateways import Address, RoutingGateway
 
 PROTECT_MS: Final = 10_000
-"""What ``yes`` stands for."""
+"""Time for which ``yes`` stands."""
 
 
 def protection() -> FromText:
@@ -70,7 +70,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     private_rate_group: Annotated[str | None, object_name()] = None
     """Buy rates of its own beside those of its rate group, before those of the account."""
     address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)] = ()
-    """Where its packets go: one or a list; the next is tried after a timeout or a 503.
+    """Address to which its packets go: one or a list; the next is tried after a timeout or a 503.
 
     Port 5060, 5061 for tls. A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), a name with a port
     by its addresses only. Can be left out beside ``register``: then calls go to the registrar; and beside ``dynamic``.
@@ -127,7 +127,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     )
     """Headers with the calling number. From always has it, unless the caller withholds it."""
     reject_codes: Annotated[Mapping[str, int] | None, counted_as()] = None
-    """What its final codes count as, before failover and all else; a class stands for its codes not named."""
+    """Codes as which its final codes count, before failover and all else; a class stands for its codes not named."""
     reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
     """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
     reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED

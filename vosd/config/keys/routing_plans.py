@@ -42,7 +42,7 @@ class QualityKeys(Keys):
 
 
 class BlendKeys(Keys):
-    """How much each figure counts for the criterion ``blend``, relative to the others; 0 = not at all."""
+    """Weight of each figure for the criterion ``blend``, relative to the others; 0 = not at all."""
 
     asr: Annotated[int, whole(0, 100)] = 0
     """Answer-seizure ratio."""
@@ -64,12 +64,12 @@ class Calendars(Enum):
 
 
 class RoutingPlanKeys(Keys):
-    """How routing gateways are chosen for calls; mapping gateways, phones and accounts name a plan."""
+    """Rules by which routing gateways are chosen for calls; mapping gateways, phones and accounts name a plan."""
 
     name: Annotated[str, object_name()]
     """Unique among the plans."""
     order: Annotated[tuple[Annotated[Criterion, choice(Criterion)], ...], BeforeValidator(one_or_many)] = NO_PLAN.order
-    """What gateways are compared by; each criterion decides only between those that are equal by the ones before it.
+    """Criteria by which gateways are compared; each decides only between those that are equal by the ones before it.
     ``prefix``: the longer first. ``priority``: the lower number first. ``cost``: the lower cost of a call of typical
     length first. ``price``: the lower buy rate of a minute first. ``load``: the fewest running calls in proportion to
     the weight first. ``weight``: in turn, as often as the weight says. ``round_robin``: in turn, equally often.
@@ -128,7 +128,7 @@ class RouteKeys(Keys):
     weight: Annotated[int | None, whole(0, 1_000_000)] = None
     """Default: that of the gateway."""
     percent: Annotated[int | None, whole(0, 100)] = None
-    """Its share of the calls among lines of the same prefix and priority; what is left of 100 is shared by those
+    """Share of the calls among lines of the same prefix and priority; what is left of 100 is shared by those
     without ``percent``, by weight."""
     max_calls: Annotated[int | None, limit()] = None
     """Calls at the same time by this line."""

@@ -20,7 +20,7 @@ class SessionTimerKeys(Keys):
     min_se: Annotated[int | None, whole(90, 3_600, "seconds")] = None
     """The smallest session interval that it may request, else 422. Default: SS_SIP_SESSION_MIN_SE."""
     early_hangup: Annotated[int | None, whole(0, 3_600, "seconds")] = None
-    """How long before its expiry an unrefreshed session is ended. Default: SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP."""
+    """Time before its expiry at which an unrefreshed session is ended. Default: SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP."""
     no_timer_limit: Annotated[int | None, whole(0, TTL_MAX_S, "seconds")] = None
     """Longest call without session timer; 0 = no limit. Default: SS_SIP_NO_TIMER_REINVITE_INTERVAL."""
     probe: Annotated[Probe, choice(Probe)] = Probe.NONE

@@ -28,7 +28,7 @@ HIDDEN: Final = "hidden"
 
 
 class UnknownSource(Enum):
-    """What a request from an unknown address gets."""
+    """Answer to a request from an unknown address."""
 
     DROP = "drop"
     REJECT = "reject"
@@ -165,7 +165,7 @@ class SipKeys(Keys):
     ``{"udp:10.0.0.1:5060": 203.0.113.1}``, an address for each socket of ``listen`` that needs one. An address that
     another socket of ``listen`` has is used only for the sockets on ``0.0.0.0`` and ``::``."""
     unknown_source: Annotated[UnknownSource, choice(UnknownSource)] = UnknownSource.DROP
-    """What a request from an unknown address gets: no answer, or 403. Dropped requests are counted and logged."""
+    """Answer to a request from an unknown address: no answer, or 403. Dropped requests are counted and logged."""
     timers: TimerKeys = TimerKeys()
     limits: SipLimitKeys = SipLimitKeys()
     connections: ConnectionKeys = ConnectionKeys()

@@ -55,7 +55,8 @@ class TransferKeyKeys(Keys):
     blind: Annotated[str, sequence()] = ""
     """Starts a transfer: the number follows, ended by ``#`` or a pause of 4 s."""
     attended: Annotated[str, sequence()] = ""
-    """The same, but the telephone talks to the target until it hangs up or presses ``end``; the other party waits."""
+    """As ``blind``, but the telephone talks to the target until it hangs up or presses ``end``; the other party
+    waits."""
     cancel: Annotated[str, sequence()] = ""
     """Cancels the transfer while the number is dialled, or the target is ringing or connected."""
     end: Annotated[str, sequence()] = ""

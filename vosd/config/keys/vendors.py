@@ -42,7 +42,7 @@ class RegisterKeys(Keys):
     """Our registration with the vendor; the gateway takes calls only while we are registered. Default: none."""
 
     server: Annotated[Address | None, destination()] = None
-    """Where REGISTER is sent, written like an ``address``."""
+    """Address to which REGISTER is sent, written like an ``address``."""
     username: Annotated[str, line_of_text(1, 128)] = ""
     """The user that is registered. Default: that of ``auth``."""
     password: Annotated[Secret | None, password_text()] = None

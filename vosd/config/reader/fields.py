@@ -1,4 +1,4 @@
-"""How the text of one value is converted, and how messages describe what was expected.
+"""Convert the text of one value, and describe in messages what was expected.
 
 One ``FromText`` serves three readers: the model that converts, the problem that says what was expected, and the
 generated reference. Amounts of money, telephone numbers, addresses, files and the forms of VOS3000's parameters have
@@ -60,7 +60,7 @@ class FromText:
     write: Callable[[Any], str] = str
     """The inverse of ``read``, for defaults in the reference."""
     kind: type[str | dict[str, object] | list[object]] | tuple[type[str], type[dict[str, object]]] = str
-    """What is read: text, a mapping, a list, or text as well as a mapping."""
+    """Kind of value that is read: text, a mapping, a list, or text as well as a mapping."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Make this the field's only validation."""

@@ -42,7 +42,7 @@ class Packed(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """Number of items."""
         return len(self.digests) // _DIGEST_BYTES
 
     def each_name(self) -> list[str]:
@@ -68,7 +68,7 @@ class Known(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How the items of a list differ from those that were known."""
+    """Differences of the items of a list from those that were known."""
 
     gone: frozenset[str] = frozenset()
     keeps_order: bool = True

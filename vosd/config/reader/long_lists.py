@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from vosd.catalogue.problems import ConfigError, Problem
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
 from vosd.config.reader.document import Listing, Node, Section
 from vosd.config.reader.items import digest_of, name_of
 
@@ -46,15 +46,18 @@ class LongList(Mapping[str, Section]):
         Only objects of the database with one of the two words in their text are looked at.
         """
         by_template = {name: text for name, each in templates.items() if (text := name_of(each, key))}
-        sought = [
-            self._section_of(each)
-            for name, each in self._stored.items()
-            if name not in self._items and each.body is not None and (key in each.body or template_key in each.body)
-        ]
+        sought = (
+            self._section_of(each) for each in self._containing(key, template_key) if each.name not in self._items
+        )
         for section in chain(self._items.values(), sought):
             value = name_of(section, key) or by_template.get(name_of(section, template_key), "")
             if value:
                 yield name_of(section, self._key), value
+
+    def _containing(self, *words: str) -> Iterable[ObjectVersion]:
+        if isinstance(self._stored, SearchedObjects):
+            return self._stored.containing(*words)
+        return [each for each in self._stored.values() if any(word in (each.body or "") for word in words)]
 
     def likeness(self, name: str) -> object:
         """Return what is the same of two items that differ in nothing but their names; None where there is no item."""

@@ -1,4 +1,4 @@
-"""What gateways may cost, as operators write it: ``off``, or keys such as ``{min_margin: 0.001}``."""
+"""Limits of the cost of gateways, as operators write them: ``off``, or keys such as ``{min_margin: 0.001}``."""
 
 from collections.abc import Mapping
 from decimal import Decimal

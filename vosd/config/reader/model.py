@@ -21,7 +21,7 @@ class Keys(BaseModel):
     aliases: ClassVar[Mapping[str, str]] = {}
     """Other spellings, and the key that each stands for."""
     names_elsewhere: ClassVar[Renamed] = {}
-    """What VOS3000 calls things that keys of ours say: no key, but its mistake names ours."""
+    """Names of VOS3000 for keys of ours: none is a key, but the mistake names ours."""
     apart: ClassVar[Mapping[str, str]] = {}
     """Keys that are read before the mapping is validated, with their documentation."""
 

@@ -28,11 +28,11 @@ class Spot(NamedTuple):
 
 
 class Source(Protocol):
-    """What the values of a model are read from: a mapping of YAML, or a line of CSV."""
+    """Source of the values of a model: a mapping of YAML, or a line of CSV."""
 
     @property
     def place(self) -> Place:
-        """Its first line."""
+        """Place of its first line."""
         ...
 
     @property

@@ -18,10 +18,10 @@ def digest_of(content: bytes) -> str:
 
 
 class Texts(Protocol):
-    """Where the text of each file comes from."""
+    """Source of the text of each file."""
 
     contents: dict[str, bytes]
-    """What was read, by absolute path."""
+    """Contents that were read, by absolute path."""
     matched: dict[str, list[str]]
     """The files that fit each pattern that was asked for."""
 

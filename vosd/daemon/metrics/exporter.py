@@ -21,7 +21,7 @@ from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 
 EXPORTER: Final = "vosd.metrics.exporter"
-"""Its module; the switch does not import what that one needs."""
+"""Module of the exporter; the switch does not import what that one needs."""
 RETRY_S: Final = 5.0
 """Pause before a process that has ended is started again, or a busy port is tried again."""
 WAITING_MAX: Final = 64

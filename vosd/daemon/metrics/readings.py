@@ -46,7 +46,7 @@ NAMES: Final[Mapping[Figure, Metric]] = {
 """Metrics that are figures of ``vosd status``."""
 
 UNITS: Final[Mapping[Figure, int]] = {Figure.SPOOL_MB: 1024 * 1024}
-"""What a figure is multiplied by where its metric has the base unit."""
+"""Factor of a figure whose metric has the base unit."""
 
 _STATES: Final = {
     CallState.SETUP: "setup",

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 HOURS: Final = 24
-"""How many past hours are remembered."""
+"""Number of past hours that are remembered."""
 _HOUR_MS: Final = 3_600_000
 _WEIGHT: Final = 0.4
-"""Of the newest sample in the average, so that one burst of a second is no alarm."""
+"""Weight of the newest sample in the average: one burst of a second is no alarm."""
 _QUIET: Final = 0.1
 _LEAST: Final = 2
 """A gateway is remembered from so many calls in a second on; phones have fewer."""
@@ -33,7 +33,7 @@ class _Rate:
         self.average = 0.0
         self.hour = hour
         self.highest = 0.0
-        """Of the present hour."""
+        """Highest average of the present hour."""
         self.past: deque[float] = deque(maxlen=HOURS)
         """The highest of each past hour in which it had calls."""
 

@@ -29,13 +29,13 @@ REREAD_MS: Final = 60_000
 """In the hour in which counting began, what ended before is read again so long after that, and then after twice the
 time each: it may still wait for its booking."""
 OPERATOR: Final = "the fraud watch"
-"""Who has set the blocks of this watch. No person is recorded by such a name: ``vosd`` may be one who is logged in."""
+"""Operator of the blocks of this watch. No person is recorded by such a name: ``vosd`` may be one who is logged in."""
 
 _log = structlog.get_logger()
 
 
 class WatchedSwitch(Protocol):
-    """What the watch needs of the switch."""
+    """Interface of the switch that the watch needs."""
 
     @property
     def live(self) -> LiveState:

@@ -1,4 +1,4 @@
-"""What the machine has left: disk, processor, memory."""
+"""Measure what the machine has left: disk, processor, memory."""
 
 import asyncio
 import os

@@ -28,7 +28,7 @@ WAITING_MAX: Final = 1_000
 LINES_MAX: Final = 200
 """Changes that one mail lists."""
 GATHER_S: Final = 5.0
-"""How long the first change waits for others."""
+"""Time that the first change waits for others."""
 TIMEOUT_S: Final = 30.0
 BACK_OFF_S: Final = 10.0
 BACK_OFF_MAX_S: Final = 600.0

@@ -59,11 +59,11 @@ class Unbooked(NamedTuple):
     oldest_s: int
     """For how long the oldest call waits."""
     quarantined: int
-    """How many it has rejected."""
+    """Number of records that it has rejected."""
 
 
 class Measures(Protocol):
-    """What is measured of a switch."""
+    """Measured values of a switch."""
 
     def gateways(self) -> Iterable[str]:
         """Return the names of the routing gateways."""

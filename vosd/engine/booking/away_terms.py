@@ -26,12 +26,12 @@ class Bookings(Protocol):
 
     @property
     def ended(self) -> int:
-        """How many calls were given to it."""
+        """Number of calls that were given to it."""
         ...
 
     @property
     def confirmed(self) -> int:
-        """How many of them, from the oldest on, the database has."""
+        """Number of them, from the oldest on, that the database has."""
         ...
 
 
@@ -52,9 +52,9 @@ class AwayTerms:
         self._caps: dict[str, Decimal] = {}
         self._reported: set[str] = set()
         self._used: dict[str, Decimal] = {}
-        """What is used up of caps, by account, until that is confirmed."""
+        """Used part of caps, by account, until that is confirmed."""
         self._confirmed_at = (0, 0)
-        """How many calls have to be booked for that, and the earliest time."""
+        """Number of calls that have to be booked for that, and the earliest time."""
 
     async def set_away(self, is_away: bool) -> None:
         """Begin or end an outage; call ``note_used`` before balances are read at its end."""

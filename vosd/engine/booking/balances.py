@@ -45,7 +45,7 @@ class CurrencyChangedError(VosError):
 
 
 class _Past(NamedTuple):
-    """What calls have cost in a period before they were counted."""
+    """Cost of calls in a period before they were counted."""
 
     spending: Spending
     per: SpendPeriod

@@ -1,4 +1,4 @@
-"""Where the calls of a switch in production are written down (``callcontrol.ports.CallSink``)."""
+"""Write down the calls of a switch in production (``callcontrol.ports.CallSink``)."""
 
 from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.cdr.record import CallRecord

@@ -25,7 +25,7 @@ class Memo(msgspec.Struct, frozen=True):
     compare_from_s: int
     """After a crash, calls booked since then are compared; seconds since 1970."""
     mended_to: tuple[int, int] = BEGINNING
-    """Where ``regressed``: up to this place of the journal all calls are booked again."""
+    """Place of the journal up to which all calls are booked again, if ``regressed``."""
 
 
 class MemoFile:

@@ -8,7 +8,7 @@ from vosd.cdr.ports import LastStanding
 from vosd.engine.booking.balances import Balances
 
 NOTED_EVERY_S: Final = 5.0
-"""What a kill may take from the copy; the database has it."""
+"""Age of the copy at most: a kill loses what came later, and the database has it."""
 NOTED_AT_ONCE: Final = 500
 
 

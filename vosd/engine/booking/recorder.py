@@ -79,7 +79,7 @@ class Recorder(Counting):
         self._settings = settings
         self._queue: deque[CallRecord] = deque()
         self.ended = 0
-        """How many calls were given to it, those included that it found on disk."""
+        """Number of calls that were given to it, those included that it found on disk."""
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -105,7 +105,7 @@ class Recorder(Counting):
 
     @property
     def confirmed(self) -> int:
-        """How many of them, from the oldest on, are booked or in quarantine."""
+        """Number of them, from the oldest on, that are booked or in quarantine."""
         return self.ended - len(self)
 
     def census(self) -> Mapping[Figure, int]:

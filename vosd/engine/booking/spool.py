@@ -22,7 +22,7 @@ from vosd.obs.figures import Figure
 
 BATCH: Final = 500
 TURN_S: Final = 10.0
-"""How long an order waits for bookings of the switch, which hold on for as long as a late database does not answer."""
+"""Time that an order waits for bookings of the switch, which hold on for as long as a late database does not answer."""
 
 
 class Spool(Counting):

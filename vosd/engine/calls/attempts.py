@@ -1,4 +1,4 @@
-"""What the outcome of an attempt says about its vendor.
+"""Conclusions about a vendor from the outcome of an attempt.
 
 A vendor may not answer, refuse everything, send Retry-After, or reject our credentials. The consequences for other
 calls are in ``routing.health``, ``routing.rest`` and ``routing.breaker``; those for the call itself are in ``b2bua``.

@@ -15,7 +15,7 @@ from vosd.engine.kept_file import KeptFile
 from vosd.routing.dynamic_lists import DynamicLists, Listing, ListingCause
 
 ROUND_S: Final = 1.0
-"""How often the list is examined for callers whose time is over, and written if it has changed."""
+"""Interval at which callers whose time is over leave the list, and a changed list is written."""
 
 
 class Kept(msgspec.Struct, frozen=True):

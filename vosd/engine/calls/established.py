@@ -1,4 +1,4 @@
-"""What another switch needs to go on with a call as it was answered, beside its record and its dialogs (ADR 67).
+"""Description of an answered call by which another switch goes on with it, beside record and dialogs (ADR 67).
 
 Every answered call is described once on the path of its packets, so ``Established`` holds what can be read from it
 without calling a function, and what can be derived is left out (``derived``). A call that changes later is described
@@ -34,7 +34,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     hops: int
     host: str
-    """Where the caller's INVITE came from."""
+    """Host that the caller's INVITE came from."""
     port: int
     user: str
     caller: str
@@ -44,7 +44,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     prefix: str
     """By which the gateway was found."""
     limits: tuple[Limit, ...]
-    """What the route occupies beside its gateway."""
+    """Limits that the route occupies beside its gateway."""
     granted_s: int
     ceiling_s: int
     advance_s: int
@@ -55,19 +55,19 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     invite_sequence: int
     """CSeq of the caller's INVITE."""
     wish: Wish
-    """What the caller's INVITE says of session timers."""
+    """Session timers in the caller's INVITE."""
     identity: CallerIdentity | None
     offer: bytes
-    """Of the caller; empty = the vendor made the offer."""
+    """Offer of the caller; empty = the vendor made it."""
     offer_from: str
-    """Where the caller is seen, if that is behind NAT."""
+    """Address at which the caller is seen, if it is behind NAT."""
     session: bytes | None
     """The caller's present session description, where it is not the offer."""
     answer: bytes
-    """Of the vendor."""
+    """Answer of the vendor."""
     answer_from: str
     said_to_caller: bytes
-    """What the caller was sent before its 200."""
+    """Session description that the caller was sent before its 200."""
     said_to_callee: bytes | None
     """None = the offer."""
     is_sent: bool
@@ -81,7 +81,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     callee_agreed: Agreed | None
     floor_s: int
     offered_s: int
-    """Of the vendor's session timer."""
+    """Interval that was offered to the vendor for its session timer."""
     acknowledged_mono: int | None
     """When the caller acknowledged our 200."""
     codec: str | None
@@ -94,10 +94,10 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     callee_timer: SessionTimerSettings | None = None
     dead_call_billing: DeadCallBilling | None = None
     overdraft_limits: tuple[Decimal | None, ...] = ()
-    """Of customer, agents and vendor, in descriptions without ``taken``."""
+    """Overdraft limits of customer, agents and vendor, in descriptions without ``taken``."""
     vendor_codec: str | None = None
     taken: tuple[Held, ...] = ()
-    """What the call occupies, as in ``RequestSnapshot``; empty in descriptions of earlier versions."""
+    """Limits and money that the call occupies, as in ``RequestSnapshot``; empty in descriptions of earlier versions."""
 
     @classmethod
     def of(cls, call: Call, leg: CallerLeg | None, request: CallRequest) -> bytes:

@@ -1,33 +1,28 @@
-"""Calls that are kept over a stop of the process: described exactly, with every request in progress (ADR 67)."""
+"""Calls as the journal describes them: exactly at a stop, with every request in progress, else for a crash (ADR 67)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.snapshot.information import LateInformationSnapshot
+from vosd.b2bua.snapshot.references import NoSnapshotError
 from vosd.callcontrol.open_call import Description
-from vosd.engine.calls.established import legs_of
+from vosd.engine.calls.established import Established, legs_of
+from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.saved import SavedCall, SavedSwitch
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal import Remains
 from vosd.sip.dialog.snapshot import CallerSnapshot
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.endpoint_snapshot import EndpointSnapshot
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class EndpointState(msgspec.Struct, frozen=True):
-    """What the endpoint has beside the calls."""
-
-    endpoint: EndpointSnapshot
-    late_informations: tuple[LateInformationSnapshot, ...] = ()
-
-
-_read_endpoint: Final = msgspec.msgpack.Decoder(EndpointState).decode
+_read_switch: Final = msgspec.msgpack.Decoder(SavedSwitch).decode
+_log = structlog.get_logger()
 
 
 class KeptSwitch(NamedTuple):
@@ -54,7 +49,26 @@ def kept_switch(endpoint: Endpoint, services: CallServices) -> KeptSwitch:
         else:
             legs = legs_of(live_call.call, live_call.call.caller.leg)
             answered[call_id] = Description(legs, saved=_encode(replace(each, kept=None)))
-    return KeptSwitch(answered, others, _encode(EndpointState(saved.endpoint, saved.late_informations)), left)
+    return KeptSwitch(answered, others, _encode(replace(saved, calls=())), left)
+
+
+def described(live_call: LiveCall, services: CallServices) -> Description:
+    """Describe a call as it is now: the short way as long as it is as it was answered."""
+    call, caller = live_call.call, live_call.call.caller.leg
+    legs = legs_of(call, caller)
+    if call.journey.answered_at is None:
+        return Description(legs)
+    try:
+        if caller is not None and not live_call.has_moved and not caller.awaits_ack:
+            return Description(legs, Established.of(call, caller, live_call.call_request))
+        saved = SavedCall.of(live_call, services, ())
+    except NoSnapshotError as error:
+        _log.warning("call_not_described", call_id=live_call.call_id, means="a crash ends it", why=str(error))
+        return Description(legs)
+    except Exception:  # noqa: BLE001  the boundary: this runs between the packets of all calls, and must not stop them
+        _log.exception("call_not_described", call_id=live_call.call_id, means="a crash ends it")
+        return Description(legs)
+    return Description(legs, saved=_encode(replace(saved, kept=None, deadline=None)))
 
 
 def as_it_was(remains: Remains) -> SavedSwitch | None:
@@ -75,8 +89,7 @@ def as_it_was(remains: Remains) -> SavedSwitch | None:
             calls.append(SavedCall.read(remains.kept_calls[call_id]))
         else:
             return None
-    state = _read_endpoint(kept.endpoint)
-    return SavedSwitch(state.endpoint, tuple(calls), state.late_informations)
+    return replace(_read_switch(kept.endpoint), calls=tuple(calls))
 
 
 def waiting_caller(saved: SavedCall) -> CallerSnapshot | None:

@@ -10,7 +10,7 @@ from vosd.trunks.phone import Phone, called_half
 
 
 class Called(Mapping[str, RoutingGateway]):
-    """What calls go to: routing gateways, and the called halves of phones, which are made when they are asked for."""
+    """Destinations of calls: routing gateways, and the called halves of phones, made when they are asked for."""
 
     def __init__(self, vendors: Mapping[str, RoutingGateway], phones: Mapping[str, Phone]) -> None:
         self._vendors = vendors
@@ -31,7 +31,7 @@ class Called(Mapping[str, RoutingGateway]):
 
 
 class Known(NamedTuple):
-    """What a catalogue has; ``engine.calls.gone`` adds stand-ins for what has left it."""
+    """Objects of a catalogue; ``engine.calls.gone`` adds stand-ins for what has left it."""
 
     mapping_gateways: Mapping[str, MappingGateway]
     called: Called

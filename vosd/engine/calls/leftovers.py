@@ -72,7 +72,7 @@ class Placements:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.services: CallServices | None = None
-        """Of the switch; without them no record is kept."""
+        """Services of the switch; without them no record is kept."""
 
     def __call__(self, transaction: InviteClient) -> None:
         """Journal one INVITE."""
@@ -114,7 +114,7 @@ class Leftovers:
         self._to_gateways: deque[tuple[bytes, _Left]] = deque()
         self._to_callers: deque[tuple[bytes, _Left]] = deque()
         self._asked: dict[bytes, _Request | None] = {}
-        """What was sent to end a leg, until it is over; None where nothing had to be sent."""
+        """Requests that were sent to end a leg, until it is over; None where nothing had to be sent."""
         endpoint.client.unclaimed.released = self.take_late_answer
 
     def __len__(self) -> int:

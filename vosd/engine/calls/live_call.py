@@ -91,7 +91,7 @@ class LiveCall:
         self.open_setup: OpenSetup | None = None
         """The set-up, while a question of it is open."""
         self.ringing: RingingMoney | None = None
-        """Its money until it is answered, if it is charged before."""
+        """Money of the call until it is answered, if it is charged before."""
         self.kept = kept
         """The call as journalled, once it is answered."""
         self.timer: Timer[LiveCall] | None = None
@@ -267,7 +267,7 @@ class LiveCall:
 
     @property
     def vendor_s(self) -> int | None:
-        """How many seconds after its own 200 the vendor is paid for; None = as many as the call takes."""
+        """Number of seconds after its own 200 that the vendor is paid for; None = as many as the call takes."""
         hold = self.call_request.hold
         return None if hold is None or self.ringing is not None else hold.vendor_s
 

@@ -47,7 +47,7 @@ class Notices(Counting):
         self.unrecorded: Counter[EndReason] = Counter()
         """Calls that were refused without a record, since the start."""
         self.counted: Counter[Figure] = Counter()
-        """What is counted in the path of a call, since the start."""
+        """Figures that are counted in the path of a call, since the start."""
 
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
         """Warn about an unknown or locked-out source, and name gateways with similar addresses."""

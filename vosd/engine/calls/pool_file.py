@@ -8,7 +8,7 @@ from vosd.engine.kept_file import KeptFile
 from vosd.routing.pools import PoolTurns, Turn
 
 ROUND_S: Final = 1.0
-"""How often changes are written: a crash repeats the numbers of this time."""
+"""Interval at which changes are written: a crash repeats the numbers of this time."""
 
 
 class PoolFile:

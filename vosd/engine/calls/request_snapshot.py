@@ -51,7 +51,7 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
     mapping: str | None = None
     account: str | None = None
     taken: tuple[Held, ...] = ()
-    """What the call occupies, but for the places of the vendor's leg, which its route names."""
+    """Limits and money that the call occupies, but for the places of the vendor's leg, which its route names."""
     ceiling_s: int = 0
     """The longest that the call may last (``CallHold``)."""
     left: tuple[tuple[str, Cause, str], ...] = ()
@@ -85,7 +85,7 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
 
     @property
     def money(self) -> tuple[MoneyHeld, ...]:
-        """What is held of accounts: the customer's first, then those of its agents, then the vendor's."""
+        """Money that is held of accounts: the customer's first, then those of its agents, then the vendor's."""
         return tuple(each for each in self.taken if isinstance(each, MoneyHeld))
 
     @classmethod

@@ -25,7 +25,6 @@ from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
-from vosd.engine.calls.needed import missing_for
 from vosd.engine.calls.saved import SavedCall
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
@@ -50,7 +49,7 @@ _log = structlog.get_logger()
 
 
 class Resumed(NamedTuple):
-    """What became of the answered calls of an earlier process."""
+    """Answered calls of an earlier process that go on."""
 
     calls: list[OpenCall]
     """Those that go on, as they are to be journalled again."""
@@ -130,7 +129,7 @@ class Resumption:
             saved = EstablishedCall(call, self._known, self._settings, ms).as_saved()
         else:
             raise NoSnapshotError("it was written by an earlier version")
-        missing = missing_for(saved, self._known, self._services.live.credits)
+        missing = saved.missing(self._known, self._services.live.credits)
         if missing is not None:
             raise NoSnapshotError(f"{missing} is not configured any more")
         paid_from = call.answered_mono if call.charged_mono is None else call.charged_mono[0]

@@ -7,7 +7,7 @@ from vosd.billing.call_hold import CallHold
 
 
 class RingingMoney:
-    """What a call holds, from its first INVITE to a gateway until it is answered."""
+    """Money that a call holds from its first INVITE to a gateway until it is answered."""
 
     __slots__ = ("_hold", "_limit", "_since", "wanted_ms")
 

@@ -14,6 +14,7 @@ from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.errors import Refusal, VosError
 from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
+from vosd.billing.holds import AccountCredit
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
@@ -38,7 +39,7 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     steps_left: int
     """Steps behind the one that has asked."""
     number: int
-    """Of the question."""
+    """Number of the question."""
     looped: bool = False
     closed: Refusal | None = None
     choices: tuple[ChoiceSnapshot, ...] = ()
@@ -66,19 +67,19 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: CallPartsSnapshot
     request: RequestSnapshot
     kept: OpenCall | None = None
-    """What the journal has of it, once it is answered."""
+    """Record of the call in the journal, once it is answered."""
     deadline: tuple[int, int] | None = None
     """The tick of its timer, and its position within the tick."""
     due_ms: int = 0
-    """Its deadline, which its timer may precede."""
+    """Deadline of the call, which its timer may precede."""
     wanted_ms: int = 0
-    """Its deadline apart from its money, while it rings and is charged."""
+    """Deadline apart from the money, while the call rings and is charged."""
     setup: SetupSnapshot | None = None
     """While a question of its set-up is open."""
     has_moved: bool = True
     """``LiveCall.has_moved``"""
     is_portable: bool = True
-    """Its text is as ``base.text.portable`` returns it. False, if it is as received, is never written."""
+    """Whether the text is as ``base.text.portable`` returns it. False, if it is as received, is never written."""
 
     @classmethod
     def read(cls, written: bytes) -> "SavedCall":
@@ -129,6 +130,31 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         request, kept = as_received(self.request), as_received(self.kept)
         return replace(self, parts=self.parts.as_received(), request=request, kept=kept, is_portable=False)
 
+    def missing(self, known: Known, credits: Mapping[str, AccountCredit]) -> str | None:
+        """Return the name of something that the call needs and that is not known; None if all is there."""
+        its = self.as_received()
+        request, parts, kept = its.request, its.parts, its.kept
+        if request.mapping not in known.mapping_gateways:
+            return f"mapping gateway {request.mapping}"
+        gateways = [] if parts.callee is None else [parts.callee.choice.gateway]
+        if parts.journey.choice is not None:
+            gateways.append(parts.journey.choice.gateway)
+        for gateway in gateways:
+            if gateway not in known.called:
+                return f"routing gateway {gateway}"
+        if request.account not in known.accounts:
+            return f"account {request.account}"
+        accounts = [each.account for each in request.money]
+        accounts += [party.account for party in request.agents]
+        if kept is not None:
+            accounts += [
+                name for name in (kept.record.customer_account, kept.record.vendor_account) if name is not None
+            ]
+        for account in accounts:
+            if account not in credits:
+                return f"account {account}"
+        return None
+
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls, known: Known) -> LiveCall:
         """Return the live call, which is among the running calls again; its deadline is not set yet.
 
@@ -178,11 +204,11 @@ class NotRestoredError(VosError):
         self.errors = errors
 
 
-class SavedSwitch(msgspec.Struct, frozen=True):
-    """All live calls of a switch, and what its endpoint has beside them."""
+class SavedSwitch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All live calls of a switch, and what its endpoint has beside them; the journal keeps the calls apart."""
 
     endpoint: EndpointSnapshot
-    calls: tuple[SavedCall, ...]
+    calls: tuple[SavedCall, ...] = ()
     late_informations: tuple[LateInformationSnapshot, ...] = ()
 
     @classmethod

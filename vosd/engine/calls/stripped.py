@@ -1,4 +1,4 @@
-"""What of a saved call holds after a crash: requests that were under way then are given up.
+"""Strip a saved call to the parts that hold after a crash: requests that were under way then are given up.
 
 A snapshot that was written minutes before the crash says nothing of the requests that came since, and what it says of
 those of its own moment is no longer true. Peers repeat what they have no answer to.

@@ -28,12 +28,10 @@ from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides
-from vosd.engine.calls.described import described
 from vosd.engine.calls.intake import Intake
-from vosd.engine.calls.kept import KeptSwitch, kept_switch
+from vosd.engine.calls.kept import KeptSwitch, described, kept_switch
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
-from vosd.engine.calls.needed import missing_for
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
@@ -301,7 +299,7 @@ class Switch(Counting):
     def missing_for(self, saved: SavedSwitch) -> str | None:
         """Return a gateway or an account that a call needs and that is not configured; None if all are there."""
         known, credits = Known.of(self.catalogue), self.live.credits
-        return next(filter(None, (missing_for(each, known, credits) for each in saved.calls)), None)
+        return next(filter(None, (each.missing(known, credits) for each in saved.calls)), None)
 
     def restore(self, saved: SavedSwitch, now: Instant) -> None:
         """Go on with the calls of another process; this switch has none yet, and the credits of all accounts.

@@ -48,7 +48,7 @@ PATIENCE_MS: Final = 60_000
 """Longest time of a test call without answer, whatever the gateway's own limits are."""
 _HOPS: Final = 70
 _LATE_S: Final = 2
-"""How much longer than wanted an answered call may last, until its BYE is sent."""
+"""Time that an answered call may last longer than wanted, until its BYE is sent."""
 _RINGING: Final = range(180, 200)
 _REFUSED: Final = {"INVITE": 488, "PRACK": 481, "REFER": 403}
 """Requests of a vendor that a test call refuses; so is an UPDATE with an offer."""
@@ -107,7 +107,7 @@ class TrialCall:
 
     @property
     def steps(self) -> Sequence[TrialStep]:
-        """What has happened so far."""
+        """Steps of the call so far."""
         return self._log.steps
 
     def report(self) -> TrialReport:

@@ -1,4 +1,4 @@
-"""What is asked of a test call, and what an operator is shown of it."""
+"""Terms of a test call, and its steps as an operator sees them."""
 
 from typing import Final
 
@@ -33,12 +33,12 @@ class TrialLog:
     def __init__(self, order: TrialOrder, began: Instant) -> None:
         self._order, self._began = order, began
         self.steps: list[TrialStep] = []
-        """What has happened so far."""
+        """Steps of the call so far."""
         self.pdd_ms: int | None = None
         self.code = 0
-        """Of the final response; 0 = there is none."""
+        """Code of the final response; 0 = there is none."""
         self.reason: str | None = None
-        """What the vendor said when it refused, or hung up."""
+        """Reason in the vendor's words when it refused or hung up."""
         self.has_responded = False
 
     def note(self, what: str, now: Instant) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 AT_ONCE: Final = 8
 """Calls of a turn: less than a millisecond."""
 AT_TICK: Final = 100
-"""The same once a second, where no other turn writes anything."""
+"""Calls of a turn once a second, where no other turn writes anything."""
 STAY_TICKS: Final = 5
 """For how many seconds the older files stay at least when a call has ended before its turn.
 

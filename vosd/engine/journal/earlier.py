@@ -1,4 +1,4 @@
-"""What an earlier run of the switch has left in the journal's directory, read before anything is written to it.
+"""Read the journal's files of an earlier run of the switch, before anything is written to it.
 
 Damaged records are skipped, and reading goes on behind them.
 """
@@ -24,10 +24,10 @@ _log = structlog.get_logger()
 
 
 class Earlier(NamedTuple):
-    """What an earlier run has left."""
+    """Files and records of an earlier run."""
 
     segments: list[Path]
-    """Its files, the oldest first."""
+    """Files of that run, the oldest first."""
     remains: Remains
 
 

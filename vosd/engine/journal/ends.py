@@ -1,4 +1,4 @@
-"""What a start has to know of an older file of the journal, written beside it so that the file is not read (ADR 76).
+"""Facts that a start needs of an older journal file, written beside it so that the file is not read (ADR 76).
 
 Of a file that newer ones have replaced, only the ended calls count. ``journal-00000012.ends`` names them with what they
 will take from accounts, and names the calls that the file says are booked. It is a copy: a start that finds none, or
@@ -29,7 +29,7 @@ _SUM_BYTES: Final = 4
 
 _log = structlog.get_logger()
 _Taken = tuple[tuple[str, Decimal], ...]
-"""What one call takes from accounts."""
+"""Amounts that one call takes from accounts."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_taken: Final = msgspec.msgpack.Decoder(_Taken).decode
 _decode_each: Final = msgspec.msgpack.Decoder(list[bytes]).decode
@@ -43,15 +43,16 @@ class Ends(msgspec.Struct, frozen=True, array_like=True):
     """The ended calls of one file."""
 
     size: int
-    """Of the file, in bytes."""
+    """Size of the file, in bytes."""
     ids: bytes
     """Calls that the file does not say are booked, 16 bytes each, in their order."""
     settled: bytes
     """Calls that it says are booked or in quarantine, whichever file has their ends."""
     owed: dict[str, Decimal]
-    """What the calls of ``ids`` take from each account: amounts below zero, without what a partner earns (ADR 65)."""
+    """Amounts that the calls of ``ids`` take from each account: amounts below zero, without what a partner earns (ADR
+    65)."""
     postings: bytes
-    """The same for each call, in the order of ``ids``; read only where some of them are booked since."""
+    """Amounts of each call, in the order of ``ids``; read only where some of them are booked since."""
 
     def taken_by(self, calls: Collection[bytes]) -> Mapping[str, Decimal]:
         """Return what some of these calls take from each account; each is named once."""

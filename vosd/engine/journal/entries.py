@@ -73,7 +73,7 @@ class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
     invites: tuple[InviteSnapshot, ...] = ()
     callers: tuple[CallerSnapshot, ...] = ()
     asked: int = 0
-    """How many processes have asked the peers to end them."""
+    """Number of processes that have asked the peers to end them."""
     asked_since: int = 0
     """Time of the first start that asked, by the wall clock in milliseconds; 0 = none, or of an earlier version."""
     record: CallRecord | None = None
@@ -138,7 +138,7 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
     calls: tuple[str, ...]
     """All of them: answered ones in their own records, the others in ``KeptCall``."""
     endpoint: bytes
-    """``engine.calls.kept.EndpointState``"""
+    """``engine.calls.saved.SavedSwitch`` without its calls."""
 
 
 Entry = (

@@ -22,7 +22,7 @@ UNBOOKED: Final = ".unbooked"
 KEPT: Final = ".kept"
 DAMAGED: Final = ".damaged"
 ENDS: Final = ".ends"
-"""Of a copy of what a start needs of the file in use of that number (``ends.py``)."""
+"""Ending of the copy of what a start needs of the file in use of that number (``ends.py``)."""
 PRUNE_S: Final = 60
 """Interval at which booked files that are too old are removed."""
 _SMALLEST_SHARE: Final = 64
@@ -37,10 +37,10 @@ _log = structlog.get_logger()
 
 
 class Written(NamedTuple):
-    """How far the journal is written."""
+    """Place up to which the journal is written."""
 
     number: int
-    """Of the present file."""
+    """Number of the present file."""
     end: int
     """End of its last record, in bytes."""
     is_all: bool

@@ -42,7 +42,7 @@ class KeptJournal:
         self._directory = directory
         self._since_s = since_s
         self.place = place
-        """How far it has been read: behind the latest record that was yielded."""
+        """Place up to which it has been read: behind the latest record that was yielded."""
         self.open_calls: dict[str, OpenCall] = {}
         """Calls answered and not ended, by call id: running ones, or those of a switch that was killed."""
         self.waiting: set[str] = set()

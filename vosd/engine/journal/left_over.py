@@ -16,7 +16,7 @@ from vosd.engine.journal.entries import LeftOver, Releases, hung_up_frame, left_
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 
 TIMES_ASKED: Final = 7
-"""How many processes ask the peer of a leg to end it, if each is killed before the peer has answered.
+"""Number of processes that ask the peer of a leg to end it, if each is killed before the peer has answered.
 
 An INVITE without any response is sent that often (RFC 3261 section 17.1.1.2: timers A and B).
 """

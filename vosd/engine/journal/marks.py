@@ -5,7 +5,7 @@ from vosd.engine.journal.entries import EndOf, Mark
 
 
 class Marks:
-    """What the next mark says, and the latest one."""
+    """Content of the next mark, and the latest one."""
 
     def __init__(self) -> None:
         self.latest: Mark | None = None

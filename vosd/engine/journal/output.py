@@ -26,7 +26,7 @@ SYNC_S: Final = 0.05
 END_BYTES: Final = 4_096
 """Room in the reserve for the end of each running call."""
 AGENT_BYTES: Final = 1_024
-"""The same for each agent above its customer, whose charge is in the record of the end."""
+"""Room for each agent above its customer, whose charge is in the record of the end."""
 DESCRIBED_BYTES: Final = 6_144
 """Room for the description of each running call at the beginning of a file."""
 
@@ -87,7 +87,7 @@ class Output:
 
     @property
     def written(self) -> Written:
-        """How far the journal is written."""
+        """Place up to which the journal is written."""
         return Written(self.number, self._end, not self.backlog)
 
     def has_room_for_answer(self, ends: int) -> bool:

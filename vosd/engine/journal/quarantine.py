@@ -21,7 +21,7 @@ from vosd.obs.events import Event
 from vosd.processes.whole_file import replace_file, sync_directory
 
 DIRECTORY: Final = "quarantine"
-"""Its name within ``state_dir``."""
+"""Name of the directory within ``state_dir``."""
 _SUFFIX: Final = ".json"
 
 

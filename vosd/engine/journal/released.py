@@ -16,13 +16,13 @@ from vosd.sip.transaction.bye_to_user import WAIT_MS
 RECENT_MS: Final = 4_000
 """For how long the BYE to the side that did not end the call is in doubt."""
 LATE_MS: Final = 32_000
-"""The same where the BYE may have had to wait, up to 64·T1.
+"""Time for legs whose BYE may have had to wait, up to 64·T1.
 
 Over TCP it waits for a connection, first to where the peer was seen and then to where its Contact says. To a caller
 that has not acknowledged our 200, it waits for that (RFC 3261 section 15).
 """
 USER_MS: Final = WAIT_MS
-"""The same to a registered phone over a connection: where that is lost, the BYE waits for its next one."""
+"""Time for the BYE to a registered phone over a connection: where that is lost, the BYE waits for its next one."""
 
 
 class ReleasedLegs(msgspec.Struct):

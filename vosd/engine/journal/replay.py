@@ -1,4 +1,4 @@
-"""What an earlier run of the switch left unfinished, by the records of the journal in their order.
+"""Find the unfinished work of an earlier run of the switch, by the records of the journal in their order.
 
 The end of a call is written several times: in its record, in the head and tail of that record, in the next time mark
 and in the record of its booking. One of them is enough to know that the call has ended.
@@ -47,7 +47,7 @@ UNBOOKED_IN_MEMORY: Final = 5_000
 
 _CALL: Final = itemgetter(0)
 _SEGMENT: Final = itemgetter(1)
-"""Of an item of ``Remains.on_disk``."""
+"""Segment of an item of ``Remains.on_disk``."""
 
 
 class JournalUnusableError(VosError):
@@ -62,7 +62,7 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Remains(msgspec.Struct):
-    """What an earlier run of the switch left unfinished."""
+    """Unfinished work of an earlier run of the switch."""
 
     open_calls: dict[str, OpenCall] = {}
     unbooked: dict[str, CallRecord] = {}
@@ -74,7 +74,7 @@ class Remains(msgspec.Struct):
     left_in: dict[int, bytes] = {}
     """Their ids by that number, when all is read."""
     owed_on_disk: dict[str, Decimal] = {}
-    """What they will take from each account, when all is read."""
+    """Amounts that they will take from each account, when all is read."""
     _ends: dict[int, Ends] = {}
     _being_read: dict[int, EndsBeingRead] = {}
     cut: dict[str, Cut] = {}
@@ -106,7 +106,7 @@ class Remains(msgspec.Struct):
     unknown: list[Frame] = []
     """Records of another version of vosd, which are kept for it."""
     _released: ReleasedLegs = msgspec.field(default_factory=ReleasedLegs)
-    """Of calls that ended lately, or go on without them."""
+    """Released legs of calls that ended lately, or go on without them."""
     damaged: set[Path] = set()
     """Segments with damaged parts."""
 
@@ -314,7 +314,7 @@ class Remains(msgspec.Struct):
 
 
 CLOCK_STEP_MS: Final = 5_000
-"""Where the boots have no identity: a larger difference of the two clocks means another boot."""
+"""Difference of the two clocks that means another boot, where boots have no identity."""
 
 
 def is_same_boot(one: Began, other: Began) -> bool:

@@ -25,11 +25,11 @@ class DamagedPart(msgspec.Struct, frozen=True):
 
 
 class Examination(msgspec.Struct):
-    """What a journal file holds."""
+    """Content of a journal file."""
 
     file: str
     records: dict[str, int]
-    """How many records there are of each kind."""
+    """Number of records of each kind."""
     damaged: list[DamagedPart]
     """The first of them; ``damages`` counts all."""
     damages: int

@@ -21,7 +21,7 @@ from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.unbooked import UnbookedCalls
 
 LATER_S: Final = LATE_MS / 1_000 + 1.0
-"""How long after the beginning of a file the one before it is looked at.
+"""Time after the beginning of a file at which the one before it is examined.
 
 Ended calls whose legs the next start may have to release again, and the mark behind them, are still to be read whole.
 """

@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 
 
 class Availability:
-    """What is known of one server."""
+    """Availability of one server, as far as it is known."""
 
     __slots__ = ("_failures", "_rests_until", "_service", "failed_total")
 

@@ -13,7 +13,7 @@ from vosd.engine.settings import PortabilitySettings
 from vosd.sip.headers.portability import routing_number_in
 
 NUMBER: Final = "{number}"
-"""What stands for the number in the URL."""
+"""Placeholder of the number in the URL."""
 NOT_PORTED: Final = frozenset({204, 404})
 """Statuses that say that nothing is known of the number, which is routed as dialled."""
 NOT_WELL: Final = frozenset({401, 403, 407, 408, 429})

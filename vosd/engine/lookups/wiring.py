@@ -1,4 +1,4 @@
-"""What lookups need of the running switch, which is made after them."""
+"""Interface of the running switch for lookups, which is made after them."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

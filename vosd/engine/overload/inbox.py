@@ -129,7 +129,7 @@ class Inbox(Counting):
         self._late = 0.0
         """Delay of the event loop at the last measurement."""
         self.lags = Histogram(LAGS_MS)
-        """How late the event loop was, each time it was measured."""
+        """Lags of the event loop, each time it was measured."""
         self._was_busy = False
         """Whether a message was served since."""
         self._refused_before = 0

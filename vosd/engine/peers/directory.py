@@ -27,7 +27,7 @@ from vosd.trunks.gateways import Address, RoutingGateway
 LOOK_S: Final = 1.0
 """Interval of the search for names whose lookup is due."""
 FIRST_LOOKUP_S: Final = 3.0
-"""How long a start or a reload waits for new names, so that the first call finds them."""
+"""Time that a start or a reload waits for new names, so that the first call finds them."""
 DIALOG_NAMES_MAX: Final = 1_000
 """Most names of dialogs cached; the least recently used one is dropped first."""
 DIALOG_LOOKUPS_MAX: Final = 16

@@ -60,7 +60,7 @@ class CachedName:
         """Problem found by the last lookup; empty = none."""
         self.lookup: asyncio.Task[None] | None = None
         self.seen_at: frozenset[str] = frozenset()
-        """Its addresses at which a peer was seen that uses it in a dialog."""
+        """Addresses of the name at which a peer was seen that uses it in a dialog."""
 
     @property
     def is_known(self) -> bool:

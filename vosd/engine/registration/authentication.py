@@ -34,7 +34,7 @@ from vosd.trunks.gateways import MappingGateway
 PROVEN_MAX: Final = 16_384
 """Most addresses with a recent authentication that are remembered; the oldest is forgotten first."""
 PROVEN_MS: Final = 7_200_000
-"""How long an authentication counts for its address: the default of the longest registration (``max_expires``)."""
+"""Time that an authentication counts for its address: the default of the longest registration (``max_expires``)."""
 
 _log = structlog.get_logger()
 
@@ -87,7 +87,7 @@ class Authenticator(Counting):
         self._token = token
         self._is_peer = is_peer
         self.registered: RegistrationLookup = NOWHERE
-        """Who is registered where; set before the first request."""
+        """Lookup of registered users by address; set before the first request."""
         self._verifier = Verifier(secret, catalogue.parameters.digest)
         self._guesses = Guesses(catalogue.parameters.lock_out)
         self.locked: Sized = self._guesses.sources.locked

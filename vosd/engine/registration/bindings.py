@@ -34,7 +34,7 @@ from vosd.sip.wire.uri import without_headers
 from vosd.trunks.gateways import Address
 
 EXPIRY_TICK_MS: Final = 1_000
-"""How much longer than granted a binding may be kept."""
+"""Time that a binding may be kept longer than granted."""
 
 _log = structlog.get_logger()
 
@@ -86,7 +86,7 @@ class _User:
 
 
 class CallsOfUsers(NamedTuple):
-    """What lets the calls of a user follow it to another address."""
+    """Callbacks by which the calls of a user follow it to another address."""
 
     moved: Callable[[str, Peer, Peer, str], None]
     """Called when NAT changes an address: with the name, old and new address and the Contact."""
@@ -97,7 +97,7 @@ class CallsOfUsers(NamedTuple):
 
 
 NO_CALLS: Final = CallsOfUsers(lambda *_: None, lambda *_: None, lambda *_: None)
-"""Of a switch without calls to registered users."""
+"""Callbacks of a switch without calls to registered users."""
 
 
 def unreported(_phone: str, _place: Peer | None, *, is_online: bool) -> None:

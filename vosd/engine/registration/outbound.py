@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 
 
 class _Identity(NamedTuple):
-    """What identifies a registration to the vendor: another one with the same identity replaces it."""
+    """Identity of a registration for the vendor: another one with the same identity replaces it."""
 
     server: Address
     domain: str
@@ -42,7 +42,7 @@ class _Identity(NamedTuple):
 
 
 class _Account(NamedTuple):
-    """What is registered, and how; gateways for which all of it is the same share one registration."""
+    """Registration and its interface; gateways for which all of it is the same share one registration."""
 
     registration: Registration
     interface: str | None

@@ -27,7 +27,7 @@ class RegisteredAddresses:
         self._hosts: dict[str, int] = {}
         """Number of bindings at each address, for any port."""
         self._hidden: dict[Peer, int] = {}
-        """Of those over UDP that are not at the address of their Contact, or have a private one there or in Via."""
+        """Registered addresses over UDP that are not those of their Contact, or have a private one there or in Via."""
         self._connected: dict[Peer, dict[str, None]] = {}
         """Users reached over each connection."""
 

@@ -23,7 +23,7 @@ _NOT_HERE: Final = (405, ALLOW)
 
 
 class _User(NamedTuple):
-    """Who may register: the user name of its digest, and its credentials."""
+    """User that may register: the user name of its digest, and its credentials."""
 
     username: str
     gateway: MappingGateway
@@ -38,7 +38,7 @@ class Registrar(Counting):
         self._users: dict[str, tuple[_User, RegistrantKind]] = {}
         """By name: the phone's number, or the gateway's name."""
         self._version = ""
-        """Of the catalogue that they are of."""
+        """Version of the catalogue that they are of."""
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Set the users that may register; bindings of all others are removed.

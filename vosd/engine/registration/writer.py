@@ -26,11 +26,11 @@ from vosd.sip.registration.registrar import Binding
 from vosd.sip.wire.outgoing import Peer
 
 FLUSH_S: Final = 1.0
-"""How long a new state may wait: what a crash can lose."""
+"""Time that a new state may wait, and that a crash can lose."""
 BATCH: Final = 100
 """Bindings in a transaction: few enough that encoding them delays packets by at most 5 ms."""
 PARTING_BATCH: Final = 1_000
-"""The same at a stop, when no packet waits."""
+"""Bindings in a transaction at a stop, when no packet waits."""
 AHEAD: Final = 2
 """Lifetimes by which a row outlasts its binding."""
 LAST_WRITING_S: Final = 5.0

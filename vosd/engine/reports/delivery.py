@@ -24,7 +24,7 @@ from vosd.obs.outage import Outage
 OF_THE_SERVER: Final = frozenset({401, 403, 404, 407})
 """Statuses of 4xx that say nothing of the report, but of the server, its path or our secret: that will be mended."""
 BUSY_S: Final = 0.5
-"""How long delivery waits while the switch is overloaded, before it looks again."""
+"""Pause of delivery while the switch is overloaded, before it looks again."""
 
 _log = structlog.get_logger()
 

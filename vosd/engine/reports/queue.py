@@ -18,7 +18,7 @@ FAILURES_MAX: Final = 2
 
 
 class Outcome(Enum):
-    """What became of a report; all but the first are lost."""
+    """Outcomes of a report; with all but the first it is lost."""
 
     DELIVERED = "delivered"
     REFUSED = "refused"

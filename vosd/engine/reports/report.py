@@ -22,7 +22,7 @@ TEXT_MAX: Final = 256
 _STEP: Final = 3
 """States that a call may report for each attempt."""
 _LAST_SEQ: Final = 1_000_000
-"""Of the end of a call whose attempts are not known: greater than all before."""
+"""Sequence number of the end of a call whose attempts are not known: greater than all before."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -30,7 +30,7 @@ class Report(NamedTuple):
     """One report that waits to be delivered."""
 
     number: int
-    """Of all reports of the switch, in the order in which they were made; a restart goes on with it."""
+    """Number among all reports of the switch, in the order in which they were made; a restart goes on with it."""
     call_id: str
     made_at: int
     """UTC milliseconds."""

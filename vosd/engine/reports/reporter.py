@@ -30,9 +30,9 @@ from vosd.obs.figures import Figure
 from vosd.routing.pipeline import RouteChoice
 
 TICK_S: Final = 1.0
-"""How often old reports are dropped, and drops are logged."""
+"""Interval at which old reports are dropped, and drops are logged."""
 LAST_REPORTS_S: Final = 3.0
-"""How long a stop waits for the delivery of the last reports; the others stay in the spool."""
+"""Time that a stop waits for the delivery of the last reports; the others stay in the spool."""
 LOG_MS: Final = 60_000
 """Losses are logged at most so often."""
 

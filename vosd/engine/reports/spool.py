@@ -23,7 +23,7 @@ from vosd.obs.outage import Outage
 FILE_BYTES: Final = 4 * 1024 * 1024
 """A file is followed by the next one when it is longer."""
 SPARE_BYTES: Final = 8 * FILE_BYTES
-"""How much longer the files may be, in sum, than twice the reports that wait."""
+"""Bytes that the files may have, in sum, beyond twice the reports that wait."""
 MOVED_AT_ONCE: Final = 200
 """Reports that are written again in one round: of the oldest file, so that it can be removed."""
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 
 
 class Spooled(NamedTuple):
-    """What an earlier run has left."""
+    """Reports that an earlier run has left."""
 
     reports: list[Report]
     """Those that wait, the oldest first."""
@@ -50,7 +50,7 @@ class _File:
         self.path = path
         self.size = size
         self.left: dict[int, Report] = {}
-        """Its reports that still wait."""
+        """Reports of the file that still wait."""
 
 
 class ReportSpool:

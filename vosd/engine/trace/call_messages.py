@@ -43,7 +43,7 @@ _USUAL: Final = (
     "INVITE sip:@ SIP/2.0\r\nVia: SIP/2.0/UDP ;rport;branch=z9hG4bK\r\nFrom: <sip:>;tag=\r\nTo: <sip:\r\n"
     "Contact: <sip:@>\r\nCSeq: 1 INVITE\r\n"
 ).encode()
-"""What most messages contain: the dictionary that compression begins with, so that the first of them is short, too."""
+"""Common content of messages: the dictionary that compression begins with, so that the first of them is short, too."""
 
 Entry = tuple[int, int, Direction, Peer, bytes]
 """One message: position, UTC milliseconds, direction, peer, bytes; a plain tuple, because one is made for every
@@ -94,7 +94,7 @@ class CallMessages:
         self.call_ids = call_ids
         """The Call-IDs of its legs, the caller's first."""
         self.attempts = 0
-        """How many attempts of the call that runs are among them."""
+        """Number of attempts of the running call among them."""
         self.outcome = _OPEN
         self.room: Room | None = None
         """The room that holds it; None = it was dropped, and nothing is added to it any more."""

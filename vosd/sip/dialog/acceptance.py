@@ -57,7 +57,8 @@ class Acceptance(AcceptanceState[str, "Dialog", Peer, Retry], eq=False, kw_only=
         return ack.sequence in (self.invite, UNREAD)
 
     def acknowledged(self) -> None:
-        """Stop: the ACK has arrived."""
+        """Stop: the ACK has arrived, or is not waited for any more."""
+        self.bye_headers = None
         if self.retry is not None:
             self.retry.stop(self)
 

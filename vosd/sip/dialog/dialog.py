@@ -58,7 +58,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     request_uri: str = ""
     route: str = ""
     peer: Peer = NOT_YET
-    """Where requests are sent."""
+    """Peer that requests are sent to."""
 
     def __post_init__(self) -> None:
         """Find out where requests are sent."""

@@ -1,4 +1,4 @@
-"""What requests say about session timers (RFC 4028), and what becomes of it."""
+"""Session timers in requests (RFC 4028), and their negotiation."""
 
 from enum import Enum
 from typing import Final, NamedTuple
@@ -21,14 +21,14 @@ class Side(Enum):
 
 
 class Agreed(NamedTuple):
-    """What was negotiated: the interval in seconds, and the end that refreshes."""
+    """Result of a negotiation: the interval in seconds, and the end that refreshes."""
 
     interval_s: int
     refresher: Side
 
 
 class Wish(NamedTuple):
-    """What a request of the peer says about session timers."""
+    """Session timers in a request of the peer."""
 
     knows_timer: bool
     requires_timer: bool
@@ -50,7 +50,7 @@ class Wish(NamedTuple):
 
 
 NO_WISH: Final = Wish(knows_timer=False, requires_timer=False, expires=None, min_se_s=0)
-"""What a request says that does not mention session timers."""
+"""Wish of a request that does not mention session timers."""
 
 
 def knows_timer(message: Message) -> bool:

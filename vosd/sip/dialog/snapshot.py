@@ -19,7 +19,7 @@ from vosd.sip.wire.compose import encode
 from vosd.sip.wire.outgoing import InviteParts, Peer, ResponseStem
 
 COUNTED_SINCE: Final = 1 << 16
-"""How far the CSeq of a dialog may have come since its snapshot; numbers may be left out (RFC 3261 12.2.2)."""
+"""Growth of the CSeq of a dialog since its snapshot, at most; numbers may be left out (RFC 3261 12.2.2)."""
 
 AnswersOf = Callable[[str], Answers | None]
 """Returns the answers to the challenges of a gateway, by its name; None where there is no login."""

@@ -19,7 +19,7 @@ CROSSING: Final = frozenset({"BYE", "PRACK"})
 
 
 Kept = DialogOwner | PendingBye
-"""What a dialog may belong to: an owner, or after the end of the call the BYE that waits for an ACK."""
+"""Owner of a dialog: an owner, or after the end of the call the BYE that waits for an ACK."""
 
 
 class DialogTable:

@@ -18,7 +18,7 @@ class Algorithm(Enum):
 
 
 class Qop(Enum):
-    """What the digest covers (RFC 7616 section 3.4.3)."""
+    """Parts of a message that the digest covers (RFC 7616 section 3.4.3)."""
 
     AUTH = "auth"
     AUTH_INT = "auth-int"

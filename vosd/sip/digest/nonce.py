@@ -13,7 +13,7 @@ from typing import Final
 USED_MAX: Final = 65_536
 """Most used nonces remembered; beyond that, others count as stale."""
 WINDOW: Final = 64
-"""How far a nonce count may be behind the highest one: UDP reorders requests."""
+"""Distance that a nonce count may be behind the highest one: UDP reorders requests."""
 
 _SEAL_BYTES: Final = 16
 _SEAL_DIGITS: Final = 2 * _SEAL_BYTES
@@ -63,7 +63,7 @@ class NonceStatus(Enum):
     USED = "used"
     """The count was used, or the nonce is spoilt, or there is no room to remember it: a new nonce is needed."""
     REPEATED = "repeated"
-    """The same wrong response as before: the request came twice."""
+    """A wrong response that came before: the request came twice."""
 
 
 class _Use:

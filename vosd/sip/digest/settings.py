@@ -7,7 +7,7 @@ from vosd.sip.digest.hashing import Algorithm
 
 @dataclass(frozen=True, slots=True)
 class DigestSettings:
-    """How peers authenticate."""
+    """Settings of authentication by peers."""
 
     realm: str = "vosd"
     algorithms: tuple[Algorithm, ...] = (Algorithm.MD5,)

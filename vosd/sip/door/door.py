@@ -280,6 +280,6 @@ def _is_needed(message: Outgoing) -> bool:
         case OutgoingCancel():
             return message.transaction.state in {State.CALLING, State.PROCEEDING}
         case OutgoingBye(acceptance=acceptance) if acceptance is not None:
-            return acceptance.retry is not None
+            return acceptance.retry is not None and acceptance.bye_headers is not None
         case _:
             return True

@@ -18,7 +18,7 @@ from vosd.sip.wire.uri import Uri
 
 _INDEX: Final = re.compile(r"\d{1,4}(\.\d{1,4}){0,15}\Z", re.ASCII)
 _TARGETS: Final = ("rc", "mp", "np")
-"""How the target was found; each names the index of the entry it was found from (section 5.2)."""
+"""Parameters that say how the target was found; each names the index of the entry it was found from (section 5.2)."""
 _CAUSE: Final = re.compile(r"[3-6]\d\d\Z", re.ASCII)
 _PROTOCOLS: Final = frozenset({"SIP", Q850})
 
@@ -31,7 +31,7 @@ class HistoryEntry(NamedTuple):
     place: str
     """The index, such as ``1.2``."""
     found: tuple[tuple[str, str], ...]
-    """How the target was found: ``rc``, ``mp`` or ``np``, and the index of the entry it was found from."""
+    """Way in which the target was found: ``rc``, ``mp`` or ``np``, and the index of the entry it was found from."""
     cause: int | None
     """The URI's ``cause`` parameter (RFC 4458)."""
     reason: Reason | None

@@ -13,7 +13,7 @@ _NOTHING: Final[dict[str, str | None]] = {}
 
 
 class Portability(NamedTuple):
-    """What a URI says about the portability of its number."""
+    """Parameters of a URI about the portability of its number."""
 
     routing_number: str = ""
     """The number by which the call is routed; empty = none, or one that cannot be used."""

@@ -14,7 +14,7 @@ _SECONDS: Final = re.compile(rf"[ \t]*+(\d{{1,10}})[ \t]*+(?:;[ \t]*+{TOKEN}|\Z)
 
 
 class Refresher(Enum):
-    """Who refreshes: the client or the server of the request that has the header."""
+    """Refresher of a session: the client or the server of the request that has the header."""
 
     UAC = "uac"
     UAS = "uas"

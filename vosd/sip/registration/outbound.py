@@ -88,7 +88,7 @@ class OutboundRegistration:
         self._answers = _answers(terms)
         self._expires_s = terms.expires_s
         self._lengthened = 0
-        """How many 423 this attempt has followed."""
+        """Number of 423 that this attempt has followed."""
         address = f"<sip:{escape_user(terms.user)}@{host_text(terms.domain)}>"
         self._series = Dialog.outside(
             call_id=endpoint.token(),
@@ -123,7 +123,7 @@ class OutboundRegistration:
 
     @property
     def binding(self) -> tuple[str, str, str]:
-        """What the vendor keeps: user and domain of the address of record, and the Contact, empty before the first."""
+        """Binding at the vendor: user and domain of the address of record, and the Contact, empty before the first."""
         return self.terms.user, self.terms.domain, self.contact
 
     # -- commands ----------------------------------------------------------------------------------------------

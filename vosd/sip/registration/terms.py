@@ -1,4 +1,4 @@
-"""What a registration of ours asks a vendor for."""
+"""Terms of a registration of ours at a vendor."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from vosd.sip.digest.answer import ROUNDS_MAX
 
 
 class Terms(NamedTuple):
-    """What is registered, and how."""
+    """Address of record, Contact and credentials of a registration."""
 
     domain: str
     """Domain of the address of record and of the Request-URI."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vosd.sip.draft import RequestDraft
 
 WAIT_MS: Final = 300_000
-"""How long a BYE waits at most, counted from when it was sent first: phones register again within minutes."""
+"""Time that a BYE waits at most, counted from when it was sent first: phones register again within minutes."""
 MOST_OF_A_USER: Final = 32
 """BYEs of one user that wait; more of them fail at once."""
 

@@ -1,4 +1,4 @@
-"""What is left of a finished transaction: a mark, or the message to send again."""
+"""Rest of a finished transaction: a mark, or the message to send again."""
 
 from enum import Enum, auto
 from typing import Final
@@ -22,7 +22,7 @@ class Mark(Enum):
 ABSORB: Final = Mark.ABSORB
 INVITE_ACCEPTED: Final = Mark.ACCEPTED
 CLOSED_DIALOG: Final = Mark.CLOSED_DIALOG
-"""The same as globals, which are read in a tenth of the time of a member."""
+"""The members as globals, which are read in a tenth of the time of a member."""
 
 
 class Unacknowledged(msgspec.Struct, frozen=True, gc=False):

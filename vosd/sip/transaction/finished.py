@@ -35,7 +35,7 @@ class FinishedTransactions:
 
     @property
     def timers(self) -> int:
-        """How many timers it has on the wheel."""
+        """Number of its timers on the wheel."""
         return len(self._batches)
 
     def keep(self, key: str, what: Entry, stay_ms: int, now: Instant, also: str = "") -> None:

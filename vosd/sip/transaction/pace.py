@@ -1,4 +1,4 @@
-"""How messages are retransmitted, by kind of message (RFC 3261 section 17, RFC 3262)."""
+"""Times of retransmission, by kind of message (RFC 3261 section 17, RFC 3262)."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How a message is retransmitted."""
+    """Times at which a message is retransmitted."""
 
     has_ceiling: bool
     """Whether the interval doubles up to T2 only."""

@@ -15,7 +15,7 @@ REFUSED_MAX: Final = 16_384
 ANSWER_MAX: Final = 2_048
 """Longest response that is kept, in bytes: 32 MB for all of them. Common ones take a third of that."""
 REFUSED_MS: Final = 4_000
-"""How long a refusal is kept: the first retransmissions arrive within it, and there are more only if it was lost."""
+"""Time that a refusal is kept: the first retransmissions arrive within it, and there are more only if it was lost."""
 
 
 class RecentRefusals:

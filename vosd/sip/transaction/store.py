@@ -1,4 +1,4 @@
-"""What the transactions of one endpoint share: the queue of datagrams, the timers, and the finished transactions."""
+"""Store that the transactions of one endpoint share: queue of datagrams, timers, finished transactions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
@@ -39,7 +39,7 @@ class Sender(TimerOwner, Protocol):
 UNREACHABLE_MS: Final = 300_000
 """For how long large requests are sent over UDP to a peer that accepts no connection."""
 UNREACHABLE_MAX: Final = 1_024
-"""How many such peers are kept."""
+"""Number of such peers that are kept."""
 
 
 class TransactionStore:

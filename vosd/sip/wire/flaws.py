@@ -1,4 +1,4 @@
-"""What can be wrong with a message: the texts that a Warning header and the log show."""
+"""Flaws of messages: the texts that a Warning header and the log show."""
 
 from enum import StrEnum
 

@@ -64,7 +64,7 @@ def header_in(head: str) -> Callable[[str], str | None]:
 
 
 class _ReadLater(msgspec.Struct, kw_only=True, eq=False, gc=False):
-    """What is read of a message when it is asked for."""
+    """Parts of a message that are read when they are asked for."""
 
     fault: str | None = None
     """Fault that the strict parser refuses, in a message accepted by ``sip.wire.lenient``."""
@@ -188,7 +188,7 @@ class Request(Message, eq=False, gc=False):
     method: str
     uri: str
     prefix: str = ""
-    """What the keys of its transactions begin with (RFC 3261 section 17.2.3), of a head in the usual form.
+    """Beginning of the keys of its transactions (RFC 3261 section 17.2.3), of a head in the usual form.
 
     Empty for any other head, whose grammar is not checked yet (``sip.repetitions.prefix_of``, ``sip.screening``).
     """

@@ -1,4 +1,4 @@
-"""What is sent and where to: datagrams, and the fields that messages of one transaction have in common."""
+"""Messages to send, with their peers: datagrams, and the fields that messages of one transaction have in common."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, NamedTuple
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Peer(NamedTuple):
-    """Where a datagram goes or came from: one of our listeners (``flow``) and the address on the other side."""
+    """Peer that a datagram goes to or came from: one of our listeners (``flow``) and the address on the other side."""
 
     flow: int
     host: str
@@ -60,7 +60,7 @@ class StemState(msgspec.Struct, Generic[TextT, PeerT], frozen=True, array_like=T
     cseq: TextT
     """The request's CSeq as written."""
     spare: PeerT | None = None
-    """Where the response goes when the connection of the request is closed: the port in Via (18.2.2)."""
+    """Peer that gets the response when the connection of the request is closed: the port in Via (18.2.2)."""
     timestamp: bytes = b""
     """A whole Timestamp line for 100, if the request has one (section 8.2.6.1)."""
 

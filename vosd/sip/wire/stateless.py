@@ -29,7 +29,7 @@ class CommonInvite(NamedTuple):
     rest: bytes
     """Whole lines of the other Vias and From, and To without its end."""
     after_tag: bytes
-    """What follows the tag of To: the end of its line, Call-ID, CSeq."""
+    """Text behind the tag of To: the end of its line, Call-ID, CSeq."""
     port: int
     """Destination port of a response over UDP."""
 
