@@ -1,7 +1,5 @@
 """Use cases of rates: rate groups, their areas, and the price of a call that is not made."""
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from vosd.admin.agents import rate_groups_of, visible_above
@@ -10,10 +8,9 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.rate_areas import Area, RateGroupSheet, areas_of
+from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation
+from vosd.admin.rating import explain_rate as explained
 from vosd.billing.accounts import AccountType
-
-if TYPE_CHECKING:
-    from vosd.admin.rating import RateExplanation
 
 
 class ListRateGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +72,7 @@ class ExplainRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The account is a vendor's: the rate is what its calls cost."""
 
 
-async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> "RateExplanation":
+async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> RateExplanation:
     """Return which rate the call has, which seconds are billed, and each rounding.
 
     Raises:
@@ -85,9 +82,6 @@ async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> "R
         NoRateError: there is no rate for the number.
         ConfigError: a rate group has mistakes.
     """
-    from vosd.admin.rating import FreeNumbers, NoRateError  # imports much of the set-up of calls
-    from vosd.admin.rating import explain_rate as explained
-
     scope, definitions = office.scope_of(who), office.definitions
     accounts = definitions.accounts()
     if scope.agent is not None:
