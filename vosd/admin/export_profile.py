@@ -26,7 +26,7 @@ class Format(Enum):
 
 
 class Quoting(Enum):
-    """Which cells of CSV stand in quotes."""
+    """The cells of CSV that stand in quotes."""
 
     MINIMAL = "minimal"
     ALL = "all"

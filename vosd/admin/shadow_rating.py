@@ -17,7 +17,7 @@ BAD_ROWS_SHOWN: Final = 20
 
 
 class RatedSide(Enum):
-    """Whose charge the file has."""
+    """The party whose charge the file has."""
 
     SELL = "sell"
     """Customers': gateways are mapping gateways and phones."""

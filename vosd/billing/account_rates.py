@@ -17,7 +17,7 @@ _SHARED_MAX: Final = 1_024
 
 
 class FreeTimeScope(Enum):
-    """Whose charges free time is taken off."""
+    """The charges that free time is taken off."""
 
     ALL = "all"
     CUSTOMER = "customer"

@@ -51,7 +51,7 @@ class Account(msgspec.Struct, frozen=True):
     expires_at: int | None = None
     """UTC milliseconds; calls from then on are refused."""
     name: str | None = None
-    """Whose account it is, in words."""
+    """The owner of the account, in words."""
     contact: str | None = None
     memo: str | None = None
     group: str | None = None
@@ -75,7 +75,7 @@ class Account(msgspec.Struct, frozen=True):
     routing_plan: str | None = None
     """Name of the routing plan of its calls; None = no plan."""
     loss_guard: LossGuard | None = None
-    """Which margin its calls must leave; None = that of the plan."""
+    """The margin that its calls must leave; None = that of the plan."""
     spend_limits: tuple[SpendLimit, ...] = ()
     """Limits of the cost of calls in an hour or a day, each with an action."""
     destination_limits: tuple[DestinationLimit, ...] = ()
@@ -105,7 +105,7 @@ class Account(msgspec.Struct, frozen=True):
     period_rates: str | None = None
     """Name of the period rates of its calls; None = those of its rate group, if that has some."""
     rate_selection: RateSelection = RateSelection.CHEAPEST
-    """Which rate holds where several may."""
+    """The rate that holds where several may."""
     rate_types: frozenset[str] = frozenset()
     """Kinds of destinations that its calls may have, as rates name them; none = any."""
 

@@ -13,7 +13,7 @@ class Right(StrEnum):
     GATEWAYS = "gateways"
     """Add and delete gateways of accounts below it, and take them out of service."""
     GATEWAY_INFORMATION = "gateway_information"
-    """Their addresses, ports, codecs, protocols and prefixes."""
+    """The addresses, ports, codecs, protocols and prefixes of gateways."""
     GATEWAY_CAPACITY = "gateway_capacity"
     OWN_PAYMENTS = "own_payments"
     """Payments for its own account, and its entries in the ledger."""

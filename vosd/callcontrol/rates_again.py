@@ -1,4 +1,4 @@
-"""Which rates price calls that were made: those that a call of the same kind would get (docs/billing.md).
+"""Find the rates of calls that were made: those that a call of the same kind would get (docs/billing.md).
 
 A look-up is that of the set-up of a call (``Admission.find_sell_rate``, ``LiveVendors.terms``), with the same catalogue
 the same rate. What a call cost already is compared with that by ``admin.rerate``.

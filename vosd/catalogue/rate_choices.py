@@ -1,4 +1,4 @@
-"""Which rates price the calls of accounts, gateways and phones, where more than one rate group may (ADR 58).
+"""Choose the rates of accounts, gateways and phones, where more than one rate group may price a call (ADR 58).
 
 Settled here once, so that a call looks its number up and nothing else; so is an account's own rounding. What one rate
 group prices alone, as it says, is left out: such calls are the rule, and cost no comparison.

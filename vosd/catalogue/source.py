@@ -140,7 +140,7 @@ class CatalogueSource:
     calendars: Definitions[Calendar] = field(default_factory=lambda: Definitions("calendar"))
     routing_plans: Definitions[RoutingPlan] = field(default_factory=lambda: Definitions("routing plan"))
     rates: Definitions[None] = field(default_factory=lambda: Definitions("table of rates", "rates"))
-    """Which rate groups this source has the rates of, by name of the group; their tables are in ``rate_groups``."""
+    """The rate groups that this source has the rates of, by name; their tables are in ``rate_groups``."""
     period_rates: Definitions[PeriodRates] = field(default_factory=lambda: Definitions("period rates"))
     exchange_rates: Definitions[ExchangeRate] = field(default_factory=lambda: Definitions("exchange rate", "base"))
     """By ``exchange_name``."""

@@ -94,7 +94,7 @@ class Excerpt:
         self._tables = tables
         self._document: Section | None = None
         self._read_lists: frozenset[str] = frozenset()
-        """Which lists were read."""
+        """The lists that were read."""
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
 

@@ -231,7 +231,7 @@ class RetentionSettings:
     at_s: int | None = None
     """When older ones are dropped every day, in seconds since midnight; None = only by hand."""
     zone: tzinfo | None = None
-    """Whose midnight; None = the machine's."""
+    """The zone of midnight; None = the machine's."""
     minimum: Age | None = None
     """Nothing younger is dropped."""
     calls: Age | None = None
@@ -254,7 +254,7 @@ class NightlySettings:
     at_s: int | None = None
     """Time of day in seconds since midnight; None = never."""
     zone: tzinfo | None = None
-    """Whose midnight and months; None = the machine's midnight, and months of UTC."""
+    """The zone of midnight and of months; None = the machine's midnight, and months of UTC."""
     verify: bool = True
     minimum: bool = True
     """On the first days of a month: book what accounts lack of their minimum of the month before."""

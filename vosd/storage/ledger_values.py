@@ -29,7 +29,7 @@ class LedgerEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryFilter:
-    """Which entries to list; all given criteria must hold.
+    """The entries to list; all given criteria must hold.
 
     ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the entry's date.
     """

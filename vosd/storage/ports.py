@@ -188,7 +188,7 @@ class StoredCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """Which calls to list; all given criteria must hold.
+    """The calls to list; all given criteria must hold.
 
     ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE, ``ended_since`` and ``ended_until``
     likewise of the end, by which the ledger dates a call. ``account`` is the customer's

@@ -65,9 +65,9 @@ class Prices(NamedTuple):
     """A column of prices."""
 
     numbers: "array[int]"
-    """Their digits."""
+    """The digits of the amounts."""
     places: bytes
-    """Their decimals."""
+    """The decimals of the amounts."""
 
 
 class _Read(NamedTuple):

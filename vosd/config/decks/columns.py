@@ -1,4 +1,4 @@
-"""Which column of a sheet is which of ours: by its header, or by a map."""
+"""Match the columns of a sheet with ours: by the header, or by a map."""
 
 from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple

@@ -96,7 +96,7 @@ class AccountKeys(Keys):
     """By how many days a payment extends ``expires_at``, from then or from the payment, whichever is later. Default:
     SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
     name: Annotated[str | None, line_of_text(1, 128)] = None
-    """Whose account it is, in words; ``id`` stays the name by which everything else knows it."""
+    """The owner of the account, in words; ``id`` stays the name by which everything else knows it."""
     contact: Annotated[str | None, line_of_text(1, 255)] = None
     """Person or desk to ask about it, such as a mail address and a telephone number."""
     memo: Annotated[str | None, line_of_text(1, 255)] = None
@@ -142,7 +142,7 @@ class AccountKeys(Keys):
     routing_plan: Annotated[str | None, object_name()] = None
     """Routing plan of its calls. Default: none, all gateways by prefix and priority."""
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
-    """Which margin routing gateways must leave for its calls. Default: that of its plan."""
+    """The margin that routing gateways must leave for its calls. Default: that of its plan."""
 
     spend_limits: tuple[SpendLimitKeys, ...] = ()
     """Limits of the cost of its calls in an hour or a day. Default: no limit."""

@@ -13,7 +13,8 @@ class BillingKeys(Keys):
     """Settings for the charges of all accounts, beside the parameters."""
 
     free_time_scope: Annotated[FreeTimeScope, choice(FreeTimeScope)] = FreeTimeScope.ALL
-    """Whose free time counts: that of all charges, or only of customers' and agents'; vendors are then paid for every
+    """The free time that counts: that of all charges, or only of customers' and agents'; vendors are then paid for
+    every
     second, as their invoices say."""
     ask_above: Annotated[Decimal | None, overdraft()] = Decimal(10_000)
     """Payments, adjustments, refunds and transfers by hand above this amount, in whatever currency, are booked after a

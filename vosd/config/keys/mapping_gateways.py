@@ -68,7 +68,7 @@ class MappingGatewayKeys(DeclaredKeys):
     reject_codes: Annotated[Mapping[str, int] | None, sent_instead()] = None
     """Codes that it is sent in place of a final code; a class stands for each of its codes that is not named itself."""
     reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
-    """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
+    """The Reason headers that it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
     reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
     """Whether ringing and early media are sent to it reliably (100rel): never, if it supports that, or always."""
     transfer: Annotated[Transfers, choice(Transfers)] = Transfers.ACCEPT
@@ -87,7 +87,7 @@ class MappingGatewayKeys(DeclaredKeys):
     routing_plan: Annotated[str | None, object_name()] = None
     """Routing plan of its calls. Default: the account's."""
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
-    """Which margin routing gateways must leave for its calls. Default: that of the account, else of the plan."""
+    """The margin that routing gateways must leave for its calls. Default: that of the account, else of the plan."""
     gateways_allow: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
     """The routing gateways that its calls may use, of those of its plan. Default: all."""
     gateways_deny: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()

@@ -91,7 +91,7 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     routing_plan: Annotated[str | None, object_name()] = None
     """Routing plan of its calls. Default: the account's."""
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
-    """Which margin routing gateways must leave for its calls. Default: that of the account, else of the plan."""
+    """The margin that routing gateways must leave for its calls. Default: that of the account, else of the plan."""
     gateways_allow: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
     """The routing gateways that its calls may use, of those of its plan. Default: all."""
     gateways_deny: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()

@@ -16,7 +16,7 @@ from vosd.routing.special_numbers import EMERGENCY
 
 
 class RoutingKeys(Keys):
-    """Which routing gateways are tried, where they or a routing plan say nothing else."""
+    """The choice of routing gateways, where they or a routing plan say nothing else."""
 
     failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
     """Final codes after which the next gateway is tried. Default: 401-404, 407, 408, 480, 488 and all 5xx."""
@@ -25,7 +25,8 @@ class RoutingKeys(Keys):
     stop_causes: Annotated[tuple[Annotated[int, q850()], ...], BeforeValidator(one_or_many)] = ()
     """Q.850 causes of a refusal after which no other gateway is tried, whatever the code is; they come first."""
     loss_guard: Annotated[LossGuard, wanted_margin()] = LossGuard()
-    """Which margin a routing gateway must leave for calls whose plan, account and trunk state none: the sell price of a
+    """The margin that a routing gateway must leave for calls whose plan, account and trunk state none: the sell price
+    of a
     minute less its buy price, where both are known, of a call of typical length; with ``by: price`` of the regular
     cycle alone. ``off`` allows calls to be sold below cost."""
     typical_seconds: Annotated[int, whole(1, 3_600)] = 60
@@ -43,7 +44,8 @@ class RoutingKeys(Keys):
     Only calls of sources that are unknown or have proven nothing, and those refused for overload, leave none. List
     them in SERVER_BILLING_FREE_E164S where calls to them are free."""
     emergency_services: Annotated[Mapping[str, str] | None, services_with_numbers()] = None
-    """Which of ``emergency_numbers`` is called for a service of RFC 5031, as in ``{sos: 112, sos.police: 110}``: for
+    """The one of ``emergency_numbers`` that is called for a service of RFC 5031, as in ``{sos: 112, sos.police: 110}``:
+    for
     ``urn:service:sos.fire`` that of ``sos`` where ``sos.fire`` has none. A service without a number is refused with
     416, and leaves a CDR."""
     local_domains: Annotated[tuple[Annotated[str, sip_domain()], ...], BeforeValidator(one_or_many)] = ()

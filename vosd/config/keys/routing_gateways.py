@@ -129,7 +129,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     reject_codes: Annotated[Mapping[str, int] | None, counted_as()] = None
     """Codes as which its final codes count, before failover and all else; a class stands for its codes not named."""
     reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850
-    """Which Reason headers it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
+    """The Reason headers that it is sent when a call ends: the Q.850 cause, a SIP code, both or none."""
     reliable_provisionals: Annotated[Reliability, choice(Reliability)] = Reliability.SUPPORTED
     """Whether it may, must, or must not send ringing and early media reliably (100rel)."""
     nat: Annotated[Nat, choice(Nat)] = Nat.NO

@@ -57,7 +57,7 @@ class BlendKeys(Keys):
 
 
 class Calendars(Enum):
-    """Which gateways take calls by their calendars."""
+    """The gateways that take calls by their calendars."""
 
     CLOSEST = "closest"
     IGNORE = "ignore"
@@ -77,7 +77,7 @@ class RoutingPlanKeys(Keys):
     first. ``blend``: the better score by the weights of ``blend`` first.
     """
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
-    """Which margin a gateway must leave: the sell price of a minute less its buy price, without tax, of a call of
+    """The margin that a gateway must leave: the sell price of a minute less its buy price, without tax, of a call of
     typical length; with ``by: price`` both of the regular cycle alone. ``max_price_per_second`` is the highest buy
     price of a second. Default: that of ``routing``."""
     quality: QualityKeys = QualityKeys()

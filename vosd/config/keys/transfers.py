@@ -14,7 +14,7 @@ _NUMBER: Final = re.compile(r"[0-9*#]{1,32}\Z")
 
 
 class Shown(NamedTuple):
-    """Whose number the target of a transfer is shown, and the number itself where it is fixed."""
+    """The number that the target of a transfer is shown: of which party, or itself where it is fixed."""
 
     display: TransferDisplay = TransferDisplay.CALLER
     number: str = ""

@@ -38,7 +38,7 @@ _log = structlog.get_logger()
 
 
 class WaitingCalls:
-    """Which calls wait for the database; one that is booked meanwhile stays in it."""
+    """The calls that wait for the database; one that is booked meanwhile stays in it."""
 
     def __init__(self, ids: set[bytes], views: "list[WaitingCalls]") -> None:
         self._ids = ids

@@ -1,4 +1,4 @@
-"""Which calls of unknown sources leave a record, where the configuration wants any: a bounded number, each once."""
+"""Choose the calls of unknown sources that leave a record, where one is wanted: a bounded number, each once."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Whose turn it is in each pool of calling numbers, in a small file of ``state_dir``: a restart goes on from there."""
+"""The turns of pools of calling numbers, in a small file of ``state_dir``: a restart goes on from there."""
 
 import asyncio
 from pathlib import Path

@@ -17,7 +17,7 @@ _CANCELLED: Final = 487
 
 
 class TrialOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which call to make."""
+    """The call to make."""
 
     callee: str
     caller: str = ""

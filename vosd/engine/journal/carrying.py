@@ -20,7 +20,7 @@ Its legs are in them alone, and a start that follows soon has to release them on
 
 
 class Carrying:
-    """Which open calls are to be written to the file that was begun last."""
+    """Choose the open calls that are to be written to the file that was begun last."""
 
     def __init__(self) -> None:
         self.file = 0

@@ -1,4 +1,4 @@
-"""Which open calls are to be written again, and when: requests within calls are unlimited, and must not fill disks."""
+"""Choose when open calls are written again: requests within calls are unlimited, and must not fill disks."""
 
 from collections.abc import Iterator
 

@@ -87,9 +87,9 @@ class Releases(msgspec.Struct, frozen=True, tag="releases"):
     """Progress with the legs of earlier runs, by their keys (``engine.journal.left_over``)."""
 
     asked: tuple[bytes, ...]
-    """Their peers were asked to end them."""
+    """The peers of these legs were asked to end them."""
     done: tuple[bytes, ...]
-    """Their peers have answered, or had time enough to do so."""
+    """The peers of these legs have answered, or had time enough to do so."""
     at: int = 0
     """By the wall clock in milliseconds; an earlier version writes none."""
 

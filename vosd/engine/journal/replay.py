@@ -72,7 +72,7 @@ class Remains(msgspec.Struct):
     on_disk: dict[bytes, int] = {}
     """The others by call id, 16 bytes, with the number of the segment that has the record."""
     left_in: dict[int, bytes] = {}
-    """Their ids by that number, when all is read."""
+    """The ids by that number, when all is read."""
     owed_on_disk: dict[str, Decimal] = {}
     """Amounts that they will take from each account, when all is read."""
     _ends: dict[int, Ends] = {}

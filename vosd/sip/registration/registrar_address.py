@@ -1,4 +1,4 @@
-"""Which address of a registrar the next REGISTER is sent to (RFC 3263 section 4.3).
+"""Choose the address of a registrar for the next REGISTER (RFC 3263 section 4.3).
 
 The order of equal addresses is drawn anew each time they are asked for, so a place in it says nothing about the
 address that stood there before. Knows neither REGISTERs nor timers.
