@@ -9,7 +9,7 @@ from datetime import date
 from functools import cache
 from typing import Final, NamedTuple
 
-from vosd.sip.headers.abnf import (
+from doubles.abnf import (
     ADDRESS,
     AUTH_PARAM,
     CALL_ID,

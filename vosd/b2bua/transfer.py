@@ -86,11 +86,6 @@ class Transfer:
         return self.first
 
     @property
-    def is_calling(self) -> bool:
-        """Whether the target has not answered yet."""
-        return self.facts.stage is Stage.CALLING
-
-    @property
     def is_under_way(self) -> bool:
         """Whether the transferor is still there, or needed."""
         return self.facts.stage is Stage.CALLING or self.facts.stage is Stage.CONSULTING
