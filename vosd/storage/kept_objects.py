@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
+from vosd.processes.whole_file import DRAFT
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS state (version INTEGER NOT NULL, at INTEGER NOT NULL, next_at INTEGER);
@@ -82,9 +83,14 @@ class KeptObjects:
         Raises:
             OSError: it cannot be written.
         """
-        if everything:
-            self.remove()
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if everything:
+            draft = KeptObjects(self._path.with_suffix(DRAFT))
+            draft.remove()
+            draft.write(state, changes, everything=False)
+            self._end_journal()
+            draft._path.replace(self._path)
+            return
         os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
         try:
             with closing(sqlite3.connect(self._path)) as connection, connection:
@@ -100,12 +106,23 @@ class KeptObjects:
             raise OSError(f"{self._path}: {error}") from error
 
     def remove(self) -> None:
-        """Remove the file."""
+        """Remove the file, and then the journal of a write that a kill has ended."""
         self._path.unlink(missing_ok=True)
+        self._journal.unlink(missing_ok=True)
+
+    @property
+    def _journal(self) -> Path:
+        return self._path.with_name(f"{self._path.name}-journal")
+
+    def _end_journal(self) -> None:
+        """Undo a write that a kill has ended: its journal would be applied to the file that comes in its place."""
+        if self._journal.exists() and self.state() is None:
+            self.remove()
 
     def _rows(self, query: str, *values: str) -> list[_Row]:
+        # Not read only: SQLite has to undo a write that a kill has ended before it can read.
         try:
-            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
                 found: list[_Row] = connection.execute(query, values).fetchall()
                 return found
         except sqlite3.Error as error:
