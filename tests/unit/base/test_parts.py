@@ -1,26 +1,30 @@
-"""Long lists in parts give what one call gives."""
+"""Long lists in parts give what one call gives, and other threads get their turn between two of them."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.base import parts
 
-LISTS = st.lists(st.integers(0, 2), max_size=14)
 
-
-def in_common(one: list[int], other: list[int]) -> int:
-    return next((index for index, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
-
-
-@given(LISTS, LISTS, st.integers(1, 4))
-def test_what_two_lists_have_in_common_is_found_in_parts(one, other, at_once):
-    parts.AT_ONCE, usual = at_once, parts.AT_ONCE
+@given(st.lists(st.integers(), max_size=14), st.integers(1, 4))
+def test_a_list_in_parts_has_the_same_items_in_the_same_order(items, at_once):
+    usual, parts.AT_ONCE = parts.AT_ONCE, at_once
     try:
-        most = min(len(one), len(other))
-        assert parts.equal_at_begin(one, other, most) == min(most, in_common(one, other))
-        assert parts.equal_at_end(one, other, most) == min(most, in_common(one[::-1], other[::-1]))
-        assert parts.equal_at_begin(one, one, len(one)) == len(one)
-        parts.freed(one)
-        assert one == []
+        found = [*parts.in_parts(items)]
     finally:
         parts.AT_ONCE = usual
+    assert [each for part in found for each in part] == items
+    assert all(len(part) == at_once for part in found[:-1])
+    assert all(part for part in found)
+
+
+def test_other_threads_go_first_where_that_is_wanted_alone():
+    turns: list[str] = []
+    parts.give_way()
+    with parts.giving_way(lambda: turns.append("outer")):
+        parts.give_way()
+        with parts.giving_way(lambda: turns.append("inner")):
+            parts.give_way()
+        parts.give_way()
+    parts.give_way()
+    assert turns == ["outer", "inner", "outer"]
