@@ -92,6 +92,7 @@ class Peer:
         self._socket.bind(address)
         self._transcript: deque[str] = deque(maxlen=_TRANSCRIPT_LINES)
         self._received: Counter[tuple[bytes, Endpoint]] = Counter()
+        self._answers: dict[tuple[bytes, Endpoint], str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -135,13 +136,18 @@ class Peer:
         """Return the next message, which must have the wanted method or status.
 
         100, what stands in ``passing`` and retransmissions of what came earlier may come before it. An INVITE that was
-        received before is never returned: the next call would be taken for it.
+        received before is never returned: the next call would be taken for it. For the same reason a request that has
+        its answer gets it again (RFC 3261 17.2.2) and is not returned.
 
         Raises:
             UnexpectedError: another message came, or none in time.
         """
         tolerated = {100, *passing}
         for message in self._arriving(within_s):
+            answer = self._answers.get((message.data, message.source))
+            if answer is not None:
+                self.send(answer, message.source)
+                continue
             kind = message.status or message.method
             is_repeated = self._is_retransmission(message)
             if kind == wanted and not (is_repeated and kind == "INVITE"):
@@ -197,6 +203,8 @@ class Peer:
         """Answer ``request`` and return what was sent, so that it can be sent again."""
         text = compose([*response_lines(request, status, tag, self.contact), *headers], body)
         self.send(text, request.source)
+        if status >= 200 and request.method != "INVITE":
+            self._answers[request.data, request.source] = text
         return text
 
     def unexpected(self, wanted: str) -> UnexpectedError:
