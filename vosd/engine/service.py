@@ -212,7 +212,7 @@ class SwitchService:
         self._tasks.run("registrations to database", self.node.registration_writer.run)
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
-        self._state_files.begin(self._tasks)
+        self._tasks.run("live state to disk", self._state_files.run)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     @property
