@@ -126,7 +126,7 @@ class SwitchService:
             clock=clock,
             tokens=TokenSource(),
             names=self.directory,
-            sink=self.gateways.counting(CallKeeper(self._journal, self.recorder, self.database)),
+            sink=CallKeeper(self._journal, self.recorder, self.database, self.gateways.note),
             credits=self.balances.credits,
             registered=registered,
             placed=(placements := Placements(self._journal)),
