@@ -56,7 +56,7 @@ from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.overload.load import Load
-from vosd.engine.peers.connect_timeouts import ConnectTimeouts
+from vosd.engine.peers.directory import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
