@@ -28,19 +28,17 @@ from vosd.config.load import Loaded
 from vosd.config.places import installation_of
 from vosd.control.installation import ListAlarms, Restart
 from vosd.control.server import ControlServer
-from vosd.daemon import signals, systemd
+from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
-from vosd.daemon.boot import boot_id, process_age_ms
 from vosd.daemon.claim import StateDirectory
-from vosd.daemon.claimant import claimant_of, has_ended
+from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
-from vosd.daemon.known_outage import KnownOutage
-from vosd.daemon.late_database import LateDatabase
-from vosd.daemon.lifecycle import Lifecycle, State, Step
+from vosd.daemon.late_database import KnownOutage, LateDatabase
+from vosd.daemon.lifecycle import Lifecycle, State, Step, signals_handled
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.lease import TimedLease
 from vosd.daemon.metrics.readings import Readings
@@ -167,7 +165,7 @@ async def _live(
         notifier.ready(daemon.configuration.summary())
         greet(loaded)
 
-    with signals.handled(reload=reload, stop=life.ask_to_stop):
+    with signals_handled(reload=reload, stop=life.ask_to_stop):
         await life.run(when_ready)
     _log.info("stopped")
 
