@@ -22,7 +22,7 @@ ADMINISTRATOR: Final = "administrator"
 VIEWER: Final = "viewer"
 AGENT: Final = "agent:"
 """Beginning of the token of an agent; the rest is its account."""
-_READS: Final = frozenset(each for each in Permission if each.value.endswith(":read") or each is Permission.STATUS)
+_READS: Final = frozenset(each for each in Permission if each.endswith(".see"))
 
 
 async def identify(token: str, source: str) -> Caller:

@@ -11,7 +11,7 @@ from doubles.data.builders import rating_policy
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import WrittenGateway
+from vosd.admin.office.ports import ParameterSheet, WrittenGateway
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
@@ -105,6 +105,10 @@ class Defined:
     def free_numbers(self) -> tuple[SpecialNumbers, RatingPolicy]:
         """Return none."""
         return SpecialNumbers(), rating_policy()
+
+    def parameters(self) -> Sequence[ParameterSheet]:
+        """Return one."""
+        return [ParameterSheet("SS_BILLINGUNIT", "1", "default", "Increment.")]
 
     def check_kind(self, kind: str) -> None:
         """Accept any kind."""

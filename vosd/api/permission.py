@@ -1,23 +1,23 @@
 """Permissions that operations ask for; a role is a set of them."""
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Permission(Enum):
-    """Part of the office that a principal may use; its value stands in the OpenAPI document."""
+class Permission(StrEnum):
+    """One kind of orders; its value stands in the OpenAPI document."""
 
-    STATUS = "status"
-    """See the state of the installation."""
-    DEFINITIONS_READ = "definitions:read"
-    DEFINITIONS_WRITE = "definitions:write"
-    MONEY_READ = "money:read"
-    MONEY_WRITE = "money:write"
-    CALLS_READ = "calls:read"
-    CALLS_END = "calls:end"
-    CDRS_READ = "cdrs:read"
-    ROUTES_READ = "routes:read"
-    """Explain routes and rates."""
-    OVERRIDES_READ = "overrides:read"
-    OVERRIDES_WRITE = "overrides:write"
-    ALARMS_READ = "alarms:read"
-    AUDIT_READ = "audit:read"
+    ACCOUNTS_SEE = "accounts.see"
+    ACCOUNTS_CHANGE = "accounts.change"
+    MONEY_SEE = "money.see"
+    MONEY_BOOK = "money.book"
+    RATES_SEE = "rates.see"
+    ROUTES_SEE = "routes.see"
+    ROUTES_CHANGE = "routes.change"
+    CALLS_SEE = "calls.see"
+    CALLS_HANG_UP = "calls.hang_up"
+    BOOKS_SEE = "books.see"
+    BLOCK = "block"
+    STATE_SEE = "state.see"
+    AUDIT_SEE = "audit.see"
+    DEFINITIONS_SEE = "definitions.see"
+    DEFINITIONS_CHANGE = "definitions.change"

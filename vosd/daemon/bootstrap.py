@@ -28,20 +28,18 @@ from vosd.config.load import Loaded
 from vosd.config.places import installation_of
 from vosd.control.installation import ListAlarms, Restart
 from vosd.control.server import ControlServer
-from vosd.daemon import signals, systemd
+from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.api_process import ApiProcess
-from vosd.daemon.boot import boot_id, process_age_ms
 from vosd.daemon.claim import StateDirectory
-from vosd.daemon.claimant import claimant_of, has_ended
+from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
-from vosd.daemon.known_outage import KnownOutage
-from vosd.daemon.late_database import LateDatabase
-from vosd.daemon.lifecycle import Lifecycle, State, Step
+from vosd.daemon.late_database import KnownOutage, LateDatabase
+from vosd.daemon.lifecycle import Lifecycle, State, Step, signals_handled
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.lease import TimedLease
 from vosd.daemon.metrics.readings import Readings
@@ -57,7 +55,7 @@ from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.overload.load import Load
-from vosd.engine.peers.connect_timeouts import ConnectTimeouts
+from vosd.engine.peers.directory import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
@@ -168,7 +166,7 @@ async def _live(
         notifier.ready(daemon.configuration.summary())
         greet(loaded)
 
-    with signals.handled(reload=reload, stop=life.ask_to_stop):
+    with signals_handled(reload=reload, stop=life.ask_to_stop):
         await life.run(when_ready)
     _log.info("stopped")
 

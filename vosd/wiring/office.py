@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
-    from vosd.admin.office.ports import Definitions, WrittenGateway
+    from vosd.admin.office.ports import Definitions, ParameterSheet, WrittenGateway
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
@@ -73,6 +73,9 @@ class _Configured:
 
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         return self._switch.excerpt.free_numbers()
+
+    def parameters(self) -> "Sequence[ParameterSheet]":
+        return self._switch.excerpt.parameter_sheets()
 
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind

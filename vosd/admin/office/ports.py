@@ -48,6 +48,17 @@ class WrittenGateway(msgspec.Struct, frozen=True):
     """Keys with their values as text, those of its template included; secrets are left out."""
 
 
+class ParameterSheet(msgspec.Struct, frozen=True):
+    """A parameter of VOS3000 as it is in force."""
+
+    name: str
+    value: str
+    source: str
+    """``default``, the preset that has another default, file and line, or the version in the database."""
+    meaning: str
+    """The meaning of the parameter, or the reason why it has no effect."""
+
+
 class Definitions(Protocol):
     """Objects of the configuration, as far as use cases need them; each is read when it is asked for."""
 
@@ -97,6 +108,10 @@ class Definitions(Protocol):
 
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
+        ...
+
+    def parameters(self) -> Sequence[ParameterSheet]:
+        """Return the parameters in force, and those of the files that have no effect; raises ConfigError."""
         ...
 
     def check_kind(self, kind: str) -> None:
