@@ -18,8 +18,7 @@ from structlog.testing import capture_logs
 from vosd.base.secret import Secret
 from vosd.control.installation import AlarmList
 from vosd.engine.alarms import mail, webhook
-from vosd.engine.alarms.alarm_file import AlarmFile
-from vosd.engine.alarms.desk import AlarmDesk, row
+from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, row
 from vosd.engine.alarms.mail import Mail, composed
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.background import every

@@ -31,6 +31,14 @@ class NoSuchObjectError(VosError):
     """The database defines no such object, or has no such version of it."""
 
 
+class StaleVersionError(VosError):
+    """The object has another version than the order says."""
+
+
+class AlreadyDefinedError(VosError):
+    """The database defines the object already."""
+
+
 class NotTakenError(VosError):
     """The running switch does not take a change that is in the database."""
 

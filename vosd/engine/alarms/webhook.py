@@ -13,9 +13,8 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.desk import is_wanted, row
-from vosd.engine.poster import Poster, UndeliveredError
+from vosd.engine.poster import Poster, UndeliveredError, signed
 from vosd.engine.settings import AlarmSettings, WebhookSettings
-from vosd.engine.signature import signed
 from vosd.obs.alarms import Change
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter

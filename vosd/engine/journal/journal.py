@@ -5,7 +5,8 @@ booked, a time mark every second while calls run, and which calls are booked. Re
 of their calls are sent, so they survive kill -9; they are synced at most ``output.SYNC_S`` later.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,6 @@ from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import KeepSettings
 from vosd.engine.counting import Counting
-from vosd.engine.journal.carrying import AT_ONCE, AT_TICK, Carrying
-from vosd.engine.journal.changes import Changes
 from vosd.engine.journal.earlier import Earlier, read_earlier, usable
 from vosd.engine.journal.entries import (
     BEHIND_KEPT,
@@ -28,6 +27,7 @@ from vosd.engine.journal.entries import (
     EndOf,
     Kept,
     KeptCall,
+    Mark,
     PlacedCall,
     Quarantined,
     answered_frame,
@@ -45,7 +45,6 @@ from vosd.engine.journal.files import Files, Written, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import BEGINNING, KeptJournal, Place
 from vosd.engine.journal.left_over import LeftOverLegs
-from vosd.engine.journal.marks import Marks
 from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, RESERVE_BYTES, Output
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
@@ -58,8 +57,109 @@ REFUSED_MAX: Final = 10_000
 """Limit of calls in quarantine; above it no new calls are taken, because the cause is likely to refuse them, too."""
 SPARED_MARKS: Final = 30
 """One mark in so many seconds is written where the ends of running calls need the room."""
+AT_ONCE: Final = 8
+"""Open calls that are written to a new file in one turn: less than a millisecond."""
+AT_TICK: Final = 100
+"""Open calls that are written to a new file once a second, where no other turn writes anything."""
+STAY_TICKS: Final = 5
+"""For how many seconds the older files stay at least when a call has ended before its turn.
+
+Its legs are in them alone, and a start that follows soon has to release them once more (``released.RECENT_MS``).
+"""
 
 _log = structlog.get_logger()
+
+
+class Marks:
+    """Time marks: content of the next one, and the latest one."""
+
+    def __init__(self) -> None:
+        self.latest: Mark | None = None
+        """Without calls."""
+        self.ends: list[EndOf] = []
+        """Answered calls that ended since."""
+        self.acknowledged: list[tuple[str, int]] = []
+        """Calls that were acknowledged since."""
+
+    def take(self, now: Instant) -> Mark:
+        """Return the mark of this second."""
+        mark = Mark(now.mono, now.wall, tuple(self.ends), tuple(self.acknowledged))
+        self.latest = Mark(now.mono, now.wall)
+        self.ends.clear()
+        self.acknowledged.clear()
+        return mark
+
+
+class Changes:
+    """Open calls that have changed since they were written, and when each is written again.
+
+    Requests within calls are unlimited, and must not fill disks.
+    """
+
+    def __init__(self) -> None:
+        self.now: dict[str, None] = {}
+        """Calls that are written before the datagrams of this turn are sent."""
+        self._later: dict[str, None] = {}
+        """Calls that were written since the last mark of time, and wait for the next."""
+        self._lately: set[str] = set()
+
+    def note(self, call_id: str, *, at_once: bool) -> None:
+        """Note that a call has changed: it is written in this turn, and without ``at_once`` only once between marks."""
+        (self.now if at_once or call_id not in self._lately else self._later)[call_id] = None
+
+    def forget(self, call_id: str) -> None:
+        """Forget a call that has ended."""
+        self.now.pop(call_id, None)
+        self._later.pop(call_id, None)
+
+    def clear(self) -> None:
+        """Forget all: every open call has been written."""
+        self.now.clear()
+        self._later.clear()
+
+    def due(self) -> Iterator[str]:
+        """Yield the calls to be written in this turn."""
+        now, self.now = self.now, {}
+        self._lately.update(now)
+        yield from now
+
+    def due_at_mark(self) -> Iterator[str]:
+        """Yield the calls to be written with a mark of time."""
+        later, self._later = self._later, {}
+        self._lately.clear()
+        yield from later
+
+
+class Carrying:
+    """Open calls that are still to be written to the file that was begun last, some in each turn of the event loop.
+
+    To describe thousands of them at once would take tenths of a second, in which no packet is read. Until the last of
+    them is written the older files stay in use, so a start finds every call in one file or another.
+    """
+
+    def __init__(self) -> None:
+        self.file = 0
+        """Number of that file; 0 = it has all of them."""
+        self.left: deque[str] = deque()
+        self.stays_until = 0
+        """The older files stay until then, counted in seconds as ``ticks`` below."""
+
+    def begin(self, file: int, call_ids: Collection[str]) -> None:
+        """Begin with a new file."""
+        self.file, self.left = file, deque(call_ids)
+
+    def stop(self) -> None:
+        """Write no more of them to this file."""
+        self.file, self.left = 0, deque()
+
+    def take(self, open_calls: Collection[str], most: int, ticks: int) -> Iterator[str]:
+        """Yield the next calls, at most so many, which are written now; ``ticks`` counts the seconds."""
+        for _ in range(min(most, len(self.left))):
+            call_id = self.left.popleft()
+            if call_id in open_calls:
+                yield call_id
+            else:
+                self.stays_until = ticks + STAY_TICKS
 
 
 class Journal(Counting):

@@ -7,7 +7,8 @@ Route) are looked up when they occur, a few at a time, so that peers cannot make
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from math import inf
 from random import randrange
 from typing import Final
 
@@ -33,6 +34,9 @@ DIALOG_NAMES_MAX: Final = 1_000
 DIALOG_LOOKUPS_MAX: Final = 16
 """Most names of dialogs looked up at the same time."""
 DIALOG_LOOKUPS_PER_S: Final = 10
+
+SHARE: Final = 2
+"""A connection may take this fraction of ``response_timeout``; the rest is left for UDP."""
 
 _log = structlog.get_logger()
 
@@ -246,3 +250,20 @@ def _log_lost(cached: CachedName) -> None:
 def _named(gateways: Iterable[RoutingGateway]) -> list[Hop]:
     """Return the hops of these gateways that are given by name."""
     return [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]
+
+
+class ConnectTimeouts:
+    """Time limits for connecting to vendors, so that an INVITE can still be sent by UDP where TCP is filtered.
+
+    A filtered port does not answer, and an INVITE above 1,300 bytes waits for its connection (RFC 3261 section 18.1.1).
+    """
+
+    def __init__(self, vendors_at: Callable[[str], Collection[RoutingGateway]], directory: Directory) -> None:
+        """``vendors_at`` returns the gateways that are configured at a host."""
+        self._vendors_at = vendors_at
+        self._directory = directory
+
+    def connects_within(self, host: str) -> float:
+        """Return the time limit in seconds for a connection to a host; infinity if it is no gateway's."""
+        gateways = self._vendors_at(host) or self._vendors_at(self._directory.name_at(host) or "")
+        return min((each.response_timeout_ms for each in gateways), default=inf) / 1_000 / SHARE
