@@ -21,7 +21,7 @@ from vosd.storage.audit_line import AuditLine
 from vosd.storage.deck_ports import OperatorDecks
 from vosd.storage.faults import Difference, Verification
 from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
-from vosd.storage.ports import CallFilter, Payments, Queries
+from vosd.storage.ports import CallFilter, Payment, Payments, Queries
 from vosd.storage.waiting_values import WaitingPayment
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ class Definitions(Protocol):
         """Check that the database may define objects of a kind; raises BadObjectError."""
         ...
 
-    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
-        """Check the whole configuration with further versions of objects; raises ConfigError."""
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
+        """Check the configuration with further versions of objects, and return its accounts; raises ConfigError."""
         ...
 
     def catalogue(self, file: Path | None = None) -> "Catalogue":
@@ -405,12 +405,21 @@ class DefinedObjects(ObjectStore, Protocol):
         """
         ...
 
-    async def add(self, versions: Sequence[ObjectVersion], audit: AuditLine | None = None) -> None:
+    async def add(
+        self,
+        versions: Sequence[ObjectVersion],
+        audit: AuditLine | None = None,
+        payments: Sequence[Payment] = (),
+        waiting: Sequence[WaitingPayment] = (),
+    ) -> None:
         """Add versions in one transaction; each has the number after the newest of its object.
+
+        ``payments`` are booked in the same transaction, and ``waiting`` wait for a second person from it on.
 
         Raises:
             ObjectsMoved: the number of one is taken; nothing was changed.
             ContentRefused: a name is too long; nothing was changed.
+            ReferenceTaken, OtherCurrency, NotWaiting: a payment cannot be booked, or was refused; nothing was changed.
             StoreUnavailable: probably nothing was changed.
         """
         ...
