@@ -3,12 +3,11 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import DefinedObjects
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
@@ -16,6 +15,9 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
 from vosd.control.installation import Reload
 from vosd.storage.audit_line import AuditLine
+
+if TYPE_CHECKING:
+    from vosd.storage.stored_objects import SqlObjects
 
 HIDDEN: Final = "(hidden)"
 """In place of a password."""
@@ -387,7 +389,7 @@ def _action(before: ObjectVersion | None, body: str | None) -> Action:
 
 
 async def _versions(
-    store: DefinedObjects, objects: Sequence[WantedObject]
+    store: "SqlObjects", objects: Sequence[WantedObject]
 ) -> Mapping[tuple[str, str], Sequence[ObjectVersion]]:
     if len(objects) <= _ASKED_ALONE:
         return {(each.kind, each.name): await store.history(each.kind, each.name) for each in objects}
