@@ -105,8 +105,8 @@ class Definitions(Protocol):
         """Check that the database may define objects of a kind; raises BadObjectError."""
         ...
 
-    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
-        """Check the whole configuration with further versions of objects; raises ConfigError."""
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
+        """Check the configuration with further versions of objects, and return its accounts; raises ConfigError."""
         ...
 
     def catalogue(self, file: Path | None = None) -> "Catalogue":
