@@ -16,7 +16,11 @@ from vosd.admin.office.permissions import ALL, OPEN_TO, SHIPPED, ActsFor, Permis
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError
 
-CASES = [pytest.param(each, id=name) for name, each in (*use_cases(), ("decks.put_in_force", put_in_force))]
+CASES = [
+    pytest.param(each, id=name)
+    for name, each in (*use_cases(), ("decks.put_in_force", put_in_force))
+    if inspect.iscoroutinefunction(inspect.unwrap(each)) or inspect.isasyncgenfunction(inspect.unwrap(each))
+]
 
 
 def closed_office() -> Office:

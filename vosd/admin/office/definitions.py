@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
-from vosd.admin.office.ports import DefinedObjects
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
@@ -18,6 +17,9 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
 from vosd.control.installation import Reload
 from vosd.storage.audit_line import AuditLine
+
+if TYPE_CHECKING:
+    from vosd.storage.stored_objects import SqlObjects
 
 HIDDEN: Final = "(hidden)"
 """In place of a password."""
@@ -438,7 +440,7 @@ def _action(before: ObjectVersion | None, body: str | None) -> Action:
 
 
 async def _versions(
-    store: DefinedObjects, objects: Sequence[WantedObject]
+    store: "SqlObjects", objects: Sequence[WantedObject]
 ) -> Mapping[tuple[str, str], Sequence[ObjectVersion]]:
     if len(objects) <= _ASKED_ALONE:
         return {(each.kind, each.name): await store.history(each.kind, each.name) for each in objects}
