@@ -1,7 +1,6 @@
 """Changes of alarms that wait for one receiver (ADR 70)."""
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
@@ -17,7 +16,7 @@ WAITING_MAX: Final = 1_000
 Receiver = TypeVar("Receiver", WebhookSettings, MailSettings)
 
 
-class Output(ABC, Generic[Receiver]):
+class Output(Generic[Receiver]):
     """Queue of changes for a receiver, and the task that sends them."""
 
     def __init__(self, name: str, settings: Receiver | None, own: Callable[[AlarmSettings], Receiver | None]) -> None:
@@ -50,6 +49,6 @@ class Output(ABC, Generic[Receiver]):
             self._waiting.clear()
             self._outage.over()
 
-    @abstractmethod
     async def run(self) -> None:
         """Deliver what is queued; runs until cancelled."""
+        raise NotImplementedError
