@@ -44,6 +44,7 @@ VERBS: Final = {
     "retention": "vosd.cli.retention:retention",
     "backup": "vosd.cli.backup:backup",
     "restore": "vosd.cli.backup:restore",
+    "api": "vosd.cli.api:api",
 }
 """Verb to its command, in the order in which ``vosd --help`` lists them."""
 SUMMARIES: Final = {
@@ -82,6 +83,7 @@ SUMMARIES: Final = {
     "retention": "Records whose time is over.",
     "backup": "Write a backup to a file: database, journal, and configuration with the files...",
     "restore": "Put a backup into an empty database, and its journal into a state_dir that...",
+    "api": "Answer the management API at ``api.listen`` in the foreground; the switch...",
 }
 """Verb to the line that ``vosd --help`` has of it, so that no verb is loaded for that."""
 

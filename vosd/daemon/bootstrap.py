@@ -30,6 +30,7 @@ from vosd.control.installation import ListAlarms, Restart
 from vosd.control.server import ControlServer
 from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
+from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.claim import StateDirectory
 from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
@@ -251,6 +252,7 @@ class Daemon:
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
+        self._api = ApiProcess(config, settings.api)
         handlers = (
             *commands.handlers(),
             ListAlarms.answered_by(self._alarms.listed),
@@ -276,6 +278,7 @@ class Daemon:
             Step("daily work", self._daily.begin, self._daily.end),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
+            Step("management API", self._api.begin, self._api.end),
             Step("reloads", self.configuration.begin, self.configuration.end),
         )
 
@@ -402,6 +405,7 @@ class Daemon:
         self.service.phone_service.adjust(loaded.settings.phone_service)
         self.service.inbox.adjust(loaded.settings.overload)
         await self._exporter.adjust(loaded.settings.metrics)
+        await self._api.adjust(loaded.settings.api)
         self._alarms.adjust(loaded.settings.alarms)
         self._fraud.adjust(loaded.settings.alarms)
         await self._daily.adjust(loaded.settings)

@@ -13,6 +13,7 @@ import msgspec
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import BookMinimums, MinimumSheet, book_for
+from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.reconcile import reconcile
 from vosd.base.errors import VosError
@@ -27,7 +28,7 @@ from vosd.storage.verify import verify_ledger
 
 OPERATOR: Final = "the switch"
 """Stands with the entries that it books."""
-THE_SWITCH: Final = Principal(role=Role.PROGRAM, name=OPERATOR, login=OPERATOR, means=Means.SWITCH)
+THE_SWITCH: Final = Principal(role=Role.PROGRAM, name=OPERATOR, login=OPERATOR, means=Means.SWITCH, permissions=ALL)
 DIFFERENCES_SHOWN: Final = 5
 
 

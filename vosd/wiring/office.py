@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
-    from vosd.admin.office.ports import ParameterSheet, WrittenGateway
+    from vosd.admin.office.ports import Definitions, ParameterSheet, WrittenGateway
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
@@ -82,15 +82,16 @@ class _Configured:
 
         check_kind(kind)
 
-    def check_objects(self, versions: "Sequence[ObjectVersion]") -> None:
+    def check_objects(self, versions: "Sequence[ObjectVersion]") -> "Mapping[str, Account]":
         from vosd.config.load import load
         from vosd.config.stored_text import overlaid
 
-        load(
+        loaded = load(
             self._switch.config_path(),
             tables=self._switch.tables,
             definitions=lambda wanted: overlaid(self._switch.definitions(wanted), versions),
         )
+        return loaded.catalogue.accounts
 
     def catalogue(self, file: "Path | None" = None) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)
@@ -160,7 +161,12 @@ async def office_of(switch: ConfiguredSwitch, *, with_database: bool = True) -> 
 
         if with_database:
             await open_stores().check_schema()
-        yield Office(_Configured(switch), open_stores, switch.running_switch, now_ms)
+        yield Office(definitions_of(switch), open_stores, switch.running_switch, now_ms)
+
+
+def definitions_of(switch: ConfiguredSwitch) -> "Definitions":
+    """Return the definitions of a configuration, read as far as they are asked for."""
+    return _Configured(switch)
 
 
 def now_ms() -> int:

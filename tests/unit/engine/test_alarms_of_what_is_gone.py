@@ -29,7 +29,8 @@ from vosd.daemon.retention import RetentionPart
 from vosd.engine.alarms.watch import Unbooked, Watch
 from vosd.engine.booking.balances import Balances
 from vosd.engine.clock import SystemClock
-from vosd.engine.lookups.availability import FAILURES, Lookups
+from vosd.engine.lookups.asker import Lookups
+from vosd.engine.lookups.availability import FAILURES
 from vosd.engine.settings import AlarmSettings, LookupSettings, PortabilitySettings, RetentionSettings
 from vosd.obs import log
 from vosd.obs.alarms import Alarms
