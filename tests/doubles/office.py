@@ -11,7 +11,8 @@ from doubles.data.builders import rating_policy
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import WrittenGateway
+from vosd.admin.office.permissions import ALL, SHIPPED
+from vosd.admin.office.ports import ParameterSheet, WrittenGateway
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
@@ -106,13 +107,18 @@ class Defined:
         """Return none."""
         return SpecialNumbers(), rating_policy()
 
+    def parameters(self) -> Sequence[ParameterSheet]:
+        """Return one."""
+        return [ParameterSheet("SS_BILLINGUNIT", "1", "default", "Increment.")]
+
     def check_kind(self, kind: str) -> None:
         """Accept any kind."""
 
-    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
         """Refuse objects that are called ``bad``."""
         if any(each.name == "bad" for each in versions):
             raise ConfigError([])
+        return self._accounts
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
@@ -151,9 +157,20 @@ def office_on(database: Database, *accounts: Account, now: int, socket: Path = N
 
 def operator(name: str = "ann") -> Principal:
     """Return an operator at the terminal."""
-    return Principal(role=Role.OPERATOR, name=name, login=name, means=Means.TERMINAL)
+    return Principal(role=Role.OPERATOR, name=name, login=name, means=Means.TERMINAL, permissions=ALL)
 
 
 def agent(account: str) -> Principal:
     """Return an agent at the terminal."""
-    return Principal(role=Role.AGENT, name="root", login="root", means=Means.TERMINAL, account=account)
+    permissions = SHIPPED["agent"].permissions
+    return Principal(
+        role=Role.AGENT, name="root", login="root", means=Means.TERMINAL, permissions=permissions, account=account
+    )
+
+
+def customer(account: str) -> Principal:
+    """Return a customer who has logged in to a page."""
+    permissions = SHIPPED["customer"].permissions
+    return Principal(
+        role=Role.CUSTOMER, name="jane", login="jane", means=Means.PAGE, permissions=permissions, account=account
+    )

@@ -12,8 +12,7 @@ from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import Comparison
-from vosd.engine.booking.database_memo import MemoFile
-from vosd.engine.booking.database_watch import DatabaseWatch
+from vosd.engine.booking.database_watch import DatabaseWatch, MemoFile
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.clock import machine_ms
 from vosd.engine.journal import Journal

@@ -30,7 +30,7 @@ from vosd.cdr.retention import (
     plan_numbers,
     plan_payments,
 )
-from vosd.engine.journal.oldest import oldest_call
+from vosd.engine.journal.kept import oldest_call
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.settings import RetentionSettings
 from vosd.storage.daily_totals import SqlDailyTotals

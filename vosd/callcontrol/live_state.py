@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from vosd.billing.destinations import DestinationUses
 from vosd.billing.holds import AccountCredit
 from vosd.catalogue.overrides import Blocks
-from vosd.routing.address_turns import AddressTurns
 from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
@@ -13,7 +12,7 @@ from vosd.routing.health import Health
 from vosd.routing.pools import NumberPool, PoolTurns
 from vosd.routing.quality import Quality
 from vosd.routing.rest import Rests
-from vosd.routing.weights import Turns
+from vosd.routing.weights import AddressTurns, Turns
 from vosd.trunks.gateways import Address, RoutingGateway
 
 AddressesOf = Callable[[RoutingGateway], Sequence[Address]]

@@ -10,8 +10,9 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, now_ms, principal
+from vosd.cli.office import in_office, principal
 from vosd.cli.progress import meter
+from vosd.wiring.office import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

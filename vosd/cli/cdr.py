@@ -17,8 +17,9 @@ from vosd.cli.charges import charge_table, charges
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, office_of, principal
+from vosd.cli.office import in_office, principal
 from vosd.cli.trace import CAPTURE, capture, ladder
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,7 +34,6 @@ from vosd.cli.command import Invocation, OperationError
 from vosd.cli.deck_changes import ChangesFile
 from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
-from vosd.cli.office import office_of
 from vosd.cli.priority import give_way
 from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
@@ -46,6 +45,7 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
     from vosd.admin.deck_margin import MarginReport

@@ -15,8 +15,9 @@ from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, as_option, operator_o
 from vosd.cli.asking import ask, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, office_of, principal
+from vosd.cli.office import in_office, principal
 from vosd.cli.statements import balances, profit, statement
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -28,6 +28,7 @@ VERBS: Final = {
     "route": "vosd.cli.routes:route",
     "rates": "vosd.cli.decks:rates",
     "definitions": "vosd.cli.definitions:definitions",
+    "parameters": "vosd.cli.parameters:parameters",
     "gateway": "vosd.cli.overrides:gateway",
     "overrides": "vosd.cli.overrides:overrides",
     "registrations": "vosd.cli.registrations:registrations",
@@ -43,6 +44,7 @@ VERBS: Final = {
     "retention": "vosd.cli.retention:retention",
     "backup": "vosd.cli.backup:backup",
     "restore": "vosd.cli.backup:restore",
+    "api": "vosd.cli.api:api",
 }
 """Verb to its command, in the order in which ``vosd --help`` lists them."""
 SUMMARIES: Final = {
@@ -65,6 +67,7 @@ SUMMARIES: Final = {
     "route": "Routes.",
     "rates": "Rate groups, and their decks in the database: import, versions, look-up, export.",
     "definitions": "Objects that the database defines: accounts, gateways, phones, rate groups ...",
+    "parameters": "List the parameters of VOS3000: value, source and meaning of each.",
     "gateway": "Gateways and phones, and overrides of them: at once, without editing files,...",
     "overrides": "Operational overrides of gateways, phones and accounts.",
     "registrations": "List phones and gateways that are registered with us, and our own...",
@@ -80,6 +83,7 @@ SUMMARIES: Final = {
     "retention": "Records whose time is over.",
     "backup": "Write a backup to a file: database, journal, and configuration with the files...",
     "restore": "Put a backup into an empty database, and its journal into a state_dir that...",
+    "api": "Answer the management API at ``api.listen`` in the foreground; the switch...",
 }
 """Verb to the line that ``vosd --help`` has of it, so that no verb is loaded for that."""
 

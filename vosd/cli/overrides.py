@@ -12,8 +12,9 @@ from msgspec.structs import asdict
 from vosd.cli import gateways, output
 from vosd.cli.arguments import COMING, DURATION, as_option, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, now_ms, principal
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
+from vosd.wiring.office import now_ms
 
 if TYPE_CHECKING:
     from vosd.admin.office.overrides import OverrideOutcome

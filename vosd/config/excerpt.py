@@ -25,6 +25,7 @@ from vosd.config.reader.places_written import database_url_in, path_in
 from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_templates
 
 if TYPE_CHECKING:
+    from vosd.admin.office.ports import ParameterSheet
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.billing.accounts import Account
     from vosd.billing.currencies import Currencies
@@ -405,6 +406,16 @@ class Excerpt:
         if problems.has_errors:
             raise ConfigError(problems.in_order())
         return parameters
+
+    def parameter_sheets(self) -> "list[ParameterSheet]":
+        """Return all parameters of VOS3000, in the order of the reference, and those of the file without effect."""
+        from vosd.config.parameter_sheets import parameter_sheets
+
+        problems = ProblemList()
+        found = parameter_sheets(self._copy(), problems)
+        if problems.has_errors:
+            raise ConfigError(self._naming(problems.in_order()))
+        return found
 
     def _section(self, model: "type[Model]", key: str) -> "Model":
         """Return one section of the top level; the other settings are not validated."""

@@ -8,8 +8,7 @@ from typing import Final
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
 from vosd.control.installation import AlarmList, ListAlarms, MachineUse
-from vosd.engine.alarms.alarm_file import AlarmFile
-from vosd.engine.alarms.desk import AlarmDesk
+from vosd.engine.alarms.desk import AlarmDesk, AlarmFile
 from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
 from vosd.engine.alarms.watch import LongCall, Unbooked, Watch

@@ -28,26 +28,23 @@ from vosd.config.load import Loaded
 from vosd.config.places import installation_of
 from vosd.control.installation import ListAlarms, Restart
 from vosd.control.server import ControlServer
-from vosd.daemon import signals, systemd
+from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
-from vosd.daemon.boot import boot_id, process_age_ms
+from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.claim import StateDirectory
-from vosd.daemon.claimant import claimant_of, has_ended
+from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
-from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
-from vosd.daemon.known_outage import KnownOutage
-from vosd.daemon.late_database import LateDatabase
-from vosd.daemon.lifecycle import Lifecycle, State, Step
+from vosd.daemon.late_database import KnownOutage, LateDatabase
+from vosd.daemon.lifecycle import Lifecycle, State, Step, signals_handled
 from vosd.daemon.metrics.exporter import Exporter
-from vosd.daemon.metrics.lease import TimedLease
-from vosd.daemon.metrics.readings import Readings
+from vosd.daemon.metrics.readings import Readings, TimedLease
 from vosd.daemon.nightly import DailyParts
 from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
-from vosd.daemon.start import Started, load_at_start
+from vosd.daemon.start import Started, as_mistakes, load_at_start
 from vosd.daemon.status import Status
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.daemon.waiting import StillAway, until_database_answers
@@ -56,7 +53,7 @@ from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.overload.load import Load
-from vosd.engine.peers.connect_timeouts import ConnectTimeouts
+from vosd.engine.peers.directory import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
@@ -167,7 +164,7 @@ async def _live(
         notifier.ready(daemon.configuration.summary())
         greet(loaded)
 
-    with signals.handled(reload=reload, stop=life.ask_to_stop):
+    with signals_handled(reload=reload, stop=life.ask_to_stop):
         await life.run(when_ready)
     _log.info("stopped")
 
@@ -255,6 +252,7 @@ class Daemon:
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
+        self._api = ApiProcess(config, settings.api)
         handlers = (
             *commands.handlers(),
             ListAlarms.answered_by(self._alarms.listed),
@@ -280,6 +278,7 @@ class Daemon:
             Step("daily work", self._daily.begin, self._daily.end),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
+            Step("management API", self._api.begin, self._api.end),
             Step("reloads", self.configuration.begin, self.configuration.end),
         )
 
@@ -406,6 +405,7 @@ class Daemon:
         self.service.phone_service.adjust(loaded.settings.phone_service)
         self.service.inbox.adjust(loaded.settings.overload)
         await self._exporter.adjust(loaded.settings.metrics)
+        await self._api.adjust(loaded.settings.api)
         self._alarms.adjust(loaded.settings.alarms)
         self._fraud.adjust(loaded.settings.alarms)
         await self._daily.adjust(loaded.settings)

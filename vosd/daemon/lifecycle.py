@@ -6,7 +6,8 @@ There is one exit path: a failed start and a requested stop both go through ``_s
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import NamedTuple
 
@@ -15,6 +16,20 @@ import structlog
 from vosd.daemon.systemd import Notifier, Watchdog
 
 _log = structlog.get_logger()
+
+
+@contextmanager
+def signals_handled(*, reload: Callable[[], None], stop: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Have the running loop call ``reload`` on SIGHUP and ``stop`` on SIGINT and SIGTERM."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(ending, stop, ending)
+    try:
+        yield
+    finally:
+        for received in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(received)
 
 
 class State(Enum):

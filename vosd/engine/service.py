@@ -25,28 +25,25 @@ from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
 from vosd.engine.booking.call_keeper import CallKeeper
 from vosd.engine.booking.comparison import Comparison
-from vosd.engine.booking.database_memo import MemoFile
-from vosd.engine.booking.database_watch import Condition, DatabaseWatch
+from vosd.engine.booking.database_watch import Condition, DatabaseWatch, MemoFile
 from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.restore import recover
 from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import Counting
-from vosd.engine.earlier_run import hand_on, resume
+from vosd.engine.earlier_run import hand_on, recover, resume
 from vosd.engine.journal import Journal
 from vosd.engine.lookups.asker import Lookups
-from vosd.engine.lookups.wiring import Wiring
+from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
-from vosd.engine.peers.directory import Directory, means_of
+from vosd.engine.peers.directory import Directory, SignallingLimits, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
-from vosd.engine.peers.signalling import SignallingLimits
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.engine.registration.phone_service import PhoneService
@@ -126,7 +123,7 @@ class SwitchService:
             clock=clock,
             tokens=TokenSource(),
             names=self.directory,
-            sink=self.gateways.counting(CallKeeper(self._journal, self.recorder, self.database)),
+            sink=CallKeeper(self._journal, self.recorder, self.database, self.gateways.note),
             credits=self.balances.credits,
             registered=registered,
             placed=(placements := Placements(self._journal)),
@@ -212,7 +209,7 @@ class SwitchService:
         self._tasks.run("registrations to database", self.node.registration_writer.run)
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
-        self._state_files.begin(self._tasks)
+        self._tasks.run("live state to disk", self._state_files.run)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     @property

@@ -101,6 +101,18 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Address of the management API, and how its clients are protected."""
+
+    listen: HttpListener
+    certificate: str | None = None
+    """Path; None = no TLS."""
+    key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies whose word about the client's address is taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneServiceSettings:
     """Program that receives the registrations of phones."""
 
@@ -334,6 +346,7 @@ class Settings:
     phone_service: PhoneServiceSettings | None = None
     lookups: LookupSettings = field(default_factory=LookupSettings)
     metrics: MetricsSettings | None = None
+    api: ApiSettings | None = None
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     retention: RetentionSettings = RetentionSettings()

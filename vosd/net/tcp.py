@@ -15,9 +15,8 @@ import structlog
 
 from vosd.net.connection import UNREAD_BYTES_MAX, Address, Connection
 from vosd.net.entrance import Core, Entrance
-from vosd.net.marker import Marker
 from vosd.net.slots import ConnectionSlots, Origin
-from vosd.net.sockets import bound, unbound
+from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.tls import TlsContexts
 from vosd.obs.log import LogLimiter
 from vosd.sip.settings import Limits

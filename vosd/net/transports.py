@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from vosd.net.connection import Address
 from vosd.net.entrance import Core, Entrance
-from vosd.net.marker import Marker
 from vosd.net.settings import TransportSettings
 from vosd.net.slots import ConnectionSlots
-from vosd.net.sockets import ListenerUnusableError, named
+from vosd.net.sockets import ListenerUnusableError, Marker, named
 from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow

@@ -150,6 +150,8 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "retention.payments_archive": {"payments": "9 months", "payments_archive": "/srv/payments"},
     "daily_totals": {"daily_totals": "10 years"},
     "metrics.listen": {"listen": "127.0.0.1:9464"},
+    "api.listen": {"listen": "127.0.0.1:8080"},
+    "api.trusted_proxies": {"listen": "127.0.0.1:8081", "trusted_proxies": ["192.0.2.0/24"]},
     "metrics.allow": {"listen": "127.0.0.1:9465", "allow": ["192.0.2.0/24"]},
     "phone_service.port": {"ip": "192.0.2.3", "port": "81"},
     "t1": {"t1": "0.4"},
@@ -209,6 +211,7 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "phones.transfer_keys": {"blind": "*1"},
     "phone_service": {"ip": "192.0.2.3"},
     "metrics": {"listen": "127.0.0.1:9465"},
+    "api": {"listen": "127.0.0.1:8081"},
     "dynamic_blacklist": {"target_limit": "5"},
     "number_portability": {"url": "http://192.0.2.3/{number}"},
     "redirect_server": {"address": "192.0.2.3"},
@@ -317,7 +320,9 @@ LOADED: Final[dict[str, tuple[object, ...]]] = {}
 """By the text of the file."""
 
 
-TRIED: Final = [key for key in every_key() if key.path not in WITHOUT_EFFECT and key.section != "sip.tls"]
+TRIED: Final = [
+    key for key in every_key() if key.path not in WITHOUT_EFFECT and key.section not in {"sip.tls", "api.tls"}
+]
 
 
 SECTIONS: Final = sorted({key.section for key in TRIED})

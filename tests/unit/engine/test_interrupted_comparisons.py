@@ -9,7 +9,7 @@ from doubles.memory import MemoryStore
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.engine.booking import comparison
-from vosd.engine.booking.database_memo import MemoFile
+from vosd.engine.booking.database_watch import MemoFile
 from vosd.engine.journal.kept import Place
 
 

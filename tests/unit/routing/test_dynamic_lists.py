@@ -5,8 +5,7 @@ import tracemalloc
 import pytest
 
 from vosd.base.clock import Instant
-from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing, ListingCause, NotCountedError
-from vosd.routing.recent_times import RecentTimes
+from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing, ListingCause, NotCountedError, RecentTimes
 from vosd.trunks.caller_limits import CallerLimits
 
 WALL = 1_790_000_000_000

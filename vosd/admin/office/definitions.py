@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import DefinedObjects
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
@@ -16,6 +17,9 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
 from vosd.control.installation import Reload
 from vosd.storage.audit_line import AuditLine
+
+if TYPE_CHECKING:
+    from vosd.storage.stored_objects import SqlObjects
 
 HIDDEN: Final = "(hidden)"
 """In place of a password."""
@@ -29,6 +33,14 @@ _ASKED_ALONE: Final = 50
 
 class NoSuchObjectError(VosError):
     """The database defines no such object, or has no such version of it."""
+
+
+class StaleVersionError(VosError):
+    """The object has another version than the order says."""
+
+
+class AlreadyDefinedError(VosError):
+    """The database defines the object already."""
 
 
 class NotTakenError(VosError):
@@ -116,6 +128,7 @@ class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[Difference]
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def set_objects(office: Office, who: Principal, order: SetObjects) -> ChangedObjects:
     """Define or change objects; a running switch has taken the change when this returns.
 
@@ -132,14 +145,16 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
     return await _change(office, who, order, order.objects)
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def end_object(office: Office, who: Principal, order: EndObject) -> ChangedObjects:
     """End an object; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
     return await _change(office, who, order, [WantedObject(order.kind, order.name, None)])
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangedObjects:
     """Go back to a version; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
-    versions = await _history(office, who, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name)
     body = numbered(versions, order.version).body
     return await _change(
         office, who, order, [WantedObject(order.kind, order.name, None if body is None else json.loads(body))]
@@ -149,26 +164,47 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]
 ) -> ChangedObjects:
-    office.scope_of(who).require_operator()
+    plan = await plan_of(office, who, order, objects)
+    if plan.versions:
+        office.definitions.check_objects(plan.versions)
+    in_force = None
+    if plan.versions and not order.is_trial:
+        await office.stores.objects.add(plan.versions, audit_line(office, who, order, plan.versions))
+        if order.at is None:
+            in_force = await taken(office, is_confirmed=order.is_confirmed)
+    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=plan.differences)
+
+
+class Plan(NamedTuple):
+    """A change that was compared with what there is, and not checked."""
+
+    differences: list[Difference]
+    versions: list[ObjectVersion]
+    """Versions to be added."""
+
+
+@needs(Permission.DEFINITIONS_CHANGE)
+async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> Plan:
+    """Compare wanted objects with those of the database.
+
+    Raises:
+        BadObjectError: the database cannot define such objects.
+        NoSuchObjectError: one shall end and does not exist.
+        StoreUnavailable: try again.
+    """
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
-    store, now = office.stores.objects, office.now()
+    now = office.now()
     begins_at = now if order.at is None else order.at
-    differences, versions = [], []
-    known = await _versions(store, objects)
+    plan = Plan([], [])
+    known = await _versions(office.stores.objects, objects)
     for each in objects:
         change, version = _compared(each, known.get((each.kind, each.name), ()), begins_at)
-        differences.append(change)
+        plan.differences.append(change)
         if version is not None:
-            versions.append(msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo))
-    in_force = None
-    if versions:
-        office.definitions.check_objects(versions)
-    if versions and not order.is_trial:
-        await store.add(versions, _audit_line(office, who, order, versions))
-        if order.at is None:
-            in_force = await _taken(office, is_confirmed=order.is_confirmed)
-    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=differences)
+            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo)
+            plan.versions.append(made)
+    return plan
 
 
 def _compared(
@@ -201,7 +237,7 @@ def _compared(
     )
 
 
-def _audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Sequence[ObjectVersion]) -> AuditLine:
+def audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Sequence[ObjectVersion]) -> AuditLine:
     """Return the line of a change: the versions that it makes, which have the keys; keys may be passwords."""
     named = [f"{each.kind} {each.name}" for each in versions]
     subject = named[0] if len(named) == 1 else f"{len(named)} objects"
@@ -210,8 +246,13 @@ def _audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Se
     return office.audit_line(who, order, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
 
 
-async def _taken(office: Office, *, is_confirmed: bool) -> bool:
-    """Have the running switch take the change; return False where none runs."""
+async def taken(office: Office, *, is_confirmed: bool) -> bool:
+    """Have the running switch take the change; return False where none runs.
+
+    Raises:
+        NotTakenError: it does not take it.
+        DaemonUnreachableError: it does not answer.
+    """
     try:
         switch = office.switch.patient(_RELOAD_S)
         return await switch.ask_if_running(Reload(is_confirmed=is_confirmed)) is not None
@@ -230,19 +271,20 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str | None = None
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def list_objects(office: Office, who: Principal, order: ListObjects) -> Sequence[ObjectVersion]:
-    """Return them with their keys, which may be passwords.
+    """Return them with their keys; passwords are hidden from those who may not change definitions.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         BadObjectError: there is no such kind.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     if order.kind is not None:
         office.definitions.check_kind(order.kind)
     found = (await office.stores.objects.current(office.now())).found
-    return [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    return objects if Permission.DEFINITIONS_CHANGE in who.permissions else [_hidden_in(each) for each in objects]
 
 
 class ShowObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -262,6 +304,7 @@ class ObjectSheet(msgspec.Struct, frozen=True):
     keys: Any
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def show_object(office: Office, who: Principal, order: ShowObject) -> ObjectSheet:
     """Return a version with its keys.
 
@@ -272,14 +315,16 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
         StoreUnavailable: try again.
     """
     kind, name, version = order.kind, order.name, order.version
-    versions = await _history(office, who, kind, name)
+    versions = await _history(office, kind, name)
     found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
     if found is None or found.body is None:
         which = "now" if version is None else f"by version {version}"
         message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
         raise NoSuchObjectError(message)
-    keys = json.loads(found.body)
-    return ObjectSheet(found, keys if order.secrets else hidden("", keys))
+    if order.secrets:
+        require(who, Permission.DEFINITIONS_CHANGE)
+        return ObjectSheet(found, json.loads(found.body))
+    return ObjectSheet(_hidden_in(found), hidden("", json.loads(found.body)))
 
 
 class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -289,11 +334,12 @@ class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
     """Return the versions with what each changed, the newest first; raises as ``show_object``."""
-    found = await _history(office, who, order.kind, order.name)
+    found = await _history(office, order.kind, order.name)
     before = [each.body for each in found[1:]] + [None]
-    return [ObjectSheet(each, differing(old, each.body)) for each, old in zip(found, before, strict=True)]
+    return [ObjectSheet(_hidden_in(each), differing(old, each.body)) for each, old in zip(found, before, strict=True)]
 
 
 class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -314,17 +360,17 @@ class ComparedVersions(msgspec.Struct, frozen=True):
     keys: Mapping[str, tuple[Any, Any]]
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def compare_versions(office: Office, who: Principal, order: CompareVersions) -> ComparedVersions:
     """Compare two versions; raises as ``show_object``."""
-    versions = await _history(office, who, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name)
     after = versions[0] if order.last is None else numbered(versions, order.last)
     earlier = after.version - 1 if order.first is None else order.first
     before = numbered(versions, earlier).body if earlier else None
     return ComparedVersions(earlier, after.version, differing(before, after.body))
 
 
-async def _history(office: Office, who: Principal, kind: str, name: str) -> Sequence[ObjectVersion]:
-    office.scope_of(who).require_operator()
+async def _history(office: Office, kind: str, name: str) -> Sequence[ObjectVersion]:
     office.definitions.check_kind(kind)
     versions = await office.stores.objects.history(kind, name)
     if not versions:
@@ -373,6 +419,13 @@ def hidden(key: str, value: Any) -> Any:
     return HIDDEN if is_secret(key) else value
 
 
+def _hidden_in(version: ObjectVersion) -> ObjectVersion:
+    """Return a version without its passwords."""
+    if version.body is None:
+        return version
+    return msgspec.structs.replace(version, body=json.dumps(hidden("", json.loads(version.body)), ensure_ascii=False))
+
+
 def _keys(body: str | None) -> dict[str, Any]:
     keys = {} if body is None else json.loads(body)
     return keys if isinstance(keys, dict) else {"value": keys}
@@ -387,7 +440,7 @@ def _action(before: ObjectVersion | None, body: str | None) -> Action:
 
 
 async def _versions(
-    store: DefinedObjects, objects: Sequence[WantedObject]
+    store: "SqlObjects", objects: Sequence[WantedObject]
 ) -> Mapping[tuple[str, str], Sequence[ObjectVersion]]:
     if len(objects) <= _ASKED_ALONE:
         return {(each.kind, each.name): await store.history(each.kind, each.name) for each in objects}

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.alarms import AlarmKeys
+from vosd.config.keys.api import ApiKeys
 from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
@@ -122,6 +123,7 @@ class InstallationKeys(Keys):
     trace: TraceKeys = TraceKeys()
     log: LogKeys = LogKeys()
     metrics: MetricsKeys = MetricsKeys()
+    api: ApiKeys = ApiKeys()
     retention: RetentionKeys = RetentionKeys()
     nightly: NightlyKeys = NightlyKeys()
     preset: Annotated[Preset | None, choice(Preset)] = None

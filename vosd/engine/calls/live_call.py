@@ -40,6 +40,7 @@ from vosd.trunks.gateways import Address, RoutingGateway
 if TYPE_CHECKING:
     from vosd.engine.calls.intake import Intake
 
+
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
 NO_ROUTES: Final[Iterator[RouteChoice]] = iter(())
 
@@ -461,3 +462,18 @@ class LiveCall:
             services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends,
             currencies=self.vendors.currencies,
         )  # fmt: skip
+
+
+def undo(live_call: LiveCall, services: CallServices) -> None:
+    """Undo a restoration: the call occupies nothing any more, and leaves no record.
+
+    It does not go on, or is restored once more. What the endpoint has of it stays.
+    """
+    services.running.remove(live_call.call_id)
+    live_call.is_over = True
+    timer, callee = live_call.timer, live_call.call.callee
+    if timer is not None:
+        services.deadlines.cancel(timer)
+    if callee is not None:
+        live_call.vacate(callee.choice)
+    live_call.call_request.give_back()

@@ -19,9 +19,8 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
-from vosd.engine.calls.known import Known
+from vosd.engine.calls.known import Known, logins
 from vosd.engine.calls.live_call import LiveCall
-from vosd.engine.calls.logins import logins
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.ringing_money import RingingMoney

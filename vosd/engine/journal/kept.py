@@ -14,7 +14,10 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, id_text, read
 from vosd.engine.journal.files import all_files, numbered, opened
-from vosd.engine.journal.frames import NO_CALL, Damage, reader_of
+from vosd.engine.journal.frames import NO_CALL, Damage, frames_in, reader_of
+
+_TIME_BYTES = 6
+"""Bytes of a call id that are its time."""
 
 
 class Place(NamedTuple):
@@ -100,3 +103,23 @@ class KeptJournal:
             call_id = id_text(damage.call)
             self.open_calls.pop(call_id, None)
             self.unreadable.add(call_id)
+
+
+def oldest_call(directory: Path) -> int | None:
+    """Return when the oldest call of the journal's files began, UTC milliseconds; None if there is none.
+
+    Records of it may be booked, now or after a loss of commits. Payloads are not decoded, so this is quick.
+    Files of the first format do not say it outside of their records: one of them counts as older than everything.
+    """
+    oldest: bytes | None = None
+    for path in all_files(directory):
+        file = opened(path)
+        if file is None:
+            continue
+        with file:
+            for part in frames_in(file):
+                if part.call != NO_CALL and (oldest is None or part.call < oldest):
+                    oldest = part.call
+                elif part.call == NO_CALL and part.kind == 0 and hasattr(part, "payload"):
+                    return 0
+    return None if oldest is None else int.from_bytes(oldest[:_TIME_BYTES], "big")

@@ -9,8 +9,7 @@ from vosd.callcontrol.invite_numbers import NUMBER_MAX
 from vosd.callcontrol.number_tools import Redirected, WhereTo
 from vosd.callcontrol.questions import Ticket, Unanswered
 from vosd.engine.lookups.availability import Availability
-from vosd.engine.lookups.sip_question import SipQuestion
-from vosd.engine.lookups.wiring import Wiring
+from vosd.engine.lookups.sip_question import SipQuestion, Wiring
 from vosd.routing.lookups import Target
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.contact import Contact

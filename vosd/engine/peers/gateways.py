@@ -1,6 +1,6 @@
 """Gateways as ``vosd status --gateways`` shows them: state, load and figures."""
 
-from collections.abc import Callable, Container, Iterator, Mapping, Set
+from collections.abc import Container, Iterator, Mapping, Set
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple, TypeAlias
@@ -9,8 +9,6 @@ from vosd.base.clock import Clock, Instant
 from vosd.base.host import SITE_BITS, source_of
 from vosd.base.money import format_amount
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.open_call import Description, OpenCall
-from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import TOO_DEAR, CallRecord
@@ -90,10 +88,6 @@ class Gateways(Counting):
         """Return whether it is a gateway that is configured, and no phone."""
         return self._figures.counts(Scope.ROUTING, name) or self._figures.counts(Scope.MAPPING, name)
 
-    def counting(self, sink: CallSink) -> CallSink:
-        """Return a sink that counts every ended call before it is kept."""
-        return _CountingSink(sink, self.note)
-
     def note(self, record: CallRecord) -> None:
         """Count an ended call: for the gateway it came from, and for each that was tried."""
         note_call(self._figures, record, self._clock.now().mono)
@@ -123,29 +117,6 @@ class Gateways(Counting):
                 state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_blocked)
                 calls, totals = active(Scope.MAPPING, name), figures.totals(Scope.MAPPING, name)
                 yield GatewayLoad(MAPPING, name, state, calls, customer.max_concurrent, totals)
-
-
-class _CountingSink:
-    def __init__(self, sink: CallSink, note: Callable[[CallRecord], None]) -> None:
-        self._sink = sink
-        self._note = note
-
-    @property
-    def refuses_calls(self) -> bool:
-        return self._sink.refuses_calls
-
-    def answered(self, call: OpenCall, description: Description) -> bool:
-        return self._sink.answered(call, description)
-
-    def acknowledged(self, call_id: str, mono: int) -> None:
-        self._sink.acknowledged(call_id, mono)
-
-    def moved(self, call_id: str, *, at_once: bool = False) -> None:
-        self._sink.moved(call_id, at_once=at_once)
-
-    def ended(self, record: CallRecord) -> None:
-        self._note(record)
-        self._sink.ended(record)
 
 
 def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:

@@ -12,11 +12,10 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.secret import Secret
-from vosd.engine.poster import Poster, UndeliveredError
+from vosd.engine.poster import Poster, UndeliveredError, signed
 from vosd.engine.reports.queue import ReportQueue
 from vosd.engine.reports.report import Report
 from vosd.engine.reports.spool import ReportSpool
-from vosd.engine.signature import signed
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.obs.outage import Outage
