@@ -552,7 +552,7 @@ def test_an_answer_that_is_taken_back_is_neither_counted_nor_reported(ends):
     assert not any(use.running or use.held or use.first_number for use in destinations.all.values())
 
 
-def test_the_call_of_a_transfer_is_reported_as_answered_although_nobody_gets_its_200():
+def test_the_call_of_a_transfer_is_reported_as_answered_although_no_caller_gets_its_200():
     scene, _ = scene_with({}, usual_catalogue(customer={"dialect": CallerDialect(transfers=Transfers.ACCEPT)}))
     reports = Reports(scene)
     scene.exchange.switch.report_calls(reports)
