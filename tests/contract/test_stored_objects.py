@@ -1,4 +1,4 @@
-"""Promises of ``DefinedObjects``, over SQLite and MariaDB."""
+"""Promises of ``SqlObjects``, over SQLite and MariaDB."""
 
 from decimal import Decimal
 

@@ -27,7 +27,10 @@ _ROWS_AT_ONCE: Final = 2_000
 
 
 class SqlObjects:
-    """Implements ``vosd.admin.office.ports.DefinedObjects``."""
+    """Objects of the configuration in the database. A version is never changed and never deleted.
+
+    Every change advances the version of all definitions in the same transaction (``storage.definitions.advance``).
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
