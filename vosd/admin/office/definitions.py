@@ -137,7 +137,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     planned: tuple[int, ...] = ()
     """Versions that begin later and replace this one then."""
     calls: CallsUsing | None = None
-    """Of a trial, the running calls that use it; None = not known, or calls of its kind keep what they began with."""
+    """Running calls that use it, in a trial. None = not known, or running calls keep what they began with."""
 
 
 class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
