@@ -10,8 +10,9 @@ import msgspec
 import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
+from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
-from vosd.api.identity import Identify, UnauthorizedError
+from vosd.api.identity import Identify
 from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
@@ -64,9 +65,12 @@ class Application:
 
     async def _answer(self, request: Request) -> Answer:
         operation, path = self._routes.find(request)
-        who = None
+        who, token = None, ""
         if operation.permission is not None:
-            who = await self._identify(_token(request), request.source)
+            token = _token(request)
+        office = await self._offices.open(needs_database=operation.needs_database)
+        if operation.permission is not None:
+            who = await self._identify(office, token, request.source)
             if operation.permission not in who.permissions:
                 raise RequestError(
                     HTTPStatus.FORBIDDEN,
@@ -80,7 +84,6 @@ class Application:
             wanted = page_wanted(operation.listing, operation.columns(), query, accept)
         given = Given(path, query, _header(request), await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
-        office = await self._offices.open(needs_database=operation.needs_database)
         result = operation.run(office, cast("Principal", who), order)
         if wanted is not None:
             assert operation.listing is not None
