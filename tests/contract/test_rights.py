@@ -24,7 +24,7 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
-from vosd.storage.deck_ports import StoredDeck, Way
+from vosd.storage.deck_values import StoredDeck, Way
 from vosd.storage.decks import SqlDecks
 from vosd.storage.lease import SqlLease
 from vosd.storage.ledger import SqlLedger

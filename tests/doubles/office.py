@@ -113,10 +113,11 @@ class Defined:
     def check_kind(self, kind: str) -> None:
         """Accept any kind."""
 
-    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
         """Refuse objects that are called ``bad``."""
         if any(each.name == "bad" for each in versions):
             raise ConfigError([])
+        return self._accounts
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""

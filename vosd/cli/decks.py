@@ -16,7 +16,7 @@ from vosd.cli.rate_groups import areas, groups
 
 if TYPE_CHECKING:
     from vosd.admin.office.decks import FoundRate
-    from vosd.storage.deck_ports import StoredDeck
+    from vosd.storage.deck_values import StoredDeck
 
 _VERSIONS: Final = (
     Column("version", is_figure=True),

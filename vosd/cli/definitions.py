@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+import msgspec
 
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vosd.admin.office.definitions import ChangedObjects
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
+    from vosd.admin.office.sheet_import import ImportedSheet
 
 Order = TypeVar("Order")
 
@@ -214,15 +216,28 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
 
 @definitions.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option(
+    "--map",
+    "map_",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="MAP",
+    help="FILE is a CSV or XLSX file, and MAP says what its columns mean.",
+)
 @_terms
 @pass_invocation
-def import_(invocation: Invocation, /, file: Path, **terms: Any) -> None:
+def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: Any) -> None:
     """Define or change the objects in FILE, all of them or none; objects that are not in it stay as they are.
 
     FILE has the sections of a configuration, such as accounts. To move a file that the configuration includes into the
     database, take it out of ``include`` first, do not reload, and import it: the switch takes both changes at once.
+
+    With --map, FILE is a sheet of another switch: accounts, gateways, phones and the balances of the accounts.
     """
     from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+
+    if map_ is not None:
+        _import_sheet(invocation, file, map_, **terms)
+        return
     from vosd.config.stored_text import read_objects
 
     text, called = _text_of(file)
@@ -230,9 +245,19 @@ def import_(invocation: Invocation, /, file: Path, **terms: Any) -> None:
     _change(invocation, set_objects, lambda **order: SetObjects(objects=found, **order), **terms)
 
 
+def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) -> None:
+    from vosd.admin.office.sheet_import import import_sheet
+    from vosd.config.object_sheets import read_object_sheet
+
+    read = read_object_sheet(file, map_, os.environ)
+    if read.unread:
+        output.remark(f"columns that the map does not name: {', '.join(read.unread)}")
+    _change(invocation, import_sheet, lambda **order: msgspec.structs.replace(read.order, **order), **terms)
+
+
 def _change(
     invocation: Invocation,
-    act: "Callable[[Office, Principal, Order], Awaitable[ChangedObjects]]",
+    act: "Callable[[Office, Principal, Order], Awaitable[ChangedObjects | ImportedSheet]]",
     make: "Callable[..., Order]",
     *,
     is_dry: bool,
@@ -247,12 +272,16 @@ def _change(
     if changed.in_force is False:
         output.remark("no switch runs: the change holds from its next start")
     if as_json:
-        output.document(changed.sheet())
+        document = msgspec.to_builtins(changed)
+        document["dry_run"] = document.pop("is_trial")
+        for each in document["changes"]:
+            each["begins_at"] = iso_utc(each["begins_at"])
+        output.document(document)
     else:
         _show(changed)
 
 
-def _show(changed: "ChangedObjects") -> None:
+def _show(changed: "ChangedObjects | ImportedSheet") -> None:
     would = "would be " if changed.is_trial else ""
     for each in changed.changes:
         version = "" if each.version is None else f": version {each.version}, from {iso_utc(each.begins_at)}"
@@ -261,6 +290,9 @@ def _show(changed: "ChangedObjects") -> None:
             _show_keys(each.keys)
         for planned in each.planned:
             output.remark(f"{each.kind} {each.name}: version {planned} is planned and replaces this one")
+    for balance in getattr(changed, "balances", ()):
+        amount = f"{balance.amount} {balance.currency or ''}".rstrip()
+        output.line(f"balance of {balance.account}, line {balance.line}: {amount}, {balance.outcome}")
 
 
 def _show_keys(keys: "Any") -> None:

@@ -54,20 +54,7 @@ class SqlPayments:
         """
         async with self._database.writing() as connection:
             mark = await self._writer.take_numbers(connection, 1)
-            await _check_exists(connection, payment)
-            standing = (await lock_accounts(connection, [_name(payment)], mark))[_name(payment)].standing
-            currency = await settle_one(connection, _name(payment), payment.currency)
-            check_currency(payment, currency)
-            earlier = await _earlier(connection, payment)
-            if payment.settles is not None:
-                await settle(connection, payment.settles, is_booked=earlier is not None)
-            if earlier is not None:
-                return earlier
-            receipt = await _append(connection, payment, standing, currency, mark)
-            await note(connection, payment.audit)
-            if payment.kind is not EntryKind.PAYMENT:
-                return receipt
-            return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
+            return await book(connection, payment, mark)
 
     async def earlier(self, payment: Payment) -> Receipt | None:
         """Return the receipt of the booking that has the payment's reference; None = it was not booked.
@@ -109,6 +96,24 @@ class SqlPayments:
             taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
             given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
             return taken, given
+
+
+async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Receipt:
+    """Book a payment once in the open transaction, the commit numbered ``mark``; raises as ``SqlPayments.add``."""
+    await _check_exists(connection, payment)
+    standing = (await lock_accounts(connection, [_name(payment)], mark))[_name(payment)].standing
+    currency = await settle_one(connection, _name(payment), payment.currency)
+    check_currency(payment, currency)
+    earlier = await _earlier(connection, payment)
+    if payment.settles is not None:
+        await settle(connection, payment.settles, is_booked=earlier is not None)
+    if earlier is not None:
+        return earlier
+    receipt = await _append(connection, payment, standing, currency, mark)
+    await note(connection, payment.audit)
+    if payment.kind is not EntryKind.PAYMENT:
+        return receipt
+    return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
 
 
 def _name(payment: Payment) -> str:

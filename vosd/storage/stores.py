@@ -1,4 +1,4 @@
-"""The database behind the ports of the office; each part is imported when it is used."""
+"""The database as the office uses it; each part is imported when it is used."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 class SqlStores:
-    """Implements ``vosd.admin.office.ports.Stores`` in MySQL and SQLite."""
+    """Parts of the database, MySQL or SQLite."""
 
     def __init__(self, database: Database) -> None:
         self.database: Final = database
         """The database as a whole: for copies, and to drop what is old."""
 
     async def check_schema(self) -> None:
-        """Make sure that the tables are those of this version; raises StoreUnavailable, as ``Database`` does."""
+        """Check that the tables are those of this version; raises StoreUnavailable."""
         await self.database.check_schema()
 
     @property

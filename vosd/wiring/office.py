@@ -82,15 +82,16 @@ class _Configured:
 
         check_kind(kind)
 
-    def check_objects(self, versions: "Sequence[ObjectVersion]") -> None:
+    def check_objects(self, versions: "Sequence[ObjectVersion]") -> "Mapping[str, Account]":
         from vosd.config.load import load
         from vosd.config.stored_text import overlaid
 
-        load(
+        loaded = load(
             self._switch.config_path(),
             tables=self._switch.tables,
             definitions=lambda wanted: overlaid(self._switch.definitions(wanted), versions),
         )
+        return loaded.catalogue.accounts
 
     def catalogue(self, file: "Path | None" = None) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)

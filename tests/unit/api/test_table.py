@@ -1,4 +1,4 @@
-"""The table of operations: every route has a verdict for everybody, and the document says the same."""
+"""The table of operations: every route has a verdict for each caller, and the document says the same."""
 
 import asyncio
 import json

@@ -33,7 +33,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.deck_rows import COLUMNS_AHEAD
 from vosd.storage.database import Database
-from vosd.storage.deck_ports import DeckMoved, Way
+from vosd.storage.deck_values import DeckMoved, Way
 
 NOW: Final = 1_790_000_000_000
 HEADER: Final = ",".join((*COLUMNS_AHEAD, "area"))

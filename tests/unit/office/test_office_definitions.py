@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, import_sheet
 from vosd.catalogue.problems import ConfigError
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.installation import Reload, Reloaded
@@ -97,6 +99,24 @@ async def test_each_change_leaves_one_line_in_the_audit_without_its_passwords(of
     assert not any(b"Secret" in bytes(line.detail) for line in lines)
 
 
+async def test_balances_of_a_sheet_leave_one_line_in_the_audit_with_their_sum(office: Office) -> None:
+    balances = tuple(
+        OpeningBalance(name, Decimal(amount), 2, "Balance") for name, amount in (("south", 5), ("shop", 2))
+    )
+    order = ImportSheet(file="customers.csv", objects=(), balances=balances, reference="opening")
+    made = await import_sheet(office, operator("ann"), order)
+    assert [(each.account, each.amount, each.outcome) for each in made.balances] == [
+        ("south", "5.00", "booked"),
+        ("shop", "2.00", "booked"),
+    ]
+    again = await import_sheet(office, operator("ann"), order)
+    assert {each.outcome for each in again.balances} == {"booked before"}
+    (line,) = await audited(office)
+    assert (line.action, line.principal) == ("ImportSheet", "ann")
+    detail = msgspec.json.decode(line.detail)
+    assert (detail["file"], detail["balances"]) == ("customers.csv", {"USD": "7.00"})
+
+
 async def test_versions_are_listed_compared_and_shown_without_passwords(office: Office) -> None:
     changed = msgspec.structs.replace(PHONE, keys={"account": "shop", "password": "other-Secret"})
     for wanted in (PHONE, changed):
@@ -154,6 +174,7 @@ async def test_a_switch_that_does_not_answer_is_an_error_that_says_the_change_is
         lambda office, who: set_objects(office, who, SetObjects(objects=(SHOP,))),
         lambda office, who: end_object(office, who, EndObject(kind="accounts", name="shop")),
         lambda office, who: revert_object(office, who, RevertObject(kind="accounts", name="shop", version=1)),
+        lambda office, who: import_sheet(office, who, ImportSheet(file="customers.csv", objects=())),
         lambda office, who: list_objects(office, who, ListObjects()),
         lambda office, who: show_object(office, who, ShowObject(kind="accounts", name="shop")),
         lambda office, who: list_versions(office, who, ListVersions("accounts", "shop")),

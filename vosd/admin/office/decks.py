@@ -6,7 +6,7 @@ is kept compressed. Then it is put in force in one transaction.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,7 +18,10 @@ from vosd.billing.deck_content import Chunk, Packed, columns_of, header_and_line
 from vosd.billing.deck_rows import CLOSED
 from vosd.billing.decks import Mode, find, merged, prefixes_of
 from vosd.cdr.columns import iso_utc
-from vosd.storage.deck_ports import OperatorDecks, StoredDeck, Way
+from vosd.storage.deck_values import StoredDeck, Way
+
+if TYPE_CHECKING:
+    from vosd.storage.decks import SqlDecks
 
 CLOSED_AT_MOST: Final = 5
 """An import that closes more than one prefix in so many has to be confirmed."""
@@ -352,13 +355,13 @@ async def list_versions(office: Office, who: Principal, order: ListDeckVersions)
     return await _decks_for(office, who, order.rate_group).versions(order.rate_group)
 
 
-def _decks_for(office: Office, who: Principal, rate_group: str) -> OperatorDecks:
+def _decks_for(office: Office, who: Principal, rate_group: str) -> "SqlDecks":
     office.scope_of(who).require_operator()
     office.definitions.notice_days_of_deck(rate_group)
     return office.stores.decks
 
 
-async def _versions(decks: OperatorDecks, rate_group: str) -> Sequence[StoredDeck]:
+async def _versions(decks: "SqlDecks", rate_group: str) -> Sequence[StoredDeck]:
     versions = await decks.versions(rate_group)
     if not versions:
         message = f"rate group {rate_group} has no deck yet: vosd rates import {rate_group} FILE"
@@ -374,7 +377,7 @@ def _numbered(versions: Sequence[StoredDeck], number: int, rate_group: str) -> S
     raise NoSuchDeckError(message)
 
 
-async def _content(decks: OperatorDecks, deck: StoredDeck) -> tuple[str, Iterator[str]]:
+async def _content(decks: "SqlDecks", deck: StoredDeck) -> tuple[str, Iterator[str]]:
     chunks = await decks.chunks(deck)
     return header_and_lines(chunk.compressed for chunk in chunks)
 

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import DefinedObjects
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
@@ -19,6 +18,9 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
 from vosd.control.installation import Reload
 from vosd.storage.audit_line import AuditLine
+
+if TYPE_CHECKING:
+    from vosd.storage.stored_objects import SqlObjects
 
 HIDDEN: Final = "(hidden)"
 """In place of a password."""
@@ -186,26 +188,48 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]
 ) -> ChangedObjects:
+    plan = await plan_of(office, who, order, objects)
+    if plan.versions:
+        office.definitions.check_objects(plan.versions)
+    in_force = None
+    if plan.versions and not order.is_trial:
+        await office.stores.objects.add(plan.versions, audit_line(office, who, order, plan.versions))
+        if order.at is None:
+            in_force = await taken(office, is_confirmed=order.is_confirmed)
+    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=plan.differences)
+
+
+class Plan(NamedTuple):
+    """A change that was compared with what there is, and not checked."""
+
+    differences: list[Difference]
+    versions: list[ObjectVersion]
+    """Versions to be added."""
+
+
+async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> Plan:
+    """Compare wanted objects with those of the database.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        BadObjectError: the database cannot define such objects.
+        NoSuchObjectError: one shall end and does not exist.
+        StoreUnavailable: try again.
+    """
     office.scope_of(who).require_operator()
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
-    store, now = office.stores.objects, office.now()
+    now = office.now()
     begins_at = now if order.at is None else order.at
-    differences, versions = [], []
-    known = await _versions(store, objects)
+    plan = Plan([], [])
+    known = await _versions(office.stores.objects, objects)
     for each in objects:
         change, version = _compared(each, known.get((each.kind, each.name), ()), begins_at, now)
-        differences.append(change)
+        plan.differences.append(change)
         if version is not None:
-            versions.append(msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo))
-    in_force = None
-    if versions:
-        office.definitions.check_objects(versions)
-    if versions and not order.is_trial:
-        await store.add(versions, _audit_line(office, who, order, versions))
-        if order.at is None:
-            in_force = await _taken(office, is_confirmed=order.is_confirmed)
-    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=differences)
+            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo)
+            plan.versions.append(made)
+    return plan
 
 
 def _compared(
@@ -309,7 +333,7 @@ def _merged(old: Any, patch: Any) -> Any:
     return made
 
 
-def _audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Sequence[ObjectVersion]) -> AuditLine:
+def audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Sequence[ObjectVersion]) -> AuditLine:
     """Return the line of a change: the versions that it makes, which have the keys; keys may be passwords."""
     named = [f"{each.kind} {each.name}" for each in versions]
     subject = named[0] if len(named) == 1 else f"{len(named)} objects"
@@ -318,8 +342,13 @@ def _audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Se
     return office.audit_line(who, order, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
 
 
-async def _taken(office: Office, *, is_confirmed: bool) -> bool:
-    """Have the running switch take the change; return False where none runs."""
+async def taken(office: Office, *, is_confirmed: bool) -> bool:
+    """Have the running switch take the change; return False where none runs.
+
+    Raises:
+        NotTakenError: it does not take it.
+        DaemonUnreachableError: it does not answer.
+    """
     try:
         switch = office.switch.patient(_RELOAD_S)
         return await switch.ask_if_running(Reload(is_confirmed=is_confirmed)) is not None
@@ -535,7 +564,7 @@ def _action(before: ObjectVersion | None, body: str | None) -> Action:
 
 
 async def _versions(
-    store: DefinedObjects, objects: Sequence[WantedObject]
+    store: "SqlObjects", objects: Sequence[WantedObject]
 ) -> Mapping[tuple[str, str], Sequence[ObjectVersion]]:
     if len(objects) <= _ASKED_ALONE:
         return {(each.kind, each.name): await store.history(each.kind, each.name) for each in objects}

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,10 +14,12 @@ from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Pa
 from vosd.admin.export_lines import Lines, columns_wanted
 from vosd.admin.export_profile import CORRECTED, PLAIN, Compression, ExportProfile, Format
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import CallsExport
 from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import EXPORT_SEQ, iso_utc
+
+if TYPE_CHECKING:
+    from vosd.storage.export import SqlExport
 
 WITNESSES: Final = 20
 _COUNTED: Final = (
@@ -102,7 +104,7 @@ def _profile(office: Office, file: str | None) -> ExportProfile:
 class Export:
     """Calls of the books in the form of a profile."""
 
-    def __init__(self, reader: CallsExport, profile: ExportProfile) -> None:
+    def __init__(self, reader: "SqlExport", profile: ExportProfile) -> None:
         self._reader = reader
         self._profile = profile
         self._columns = list(dict.fromkeys([*_COUNTED, *columns_wanted(profile.columns)]))

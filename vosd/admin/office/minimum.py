@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -9,7 +10,6 @@ import msgspec
 from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import Stores
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
 from vosd.base.errors import VosError
@@ -19,6 +19,9 @@ from vosd.catalogue.overrides import Setting, Target
 from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
 from vosd.storage.ports import EntryKind, Payment
+
+if TYPE_CHECKING:
+    from vosd.storage.stores import SqlStores
 
 
 class MonthNotOverError(VosError):
@@ -76,7 +79,7 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
 
 async def book_for(
     accounts: Mapping[str, Account],
-    stores: Stores,
+    stores: "SqlStores",
     switch: RunningSwitch,
     who: Principal,
     order: BookMinimums,

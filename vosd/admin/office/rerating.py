@@ -15,7 +15,6 @@ import msgspec
 from vosd.admin.names import check_names, unknown
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import Corrections
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
 from vosd.admin.rerate import Rerating
@@ -28,6 +27,7 @@ from vosd.storage.ports import REFERENCE_MAX, CallFilter
 if TYPE_CHECKING:
     from vosd.billing.rate_group import RateGroup
     from vosd.catalogue.catalogue import Catalogue
+    from vosd.storage.corrections import SqlCorrections
 
 CALLS_AT_ONCE: Final = 100
 """Calls of one transaction: their accounts are locked for some milliseconds, while calls are booked as well."""
@@ -196,14 +196,14 @@ class Run(NamedTuple):
 class Bookings:
     """The corrections of one run."""
 
-    def __init__(self, store: Corrections, run: Run) -> None:
+    def __init__(self, store: "SqlCorrections", run: Run) -> None:
         self._store, self._run = store, run
         self._waiting: list[Correction] = []
         self._amounts: dict[tuple[str, str | None], Decimal] = {}
         self.charges = self.repeated = 0
 
     async def add(self, call_id: str, changes: tuple[Change, ...]) -> None:
-        """Correct a call, at the latest with ``finish``; raises what ``Corrections.book`` does."""
+        """Correct a call, at the latest with ``finish``; raises what ``SqlCorrections.book`` does."""
         if changes:
             run = self._run
             self._waiting.append(Correction(call_id, changes, run.reference, run.operator, run.memo, run.made_at))
@@ -211,7 +211,7 @@ class Bookings:
                 await self.finish()
 
     async def finish(self) -> None:
-        """Book what waits; raises what ``Corrections.book`` does."""
+        """Book what waits; raises what ``SqlCorrections.book`` does."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return

@@ -61,7 +61,7 @@ class WatchedSwitch(Protocol):
 
 
 class BlockStore(Protocol):
-    """Storage of blocks (``admin.office.ports.OverrideStore``)."""
+    """Storage of blocks (``storage.overrides.SqlOverrides``)."""
 
     async def put(self, overrides: Sequence[Override], now: int) -> None:
         """Set overrides; raises StoreUnavailable and ContentRefused."""
