@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.api.application import Application
-from vosd.api.identity import Caller, UnauthorizedError
+from vosd.api.identity import UnauthorizedError
 from vosd.api.openapi import document
 from vosd.api.operation import Operation
-from vosd.api.permission import Permission
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.cdr.ports import StoreUnavailable
@@ -30,11 +30,11 @@ class ClosedOffices:
         raise StoreUnavailable("the database is away")
 
 
-async def identify(token: str, _source: str) -> Caller:
+async def identify(token: str, _source: str) -> Principal:
     if token == "unknown":
         raise UnauthorizedError("the token is unknown")
-    who = Principal(role=Role.OPERATOR, name=token, login=token, means=Means.TOKEN)
-    return Caller(who, frozenset({Permission(token)} if token != "none" else ()))
+    permissions = frozenset({Permission(token)} if token != "none" else ())
+    return Principal(role=Role.OPERATOR, name=token, login=token, means=Means.TOKEN, permissions=permissions)
 
 
 def asked(operation: Operation, token: str | None, **more: bytes) -> tuple[int, dict[str, Any]]:

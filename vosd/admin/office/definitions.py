@@ -9,7 +9,9 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
@@ -154,6 +156,7 @@ class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
         return ChangeSheet(self.is_trial, self.in_force, changes)
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def set_objects(office: Office, who: Principal, order: SetObjects) -> ChangedObjects:
     """Define or change objects; a running switch has taken the change when this returns.
 
@@ -171,14 +174,16 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
     return await _change(office, who, order, order.objects)
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def end_object(office: Office, who: Principal, order: EndObject) -> ChangedObjects:
     """End an object; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
     return await _change(office, who, order, [WantedObject(order.kind, order.name, None)])
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangedObjects:
     """Go back to a version; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
-    versions = await _history(office, who, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name)
     body = numbered(versions, order.version).body
     return await _change(
         office, who, order, [WantedObject(order.kind, order.name, None if body is None else json.loads(body))]
@@ -207,16 +212,15 @@ class Plan(NamedTuple):
     """Versions to be added."""
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> Plan:
     """Compare wanted objects with those of the database.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         BadObjectError: the database cannot define such objects.
         NoSuchObjectError: one shall end and does not exist.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
     now = office.now()
@@ -367,19 +371,20 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str | None = None
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def list_objects(office: Office, who: Principal, order: ListObjects) -> Sequence[ObjectVersion]:
-    """Return them with their keys, which may be passwords.
+    """Return them with their keys; passwords are hidden from those who may not change definitions.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         BadObjectError: there is no such kind.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     if order.kind is not None:
         office.definitions.check_kind(order.kind)
     found = (await office.stores.objects.current(office.now())).found
-    return [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    return objects if Permission.DEFINITIONS_CHANGE in who.permissions else [_hidden_in(each) for each in objects]
 
 
 class VersionSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -439,6 +444,7 @@ class ObjectSheet(msgspec.Struct, frozen=True):
         return KeysSheet(**asdict(sheet_of(self.version)), keys=self.keys)
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def show_object(office: Office, who: Principal, order: ShowObject) -> ObjectSheet:
     """Return a version with its keys.
 
@@ -449,14 +455,16 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
         StoreUnavailable: try again.
     """
     kind, name, version = order.kind, order.name, order.version
-    versions = await _history(office, who, kind, name)
+    versions = await _history(office, kind, name)
     found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
     if found is None or found.body is None:
         which = "now" if version is None else f"by version {version}"
         message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
         raise NoSuchObjectError(message)
-    keys = json.loads(found.body)
-    return ObjectSheet(found, keys if order.secrets else hidden("", keys))
+    if order.secrets:
+        require(who, Permission.DEFINITIONS_CHANGE)
+        return ObjectSheet(found, json.loads(found.body))
+    return ObjectSheet(_hidden_in(found), hidden("", json.loads(found.body)))
 
 
 class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -466,11 +474,12 @@ class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
     """Return the versions with what each changed, the newest first; raises as ``show_object``."""
-    found = await _history(office, who, order.kind, order.name)
+    found = await _history(office, order.kind, order.name)
     before = [each.body for each in found[1:]] + [None]
-    return [ObjectSheet(each, differing(old, each.body)) for each, old in zip(found, before, strict=True)]
+    return [ObjectSheet(_hidden_in(each), differing(old, each.body)) for each, old in zip(found, before, strict=True)]
 
 
 class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -491,17 +500,17 @@ class ComparedVersions(msgspec.Struct, frozen=True):
     keys: Mapping[str, tuple[Any, Any]]
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def compare_versions(office: Office, who: Principal, order: CompareVersions) -> ComparedVersions:
     """Compare two versions; raises as ``show_object``."""
-    versions = await _history(office, who, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name)
     after = versions[0] if order.last is None else numbered(versions, order.last)
     earlier = after.version - 1 if order.first is None else order.first
     before = numbered(versions, earlier).body if earlier else None
     return ComparedVersions(earlier, after.version, differing(before, after.body))
 
 
-async def _history(office: Office, who: Principal, kind: str, name: str) -> Sequence[ObjectVersion]:
-    office.scope_of(who).require_operator()
+async def _history(office: Office, kind: str, name: str) -> Sequence[ObjectVersion]:
     office.definitions.check_kind(kind)
     versions = await office.stores.objects.history(kind, name)
     if not versions:
@@ -548,6 +557,13 @@ def hidden(key: str, value: Any) -> Any:
     if isinstance(value, list):
         return [hidden(key, each) for each in value]
     return HIDDEN if is_secret(key) else value
+
+
+def _hidden_in(version: ObjectVersion) -> ObjectVersion:
+    """Return a version without its passwords."""
+    if version.body is None:
+        return version
+    return msgspec.structs.replace(version, body=json.dumps(hidden("", json.loads(version.body)), ensure_ascii=False))
 
 
 def _keys(body: str | None) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from vosd.admin.office.definitions import (
     show_object,
 )
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.api.operation import Listing, Operation
-from vosd.api.permission import Permission
 
 KINDS: Final = (
     "accounts", "mapping_gateways", "routing_gateways", "phones", "rate_groups", "routing_plans", "calendars",
