@@ -17,7 +17,8 @@ from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
-from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
+from vosd.control.calls import ListCalls
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
 from vosd.control.installation import Reload
 from vosd.storage.audit_line import AuditLine
 
@@ -32,6 +33,16 @@ _NOTED_AT_MOST: Final = 100
 """Versions that a line of the audit names."""
 _ASKED_ALONE: Final = 50
 """Objects whose versions are read one by one; for more all are read."""
+
+
+_CALLS_NAMED: Final = 5
+_USED_AS: Final[Mapping[str, Sequence[str]]] = {
+    "accounts": ("customer_account", "vendor_account"),
+    "mapping_gateways": ("mapping_gateway",),
+    "routing_gateways": ("routing_gateway",),
+    "phones": ("mapping_gateway", "routing_gateway"),
+}
+"""Fields of a running call with names of objects of a kind. Of other kinds a call keeps what it began with."""
 
 
 class NoSuchObjectError(VosError):
@@ -111,6 +122,14 @@ class Action(Enum):
     UNCHANGED = "unchanged"
 
 
+class CallsUsing(msgspec.Struct, frozen=True):
+    """Running calls that use an object; they go on, whatever becomes of it."""
+
+    number: int
+    first: Sequence[str]
+    """Ids of the oldest of them."""
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Effect of a change on one object."""
 
@@ -124,6 +143,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Value before and after of each key that differs; None = it is left out. Secrets are hidden."""
     planned: tuple[int, ...] = ()
     """Versions that begin later and replace this one then."""
+    calls: CallsUsing | None = None
+    """Running calls that use it, in a trial. None = not known, or running calls keep what they began with."""
 
 
 class DifferenceSheet(Difference, frozen=True, kw_only=True):
@@ -140,6 +161,8 @@ class ChangeSheet(msgspec.Struct, frozen=True):
     in_force: bool | None
     """Whether a running switch has taken it; None = it was not asked to."""
     changes: list[DifferenceSheet]
+    calls_unknown: str
+    """Why a trial does not know which calls use the objects; empty = it does."""
 
 
 class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,11 +172,13 @@ class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
     in_force: bool | None
     """Whether a running switch has taken it; None = it was not asked to."""
     changes: list[Difference]
+    calls_unknown: str = ""
+    """Why a trial does not know which calls use the objects; empty = it does."""
 
     def sheet(self) -> ChangeSheet:
         """Return it as programs read it."""
         changes = [DifferenceSheet(**asdict(each) | {"begins_at": iso_utc(each.begins_at)}) for each in self.changes]
-        return ChangeSheet(self.is_trial, self.in_force, changes)
+        return ChangeSheet(self.is_trial, self.in_force, changes, self.calls_unknown)
 
 
 @needs(Permission.DEFINITIONS_CHANGE)
@@ -201,7 +226,34 @@ async def _change(
         await office.stores.objects.add(plan.versions, audit_line(office, who, order, plan.versions))
         if order.at is None:
             in_force = await taken(office, is_confirmed=order.is_confirmed)
-    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=plan.differences)
+    changes, calls_unknown = await with_calls(office, order, plan.differences)
+    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
+
+
+async def with_calls(office: Office, order: ObjectOrder, differences: list[Difference]) -> tuple[list[Difference], str]:
+    """Return what a trial would change with the running calls that use it, and why these are not known."""
+    concerned = {each.kind for each in differences if each.action is not Action.UNCHANGED} & _USED_AS.keys()
+    if not order.is_trial or not concerned:
+        return differences, ""
+    try:
+        running = await office.switch.ask(ListCalls())
+    except NoDaemonError:
+        return differences, "no switch runs"
+    except (DaemonRefusedError, DaemonUnreachableError) as error:
+        return differences, str(error)
+    users: dict[tuple[str, str], list[str]] = {}
+    for call in running:
+        for kind, roles in _USED_AS.items():
+            for name in {getattr(call, role) for role in roles}:
+                users.setdefault((kind, name), []).append(call.call_id)
+    return [_with_users(each, users) for each in differences], ""
+
+
+def _with_users(each: Difference, users: Mapping[tuple[str, str], list[str]]) -> Difference:
+    if each.kind not in _USED_AS or each.action is Action.UNCHANGED:
+        return each
+    found = users.get((each.kind, each.name), [])
+    return msgspec.structs.replace(each, calls=CallsUsing(len(found), found[:_CALLS_NAMED]))
 
 
 class Plan(NamedTuple):
