@@ -14,9 +14,8 @@ from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.transfers import TransferKeyKeys
 from vosd.sip.digest.settings import DigestSettings
-from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
-from vosd.trunks.gateways import CallerNumbers, MappingGateway
+from vosd.trunks.gateways import CallerLimits, CallerNumbers, MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone
 

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from vosd.base.errors import VosError
 from vosd.base.money import PLACES
 from vosd.billing.rate_columns import NOTHING, Note, RateColumns
-from vosd.billing.rate_keys import DIGITS
+from vosd.billing.rate_layout import DIGITS
 from vosd.billing.rates import Rate
 from vosd.catalogue.problems import Place, Problem, ProblemList
 from vosd.config.assembly.rate_cells import Body, BrokenLineError, OddLine, Part

@@ -108,7 +108,7 @@ less."""
 
 
 def check_rates(groups: Iterable[ReadGroup], longest_s: int, problems: ProblemList) -> None:
-    """Report each rate at which the longest call would cost more than can be booked."""
+    """Report each rate at which the longest call would cost more than can be booked, and be carried for nothing."""
     for read in groups:
         group = read.group
         is_large_unit = group.policy.fee_unit > LARGE
