@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.principal import Means, Principal, Role
-from vosd.api.identity import Caller, UnauthorizedError
-from vosd.api.permission import Permission
+from vosd.api.identity import UnauthorizedError
 from vosd.processes.child import search_path
 
 HOST: Final = "127.0.0.1"
@@ -25,15 +25,17 @@ AGENT: Final = "agent:"
 _READS: Final = frozenset(each for each in Permission if each.endswith(".see"))
 
 
-async def identify(token: str, source: str) -> Caller:
+async def identify(token: str, source: str) -> Principal:
     """Return the principal of a token of the test."""
     role, account = Role.OPERATOR, None
     if token.startswith(AGENT):
         role, account = Role.AGENT, token.removeprefix(AGENT)
     elif token.split("-")[0] not in {ADMINISTRATOR, VIEWER}:
         raise UnauthorizedError("the token is unknown")
-    who = Principal(role=role, name=token, login=token, means=Means.TOKEN, source=source, account=account)
-    return Caller(who, _READS if token.startswith(VIEWER) else frozenset(Permission))
+    permissions = _READS if token.startswith(VIEWER) else ALL
+    return Principal(
+        role=role, name=token, login=token, means=Means.TOKEN, permissions=permissions, source=source, account=account
+    )
 
 
 class Reply(NamedTuple):

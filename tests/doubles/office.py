@@ -11,6 +11,7 @@ from doubles.data.builders import rating_policy
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import ALL, SHIPPED
 from vosd.admin.office.ports import ParameterSheet, WrittenGateway
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
@@ -156,9 +157,20 @@ def office_on(database: Database, *accounts: Account, now: int, socket: Path = N
 
 def operator(name: str = "ann") -> Principal:
     """Return an operator at the terminal."""
-    return Principal(role=Role.OPERATOR, name=name, login=name, means=Means.TERMINAL)
+    return Principal(role=Role.OPERATOR, name=name, login=name, means=Means.TERMINAL, permissions=ALL)
 
 
 def agent(account: str) -> Principal:
     """Return an agent at the terminal."""
-    return Principal(role=Role.AGENT, name="root", login="root", means=Means.TERMINAL, account=account)
+    permissions = SHIPPED["agent"].permissions
+    return Principal(
+        role=Role.AGENT, name="root", login="root", means=Means.TERMINAL, permissions=permissions, account=account
+    )
+
+
+def customer(account: str) -> Principal:
+    """Return a customer who has logged in to a page."""
+    permissions = SHIPPED["customer"].permissions
+    return Principal(
+        role=Role.CUSTOMER, name="jane", login="jane", means=Means.PAGE, permissions=permissions, account=account
+    )

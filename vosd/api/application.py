@@ -64,10 +64,10 @@ class Application:
 
     async def _answer(self, request: Request) -> Answer:
         operation, path = self._routes.find(request)
-        caller = None
+        who = None
         if operation.permission is not None:
-            caller = await self._identify(_token(request), request.source)
-            if operation.permission not in caller.permissions:
+            who = await self._identify(_token(request), request.source)
+            if operation.permission not in who.permissions:
                 raise RequestError(
                     HTTPStatus.FORBIDDEN,
                     "permission_lacking",
@@ -81,7 +81,6 @@ class Application:
         given = Given(path, query, _header(request), await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
         office = await self._offices.open(needs_database=operation.needs_database)
-        who = None if caller is None else caller.principal
         result = operation.run(office, cast("Principal", who), order)
         if wanted is not None:
             assert operation.listing is not None

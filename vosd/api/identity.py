@@ -2,10 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
 from vosd.admin.office.principal import Principal
-from vosd.api.permission import Permission
 from vosd.base.errors import VosError
 
 
@@ -13,17 +10,10 @@ class UnauthorizedError(VosError):
     """The request has no token, or one that is unknown, has ended, or is not for its address."""
 
 
-class Caller(msgspec.Struct, frozen=True):
-    """Sender of a request, and the permissions of its token."""
-
-    principal: Principal
-    permissions: frozenset[Permission]
-
-
-Identify = Callable[[str, str], Awaitable[Caller]]
+Identify = Callable[[str, str], Awaitable[Principal]]
 """Returns the sender by its token and address; raises UnauthorizedError."""
 
 
-async def no_principals(_token: str, _source: str) -> Caller:
+async def no_principals(_token: str, _source: str) -> Principal:
     """Refuse every token: there are none yet."""
     raise UnauthorizedError("the token is unknown: this installation has no tokens yet")

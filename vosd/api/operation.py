@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, NamedTuple, get_args
 import msgspec
 
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.api.http import RequestError
-from vosd.api.permission import Permission
 
 TIMES: Final = frozenset({"at", "ended_since", "ended_until", "since", "until"})
 """Fields of orders that are times: text in a request, UTC milliseconds in the order."""

@@ -15,7 +15,9 @@ RETRY_AFTER_S: Final = 5
 
 _STATUS: Final = {
     HTTPStatus.UNAUTHORIZED: ("unauthorized",),
-    HTTPStatus.FORBIDDEN: ("may_not_act", "no_agent", "operators_only", "own_payment", "right_lacking"),
+    HTTPStatus.FORBIDDEN: (
+        "may_not_act", "no_agent", "operators_only", "own_payment", "permission_lacking", "right_lacking",
+    ),
     HTTPStatus.NOT_FOUND: (
         "no_record", "no_such_call", "no_such_charge", "no_such_deck", "no_such_group", "no_such_object",
         "no_such_override", "no_such_trunk", "not_refused", "not_running", "not_waiting", "nothing_kept",

@@ -87,6 +87,7 @@ def draft(
         rate_group=rate.group if rate else None,
         rate_prefix=rate.rate.prefix if rate else None,
         rate_area=(rate.rate.area or None) if rate else None,
+        rate_type=(rate.rate.rate_type or None) if rate else None,
         hangup_source=ending.source.text,
         end_reason=ending.reason.text,
         sip_code=ending.sip_code,
@@ -221,7 +222,7 @@ def conclude(
     hold_time_s, billed_seconds, fee, tax = record.hold_time_s, record.billed_seconds, record.fee, record.tax
     vendor_billed_seconds, cost, cost_tax = record.vendor_billed_seconds, record.cost, record.cost_tax
     vendor_rate_prefix, steps = record.vendor_rate_prefix, ""
-    rate_group, rate_prefix, rate_area = record.rate_group, record.rate_prefix, record.rate_area
+    sold = record
     postings: list[Posting] = []
     charges: list[ChargeRow] = []
     if is_charged and customer is not None and record.customer_account is not None:
@@ -230,7 +231,7 @@ def conclude(
         steps = f'"customer":{text}'
         if customer.candidates:
             customer = charged_by(customer, customer_ms)
-            rate_group, rate_prefix, rate_area = customer.group, customer.rate.prefix, customer.rate.area or None
+            sold = _sold_by(record, customer)
         charges.append(_row(record.customer_account, CUSTOMER, 0, customer, charge))
         if fee or tax:
             reference = f"{record.call_id}/customer"
@@ -258,7 +259,7 @@ def conclude(
         text = f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
         steps = f"{steps},{text}" if steps else text
     return msgspec.structs.replace(
-        record,
+        sold,
         codec=codec,
         vendor_codec=vendor_codec,
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
@@ -274,9 +275,6 @@ def conclude(
         cost=cost,
         cost_tax=cost_tax,
         loss=None if cost <= income and call.cost_rate is None else _loss(call, income, cost),
-        rate_group=rate_group,
-        rate_prefix=rate_prefix,
-        rate_area=rate_area,
         vendor_rate_prefix=vendor_rate_prefix,
         fee_breakdown=f"{{{steps}}}",
         hangup_source=ending.source.text,
@@ -290,6 +288,18 @@ def conclude(
         recorded=(recorded or not is_answered)
         and not call.leaves_no_cdr
         and (zero_too or bool(postings) or (is_answered and _has_talk(hold_time_s, customer, since_answer_ms))),
+    )
+
+
+def _sold_by(record: CallRecord, customer: AppliedRate) -> CallRecord:
+    """Return the record with the rate that its length has chosen among several."""
+    rate = customer.rate
+    return msgspec.structs.replace(
+        record,
+        rate_group=customer.group,
+        rate_prefix=rate.prefix,
+        rate_area=rate.area or None,
+        rate_type=rate.rate_type or None,
     )
 
 

@@ -37,15 +37,21 @@ def principal(operator: str | None = None, acting: str | None = None) -> "Princi
     Raises:
         UsageError: ``--operator`` and ``--as`` name two.
     """
+    from vosd.admin.office.permissions import ALL, SHIPPED
     from vosd.admin.office.principal import Means, Principal, Role
 
     proved = login()
     if acting is None:
-        return Principal(role=Role.OPERATOR, name=operator or proved, login=proved, means=Means.TERMINAL)
+        return Principal(
+            role=Role.OPERATOR, name=operator or proved, login=proved, means=Means.TERMINAL, permissions=ALL
+        )
     source = click.get_current_context().get_parameter_source("operator")
     if source not in {None, ParameterSource.DEFAULT}:
         raise click.UsageError("--as says who does it: leave out --operator")
-    return Principal(role=Role.AGENT, name=proved, login=proved, means=Means.TERMINAL, account=acting)
+    of_agents = SHIPPED["agent"].permissions
+    return Principal(
+        role=Role.AGENT, name=proved, login=proved, means=Means.TERMINAL, permissions=of_agents, account=acting
+    )
 
 
 def outcome_of(done: "Done[Result]") -> Result:

@@ -34,19 +34,17 @@ from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.claim import StateDirectory
 from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
-from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
 from vosd.daemon.late_database import KnownOutage, LateDatabase
 from vosd.daemon.lifecycle import Lifecycle, State, Step, signals_handled
 from vosd.daemon.metrics.exporter import Exporter
-from vosd.daemon.metrics.lease import TimedLease
-from vosd.daemon.metrics.readings import Readings
+from vosd.daemon.metrics.readings import Readings, TimedLease
 from vosd.daemon.nightly import DailyParts
 from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
-from vosd.daemon.start import Started, load_at_start
+from vosd.daemon.start import Started, as_mistakes, load_at_start
 from vosd.daemon.status import Status
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.daemon.waiting import StillAway, until_database_answers

@@ -3,6 +3,7 @@
 The process drops nothing when the switch stops: the run of the next day goes on.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -69,7 +70,9 @@ class RetentionPart:
                 (self._held.add if sheet.held else self._held.discard)(sheet.kind)
 
     async def _outcome(self) -> Outcome:
-        return await answer_of(PROCESS, RetentionOrder.of(self._url, self._state_dir, self._settings), Outcome)
+        settings = replace(self._settings, at_s=None, zone=None)
+        order = RetentionOrder(self._url.reveal(), str(self._state_dir), settings)
+        return await answer_of(PROCESS, order, Outcome)
 
     def _blocked(self, why: str) -> None:
         for kind in (each.value for each in Kind):

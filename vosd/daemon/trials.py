@@ -13,8 +13,7 @@ from vosd.base.number import without_separators
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.control.calls import MakeTestCall, TrialUpdate
 from vosd.control.server import CommandError
-from vosd.engine.calls.trial import TrialCall
-from vosd.engine.calls.trial_log import TrialOrder
+from vosd.engine.calls.trial import TrialCall, TrialOrder
 from vosd.engine.service import SwitchService
 from vosd.routing.pipeline import RouteChoice
 

@@ -41,10 +41,9 @@ from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
-from vosd.engine.peers.directory import Directory, means_of
+from vosd.engine.peers.directory import Directory, SignallingLimits, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
-from vosd.engine.peers.signalling import SignallingLimits
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.engine.registration.phone_service import PhoneService

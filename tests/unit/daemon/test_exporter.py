@@ -15,7 +15,7 @@ from e2e.conditions import a_moment
 from vosd.daemon.lifecycle import State
 from vosd.daemon.metrics import exporter
 from vosd.daemon.metrics.exporter import Exporter
-from vosd.daemon.metrics.readiness import readiness
+from vosd.daemon.metrics.readings import readiness
 from vosd.engine.booking.database_watch import Condition
 from vosd.engine.overload.load import Load
 from vosd.engine.settings import HttpListener, MetricsSettings

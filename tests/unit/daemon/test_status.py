@@ -19,8 +19,7 @@ from vosd.cli.main import main
 from vosd.config.places import Installation
 from vosd.control.installation import GetStatus, MachineUse
 from vosd.control.money import ListUnbooked
-from vosd.daemon.commands import Commands
-from vosd.daemon.money_commands import MoneyCommands
+from vosd.daemon.commands import Commands, MoneyCommands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.counting import Counting, census_of, totals_of

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from vosd.base.secret import Secret
 from vosd.control.installation import AlarmList
 from vosd.engine.alarms import mail, webhook
+from vosd.engine.alarms import output as output_of_alarms
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, row
 from vosd.engine.alarms.mail import Mail, composed
 from vosd.engine.alarms.webhook import Webhook
@@ -132,7 +133,7 @@ async def test_a_change_is_posted_with_a_signature_and_repeated_until_the_server
 async def test_what_waits_for_a_dead_server_is_bounded_and_the_next_report_says_what_was_dropped(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(webhook, "WAITING_MAX", 3)
+    monkeypatch.setattr(output_of_alarms, "WAITING_MAX", 3)
     output = webhook_of(hook.url)
     for change in changes_of(5):
         output.put(change)
@@ -284,7 +285,7 @@ async def test_many_changes_are_one_mail_which_is_repeated_until_the_server_take
 
 
 async def test_what_waits_for_a_dead_mail_server_is_bounded(monkeypatch: pytest.MonkeyPatch, postbox: Postbox):
-    monkeypatch.setattr(mail, "WAITING_MAX", 3)
+    monkeypatch.setattr(output_of_alarms, "WAITING_MAX", 3)
     output = Mail("sw1", ManualClock(), mail_settings(postbox.port))
     for change in changes_of(5):
         output.put(change)

@@ -15,6 +15,7 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
 from vosd.admin.office.definitions import (
+    CallsUsing,
     CompareVersions,
     EndObject,
     ListObjects,
@@ -38,6 +39,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, import_sheet
 from vosd.catalogue.problems import ConfigError
+from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.installation import Reload, Reloaded
 from vosd.control.server import CommandError
@@ -150,6 +152,39 @@ async def test_a_running_switch_takes_the_change_before_the_order_returns(office
         switch.answers(Reload, CommandError("calls use it", ["phones 7001"]))
         with pytest.raises(NotTakenError, match=r"(?s)is in the database.*calls use it\nphones 7001"):
             await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+
+
+def running(number: int, **more: str) -> CallSnapshot:
+    known: dict[str, str | None] = dict.fromkeys(
+        ("mapping_gateway", "routing_gateway", "customer_account", "vendor_account", "answered_at")
+    )
+    known |= more
+    return CallSnapshot(
+        f"call-{number}", "answered", caller="1", callee="2", started_at="", age_s=9, talk_s=None, **known
+    )
+
+
+async def test_a_trial_names_the_running_calls_that_use_an_object(office: Office, tmp_path: Path) -> None:
+    calls = [running(number, customer_account="shop", mapping_gateway="7001") for number in range(7)]
+    calls.append(running(7, customer_account="south", vendor_account="shop", routing_gateway="7001"))
+    wanted = SetObjects(objects=(SHOP, PHONE, WantedObject("templates", "shop", {})), is_trial=True)
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, calls) as switch:
+        made = await set_objects(office, operator(), wanted)
+        shop, phone, template = (each.calls for each in made.changes)
+        assert (shop, phone) == (CallsUsing(8, [f"call-{number}" for number in range(5)]), shop)
+        assert (template, made.calls_unknown) == (None, "")
+        assert switch.asked == [ListCalls()]
+        assert (await set_objects(office, operator(), msgspec.structs.replace(wanted, objects=()))).calls_unknown == ""
+        assert switch.asked == [ListCalls()]
+        switch.answers(ListCalls, CommandError("not now"))
+        assert (await set_objects(office, operator(), wanted)).calls_unknown == "not now"
+
+
+async def test_a_trial_says_where_no_switch_runs_that_could_be_asked_for_calls(office: Office) -> None:
+    made = await set_objects(office, operator(), SetObjects(objects=(SHOP,), is_trial=True))
+    assert (made.calls_unknown, made.changes[0].calls) == ("no switch runs", None)
+    made = await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+    assert made.calls_unknown == ""
 
 
 async def test_a_switch_that_does_not_answer_is_an_error_that_says_the_change_is_made(

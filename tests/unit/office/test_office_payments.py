@@ -29,6 +29,7 @@ from vosd.admin.office.payments import (
     move_money,
     refuse_payment,
 )
+from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.authority import OutOfScopeError
@@ -105,7 +106,9 @@ async def test_a_payment_below_zero_is_no_payment(office: Office, database: Data
 
 
 async def test_a_payment_leaves_a_line_that_says_who_by_what_and_from_where(office: Office, database: Database) -> None:
-    token = Principal(role=Role.PROGRAM, name="bank", login="tok-7", means=Means.TOKEN, source="192.0.2.7")
+    token = Principal(
+        role=Role.PROGRAM, name="bank", login="tok-7", means=Means.TOKEN, source="192.0.2.7", permissions=ALL
+    )
     order = pays("10", reference="wire-7")
     (receipt,) = await book_payment(office, token, order)
     assert receipt.after == "10.00"

@@ -10,7 +10,9 @@ from vosd.admin.consumption import consumption_of
 from vosd.admin.ledger import known_standing
 from vosd.admin.names import configured
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.payments import refresh_balances
@@ -100,6 +102,7 @@ class ShowAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consumption: bool = False
 
 
+@needs(Permission.ACCOUNTS_SEE, by_account=True)
 async def show_account(office: Office, who: Principal, order: ShowAccount) -> AccountSheet:
     """Return one account, including what the calls of a running switch reserve.
 
@@ -137,6 +140,7 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise OrderError("all", "says how many accounts below an agent are listed", "give `agent` as well")
 
 
+@needs(Permission.ACCOUNTS_SEE, by_account=True)
 async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> list[AccountSheet]:
     """Return accounts in the order of the configuration, then those that only have a balance.
 
@@ -267,6 +271,7 @@ class ListAccountGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Order for the sums of balances and reserved amounts of each group of accounts."""
 
 
+@needs(Permission.ACCOUNTS_SEE)
 async def list_account_groups(office: Office, who: Principal, _order: ListAccountGroups) -> list[GroupSheet]:
     """Return the sums of each group in each currency, in the order of the accounts.
 
@@ -275,7 +280,6 @@ async def list_account_groups(office: Office, who: Principal, _order: ListAccoun
         StoreUnavailable: the balances cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
-    office.scope_of(who).require_operator()
     grouped: dict[tuple[str | None, str | None], list[AccountSheet]] = {}
     for sheet in await list_accounts(office, who, ListAccounts()):
         grouped.setdefault((sheet.group or None, sheet.currency), []).append(sheet)
@@ -315,6 +319,7 @@ class ExpirySheet(msgspec.Struct, frozen=True):
     """Why a running switch does not know it yet; empty if it does, or if none runs."""
 
 
+@needs(Permission.ACCOUNTS_CHANGE, by_account=True)
 async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> ExpirySheet:
     """Set when an account expires; the running switch knows it afterwards.
 

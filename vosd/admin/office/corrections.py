@@ -8,7 +8,9 @@ from uuid import uuid4
 import msgspec
 
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import booked_call
 from vosd.admin.payments import refresh_balances
@@ -98,6 +100,7 @@ class CorrectedCall(msgspec.Struct, frozen=True):
     """Why a running switch does not know the balances yet; empty if it does, or if none runs."""
 
 
+@needs(Permission.BOOKS_CHANGE)
 async def correct_call(office: Office, who: Principal, order: CorrectCall) -> CorrectedCall:
     """Correct a call, with entries of the difference; the running switch knows the balances afterwards.
 
@@ -108,7 +111,6 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
         ReferenceTaken, OtherCurrency, ContentRefused: nothing was booked.
         StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
     """
-    office.scope_of(who).require_operator()
     record = (await booked_call(office.stores.queries, order.call_id)).record
     changes = changes_of(record, order.charges)
     reference = order.reference or str(uuid4())
@@ -128,6 +130,7 @@ class ListCorrections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_id: str
 
 
+@needs(Permission.BOOKS_SEE)
 async def list_corrections(office: Office, who: Principal, order: ListCorrections) -> list[CorrectionSheet]:
     """Return the corrections, in the order in which they were made.
 
@@ -136,7 +139,6 @@ async def list_corrections(office: Office, who: Principal, order: ListCorrection
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     call = await booked_call(office.stores.queries, order.call_id)
     return [*map(_sheet, await office.stores.corrections.history(call.record.call_id))]
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.billing.deck_changes import Changes, Each, Example, counts_by_name
@@ -142,6 +144,7 @@ class Prepared:
         )
 
 
+@needs(Permission.RATES_CHANGE)
 async def prepare_import(
     office: Office,
     who: Principal,
@@ -158,7 +161,6 @@ async def prepare_import(
         UnreadableDeckError: the deck in force was made by a newer version.
         StoreUnavailable: it cannot be read.
     """
-    office.scope_of(who).require_operator()
     decks, notice_days = office.stores.decks, office.definitions.notice_days_of_deck(order.rate_group)
     before = next(iter(await decks.versions(order.rate_group)), None)
     old: Iterator[str] = iter(())
@@ -173,6 +175,7 @@ async def prepare_import(
     return prepared
 
 
+@needs(Permission.RATES_CHANGE)
 async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Report:
     """Put a prepared import in force, unless it changes nothing.
 
@@ -182,7 +185,6 @@ async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Re
         DeckMoved: another version was made meanwhile.
         StoreUnavailable: probably nothing was changed.
     """
-    office.scope_of(who).require_operator()
     order, before, changes = prepared.order, prepared.before, prepared.changes
     if not prepared.changes_something:
         return prepared.report()
@@ -222,6 +224,7 @@ class RollBackDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     memo: str | None = None
 
 
+@needs(Permission.RATES_CHANGE)
 async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> StoredDeck:
     """Put the rates of an earlier version in force again, as a new version.
 
@@ -232,7 +235,7 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         DeckMoved: another version was made meanwhile.
         StoreUnavailable: probably nothing was changed.
     """
-    decks, rate_group = _decks_for(office, who, order.rate_group), order.rate_group
+    decks, rate_group = _decks_for(office, order.rate_group), order.rate_group
     versions = await _versions(decks, rate_group)
     newest = versions[0]
     number = newest.replaced if order.to is None else order.to
@@ -265,6 +268,7 @@ class ReadDeck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int | None = None
 
 
+@needs(Permission.RATES_SEE)
 async def read_deck(office: Office, who: Principal, order: ReadDeck) -> tuple[StoredDeck, Sequence[Chunk]]:
     """Return a version and its content.
 
@@ -274,7 +278,7 @@ async def read_deck(office: Office, who: Principal, order: ReadDeck) -> tuple[St
         NoSuchDeckError: there is no such version.
         StoreUnavailable: it cannot be read.
     """
-    decks, version = _decks_for(office, who, order.rate_group), order.version
+    decks, version = _decks_for(office, order.rate_group), order.version
     versions = await _versions(decks, order.rate_group)
     deck = versions[0] if version is None else _numbered(versions, version, order.rate_group)
     return deck, await decks.chunks(deck)
@@ -305,6 +309,7 @@ class LookUpRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: int | None = None
 
 
+@needs(Permission.RATES_SEE)
 async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRate:
     """Return the rate that a call to a number had at a moment, or will have: by the version in force then.
 
@@ -314,7 +319,7 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
         NoSuchDeckError: there was no deck yet.
         StoreUnavailable: it cannot be read.
     """
-    decks, rate_group, number = _decks_for(office, who, order.rate_group), order.rate_group, order.number
+    decks, rate_group, number = _decks_for(office, order.rate_group), order.rate_group, order.number
     at = office.now() if order.at is None else order.at
     versions = await _versions(decks, rate_group)
     deck = next((each for each in versions if each.made_at <= at), None)
@@ -344,6 +349,7 @@ class ListDeckVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_group: str
 
 
+@needs(Permission.RATES_SEE)
 async def list_versions(office: Office, who: Principal, order: ListDeckVersions) -> Sequence[StoredDeck]:
     """Return the versions of a deck, newest first; none where nothing was imported yet.
 
@@ -352,11 +358,10 @@ async def list_versions(office: Office, who: Principal, order: ListDeckVersions)
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         StoreUnavailable: they cannot be read.
     """
-    return await _decks_for(office, who, order.rate_group).versions(order.rate_group)
+    return await _decks_for(office, order.rate_group).versions(order.rate_group)
 
 
-def _decks_for(office: Office, who: Principal, rate_group: str) -> "SqlDecks":
-    office.scope_of(who).require_operator()
+def _decks_for(office: Office, rate_group: str) -> "SqlDecks":
     office.definitions.notice_days_of_deck(rate_group)
     return office.stores.decks
 

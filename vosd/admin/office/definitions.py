@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
 from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
+from vosd.control.calls import ListCalls
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
 from vosd.control.installation import Reload
 from vosd.storage.audit_line import AuditLine
 
@@ -27,6 +30,16 @@ _NOTED_AT_MOST: Final = 100
 """Versions that a line of the audit names."""
 _ASKED_ALONE: Final = 50
 """Objects whose versions are read one by one; for more all are read."""
+
+
+_CALLS_NAMED: Final = 5
+_USED_AS: Final[Mapping[str, Sequence[str]]] = {
+    "accounts": ("customer_account", "vendor_account"),
+    "mapping_gateways": ("mapping_gateway",),
+    "routing_gateways": ("routing_gateway",),
+    "phones": ("mapping_gateway", "routing_gateway"),
+}
+"""Fields of a running call with names of objects of a kind. Of other kinds a call keeps what it began with."""
 
 
 class NoSuchObjectError(VosError):
@@ -102,6 +115,14 @@ class Action(Enum):
     UNCHANGED = "unchanged"
 
 
+class CallsUsing(msgspec.Struct, frozen=True):
+    """Running calls that use an object; they go on, whatever becomes of it."""
+
+    number: int
+    first: Sequence[str]
+    """Ids of the oldest of them."""
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Effect of a change on one object."""
 
@@ -115,6 +136,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Value before and after of each key that differs; None = it is left out. Secrets are hidden."""
     planned: tuple[int, ...] = ()
     """Versions that begin later and replace this one then."""
+    calls: CallsUsing | None = None
+    """Running calls that use it, in a trial. None = not known, or running calls keep what they began with."""
 
 
 class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,8 +147,11 @@ class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
     in_force: bool | None
     """Whether a running switch has taken it; None = it was not asked to."""
     changes: list[Difference]
+    calls_unknown: str = ""
+    """Why a trial does not know which calls use the objects; empty = it does."""
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def set_objects(office: Office, who: Principal, order: SetObjects) -> ChangedObjects:
     """Define or change objects; a running switch has taken the change when this returns.
 
@@ -142,14 +168,16 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
     return await _change(office, who, order, order.objects)
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def end_object(office: Office, who: Principal, order: EndObject) -> ChangedObjects:
     """End an object; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
     return await _change(office, who, order, [WantedObject(order.kind, order.name, None)])
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangedObjects:
     """Go back to a version; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
-    versions = await _history(office, who, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name)
     body = numbered(versions, order.version).body
     return await _change(
         office, who, order, [WantedObject(order.kind, order.name, None if body is None else json.loads(body))]
@@ -167,7 +195,34 @@ async def _change(
         await office.stores.objects.add(plan.versions, audit_line(office, who, order, plan.versions))
         if order.at is None:
             in_force = await taken(office, is_confirmed=order.is_confirmed)
-    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=plan.differences)
+    changes, calls_unknown = await with_calls(office, order, plan.differences)
+    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
+
+
+async def with_calls(office: Office, order: ObjectOrder, differences: list[Difference]) -> tuple[list[Difference], str]:
+    """Return what a trial would change with the running calls that use it, and why these are not known."""
+    concerned = {each.kind for each in differences if each.action is not Action.UNCHANGED} & _USED_AS.keys()
+    if not order.is_trial or not concerned:
+        return differences, ""
+    try:
+        running = await office.switch.ask(ListCalls())
+    except NoDaemonError:
+        return differences, "no switch runs"
+    except (DaemonRefusedError, DaemonUnreachableError) as error:
+        return differences, str(error)
+    users: dict[tuple[str, str], list[str]] = {}
+    for call in running:
+        for kind, roles in _USED_AS.items():
+            for name in {getattr(call, role) for role in roles}:
+                users.setdefault((kind, name), []).append(call.call_id)
+    return [_with_users(each, users) for each in differences], ""
+
+
+def _with_users(each: Difference, users: Mapping[tuple[str, str], list[str]]) -> Difference:
+    if each.kind not in _USED_AS or each.action is Action.UNCHANGED:
+        return each
+    found = users.get((each.kind, each.name), [])
+    return msgspec.structs.replace(each, calls=CallsUsing(len(found), found[:_CALLS_NAMED]))
 
 
 class Plan(NamedTuple):
@@ -178,16 +233,15 @@ class Plan(NamedTuple):
     """Versions to be added."""
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> Plan:
     """Compare wanted objects with those of the database.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
         BadObjectError: the database cannot define such objects.
         NoSuchObjectError: one shall end and does not exist.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
     now = office.now()
@@ -267,19 +321,20 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str | None = None
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def list_objects(office: Office, who: Principal, order: ListObjects) -> Sequence[ObjectVersion]:
-    """Return them with their keys, which may be passwords.
+    """Return them with their keys; passwords are hidden from those who may not change definitions.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         BadObjectError: there is no such kind.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     if order.kind is not None:
         office.definitions.check_kind(order.kind)
     found = (await office.stores.objects.current(office.now())).found
-    return [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    return objects if Permission.DEFINITIONS_CHANGE in who.permissions else [_hidden_in(each) for each in objects]
 
 
 class ShowObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -299,6 +354,7 @@ class ObjectSheet(msgspec.Struct, frozen=True):
     keys: Any
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def show_object(office: Office, who: Principal, order: ShowObject) -> ObjectSheet:
     """Return a version with its keys.
 
@@ -309,14 +365,16 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
         StoreUnavailable: try again.
     """
     kind, name, version = order.kind, order.name, order.version
-    versions = await _history(office, who, kind, name)
+    versions = await _history(office, kind, name)
     found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
     if found is None or found.body is None:
         which = "now" if version is None else f"by version {version}"
         message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
         raise NoSuchObjectError(message)
-    keys = json.loads(found.body)
-    return ObjectSheet(found, keys if order.secrets else hidden("", keys))
+    if order.secrets:
+        require(who, Permission.DEFINITIONS_CHANGE)
+        return ObjectSheet(found, json.loads(found.body))
+    return ObjectSheet(_hidden_in(found), hidden("", json.loads(found.body)))
 
 
 class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -326,11 +384,12 @@ class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
     """Return the versions with what each changed, the newest first; raises as ``show_object``."""
-    found = await _history(office, who, order.kind, order.name)
+    found = await _history(office, order.kind, order.name)
     before = [each.body for each in found[1:]] + [None]
-    return [ObjectSheet(each, differing(old, each.body)) for each, old in zip(found, before, strict=True)]
+    return [ObjectSheet(_hidden_in(each), differing(old, each.body)) for each, old in zip(found, before, strict=True)]
 
 
 class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -351,17 +410,17 @@ class ComparedVersions(msgspec.Struct, frozen=True):
     keys: Mapping[str, tuple[Any, Any]]
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def compare_versions(office: Office, who: Principal, order: CompareVersions) -> ComparedVersions:
     """Compare two versions; raises as ``show_object``."""
-    versions = await _history(office, who, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name)
     after = versions[0] if order.last is None else numbered(versions, order.last)
     earlier = after.version - 1 if order.first is None else order.first
     before = numbered(versions, earlier).body if earlier else None
     return ComparedVersions(earlier, after.version, differing(before, after.body))
 
 
-async def _history(office: Office, who: Principal, kind: str, name: str) -> Sequence[ObjectVersion]:
-    office.scope_of(who).require_operator()
+async def _history(office: Office, kind: str, name: str) -> Sequence[ObjectVersion]:
     office.definitions.check_kind(kind)
     versions = await office.stores.objects.history(kind, name)
     if not versions:
@@ -408,6 +467,13 @@ def hidden(key: str, value: Any) -> Any:
     if isinstance(value, list):
         return [hidden(key, each) for each in value]
     return HIDDEN if is_secret(key) else value
+
+
+def _hidden_in(version: ObjectVersion) -> ObjectVersion:
+    """Return a version without its passwords."""
+    if version.body is None:
+        return version
+    return msgspec.structs.replace(version, body=json.dumps(hidden("", json.loads(version.body)), ensure_ascii=False))
 
 
 def _keys(body: str | None) -> dict[str, Any]:

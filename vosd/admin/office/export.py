@@ -13,7 +13,9 @@ from vosd import __version__
 from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Part, Position, opened
 from vosd.admin.export_lines import Lines, columns_wanted
 from vosd.admin.export_profile import CORRECTED, PLAIN, Compression, ExportProfile, Format
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import EXPORT_SEQ, iso_utc
@@ -42,6 +44,7 @@ class ReadExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """As JSON lines, whatever the profile says."""
 
 
+@needs(Permission.CALLS_EXPORT)
 async def read_export(office: Office, who: Principal, order: ReadExport) -> AsyncGenerator[bytes, None]:
     """Yield the wanted calls, as far as they are booked now, in the form of the profile.
 
@@ -50,7 +53,6 @@ async def read_export(office: Office, who: Principal, order: ReadExport) -> Asyn
         ConfigError: the profile is invalid.
         StoreUnavailable: the calls yielded so far are correct.
     """
-    office.scope_of(who).require_operator()
     profile = _profile(office, order.profile)
     if order.as_json:
         profile = replace(profile, format=Format.JSON_LINES)
@@ -78,6 +80,7 @@ class WrittenExport(msgspec.Struct, frozen=True):
     goes_on: bool
 
 
+@needs(Permission.CALLS_EXPORT)
 async def write_export(office: Office, who: Principal, order: WriteExport) -> WrittenExport:
     """Write what was booked since the run before to new files, each with a manifest.
 
@@ -88,7 +91,6 @@ async def write_export(office: Office, who: Principal, order: WriteExport) -> Wr
         StoreUnavailable: the database is away; the next run goes on.
         OSError: the directory cannot be written; the next run goes on.
     """
-    office.scope_of(who).require_operator()
     profile = _profile(office, order.profile)
     export = Export(office.stores.export, profile)
     with opened(Path(order.out), profile.name) as directory:

@@ -9,7 +9,9 @@ import msgspec
 
 from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
 from vosd.base.errors import VosError
@@ -64,6 +66,7 @@ class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In which the month begins and ends."""
 
 
+@needs(Permission.BOOKS_CHANGE)
 async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> list[MinimumSheet]:
     """Book the shortfall of a month on each account that has a minimum; a repeat books nothing more.
 
@@ -73,7 +76,6 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         StoreUnavailable: some accounts may be booked; try again.
     """
-    office.scope_of(who).require_operator()
     return await book_for(office.definitions.accounts(), office.stores, office.switch, who, order, office.now())
 
 

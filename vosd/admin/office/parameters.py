@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import ParameterSheet
 from vosd.admin.office.principal import Principal
 
@@ -13,6 +15,7 @@ class ListParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All parameters, as files and database have them now."""
 
 
+@needs(Permission.STATE_SEE)
 async def list_parameters(office: Office, who: Principal, _order: ListParameters) -> Sequence[ParameterSheet]:
     """Return value, source and meaning of each parameter; those without effect only where they are written.
 
@@ -20,5 +23,4 @@ async def list_parameters(office: Office, who: Principal, _order: ListParameters
         OperatorsOnlyError: an agent asks.
         ConfigError: the files or the parameters cannot be read.
     """
-    office.scope_of(who).require_operator()
     return office.definitions.parameters()

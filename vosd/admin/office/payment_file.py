@@ -15,8 +15,10 @@ import msgspec
 
 from vosd.admin.ledger import known_standing
 from vosd.admin.names import UnknownAccountError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, ManualBooking, WaitingSheet, book_by_hand, needs_second
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import add_payment
 from vosd.base.errors import VosError
@@ -160,6 +162,7 @@ class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_trial: bool = False
 
 
+@needs(Permission.MONEY_BOOK)
 async def import_payments(office: Office, who: Principal, order: ImportPayments) -> list[ImportedPayment]:
     """Check all payments, then book them one by one; those above the limit wait for a second person.
 
@@ -170,7 +173,6 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         WasRefusedError: a second person has refused one of them before.
         StoreUnavailable: some may be booked: import the same file again.
     """
-    office.scope_of(who).require_operator()
     accounts, stores, wanted = office.definitions.accounts(), office.stores, order.payments
     faults: list[str] = []
     found: list[ImportedPayment] = []

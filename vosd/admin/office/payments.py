@@ -13,7 +13,9 @@ import msgspec
 
 from vosd.admin.ledger import known_standing
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.payments import PaymentReceipt, add_payment, least_left, make_transfer
@@ -105,6 +107,7 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _check_reference(self.reference)
 
 
+@needs(Permission.MONEY_BOOK, by_account=True)
 async def book_payment(office: Office, who: Principal, order: BookPayment) -> Receipts | WaitingSheet:
     """Book a payment once, or have it wait for a second person; the running switch knows the balance afterwards.
 
@@ -177,6 +180,7 @@ class MoveMoney(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         _check_reference(self.reference)
 
 
+@needs(Permission.MONEY_BOOK, by_account=True)
 async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receipts | WaitingSheet:
     """Book both entries or none, once, or have them wait for a second person.
 
@@ -212,6 +216,7 @@ class ListWaitingPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Payments that wait for a second person."""
 
 
+@needs(Permission.MONEY_SEE)
 async def list_waiting_payments(office: Office, who: Principal, _order: ListWaitingPayments) -> list[WaitingSheet]:
     """Return them, the oldest first.
 
@@ -219,7 +224,6 @@ async def list_waiting_payments(office: Office, who: Principal, _order: ListWait
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     return [_sheet(each) for each in await office.stores.waiting_payments.waiting()]
 
 
@@ -229,6 +233,7 @@ class ConfirmPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: int
 
 
+@needs(Permission.MONEY_BOOK)
 async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment) -> Receipts:
     """Book it as it was asked for; the entry names both persons.
 
@@ -238,7 +243,6 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
         NotWaiting: it does not wait.
         UnknownAccountError, OtherCurrency, TooLittleLeft, StoreUnavailable: it waits on.
     """
-    office.scope_of(who).require_operator()
     asked = await office.stores.waiting_payments.find(order.id)
     if who.login == asked.login or who.recorded == asked.operator:
         message = f"payment {order.id} was asked for by {asked.operator} ({asked.login}): another person confirms it"
@@ -261,6 +265,7 @@ class RefusePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why; who asks again under the reference reads it."""
 
 
+@needs(Permission.MONEY_BOOK)
 async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -> WaitingSheet:
     """Refuse it.
 
@@ -269,7 +274,6 @@ async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -
         NotWaiting: it does not wait.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     waiting = office.stores.waiting_payments
     asked = await waiting.find(order.id)
     line = office.audit_line(who, order, f"payment {order.id}")

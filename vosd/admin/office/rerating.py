@@ -14,7 +14,9 @@ import msgspec
 
 from vosd.admin.names import check_names, unknown
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
 from vosd.admin.rerate import Rerating, digest_of, reference_of_run
@@ -111,6 +113,7 @@ class RerateReport(msgspec.Struct, frozen=True, kw_only=True):
     """Why a running switch does not know the balances yet; absent if it does, or if nothing was booked."""
 
 
+@needs(Permission.BOOKS_CHANGE)
 async def rerate_calls(
     office: Office, who: Principal, order: RerateCalls, report: Callable[[int, int], None]
 ) -> RerateReport:
@@ -125,7 +128,6 @@ async def rerate_calls(
         DroppedPeriod: calls of the span were dropped or masked.
         ReferenceTaken, OtherCurrency, ContentRefused, StoreUnavailable: some calls may be corrected; a repeat goes on.
     """
-    office.scope_of(who).require_operator()
     stores, catalogue = office.stores, office.definitions.catalogue()
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
     rerating = Rerating(

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from vosd.admin.office.definitions import (
-    Difference,
+    ChangedObjects,
     ObjectOrder,
     Plan,
     WantedObject,
@@ -23,9 +23,11 @@ from vosd.admin.office.definitions import (
     taken,
 )
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import ImportOutcome
 from vosd.admin.office.payments import needs_second
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
 from vosd.base.money import ZERO, format_amount
@@ -78,13 +80,9 @@ class BookedOpening(msgspec.Struct, frozen=True):
     outcome: str
 
 
-class ImportedSheet(msgspec.Struct, frozen=True, kw_only=True):
+class ImportedSheet(ChangedObjects, frozen=True, kw_only=True):
     """Effect of an import."""
 
-    is_trial: bool
-    in_force: bool | None
-    """Whether a running switch has taken it; None = it was not asked to."""
-    changes: list[Difference]
     balances: list[BookedOpening]
 
 
@@ -94,6 +92,7 @@ class _Openings(NamedTuple):
     shown: list[BookedOpening]
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> ImportedSheet:
     """Define or change the objects of a sheet and book its balances, in one transaction.
 
@@ -102,6 +101,7 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
     Raises:
         OperatorsOnlyError: an agent orders it.
         OrderError: balances cannot be planned.
+        PermissionLackingError: there are balances, and the principal may not book payments.
         ConfigError: the configuration would not be valid, or a balance cannot be booked; nothing was changed.
         ObjectsMoved, ContentRefused, OtherCurrency, NotWaiting: nothing was changed.
         NotTakenError, DaemonUnreachableError: the change is made, and the running switch does not take it.
@@ -109,6 +109,8 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
     """
     if order.balances and order.at is not None:
         raise OrderError("at", "is not for balances, which are booked at once", "import them without it")
+    if order.balances:
+        require(who, Permission.MONEY_BOOK)
     plan = await plan_of(office, who, order, order.objects)
     try:
         definitions = office.definitions

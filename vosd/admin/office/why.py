@@ -12,7 +12,9 @@ from msgspec.structs import asdict
 
 from vosd.admin.advice import Advice, advice
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, running_call, traced_call
 from vosd.admin.why import tried_of, why
@@ -80,6 +82,7 @@ class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise OrderError("callee", "or `caller`, `account`, `gateway` or `call_id` is needed: say which calls")
 
 
+@needs(Permission.CALLS_EXPLAIN)
 async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> Page:
     """Return the calls that fit; running ones however long ago they began, by the number that is billed.
 
@@ -87,7 +90,6 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: the database is away.
     """
-    office.scope_of(who).require_operator()
     queries, switch, call_id = office.stores.queries, office.switch, order.call_id
     since = office.now() - _DAY_MS if order.since is None and call_id is None else order.since
     given = {name: value for name, value in asdict(order).items() if name != "call_id"}

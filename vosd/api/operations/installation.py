@@ -7,9 +7,9 @@ import msgspec
 
 from vosd.admin.office.installation import ShowStatus, show_status
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.api.operation import Operation
-from vosd.api.permission import Permission
 from vosd.control.installation import SwitchStatus
 
 

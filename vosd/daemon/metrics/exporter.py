@@ -9,8 +9,7 @@ import structlog
 
 from vosd.daemon.lifecycle import State
 from vosd.daemon.listening import listening
-from vosd.daemon.metrics.readiness import readiness
-from vosd.daemon.metrics.readings import Readings
+from vosd.daemon.metrics.readings import Readings, readiness
 from vosd.daemon.status import Status
 from vosd.engine import background
 from vosd.engine.background import kept_going

@@ -8,14 +8,15 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd import __version__
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Clock
+from vosd.base.histogram import Histogram
+from vosd.cdr.lease import Claimant, DatabaseState, Lease
+from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon.lifecycle import State
-from vosd.daemon.metrics.lease import TimedLease
-from vosd.daemon.metrics.readiness import readiness
 from vosd.daemon.status import Status
 from vosd.engine.booking.database_watch import Condition
 from vosd.engine.counting import census_of, totals_of
@@ -58,6 +59,73 @@ _STATES: Final = {
 _UP: Final = frozenset({GatewayState.UP, GatewayState.REGISTERED})
 _APART: Final = frozenset({Drop.WRONG_CREDENTIALS, Drop.KEEP_ALIVE})
 """Counted like dropped messages, and none: challenges have a metric of their own, keep-alives are meant to be."""
+TIMES_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+
+
+class Readiness(NamedTuple):
+    """The answer; lines of a switch that is ready are warnings."""
+
+    is_ready: bool
+    lines: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The lines as one text."""
+        return "".join(f"{line}\n" for line in self.lines)
+
+
+def readiness(status: Status, state: Callable[[], State]) -> Readiness:
+    """Return whether calls are taken: the listeners are open, no stop was asked for, nothing refuses calls."""
+    match state():
+        case State.STARTING:
+            return Readiness(False, ("the switch is starting",))
+        case State.DRAINING | State.STOPPED:
+            return Readiness(False, ("the switch is stopping",))
+        case State.RUNNING:
+            pass
+    service, condition = status.service, status.service.database.condition
+    if service.database.refuses_calls:
+        return Readiness(False, (f"the database is {condition.value}: no new call is taken (vosd status)",))
+    if service.switch.services.sink.refuses_calls:
+        return Readiness(False, ("too many calls wait for disk or database: no new call is taken (vosd status)",))
+    return Readiness(True, tuple(_warnings(status, condition)))
+
+
+def _warnings(status: Status, condition: Condition) -> list[str]:
+    found = []
+    if condition is not Condition.WELL:
+        found.append(f"the database is {condition.value}: calls are taken and wait in the journal")
+    if status.service.inbox.load is Load.OVERLOADED:
+        found.append("overload: calls that have waited too long are refused")
+    if status.configuration.last_error is not None:
+        found.append("the latest configuration was not taken, an older one is in force (vosd status)")
+    return found
+
+
+class TimedLease:
+    """A ``Lease`` whose renewals are timed: once a second the latency of the database."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self.times = Histogram(TIMES_MS)
+        """Durations of the renewals, those that failed included."""
+        self.failures = 0
+        """Renewals that the database did not answer, since the start."""
+
+    async def hold(self, claimant: Claimant) -> DatabaseState:
+        """Take or renew the lease; raises what ``Lease.hold`` raises."""
+        began = time.monotonic()
+        try:
+            return await self._lease.hold(claimant)
+        except StoreUnavailable:
+            self.failures += 1
+            raise
+        finally:
+            self.times.add(1_000 * (time.monotonic() - began))
+
+    async def release(self, claimant: Claimant) -> None:
+        """Release the lease; raises what ``Lease.release`` raises."""
+        await self._lease.release(claimant)
 
 
 class Readings:

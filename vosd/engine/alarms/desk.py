@@ -4,17 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, AlarmRow
+from vosd.engine.alarms.output import Output
 from vosd.engine.background import BackgroundTasks, Work
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
-from vosd.obs.alarms import Alarm, Alarms, Change, KeptAlarms, Level
+from vosd.obs.alarms import Alarm, Alarms, Change, KeptAlarms
 from vosd.obs.events import Event
 from vosd.obs.log import set_alarm_levels
 from vosd.obs.remedies import REMEDIES
@@ -68,22 +69,6 @@ def _known(rows: list[Any]) -> tuple[Alarm, ...]:
     return tuple(found)
 
 
-class Output(Protocol):
-    """Someone who receives changes. ``put`` returns at once, and is bounded."""
-
-    def put(self, change: Change) -> None:
-        """Queue a change."""
-        ...
-
-    def adjust(self, settings: AlarmSettings) -> None:
-        """Apply other settings."""
-        ...
-
-    async def run(self) -> None:
-        """Deliver what is queued; runs until cancelled."""
-        ...
-
-
 class AlarmDesk:
     """Takes the events of a stream, keeps the alarms, and passes changes to the outputs."""
 
@@ -92,7 +77,7 @@ class AlarmDesk:
         stream: EventStream,
         clock: Clock,
         settings: AlarmSettings,
-        outputs: Mapping[str, Output],
+        outputs: Mapping[str, Output[Any]],
         kept: AlarmFile | None = None,
     ) -> None:
         """``kept`` is where alarms survive a restart; None = nowhere."""
@@ -170,8 +155,3 @@ def row(alarm: Alarm) -> AlarmRow:
         do=REMEDIES[alarm.event],
         cleared_at=None if alarm.cleared_at is None else iso_utc(alarm.cleared_at),
     )
-
-
-def is_wanted(change: Change, level: Level) -> bool:
-    """Return whether an output that wants alarms from a level on receives a change."""
-    return change.alarm.level.rank >= level.rank

@@ -31,15 +31,8 @@ from vosd.engine.journal.entries import (
     PlacedCall,
     Quarantined,
     answered_frame,
-    began_frame,
-    booked_frame,
-    described_frame,
     ended_frame,
-    kept_call_frame,
-    kept_frame,
-    mark_frame,
-    placed_frame,
-    quarantined_frame,
+    frame_of,
 )
 from vosd.engine.journal.files import Files, Written, numbered
 from vosd.engine.journal.frames import framed
@@ -299,11 +292,11 @@ class Journal(Counting):
     def began(self, began: Began) -> None:
         """Write what the messages of this process have in common."""
         self._began = began
-        self._output.append(began_frame(began))
+        self._output.append(frame_of(began))
 
     def resumed(self, call: OpenCall) -> None:
         """Write a call of an earlier run that this one goes on with, as it was described there."""
-        self._output.append(described_frame(call))
+        self._output.append(frame_of(call))
         self._ends += END_BYTES + AGENT_BYTES * len(call.agents)
         self._open_calls[call.record.call_id] = call.alone
 
@@ -313,8 +306,8 @@ class Journal(Counting):
         ``others`` are the calls that no gateway has answered, ``rest`` is what the endpoint has beside all of them.
         """
         frames = [answered_frame(self._open_calls[call_id], each) for call_id, each in answered.items()]
-        frames += [kept_call_frame(KeptCall(call_id, saved)) for call_id, saved in others.items()]
-        for frame in (*frames, kept_frame(Kept(now.mono, now.wall, (*answered, *others), rest))):
+        frames += [frame_of(KeptCall(call_id, saved)) for call_id, saved in others.items()]
+        for frame in (*frames, frame_of(Kept(now.mono, now.wall, (*answered, *others), rest))):
             self._output.append(frame)
         self._changes.clear()
         self._carrying.stop()
@@ -336,7 +329,7 @@ class Journal(Counting):
         if earlier and earlier[-1].invite == placed.invite:
             return  # it has waited to be sent
         earlier.append(placed)
-        self._output.append_spare(placed_frame(placed), self._ends)
+        self._output.append_spare(frame_of(placed), self._ends)
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call until it is booked."""
@@ -366,7 +359,7 @@ class Journal(Counting):
         if not await self.quarantine.take(rejected):
             return
         done = self.waiting.settle(record.call_id for record, _ in rejected)
-        self._output.append(quarantined_frame(Quarantined(done)))
+        self._output.append(frame_of(Quarantined(done)))
         self.flush()
         self._retire_segments()
 
@@ -377,7 +370,7 @@ class Journal(Counting):
     def mark(self, now: Instant) -> None:
         """Write a time mark with the calls that ended, or were acknowledged, since the last one."""
         self._describe_changed(self._changes.due_at_mark())
-        self._output.append(mark_frame(self._marks.take(now)))
+        self._output.append(frame_of(self._marks.take(now)))
 
     def tick(self, now: Instant, *, has_calls: bool) -> None:
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
@@ -397,7 +390,7 @@ class Journal(Counting):
 
     def booked(self, call_ids: Iterable[str]) -> None:
         """Note that calls are in the database, and retire segments whose calls are all booked."""
-        self._output.append_spare(booked_frame(Booked(self.waiting.settle(call_ids))), self._ends)
+        self._output.append_spare(frame_of(Booked(self.waiting.settle(call_ids))), self._ends)
         self.flush()
         self._retire_segments()
 
@@ -457,11 +450,11 @@ class Journal(Counting):
         begun = output.number
         self.waiting.add_files(self._first, begun)
         if self._began is not None:
-            output.append(began_frame(self._began))
+            output.append(frame_of(self._began))
         if self._marks.latest is not None:
-            output.append(mark_frame(self._marks.latest))
+            output.append(frame_of(self._marks.latest))
         for placed in chain.from_iterable(self._placed.values()):
-            output.append(placed_frame(placed))
+            output.append(frame_of(placed))
         self.left_over.write()
         for frame in self._unknown:
             output.append(frame)

@@ -6,7 +6,7 @@ Route) are looked up when they occur, a few at a time, so that peers cannot make
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from math import inf
 from random import randrange
@@ -14,8 +14,10 @@ from typing import Final
 
 import structlog
 
+from vosd.base.bucket import Allowance
 from vosd.base.clock import Clock
 from vosd.base.host import domain, is_address
+from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.counting import Counting
 from vosd.engine.peers.lookup import CachedName, Lookups, Resolver
 from vosd.engine.settings import DnsSettings, Listener
@@ -37,6 +39,9 @@ DIALOG_LOOKUPS_PER_S: Final = 10
 
 SHARE: Final = 2
 """A connection may take this fraction of ``response_timeout``; the rest is left for UDP."""
+
+Limits = dict[str, int | None]
+"""Limit of each gateway by name; None = no limit."""
 
 _log = structlog.get_logger()
 
@@ -267,3 +272,35 @@ class ConnectTimeouts:
         """Return the time limit in seconds for a connection to a host; infinity if it is no gateway's."""
         gateways = self._vendors_at(host) or self._vendors_at(self._directory.name_at(host) or "")
         return min((each.response_timeout_ms for each in gateways), default=inf) / 1_000 / SHARE
+
+
+class SignallingLimits(Counting):
+    """Limits of requests outside calls for each gateway of a catalogue, over all its addresses (``max_requests``)."""
+
+    def __init__(self, catalogue: Catalogue, name_at: Callable[[str], str | None]) -> None:
+        """``name_at`` returns the domain name that resolved to an address of a vendor."""
+        self._name_at = name_at
+        self.adopt(catalogue)
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Apply another catalogue."""
+        self._sources = catalogue.sources
+        self._vendors: dict[str, Limits] = defaultdict(dict)
+        for name, gateway in catalogue.routing_gateways.items():
+            for address in gateway.places:
+                self._vendors[address.host][name] = gateway.max_requests
+        self._has_names = any(not is_address(host) for host in self._vendors)
+
+    def allowance_at(self, host: str) -> Allowance | None:
+        """Return the limit for an address; None if no gateway there has one.
+
+        Mapping gateways come first, as incoming requests belong to them. Gateways that share an address have the sum of
+        their limits: which one sent a request is known only after parsing.
+        """
+        limits: Limits = {each.name: each.max_requests for each in self._sources.gateways_at(host)}
+        if not limits:
+            limits = self._vendors.get(host, {})
+        if not limits and self._has_names:
+            limits = self._vendors.get(self._name_at(host) or "", {})
+        rates = [rate for rate in limits.values() if rate is not None]
+        return Allowance(" ".join(limits), sum(rates)) if rates and len(rates) == len(limits) else None

@@ -14,6 +14,7 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
+from vosd.engine.background import send_queued
 from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster, UndeliveredError
 from vosd.engine.registration.bindings import RegistrantKind, Registration
@@ -111,15 +112,8 @@ class PhoneService(Counting):
 
     async def run(self) -> None:
         """Send the queued reports, one after the other, until cancelled."""
-        wait_s = BACK_OFF_S
         try:
-            while True:
-                await self._queued.wait()
-                if await self._report_all():
-                    wait_s = BACK_OFF_S
-                else:
-                    await asyncio.sleep(wait_s)
-                    wait_s = min(2 * wait_s, BACK_OFF_MAX_S)
+            await send_queued(self._queued, self._report_all, BACK_OFF_S, BACK_OFF_MAX_S)
         finally:
             self._hang_up()
 
