@@ -188,6 +188,12 @@ class Call:
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
             self._attempt_over(leg, outcome, now)
 
+    def attempt_sent(self, leg: CalleeLeg, now: Instant) -> None:
+        """Count the time of a gateway from now on: its INVITE had to wait."""
+        if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
+            leg.progress.started_at = now
+            self.hunt.wait(self, leg, own_deadline(leg), now)
+
     def attempt_withheld(self, leg: CalleeLeg, now: Instant) -> None:
         """Try the next gateway where the INVITE was not sent, which says nothing of this one."""
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
@@ -243,6 +249,10 @@ class Call:
         self.state = states.TALKING
         self.lifetime = Lifetime(self._board, Granted(answered_at, granted_s, paid_from=journey.invited_at))
         return True
+
+    def answer_sent(self) -> None:
+        """Report the answer: the caller's 200 has left."""
+        self._board.answer_sent()
 
     def answer_taken_back(self) -> None:
         """Be as before the caller's 200, which has not left: the customer does not pay."""
@@ -468,6 +478,7 @@ class Call:
                 self.hunt.wait(self, leg, leg.progress.rings_until_ms(leg.choice.gateway), now)
                 return
         leg.leave(outcome, now)
+        is_telling = is_telling and not leg.transaction.is_unsent
         self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)
 
     def end(self, reason: EndReason, now: Instant) -> None:
@@ -483,6 +494,7 @@ class Call:
 
     def drop(self, now: Instant) -> None:
         """Close a call that could not be ended because of an error in the switch: its peers are sent nothing more."""
+        self._take_answer_back(now)
         self.caller.close(now)
         if self.callee is not None:
             self.callee.close(now)

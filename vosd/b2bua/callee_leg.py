@@ -192,6 +192,11 @@ class CalleeLeg(Leg):
         outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
         self.call.attempt_silent(self, outcome, event.at)
 
+    def sent(self, message: Outgoing, now: Instant) -> None:
+        """Let the time of the gateway to respond begin when its INVITE leaves."""
+        if isinstance(message, OutgoingInvite):
+            self.call.attempt_sent(self, now)
+
     def not_sent(self, message: Outgoing, now: Instant) -> None:
         """End the attempt if its INVITE was not let out: that says nothing of the vendor."""
         if isinstance(message, OutgoingInvite):
@@ -255,8 +260,11 @@ class CalleeLeg(Leg):
     def given_up(self, now: Instant) -> AttemptOutcome | None:
         """Return the outcome of an attempt that its call ends before the time-out; None = it says nothing.
 
-        Callers may hang up before ``response_timeout``: half of it without any response counts as silence.
+        Callers may hang up before ``response_timeout``: half of it without any response counts as silence, but not of
+        a gateway whose INVITE still waits to be sent.
         """
+        if self.transaction.is_unsent:
+            return None
         patience_ms = self.choice.gateway.response_timeout_ms // 2
         is_silent = not self.has_responded and now.mono - self.progress.started_at.mono >= patience_ms
         return AttemptOutcome.silent() if is_silent else None

@@ -113,6 +113,10 @@ class Switchboard(Protocol):
         """
         ...
 
+    def answer_sent(self) -> None:
+        """Tell those who count and report answered calls, now that the caller's 200 has left."""
+        ...
+
     def answer_taken_back(self) -> None:
         """Forget the journalled answer: the caller's 200 was not sent, and the customer pays nothing."""
         ...

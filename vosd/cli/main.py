@@ -36,7 +36,7 @@ VERBS: Final = {
     "registrations": "vosd.cli.registrations:registrations",
     "trace": "vosd.cli.trace:trace",
     "alarms": "vosd.cli.alarms:alarms",
-    "blacklist": "vosd.cli.blacklist:blacklist",
+    "blacklist": "vosd.cli.sources:blacklist",
     "why": "vosd.cli.why_calls:why",
     "rerate": "vosd.cli.rerate:rerate",
     "reconcile": "vosd.cli.later:reconcile",

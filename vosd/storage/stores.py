@@ -156,7 +156,7 @@ class SqlStores:
         Raises:
             StoreUnavailable: try again.
         """
-        from vosd.storage.charges import charges_beginning
+        from vosd.storage.queries import charges_beginning
 
         return await charges_beginning(self.database, beginning, limit)
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from vosd.admin.office.definitions import (
-    Difference,
+    ChangedObjects,
     ObjectOrder,
     Plan,
     WantedObject,
@@ -80,13 +80,9 @@ class BookedOpening(msgspec.Struct, frozen=True):
     outcome: str
 
 
-class ImportedSheet(msgspec.Struct, frozen=True, kw_only=True):
+class ImportedSheet(ChangedObjects, frozen=True, kw_only=True):
     """Effect of an import."""
 
-    is_trial: bool
-    in_force: bool | None
-    """Whether a running switch has taken it; None = it was not asked to."""
-    changes: list[Difference]
     balances: list[BookedOpening]
 
 
