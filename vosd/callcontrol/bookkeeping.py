@@ -14,10 +14,9 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.money import EXACT, in_places
 from vosd.billing.currencies import Currencies
-from vosd.billing.increments import hold_seconds
 from vosd.billing.parties import Party
 from vosd.billing.rater import Charge, charged_by, itemise
-from vosd.billing.rates import AppliedRate, for_unanswered
+from vosd.billing.rates import AppliedRate, for_unanswered, hold_seconds
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
@@ -315,7 +314,7 @@ def _sold_in(record: CallRecord, agents: Sequence[Party]) -> str | None:
 def _loss(call: OpenCall, income: Decimal, cost: Decimal) -> Decimal | None:
     """Return by how much a cost is above what the call brings, in that currency; None = it is not, or not comparably.
 
-    It brings what the last agent pays, or the customer where there is none, as ``cdr.profit`` counts it. A call to a
+    It brings what the last agent pays, or the customer where there is none, as ``cdr.charges`` counts it. A call to a
     free number is sold for nothing by intent, and a test call is not sold at all.
     """
     record = call.record
