@@ -1,6 +1,7 @@
 """Amounts of money as operators write them: prices, steps, overdrafts, tax rates, currencies."""
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -75,6 +76,18 @@ def overdraft() -> FromText:
         return amount
 
     return FromText(f"an amount of 0 or more, or {UNLIMITED}", read)
+
+
+def limit_of_each() -> FromText:
+    """Read a highest amount for each of several names; None = unlimited."""
+    read_limit = overdraft().read
+
+    def read(written: Mapping[str, object]) -> dict[str, Decimal | None]:
+        if not all(isinstance(amount, str) for amount in written.values()):
+            raise ValueError
+        return {name: read_limit(amount) for name, amount in written.items()}
+
+    return FromText(f"names with an amount of 0 or more each, or {UNLIMITED}, such as {{ann: 1000}}", read, kind=dict)
 
 
 def percent() -> FromText:
