@@ -176,6 +176,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None
     rate_area: Annotated[str | None, word(128, "area of the customer's rate")] = None
+    rate_type: Annotated[
+        str | None,
+        word(16, "type of the customer's rate: `net`, `local`, `domestic` or `international`; null = it has none"),
+    ] = None
     vendor_rate_prefix: Annotated[str | None, word(32, "prefix of the vendor's rate")] = None
     fee_breakdown: Annotated[str, steps(1_000_000, "steps of both charges, enough to compute them again")] = "{}"
     hangup_source: Annotated[str, word(8, "who ended the call: `caller`, `callee` or `switch`")]

@@ -4,6 +4,7 @@ The call of the caller has, or will have, a record of its own, perhaps by anothe
 one, which names the call and belongs to no customer.
 """
 
+from copy import copy
 from typing import Final
 
 from msgspec.structs import replace
@@ -41,16 +42,9 @@ def cost_of_late_answer(
     text = f"answered after it was given up, in call {arrival.call_id}"
     ending = Ending(_REASON, HangupSource.SWITCH, now, None, _REASON.q850_cause, text=text)
     began = replace(arrival, call_id=call_id, at=given_up.started_at)
-    record = draft(node, began, call_request, journey, ending, has_verdicts=False)
-    record = replace(
-        record,
-        customer_account=None,
-        currency=None,
-        billing_method=None,
-        rate_group=None,
-        rate_prefix=None,
-        rate_area=None,
-        attempts=(row,),
-    )
+    unsold = copy(call_request)
+    unsold.account = unsold.rate = None
+    unsold.left = []
+    record = draft(node, began, unsold, journey, ending, has_verdicts=False)
     invited = given_up.started_at.mono if charged_from_invite else None
     return answered_late(record, rate, ending, invited_mono=invited, earns=choice.gateway.earns)
