@@ -66,26 +66,25 @@ def step() -> FromText:
 
 def overdraft() -> FromText:
     """Read how far calls may go below zero; None = unlimited."""
+    return FromText(f"an amount of 0 or more, or {UNLIMITED}", _limit)
 
-    def read(text: str) -> Decimal | None:
-        if text.lower() == UNLIMITED:
-            return None
-        amount = parse_amount(text)
-        if amount < 0:
-            raise ValueError
-        return amount
 
-    return FromText(f"an amount of 0 or more, or {UNLIMITED}", read)
+def _limit(text: str) -> Decimal | None:
+    if text.lower() == UNLIMITED:
+        return None
+    amount = parse_amount(text)
+    if amount < 0:
+        raise ValueError
+    return amount
 
 
 def limit_of_each() -> FromText:
     """Read a highest amount for each of several names; None = unlimited."""
-    read_limit = overdraft().read
 
     def read(written: Mapping[str, object]) -> dict[str, Decimal | None]:
         if not all(isinstance(amount, str) for amount in written.values()):
             raise ValueError
-        return {name: read_limit(amount) for name, amount in written.items()}
+        return {name: _limit(str(amount)) for name, amount in written.items()}
 
     return FromText(f"names with an amount of 0 or more each, or {UNLIMITED}, such as {{ann: 1000}}", read, kind=dict)
 
