@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
     vendor: str
     """The vendor's account; empty = it has none, as a phone."""
     fee: Decimal
-    """What the last agent pays, else the customer: what agents charge among themselves is theirs."""
+    """The fee of the last agent, else of the customer: what agents charge among themselves is theirs."""
     currency: str
     cost: Decimal
     vendor_currency: str
