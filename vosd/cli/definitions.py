@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vosd.admin.office.definitions import ChangedObjects, Difference
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
-    from vosd.catalogue.stored_objects import ObjectVersion
 
 Order = TypeVar("Order")
 
@@ -67,11 +66,11 @@ def definitions() -> None:
 @pass_invocation
 def list_(invocation: Invocation, kind: str | None, as_json: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
-    from vosd.admin.office.definitions import ListObjects, list_objects
+    from vosd.admin.office.definitions import ListObjects, list_objects, sheet_of
 
     found = in_office(invocation, lambda office: list_objects(office, principal(), ListObjects(kind)))
     if as_json:
-        output.document([_shown(each) for each in found])
+        output.document([sheet_of(each) for each in found])
         return
     rows = [
         (each.kind, each.name, each.version, iso_utc(each.begins_at), each.operator, each.memo or "") for each in found
@@ -95,7 +94,7 @@ def show(invocation: Invocation, kind: str, name: str, version: int | None, secr
     sheet = in_office(invocation, lambda office: show_object(office, principal(), order))
     found = sheet.version
     if as_json:
-        output.document(_shown(found) | {"keys": sheet.keys})
+        output.document(sheet.sheet())
     else:
         output.remark(f"version {found.version} of {kind} {name}, from {iso_utc(found.begins_at)}, by {found.operator}")
         click.echo(yaml_of(sheet.keys), nl=False)
@@ -143,7 +142,7 @@ def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None
 
     found = in_office(invocation, lambda office: list_versions(office, principal(), ListVersions(kind, name)))
     if as_json:
-        output.document([_shown(each.version) | {"keys": each.keys} for each in found])
+        output.document([each.sheet() for each in found])
         return
     rows = [
         (
@@ -318,17 +317,6 @@ def _show_keys(keys: "Any") -> None:
 
 def _value(value: Any) -> str:
     return "(not set)" if value is None else str(value)
-
-
-def _shown(each: "ObjectVersion") -> dict[str, Any]:
-    document = msgspec.to_builtins(each)
-    del document["body"]
-    return {
-        **document,
-        "begins_at": iso_utc(each.begins_at),
-        "made_at": iso_utc(each.made_at),
-        "defined": each.body is not None,
-    }
 
 
 def _text_of(file: Path) -> tuple[str, str]:

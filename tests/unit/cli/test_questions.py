@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 from doubles.migrated import migrated
 
-from vosd.cli import asking
+from vosd.cli import arguments
 from vosd.cli.main import main
 
 CONFIGURATION = """
@@ -45,7 +45,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(asking, "sys", type("Seen", (), {"stdin": Keyboard()}))
+    monkeypatch.setattr(arguments, "sys", type("Seen", (), {"stdin": Keyboard()}))
 
 
 def test_a_payment_up_to_the_limit_is_booked_at_once(books: Path) -> None:

@@ -130,6 +130,7 @@ def with_info(tmp_path, said, then="", asks="vendor"):
         scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
     scene.wire.run_for(300)
     scene.stop_and_keep()
+    scene.wire.run_for(10)
     return scene, asking, party
 
 
@@ -151,7 +152,7 @@ def test_an_info_is_answered_by_the_next_process_once(tmp_path, said, told, then
 
 @ANSWERS_TO_INFO
 def test_an_info_of_a_caller_that_was_replaced_is_answered_and_may_show_that_the_call_is_lost(tmp_path, said, told):
-    scene, asking, party = with_info(tmp_path, said, "is replaced", asks="caller")
+    scene, asking, _ = with_info(tmp_path, said, "is replaced", asks="caller")
     callees = [each.call.callee for each in scene.exchange.switch.calls()]
     before = [callee.facts.last_seen_at for callee in callees]
     scene.wire.run_for(LASTS_MS)
