@@ -266,8 +266,8 @@ class Call:
             self._give_up_callee(EndReason.UNAVAILABLE, now)
             self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
 
-    def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp | None) -> None:
-        """Record the answer of another fork, or of an attempt given up: the vendor may charge for it."""
+    def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp) -> None:
+        """Record the answer of another fork, or of an attempt given up: the vendor charges for it."""
         if self.state is not states.OVER:
             self.journey.late_answer(row)
         self._board.unwanted_answer(row, now, given_up)
@@ -408,7 +408,11 @@ class Call:
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
-        if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
+        if not self._accepts(CallEvent.LEG_LOST):
+            return
+        if leg is not self.callee and leg is not self.caller.leg:
+            return  # it was replaced, and has its BYE
+        if self.check_limits(now):
             return
         if leg is self.caller.leg and self.caller.progress.final is None:
             return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
