@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import ExitStack
 from http import HTTPStatus
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -43,19 +42,18 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        with ExitStack() as held:
-            asked, answer = await self._answered(scope, receive, held)
-            if answer is not None:
-                await send_answer(send, answer, asked)
+        asked, answer = await self._answered(scope, receive)
+        if answer is not None:
+            await send_answer(send, answer, asked)
 
-    async def _answered(self, scope: Scope, receive: Receive, held: ExitStack) -> tuple[dict[str, str], Answer | None]:
+    async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
         """Return the headers of the request, and the answer; None = the client has gone."""
         asked: dict[str, str] = {}
         try:
             request = Request(scope, receive)
             asked = request.headers
             async with asyncio.timeout(REQUEST_S):
-                return asked, await self._answer(request, held)
+                return asked, await self._answer(request)
         except RequestError as error:
             answer = problem_of_request(error)
         except VosError as error:
@@ -71,12 +69,12 @@ class Application:
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
         return asked, answer
 
-    async def _answer(self, request: Request, held: ExitStack) -> Answer:
+    async def _answer(self, request: Request) -> Answer:
         operation, path = self._routes.find(request)
         who, token = None, ""
         if operation.permission is not None:
             token = _token(request)
-        office = await self._offices.open(held, needs_database=operation.needs_database)
+        office = await self._offices.open(needs_database=operation.needs_database)
         if operation.permission is not None:
             who = await self._identify(office, token, request.source)
             if operation.permission not in who.permissions:
