@@ -109,8 +109,6 @@ def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print rows under their columns, figures to the right, or the sentence ``empty`` if there are none."""
-    from rich.table import Table
-
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -119,6 +117,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     if not sys.stdout.isatty():
         _print_unfolded([list(columns), *cells], are_figures)
         return
+    from rich.table import Table
+
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for column, is_figure in zip(columns, are_figures, strict=True):
         shown.add_column(column, justify="right" if is_figure else "left", overflow="fold")
@@ -147,6 +147,9 @@ def _padded(cell: str, width: int, to_the_right: bool) -> str:
 
 def sheet(values: Mapping[str, object]) -> None:
     """Print the properties of one object, one in each line."""
+    if not sys.stdout.isatty():
+        _print_unfolded([[name, _text(value)] for name, value in values.items()], [False, False])
+        return
     from rich.table import Table
 
     shown = Table(box=None, show_header=False, pad_edge=False)
@@ -179,8 +182,7 @@ def remark(text: str) -> None:
 def _print(shown: "Table") -> None:
     from rich.console import Console
 
-    is_read_by_people = sys.stdout.isatty()
-    console = Console(markup=False, highlight=False, width=None if is_read_by_people else UNFOLDED)
+    console = Console(markup=False, highlight=False)
     with console.capture() as captured:
         console.print(shown)
     for row in captured.get().splitlines():
