@@ -89,11 +89,11 @@ class Stage:
 
     def call(self) -> None:
         now = self.clock.now()
-        assert self.service.process(INVITE, CUSTOMER, now)
-        self.service.flush(now)
+        assert self.service.loop.process(INVITE, CUSTOMER, now)
+        self.service.loop.flush(now)
 
     def answer(self) -> None:
-        self.service.take_answer(self.asker.asked[0].ticket, Located(MOVED))
+        self.service.loop.take_answer(self.asker.asked[0].ticket, Located(MOVED))
 
     async def stop(self) -> None:
         await self.service.stop()
@@ -152,9 +152,9 @@ async def test_no_failure_of_a_transport_and_no_order_ends_a_call_that_is_kept(s
     stage.answer()
     (invite,) = stage.placed()
     stage.service.keep()
-    stage.service.transport_failed(0, *VENDOR)
-    stage.service.unsent(invite)
-    stage.service.undelivered(invite, Peer(0, *VENDOR))
+    stage.service.loop.transport_failed(0, *VENDOR)
+    stage.service.loop.unsent(invite)
+    stage.service.loop.undelivered(invite, Peer(0, *VENDOR))
     assert stage.service.end_calls(stage.service.switch.calls(), EndReason.ADMINISTRATIVE) == 0
     await stage.stop()
     assert as_it_was(stage.left()) is not None
