@@ -23,7 +23,7 @@ from vosd.engine.background import BackgroundTasks, every, report_dropped
 from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
 from vosd.engine.booking.call_keeper import CallKeeper
-from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.database_watch import Condition, DatabaseWatch, MemoFile
 from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
@@ -40,7 +40,7 @@ from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
-from vosd.engine.peers.directory import Directory, SignallingLimits, means_of
+from vosd.engine.peers.directory import NameDirectory, SignallingLimits, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
@@ -110,9 +110,9 @@ class SwitchService:
         self.recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
         self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self.recorder.turn)
         self.gateways = Gateways(clock, catalogue)
-        self.directory = Directory(resolver, clock, means_of(settings.listen), settings.dns)
+        self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.name_at)
-        comparison = Comparison(books, self.balances, self.recorder, self._journal)
+        comparison = JournalComparison(books, self.balances, self.recorder, self._journal)
         memo = MemoFile(settings.state_dir / "database.json")
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)

@@ -22,7 +22,7 @@ from vosd.engine.journal import Remains
 from vosd.engine.journal.earlier import read_earlier
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
@@ -74,7 +74,7 @@ class Stage:
             self.lease,
             self.clock,
             [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")],
-            Resolver((), 1, 1),
+            NameServerResolver((), 1, 1),
             steps=steps_with(looking_up()),
             asker=self.asker,
         )
