@@ -13,8 +13,8 @@ state_dir: $directory/var
 control_socket: $directory/vosd.sock
 api: {listen: '127.0.0.1:1', trusted_proxies: [127.0.0.9]}
 accounts:
-  - {id: acme}
-  - {id: reseller, agent_rights: [payment, account_add]}
+  - {id: acme, agent: reseller}
+  - {id: reseller, rights: [accounts, sub_payments]}
 """
 
 

@@ -9,9 +9,8 @@ from doubles.data.records import call_id
 from doubles.ended_calls import ended_call
 
 from vosd.billing.parties import Party, Role
-from vosd.billing.rater import recompute
+from vosd.billing.rater import recompute, tax_by
 from vosd.billing.rates import AppliedRate
-from vosd.billing.tax import tax_by
 from vosd.cdr.ports import RejectedRecords
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage.books import SqlBooks

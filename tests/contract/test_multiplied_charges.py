@@ -16,7 +16,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CUSTOMER
 from vosd.storage.books import SqlBooks
-from vosd.storage.charges import charges_beginning
+from vosd.storage.queries import charges_beginning
 from vosd.storage.verify import verify_ledger
 
 TWO_HOURS_MS = 7_200_000

@@ -10,8 +10,7 @@ from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from doubles.month_of_calls import CONFIGURATION, catalogue_of, month
 
 from vosd.admin.office.rerating import Bookings, Run
-from vosd.admin.rerate import Rerating
-from vosd.admin.rerate_runs import reference_of_run
+from vosd.admin.rerate import Rerating, reference_of_run
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.corrections import Amounts, Change, Correction
 from vosd.cdr.past import ALWAYS_READ, PastCorrection

@@ -28,8 +28,8 @@ from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.overrides import SETTINGS, Setting, Target
 from vosd.routing.plan import RouteRow, RoutingPlan
-from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.gateways import CallerLimits
 from vosd.trunks.scope import Scope
 
 OTHER_CUSTOMER: Final = Endpoint("198.51.100.20", 5060)

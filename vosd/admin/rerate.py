@@ -4,11 +4,11 @@ With unchanged rates and parameters each charge comes out as it was, to the last
 What was corrected by hand stays as it is and counts as the same, unless it is asked for (ADR 55).
 """
 
+import hashlib
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from vosd.admin.price_differences import CallName, PriceDifferences, total_of
-from vosd.admin.rerate_runs import is_by_hand
 from vosd.base.money import EXACT
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import charged_by, itemise, rate_call
@@ -169,3 +169,29 @@ def _are_steps_of(breakdown: str, steps: list[str]) -> bool:
         return False
     rest = breakdown[len(text) :]
     return rest == "}" or rest.lstrip(",").startswith(_DEAD_CALL)
+
+
+_OF_RUN: Final = "rerate-"
+"""Begins the reference of a run of ``vosd rerate --book``: by it a correction is known as one of a run, or by hand."""
+_OF_DECK: Final = "rerated-with-"
+"""Begins the name of a run by other rates than those that are configured (``--with``)."""
+OF_RUNS: Final = (_OF_RUN, _OF_DECK)
+
+
+def digest_of(*parts: object) -> str:
+    """Return a name that runs with the same calls and rates have in common, and no others."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def reference_of_run(name: str, *, has_deck: bool = False) -> str:
+    """Return the reference of a run of this name; one that is a reference already stays."""
+    beginning = _OF_DECK if has_deck else _OF_RUN
+    return name if name.startswith(beginning) else beginning + name
+
+
+def is_by_hand(reference: str, *, has_deck: bool = False) -> bool:
+    """Return whether a run leaves alone what was corrected under a reference.
+
+    A run by the configured rates leaves what another deck has priced, too: it would take that back.
+    """
+    return not reference.startswith(OF_RUNS if has_deck else _OF_RUN)

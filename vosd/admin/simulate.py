@@ -49,6 +49,7 @@ class Outcome(NamedTuple):
     vendor: str
     """The vendor's account; empty = it has none, as a phone."""
     fee: Decimal
+    """The fee of the last agent, else of the customer: what agents charge among themselves is theirs."""
     currency: str
     cost: Decimal
     vendor_currency: str
@@ -183,14 +184,14 @@ class Simulation:
     def _as_it_would_be(self, past: PastCall, ms: int | None, vendor_ms: int | None) -> Outcome:
         replayed = self._replay.route(past)
         self.unasked += replayed.is_unasked
-        rate, choice, refusal = replayed.rate, replayed.choice, replayed.refusal
+        rate, sold, choice, refusal = replayed.rate, replayed.sold, replayed.choice, replayed.refusal
         buys = buy_rate(choice)
         is_carried = choice is not None
         return Outcome(
             choice.gateway.name if choice is not None else None,
             (choice.gateway.account or "") if choice is not None else "",
-            rate_call(rate, ms).fee if is_carried and rate is not None and ms is not None else ZERO,
-            (rate.paid_in or rate.currency) if rate is not None else past.currency or "",
+            rate_call(sold, ms).fee if is_carried and sold is not None and ms is not None else ZERO,
+            (sold.paid_in or sold.currency) if sold is not None else past.currency or "",
             rate_call(buys, vendor_ms).fee if buys is not None and vendor_ms is not None else ZERO,
             (buys.paid_in or buys.currency) if buys is not None else "",
             rate.rate.prefix if rate is not None else "",
@@ -246,11 +247,12 @@ class Simulation:
 
 
 def _as_it_was(past: PastCall) -> Outcome:
+    sold = past.agents[-1] if past.agents else past
     return Outcome(
         past.routing_gateway,
         past.vendor_account or "",
-        past.fee,
-        past.currency or "",
+        sold.fee,
+        sold.currency or past.currency or "",
         past.cost,
         past.vendor_currency or "",
         past.rate_prefix or "",

@@ -10,8 +10,9 @@ import msgspec
 import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
+from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
-from vosd.api.identity import Identify, UnauthorizedError
+from vosd.api.identity import Identify
 from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
@@ -41,12 +42,18 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        asked, answer = await self._answered(scope, receive)
+        if answer is not None:
+            await send_answer(send, answer, asked)
+
+    async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
+        """Return the headers of the request, and the answer; None = the client has gone."""
         asked: dict[str, str] = {}
         try:
             request = Request(scope, receive)
             asked = request.headers
             async with asyncio.timeout(REQUEST_S):
-                answer = await self._answer(request)
+                return asked, await self._answer(request)
         except RequestError as error:
             answer = problem_of_request(error)
         except VosError as error:
@@ -56,17 +63,20 @@ class Application:
                 HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", f"the request took longer than {REQUEST_S:g} s"
             )
         except ConnectionResetError:
-            return  # the client has gone
+            return asked, None
         except Exception:  # noqa: BLE001  the boundary of a request: nothing else would report it
             _log.exception("request_failed", method=scope["method"], path=scope["path"])
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
-        await send_answer(send, answer, asked)
+        return asked, answer
 
     async def _answer(self, request: Request) -> Answer:
         operation, path = self._routes.find(request)
-        who = None
+        who, token = None, ""
         if operation.permission is not None:
-            who = await self._identify(_token(request), request.source)
+            token = _token(request)
+        office = await self._offices.open(needs_database=operation.needs_database)
+        if operation.permission is not None:
+            who = await self._identify(office, token, request.source)
             if operation.permission not in who.permissions:
                 raise RequestError(
                     HTTPStatus.FORBIDDEN,
@@ -80,7 +90,6 @@ class Application:
             wanted = page_wanted(operation.listing, operation.columns(), query, accept)
         given = Given(path, query, _header(request), await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
-        office = await self._offices.open(needs_database=operation.needs_database)
         result = operation.run(office, cast("Principal", who), order)
         if wanted is not None:
             assert operation.listing is not None

@@ -70,7 +70,7 @@ def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted) -> An
 
     def place(row: Mapping[str, Any]) -> list[Any]:
         value = None if wanted.sort is None else row.get(wanted.sort)
-        return [value is not None, value if isinstance(value, int | float) else _text(value), _text(row[listing.key])]
+        return [value is not None, _comparable(value), _comparable(row[listing.key])]
 
     rows.sort(key=place, reverse=wanted.is_reversed)
     if wanted.after is not None:
@@ -96,6 +96,10 @@ async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWan
     shown = rows[: wanted.limit]
     following = shown[-1][listing.key] if len(rows) > wanted.limit else None
     return _page([_sparse(row, wanted.fields) for row in shown], following)
+
+
+def _comparable(value: Any) -> int | float | str:
+    return value if isinstance(value, int | float) else _text(value)
 
 
 def _page(rows: list[Any], following: Any) -> Answer:

@@ -425,6 +425,9 @@ class Leg:
             case OutgoingBye(acceptance=acceptance) if acceptance is not None:
                 endpoint.bye_after_ack(acceptance, headers)
 
+    def sent(self, message: Outgoing, now: Instant) -> None:
+        """Note that a message has left by the door."""
+
     def not_sent(self, message: Outgoing, now: Instant) -> None:
         """Handle that the door has not let a message out: its answer will not come."""
         match message:

@@ -10,17 +10,19 @@ from typing import Final, NamedTuple
 
 from vosd.base.money import ZERO
 from vosd.base.prefixes import ANY
-from vosd.billing.rate_keys import DIGITS, keys_of, prefix_of
 from vosd.billing.rate_layout import (
     AS_TEXT,
     BLOCK,
     COLUMNS,
+    DIGITS,
     NO_AMOUNT,
     NO_ROW,
     TERMS,
     DamagedRateFileError,
     decode_header,
     fields_of,
+    keys_of,
+    prefix_of,
 )
 from vosd.billing.rates import Rate
 from vosd.billing.sections import Section, parse_sections

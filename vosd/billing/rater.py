@@ -12,8 +12,7 @@ import msgspec
 
 from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount, round_to_unit
 from vosd.billing.exchange import exchanged
-from vosd.billing.increments import hold_seconds
-from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.billing.rates import AppliedRate, Rate, RatingPolicy, hold_seconds
 from vosd.billing.sections import completed, following, format_sections, read_sections
 
 Step = dict[str, str | int | bool | None]
@@ -375,3 +374,24 @@ def _shown(raw: Decimal) -> str:
     if len(text) > _SHORT or "E" in text:
         text = format(raw.quantize(_SHOWN_PLACES, context=EXACT), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def tax_by(steps: Sequence[Step], fee: Decimal) -> Decimal:
+    """Return the tax on ``fee`` by the rate and the rounding of a charge's steps.
+
+    Raises:
+        KeyError: a step or a figure is missing, so this is not a breakdown.
+    """
+    by_name = {step["step"]: step for step in steps}
+    terms, row = by_name["fee"], by_name["rate"]
+    if row.get("tax_exempt"):
+        return ZERO
+    policy = RatingPolicy(
+        hold_time_precision_ms=0,
+        free_time_s=0,
+        fee_precision=int(str(terms["precision"])),
+        fee_unit=Decimal(str(terms["unit"])),
+        rounding=Rounding(terms["rounding"]),
+    )
+    rate = Decimal(str(row["tax_rate"]))
+    return round_fee(EXACT.divide(EXACT.multiply(fee, rate), 100), policy)

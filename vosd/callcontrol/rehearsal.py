@@ -13,7 +13,7 @@ from vosd.catalogue.overrides import Blocks
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListedCaller
 from vosd.routing.ports import Capacity, Full
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 from vosd.trunks.scope import Scope
 
 

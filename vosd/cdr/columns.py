@@ -1,11 +1,11 @@
-"""The columns of a CDR: their order, and their notation in ``--json`` and CSV.
+"""The columns of a CDR: their order, their notation in ``--json`` and CSV, and those that agents see.
 
 Names, kinds and order follow from the fields of ``CallRecord``, ``Attempt`` and ``ChargeRow``; only ``export_seq``,
 ``attempts`` and ``charges`` are added here. Refuses to know where a record comes from and how a database spells its
 values.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
@@ -15,7 +15,7 @@ import msgspec
 
 from vosd.base.money import format_amount
 from vosd.cdr.kinds import Column, Kind, columns_of
-from vosd.cdr.record import Attempt, CallRecord, ChargeRow
+from vosd.cdr.record import VENDOR, Attempt, CallRecord, ChargeRow
 
 RECORD_COLUMNS: Final = columns_of(CallRecord)
 """The columns that a record itself fills, in the order of its fields."""
@@ -125,3 +125,34 @@ _NOTATIONS: Final[Mapping[Kind, Callable[[Any], Any]]] = {
     Kind.DOCUMENT: _nested,
 }
 """The columns that are written otherwise than they are kept."""
+
+
+OF_VENDOR: Final = frozenset(
+    {
+        "routing_gateway", "vendor_account", "vendor_currency", "caller_out", "callee_out", "sip_call_id_out",
+        "destination_address", "vendor_answered_at", "vendor_billed_seconds", "cost", "cost_tax", "loss",
+        "vendor_codec", "vendor_rate_prefix",
+        "vendor_billing_base_ms", "reason_text", "verdicts", "attempts",
+    }
+)  # fmt: skip
+"""Columns that say where a call went, and what that cost."""
+_BLANK: Final = {field.name: field.default for field in msgspec.structs.fields(CallRecord) if field.name in OF_VENDOR}
+KEYS_FOR_AGENTS: Final = tuple(key for key in KEYS if key not in OF_VENDOR)
+
+
+def record_for_agent(record: CallRecord, visible: Container[str]) -> CallRecord:
+    """Return a record with the charges of ``visible`` accounts alone, without the columns and steps of the vendor."""
+    charges = tuple(each for each in record.charges if each.role != VENDOR and each.account in visible)
+    own = {"charges": charges, "fee_breakdown": _without_vendor(record.fee_breakdown)}
+    return msgspec.structs.replace(record, **_BLANK, **own)
+
+
+def _without_vendor(breakdown: str) -> str:
+    try:
+        parts = msgspec.json.decode(breakdown)
+    except msgspec.DecodeError:
+        return "{}"
+    if not isinstance(parts, dict):
+        return "{}"
+    parts.pop(VENDOR, None)
+    return msgspec.json.encode(parts).decode()

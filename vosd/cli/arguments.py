@@ -6,6 +6,7 @@ Each converts text into a value or reports wrong usage (exit code 2); none looks
 import os
 import pwd
 import re
+import sys
 import time as clock
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,6 +22,7 @@ from vosd.base.money import parse_amount
 
 if TYPE_CHECKING:
     from vosd.admin.ledger import Month
+
 
 OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
@@ -304,3 +306,20 @@ CALL_ID = CallId()
 REASON = Reason()
 AMOUNT = Amount()
 SECONDS = Seconds()
+
+
+def yes_option(command: Any) -> Any:
+    """Add ``--yes`` to a verb that asks."""
+    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Ask at a terminal whether to go on; ``yes`` is the answer that the command line gave.
+
+    Programs that book for years must not stop at a question that did not exist when they were written.
+
+    Raises:
+        click.Abort: the answer was no.
+    """
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)

@@ -32,9 +32,9 @@ from vosd.catalogue.problems import Problem
 from vosd.cdr.columns import iso_utc
 from vosd.cli.command import Invocation, OperationError
 from vosd.cli.deck_changes import ChangesFile
-from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
 from vosd.cli.priority import give_way
+from vosd.cli.progress import DeckProgress
 from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.layouts import difference, layout_for, stored_form

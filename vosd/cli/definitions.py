@@ -18,11 +18,9 @@ from vosd.cli.output import Column
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from vosd.admin.office.definitions import ChangedObjects
+    from vosd.admin.office.definitions import ChangedObjects, Difference
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
-    from vosd.admin.office.sheet_import import ImportedSheet
-    from vosd.catalogue.stored_objects import ObjectVersion
 
 Order = TypeVar("Order")
 
@@ -68,11 +66,11 @@ def definitions() -> None:
 @pass_invocation
 def list_(invocation: Invocation, kind: str | None, as_json: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
-    from vosd.admin.office.definitions import ListObjects, list_objects
+    from vosd.admin.office.definitions import ListObjects, list_objects, sheet_of
 
     found = in_office(invocation, lambda office: list_objects(office, principal(), ListObjects(kind)))
     if as_json:
-        output.document([_shown(each) for each in found])
+        output.document([sheet_of(each) for each in found])
         return
     rows = [
         (each.kind, each.name, each.version, iso_utc(each.begins_at), each.operator, each.memo or "") for each in found
@@ -96,7 +94,7 @@ def show(invocation: Invocation, kind: str, name: str, version: int | None, secr
     sheet = in_office(invocation, lambda office: show_object(office, principal(), order))
     found = sheet.version
     if as_json:
-        output.document(_shown(found) | {"keys": sheet.keys})
+        output.document(sheet.sheet())
     else:
         output.remark(f"version {found.version} of {kind} {name}, from {iso_utc(found.begins_at)}, by {found.operator}")
         click.echo(yaml_of(sheet.keys), nl=False)
@@ -144,7 +142,7 @@ def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None
 
     found = in_office(invocation, lambda office: list_versions(office, principal(), ListVersions(kind, name)))
     if as_json:
-        output.document([_shown(each.version) | {"keys": each.keys} for each in found])
+        output.document([each.sheet() for each in found])
         return
     rows = [
         (
@@ -258,7 +256,7 @@ def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) 
 
 def _change(
     invocation: Invocation,
-    act: "Callable[[Office, Principal, Order], Awaitable[ChangedObjects | ImportedSheet]]",
+    act: "Callable[[Office, Principal, Order], Awaitable[ChangedObjects]]",
     make: "Callable[..., Order]",
     *,
     is_dry: bool,
@@ -282,18 +280,34 @@ def _change(
         _show(changed)
 
 
-def _show(changed: "ChangedObjects | ImportedSheet") -> None:
+def _show(changed: "ChangedObjects") -> None:
     would = "would be " if changed.is_trial else ""
     for each in changed.changes:
         version = "" if each.version is None else f": version {each.version}, from {iso_utc(each.begins_at)}"
         output.line(f"{each.kind} {each.name} {would}{each.action.value}{version}")
         if len(changed.changes) == 1:
             _show_keys(each.keys)
+        if each.calls is not None and each.calls.number:
+            output.line(f"  {_calls_using(each)}")
         for planned in each.planned:
             output.remark(f"{each.kind} {each.name}: version {planned} is planned and replaces this one")
+    if changed.calls_unknown:
+        output.remark(f"which running calls use them is not known: {changed.calls_unknown}")
+    elif changed.is_trial and not any(each.calls and each.calls.number for each in changed.changes):
+        output.remark("no running call is concerned: calls keep the rates, plans and numbers that they began with")
     for balance in getattr(changed, "balances", ()):
         amount = f"{balance.amount} {balance.currency or ''}".rstrip()
         output.line(f"balance of {balance.account}, line {balance.line}: {amount}, {balance.outcome}")
+
+
+def _calls_using(change: "Difference") -> str:
+    calls = change.calls
+    assert calls is not None
+    ids = ", ".join(calls.first) + (" ..." if calls.number > len(calls.first) else "")
+    said = f"running calls that use it: {calls.number} ({ids})"
+    return (
+        f"{said}; they go on, and a running switch takes it with --yes only" if change.action.value == "ended" else said
+    )
 
 
 def _show_keys(keys: "Any") -> None:
@@ -303,17 +317,6 @@ def _show_keys(keys: "Any") -> None:
 
 def _value(value: Any) -> str:
     return "(not set)" if value is None else str(value)
-
-
-def _shown(each: "ObjectVersion") -> dict[str, Any]:
-    document = msgspec.to_builtins(each)
-    del document["body"]
-    return {
-        **document,
-        "begins_at": iso_utc(each.begins_at),
-        "made_at": iso_utc(each.made_at),
-        "defined": each.body is not None,
-    }
 
 
 def _text_of(file: Path) -> tuple[str, str]:

@@ -11,8 +11,7 @@ from msgspec.structs import asdict
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, as_option, operator_option
-from vosd.cli.asking import ask, yes_option
+from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, as_option, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal

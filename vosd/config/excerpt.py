@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vosd.config.keys.parameters import ParameterKeys
     from vosd.config.keys.rate_groups import RateGroupKeys
     from vosd.config.reader.model import Keys
+    from vosd.config.reader.texts import Texts
     from vosd.config.stored import Stored, Wanted
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
@@ -98,6 +99,8 @@ class Excerpt:
         """The lists that were read."""
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
+        self.texts: Texts | None = None
+        """Place of the files of YAML; None = the disk."""
 
     @property
     def settings(self) -> "Settings":
@@ -129,12 +132,12 @@ class Excerpt:
 
         return self._section(BillingKeys, "billing").ask_above
 
-    @property
-    def confirm_above(self) -> Decimal | None:
-        """Above which amount a second person confirms it (``billing.confirm_above``); None = never."""
+    def confirm_above(self, login: str) -> Decimal | None:
+        """Return the highest amount that a person books alone (``billing.confirm_above_by``); None = any."""
         from vosd.config.keys.billing import BillingKeys
 
-        return self._section(BillingKeys, "billing").confirm_above
+        keys = self._section(BillingKeys, "billing")
+        return (keys.confirm_above_by or {}).get(login, keys.confirm_above)
 
     def accounts(self) -> "ConfiguredAccounts":
         """Return the accounts; each is validated when it is looked up."""
@@ -452,7 +455,7 @@ class Excerpt:
     def _read(self, lists: frozenset[str]) -> Section:
         problems = ProblemList()
         with without_collector():
-            document = read_files(self._path, self._environ, problems, LISTS - lists)
+            document = read_files(self._path, self._environ, problems, LISTS - lists, self.texts)
             stored = self._objects(document)
             long_lists = {}
             for name in lists & LONG_LISTS.keys():

@@ -15,8 +15,7 @@ from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.destinations import DestinationClassKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
-from vosd.config.keys.number_lists import NumberListKeys
-from vosd.config.keys.number_pools import NumberPoolKeys
+from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.parameters import WITHOUT_EFFECT, ParameterKeys
 from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys

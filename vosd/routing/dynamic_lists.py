@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.base.errors import VosError
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 LISTED_MAX: Final = 20_000
 """Most numbers on the list."""

@@ -17,15 +17,14 @@ from vosd.cdr.ports import Changes, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.booked import BookedEntry, cdrs_of, entries_of
-from vosd.storage.commit_order import CommitOrder
 from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
 from vosd.storage.dropped import dropped_before, first_call_left
 from vosd.storage.ports import EntryKind
+from vosd.storage.reconcile import BookedEntry, cdrs_of, entries_of
 from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
 from vosd.storage.types import Unstorable
-from vosd.storage.writers import writer_for
+from vosd.storage.writers import CommitOrder, writer_for
 
 _ENTRIES_AT_ONCE: Final = 2_000
 _NEWEST: Final = 2**62

@@ -13,12 +13,12 @@ from sqlalchemy import Row, Select, and_, delete, func, select
 from vosd.cdr.retention import Kind, Plan
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.booked import cdrs_among
 from vosd.storage.daily_totals import NEEDED, add_calls
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, dropped_before, first_id, hold_off_division, note_dropped
 from vosd.storage.ports import EntryKind
+from vosd.storage.reconcile import cdrs_among
 from vosd.storage.rows import reference_of
 from vosd.storage.verify_charges import call_in
 from vosd.storage.writers import writer_for

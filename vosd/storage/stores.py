@@ -7,6 +7,7 @@ from vosd.storage.database import Database
 
 if TYPE_CHECKING:
     from vosd.cdr.record import ChargeRow
+    from vosd.storage.access import SqlAccess
     from vosd.storage.audit import SqlAudit
     from vosd.storage.books import SqlBooks
     from vosd.storage.checkpoints import SqlCheckpoints
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
+    from vosd.storage.people import SqlPeople
     from vosd.storage.queries import SqlQueries
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.spans import SqlSpans
@@ -38,6 +40,13 @@ class SqlStores:
         await self.database.check_schema()
 
     @property
+    def access(self) -> "SqlAccess":
+        """Tokens of programs, and roles of the installation's own."""
+        from vosd.storage.access import SqlAccess
+
+        return SqlAccess(self.database)
+
+    @property
     def payments(self) -> "SqlPayments":
         """Booking of money that does not come from calls."""
         from vosd.storage.payments import SqlPayments
@@ -50,6 +59,13 @@ class SqlStores:
         from vosd.storage.waiting_payments import SqlWaitingPayments
 
         return SqlWaitingPayments(self.database)
+
+    @property
+    def people(self) -> "SqlPeople":
+        """People who log in, and their sessions."""
+        from vosd.storage.people import SqlPeople
+
+        return SqlPeople(self.database)
 
     @property
     def queries(self) -> "SqlQueries":
@@ -148,7 +164,7 @@ class SqlStores:
         Raises:
             StoreUnavailable: try again.
         """
-        from vosd.storage.charges import charges_beginning
+        from vosd.storage.queries import charges_beginning
 
         return await charges_beginning(self.database, beginning, limit)
 

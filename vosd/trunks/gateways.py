@@ -12,11 +12,28 @@ from vosd.base.credentials import Credentials, Login
 from vosd.base.host import is_address
 from vosd.base.margin import LossGuard
 from vosd.base.number import for_matching
-from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.keys import limit, seconds, switch, whole, word
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 from vosd.trunks.scope import Limit, Scope
+
+
+class CallerLimits(msgspec.Struct, frozen=True):
+    """Limits of one caller of a customer before the dynamic blacklist takes its number; None = none."""
+
+    enabled: bool = True
+    """False exempts the callers of a gateway from the limits of the installation."""
+    concurrent_limit: int | None = None
+    """Calls at the same time."""
+    frequency_limit: int | None = None
+    """Calls within the window."""
+    no_answer_limit: int | None = None
+    """Calls that ended without an answer within the window."""
+    target_limit: int | None = None
+    """Calls to one called number within the window."""
+    window_s: int = 60
+    expire_s: int = 3_600
+    """For how long a number stays on the list."""
 
 
 class Address(NamedTuple):

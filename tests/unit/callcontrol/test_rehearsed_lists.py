@@ -6,7 +6,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.rehearsal import RehearsedLists, RehearsedPlaces
 from vosd.routing.capacity import NothingTaken, Occupancy, Scope
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListingCause
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 NOW = Instant(1_000, 1_790_000_000_000)
 LIMITS = CallerLimits(frequency_limit=2, expire_s=600)

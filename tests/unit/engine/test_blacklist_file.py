@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from vosd.callcontrol.live_state import LiveState
 from vosd.engine.state_files import StateFiles
 from vosd.routing.dynamic_lists import DynamicLists
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 LIMITS = CallerLimits(frequency_limit=1, expire_s=60)
 

@@ -16,8 +16,8 @@ from vosd.admin.simulate import Simulation
 from vosd.billing.origin_rates import Origin
 from vosd.engine.settings import LookupSettings
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
-from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.gateways import CallerLimits
 from vosd.trunks.number_rules import IncomingNumbers
 
 DEAR = "19005551234"

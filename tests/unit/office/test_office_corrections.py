@@ -30,8 +30,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.rerating import RerateCalls, rerate_calls
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.parties import Party, Role
-from vosd.billing.rater import breakdown, rate_call
-from vosd.billing.tax import tax_by
+from vosd.billing.rater import breakdown, rate_call, tax_by
 from vosd.cdr.corrections import Amounts, Change, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage.books import SqlBooks

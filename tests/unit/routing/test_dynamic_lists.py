@@ -13,7 +13,7 @@ from vosd.routing.dynamic_lists import (
     NotCountedError,
     RecentTimes,
 )
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 WALL = 1_790_000_000_000
 LIMITS = CallerLimits(concurrent_limit=3, frequency_limit=5, no_answer_limit=3, target_limit=4, expire_s=600)

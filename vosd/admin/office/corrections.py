@@ -14,11 +14,10 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import booked_call
 from vosd.admin.payments import refresh_balances
-from vosd.admin.rerate_runs import OF_RUNS
+from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.billing.rater import Step
-from vosd.billing.tax import tax_by
+from vosd.billing.rater import Step, tax_by
 from vosd.cdr.charges import charges_of, with_breakdowns
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, Change, CorrectedCharge, Correction, NoSuchCharge

@@ -188,7 +188,7 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
             faults.append(f"line {each.line}: {error}")
             continue
         if earlier is None:
-            waits = needs_second(office, each.amount)
+            waits = needs_second(office, who, each.amount)
             found.append(_imported(each, account, ImportOutcome.WAITING if waits else ImportOutcome.NEW))
         else:
             found.append(_imported(each, account, ImportOutcome.REPEATED, format_amount(earlier.after)))
@@ -201,7 +201,7 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         line = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
         audit = office.audit_line(who, line, each.account)
         payment = replace(_payment(each, who.recorded, office.now()), audit=audit)
-        if needs_second(office, each.amount):
+        if needs_second(office, who, each.amount):
             manual = ManualBooking(
                 account=each.account, kind=payment.kind, amount=each.amount, reference=each.reference, memo=each.memo
             )

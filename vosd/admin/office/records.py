@@ -17,7 +17,7 @@ from vosd.admin.office.scope import Scope
 from vosd.admin.tracing import AmbiguousCallError, messages_of, running_call, traced_call
 from vosd.base.errors import VosError
 from vosd.cdr.charges import with_breakdowns
-from vosd.cdr.for_agents import record_for_agent
+from vosd.cdr.columns import record_for_agent
 from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.control.client import NoDaemonError
 from vosd.obs.traced import TracedCall

@@ -19,8 +19,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
-from vosd.admin.rerate import Rerating
-from vosd.admin.rerate_runs import digest_of, reference_of_run
+from vosd.admin.rerate import Rerating, digest_of, reference_of_run
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.cdr.corrections import Change, Correction
 from vosd.storage.audit_line import AuditLine
@@ -184,7 +183,7 @@ def _rates_of(catalogue: "Catalogue", deck: str) -> "RateGroup":
 
 
 class Run(NamedTuple):
-    """Operator and reason of a booking; the same ``reference`` (``admin.rerate_runs``) corrects a call once."""
+    """Operator and reason of a booking; the same ``reference`` (``admin.rerate``) corrects a call once."""
 
     reference: str
     operator: str

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from vosd.admin.office.definitions import (
-    Difference,
+    ChangedObjects,
     ObjectOrder,
     Plan,
     WantedObject,
@@ -80,13 +80,9 @@ class BookedOpening(msgspec.Struct, frozen=True):
     outcome: str
 
 
-class ImportedSheet(msgspec.Struct, frozen=True, kw_only=True):
+class ImportedSheet(ChangedObjects, frozen=True, kw_only=True):
     """Effect of an import."""
 
-    is_trial: bool
-    in_force: bool | None
-    """Whether a running switch has taken it; None = it was not asked to."""
-    changes: list[Difference]
     balances: list[BookedOpening]
 
 
@@ -174,7 +170,7 @@ async def _openings(office: Office, who: Principal, order: ImportSheet, accounts
         outcome = ImportOutcome.NEW if order.is_trial else ImportOutcome.BOOKED
         if is_booked:
             outcome = ImportOutcome.REPEATED
-        elif needs_second(office, each.amount):
+        elif needs_second(office, who, each.amount):
             outcome = ImportOutcome.WAITING
             found.waiting.append(_waiting(payment, who))
         else:

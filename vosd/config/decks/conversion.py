@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from vosd.base.money import PLACES
 from vosd.billing.deck_rows import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE
-from vosd.billing.rate_keys import DIGITS_MAX
+from vosd.billing.rate_layout import DIGITS_MAX
 from vosd.catalogue.problems import Place, Problem, ProblemList
 from vosd.config.assembly.rate_groups import check_interval
 from vosd.config.decks.amounts import is_closed_word

@@ -97,9 +97,10 @@ class Attempts:
         gateway, breakers = leg.choice.gateway, self._live.breakers
         if gateway.is_phone:
             return
-        destination = destination_of(buy_rate(leg.choice), leg.choice.prefix)
-        reached = is_effective(outcome, rang=leg.progress.rang)
-        self._live.quality.failed(gateway.name, destination, leg.progress.pdd_ms, now.mono, is_effective=reached)
+        if not leg.transaction.is_unsent:
+            destination = destination_of(buy_rate(leg.choice), leg.choice.prefix)
+            reached = is_effective(outcome, rang=leg.progress.rang)
+            self._live.quality.failed(gateway.name, destination, leg.progress.pdd_ms, now.mono, is_effective=reached)
         if outcome is None:
             if breakers.failing:
                 breakers.cancelled(_place(leg, payer), leg.progress.started_at.mono)

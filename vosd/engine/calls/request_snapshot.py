@@ -18,8 +18,7 @@ from vosd.callcontrol.taken import CallerHeld, Held, MoneyHeld, PlaceHeld, Place
 from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.services import CallServices
 from vosd.routing.routes import Cause, LeftOut
-from vosd.trunks.caller_limits import CallerLimits
-from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.gateways import CallerLimits, RoutingGateway
 from vosd.trunks.scope import Scope
 
 
