@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from vosd.storage.corrections import SqlCorrections
     from vosd.storage.decks import SqlDecks
     from vosd.storage.export import SqlExport
-    from vosd.storage.faults import Difference, Verification
+    from vosd.storage.faults import BookDifference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
+    from vosd.storage.people import SqlPeople
     from vosd.storage.queries import SqlQueries
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.spans import SqlSpans
@@ -58,6 +59,13 @@ class SqlStores:
         from vosd.storage.waiting_payments import SqlWaitingPayments
 
         return SqlWaitingPayments(self.database)
+
+    @property
+    def people(self) -> "SqlPeople":
+        """People who log in, and their sessions."""
+        from vosd.storage.people import SqlPeople
+
+        return SqlPeople(self.database)
 
     @property
     def queries(self) -> "SqlQueries":
@@ -167,7 +175,7 @@ class SqlStores:
 
         return SqlBookedCalls(self.database)
 
-    async def verify(self, report: "Callable[[Difference], None]", *, whole: bool = False) -> "Verification":
+    async def verify(self, report: "Callable[[BookDifference], None]", *, whole: bool = False) -> "Verification":
         """Recompute the books and report each difference.
 
         Raises:
