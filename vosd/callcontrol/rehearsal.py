@@ -14,7 +14,7 @@ from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing
 from vosd.routing.ports import Capacity, Full
 from vosd.trunks.gateways import CallerLimits
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class RehearsedPlaces(Occupancy):
@@ -27,14 +27,14 @@ class RehearsedPlaces(Occupancy):
         self._live = live
 
     def take(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Return the limit that forbids one more call beside the live ones; else count it here."""
         full = self.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
         return full or super().take(scope, name, None, None, mono_ms)
 
     def would_refuse(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Return the limit that would forbid one more call beside the live ones."""
         return self._live.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)

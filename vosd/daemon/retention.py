@@ -10,7 +10,7 @@ import structlog
 
 from vosd.admin.retention import KindSheet, RetentionRun
 from vosd.base.clock import Clock
-from vosd.cdr.retention import Kind
+from vosd.cdr.retention import RecordKind
 from vosd.daemon.daily import Daily, answer_of, why_failed
 from vosd.daemon.retention_process import Outcome, RetentionOrder
 from vosd.engine.settings import RetentionSettings, Settings
@@ -75,7 +75,7 @@ class RetentionPart:
         return await answer_of(PROCESS, order, Outcome)
 
     def _blocked(self, why: str) -> None:
-        for kind in (each.value for each in Kind):
+        for kind in (each.value for each in RecordKind):
             if getattr(self._settings, kind) is not None:
                 self._held.add(kind)
                 _log.error(Event.RETENTION_BLOCKED.value, kind=kind, guard="error", why=why)

@@ -12,7 +12,7 @@ from vosd.base.prefixes import ANY
 from vosd.routing.plan import BY_RATES, STATIC, Criterion
 from vosd.routing.ports import Calendar
 from vosd.trunks.gateways import PrefixMode, RoutingGateway
-from vosd.trunks.scope import Limit
+from vosd.trunks.scope import SharedLimit
 
 
 class Candidate(NamedTuple):
@@ -26,7 +26,7 @@ class Candidate(NamedTuple):
     calendar: Calendar | None = None
     valid_from: int | None = None
     valid_to: int | None = None
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[SharedLimit, ...] = ()
     """Limits that it shares with other gateways, or that its line of the plan's routes has."""
     is_conditional: bool = False
     """Whether it makes conditions of ``pipeline`` beyond the state of the gateway."""

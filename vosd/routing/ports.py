@@ -10,7 +10,7 @@ from vosd.routing.number_rules import Shown
 from vosd.routing.quality import QualityFigures
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import RoutingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class Full(Enum):
@@ -28,34 +28,34 @@ class Capacity(Protocol):
     """
 
     def take(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Count one more call, or return the limit that refuses it; a refused call counts nowhere."""
         ...
 
-    def take_again(self, scope: Scope, name: str, max_concurrent: int | None) -> Full | None:
+    def take_again(self, scope: LimitScope, name: str, max_concurrent: int | None) -> Full | None:
         """Take a place again for a call that had one and released it: its arrival is in the window already."""
         ...
 
     def would_refuse(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Return the limit that would refuse one more call now; None = there is room."""
         ...
 
-    def release(self, scope: Scope, name: str) -> None:
+    def release(self, scope: LimitScope, name: str) -> None:
         """Release the place of a call that has ended; it stays in the window, because it did arrive."""
         ...
 
-    def undo(self, scope: Scope, name: str, mono_ms: int) -> None:
+    def undo(self, scope: LimitScope, name: str, mono_ms: int) -> None:
         """Take back whole what was taken at ``mono_ms``, window included, because a later step refused the call."""
         ...
 
-    def active(self, scope: Scope, name: str) -> int:
+    def active(self, scope: LimitScope, name: str) -> int:
         """Return the running calls of one object."""
         ...
 
-    def recent(self, scope: Scope, name: str, mono_ms: int) -> int:
+    def recent(self, scope: LimitScope, name: str, mono_ms: int) -> int:
         """Return how many calls one object took in the preceding 1000 ms."""
         ...
 

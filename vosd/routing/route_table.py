@@ -19,7 +19,7 @@ from vosd.routing.plan import NO_PLAN, RouteRow, RoutingPlan
 from vosd.routing.ports import BuyPrefixes, Calendar
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
-from vosd.trunks.scope import Limit, Scope
+from vosd.trunks.scope import LimitScope, SharedLimit
 
 Binding = tuple[str | None, CalendarUse | None]
 """Name of a calendar, and which part of it counts; None = it does not say."""
@@ -237,7 +237,7 @@ class RouteTable:
         limits = () if gateway.account_limit is None else (gateway.account_limit,)
         if row.max_calls is not None:
             name = f"{self.plan.name}/{row.prefix}/{gateway.name}"
-            limits = (*limits, Limit(Scope.ROUTE, name, row.max_calls, None))
+            limits = (*limits, SharedLimit(LimitScope.ROUTE, name, row.max_calls, None))
         return Candidate(
             gateway,
             prefix,

@@ -10,7 +10,7 @@ from vosd.base.clock import Instant
 from vosd.base.margin import LossGuard
 from vosd.routing.ports import PriceOf, Terms, VendorTerms, price_alone
 from vosd.trunks.gateways import RoutingGateway
-from vosd.trunks.scope import Limit
+from vosd.trunks.scope import SharedLimit
 
 
 class Destination(NamedTuple):
@@ -75,7 +75,7 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """``callee_out`` was named by a 3xx of the vendor, and ``terms`` are those of the number before."""
     priority: int = 1
     weight: int = 100
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[SharedLimit, ...] = ()
     """The limits that it occupies beside the gateway's own, and shares with others."""
     protect_times: tuple[int, ...] = ()
     """When protected gateways join the search, in ms since the arrival of a call without any 18x; mostly none."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from doubles.data import builders
 
-from vosd.admin.differences import Description, Difference, compare, describe
+from vosd.admin.differences import Description, RunningDifference, compare, describe
 from vosd.base.secret import Secret
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.settings import Listener, Settings
@@ -52,8 +52,8 @@ def test_each_changed_key_is_named_with_both_values() -> None:
         describe(SETTINGS, TransportSettings(), catalogue(60, "5.00")),
     )
     assert compare(running, file) == [
-        Difference("account acme", "overdraft_limit", "0", "5.00"),
-        Difference("mapping gateway acme", "max_cps", 50, 60),
+        RunningDifference("account acme", "overdraft_limit", "0", "5.00"),
+        RunningDifference("mapping gateway acme", "max_cps", 50, 60),
     ]
 
 
@@ -72,7 +72,7 @@ def test_settings_are_compared_without_their_secrets() -> None:
     described = describe(SETTINGS, TransportSettings(), catalogue())
     assert "s3cret" not in json.dumps(described)
     moved = describe(replace(SETTINGS, node="sw2"), TransportSettings(), catalogue())
-    assert compare(described, moved) == [Difference("settings", "node", "sw1", "sw2")]
+    assert compare(described, moved) == [RunningDifference("settings", "node", "sw1", "sw2")]
 
 
 def test_phones_are_described_without_their_credentials() -> None:
@@ -88,7 +88,7 @@ def test_phones_are_described_without_their_credentials() -> None:
     assert ha1 not in json.dumps(described("secret"))
     assert "mapping gateway 1001" not in described("secret")
     assert compare(described("secret", max_cps=1), described("secret", max_cps=2)) == [
-        Difference("phone 1001", "max_cps", 1, 2)
+        RunningDifference("phone 1001", "max_cps", 1, 2)
     ]
 
 

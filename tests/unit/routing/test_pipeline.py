@@ -16,7 +16,7 @@ from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 REQUEST = RouteRequest(callee="+442071", caller="+4930", at=Instant(10_000, 1_790_000_000_000))
 TERMS = applied_rate("0.30")
@@ -77,7 +77,7 @@ def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) 
 def busy(name: str, calls: int) -> Occupancy:
     occupancy = Occupancy()
     for _ in range(calls):
-        occupancy.take(Scope.ROUTING, name, None, None, REQUEST.at.mono)
+        occupancy.take(LimitScope.ROUTING, name, None, None, REQUEST.at.mono)
     return occupancy
 
 
@@ -106,7 +106,7 @@ def test_each_cause_leaves_its_gateway_out_and_the_others_keep_their_order():
     ]
     occupancy = busy("full", 2)
     for _ in range(3):
-        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.at.mono)
+        occupancy.take(LimitScope.ROUTING, "fast", None, None, REQUEST.at.mono)
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     routes = search(*gateways, occupancy=occupancy, rests=resting("tired"), vendors=vendors)
     assert [choice.gateway.name for choice in routes.choices] == ["first", "second"]
@@ -224,7 +224,7 @@ def test_the_next_route_is_examined_only_when_it_is_asked_for():
     routes = find_routes(REQUEST, table, occupancy, Rests(), Vendors())
     assert not isinstance(routes, Refusal)
     assert next(routes).gateway.name == "a"
-    occupancy.take(Scope.ROUTING, "b", 1, None, REQUEST.at.mono)
+    occupancy.take(LimitScope.ROUTING, "b", 1, None, REQUEST.at.mono)
     assert [choice.gateway.name for choice in routes] == ["c"]
 
 
@@ -258,7 +258,7 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     ]
     occupancy = busy("full", 2)
     for _ in range(3):
-        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.at.mono)
+        occupancy.take(LimitScope.ROUTING, "fast", None, None, REQUEST.at.mono)
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, resting("tired"), vendors)
     assert explanation.candidates == (

@@ -19,7 +19,7 @@ from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import PrefixMode
-from vosd.trunks.scope import Limit, Scope
+from vosd.trunks.scope import LimitScope, SharedLimit
 
 NOON = 1_790_000_000_000
 HOUR = 3_600_000
@@ -223,12 +223,12 @@ def test_a_protected_gateway_comes_last_whatever_its_prefix_and_priority():
 
 
 def test_a_limit_that_gateways_share_leaves_all_of_them_out():
-    shared = Limit(Scope.VENDOR, "carrier", 2, None)
+    shared = SharedLimit(LimitScope.VENDOR, "carrier", 2, None)
     table = RouteTable([routing_gateway("a", account_limit=shared), routing_gateway("b", account_limit=shared), C])
     occupancy = Occupancy()
     assert names(examined(table, occupancy=occupancy)) == ["a", "b", "c"]
     for _ in range(2):
-        occupancy.take(Scope.VENDOR, "carrier", 2, None, 0)
+        occupancy.take(LimitScope.VENDOR, "carrier", 2, None, 0)
     routes = examined(table, occupancy=occupancy)
     assert names(routes) == ["c"]
     assert left(routes)["b"] == (Cause.FULL, "carrier has its 2")
@@ -238,8 +238,8 @@ def test_a_line_has_a_limit_of_its_own():
     table = with_rows(RouteRow("44", "a", max_calls=1), RouteRow("4420", "a", max_calls=5))
     occupancy = Occupancy()
     (choice,) = examined(table, request("4430")).choices
-    assert choice.limits == (Limit(Scope.ROUTE, "premium/44/a", 1, None),)
-    occupancy.take(Scope.ROUTE, "premium/44/a", 1, None, 0)
+    assert choice.limits == (SharedLimit(LimitScope.ROUTE, "premium/44/a", 1, None),)
+    occupancy.take(LimitScope.ROUTE, "premium/44/a", 1, None, 0)
     assert names(examined(table, request("4430"), occupancy=occupancy)) == []
     assert names(examined(table, request("4420"), occupancy=occupancy)) == ["a"], "another line"
 
@@ -250,7 +250,7 @@ def test_the_least_loaded_comes_first_in_proportion_to_the_weight():
     occupancy = Occupancy()
     for name, calls in (("wide", 3), ("narrow", 2)):
         for _ in range(calls):
-            occupancy.take(Scope.ROUTING, name, None, None, 0)
+            occupancy.take(LimitScope.ROUTING, name, None, None, 0)
     assert names(examined(table, occupancy=occupancy)) == ["wide", "narrow"]
 
 

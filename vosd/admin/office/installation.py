@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.backup_file import Manifest
+from vosd.admin.backup_file import BackupManifest
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
@@ -98,7 +98,7 @@ class BackupSheet(msgspec.Struct, frozen=True):
 
     file: str
     bytes: int
-    manifest: Manifest
+    manifest: BackupManifest
 
 
 @needs(Permission.INSTALLATION_RUN)

@@ -19,7 +19,7 @@ from vosd.engine.calls.known import Known
 from vosd.engine.calls.services import CallServices
 from vosd.routing.routes import Cause, LeftOut
 from vosd.trunks.gateways import CallerLimits, RoutingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class EarlierHold(msgspec.Struct, frozen=True, array_like=True):
@@ -58,7 +58,7 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
 
     # Versions before this one describe in these fields what the call occupies; ``taken`` has it once they are read.
     hold: EarlierHold | None = None
-    places: tuple[tuple[Scope, str, int], ...] = ()
+    places: tuple[tuple[LimitScope, str, int], ...] = ()
     counted: tuple[str, str, str, int] | None = None
     holds_above: tuple[tuple[str, EarlierHold], ...] = ()
     holds_of_vendors: tuple[tuple[str, EarlierHold], ...] = ()
