@@ -44,7 +44,7 @@ class Documents:
         click.echo("[]" if self._is_empty else "\n]")
 
 
-class Column(NamedTuple):
+class ScreenColumn(NamedTuple):
     """A column of a listing."""
 
     title: str
@@ -64,7 +64,7 @@ def columns_of_screen() -> int | None:
     return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
 
 
-def listing(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
+def listing(columns: Sequence[ScreenColumn], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
     """Print one line for each row, within ``width``: columns of high rank are left out, long cells are cut."""
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
@@ -77,11 +77,11 @@ def listing(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: 
         line(" ".join(fitted).rstrip())
 
 
-def _title(column: Column) -> str:
+def _title(column: ScreenColumn) -> str:
     return column.title
 
 
-def _fitting(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:
+def _fitting(columns: Sequence[ScreenColumn], widths: list[int], width: int) -> list[int]:
     """Return which columns are shown, and narrow ``widths`` until they fit."""
     shown = list(range(len(columns)))
 

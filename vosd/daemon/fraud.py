@@ -22,7 +22,7 @@ from vosd.engine.settings import AlarmSettings
 from vosd.storage.database import Database
 from vosd.storage.destination_past import SqlDestinationPast
 from vosd.storage.overrides import SqlOverrides
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 THE_WATCH: Final = Principal(
     role=Role.PROGRAM,
@@ -118,7 +118,8 @@ class SwitchUnderWatch:
 def _has_come_to(account: str, request: CallRequest) -> bool:
     """Return whether a call is past the step that counts calls itself."""
     return any(
-        isinstance(each, PlaceTaken) and each.scope is Scope.ACCOUNT and each.name == account for each in request.taken
+        isinstance(each, PlaceTaken) and each.scope is LimitScope.ACCOUNT and each.name == account
+        for each in request.taken
     )
 
 
