@@ -10,12 +10,14 @@ import msgspec
 import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
-from vosd.admin.office.tokens import UnauthorizedError
+from vosd.admin.office.office import Office
+from vosd.admin.office.sessions import LogIns
 from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
 from vosd.api.identity import Identify
 from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
+from vosd.api.operations.session import check_proof, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.routes import Routes
 from vosd.base.errors import VosError
@@ -39,6 +41,7 @@ class Application:
         self._offices = offices
         self._identify = identify
         self._routes = routes
+        self._log_ins = LogIns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -71,12 +74,14 @@ class Application:
 
     async def _answer(self, request: Request) -> Answer:
         operation, path = self._routes.find(request)
-        who, token = None, ""
+        if operation.session is not None:
+            return await self._answer_of_session(operation, request)
+        who = None
         if operation.permission is not None:
-            token = _token(request)
+            check_proof(request)
         office = await self._offices.open(needs_database=operation.needs_database)
         if operation.permission is not None:
-            who = await self._identify(office, token, request.source)
+            who = await self._sender(office, operation, request)
             if operation.permission not in who.permissions:
                 raise RequestError(
                     HTTPStatus.FORBIDDEN,
@@ -99,12 +104,21 @@ class Application:
         assert isinstance(result, Awaitable)
         return _answer_of(operation, request, await result)
 
+    async def _sender(self, office: Office, operation: Operation, request: Request) -> "Principal":
+        """Return who sends a request: the program of its token, or the person of its session."""
+        token = token_of(request)
+        if token is None:
+            return await sender_of(office, request, changes=operation.is_write)
+        return await self._identify(office, token, request.source)
 
-def _token(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise UnauthorizedError("the request has no token: send it as Authorization: Bearer TOKEN")
-    return token.strip()
+    async def _answer_of_session(self, operation: Operation, request: Request) -> Answer:
+        """Answer what comes before there is a principal."""
+        assert operation.session is not None
+        given = Given({}, dict(request.query), {}, await _body(operation, request), {})
+        order = operation.order(given)
+        office = await self._offices.open(needs_database=True)
+        answer: Answer = await operation.session(office, self._log_ins, request, order)
+        return answer
 
 
 async def _body(operation: Operation, request: Request) -> Any:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import definitions, installation
+from vosd.api.operations import definitions, installation, session
 
 BASE: Final = "/api/v1"
-OPERATIONS: Final[tuple[Operation, ...]] = (*installation.OPERATIONS, *definitions.OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (*installation.OPERATIONS, *session.OPERATIONS, *definitions.OPERATIONS)

@@ -11,7 +11,7 @@ from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Blocks
 from vosd.routing.capacity import Occupancy
-from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing
+from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListedCaller
 from vosd.routing.ports import Capacity, Full
 from vosd.trunks.gateways import CallerLimits
 from vosd.trunks.scope import LimitScope
@@ -49,7 +49,9 @@ class RehearsedLists(DynamicLists):
         super().__init__()
         self._live = live
 
-    def take(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> Listing | CountedCall:
+    def take(
+        self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant
+    ) -> ListedCaller | CountedCall:
         """Return why a call would be refused; else count it here."""
         listing = self._live.judge(gateway, caller, target, limits, now)
         return listing or super().take(gateway, caller, target, limits, now)

@@ -12,7 +12,7 @@ from vosd.admin.retention import KindSheet, RetentionRun
 from vosd.base.clock import Clock
 from vosd.cdr.retention import RecordKind
 from vosd.daemon.daily import Daily, answer_of, why_failed
-from vosd.daemon.retention_process import Outcome, RetentionOrder
+from vosd.daemon.retention_process import RetentionOrder, RetentionOutcome
 from vosd.engine.settings import RetentionSettings, Settings
 from vosd.obs.events import GONE, Event
 
@@ -69,10 +69,10 @@ class RetentionPart:
             for sheet in outcome.run.kinds:
                 (self._held.add if sheet.held else self._held.discard)(sheet.kind)
 
-    async def _outcome(self) -> Outcome:
+    async def _outcome(self) -> RetentionOutcome:
         settings = replace(self._settings, at_s=None, zone=None)
         order = RetentionOrder(self._url.reveal(), str(self._state_dir), settings)
-        return await answer_of(PROCESS, order, Outcome)
+        return await answer_of(PROCESS, order, RetentionOutcome)
 
     def _blocked(self, why: str) -> None:
         for kind in (each.value for each in RecordKind):

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Protocol
 
 from vosd.base.clock import Instant
-from vosd.routing.number_rules import Shown
+from vosd.routing.number_rules import SentNumbers
 from vosd.routing.quality import QualityFigures
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import RoutingGateway
@@ -60,7 +60,7 @@ class Capacity(Protocol):
         ...
 
 
-class Terms(Protocol):
+class ChargeTerms(Protocol):
     """The rate by which one side of a call is charged."""
 
     @property
@@ -69,7 +69,7 @@ class Terms(Protocol):
         ...
 
 
-class VendorTerms(Terms, Protocol):
+class VendorTerms(ChargeTerms, Protocol):
     """The charge of a vendor for one call.
 
     Routing compares terms by their price and hands them on; it does not know what they are. Who gave them out books the
@@ -111,7 +111,7 @@ class BuyPrefixes(Protocol):
         ...
 
 
-class Calendar(Protocol):
+class GatewayCalendar(Protocol):
     """When a gateway is used."""
 
     @property
@@ -214,7 +214,7 @@ class Vendors(Protocol):
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
         ...
 
-    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> Shown:
+    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> SentNumbers:
         """Return the numbers that a gateway with rules for them is sent; a pool gives its next number."""
         ...
 

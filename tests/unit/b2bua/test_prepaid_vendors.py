@@ -16,7 +16,7 @@ from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.billing.accounts import AccountType
 from vosd.callcontrol.taken import MoneyHeld, PlaceHeld
-from vosd.engine.calls.known import Known
+from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.trunks.scope import LimitScope
 
@@ -209,7 +209,7 @@ def test_a_snapshot_of_a_version_with_a_field_for_each_kind_can_be_read():
     ]
     assert read.taken == (*(PlaceHeld(LimitScope(scope), *place) for scope, *place in places), *money)
     services = scene.exchange.switch.services
-    request = read.restored(Known.of(services.admission.catalogue))
+    request = read.restored(KnownObjects.of(services.admission.catalogue))
     read.occupy(request, services, live_call.call.callee.choice.terms)
     assert [(each.advance_s, each.lead_s) for each in request.hold.holds] == [(60, 0), (60, 1)]
     assert (request.hold.granted_s, request.hold.ceiling_s) == (59, 43_200)

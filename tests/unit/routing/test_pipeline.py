@@ -10,7 +10,7 @@ from vosd.base.errors import Refusal
 from vosd.base.secret import Secret
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.routing.capacity import Occupancy
-from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, examine_routes, find_routes
+from vosd.routing.pipeline import Cause, FoundRoutes, LeftOut, RouteChoice, RouteRequest, examine_routes, find_routes
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
@@ -63,7 +63,7 @@ class Vendors(PricedByTerms):
         return gateway.account not in self.unfunded
 
 
-def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) -> Routes | Refusal:
+def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) -> FoundRoutes | Refusal:
     """All routes and what was left out, or the refusal of a call that has none."""
     asked = REQUEST, RouteTable(gateways), occupancy or Occupancy(), rests or Rests(), vendors or Vendors()
     found = find_routes(*asked)
@@ -89,7 +89,7 @@ def resting(name: str, seconds: int = 7) -> Rests:
 
 def test_choice_carries_the_prefix_the_numbers_as_they_go_out_and_the_terms():
     gateway = routing_gateway("a", "44")
-    assert search(gateway) == Routes((RouteChoice(gateway, "44", "+442071", "+4930", TERMS),), ())
+    assert search(gateway) == FoundRoutes((RouteChoice(gateway, "44", "+442071", "+4930", TERMS),), ())
 
 
 def test_each_cause_leaves_its_gateway_out_and_the_others_keep_their_order():
@@ -214,7 +214,7 @@ def test_the_search_takes_no_place():
     occupancy = Occupancy()
     gateway = routing_gateway("a", max_concurrent=1, max_cps=1)
     for _ in range(3):
-        assert isinstance(search(gateway, occupancy=occupancy), Routes)
+        assert isinstance(search(gateway, occupancy=occupancy), FoundRoutes)
 
 
 def test_the_next_route_is_examined_only_when_it_is_asked_for():

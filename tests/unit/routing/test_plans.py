@@ -12,7 +12,7 @@ from vosd.base.errors import Refusal
 from vosd.base.margin import LossGuard
 from vosd.callcontrol.explain import explain_routes
 from vosd.routing.capacity import Occupancy
-from vosd.routing.pipeline import Cause, RouteRequest, Routes, examine_routes, find_routes
+from vosd.routing.pipeline import Cause, FoundRoutes, RouteRequest, examine_routes, find_routes
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
@@ -54,15 +54,15 @@ def request(callee="442071", **more) -> RouteRequest:
     return RouteRequest(**{"callee": callee, "caller": "1000", "at": Instant(10_000, NOON), **more})
 
 
-def examined(table: RouteTable, asked: RouteRequest | None = None, vendors=None, occupancy=None) -> Routes:
+def examined(table: RouteTable, asked: RouteRequest | None = None, vendors=None, occupancy=None) -> FoundRoutes:
     return examine_routes(asked or request(), table, occupancy or Occupancy(), Rests(), vendors or Vendors())
 
 
-def names(routes: Routes) -> list[str]:
+def names(routes: FoundRoutes) -> list[str]:
     return [choice.gateway.name for choice in routes.choices]
 
 
-def left(routes: Routes) -> dict[str, tuple[Cause, str]]:
+def left(routes: FoundRoutes) -> dict[str, tuple[Cause, str]]:
     return {each.gateway.name: (each.cause, each.detail) for each in routes.left}
 
 
@@ -96,7 +96,7 @@ def test_routes_of_a_plan_stand_in_place_of_the_prefixes():
     assert [(each.gateway.name, each.prefix, each.priority) for each in routes.choices] == [
         ("c", "4420", 1), ("a", "44", 1), ("b", "44", 2),
     ]  # fmt: skip
-    assert examined(table, request("33")) == Routes((), ())
+    assert examined(table, request("33")) == FoundRoutes((), ())
 
 
 def test_percentages_share_calls_and_what_is_left_goes_by_weight():
@@ -286,7 +286,7 @@ def test_a_gateway_takes_the_numbers_that_its_buy_rates_have():
     ]  # fmt: skip
     assert rates.asked == [("442071", NOON)], "one look-up for all gateways of the same rates"
     assert names(examined(table, request("+4479"))) == ["a", "b"]
-    assert examined(table, request("33")) == Routes((), ())
+    assert examined(table, request("33")) == FoundRoutes((), ())
 
 
 # -- margins ----------------------------------------------------------------------------------------------------------

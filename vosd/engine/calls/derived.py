@@ -26,7 +26,7 @@ from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import ColumnKind
 from vosd.cdr.record import too_dear
 from vosd.engine.calls.established import Established
-from vosd.engine.calls.known import Known
+from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.saved import SavedCall
 from vosd.sip.dialog.session_timer import SessionTimer
@@ -51,7 +51,7 @@ _KEPT_FACTS: Final = tuple(
 class EstablishedCall:
     """One established call, as the journal has it."""
 
-    def __init__(self, call: OpenCall, known: Known, settings: CallSettings, shift_ms: int = 0) -> None:
+    def __init__(self, call: OpenCall, known: KnownObjects, settings: CallSettings, shift_ms: int = 0) -> None:
         """Read a call whose description has instants that are to be moved by ``shift_ms``.
 
         Raises:

@@ -99,7 +99,19 @@ class Gateways(Counting):
         ``registered`` holds names that are registered with us, ``silenced`` the blocked sources as
         ``base.host.source_of`` names them.
         """
-        return _rows(self._catalogue, live, self._figures, registered, silenced, self._clock.now())
+        catalogue, figures, now = self._catalogue, self._figures, self._clock.now()
+        vendors = LiveVendors(catalogue, live)
+        for load in self.loads(live, registered, silenced):
+            if load.kind == MAPPING:
+                yield _row(load, figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono), live.blocks.callers)
+                continue
+            gateway = catalogue.routing_gateways[load.gateway]
+            hour = figures.last_hour(LimitScope.ROUTING, gateway.name, now.mono)
+            down_ms = vendors.down_ms(gateway, now.mono) if load.state is GatewayState.DOWN else None
+            rest_ms = _rest_ms(gateway, vendors, live, now) if load.state is GatewayState.RESTING else None
+            account = catalogue.accounts.get(gateway.account or "")
+            currency = None if account is None else account.currency
+            yield _row(load, hour, live.blocks.called, down_ms, rest_ms, currency)
 
     def loads(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayLoad]:
         """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here."""
@@ -143,41 +155,8 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
         )
 
 
-def _rows(
-    catalogue: Catalogue,
-    live: LiveState,
-    figures: Figures,
-    registered: Set[str],
-    silenced: Container[str],
-    now: Instant,
-) -> Iterator[GatewayRow]:
-    vendors = LiveVendors(catalogue, live)
-    for gateway in catalogue.routing_gateways.values():
-        state = _routing_state(gateway, vendors, live, now)
-        down_ms = vendors.down_ms(gateway, now.mono) if state is GatewayState.DOWN else None
-        rest_ms = _rest_ms(gateway, vendors, live, now) if state is GatewayState.RESTING else None
-        hour = figures.last_hour(LimitScope.ROUTING, gateway.name, now.mono)
-        calls = live.occupancy.active(gateway.scope, gateway.name)
-        account = catalogue.accounts.get(gateway.account or "")
-        currency = None if account is None else account.currency
-        yield _row(ROUTING, gateway, state, calls, hour, live.blocks.called, down_ms, rest_ms, currency)
-    phones = _phones(catalogue)
-    for name, configured in catalogue.mapping_gateways.items():
-        if name in phones:
-            continue
-        customer = catalogue.overridden.get(name, configured)
-        hour = figures.last_hour(LimitScope.MAPPING, customer.name, now.mono)
-        calls = live.occupancy.active(LimitScope.MAPPING, customer.name)
-        is_blocked = _has_silenced(customer, silenced)
-        state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_blocked)
-        yield _row(MAPPING, customer, state, calls, hour, live.blocks.callers)
-
-
 def _row(
-    kind: str,
-    gateway: RoutingGateway | MappingGateway,
-    state: GatewayState,
-    calls: int,
+    load: GatewayLoad,
     hour: Hour,
     blocked: Mapping[str, object],
     down_ms: int | None = None,
@@ -186,14 +165,14 @@ def _row(
 ) -> GatewayRow:
     cost = hour.cost_per_minute
     return GatewayRow(
-        gateway=gateway.name,
-        kind=kind,
-        state=state.value,
-        blocked=str(blocked[gateway.name]) if gateway.name in blocked else None,
+        gateway=load.gateway,
+        kind=load.kind,
+        state=load.state.value,
+        blocked=str(blocked[load.gateway]) if load.gateway in blocked else None,
         since_s=None if down_ms is None else down_ms // 1_000,
         rest_s=None if rest_ms is None else -(-rest_ms // 1_000),
-        calls=calls,
-        max_concurrent=gateway.max_concurrent,
+        calls=load.calls,
+        max_concurrent=load.max_concurrent,
         attempts=hour.attempts,
         answered=hour.answered,
         asr=hour.asr,
