@@ -10,7 +10,6 @@ import pytest
 from doubles.memory import MemoryOverrides, MemoryRegistrations, MemoryStore
 from doubles.migrated import migrate_on_server, migrated
 
-from vosd.admin.office.ports import OverrideStore
 from vosd.cdr.ports import Books
 from vosd.sip.ports import BindingStore
 from vosd.storage import schema
@@ -36,7 +35,7 @@ class Store(NamedTuple):
     payments: Payments
     queries: Queries
     registrations: BindingStore
-    overrides: OverrideStore
+    overrides: SqlOverrides | MemoryOverrides
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from sqlalchemy import event, select
 from vosd.billing.deck_content import Chunk
 from vosd.storage import schema
 from vosd.storage.database import Database
-from vosd.storage.deck_ports import StoredDeck, Way
+from vosd.storage.deck_values import StoredDeck, Way
 from vosd.storage.decks import SqlDecks
 
 CHUNKS = [Chunk("44", b"first"), Chunk("45", b"second"), Chunk("46", b"third")]

@@ -24,6 +24,7 @@ from vosd.admin.office.payments import (
     move_money,
     refuse_payment,
 )
+from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.ports import ReferenceTaken, TooLittleLeft
@@ -34,7 +35,7 @@ NOW = 1_790_000_000_000
 
 
 def person(name, login):
-    return Principal(role=Role.OPERATOR, name=name, login=login, means=Means.TERMINAL)
+    return Principal(role=Role.OPERATOR, name=name, login=login, means=Means.TERMINAL, permissions=ALL)
 
 
 ANN, BOB = person("ann", "ann"), person("bob", "bob")

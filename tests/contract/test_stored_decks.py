@@ -1,4 +1,4 @@
-"""What ``OperatorDecks`` promises, over SQLite and MariaDB."""
+"""What ``SqlDecks`` promises, over SQLite and MariaDB."""
 
 import asyncio
 import zlib
@@ -9,7 +9,7 @@ from doubles.data.records import STARTED
 
 from vosd.billing.deck_content import Chunk
 from vosd.storage.database import ContentRefused, Database
-from vosd.storage.deck_ports import DeckMoved, StoredDeck, Way
+from vosd.storage.deck_values import DeckMoved, StoredDeck, Way
 from vosd.storage.decks import SqlDecks
 
 FIRST = StoredDeck(

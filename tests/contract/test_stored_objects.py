@@ -1,4 +1,6 @@
-"""Promises of ``DefinedObjects``, over SQLite and MariaDB."""
+"""Promises of ``SqlObjects``, over SQLite and MariaDB."""
+
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -7,7 +9,11 @@ from doubles.data.records import STARTED
 from vosd.catalogue.stored_objects import ObjectsMoved, ObjectVersion
 from vosd.storage.database import ContentRefused
 from vosd.storage.definitions import version_in
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, OtherCurrency, Payment
 from vosd.storage.stored_objects import SqlObjects
+from vosd.storage.waiting_payments import SqlWaitingPayments
+from vosd.storage.waiting_values import NotWaiting, WaitingPayment
 
 HOUR_MS = 3_600_000
 ACME = ObjectVersion(
@@ -106,3 +112,35 @@ async def test_thousands_of_objects_are_added_at_once(objects):
     many = [msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(5_000)]
     await objects.add(many)
     assert await in_force(objects, STARTED) == many
+
+
+def opening(account: str, **more: object) -> Payment:
+    return Payment(
+        account=account, kind=EntryKind.ADJUSTMENT, reference="opening", made_at=STARTED, amount=Decimal(5), **more
+    )
+
+
+async def test_payments_are_booked_with_objects_or_neither(objects, database):
+    await objects.add([ACME], None, [opening("acme", currency="EUR"), opening("zeta")])
+    receipt = await SqlPayments(database).earlier(opening("acme"))
+    assert receipt is not None
+    assert receipt.after == 5
+    with pytest.raises(OtherCurrency):
+        await objects.add([TRUNK], None, [opening("beta"), opening("acme", currency="USD")])
+    assert await objects.history("mapping_gateways", "acme") == []
+    assert await SqlPayments(database).earlier(opening("beta")) is None
+
+
+async def test_a_payment_that_was_refused_keeps_objects_away(objects, database):
+    waiting, payments = SqlWaitingPayments(database), SqlPayments(database)
+    asked = WaitingPayment(
+        0, "acme", "", EntryKind.ADJUSTMENT, "opening", Decimal(9), False, None, "ann", "ann", STARTED
+    )
+    await objects.add([ACME], None, [], [asked])
+    (found,) = await waiting.waiting()
+    assert (found.account, found.amount) == ("acme", 9)
+    await waiting.refuse(found.id, "bob", STARTED, None)
+    with pytest.raises(NotWaiting, match="was refused: give another reference"):
+        await objects.add([TRUNK], None, [opening("acme")], [asked])
+    assert await objects.history("mapping_gateways", "acme") == []
+    assert await payments.earlier(opening("acme")) is None

@@ -10,7 +10,7 @@ from doubles.virtual.vendor import Script, Vendor
 from vosd.base.clock import Instant
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.lookups.asker import Lookups
-from vosd.engine.lookups.wiring import Wiring
+from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import LookupSettings, PortabilitySettings
 from vosd.trunks.gateways import Address
 

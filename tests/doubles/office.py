@@ -11,7 +11,8 @@ from doubles.data.builders import rating_policy
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import WrittenGateway
+from vosd.admin.office.permissions import ALL, SHIPPED
+from vosd.admin.office.ports import ParameterSheet, WrittenGateway
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
@@ -36,6 +37,7 @@ NO_GATEWAYS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {"mapping_gateways": frozenset(), "phones": frozenset(), "routing_gateways": frozenset()}
 )
 NO_PAYERS: Final[Mapping[str, str]] = MappingProxyType({})
+NO_LIMITS: Final[Mapping[str, Decimal | None]] = MappingProxyType({})
 NOWHERE = Path("/nonexistent/vosd.sock")
 
 
@@ -47,13 +49,15 @@ class Defined:
         *accounts: Account,
         state_dir: Path,
         confirm_above: Decimal | None = None,
+        confirm_above_by: Mapping[str, Decimal | None] = NO_LIMITS,
         lists: Mapping[str, frozenset[str]] = NO_GATEWAYS,
         payers: Mapping[str, str] = NO_PAYERS,
         classes: Collection[str] = (),
         calendars: Collection[Calendar] = (),
     ) -> None:
         """``lists`` has the names of gateways and phones by their list, ``payers`` the accounts of some of them."""
-        self.confirm_above = confirm_above
+        self._confirm_above = confirm_above
+        self._confirm_above_by = confirm_above_by
         self._lists = lists
         self._payers = payers
         self._classes = classes
@@ -61,6 +65,10 @@ class Defined:
         sip = SipSettings()
         self.settings = Settings("sw1", (), (), sip, Secret(""), state_dir=state_dir, control_socket=NOWHERE)
         self._accounts = {account.id: account for account in accounts}
+
+    def confirm_above(self, login: str) -> Decimal | None:
+        """Return the limit of a person, else of all."""
+        return self._confirm_above_by.get(login, self._confirm_above)
 
     def accounts(self) -> Mapping[str, Account]:
         """Return the accounts."""
@@ -106,13 +114,18 @@ class Defined:
         """Return none."""
         return SpecialNumbers(), rating_policy()
 
+    def parameters(self) -> Sequence[ParameterSheet]:
+        """Return one."""
+        return [ParameterSheet("SS_BILLINGUNIT", "1", "default", "Increment.")]
+
     def check_kind(self, kind: str) -> None:
         """Accept any kind."""
 
-    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
         """Refuse objects that are called ``bad``."""
         if any(each.name == "bad" for each in versions):
             raise ConfigError([])
+        return self._accounts
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
@@ -151,9 +164,20 @@ def office_on(database: Database, *accounts: Account, now: int, socket: Path = N
 
 def operator(name: str = "ann") -> Principal:
     """Return an operator at the terminal."""
-    return Principal(role=Role.OPERATOR, name=name, login=name, means=Means.TERMINAL)
+    return Principal(role=Role.OPERATOR, name=name, login=name, means=Means.TERMINAL, permissions=ALL)
 
 
 def agent(account: str) -> Principal:
     """Return an agent at the terminal."""
-    return Principal(role=Role.AGENT, name="root", login="root", means=Means.TERMINAL, account=account)
+    permissions = SHIPPED["agent"].permissions
+    return Principal(
+        role=Role.AGENT, name="root", login="root", means=Means.TERMINAL, permissions=permissions, account=account
+    )
+
+
+def customer(account: str) -> Principal:
+    """Return a customer who has logged in to a page."""
+    permissions = SHIPPED["customer"].permissions
+    return Principal(
+        role=Role.CUSTOMER, name="jane", login="jane", means=Means.PAGE, permissions=permissions, account=account
+    )

@@ -14,11 +14,10 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.holds import AccountCredit
-from vosd.billing.increments import cycles, hold_seconds
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, round_fee, total_at
-from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.billing.rates import AppliedRate, Rate, RatingPolicy, cycles, hold_seconds
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 

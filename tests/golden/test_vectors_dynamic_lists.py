@@ -9,7 +9,7 @@ from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 from doubles.virtual.vendor import answers, refuses
 
 from vosd.routing.dynamic_lists import ListingCause
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
 CHOSEN = [vector for vector in VECTORS if vector["kind"] == "dyn_blacklist"]

@@ -1,10 +1,15 @@
 """``vosd definitions``: objects of the database beside those of the files, validated together; no switch runs."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from doubles.fake_switch import FakeSwitch
 from doubles.installation import Installation
+
+from vosd.control.calls import CallSnapshot, ListCalls
 
 NOW_AND_LATER = "2099-01-01T00:00:00Z"
 BASIC = "currency: USD\nrate_group: sell\n"
@@ -115,6 +120,29 @@ def test_a_trial_says_what_it_would_do_and_changes_nothing(installation: Install
     assert trial["dry_run"] is True
     assert trial["changes"][0]["keys"] == {"currency": [None, "USD"], "rate_group": [None, "sell"]}
     assert names(installation) == []
+
+
+def test_a_trial_says_in_words_which_running_calls_use_the_object(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    alone = installation.vosd("definitions", "delete", "accounts", "shop", "--dry-run")
+    assert "which running calls use them is not known: no switch runs" in alone.stderr
+    calls = [
+        CallSnapshot(f"call-{number}", "answered", "pbx", "trunk", "shop", None, "1", "2", "", None, 9, None)
+        for number in range(6)
+    ]
+
+    async def ask() -> Result:
+        async with FakeSwitch(installation.config.with_name("vosd.sock")).answers(ListCalls, calls):
+            return await asyncio.to_thread(installation.vosd, "definitions", "delete", "accounts", "shop", "--dry-run")
+
+    assert asyncio.run(ask()).stdout.splitlines()[1:] == [
+        "  currency: USD -> (not set)",
+        "  rate_group: sell -> (not set)",
+        (
+            "  running calls that use it: 6 (call-0, call-1, call-2, call-3, call-4 ...); they go on, and a running "
+            "switch takes it with --yes only"
+        ),
+    ]
 
 
 def test_a_planned_change_is_seen_in_the_history_and_not_in_force(installation: Installation) -> None:

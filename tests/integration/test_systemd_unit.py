@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 UNIT = Path(__file__).parents[2] / "systemd" / "vosd.service"
+API = UNIT.with_name("vosd-api.service")
 BESIDE = UNIT.parents[1] / "config" / "systemd"
 EXPOSURE_MAX = 2.0
 
@@ -31,8 +32,9 @@ def with_program(unit: Path, directory: Path) -> Path:
     return copy
 
 
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
-    verified = analyze("verify", "--man=no", with_program(UNIT, tmp_path))
+@pytest.mark.parametrize("unit", [UNIT, API], ids=lambda each: each.name)
+def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path, tmp_path: Path) -> None:
+    verified = analyze("verify", "--man=no", with_program(unit, tmp_path))
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
@@ -42,9 +44,10 @@ def test_a_wrong_key_would_be_found(tmp_path: Path) -> None:
     assert "WatchdogSecs" in analyze("verify", "--man=no", unit).stderr
 
 
-def test_the_unit_is_exposed_at_most_2_0() -> None:
-    judged = analyze("security", "--offline=true", "--no-pager", UNIT)
-    found = re.search(r"Overall exposure level for vosd.service: ([0-9.]+)", judged.stdout)
+@pytest.mark.parametrize("unit", [UNIT, API], ids=lambda each: each.name)
+def test_the_unit_is_exposed_at_most_2_0(unit: Path) -> None:
+    judged = analyze("security", "--offline=true", "--no-pager", unit)
+    found = re.search(rf"Overall exposure level for {unit.name}: ([0-9.]+)", judged.stdout)
     assert found is not None, judged.stdout + judged.stderr
     assert float(found[1]) <= EXPOSURE_MAX
 

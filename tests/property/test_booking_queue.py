@@ -25,7 +25,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.restore import recover
+from vosd.engine.earlier_run import recover
 from vosd.engine.journal import KeepSettings, replay, sealing
 from vosd.engine.settings import CdrSettings
 

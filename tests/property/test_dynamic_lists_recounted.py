@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListingCause
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 limits_of_callers = st.builds(
     CallerLimits,

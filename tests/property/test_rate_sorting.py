@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.billing.rate_keys import DIGITS, DIGITS_MAX, keys_of
-from vosd.billing.rate_layout import NO_ROW
+from vosd.billing.rate_layout import DIGITS, DIGITS_MAX, NO_ROW, keys_of
 from vosd.billing.rate_sorting import equal_to_next, parents_of, sorted_rows
 
 SHORT = st.text("019", max_size=5)

@@ -11,6 +11,7 @@ from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
 from vosd.billing.authority import Authority
+from vosd.billing.rights import Right
 from vosd.cdr.kinds import NAME_LENGTH
 
 _CALLED: Final = "agent "
@@ -28,19 +29,37 @@ def authority_of(accounts: Mapping[str, Account], agents: Mapping[str, str], age
         NoAgentError: it is none.
         MayNotActError: it is disabled, or one above it is; or it cannot be recorded.
     """
-    configured(accounts, agent)
-    hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
-    chain = (agent, *hierarchy.above(agent))
-    disabled = next((name for name in chain if not accounts[name].enabled), None)
-    if disabled is not None:
-        who = "it" if disabled == agent else f"agent {disabled} above it"
-        message = f"agent {agent} may not act: {who} is disabled (enabled: no)"
-        raise MayNotActError(message)
+    hierarchy, chain = _enabled_chain(accounts, agents, agent, "agent")
     if len(recorded_as(agent)) > NAME_LENGTH:
         longest = NAME_LENGTH - len(_CALLED)
         message = f"agent {agent} may not act: an id of more than {longest} characters cannot be recorded with its acts"
         raise MayNotActError(message)
     return Authority.of(agent, hierarchy, {name: accounts[name].rights for name in chain})
+
+
+def authority_of_customer(accounts: Mapping[str, Account], agents: Mapping[str, str], customer: str) -> Authority:
+    """Return what a customer sees: its own account; it changes none.
+
+    Raises:
+        UnknownAccountError: it is not configured.
+        MayNotActError: it is disabled, or an agent above it is.
+    """
+    _enabled_chain(accounts, agents, customer, "customer")
+    return Authority(customer, frozenset({Right.OWN_PAYMENTS}), called="customer")
+
+
+def _enabled_chain(
+    accounts: Mapping[str, Account], agents: Mapping[str, str], account: str, called: str
+) -> tuple[Hierarchy, tuple[str, ...]]:
+    configured(accounts, account)
+    hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
+    chain = (account, *hierarchy.above(account))
+    disabled = next((name for name in chain if not accounts[name].enabled), None)
+    if disabled is not None:
+        who = "it" if disabled == account else f"agent {disabled} above it"
+        message = f"{called} {account} may not act: {who} is disabled (enabled: no)"
+        raise MayNotActError(message)
+    return hierarchy, chain
 
 
 def rate_groups_of(accounts: Mapping[str, Account], agent: str | None) -> frozenset[str] | None:

@@ -1,13 +1,15 @@
 """Cost of the calls of an account today and this month, without tax."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from vosd.admin.office.ports import Consumption
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+
+if TYPE_CHECKING:
+    from vosd.storage.consumption import SqlConsumption
 
 _AS_CUSTOMER: Final = (CUSTOMER, AGENT)
 _AS_VENDOR: Final = (VENDOR,)
@@ -26,7 +28,7 @@ def roles_of(account: Account) -> tuple[str, ...]:
     return _AS_VENDOR if account.type is AccountType.CLEARING else _AS_CUSTOMER
 
 
-async def consumption_of(consumption: Consumption, account: Account, now: int) -> ConsumedAmounts:
+async def consumption_of(consumption: "SqlConsumption", account: Account, now: int) -> ConsumedAmounts:
     """Return what the calls of an account have cost since the beginning of its day and month; ``now`` is UTC ms.
 
     Raises:

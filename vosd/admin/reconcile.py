@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vosd.admin.office.ports import BookedCalls
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.kept import KeptJournal
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
+
+if TYPE_CHECKING:
+    from vosd.storage.reconcile import SqlBookedCalls
 
 COMPARED_AT_ONCE: Final = 500
 REPORTED_AT_MOST: Final = 1_000
@@ -37,10 +39,10 @@ class Reconciliation(NamedTuple):
     """Records of ended calls in the kept files; a call that was written twice counts twice."""
     waiting: int
     """Calls on their way to the database."""
-    differences: tuple[Difference, ...]
+    differences: tuple[BookDifference, ...]
 
 
-async def reconcile(booked: BookedCalls, state_dir: Path) -> Reconciliation | None:
+async def reconcile(booked: "SqlBookedCalls", state_dir: Path) -> Reconciliation | None:
     """Compare every ended call of the kept journal files with the database; return None if there is no journal.
 
     Raises:
@@ -65,24 +67,28 @@ async def reconcile(booked: BookedCalls, state_dir: Path) -> Reconciliation | No
     differences = [each for some in _batches(settled) for each in await booked.compare(some)]
     for some in _batches(refused.values()):
         differences += [
-            Difference(Fault.QUARANTINED, record.customer_account or "", _owed(record), ZERO, call_id=record.call_id)
+            BookDifference(
+                BookFault.QUARANTINED, record.customer_account or "", _owed(record), ZERO, call_id=record.call_id
+            )
             for record in (await _differing(booked, some)).values()
         ]
     differences += await _unreadable(booked, journal, refused)
     return Reconciliation(seen, len(journal.waiting), tuple(differences[:REPORTED_AT_MOST]))
 
 
-async def _differing(booked: BookedCalls, records: list[CallRecord]) -> dict[str, CallRecord]:
+async def _differing(booked: "SqlBookedCalls", records: list[CallRecord]) -> dict[str, CallRecord]:
     differing = {difference.call_id for difference in await booked.compare(records)}
     return {record.call_id: record for record in records if record.call_id in differing}
 
 
-async def _unreadable(booked: BookedCalls, journal: KeptJournal, refused: Mapping[str, CallRecord]) -> list[Difference]:
+async def _unreadable(
+    booked: "SqlBookedCalls", journal: KeptJournal, refused: Mapping[str, CallRecord]
+) -> list[BookDifference]:
     """Return a difference for each call whose record is damaged in the journal."""
     damaged = sorted(journal.unreadable - journal.waiting - refused.keys())
     found = await booked.with_cdr(damaged[:REPORTED_AT_MOST])
     return [
-        Difference(Fault.UNREADABLE, "", ZERO, ZERO, call_id=call_id)
+        BookDifference(BookFault.UNREADABLE, "", ZERO, ZERO, call_id=call_id)
         for call_id in damaged[:REPORTED_AT_MOST]
         if call_id not in found
     ]

@@ -4,11 +4,11 @@ With unchanged rates and parameters each charge comes out as it was, to the last
 What was corrected by hand stays as it is and counts as the same, unless it is asked for (ADR 55).
 """
 
+import hashlib
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from vosd.admin.price_differences import CallName, PriceDifferences, total_of
-from vosd.admin.rerate_runs import is_by_hand
 from vosd.base.money import EXACT
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import charged_by, itemise, rate_call
@@ -16,7 +16,7 @@ from vosd.billing.rates import AppliedRate, for_unanswered
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.corrections import Amounts, Change
+from vosd.cdr.corrections import Amounts, ChargeChange
 from vosd.cdr.past import PastCall
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 
@@ -60,7 +60,7 @@ class Rerating:
         self._account = account
         self._compares_steps, self._corrects = compares_steps, corrects
         self._has_deck, self._corrected_too = instead is not None, corrected_too
-        self._changes: list[Change] = []
+        self._changes: list[ChargeChange] = []
         self.differences = PriceDifferences(most)
         self.calls = 0
         """Calls that were looked at."""
@@ -71,7 +71,7 @@ class Rerating:
         self.corrected_by_hand = 0
         """Charges that are rated otherwise than they were corrected by hand, and stay so; they do not differ."""
 
-    def add(self, past: PastCall) -> tuple[Change, ...]:
+    def add(self, past: PastCall) -> tuple[ChargeChange, ...]:
         """Rate a call again; return the changes of its charges, if they are wanted."""
         self._changes = []
         self._add(past)
@@ -133,7 +133,7 @@ class Rerating:
                 differences.same(account, role, currency, prefix, total_of(charge))
                 return
             after: Decimal | None = total_of(charge)
-            change = Change(role, level, Amounts(charge.fee, charge.tax, charge.billed_seconds))
+            change = ChargeChange(role, level, Amounts(charge.fee, charge.tax, charge.billed_seconds))
         else:
             after, prefix = None, (past.vendor_rate_prefix if role == VENDOR else past.rate_prefix) or ""
             change = None
@@ -169,3 +169,29 @@ def _are_steps_of(breakdown: str, steps: list[str]) -> bool:
         return False
     rest = breakdown[len(text) :]
     return rest == "}" or rest.lstrip(",").startswith(_DEAD_CALL)
+
+
+_OF_RUN: Final = "rerate-"
+"""Begins the reference of a run of ``vosd rerate --book``: by it a correction is known as one of a run, or by hand."""
+_OF_DECK: Final = "rerated-with-"
+"""Begins the name of a run by other rates than those that are configured (``--with``)."""
+OF_RUNS: Final = (_OF_RUN, _OF_DECK)
+
+
+def digest_of(*parts: object) -> str:
+    """Return a name that runs with the same calls and rates have in common, and no others."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def reference_of_run(name: str, *, has_deck: bool = False) -> str:
+    """Return the reference of a run of this name; one that is a reference already stays."""
+    beginning = _OF_DECK if has_deck else _OF_RUN
+    return name if name.startswith(beginning) else beginning + name
+
+
+def is_by_hand(reference: str, *, has_deck: bool = False) -> bool:
+    """Return whether a run leaves alone what was corrected under a reference.
+
+    A run by the configured rates leaves what another deck has priced, too: it would take that back.
+    """
+    return not reference.startswith(OF_RUNS if has_deck else _OF_RUN)

@@ -188,6 +188,12 @@ class Call:
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
             self._attempt_over(leg, outcome, now)
 
+    def attempt_sent(self, leg: CalleeLeg, now: Instant) -> None:
+        """Count the time of a gateway from now on: its INVITE had to wait."""
+        if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
+            leg.progress.started_at = now
+            self.hunt.wait(self, leg, own_deadline(leg), now)
+
     def attempt_withheld(self, leg: CalleeLeg, now: Instant) -> None:
         """Try the next gateway where the INVITE was not sent, which says nothing of this one."""
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
@@ -244,6 +250,10 @@ class Call:
         self.lifetime = Lifetime(self._board, Granted(answered_at, granted_s, paid_from=journey.invited_at))
         return True
 
+    def answer_sent(self) -> None:
+        """Report the answer: the caller's 200 has left."""
+        self._board.answer_sent()
+
     def answer_taken_back(self) -> None:
         """Be as before the caller's 200, which has not left: the customer does not pay."""
         self.journey.answer_not_sent("Not Sent")
@@ -256,8 +266,8 @@ class Call:
             self._give_up_callee(EndReason.UNAVAILABLE, now)
             self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
 
-    def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp | None) -> None:
-        """Record the answer of another fork, or of an attempt given up: the vendor may charge for it."""
+    def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp) -> None:
+        """Record the answer of another fork, or of an attempt given up: the vendor charges for it."""
         if self.state is not states.OVER:
             self.journey.late_answer(row)
         self._board.unwanted_answer(row, now, given_up)
@@ -398,7 +408,11 @@ class Call:
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
-        if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
+        if not self._accepts(CallEvent.LEG_LOST):
+            return
+        if leg is not self.callee and leg is not self.caller.leg:
+            return  # it was replaced, and has its BYE
+        if self.check_limits(now):
             return
         if leg is self.caller.leg and self.caller.progress.final is None:
             return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
@@ -468,6 +482,7 @@ class Call:
                 self.hunt.wait(self, leg, leg.progress.rings_until_ms(leg.choice.gateway), now)
                 return
         leg.leave(outcome, now)
+        is_telling = is_telling and not leg.transaction.is_unsent
         self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)
 
     def end(self, reason: EndReason, now: Instant) -> None:
@@ -483,6 +498,7 @@ class Call:
 
     def drop(self, now: Instant) -> None:
         """Close a call that could not be ended because of an error in the switch: its peers are sent nothing more."""
+        self._take_answer_back(now)
         self.caller.close(now)
         if self.callee is not None:
             self.callee.close(now)

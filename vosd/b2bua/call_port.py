@@ -82,11 +82,15 @@ class CallPort(Protocol):
         """Report a gateway that sent no response, or could not be reached."""
         ...
 
+    def attempt_sent(self, leg: "CalleeLeg", now: Instant) -> None:
+        """Report that the INVITE of an attempt has left by the door."""
+        ...
+
     def attempt_withheld(self, leg: "CalleeLeg", now: Instant) -> None:
         """Report that the INVITE of an attempt was not sent, for a reason of ours."""
         ...
 
-    def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp | None") -> None:
+    def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp") -> None:
         """Report the answer of another fork, or the first one of an attempt given up."""
         ...
 
@@ -98,6 +102,10 @@ class CallPort(Protocol):
 
     def caller_answered(self, now: Instant) -> bool:
         """Ask to send the caller's 200; False = it must not be sent."""
+        ...
+
+    def answer_sent(self) -> None:
+        """Report that the caller's 200 has left by the door."""
         ...
 
     def answer_taken_back(self) -> None:

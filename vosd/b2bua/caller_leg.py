@@ -301,6 +301,11 @@ class CallerLeg(Leg):
         else:
             super().agree(transaction, session, now)
 
+    def sent(self, message: Outgoing, _now: Instant) -> None:
+        """Report that the 200 of the call has left."""
+        if isinstance(message, OutgoingSuccess) and self._is_answer(message):
+            self.call.answer_sent()
+
     def not_sent(self, message: Outgoing, now: Instant) -> None:
         """Refuse the call if its 200 was not let out."""
         if isinstance(message, OutgoingSuccess) and self._is_answer(message):
@@ -457,6 +462,8 @@ class CallerLeg(Leg):
 
     def _invite_over(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
         """End the call, or the takeover, of an INVITE that was cancelled or has expired."""
+        if self.call.state is CallState.OVER:
+            return  # its refusal waits to leave
         if self.call.caller is not self:  # a newcomer (Replaces) that the callee has not accepted yet
             if self.call.bridge is not None:
                 self.call.bridge.session_unwanted(self, now)

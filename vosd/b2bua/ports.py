@@ -85,8 +85,8 @@ class Switchboard(Protocol):
         """Note a refusal of a vendor, which may have a Retry-After."""
         ...
 
-    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: "GivenUp | None") -> None:
-        """Report an answer that was hung up at once; the vendor charges for that of an attempt that was given up."""
+    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: "GivenUp") -> None:
+        """Report an answer that was hung up at once; the vendor charges for it."""
         ...
 
     def place_transfer(self, substitute: "Substitute", number: str, now: Instant) -> "Call | int":
@@ -111,6 +111,10 @@ class Switchboard(Protocol):
 
         None = it cannot be written, so the 200 must not be sent.
         """
+        ...
+
+    def answer_sent(self) -> None:
+        """Tell those who count and report answered calls, now that the caller's 200 has left."""
         ...
 
     def answer_taken_back(self) -> None:

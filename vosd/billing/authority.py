@@ -23,11 +23,12 @@ class RightLackingError(VosError):
 
 
 class Authority:
-    """Accounts that one agent sees, and its rights."""
+    """Accounts that one agent or customer sees, and its rights."""
 
-    def __init__(self, agent: str, rights: Rights, below: Iterable[str]) -> None:
-        """``below`` are all accounts below the agent, those of its sub-agents included."""
+    def __init__(self, agent: str, rights: Rights, below: Iterable[str] = (), called: str = "agent") -> None:
+        """``below`` are all accounts below the agent, those of its sub-agents included; ``called`` is for messages."""
         self.agent = agent
+        self.called = called
         self.rights = rights
         self.below = frozenset(below)
 
@@ -57,7 +58,7 @@ class Authority:
     def require_visible(self, account: str) -> None:
         """Raise OutOfScopeError for an account that the agent does not see."""
         if account != self.agent and account not in self.below:
-            message = f"agent {self.agent} has no account {account}"
+            message = f"{self.called} {self.agent} has no account {account}"
             raise OutOfScopeError(message)
 
     def require_below(self, account: str, right: Right) -> None:
@@ -68,7 +69,7 @@ class Authority:
             RightLackingError: it has not the right.
         """
         if account == self.agent:
-            message = f"agent {self.agent} changes accounts below it, not its own"
+            message = f"{self.called} {self.agent} changes accounts below it, not its own"
             raise OutOfScopeError(message)
         self.require_visible(account)
         self.require(right)
@@ -86,5 +87,5 @@ class Authority:
     def require(self, right: Right) -> None:
         """Raise RightLackingError where the agent has not a right."""
         if right not in self.rights:
-            message = f"agent {self.agent} lacks the right {right.value}, or an agent above it does"
+            message = f"{self.called} {self.agent} lacks the right {right.value}, or an agent above it does"
             raise RightLackingError(message)

@@ -11,9 +11,8 @@ import msgspec
 from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
 from vosd.billing.holds import AccountCredit, Hold, Pool
-from vosd.billing.increments import hold_seconds
 from vosd.billing.rater import total_at
-from vosd.billing.rates import AppliedRate
+from vosd.billing.rates import AppliedRate, hold_seconds
 
 
 class CallHold(msgspec.Struct, eq=False, gc=False):

@@ -13,20 +13,24 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from vosd.billing.rate_keys import DIGITS, DIGITS_MAX, HEX_OF_CHARACTER, keys_of, prefix_of
 from vosd.billing.rate_layout import (
     ALIGNMENT,
     ALWAYS,
     AS_TEXT,
     BLOCK,
     COLUMNS,
+    DIGITS,
+    DIGITS_MAX,
     FORMAT,
+    HEX_OF_CHARACTER,
     NO_AMOUNT,
     ROW_BYTES,
     TERMS,
     Header,
     encode_header,
     fields_of,
+    keys_of,
+    prefix_of,
 )
 from vosd.billing.rate_sorting import equal_to_next, parents_of, sorted_rows
 from vosd.billing.rates import Rate

@@ -4,16 +4,22 @@ A row has at least 36 bytes: its prefix as a number, the row of the next shorter
 and numbers of what many rows share: the terms (all but prefix, price and area) and the area. What a look-up needs of
 the row that it has found stands together, so that it brings in one piece of memory. Numbers are in the byte order of
 the machine, for the file is read by the machine that wrote it.
+
+A prefix is a whole number, its key, and keys sort as the prefixes do: four bits for each digit, whose value is that of
+the digit and one; zero stands for "no digit". So a prefix sorts directly before the longer ones that begin with it, and
+the number of equal leading bits tells how many digits two numbers share.
 """
 
 import sys
 import zlib
+from functools import lru_cache
 from struct import Struct
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.base.prefixes import ANY
 
 FORMAT: Final = 6
 """Changes with the layout, with the rules by which a row is read, and with what is computed of a row."""
@@ -45,7 +51,7 @@ BLOCK: Final = 64
 """Rows of a block; a power of two."""
 
 
-class Field(NamedTuple):
+class RowField(NamedTuple):
     """Place of a field in a row."""
 
     type: Literal["q", "I", "B"]
@@ -57,13 +63,13 @@ class Field(NamedTuple):
 
 ROW_BYTES: Final = 24
 FIELDS: Final = {
-    "prices": Field("q", 0, 3),
-    "terms": Field("I", 2, 6),  # position in the table of terms
-    "areas": Field("I", 3, 6),  # number of a text
-    "parents": Field("I", 4, 6),  # the last row of the longest shorter prefix that fits, or NO_ROW
-    "lengths": Field("B", 20, 24),  # digits of the prefix
-    "places": Field("B", 21, 24),  # decimals of the price
-    "locked": Field("B", 22, 24),  # whether the terms lock the prefix
+    "prices": RowField("q", 0, 3),
+    "terms": RowField("I", 2, 6),  # position in the table of terms
+    "areas": RowField("I", 3, 6),  # number of a text
+    "parents": RowField("I", 4, 6),  # the last row of the longest shorter prefix that fits, or NO_ROW
+    "lengths": RowField("B", 20, 24),  # digits of the prefix
+    "places": RowField("B", 21, 24),  # decimals of the price
+    "locked": RowField("B", 22, 24),  # whether the terms lock the prefix
 }
 """The fields of a row; one byte is unused."""
 
@@ -130,3 +136,36 @@ def decode_header(start: bytes | memoryview) -> tuple[Header, int]:
 def fields_of(rows: memoryview) -> "dict[str, memoryview[int]]":
     """Return the fields of all rows, each as a view that has one for each row; what is written there goes into it."""
     return {name: rows.cast(field.type)[field.place :: field.per_row] for name, field in FIELDS.items()}
+
+
+DIGITS: Final = 16
+"""Digits of one key of 64 bits; a longer prefix has a second key for the digits behind these."""
+DIGITS_MAX: Final = 2 * DIGITS
+"""Digits of the longest prefix."""
+
+_OTHER: Final = ord("f")
+"""Stands for every character that is no digit, in a called number: no prefix of a rate has one."""
+HEX_OF_CHARACTER: Final = bytes(
+    ord("123456789a"[code - ord("0")]) if ord("0") <= code <= ord("9") else _OTHER for code in range(256)
+)
+"""For ``bytes.translate``."""
+_DIGIT_OF_HEX: Final = str.maketrans("123456789a", "0123456789")
+
+
+@lru_cache(maxsize=256)
+def keys_of(number: str) -> tuple[int, int]:
+    """Return the key of the first 16 digits of a number, and that of the 16 behind them.
+
+    A call looks its number up in many tables, so the latest are remembered.
+    """
+    size = len(number)
+    written = number.encode("ascii", "replace").translate(HEX_OF_CHARACTER)
+    if size <= DIGITS:
+        return (int(written, 16) << 4 * (DIGITS - size) if size else 0), 0
+    return int(written[:DIGITS], 16), int(written[DIGITS:DIGITS_MAX].ljust(DIGITS, b"0"), 16)
+
+
+def prefix_of(first: int, second: int, length: int) -> str:
+    """Return the prefix of these keys; ``*`` where it has no digits."""
+    written = f"{first:016x}" if length <= DIGITS else f"{first:016x}{second:016x}"
+    return written[:length].translate(_DIGIT_OF_HEX) or ANY

@@ -12,9 +12,8 @@ import msgspec
 
 from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount, round_to_unit
 from vosd.billing.exchange import exchanged
-from vosd.billing.increments import hold_seconds
-from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
-from vosd.billing.sections import completed, following, format_sections, read_sections
+from vosd.billing.rates import AppliedRate, Rate, RatingPolicy, hold_seconds
+from vosd.billing.sections import completed, following, format_sections
 
 Step = dict[str, str | int | bool | None]
 """One line of a breakdown, fit for JSON: money in plain decimal strings, ``step`` names the line."""
@@ -323,49 +322,6 @@ def _remember(applied: AppliedRate) -> _Terms:
     return terms
 
 
-def recompute(steps: Sequence[Step]) -> Charge:
-    """Rate a call again from its breakdown alone, whatever the rates are by then.
-
-    Raises:
-        KeyError: a step or a figure is missing, so this is not a breakdown.
-    """
-    by_name = {step["step"]: step for step in steps}
-    row, held, free, fee = (by_name[name] for name in ("rate", "hold_time", "free_time", "fee"))
-    rate = Rate(
-        prefix=str(row["prefix"]),
-        billing_rate=Decimal(str(row["billing_rate"])),
-        billing_cycle=_whole(row["billing_cycle"]),
-        per_cycle=row["price_per"] == "cycle",
-        first_rate=None if row["first_rate"] is None else Decimal(str(row["first_rate"])),
-        first_duration=_whole(row["first_duration"]),
-        tax_rate=Decimal(str(row["tax_rate"])),
-        connection_fee=Decimal(str(row.get("connection_fee", ZERO))),
-        minimum_charge=Decimal(str(row.get("minimum_charge", ZERO))),
-        sections=read_sections(str(row["sections"])) if "sections" in row else (),
-    )
-    policy = RatingPolicy(
-        hold_time_precision_ms=_whole(held["precision_ms"]),
-        free_time_s=_whole(free["free_s"]),
-        fee_precision=_whole(fee["precision"]),
-        fee_unit=Decimal(str(fee["unit"])),
-        rounding=Rounding(fee["rounding"]),
-        nonzero_floor=bool(fee["nonzero_floor"]),
-        section_cap=bool(row.get("section_cap", True)),
-        tax_exempt=bool(row.get("tax_exempt", False)),
-    )
-    applied = AppliedRate(str(row["group"]), str(row["version"]), str(row["currency"]), rate, policy)
-    exchange = by_name.get("exchange")
-    if exchange is not None:
-        applied = msgspec.structs.replace(
-            applied, exchange_rate=Decimal(str(exchange["rate"])), paid_in=str(exchange["to"])
-        )
-    return rate_call(applied, 1000 * _whole(held["seconds"]))
-
-
-def _whole(value: str | int | bool | None) -> int:
-    return int(str(value))
-
-
 def _plain(amount: Decimal) -> str:
     return format(amount, "f")
 
@@ -375,3 +331,24 @@ def _shown(raw: Decimal) -> str:
     if len(text) > _SHORT or "E" in text:
         text = format(raw.quantize(_SHOWN_PLACES, context=EXACT), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def tax_by(steps: Sequence[Step], fee: Decimal) -> Decimal:
+    """Return the tax on ``fee`` by the rate and the rounding of a charge's steps.
+
+    Raises:
+        KeyError: a step or a figure is missing, so this is not a breakdown.
+    """
+    by_name = {step["step"]: step for step in steps}
+    terms, row = by_name["fee"], by_name["rate"]
+    if row.get("tax_exempt"):
+        return ZERO
+    policy = RatingPolicy(
+        hold_time_precision_ms=0,
+        free_time_s=0,
+        fee_precision=int(str(terms["precision"])),
+        fee_unit=Decimal(str(terms["unit"])),
+        rounding=Rounding(terms["rounding"]),
+    )
+    rate = Decimal(str(row["tax_rate"]))
+    return round_fee(EXACT.divide(EXACT.multiply(fee, rate), 100), policy)

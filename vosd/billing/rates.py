@@ -1,4 +1,4 @@
-"""A rate, the rounding of its group, and what a call keeps of both."""
+"""A rate, the rounding of its group, what a call keeps of both, and seconds and billing cycles of a duration."""
 
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from vosd.base.money import EXACT, ZERO, Rounding
-from vosd.billing.sections import Section
+from vosd.billing.sections import RateSection
 
 _MINUTE: Final = Decimal(60)
 
@@ -56,7 +56,7 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
     """Added once to the price of a call that has billable seconds."""
     minimum_charge: Decimal = ZERO
     """The least that a call with billable seconds costs before tax, connection fee included."""
-    sections: tuple[Section, ...] = ()
+    sections: tuple[RateSection, ...] = ()
     """Prices of whole calls by their length; with any, there is no first period."""
     locked: bool = False
     """The prefix is barred: its numbers have no rate, nor that of a shorter prefix."""
@@ -117,3 +117,17 @@ def for_unanswered(applied: Priced) -> Priced:
         rate=msgspec.structs.replace(rate, connection_fee=ZERO, minimum_charge=ZERO),
         candidates=tuple(map(for_unanswered, candidates)),
     )
+
+
+def hold_seconds(duration_ms: int, threshold_ms: int) -> int:
+    """Return the whole seconds of a call: a fraction of at least ``threshold_ms`` is one more.
+
+    An exact second stays as it is, even with a threshold of zero.
+    """
+    whole, fraction = divmod(duration_ms, 1000)
+    return whole + 1 if fraction and fraction >= threshold_ms else whole
+
+
+def cycles(seconds: int, cycle: int) -> int:
+    """Return how many billing cycles of ``cycle`` seconds were begun: always the ceiling."""
+    return -(-seconds // cycle)

@@ -14,10 +14,9 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.money import EXACT, in_places
 from vosd.billing.currencies import Currencies
-from vosd.billing.increments import hold_seconds
 from vosd.billing.parties import Party
 from vosd.billing.rater import Charge, charged_by, itemise
-from vosd.billing.rates import AppliedRate, for_unanswered
+from vosd.billing.rates import AppliedRate, for_unanswered, hold_seconds
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
@@ -88,6 +87,7 @@ def draft(
         rate_group=rate.group if rate else None,
         rate_prefix=rate.rate.prefix if rate else None,
         rate_area=(rate.rate.area or None) if rate else None,
+        rate_type=(rate.rate.rate_type or None) if rate else None,
         hangup_source=ending.source.text,
         end_reason=ending.reason.text,
         sip_code=ending.sip_code,
@@ -222,7 +222,7 @@ def conclude(
     hold_time_s, billed_seconds, fee, tax = record.hold_time_s, record.billed_seconds, record.fee, record.tax
     vendor_billed_seconds, cost, cost_tax = record.vendor_billed_seconds, record.cost, record.cost_tax
     vendor_rate_prefix, steps = record.vendor_rate_prefix, ""
-    rate_group, rate_prefix, rate_area = record.rate_group, record.rate_prefix, record.rate_area
+    sold = record
     postings: list[Posting] = []
     charges: list[ChargeRow] = []
     if is_charged and customer is not None and record.customer_account is not None:
@@ -231,7 +231,7 @@ def conclude(
         steps = f'"customer":{text}'
         if customer.candidates:
             customer = charged_by(customer, customer_ms)
-            rate_group, rate_prefix, rate_area = customer.group, customer.rate.prefix, customer.rate.area or None
+            sold = _sold_by(record, customer)
         charges.append(_row(record.customer_account, CUSTOMER, 0, customer, charge))
         if fee or tax:
             reference = f"{record.call_id}/customer"
@@ -259,7 +259,7 @@ def conclude(
         text = f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
         steps = f"{steps},{text}" if steps else text
     return msgspec.structs.replace(
-        record,
+        sold,
         codec=codec,
         vendor_codec=vendor_codec,
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
@@ -275,9 +275,6 @@ def conclude(
         cost=cost,
         cost_tax=cost_tax,
         loss=None if cost <= income and call.cost_rate is None else _loss(call, income, cost),
-        rate_group=rate_group,
-        rate_prefix=rate_prefix,
-        rate_area=rate_area,
         vendor_rate_prefix=vendor_rate_prefix,
         fee_breakdown=f"{{{steps}}}",
         hangup_source=ending.source.text,
@@ -294,6 +291,18 @@ def conclude(
     )
 
 
+def _sold_by(record: CallRecord, customer: AppliedRate) -> CallRecord:
+    """Return the record with the rate that its length has chosen among several."""
+    rate = customer.rate
+    return msgspec.structs.replace(
+        record,
+        rate_group=customer.group,
+        rate_prefix=rate.prefix,
+        rate_area=rate.area or None,
+        rate_type=rate.rate_type or None,
+    )
+
+
 def _sold_in(record: CallRecord, agents: Sequence[Party]) -> str | None:
     """Return the currency of the last agent, who pays the carrier, or of the customer where there is none."""
     if not agents:
@@ -305,7 +314,7 @@ def _sold_in(record: CallRecord, agents: Sequence[Party]) -> str | None:
 def _loss(call: OpenCall, income: Decimal, cost: Decimal) -> Decimal | None:
     """Return by how much a cost is above what the call brings, in that currency; None = it is not, or not comparably.
 
-    It brings what the last agent pays, or the customer where there is none, as ``cdr.profit`` counts it. A call to a
+    It brings what the last agent pays, or the customer where there is none, as ``cdr.charges`` counts it. A call to a
     free number is sold for nothing by intent, and a test call is not sold at all.
     """
     record = call.record

@@ -27,8 +27,7 @@ from vosd.routing.route_table import RouteTable
 from vosd.routing.sections import NumberSection
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
-from vosd.trunks.caller_limits import CallerLimits
-from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.gateways import CallerLimits, MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
 

@@ -1,7 +1,7 @@
 """Single definitions: each checked with what it names, and completed by what it has from others.
 
-All that is checked here depends on one definition and on those that it names, so ``by_difference`` looks again only at
-what has changed. What definitions may not have in common is checked elsewhere.
+All that is checked here depends on one definition, on those that it names and on the agents above these, so
+``by_difference`` looks again only at what has changed. What definitions may not have in common is checked elsewhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP, DEFAULT_CURRENCY, Defi
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
-from vosd.trunks.scope import Limit, Scope
+from vosd.trunks.scope import LimitScope, SharedLimit
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
@@ -154,7 +154,7 @@ def settled_vendor(
     if account.type is AccountType.PARTNER:
         check_partner(definition, problems)
         vendor = msgspec.structs.replace(vendor, earns=True)
-    limit = Limit(Scope.VENDOR, account.id, account.max_concurrent, account.max_cps)
+    limit = SharedLimit(LimitScope.VENDOR, account.id, account.max_concurrent, account.max_cps)
     is_limited = account.max_concurrent is not None or account.max_cps is not None
     if not is_limited and (account.partner is None or vendor.partner is not None):
         return vendor

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from vosd.base.money import in_places
+from vosd.base.money import EXACT, ZERO, in_places
 from vosd.cdr.record import CUSTOMER, VENDOR, CallRecord, ChargeRow
 
 
@@ -94,3 +94,24 @@ def _parts(breakdown: str) -> dict[str, Any]:
     except msgspec.DecodeError:
         return {}  # a damaged breakdown must not keep the call from being booked
     return parts if isinstance(parts, dict) else {}
+
+
+def profit_of(record: CallRecord) -> tuple[Decimal, str | None] | None:
+    """Return the profit of a call and its currency; None where no one is charged, or in two currencies.
+
+    It is the income less the cost, both without tax. A call brings what the highest account above it pays: its last
+    agent, else the customer. What agents charge among themselves is not ours.
+    """
+    if not record.charges:
+        return None
+    income = cost = ZERO
+    payer = vendor = None
+    for each in record.charges:
+        if each.role == VENDOR:
+            cost, vendor = each.fee, each
+        else:
+            income, payer = each.fee, each
+    if payer is not None and vendor is not None and payer.currency != vendor.currency:
+        return None
+    charged = payer or vendor
+    return EXACT.subtract(income, cost), None if charged is None else charged.currency

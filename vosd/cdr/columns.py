@@ -1,11 +1,11 @@
-"""The columns of a CDR: their order, and their notation in ``--json`` and CSV.
+"""The columns of a CDR: their order, their notation in ``--json`` and CSV, and those that agents see.
 
 Names, kinds and order follow from the fields of ``CallRecord``, ``Attempt`` and ``ChargeRow``; only ``export_seq``,
 ``attempts`` and ``charges`` are added here. Refuses to know where a record comes from and how a database spells its
 values.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
@@ -14,23 +14,23 @@ from typing import Any, Final
 import msgspec
 
 from vosd.base.money import format_amount
-from vosd.cdr.kinds import Column, Kind, columns_of
-from vosd.cdr.record import Attempt, CallRecord, ChargeRow
+from vosd.cdr.kinds import Column, ColumnKind, columns_of
+from vosd.cdr.record import VENDOR, Attempt, CallRecord, ChargeRow
 
 RECORD_COLUMNS: Final = columns_of(CallRecord)
 """The columns that a record itself fills, in the order of its fields."""
 EXPORT_SEQ: Final = Column(
     "export_seq",
-    Kind.NUMBER,
+    ColumnKind.NUMBER,
     64,
     False,
     "order of commit, of the booking or of its latest correction, for exports that miss nothing",
 )
 """The column that the database fills."""
-ATTEMPTS: Final = Column("attempts", Kind.ROWS, 0, False, "every gateway tried, in order")
+ATTEMPTS: Final = Column("attempts", ColumnKind.ROWS, 0, False, "every gateway tried, in order")
 ATTEMPT_COLUMNS: Final = columns_of(Attempt)
 """The columns of a row of ``attempts``."""
-CHARGES: Final = Column("charges", Kind.ROWS, 0, False, "what everyone pays or is paid for the call")
+CHARGES: Final = Column("charges", ColumnKind.ROWS, 0, False, "what everyone pays or is paid for the call")
 CHARGE_COLUMNS: Final = columns_of(ChargeRow)
 """The columns of a row of ``charges``."""
 
@@ -100,7 +100,7 @@ def csv_row(record: CallRecord, export_seq: int | None) -> list[str]:
 
 
 _values: Final = attrgetter(*(column.name for column in RECORD_COLUMNS))
-_DOCUMENTS: Final = tuple(column for column in RECORD_COLUMNS if column.kind is Kind.DOCUMENT)
+_DOCUMENTS: Final = tuple(column for column in RECORD_COLUMNS if column.kind is ColumnKind.DOCUMENT)
 
 
 def _object(columns: Sequence[Column], row: Attempt | ChargeRow) -> dict[str, Any]:
@@ -119,9 +119,40 @@ def _nested(document: str) -> Any:
         return document  # a damaged breakdown must not hide the call: its text is shown as it is
 
 
-_NOTATIONS: Final[Mapping[Kind, Callable[[Any], Any]]] = {
-    Kind.TIME: iso_utc,
-    Kind.AMOUNT: format_amount,
-    Kind.DOCUMENT: _nested,
+_NOTATIONS: Final[Mapping[ColumnKind, Callable[[Any], Any]]] = {
+    ColumnKind.TIME: iso_utc,
+    ColumnKind.AMOUNT: format_amount,
+    ColumnKind.DOCUMENT: _nested,
 }
 """The columns that are written otherwise than they are kept."""
+
+
+OF_VENDOR: Final = frozenset(
+    {
+        "routing_gateway", "vendor_account", "vendor_currency", "caller_out", "callee_out", "sip_call_id_out",
+        "destination_address", "vendor_answered_at", "vendor_billed_seconds", "cost", "cost_tax", "loss",
+        "vendor_codec", "vendor_rate_prefix",
+        "vendor_billing_base_ms", "reason_text", "verdicts", "attempts",
+    }
+)  # fmt: skip
+"""Columns that say where a call went, and what that cost."""
+_BLANK: Final = {field.name: field.default for field in msgspec.structs.fields(CallRecord) if field.name in OF_VENDOR}
+KEYS_FOR_AGENTS: Final = tuple(key for key in KEYS if key not in OF_VENDOR)
+
+
+def record_for_agent(record: CallRecord, visible: Container[str]) -> CallRecord:
+    """Return a record with the charges of ``visible`` accounts alone, without the columns and steps of the vendor."""
+    charges = tuple(each for each in record.charges if each.role != VENDOR and each.account in visible)
+    own = {"charges": charges, "fee_breakdown": _without_vendor(record.fee_breakdown)}
+    return msgspec.structs.replace(record, **_BLANK, **own)
+
+
+def _without_vendor(breakdown: str) -> str:
+    try:
+        parts = msgspec.json.decode(breakdown)
+    except msgspec.DecodeError:
+        return "{}"
+    if not isinstance(parts, dict):
+        return "{}"
+    parts.pop(VENDOR, None)
+    return msgspec.json.encode(parts).decode()

@@ -30,8 +30,11 @@ from vosd.cdr.kinds import (
 )
 
 TOO_DEAR: Final = "Loss"
-LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was not made: the gateway would not have left the margin that is wanted."""
+LATE_ANSWER: Final = "Late Answer"
+"""Reason of an attempt that was answered after it was given up."""
+FORKED: Final = "Forked"
+"""Reason of the row of a second phone behind the vendor that has answered as well."""
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -44,7 +47,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     reason: Annotated[
         str,
         word(
-            REASON_LENGTH, "why it ended; `Loss`: too dear, not tried; `Late Answer`: is billed, `Lost` with 0: may be"
+            REASON_LENGTH,
+            "why it ended; `Loss`: too dear, not tried; `Late Answer`, `Forked`: billed; `Lost`, 0: may be",
         ),
     ]
 
@@ -176,6 +180,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None
     rate_area: Annotated[str | None, word(128, "area of the customer's rate")] = None
+    rate_type: Annotated[
+        str | None,
+        word(16, "type of the customer's rate: `net`, `local`, `domestic` or `international`; null = it has none"),
+    ] = None
     vendor_rate_prefix: Annotated[str | None, word(32, "prefix of the vendor's rate")] = None
     fee_breakdown: Annotated[str, steps(1_000_000, "steps of both charges, enough to compute them again")] = "{}"
     hangup_source: Annotated[str, word(8, "who ended the call: `caller`, `callee` or `switch`")]

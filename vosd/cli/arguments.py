@@ -6,6 +6,7 @@ Each converts text into a value or reports wrong usage (exit code 2); none looks
 import os
 import pwd
 import re
+import sys
 import time as clock
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,6 +22,7 @@ from vosd.base.money import parse_amount
 
 if TYPE_CHECKING:
     from vosd.admin.ledger import Month
+
 
 OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
@@ -44,7 +46,7 @@ _LAST_MONTH: Final = "9999-12"
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
 
-class Moment(click.ParamType[int]):
+class MomentParameter(click.ParamType[int]):
     """A point in time; the value is UTC milliseconds since the epoch.
 
     ISO 8601 with ``Z`` or an offset, or as people say it: ``today``, ``yesterday``, ``tomorrow``, ``2026-11-22`` (its
@@ -229,7 +231,7 @@ class CallId(click.ParamType[str]):
         return beginning
 
 
-class Reason(click.ParamType[str]):
+class ReasonParameter(click.ParamType[str]):
     """An end reason, in upper or lower case; the value is spelt as in a CDR."""
 
     name = "reason"
@@ -293,14 +295,31 @@ def _login() -> str:
         return str(os.getuid())
 
 
-MOMENT = Moment()
-COMING = Moment(is_past=False)
-EXACT = Moment(is_past=False, is_exact=True)
+MOMENT = MomentParameter()
+COMING = MomentParameter(is_past=False)
+EXACT = MomentParameter(is_past=False, is_exact=True)
 DURATION = Duration()
 EXPIRY = ExpiryTime()
 MONTH = CalendarMonth()
 ZONE = Zone()
 CALL_ID = CallId()
-REASON = Reason()
+REASON = ReasonParameter()
 AMOUNT = Amount()
 SECONDS = Seconds()
+
+
+def yes_option(command: Any) -> Any:
+    """Add ``--yes`` to a verb that asks."""
+    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Ask at a terminal whether to go on; ``yes`` is the answer that the command line gave.
+
+    Programs that book for years must not stop at a question that did not exist when they were written.
+
+    Raises:
+        click.Abort: the answer was no.
+    """
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)

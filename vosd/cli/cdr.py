@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
-from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, json_object
-from vosd.cdr.for_agents import KEYS_FOR_AGENTS
+from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON, as_option
-from vosd.cli.call_listing import CsvForm, Form, JsonForm, TableForm
+from vosd.cli.call_listing import CsvForm, JsonForm, ListingForm, TableForm
 from vosd.cli.cdr_export import export
-from vosd.cli.charges import charge_table, charges
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, office_of, principal
+from vosd.cli.office import in_office, principal
 from vosd.cli.trace import CAPTURE, capture, ladder
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
     from vosd.admin.office.records import RecordSheet
     from vosd.cdr.record import CallRecord
+
 
 _TABLES: Final = ("candidates", "left", "is_kept", "more_left", "chosen")
 _NOT_KEPT: Final = "of answered calls only some keep why gateways were left out: routing.verdicts_one_in says how many"
@@ -37,7 +38,6 @@ def cdr() -> None:
 
 
 cdr.add_command(export)
-cdr.add_command(charges)
 cdr.add_command(correct)
 cdr.add_command(corrections)
 
@@ -82,7 +82,7 @@ def list_calls(
     asyncio.run(_list(invocation, principal(acting=acting), criteria, form))
 
 
-async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: Form) -> None:
+async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: ListingForm) -> None:
     from vosd.admin.office.records import ListRecords, ShortenIds, list_records, shorten_ids
 
     async with office_of(invocation) as office:
@@ -158,7 +158,7 @@ def _show_record(found: "RecordSheet", keys: "Sequence[str] | None", *, with_mes
 def _with_profit(shown: dict[str, Any], record: "CallRecord") -> dict[str, Any]:
     """Return what is shown of a call with its profit behind its cost."""
     from vosd.base.money import format_amount
-    from vosd.cdr.profit import profit_of
+    from vosd.cdr.charges import profit_of
 
     found = profit_of(record)
     if found is None:
@@ -213,3 +213,41 @@ def _show_why(found: dict[str, Any], *, as_json: bool) -> None:
         output.remark(f"{found['more_left']} more gateways were left out")
     if not found["is_kept"]:
         output.remark(_NOT_KEPT)
+
+
+_SHOWN: Final = tuple(key for key in CHARGE_KEYS if key != "breakdown")
+"""Columns of a charge in a table; its steps stand below."""
+
+
+@cdr.command("charges")
+@click.argument("call_id", type=CALL_ID)
+@json_option
+@pass_invocation
+def charges(invocation: Invocation, call_id: str, as_json: bool) -> None:
+    """Show what everyone pays or is paid for a call, with the steps; the first digits of CALL_ID are enough.
+
+    Calls that leave ledger entries and no CDR have their charges, too.
+    """
+    from vosd.admin.office.records import ShowCharges, show_charges
+
+    found = in_office(invocation, lambda office: show_charges(office, principal(), ShowCharges(call_id)))
+    shown = [charge_object(each) for each in found]
+    for each in shown:
+        each["breakdown"] = _steps(each["breakdown"])
+    if as_json:
+        output.document(shown)
+        return
+    charge_table(shown)
+    for each in shown:
+        if each["breakdown"]:
+            output.line("")
+            output.table((f"{each['role']} {each['account']}", "figures"), output.figures(each["breakdown"]), empty="")
+
+
+def charge_table(rows: list[dict[str, Any]]) -> None:
+    """Print charges, without their steps."""
+    output.table(_SHOWN, [[row[key] for key in _SHOWN] for row in rows], empty="no charges")
+
+
+def _steps(breakdown: Any) -> Any:
+    return msgspec.json.decode(breakdown) if isinstance(breakdown, str) else breakdown

@@ -11,7 +11,8 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, office_of, principal
+from vosd.cli.office import in_office, principal
+from vosd.wiring.office import office_of
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)

@@ -14,9 +14,9 @@ import msgspec
 
 from vosd.admin.office.decks import (
     ImportDeck,
+    ImportReport,
     ListDeckVersions,
     Prepared,
-    Report,
     list_versions,
     prepare_import,
     put_in_force,
@@ -32,10 +32,9 @@ from vosd.catalogue.problems import Problem
 from vosd.cdr.columns import iso_utc
 from vosd.cli.command import Invocation, OperationError
 from vosd.cli.deck_changes import ChangesFile
-from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
-from vosd.cli.office import office_of
 from vosd.cli.priority import give_way
+from vosd.cli.progress import DeckProgress
 from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.layouts import difference, layout_for, stored_form
@@ -46,6 +45,7 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
     from vosd.admin.deck_margin import MarginReport
@@ -65,7 +65,7 @@ def import_deck(
     memo: str | None,
     traffic: int | None,
     who: Principal,
-) -> tuple[dict[str, Any], Report]:
+) -> tuple[dict[str, Any], ImportReport]:
     """Import a file, or only compare it with the deck; return the result as JSON has it, and the changes.
 
     Raises:
@@ -90,7 +90,7 @@ def import_deck(
     )
     example = PriceExample(group.price_per, invocation.excerpt.billing_unit(group))
 
-    async def run() -> tuple[SheetReader, Report, "MarginReport | None", str | None]:
+    async def run() -> tuple[SheetReader, ImportReport, "MarginReport | None", str | None]:
         async with office_of(invocation) as office:
             earlier = await list_versions(office, who, ListDeckVersions(rate_group))
             layouts = [deck.layout for deck in earlier] if given is None else []

@@ -16,7 +16,7 @@ from vosd.catalogue.decks import DeckVersion
 from vosd.catalogue.problems import ConfigError
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError
-from vosd.cli.deck_progress import DeckProgress
+from vosd.cli.progress import DeckProgress
 from vosd.cli.simulate import ALL_CALLS
 from vosd.config.assembly.rate_store import is_own
 from vosd.config.kept import KeptCatalogue

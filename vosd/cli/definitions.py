@@ -13,33 +13,32 @@ from vosd.cli import output
 from vosd.cli.arguments import COMING, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from vosd.admin.office.definitions import ChangedObjects
+    from vosd.admin.office.definitions import ChangedObjects, Difference
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
-    from vosd.catalogue.stored_objects import ObjectVersion
 
 Order = TypeVar("Order")
 
 _LISTED: Final = (
-    Column("kind"),
-    Column("name", narrowest=12),
-    Column("version", is_figure=True),
-    Column("since"),
-    Column("by", rank=2),
-    Column("memo", rank=1, narrowest=10),
+    ScreenColumn("kind"),
+    ScreenColumn("name", narrowest=12),
+    ScreenColumn("version", is_figure=True),
+    ScreenColumn("since"),
+    ScreenColumn("by", rank=2),
+    ScreenColumn("memo", rank=1, narrowest=10),
 )
 _VERSIONS: Final = (
-    Column("version", is_figure=True),
-    Column("from"),
-    Column("made at", rank=3),
-    Column("by", rank=2),
-    Column("what", narrowest=16),
-    Column("memo", rank=1, narrowest=10),
+    ScreenColumn("version", is_figure=True),
+    ScreenColumn("from"),
+    ScreenColumn("made at", rank=3),
+    ScreenColumn("by", rank=2),
+    ScreenColumn("what", narrowest=16),
+    ScreenColumn("memo", rank=1, narrowest=10),
 )
 _KIND: Final = click.argument("kind")
 _NAME: Final = click.argument("name")
@@ -67,11 +66,11 @@ def definitions() -> None:
 @pass_invocation
 def list_(invocation: Invocation, kind: str | None, as_json: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
-    from vosd.admin.office.definitions import ListObjects, list_objects
+    from vosd.admin.office.definitions import ListObjects, list_objects, sheet_of
 
     found = in_office(invocation, lambda office: list_objects(office, principal(), ListObjects(kind)))
     if as_json:
-        output.document([_shown(each) for each in found])
+        output.document([sheet_of(each) for each in found])
         return
     rows = [
         (each.kind, each.name, each.version, iso_utc(each.begins_at), each.operator, each.memo or "") for each in found
@@ -95,7 +94,7 @@ def show(invocation: Invocation, kind: str, name: str, version: int | None, secr
     sheet = in_office(invocation, lambda office: show_object(office, principal(), order))
     found = sheet.version
     if as_json:
-        output.document(_shown(found) | {"keys": sheet.keys})
+        output.document(sheet.sheet())
     else:
         output.remark(f"version {found.version} of {kind} {name}, from {iso_utc(found.begins_at)}, by {found.operator}")
         click.echo(yaml_of(sheet.keys), nl=False)
@@ -143,7 +142,7 @@ def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None
 
     found = in_office(invocation, lambda office: list_versions(office, principal(), ListVersions(kind, name)))
     if as_json:
-        output.document([_shown(each.version) | {"keys": each.keys} for each in found])
+        output.document([each.sheet() for each in found])
         return
     rows = [
         (
@@ -216,20 +215,43 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
 
 @definitions.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option(
+    "--map",
+    "map_",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="MAP",
+    help="FILE is a CSV or XLSX file, and MAP says what its columns mean.",
+)
 @_terms
 @pass_invocation
-def import_(invocation: Invocation, /, file: Path, **terms: Any) -> None:
+def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: Any) -> None:
     """Define or change the objects in FILE, all of them or none; objects that are not in it stay as they are.
 
     FILE has the sections of a configuration, such as accounts. To move a file that the configuration includes into the
     database, take it out of ``include`` first, do not reload, and import it: the switch takes both changes at once.
+
+    With --map, FILE is a sheet of another switch: accounts, gateways, phones and the balances of the accounts.
     """
     from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
+
+    if map_ is not None:
+        _import_sheet(invocation, file, map_, **terms)
+        return
     from vosd.config.stored_text import read_objects
 
     text, called = _text_of(file)
     found = tuple(WantedObject(*each) for each in read_objects(text, called, os.environ))
     _change(invocation, set_objects, lambda **order: SetObjects(objects=found, **order), **terms)
+
+
+def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) -> None:
+    from vosd.admin.office.sheet_import import import_sheet
+    from vosd.config.object_sheets import read_object_sheet
+
+    read = read_object_sheet(file, map_, os.environ)
+    if read.unread:
+        output.remark(f"columns that the map does not name: {', '.join(read.unread)}")
+    _change(invocation, import_sheet, lambda **order: msgspec.structs.replace(read.order, **order), **terms)
 
 
 def _change(
@@ -249,8 +271,11 @@ def _change(
     if changed.in_force is False:
         output.remark("no switch runs: the change holds from its next start")
     if as_json:
-        changes = [msgspec.to_builtins(each) | {"begins_at": iso_utc(each.begins_at)} for each in changed.changes]
-        output.document({"dry_run": changed.is_trial, "in_force": changed.in_force, "changes": changes})
+        document = msgspec.to_builtins(changed)
+        document["dry_run"] = document.pop("is_trial")
+        for each in document["changes"]:
+            each["begins_at"] = iso_utc(each["begins_at"])
+        output.document(document)
     else:
         _show(changed)
 
@@ -262,8 +287,27 @@ def _show(changed: "ChangedObjects") -> None:
         output.line(f"{each.kind} {each.name} {would}{each.action.value}{version}")
         if len(changed.changes) == 1:
             _show_keys(each.keys)
+        if each.calls is not None and each.calls.number:
+            output.line(f"  {_calls_using(each)}")
         for planned in each.planned:
             output.remark(f"{each.kind} {each.name}: version {planned} is planned and replaces this one")
+    if changed.calls_unknown:
+        output.remark(f"which running calls use them is not known: {changed.calls_unknown}")
+    elif changed.is_trial and not any(each.calls and each.calls.number for each in changed.changes):
+        output.remark("no running call is concerned: calls keep the rates, plans and numbers that they began with")
+    for balance in getattr(changed, "balances", ()):
+        amount = f"{balance.amount} {balance.currency or ''}".rstrip()
+        output.line(f"balance of {balance.account}, line {balance.line}: {amount}, {balance.outcome}")
+
+
+def _calls_using(change: "Difference") -> str:
+    calls = change.calls
+    assert calls is not None
+    ids = ", ".join(calls.first) + (" ..." if calls.number > len(calls.first) else "")
+    said = f"running calls that use it: {calls.number} ({ids})"
+    return (
+        f"{said}; they go on, and a running switch takes it with --yes only" if change.action.value == "ended" else said
+    )
 
 
 def _show_keys(keys: "Any") -> None:
@@ -273,17 +317,6 @@ def _show_keys(keys: "Any") -> None:
 
 def _value(value: Any) -> str:
     return "(not set)" if value is None else str(value)
-
-
-def _shown(each: "ObjectVersion") -> dict[str, Any]:
-    document = msgspec.to_builtins(each)
-    del document["body"]
-    return {
-        **document,
-        "begins_at": iso_utc(each.begins_at),
-        "made_at": iso_utc(each.made_at),
-        "defined": each.body is not None,
-    }
 
 
 def _text_of(file: Path) -> tuple[str, str]:

@@ -11,19 +11,19 @@ from msgspec.structs import asdict
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, as_option, operator_option
-from vosd.cli.asking import ask, yes_option
+from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, as_option, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, office_of, principal
+from vosd.cli.office import in_office, principal
 from vosd.cli.statements import balances, profit, statement
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from vosd.admin.ledger import EntrySheet, Month
     from vosd.admin.office.principal import Principal
-    from vosd.storage.faults import Difference
+    from vosd.storage.faults import BookDifference
 
 _LINE: Final = "{created_at:24} {account:12} {kind:10} {amount:>15} {balance_after:>15}  {reference}"
 """An entry for people; lines are printed as they are read, so that widths are fixed."""
@@ -216,10 +216,10 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
     """
     from vosd.admin.office.ledger import VerifyLedger, verify_ledger
 
-    found: list[Difference] = []
+    found: list[BookDifference] = []
     count = 0
 
-    def report(difference: "Difference") -> None:
+    def report(difference: "BookDifference") -> None:
         nonlocal count
         count += 1
         if as_json:
@@ -245,6 +245,6 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
         sys.exit(OperationError.exit_code)
 
 
-def _difference(difference: "Difference") -> dict[str, object]:
+def _difference(difference: "BookDifference") -> dict[str, object]:
     amounts = {"expected": format_amount(difference.expected), "found": format_amount(difference.found)}
     return difference._asdict() | {"fault": difference.fault.value} | amounts

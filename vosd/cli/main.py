@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from vosd import __version__
-from vosd.cli.command import Directory
+from vosd.cli.command import VerbDirectory
 from vosd.cli.commit import commit
 
 VERBS: Final = {
@@ -23,17 +23,20 @@ VERBS: Final = {
     "payment": "vosd.cli.payments:payment",
     "ledger": "vosd.cli.ledger:ledger",
     "audit": "vosd.cli.audit:audit",
+    "user": "vosd.cli.users:user",
+    "token": "vosd.cli.tokens:token",
     "spool": "vosd.cli.spool:spool",
     "rate": "vosd.cli.rates:rate",
     "route": "vosd.cli.routes:route",
     "rates": "vosd.cli.decks:rates",
     "definitions": "vosd.cli.definitions:definitions",
+    "parameters": "vosd.cli.parameters:parameters",
     "gateway": "vosd.cli.overrides:gateway",
     "overrides": "vosd.cli.overrides:overrides",
     "registrations": "vosd.cli.registrations:registrations",
     "trace": "vosd.cli.trace:trace",
     "alarms": "vosd.cli.alarms:alarms",
-    "blacklist": "vosd.cli.blacklist:blacklist",
+    "blacklist": "vosd.cli.sources:blacklist",
     "why": "vosd.cli.why_calls:why",
     "rerate": "vosd.cli.rerate:rerate",
     "reconcile": "vosd.cli.later:reconcile",
@@ -43,6 +46,7 @@ VERBS: Final = {
     "retention": "vosd.cli.retention:retention",
     "backup": "vosd.cli.backup:backup",
     "restore": "vosd.cli.backup:restore",
+    "api": "vosd.cli.api:api",
 }
 """Verb to its command, in the order in which ``vosd --help`` lists them."""
 SUMMARIES: Final = {
@@ -60,11 +64,14 @@ SUMMARIES: Final = {
     "payment": "Money that does not come from calls.",
     "ledger": "The ledger.",
     "audit": "List who has booked, confirmed or closed what, by which login, the newest first.",
+    "user": "People of the management API, and roles.",
+    "token": "Tokens of programs for the management API.",
     "spool": "Call records that the database refused, and the files of the journal.",
     "rate": "Prices.",
     "route": "Routes.",
     "rates": "Rate groups, and their decks in the database: import, versions, look-up, export.",
     "definitions": "Objects that the database defines: accounts, gateways, phones, rate groups ...",
+    "parameters": "List the parameters of VOS3000: value, source and meaning of each.",
     "gateway": "Gateways and phones, and overrides of them: at once, without editing files,...",
     "overrides": "Operational overrides of gateways, phones and accounts.",
     "registrations": "List phones and gateways that are registered with us, and our own...",
@@ -80,6 +87,7 @@ SUMMARIES: Final = {
     "retention": "Records whose time is over.",
     "backup": "Write a backup to a file: database, journal, and configuration with the files...",
     "restore": "Put a backup into an empty database, and its journal into a state_dir that...",
+    "api": "Answer the management API at ``api.listen`` in the foreground; the switch...",
 }
 """Verb to the line that ``vosd --help`` has of it, so that no verb is loaded for that."""
 
@@ -91,7 +99,9 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
-@click.group(cls=Directory, table=VERBS, summaries=SUMMARIES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=VerbDirectory, table=VERBS, summaries=SUMMARIES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "--version",
     is_flag=True,

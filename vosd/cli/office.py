@@ -1,11 +1,7 @@
-"""The office for one verb: the one place where the command line meets database, configuration and running switch."""
+"""The office for one verb, and the principal at the terminal."""
 
 import asyncio
-import os
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -14,160 +10,13 @@ from click.core import ParameterSource
 from vosd.cli import output
 from vosd.cli.arguments import operator as login
 from vosd.cli.command import Invocation
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from decimal import Decimal
-    from pathlib import Path
-
-    from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Done, Office
-    from vosd.admin.office.ports import WrittenGateway
     from vosd.admin.office.principal import Principal
-    from vosd.admin.rate_areas import RateGroupSheet
-    from vosd.admin.shadow_rating import CdrMap
-    from vosd.billing.accounts import Account
-    from vosd.billing.ports import Rates
-    from vosd.billing.rate_group import RateGroup
-    from vosd.billing.rates import RatingPolicy
-    from vosd.catalogue.catalogue import Catalogue
-    from vosd.catalogue.stored_objects import ObjectVersion
-    from vosd.engine.settings import Settings
-    from vosd.routing.calendar import Calendar
-    from vosd.routing.special_numbers import SpecialNumbers
-    from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
-
-
-class _Configured:
-    """Definitions of the configuration file, read as far as they are asked for."""
-
-    def __init__(self, invocation: Invocation) -> None:
-        self._invocation = invocation
-
-    def accounts(self) -> "Mapping[str, Account]":
-        return self._invocation.excerpt.accounts()
-
-    def agents(self) -> "Mapping[str, str]":
-        return self._invocation.excerpt.accounts().agents()
-
-    def gateways(self) -> "Collection[str]":
-        return self._invocation.excerpt.gateways()
-
-    def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
-        from vosd.config.written_gateways import written_gateways
-
-        return written_gateways(self._invocation.config_path(), name)
-
-    def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
-        return self._invocation.excerpt.gateways_by_list()
-
-    def payers(self) -> "Mapping[str, str]":
-        return self._invocation.excerpt.payers()
-
-    def calendars(self) -> "Mapping[str, Calendar]":
-        return self._invocation.excerpt.calendars()
-
-    def destination_classes(self) -> "Collection[str]":
-        return self._invocation.excerpt.destination_classes()
-
-    def rate_groups(self) -> "Sequence[RateGroupSheet]":
-        return self._invocation.excerpt.rate_group_sheets()
-
-    def rate_group(self, name: str) -> "RateGroup | None":
-        return self._invocation.excerpt.rate_group(name)
-
-    def rates_of(self, account: "Account", *, is_vendor: bool) -> "Rates | None":
-        return self._invocation.excerpt.rates_of(account, is_vendor=is_vendor)
-
-    def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
-        return self._invocation.excerpt.free_numbers()
-
-    def check_kind(self, kind: str) -> None:
-        from vosd.config.stored_text import check_kind
-
-        check_kind(kind)
-
-    def check_objects(self, versions: "Sequence[ObjectVersion]") -> None:
-        from vosd.config.load import load
-        from vosd.config.stored_text import overlaid
-
-        load(
-            self._invocation.config_path(),
-            tables=self._invocation.tables,
-            definitions=lambda wanted: overlaid(self._invocation.definitions(wanted), versions),
-        )
-
-    def catalogue(self, file: "Path | None" = None) -> "Catalogue":
-        asked = self._invocation if file is None else replace(self._invocation, config=file, _excerpt=None)
-        return asked.load().catalogue
-
-    @property
-    def settings(self) -> "Settings":
-        return self._invocation.settings
-
-    def export_profile(self, file: "Path") -> "ExportProfile":
-        from vosd.config.export_profile import read_export_profile
-
-        return read_export_profile(file, os.environ)
-
-    def cdr_map(self, file: "Path", price: str | None = None) -> "CdrMap":
-        from vosd.config.cdr_map import read_cdr_map
-
-        return read_cdr_map(file, os.environ, price)
-
-    def notice_days_of_deck(self, rate_group: str) -> int:
-        return self._invocation.excerpt.deck_group(rate_group).notice_days or 0
-
-    def files(self) -> "Sequence[Path]":
-        from vosd.config.named_files import files_of
-
-        return files_of(self._invocation.config_path())
-
-    @contextmanager
-    def claimed(self) -> "Iterator[None]":
-        from vosd.daemon.claim import StateDirectory
-
-        state_directory = StateDirectory(self.settings.state_dir)
-        state_directory.claim()
-        try:
-            yield
-        finally:
-            state_directory.release()
-
-    @property
-    def confirm_above(self) -> "Decimal | None":
-        return self._invocation.excerpt.confirm_above
-
-
-@asynccontextmanager
-async def office_of(invocation: Invocation, *, with_database: bool = True) -> "AsyncIterator[Office]":
-    """Yield the office of the configured installation.
-
-    ``with_database`` of False: it is opened where a use case asks for it, and may be away.
-
-    Raises:
-        StoreUnavailable: the database cannot be reached, or has not this version's schema.
-    """
-    from vosd.admin.office.office import Office
-
-    async with AsyncExitStack() as opened:
-        stores: list[SqlStores] = []
-
-        def open_stores() -> "SqlStores":
-            if not stores:
-                from vosd.storage.database import Database
-                from vosd.storage.stores import SqlStores
-
-                database = Database(invocation.database_url)
-                opened.push_async_callback(database.close)
-                stores.append(SqlStores(database))
-            return stores[0]
-
-        if with_database:
-            await open_stores().check_schema()
-        yield Office(_Configured(invocation), open_stores, invocation.running_switch, now_ms)
 
 
 def in_office(
@@ -188,15 +37,21 @@ def principal(operator: str | None = None, acting: str | None = None) -> "Princi
     Raises:
         UsageError: ``--operator`` and ``--as`` name two.
     """
+    from vosd.admin.office.permissions import ALL, SHIPPED
     from vosd.admin.office.principal import Means, Principal, Role
 
     proved = login()
     if acting is None:
-        return Principal(role=Role.OPERATOR, name=operator or proved, login=proved, means=Means.TERMINAL)
+        return Principal(
+            role=Role.OPERATOR, name=operator or proved, login=proved, means=Means.TERMINAL, permissions=ALL
+        )
     source = click.get_current_context().get_parameter_source("operator")
     if source not in {None, ParameterSource.DEFAULT}:
         raise click.UsageError("--as says who does it: leave out --operator")
-    return Principal(role=Role.AGENT, name=proved, login=proved, means=Means.TERMINAL, account=acting)
+    of_agents = SHIPPED["agent"].permissions
+    return Principal(
+        role=Role.AGENT, name=proved, login=proved, means=Means.TERMINAL, permissions=of_agents, account=acting
+    )
 
 
 def outcome_of(done: "Done[Result]") -> Result:
@@ -204,8 +59,3 @@ def outcome_of(done: "Done[Result]") -> Result:
     if done.unaudited:
         output.remark(f"done, but the audit has no line of it: {done.unaudited}")
     return done.outcome
-
-
-def now_ms() -> int:
-    """Return the time, UTC milliseconds."""
-    return time.time_ns() // 1_000_000

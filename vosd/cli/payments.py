@@ -8,8 +8,7 @@ import msgspec
 
 from vosd.base.money import format_amount
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, as_option, operator_option
-from vosd.cli.asking import ask, yes_option
+from vosd.cli.arguments import AMOUNT, as_option, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.payment_file import import_file

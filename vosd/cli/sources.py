@@ -1,11 +1,13 @@
 """``vosd unblock``: sources that are locked out for wrong passwords or blocked for a flood."""
 
+from typing import Final
+
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, outcome_of, principal
-from vosd.control.peers import ListLockedOut, Unblock
+from vosd.control.peers import ClearBlacklist, ListBlacklist, ListLockedOut, Unblock
 
 
 @click.command(cls=Verb)
@@ -45,3 +47,45 @@ def _list(invocation: Invocation, as_json: bool) -> None:
         return
     rows = [(each.source, each.cause, f"{each.remaining_s} s", each.until, each.username or "-") for each in locked_out]
     output.table(("source", "cause", "remaining", "until", "user tried"), rows, empty="no source is locked out")
+
+
+_COLUMNS: Final = ("caller", "mapping_gateway", "cause", "limit", "since", "until", "remaining_s")
+
+
+@click.group(cls=Family)
+def blacklist() -> None:
+    """Callers that are refused because they exceeded a limit of ``dynamic_blacklist``."""
+
+
+@blacklist.command("list")
+@json_option
+@pass_invocation
+def list_callers(invocation: Invocation, as_json: bool) -> None:
+    """List the callers on the list, the one that was put there first at the top."""
+    from vosd.admin.office.alarms import list_blacklist
+
+    who = principal()
+    rows = in_office(invocation, lambda office: list_blacklist(office, who, ListBlacklist()), with_database=False)
+    if as_json:
+        output.document(rows)
+    else:
+        output.records(_COLUMNS, rows, empty="no caller is on the list")
+
+
+@blacklist.command("clear")
+@click.argument("number", required=False)
+@json_option
+@pass_invocation
+def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
+    """Take NUMBER off the list, or all callers; exit code 1 if NUMBER is not on it.
+
+    A leading + makes no difference.
+    """
+    from vosd.admin.office.alarms import clear_blacklist
+
+    who, order = principal(), ClearBlacklist(number)
+    outcome = outcome_of(in_office(invocation, lambda office: clear_blacklist(office, who, order), with_database=False))
+    if as_json:
+        output.document(outcome)
+    else:
+        output.line(f"{outcome.cleared} taken off the list")

@@ -12,7 +12,8 @@ from vosd.cli import output
 from vosd.cli.arguments import MOMENT, MONTH, ZONE, as_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, office_of, principal
+from vosd.cli.office import in_office, principal
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -10,7 +10,8 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
-from vosd.cli.office import office_of, principal
+from vosd.cli.office import principal
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
     from vosd.control.traces import FollowCalls, TraceUpdate

@@ -10,8 +10,9 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import office_of, principal
+from vosd.cli.office import principal
 from vosd.control.calls import TALK_S_MAX, MakeTestCall, TrialReport, TrialResult
+from vosd.wiring.office import office_of
 
 _WELL: Final = frozenset({TrialResult.ANSWERED, TrialResult.RANG})
 

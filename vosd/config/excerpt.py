@@ -25,6 +25,7 @@ from vosd.config.reader.places_written import database_url_in, path_in
 from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_templates
 
 if TYPE_CHECKING:
+    from vosd.admin.office.ports import ParameterSheet
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.billing.accounts import Account
     from vosd.billing.currencies import Currencies
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from vosd.config.keys.parameters import ParameterKeys
     from vosd.config.keys.rate_groups import RateGroupKeys
     from vosd.config.reader.model import Keys
+    from vosd.config.reader.texts import Texts
     from vosd.config.stored import Stored, Wanted
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
@@ -97,6 +99,8 @@ class Excerpt:
         """The lists that were read."""
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
+        self.texts: Texts | None = None
+        """Place of the files of YAML; None = the disk."""
 
     @property
     def settings(self) -> "Settings":
@@ -128,12 +132,12 @@ class Excerpt:
 
         return self._section(BillingKeys, "billing").ask_above
 
-    @property
-    def confirm_above(self) -> Decimal | None:
-        """Above which amount a second person confirms it (``billing.confirm_above``); None = never."""
+    def confirm_above(self, login: str) -> Decimal | None:
+        """Return the highest amount that a person books alone (``billing.confirm_above_by``); None = any."""
         from vosd.config.keys.billing import BillingKeys
 
-        return self._section(BillingKeys, "billing").confirm_above
+        keys = self._section(BillingKeys, "billing")
+        return (keys.confirm_above_by or {}).get(login, keys.confirm_above)
 
     def accounts(self) -> "ConfiguredAccounts":
         """Return the accounts; each is validated when it is looked up."""
@@ -406,6 +410,16 @@ class Excerpt:
             raise ConfigError(problems.in_order())
         return parameters
 
+    def parameter_sheets(self) -> "list[ParameterSheet]":
+        """Return all parameters of VOS3000, in the order of the reference, and those of the file without effect."""
+        from vosd.config.parameter_sheets import parameter_sheets
+
+        problems = ProblemList()
+        found = parameter_sheets(self._copy(), problems)
+        if problems.has_errors:
+            raise ConfigError(self._naming(problems.in_order()))
+        return found
+
     def _section(self, model: "type[Model]", key: str) -> "Model":
         """Return one section of the top level; the other settings are not validated."""
         from vosd.config.assembly.parameters import defaults_of
@@ -441,7 +455,7 @@ class Excerpt:
     def _read(self, lists: frozenset[str]) -> Section:
         problems = ProblemList()
         with without_collector():
-            document = read_files(self._path, self._environ, problems, LISTS - lists)
+            document = read_files(self._path, self._environ, problems, LISTS - lists, self.texts)
             stored = self._objects(document)
             long_lists = {}
             for name in lists & LONG_LISTS.keys():

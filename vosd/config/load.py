@@ -18,9 +18,9 @@ from vosd.catalogue.doubtful_calendars import warn_of_calendars
 from vosd.catalogue.doubtful_rates import warn_of_rates
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition
-from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
+from vosd.config.assembly.credentials import with_secrets
 from vosd.config.assembly.currencies import read_currencies
 from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, with_decks
 from vosd.config.assembly.derived_groups import derive_groups
@@ -29,21 +29,19 @@ from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
-from vosd.config.assembly.rate_report import RateReport, report_rates, summarise
+from vosd.config.assembly.rate_report import RateReport, check_rates, report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
 from vosd.config.assembly.remembered import ReadItems, Remembered
-from vosd.config.assembly.secret_files import with_secrets
 from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.sockets import Reach, check_sockets, reach_of
-from vosd.config.assembly.source import Objects, source_of
+from vosd.config.assembly.source import ReadObjects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.transports import read_transports
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
-from vosd.config.keys.number_lists import NumberListKeys
-from vosd.config.keys.number_pools import NumberPoolKeys
+from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import Defaults
@@ -297,7 +295,7 @@ def _objects(
     defaults: Defaults,
     tables: Callable[[], RateTables],
     problems: ProblemList,
-) -> tuple[Objects, Mapping[str, Compiled]]:
+) -> tuple[ReadObjects, Mapping[str, Compiled]]:
     """Take the other lists of objects out of the document."""
     keys = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
@@ -344,7 +342,7 @@ def _objects(
 
     read_groups = read_inventory(groups, "rate_groups", "name", read_group, problems)
     derive_groups(read_groups, problems)
-    objects = Objects(
+    objects = ReadObjects(
         read_groups,
         read_list("accounts", "id", AccountKeys),
         read_list("mapping_gateways", "name", MappingGatewayKeys),
@@ -359,7 +357,7 @@ def _objects(
     return objects, rates.tables
 
 
-def _reaches(objects: Objects, source: CatalogueSource) -> dict[str, Reach]:
+def _reaches(objects: ReadObjects, source: CatalogueSource) -> dict[str, Reach]:
     """Return where the routing gateways are that were read."""
     return {
         name: reach_of(each.thing, each)._replace(origin=source.routing_gateways.sound[name].origin)
@@ -368,7 +366,7 @@ def _reaches(objects: Objects, source: CatalogueSource) -> dict[str, Reach]:
     }
 
 
-def _rate_reports(objects: Objects, problems: ProblemList) -> tuple[RateReport, ...]:
+def _rate_reports(objects: ReadObjects, problems: ProblemList) -> tuple[RateReport, ...]:
     reports: list[RateReport] = []
     for written in objects.rate_groups.written.values():
         read = written.thing

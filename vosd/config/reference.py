@@ -3,12 +3,8 @@
 The output is ``docs/configuration.md``; a test compares the two.
 """
 
-import ast
-import inspect
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import Final, get_args
 
 from pydantic.fields import FieldInfo
@@ -16,12 +12,10 @@ from pydantic.fields import FieldInfo
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
-from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.destinations import DestinationClassKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
-from vosd.config.keys.number_lists import NumberListKeys
-from vosd.config.keys.number_pools import NumberPoolKeys
+from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.parameters import WITHOUT_EFFECT, ParameterKeys
 from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
@@ -30,6 +24,7 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RouteKeys, RoutingPlanKeys
+from vosd.config.meanings import meanings_of
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import section_in_list, section_of
@@ -125,32 +120,6 @@ def _row(name: str, field: FieldInfo, meaning: str | None) -> str:
     is_list, reading = _reading(field)
     expected = f"one or a list: {reading.expected}" if is_list else reading.expected
     return f"| `{name}` | {expected} | {_default(field, reading, is_list=is_list)} | {_sentence(meaning)} |"
-
-
-def meanings_of(model: type[Keys]) -> dict[str, str | None]:
-    """Return the meaning of each key: its field's description, or the text below the field in the source.
-
-    The sources are read when the reference is written: with ``use_attribute_docstrings`` every start would read them.
-    """
-    texts = _texts_of(model)
-    return {field.alias or name: field.description or texts.get(name) for name, field in model.model_fields.items()}
-
-
-def _texts_of(model: type[Keys]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for each in reversed(model.__mro__):
-        if not issubclass(each, Keys):
-            continue
-        for shared in each.shared if issubclass(each, DeclaredKeys) else ():
-            found |= _texts_of(shared)
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
-        assert isinstance(definition, ast.ClassDef)
-        for field, text in pairwise(definition.body):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                match text:
-                    case ast.Expr(ast.Constant(str(value))):
-                        found[field.target.id] = inspect.cleandoc(value)
-    return found
 
 
 def _reading(field: FieldInfo) -> tuple[bool, FromText]:

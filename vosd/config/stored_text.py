@@ -68,6 +68,12 @@ def place_of(each: ObjectVersion, config: Path) -> Place:
     return Place(f"{config.parent}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
 
 
+def version_at(place: Place) -> int | None:
+    """Return the version of the object of the database that a place is in; None = the place is in a file."""
+    found = re.search(rf"\(version (\d+)\){_SUFFIX}\Z", place.file)
+    return None if found is None else int(found[1])
+
+
 def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> Section:
     """Return an object of a list as it would be read from a file; ``config`` is the main file."""
     assert each.body is not None

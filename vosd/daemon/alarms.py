@@ -8,8 +8,7 @@ from typing import Final
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
 from vosd.control.installation import AlarmList, ListAlarms, MachineUse
-from vosd.engine.alarms.alarm_file import AlarmFile
-from vosd.engine.alarms.desk import AlarmDesk
+from vosd.engine.alarms.desk import AlarmDesk, AlarmFile
 from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
 from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
@@ -23,7 +22,7 @@ from vosd.obs.figures import Figure
 from vosd.obs.stream import EventStream
 from vosd.routing.calendar import Calendar
 from vosd.routing.quality import QualityFigures
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class AlarmPart:
@@ -125,7 +124,7 @@ class SwitchMeasures:
 
     def calls_a_second(self) -> Iterable[tuple[str, int]]:
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
-        return self._service.switch.live.occupancy.lately(Scope.MAPPING, self._clock.now().mono)
+        return self._service.switch.live.occupancy.lately(LimitScope.MAPPING, self._clock.now().mono)
 
     def setups(self) -> tuple[int, float]:
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""

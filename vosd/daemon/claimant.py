@@ -1,4 +1,4 @@
-"""This process as the holder of a lease, and whether an earlier holder on this host has ended.
+"""The boot of this machine, this process as the holder of a lease, and whether an earlier holder here has ended.
 
 An earlier holder has ended if it locked the ``state_dir`` that this process has locked now, or if its pid is gone.
 Either counts only under the same boot of the same kernel: a copy of a machine has the same pids and files.
@@ -7,7 +7,7 @@ Either counts only under the same boot of the same kernel: a copy of a machine h
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import uuid4
@@ -20,6 +20,29 @@ BOOT_TOLERANCE_S: Final = 5
 _PROC: Final = Path("/proc")
 _STATE, _STARTED = 0, 19
 """Fields of /proc/PID/stat after the process's name (proc(5): 3 and 22)."""
+BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID_VARIABLE: Final = "VOSD_BOOT_ID"
+"""Set by the systemd unit, which hides the file."""
+
+
+def boot_id(environ: Mapping[str, str] = os.environ, file: Path = BOOT_ID_FILE) -> str:
+    """Return the kernel's id of this boot as 32 hexadecimal digits; empty where it is hidden."""
+    text = environ.get(BOOT_ID_VARIABLE, "")
+    if not text:
+        try:
+            text = file.read_text()
+        except OSError:
+            return ""
+    return text.strip().replace("-", "").lower()
+
+
+def process_age_ms() -> int | None:
+    """Return how long ago this process was started, to a hundredth of a second; None where the kernel hides it."""
+    fields = _fields(os.getpid())
+    if not fields:
+        return None
+    started_s = int(fields[_STARTED]) / os.sysconf("SC_CLK_TCK")
+    return round(1_000 * (time.clock_gettime(time.CLOCK_BOOTTIME) - started_s))
 
 
 class _Process(NamedTuple):

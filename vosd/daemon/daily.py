@@ -1,9 +1,12 @@
 """Work that a process beside the switch does once a day at a time of a zone."""
 
 import asyncio
+import os
+import socket
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, tzinfo
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -11,12 +14,16 @@ from vosd.base.clock import Clock
 from vosd.engine.background import kept_going
 from vosd.processes.channel import received, send
 from vosd.processes.child import ended, started
+from vosd.processes.life import give_way, live_as_long_as_the_switch
 
 RUN_S: Final = 23 * 3_600
 """Longest run: one that waits for something for ever must not be silent until the next day, and the next."""
 LOOK_S: Final = 1.0
 """Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
 
+NICENESS: Final = 10
+
+DailyOrder = TypeVar("DailyOrder")
 Answer = TypeVar("Answer")
 
 
@@ -39,10 +46,39 @@ async def answer_of(process: str, order: object, kind: type[Answer]) -> Answer:
     child = await started(process)
     try:
         async with asyncio.timeout(RUN_S):
-            send(child.writer, msgspec.msgpack.encode(order))
+            send(child.writer, msgspec.msgpack.encode(order, enc_hook=os.fspath))
             return msgspec.msgpack.decode(await received(child.reader), type=kind)
     finally:
         await asyncio.shield(ended(child))
+
+
+def carry_out(kind: type[DailyOrder], work: Callable[[DailyOrder], Awaitable[object]]) -> None:
+    """Be the process of ``answer_of``: take one order, return the answer of ``work``, and end.
+
+    It gives way to calls, and ends when the switch does, or gives the run up.
+    """
+    live_as_long_as_the_switch()
+    give_way(NICENESS)
+    asyncio.run(_carried_out(int(sys.argv[1]), kind, work))
+
+
+async def _carried_out(channel: int, kind: type[DailyOrder], work: Callable[[DailyOrder], Awaitable[object]]) -> None:
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel))
+    order = msgspec.msgpack.decode(await received(reader), type=kind, dec_hook=_path)
+    working = asyncio.ensure_future(work(order))
+    stopped = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
+    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        send(writer, msgspec.msgpack.encode(working.result()))
+        await writer.drain()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    stopped.cancel()
+
+
+def _path(kind: type, written: object) -> Any:
+    """Return a path of an order; a settings struct has no other type that msgspec does not know."""
+    return kind(written)
 
 
 def why_failed(error: BaseException) -> str:

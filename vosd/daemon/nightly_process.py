@@ -1,11 +1,8 @@
 """Process that verifies the books and books minimums: ``vosd.processes.entry vosd.daemon.nightly_process CHANNEL``.
 
-It takes one order, returns what was found and booked, and ends. It gives way to calls, and ends when the switch does.
+Its answer is what was found and booked.
 """
 
-import asyncio
-import socket
-import sys
 import time
 from collections.abc import Mapping
 from decimal import Decimal
@@ -16,23 +13,22 @@ import msgspec
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import BookMinimums, MinimumSheet, book_for
+from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.reconcile import reconcile
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account, AccountType
 from vosd.control.client import RunningSwitch
-from vosd.processes.channel import received, send
-from vosd.processes.life import give_way, live_as_long_as_the_switch
+from vosd.daemon.daily import carry_out
 from vosd.storage.database import Database
-from vosd.storage.faults import Difference
+from vosd.storage.faults import BookDifference
 from vosd.storage.reconcile import SqlBookedCalls
 from vosd.storage.stores import SqlStores
 from vosd.storage.verify import verify_ledger
 
-NICENESS: Final = 10
 OPERATOR: Final = "the switch"
 """Stands with the entries that it books."""
-THE_SWITCH: Final = Principal(role=Role.PROGRAM, name=OPERATOR, login=OPERATOR, means=Means.SWITCH)
+THE_SWITCH: Final = Principal(role=Role.PROGRAM, name=OPERATOR, login=OPERATOR, means=Means.SWITCH, permissions=ALL)
 DIFFERENCES_SHOWN: Final = 5
 
 
@@ -71,23 +67,7 @@ class NightlyOutcome(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Do what the switch orders."""
-    live_as_long_as_the_switch()
-    give_way(NICENESS)
-    asyncio.run(_serve(int(sys.argv[1])))
-
-
-async def _serve(channel: int) -> None:
-    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel))
-    order = msgspec.msgpack.decode(await received(reader), type=NightlyOrder)
-    work = asyncio.create_task(work_of_the_night(order, time.time_ns() // 1_000_000))
-    stopped = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
-    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if work.done():
-        send(writer, msgspec.msgpack.encode(work.result()))
-        await writer.drain()
-    work.cancel()
-    await asyncio.gather(work, return_exceptions=True)
-    stopped.cancel()
+    carry_out(NightlyOrder, lambda order: work_of_the_night(order, time.time_ns() // 1_000_000))
 
 
 async def work_of_the_night(order: NightlyOrder, now: int) -> NightlyOutcome:
@@ -120,7 +100,7 @@ async def work_of_the_night(order: NightlyOrder, now: int) -> NightlyOutcome:
 async def _differences(database: Database, state_dir: Path) -> list[str]:
     found: list[str] = []
 
-    def note(difference: Difference) -> None:
+    def note(difference: BookDifference) -> None:
         found.append(str(difference))
 
     await verify_ledger(database, note)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.kept import KeptCatalogue, digests_of
@@ -14,6 +14,7 @@ from vosd.config.load import Loaded, load
 from vosd.config.reader.texts import DiskTexts
 from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import report_unread
+from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.obs.events import Event
 from vosd.storage.kept_objects import MissingObjectsError
 
@@ -84,3 +85,16 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         do="correct the files or the deck, then vosd reload",
     )
     return Started(in_force, remembered, str(fault))
+
+
+def as_mistakes(error: CurrencyChangedError, loaded: Loaded) -> ConfigError:
+    """Return an error that names each such account with its file and line, and the remedy."""
+    problems = ProblemList()
+    for name, held in error.held.items():
+        expected = (
+            f"{held}, the currency of the money that this account has in the ledger and in running calls; for another "
+            "currency add an account with another id"
+        )
+        written = loaded.catalogue.accounts[name].currency
+        problems.error(loaded.account_places[name], f"accounts[{name}].currency", expected, written)
+    return ConfigError(problems.in_order())

@@ -13,8 +13,7 @@ from vosd.base.number import without_separators
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.control.calls import MakeTestCall, TrialUpdate
 from vosd.control.server import CommandError
-from vosd.engine.calls.trial import TrialCall
-from vosd.engine.calls.trial_log import TrialOrder
+from vosd.engine.calls.trial import TrialCall, TrialOrder
 from vosd.engine.service import SwitchService
 from vosd.routing.pipeline import RouteChoice
 
@@ -40,7 +39,7 @@ class Trials:
         for call in self._running.values():
             call.abandon(now)
         if self._running:
-            self._service.flush(now)
+            self._service.loop.flush(now)
 
     async def follow(self, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
         """Make a call and report its steps, at last its outcome; it ends when the client disconnects.
@@ -60,7 +59,7 @@ class Trials:
             call.begin()
         except VosError as error:
             raise CommandError(str(error)) from error
-        service.flush(now)
+        service.loop.flush(now)
         _log.info("test_call_begun", routing_gateway=order.via, callee=order.callee)
         self._running[order.via] = call
         try:
@@ -79,7 +78,7 @@ class Trials:
             if not call.is_over:
                 now = self._clock.now()
                 call.stop(now)
-                service.flush(now)
+                service.loop.flush(now)
 
     def _prepared(self, order: MakeTestCall, now: Instant) -> TrialCall:
         service, switch = self._service, self._service.switch

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -76,6 +76,23 @@ async def every(seconds: float, work: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(seconds)
         work()
+
+
+async def send_queued(
+    queued: asyncio.Event, send_all: Callable[[], Awaitable[bool]], back_off_s: float, back_off_max_s: float
+) -> None:
+    """Send whenever something is queued; after a failure again, after a wait that doubles; runs until cancelled.
+
+    ``send_all`` clears ``queued`` when nothing waits, and returns False where the receiver is not well.
+    """
+    wait_s = back_off_s
+    while True:
+        await queued.wait()
+        if await send_all():
+            wait_s = back_off_s
+        else:
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, back_off_max_s)
 
 
 async def report_dropped(dropped: Drops) -> None:

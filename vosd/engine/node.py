@@ -11,19 +11,22 @@ from typing import NamedTuple, Protocol
 from vosd.base.clock import Clock, Instant
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.questions import Asker, Step
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.switch import Switch
+from vosd.engine.counting import Counting
+from vosd.engine.peers.options_ping import Pings
 from vosd.engine.registration.authentication import Authenticator
 from vosd.engine.registration.bindings import CallsOfUsers, Presence, Registrations, unreported
+from vosd.engine.registration.outbound import OutboundRegistrations
 from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.followers import TraceFollowers
 from vosd.engine.trace.messages import Trace
-from vosd.engine.vendor_links import Addresses, VendorLinks
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.client_core import Placed, not_noted
 from vosd.sip.door.door import Doorkeeper
@@ -33,6 +36,47 @@ from vosd.sip.ports import BindingStore
 from vosd.sip.registration.outbound import Draw
 from vosd.sip.settings import SipSettings
 from vosd.trunks.gateways import Address, RoutingGateway
+
+
+class Addresses(Protocol):
+    """Present addresses of gateways with names (``engine.peers.directory``)."""
+
+    def addresses(self, gateway: RoutingGateway, /) -> Sequence[Address]:
+        """Return where one call may try the gateway, in order; empty where nothing is known."""
+        ...
+
+    def knows(self, gateway: RoutingGateway, /) -> bool:
+        """Return whether any address of the gateway is known."""
+        ...
+
+    def resolved(self, configured: Sequence[Address], /) -> Sequence[Address]:
+        """Return where addresses of a gateway are, in order; empty where nothing is known."""
+        ...
+
+
+class VendorLinks(Counting):
+    """Registrations and pings, begun and ended with the gateways of the catalogue."""
+
+    def __init__(self, endpoint: Endpoint, addresses: Addresses, live: LiveState, draw: Draw) -> None:
+        """``draw`` spreads requests over time; ``live`` gets the vendors that lack a registration or do not answer."""
+        self.registrations = OutboundRegistrations(endpoint, addresses.resolved, live.unregistered, draw)
+        self.pings = Pings(endpoint, addresses.addresses, live.health, draw)
+
+    def adopt(self, catalogue: Catalogue, now: Instant) -> None:
+        """Register with these vendors, and ping those that are to be pinged; end what is configured no more."""
+        gateways = catalogue.routing_gateways.values()
+        self.registrations.adopt(gateways, catalogue.parameters.challenges_max, now)
+        self.pings.adopt(gateways, now)
+
+    def end(self, now: Instant) -> None:
+        """Stop the pings, and end our registrations."""
+        self.pings.stop()
+        self.registrations.leave(now)
+
+    @property
+    def have_ended(self) -> bool:
+        """Whether every vendor has confirmed the end of our registration, or will not."""
+        return self.registrations.have_ended
 
 
 class Tokens(Protocol):
@@ -51,7 +95,7 @@ class Tokens(Protocol):
         ...
 
 
-class Names(Addresses, Protocol):
+class NamedAddresses(Addresses, Protocol):
     """Addresses of names (``engine.peers.directory``)."""
 
     def locate(self, hop: Hop, seen_at: str, /) -> Hop | None:
@@ -68,7 +112,7 @@ class Surroundings(NamedTuple):
 
     clock: Clock
     tokens: Tokens
-    names: Names
+    names: NamedAddresses
     sink: CallSink
     credits: dict[str, AccountCredit]
     """Credit of every account, by its id; accounts that a reload brings are added before ``Node.swap_catalogue``."""

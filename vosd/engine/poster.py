@@ -1,12 +1,15 @@
-"""POST to one HTTP server, over a connection that is kept open, for reports that no call waits for.
+"""POST to one HTTP server, over a connection that is kept open, for reports that no call waits for; their signature.
 
 Knows nothing of retries.
 """
 
 import asyncio
+import hashlib
+import hmac
 from collections.abc import Mapping
 from typing import Final
 
+from vosd.base.secret import Secret
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.http_client import NO_ANSWER, HttpConnection, HttpServer
 
@@ -63,3 +66,15 @@ class Poster:
                 self.hang_up()
         self._connection = await self._server.connect()
         return (await self._connection.ask(request, body, status_only=True)).status
+
+
+def signed(body: bytes, secret: Secret | None, wall_ms: int) -> dict[str, str]:
+    """Return the headers that prove who sends a report, and when; none without a secret.
+
+    The signature is HMAC-SHA256 of the timestamp, a dot and the body, so an old report cannot be sent again later.
+    """
+    if secret is None:
+        return {}
+    timestamp = str(wall_ms // 1_000)
+    digest = hmac.new(secret.reveal().encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Vosd-Timestamp": timestamp, "X-Vosd-Signature": f"sha256={digest}"}

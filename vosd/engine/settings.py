@@ -23,7 +23,7 @@ from vosd.trunks.gateways import Address
 LOOPBACK: Final[tuple[IPv4Network | IPv6Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
-class Listener(NamedTuple):
+class SipListener(NamedTuple):
     """One socket for SIP: transport in lower case, IP address without brackets, port."""
 
     transport: str
@@ -98,6 +98,18 @@ class MetricsSettings:
     """Sources that get an answer."""
     max_gateways: int = 2_000
     """Gateways that have metrics of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Address of the management API, and how its clients are protected."""
+
+    listen: HttpListener
+    certificate: str | None = None
+    """Path; None = no TLS."""
+    key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies whose word about the client's address is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +321,7 @@ class Settings:
 
     node: str
     """Name of this switch in CDRs."""
-    listen: tuple[Listener, ...]
+    listen: tuple[SipListener, ...]
     """Sockets to open; at least one."""
     advertise: tuple[str | None, ...]
     """Address for Contact and Via of each of ``listen``; None = the address of the listening socket."""
@@ -334,6 +346,7 @@ class Settings:
     phone_service: PhoneServiceSettings | None = None
     lookups: LookupSettings = field(default_factory=LookupSettings)
     metrics: MetricsSettings | None = None
+    api: ApiSettings | None = None
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     retention: RetentionSettings = RetentionSettings()

@@ -1,37 +1,95 @@
-"""Small files of ``state_dir`` that carry live state over a restart: quality, blacklist, turns of number pools."""
+"""Small files of ``state_dir`` that carry live state over a restart: quality, blacklist, turns of number pools.
 
+What is counted of callers that are not on the blacklist is not kept: it counts seconds, and a restart begins anew.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from vosd.base.clock import Clock
 from vosd.callcontrol.live_state import LiveState
-from vosd.engine.background import BackgroundTasks
-from vosd.engine.calls.blacklist_file import BlacklistFile
-from vosd.engine.calls.pool_file import PoolFile
-from vosd.engine.peers.quality_file import QualityFile
+from vosd.engine.kept_file import KeptFile
+from vosd.routing.dynamic_lists import ListedCaller, ListingCause
+from vosd.routing.pools import PoolTurn
+from vosd.routing.quality import SavedQuality
+
+ROUND_S: Final = 1.0
+"""Interval at which callers whose time is over leave the blacklist, and changed files are written.
+
+A crash repeats the numbers that pools gave in this time.
+"""
+
+
+class KeptListing(msgspec.Struct, frozen=True):
+    """A caller on the blacklist; times are UTC milliseconds."""
+
+    gateway: str
+    caller: str
+    cause: ListingCause
+    limit: int
+    since: int
+    until: int
 
 
 class StateFiles:
-    """The files of one switch."""
+    """The files of one switch: read at the start, replaced after changes; that of quality at the stop only.
+
+    A process that is killed leaves the quality of the stop before it; slices that are too old by then are not used.
+    """
 
     def __init__(self, state_dir: Path, live: LiveState, clock: Clock) -> None:
-        self._quality: Final = QualityFile(state_dir / "quality.json", live.quality, clock)
-        self._blacklist: Final = BlacklistFile(state_dir / "blacklist.json", live.dynamic_lists, clock)
-        self._pools: Final = PoolFile(state_dir / "number-pools.json", live.pool_turns)
+        self._quality_file = KeptFile(state_dir / "quality.json", SavedQuality, "quality")
+        self._blacklist_file = KeptFile(state_dir / "blacklist.json", list[KeptListing], "blacklist")
+        self._pool_file = KeptFile(state_dir / "number-pools.json", dict[str, PoolTurn], "pool_turns")
+        self._quality, self._lists, self._turns = live.quality, live.dynamic_lists, live.pool_turns
+        self._clock = clock
+        self._written_list = self._lists.changes
+        self._written_turns = self._turns.taken
 
     def restore(self) -> None:
-        """Read all of them."""
-        self._quality.restore()
-        self._blacklist.restore()
-        self._pools.restore()
+        """Read all of them; turns of pools that do not exist any more wait for the next reload."""
+        now = self._clock.now()
+        quality, turns = self._quality_file.read(), self._pool_file.read()
+        if quality is not None:
+            self._quality.restore(quality, now)
+        if turns is not None:
+            self._turns.restore(turns)
+        for each in self._blacklist_file.read() or ():
+            if each.until > now.wall:
+                until_mono = now.mono + each.until - now.wall
+                listing = ListedCaller(
+                    each.gateway, each.caller, each.cause, each.limit, each.since, each.until, until_mono
+                )
+                self._lists.restore(listing)
+        self._written_list = self._lists.changes
 
-    def begin(self, tasks: BackgroundTasks) -> None:
-        """Write what changes from now on."""
-        tasks.run("dynamic blacklist to disk", self._blacklist.run)
-        tasks.run("turns of number pools to disk", self._pools.run)
+    async def run(self) -> None:
+        """Keep blacklist and turns up to date, in memory and on disk; runs until cancelled."""
+        while True:
+            await asyncio.sleep(ROUND_S)
+            self._lists.expire(self._clock.now().mono)
+            for write in self._changed():
+                await asyncio.to_thread(write)
 
     def write_last(self) -> None:
-        """Write what has changed since: the switch stops."""
-        self._blacklist.write_last()
-        self._pools.write_last()
-        self._quality.write()
+        """Write what has changed since, and quality: the switch stops."""
+        for write in self._changed():
+            write()
+        self._quality_file.write(self._quality.saved(self._clock.now()))
+
+    def _changed(self) -> Iterator[Callable[[], object]]:
+        """Yield for each changed file the function that replaces it."""
+        if self._written_list != self._lists.changes:
+            self._written_list = self._lists.changes
+            yield partial(self._write_blacklist, tuple(self._lists.listed(self._clock.now().mono)))
+        if self._written_turns != self._turns.taken:
+            self._written_turns = self._turns.taken
+            yield partial(self._pool_file.write, self._turns.all())
+
+    def _write_blacklist(self, listings: Sequence[ListedCaller]) -> None:
+        self._blacklist_file.write([KeptListing(*each[:6]) for each in listings])

@@ -8,12 +8,11 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from vosd.net.connection import Address
+from vosd.net.connection import PeerEnd
 from vosd.net.entrance import Core, Entrance
-from vosd.net.marker import Marker
 from vosd.net.settings import TransportSettings
 from vosd.net.slots import ConnectionSlots
-from vosd.net.sockets import ListenerUnusableError, named
+from vosd.net.sockets import ListenerUnusableError, Marker, named
 from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow
@@ -137,7 +136,7 @@ class Transports:
         tls = self._tls if transport == "tls" else None
         if transport == "tls" and tls is None:
             raise ListenerUnusableError(f"cannot listen on tls:{host}:{port}: sip.tls has no certificate")
-        local = Address(host, port)
+        local = PeerEnd(host, port)
         return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._slots, self._marker, tls, handed)
 
     def _keep_out(self) -> None:

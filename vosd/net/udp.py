@@ -21,8 +21,7 @@ from vosd.net import icmp_errors
 from vosd.net.datagrams import BATCH, Datagrams
 from vosd.net.entrance import Entrance
 from vosd.net.kernel_filter import drop_in_kernel
-from vosd.net.marker import Marker
-from vosd.net.sockets import bound
+from vosd.net.sockets import Marker, bound
 from vosd.obs.log import LogLimiter
 from vosd.sip.wire.outgoing import Peer
 

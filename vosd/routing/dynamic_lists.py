@@ -12,14 +12,105 @@ from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.base.errors import VosError
-from vosd.routing.recent_times import TIMES_MAX, RecentTimes
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 LISTED_MAX: Final = 20_000
 """Most numbers on the list."""
 
 Caller = tuple[str, str]
 """A mapping gateway and a calling number."""
+TIMES_MAX: Final = 50_000
+"""Most times that are remembered; half a kilobyte each where every key has one."""
+
+
+class _Times:
+    """When one caller made its latest calls, the oldest first, and until when the latest of them counts."""
+
+    __slots__ = ("times", "until")
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.until = 0
+
+
+class RecentTimes:
+    """The latest times at which something happened, for each of many keys, in bounded memory.
+
+    It answers one question: whether something has happened a number of times within a window that ends now. The key
+    that was silent longest is forgotten first where there are too many.
+    """
+
+    __slots__ = ("_by_key", "_most", "forgotten", "size")
+
+    def __init__(self, most: int = TIMES_MAX) -> None:
+        self._by_key: OrderedDict[tuple[str, ...], _Times] = OrderedDict()
+        self._most = most
+        self.size = 0
+        """Number of times that are remembered."""
+        self.forgotten = 0
+        """Number of keys that were removed before their time, since there were too many."""
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def is_full(self, key: tuple[str, ...], limit: int, window_ms: int, mono_ms: int) -> bool:
+        """Return whether ``limit`` times of the key lie within the window that ends now."""
+        found = self._by_key.get(key)
+        return found is not None and len(found.times) >= limit and mono_ms - found.times[-limit] < window_ms
+
+    def add(self, key: tuple[str, ...], limit: int, window_ms: int, mono_ms: int) -> None:
+        """Remember one more time; only the last ``limit`` of a key are needed."""
+        by_key = self._by_key
+        found = by_key.get(key)
+        if found is None:
+            found = by_key[key] = _Times()
+        else:
+            by_key.move_to_end(key)
+        found.times.append(mono_ms)
+        found.until = mono_ms + window_ms
+        self.size += 1
+        if len(found.times) > 2 * limit:  # half of them at once, so that a call costs the same whatever the limit
+            self.size -= len(found.times) - limit
+            del found.times[:-limit]
+        self._make_room(mono_ms)
+
+    def undo(self, key: tuple[str, ...], mono_ms: int) -> None:
+        """Remove a time again."""
+        found = self._by_key.get(key)
+        if found is None:
+            return  # forgotten meanwhile
+        if found.times[-1] == mono_ms:
+            found.times.pop()
+        elif mono_ms in found.times:  # other calls came while this one waited for an answer
+            found.times.remove(mono_ms)
+        else:
+            return
+        self.size -= 1
+        if not found.times:
+            del self._by_key[key]
+
+    def forget(self, key: tuple[str, ...]) -> None:
+        """Forget all times of a key."""
+        found = self._by_key.pop(key, None)
+        if found is not None:
+            self.size -= len(found.times)
+
+    def forget_where(self, is_meant: Callable[[tuple[str, ...]], bool]) -> None:
+        """Forget all times of the keys that are meant; looks at every key."""
+        for key in [key for key in self._by_key if is_meant(key)]:
+            self.forget(key)
+
+    def _make_room(self, mono_ms: int) -> None:
+        """Remove at most two keys whose times count no more, and as many others as there are too many."""
+        by_key = self._by_key
+        for _ in range(2):
+            oldest = next(iter(by_key))
+            if by_key[oldest].until > mono_ms:
+                break
+            self.forget(oldest)
+        while self.size > self._most:
+            self.size -= len(by_key.popitem(last=False)[1].times)
+            self.forgotten += 1
 
 
 class ListingCause(Enum):
@@ -31,7 +122,7 @@ class ListingCause(Enum):
     ONE_TARGET = "one_target"
 
 
-class Listing(NamedTuple):
+class ListedCaller(NamedTuple):
     """A caller on the list."""
 
     gateway: str
@@ -97,7 +188,7 @@ class DynamicLists:
     def __init__(self, times_max: int = TIMES_MAX, listed_max: int = LISTED_MAX) -> None:
         self._listed_max = listed_max
         self._active: dict[Caller, int] = {}
-        self._listed: OrderedDict[Caller, Listing] = OrderedDict()
+        self._listed: OrderedDict[Caller, ListedCaller] = OrderedDict()
         self._first_until = 0
         """No caller on the list leaves it before this instant, in monotonic milliseconds."""
         self.changes = 0
@@ -107,10 +198,12 @@ class DynamicLists:
         self.to_targets = RecentTimes(times_max)
         self.overflows = 0
         """Numbers that were removed from the list before their time, since there were too many."""
-        self.on_listed: Callable[[Listing], None] = _ignore
+        self.on_listed: Callable[[ListedCaller], None] = _ignore
         """Called with every caller that is put on the list."""
 
-    def take(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> Listing | CountedCall:
+    def take(
+        self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant
+    ) -> ListedCaller | CountedCall:
         """Count a call of a caller; or return why it is refused, and put the caller on the list if it is not there."""
         key, mono_ms = (gateway, caller), now.mono
         listing = self.find(gateway, caller, mono_ms)
@@ -132,7 +225,7 @@ class DynamicLists:
         self._active[caller] = self._active.get(caller, 0) + 1
         return CountedCall(self, caller, target, limits, mono_ms)
 
-    def find(self, gateway: str, caller: str, mono_ms: int) -> Listing | None:
+    def find(self, gateway: str, caller: str, mono_ms: int) -> ListedCaller | None:
         """Return the listing of a caller; None = it is not on the list, or not any more."""
         listing = self._listed.get((gateway, caller))
         return listing if listing is not None and mono_ms < listing.until_mono else None
@@ -169,11 +262,11 @@ class DynamicLists:
         """Number of callers that were forgotten, or removed from the list, before their time."""
         return self.overflows + self.calls.forgotten + self.unanswered.forgotten + self.to_targets.forgotten
 
-    def listed(self, mono_ms: int) -> Iterator[Listing]:
+    def listed(self, mono_ms: int) -> Iterator[ListedCaller]:
         """Yield the callers that are on the list, the one that was put there first at the beginning."""
         return (each for each in self._listed.values() if mono_ms < each.until_mono)
 
-    def restore(self, listing: Listing) -> None:
+    def restore(self, listing: ListedCaller) -> None:
         """Put a caller back on the list, without notice."""
         self._listed[listing.gateway, listing.caller] = listing
         self.changes += 1
@@ -209,7 +302,7 @@ class DynamicLists:
             del self._listed[key]
             self.changes += 1
 
-    def judge(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> Listing | None:
+    def judge(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> ListedCaller | None:
         """Return why one more call now would be refused, and change nothing; None = it would not be."""
         key = gateway, caller
         listing = self._listed.get(key)
@@ -237,7 +330,7 @@ class DynamicLists:
             return ListingCause.ONE_TARGET, limit
         return None
 
-    def _put(self, listing: Listing, target: str) -> Listing:
+    def _put(self, listing: ListedCaller, target: str) -> ListedCaller:
         key = listing.gateway, listing.caller
         # Once the number is off the list its calls count anew, also where the window is longer than that.
         self.calls.forget(key)
@@ -254,10 +347,10 @@ class DynamicLists:
         return listing
 
 
-def _listing(key: Caller, cause: ListingCause, limit: int, limits: CallerLimits, now: Instant) -> Listing:
+def _listing(key: Caller, cause: ListingCause, limit: int, limits: CallerLimits, now: Instant) -> ListedCaller:
     life_ms = 1_000 * limits.expire_s
-    return Listing(*key, cause, limit, now.wall, now.wall + life_ms, now.mono + life_ms)
+    return ListedCaller(*key, cause, limit, now.wall, now.wall + life_ms, now.mono + life_ms)
 
 
-def _ignore(_listing: Listing) -> None:
+def _ignore(_listing: ListedCaller) -> None:
     """Do nothing: the default of ``on_listed``."""

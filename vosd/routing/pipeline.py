@@ -5,6 +5,7 @@ members; ``callcontrol.explain`` turns them into sentences.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from itertools import chain
 from typing import Final
 
@@ -12,26 +13,69 @@ import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
+from vosd.base.money import EXACT, format_amount
 from vosd.base.number import for_matching
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, accepts, may_take
 from vosd.routing.fit import Candidate, Fit
-from vosd.routing.loss import loss
 from vosd.routing.order import Ordering
-from vosd.routing.ports import Capacity, Vendors
+from vosd.routing.ports import Capacity, Vendors, VendorTerms
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
-from vosd.routing.routes import Cause, Destination, LeftOut, RouteChoice, RouteRequest, Routes
+from vosd.routing.routes import Cause, Destination, FoundRoutes, LeftOut, RouteChoice, RouteRequest
 from vosd.trunks.dialect import PortedNumber
 from vosd.trunks.gateways import RoutingGateway
 
 __all__ = [
-    "Cause", "Destination", "LeftOut", "RouteChoice", "RouteRequest", "Routes", "examine_routes", "find_routes",
+    "Cause", "Destination", "FoundRoutes", "LeftOut", "RouteChoice", "RouteRequest", "examine_routes", "find_routes",
 ]  # fmt: skip
 
 _OUTRANKED: Final = "the calendar of another gateway fits more closely"
 _NOT_OF_PLAN: Final = "the redirect server has named it, and the routing plan does without it"
 _STOPPED: Final = "a gateway with a longer prefix ends the search"
+_MINUTE: Final = Decimal(60)
+
+
+def loss(request: RouteRequest, terms: VendorTerms) -> str | None:
+    """Return why a gateway does not leave the margin that a call must leave, or is too dear; None = it is not.
+
+    The margin is compared only where the sell price is known. A price that cannot be converted is too dear where the
+    guard would compare it: what it loses would be noticed in the ledger only.
+    """
+    guard, sell_price = request.guard, request.sell_price
+    ceiling, wanted = guard.max_price_per_second, guard.min_margin
+    if ceiling is None and (wanted is None or sell_price is None):
+        return None
+    price = request.price_of(terms, 0 if guard.by_price else request.typical_s)
+    if price is None or (not request.meets_currencies and terms.currency != request.currency):
+        return f"its price cannot be compared: no exchange rate into {request.currency} is in force"
+    if ceiling is not None and price > EXACT.multiply(ceiling, _MINUTE):
+        second = EXACT.divide(price, _MINUTE)
+        return f"bought for {format_amount(second)} a second, at most {format_amount(ceiling)} is allowed"
+    if wanted is None or sell_price is None:
+        return None
+    margin = EXACT.subtract(sell_price, price)
+    if margin >= wanted:
+        return None
+    return (
+        f"sold for {format_amount(sell_price)} a minute and bought for {format_amount(price)}"
+        f"{_of_typical(request, terms, price)}: "
+        f"a margin of {format_amount(margin)}, at least {format_amount(wanted)} is wanted"
+    )
+
+
+def _of_typical(request: RouteRequest, terms: VendorTerms, price: Decimal) -> str:
+    """Return by which call prices are compared, and the prices of the regular cycle where these are others."""
+    alone = request.price_of(terms, 0)
+    if request.guard.by_price or request.sell is None or alone is None:
+        return ""
+    sold_alone = request.sell.price_per_minute
+    if (sold_alone, alone) == (request.sell_price, price):
+        return ""
+    return (
+        f" where a call lasts {request.typical_s} s"
+        f" (by the price alone {format_amount(sold_alone)} and {format_amount(alone)})"
+    )
 
 
 def find_routes(
@@ -63,11 +107,11 @@ def find_routes(
 
 def examine_routes(
     request: RouteRequest, table: RouteTable, occupancy: Capacity, rests: Rests, vendors: Vendors
-) -> Routes:
+) -> FoundRoutes:
     """Examine every gateway that the number fits, in the order in which they would be tried."""
     left: list[LeftOut] = []
     choices = tuple(_search(request, table, occupancy, rests, vendors, left))
-    return Routes(choices, tuple(left))
+    return FoundRoutes(choices, tuple(left))
 
 
 def _search(

@@ -5,10 +5,11 @@ none gets all its calls in a row.
 """
 
 from collections.abc import Container, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 SHARES_MAX: Final = 10_000
 """Groups whose turn is kept; a new one replaces the oldest."""
+Place = TypeVar("Place")
 
 
 class ShareKey(NamedTuple):
@@ -73,3 +74,26 @@ class Turns:
 
 
 _NONE: Final[dict[str, int]] = {}
+
+
+class AddressTurns:
+    """The address at which each gateway is called first, for those that spread their calls over several: in turn.
+
+    The turns outlive a reload.
+    """
+
+    __slots__ = ("_next",)
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+
+    def rotated(self, gateway: str, addresses: Sequence[Place]) -> Sequence[Place]:
+        """Return the addresses from the one whose turn it is, the others behind it; the turn passes to the next."""
+        first = self._next.get(gateway, 0) % len(addresses)
+        self._next[gateway] = first + 1
+        return [*addresses[first:], *addresses[:first]]
+
+    def keep(self, gateways: Container[str]) -> None:
+        """Forget all other gateways."""
+        for name in [name for name in self._next if name not in gateways]:
+            del self._next[name]

@@ -20,7 +20,7 @@ from vosd.storage import schema
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
-from vosd.storage.deck_ports import DeckMoved, StoredDeck, Way
+from vosd.storage.deck_values import DeckMoved, StoredDeck, Way
 from vosd.storage.definitions import advance, version_in
 from vosd.storage.types import descriptive, identifying
 
@@ -29,7 +29,7 @@ _chunk: Final = schema.rate_deck_chunk
 
 
 class SqlDecks:
-    """Implements ``vosd.storage.deck_ports.OperatorDecks``."""
+    """The decks as operators change them (``catalogue.decks.DeckStore`` for the switch). Nothing is ever deleted."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -105,7 +105,7 @@ class SqlDecks:
             return [Chunk(row.first_prefix, row.compressed) for row in (await connection.execute(query)).all()]
 
     async def add(self, deck: StoredDeck, chunks: Iterable[Chunk], audit: AuditLine | None = None) -> None:
-        """Put a version in force.
+        """Put a version in force, with its content unless an earlier version has that already, and its audit line.
 
         Raises:
             DeckMoved: the version in force is not ``deck.replaced``.

@@ -22,7 +22,10 @@ _version: Final = select(schema.counter.c.value).where(schema.counter.c.name == 
 
 
 class SqlOverrides:
-    """Implements ``vosd.admin.office.ports.OverrideStore``."""
+    """The overrides and the record of their changes, as people change them. Times are UTC milliseconds.
+
+    Every method that changes something notes first what has expired by then, and writes its line of the audit.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -69,7 +72,9 @@ class SqlOverrides:
         configured: Mapping[Key, str] = NOT_KNOWN,
         audit: AuditLine | None = None,
     ) -> None:
-        """Set overrides; one of the same key is replaced, and ``configured`` has what held where there was none.
+        """Set overrides; one of the same key is replaced.
+
+        ``configured``: values of the configuration, which are noted as those before where nothing was overridden.
 
         Raises:
             ContentRefused: a name is too long; nothing was changed.
@@ -92,7 +97,7 @@ class SqlOverrides:
     async def clear(
         self, keys: Collection[Key], operator: str, now: int, audit: AuditLine | None = None
     ) -> Sequence[Override]:
-        """Remove overrides, and return those that there were.
+        """Remove overrides, and return those that there were; where there were none, nothing is written.
 
         Raises:
             StoreUnavailable: probably nothing was changed; try the same again.

@@ -1,5 +1,7 @@
 """Payments, refunds, adjustments, zeroing and transfers in MySQL and SQLite."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import insert, select, update
 
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
@@ -25,7 +27,8 @@ from vosd.storage.ports import (
 )
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.validity import extend
-from vosd.storage.waiting_payments import settle
+from vosd.storage.waiting_payments import ask, settle
+from vosd.storage.waiting_values import REFUSED, NotWaiting, WaitingPayment
 from vosd.storage.writers import writer_for
 
 _account = schema.account
@@ -54,20 +57,7 @@ class SqlPayments:
         """
         async with self._database.writing() as connection:
             mark = await self._writer.take_numbers(connection, 1)
-            await _check_exists(connection, payment)
-            standing = (await lock_accounts(connection, [_name(payment)], mark))[_name(payment)].standing
-            currency = await settle_one(connection, _name(payment), payment.currency)
-            check_currency(payment, currency)
-            earlier = await _earlier(connection, payment)
-            if payment.settles is not None:
-                await settle(connection, payment.settles, is_booked=earlier is not None)
-            if earlier is not None:
-                return earlier
-            receipt = await _append(connection, payment, standing, currency, mark)
-            await note(connection, payment.audit)
-            if payment.kind is not EntryKind.PAYMENT:
-                return receipt
-            return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
+            return await book(connection, payment, mark)
 
     async def earlier(self, payment: Payment) -> Receipt | None:
         """Return the receipt of the booking that has the payment's reference; None = it was not booked.
@@ -109,6 +99,43 @@ class SqlPayments:
             taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
             given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
             return taken, given
+
+
+async def book_openings(
+    database: Database, connection: AsyncConnection, payments: Sequence[Payment], waiting: Sequence[WaitingPayment]
+) -> None:
+    """Book payments in the open transaction, and write down those that wait for a second person.
+
+    Raises:
+        NotWaiting: one of them was refused before.
+        ReferenceTaken, OtherCurrency, ContentRefused: as ``SqlPayments.add``.
+    """
+    for asked in waiting:
+        if (await ask(connection, asked)).state == REFUSED:
+            message = f"{asked.reference} of account {asked.account} was refused: give another reference"
+            raise NotWaiting(message)
+    if payments:
+        mark = await writer_for(database).take_numbers(connection, 1)
+        for payment in sorted(payments, key=lambda each: each.account):
+            await book(connection, payment, mark)
+
+
+async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Receipt:
+    """Book a payment once in the open transaction, the commit numbered ``mark``; raises as ``SqlPayments.add``."""
+    await _check_exists(connection, payment)
+    standing = (await lock_accounts(connection, [_name(payment)], mark))[_name(payment)].standing
+    currency = await settle_one(connection, _name(payment), payment.currency)
+    check_currency(payment, currency)
+    earlier = await _earlier(connection, payment)
+    if payment.settles is not None:
+        await settle(connection, payment.settles, is_booked=earlier is not None)
+    if earlier is not None:
+        return earlier
+    receipt = await _append(connection, payment, standing, currency, mark)
+    await note(connection, payment.audit)
+    if payment.kind is not EntryKind.PAYMENT:
+        return receipt
+    return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
 
 
 def _name(payment: Payment) -> str:

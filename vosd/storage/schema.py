@@ -22,7 +22,7 @@ from vosd.cdr.kinds import (
     CURRENCY_LENGTH,
     NAME_LENGTH,
     SIP_CALL_ID_LENGTH,
-    Kind,
+    ColumnKind,
 )
 from vosd.cdr.kinds import Column as CdrColumn
 from vosd.cdr.record import ROLE_LENGTH
@@ -83,7 +83,7 @@ def _column(column: CdrColumn) -> Column[Any]:
     return Column(
         column.name,
         _type(column),
-        primary_key=column.kind is Kind.CALL_ID,
+        primary_key=column.kind is ColumnKind.CALL_ID,
         nullable=column.is_optional,
         comment=_COMMENTS.get(column.name),
     )
@@ -91,19 +91,19 @@ def _column(column: CdrColumn) -> Column[Any]:
 
 def _type(column: CdrColumn) -> TypeEngine[Any]:
     match column.kind:
-        case Kind.CALL_ID:
+        case ColumnKind.CALL_ID:
             return CallKey()
-        case Kind.ACCOUNT | Kind.WORD | Kind.TEXT:
+        case ColumnKind.ACCOUNT | ColumnKind.WORD | ColumnKind.TEXT:
             return String(column.size)
-        case Kind.NUMBER:
+        case ColumnKind.NUMBER:
             return _NUMBERS[column.size]()
-        case Kind.AMOUNT:
+        case ColumnKind.AMOUNT:
             return Money()
-        case Kind.TIME:
+        case ColumnKind.TIME:
             return Moment()
-        case Kind.DOCUMENT:
+        case ColumnKind.DOCUMENT:
             return Document()
-        case Kind.ROWS:
+        case ColumnKind.ROWS:
             message = f"{column.name} is a table of its own"
             raise ValueError(message)
 
@@ -268,6 +268,72 @@ waiting_payment: Final = Table(
     Column("decided_at", Moment),
     Column("reason", String(MEMO_LENGTH), comment="why it was refused"),
     Unique("account", "kind", "reference", name="waiting_payment_once"),
+    **_IN_MYSQL,
+)
+
+access_role: Final = Table(
+    "access_role",
+    metadata,
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("acts_for", String(KIND_LENGTH), nullable=False, comment="installation, agent or customer"),
+    Column("permissions", Text, nullable=False, comment="JSON: their names; of a role that ships null"),
+    Column("wants_totp", SmallInteger, nullable=False, comment="1 = people log in with a second factor"),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+api_token: Final = Table(
+    "api_token",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the secret"),
+    Column("role", String(NAME_LENGTH), nullable=False),
+    Column("scopes", Text, nullable=False, comment="JSON: what narrows the role; empty = nothing does"),
+    Column("account", String(ACCOUNT_LENGTH)),
+    Column("networks", Text, nullable=False, comment="JSON: where it may come from; empty = anywhere"),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", String(NAME_LENGTH), nullable=False),
+    Column("expires_at", Moment),
+    Column("used_at", Moment, comment="to the minute"),
+    Column("revoked_at", Moment),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+person: Final = Table(
+    "person",
+    metadata,
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("role", String(NAME_LENGTH), nullable=False),
+    Column("account", String(ACCOUNT_LENGTH)),
+    Column("password", String(MEMO_LENGTH), comment="argon2id in PHC form; empty = none yet"),
+    Column("totp", String(MEMO_LENGTH), comment="secret of the second factor, encrypted by a key of state_dir"),
+    Column("totp_step", BigInteger, comment="of the last code that was used"),
+    Column("totp_begun", String(MEMO_LENGTH), comment="such a secret that no code has confirmed yet"),
+    Column("recovery", Text, nullable=False, comment="JSON: SHA-256 of each code that is left"),
+    Column("link", String(DIGEST_LENGTH), comment="SHA-256 of the secret of the one-time link"),
+    Column("link_until", Moment),
+    Column("disabled_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", String(NAME_LENGTH), nullable=False),
+    Column("logged_in_at", Moment),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+person_session: Final = Table(
+    "person_session",
+    metadata,
+    Column("digest", String(DIGEST_LENGTH), primary_key=True, comment="SHA-256 of the id that the cookie has"),
+    Column("person", String(NAME_LENGTH), nullable=False),
+    Column("csrf", String(DIGEST_LENGTH), nullable=False, comment="what requests that change something repeat"),
+    Column("source", String(ADDRESS_LENGTH), nullable=False, comment="address of the log-in"),
+    Column("created_at", Moment, nullable=False),
+    Column("used_at", Moment, nullable=False, comment="to the minute"),
+    Column("ends_at", Moment, nullable=False),
+    Index("person_session_person", "person"),
+    sqlite_with_rowid=False,
     **_IN_MYSQL,
 )
 

@@ -1,7 +1,7 @@
 """Objects of the configuration in MySQL and SQLite: a row for each version."""
 
 from collections.abc import Iterable, Sequence, Set
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Select, func, insert, or_, select, tuple_
 from sqlalchemy.engine import Row
@@ -9,11 +9,16 @@ from sqlalchemy.engine import Row
 from vosd.catalogue.stored_objects import Objects, ObjectsMoved, ObjectVersion
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.definitions import advance, version_in
 from vosd.storage.types import descriptive, identifying
+
+if TYPE_CHECKING:
+    from vosd.storage.ports import Payment
+    from vosd.storage.waiting_values import WaitingPayment
 
 _table: Final = schema.definition
 _row: Final = _table.c
@@ -21,7 +26,10 @@ _ROWS_AT_ONCE: Final = 2_000
 
 
 class SqlObjects:
-    """Implements ``vosd.admin.office.ports.DefinedObjects``."""
+    """Objects of the configuration in the database. A version is never changed and never deleted.
+
+    Every change advances the version of all definitions in the same transaction (``storage.definitions.advance``).
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -68,22 +76,30 @@ class SqlObjects:
         own = (_row.kind == kind) & (_row.name == name)
         return await self._select(select(_table).where(own).order_by(_row.version.desc()))
 
-    async def add(self, versions: Sequence[ObjectVersion], audit: AuditLine | None = None) -> None:
-        """Add versions in one transaction, with their line of the audit.
+    async def add(
+        self,
+        versions: Sequence[ObjectVersion],
+        audit: AuditLine | None = None,
+        payments: "Sequence[Payment]" = (),
+        waiting: "Sequence[WaitingPayment]" = (),
+    ) -> None:
+        """Add versions in one transaction, with their line of the audit, payments and payments that wait.
 
         Raises:
             ObjectsMoved: the number of one is taken; nothing was changed.
             ContentRefused: a name is too long; nothing was changed.
+            ReferenceTaken, OtherCurrency, NotWaiting: a payment cannot be booked, or was refused; nothing was changed.
             StoreUnavailable: probably nothing was changed.
         """
         try:
             async with self._database.writing(unhurried=True) as connection:
-                await advance(connection)  # first: it keeps other writers away
-                changed = await version_in(connection)
-                rows = [_row_of(each, changed) for each in versions]
-                for begin in range(0, len(rows), _ROWS_AT_ONCE):
-                    await connection.execute(insert(_table), rows[begin : begin + _ROWS_AT_ONCE])
+                if versions:
+                    await _insert(connection, versions)
                 await note(connection, audit)
+                if payments or waiting:  # last: their lock keeps other bookings away
+                    from vosd.storage.payments import book_openings  # most verbs that read objects book nothing
+
+                    await book_openings(self._database, connection, payments, waiting)
         except AlreadyThere as error:
             message = "an object was changed meanwhile, and nothing was done: do the same again"
             raise ObjectsMoved(message) from error
@@ -91,6 +107,14 @@ class SqlObjects:
     async def _select(self, query: Select[Any]) -> Sequence[ObjectVersion]:
         async with self._database.reading(unhurried=True) as connection:
             return [*map(_object_of, (await connection.execute(query)).all())]
+
+
+async def _insert(connection: AsyncConnection, versions: Iterable[ObjectVersion]) -> None:
+    await advance(connection)  # first: it keeps other writers away
+    changed = await version_in(connection)
+    rows = [_row_of(each, changed) for each in versions]
+    for begin in range(0, len(rows), _ROWS_AT_ONCE):
+        await connection.execute(insert(_table), rows[begin : begin + _ROWS_AT_ONCE])
 
 
 def _changed(since: tuple[int, int], at: int) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""The database behind the ports of the office; each part is imported when it is used."""
+"""The database as the office uses it; each part is imported when it is used."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -7,6 +7,7 @@ from vosd.storage.database import Database
 
 if TYPE_CHECKING:
     from vosd.cdr.record import ChargeRow
+    from vosd.storage.access import SqlAccess
     from vosd.storage.audit import SqlAudit
     from vosd.storage.books import SqlBooks
     from vosd.storage.checkpoints import SqlCheckpoints
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from vosd.storage.corrections import SqlCorrections
     from vosd.storage.decks import SqlDecks
     from vosd.storage.export import SqlExport
-    from vosd.storage.faults import Difference, Verification
+    from vosd.storage.faults import BookDifference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
+    from vosd.storage.people import SqlPeople
     from vosd.storage.queries import SqlQueries
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.spans import SqlSpans
@@ -27,15 +29,22 @@ if TYPE_CHECKING:
 
 
 class SqlStores:
-    """Implements ``vosd.admin.office.ports.Stores`` in MySQL and SQLite."""
+    """Parts of the database, MySQL or SQLite."""
 
     def __init__(self, database: Database) -> None:
         self.database: Final = database
         """The database as a whole: for copies, and to drop what is old."""
 
     async def check_schema(self) -> None:
-        """Make sure that the tables are those of this version; raises StoreUnavailable, as ``Database`` does."""
+        """Check that the tables are those of this version; raises StoreUnavailable."""
         await self.database.check_schema()
+
+    @property
+    def access(self) -> "SqlAccess":
+        """Tokens of programs, and roles of the installation's own."""
+        from vosd.storage.access import SqlAccess
+
+        return SqlAccess(self.database)
 
     @property
     def payments(self) -> "SqlPayments":
@@ -50,6 +59,13 @@ class SqlStores:
         from vosd.storage.waiting_payments import SqlWaitingPayments
 
         return SqlWaitingPayments(self.database)
+
+    @property
+    def people(self) -> "SqlPeople":
+        """People who log in, and their sessions."""
+        from vosd.storage.people import SqlPeople
+
+        return SqlPeople(self.database)
 
     @property
     def queries(self) -> "SqlQueries":
@@ -148,7 +164,7 @@ class SqlStores:
         Raises:
             StoreUnavailable: try again.
         """
-        from vosd.storage.charges import charges_beginning
+        from vosd.storage.queries import charges_beginning
 
         return await charges_beginning(self.database, beginning, limit)
 
@@ -159,7 +175,7 @@ class SqlStores:
 
         return SqlBookedCalls(self.database)
 
-    async def verify(self, report: "Callable[[Difference], None]", *, whole: bool = False) -> "Verification":
+    async def verify(self, report: "Callable[[BookDifference], None]", *, whole: bool = False) -> "Verification":
         """Recompute the books and report each difference.
 
         Raises:

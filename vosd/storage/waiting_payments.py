@@ -37,34 +37,8 @@ class SqlWaitingPayments:
             ReferenceTaken: that one is another payment.
             StoreUnavailable: try again.
         """
-        values = wanted._asdict() | {
-            "account": identifying(wanted.account, ACCOUNT_LENGTH),
-            "target": identifying(wanted.target, ACCOUNT_LENGTH),
-            "kind": wanted.kind.value,
-            "reference": identifying(wanted.reference, schema.REFERENCE_LENGTH),
-            "forced": int(wanted.forced),
-            "memo": None if wanted.memo is None else descriptive(wanted.memo, schema.MEMO_LENGTH),
-            "operator": descriptive(wanted.operator, NAME_LENGTH),
-            "login": descriptive(wanted.login, NAME_LENGTH),
-        }
-        del values["id"]
-        same = _all().where(
-            _row.account == values["account"], _row.kind == values["kind"], _row.reference == values["reference"]
-        )
         async with self._database.writing() as connection:
-            found = (await connection.execute(same)).one_or_none()
-            if found is None:
-                await note(connection, audit)
-                await connection.execute(insert(_table).values(**values))
-                found = (await connection.execute(same)).one()
-        earlier = _payment(found)
-        if (earlier.target, earlier.amount) != (wanted.target, wanted.amount) and wanted.kind is not EntryKind.ZERO:
-            message = (
-                f"reference {wanted.reference} of account {wanted.account} was asked for with "
-                f"{format_amount(earlier.amount)}: give another reference"
-            )
-            raise ReferenceTaken(message)
-        return earlier
+            return await ask(connection, wanted, audit)
 
     async def waiting(self) -> Sequence[WaitingPayment]:
         """Return those that wait, the oldest first.
@@ -101,6 +75,37 @@ class SqlWaitingPayments:
             if not await _decide(connection, Settlement(number, by, at), REFUSED, why):
                 raise NotWaiting(f"payment {number} waits no more: it was booked or refused before")
             await note(connection, audit)
+
+
+async def ask(connection: AsyncConnection, wanted: WaitingPayment, audit: AuditLine | None = None) -> WaitingPayment:
+    """Write a payment down in the open transaction; returns and raises as ``SqlWaitingPayments.ask``."""
+    values = wanted._asdict() | {
+        "account": identifying(wanted.account, ACCOUNT_LENGTH),
+        "target": identifying(wanted.target, ACCOUNT_LENGTH),
+        "kind": wanted.kind.value,
+        "reference": identifying(wanted.reference, schema.REFERENCE_LENGTH),
+        "forced": int(wanted.forced),
+        "memo": None if wanted.memo is None else descriptive(wanted.memo, schema.MEMO_LENGTH),
+        "operator": descriptive(wanted.operator, NAME_LENGTH),
+        "login": descriptive(wanted.login, NAME_LENGTH),
+    }
+    del values["id"]
+    same = _all().where(
+        _row.account == values["account"], _row.kind == values["kind"], _row.reference == values["reference"]
+    )
+    found = (await connection.execute(same)).one_or_none()
+    if found is None:
+        await note(connection, audit)
+        await connection.execute(insert(_table).values(**values))
+        found = (await connection.execute(same)).one()
+    earlier = _payment(found)
+    if (earlier.target, earlier.amount) != (wanted.target, wanted.amount) and wanted.kind is not EntryKind.ZERO:
+        message = (
+            f"reference {wanted.reference} of account {wanted.account} was asked for with "
+            f"{format_amount(earlier.amount)}: give another reference"
+        )
+        raise ReferenceTaken(message)
+    return earlier
 
 
 async def settle(connection: AsyncConnection, settlement: Settlement, *, is_booked: bool) -> None:

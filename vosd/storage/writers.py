@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Table, func, select
 
-from vosd.cdr.kinds import Kind
+from vosd.cdr.kinds import ColumnKind
+from vosd.cdr.ports import StoreDamaged
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.database import ContentRefused, Database, SchemaOutdated
+from vosd.storage.database import COUNTER_BEHIND, ContentRefused, Database, SchemaOutdated
 from vosd.storage.documents import packed
 from vosd.storage.rows import EncodeSized, Encoding, Row, as_it_is
 from vosd.storage.types import call_key, descriptive, identifying, moment_literal, moment_text, money_text, money_units
@@ -66,12 +67,19 @@ class SqliteWriter:
 
     def __init__(self) -> None:
         self.encode = Encoding(
-            {Kind.CALL_ID: call_key, Kind.NUMBER: as_it_is, Kind.AMOUNT: money_units, Kind.TIME: moment_text},
             {
-                Kind.ACCOUNT: _remembered(lambda value, size: None if value is None else identifying(value, size)),
-                Kind.WORD: _remembered(_cut),
-                Kind.TEXT: _cut,
-                Kind.DOCUMENT: lambda value, size: None if value is None else packed(descriptive(value, size)),
+                ColumnKind.CALL_ID: call_key,
+                ColumnKind.NUMBER: as_it_is,
+                ColumnKind.AMOUNT: money_units,
+                ColumnKind.TIME: moment_text,
+            },
+            {
+                ColumnKind.ACCOUNT: _remembered(
+                    lambda value, size: None if value is None else identifying(value, size)
+                ),
+                ColumnKind.WORD: _remembered(_cut),
+                ColumnKind.TEXT: _cut,
+                ColumnKind.DOCUMENT: lambda value, size: None if value is None else packed(descriptive(value, size)),
             },
             reference=identifying,
         )
@@ -103,16 +111,18 @@ class MySqlWriter:
     def __init__(self) -> None:
         self.encode = Encoding(
             {
-                Kind.CALL_ID: lambda value: f"x'{call_key(value).hex()}'",
-                Kind.NUMBER: lambda value: str(int(value)),  # nothing but digits gets into a statement
-                Kind.AMOUNT: money_text,
-                Kind.TIME: moment_literal,
+                ColumnKind.CALL_ID: lambda value: f"x'{call_key(value).hex()}'",
+                ColumnKind.NUMBER: lambda value: str(int(value)),  # nothing but digits gets into a statement
+                ColumnKind.AMOUNT: money_text,
+                ColumnKind.TIME: moment_literal,
             },
             {
-                Kind.ACCOUNT: _remembered(lambda value, size: "NULL" if value is None else _name_literal(value, size)),
-                Kind.WORD: _remembered(_text_literal),
-                Kind.TEXT: _text_literal,
-                Kind.DOCUMENT: _document_literal,
+                ColumnKind.ACCOUNT: _remembered(
+                    lambda value, size: "NULL" if value is None else _name_literal(value, size)
+                ),
+                ColumnKind.WORD: _remembered(_text_literal),
+                ColumnKind.TEXT: _text_literal,
+                ColumnKind.DOCUMENT: _document_literal,
             },
             reference=_name_literal,
             nothing="NULL",
@@ -218,3 +228,36 @@ def _insert_with_marks(table: Table) -> str:
 def _insert_head(table: Table) -> str:
     names = ", ".join(column.name for column in _columns(table))
     return f"INSERT INTO {table.name} ({names}) VALUES "  # noqa: S608 - names of our own schema
+
+
+_newest = select(func.max(schema.cdr.c.export_seq))
+
+
+class CommitOrder:
+    """The numbers that one writer has committed, checked to be ahead of the calls that were numbered before.
+
+    Where ``cdr`` is partitioned, no unique key can say so: one of MySQL must contain the column that partitions.
+    """
+
+    def __init__(self) -> None:
+        self._committed = 0
+
+    async def check(self, connection: AsyncConnection, first: int) -> None:
+        """Compare the first number that a transaction took with the calls; asks the database only where it must.
+
+        That is for the first transaction, and for one whose numbers do not follow those of the one before, as in a
+        database that was restored.
+
+        Raises:
+            StoreDamaged: a call has that number, or one above it.
+        """
+        if first > self._committed > 0:
+            return
+        newest = await connection.scalar(_newest) or 0
+        if newest >= first:
+            message = f"call number {newest} exists and {first} is the next one: {COUNTER_BEHIND}"
+            raise StoreDamaged(message)
+
+    def committed(self, last: int) -> None:
+        """Note the last number of a transaction that was committed."""
+        self._committed = last

@@ -14,7 +14,7 @@ from vosd.storage.types import Unstorable, descriptive, identifying
 
 
 class MemoryOverrides:
-    """Implements ``vosd.admin.office.ports.OverrideStore``; it keeps no lines of the audit."""
+    """Does as ``vosd.storage.overrides.SqlOverrides``; it keeps no lines of the audit."""
 
     def __init__(self) -> None:
         self._kept: dict[Key, Override] = {}

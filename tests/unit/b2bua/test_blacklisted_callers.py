@@ -9,7 +9,7 @@ from doubles.virtual.vendor import answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.admin.routing import explain_route
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 from vosd.trunks.number_rules import IncomingNumbers
 
 STRICT = CallerLimits(frequency_limit=2)

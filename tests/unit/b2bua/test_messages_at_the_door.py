@@ -1,13 +1,17 @@
 """Messages of a leg that are changed on their way out, or wait there for an answer from outside (ADR 117)."""
 
 import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from doubles.virtual.vendor import RINGS, Line, Script, answers, answers_reliably
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import RINGS, Line, Script, answers, answers_reliably, refuses
+from structlog.testing import capture_logs
 
+from vosd.b2bua.call import Call
 from vosd.base.cause import EndReason
+from vosd.billing.destinations import DestinationClass, DestinationLimit
 from vosd.sip.door.door import WAIT_MAX_MS, Change
 from vosd.trunks.dialect import CallerDialect, Transfers
 
@@ -25,6 +29,10 @@ def scene_with(treatments, *content):
     scene = Scene(*content, doorkeeper=keeper)
     keeper.exchange = scene.exchange
     return scene, keeper
+
+
+def mistaken(*_arguments, **_more):
+    raise ValueError("a mistake")
 
 
 def titles(scene, target):
@@ -408,3 +416,149 @@ def test_an_info_that_may_not_leave_is_answered_with_504():
     assert call.got["INFO"] == [504]
     assert "INFO" not in there.asked
     scene.finish(call)
+
+
+def test_a_refusal_that_waits_is_not_disturbed_by_a_cancel():
+    scene, _ = scene_with({"503 INVITE": Treatment(900)})
+    for vendor in scene.vendors:
+        vendor.script = refuses(503)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=500))
+    with capture_logs() as lines:
+        scene.wire.run_for(3_000)
+    assert call.final == 503
+    assert [line for line in lines if line["event"] == "call_aborted"] == []
+    scene.close()
+
+
+def test_a_prack_leaves_always():
+    scene, _ = scene_with({"PRACK": NEVER_AND_NEEDED})
+    scene.vendor.script = answers_reliably()
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 200
+    assert names(scene, VENDORS[0]).count("PRACK") == 1
+    scene.finish(call)
+
+
+def test_a_call_that_an_error_drops_while_its_200_waits_costs_the_customer_nothing(monkeypatch):
+    scene, _ = scene_with({"200 INVITE": Treatment(900)})
+    scene.vendor.script = answers(500)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(700)
+    with monkeypatch.context() as patch:
+        patch.setattr(Call, "_accepts", mistaken)
+        scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    scene.wire.run_for(1_000)
+    assert call.final == 487
+    assert scene.record.end_reason == "Lost"
+    assert scene.record.answered_at is None
+    assert scene.exchange.statement("acme") == 0
+
+
+@pytest.mark.parametrize("ends", ["deadline", "cancel", "withheld"])
+def test_an_invite_that_was_never_sent_says_nothing_of_its_vendor(ends):
+    treatment = NEVER_AND_NEEDED if ends == "withheld" else Treatment(2_000, longest_ms=3_000)
+    scene, _ = scene_with({"INVITE": treatment}, usual_catalogue(vendors=1, terms={"response_timeout_ms": 1_500}))
+    noted = []
+    attempts = scene.exchange.switch.services.attempts
+    attempts.over = lambda _leg, _payer, outcome, _now: noted.append(outcome)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000 if ends == "cancel" else None))
+    scene.wire.run_until(lambda: call.final is not None)
+    assert names(scene, VENDORS[0]) == []
+    assert noted == [None]
+
+
+def test_the_time_of_a_vendor_to_respond_begins_when_its_invite_is_sent():
+    scene, _ = scene_with({"INVITE": Treatment(900)}, usual_catalogue(vendors=1, terms={"response_timeout_ms": 1_000}))
+    scene.vendor.script = Script((Line(800, 180), Line(2_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 200
+    scene.wire.run_for(1_000)
+    (attempt,) = scene.finish(call).attempts
+    assert attempt.pdd_ms in range(800, 830)
+
+
+# -- who is told of an answer --------------------------------------------------------------------------------------
+
+
+class Reports:
+    """Notes the states that calls report, and when."""
+
+    def __init__(self, scene):
+        self.made, self._scene = [], scene
+
+    def answered(self, *_facts):
+        self._note("answered")
+
+    def ended(self, record):
+        self._note("ended")
+
+    def ringing(self, *_facts):
+        pass
+
+    trying = ringing
+
+    def _note(self, state):
+        self.made.append((state, self._scene.exchange.clock.now().mono - STARTED))
+
+
+def watched_scene(treatments):
+    """Return a scene with a watched customer, its reports, and the use of the watch."""
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
+        accounts=[account("acme", destination_limits=(DestinationLimit("uk"),))],
+        destination_classes=(DestinationClass("uk", ("44",)),),
+    )
+    scene, keeper = scene_with(treatments, content)
+    reports = Reports(scene)
+    scene.exchange.switch.report_calls(reports)
+    scene.vendor.script = answers(500)
+    return scene, keeper, reports, scene.exchange.switch.live.destinations
+
+
+@pytest.mark.parametrize("after_ms", [0, 900])
+def test_an_answer_is_counted_and_reported_once_and_not_before_the_200_leaves(after_ms):
+    scene, _, reports, destinations = watched_scene({"200 INVITE": Treatment(after_ms)})
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(450)
+    assert (reports.made, destinations.active) == ([], {})
+    scene.wire.run_until(lambda: call.final == 200)
+    [use] = destinations.active.values()
+    assert (use.running, use.first_number) == (1, CALLEE)
+    held = sum(hold.amount for hold in scene.exchange.switch.calls()[0].call_request.hold.holds[:1])
+    assert use.held == held > 0
+    [(state, at)] = reports.made
+    assert state == "answered"
+    assert at in range(500 + after_ms, 520 + after_ms)
+    scene.finish(call)
+    assert [state for state, _ in reports.made] == ["answered", "ended"]
+    assert (use.running, use.held) == (0, 0)
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "withheld", "hung up", "ordered"])
+def test_an_answer_that_is_taken_back_is_neither_counted_nor_reported(ends):
+    treatment = NEVER_AND_NEEDED if ends == "withheld" else Treatment(900)
+    scene, _, reports, destinations = watched_scene({"200 INVITE": treatment})
+    scene.vendor.script = answers(500, hang_up_after_ms=200 if ends == "hung up" else None)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000 if ends == "cancelled" else None))
+    scene.wire.run_for(700)
+    if ends == "ordered":
+        scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final != 200
+    assert [state for state, _ in reports.made] == ["ended"]
+    assert destinations.active == {}
+    assert not any(use.running or use.held or use.first_number for use in destinations.all.values())
+
+
+def test_the_call_of_a_transfer_is_reported_as_answered_although_no_caller_gets_its_200():
+    scene, _ = scene_with({}, usual_catalogue(customer={"dialect": CallerDialect(transfers=Transfers.ACCEPT)}))
+    reports = Reports(scene)
+    scene.exchange.switch.report_calls(reports)
+    call, party = scene.talk()
+    call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    scene.wire.run_for(6_000)
+    assert [state for state, _ in reports.made].count("answered") == 2
+    party.hang_up()
+    scene.wire.run_for(5_000)

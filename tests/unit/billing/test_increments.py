@@ -1,6 +1,6 @@
 """Milliseconds to whole seconds, and seconds to cycles begun."""
 
-from vosd.billing.increments import cycles, hold_seconds
+from vosd.billing.rates import cycles, hold_seconds
 
 
 def test_fraction_at_the_threshold_is_one_more_second():

@@ -16,7 +16,7 @@ from vosd.b2bua.stamps import Arrival
 from vosd.base.margin import LossGuard
 from vosd.billing.rater import itemise
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
-from vosd.cdr.kinds import Kind, Masking
+from vosd.cdr.kinds import ColumnKind, Masking
 from vosd.cdr.record import CallRecord
 from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.routing.special_numbers import SpecialNumbers
@@ -28,8 +28,8 @@ PUBLISHED = """
     sip_call_id_out source_address destination_address codec vendor_codec started_at ringing_at answered_at
     acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms
     vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss rate_group rate_prefix
-    rate_area vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text verdicts
-    attempts charges
+    rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text
+    verdicts attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
@@ -56,7 +56,7 @@ def test_every_field_of_a_record_is_a_column_but_what_has_a_table_of_its_own():
 
 def test_every_column_that_may_be_empty_is_filled_by_a_call():
     """A new column that this call leaves at its default is not filled by any line, or needs here what fills it."""
-    sell = rate_group("sell", applied_rate("0.60", area="London", tax_rate="10"))
+    sell = rate_group("sell", applied_rate("0.60", area="London", rate_type="local", tax_rate="10"))
     buy = rate_group("buy", applied_rate("9.30", tax_rate="5"))
     trunks = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", accept_routing_number=True, loss_guard=LossGuard(None)),
@@ -89,7 +89,7 @@ def test_only_these_texts_are_not_masked_when_a_call_is_old():
     bare = {
         column.name
         for column in RECORD_COLUMNS
-        if column.kind in {Kind.TEXT, Kind.DOCUMENT} and column.masking is Masking.NONE
+        if column.kind in {ColumnKind.TEXT, ColumnKind.DOCUMENT} and column.masking is Masking.NONE
     }
     assert bare == {"source_address", "destination_address", "fee_breakdown"}
 

@@ -6,8 +6,7 @@ from decimal import Decimal
 import msgspec
 from doubles.data.records import answered_call, charge_row
 
-from vosd.cdr.columns import KEYS
-from vosd.cdr.for_agents import KEYS_FOR_AGENTS, OF_VENDOR, record_for_agent
+from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS, OF_VENDOR, record_for_agent
 from vosd.cdr.record import AGENT
 
 STEPS = '{"customer":[{"step":"fee"}],"vendor":[{"step":"secret"}],"noticed_at":"2026-01-01T00:00:00.000Z"}'

@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 from doubles.data.records import answered_call, charge_row
 
-from vosd.cdr.profit import profit_of
+from vosd.cdr.charges import profit_of
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 
 _PAYS = charge_row("acme", CUSTOMER, 0, Decimal("2.00"), Decimal("0.20"))

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from vosd import __version__
-from vosd.cli import command
 from vosd.cli.arguments import MOMENT
 from vosd.cli.commit import commit
 from vosd.cli.main import SUMMARIES, VERBS, main
+from vosd.wiring import configured_switch
 
 
 def test_help_lists_every_verb() -> None:
@@ -158,7 +158,7 @@ def test_a_verb_that_is_not_built_yet_prints_a_message_and_fails(words: list[str
 
 
 def test_without_a_configuration_the_searched_paths_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "CONFIG_PLACES", (tmp_path / "here.yaml", tmp_path / "there.yaml"))
+    monkeypatch.setattr(configured_switch, "CONFIG_PLACES", (tmp_path / "here.yaml", tmp_path / "there.yaml"))
     result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
     assert result.exit_code == 3
     assert f"none at {tmp_path}/here.yaml, {tmp_path}/there.yaml" in result.stderr
@@ -167,7 +167,7 @@ def test_without_a_configuration_the_searched_paths_are_listed(tmp_path: Path, m
 def test_the_first_usual_path_that_exists_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     second = tmp_path / "there.yaml"
     second.write_text(f"control_socket: {tmp_path / 'found.sock'}\n")
-    monkeypatch.setattr(command, "CONFIG_PLACES", (tmp_path / "here.yaml", second))
+    monkeypatch.setattr(configured_switch, "CONFIG_PLACES", (tmp_path / "here.yaml", second))
     result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
     assert result.exit_code == 4
     assert "found.sock" in result.stderr
@@ -177,7 +177,7 @@ def test_a_usual_path_that_cannot_be_looked_at_is_none(tmp_path: Path, monkeypat
     """As ``config/vosd.yaml`` in a directory that the user may not enter; here its name is too long."""
     second = tmp_path / "there.yaml"
     second.write_text(f"control_socket: {tmp_path / 'found.sock'}\n")
-    monkeypatch.setattr(command, "CONFIG_PLACES", (tmp_path / ("x" * 300), second))
+    monkeypatch.setattr(configured_switch, "CONFIG_PLACES", (tmp_path / ("x" * 300), second))
     result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
     assert (result.exit_code, "found.sock" in result.stderr) == (4, True)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.base.money import LIMIT, QUANTUM
-from vosd.config.assembly.bookable import BOOKED_AT_MOST
+from vosd.config.assembly.rate_report import BOOKED_AT_MOST
 
 EURO_VENDOR = "name: buy, currency: EUR,"
 

@@ -6,7 +6,7 @@ import pytest
 
 from vosd.catalogue.problems import ConfigError
 from vosd.config.load import load
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 ALL = {
     "concurrent_limit": "10", "frequency_limit": "60", "window_s": "60", "no_answer_limit": "20", "expire_s": "3600",

@@ -93,6 +93,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "overload",
         "phone_service",
         "lookups",
+        "api",
         "metrics",
         "alarms",
         "call_reports",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vosd.daemon.boot import boot_id, process_age_ms
+from vosd.daemon.claimant import boot_id, process_age_ms
 
 ID = "0123456789abcdef0123456789abcdef"
 

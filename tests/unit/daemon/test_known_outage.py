@@ -1,6 +1,6 @@
 """A start in an outage of the database waits for it, unless one before it has done so."""
 
-from vosd.daemon.known_outage import KnownOutage
+from vosd.daemon.late_database import KnownOutage
 
 
 async def test_only_the_first_start_in_an_outage_waits(tmp_path):

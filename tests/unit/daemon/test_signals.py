@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from vosd.daemon import signals
+from vosd.daemon.lifecycle import signals_handled
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from vosd.daemon import signals
 async def test_each_signal_calls_its_function_and_is_let_go_afterwards(sent: signal.Signals, means: str) -> None:
     before = signal.getsignal(sent)
     heard: asyncio.Queue[str] = asyncio.Queue()
-    with signals.handled(
+    with signals_handled(
         reload=lambda: heard.put_nowait("reload"),
         stop=lambda received: heard.put_nowait(f"stop {received.name}"),
     ):

@@ -19,15 +19,14 @@ from vosd.cli.main import main
 from vosd.config.places import Installation
 from vosd.control.installation import GetStatus, MachineUse
 from vosd.control.money import ListUnbooked
-from vosd.daemon.commands import Commands
-from vosd.daemon.money_commands import MoneyCommands
+from vosd.daemon.commands import Commands, MoneyCommands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
@@ -90,7 +89,7 @@ def service(tmp_path, clock):
     store = MemoryStore()
     lease = MemoryLease(store, has_ended=lambda _: True)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
-    resolver = Resolver((), 1, 1)
+    resolver = NameServerResolver((), 1, 1)
     return SwitchService(settings, catalogue([]), store, MemoryRegistrations(), lease, clock, listeners, resolver)
 
 

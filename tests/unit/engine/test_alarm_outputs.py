@@ -18,13 +18,13 @@ from structlog.testing import capture_logs
 from vosd.base.secret import Secret
 from vosd.control.installation import AlarmList
 from vosd.engine.alarms import mail, webhook
-from vosd.engine.alarms.alarm_file import AlarmFile
-from vosd.engine.alarms.desk import AlarmDesk, row
+from vosd.engine.alarms import output as output_of_alarms
+from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, row
 from vosd.engine.alarms.mail import Mail, composed
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.background import every
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
-from vosd.obs.alarms import CONFIRMED_MS, Alarms, Change, KeptAlarms, Level
+from vosd.obs.alarms import CONFIRMED_MS, AlarmChange, Alarms, KeptAlarms, Level
 from vosd.obs.events import Event
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream, Noted
@@ -33,7 +33,7 @@ PATIENCE_S = 30.0
 SECRET = "not a secret"
 
 
-def changes_of(count: int, event: str = "gateway_down", fact: str = "gateway") -> list[Change]:
+def changes_of(count: int, event: str = "gateway_down", fact: str = "gateway") -> list[AlarmChange]:
     alarms = Alarms()
     return [change for number in range(count) for change in alarms.note(event, {fact: f"g{number}"}, number)]
 
@@ -133,7 +133,7 @@ async def test_a_change_is_posted_with_a_signature_and_repeated_until_the_server
 async def test_what_waits_for_a_dead_server_is_bounded_and_the_next_report_says_what_was_dropped(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(webhook, "WAITING_MAX", 3)
+    monkeypatch.setattr(output_of_alarms, "WAITING_MAX", 3)
     output = webhook_of(hook.url)
     for change in changes_of(5):
         output.put(change)
@@ -285,7 +285,7 @@ async def test_many_changes_are_one_mail_which_is_repeated_until_the_server_take
 
 
 async def test_what_waits_for_a_dead_mail_server_is_bounded(monkeypatch: pytest.MonkeyPatch, postbox: Postbox):
-    monkeypatch.setattr(mail, "WAITING_MAX", 3)
+    monkeypatch.setattr(output_of_alarms, "WAITING_MAX", 3)
     output = Mail("sw1", ManualClock(), mail_settings(postbox.port))
     for change in changes_of(5):
         output.put(change)

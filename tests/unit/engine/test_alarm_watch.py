@@ -15,8 +15,7 @@ from vosd.base.clock import Instant
 from vosd.engine.alarms import machine, margins
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_percent
 from vosd.engine.alarms.margins import Pair, PrefixMargins, PrefixPair, Takings
-from vosd.engine.alarms.thresholds import Threshold
-from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Unbooked, Watch
+from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Threshold, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import Event
 from vosd.routing.calendar import Calendar

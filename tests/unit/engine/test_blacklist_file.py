@@ -7,9 +7,10 @@ import pytest
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
-from vosd.engine.calls.blacklist_file import BlacklistFile
+from vosd.callcontrol.live_state import LiveState
+from vosd.engine.state_files import StateFiles
 from vosd.routing.dynamic_lists import DynamicLists
-from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.gateways import CallerLimits
 
 LIMITS = CallerLimits(frequency_limit=1, expire_s=60)
 
@@ -28,27 +29,33 @@ def list_caller(lists, clock, caller):
         lists.take("acme", caller, "4420", LIMITS, clock.now())
 
 
-def restored(path, clock):
+def files(state_dir, lists, clock):
+    live = LiveState()
+    live.dynamic_lists = lists
+    return StateFiles(state_dir, live, clock)
+
+
+def restored(state_dir, clock):
     lists = DynamicLists()
-    BlacklistFile(path, lists, clock).restore()
+    files(state_dir, lists, clock).restore()
     return lists
 
 
 def test_a_restart_keeps_callers_until_their_time_is_over(tmp_path, clock):
     path, lists = tmp_path / "blacklist.json", DynamicLists()
-    file = BlacklistFile(path, lists, clock)
+    file = files(tmp_path, lists, clock)
     list_caller(lists, clock, "1001")
     advance(clock, 30_000)
     list_caller(lists, clock, "1002")
     file.write_last()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     later = ManualClock(mono=5, wall=clock.now().wall + 29_999)  # another monotonic clock after a restart
-    again = restored(path, later)
+    again = restored(tmp_path, later)
     assert [each.caller for each in again.listed(later.now().mono)] == ["1001", "1002"]
     assert again.find("acme", "1001", 5).until_mono == 6
     assert again.find("acme", "1001", 6) is None
     advance(later, 1)
-    assert [each.caller for each in restored(path, later).listed(later.now().mono)] == ["1002"]
+    assert [each.caller for each in restored(tmp_path, later).listed(later.now().mono)] == ["1002"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'[{"gateway": "acme"}]', b"\xff"])
@@ -56,30 +63,30 @@ def test_a_damaged_file_is_reported_and_begun_anew(tmp_path, clock, content):
     path = tmp_path / "blacklist.json"
     path.write_bytes(content)
     with capture_logs() as logs:
-        assert restored(path, clock).size == 0
+        assert restored(tmp_path, clock).size == 0
     assert [each["event"] for each in logs] == ["blacklist_unreadable"]
 
 
 def test_without_a_file_the_list_is_empty(tmp_path, clock):
     with capture_logs() as logs:
-        assert restored(tmp_path / "none.json", clock).size == 0
+        assert restored(tmp_path, clock).size == 0
     assert logs == []
 
 
 def test_a_file_that_cannot_be_written_is_reported_once(tmp_path, clock):
     lists = DynamicLists()
-    file = BlacklistFile(tmp_path / "missing" / "blacklist.json", lists, clock)
+    file = files(tmp_path / "missing", lists, clock)
     with capture_logs() as logs:
         for caller in ("1001", "1002"):
             list_caller(lists, clock, caller)
             file.write_last()
-    assert [each["event"] for each in logs] == ["blacklist_not_written"]
+    assert [each["event"] for each in logs] == ["blacklist_not_written", "quality_not_written"]
 
 
 async def test_the_file_follows_the_list(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr("vosd.engine.calls.blacklist_file.ROUND_S", 0)
+    monkeypatch.setattr("vosd.engine.state_files.ROUND_S", 0)
     path, lists = tmp_path / "blacklist.json", DynamicLists()
-    task = asyncio.create_task(BlacklistFile(path, lists, clock).run())
+    task = asyncio.create_task(files(tmp_path, lists, clock).run())
 
     async def until(condition):
         while not condition():  # noqa: ASYNC110  what is waited for is a file

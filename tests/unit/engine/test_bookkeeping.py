@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from doubles.data.builders import applied_rate, mapping_gateway, routing_gateway
 from doubles.data.records import call_id
+from doubles.recomputed import recompute
 
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
@@ -14,7 +15,6 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import Currencies
 from vosd.billing.exchange import ExchangeRate
 from vosd.billing.parties import Party, Role
-from vosd.billing.rater import recompute
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.bookkeeping import conclude, draft, lost, opened
 from vosd.callcontrol.call_request import CallRequest
@@ -312,14 +312,15 @@ def test_terms_that_call_control_did_not_give_out_are_not_booked():
 
 
 def test_a_record_names_the_rate_that_priced_the_call_of_several_that_might_have():
-    lump = msgspec.structs.replace(applied_rate("0", first_rate="0.60", first_duration=60), group="lump", source="main")
+    lump = applied_rate("0", first_rate="0.60", first_duration=60, rate_type="net")
+    lump = msgspec.structs.replace(lump, group="lump", source="main")
     steady = msgspec.structs.replace(applied_rate("0.30"), group="steady", source="account")
     sell = msgspec.structs.replace(steady, candidates=(steady, lump))
     call = kept(sell, msgspec.structs.replace(sell, rate=msgspec.structs.replace(steady.rate, prefix="4")))
     short, long = ended(60_000, call), ended(600_000, call)
     assert (short.rate_group, short.fee, short.cost) == ("steady", Decimal("0.30"), Decimal("0.30"))
     assert (long.rate_group, long.fee, long.cost) == ("lump", Decimal("0.60"), Decimal("0.60"))
-    assert long.vendor_rate_prefix == "44"
+    assert (short.rate_type, long.rate_type, long.vendor_rate_prefix) == (None, "net", "44")
     assert [posting.amount for posting in long.postings] == [Decimal("-0.60"), Decimal("-0.60")]
 
 

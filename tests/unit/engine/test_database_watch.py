@@ -15,8 +15,7 @@ from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.cdr.lease import DatabaseState
 from vosd.control.installation import DatabaseReport
-from vosd.engine.booking.database_memo import Memo, MemoFile
-from vosd.engine.booking.database_watch import regression
+from vosd.engine.booking.database_watch import Memo, MemoFile, regression
 from vosd.storage.ports import EntryKind, Payment
 
 STATE = DatabaseState("identity", 1, commits=10, epoch=1, renewals=5)

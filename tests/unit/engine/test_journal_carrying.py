@@ -10,8 +10,8 @@ from doubles.left_legs import CALLER_SIDE, DIALOG
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import Description
 from vosd.engine.journal import Remains
-from vosd.engine.journal.carrying import AT_ONCE, STAY_TICKS
 from vosd.engine.journal.files import KeepSettings
+from vosd.engine.journal.journal import AT_ONCE, STAY_TICKS
 
 CALLS = 5 * AT_ONCE
 ANSWERED, MARKED = 90_000, 100_000

@@ -13,7 +13,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.restore import recover
+from vosd.engine.earlier_run import recover
 from vosd.engine.journal import Journal, Remains, replay
 from vosd.engine.journal.earlier import read_earlier
 from vosd.engine.journal.ends import ends_beside

@@ -9,7 +9,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.restore import recover
+from vosd.engine.earlier_run import recover
 from vosd.engine.journal import Journal, Remains, replay
 from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.files import IN_USE, UNBOOKED, listed

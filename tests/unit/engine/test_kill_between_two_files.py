@@ -5,7 +5,7 @@ from decimal import Decimal
 from doubles.killed import MARK_MS, KilledScene
 
 from vosd.base.cause import EndReason
-from vosd.engine.journal.carrying import AT_ONCE
+from vosd.engine.journal.journal import AT_ONCE
 
 CALLS, TALKED_MS, GOES_ON_MS = 3 * AT_ONCE, 20_000, 10_000
 

@@ -2,13 +2,21 @@
 
 import asyncio
 
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
-from vosd.engine.calls import pool_file
-from vosd.engine.calls.pool_file import PoolFile
-from vosd.routing.pools import NumberPool, PoolTurns
+from vosd.callcontrol.live_state import LiveState
+from vosd.engine import state_files
+from vosd.engine.state_files import StateFiles
+from vosd.routing.pools import NumberPool
 
 BERLIN = NumberPool("berlin", ("A", "B", "C"))
+NAME = "number-pools.json"
+
+
+def files(state_dir):
+    live = LiveState()
+    return StateFiles(state_dir, live, ManualClock()), live.pool_turns
 
 
 def no_draw(_below):
@@ -16,24 +24,23 @@ def no_draw(_below):
 
 
 def test_a_restart_goes_on_from_the_file(tmp_path):
-    turns = PoolTurns()
-    file = PoolFile(tmp_path / "pools.json", turns)
+    file, turns = files(tmp_path)
     file.restore()
     file.write_last()
-    assert list(tmp_path.iterdir()) == [], "nothing was taken"
+    assert not (tmp_path / NAME).exists(), "nothing was taken"
     turns.take(BERLIN, no_draw)
     file.write_last()
-    again = PoolTurns()
-    PoolFile(tmp_path / "pools.json", again).restore()
+    file, again = files(tmp_path)
+    file.restore()
     assert again.take(BERLIN, no_draw) == "B"
-    assert (tmp_path / "pools.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
 
 
 async def test_changes_are_written_while_the_switch_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(pool_file, "ROUND_S", 0.001)
-    turns = PoolTurns()
-    path = tmp_path / "pools.json"
-    task = asyncio.create_task(PoolFile(path, turns).run())
+    monkeypatch.setattr(state_files, "ROUND_S", 0.001)
+    file, turns = files(tmp_path)
+    path = tmp_path / NAME
+    task = asyncio.create_task(file.run())
     turns.take(BERLIN, no_draw)
     async with asyncio.timeout(30):
         while not path.exists():  # noqa: ASYNC110 - the file is the event
@@ -43,13 +50,11 @@ async def test_changes_are_written_while_the_switch_runs(tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_read_or_written_is_logged(tmp_path):
-    path = tmp_path / "pools.json"
-    path.write_text("{")
-    turns = PoolTurns()
-    file = PoolFile(path, turns)
+    (tmp_path / NAME).write_text("{")
+    file, turns = files(tmp_path)
     with capture_logs() as logged:
         file.restore()
-        (tmp_path / "pools.draft").mkdir()
+        (tmp_path / "number-pools.draft").mkdir()
         for _ in range(2):
             turns.take(BERLIN, no_draw)
             file.write_last()

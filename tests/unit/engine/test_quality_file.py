@@ -3,7 +3,8 @@
 import structlog
 
 from vosd.base.clock import Instant
-from vosd.engine.peers.quality_file import QualityFile
+from vosd.callcontrol.live_state import LiveState
+from vosd.engine.state_files import StateFiles
 from vosd.routing.quality import Quality
 
 NOW = Instant(90_000, 1_790_000_000_000)
@@ -16,6 +17,12 @@ class Stopped:
         return NOW
 
 
+def files(state_dir, quality):
+    live = LiveState()
+    live.quality = quality
+    return StateFiles(state_dir, live, Stopped())
+
+
 def counted() -> Quality:
     quality = Quality()
     quality.answered("a", "44", 700, NOW.mono)
@@ -24,8 +31,8 @@ def counted() -> Quality:
 
 def test_a_start_goes_on_with_what_a_stop_has_written(tmp_path):
     file, before, after = tmp_path / "quality.json", counted(), Quality()
-    QualityFile(file, before, Stopped()).write()
-    QualityFile(file, after, Stopped()).restore()
+    files(tmp_path, before).write_last()
+    files(tmp_path, after).restore()
     assert after.saved(NOW) == before.saved(NOW)
     assert after.figures("a", NOW.mono).answered == 1
     assert file.stat().st_mode & 0o777 == 0o600
@@ -33,7 +40,7 @@ def test_a_start_goes_on_with_what_a_stop_has_written(tmp_path):
 
 def test_without_a_file_and_with_a_damaged_one_quality_is_counted_anew(tmp_path):
     quality = Quality()
-    file = QualityFile(tmp_path / "quality.json", quality, Stopped())
+    file = files(tmp_path, quality)
     file.restore()
     (tmp_path / "quality.json").write_bytes(b'{"slice_ms":')
     with structlog.testing.capture_logs() as lines:
@@ -44,5 +51,5 @@ def test_without_a_file_and_with_a_damaged_one_quality_is_counted_anew(tmp_path)
 
 def test_a_stop_goes_on_without_its_directory(tmp_path):
     with structlog.testing.capture_logs() as lines:
-        QualityFile(tmp_path / "gone" / "quality.json", counted(), Stopped()).write()
+        files(tmp_path / "gone", counted()).write_last()
     assert [line["event"] for line in lines] == ["quality_not_written"]

@@ -4,7 +4,7 @@ import pytest
 from doubles.data.builders import catalogue, credentials, mapping_gateway, routing_gateway
 
 from vosd.base.bucket import Allowance
-from vosd.engine.peers.signalling import SignallingLimits
+from vosd.engine.peers.directory import SignallingLimits
 from vosd.trunks.gateways import Address
 
 VENDOR = "203.0.113.1"

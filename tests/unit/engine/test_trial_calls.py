@@ -20,8 +20,7 @@ from vosd.billing.exchange import ExchangeRate
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.calls.trial import GatewayBusyError, TrialCall
-from vosd.engine.calls.trial_log import TrialOrder
+from vosd.engine.calls.trial import GatewayBusyError, TrialCall, TrialOrder
 from vosd.engine.settings import CdrSettings
 from vosd.routing.pipeline import RouteChoice
 

@@ -7,9 +7,9 @@ import pytest
 from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
-from vosd.net.marker import Marker
 from vosd.net.marking import TrafficClass
 from vosd.net.settings import TransportSettings
+from vosd.net.sockets import Marker
 
 from .conftest import PATIENCE_S
 

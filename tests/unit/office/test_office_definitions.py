@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
 from vosd.admin.office.definitions import (
+    AlreadyDefinedError,
+    CallsUsing,
     CompareVersions,
     EndObject,
     ListObjects,
@@ -23,6 +26,7 @@ from vosd.admin.office.definitions import (
     RevertObject,
     SetObjects,
     ShowObject,
+    StaleVersionError,
     WantedObject,
     compare_versions,
     end_object,
@@ -32,12 +36,15 @@ from vosd.admin.office.definitions import (
     set_objects,
     show_object,
 )
+from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, import_sheet
 from vosd.catalogue.problems import ConfigError
+from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.client import DaemonUnreachableError
-from vosd.control.installation import Reload, Reloaded
+from vosd.control.installation import Reload, ReloadOutcome
 from vosd.control.server import CommandError
 from vosd.storage.database import Database
 
@@ -94,6 +101,24 @@ async def test_each_change_leaves_one_line_in_the_audit_without_its_passwords(of
     assert not any(b"Secret" in bytes(line.detail) for line in lines)
 
 
+async def test_balances_of_a_sheet_leave_one_line_in_the_audit_with_their_sum(office: Office) -> None:
+    balances = tuple(
+        OpeningBalance(name, Decimal(amount), 2, "Balance") for name, amount in (("south", 5), ("shop", 2))
+    )
+    order = ImportSheet(file="customers.csv", objects=(), balances=balances, reference="opening")
+    made = await import_sheet(office, operator("ann"), order)
+    assert [(each.account, each.amount, each.outcome) for each in made.balances] == [
+        ("south", "5.00", "booked"),
+        ("shop", "2.00", "booked"),
+    ]
+    again = await import_sheet(office, operator("ann"), order)
+    assert {each.outcome for each in again.balances} == {"booked before"}
+    (line,) = await audited(office)
+    assert (line.action, line.principal) == ("ImportSheet", "ann")
+    detail = msgspec.json.decode(line.detail)
+    assert (detail["file"], detail["balances"]) == ("customers.csv", {"USD": "7.00"})
+
+
 async def test_versions_are_listed_compared_and_shown_without_passwords(office: Office) -> None:
     changed = msgspec.structs.replace(PHONE, keys={"account": "shop", "password": "other-Secret"})
     for wanted in (PHONE, changed):
@@ -122,7 +147,7 @@ async def test_what_makes_the_configuration_invalid_is_not_stored(office: Office
 
 
 async def test_a_running_switch_takes_the_change_before_the_order_returns(office: Office, tmp_path: Path) -> None:
-    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, Reloaded("def", [])) as switch:
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, ReloadOutcome("def", [])) as switch:
         made = await set_objects(office, operator(), SetObjects(objects=(SHOP,), is_confirmed=True))
         assert (made.in_force, switch.asked) == (True, [Reload(is_confirmed=True)])
         planned = await end_object(office, operator(), EndObject(kind="accounts", name="shop", at=NOW + 1_000))
@@ -130,6 +155,39 @@ async def test_a_running_switch_takes_the_change_before_the_order_returns(office
         switch.answers(Reload, CommandError("calls use it", ["phones 7001"]))
         with pytest.raises(NotTakenError, match=r"(?s)is in the database.*calls use it\nphones 7001"):
             await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+
+
+def running(number: int, **more: str) -> CallSnapshot:
+    known: dict[str, str | None] = dict.fromkeys(
+        ("mapping_gateway", "routing_gateway", "customer_account", "vendor_account", "answered_at")
+    )
+    known |= more
+    return CallSnapshot(
+        f"call-{number}", "answered", caller="1", callee="2", started_at="", age_s=9, talk_s=None, **known
+    )
+
+
+async def test_a_trial_names_the_running_calls_that_use_an_object(office: Office, tmp_path: Path) -> None:
+    calls = [running(number, customer_account="shop", mapping_gateway="7001") for number in range(7)]
+    calls.append(running(7, customer_account="south", vendor_account="shop", routing_gateway="7001"))
+    wanted = SetObjects(objects=(SHOP, PHONE, WantedObject("templates", "shop", {})), is_trial=True)
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, calls) as switch:
+        made = await set_objects(office, operator(), wanted)
+        shop, phone, template = (each.calls for each in made.changes)
+        assert (shop, phone) == (CallsUsing(8, [f"call-{number}" for number in range(5)]), shop)
+        assert (template, made.calls_unknown) == (None, "")
+        assert switch.asked == [ListCalls()]
+        assert (await set_objects(office, operator(), msgspec.structs.replace(wanted, objects=()))).calls_unknown == ""
+        assert switch.asked == [ListCalls()]
+        switch.answers(ListCalls, CommandError("not now"))
+        assert (await set_objects(office, operator(), wanted)).calls_unknown == "not now"
+
+
+async def test_a_trial_says_where_no_switch_runs_that_could_be_asked_for_calls(office: Office) -> None:
+    made = await set_objects(office, operator(), SetObjects(objects=(SHOP,), is_trial=True))
+    assert (made.calls_unknown, made.changes[0].calls) == ("no switch runs", None)
+    made = await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+    assert made.calls_unknown == ""
 
 
 async def test_a_switch_that_does_not_answer_is_an_error_that_says_the_change_is_made(
@@ -151,6 +209,7 @@ async def test_a_switch_that_does_not_answer_is_an_error_that_says_the_change_is
         lambda office, who: set_objects(office, who, SetObjects(objects=(SHOP,))),
         lambda office, who: end_object(office, who, EndObject(kind="accounts", name="shop")),
         lambda office, who: revert_object(office, who, RevertObject(kind="accounts", name="shop", version=1)),
+        lambda office, who: import_sheet(office, who, ImportSheet(file="customers.csv", objects=())),
         lambda office, who: list_objects(office, who, ListObjects()),
         lambda office, who: show_object(office, who, ShowObject(kind="accounts", name="shop")),
         lambda office, who: list_versions(office, who, ListVersions("accounts", "shop")),
@@ -162,3 +221,54 @@ async def test_an_agent_reads_and_changes_no_definitions(
 ) -> None:
     with pytest.raises(OperatorsOnlyError):
         await act(office, agent("south"))
+
+
+async def changed(office: Office, wanted: WantedObject) -> None:
+    await set_objects(office, operator(), SetObjects(objects=(wanted,)))
+
+
+async def keys_of(office: Office, name: str, kind: str = "phones") -> object:
+    return (await show_object(office, operator(), ShowObject(kind=kind, name=name, secrets=True))).keys
+
+
+async def test_an_object_that_shall_be_new_is_refused_where_there_is_one(office: Office) -> None:
+    new = WantedObject("accounts", "shop", {}, is_new=True)
+    await changed(office, new)
+    with pytest.raises(AlreadyDefinedError, match="by version 1"):
+        await changed(office, new)
+    await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+    await changed(office, new)
+
+
+async def test_a_change_of_a_version_that_is_not_in_force_any_more_is_refused(office: Office) -> None:
+    await changed(office, SHOP)
+    await changed(office, WantedObject("accounts", "shop", {"currency": "EUR"}, if_version=1))
+    with pytest.raises(StaleVersionError, match="has version 2 by now"):
+        await changed(office, WantedObject("accounts", "shop", {"currency": "GBP"}, if_version=1))
+    with pytest.raises(StaleVersionError, match="does not exist"):
+        await changed(office, WantedObject("accounts", "other", {}, if_version=1))
+    assert await keys_of(office, "shop", "accounts") == {"currency": "EUR"}
+
+
+async def test_merged_keys_leave_the_others_and_none_takes_one_away(office: Office) -> None:
+    await changed(office, PHONE)
+    await changed(office, WantedObject("phones", "7001", {"ring": {"for": 20, "once": True}}, is_merged=True))
+    await changed(office, WantedObject("phones", "7001", {"account": None, "ring": {"for": "30"}}, is_merged=True))
+    assert await keys_of(office, "7001") == {"password": "very-Secret", "ring": {"for": "30", "once": "yes"}}
+    with pytest.raises(NoSuchObjectError):
+        await changed(office, WantedObject("phones", "7002", {}, is_merged=True))
+
+
+async def test_a_password_that_is_sent_back_as_it_was_shown_stays(office: Office) -> None:
+    await changed(office, PHONE)
+    shown = (await show_object(office, operator(), ShowObject(kind="phones", name="7001"))).keys
+    await changed(office, WantedObject("phones", "7001", {**shown, "account": "south"}))
+    assert await keys_of(office, "7001") == {"account": "south", "password": "very-Secret"}
+    with pytest.raises(OrderError, match="none to be kept"):
+        await changed(office, WantedObject("phones", "7002", {"password": "(hidden)"}))
+
+
+@pytest.mark.parametrize(("kind", "keys"), [("accounts", "text"), ("accounts", ["a"]), ("parameters", {"a": "b"})])
+async def test_what_are_no_keys_of_an_object_is_refused(office: Office, kind: str, keys: object) -> None:
+    with pytest.raises(OrderError):
+        await changed(office, WantedObject(kind, "shop", keys))

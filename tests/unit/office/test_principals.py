@@ -1,16 +1,19 @@
 """Rights in the office: operators may do everything, agents what their rights say, wherever the order comes from."""
 
+import re
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doubles.data import builders
 from doubles.migrated import migrated
-from doubles.office import agent, office_on, operator
+from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.agents import MayNotActError
 from vosd.admin.ledger import Month
+from vosd.admin.office.accounts import ShowAccount, show_account
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ledger import (
@@ -28,13 +31,16 @@ from vosd.admin.office.ledger import (
     verify_ledger,
 )
 from vosd.admin.office.minimum import BookMinimums, book_minimums
+from vosd.admin.office.needs import PermissionLackingError
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import BookPayment, book_payment
+from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError, scope_of
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.storage.database import Database
-from vosd.storage.faults import Difference
+from vosd.storage.faults import BookDifference
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 
@@ -43,6 +49,7 @@ ACCOUNTS = (
     builders.account("south", rights=frozenset({Right.OWN_PAYMENTS})),
     builders.account("shop", agent="south"),
     builders.account("acme"),
+    builders.account("gone", enabled=False),
 )
 
 
@@ -109,19 +116,33 @@ async def test_orders_about_the_whole_installation_are_for_operators(office: Off
 
 
 async def test_an_operator_verifies_the_ledger_and_an_agent_does_not(office: Office) -> None:
-    found: list[Difference] = []
+    found: list[BookDifference] = []
     with pytest.raises(OperatorsOnlyError):
         await verify_ledger(office, agent("south"), VerifyLedger(), found.append)
     compared = await verify_ledger(office, operator(), VerifyLedger(whole=True), found.append)
     assert (compared.accounts, compared.entries, compared.journal_records, found) == (3, 3, None, [])
 
 
-def test_a_principal_without_orders_of_its_own_may_do_nothing() -> None:
-    customer = Principal(role=Role.CUSTOMER, name="c", login="c", means=Means.PAGE, account="acme")
-    nameless = Principal(role=Role.AGENT, name="a", login="a", means=Means.TOKEN)
-    astray = Principal(role=Role.OPERATOR, name="o", login="o", means=Means.PAGE, account="acme")
-    for who in (customer, nameless, astray):
+def test_an_agent_or_a_customer_without_account_may_do_nothing_nor_an_operator_with_one() -> None:
+    def principal(role: Role, account: str | None = None) -> Principal:
+        return Principal(role=role, name="c", login="c", means=Means.TOKEN, permissions=ALL, account=account)
+
+    for who in (principal(Role.CUSTOMER), principal(Role.AGENT), principal(Role.OPERATOR, "acme")):
         with pytest.raises(MayNotActError):
             scope_of(who, {}, {})
-    program = Principal(role=Role.PROGRAM, name="billing", login="billing", means=Means.TOKEN, source="192.0.2.7")
-    scope_of(program, {}, {}).require_operator()
+    scope_of(principal(Role.PROGRAM), {}, {}).require_operator()
+
+
+async def test_a_customer_sees_its_own_account_alone(office: Office) -> None:
+    assert await entries(office, customer("acme")) == ["acme"]
+    assert (await show_account(office, customer("acme"), ShowAccount("acme"))).id == "acme"
+    for absent in ("shop", "absent"):
+        with pytest.raises(OutOfScopeError, match=f"^customer acme has no account {absent}$"):
+            await show_account(office, customer("acme"), ShowAccount(absent))
+    with pytest.raises(PermissionLackingError, match=re.escape("it needs the permission money.book")):
+        await book_payment(office, customer("acme"), BookPayment(account="acme", amount=Decimal(1)))
+
+
+async def test_a_disabled_customer_may_do_nothing(office: Office) -> None:
+    with pytest.raises(MayNotActError, match="customer gone may not act: it is disabled"):
+        await show_account(office, customer("gone"), ShowAccount("gone"))

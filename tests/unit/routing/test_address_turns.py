@@ -1,6 +1,6 @@
 """The addresses of a gateway in turn."""
 
-from vosd.routing.address_turns import AddressTurns
+from vosd.routing.weights import AddressTurns
 
 
 def test_each_address_is_first_in_turn_and_the_others_follow():

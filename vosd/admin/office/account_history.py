@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.admin.ledger import known_standing
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import format_amount
 from vosd.catalogue.overrides import Setting, Target
@@ -57,6 +59,7 @@ class ShowAccountHistory(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     limit: int = 100
 
 
+@needs(Permission.ACCOUNTS_SEE)
 async def show_account_history(office: Office, who: Principal, order: ShowAccountHistory) -> list[AccountChange]:
     """Return entries and changes of settings together, the newest first.
 
@@ -65,9 +68,8 @@ async def show_account_history(office: Office, who: Principal, order: ShowAccoun
         UnknownAccountError: the account is neither configured nor in the ledger.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     stores, account, limit = office.stores, order.account, order.limit
-    await known_standing(office.definitions.accounts(), stores.queries, account)
+    await known_standing(office.definitions.accounts, stores.queries, account)
     entries = await stores.ledger.by_hand(account, limit)
     changes = await stores.overrides.changes(limit, account, Target.ACCOUNT)
     dated = [_Dated(each.created_at, each.seq, _booked(each)) for each in entries]

@@ -10,7 +10,9 @@ from vosd.admin.consumption import consumption_of
 from vosd.admin.ledger import known_standing
 from vosd.admin.names import configured
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.payments import refresh_balances
@@ -22,7 +24,7 @@ from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import UNLIMITED, Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.ports import Changes, Standing
+from vosd.cdr.ports import ChangedStandings, Standing
 from vosd.control.client import RunningSwitch
 from vosd.control.money import Commitments, ListCommitments
 from vosd.routing.calendar import Calendar
@@ -100,6 +102,7 @@ class ShowAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consumption: bool = False
 
 
+@needs(Permission.ACCOUNTS_SEE, by_account=True)
 async def show_account(office: Office, who: Principal, order: ShowAccount) -> AccountSheet:
     """Return one account, including what the calls of a running switch reserve.
 
@@ -113,9 +116,11 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
     scope, name = office.scope_of(who), order.account
     scope.require_visible(name)
     accounts, stores = office.definitions.accounts(), office.stores
-    standing = await known_standing(accounts, stores.queries, name)
+    standing = await known_standing(lambda: accounts, stores.queries, name)
     expiry = await stores.validity.expiry(name)
-    changes = Changes({} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry})
+    changes = ChangedStandings(
+        {} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry}
+    )
     (sheet,) = await _sheets(office, scope, [name], changes)
     if not order.consumption or name not in accounts:
         return sheet
@@ -137,6 +142,7 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise OrderError("all", "says how many accounts below an agent are listed", "give `agent` as well")
 
 
+@needs(Permission.ACCOUNTS_SEE, by_account=True)
 async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> list[AccountSheet]:
     """Return accounts in the order of the configuration, then those that only have a balance.
 
@@ -167,7 +173,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     return of_group
 
 
-async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: Changes) -> list[AccountSheet]:
+async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: ChangedStandings) -> list[AccountSheet]:
     """Return accounts as the principal sees them.
 
     An agent does not see what operators note, nor an account above its own.
@@ -204,7 +210,7 @@ async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
 def _sheet(
     account_id: str,
     accounts: Mapping[str, Account],
-    changes: Changes,
+    changes: ChangedStandings,
     committed_by: Mapping[str, Commitments],
     held: Mapping[str, str | None],
     overrides: Overrides,
@@ -267,6 +273,7 @@ class ListAccountGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Order for the sums of balances and reserved amounts of each group of accounts."""
 
 
+@needs(Permission.ACCOUNTS_SEE)
 async def list_account_groups(office: Office, who: Principal, _order: ListAccountGroups) -> list[GroupSheet]:
     """Return the sums of each group in each currency, in the order of the accounts.
 
@@ -275,7 +282,6 @@ async def list_account_groups(office: Office, who: Principal, _order: ListAccoun
         StoreUnavailable: the balances cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
-    office.scope_of(who).require_operator()
     grouped: dict[tuple[str | None, str | None], list[AccountSheet]] = {}
     for sheet in await list_accounts(office, who, ListAccounts()):
         grouped.setdefault((sheet.group or None, sheet.currency), []).append(sheet)
@@ -315,6 +321,7 @@ class ExpirySheet(msgspec.Struct, frozen=True):
     """Why a running switch does not know it yet; empty if it does, or if none runs."""
 
 
+@needs(Permission.ACCOUNTS_CHANGE, by_account=True)
 async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> ExpirySheet:
     """Set when an account expires; the running switch knows it afterwards.
 
@@ -334,7 +341,7 @@ async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> Expiry
     return ExpirySheet(account.id, shown, await refresh_balances(office.switch))
 
 
-def _expiry_of(account: Account, changes: Changes) -> str | msgspec.UnsetType:
+def _expiry_of(account: Account, changes: ChangedStandings) -> str | msgspec.UnsetType:
     expires_at = changes.expiries.get(account.id, account.expires_at)
     return msgspec.UNSET if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)
 

@@ -6,7 +6,9 @@ from typing import Final
 import msgspec
 
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.control.installation import AlarmList, ListAlarms
@@ -29,6 +31,7 @@ class NotRefusedError(VosError):
     """The switch refuses no such caller or source."""
 
 
+@needs(Permission.STATE_SEE)
 async def list_alarms(office: Office, who: Principal, order: ListAlarms) -> AlarmList:
     """Return the alarms that hold, the most urgent first, or those that were cleared, the latest first.
 
@@ -36,16 +39,16 @@ async def list_alarms(office: Office, who: Principal, order: ListAlarms) -> Alar
         OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
-    office.scope_of(who).require_operator()
     return await office.switch.ask(order)
 
 
+@needs(Permission.STATE_SEE)
 async def list_blacklist(office: Office, who: Principal, order: ListBlacklist) -> list[BlacklistedCaller]:
     """Return the callers on the dynamic blacklist, the one that was put there first at the top; raises as alarms do."""
-    office.scope_of(who).require_operator()
     return await office.switch.ask(order)
 
 
+@needs(Permission.BLOCK)
 async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist) -> Done[ClearedCallers]:
     """Take a number off the dynamic blacklist, or all.
 
@@ -55,7 +58,6 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
         NotRefusedError: the number is not on the list.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
-    office.scope_of(who).require_operator()
     number = order.number
     if number is not None and not (
         number.strip("+ ") and number.isprintable() and len(number) <= _NUMBER_CHARACTERS_MAX
@@ -69,12 +71,13 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
     return Done(outcome)
 
 
+@needs(Permission.STATE_SEE)
 async def list_locked_out(office: Office, who: Principal, order: ListLockedOut) -> list[SilencedSource]:
     """Return the sources that are locked out or blocked; raises as alarms do."""
-    office.scope_of(who).require_operator()
     return await office.switch.ask(order)
 
 
+@needs(Permission.BLOCK)
 async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done[UnblockOutcome]:
     """Unblock an IP address; of IPv6 the /64 is locked out, so any address of it will do.
 
@@ -84,7 +87,6 @@ async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done
         NotRefusedError: it was neither locked out nor blocked.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
-    office.scope_of(who).require_operator()
     order = msgspec.structs.replace(order, address=_host_in(order.address))
     outcome = await office.switch.ask(order)
     if not outcome.unblocked:

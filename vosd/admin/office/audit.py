@@ -2,7 +2,9 @@
 
 import msgspec
 
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.cdr.columns import iso_utc
 
@@ -34,6 +36,7 @@ class ListAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     subject: str | None = None
 
 
+@needs(Permission.AUDIT_SEE)
 async def list_audit(office: Office, who: Principal, order: ListAudit) -> list[AuditSheet]:
     """Return the lines, the newest first.
 
@@ -41,6 +44,5 @@ async def list_audit(office: Office, who: Principal, order: ListAudit) -> list[A
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: the database cannot be reached.
     """
-    office.scope_of(who).require_operator()
     lines = await office.stores.audit.newest(order.limit, order.principal, order.subject)
     return [AuditSheet(iso_utc(line.at), *line[1:-1], msgspec.Raw(line.detail.encode())) for line in lines]

@@ -7,7 +7,9 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import running_call
 from vosd.base.errors import VosError
@@ -50,6 +52,7 @@ class ListRunningCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Calls that began longer ago."""
 
 
+@needs(Permission.CALLS_SEE, by_account=True)
 async def list_running_calls(office: Office, who: Principal, order: ListRunningCalls) -> list[CallSnapshot]:
     """Return them, the oldest first; an agent sees those that it or an account below it pays for, without the vendor.
 
@@ -82,6 +85,7 @@ class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_id: str
 
 
+@needs(Permission.CALLS_TRACE)
 async def draw_running_call(office: Office, who: Principal, order: DrawRunningCall) -> TracedCall:
     """Return the call with its messages; digest credentials and media keys are blanked.
 
@@ -90,7 +94,6 @@ async def draw_running_call(office: Office, who: Principal, order: DrawRunningCa
         NotRunningError, AmbiguousCallError: none has that id, or several have.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
-    office.scope_of(who).require_operator()
     found = await running_call(office.switch, order.call_id)
     if found is None:
         message = f"call {order.call_id} does not run; vosd cdr show CALL_ID --ladder draws one that is over"
@@ -98,6 +101,7 @@ async def draw_running_call(office: Office, who: Principal, order: DrawRunningCa
     return found
 
 
+@needs(Permission.CALLS_TRACE)
 async def follow_new_calls(office: Office, who: Principal, order: FollowCalls) -> AsyncGenerator[TraceUpdate, None]:
     """Yield the messages of new calls until the time is up; digest credentials and media keys are blanked.
 
@@ -105,7 +109,6 @@ async def follow_new_calls(office: Office, who: Principal, order: FollowCalls) -
         OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or went away meanwhile.
     """
-    office.scope_of(who).require_operator()
     async with aclosing(office.switch.follow(order)) as updates:
         async for update in updates:
             yield update
@@ -123,6 +126,7 @@ class HangUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Also where several match; the beginning of an id always means one call."""
 
 
+@needs(Permission.CALLS_HANG_UP)
 async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupOutcome]:
     """End the calls. The line of the audit is written afterwards: a database that is away keeps no call alive.
 
@@ -132,7 +136,6 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
         NotRunningError, TooManyCallsError: none was ended.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or knows no such name.
     """
-    office.scope_of(who).require_operator()
     selection = order.selection
     given = {name: value for name, value in asdict(selection).items() if value is not None}
     if not given:
@@ -156,6 +159,7 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
     return await office.noted(outcome, who, order, next(str(value) for value in given.values()))
 
 
+@needs(Permission.CALLS_TEST)
 async def make_test_call(office: Office, who: Principal, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
     """Yield the steps of a test call, and its outcome; an answered one costs money, so the audit has a line of it.
 
@@ -164,7 +168,6 @@ async def make_test_call(office: Office, who: Principal, order: MakeTestCall) ->
         TrialLostError: the switch has stopped during the call.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
     """
-    office.scope_of(who).require_operator()
     report: TrialReport | None = None
     async with aclosing(office.switch.follow(order)) as updates:
         async for update in updates:

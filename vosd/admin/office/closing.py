@@ -6,9 +6,11 @@ import msgspec
 
 from vosd.admin.names import configured
 from vosd.admin.office.accounts import commitments
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import ClearOverrides, clear_overrides, tell_overrides
 from vosd.admin.office.payments import BookPayment, PaymentType
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import add_payment
 from vosd.base.errors import VosError
@@ -50,6 +52,7 @@ class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     memo: str | None = None
 
 
+@needs(Permission.BOOKS_CHANGE)
 async def close_account(office: Office, who: Principal, order: CloseAccount) -> ClosedSheet:
     """Refuse all further calls of an account, and book its balance as a refund where it is to be paid out.
 
@@ -64,9 +67,8 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         MoneyLeftError: its balance is below zero, or above and not to be paid out.
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
-    office.scope_of(who).require_operator()
     name, now, stores, switch = order.account, office.now(), office.stores, office.switch
-    accounts, confirm_above = office.definitions.accounts(), office.definitions.confirm_above
+    accounts, confirm_above = office.definitions.accounts(), office.definitions.confirm_above(who.login)
     configured(accounts, name)
     await _check_idle(switch, name)
     balance = await _balance(stores.queries, name)

@@ -8,18 +8,19 @@ from uuid import uuid4
 import msgspec
 
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import booked_call
 from vosd.admin.payments import refresh_balances
-from vosd.admin.rerate_runs import OF_RUNS
+from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.billing.rater import Step
-from vosd.billing.tax import tax_by
+from vosd.billing.rater import Step, tax_by
 from vosd.cdr.charges import charges_of, with_breakdowns
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.corrections import Amounts, Change, CorrectedCharge, Correction, NoSuchCharge
+from vosd.cdr.corrections import Amounts, ChargeChange, CorrectedCharge, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
 
 _decode: Final = msgspec.json.Decoder(list[Step]).decode
@@ -99,6 +100,7 @@ class CorrectedCall(msgspec.Struct, frozen=True):
     """Why a running switch does not know the balances yet; empty if it does, or if none runs."""
 
 
+@needs(Permission.BOOKS_CHANGE)
 async def correct_call(office: Office, who: Principal, order: CorrectCall) -> CorrectedCall:
     """Correct a call, with entries of the difference; the running switch knows the balances afterwards.
 
@@ -109,7 +111,6 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
         ReferenceTaken, OtherCurrency, ContentRefused: nothing was booked.
         StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
     """
-    office.scope_of(who).require_operator()
     record = (await booked_call(office.stores.queries, order.call_id)).record
     changes = changes_of(record, order.charges)
     reference = order.reference or str(uuid4())
@@ -129,6 +130,7 @@ class ListCorrections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_id: str
 
 
+@needs(Permission.BOOKS_SEE)
 async def list_corrections(office: Office, who: Principal, order: ListCorrections) -> list[CorrectionSheet]:
     """Return the corrections, in the order in which they were made.
 
@@ -137,12 +139,11 @@ async def list_corrections(office: Office, who: Principal, order: ListCorrection
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     call = await booked_call(office.stores.queries, order.call_id)
     return [*map(_sheet, await office.stores.corrections.history(call.record.call_id))]
 
 
-def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[Change, ...]:
+def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[ChargeChange, ...]:
     """Return the changes of a call's charges.
 
     Raises:
@@ -161,7 +162,7 @@ def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[Chan
         fee = charge.fee if what.fee is None else what.fee
         tax = what.tax if what.tax is not None else _tax(charge, fee)
         seconds = charge.billed_seconds if what.billed_seconds is None else what.billed_seconds
-        made.append(Change(role, level, Amounts(fee, tax, seconds)))
+        made.append(ChargeChange(role, level, Amounts(fee, tax, seconds)))
     return tuple(made)
 
 

@@ -6,19 +6,24 @@ is kept compressed. Then it is put in force in one transaction.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.billing.deck_changes import Changes, Each, Example, counts_by_name
-from vosd.billing.deck_content import Chunk, Packed, columns_of, header_and_lines, packed, under
+from vosd.billing.deck_changes import DeckChanges, Each, Example, counts_by_name
+from vosd.billing.deck_content import Chunk, PackedDeck, columns_of, header_and_lines, packed, under
 from vosd.billing.deck_rows import CLOSED
 from vosd.billing.decks import Mode, find, merged, prefixes_of
 from vosd.cdr.columns import iso_utc
-from vosd.storage.deck_ports import OperatorDecks, StoredDeck, Way
+from vosd.storage.deck_values import StoredDeck, Way
+
+if TYPE_CHECKING:
+    from vosd.storage.decks import SqlDecks
 
 CLOSED_AT_MOST: Final = 5
 """An import that closes more than one prefix in so many has to be confirmed."""
@@ -56,7 +61,7 @@ class ImportDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Import even if more than a fifth of the prefixes is closed or taken out."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class ImportReport(msgspec.Struct, frozen=True):
     """Changes of an import, as ``vosd rates import`` prints it."""
 
     rate_group: str
@@ -93,8 +98,8 @@ class Prepared:
         self.now = now
         self._notice_days = notice_days
         notice_until = now + notice_days * DAY_MS if notice_days else 0
-        self.changes = Changes(order.header, iso_utc(notice_until) if notice_until else "", each)
-        self.packed = Packed("", 0)
+        self.changes = DeckChanges(order.header, iso_utc(notice_until) if notice_until else "", each)
+        self.packed = PackedDeck("", 0)
         self._file = SpooledTemporaryFile[bytes](_IN_MEMORY)
         self._chunks: list[tuple[str, int]] = []
 
@@ -118,10 +123,10 @@ class Prepared:
         """Free what was kept."""
         self._file.close()
 
-    def report(self, version: int | None = None) -> Report:
+    def report(self, version: int | None = None) -> ImportReport:
         """Return what it changes."""
         order = self.order
-        return Report(
+        return ImportReport(
             rate_group=order.rate_group,
             version=version,
             replaced=None if self.before is None else self.before.version,
@@ -139,6 +144,7 @@ class Prepared:
         )
 
 
+@needs(Permission.RATES_CHANGE)
 async def prepare_import(
     office: Office,
     who: Principal,
@@ -155,7 +161,6 @@ async def prepare_import(
         UnreadableDeckError: the deck in force was made by a newer version.
         StoreUnavailable: it cannot be read.
     """
-    office.scope_of(who).require_operator()
     decks, notice_days = office.stores.decks, office.definitions.notice_days_of_deck(order.rate_group)
     before = next(iter(await decks.versions(order.rate_group)), None)
     old: Iterator[str] = iter(())
@@ -170,7 +175,8 @@ async def prepare_import(
     return prepared
 
 
-async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Report:
+@needs(Permission.RATES_CHANGE)
+async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> ImportReport:
     """Put a prepared import in force, unless it changes nothing.
 
     Raises:
@@ -179,7 +185,6 @@ async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Re
         DeckMoved: another version was made meanwhile.
         StoreUnavailable: probably nothing was changed.
     """
-    office.scope_of(who).require_operator()
     order, before, changes = prepared.order, prepared.before, prepared.changes
     if not prepared.changes_something:
         return prepared.report()
@@ -219,6 +224,7 @@ class RollBackDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     memo: str | None = None
 
 
+@needs(Permission.RATES_CHANGE)
 async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> StoredDeck:
     """Put the rates of an earlier version in force again, as a new version.
 
@@ -229,7 +235,7 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         DeckMoved: another version was made meanwhile.
         StoreUnavailable: probably nothing was changed.
     """
-    decks, rate_group = _decks_for(office, who, order.rate_group), order.rate_group
+    decks, rate_group = _decks_for(office, order.rate_group), order.rate_group
     versions = await _versions(decks, rate_group)
     newest = versions[0]
     number = newest.replaced if order.to is None else order.to
@@ -262,6 +268,7 @@ class ReadDeck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int | None = None
 
 
+@needs(Permission.RATES_SEE)
 async def read_deck(office: Office, who: Principal, order: ReadDeck) -> tuple[StoredDeck, Sequence[Chunk]]:
     """Return a version and its content.
 
@@ -271,7 +278,7 @@ async def read_deck(office: Office, who: Principal, order: ReadDeck) -> tuple[St
         NoSuchDeckError: there is no such version.
         StoreUnavailable: it cannot be read.
     """
-    decks, version = _decks_for(office, who, order.rate_group), order.version
+    decks, version = _decks_for(office, order.rate_group), order.version
     versions = await _versions(decks, order.rate_group)
     deck = versions[0] if version is None else _numbered(versions, version, order.rate_group)
     return deck, await decks.chunks(deck)
@@ -302,6 +309,7 @@ class LookUpRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: int | None = None
 
 
+@needs(Permission.RATES_SEE)
 async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRate:
     """Return the rate that a call to a number had at a moment, or will have: by the version in force then.
 
@@ -311,7 +319,7 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
         NoSuchDeckError: there was no deck yet.
         StoreUnavailable: it cannot be read.
     """
-    decks, rate_group, number = _decks_for(office, who, order.rate_group), order.rate_group, order.number
+    decks, rate_group, number = _decks_for(office, order.rate_group), order.rate_group, order.number
     at = office.now() if order.at is None else order.at
     versions = await _versions(decks, rate_group)
     deck = next((each for each in versions if each.made_at <= at), None)
@@ -341,6 +349,7 @@ class ListDeckVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_group: str
 
 
+@needs(Permission.RATES_SEE)
 async def list_versions(office: Office, who: Principal, order: ListDeckVersions) -> Sequence[StoredDeck]:
     """Return the versions of a deck, newest first; none where nothing was imported yet.
 
@@ -349,16 +358,15 @@ async def list_versions(office: Office, who: Principal, order: ListDeckVersions)
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         StoreUnavailable: they cannot be read.
     """
-    return await _decks_for(office, who, order.rate_group).versions(order.rate_group)
+    return await _decks_for(office, order.rate_group).versions(order.rate_group)
 
 
-def _decks_for(office: Office, who: Principal, rate_group: str) -> OperatorDecks:
-    office.scope_of(who).require_operator()
+def _decks_for(office: Office, rate_group: str) -> "SqlDecks":
     office.definitions.notice_days_of_deck(rate_group)
     return office.stores.decks
 
 
-async def _versions(decks: OperatorDecks, rate_group: str) -> Sequence[StoredDeck]:
+async def _versions(decks: "SqlDecks", rate_group: str) -> Sequence[StoredDeck]:
     versions = await decks.versions(rate_group)
     if not versions:
         message = f"rate group {rate_group} has no deck yet: vosd rates import {rate_group} FILE"
@@ -374,7 +382,7 @@ def _numbered(versions: Sequence[StoredDeck], number: int, rate_group: str) -> S
     raise NoSuchDeckError(message)
 
 
-async def _content(decks: OperatorDecks, deck: StoredDeck) -> tuple[str, Iterator[str]]:
+async def _content(decks: "SqlDecks", deck: StoredDeck) -> tuple[str, Iterator[str]]:
     chunks = await decks.chunks(deck)
     return header_and_lines(chunk.compressed for chunk in chunks)
 

@@ -3,19 +3,27 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import asdict
 
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import DefinedObjects
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import is_secret
 from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
+from vosd.cdr.columns import iso_utc
+from vosd.control.calls import ListCalls
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
 from vosd.control.installation import Reload
 from vosd.storage.audit_line import AuditLine
+
+if TYPE_CHECKING:
+    from vosd.storage.stored_objects import SqlObjects
 
 HIDDEN: Final = "(hidden)"
 """In place of a password."""
@@ -27,8 +35,26 @@ _ASKED_ALONE: Final = 50
 """Objects whose versions are read one by one; for more all are read."""
 
 
+_CALLS_NAMED: Final = 5
+_USED_AS: Final[Mapping[str, Sequence[str]]] = {
+    "accounts": ("customer_account", "vendor_account"),
+    "mapping_gateways": ("mapping_gateway",),
+    "routing_gateways": ("routing_gateway",),
+    "phones": ("mapping_gateway", "routing_gateway"),
+}
+"""Fields of a running call with names of objects of a kind. Of other kinds a call keeps what it began with."""
+
+
 class NoSuchObjectError(VosError):
     """The database defines no such object, or has no such version of it."""
+
+
+class StaleVersionError(VosError):
+    """The object has another version than the order says."""
+
+
+class AlreadyDefinedError(VosError):
+    """The database defines the object already."""
 
 
 class NotTakenError(VosError):
@@ -41,12 +67,16 @@ class WantedObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     name: str
     keys: Any
-    """Keys and values without the name; values are text, as in the files. None = the database shall not define it."""
+    """Keys and values without the name; values are text, as in the files. None = the database shall not define it.
 
-    @property
-    def body(self) -> str | None:
-        """The keys as the database has them."""
-        return None if self.keys is None else json.dumps(self.keys, ensure_ascii=False, separators=(",", ":"))
+    ``(hidden)`` in place of a password leaves it as it is.
+    """
+    is_new: bool = False
+    """Refused where the database defines it already."""
+    is_merged: bool = False
+    """Keys that are left out stay as they are; one of None is taken away (RFC 7396)."""
+    if_version: int | None = None
+    """Refused unless this version is in force."""
 
 
 class ObjectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +122,14 @@ class Action(Enum):
     UNCHANGED = "unchanged"
 
 
+class CallsUsing(msgspec.Struct, frozen=True):
+    """Running calls that use an object; they go on, whatever becomes of it."""
+
+    number: int
+    first: Sequence[str]
+    """Ids of the oldest of them."""
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Effect of a change on one object."""
 
@@ -105,6 +143,26 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Value before and after of each key that differs; None = it is left out. Secrets are hidden."""
     planned: tuple[int, ...] = ()
     """Versions that begin later and replace this one then."""
+    calls: CallsUsing | None = None
+    """Running calls that use it, in a trial. None = not known, or running calls keep what they began with."""
+
+
+class DifferenceSheet(Difference, frozen=True, kw_only=True):
+    """Effect of a change on one object, its time as text."""
+
+    begins_at: str  # type: ignore[assignment]
+
+
+class ChangeSheet(msgspec.Struct, frozen=True):
+    """Effect of a change, as programs read it."""
+
+    dry_run: bool
+    """Whether nothing was changed: it was a trial."""
+    in_force: bool | None
+    """Whether a running switch has taken it; None = it was not asked to."""
+    changes: list[DifferenceSheet]
+    calls_unknown: str
+    """Why a trial does not know which calls use the objects; empty = it does."""
 
 
 class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,14 +172,23 @@ class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
     in_force: bool | None
     """Whether a running switch has taken it; None = it was not asked to."""
     changes: list[Difference]
+    calls_unknown: str = ""
+    """Why a trial does not know which calls use the objects; empty = it does."""
+
+    def sheet(self) -> ChangeSheet:
+        """Return it as programs read it."""
+        changes = [DifferenceSheet(**asdict(each) | {"begins_at": iso_utc(each.begins_at)}) for each in self.changes]
+        return ChangeSheet(self.is_trial, self.in_force, changes, self.calls_unknown)
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def set_objects(office: Office, who: Principal, order: SetObjects) -> ChangedObjects:
     """Define or change objects; a running switch has taken the change when this returns.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        BadObjectError: the database cannot define such objects.
+        BadObjectError, OrderError: the database cannot define such objects.
+        AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
         ContentRefused: a name is too long; nothing was changed.
@@ -132,14 +199,16 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
     return await _change(office, who, order, order.objects)
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def end_object(office: Office, who: Principal, order: EndObject) -> ChangedObjects:
     """End an object; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
     return await _change(office, who, order, [WantedObject(order.kind, order.name, None)])
 
 
+@needs(Permission.DEFINITIONS_CHANGE)
 async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangedObjects:
     """Go back to a version; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
-    versions = await _history(office, who, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name)
     body = numbered(versions, order.version).body
     return await _change(
         office, who, order, [WantedObject(order.kind, order.name, None if body is None else json.loads(body))]
@@ -149,37 +218,89 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]
 ) -> ChangedObjects:
-    office.scope_of(who).require_operator()
+    plan = await plan_of(office, who, order, objects)
+    if plan.versions:
+        office.definitions.check_objects(plan.versions)
+    in_force = None
+    if plan.versions and not order.is_trial:
+        await office.stores.objects.add(plan.versions, audit_line(office, who, order, plan.versions))
+        if order.at is None:
+            in_force = await taken(office, is_confirmed=order.is_confirmed)
+    changes, calls_unknown = await with_calls(office, order, plan.differences)
+    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
+
+
+async def with_calls(office: Office, order: ObjectOrder, differences: list[Difference]) -> tuple[list[Difference], str]:
+    """Return what a trial would change with the running calls that use it, and why these are not known."""
+    concerned = {each.kind for each in differences if each.action is not Action.UNCHANGED} & _USED_AS.keys()
+    if not order.is_trial or not concerned:
+        return differences, ""
+    try:
+        running = await office.switch.ask(ListCalls())
+    except NoDaemonError:
+        return differences, "no switch runs"
+    except (DaemonRefusedError, DaemonUnreachableError) as error:
+        return differences, str(error)
+    users: dict[tuple[str, str], list[str]] = {}
+    for call in running:
+        for kind, roles in _USED_AS.items():
+            for name in {getattr(call, role) for role in roles}:
+                users.setdefault((kind, name), []).append(call.call_id)
+    return [_with_users(each, users) for each in differences], ""
+
+
+def _with_users(each: Difference, users: Mapping[tuple[str, str], list[str]]) -> Difference:
+    if each.kind not in _USED_AS or each.action is Action.UNCHANGED:
+        return each
+    found = users.get((each.kind, each.name), [])
+    return msgspec.structs.replace(each, calls=CallsUsing(len(found), found[:_CALLS_NAMED]))
+
+
+class Plan(NamedTuple):
+    """A change that was compared with what there is, and not checked."""
+
+    differences: list[Difference]
+    versions: list[ObjectVersion]
+    """Versions to be added."""
+
+
+@needs(Permission.DEFINITIONS_CHANGE)
+async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> Plan:
+    """Compare wanted objects with those of the database.
+
+    Raises:
+        BadObjectError: the database cannot define such objects.
+        NoSuchObjectError: one shall end and does not exist.
+        StoreUnavailable: try again.
+    """
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
-    store, now = office.stores.objects, office.now()
+    now = office.now()
     begins_at = now if order.at is None else order.at
-    differences, versions = [], []
-    known = await _versions(store, objects)
+    plan = Plan([], [])
+    known = await _versions(office.stores.objects, objects)
     for each in objects:
-        change, version = _compared(each, known.get((each.kind, each.name), ()), begins_at)
-        differences.append(change)
+        change, version = _compared(each, known.get((each.kind, each.name), ()), begins_at, now)
+        plan.differences.append(change)
         if version is not None:
-            versions.append(msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo))
-    in_force = None
-    if versions:
-        office.definitions.check_objects(versions)
-    if versions and not order.is_trial:
-        await store.add(versions, _audit_line(office, who, order, versions))
-        if order.at is None:
-            in_force = await _taken(office, is_confirmed=order.is_confirmed)
-    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=differences)
+            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo)
+            plan.versions.append(made)
+    return plan
 
 
 def _compared(
-    wanted: WantedObject, versions: Sequence[ObjectVersion], begins_at: int
+    wanted: WantedObject, versions: Sequence[ObjectVersion], begins_at: int, now: int
 ) -> tuple[Difference, ObjectVersion | None]:
     """Return what is changed of an object from a moment on, and the version to be added; None = nothing is changed.
 
     Raises:
         NoSuchObjectError: it shall end and does not exist.
+        StaleVersionError, AlreadyDefinedError: it is not as the order expects.
+        OrderError: the keys are none.
     """
-    before, body = in_force_at(versions, begins_at), wanted.body
+    before = in_force_at(versions, begins_at)
+    _check_expected(wanted, in_force_at(versions, now))
+    body = _body(wanted, None if before is None else before.body)
     if body is None and (before is None or before.body is None):
         message = f"the database defines no {wanted.kind} {wanted.name}: see vosd definitions list {wanted.kind}"
         raise NoSuchObjectError(message)
@@ -201,7 +322,74 @@ def _compared(
     )
 
 
-def _audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Sequence[ObjectVersion]) -> AuditLine:
+def _check_expected(wanted: WantedObject, found: ObjectVersion | None) -> None:
+    version = None if found is None or found.body is None else found.version
+    if wanted.is_new and version is not None:
+        message = f"the database defines {wanted.kind} {wanted.name} already, by version {version}"
+        raise AlreadyDefinedError(message)
+    if wanted.if_version is not None and wanted.if_version != version:
+        there = "does not exist" if version is None else f"has version {version} by now"
+        raise StaleVersionError(f"{wanted.kind} {wanted.name} {there}: read it again, and change what you find")
+
+
+def _body(wanted: WantedObject, before: str | None) -> str | None:
+    """Return the keys as the database has them; ``before`` are those that the object has.
+
+    Raises:
+        NoSuchObjectError: keys are to be merged into an object that does not exist.
+        OrderError: they are not the keys of an object.
+    """
+    if wanted.keys is None:
+        return None
+    if isinstance(wanted.keys, dict) == (wanted.kind == "parameters") or isinstance(wanted.keys, list):
+        expected = "is no text" if wanted.kind == "parameters" else "is no object of keys and values"
+        raise OrderError("keys", expected)
+    old = None if before is None else json.loads(before)
+    keys = _as_written("", wanted.keys, old)
+    if wanted.is_merged:
+        if old is None:
+            message = f"the database defines no {wanted.kind} {wanted.name}: see vosd definitions list {wanted.kind}"
+            raise NoSuchObjectError(message)
+        keys = _merged(old, keys)
+    elif isinstance(keys, dict):
+        keys = {key: value for key, value in keys.items() if value is not None}
+    return json.dumps(keys, ensure_ascii=False, separators=(",", ":"))
+
+
+def _as_written(key: str, value: Any, old: Any) -> Any:
+    """Return a value as a file would have it: text; a hidden password is the one that is there."""
+    match value:
+        case dict():
+            keys = old if isinstance(old, dict) else {}
+            return {name: _as_written(name, each, keys.get(name)) for name, each in value.items()}
+        case list():
+            items = old if isinstance(old, list) and len(old) == len(value) else [None] * len(value)
+            return [_as_written(key, each, was) for each, was in zip(value, items, strict=True)]
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return str(value)
+        case str() if value == HIDDEN and is_secret(key):
+            if isinstance(old, str):
+                return old
+            raise OrderError("keys", f"has {HIDDEN} as {key}, and there is none to be kept", "say it, or leave it out")
+        case _:
+            return value
+
+
+def _merged(old: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    made = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            made.pop(key, None)
+        else:
+            made[key] = _merged(made.get(key), value)
+    return made
+
+
+def audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Sequence[ObjectVersion]) -> AuditLine:
     """Return the line of a change: the versions that it makes, which have the keys; keys may be passwords."""
     named = [f"{each.kind} {each.name}" for each in versions]
     subject = named[0] if len(named) == 1 else f"{len(named)} objects"
@@ -210,8 +398,13 @@ def _audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Se
     return office.audit_line(who, order, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
 
 
-async def _taken(office: Office, *, is_confirmed: bool) -> bool:
-    """Have the running switch take the change; return False where none runs."""
+async def taken(office: Office, *, is_confirmed: bool) -> bool:
+    """Have the running switch take the change; return False where none runs.
+
+    Raises:
+        NotTakenError: it does not take it.
+        DaemonUnreachableError: it does not answer.
+    """
     try:
         switch = office.switch.patient(_RELOAD_S)
         return await switch.ask_if_running(Reload(is_confirmed=is_confirmed)) is not None
@@ -230,19 +423,56 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str | None = None
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def list_objects(office: Office, who: Principal, order: ListObjects) -> Sequence[ObjectVersion]:
-    """Return them with their keys, which may be passwords.
+    """Return them with their keys; passwords are hidden from those who may not change definitions.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         BadObjectError: there is no such kind.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     if order.kind is not None:
         office.definitions.check_kind(order.kind)
     found = (await office.stores.objects.current(office.now())).found
-    return [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    return objects if Permission.DEFINITIONS_CHANGE in who.permissions else [_hidden_in(each) for each in objects]
+
+
+class VersionSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of an object, without its keys; times as text."""
+
+    kind: str
+    name: str
+    version: int
+    begins_at: str
+    """Time from which it holds."""
+    made_at: str
+    operator: str
+    memo: str | None
+    defined: bool
+    """False: from then on the database does not define the object."""
+
+
+class KeysSheet(VersionSheet, frozen=True, kw_only=True):
+    """A version of an object with keys."""
+
+    keys: Any
+    """All of them, passwords hidden; in a list of versions those that it changed, with the value before and after."""
+
+
+def sheet_of(version: ObjectVersion) -> VersionSheet:
+    """Return a version as programs read it."""
+    return VersionSheet(
+        kind=version.kind,
+        name=version.name,
+        version=version.version,
+        begins_at=iso_utc(version.begins_at),
+        made_at=iso_utc(version.made_at),
+        operator=version.operator,
+        memo=version.memo,
+        defined=version.body is not None,
+    )
 
 
 class ShowObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -261,7 +491,12 @@ class ObjectSheet(msgspec.Struct, frozen=True):
     version: ObjectVersion
     keys: Any
 
+    def sheet(self) -> KeysSheet:
+        """Return it as programs read it."""
+        return KeysSheet(**asdict(sheet_of(self.version)), keys=self.keys)
 
+
+@needs(Permission.DEFINITIONS_SEE)
 async def show_object(office: Office, who: Principal, order: ShowObject) -> ObjectSheet:
     """Return a version with its keys.
 
@@ -272,14 +507,16 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
         StoreUnavailable: try again.
     """
     kind, name, version = order.kind, order.name, order.version
-    versions = await _history(office, who, kind, name)
+    versions = await _history(office, kind, name)
     found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
     if found is None or found.body is None:
         which = "now" if version is None else f"by version {version}"
         message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
         raise NoSuchObjectError(message)
-    keys = json.loads(found.body)
-    return ObjectSheet(found, keys if order.secrets else hidden("", keys))
+    if order.secrets:
+        require(who, Permission.DEFINITIONS_CHANGE)
+        return ObjectSheet(found, json.loads(found.body))
+    return ObjectSheet(_hidden_in(found), hidden("", json.loads(found.body)))
 
 
 class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -289,11 +526,12 @@ class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
     """Return the versions with what each changed, the newest first; raises as ``show_object``."""
-    found = await _history(office, who, order.kind, order.name)
+    found = await _history(office, order.kind, order.name)
     before = [each.body for each in found[1:]] + [None]
-    return [ObjectSheet(each, differing(old, each.body)) for each, old in zip(found, before, strict=True)]
+    return [ObjectSheet(_hidden_in(each), differing(old, each.body)) for each, old in zip(found, before, strict=True)]
 
 
 class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -314,17 +552,17 @@ class ComparedVersions(msgspec.Struct, frozen=True):
     keys: Mapping[str, tuple[Any, Any]]
 
 
+@needs(Permission.DEFINITIONS_SEE)
 async def compare_versions(office: Office, who: Principal, order: CompareVersions) -> ComparedVersions:
     """Compare two versions; raises as ``show_object``."""
-    versions = await _history(office, who, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name)
     after = versions[0] if order.last is None else numbered(versions, order.last)
     earlier = after.version - 1 if order.first is None else order.first
     before = numbered(versions, earlier).body if earlier else None
     return ComparedVersions(earlier, after.version, differing(before, after.body))
 
 
-async def _history(office: Office, who: Principal, kind: str, name: str) -> Sequence[ObjectVersion]:
-    office.scope_of(who).require_operator()
+async def _history(office: Office, kind: str, name: str) -> Sequence[ObjectVersion]:
     office.definitions.check_kind(kind)
     versions = await office.stores.objects.history(kind, name)
     if not versions:
@@ -373,6 +611,13 @@ def hidden(key: str, value: Any) -> Any:
     return HIDDEN if is_secret(key) else value
 
 
+def _hidden_in(version: ObjectVersion) -> ObjectVersion:
+    """Return a version without its passwords."""
+    if version.body is None:
+        return version
+    return msgspec.structs.replace(version, body=json.dumps(hidden("", json.loads(version.body)), ensure_ascii=False))
+
+
 def _keys(body: str | None) -> dict[str, Any]:
     keys = {} if body is None else json.loads(body)
     return keys if isinstance(keys, dict) else {"value": keys}
@@ -387,7 +632,7 @@ def _action(before: ObjectVersion | None, body: str | None) -> Action:
 
 
 async def _versions(
-    store: DefinedObjects, objects: Sequence[WantedObject]
+    store: "SqlObjects", objects: Sequence[WantedObject]
 ) -> Mapping[tuple[str, str], Sequence[ObjectVersion]]:
     if len(objects) <= _ASKED_ALONE:
         return {(each.kind, each.name): await store.history(each.kind, each.name) for each in objects}

@@ -5,19 +5,23 @@ from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from vosd import __version__
-from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Part, Position, opened
-from vosd.admin.export_lines import Lines, columns_wanted
+from vosd.admin.export_files import ExportBlocked, ExportDirectory, ExportManifest, ExportPart, Position, opened
+from vosd.admin.export_lines import ExportLines, columns_wanted
 from vosd.admin.export_profile import CORRECTED, PLAIN, Compression, ExportProfile, Format
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import CallsExport
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import EXPORT_SEQ, iso_utc
+
+if TYPE_CHECKING:
+    from vosd.storage.export import SqlExport
 
 WITNESSES: Final = 20
 _COUNTED: Final = (
@@ -40,6 +44,7 @@ class ReadExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """As JSON lines, whatever the profile says."""
 
 
+@needs(Permission.CALLS_EXPORT)
 async def read_export(office: Office, who: Principal, order: ReadExport) -> AsyncGenerator[bytes, None]:
     """Yield the wanted calls, as far as they are booked now, in the form of the profile.
 
@@ -48,7 +53,6 @@ async def read_export(office: Office, who: Principal, order: ReadExport) -> Asyn
         ConfigError: the profile is invalid.
         StoreUnavailable: the calls yielded so far are correct.
     """
-    office.scope_of(who).require_operator()
     profile = _profile(office, order.profile)
     if order.as_json:
         profile = replace(profile, format=Format.JSON_LINES)
@@ -72,10 +76,11 @@ class WriteExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class WrittenExport(msgspec.Struct, frozen=True):
     """Files that were written; ``goes_on``: an earlier run has written to the directory."""
 
-    files: list[Manifest]
+    files: list[ExportManifest]
     goes_on: bool
 
 
+@needs(Permission.CALLS_EXPORT)
 async def write_export(office: Office, who: Principal, order: WriteExport) -> WrittenExport:
     """Write what was booked since the run before to new files, each with a manifest.
 
@@ -86,7 +91,6 @@ async def write_export(office: Office, who: Principal, order: WriteExport) -> Wr
         StoreUnavailable: the database is away; the next run goes on.
         OSError: the directory cannot be written; the next run goes on.
     """
-    office.scope_of(who).require_operator()
     profile = _profile(office, order.profile)
     export = Export(office.stores.export, profile)
     with opened(Path(order.out), profile.name) as directory:
@@ -102,11 +106,11 @@ def _profile(office: Office, file: str | None) -> ExportProfile:
 class Export:
     """Calls of the books in the form of a profile."""
 
-    def __init__(self, reader: CallsExport, profile: ExportProfile) -> None:
+    def __init__(self, reader: "SqlExport", profile: ExportProfile) -> None:
         self._reader = reader
         self._profile = profile
         self._columns = list(dict.fromkeys([*_COUNTED, *columns_wanted(profile.columns)]))
-        self.lines: Final = Lines(profile, self._columns)
+        self.lines: Final = ExportLines(profile, self._columns)
 
     async def calls(self, after: int) -> AsyncGenerator[Sequence[Call], None]:
         """Yield the wanted calls behind a number, as far as they are booked now, a page at a time.
@@ -121,7 +125,7 @@ class Export:
 
     async def to_files(
         self, directory: ExportDirectory, after: int, now: Callable[[], int]
-    ) -> AsyncGenerator[Manifest, None]:
+    ) -> AsyncGenerator[ExportManifest, None]:
         """Write the wanted calls behind those that were exported to files, and yield the manifest of each.
 
         ``after`` is where a directory begins to which nothing was exported yet. ``now`` gives UTC milliseconds.
@@ -201,11 +205,11 @@ def _witnessed_after(position: Position) -> int:
 class _File:
     """A file while it is written, with its sums."""
 
-    def __init__(self, profile: ExportProfile, lines: Lines, directory: ExportDirectory) -> None:
+    def __init__(self, profile: ExportProfile, lines: ExportLines, directory: ExportDirectory) -> None:
         self._profile = profile
         self._lines = lines
         self._directory = directory
-        self._part = Part(directory.part, is_compressed=profile.compression is Compression.GZIP)
+        self._part = ExportPart(directory.part, is_compressed=profile.compression is Compression.GZIP)
         self._part.write(lines.head())
         self._first = 0
         self.last = 0
@@ -225,11 +229,11 @@ class _File:
                 self._corrected += 1
                 self._corrected_sums.add(call)
 
-    def publish(self, position: Position, now: int) -> Manifest:
+    def publish(self, position: Position, now: int) -> ExportManifest:
         """Let the file appear; calls up to the position need not be looked at again."""
         size, digest = self._part.finish()
         profile = self._profile
-        manifest = Manifest(
+        manifest = ExportManifest(
             name=profile.name,
             number=self._directory.state.number + 1,
             file=f"{profile.name}-{self._first:012d}-{self.last:012d}{profile.ending}",

@@ -8,7 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.foreign_calls import BadRowError, opened
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.shadow_rating import RatedRow, ShadowRating
 
@@ -43,6 +45,7 @@ class RatedFile(msgspec.Struct, frozen=True, kw_only=True):
     greatest: list[dict[str, Any]]
 
 
+@needs(Permission.BOOKS_SEE)
 async def rate_foreign_calls(
     office: Office,
     who: Principal,
@@ -57,7 +60,6 @@ async def rate_foreign_calls(
         ConfigError: the map or the configuration is invalid.
         ForeignFileError: the file cannot be read, or lacks a column.
     """
-    office.scope_of(who).require_operator()
     wanted = office.definitions.cdr_map(Path(order.map), order.price)
     rating = ShadowRating(
         office.definitions.catalogue(),

@@ -8,12 +8,14 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.backup_file import Manifest
+from vosd.admin.backup_file import BackupManifest
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.control.client import DaemonUnreachableError, OtherVersionError
-from vosd.control.installation import GetStatus, Reload, Reloaded, Restart, SwitchStatus
+from vosd.control.installation import GetStatus, Reload, ReloadOutcome, Restart, SwitchStatus
 
 RELOAD_S: Final = 600.0
 """Longest time of a reload: millions of rates are read in minutes."""
@@ -28,6 +30,7 @@ class ShowStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """State of the running switch."""
 
 
+@needs(Permission.STATE_SEE)
 async def show_status(office: Office, who: Principal, _order: ShowStatus) -> SwitchStatus:
     """Return the state.
 
@@ -35,7 +38,6 @@ async def show_status(office: Office, who: Principal, _order: ShowStatus) -> Swi
         OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
-    office.scope_of(who).require_operator()
     return await office.switch.ask(GetStatus())
 
 
@@ -45,7 +47,8 @@ class ReloadConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     is_confirmed: bool = False
 
 
-async def reload_configuration(office: Office, who: Principal, order: ReloadConfiguration) -> Done[Reloaded]:
+@needs(Permission.INSTALLATION_RUN)
+async def reload_configuration(office: Office, who: Principal, order: ReloadConfiguration) -> Done[ReloadOutcome]:
     """Have it loaded; an invalid one changes nothing.
 
     Raises:
@@ -53,7 +56,6 @@ async def reload_configuration(office: Office, who: Principal, order: ReloadConf
         DaemonRefusedError: the switch does not take it; ``problems`` says why.
         DaemonUnreachableError: the switch does not answer.
     """
-    office.scope_of(who).require_operator()
     outcome = await office.switch.patient(RELOAD_S).ask(Reload(order.is_confirmed))
     return await office.noted(outcome, who, order, "configuration")
 
@@ -62,6 +64,7 @@ class RestartSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Have the running switch hand its calls over to a new process of the installed version."""
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -> Done[SwitchStatus]:
     """Have it restarted, and return the status of its successor once that takes calls.
 
@@ -71,7 +74,6 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
         DaemonUnreachableError: the switch does not answer.
         NoSuccessorError: no successor answers.
     """
-    office.scope_of(who).require_operator()
     switch = office.switch.patient(RELOAD_S)
     pid = (await switch.ask(Restart())).pid
     with suppress(TimeoutError):
@@ -96,9 +98,10 @@ class BackupSheet(msgspec.Struct, frozen=True):
 
     file: str
     bytes: int
-    manifest: Manifest
+    manifest: BackupManifest
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def make_backup(
     office: Office, who: Principal, order: MakeBackup, report: Callable[[float, int], None]
 ) -> BackupSheet:
@@ -112,7 +115,6 @@ async def make_backup(
         StoreUnavailable: the database went away.
         OSError: a file cannot be read or written.
     """
-    office.scope_of(who).require_operator()
     from vosd.admin import backup  # loads the journal of the switch, which the other orders need not
 
     definitions = office.definitions

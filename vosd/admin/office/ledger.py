@@ -18,12 +18,14 @@ from vosd.admin.ledger import (
     statement_sheet,
 )
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.storage.faults import Difference
+from vosd.storage.faults import BookDifference
 from vosd.storage.ledger_values import EntryFilter
 
 
@@ -44,6 +46,7 @@ class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Only so many of them, the ones that were booked last."""
 
 
+@needs(Permission.MONEY_SEE, by_account=True)
 async def list_entries(office: Office, who: Principal, order: ListEntries) -> AsyncGenerator[EntrySheet, None]:
     """Yield entries as they are read.
 
@@ -56,7 +59,7 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
     account = order.account or scope.agent
     if account is not None:
         scope.require_ledger(account)
-        await known_standing(office.definitions.accounts(), office.stores.queries, account)
+        await known_standing(office.definitions.accounts, office.stores.queries, account)
     wanted = EntryFilter(**msgspec.structs.asdict(msgspec.structs.replace(order, account=account)))
     async with aclosing(office.stores.ledger.entries(wanted)) as entries:
         async for entry in entries:
@@ -74,6 +77,7 @@ class ShowStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     of_all: bool = False
 
 
+@needs(Permission.MONEY_SEE, by_account=True)
 async def show_statements(
     office: Office, who: Principal, order: ShowStatements
 ) -> AsyncGenerator[StatementSheet, None]:
@@ -99,7 +103,7 @@ async def show_statements(
     elif order.of_all:
         names = [*accounts, *sorted((await stores.books.standings()).standings.keys() - set(accounts))]
     for name in names:
-        await known_standing(accounts, stores.queries, name)
+        await known_standing(lambda: accounts, stores.queries, name)
         since, until = order.month.bounds(zone)
         found = await stores.ledger.statement(name, since, until)
         currency = (await stores.books.currencies([name])).get(name)
@@ -114,6 +118,7 @@ class ListBalances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: int
 
 
+@needs(Permission.BOOKS_SEE)
 async def list_balances(office: Office, who: Principal, order: ListBalances) -> list[BalanceSheet]:
     """Return the balances.
 
@@ -121,7 +126,6 @@ async def list_balances(office: Office, who: Principal, order: ListBalances) -> 
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: the ledger cannot be read.
     """
-    office.scope_of(who).require_operator()
     async with aclosing(office.stores.ledger.balances(order.at)) as found:
         return [BalanceSheet(each.account, each.currency, format_amount(each.balance)) async for each in found]
 
@@ -133,6 +137,7 @@ class ShowProfit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: int
 
 
+@needs(Permission.BOOKS_SEE)
 async def show_profit(office: Office, who: Principal, order: ShowProfit) -> list[ProfitSheet]:
     """Return the sums, by currency.
 
@@ -141,7 +146,6 @@ async def show_profit(office: Office, who: Principal, order: ShowProfit) -> list
         DroppedPeriod: calls of then were dropped.
         StoreUnavailable: the calls cannot be read.
     """
-    office.scope_of(who).require_operator()
     return [
         ProfitSheet(
             each.currency,
@@ -174,8 +178,9 @@ class VerifiedLedger(msgspec.Struct, frozen=True):
     """Calls on their way to the database."""
 
 
+@needs(Permission.BOOKS_SEE)
 async def verify_ledger(
-    office: Office, who: Principal, order: VerifyLedger, report: Callable[[Difference], None]
+    office: Office, who: Principal, order: VerifyLedger, report: Callable[[BookDifference], None]
 ) -> VerifiedLedger:
     """Compare balances with entries, entries with call records, and these with the journal; report each difference.
 
@@ -184,7 +189,6 @@ async def verify_ledger(
         JournalUnreadableError: the journal cannot be read.
         StoreUnavailable: the database cannot be reached.
     """
-    office.scope_of(who).require_operator()
     from vosd.admin.reconcile import reconcile  # loads the journal of the switch, which the other orders need not
 
     result = await office.stores.verify(report, whole=order.whole)
@@ -204,6 +208,7 @@ class ClosePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Also where the ledger has differences."""
 
 
+@needs(Permission.BOOKS_CHANGE)
 async def close_period(office: Office, who: Principal, order: ClosePeriod) -> ClosingSheet:
     """Make a checkpoint of every account. After a failure the same order completes it.
 
@@ -213,7 +218,6 @@ async def close_period(office: Office, who: Principal, order: ClosePeriod) -> Cl
         BooksUnsoundError: an audit finds differences, and it is not forced.
         StoreUnavailable: some checkpoints may be made; try the same again.
     """
-    office.scope_of(who).require_operator()
     now, checkpoints = office.now(), office.stores.checkpoints
     await checkpoints.check_date(order.until, now)
     if not order.is_forced:
@@ -232,8 +236,8 @@ class _First:
 
     def __init__(self) -> None:
         self.count = 0
-        self.first: Difference | None = None
+        self.first: BookDifference | None = None
 
-    def add(self, difference: Difference) -> None:
+    def add(self, difference: BookDifference) -> None:
         self.count += 1
         self.first = self.first or difference

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import Stores
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
 from vosd.base.errors import VosError
@@ -20,12 +22,15 @@ from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
 from vosd.storage.ports import EntryKind, Payment
 
+if TYPE_CHECKING:
+    from vosd.storage.stores import SqlStores
+
 
 class MonthNotOverError(VosError):
     """The month has not ended, so its consumption is not known."""
 
 
-class Outcome(Enum):
+class MinimumOutcome(Enum):
     """Results for an account."""
 
     BOOKED = "booked"
@@ -61,6 +66,7 @@ class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In which the month begins and ends."""
 
 
+@needs(Permission.BOOKS_CHANGE)
 async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> list[MinimumSheet]:
     """Book the shortfall of a month on each account that has a minimum; a repeat books nothing more.
 
@@ -70,13 +76,12 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         StoreUnavailable: some accounts may be booked; try again.
     """
-    office.scope_of(who).require_operator()
     return await book_for(office.definitions.accounts(), office.stores, office.switch, who, order, office.now())
 
 
 async def book_for(
     accounts: Mapping[str, Account],
-    stores: Stores,
+    stores: "SqlStores",
     switch: RunningSwitch,
     who: Principal,
     order: BookMinimums,
@@ -100,20 +105,20 @@ async def book_for(
     for account in having_one:
         minimum = account.minimum_consumption or ZERO
         if account.id in closed:
-            sheets.append(_sheet(account, month, None, "0.00", Outcome.CLOSED))
+            sheets.append(_sheet(account, month, None, "0.00", MinimumOutcome.CLOSED))
             continue
         waiting = unbooked.get(account.id)
         if waiting is None and not await consumption.has_begun(account.id, until):
-            sheets.append(_sheet(account, month, None, "0.00", Outcome.NOT_BEGUN))
+            sheets.append(_sheet(account, month, None, "0.00", MinimumOutcome.NOT_BEGUN))
             continue
         consumed = await consumption.consumed(account.id, roles_of(account), since, until)
         missing = shortfall(minimum, consumed)
         shown = format_amount(consumed)
         if not missing:
-            sheets.append(_sheet(account, month, shown, "0.00", Outcome.REACHED))
+            sheets.append(_sheet(account, month, shown, "0.00", MinimumOutcome.REACHED))
             continue
         if waiting is not None:
-            sheet = _sheet(account, month, shown, "0.00", Outcome.WAITING)
+            sheet = _sheet(account, month, shown, "0.00", MinimumOutcome.WAITING)
             sheets.append(msgspec.structs.replace(sheet, unbooked=waiting))
             continue
         payment = Payment(
@@ -128,14 +133,14 @@ async def book_for(
             audit=who.audit_line(order, account.id, now),
         )
         receipt = await stores.payments.add(payment)
-        outcome = Outcome.BOOKED_BEFORE if receipt.repeated else Outcome.BOOKED
+        outcome = MinimumOutcome.BOOKED_BEFORE if receipt.repeated else MinimumOutcome.BOOKED
         sheets.append(_sheet(account, month, shown, format_amount(receipt.before - receipt.after), outcome))
-    if any(sheet.outcome == Outcome.BOOKED.value for sheet in sheets):
+    if any(sheet.outcome == MinimumOutcome.BOOKED.value for sheet in sheets):
         await refresh_balances(switch)
     return sheets
 
 
-def _sheet(account: Account, month: Month, consumed: str | None, charged: str, outcome: Outcome) -> MinimumSheet:
+def _sheet(account: Account, month: Month, consumed: str | None, charged: str, outcome: MinimumOutcome) -> MinimumSheet:
     return MinimumSheet(
         account=account.id,
         month=str(month),

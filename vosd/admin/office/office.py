@@ -1,16 +1,19 @@
 """The office: what every use case works with. One may serve any number of principals at the same time."""
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
-from vosd.admin.office.ports import Definitions, Stores
+from vosd.admin.office.ports import Definitions
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope, scope_of
 from vosd.base.errors import VosError
 from vosd.control.client import RunningSwitch
 from vosd.storage.audit_line import AuditLine
+
+if TYPE_CHECKING:
+    from vosd.storage.stores import SqlStores
 
 Outcome = TypeVar("Outcome")
 
@@ -29,7 +32,7 @@ class Office:
     def __init__(
         self,
         definitions: Definitions,
-        stores: Callable[[], Stores],
+        stores: "Callable[[], SqlStores]",
         switch: Callable[[], RunningSwitch],
         now: Callable[[], int],
     ) -> None:
@@ -40,7 +43,7 @@ class Office:
         self.now: Final = now
 
     @property
-    def stores(self) -> Stores:
+    def stores(self) -> "SqlStores":
         """The database; a use case that needs none does not open it."""
         return self._stores()
 

@@ -12,7 +12,9 @@ from msgspec.structs import asdict
 from vosd.admin.agents import recorded_as
 from vosd.admin.names import unknown
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
@@ -92,6 +94,7 @@ class SetGateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             _WRITTEN[setting](setting, value)
 
 
+@needs(Permission.BLOCK, by_account=True)
 async def block_gateway(office: Office, who: Principal, order: BlockGateway) -> OverrideOutcome:
     """Block a gateway or phone.
 
@@ -104,6 +107,7 @@ async def block_gateway(office: Office, who: Principal, order: BlockGateway) -> 
     return await _set_gateway(office, who, order, {Setting.BLOCKED: ""})
 
 
+@needs(Permission.ROUTES_CHANGE, by_account=True)
 async def set_gateway(office: Office, who: Principal, order: SetGateway) -> OverrideOutcome:
     """Set values of a gateway or phone; raises as ``block_gateway`` does.
 
@@ -136,6 +140,7 @@ class UnblockGateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
+@needs(Permission.BLOCK, by_account=True)
 async def unblock_gateway(office: Office, who: Principal, order: UnblockGateway) -> OverrideOutcome:
     """End the block.
 
@@ -162,6 +167,7 @@ class BlockAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     memo: str | None = None
 
 
+@needs(Permission.BLOCK, by_account=True)
 async def block_account(office: Office, who: Principal, order: BlockAccount) -> OverrideOutcome:
     """Block an account, or its calls to a class of destinations.
 
@@ -191,6 +197,7 @@ class UnblockAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     destination: str | None = None
 
 
+@needs(Permission.BLOCK, by_account=True)
 async def unblock_account(office: Office, who: Principal, order: UnblockAccount) -> OverrideOutcome:
     """End the block.
 
@@ -221,6 +228,7 @@ class SetOverdraftLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         _overdraft(Setting.OVERDRAFT_LIMIT, self.overdraft_limit)
 
 
+@needs(Permission.ACCOUNTS_CHANGE, by_account=True)
 async def set_overdraft_limit(office: Office, who: Principal, order: SetOverdraftLimit) -> OverrideOutcome:
     """Set the limit; of an agent it takes the right to pay, for it is credit.
 
@@ -250,6 +258,7 @@ class ClearOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Also where no name is given and there is more than one."""
 
 
+@needs(Permission.ROUTES_CHANGE)
 async def clear_overrides(office: Office, who: Principal, order: ClearOverrides) -> OverrideOutcome:
     """Clear the overrides that fit; those that have expired count as none.
 
@@ -259,7 +268,6 @@ async def clear_overrides(office: Office, who: Principal, order: ClearOverrides)
         ManyOverridesError: more fit than was confirmed; nothing was cleared.
         StoreUnavailable: probably nothing was cleared.
     """
-    office.scope_of(who).require_operator()
     setting = order.setting
     found = [
         key
@@ -287,6 +295,7 @@ class OverrideInForce(OverrideRow, frozen=True):
     applies: bool
 
 
+@needs(Permission.ROUTES_SEE)
 async def show_overrides(office: Office, who: Principal, order: ShowOverrides) -> list[OverrideInForce]:
     """Return the overrides.
 
@@ -294,7 +303,6 @@ async def show_overrides(office: Office, who: Principal, order: ShowOverrides) -
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: they cannot be read.
     """
-    office.scope_of(who).require_operator()
     is_configured = _configured(office)
     return [
         OverrideInForce(**asdict(shown(each)), applies=is_configured(each.target, each.name))
@@ -328,6 +336,7 @@ class OverrideChange(msgspec.Struct, frozen=True):
     before: str | None
 
 
+@needs(Permission.ROUTES_SEE)
 async def show_override_changes(office: Office, who: Principal, order: ShowOverrideChanges) -> list[OverrideChange]:
     """Return the changes, the newest first.
 
@@ -335,7 +344,6 @@ async def show_override_changes(office: Office, who: Principal, order: ShowOverr
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: they cannot be read.
     """
-    office.scope_of(who).require_operator()
     return [
         OverrideChange(
             iso_utc(each.at),

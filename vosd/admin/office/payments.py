@@ -1,6 +1,7 @@
 """Use cases of payments: money that does not come from calls, booked, moved, and confirmed by a second person.
 
-An amount above ``billing.confirm_above``, in whatever currency, waits until another person confirms it (ADR 95).
+An amount above the limit of the person (``billing.confirm_above``), in whatever currency, waits until another person
+confirms it (ADR 95).
 """
 
 from dataclasses import replace
@@ -13,7 +14,9 @@ import msgspec
 
 from vosd.admin.ledger import known_standing
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.payments import PaymentReceipt, add_payment, least_left, make_transfer
@@ -105,6 +108,7 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _check_reference(self.reference)
 
 
+@needs(Permission.MONEY_BOOK, by_account=True)
 async def book_payment(office: Office, who: Principal, order: BookPayment) -> Receipts | WaitingSheet:
     """Book a payment once, or have it wait for a second person; the running switch knows the balance afterwards.
 
@@ -177,6 +181,7 @@ class MoveMoney(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         _check_reference(self.reference)
 
 
+@needs(Permission.MONEY_BOOK, by_account=True)
 async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receipts | WaitingSheet:
     """Book both entries or none, once, or have them wait for a second person.
 
@@ -212,6 +217,7 @@ class ListWaitingPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Payments that wait for a second person."""
 
 
+@needs(Permission.MONEY_SEE)
 async def list_waiting_payments(office: Office, who: Principal, _order: ListWaitingPayments) -> list[WaitingSheet]:
     """Return them, the oldest first.
 
@@ -219,7 +225,6 @@ async def list_waiting_payments(office: Office, who: Principal, _order: ListWait
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     return [_sheet(each) for each in await office.stores.waiting_payments.waiting()]
 
 
@@ -229,6 +234,7 @@ class ConfirmPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: int
 
 
+@needs(Permission.MONEY_BOOK)
 async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment) -> Receipts:
     """Book it as it was asked for; the entry names both persons.
 
@@ -238,7 +244,6 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
         NotWaiting: it does not wait.
         UnknownAccountError, OtherCurrency, TooLittleLeft, StoreUnavailable: it waits on.
     """
-    office.scope_of(who).require_operator()
     asked = await office.stores.waiting_payments.find(order.id)
     if who.login == asked.login or who.recorded == asked.operator:
         message = f"payment {order.id} was asked for by {asked.operator} ({asked.login}): another person confirms it"
@@ -261,6 +266,7 @@ class RefusePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why; who asks again under the reference reads it."""
 
 
+@needs(Permission.MONEY_BOOK)
 async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -> WaitingSheet:
     """Refuse it.
 
@@ -269,7 +275,6 @@ async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -
         NotWaiting: it does not wait.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     waiting = office.stores.waiting_payments
     asked = await waiting.find(order.id)
     line = office.audit_line(who, order, f"payment {order.id}")
@@ -291,12 +296,12 @@ async def book_by_hand(
     accounts, stores, now = office.definitions.accounts(), office.stores, office.now()
     amount = wanted.amount
     if wanted.kind is EntryKind.ZERO:
-        standing = await known_standing(accounts, stores.queries, wanted.account)
+        standing = await known_standing(lambda: accounts, stores.queries, wanted.account)
         amount = ZERO if standing is None else -standing.balance
-    if not needs_second(office, amount) or await _is_booked(office, who, wanted):
+    if not needs_second(office, who, amount) or await _is_booked(office, who, wanted):
         return await _book(office, wanted, who.recorded, None, audit)
     for account in filter(None, (wanted.account, wanted.target)):
-        await known_standing(accounts, stores.queries, account)
+        await known_standing(lambda: accounts, stores.queries, account)
     waiting = WaitingPayment(
         0, wanted.account, wanted.target, wanted.kind, wanted.reference, amount, wanted.forced, wanted.memo,
         who.recorded, who.login, now,
@@ -310,9 +315,9 @@ async def book_by_hand(
     return _sheet(asked)
 
 
-def needs_second(office: Office, amount: Decimal) -> bool:
-    """Return whether an amount is more than one person books."""
-    limit = office.definitions.confirm_above
+def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:
+    """Return whether an amount is more than this person books alone."""
+    limit = office.definitions.confirm_above(who.login)
     return limit is not None and abs(amount) > limit
 
 

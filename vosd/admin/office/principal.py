@@ -5,6 +5,7 @@ from enum import Enum
 import msgspec
 
 from vosd.admin.agents import recorded_as
+from vosd.admin.office.permissions import Permission
 from vosd.storage.audit_line import AuditLine
 
 
@@ -12,10 +13,11 @@ class Role(Enum):
     """Kind of principal; the value stands in the audit."""
 
     OPERATOR = "operator"
-    """Belongs to the installation; sees and does everything."""
+    """Belongs to the installation, and sees all accounts."""
     AGENT = "agent"
     """Acts on its own account and those below it, by its rights."""
     CUSTOMER = "customer"
+    """Acts on its own account."""
     PROGRAM = "program"
 
 
@@ -39,6 +41,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     login: str
     """The name that was proved: of the machine's user, the token or the page's user."""
     means: Means
+    permissions: frozenset[Permission]
+    """The orders that it may give, about the accounts that it sees."""
     source: str = ""
     """Address from which the order comes; empty for this machine."""
     account: str | None = None

@@ -5,8 +5,10 @@ import msgspec
 from vosd.admin.agents import rate_groups_of, visible_above
 from vosd.admin.names import UnknownNameError
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal, Role
 from vosd.admin.rate_areas import Area, RateGroupSheet, areas_of
 from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation
 from vosd.admin.rating import explain_rate as explained
@@ -14,17 +16,20 @@ from vosd.billing.accounts import AccountType
 
 
 class ListRateGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The rate groups; of an agent those that it may give."""
+    """The rate groups; of an agent those that it may give, of a customer its own."""
 
 
+@needs(Permission.RATES_SEE, by_account=True)
 async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroups) -> list[RateGroupSheet]:
     """Return them in the order of the configuration.
 
     Raises:
         ConfigError: a rate group has mistakes.
     """
-    agent = office.scope_of(who).agent
-    given = None if agent is None else rate_groups_of(office.definitions.accounts(), agent)
+    agent, accounts = office.scope_of(who).agent, office.definitions.accounts()
+    given = None if agent is None else rate_groups_of(accounts, agent)
+    if who.role is Role.CUSTOMER and agent is not None:
+        given = frozenset(filter(None, [accounts[agent].rate_group]))
     return [each for each in office.definitions.rate_groups() if given is None or each.name in given]
 
 
@@ -42,6 +47,7 @@ class AreasSheet(msgspec.Struct, frozen=True):
     areas: list[Area]
 
 
+@needs(Permission.RATES_SEE)
 async def list_areas(office: Office, who: Principal, order: ListAreas) -> AreasSheet:
     """Return prefixes, the lowest and the highest price of each area.
 
@@ -50,7 +56,6 @@ async def list_areas(office: Office, who: Principal, order: ListAreas) -> AreasS
         UnknownNameError: there is no such rate group.
         ConfigError: it has mistakes.
     """
-    office.scope_of(who).require_operator()
     group = office.definitions.rate_group(order.rate_group)
     if group is None:
         message = f"no rate group {order.rate_group!r} is configured; vosd rates groups lists them"
@@ -72,6 +77,7 @@ class ExplainRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The account is a vendor's: the rate is what its calls cost."""
 
 
+@needs(Permission.RATES_SEE, by_account=True)
 async def explain_rate(office: Office, who: Principal, order: ExplainRate) -> RateExplanation:
     """Return which rate the call has, which seconds are billed, and each rounding.
 

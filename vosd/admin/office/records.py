@@ -9,13 +9,15 @@ from msgspec.structs import asdict
 
 from vosd.admin.names import check_names
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.tracing import AmbiguousCallError, messages_of, running_call, traced_call
 from vosd.base.errors import VosError
 from vosd.cdr.charges import with_breakdowns
-from vosd.cdr.for_agents import record_for_agent
+from vosd.cdr.columns import record_for_agent
 from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.control.client import NoDaemonError
 from vosd.obs.traced import TracedCall
@@ -47,6 +49,7 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Calls older than the one whose id begins so."""
 
 
+@needs(Permission.CALLS_SEE, by_account=True)
 async def list_records(office: Office, who: Principal, order: ListRecords) -> AsyncGenerator[StoredCall, None]:
     """Yield the calls as they are read; an agent sees those that it or an account below it pays for.
 
@@ -81,13 +84,14 @@ class ShortenIds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_ids: tuple[str, ...]
 
 
+@needs(Permission.CALLS_SEE, by_account=True)
 async def shorten_ids(office: Office, who: Principal, order: ShortenIds) -> Mapping[str, str]:
     """Return the shortest beginning of each id that no other call has.
 
     Raises:
         StoreUnavailable: try again.
     """
-    office.scope_of(who)
+    office.scope_of(who)  # an agent or a customer that is disabled may not
     return await office.stores.queries.short_ids(order.call_ids)
 
 
@@ -113,6 +117,7 @@ class RecordSheet(msgspec.Struct, frozen=True, kw_only=True):
     why: dict[str, Any] | None = None
 
 
+@needs(Permission.CALLS_SEE, by_account=True)
 async def show_record(office: Office, who: Principal, order: ShowRecord) -> RecordSheet:
     """Return a call; an agent sees it without the vendor's side.
 
@@ -128,6 +133,10 @@ async def show_record(office: Office, who: Principal, order: ShowRecord) -> Reco
         _refuse(why=order.why)
         if order.messages:
             raise OrderError("ladder", "or `pcap` is not for agents")
+    if order.messages:
+        require(who, Permission.CALLS_TRACE)
+    if order.why:
+        require(who, Permission.CALLS_EXPLAIN)
     call = await _the_one(office.stores.queries, order.call_id, scope)
     if call is not None:
         sheet = RecordSheet(
@@ -169,6 +178,7 @@ class ShowCharges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_id: str
 
 
+@needs(Permission.BOOKS_SEE)
 async def show_charges(office: Office, who: Principal, order: ShowCharges) -> tuple[ChargeRow, ...]:
     """Return what everyone pays or is paid for a call, with the steps; also of a call that leaves no CDR.
 
@@ -177,7 +187,6 @@ async def show_charges(office: Office, who: Principal, order: ShowCharges) -> tu
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     stores, beginning = office.stores, order.call_id
     call = await _the_one(stores.queries, beginning)
     if call is not None:

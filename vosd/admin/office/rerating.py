@@ -14,20 +14,21 @@ import msgspec
 
 from vosd.admin.names import check_names, unknown
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.ports import Corrections
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
-from vosd.admin.rerate import Rerating
-from vosd.admin.rerate_runs import digest_of, reference_of_run
+from vosd.admin.rerate import Rerating, digest_of, reference_of_run
 from vosd.base.money import EXACT, ZERO, format_amount
-from vosd.cdr.corrections import Change, Correction
+from vosd.cdr.corrections import ChargeChange, Correction
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import REFERENCE_MAX, CallFilter
 
 if TYPE_CHECKING:
     from vosd.billing.rate_group import RateGroup
     from vosd.catalogue.catalogue import Catalogue
+    from vosd.storage.corrections import SqlCorrections
 
 CALLS_AT_ONCE: Final = 100
 """Calls of one transaction: their accounts are locked for some milliseconds, while calls are booked as well."""
@@ -112,6 +113,7 @@ class RerateReport(msgspec.Struct, frozen=True, kw_only=True):
     """Why a running switch does not know the balances yet; absent if it does, or if nothing was booked."""
 
 
+@needs(Permission.BOOKS_CHANGE)
 async def rerate_calls(
     office: Office, who: Principal, order: RerateCalls, report: Callable[[int, int], None]
 ) -> RerateReport:
@@ -126,7 +128,6 @@ async def rerate_calls(
         DroppedPeriod: calls of the span were dropped or masked.
         ReferenceTaken, OtherCurrency, ContentRefused, StoreUnavailable: some calls may be corrected; a repeat goes on.
     """
-    office.scope_of(who).require_operator()
     stores, catalogue = office.stores, office.definitions.catalogue()
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
     rerating = Rerating(
@@ -138,7 +139,7 @@ async def rerate_calls(
         corrected_too=order.corrected_too,
         most=order.top,
     )
-    bookings = Bookings(stores.corrections, _run_of(office, who, order, catalogue.version)) if order.book else None
+    bookings = RunBookings(stores.corrections, _run_of(office, who, order, catalogue.version)) if order.book else None
     pages = stores.spans.pages(wanted, with_breakdown=order.compares_steps, with_charges=True)
     async with aclosing(pages):
         async for calls in pages:
@@ -182,7 +183,7 @@ def _rates_of(catalogue: "Catalogue", deck: str) -> "RateGroup":
 
 
 class Run(NamedTuple):
-    """Operator and reason of a booking; the same ``reference`` (``admin.rerate_runs``) corrects a call once."""
+    """Operator and reason of a booking; the same ``reference`` (``admin.rerate``) corrects a call once."""
 
     reference: str
     operator: str
@@ -193,17 +194,17 @@ class Run(NamedTuple):
     """Written with the first calls that are corrected."""
 
 
-class Bookings:
+class RunBookings:
     """The corrections of one run."""
 
-    def __init__(self, store: Corrections, run: Run) -> None:
+    def __init__(self, store: "SqlCorrections", run: Run) -> None:
         self._store, self._run = store, run
         self._waiting: list[Correction] = []
         self._amounts: dict[tuple[str, str | None], Decimal] = {}
         self.charges = self.repeated = 0
 
-    async def add(self, call_id: str, changes: tuple[Change, ...]) -> None:
-        """Correct a call, at the latest with ``finish``; raises what ``Corrections.book`` does."""
+    async def add(self, call_id: str, changes: tuple[ChargeChange, ...]) -> None:
+        """Correct a call, at the latest with ``finish``; raises what ``SqlCorrections.book`` does."""
         if changes:
             run = self._run
             self._waiting.append(Correction(call_id, changes, run.reference, run.operator, run.memo, run.made_at))
@@ -211,7 +212,7 @@ class Bookings:
                 await self.finish()
 
     async def finish(self) -> None:
-        """Book what waits; raises what ``Corrections.book`` does."""
+        """Book what waits; raises what ``SqlCorrections.book`` does."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return

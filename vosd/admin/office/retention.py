@@ -6,11 +6,13 @@ from pathlib import Path
 import msgspec
 
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payment_archive import ArchiveSheet, checked_archive
 from vosd.admin.retention import Retention, RetentionRun
-from vosd.storage.daily_totals import Line, SqlDailyTotals
+from vosd.storage.daily_totals import SqlDailyTotals, TotalsLine
 from vosd.storage.drop_history import DropRecord, drop_history
 
 
@@ -20,6 +22,7 @@ class RunRetention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_trial: bool = False
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def run_retention(
     office: Office, who: Principal, order: RunRetention, report: Callable[[int], None]
 ) -> RetentionRun:
@@ -33,7 +36,6 @@ async def run_retention(
         ExportBlocked: the state of an export cannot be read.
         StoreUnavailable: the next run goes on.
     """
-    office.scope_of(who).require_operator()
     settings = office.definitions.settings
     return await Retention(
         office.stores.database,
@@ -50,6 +52,7 @@ class ListDrops(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Records that were dropped or masked, by run and month."""
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def list_drops(office: Office, who: Principal, _order: ListDrops) -> Sequence[DropRecord]:
     """Return them, the latest first.
 
@@ -57,7 +60,6 @@ async def list_drops(office: Office, who: Principal, _order: ListDrops) -> Seque
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     return await drop_history(office.stores.database)
 
 
@@ -69,14 +71,14 @@ class ShowDroppedTotals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     by_month: bool = False
 
 
-async def show_dropped_totals(office: Office, who: Principal, order: ShowDroppedTotals) -> Sequence[Line]:
+@needs(Permission.BOOKS_SEE)
+async def show_dropped_totals(office: Office, who: Principal, order: ShowDroppedTotals) -> Sequence[TotalsLine]:
     """Return the totals by accounts, gateways and currencies.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: try again.
     """
-    office.scope_of(who).require_operator()
     return await SqlDailyTotals(office.stores.database).lines(order.first, order.last, by_month=order.by_month)
 
 
@@ -86,6 +88,7 @@ class CheckArchive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def check_archive(office: Office, who: Principal, order: CheckArchive) -> ArchiveSheet:
     """Read a whole archive, and return how many payments it has with their sums.
 
@@ -94,7 +97,6 @@ async def check_archive(office: Office, who: Principal, order: CheckArchive) -> 
         OrderError: no file is named.
         ArchiveFault: it is no archive, damaged, incomplete or cannot be read.
     """
-    office.scope_of(who).require_operator()
     if not order.file:
         raise OrderError("file", "is empty")
     return checked_archive(Path(order.file))

@@ -10,7 +10,9 @@ import msgspec
 
 from vosd.admin.names import check_names
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.routing import explain_route as explained
 from vosd.admin.routing import idle_state
@@ -50,6 +52,7 @@ class ExplainedCall(msgspec.Struct, frozen=True, kw_only=True):
     """Why balances and overrides were not considered; empty if they were."""
 
 
+@needs(Permission.ROUTES_SEE)
 async def explain_call(office: Office, who: Principal, order: ExplainCall) -> ExplainedCall:
     """Pass the call through the steps of a real one, and return the outcome; nothing is changed.
 
@@ -60,7 +63,6 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
         ConfigError: the configuration is invalid.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
-    office.scope_of(who).require_operator()
     now = office.now()
     at = now if order.at is None else order.at
     if order.live:
@@ -125,6 +127,7 @@ class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Destinations that are listed."""
 
 
+@needs(Permission.ROUTES_SEE)
 async def simulate_routes(
     office: Office, who: Principal, order: SimulateRoutes, report: Callable[[int, int], None]
 ) -> dict[str, Any]:
@@ -139,12 +142,11 @@ async def simulate_routes(
         DroppedPeriod: calls of the span were dropped or masked.
         StoreUnavailable: they cannot be read.
     """
-    office.scope_of(who).require_operator()
     stores = office.stores
     catalogue = office.definitions.catalogue(None if order.other is None else Path(order.other))
     simulation = Simulation(catalogue, order.currency)
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
-    async with aclosing(stores.spans.pages(wanted, with_tried=True)) as pages:
+    async with aclosing(stores.spans.pages(wanted, with_tried=True, with_charges=True)) as pages:
         async for calls in pages:
             for call in calls:
                 simulation.add(call)

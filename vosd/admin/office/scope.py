@@ -1,8 +1,8 @@
-"""Rights of a principal: an operator sees and does everything, an agent what ``billing.authority`` says."""
+"""Accounts that a principal sees: all, those of an agent by ``billing.authority``, or the one of a customer."""
 
 from collections.abc import Mapping
 
-from vosd.admin.agents import MayNotActError, authority_of
+from vosd.admin.agents import MayNotActError, authority_of, authority_of_customer
 from vosd.admin.office.principal import Principal, Role
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
@@ -23,7 +23,7 @@ class Scope:
 
     @property
     def agent(self) -> str | None:
-        """The agent that acts; None for an operator."""
+        """The account of the agent or customer that acts; None for an operator."""
         return None if self._authority is None else self._authority.agent
 
     @property
@@ -39,10 +39,10 @@ class Scope:
         """Check that an operator acts.
 
         Raises:
-            OperatorsOnlyError: an agent does.
+            OperatorsOnlyError: an agent or a customer does.
         """
         if self._authority is not None:
-            message = f"agent {self._authority.agent} may not do this: it is for operators"
+            message = f"{self._authority.called} {self._authority.agent} may not do this: it is for operators"
             raise OperatorsOnlyError(message)
 
     def require_visible(self, account: str) -> None:
@@ -65,12 +65,14 @@ def scope_of(principal: Principal, accounts: Mapping[str, Account], agents: Mapp
     """Return what a principal sees and may do; ``agents`` has the agent of each account that names one.
 
     Raises:
-        UnknownAccountError, NoAgentError, MayNotActError: an agent that does not exist, is none, or is disabled.
-        MayNotActError: customers have no orders yet.
+        UnknownAccountError, NoAgentError, MayNotActError: an account that does not exist, is no agent, or is disabled.
+        MayNotActError: an agent or a customer without an account, or an operator with one.
     """
     if principal.role in {Role.OPERATOR, Role.PROGRAM} and principal.account is None:
         return Scope(None)
     if principal.role is Role.AGENT and principal.account is not None:
         return Scope(authority_of(accounts, agents, principal.account))
-    message = f"a {principal.role.value} may not act for account {principal.account}: there are no such orders yet"
+    if principal.role is Role.CUSTOMER and principal.account is not None:
+        return Scope(authority_of_customer(accounts, agents, principal.account))
+    message = f"{principal.name}, {principal.role.value}, may not act for account {principal.account}"
     raise MayNotActError(message)

@@ -6,7 +6,9 @@ from typing import Final
 
 import msgspec
 
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.control.money import BookingOutcome, RetryRefused, SalvageJournal
@@ -34,6 +36,7 @@ class RefusedRecords(msgspec.Struct, frozen=True):
     unreadable: Sequence[str]
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def list_refused(office: Office, who: Principal, _order: ListRefused) -> RefusedRecords:
     """Return them, in the order of their refusal.
 
@@ -41,7 +44,6 @@ async def list_refused(office: Office, who: Principal, _order: ListRefused) -> R
         OperatorsOnlyError: an agent asks.
         QuarantineError: they cannot be read.
     """
-    office.scope_of(who).require_operator()
     content = _quarantine(office).read()
     return RefusedRecords(content.records, [f"{each.path} cannot be read: {each.why}" for each in content.unreadable])
 
@@ -52,6 +54,7 @@ class ShowRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_id: str
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def show_refused(office: Office, who: Principal, order: ShowRefused) -> Refused:
     """Return the record.
 
@@ -60,7 +63,6 @@ async def show_refused(office: Office, who: Principal, order: ShowRefused) -> Re
         NotRefusedError: no such record was refused, or several were.
         QuarantineError: it cannot be read.
     """
-    office.scope_of(who).require_operator()
     quarantine = _quarantine(office)
     refused = quarantine.get(_whole_id(quarantine, order.call_id))
     if refused is None:
@@ -74,6 +76,7 @@ class BookRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_ids: tuple[str, ...] = ()
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def book_refused(office: Office, who: Principal, order: BookRefused) -> Done[BookingOutcome]:
     """Have the running switch book them; they are booked here if none runs.
 
@@ -84,7 +87,6 @@ async def book_refused(office: Office, who: Principal, order: BookRefused) -> Do
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
         StoreUnavailable: some may be booked; try again.
     """
-    office.scope_of(who).require_operator()
     quarantine = _quarantine(office)
     wanted = tuple(_whole_id(quarantine, each) for each in order.call_ids)
     return await _booked(office, who, order, RetryRefused(wanted), lambda spool: spool.retry(wanted))
@@ -96,9 +98,9 @@ class BookJournalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str
 
 
+@needs(Permission.INSTALLATION_RUN)
 async def book_journal_file(office: Office, who: Principal, order: BookJournalFile) -> Done[BookingOutcome]:
     """Book every ended call that can be read; refused ones go to the quarantine. It raises as ``book_refused`` does."""
-    office.scope_of(who).require_operator()
     return await _booked(office, who, order, SalvageJournal(order.file), lambda spool: spool.salvage(Path(order.file)))
 
 

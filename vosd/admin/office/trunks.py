@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenGateway
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
@@ -15,6 +17,7 @@ class NoSuchTrunkError(VosError):
     """Neither the files nor the running switch have a gateway or phone of that name."""
 
 
+@needs(Permission.ROUTES_SEE)
 async def list_gateways(office: Office, who: Principal, order: ListGateways) -> list[GatewayRow]:
     """Return state, calls and figures of the last hour of every gateway of the running switch.
 
@@ -22,15 +25,14 @@ async def list_gateways(office: Office, who: Principal, order: ListGateways) -> 
         OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
-    office.scope_of(who).require_operator()
     return await office.switch.ask(order)
 
 
+@needs(Permission.ROUTES_SEE)
 async def list_registrations(
     office: Office, who: Principal, order: ListRegistrations
 ) -> list[InboundRow | OutboundRow]:
     """Return who is registered with the switch, and where the switch is; raises as ``list_gateways`` does."""
-    office.scope_of(who).require_operator()
     return await office.switch.ask(order)
 
 
@@ -48,6 +50,7 @@ class TrunkSheet(msgspec.Struct, frozen=True):
     """None = no switch runs."""
 
 
+@needs(Permission.ROUTES_SEE)
 async def show_trunk(office: Office, who: Principal, order: ShowTrunk) -> TrunkSheet:
     """Return how a gateway or phone is defined, and how it is if the switch runs.
 
@@ -57,7 +60,6 @@ async def show_trunk(office: Office, who: Principal, order: ShowTrunk) -> TrunkS
         ConfigError: the files cannot be read.
         DaemonUnreachableError: a switch runs and does not answer.
     """
-    office.scope_of(who).require_operator()
     defined = office.definitions.written_gateways(order.name)
     rows = await office.switch.ask_if_running(ListGateways())
     running = None if rows is None else [row for row in rows if row.gateway == order.name]

@@ -12,7 +12,9 @@ from msgspec.structs import asdict
 
 from vosd.admin.advice import Advice, advice
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, running_call, traced_call
 from vosd.admin.why import tried_of, why
@@ -48,7 +50,7 @@ class GoingOn(NamedTuple):
     traced: TracedCall | None
 
 
-class Page(NamedTuple):
+class WhyPage(NamedTuple):
     """Calls that were found, the newest first."""
 
     is_live: bool
@@ -80,14 +82,14 @@ class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise OrderError("callee", "or `caller`, `account`, `gateway` or `call_id` is needed: say which calls")
 
 
-async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> Page:
+@needs(Permission.CALLS_EXPLAIN)
+async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> WhyPage:
     """Return the calls that fit; running ones however long ago they began, by the number that is billed.
 
     Raises:
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: the database is away.
     """
-    office.scope_of(who).require_operator()
     queries, switch, call_id = office.stores.queries, office.switch, order.call_id
     since = office.now() - _DAY_MS if order.since is None and call_id is None else order.since
     given = {name: value for name, value in asdict(order).items() if name != "call_id"}
@@ -108,7 +110,7 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
         for call in found[: wanted.limit]
     ]
     running = [each for each in running if each.shown.call_id not in over]
-    return Page(is_live, running, ended, max(0, len(found) - wanted.limit))
+    return WhyPage(is_live, running, ended, max(0, len(found) - wanted.limit))
 
 
 async def _running(switch: RunningSwitch, wanted: CallFilter, beginning: str | None) -> list[GoingOn]:
@@ -192,7 +194,7 @@ def call_json(call: EndedCall) -> dict[str, Any]:
     }
 
 
-def page_json(page: Page) -> dict[str, Any]:
+def page_json(page: WhyPage) -> dict[str, Any]:
     """Return the JSON document of ``vosd why``."""
     return {
         "live": page.is_live,

@@ -5,12 +5,12 @@ from typing import Final
 from vosd.billing.accounts import Account
 from vosd.billing.spending import SpendLimit
 from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.destinations import destination_limit
 from vosd.config.keys.accounts import AccountKeys, SpendLimitKeys
 from vosd.config.keys.parameters import ParameterKeys
 
-_ACCOUNT: Final = Conversion(
+_ACCOUNT: Final = full_conversion(
     AccountKeys,
     Account,
     by_hand={
@@ -24,9 +24,7 @@ _ACCOUNT: Final = Conversion(
         "timezone": "timezone",
     },
 )
-require_all_used(AccountKeys, _ACCOUNT)
-_SPEND_LIMIT: Final = Conversion(SpendLimitKeys, SpendLimit)
-require_all_used(SpendLimitKeys, _SPEND_LIMIT)
+_SPEND_LIMIT: Final = full_conversion(SpendLimitKeys, SpendLimit)
 
 
 def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:

@@ -8,29 +8,27 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from vosd.catalogue.problems import ProblemList, suggestion
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion, require_all_used
 from vosd.config.assembly.inventory import Inventory, Written, read_inventory
 from vosd.config.keys.calendars import CalendarKeys, EntryKeys, HolidayKeys
 from vosd.config.reader.document import Section
 from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.times import machine_zone
-from vosd.routing.calendar import DAY_S, Calendar, Entry
+from vosd.routing.calendar import DAY_S, Calendar, CalendarEntry
 
 CALENDARS: Final = "calendars"
 HOLIDAY_YEARS: Final = range(2020, 2061)
 """Years whose public holidays a calendar knows."""
 
-_ENTRY: Final = Conversion(
+_ENTRY: Final = full_conversion(
     EntryKeys,
-    Entry,
+    CalendarEntry,
     renamed={"working": "is_working"},
     by_hand={"start": "from_s", "end": "until_s", "date": "first", "dates": "last"},
 )
-require_all_used(EntryKeys, _ENTRY)
-_CALENDAR: Final = Conversion(
+_CALENDAR: Final = full_conversion(
     CalendarKeys, Calendar, by_hand={"timezone": "zone", "holidays": "holidays", "entries": "entries"}
 )
-require_all_used(CalendarKeys, _CALENDAR)
 require_all_used(HolidayKeys, elsewhere=dict.fromkeys(HolidayKeys.model_fields, "the dates of the calendar"))
 
 
@@ -58,7 +56,7 @@ def calendar(written: Written[CalendarKeys], zone_variable: str, problems: Probl
     )
 
 
-def _entry(keys: EntryKeys) -> Entry:
+def _entry(keys: EntryKeys) -> CalendarEntry:
     first, last = (keys.date, keys.date) if keys.dates is None else keys.dates
     return _ENTRY(
         keys,

@@ -4,18 +4,18 @@ from typing import Final
 
 from vosd.base.number import for_matching
 from vosd.catalogue.problems import ProblemList
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials
-from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.transfers import TransferKeyKeys
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
-from vosd.trunks.gateways import CallerNumbers, MappingGateway
+from vosd.trunks.gateways import CallerLimits, CallerNumbers, MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone
 
@@ -25,8 +25,7 @@ _TRANSFERS_BY_HAND: Final = {
     "transfer_keys": "transfer_keys",
     "session_timer": "session_timer",
 }
-_TRANSFER_KEYS: Final = Conversion(TransferKeyKeys, TransferKeys)
-require_all_used(TransferKeyKeys, _TRANSFER_KEYS)
+_TRANSFER_KEYS: Final = full_conversion(TransferKeyKeys, TransferKeys)
 
 _DIALECT: Final = Conversion(
     MappingGatewayKeys,
@@ -119,3 +118,11 @@ def _spoken(keys: MappingGatewayKeys | PhoneKeys, parameters: ParameterKeys) -> 
         "transfer_keys": _TRANSFER_KEYS(keys.transfer_keys) if keys.transfer_keys.is_given else None,
         "session_timer": session_timer_settings(keys.session_timer, parameters),
     }
+
+
+_LIMITS: Final = full_conversion(DynamicBlacklistKeys, CallerLimits)
+
+
+def caller_limits(keys: DynamicBlacklistKeys) -> CallerLimits | None:
+    """Return the limits; None where the file has none."""
+    return _LIMITS(keys) if keys.is_given else None

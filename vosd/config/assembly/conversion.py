@@ -97,6 +97,20 @@ def require_all_used(model: type[Keys], *conversions: Conversion[Any], elsewhere
             raise TypeError(f"key {key!r} of {model.__name__} is copied and named in elsewhere")
 
 
+def full_conversion(
+    model: type[Keys],
+    target: Callable[..., Target],
+    *,
+    renamed: Mapping[str, str] = _NOTHING,
+    by_hand: Mapping[str, str] = _NOTHING,
+    elsewhere: Mapping[str, str] = _NOTHING,
+) -> Conversion[Target]:
+    """Return the only conversion of a model, whose keys all have an effect; arguments and errors as above."""
+    made = Conversion(model, target, renamed=renamed, by_hand=by_hand)
+    require_all_used(model, made, elsewhere=elsewhere)
+    return made
+
+
 def _reader(names: tuple[str, ...]) -> Callable[[Keys], tuple[Any, ...]]:
     """Return what reads attributes into a tuple."""
     if len(names) < 2:

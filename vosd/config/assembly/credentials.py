@@ -6,11 +6,12 @@ challenges, and is not kept (RFC 7616 section 5.12). Passwords appear in no mess
 
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from vosd.base.credentials import Credentials, Login
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import Place, ProblemList
+from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.proofs import PASSWORD_BYTES_MAX, ProofKeys
 from vosd.config.keys.vendors import LoginKeys, RegisterKeys
 from vosd.config.reader.document import Section
@@ -80,3 +81,31 @@ def read_secret(path: Path, place: Place, key: str, problems: ProblemList) -> Se
         problems.error(place, key, "one line with the password or secret in the file")
         return None
     return Secret(written)
+
+
+class WrittenKeys(Protocol):
+    """Places of the keys of the installation."""
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of a key."""
+        ...
+
+
+def with_secrets(keys: InstallationKeys, written: WrittenKeys, problems: ProblemList) -> InstallationKeys:
+    """Return the keys with each secret that a key names the file of; a file that cannot be read is reported."""
+
+    def read(file: Path | None, key: str) -> Secret | None:
+        return None if file is None else read_secret(file, written.place_of(key), key, problems)
+
+    webhook, mail, reports = keys.alarms.webhook, keys.alarms.mail, keys.call_reports
+    in_webhook = read(webhook.secret_file, "alarms.webhook.secret_file")
+    in_mail = read(mail.password_file, "alarms.mail.password_file")
+    in_reports = read(reports.secret_file, "call_reports.secret_file")
+    alarms = keys.alarms.model_copy(
+        update={
+            "webhook": webhook.model_copy(update={"secret": in_webhook or webhook.secret}),
+            "mail": mail.model_copy(update={"password": in_mail or mail.password}),
+        }
+    )
+    reports = reports.model_copy(update={"secret": in_reports or reports.secret})
+    return keys.model_copy(update={"alarms": alarms, "call_reports": reports})

@@ -9,7 +9,7 @@ from vosd.billing.currencies import FeeDecimals
 from vosd.billing.exchange import ExchangeRate
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.catalogue.source import Definition, Definitions, exchange_name
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import read_inventory
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -20,12 +20,14 @@ CURRENCIES: Final = "currencies"
 EXCHANGE_RATES: Final = "exchange_rates"
 _INVERSE_FACTOR: Final = Decimal(2)
 """So much there and back may gain or lose: rates have margins and dates."""
-_DECIMALS: Final = Conversion(
-    CurrencyKeys, FeeDecimals, renamed={"fee_precision": "precision"}, by_hand={"fee_unit": "unit"}
+_DECIMALS: Final = full_conversion(
+    CurrencyKeys,
+    FeeDecimals,
+    renamed={"fee_precision": "precision"},
+    by_hand={"fee_unit": "unit"},
+    elsewhere={"code": "the key of the mapping"},
 )
-require_all_used(CurrencyKeys, _DECIMALS, elsewhere={"code": "the key of the mapping"})
-_EXCHANGE_RATE: Final = Conversion(ExchangeRateKeys, ExchangeRate)
-require_all_used(ExchangeRateKeys, _EXCHANGE_RATE)
+_EXCHANGE_RATE: Final = full_conversion(ExchangeRateKeys, ExchangeRate)
 
 
 class ReadCurrencies(NamedTuple):

@@ -7,13 +7,12 @@ from vosd.billing.derived_rates import Derivation, DerivedTable
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import report_unknown
 from vosd.catalogue.versions import version_of
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import Inventory
 from vosd.config.assembly.rate_groups import PlacedRate, PlacedRates, ReadGroup, group_of
 from vosd.config.keys.rate_groups import DeriveKeys
 
-_DERIVATION: Final = Conversion(DeriveKeys, Derivation)
-require_all_used(DeriveKeys, _DERIVATION, elsewhere={"base": "the group that is derived from"})
+_DERIVATION: Final = full_conversion(DeriveKeys, Derivation, elsewhere={"base": "the group that is derived from"})
 
 
 def derive_groups(groups: Inventory[ReadGroup], problems: ProblemList) -> None:

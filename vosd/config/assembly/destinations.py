@@ -4,17 +4,15 @@ from typing import Final
 
 from vosd.billing.destinations import DestinationClass, DestinationLimit
 from vosd.catalogue.problems import Place, ProblemList
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import read_inventory
 from vosd.config.keys.destinations import DestinationClassKeys, DestinationLimitKeys
 from vosd.config.reader.document import Section
 from vosd.config.reader.reading import items_of, read_section
 
 DESTINATION_CLASSES: Final = "destination_classes"
-_CLASS: Final = Conversion(DestinationClassKeys, DestinationClass)
-_LIMIT: Final = Conversion(DestinationLimitKeys, DestinationLimit)
-require_all_used(DestinationClassKeys, _CLASS)
-require_all_used(DestinationLimitKeys, _LIMIT)
+_CLASS: Final = full_conversion(DestinationClassKeys, DestinationClass)
+_LIMIT: Final = full_conversion(DestinationLimitKeys, DestinationLimit)
 
 
 def read_destination_classes(document: Section, problems: ProblemList) -> tuple[DestinationClass, ...]:

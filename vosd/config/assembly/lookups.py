@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.redirect_server import RedirectServerKeys
@@ -12,8 +12,9 @@ from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 _SERVER: Final = Conversion(NumberPortabilityKeys, PortabilitySettings)
 _TERMS: Final = Conversion(NumberPortabilityKeys, PortabilityTerms)
 require_all_used(NumberPortabilityKeys, _SERVER, _TERMS)
-_REDIRECT: Final = Conversion(RedirectServerKeys, RedirectTerms)
-require_all_used(RedirectServerKeys, _REDIRECT, elsewhere={"address": "the engine, which asks there"})
+_REDIRECT: Final = full_conversion(
+    RedirectServerKeys, RedirectTerms, elsewhere={"address": "the engine, which asks there"}
+)
 
 
 def portability_terms(keys: NumberPortabilityKeys) -> PortabilityTerms | None:

@@ -5,11 +5,10 @@ from typing import Final
 
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.versions import version_of
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion, require_all_used
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.number_files import read_number_file
-from vosd.config.keys.number_lists import NumberListKeys
-from vosd.config.keys.number_pools import NumberPoolKeys
+from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.reader.includes import read_text
 from vosd.config.reader.numbers import telephone_number
 from vosd.routing.number_lists import NumberList, packed
@@ -19,8 +18,7 @@ _POOL_BYTES_MAX: Final = 64 * 1024 * 1024
 _COMMENT: Final = "#"
 _NUMBER: Final = telephone_number()
 
-_POOL: Final = Conversion(NumberPoolKeys, NumberPool, by_hand={"numbers": "numbers", "file": "numbers"})
-require_all_used(NumberPoolKeys, _POOL)
+_POOL: Final = full_conversion(NumberPoolKeys, NumberPool, by_hand={"numbers": "numbers", "file": "numbers"})
 _IN_A_LIST: Final = "the list"
 require_all_used(NumberListKeys, elsewhere=dict.fromkeys(("name", "patterns", "file"), _IN_A_LIST))
 

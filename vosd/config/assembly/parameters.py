@@ -44,7 +44,7 @@ def _effective(parameters: Section, problems: ProblemList) -> Section:
     """Return the parameters without those that have no effect, with a warning for each of those."""
     kept = {}
     for name, entry in parameters.entries.items():
-        why = _why_without_effect(name)
+        why = why_without_effect(name)
         if why is None:
             kept[name] = entry
         else:
@@ -53,7 +53,8 @@ def _effective(parameters: Section, problems: ProblemList) -> Section:
     return Section(parameters.place, kept)
 
 
-def _why_without_effect(name: str) -> str | None:
+def why_without_effect(name: str) -> str | None:
+    """Return why a parameter of VOS3000 changes nothing; None = it has an effect, or is none."""
     for known, why in WITHOUT_EFFECT.items():
         if name == known or (known.endswith("_") and name.startswith(known)):
             return why

@@ -8,7 +8,7 @@ from vosd.billing.period_rates import Period, PeriodRates, missing_prefixes
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.problems import Place, Problem, ProblemList, Severity
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import Inventory, read_inventory
 from vosd.config.assembly.rate_report import RateReport
 from vosd.config.keys.period_rates import PeriodKeys, PeriodRatesKeys
@@ -17,10 +17,8 @@ from vosd.config.reader.reading import items_of, read_section
 
 PERIOD_RATES: Final = "period_rates"
 PREFIXES_SHOWN: Final = 20
-_PERIOD: Final = Conversion(PeriodKeys, Period)
-require_all_used(PeriodKeys, _PERIOD)
-_PERIOD_RATES: Final = Conversion(PeriodRatesKeys, PeriodRates, by_hand={"periods": "periods"})
-require_all_used(PeriodRatesKeys, _PERIOD_RATES)
+_PERIOD: Final = full_conversion(PeriodKeys, Period)
+_PERIOD_RATES: Final = full_conversion(PeriodRatesKeys, PeriodRates, by_hand={"periods": "periods"})
 
 
 def read_period_rates(document: Section, problems: ProblemList) -> Inventory[PeriodRatesKeys]:

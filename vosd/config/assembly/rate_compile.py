@@ -15,24 +15,23 @@ from decimal import Decimal
 from functools import partial
 from io import BytesIO, TextIOWrapper
 from itertools import repeat
-from operator import sub
+from operator import itemgetter, sub
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 from pydantic import ValidationError
 
+from vosd.base.errors import VosError
 from vosd.base.money import PLACES
 from vosd.billing.rate_columns import NOTHING, Note, RateColumns
-from vosd.billing.rate_keys import DIGITS
+from vosd.billing.rate_layout import DIGITS
 from vosd.billing.rates import Rate
-from vosd.catalogue.problems import Place, ProblemList
-from vosd.config.assembly.bad_rows import BadRows
-from vosd.config.assembly.bookable import LARGE, is_large
-from vosd.config.assembly.rate_cells import Body, BrokenLineError, OddLine, Part
+from vosd.catalogue.problems import Place, Problem, ProblemList
+from vosd.config.assembly.rate_cells import Body, BrokenLineError, OddLine, RatePart
 from vosd.config.assembly.rate_files import (
-    Column,
     CsvRow,
+    HeaderColumn,
     columns_of,
     delimiter_of,
     is_blank,
@@ -42,16 +41,61 @@ from vosd.config.assembly.rate_files import (
     report_width,
 )
 from vosd.config.assembly.rate_groups import (
+    BAD_ROWS_SHOWN,
     check_interval,
     compile_rate,
     each_once,
+    report_unnamed,
 )
 from vosd.config.assembly.rate_orders import RateOrder
-from vosd.config.assembly.rate_report import problems_of_rounding
-from vosd.config.assembly.rate_texts import ACCEPT, Memory, UnusualError
+from vosd.config.assembly.rate_report import LARGE, is_large, problems_of_rounding
 from vosd.config.keys.rates import PricePer, RateKeys
+from vosd.config.reader.fields import FromText
 from vosd.config.reader.includes import decoded
 from vosd.config.reader.reading import validate
+
+_REMEMBERED: Final = 200_000
+"""Different texts of one column that are remembered."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class UnusualError(VosError):
+    """A cell is not accepted, or is in a form that only the reading of whole rows knows."""
+
+
+class Memory(dict[Key, Value]):
+    """Results by argument; a new one is computed, which may raise ``UnusualError``."""
+
+    def __init__(self, compute: Callable[[Key], Value]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, argument: Key) -> Value:
+        value = self._compute(argument)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[argument] = value
+        return value
+
+
+def _reader(name: str) -> Callable[[str], None]:
+    """Return what checks a cell of a column as its key says; it raises ``UnusualError``."""
+    rule = next(each for each in RateKeys.model_fields[name].metadata if isinstance(each, FromText))
+
+    def read(text: str) -> None:
+        try:
+            rule.read(text)
+        except (ValueError, KeyError) as error:
+            raise UnusualError from error
+
+    return read
+
+
+ACCEPT: Final = {name: _reader(name) for name in ("area", "memo", "area_prefix")}
+"""Checks of the cells of these columns."""
+
 
 _UNITS: Final = tuple(10 ** (PLACES - places) for places in range(PLACES + 1))
 """Value of the last decimal in units of 1e-8, by the number of decimals."""
@@ -107,7 +151,7 @@ def compile_rates(
     return compiling.rates if len(problems) == found_before else None
 
 
-def _opened(order: RateOrder, content: bytes, problems: ProblemList) -> tuple[Sequence[Column] | None, Body]:
+def _opened(order: RateOrder, content: bytes, problems: ProblemList) -> tuple[Sequence[HeaderColumn] | None, Body]:
     """Return the columns of a file, None where its header has mistakes, and what stands behind the header.
 
     Raises:
@@ -135,7 +179,7 @@ def _opened(order: RateOrder, content: bytes, problems: ProblemList) -> tuple[Se
 class _Compiling:
     """One file on its way into columns."""
 
-    def __init__(self, order: RateOrder, columns: Sequence[Column]) -> None:
+    def __init__(self, order: RateOrder, columns: Sequence[HeaderColumn]) -> None:
         self.rates = RateColumns(per_cycle=order.price_per is PricePer.CYCLE)
         self._order = order
         self._columns = columns
@@ -162,7 +206,7 @@ class _Compiling:
         self._costs_something = math.ceil((cycles * least).scaleb(PLACES))
         """A rate of at least so many units of 1e-8 costs something in a cycle of any length."""
 
-    def add(self, part: Part) -> None:
+    def add(self, part: RatePart) -> None:
         """Add lines; parts come in the order of the file."""
         for each in part.odd:
             self._report_width(each)
@@ -357,3 +401,29 @@ def prices_of(cells: Sequence[str]) -> Prices:
 def _are_digits(prefixes: Sequence[str]) -> bool:
     digits = "".join(prefixes)
     return digits.isascii() and digits.isdigit()
+
+
+class BadRows:
+    """The first rows with mistakes, and the number of all."""
+
+    def __init__(self) -> None:
+        self._named: list[tuple[int, tuple[Problem, ...]]] = []
+        self._count = 0
+
+    def note(self, line: int, problems: ProblemList) -> None:
+        """Note the problems of a row; rows may come in any order."""
+        self._named.append((line, problems.in_order()))
+        self._count += 1
+        if len(self._named) > 2 * BAD_ROWS_SHOWN:
+            self._trim()
+
+    def report(self, order: RateOrder, problems: ProblemList) -> None:
+        """Add the problems of the first rows, by line, to ``problems``."""
+        self._trim()
+        for _, found in self._named:
+            for each in found:
+                problems.error(Place(each.file, each.line), each.key, each.expected, each.value)
+        report_unnamed(self._count, order.group_at, order.label, problems)
+
+    def _trim(self) -> None:
+        self._named = sorted(self._named, key=itemgetter(0))[:BAD_ROWS_SHOWN]

@@ -8,7 +8,7 @@ import msgspec
 
 from vosd.base.money import format_amount, unit_of
 from vosd.billing.currencies import FeeDecimals
-from vosd.billing.origin_rates import Origin
+from vosd.billing.origin_rates import RateOrigin
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_columns import RateColumns
 from vosd.billing.rate_file import NotedRate, RateFile
@@ -18,7 +18,7 @@ from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate, RatingPolicy
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.catalogue.versions import version_of
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.currencies import NONE, default_decimals
 from vosd.config.assembly.rate_files import read_rate_file, report_empty
 from vosd.config.keys.parameters import ParameterKeys
@@ -31,7 +31,7 @@ BAD_ROWS_SHOWN: Final = 100
 """Rows with mistakes that are named one by one in each rate group; the rest is counted."""
 
 
-_POLICY: Final = Conversion(
+_POLICY: Final = full_conversion(
     RateGroupKeys,
     RatingPolicy,
     renamed={"fee_rounding": "rounding", "fee_nonzero_floor": "nonzero_floor"},
@@ -41,10 +41,6 @@ _POLICY: Final = Conversion(
         "fee_precision": "fee_precision",
         "fee_unit": "fee_unit",
     },
-)
-require_all_used(
-    RateGroupKeys,
-    _POLICY,
     elsewhere={
         "notice_days": "imports of decks list increases by it",
         "memo": "vosd rates groups shows it",
@@ -57,9 +53,8 @@ require_all_used(
         "derive": "the rates of another group (derived_groups.py)",
     },
 )
-_ORIGIN: Final = Conversion(OriginKeys, Origin)
-require_all_used(OriginKeys, _ORIGIN)
-_RATE: Final = Conversion(
+_ORIGIN: Final = full_conversion(OriginKeys, RateOrigin)
+_RATE: Final = full_conversion(
     RateKeys,
     Rate,
     by_hand={
@@ -69,10 +64,6 @@ _RATE: Final = Conversion(
         "first_duration": "first_duration",
         "rate_type": "rate_type",
     },
-)
-require_all_used(
-    RateKeys,
-    _RATE,
     elsewhere={
         "memo": "nothing: it is a comment",
         "area_prefix": "the area of rates that have none",
@@ -379,7 +370,7 @@ def group_of(
     policy: RatingPolicy,
     table: RateTable,
     period_rates: str | None,
-    origins: tuple[Origin, ...],
+    origins: tuple[RateOrigin, ...],
 ) -> RateGroup:
     """Return a rate group; its version changes with everything that its calls are charged by."""
     bound = tuple(each for each in (period_rates, origins) if each)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.catalogue.source import Definition, row_key
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.route_files import PlacedRow, read_route_file
 from vosd.config.keys.routing import RoutingKeys
@@ -15,7 +15,7 @@ from vosd.config.reader.document import Scalar, Section
 from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.routing.quality_order import Blend, QualityTerms
 
-_PLAN: Final = Conversion(
+_PLAN: Final = full_conversion(
     RoutingPlanKeys,
     RoutingPlan,
     by_hand={
@@ -29,13 +29,9 @@ _PLAN: Final = Conversion(
         "calendars": "ignores_calendars",
     },
 )
-require_all_used(RoutingPlanKeys, _PLAN)
-_QUALITY: Final = Conversion(QualityKeys, QualityTerms)
-require_all_used(QualityKeys, _QUALITY)
-_BLEND: Final = Conversion(BlendKeys, Blend)
-require_all_used(BlendKeys, _BLEND)
-_ROW: Final = Conversion(RouteKeys, RouteRow)
-require_all_used(RouteKeys, _ROW)
+_QUALITY: Final = full_conversion(QualityKeys, QualityTerms)
+_BLEND: Final = full_conversion(BlendKeys, Blend)
+_ROW: Final = full_conversion(RouteKeys, RouteRow)
 
 
 class _PlacesOfRows(NamedTuple):

@@ -3,11 +3,11 @@
 from typing import Final
 
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 
-_SETTINGS: Final = Conversion(
+_SETTINGS: Final = full_conversion(
     SessionTimerKeys,
     SessionTimerSettings,
     by_hand={
@@ -18,7 +18,6 @@ _SETTINGS: Final = Conversion(
         "no_timer_limit": "no_timer_limit_s",
     },
 )
-require_all_used(SessionTimerKeys, _SETTINGS)
 
 
 def session_timer_settings(keys: SessionTimerKeys, parameters: ParameterKeys) -> SessionTimerSettings:

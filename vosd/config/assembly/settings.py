@@ -4,39 +4,65 @@ from typing import Final
 
 import vosd
 from vosd.cdr.retention import KeepSettings
-from vosd.config.assembly.alarms import alarm_settings
-from vosd.config.assembly.call_reports import call_report_settings
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.lookups import lookup_settings
-from vosd.config.assembly.retention import retention_settings
 from vosd.config.keys.advertise import announced
-from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, TraceKeys
-from vosd.config.keys.nightly import NightlyKeys
+from vosd.config.keys.alarms import AlarmKeys, MailKeys, WebhookKeys
+from vosd.config.keys.call_reports import CallReportKeys
+from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, NightlyKeys, TraceKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.protection import OverloadKeys
+from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.sip import HIDDEN, DnsKeys, RegistrarKeys, SipKeys, SipLimitKeys, TimerKeys, UnknownSource
 from vosd.engine.overload.load import OverloadSettings
-from vosd.engine.settings import CdrSettings, DnsSettings, NightlySettings, Settings, TraceSettings
+from vosd.engine.settings import (
+    AlarmSettings,
+    CallReportSettings,
+    CdrSettings,
+    DnsSettings,
+    MailSettings,
+    NightlySettings,
+    RetentionSettings,
+    Settings,
+    TraceSettings,
+    WebhookSettings,
+)
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import Limits, RegistrarSettings, SipSettings, Timers
 
 MIB: Final = 1024 * 1024
 
-_TIMERS: Final = Conversion(TimerKeys, Timers)
-_LIMITS: Final = Conversion(SipLimitKeys, Limits, renamed={"max_line": "max_line_chars"})
-_REGISTRAR: Final = Conversion(
+_TIMERS: Final = full_conversion(TimerKeys, Timers)
+_LIMITS: Final = full_conversion(SipLimitKeys, Limits, renamed={"max_line": "max_line_chars"})
+_REGISTRAR: Final = full_conversion(
     RegistrarKeys,
     RegistrarSettings,
     renamed={"min_expires": "min_s", "max_expires": "max_s", "max_registrations": "max_bindings"},
     by_hand={"default_expires": "default_s"},
 )
-_DNS: Final = Conversion(DnsKeys, DnsSettings)
-_OVERLOAD: Final = Conversion(OverloadKeys, OverloadSettings)
-_CDR: Final = Conversion(CdrKeys, CdrSettings)
-_JOURNAL: Final = Conversion(JournalKeys, KeepSettings, by_hand={"keep_files": "keep_files"})
-_TRACE: Final = Conversion(TraceKeys, TraceSettings, by_hand={"recent_mb": "recent_bytes", "failed_mb": "failed_bytes"})
-_NIGHTLY: Final = Conversion(NightlyKeys, NightlySettings, by_hand={"at": "at_s", "timezone": "zone"})
-_SETTINGS: Final = Conversion(
+_DNS: Final = full_conversion(DnsKeys, DnsSettings)
+_OVERLOAD: Final = full_conversion(OverloadKeys, OverloadSettings)
+_CDR: Final = full_conversion(CdrKeys, CdrSettings)
+_JOURNAL: Final = full_conversion(JournalKeys, KeepSettings, by_hand={"keep_files": "keep_files"})
+_TRACE: Final = full_conversion(
+    TraceKeys, TraceSettings, by_hand={"recent_mb": "recent_bytes", "failed_mb": "failed_bytes"}
+)
+_NIGHTLY: Final = full_conversion(NightlyKeys, NightlySettings, by_hand={"at": "at_s", "timezone": "zone"})
+_RETENTION: Final = full_conversion(RetentionKeys, RetentionSettings, by_hand={"at": "at_s", "timezone": "zone"})
+_REPORTS: Final = full_conversion(
+    CallReportKeys, CallReportSettings, elsewhere={"secret_file": "the secret, which is read from it"}
+)
+_LEVELS: Final = ("critical", "warning", "info", "off")
+_ALARMS: Final = full_conversion(
+    AlarmKeys, AlarmSettings, by_hand={**dict.fromkeys(_LEVELS, "levels"), "webhook": "webhook", "mail": "mail"}
+)
+_WEBHOOK: Final = full_conversion(
+    WebhookKeys, WebhookSettings, elsewhere={"secret_file": "the secret, which is read from it"}
+)
+_MAIL: Final = full_conversion(
+    MailKeys, MailSettings, elsewhere={"password_file": "the password, which is read from it"}
+)
+_SETTINGS: Final = full_conversion(
     InstallationKeys,
     Settings,
     by_hand={
@@ -52,22 +78,10 @@ _SETTINGS: Final = Conversion(
         "alarms": "alarms",
         "call_reports": "call_reports",
         "metrics": "metrics",
+        "api": "api",
         "retention": "retention",
         "nightly": "nightly",
     },
-)
-require_all_used(TimerKeys, _TIMERS)
-require_all_used(SipLimitKeys, _LIMITS)
-require_all_used(RegistrarKeys, _REGISTRAR)
-require_all_used(DnsKeys, _DNS)
-require_all_used(OverloadKeys, _OVERLOAD)
-require_all_used(CdrKeys, _CDR)
-require_all_used(JournalKeys, _JOURNAL)
-require_all_used(TraceKeys, _TRACE)
-require_all_used(NightlyKeys, _NIGHTLY)
-require_all_used(
-    InstallationKeys,
-    _SETTINGS,
     elsewhere={
         "limits": "the parameters of the catalogue",
         "billing": "the parameters of the catalogue",
@@ -104,11 +118,12 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         phone_service=keys.phone_service.settings(),
         lookups=lookup_settings(keys),
         metrics=keys.metrics.settings(),
+        api=keys.api.settings(),
         log_level=keys.log.level,
-        alarms=alarm_settings(keys.alarms),
-        retention=retention_settings(keys.retention),
+        alarms=_alarm_settings(keys.alarms),
+        retention=_RETENTION(keys.retention, at_s=keys.retention.at, zone=keys.retention.timezone),
         nightly=_NIGHTLY(keys.nightly, at_s=keys.nightly.at, zone=keys.nightly.timezone),
-        call_reports=call_report_settings(keys.call_reports),
+        call_reports=_REPORTS(keys.call_reports) if keys.call_reports.url else None,
         overload=_OVERLOAD(sip.overload),
     )
 
@@ -122,3 +137,10 @@ def _sip_settings(keys: SipKeys, parameters: ParameterKeys) -> SipSettings:
         answers_unknown_sources=keys.unknown_source is UnknownSource.REJECT,
         registrar=_REGISTRAR(keys.registrar, default_s=keys.registrar.granted_by_default),
     )
+
+
+def _alarm_settings(keys: AlarmKeys) -> AlarmSettings:
+    """Return the limits and levels of alarms, and who receives them."""
+    webhook = _WEBHOOK(keys.webhook) if keys.webhook.url else None
+    mail = _MAIL(keys.mail) if keys.mail.server else None
+    return _ALARMS(keys, levels=keys.levels, webhook=webhook, mail=mail)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
+from vosd.base.iso4217 import CODES
 from vosd.billing.currencies import FeeDecimals
 from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.catalogue import CallParameters
@@ -11,11 +12,9 @@ from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar
-from vosd.config.assembly.callers import mapping_gateway, phone
+from vosd.config.assembly.callers import caller_limits, mapping_gateway, phone
 from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
-from vosd.config.assembly.currency_codes import check_codes
 from vosd.config.assembly.decks import has_own_rates
-from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.number_lists import number_list, number_pool
@@ -29,8 +28,7 @@ from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
-from vosd.config.keys.number_lists import NumberListKeys
-from vosd.config.keys.number_pools import NumberPoolKeys
+from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys, StartBilling
 from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
@@ -45,7 +43,7 @@ Read = TypeVar("Read")
 Made = TypeVar("Made")
 
 
-class Objects(NamedTuple):
+class ReadObjects(NamedTuple):
     """Everything that a call is decided by, as read."""
 
     rate_groups: Inventory[ReadGroup]
@@ -61,7 +59,7 @@ class Objects(NamedTuple):
 
 
 def source_of(
-    objects: Objects,
+    objects: ReadObjects,
     parameters: ParameterKeys,
     keys: InstallationKeys,
     currencies: ReadCurrencies,
@@ -205,3 +203,22 @@ def _call_parameters(
         loss_guard=keys.routing.loss_guard,
         typical_seconds=keys.routing.typical_seconds,
     )
+
+
+def check_codes(
+    groups: Inventory[ReadGroup],
+    accounts: Inventory[AccountKeys],
+    decimals: Mapping[str, FeeDecimals],
+    problems: ProblemList,
+) -> None:
+    """Report currencies that are neither in ISO 4217 nor in ``currencies``."""
+
+    def check(written: Written[Any], code: str | None) -> None:
+        if code and code not in CODES and code not in decimals:
+            expected = "a code of ISO 4217 such as USD, or one that stands in currencies"
+            problems.error(written.section.place_of("currency"), f"{written.label}.currency", expected, code)
+
+    for group in groups.written.values():
+        check(group, group.thing.group.currency)
+    for account in accounts.written.values():
+        check(account, account.thing.currency)

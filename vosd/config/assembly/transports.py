@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.catalogue.problems import Place, ProblemList
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.keys.protection import ConnectionKeys, ShieldKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.keys.tls import TlsKeys
@@ -14,7 +14,7 @@ from vosd.net.settings import ConnectionLimits, TlsSettings, TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError
 
-_CONNECTIONS: Final = Conversion(
+_CONNECTIONS: Final = full_conversion(
     ConnectionKeys,
     ConnectionLimits,
     renamed={
@@ -25,15 +25,12 @@ _CONNECTIONS: Final = Conversion(
         "idle_timeout": "idle_ms",
     },
 )
-_SHIELD: Final = Conversion(
+_SHIELD: Final = full_conversion(
     ShieldKeys, ShieldSettings, renamed={"stranger_rate": "unknown_rate", "stranger_burst": "unknown_burst"}
 )
-_TLS: Final = Conversion(
+_TLS: Final = full_conversion(
     TlsKeys, TlsSettings, by_hand={"certificate": "certificate", "private_key": "private_key", "ca": "ca"}
 )
-require_all_used(ConnectionKeys, _CONNECTIONS)
-require_all_used(ShieldKeys, _SHIELD)
-require_all_used(TlsKeys, _TLS)
 
 
 def read_transports(

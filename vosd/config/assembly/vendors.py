@@ -6,7 +6,7 @@ from vosd.base.credentials import Login
 from vosd.base.nat import Nat
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import PREFIXES_FROM_RATES
-from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials, read_login
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.session_timers import session_timer_settings
@@ -54,7 +54,7 @@ _NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers)
 require_all_used(RoutingGatewayKeys, _DIALECT, _GATEWAY, _NUMBERS)
 _NO_RULES: Final = OutgoingNumbers()
 
-_REGISTRATION: Final = Conversion(
+_REGISTRATION: Final = full_conversion(
     RegisterKeys,
     Registration,
     by_hand={
@@ -66,10 +66,8 @@ _REGISTRATION: Final = Conversion(
         "contact_user": "contact_user",
     },
 )
-require_all_used(RegisterKeys, _REGISTRATION)
 
-_PING: Final = Conversion(PingKeys, Ping, by_hand={"interval": "interval_ms"})
-require_all_used(PingKeys, _PING)
+_PING: Final = full_conversion(PingKeys, Ping, by_hand={"interval": "interval_ms"})
 
 
 def routing_gateway(

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from vosd.base.prefixes import ANY
-from vosd.billing.rate_keys import DIGITS_MAX
+from vosd.billing.rate_layout import DIGITS_MAX
 from vosd.config.reader.fields import ExpectedError
 
 RANGE_MAX: Final = 10_000

@@ -80,7 +80,9 @@ def _date_format() -> FromText:
     return FromText(DATE_FORMAT_EXPECTED, read)
 
 
-def _encoding() -> FromText:
+def text_encoding() -> FromText:
+    """Read the name of an encoding."""
+
     def read(text: str) -> str:
         try:
             return codecs.lookup(text).name
@@ -90,7 +92,9 @@ def _encoding() -> FromText:
     return FromText("an encoding of text, such as cp1251", read)
 
 
-def _decimal_mark() -> FromText:
+def decimal_mark() -> FromText:
+    """Read a decimal mark."""
+
     def read(text: str) -> str:
         if text not in {".", ","}:
             raise ValueError
@@ -146,11 +150,11 @@ class SheetMapKeys(Keys):
     """Format of dates, as in ``strptime``: ``%d.%m.%Y``. Default: ISO 8601, such as 2026-12-31."""
     timezone: Annotated[tzinfo | None, time_zone()] = None
     """The zone of dates that name none. Default: the machine's, as in rate files."""
-    decimal: Annotated[str, _decimal_mark()] = "."
+    decimal: Annotated[str, decimal_mark()] = "."
     """The decimal mark of amounts."""
     header_line: Annotated[int, whole(1, HEADER_LINE_MAX)] = 1
     """The line with the names of the columns; what stands above is ignored."""
-    encoding: Annotated[str | None, _encoding()] = None
+    encoding: Annotated[str | None, text_encoding()] = None
     """Encoding of a CSV file. Default: UTF-8 or UTF-16, else Windows-1252."""
     sheet: Annotated[str | None, line_of_text(1, 100)] = None
     """The sheet of an XLSX file. Default: the first."""

@@ -3,34 +3,114 @@
 Each field's docstring is its documentation: ``docs/configuration.md`` is generated from them.
 """
 
+import re
 from collections.abc import Mapping
+from datetime import tzinfo
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BeforeValidator, model_validator
 
 from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.alarms import AlarmKeys
+from vosd.config.keys.api import ApiKeys
 from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.limits import LimitKeys
-from vosd.config.keys.metrics import MetricsKeys
-from vosd.config.keys.nightly import NightlyKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
-from vosd.config.keys.phone_service import PhoneServiceKeys
 from vosd.config.keys.presets import Preset
 from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, STATE_DIR
+from vosd.config.reader.addresses import http_listener, network
+from vosd.config.reader.addresses import ip as ip_address
 from vosd.config.reader.amounts import overdraft
-from vosd.config.reader.fields import choice, object_name, whole
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, object_name, one_or_many, switch, whole
 from vosd.config.reader.files import database_url, file_path, socket_path
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
-from vosd.engine.settings import LogLevel, OnSigterm
+from vosd.config.reader.times import start_of_hours, time_zone
+from vosd.engine.settings import LOOPBACK, HttpListener, LogLevel, MetricsSettings, OnSigterm, PhoneServiceSettings
+
+
+class NightlyKeys(Keys):
+    """Work of the switch on its books once a day, in a process beside the calls. A reload changes it."""
+
+    at: Annotated[int | None, start_of_hours()] = None
+    """Time of day, such as 04:30, with few calls. Default: never."""
+    timezone: Annotated[tzinfo | None, time_zone()] = None
+    """The zone of ``at``, and of the months of ``minimum``. Default: the machine's, and UTC for months."""
+    verify: Annotated[bool, switch()] = True
+    """As `vosd ledger verify`: differences are the alarm `ledger_differs`."""
+    minimum: Annotated[bool, switch()] = True
+    """As `vosd ledger minimum` for the month before, on the first seven days of each month."""
+
+
+_PATH: Final = re.compile(r"/[!-~]{0,199}\Z")
+
+
+def url_path() -> FromText:
+    """Read the path of a URL, with a query or without."""
+
+    def read(text: str) -> str:
+        if not _PATH.match(text):
+            raise ValueError
+        return text
+
+    return FromText("a path such as /phones, at most 200 characters without blanks", read)
+
+
+class PhoneServiceKeys(Keys):
+    """A program that is notified by HTTP POST when phones register or expire. Default: none. A reload changes it."""
+
+    ip: Annotated[str | None, ip_address()] = None
+    """Address that the program listens on."""
+    port: Annotated[int, whole(1, 65_535)] = 80
+    path: Annotated[str, url_path()] = "/"
+    """Path of the URL."""
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> "PhoneServiceKeys":
+        if self.ip is None and self.model_fields_set:
+            raise KeyProblemError("ip", "the address that the program listens on")
+        return self
+
+    def settings(self) -> PhoneServiceSettings | None:
+        """Return its address and path; None = there is no such program."""
+        return None if self.ip is None else PhoneServiceSettings(self.ip, self.port, self.path)
+
+
+class MetricsKeys(Keys):
+    """``/metrics`` for Prometheus, ``/healthz`` and ``/readyz``, by a process of its own. Default: none.
+
+    A reload changes it.
+    """
+
+    listen: Annotated[HttpListener | None, http_listener()] = None
+    """Address at which HTTP is answered. There is neither TLS nor a password: for another machine than this one, choose
+    an address of the internal network, and name who may ask in ``allow``."""
+    allow: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)] = (
+        LOOPBACK
+    )
+    """Addresses and networks that get an answer; others get 403."""
+    max_gateways: Annotated[int, whole(0, 100_000)] = 2_000
+    """Gateways that have figures of their own, about 20 lines each; routing gateways come first."""
+
+    @model_validator(mode="after")
+    def _listens(self) -> "MetricsKeys":
+        if self.listen is None and self.model_fields_set:
+            raise KeyProblemError("listen", "an address and a port, such as 127.0.0.1:9464")
+        return self
+
+    def settings(self) -> MetricsSettings | None:
+        """Return the listener and who may ask; None = there is none."""
+        return None if self.listen is None else MetricsSettings(self.listen, self.allow, self.max_gateways)
 
 
 class DatabaseKeys(Keys):
@@ -122,6 +202,7 @@ class InstallationKeys(Keys):
     trace: TraceKeys = TraceKeys()
     log: LogKeys = LogKeys()
     metrics: MetricsKeys = MetricsKeys()
+    api: ApiKeys = ApiKeys()
     retention: RetentionKeys = RetentionKeys()
     nightly: NightlyKeys = NightlyKeys()
     preset: Annotated[Preset | None, choice(Preset)] = None

@@ -4,7 +4,7 @@ from typing import Final
 
 INSTALLATION: Final = frozenset(
     {
-        "api", "live_state", "media", "packages", "registrations", "security", "web", "workers",
+        "live_state", "media", "packages", "registrations", "security", "web", "workers",
     }
 )  # fmt: skip
 ACCOUNT: Final = frozenset({"packages"})

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.config.reader.fields import KeyProblemError, object_name
+from vosd.config.reader.fields import KeyProblemError, choice, object_name, whole
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated, pattern
+from vosd.config.reader.numbers import telephone_number
+from vosd.routing.pools import EmptyPool, PoolMode
 
 
 class NumberListKeys(Keys):
@@ -26,4 +28,27 @@ class NumberListKeys(Keys):
     def _has_content(self) -> "NumberListKeys":
         if ("patterns" in self.model_fields_set) is (self.file is not None):
             raise KeyProblemError("patterns", "either patterns or file")
+        return self
+
+
+class NumberPoolKeys(Keys):
+    """Numbers that calls show instead of the caller's own."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the pools."""
+    mode: Annotated[PoolMode, choice(PoolMode)] = PoolMode.POLL
+    """``poll``: one after the other, then from the first again. ``random``: any."""
+    numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], BeforeValidator(comma_separated)] = ()
+    """The numbers, sent as they stand here."""
+    file: Annotated[Path | None, file_path()] = None
+    """Instead of ``numbers``: a text file with one number a line, relative to the file that names it."""
+    reuse: Annotated[int, whole(1, 1_000_000, "calls")] = 1
+    """Calls in a row that show the same number."""
+    when_empty: Annotated[EmptyPool, choice(EmptyPool)] = EmptyPool.ORIGINAL
+    """Without numbers, a call keeps its own calling number, or is refused; a routing gateway is left out then."""
+
+    @model_validator(mode="after")
+    def _has_content(self) -> "NumberPoolKeys":
+        if ("numbers" in self.model_fields_set) is (self.file is not None):
+            raise KeyProblemError("numbers", "either numbers or file")
         return self

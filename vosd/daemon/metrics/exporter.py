@@ -1,21 +1,20 @@
 """Keep the process running that answers HTTP, and answer its questions about the switch (ADR 69)."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 import structlog
 
-from vosd.daemon.lifecycle import State
-from vosd.daemon.metrics.readiness import readiness
-from vosd.daemon.metrics.readings import Readings
+from vosd.daemon.lifecycle import DaemonState
+from vosd.daemon.listening import listening
+from vosd.daemon.metrics.readings import Readings, readiness
 from vosd.daemon.status import Status
 from vosd.engine import background
 from vosd.engine.background import kept_going
 from vosd.engine.settings import HttpListener, MetricsSettings
-from vosd.metrics.reading import Answer, Opening, Question, Wanted
+from vosd.metrics.reading import ExporterAnswer, ExporterQuestion, Opening, QuestionTopic
 from vosd.obs.events import Event
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
@@ -24,8 +23,6 @@ EXPORTER: Final = "vosd.metrics.exporter"
 """Module of the exporter; the switch does not import what that one needs."""
 RETRY_S: Final = 5.0
 """Pause before a process that has ended is started again, or a busy port is tried again."""
-WAITING_MAX: Final = 64
-"""Connections that the kernel keeps until the process accepts them."""
 
 _log = structlog.get_logger()
 
@@ -34,7 +31,7 @@ class Exporter:
     """The process, while ``metrics.listen`` is set. Its failures are logged, and never concern a call."""
 
     def __init__(
-        self, readings: Readings, status: Status, state: Callable[[], State], settings: MetricsSettings | None
+        self, readings: Readings, status: Status, state: Callable[[], DaemonState], settings: MetricsSettings | None
     ) -> None:
         self._readings = readings
         self._status = status
@@ -68,7 +65,7 @@ class Exporter:
 
     async def _keep(self, settings: MetricsSettings) -> None:
         """Listen, and start the process again whenever it has ended; runs until cancelled."""
-        listener = await _listening(settings.listen)
+        listener = await listening(settings.listen, RETRY_S, _note_busy)
         with listener:
             while True:
                 child = await started(EXPORTER, listener.fileno())
@@ -81,7 +78,7 @@ class Exporter:
 
     async def _serve(self, child: Child, settings: MetricsSettings) -> None:
         """Answer questions until the process ends."""
-        decode = msgspec.msgpack.Decoder(Question).decode
+        decode = msgspec.msgpack.Decoder(ExporterQuestion).decode
         reader, writer = child.reader, child.writer
         try:
             send(writer, self._encode(Opening(tuple(map(str, settings.allow)))))
@@ -91,42 +88,21 @@ class Exporter:
         except (EOFError, OSError):
             return
 
-    async def _answer(self, question: Question, writer: asyncio.StreamWriter, settings: MetricsSettings) -> None:
+    async def _answer(
+        self, question: ExporterQuestion, writer: asyncio.StreamWriter, settings: MetricsSettings
+    ) -> None:
         match question.wanted:
-            case Wanted.HEALTH:
-                send(writer, self._encode(Answer(question.number)))
-            case Wanted.READINESS:
+            case QuestionTopic.HEALTH:
+                send(writer, self._encode(ExporterAnswer(question.number)))
+            case QuestionTopic.READINESS:
                 found = readiness(self._status, self._state)
-                answer = Answer(question.number, is_well=found.is_ready, text=found.text)
+                answer = ExporterAnswer(question.number, is_well=found.is_ready, text=found.text)
                 send(writer, self._encode(answer))
-            case Wanted.READING:
+            case QuestionTopic.READING:
                 async for part in self._readings.parts(question.number, settings.max_gateways):
                     send(writer, self._encode(part))
                     await writer.drain()
 
 
-async def _listening(listen: HttpListener) -> socket.socket:
-    """Return a socket that listens; try again while the port is busy, for calls do not need it."""
-    is_logged = False
-    while True:
-        try:
-            return _opened(listen)
-        except OSError as error:
-            if not is_logged:
-                why = error.strerror or str(error)
-                _log.error(Event.METRICS_UNAVAILABLE.value, listen=str(listen), why=why, do="change metrics.listen")
-            is_logged = True
-        await asyncio.sleep(RETRY_S)
-
-
-def _opened(listen: HttpListener) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((listen.host, listen.port))
-        listener.listen(WAITING_MAX)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+def _note_busy(listen: HttpListener, why: str) -> None:
+    _log.error(Event.METRICS_UNAVAILABLE.value, listen=str(listen), why=why, do="change metrics.listen")

@@ -8,22 +8,23 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd import __version__
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Clock
-from vosd.daemon.lifecycle import State
-from vosd.daemon.metrics.lease import TimedLease
-from vosd.daemon.metrics.readiness import readiness
+from vosd.base.histogram import Histogram
+from vosd.cdr.lease import Claimant, DatabaseState, Lease
+from vosd.cdr.ports import StoreUnavailable
+from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.status import Status
 from vosd.engine.booking.database_watch import Condition
 from vosd.engine.counting import census_of, totals_of
 from vosd.engine.overload.load import Load
 from vosd.engine.peers.gateways import ROUTING, GatewayLoad, GatewayState
-from vosd.engine.reports.queue import Outcome
+from vosd.engine.reports.queue import ReportOutcome
 from vosd.metrics.declared import Metric
-from vosd.metrics.reading import Answer, Distribution, GatewayReading, Sample
+from vosd.metrics.reading import Distribution, ExporterAnswer, GatewayReading, Sample
 from vosd.obs.figures import Figure
 from vosd.routing.figures import CLASSES
 from vosd.sip.drops import Drop
@@ -58,6 +59,73 @@ _STATES: Final = {
 _UP: Final = frozenset({GatewayState.UP, GatewayState.REGISTERED})
 _APART: Final = frozenset({Drop.WRONG_CREDENTIALS, Drop.KEEP_ALIVE})
 """Counted like dropped messages, and none: challenges have a metric of their own, keep-alives are meant to be."""
+TIMES_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+
+
+class Readiness(NamedTuple):
+    """The answer; lines of a switch that is ready are warnings."""
+
+    is_ready: bool
+    lines: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The lines as one text."""
+        return "".join(f"{line}\n" for line in self.lines)
+
+
+def readiness(status: Status, state: Callable[[], DaemonState]) -> Readiness:
+    """Return whether calls are taken: the listeners are open, no stop was asked for, nothing refuses calls."""
+    match state():
+        case DaemonState.STARTING:
+            return Readiness(False, ("the switch is starting",))
+        case DaemonState.DRAINING | DaemonState.STOPPED:
+            return Readiness(False, ("the switch is stopping",))
+        case DaemonState.RUNNING:
+            pass
+    service, condition = status.service, status.service.database.condition
+    if service.database.refuses_calls:
+        return Readiness(False, (f"the database is {condition.value}: no new call is taken (vosd status)",))
+    if service.switch.services.sink.refuses_calls:
+        return Readiness(False, ("too many calls wait for disk or database: no new call is taken (vosd status)",))
+    return Readiness(True, tuple(_warnings(status, condition)))
+
+
+def _warnings(status: Status, condition: Condition) -> list[str]:
+    found = []
+    if condition is not Condition.WELL:
+        found.append(f"the database is {condition.value}: calls are taken and wait in the journal")
+    if status.service.inbox.load is Load.OVERLOADED:
+        found.append("overload: calls that have waited too long are refused")
+    if status.configuration.last_error is not None:
+        found.append("the latest configuration was not taken, an older one is in force (vosd status)")
+    return found
+
+
+class TimedLease:
+    """A ``Lease`` whose renewals are timed: once a second the latency of the database."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self.times = Histogram(TIMES_MS)
+        """Durations of the renewals, those that failed included."""
+        self.failures = 0
+        """Renewals that the database did not answer, since the start."""
+
+    async def hold(self, claimant: Claimant) -> DatabaseState:
+        """Take or renew the lease; raises what ``Lease.hold`` raises."""
+        began = time.monotonic()
+        try:
+            return await self._lease.hold(claimant)
+        except StoreUnavailable:
+            self.failures += 1
+            raise
+        finally:
+            self.times.add(1_000 * (time.monotonic() - began))
+
+    async def release(self, claimant: Claimant) -> None:
+        """Release the lease; raises what ``Lease.release`` raises."""
+        await self._lease.release(claimant)
 
 
 class Readings:
@@ -66,7 +134,7 @@ class Readings:
     def __init__(
         self,
         status: Status,
-        state: Callable[[], State],
+        state: Callable[[], DaemonState],
         books: SeparateBooks,
         lease: TimedLease,
         clock: Clock,
@@ -83,13 +151,13 @@ class Readings:
         self._clock = clock
         self._seconds = seconds
 
-    async def parts(self, number: int, max_gateways: int) -> AsyncIterator[Answer]:
+    async def parts(self, number: int, max_gateways: int) -> AsyncIterator[ExporterAnswer]:
         """Yield the parts of a reading; calls are served between any two, and the counts go on."""
-        yield Answer(number, is_last=False, samples=self._of_the_switch(), distributions=self._distributions())
+        yield ExporterAnswer(number, is_last=False, samples=self._of_the_switch(), distributions=self._distributions())
         await asyncio.sleep(0)
-        yield Answer(number, is_last=False, samples=await self._of_calls())
+        yield ExporterAnswer(number, is_last=False, samples=await self._of_calls())
         await asyncio.sleep(0)
-        yield Answer(number, is_last=False, samples=self._of_ends())
+        yield ExporterAnswer(number, is_last=False, samples=self._of_ends())
         states: Counter[tuple[str, str]] = Counter()
         rows: list[GatewayReading] = []
         left_out, until = 0, self._seconds() + STEP_S
@@ -100,7 +168,7 @@ class Readings:
                 continue
             rows.append(self._of_gateway(load))
             if self._seconds() >= until:
-                yield Answer(number, is_last=False, gateways=rows)
+                yield ExporterAnswer(number, is_last=False, gateways=rows)
                 rows = []
                 await asyncio.sleep(0)
                 until = self._seconds() + STEP_S
@@ -109,7 +177,7 @@ class Readings:
         processes = [("", os.getpid())]
         if self._books.pid is not None:
             processes.append(("vosd_bookkeeper", self._books.pid))
-        yield Answer(number, samples=samples, gateways=rows, outcomes=CLASSES, processes=tuple(processes))
+        yield ExporterAnswer(number, samples=samples, gateways=rows, outcomes=CLASSES, processes=tuple(processes))
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _of_the_switch(self) -> list[Sample]:
@@ -186,7 +254,7 @@ class Readings:
             *(Sample(Metric.ATTEMPTS, count, (str(code),)) for code, count in totals.codes.items()),
             *(Sample(Metric.DROPPED, count, (why.label,)) for why, count in dropped),
             *(Sample(Metric.ALARMS, count, labels) for labels, count in self._alarms().items()),
-            *(Sample(Metric.CALL_REPORTS_DONE, reports.counted[each], (each.value,)) for each in Outcome),
+            *(Sample(Metric.CALL_REPORTS_DONE, reports.counted[each], (each.value,)) for each in ReportOutcome),
             *(Sample(Metric.REFRESHES_FAILED, count, (name,)) for name, count in refreshes.items()),
         ]
 

@@ -1,36 +1,72 @@
 """The alarms of a running switch: events in, changes out to those who want to know."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, AlarmRow
-from vosd.engine.alarms.alarm_file import AlarmFile
+from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import BackgroundTasks, Work
+from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
-from vosd.obs.alarms import Alarm, Alarms, Change, Level
+from vosd.obs.alarms import Alarm, AlarmChange, Alarms, KeptAlarms
 from vosd.obs.events import Event
 from vosd.obs.log import set_alarm_levels
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream
 
+WRITES_S: Final = 5.0
+"""Changes of so many seconds are written together."""
 
-class Output(Protocol):
-    """Someone who receives changes. ``put`` returns at once, and is bounded."""
 
-    def put(self, change: Change) -> None:
-        """Queue a change."""
-        ...
+class AlarmFile:
+    """The alarms in a small file of ``state_dir``, so that receivers learn what ended while the switch was away.
 
-    def adjust(self, settings: AlarmSettings) -> None:
-        """Apply other settings."""
-        ...
+    It is read at the start and replaced after changes; a file that cannot be used is left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = KeptFile(path, dict[str, list[Any]], "alarms")
+        self._changed = asyncio.Event()
+        self._kept = KeptAlarms()
+
+    def read(self) -> KeptAlarms:
+        """Return what the last run left; alarms that another version has and this one has not are left out."""
+        found = self._file.read() or {}
+        return KeptAlarms(_known(found.get("active", [])), _known(found.get("history", [])))
+
+    def put(self, kept: KeptAlarms) -> None:
+        """Note what is to be written next."""
+        self._kept = kept
+        self._changed.set()
 
     async def run(self) -> None:
-        """Deliver what is queued; runs until cancelled."""
-        ...
+        """Write what has changed, in a thread; runs until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await asyncio.to_thread(self.write, self._kept)
+            await asyncio.sleep(WRITES_S)
+
+    def write(self, kept: KeptAlarms) -> None:
+        """Replace the file; a failure is logged."""
+        self._file.write(msgspec.structs.asdict(kept))
+
+
+def _known(rows: list[Any]) -> tuple[Alarm, ...]:
+    found = []
+    for row in rows:
+        try:
+            found.append(msgspec.convert(row, Alarm))
+        except msgspec.ValidationError:
+            continue
+    return tuple(found)
 
 
 class AlarmDesk:
@@ -41,7 +77,7 @@ class AlarmDesk:
         stream: EventStream,
         clock: Clock,
         settings: AlarmSettings,
-        outputs: Mapping[str, Output],
+        outputs: Mapping[str, AlarmOutput[Any]],
         kept: AlarmFile | None = None,
     ) -> None:
         """``kept`` is where alarms survive a restart; None = nowhere."""
@@ -98,7 +134,7 @@ class AlarmDesk:
         found: Sequence[Alarm] = self._alarms.history() if history else self._alarms.active()
         return AlarmList([row(each) for each in found], self._alarms.left_out)
 
-    def _pass(self, changes: Sequence[Change]) -> None:
+    def _pass(self, changes: Sequence[AlarmChange]) -> None:
         if changes and self._kept is not None:
             self._kept.put(self._alarms.kept())
         for change in changes:
@@ -119,8 +155,3 @@ def row(alarm: Alarm) -> AlarmRow:
         do=REMEDIES[alarm.event],
         cleared_at=None if alarm.cleared_at is None else iso_utc(alarm.cleared_at),
     )
-
-
-def is_wanted(change: Change, level: Level) -> bool:
-    """Return whether an output that wants alarms from a level on receives a change."""
-    return change.alarm.level.rank >= level.rank

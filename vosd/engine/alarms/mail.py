@@ -6,7 +6,6 @@ The mail is sent by the standard library in a thread of its own; nothing waits f
 import asyncio
 import smtplib
 import ssl
-from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -15,16 +14,13 @@ from typing import Final
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
-from vosd.engine.alarms.desk import is_wanted
+from vosd.engine.alarms.output import AlarmOutput
+from vosd.engine.background import send_queued
 from vosd.engine.daemon_threads import DaemonThreads
-from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings
-from vosd.obs.alarms import Change
-from vosd.obs.events import Event
-from vosd.obs.outage import Outage
+from vosd.engine.settings import MailSecurity, MailSettings
+from vosd.obs.alarms import AlarmChange
 from vosd.obs.remedies import REMEDIES
 
-WAITING_MAX: Final = 1_000
-"""Changes that wait for the next mail; the oldest are dropped first, and the mail says how many."""
 LINES_MAX: Final = 200
 """Changes that one mail lists."""
 GATHER_S: Final = 5.0
@@ -35,54 +31,30 @@ BACK_OFF_MAX_S: Final = 600.0
 """The wait after a failure doubles from the first to the second."""
 
 
-class Mail:
-    """Changes that wait for the next mail, and the task that sends it."""
+class Mail(AlarmOutput[MailSettings]):
+    """Sends the changes since the last mail in one."""
 
     def __init__(self, node: str, clock: Clock, settings: MailSettings | None) -> None:
         """``node`` names this switch in the subject."""
+        super().__init__("mail", settings, lambda alarms: alarms.mail)
         self._node = node
         self._clock = clock
-        self._settings = settings
-        self._waiting: deque[Change] = deque()
-        self._dropped = 0
-        self._queued = asyncio.Event()
-        self._outage = Outage(Event.ALARM_OUTPUT_DOWN, output="mail")
         self._thread = DaemonThreads(1, "mail of alarms")
-
-    def put(self, change: Change) -> None:
-        """Note a change for the next mail."""
-        if self._settings is None or not is_wanted(change, self._settings.level):
-            return
-        if len(self._waiting) >= WAITING_MAX:
-            self._waiting.popleft()
-            self._dropped += 1
-        self._waiting.append(change)
-        self._queued.set()
-
-    def adjust(self, settings: AlarmSettings) -> None:
-        """Apply other settings; what waits is sent by them."""
-        if settings.mail == self._settings:
-            return
-        self._settings = settings.mail
-        if settings.mail is None:
-            self._waiting.clear()
-            self._outage.over()
 
     async def run(self) -> None:
         """Send a mail when something has changed, at most one in ``interval_s``; runs until cancelled."""
-        wait_s = BACK_OFF_S
-        while True:
-            await self._queued.wait()
-            await asyncio.sleep(GATHER_S)
-            settings = self._settings
-            if settings is None:
-                self._queued.clear()
-            elif await self._send(settings):
-                wait_s = BACK_OFF_S
-                await asyncio.sleep(max(0.0, settings.interval_s - GATHER_S))
-            else:
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, BACK_OFF_MAX_S)
+        await send_queued(self._queued, self._gather_and_send, BACK_OFF_S, BACK_OFF_MAX_S)
+
+    async def _gather_and_send(self) -> bool:
+        await asyncio.sleep(GATHER_S)
+        settings = self._settings
+        if settings is None:
+            self._queued.clear()
+        elif await self._send(settings):
+            await asyncio.sleep(max(0.0, settings.interval_s - GATHER_S))
+        else:
+            return False
+        return True
 
     async def _send(self, settings: MailSettings) -> bool:
         """Send what waits; return False if the server does not take it."""
@@ -105,7 +77,9 @@ class Mail:
         return True
 
 
-def composed(node: str, settings: MailSettings, changes: Sequence[Change], dropped: int, wall_ms: int) -> EmailMessage:
+def composed(
+    node: str, settings: MailSettings, changes: Sequence[AlarmChange], dropped: int, wall_ms: int
+) -> EmailMessage:
     """Return the mail: the subject says how many alarms were raised and cleared, the text lists them."""
     raised = sum(1 for change in changes if change.is_raised)
     message = EmailMessage()
@@ -127,7 +101,7 @@ def composed(node: str, settings: MailSettings, changes: Sequence[Change], dropp
     return message
 
 
-def _line(change: Change) -> str:
+def _line(change: AlarmChange) -> str:
     alarm = change.alarm
     at = alarm.since if alarm.cleared_at is None else alarm.cleared_at
     state = alarm.level.value.upper() if change.is_raised else "cleared"

@@ -7,8 +7,11 @@ the counters; no new call is taken until the journal has been compared with the 
 import asyncio
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from pathlib import Path
+from threading import Lock
 from typing import Final
 
+import msgspec
 import structlog
 
 from vosd.base.clock import Clock
@@ -18,12 +21,12 @@ from vosd.cdr.lease import RENEW_S, Claimant, DatabaseState, Lease, LeaseHeld
 from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.control.installation import DatabaseReport
 from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.comparison import Comparison
-from vosd.engine.booking.database_memo import Memo, MemoFile
+from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.standstill import Standstill
 from vosd.engine.clock import machine_ms
 from vosd.engine.counting import Counting
-from vosd.engine.journal.kept import BEGINNING, Place
+from vosd.engine.journal.kept import BEGINNING, JournalPlace
+from vosd.engine.kept_file import KeptFile
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
@@ -39,6 +42,51 @@ NAMED_AT_MOST: Final = 20
 """Most accounts that the log names after a comparison."""
 
 _log = structlog.get_logger()
+
+
+class Memo(msgspec.Struct, frozen=True):
+    """The last known state of the database, in a small file beside the journal.
+
+    It is compared with the database at the next start, to detect one that was restored from an older state meanwhile.
+    """
+
+    state: DatabaseState
+    regressed: str | None
+    """Evidence of lost commits that are not all booked again."""
+    complete: bool
+    """Whether the switch was stopped in order; after a crash more may have been booked than ``state`` says."""
+    compare_from_s: int
+    """After a crash, calls booked since then are compared; seconds since 1970."""
+    mended_to: tuple[int, int] = BEGINNING
+    """Place of the journal up to which all calls are booked again, if ``regressed``."""
+
+
+class MemoFile:
+    """The file, replaced atomically.
+
+    To be written in a thread: what removes the file before may wait for the disk, for 40 ms beside a large import.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = KeptFile(path, Memo, "database_memo")
+        self._lock = Lock()
+        self._latest: Memo | None = None
+        self._written: Memo | None = None
+
+    def read(self) -> Memo | None:
+        """Return the memo; None if there is none or it cannot be read."""
+        return self._file.read()
+
+    def note(self, memo: Memo) -> None:
+        """Have the next ``write`` write this memo, also one that has begun and waits for another."""
+        self._latest = memo
+
+    def write(self) -> None:
+        """Replace the memo by the one that was noted last; a failure is logged once."""
+        with self._lock:
+            memo = self._latest
+            if memo is not None and memo != self._written and self._file.write(memo):
+                self._written = memo
 
 
 class Condition(Enum):
@@ -77,7 +125,7 @@ class DatabaseWatch(Counting):
         lease: Lease,
         books: Books,
         balances: Balances,
-        comparison: Comparison,
+        comparison: JournalComparison,
         memo: MemoFile,
         clock: Clock,
         mended: Callable[[], Awaitable[None]],
@@ -165,7 +213,7 @@ class DatabaseWatch(Counting):
             again = regression(earlier.state, seen)
             self._notice(earlier.regressed or again, earlier.state, seen)
             if earlier.regressed is not None and again is None and seen.server == earlier.state.server:
-                self._mended_to = Place(*earlier.mended_to)
+                self._mended_to = JournalPlace(*earlier.mended_to)
         await self._remember()
 
     def wait(self) -> None:
@@ -332,7 +380,7 @@ class DatabaseWatch(Counting):
             self._regressed = None
             await self._remember()
 
-    async def _note_mended(self, place: Place) -> None:
+    async def _note_mended(self, place: JournalPlace) -> None:
         """Write down how far the journal has been compared: a switch that is killed goes on there.
 
         The memo counts what was booked up to there, so that the next start sees if the database has lost it as well.

@@ -1,10 +1,12 @@
-"""The trunks, phones and accounts that calls of an earlier process are continued with, by name."""
+"""The trunks, phones, accounts and logins that calls of an earlier process are continued with, by name."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.sip.dialog.snapshot import AnswersOf
+from vosd.sip.digest.answer import Answers
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone, called_half
 
@@ -30,7 +32,7 @@ class Called(Mapping[str, RoutingGateway]):
         return sum(1 for _ in self)
 
 
-class Known(NamedTuple):
+class KnownObjects(NamedTuple):
     """Objects of a catalogue; ``engine.calls.gone`` adds stand-ins for what has left it."""
 
     mapping_gateways: Mapping[str, MappingGateway]
@@ -39,7 +41,22 @@ class Known(NamedTuple):
     parameters: CallParameters
 
     @classmethod
-    def of(cls, catalogue: Catalogue) -> "Known":
+    def of(cls, catalogue: Catalogue) -> "KnownObjects":
         """Return what a catalogue has."""
         called = Called(catalogue.routing_gateways, catalogue.phones)
         return cls(catalogue.mapping_gateways, called, catalogue.accounts, catalogue.parameters)
+
+
+def logins(catalogue: Catalogue) -> AnswersOf:
+    """Return a function that maps a gateway's name to the answers to its challenges, for legs of an earlier process.
+
+    It returns None for a gateway without a login.
+    """
+
+    def answers_of(gateway: str) -> Answers | None:
+        found = catalogue.routing_gateways.get(gateway)
+        if found is None or found.login is None:
+            return None
+        return Answers(found.login, catalogue.parameters.challenges_max, gateway)
+
+    return answers_of

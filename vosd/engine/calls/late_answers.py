@@ -1,9 +1,10 @@
-"""Cost of a late answer: a vendor answers an attempt that was given up, and bills the call although it is released.
+"""Cost of an answer in vain: of an attempt that was given up, or of a second phone. The vendor bills it all the same.
 
 The call of the caller has, or will have, a record of its own, perhaps by another vendor. So the attempt leaves a second
 one, which names the call and belongs to no customer.
 """
 
+from copy import copy
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import answered_late, draft
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.vendor_terms import buy_rate
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.cdr.record import FORKED, Attempt, CallRecord
 
 _REASON: Final = EndReason.CANCELLED
 
@@ -38,19 +39,13 @@ def cost_of_late_answer(
         return None
     journey = Journey(attempts=[row])
     journey.note_attempt(choice, given_up.sip_call_id, given_up.address)
-    text = f"answered after it was given up, in call {arrival.call_id}"
+    why = "another phone answered first" if row.reason == FORKED else "answered after it was given up"
+    text = f"{why}, in call {arrival.call_id}"
     ending = Ending(_REASON, HangupSource.SWITCH, now, None, _REASON.q850_cause, text=text)
     began = replace(arrival, call_id=call_id, at=given_up.started_at)
-    record = draft(node, began, call_request, journey, ending, has_verdicts=False)
-    record = replace(
-        record,
-        customer_account=None,
-        currency=None,
-        billing_method=None,
-        rate_group=None,
-        rate_prefix=None,
-        rate_area=None,
-        attempts=(row,),
-    )
+    unsold = copy(call_request)
+    unsold.account = unsold.rate = None
+    unsold.left = []
+    record = draft(node, began, unsold, journey, ending, has_verdicts=False)
     invited = given_up.started_at.mono if charged_from_invite else None
     return answered_late(record, rate, ending, invited_mono=invited, earns=choice.gateway.earns)

@@ -21,7 +21,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.cdr.record import CallRecord
-from vosd.engine.calls.logins import logins
+from vosd.engine.calls.known import logins
 from vosd.engine.calls.lost_attempts import LostAttempts, record_of
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal import Journal, Remains

@@ -40,6 +40,7 @@ from vosd.trunks.gateways import Address, RoutingGateway
 if TYPE_CHECKING:
     from vosd.engine.calls.intake import Intake
 
+
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
 NO_ROUTES: Final[Iterator[RouteChoice]] = iter(())
 
@@ -222,14 +223,13 @@ class LiveCall:
         """Note the refusal for the health of the vendor."""
         self._services.attempts.refused(leg, self.call_request.account, response, now)
 
-    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp | None) -> None:
+    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp) -> None:
         """Warn about a late 2xx that the vendor charges for, and book what it costs, unless that is not known.
 
         After the end of the call every warning is logged, because the record is written already and does not have it.
         """
         self._services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
-        if given_up is not None:
-            self._intake.book_late_answer(given_up, self.call_request, attempt, now)
+        self._intake.book_late_answer(given_up, self.call_request, attempt, now)
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 
@@ -290,12 +290,19 @@ class LiveCall:
             return None
         self.ringing = None
         self.call_request.choices = NO_ROUTES  # what is left of the search would stay for the whole call
-        if self.call_request.watched is not None and answered_at is not None:
-            self.call_request.watched.answered(answered_at.mono, hold.holds[0])
-        reporter = self._services.reporter
-        if reporter is not None:
-            reporter.answered(self.call.arrival, journey, self.call_request)
+        if self.call_request.watched is not None or self._services.reporter is not None:
+            caller = self.call.caller.leg
+            if caller is None or caller.door is None:
+                self.answer_sent()
         return min(hold.granted_s, hold.ceiling_s)
+
+    def answer_sent(self) -> None:
+        """Count the call for the fraud watch, and report its answer."""
+        call_request, journey, reporter = self.call_request, self.call.journey, self._services.reporter
+        if call_request.watched is not None and journey.answered_at is not None and call_request.hold is not None:
+            call_request.watched.answered(journey.answered_at.mono, call_request.hold.holds[0])
+        if reporter is not None:
+            reporter.answered(self.call.arrival, journey, call_request)
 
     def answer_taken_back(self) -> None:
         """Forget the journalled answer: the call ends in this turn, and is recorded by its facts of then."""
@@ -454,3 +461,18 @@ class LiveCall:
             services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends,
             currencies=self.vendors.currencies,
         )  # fmt: skip
+
+
+def undo(live_call: LiveCall, services: CallServices) -> None:
+    """Undo a restoration: the call occupies nothing any more, and leaves no record.
+
+    It does not go on, or is restored once more. What the endpoint has of it stays.
+    """
+    services.running.remove(live_call.call_id)
+    live_call.is_over = True
+    timer, callee = live_call.timer, live_call.call.callee
+    if timer is not None:
+        services.deadlines.cancel(timer)
+    if callee is not None:
+        live_call.vacate(callee.choice)
+    live_call.call_request.give_back()

@@ -8,6 +8,7 @@ import structlog
 
 from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.base.bucket import Bucket
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
@@ -16,10 +17,10 @@ from vosd.callcontrol.bookkeeping import draft
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
-from vosd.engine.calls.illegal_calls import IllegalCalls
 from vosd.engine.calls.notices import Notices
 from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
+from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived, RequestArrived, UnknownSourceIgnored
 from vosd.sip.nat import is_behind_nat
@@ -28,10 +29,39 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
+A_SECOND: Final = 10
+"""Records a second at most; a flood would fill the database."""
+_REMEMBERED_MAX: Final = 1_024
+
 _log = structlog.get_logger()
 _UNKNOWN_SOURCES: Final = CallerDialect()
 _UNRECORDED: Final = frozenset({EndReason.UNKNOWN_SOURCE, EndReason.OVERLOAD})
 """Unknown sources would fill the database; under overload of the database a record would add to it."""
+
+
+class IllegalCalls:
+    """Choose the calls of unknown sources that leave a record, where one is wanted: a bounded number, each once.
+
+    The sender repeats an INVITE that is not answered for half a minute.
+    """
+
+    def __init__(self) -> None:
+        self._bucket = Bucket(A_SECOND, 0)
+        self._seen: dict[tuple[str, str], None] = {}
+        """Source and Call-ID of the latest ones."""
+
+    def admits(self, event: UnknownSourceIgnored) -> bool:
+        """Return whether this INVITE leaves a record."""
+        request = event.request
+        if request is None or request.method != "INVITE" or event.why is not Drop.UNKNOWN_SOURCE:
+            return False
+        key = (str(event.source), request.call_id)
+        if key in self._seen or not self._bucket.take(1, A_SECOND, A_SECOND, event.at.mono / 1_000):
+            return False
+        if len(self._seen) >= _REMEMBERED_MAX:
+            del self._seen[next(iter(self._seen))]
+        self._seen[key] = None
+        return True
 
 
 class Refusals:

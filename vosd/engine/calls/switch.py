@@ -30,15 +30,14 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.kept import KeptSwitch, described, kept_switch
-from vosd.engine.calls.known import Known
-from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.known import KnownObjects
+from vosd.engine.calls.live_call import LiveCall, undo
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.resumption import Resumed, Resumption
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
-from vosd.engine.calls.undone import undo
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Remains
 from vosd.obs.figures import Figure
@@ -298,7 +297,7 @@ class Switch(Counting):
 
     def missing_for(self, saved: SavedSwitch) -> str | None:
         """Return a gateway or an account that a call needs and that is not configured; None if all are there."""
-        known, credits = Known.of(self.catalogue), self.live.credits
+        known, credits = KnownObjects.of(self.catalogue), self.live.credits
         return next(filter(None, (each.missing(known, credits) for each in saved.calls)), None)
 
     def restore(self, saved: SavedSwitch, now: Instant) -> None:

@@ -1,6 +1,6 @@
 """Entries of the journal, and how each kind is encoded and read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, Final, get_args
 from uuid import UUID
 
@@ -27,7 +27,7 @@ class EndOf(msgspec.Struct, frozen=True, array_like=True):
     mono: int
 
 
-class Mark(msgspec.Struct, frozen=True, tag="mark"):
+class TimeMark(msgspec.Struct, frozen=True, tag="mark"):
     """The switch was running at this instant; ``wall`` is for people who read the file."""
 
     mono: int
@@ -142,24 +142,22 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
 
 
 Entry = (
-    Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | Releases | HungUp
-)
+    Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | TimeMark | Booked | Quarantined | LeftOver | Releases
+    | HungUp
+)  # fmt: skip
 NAMES: Final = tuple(str(entry.__struct_config__.tag) for entry in get_args(Entry))
 """Names of the kinds, for people."""
 
-KIND_ANSWERED: Final = 1
-KIND_ENDED: Final = 2
-KIND_MARK: Final = 3
-KIND_BOOKED: Final = 4
-KIND_QUARANTINED: Final = 5
-KIND_PLACED: Final = 6
-KIND_LEFT_OVER: Final = 7
-KIND_HUNG_UP: Final = 8
-KIND_BEGAN: Final = 9
-KIND_KEPT_CALL: Final = 10
-KIND_KEPT: Final = 11
-KIND_RELEASES: Final = 12
-_KNOWN: Final = frozenset(range(KIND_RELEASES + 1))
+_NUMBERED: Final[tuple[type[Entry], ...]] = (
+    OpenCall, Ended, TimeMark, Booked, Quarantined, PlacedCall, LeftOver, HungUp, Began, KeptCall, Kept, Releases,
+)  # fmt: skip
+"""The kinds in the order of their numbers on disk, from 1 on: a new one comes last."""
+_KINDS: Final[Mapping[type[Entry], int]] = {entry: number for number, entry in enumerate(_NUMBERED, 1)}
+KIND_ANSWERED: Final = _KINDS[OpenCall]
+KIND_ENDED: Final = _KINDS[Ended]
+KIND_BOOKED: Final = _KINDS[Booked]
+KIND_QUARANTINED: Final = _KINDS[Quarantined]
+_KNOWN: Final = frozenset(range(len(_NUMBERED) + 1))
 """0 is the kind of all records in a file of format 1."""
 
 BEHIND_KEPT: Final = frozenset({KIND_BOOKED, KIND_QUARANTINED})
@@ -172,79 +170,34 @@ _decode: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
 _decode_postings: Final[Callable[[bytes], _EndedPostings]] = msgspec.msgpack.Decoder(_EndedPostings).decode
 
 
-def _frame(kind: int, call_id: str | None, at: int, entry: Entry) -> bytes:
-    """Return the frame of an entry; ``call_id`` is None where it is not of one call."""
+def frame_of(entry: Entry, ended_mono: int = 0) -> bytes:
+    """Return the frame of an entry; ``ended_mono`` is when the call of ``Ended`` ended, 0 if it was not answered."""
+    call_id, at = None, 0
+    match entry:
+        case OpenCall():
+            # The clock of this boot may have begun after the answer: then the instant is negative.
+            call_id, at = entry.record.call_id, max(0, entry.answered_mono)
+        case Ended():
+            call_id, at = entry.record.call_id, ended_mono
+        case PlacedCall() | KeptCall() | LeftOver():
+            call_id = entry.call_id or None
+        case TimeMark() | Kept():
+            at = entry.mono
     try:
         payload = _encode_text(entry)
     except UnicodeEncodeError:
         payload = _encode_text(escaped(entry))
-    return framed(kind, NO_CALL if call_id is None else id_bytes(call_id), at, payload)
+    return framed(_KINDS[type(entry)], NO_CALL if call_id is None else id_bytes(call_id), at, payload)
 
 
 def answered_frame(call: OpenCall, description: Description) -> bytes:
     """Return the frame of an answered call as it is described now."""
-    return described_frame(call.described(description))
-
-
-def described_frame(call: OpenCall) -> bytes:
-    """Return the frame of an answered call with its description."""
-    # The clock of this boot may have begun after the answer: then the instant is negative.
-    return _frame(KIND_ANSWERED, call.record.call_id, max(0, call.answered_mono), call)
-
-
-def began_frame(began: Began) -> bytes:
-    """Return the frame of the start of a process."""
-    return _frame(KIND_BEGAN, None, 0, began)
+    return frame_of(call.described(description))
 
 
 def ended_frame(record: CallRecord, mono: int) -> bytes:
     """Return the frame of a call that ended at ``mono``; 0 if it was not answered."""
-    return _frame(KIND_ENDED, record.call_id, mono, Ended(record))
-
-
-def mark_frame(mark: Mark) -> bytes:
-    """Return the frame of a time mark."""
-    return _frame(KIND_MARK, None, mark.mono, mark)
-
-
-def booked_frame(booked: Booked) -> bytes:
-    """Return the frame that names booked calls."""
-    return _frame(KIND_BOOKED, None, 0, booked)
-
-
-def quarantined_frame(quarantined: Quarantined) -> bytes:
-    """Return the frame that names refused calls."""
-    return _frame(KIND_QUARANTINED, None, 0, quarantined)
-
-
-def placed_frame(placed: PlacedCall) -> bytes:
-    """Return the frame of an INVITE to a gateway."""
-    return _frame(KIND_PLACED, placed.call_id, 0, placed)
-
-
-def left_over_frame(left_over: LeftOver) -> bytes:
-    """Return the frame of legs that are still to be released."""
-    return _frame(KIND_LEFT_OVER, left_over.call_id or None, 0, left_over)
-
-
-def releases_frame(releases: Releases) -> bytes:
-    """Return the frame that says which legs were asked to end, and which are released."""
-    return _frame(KIND_RELEASES, None, 0, releases)
-
-
-def hung_up_frame() -> bytes:
-    """Return the frame that says that all legs are released."""
-    return _frame(KIND_HUNG_UP, None, 0, HungUp())
-
-
-def kept_call_frame(kept: KeptCall) -> bytes:
-    """Return the frame of an unanswered call of a process that stops."""
-    return _frame(KIND_KEPT_CALL, kept.call_id, 0, kept)
-
-
-def kept_frame(kept: Kept) -> bytes:
-    """Return the frame that completes the calls of a process that stops."""
-    return _frame(KIND_KEPT, None, kept.mono, kept)
+    return frame_of(Ended(record), mono)
 
 
 def name_of(entry: Entry) -> str:

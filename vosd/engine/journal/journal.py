@@ -5,7 +5,8 @@ booked, a time mark every second while calls run, and which calls are booked. Re
 of their calls are sent, so they survive kill -9; they are synced at most ``output.SYNC_S`` later.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,6 @@ from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import KeepSettings
 from vosd.engine.counting import Counting
-from vosd.engine.journal.carrying import AT_ONCE, AT_TICK, Carrying
-from vosd.engine.journal.changes import Changes
 from vosd.engine.journal.earlier import Earlier, read_earlier, usable
 from vosd.engine.journal.entries import (
     BEHIND_KEPT,
@@ -30,23 +29,16 @@ from vosd.engine.journal.entries import (
     KeptCall,
     PlacedCall,
     Quarantined,
+    TimeMark,
     answered_frame,
-    began_frame,
-    booked_frame,
-    described_frame,
     ended_frame,
-    kept_call_frame,
-    kept_frame,
-    mark_frame,
-    placed_frame,
-    quarantined_frame,
+    frame_of,
 )
-from vosd.engine.journal.files import Files, Written, numbered
+from vosd.engine.journal.files import Files, WrittenUpTo, numbered
 from vosd.engine.journal.frames import framed
-from vosd.engine.journal.kept import BEGINNING, KeptJournal, Place
+from vosd.engine.journal.kept import BEGINNING, JournalPlace, KeptJournal
 from vosd.engine.journal.left_over import LeftOverLegs
-from vosd.engine.journal.marks import Marks
-from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, RESERVE_BYTES, Output
+from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, RESERVE_BYTES, JournalOutput
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
@@ -58,8 +50,109 @@ REFUSED_MAX: Final = 10_000
 """Limit of calls in quarantine; above it no new calls are taken, because the cause is likely to refuse them, too."""
 SPARED_MARKS: Final = 30
 """One mark in so many seconds is written where the ends of running calls need the room."""
+AT_ONCE: Final = 8
+"""Open calls that are written to a new file in one turn: less than a millisecond."""
+AT_TICK: Final = 100
+"""Open calls that are written to a new file once a second, where no other turn writes anything."""
+STAY_TICKS: Final = 5
+"""For how many seconds the older files stay at least when a call has ended before its turn.
+
+Its legs are in them alone, and a start that follows soon has to release them once more (``released.RECENT_MS``).
+"""
 
 _log = structlog.get_logger()
+
+
+class TimeMarks:
+    """Time marks: content of the next one, and the latest one."""
+
+    def __init__(self) -> None:
+        self.latest: TimeMark | None = None
+        """Without calls."""
+        self.ends: list[EndOf] = []
+        """Answered calls that ended since."""
+        self.acknowledged: list[tuple[str, int]] = []
+        """Calls that were acknowledged since."""
+
+    def take(self, now: Instant) -> TimeMark:
+        """Return the mark of this second."""
+        mark = TimeMark(now.mono, now.wall, tuple(self.ends), tuple(self.acknowledged))
+        self.latest = TimeMark(now.mono, now.wall)
+        self.ends.clear()
+        self.acknowledged.clear()
+        return mark
+
+
+class CallChanges:
+    """Open calls that have changed since they were written, and when each is written again.
+
+    Requests within calls are unlimited, and must not fill disks.
+    """
+
+    def __init__(self) -> None:
+        self.now: dict[str, None] = {}
+        """Calls that are written before the datagrams of this turn are sent."""
+        self._later: dict[str, None] = {}
+        """Calls that were written since the last mark of time, and wait for the next."""
+        self._lately: set[str] = set()
+
+    def note(self, call_id: str, *, at_once: bool) -> None:
+        """Note that a call has changed: it is written in this turn, and without ``at_once`` only once between marks."""
+        (self.now if at_once or call_id not in self._lately else self._later)[call_id] = None
+
+    def forget(self, call_id: str) -> None:
+        """Forget a call that has ended."""
+        self.now.pop(call_id, None)
+        self._later.pop(call_id, None)
+
+    def clear(self) -> None:
+        """Forget all: every open call has been written."""
+        self.now.clear()
+        self._later.clear()
+
+    def due(self) -> Iterator[str]:
+        """Yield the calls to be written in this turn."""
+        now, self.now = self.now, {}
+        self._lately.update(now)
+        yield from now
+
+    def due_at_mark(self) -> Iterator[str]:
+        """Yield the calls to be written with a mark of time."""
+        later, self._later = self._later, {}
+        self._lately.clear()
+        yield from later
+
+
+class Carrying:
+    """Open calls that are still to be written to the file that was begun last, some in each turn of the event loop.
+
+    To describe thousands of them at once would take tenths of a second, in which no packet is read. Until the last of
+    them is written the older files stay in use, so a start finds every call in one file or another.
+    """
+
+    def __init__(self) -> None:
+        self.file = 0
+        """Number of that file; 0 = it has all of them."""
+        self.left: deque[str] = deque()
+        self.stays_until = 0
+        """The older files stay until then, counted in seconds as ``ticks`` below."""
+
+    def begin(self, file: int, call_ids: Collection[str]) -> None:
+        """Begin with a new file."""
+        self.file, self.left = file, deque(call_ids)
+
+    def stop(self) -> None:
+        """Write no more of them to this file."""
+        self.file, self.left = 0, deque()
+
+    def take(self, open_calls: Collection[str], most: int, ticks: int) -> Iterator[str]:
+        """Yield the next calls, at most so many, which are written now; ``ticks`` counts the seconds."""
+        for _ in range(min(most, len(self.left))):
+            call_id = self.left.popleft()
+            if call_id in open_calls:
+                yield call_id
+            else:
+                self.stays_until = ticks + STAY_TICKS
 
 
 class Journal(Counting):
@@ -76,7 +169,7 @@ class Journal(Counting):
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._files = Files(directory, keep or KeepSettings(), segment_bytes)
-        self._output = Output(self._files, reserve_bytes)
+        self._output = JournalOutput(self._files, reserve_bytes)
         self.quarantine = Quarantine(directory.parent / DIRECTORY)
         """Records that the database refused."""
         self._size = 0
@@ -88,12 +181,12 @@ class Journal(Counting):
         self._open_calls: dict[str, OpenCall] = {}
         self._ends = 0
         """Room for the ends of these calls, in bytes."""
-        self._changes = Changes()
+        self._changes = CallChanges()
         self._carrying = Carrying()
         self._placed: dict[str, list[PlacedCall]] = {}
         self.left_over: Final = LeftOverLegs(self._output.append)
         """Legs that earlier runs have not released."""
-        self._marks = Marks()
+        self._marks = TimeMarks()
         self._began: Began | None = None
         self._unknown: list[bytes] = []
         """Records of another version, which are copied with the open calls."""
@@ -199,11 +292,11 @@ class Journal(Counting):
     def began(self, began: Began) -> None:
         """Write what the messages of this process have in common."""
         self._began = began
-        self._output.append(began_frame(began))
+        self._output.append(frame_of(began))
 
     def resumed(self, call: OpenCall) -> None:
         """Write a call of an earlier run that this one goes on with, as it was described there."""
-        self._output.append(described_frame(call))
+        self._output.append(frame_of(call))
         self._ends += END_BYTES + AGENT_BYTES * len(call.agents)
         self._open_calls[call.record.call_id] = call.alone
 
@@ -213,8 +306,8 @@ class Journal(Counting):
         ``others`` are the calls that no gateway has answered, ``rest`` is what the endpoint has beside all of them.
         """
         frames = [answered_frame(self._open_calls[call_id], each) for call_id, each in answered.items()]
-        frames += [kept_call_frame(KeptCall(call_id, saved)) for call_id, saved in others.items()]
-        for frame in (*frames, kept_frame(Kept(now.mono, now.wall, (*answered, *others), rest))):
+        frames += [frame_of(KeptCall(call_id, saved)) for call_id, saved in others.items()]
+        for frame in (*frames, frame_of(Kept(now.mono, now.wall, (*answered, *others), rest))):
             self._output.append(frame)
         self._changes.clear()
         self._carrying.stop()
@@ -226,7 +319,7 @@ class Journal(Counting):
         self._marks.acknowledged.append((call_id, mono))
 
     def moved(self, call_id: str, *, at_once: bool = False) -> None:
-        """Note that an answered call has changed; ``at_once`` or not is as ``Changes.note`` says."""
+        """Note that an answered call has changed; ``at_once`` or not is as ``CallChanges.note`` says."""
         if call_id in self._open_calls:
             self._changes.note(call_id, at_once=at_once)
 
@@ -236,7 +329,7 @@ class Journal(Counting):
         if earlier and earlier[-1].invite == placed.invite:
             return  # it has waited to be sent
         earlier.append(placed)
-        self._output.append_spare(placed_frame(placed), self._ends)
+        self._output.append_spare(frame_of(placed), self._ends)
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call until it is booked."""
@@ -266,18 +359,18 @@ class Journal(Counting):
         if not await self.quarantine.take(rejected):
             return
         done = self.waiting.settle(record.call_id for record, _ in rejected)
-        self._output.append(quarantined_frame(Quarantined(done)))
+        self._output.append(frame_of(Quarantined(done)))
         self.flush()
         self._retire_segments()
 
-    def kept(self, since_s: float = 0.0, place: Place = BEGINNING) -> KeptJournal:
+    def kept(self, since_s: float = 0.0, place: JournalPlace = BEGINNING) -> KeptJournal:
         """Return a reading of all ended calls in the files, booked or not; ``KeptJournal`` says what the terms mean."""
         return KeptJournal(self._directory, since_s, place)
 
     def mark(self, now: Instant) -> None:
         """Write a time mark with the calls that ended, or were acknowledged, since the last one."""
         self._describe_changed(self._changes.due_at_mark())
-        self._output.append(mark_frame(self._marks.take(now)))
+        self._output.append(frame_of(self._marks.take(now)))
 
     def tick(self, now: Instant, *, has_calls: bool) -> None:
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
@@ -297,7 +390,7 @@ class Journal(Counting):
 
     def booked(self, call_ids: Iterable[str]) -> None:
         """Note that calls are in the database, and retire segments whose calls are all booked."""
-        self._output.append_spare(booked_frame(Booked(self.waiting.settle(call_ids))), self._ends)
+        self._output.append_spare(frame_of(Booked(self.waiting.settle(call_ids))), self._ends)
         self.flush()
         self._retire_segments()
 
@@ -325,7 +418,7 @@ class Journal(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _all_written(self) -> Written:
+    def _all_written(self) -> WrittenUpTo:
         self.flush()
         return self._output.written
 
@@ -357,11 +450,11 @@ class Journal(Counting):
         begun = output.number
         self.waiting.add_files(self._first, begun)
         if self._began is not None:
-            output.append(began_frame(self._began))
+            output.append(frame_of(self._began))
         if self._marks.latest is not None:
-            output.append(mark_frame(self._marks.latest))
+            output.append(frame_of(self._marks.latest))
         for placed in chain.from_iterable(self._placed.values()):
-            output.append(placed_frame(placed))
+            output.append(frame_of(placed))
         self.left_over.write()
         for frame in self._unknown:
             output.append(frame)

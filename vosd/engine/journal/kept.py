@@ -12,19 +12,22 @@ from typing import Final, NamedTuple
 
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, id_text, read
+from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Quarantined, TimeMark, id_text, read
 from vosd.engine.journal.files import all_files, numbered, opened
-from vosd.engine.journal.frames import NO_CALL, Damage, reader_of
+from vosd.engine.journal.frames import NO_CALL, Damage, frames_in, reader_of
+
+_TIME_BYTES = 6
+"""Bytes of a call id that are its time."""
 
 
-class Place(NamedTuple):
+class JournalPlace(NamedTuple):
     """A place between two records of the journal; files keep their numbers."""
 
     number: int
     offset: int
 
 
-BEGINNING: Final = Place(0, 0)
+BEGINNING: Final = JournalPlace(0, 0)
 
 
 class KeptJournal:
@@ -34,7 +37,7 @@ class KeptJournal:
     and the calls that wait for the database.
     """
 
-    def __init__(self, directory: Path, since_s: float = 0.0, place: Place = BEGINNING) -> None:
+    def __init__(self, directory: Path, since_s: float = 0.0, place: JournalPlace = BEGINNING) -> None:
         """``since_s`` leaves out files that were not written to since then (seconds since 1970).
 
         ``place`` is where reading begins: what is before it is not known.
@@ -72,7 +75,7 @@ class KeptJournal:
                         continue
                     record = self._take(part)
                     if record is not None:
-                        self.place = Place(number, reader.end)
+                        self.place = JournalPlace(number, reader.end)
                         yield record
 
     def _take(self, entry: object) -> CallRecord | None:
@@ -85,7 +88,7 @@ class KeptJournal:
                 self.unreadable.discard(call_id)
                 self.waiting.add(call_id)
                 return entry.record
-            case Mark():
+            case TimeMark():
                 for end in entry.ended:
                     if self.open_calls.pop(end.call_id, None) is not None:
                         self.unreadable.add(end.call_id)
@@ -100,3 +103,23 @@ class KeptJournal:
             call_id = id_text(damage.call)
             self.open_calls.pop(call_id, None)
             self.unreadable.add(call_id)
+
+
+def oldest_call(directory: Path) -> int | None:
+    """Return when the oldest call of the journal's files began, UTC milliseconds; None if there is none.
+
+    Records of it may be booked, now or after a loss of commits. Payloads are not decoded, so this is quick.
+    Files of the first format do not say it outside of their records: one of them counts as older than everything.
+    """
+    oldest: bytes | None = None
+    for path in all_files(directory):
+        file = opened(path)
+        if file is None:
+            continue
+        with file:
+            for part in frames_in(file):
+                if part.call != NO_CALL and (oldest is None or part.call < oldest):
+                    oldest = part.call
+                elif part.call == NO_CALL and part.kind == 0 and hasattr(part, "payload"):
+                    return 0
+    return None if oldest is None else int.from_bytes(oldest[:_TIME_BYTES], "big")

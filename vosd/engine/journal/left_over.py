@@ -12,7 +12,7 @@ import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
-from vosd.engine.journal.entries import LeftOver, Releases, hung_up_frame, left_over_frame, releases_frame
+from vosd.engine.journal.entries import HungUp, LeftOver, Releases, frame_of
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 
 TIMES_ASKED: Final = 7
@@ -59,12 +59,12 @@ class LeftOverLegs:
     def write(self) -> None:
         """Write all of them, at the beginning of a file."""
         for each in self._legs.values():
-            self._append(left_over_frame(each))
+            self._append(frame_of(each))
 
     def add(self, key: bytes, leg: LeftOver) -> None:
         """Write a leg that this process is about to release."""
         self._legs[key] = leg
-        self._append(left_over_frame(leg))
+        self._append(frame_of(leg))
 
     def note(self, asked: Collection[bytes], done: Collection[bytes], now: Instant) -> None:
         """Note the keys of legs whose peers are asked to end them, and of those that are released."""
@@ -72,12 +72,12 @@ class LeftOverLegs:
             return
         releases = Releases(tuple(asked), tuple(done), now.wall)
         apply(releases, self._legs)
-        self._append(releases_frame(releases))
+        self._append(frame_of(releases))
 
     def all_released(self) -> None:
         """Note that none is left."""
         self._legs.clear()
-        self._append(hung_up_frame())
+        self._append(frame_of(HungUp()))
 
 
 def apply(releases: Releases, legs: dict[bytes, LeftOver]) -> None:

@@ -9,7 +9,7 @@ from vosd.callcontrol.questions import Question, Ticket, Unanswered
 from vosd.engine.counting import Counting
 from vosd.engine.lookups.portability import PortabilityLookups
 from vosd.engine.lookups.redirects import RedirectServer
-from vosd.engine.lookups.wiring import Wiring
+from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import LookupSettings
 from vosd.obs.figures import Figure
 

@@ -13,8 +13,7 @@ from vosd.callcontrol.number_tools import RoutingNumber, WhichRoutingNumber
 from vosd.callcontrol.questions import Ticket, Unanswered
 from vosd.engine.lookups.availability import Availability
 from vosd.engine.lookups.http import HttpLookup, LookupFailedError, NumberRefusedError
-from vosd.engine.lookups.sip_question import SipQuestion
-from vosd.engine.lookups.wiring import Wiring
+from vosd.engine.lookups.sip_question import SipQuestion, Wiring
 from vosd.engine.settings import PortabilitySettings
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.portability import portability_of

@@ -1,10 +1,13 @@
 """One INVITE to a redirect server: it is no leg of a call, has no session, and is given up after its time limit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+from vosd.b2bua.ports import Answer
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.base.wheel import Timer
+from vosd.callcontrol.questions import Ticket
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
@@ -15,10 +18,22 @@ from vosd.sip.wire.compose import escape_user, host_text
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS
-from vosd.trunks.gateways import Address
+from vosd.trunks.gateways import Address, RoutingGateway
 
 Done = Callable[[Response | None, Instant], None]
 """Called once with the final response, None = there is none."""
+
+
+class Wiring(NamedTuple):
+    """The parts of the running switch that lookups need; it is made after them."""
+
+    endpoint: Endpoint
+    answer_in_turn: Callable[[Ticket, Answer, Instant], None]
+    """Gives an answer while a message or timer is processed (``Switch.take_answer``)."""
+    answer: Callable[[Ticket, Answer], None]
+    """Gives an answer at any other moment (``Loop.take_answer``)."""
+    vendors_at: Callable[[str], Sequence[RoutingGateway]]
+    """Returns the routing gateways that are configured at a host."""
 
 
 class SipQuestion:

@@ -6,18 +6,21 @@ Route) are looked up when they occur, a few at a time, so that peers cannot make
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from math import inf
 from random import randrange
 from typing import Final
 
 import structlog
 
+from vosd.base.bucket import Allowance
 from vosd.base.clock import Clock
 from vosd.base.host import domain, is_address
+from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.counting import Counting
-from vosd.engine.peers.lookup import CachedName, Lookups, Resolver
-from vosd.engine.settings import DnsSettings, Listener
+from vosd.engine.peers.lookup import CachedName, NameLookups, Resolver
+from vosd.engine.settings import DnsSettings, SipListener
 from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, Kind, Means, in_order
@@ -34,10 +37,16 @@ DIALOG_LOOKUPS_MAX: Final = 16
 """Most names of dialogs looked up at the same time."""
 DIALOG_LOOKUPS_PER_S: Final = 10
 
+SHARE: Final = 2
+"""A connection may take this fraction of ``response_timeout``; the rest is left for UDP."""
+
+Limits = dict[str, int | None]
+"""Limit of each gateway by name; None = no limit."""
+
 _log = structlog.get_logger()
 
 
-def means_of(listen: Sequence[Listener]) -> Means:
+def means_of(listen: Sequence[SipListener]) -> Means:
     """Return the transports and families of these sockets; the family of the first is preferred."""
     spoken = {each.transport for each in listen}
     families = dict.fromkeys(Kind.AAAA if ":" in each.host else Kind.A for each in listen)
@@ -49,7 +58,7 @@ def heaviest(choices: int) -> int:
     return choices - 1
 
 
-class Directory(Counting):
+class NameDirectory(Counting):
     """The names of gateways, and the names that occurred in dialogs."""
 
     def __init__(
@@ -58,14 +67,14 @@ class Directory(Counting):
         self._clock = clock
         self._draw = draw
         self._watched: dict[Hop, CachedName] = {}
-        self._watching = Lookups(resolver, clock, means, settings, self._learned)
+        self._watching = NameLookups(resolver, clock, means, settings, self._learned)
         self._looked_up: dict[Hop, CachedName] = {}
         """Those of gateways that are to be called."""
         self._hosts: frozenset[str] = frozenset()
         self._without_name: frozenset[str] = frozenset()
         """The addresses that gateways are configured with."""
         self._dialog_names: OrderedDict[Hop, CachedName] = OrderedDict()
-        self._dialog_lookups = Lookups(resolver, clock, means, settings, lambda _cached, _before: None)
+        self._dialog_lookups = NameLookups(resolver, clock, means, settings, lambda _cached, _before: None)
         self._lookup_second = 0
         self._lookups_in_second = 0
 
@@ -246,3 +255,52 @@ def _log_lost(cached: CachedName) -> None:
 def _named(gateways: Iterable[RoutingGateway]) -> list[Hop]:
     """Return the hops of these gateways that are given by name."""
     return [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]
+
+
+class ConnectTimeouts:
+    """Time limits for connecting to vendors, so that an INVITE can still be sent by UDP where TCP is filtered.
+
+    A filtered port does not answer, and an INVITE above 1,300 bytes waits for its connection (RFC 3261 section 18.1.1).
+    """
+
+    def __init__(self, vendors_at: Callable[[str], Collection[RoutingGateway]], directory: NameDirectory) -> None:
+        """``vendors_at`` returns the gateways that are configured at a host."""
+        self._vendors_at = vendors_at
+        self._directory = directory
+
+    def connects_within(self, host: str) -> float:
+        """Return the time limit in seconds for a connection to a host; infinity if it is no gateway's."""
+        gateways = self._vendors_at(host) or self._vendors_at(self._directory.name_at(host) or "")
+        return min((each.response_timeout_ms for each in gateways), default=inf) / 1_000 / SHARE
+
+
+class SignallingLimits(Counting):
+    """Limits of requests outside calls for each gateway of a catalogue, over all its addresses (``max_requests``)."""
+
+    def __init__(self, catalogue: Catalogue, name_at: Callable[[str], str | None]) -> None:
+        """``name_at`` returns the domain name that resolved to an address of a vendor."""
+        self._name_at = name_at
+        self.adopt(catalogue)
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Apply another catalogue."""
+        self._sources = catalogue.sources
+        self._vendors: dict[str, Limits] = defaultdict(dict)
+        for name, gateway in catalogue.routing_gateways.items():
+            for address in gateway.places:
+                self._vendors[address.host][name] = gateway.max_requests
+        self._has_names = any(not is_address(host) for host in self._vendors)
+
+    def allowance_at(self, host: str) -> Allowance | None:
+        """Return the limit for an address; None if no gateway there has one.
+
+        Mapping gateways come first, as incoming requests belong to them. Gateways that share an address have the sum of
+        their limits: which one sent a request is known only after parsing.
+        """
+        limits: Limits = {each.name: each.max_requests for each in self._sources.gateways_at(host)}
+        if not limits:
+            limits = self._vendors.get(host, {})
+        if not limits and self._has_names:
+            limits = self._vendors.get(self._name_at(host) or "", {})
+        rates = [rate for rate in limits.values() if rate is not None]
+        return Allowance(" ".join(limits), sum(rates)) if rates and len(rates) == len(limits) else None

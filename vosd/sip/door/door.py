@@ -41,8 +41,6 @@ _OURS: Final = frozenset(
 )  # fmt: skip
 """Headers that are added where the bytes are written."""
 
-_MAY_FAIL: Final = (OutgoingInvite, OutgoingReinvite, OutgoingRequest, OutgoingSuccess)
-
 
 class Change(msgspec.Struct, frozen=True):
     """Headers and body in place of those of a message; None = as they are."""
@@ -93,6 +91,10 @@ class DoorOwner(Protocol):
         """Hand a message that was examined to its transaction."""
         ...
 
+    def sent(self, message: Outgoing, now: Instant) -> None:
+        """Note that a message has left."""
+        ...
+
     def not_sent(self, message: Outgoing, now: Instant) -> None:
         """Handle that a message that may fail was not let out."""
         ...
@@ -141,16 +143,16 @@ class Door:
         self.queue.append(waiting)
         verdict = self._doors.keeper.examine(waiting, now)
         if isinstance(verdict, Wait):
-            waiting.may_leave = verdict.may_leave or not isinstance(message, _MAY_FAIL)
+            waiting.may_leave = verdict.may_leave or not _may_fail(message)
             waiting.timer = self._doors.wheel.schedule(now.mono + min(verdict.ms, WAIT_MAX_MS), waiting)
             self._doors.waiting[self] = None
-            if isinstance(message, OutgoingInvite):
-                self._doors.placed(message.transaction)
-            return
-        if verdict is not None:
-            waiting.change(verdict)
-        waiting.is_ready = True
-        self.go_on(now)
+        else:
+            if verdict is not None:
+                waiting.change(verdict)
+            waiting.is_ready = True
+            self.go_on(now)
+        if isinstance(message, OutgoingInvite) and waiting in self.queue:
+            self._doors.placed(message.transaction)
 
     def withdraw(self, transaction: object, now: Instant) -> Outgoing | None:
         """Take a message that waits out of the queue, by its transaction or acceptance; None = it has left."""
@@ -159,7 +161,10 @@ class Door:
             if isinstance(message, OutgoingSuccess):
                 found = message.acceptance is transaction
             else:
-                found = isinstance(message, _MAY_FAIL) and message.transaction is transaction
+                found = (
+                    isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingRequest)
+                    and message.transaction is transaction
+                )
             if found:
                 self._remove(waiting)
                 if isinstance(transaction, Client | InviteClient):
@@ -191,6 +196,7 @@ class Door:
             waiting = self.queue.pop(0)
             if _is_needed(waiting.message):
                 waiting.owner.send(waiting.message, now, is_examined=True)
+                waiting.owner.sent(waiting.message, now)
         if not self.queue:
             self._doors.waiting.pop(self, None)
 
@@ -268,6 +274,13 @@ class WaitingMessage:
         """Wait no longer."""
         if self in self._door.queue:
             self._door.overdue(self, event.at)
+
+
+def _may_fail(message: Outgoing) -> bool:
+    """Return whether something of the call handles that a message was not sent; all others leave always."""
+    if isinstance(message, OutgoingRequest):
+        return message.transaction.owner is not None
+    return isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess)
 
 
 def _is_needed(message: Outgoing) -> bool:

@@ -71,6 +71,7 @@ class InviteClient(
     store: TransactionStore
     owner: ClientOwner | None = None
     witness: Witness | None = None
+    is_withdrawn: bool = False
 
     @classmethod
     def left_over(cls, store: TransactionStore, key: str, parts: InviteParts) -> "InviteClient":
@@ -99,8 +100,8 @@ class InviteClient(
 
     @property
     def is_unsent(self) -> bool:
-        """Whether it waits to be sent."""
-        return self.state is CALLING and not self.is_live
+        """Whether it was never sent: it waits, or was withdrawn before."""
+        return self.is_withdrawn or (self.state is CALLING and not self.is_live)
 
     @property
     def is_wanted(self) -> bool:
@@ -119,6 +120,7 @@ class InviteClient(
     def withdraw(self) -> None:
         """End an INVITE that was never sent."""
         self.state = State.TERMINATED
+        self.is_withdrawn = True
         self.owner = None
 
     def begin(

@@ -1,0 +1,32 @@
+"""An installation with the API as a process, on SQLite; a file of tests shares it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from doubles.api import Api
+from doubles.migrated import migrated
+
+CONFIGURATION = """\
+database: {url: '$url'}
+state_dir: $directory/var
+control_socket: $directory/vosd.sock
+api: {listen: '127.0.0.1:1', trusted_proxies: [127.0.0.9]}
+accounts:
+  - {id: acme, agent: reseller}
+  - {id: reseller, rights: [accounts, sub_payments]}
+"""
+
+
+def installed(directory: Path, url: str | None = None) -> Path:
+    """Write a configuration on a migrated database, and return it."""
+    config = directory / "vosd.yaml"
+    text = CONFIGURATION.replace("$url", url or migrated(directory / "vosd.db"))
+    config.write_text(text.replace("$directory", str(directory)))
+    return config
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with Api(installed(tmp_path_factory.mktemp("api"))) as process:
+        yield process

@@ -1,0 +1,157 @@
+"""Definitions over HTTP: what may be said, what comes back, and that nothing is changed where anything is wrong."""
+
+import csv
+import gzip
+import io
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from doubles.api import AGENT, VIEWER, Api
+
+from vosd.cli.main import main
+
+PACKED = {"Accept": "text/csv", "Accept-Encoding": "gzip"}
+
+
+def defined(api: Api, name: str, **keys: Any) -> None:
+    made = api.ask("POST", "/accounts", {"name": name, "keys": keys})
+    assert made.status == 201, made.content
+
+
+def printed_by_verb(api: Api, *words: str) -> Any:
+    done = CliRunner().invoke(main, [*words, "--json", "--config", str(api.config)])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_an_object_is_made_read_changed_and_ended(api: Api) -> None:
+    made = api.ask("POST", "/accounts", {"name": "shop", "keys": {"currency": "USD"}, "memo": "ticket 1"})
+    assert (made.status, made.headers["location"], made.headers["etag"]) == (201, "/api/v1/accounts/shop", '"1"')
+    assert made.json["changes"][0] | {"begins_at": ""} == {
+        "kind": "accounts", "name": "shop", "action": "defined", "version": 1, "begins_at": "",
+        "keys": {"currency": [None, "USD"]}, "planned": [], "calls": None,
+    }  # fmt: skip
+    found = api.ask("GET", "/accounts/shop")
+    assert (found.status, found.headers["etag"], found.json["keys"]) == (200, '"1"', {"currency": "USD"})
+    assert api.ask("GET", "/accounts/shop", headers={"If-None-Match": '"1"'}).status == 304
+    assert api.ask("POST", "/accounts", {"name": "shop", "keys": {}}).json["code"] == "already_defined"
+
+    stale = {"If-Match": '"7"'}
+    for method, body in (("PUT", {"keys": {}}), ("PATCH", {"keys": {}}), ("DELETE", None)):
+        refused = api.ask(method, "/accounts/shop", body, headers=stale)
+        assert (refused.status, refused.json["code"]) == (412, "stale_version")
+    merged = api.ask("PATCH", "/accounts/shop", {"keys": {"overdraft_limit": 30}}, headers={"If-Match": '"1"'})
+    assert (merged.status, merged.headers["etag"]) == (200, '"2"'), merged.content
+    assert api.ask("GET", "/accounts/shop").json["keys"] == {"currency": "USD", "overdraft_limit": "30"}
+    assert api.ask("PUT", "/accounts/shop", {"keys": {"currency": "USD"}}).headers["etag"] == '"3"'
+    versions = api.ask("GET", "/accounts/shop/versions?sort=-version").json["items"]
+    assert [each["version"] for each in versions] == [3, 2, 1]
+    assert api.ask("GET", "/accounts/shop?version=2").json["keys"]["overdraft_limit"] == "30"
+    assert api.ask("DELETE", "/accounts/shop").status == 200
+    gone = api.ask("GET", "/accounts/shop")
+    assert (gone.status, gone.json["code"]) == (404, "no_such_object")
+
+
+def test_the_verb_and_the_api_show_the_same_and_leave_the_same_line_in_the_audit(api: Api) -> None:
+    by_verb = printed_by_verb(api, "definitions", "revert", "accounts", "shop", "--to", "2")
+    by_api = api.ask("PUT", "/accounts/shop", {"keys": {"currency": "USD"}}).json
+    assert by_api.keys() == by_verb.keys()
+    assert by_api["changes"][0].keys() == by_verb["changes"][0].keys()
+    assert printed_by_verb(api, "definitions", "show", "accounts", "shop") == api.ask("GET", "/accounts/shop").json
+    lines = [line for line in printed_by_verb(api, "audit") if line["subject"] == "accounts shop"]
+    assert {(line["action"], line["means"], line["login"]) for line in lines[:1]} == {
+        ("SetObjects", "token", "administrator")
+    }
+    assert lines[0].keys() == lines[1].keys()
+
+
+def test_a_trial_changes_nothing(api: Api) -> None:
+    tried = api.ask("POST", "/accounts?dry_run=true", {"name": "never", "keys": {}})
+    assert (tried.status, tried.json["dry_run"], tried.json["changes"][0]["action"]) == (201, True, "defined")
+    assert api.ask("GET", "/accounts/never").status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        (b"{", 400, None),
+        (b"\xff", 400, None),
+        (b"[" * 200_000, 400, None),
+        (b'{"name": "a", "keys": {"x": "\xff"}}', 400, None),
+        ([], 422, None),
+        ({"keys": {}}, 422, "name"),
+        ({"name": 7, "keys": {}}, 422, "name"),
+        ({"name": "a", "keys": "text"}, 422, "keys"),
+        ({"name": "a", "keys": {}, "colour": "red"}, 422, "colour"),
+        ({"name": "a", "keys": {}, "at": "yesterday"}, 422, "at"),
+        ({"name": "a", "keys": {}, "at": "2026-03-01T12:00:00"}, 422, "at"),
+        ({"name": "a", "keys": {"currency": "EUROS"}}, 422, "accounts[a].currency"),
+        ({"name": "a", "keys": {"colour": "red"}}, 422, "accounts[a].colour"),
+        ({"name": "a", "keys": {"agent": "missing"}}, 422, "accounts[a].agent"),
+        ({"name": "a" * 300, "keys": {}}, 422, None),
+    ],
+    ids=str,
+)
+def test_a_body_with_a_mistake_is_refused_by_the_name_of_the_field(
+    api: Api, body: Any, status: int, field: str | None
+) -> None:
+    refused = api.ask("POST", "/accounts", body)
+    assert (refused.status, refused.headers["content-type"]) == (status, "application/problem+json"), refused.content
+    if field is not None:
+        assert refused.json["field"] == field, refused.content
+    assert api.ask("GET", "/accounts/a").status == 404
+
+
+def test_other_content_and_too_much_of_it_are_refused(api: Api) -> None:
+    plain = api.ask("POST", "/accounts", b"{}", headers={"Content-Type": "text/plain"})
+    assert (plain.status, plain.json["code"]) == (415, "content_type")
+    large = api.ask("POST", "/accounts", b'{"name": "' + 1_048_576 * b"a")
+    assert (large.status, large.json["code"]) == (413, "body_too_large")
+
+
+def test_passwords_never_come_back_and_stay_when_they_are_sent_as_shown(api: Api) -> None:
+    defined(api, "owner")
+    keys = {"account": "owner", "password": "very-Secret"}
+    assert api.ask("POST", "/phones", {"name": "7001", "keys": keys}).status == 201
+    one = api.ask("GET", "/phones/7001")
+    everything = [one, api.ask("GET", "/phones"), api.ask("GET", "/phones/7001/versions")]
+    assert not any(b"very-Secret" in each.content for each in everything)
+    assert api.ask("PUT", "/phones/7001", {"keys": one.json["keys"]}).json["changes"][0]["action"] == "unchanged"
+
+
+def test_a_list_is_read_in_pages_sorted_filtered_and_in_other_forms(api: Api) -> None:
+    for number in range(5):
+        keys, memo = {"numbers": [f"49{number}"]}, ("even", "odd")[number % 2]
+        assert api.ask("POST", "/number-pools", {"name": f"list-{number}", "keys": keys, "memo": memo}).status == 201
+    seen, cursor = [], ""
+    while True:
+        page = api.ask("GET", f"/number-pools?sort=-name&limit=2{cursor}").json
+        seen += [each["name"] for each in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert seen == [f"list-{number}" for number in (4, 3, 2, 1, 0)]
+    odd = api.ask("GET", "/number-pools?memo=odd&fields=name,memo").json["items"]
+    assert odd == [{"name": "list-1", "memo": "odd"}, {"name": "list-3", "memo": "odd"}]
+    lines = api.ask("GET", "/number-pools", headers={"Accept": "application/x-ndjson"})
+    assert [json.loads(line)["name"] for line in lines.content.splitlines()] == sorted(seen)
+    table = api.ask("GET", "/number-pools?fields=name,version", headers=PACKED)
+    assert table.headers["content-encoding"] == "gzip"
+    rows = [*csv.reader(io.StringIO(gzip.decompress(table.content).decode()))]
+    assert rows[:2] == [["name", "version"], ["list-0", "1"]]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "sort=colour", "fields=colour", "cursor=xx", "colour=red"]
+)
+def test_a_list_refuses_what_it_does_not_offer(api: Api, query: str) -> None:
+    refused = api.ask("GET", f"/accounts?{query}")
+    assert (refused.status, refused.json["field"]) == (422, query.partition("=")[0])
+
+
+def test_who_may_only_read_changes_nothing_and_an_agent_sees_nothing(api: Api) -> None:
+    assert api.ask("GET", "/accounts", token=VIEWER).status == 200
+    assert api.ask("POST", "/accounts", {"name": "x", "keys": {}}, token=VIEWER).status == 403
+    assert api.ask("GET", "/accounts", token=f"{AGENT}reseller").json["code"] == "operators_only"

@@ -1,0 +1,62 @@
+"""The process of the API: who may ask, what a request may be, what it costs while it rests."""
+
+import gzip
+import socket
+
+from doubles.api import VIEWER, Api
+
+MEMORY_MAX_MIB = 120
+
+
+def test_health_needs_no_token_and_the_rest_does(api: Api) -> None:
+    assert api.ask("GET", "/health", token=None).json == {"healthy": True}
+    refused = api.ask("GET", "/status", token=None)
+    assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json["code"] == "unauthorized"
+    assert api.ask("GET", "/status", token="unknown").json["code"] == "unauthorized"
+
+
+def test_a_switch_that_does_not_run_is_a_503_that_says_when_to_ask_again(api: Api) -> None:
+    away = api.ask("GET", "/status")
+    assert (away.status, away.json["code"], away.headers["retry-after"]) == (503, "no_daemon", "5")
+
+
+def test_an_unknown_path_and_an_unknown_method_are_told_apart(api: Api) -> None:
+    assert api.ask("GET", "/nothing").json["code"] == "no_such_path"
+    refused = api.ask("DELETE", "/status")
+    assert (refused.status, refused.headers["allow"]) == (405, "GET")
+
+
+def test_parameters_that_no_operation_has_or_that_are_repeated_are_refused(api: Api) -> None:
+    unknown = api.ask("GET", "/status?verbose=yes")
+    assert (unknown.status, unknown.json["field"]) == (422, "verbose")
+    assert api.ask("GET", "/status?a=1&a=2").json["code"] == "parameter_repeated"
+    assert api.ask("GET", "/status?a=%ff").json["code"] == "bad_text"
+
+
+def test_answers_say_that_they_are_not_kept_and_are_compressed_where_asked(api: Api) -> None:
+    plain = api.ask("GET", "/openapi.json", token=VIEWER)
+    assert (plain.headers["cache-control"], plain.headers["x-content-type-options"]) == ("no-store", "nosniff")
+    packed = api.ask("GET", "/openapi.json", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.content) == plain.content
+
+
+def test_what_is_no_http_is_answered_and_closed(api: Api) -> None:
+    with api.connect() as connection:
+        connection.sendall(b"OPTIONS sip:x SIP/2.0\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+    with api.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + 100_000 * b"a")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_at_rest_the_process_is_small(api: Api) -> None:
+    assert api.resident_mib < MEMORY_MAX_MIB
+
+
+def test_it_ends_when_it_is_asked_to(api: Api) -> None:
+    assert api.stop() in {0, -15}
+    api.start()

@@ -1,0 +1,147 @@
+"""The management API as a process of its own, on a scratch installation; tokens are those of the test."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import ALL, Permission
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.tokens import UnauthorizedError
+from vosd.processes.child import search_path
+
+HOST: Final = "127.0.0.1"
+START_S: Final = 60.0
+ADMINISTRATOR: Final = "administrator"
+"""Token with every permission."""
+VIEWER: Final = "viewer"
+AGENT: Final = "agent:"
+"""Beginning of the token of an agent; the rest is its account."""
+_READS: Final = frozenset(each for each in Permission if each.endswith(".see"))
+
+
+async def identify(_office: Office, token: str, source: str) -> Principal:
+    """Return the principal of a token of the test."""
+    role, account = Role.OPERATOR, None
+    if token.startswith(AGENT):
+        role, account = Role.AGENT, token.removeprefix(AGENT)
+    elif token.split("-")[0] not in {ADMINISTRATOR, VIEWER}:
+        raise UnauthorizedError("the token is unknown")
+    permissions = _READS if token.startswith(VIEWER) else ALL
+    return Principal(
+        role=role, name=token, login=token, means=Means.TOKEN, permissions=permissions, source=source, account=account
+    )
+
+
+class Reply(NamedTuple):
+    """An answer of the API."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        """The content, which is JSON."""
+        return json.loads(self.content)
+
+
+class Api:
+    """The process; a context manager."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with socket.create_server((HOST, 0)) as listener:
+            self._port = listener.getsockname()[1]
+            words = [sys.executable, "-m", "doubles.api", str(self.config), str(listener.fileno())]
+            environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[1]), search_path()))}
+            self._process = subprocess.Popen(words, pass_fds=[listener.fileno()], env=environ)
+        assert self.ask("GET", "/health").status == 200
+
+    def stop(self) -> int:
+        """End it by SIGTERM, and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(START_S)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = ADMINISTRATOR,
+        headers: dict[str, str] | None = None,
+        base: str = "/api/v1",
+    ) -> Reply:
+        """Send a request; ``body`` is JSON, or bytes as they are."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent.setdefault("Authorization", f"Bearer {token}")
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        if content is not None:
+            sent.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=START_S)
+        try:
+            connection.request(method, base + path, content, sent)
+            found = connection.getresponse()
+            return Reply(found.status, {name.lower(): value for name, value in found.getheaders()}, found.read())
+        finally:
+            connection.close()
+
+    def connect(self) -> socket.socket:
+        """Open a connection."""
+        return socket.create_connection((HOST, self._port), timeout=START_S)
+
+    @property
+    def resident_mib(self) -> float:
+        """Memory that the process holds."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1_048_576
+
+
+def main() -> None:
+    """Serve a configuration at a socket that listens: ``CONFIG DESCRIPTOR``."""
+    import asyncio
+
+    from vosd.api.process import serve
+    from vosd.wiring.configured_switch import ConfiguredSwitch
+
+    config = Path(sys.argv[1])
+    settings = ConfiguredSwitch(config).settings.api
+    assert settings is not None
+    asyncio.run(serve(config, settings, socket.socket(fileno=int(sys.argv[2])), identify, None))
+
+
+if __name__ == "__main__":
+    main()

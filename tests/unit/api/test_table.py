@@ -1,0 +1,116 @@
+"""The table of operations: every route has a verdict for each caller, and the document says the same."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.tokens import UnauthorizedError
+from vosd.api.application import Application
+from vosd.api.openapi import document
+from vosd.api.operation import Operation
+from vosd.api.routes import Routes
+from vosd.api.table import OPERATIONS
+from vosd.cdr.ports import StoreUnavailable
+
+OPEN = {"/health", "/openapi.json"}
+"""Paths that need no token."""
+NAMED = [f"{each.method} {each.path}" for each in OPERATIONS]
+
+
+class ClosedOffice:
+    """An office that has nothing: a request that asks it was let in."""
+
+    def __getattr__(self, name: str) -> object:
+        raise StoreUnavailable(f"the database is away: {name}")
+
+
+class ClosedOffices:
+    """Opens one that is closed."""
+
+    async def open(self, *_: object, **__: object) -> ClosedOffice:
+        return ClosedOffice()
+
+
+async def identify(_office: Office, token: str, _source: str) -> Principal:
+    if token == "unknown":
+        raise UnauthorizedError("the token is unknown")
+    permissions = frozenset({Permission(token)} if token != "none" else ())
+    return Principal(role=Role.OPERATOR, name=token, login=token, means=Means.TOKEN, permissions=permissions)
+
+
+def asked(operation: Operation, token: str | None, **more: bytes) -> tuple[int, dict[str, Any]]:
+    """Send a request that has a body of the right form, and return status and problem."""
+    path = re.sub(r"{\w+}", "1", f"/api/v1{operation.path}")
+    headers = [(b"content-type", b"application/json"), *((name.encode(), value) for name, value in more.items())]
+    if token is not None:
+        headers.append((b"authorization", f"Bearer {token}".encode()))
+    scope = {
+        "type": "http", "method": operation.method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": headers, "client": ("192.0.2.1", 5000),
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"[]", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    application = Application(ClosedOffices(), identify, Routes(OPERATIONS))  # type: ignore[arg-type]
+    asyncio.run(application(scope, receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=NAMED)
+def test_every_operation_asks_for_its_permission_before_it_reads_anything_else(operation: Operation) -> None:
+    if operation.session is not None:
+        assert operation.permission is None
+        assert asked(operation, None)[0] in {401, 422}
+        return
+    if operation.path in OPEN:
+        assert operation.permission is None
+        assert asked(operation, None)[0] in {200, 503}
+        return
+    assert operation.permission is not None, "say which permission it needs"
+    assert asked(operation, None)[0] == 401
+    assert asked(operation, "unknown")[0] == 401
+    assert asked(operation, "none")[0] == 403
+    for each in Permission:
+        status, problem = asked(operation, each.value)
+        assert (status == 403) == (each is not operation.permission), problem
+
+
+def test_routes_with_a_word_win_over_those_with_a_field_whatever_their_order() -> None:
+    assert len({(each.method, each.path) for each in OPERATIONS}) == len(OPERATIONS)
+    for operation in OPERATIONS:
+        fields = re.findall(r"{(\w+)}", operation.path)
+        assert {each.name for each in operation.fields() if each.place.value == "path"} == set(fields), operation.path
+
+
+def test_every_operation_and_every_field_of_the_api_has_a_meaning() -> None:
+    found = document()
+    for path, methods in found["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"].endswith("."), (method, path)
+
+
+def test_the_committed_document_is_that_of_the_code() -> None:
+    committed = Path(__file__).parents[3] / "docs" / "openapi.json"
+    assert json.loads(committed.read_text()) == json.loads(json.dumps(document())), (
+        "python -m vosd.api.openapi > docs/openapi.json"
+    )
+
+
+def test_a_documents_references_all_lead_somewhere() -> None:
+    text = json.dumps(document())
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert named <= document()["components"]["schemas"].keys()
+    identifiers = re.findall(r'"operationId": "(\w+)"', text)
+    assert len(identifiers) == len(set(identifiers)) == len(OPERATIONS)

@@ -1,0 +1,25 @@
+"""``api``: where the management API listens, and that it is protected there."""
+
+import pytest
+
+from vosd.engine.settings import ApiSettings, HttpListener
+
+
+def test_the_api_listens_where_the_file_says(site):
+    text = f"{site.minimal}\napi: {{listen: '192.0.2.1:8080', tls: {{certificate: a.pem, key: b.pem}}}}\n"
+    assert site.load(text).settings.api == ApiSettings(HttpListener("192.0.2.1", 8080), "a.pem", "b.pem")
+    assert site.load(site.minimal).settings.api is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("{listen: '192.0.2.1:8080'}", "api.tls: expected a certificate"),
+        ("{listen: '127.0.0.1:8080', tls: {certificate: a.pem}}", "api.tls.key: expected the key of the certificate"),
+        ("{listen: '127.0.0.1:8080', tls: {key: a.pem}}", "api.tls.certificate: expected the certificate"),
+        ("{trusted_proxies: [192.0.2.1]}", "api.listen: expected an address and a port"),
+        ("{listen: '127.0.0.1:8080', console: yes}", "not built"),
+    ],
+)
+def test_an_api_that_others_could_listen_to_is_refused(site, keys, expected):
+    assert expected in "\n".join(site.errors(f"{site.minimal}\napi: {keys}\n"))

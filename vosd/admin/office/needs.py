@@ -1,0 +1,61 @@
+"""The permission that a use case needs, checked before it does anything.
+
+It stands in a decorator and not in the body, so that a program can read it: a test finds the use case that needs none,
+and a front can say what a token may do.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+
+_More = ParamSpec("_More")
+_Result = TypeVar("_Result")
+UseCase = Callable[Concatenate[Office, Principal, _More], _Result]
+NEEDED: Final = "__permission__"
+"""Attribute of a use case: its permission."""
+BY_ACCOUNT: Final = "__by_account__"
+"""Attribute of a use case: whether agents and customers may give the order about accounts of theirs."""
+
+
+class PermissionLackingError(VosError):
+    """The principal has not the permission that the order needs."""
+
+
+def require(who: Principal, permission: Permission) -> None:
+    """Check that a principal has a permission.
+
+    Raises:
+        PermissionLackingError: it has not.
+    """
+    if permission not in who.permissions:
+        message = f"{who.name} may not do this: it needs the permission {permission.value}"
+        raise PermissionLackingError(message)
+
+
+def needs(
+    permission: Permission, *, by_account: bool = False
+) -> Callable[[UseCase[_More, _Result]], UseCase[_More, _Result]]:
+    """Declare the permission of a use case, and check it when the use case is called.
+
+    ``by_account``: it is for agents and customers, too, and checks itself of which accounts; else it is about the
+    installation as a whole, and refuses them with OperatorsOnlyError.
+    """
+
+    def declared(use_case: UseCase[_More, _Result]) -> UseCase[_More, _Result]:
+        @wraps(use_case)
+        def checked(office: Office, who: Principal, /, *args: _More.args, **kwargs: _More.kwargs) -> _Result:
+            if not by_account:
+                office.scope_of(who).require_operator()
+            require(who, permission)
+            return use_case(office, who, *args, **kwargs)
+
+        setattr(checked, NEEDED, permission)
+        setattr(checked, BY_ACCOUNT, by_account)
+        return checked
+
+    return declared

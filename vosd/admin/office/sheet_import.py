@@ -1,0 +1,205 @@
+"""Use case of a sheet of another switch: its accounts, gateways and phones, and the balances of the accounts.
+
+Balances become adjustments, as they are no money that was received: a payment would extend the validity of an account.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from vosd.admin.office.definitions import (
+    ChangedObjects,
+    ObjectOrder,
+    Plan,
+    WantedObject,
+    audit_line,
+    plan_of,
+    taken,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs, require
+from vosd.admin.office.office import Office
+from vosd.admin.office.payment_file import ImportOutcome
+from vosd.admin.office.payments import needs_second
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.payments import refresh_balances
+from vosd.base.money import ZERO, format_amount
+from vosd.billing.accounts import Account
+from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
+from vosd.storage.waiting_values import WaitingPayment
+
+_OBJECT: Final = re.compile(r"(\w+) (\S.*) \(version \d+\) in the database")
+_NAME: Final = re.compile(r"\w+\[[^\]]*\]\.?")
+"""Words of messages for the object in front of a key: ``accounts[shop].``."""
+_ITEM: Final = re.compile(r"\[\d+\]\Z")
+
+
+class SheetObject(WantedObject, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An object of a line of the sheet."""
+
+    line: int
+    columns: Mapping[str, str]
+    """Column of each key that was read from one."""
+
+
+class OpeningBalance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The balance of an account when it comes to this switch."""
+
+    account: str
+    amount: Decimal
+    line: int
+    column: str
+
+
+class ImportSheet(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All objects and balances of a sheet, or none of them; other objects stay as they are."""
+
+    file: str
+    objects: tuple[SheetObject, ...]
+    balances: tuple[OpeningBalance, ...] = ()
+    reference: str = ""
+    """Reference of the adjustments: an account gets one of it, however often the sheet is imported."""
+
+
+class BookedOpening(msgspec.Struct, frozen=True):
+    """A balance and its outcome; the amount is text."""
+
+    line: int
+    account: str
+    amount: str
+    currency: str | None
+    outcome: str
+
+
+class ImportedSheet(ChangedObjects, frozen=True, kw_only=True):
+    """Effect of an import."""
+
+    balances: list[BookedOpening]
+
+
+class _Openings(NamedTuple):
+    payments: list[Payment]
+    waiting: list[WaitingPayment]
+    shown: list[BookedOpening]
+
+
+@needs(Permission.DEFINITIONS_CHANGE)
+async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> ImportedSheet:
+    """Define or change the objects of a sheet and book its balances, in one transaction.
+
+    A balance above the limit of one person waits for a second one. Balances of zero are not booked.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        OrderError: balances cannot be planned.
+        PermissionLackingError: there are balances, and the principal may not book payments.
+        ConfigError: the configuration would not be valid, or a balance cannot be booked; nothing was changed.
+        ObjectsMoved, ContentRefused, OtherCurrency, NotWaiting: nothing was changed.
+        NotTakenError, DaemonUnreachableError: the change is made, and the running switch does not take it.
+        StoreUnavailable: probably nothing was changed.
+    """
+    if order.balances and order.at is not None:
+        raise OrderError("at", "is not for balances, which are booked at once", "import them without it")
+    if order.balances:
+        require(who, Permission.MONEY_BOOK)
+    plan = await plan_of(office, who, order, order.objects)
+    try:
+        definitions = office.definitions
+        accounts = definitions.check_objects(plan.versions) if plan.versions else definitions.accounts()
+    except ConfigError as error:
+        raise ConfigError(_of_lines(order, error.problems)) from error
+    openings = await _openings(office, who, order, accounts)
+    in_force = None
+    if (plan.versions or openings.payments or openings.waiting) and not order.is_trial:
+        line = _audit_line(office, who, order, plan, openings)
+        await office.stores.objects.add(plan.versions, line, openings.payments, openings.waiting)
+        if order.at is None:
+            in_force = await taken(office, is_confirmed=order.is_confirmed)
+        if openings.payments:
+            await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
+    return ImportedSheet(is_trial=order.is_trial, in_force=in_force, changes=plan.differences, balances=openings.shown)
+
+
+def _audit_line(office: Office, who: Principal, order: ImportSheet, plan: Plan, openings: _Openings) -> AuditLine:
+    line = audit_line(office, who, order, plan.versions)
+    balances: dict[str, Decimal] = {}
+    for payment in openings.payments:
+        currency = payment.currency or ""
+        balances[currency] = balances.get(currency, ZERO) + payment.amount
+    detail = msgspec.json.decode(line.detail) | {
+        "file": order.file,
+        "balances": {currency: format_amount(amount) for currency, amount in balances.items()},
+    }
+    return line._replace(detail=json.dumps(detail, ensure_ascii=False))
+
+
+async def _openings(office: Office, who: Principal, order: ImportSheet, accounts: Mapping[str, Account]) -> _Openings:
+    """Return what is booked of the balances, and what waits.
+
+    Raises:
+        ConfigError: an account is not configured, or the reference is of another amount.
+    """
+    found, problems, now = _Openings([], [], []), ProblemList(), office.now()
+    for each in order.balances:
+        place, amount = Place(order.file, each.line), format_amount(each.amount)
+        account = accounts.get(each.account)
+        if account is None:
+            problems.error(place, each.column, f"the balance of an account that is configured, not of {each.account!r}")
+            continue
+        if not each.amount:
+            continue
+        memo = f"{PurePath(order.file).name}, line {each.line}"
+        payment = Payment(
+            account=each.account, kind=EntryKind.ADJUSTMENT, reference=order.reference, made_at=now,
+            amount=each.amount, operator=who.recorded, memo=memo, currency=account.currency,
+        )  # fmt: skip
+        try:
+            is_booked = await office.stores.payments.earlier(payment) is not None
+        except ReferenceTaken as error:
+            problems.error(place, each.column, f"the amount that was booked before: {error}", amount)
+            continue
+        outcome = ImportOutcome.NEW if order.is_trial else ImportOutcome.BOOKED
+        if is_booked:
+            outcome = ImportOutcome.REPEATED
+        elif needs_second(office, who, each.amount):
+            outcome = ImportOutcome.WAITING
+            found.waiting.append(_waiting(payment, who))
+        else:
+            found.payments.append(payment)
+        found.shown.append(BookedOpening(each.line, each.account, amount, account.currency, outcome.value))
+    if problems.has_errors:
+        raise ConfigError(problems.in_order())
+    return found
+
+
+def _waiting(payment: Payment, who: Principal) -> WaitingPayment:
+    return WaitingPayment(
+        0, payment.account, "", payment.kind, payment.reference, payment.amount, False, payment.memo,
+        who.recorded, who.login, payment.made_at,
+    )  # fmt: skip
+
+
+def _of_lines(order: ImportSheet, problems: Iterable[Problem]) -> Sequence[Problem]:
+    """Return problems of objects that came from the sheet with their line and column."""
+    objects = {(each.kind, each.name): each for each in order.objects}
+
+    def of_line(problem: Problem) -> Problem:
+        named = _OBJECT.fullmatch(problem.file)
+        found = None if named is None else objects.get((named[1], unquote(named[2])))
+        if found is None:
+            return problem
+        key = _ITEM.sub("", _NAME.sub("", problem.key, count=1))
+        column = found.columns.get(key)
+        shown = problem.key if column is None else f"{column} ({key} of {found.kind} {found.name})"
+        return problem._replace(file=order.file, line=found.line, key=shown)
+
+    return sorted(map(of_line, problems), key=lambda each: (each.file, each.line))

@@ -1,0 +1,157 @@
+"""The ASGI application: from a request to an operation of the table, its order, the office, and an answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from http import HTTPStatus
+from sys import maxsize
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+import structlog
+
+from vosd.admin.office.definitions import StaleVersionError
+from vosd.admin.office.office import Office
+from vosd.admin.office.sessions import LogIns
+from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
+from vosd.api.identity import Identify
+from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
+from vosd.api.offices import Offices
+from vosd.api.operation import VERSION, Given, Operation
+from vosd.api.operations.session import check_proof, sender_of, token_of
+from vosd.api.problems import problem, problem_of, problem_of_request
+from vosd.api.routes import Routes
+from vosd.base.errors import VosError
+
+if TYPE_CHECKING:
+    from vosd.admin.office.principal import Principal
+
+REQUEST_S: Final = 30.0
+"""Time for a whole request, until its answer begins."""
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+_DIGITS_MAX: Final = 18
+
+_log = structlog.get_logger()
+
+
+class Application:
+    """Answers every request; what goes wrong in one concerns no other."""
+
+    def __init__(self, offices: Offices, identify: Identify, routes: Routes) -> None:
+        self._offices = offices
+        self._identify = identify
+        self._routes = routes
+        self._log_ins = LogIns()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        asked, answer = await self._answered(scope, receive)
+        if answer is not None:
+            await send_answer(send, answer, asked)
+
+    async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
+        """Return the headers of the request, and the answer; None = the client has gone."""
+        asked: dict[str, str] = {}
+        try:
+            request = Request(scope, receive)
+            asked = request.headers
+            async with asyncio.timeout(REQUEST_S):
+                return asked, await self._answer(request)
+        except RequestError as error:
+            answer = problem_of_request(error)
+        except VosError as error:
+            answer = problem_of(error)
+        except TimeoutError:
+            answer = problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", f"the request took longer than {REQUEST_S:g} s"
+            )
+        except ConnectionResetError:
+            return asked, None
+        except Exception:  # noqa: BLE001  the boundary of a request: nothing else would report it
+            _log.exception("request_failed", method=scope["method"], path=scope["path"])
+            answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
+        return asked, answer
+
+    async def _answer(self, request: Request) -> Answer:
+        operation, path = self._routes.find(request)
+        if operation.session is not None:
+            return await self._answer_of_session(operation, request)
+        who = None
+        if operation.permission is not None:
+            check_proof(request)
+        office = await self._offices.open(needs_database=operation.needs_database)
+        if operation.permission is not None:
+            who = await self._sender(office, operation, request)
+            if operation.permission not in who.permissions:
+                raise RequestError(
+                    HTTPStatus.FORBIDDEN,
+                    "permission_lacking",
+                    f"this needs the permission {operation.permission.value}, which the token has not",
+                )
+        query = dict(request.query)
+        wanted = None
+        if operation.listing is not None:
+            accept = request.headers.get("accept", "")
+            wanted = page_wanted(operation.listing, operation.columns(), query, accept)
+        given = Given(path, query, _header(request), await _body(operation, request), _paging(operation, wanted))
+        order = operation.order(given)
+        result = operation.run(office, cast("Principal", who), order)
+        if wanted is not None:
+            assert operation.listing is not None
+            if isinstance(result, AsyncIterator):
+                return await read_list(operation.listing, result, wanted)
+            return whole_list(operation.listing, await result, wanted)
+        assert isinstance(result, Awaitable)
+        return _answer_of(operation, request, await result)
+
+    async def _sender(self, office: Office, operation: Operation, request: Request) -> "Principal":
+        """Return who sends a request: the program of its token, or the person of its session."""
+        token = token_of(request)
+        if token is None:
+            return await sender_of(office, request, changes=operation.is_write)
+        return await self._identify(office, token, request.source)
+
+    async def _answer_of_session(self, operation: Operation, request: Request) -> Answer:
+        """Answer what comes before there is a principal."""
+        assert operation.session is not None
+        given = Given({}, dict(request.query), {}, await _body(operation, request), {})
+        order = operation.order(given)
+        office = await self._offices.open(needs_database=True)
+        answer: Answer = await operation.session(office, self._log_ins, request, order)
+        return answer
+
+
+async def _body(operation: Operation, request: Request) -> Any:
+    if not operation.has_body:
+        return None
+    return await request.document(*([MERGE_PATCH] if operation.merges else []))
+
+
+def _header(request: Request) -> dict[str, int]:
+    """Return the version that If-Match names."""
+    text = request.headers.get("if-match", "*").strip()
+    if text == "*":
+        return {}
+    number = text.removeprefix("W/").strip('"')
+    if not number.isascii() or not number.isdigit() or len(number) > _DIGITS_MAX:
+        raise StaleVersionError("If-Match is no ETag that this API gave: read the object again")
+    return {VERSION: int(number)}
+
+
+def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
+    """Return the fields of an order whose list the office reads in parts: one more item than the page has."""
+    if wanted is None or operation.listing is None or operation.listing.cursor is None:
+        return {}
+    limit = maxsize if wanted.limit is None else wanted.limit + 1
+    return {"limit": limit, operation.listing.cursor: wanted.after}
+
+
+def _answer_of(operation: Operation, request: Request, result: Any) -> Answer:
+    headers: list[tuple[str, str]] = []
+    if operation.etag is not None and (version := operation.etag(result)) is not None:
+        headers.append(("ETag", f'"{version}"'))
+        if request.method == "GET" and f'"{version}"' in request.headers.get("if-none-match", ""):
+            return Answer(status=HTTPStatus.NOT_MODIFIED, headers=tuple(headers))
+    if operation.location is not None:
+        headers.append(("Location", operation.location(result)))
+    return Answer(status=operation.status, content=msgspec.json.encode(result), headers=tuple(headers))

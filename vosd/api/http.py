@@ -1,0 +1,170 @@
+"""Requests and answers of HTTP, within limits; a flaw of a request is an error with its status."""
+
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+BODY_BYTES_MAX: Final = 1_048_576
+COMPRESSED_FROM: Final = 1_024
+"""Shorter answers are not compressed."""
+JSON: Final = "application/json"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class RequestError(Exception):
+    """The request cannot be taken as it is; the rest is what the client reads."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        remedy: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.field = field
+        self.remedy = remedy
+        self.headers = headers
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer: its content at once, or as a stream."""
+
+    status: int = HTTPStatus.OK
+    content: bytes = b""
+    stream: AsyncIterator[bytes] | None = None
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Request:
+    """A request, its body unread; paths and queries are UTF-8."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        """Raise RequestError where path or query are not UTF-8, or a parameter is given twice."""
+        self._receive = receive
+        self.method: str = scope["method"]
+        self.headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            text = value.decode("latin-1")
+            key = name.decode("latin-1")
+            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+        client = scope.get("client")
+        self.source: str = client[0] if client else ""
+        self.path: list[str] = [_text(part, "the path") for part in scope["raw_path"].split(b"/")[1:]]
+        self.query = _query(scope["query_string"])
+
+    async def body(self) -> bytes:
+        """Return the content; raises RequestError above ``BODY_BYTES_MAX``."""
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > BODY_BYTES_MAX:
+                raise RequestError(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    "body_too_large",
+                    f"a body has at most {BODY_BYTES_MAX} bytes",
+                    headers=(("Connection", "close"),),
+                )
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    async def document(self, *content_types: str) -> Any:
+        """Return the JSON of the body; ``content_types`` are accepted beside JSON.
+
+        Raises:
+            RequestError: it is none.
+        """
+        given = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if given not in {JSON, *content_types}:
+            raise RequestError(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "content_type",
+                f"the content type is {given or 'missing'}",
+                remedy=f"send {JSON}",
+            )
+        content = await self.body()
+        try:
+            return msgspec.json.decode(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", f"the body is no JSON: {error}") from error
+        except RecursionError as error:
+            raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", "the body is JSON that is too deep") from error
+
+
+def _text(quoted: bytes, what: str) -> str:
+    try:
+        text = unquote_to_bytes(quoted).decode()
+    except UnicodeDecodeError as error:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "bad_text", f"{what} is not UTF-8") from error
+    if not text.isprintable():
+        raise RequestError(HTTPStatus.BAD_REQUEST, "bad_text", f"{what} has control characters")
+    return text
+
+
+def _query(text: bytes) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in filter(None, text.split(b"&")):
+        name, _, value = (_text(part.replace(b"+", b" "), "the query") for part in _halves(pair))
+        if name in found:
+            raise RequestError(HTTPStatus.BAD_REQUEST, "parameter_repeated", f"`{name}` is given twice", field=name)
+        found[name] = value
+    return found
+
+
+def _halves(pair: bytes) -> tuple[bytes, bytes, bytes]:
+    name, equals, value = pair.partition(b"=")
+    return name, equals, value
+
+
+async def send_answer(send: Send, answer: Answer, asked: Mapping[str, str]) -> None:
+    """Send an answer, compressed where the client takes that."""
+    packs = "gzip" in asked.get("accept-encoding", "") and (
+        answer.stream is not None or len(answer.content) >= COMPRESSED_FROM
+    )
+    headers = [
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("Referrer-Policy", "no-referrer"),
+        *answer.headers,
+    ]
+    if answer.content or answer.stream is not None:
+        headers.append(("Content-Type", answer.content_type))
+    if packs:
+        headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+    if answer.stream is None:
+        content = gzip.compress(answer.content, compresslevel=1, mtime=0) if packs else answer.content
+        if answer.status != HTTPStatus.NO_CONTENT:
+            headers.append(("Content-Length", str(len(content))))
+        await send(_start(answer.status, headers))
+        await send({"type": "http.response.body", "body": content})
+        return
+    await send(_start(answer.status, headers))
+    packer = zlib.compressobj(1, wbits=31) if packs else None
+    async for part in answer.stream:
+        await send({"type": "http.response.body", "body": packer.compress(part) if packer else part, "more_body": True})
+    await send({"type": "http.response.body", "body": packer.flush() if packer else b""})
+
+
+def _start(status: int, headers: list[tuple[str, str]]) -> dict[str, Any]:
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    return {"type": "http.response.start", "status": status, "headers": encoded}

@@ -1,0 +1,203 @@
+"""Lists: filters, sorting, cursors and sparse fields, as a page of JSON or as a stream of all items."""
+
+import base64
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from vosd.api.http import Answer, RequestError
+from vosd.api.operation import Listing
+
+LIMIT: Final = 100
+LIMIT_MAX: Final = 1_000
+NDJSON: Final = "application/x-ndjson"
+CSV: Final = "text/csv"
+PARAMETERS: Final = ("limit", "cursor", "sort", "fields")
+"""Parameters of every list, beside its filters."""
+_CHUNK: Final = 64
+"""Items that a stream sends at once."""
+
+
+class PageWanted(NamedTuple):
+    """A part of a list, and its form."""
+
+    limit: int | None
+    """None = all."""
+    after: Any
+    """Cursor: the last item that the client has; None = from the beginning."""
+    sort: str | None
+    is_reversed: bool
+    fields: tuple[str, ...]
+    """Empty = all."""
+    filters: Mapping[str, str]
+    form: str
+
+
+def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str], accept: str) -> PageWanted:
+    """Take the parameters of a list out of a query.
+
+    Raises:
+        RequestError: one makes no sense.
+    """
+    form = next((each for each in (NDJSON, CSV) if each in accept), "")
+    text = query.pop("limit", None)
+    limit = (None if form else LIMIT) if text is None else _limit(text)
+    sort = query.pop("sort", None)
+    is_reversed = sort is not None and sort.startswith("-")
+    sort = sort.removeprefix("-") if sort is not None else None
+    if sort is not None and sort not in listing.sorts:
+        raise _bad("sort", f"is {sort!r}", _choice(listing.sorts, "nothing sorts this list"))
+    named = query.pop("fields", None)
+    fields = tuple(filter(None, (named or "").split(",")))
+    known = list(columns)
+    for each in fields:
+        if known and each not in known:
+            raise _bad("fields", f"has {each!r}", _choice(known, ""))
+    cursor = query.pop("cursor", None)
+    filters = {name: query.pop(name) for name in listing.filters if name in query}
+    return PageWanted(limit, None if cursor is None else _opened(cursor), sort, is_reversed, fields, filters, form)
+
+
+def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted) -> Answer:
+    """Return the part of a list that the office has returned whole."""
+    rows = [msgspec.to_builtins(item) for item in items]
+    for name, value in wanted.filters.items():
+        rows = [row for row in rows if _text(row.get(name)) == value]
+
+    def place(row: Mapping[str, Any]) -> list[Any]:
+        value = None if wanted.sort is None else row.get(wanted.sort)
+        return [value is not None, _comparable(value), _comparable(row[listing.key])]
+
+    rows.sort(key=place, reverse=wanted.is_reversed)
+    if wanted.after is not None:
+        try:
+            rows = [
+                row for row in rows if (place(row) < wanted.after if wanted.is_reversed else place(row) > wanted.after)
+            ]
+        except TypeError as error:
+            raise _bad("cursor", "is of another list") from error
+    shown = rows if wanted.limit is None else rows[: wanted.limit]
+    following = place(shown[-1]) if shown and len(shown) < len(rows) else None
+    if wanted.form:
+        return _streamed(_each(shown), wanted)
+    return _page([_sparse(row, wanted.fields) for row in shown], following)
+
+
+async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWanted) -> Answer:
+    """Return the part of a list that the office yields from the cursor on; it yields one more than the limit."""
+    if wanted.form:
+        return _streamed((msgspec.to_builtins(item) async for item in items), wanted)
+    rows = [msgspec.to_builtins(item) async for item in items]
+    assert wanted.limit is not None
+    shown = rows[: wanted.limit]
+    following = shown[-1][listing.key] if len(rows) > wanted.limit else None
+    return _page([_sparse(row, wanted.fields) for row in shown], following)
+
+
+def _comparable(value: Any) -> int | float | str:
+    return value if isinstance(value, int | float) else _text(value)
+
+
+def _page(rows: list[Any], following: Any) -> Answer:
+    return Answer(
+        content=msgspec.json.encode({"items": rows, "next": None if following is None else _closed(following)})
+    )
+
+
+def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> Answer:
+    parts = _lines(rows, wanted) if wanted.form == NDJSON else _table(rows, wanted)
+    return Answer(stream=parts, content_type=NDJSON if wanted.form == NDJSON else f"{CSV}; charset=utf-8")
+
+
+async def _each(rows: Iterable[Mapping[str, Any]]) -> AsyncIterator[Mapping[str, Any]]:
+    for row in rows:
+        yield row
+
+
+async def _lines(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> AsyncIterator[bytes]:
+    waiting: list[bytes] = []
+    async for row in rows:
+        waiting.append(msgspec.json.encode(_sparse(row, wanted.fields)) + b"\n")
+        if len(waiting) >= _CHUNK:
+            yield b"".join(waiting)
+            waiting.clear()
+    yield b"".join(waiting)
+
+
+async def _table(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> AsyncIterator[bytes]:
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\r\n")
+    columns: list[str] = list(wanted.fields)
+    number = 0
+    async for row in rows:
+        if number == 0:
+            columns = columns or list(row)
+            writer.writerow(columns)
+        number += 1
+        writer.writerow([_cell(row.get(column)) for column in columns])
+        if number % _CHUNK == 0:
+            yield _taken(written)
+    yield _taken(written)
+
+
+def _taken(written: io.StringIO) -> bytes:
+    text = written.getvalue()
+    written.seek(0)
+    written.truncate()
+    return text.encode()
+
+
+def _cell(value: Any) -> str:
+    text = _text(value)
+    # A spreadsheet takes these for formulas.
+    return (
+        f"'{text}" if text[:1] in {"=", "@", "\t", "\r"} or (text[:1] in {"+", "-"} and not _is_number(text)) else text
+    )
+
+
+def _is_number(text: str) -> bool:
+    return text[1:].replace(".", "", 1).isdigit()
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _sparse(row: Mapping[str, Any], fields: tuple[str, ...]) -> Mapping[str, Any]:
+    return {name: row.get(name) for name in fields} if fields else row
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= LIMIT_MAX or len(text) > 6:
+        raise _bad("limit", f"is {text!r}", f"1 to {LIMIT_MAX}")
+    return int(text)
+
+
+def _closed(place: Any) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def _opened(cursor: str) -> Any:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise _bad("cursor", "is none that this API gave", "leave it out for the first page") from error
+
+
+def _choice(names: Iterable[str], none: str) -> str:
+    listed = ", ".join(names)
+    return f"one of {listed}" if listed else none
+
+
+def _bad(field: str, said: str, remedy: str | None = None) -> RequestError:
+    return RequestError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", f"`{field}` {said}", field=field, remedy=remedy
+    )

@@ -1,0 +1,244 @@
+"""Declaration of an operation, and its order as a request has it: requests and the OpenAPI document follow from it."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from http import HTTPStatus
+from typing import Annotated, Any, Final, NamedTuple, get_args
+
+import msgspec
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.sessions import LogIns
+from vosd.api.http import Request, RequestError
+
+TIMES: Final = frozenset({"at", "ended_since", "ended_until", "since", "until"})
+"""Fields of orders that are times: text in a request, UTC milliseconds in the order."""
+SWITCHES: Final = {"is_trial": "dry_run", "is_confirmed": "confirm"}
+"""Fields of orders that are parameters of the query, with their names there, whatever the method."""
+VERSION: Final = "if_version"
+"""Field of orders that the header If-Match sets."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_WHOLE_MAX: Final = 2**53
+"""Larger whole numbers are not the same in every JSON parser."""
+_FIELD: Final = re.compile(r"unknown field `([^`]+)`|required field `([^`]+)`")
+_PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")
+
+Run = Callable[[Office, Principal, Any], Awaitable[Any] | AsyncIterator[Any]]
+
+
+class Listing(NamedTuple):
+    """A list: the office returns it whole, or, where ``cursor`` names a field of its order, from an item on."""
+
+    key: str
+    """Field that tells items apart; the cursor is made of it."""
+    filters: Sequence[str] = ()
+    """Fields of items that are compared with parameters of the same names."""
+    sorts: Sequence[str] = ()
+    """Fields by which the list is sorted, in either direction."""
+    cursor: str | None = None
+    """Field of the order that takes the key of the last item; the order has a ``limit``, too."""
+
+
+class Place(Enum):
+    """Place of a field in a request."""
+
+    PATH = "path"
+    QUERY = "query"
+    BODY = "body"
+    HEADER = "header"
+
+
+class Field(NamedTuple):
+    """A field of the order as the request has it."""
+
+    name: str
+    """Name in the request."""
+    field: str
+    """Name in the order."""
+    place: Place
+    type: Any
+    is_required: bool
+    default: Any
+
+
+class Given(NamedTuple):
+    """Fields of an order by where a request has them."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    header: Mapping[str, Any]
+    body: Any
+    fixed: Mapping[str, Any]
+    """Fields that follow from other parts of the request."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One route: what it takes, what it needs, what it does and returns."""
+
+    method: str
+    path: str
+    """Below ``/api/v1``; ``{field}`` is a field of the order."""
+    meaning: str
+    permission: Permission | None
+    """None = no token is needed."""
+    takes: type[msgspec.Struct]
+    """The order."""
+    run: Run
+    """The use case."""
+    result: Any
+    """Type of the result, or of the items of a list."""
+    fixed: Mapping[str, Any] = {}
+    """Fields of the order that no request sets."""
+    listing: Listing | None = None
+    status: HTTPStatus = HTTPStatus.OK
+    needs_database: bool = True
+    etag: Callable[[Any], str | None] | None = None
+    location: Callable[[Any], str] | None = None
+    session: Callable[[Office, LogIns, Request, Any], Awaitable[Any]] | None = None
+    """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
+    merges: bool = False
+    """Whether the body may be ``application/merge-patch+json``, too."""
+    reference: str | None = None
+    """Field of the order that an Idempotency-Key fills where the request leaves it out; a repeat then does nothing."""
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it may change something."""
+        return self.method != "GET" and self.permission is not None and not self.is_question
+
+    is_question: bool = False
+    """A POST that changes nothing."""
+
+    def fields(self) -> list[Field]:
+        """Return the fields of the order that a request sets."""
+        in_path = set(re.findall(r"{(\w+)}", self.path))
+        inside = Place.BODY if self.method in {"POST", "PUT", "PATCH"} else Place.QUERY
+        found = []
+        for each in msgspec.structs.fields(self.takes):
+            if each.name in self.fixed or (self.listing is not None and each.name in {"limit", self.listing.cursor}):
+                continue
+            place = inside
+            if each.name in in_path:
+                place = Place.PATH
+            elif each.name in SWITCHES:
+                place = Place.QUERY
+            elif each.name == VERSION:
+                place = Place.HEADER
+            default = each.default if each.default_factory is msgspec.NODEFAULT else each.default_factory()
+            name = SWITCHES.get(each.name, each.encode_name)
+            found.append(Field(name, each.name, place, each.type, each.required, default))
+        return found
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a request has JSON."""
+        return any(each.place is Place.BODY for each in self.fields())
+
+    def columns(self) -> list[str]:
+        """Return the fields of an item of the list; empty where they are not declared."""
+        names: tuple[str, ...] = getattr(self.result, "__struct_encode_fields__", ())
+        return list(names)
+
+    def order(self, given: "Given") -> Any:
+        """Return the order of a request.
+
+        Raises:
+            RequestError: the request does not say one.
+            OrderError: it makes no sense.
+        """
+        fields = self.fields()
+        values: dict[str, Any] = {**self.fixed, **given.fixed}
+        sources: dict[Place, Mapping[str, Any]] = {
+            Place.PATH: given.path,
+            Place.QUERY: given.query,
+            Place.HEADER: given.header,
+            Place.BODY: given.body if isinstance(given.body, dict) else {},
+        }
+        if self.has_body and not isinstance(given.body, dict):
+            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", "the body is no JSON object")
+        for place, where in ((Place.BODY, "the body"), (Place.QUERY, "the query")):
+            _refuse_unknown(sources[place], {each.name for each in fields if each.place is place}, where)
+        for each in fields:
+            source = sources[each.place]
+            if each.name in source:
+                read = _from_text if each.place in {Place.PATH, Place.QUERY} else _from_json
+                values[each.field] = read(each, source[each.name])
+            if each.is_required and each.field not in values:
+                raise RequestError(
+                    HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", f"`{each.name}` is missing", field=each.name
+                )
+        try:
+            return msgspec.convert(values, self.takes)
+        except msgspec.ValidationError as error:
+            raise _unfit(error) from error
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: set[str], where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise RequestError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "unknown_field",
+                f"`{name}` is no field of {where}",
+                field=name,
+                remedy=f"there are {', '.join(sorted(known))}" if known else "there are none",
+            )
+
+
+def _from_json(field: Field, value: Any) -> Any:
+    if field.name in TIMES and value is not None:
+        return _time(field, value)
+    if Decimal in (field.type, *get_args(field.type)) and isinstance(value, int | float):
+        raise _bad(field, "is an amount as text", 'write "10.00"')
+    return _bounded(field, value)
+
+
+def _from_text(field: Field, text: str) -> Any:
+    if field.name in TIMES:
+        return _time(field, text)
+    if field.place is Place.PATH and not text:
+        raise _bad(field, "is empty")
+    try:
+        return _bounded(field, msgspec.convert(text, field.type, strict=False))
+    except msgspec.ValidationError as error:
+        raise _bad(field, f"is {text!r}: {_said(error)}") from error
+
+
+def _time(field: Field, value: Any) -> int:
+    try:
+        moment = msgspec.convert(value, Annotated[datetime, msgspec.Meta(tz=True)])
+        since: int = (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise _bad(field, f"is {value!r}: no time of RFC 3339", "write 2026-03-01T12:00:00Z") from error
+    return since
+
+
+def _bounded(field: Field, value: Any) -> Any:
+    if isinstance(value, int) and abs(value) > _WHOLE_MAX:
+        raise _bad(field, f"is {value}: too large")
+    return value
+
+
+def _bad(field: Field, said: str, remedy: str | None = None) -> RequestError:
+    return RequestError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", f"`{field.name}` {said}", field=field.name, remedy=remedy
+    )
+
+
+def _said(error: msgspec.ValidationError) -> str:
+    text = _PLACE.sub("", str(error))
+    return text[:1].lower() + text[1:]
+
+
+def _unfit(error: msgspec.ValidationError) -> RequestError:
+    """Return the error of a value that does not fit, with its field."""
+    place, named = _PLACE.search(str(error)), _FIELD.search(str(error))
+    field = (named and (named[1] or named[2])) or (place and place[1]) or None
+    return RequestError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", f"`{field or 'the body'}`: {_said(error)}", field=field
+    )

@@ -1,0 +1,1 @@
+"""Declared operations, a module for each subject of the office."""

@@ -1,0 +1,214 @@
+"""Operations about objects that the database defines: a resource for each kind."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from vosd.admin.office.definitions import (
+    ChangeSheet,
+    KeysSheet,
+    ListObjects,
+    ListVersions,
+    ObjectOrder,
+    ObjectSheet,
+    SetObjects,
+    ShowObject,
+    WantedObject,
+    hidden,
+    list_objects,
+    list_versions,
+    set_objects,
+    show_object,
+)
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.api.operation import Listing, Operation
+
+KINDS: Final = (
+    "accounts", "mapping_gateways", "routing_gateways", "phones", "rate_groups", "routing_plans", "calendars",
+    "number_lists", "number_pools", "templates",
+)  # fmt: skip
+
+
+class CreateObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object that the database does not define yet."""
+
+    kind: str
+    name: str
+    keys: dict[str, Any]
+    """Keys as in the configuration files, without the name."""
+
+
+class ReplaceObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object that has exactly these keys then; one that does not exist is made."""
+
+    kind: str
+    name: str
+    keys: dict[str, Any]
+    """Keys as in the configuration files, without the name. ``(hidden)`` leaves a password as it is."""
+    if_version: int | None = None
+
+
+class MergeObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys that change; the others stay."""
+
+    kind: str
+    name: str
+    keys: dict[str, Any]
+    """Keys as in the configuration files; null takes one away (RFC 7396)."""
+    if_version: int | None = None
+
+
+class RemoveObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object that the database shall define no longer; its versions stay."""
+
+    kind: str
+    name: str
+    if_version: int | None = None
+
+
+async def list_sheets(office: Office, who: Principal, order: ListObjects) -> list[KeysSheet]:
+    """Return the objects with their keys, passwords hidden."""
+    found = await list_objects(office, who, order)
+    return [ObjectSheet(each, hidden("", json.loads(each.body or "{}"))).sheet() for each in found]
+
+
+async def show_sheet(office: Office, who: Principal, order: ShowObject) -> KeysSheet:
+    """Return an object with its keys, passwords hidden."""
+    return (await show_object(office, who, order)).sheet()
+
+
+async def list_version_sheets(office: Office, who: Principal, order: ListVersions) -> list[KeysSheet]:
+    """Return the versions of an object with what each has changed."""
+    return [each.sheet() for each in await list_versions(office, who, order)]
+
+
+async def create(office: Office, who: Principal, order: CreateObject) -> ChangeSheet:
+    """Define an object that there is not yet."""
+    return await _change(office, who, order, WantedObject(order.kind, order.name, order.keys, is_new=True))
+
+
+async def replace(office: Office, who: Principal, order: ReplaceObject) -> ChangeSheet:
+    """Define or change an object."""
+    wanted = WantedObject(order.kind, order.name, order.keys, if_version=order.if_version)
+    return await _change(office, who, order, wanted)
+
+
+async def merge(office: Office, who: Principal, order: MergeObject) -> ChangeSheet:
+    """Change some keys of an object."""
+    wanted = WantedObject(order.kind, order.name, order.keys, is_merged=True, if_version=order.if_version)
+    return await _change(office, who, order, wanted)
+
+
+async def remove(office: Office, who: Principal, order: RemoveObject) -> ChangeSheet:
+    """End an object."""
+    return await _change(office, who, order, WantedObject(order.kind, order.name, None, if_version=order.if_version))
+
+
+async def _change(office: Office, who: Principal, order: ObjectOrder, wanted: WantedObject) -> ChangeSheet:
+    whole = SetObjects(
+        objects=(wanted,), at=order.at, memo=order.memo, is_trial=order.is_trial, is_confirmed=order.is_confirmed
+    )
+    return (await set_objects(office, who, whole)).sheet()
+
+
+def _version_of(result: KeysSheet | ChangeSheet) -> str | None:
+    version = result.version if isinstance(result, KeysSheet) else result.changes[0].version
+    return None if version is None else str(version)
+
+
+def _place_of(path: str, made: ChangeSheet) -> str:
+    return f"/api/v1{path}/{quote(made.changes[0].name, safe='')}"
+
+
+def _operations() -> Iterator[Operation]:
+    for kind in KINDS:
+        path, words = f"/{kind.replace('_', '-')}", kind.replace("_", " ")
+        one, fixed = f"{path}/{{name}}", {"kind": kind}
+        see, change = Permission.DEFINITIONS_SEE, Permission.DEFINITIONS_CHANGE
+        yield Operation(
+            method="GET",
+            path=path,
+            meaning=f"The {words} that the database defines, with their keys.",
+            permission=see,
+            takes=ListObjects,
+            run=list_sheets,
+            result=KeysSheet,
+            fixed=fixed,
+            listing=Listing("name", filters=("name", "operator", "memo"), sorts=("name", "made_at", "begins_at")),
+        )
+        yield Operation(
+            method="POST",
+            path=path,
+            meaning=f"Define one of the {words}.",
+            permission=change,
+            takes=CreateObject,
+            run=create,
+            result=ChangeSheet,
+            fixed=fixed,
+            status=HTTPStatus.CREATED,
+            etag=_version_of,
+            location=partial(_place_of, path),
+        )
+        yield Operation(
+            method="GET",
+            path=one,
+            meaning=f"One of the {words} with its keys.",
+            permission=see,
+            takes=ShowObject,
+            run=show_sheet,
+            result=KeysSheet,
+            fixed={**fixed, "secrets": False},
+            etag=_version_of,
+        )
+        yield Operation(
+            method="PUT",
+            path=one,
+            meaning=f"Define or replace one of the {words}.",
+            permission=change,
+            takes=ReplaceObject,
+            run=replace,
+            result=ChangeSheet,
+            fixed=fixed,
+            etag=_version_of,
+        )
+        yield Operation(
+            method="PATCH",
+            path=one,
+            meaning=f"Change some keys of one of the {words}.",
+            permission=change,
+            takes=MergeObject,
+            run=merge,
+            result=ChangeSheet,
+            fixed=fixed,
+            etag=_version_of,
+            merges=True,
+        )
+        yield Operation(
+            method="DELETE",
+            path=one,
+            meaning=f"End one of the {words}; its versions stay.",
+            permission=change,
+            takes=RemoveObject,
+            run=remove,
+            result=ChangeSheet,
+            fixed=fixed,
+        )
+        yield Operation(
+            method="GET",
+            path=f"{one}/versions",
+            meaning=f"The versions of one of the {words}, and what each has changed.",
+            permission=see,
+            takes=ListVersions,
+            run=list_version_sheets,
+            result=KeysSheet,
+            fixed=fixed,
+            listing=Listing("version", filters=("operator", "version"), sorts=("version", "made_at", "begins_at")),
+        )
+
+
+OPERATIONS: Final = tuple(_operations())

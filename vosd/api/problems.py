@@ -1,0 +1,120 @@
+"""Errors as problem+json (RFC 9457): the status by the code of the error, the text the same as the command line's."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from vosd.api.http import Answer, RequestError
+from vosd.base.errors import VosError
+from vosd.catalogue.problems import ConfigError
+
+PROBLEM_JSON: Final = "application/problem+json"
+RETRY_AFTER_S: Final = 5
+
+_STATUS: Final = {
+    HTTPStatus.UNAUTHORIZED: ("code_missing", "link_refused", "log_in_refused", "unauthorized"),
+    HTTPStatus.FORBIDDEN: (
+        "csrf", "may_not_act", "no_agent", "operators_only", "own_payment", "permission_lacking", "right_lacking",
+        "second_factor_missing", "too_powerful",
+    ),
+    HTTPStatus.NOT_FOUND: (
+        "no_record", "no_such_call", "no_such_charge", "no_such_deck", "no_such_group", "no_such_object",
+        "no_such_override", "no_such_person", "no_such_role", "no_such_token", "no_such_trunk", "not_refused",
+        "not_running", "not_waiting", "nothing_kept", "out_of_scope", "unknown_account", "unknown_gateway",
+        "unknown_name",
+    ),
+    HTTPStatus.CONFLICT: (
+        "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused", "many_overrides",
+        "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken", "role_in_use",
+        "set_by_others", "too_little_left", "too_many_calls",
+        "was_refused",
+    ),
+    HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses",),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("daemon_unreachable", "store_unavailable"),
+}  # fmt: skip
+_STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """One of several mistakes."""
+
+    field: str
+    detail: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error."""
+
+    type: str
+    """``urn:vosd:problem:`` and the code."""
+    title: str
+    """Phrase of the status."""
+    status: int
+    detail: str
+    """Sentence for people; it says what to do."""
+    code: str
+    """Stable name of the error, for programs."""
+    field: str | None = None
+    """Field or parameter that is wrong."""
+    remedy: str | None = None
+    """Text that says what to send instead."""
+    errors: tuple[Mistake, ...] = ()
+    """Every mistake, where there are several."""
+
+
+def status_of(error: VosError) -> HTTPStatus:
+    """Return the status of an error: that of its code or of a class above; else 422."""
+    for each in (error.code, *(parent.__dict__.get("code") for parent in type(error).__mro__)):
+        if each in _STATUS_OF:
+            return _STATUS_OF[each]
+    return HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def problem(
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    *,
+    field: str | None = None,
+    remedy: str | None = None,
+    errors: Sequence[Mistake] = (),
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Answer:
+    """Return an error as an answer."""
+    body = Problem(
+        type=f"urn:vosd:problem:{code}",
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        field=field,
+        remedy=remedy or None,
+        errors=tuple(errors),
+    )
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = (*headers, ("Retry-After", str(RETRY_AFTER_S)))
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers = (*headers, ("WWW-Authenticate", "Bearer"))
+    return Answer(status=status, content=msgspec.json.encode(body), content_type=PROBLEM_JSON, headers=headers)
+
+
+def problem_of(error: VosError) -> Answer:
+    """Return an error of the office as an answer."""
+    mistakes: list[Mistake] = []
+    if isinstance(error, ConfigError):
+        mistakes = [Mistake(each.key, str(each)) for each in error.problems]
+    field = getattr(error, "field", None) or (mistakes[0].field if mistakes else None)
+    remedy = getattr(error, "remedy", None)
+    wait = getattr(error, "retry_after_s", None)
+    headers = () if wait is None else (("Retry-After", str(wait)),)
+    return problem(
+        status_of(error), error.code, str(error), field=field, remedy=remedy, errors=mistakes, headers=headers
+    )
+
+
+def problem_of_request(error: RequestError) -> Answer:
+    """Return a flaw of the request as an answer."""
+    return problem(error.status, error.code, str(error), field=error.field, remedy=error.remedy, headers=error.headers)

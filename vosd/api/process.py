@@ -1,0 +1,88 @@
+"""Process of the management API: ``vosd.processes.entry vosd.api.process``, with what it serves as arguments.
+
+``CHANNEL LISTENER``: the switch starts it, and it ends with the switch. ``CONFIG``: it stands alone (``vosd api``).
+"""
+
+import asyncio
+import gc
+import socket
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd.admin.office.tokens import principal_of
+from vosd.api.application import Application
+from vosd.api.identity import Identify
+from vosd.api.offices import Offices
+from vosd.api.routes import Routes
+from vosd.api.server import ApiServer
+from vosd.api.table import OPERATIONS
+from vosd.catalogue.problems import ConfigError
+from vosd.engine.settings import ApiSettings
+from vosd.processes.channel import received
+from vosd.processes.life import give_way, live_as_long_as_the_switch
+from vosd.wiring.configured_switch import ConfiguredSwitch
+
+BAD_CONFIGURATION: Final = 3
+"""Exit code of an invalid configuration, as of every verb."""
+_NICENESS: Final = 5
+_OOM_SCORE: Final = "900"
+"""Has the kernel kill this process before the switch when memory is short."""
+
+
+def main() -> None:
+    """Serve until the switch ends, or until SIGTERM."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+    if len(sys.argv) == 2:
+        _stand_alone(Path(sys.argv[1]))
+    else:
+        live_as_long_as_the_switch()
+        give_way(_NICENESS)
+        channel, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+        asyncio.run(_beside_the_switch(channel, listener))
+
+
+async def _beside_the_switch(channel: socket.socket, listener: socket.socket) -> None:
+    reader, writer = await asyncio.open_connection(sock=channel)
+    opening = await received(reader)
+    config, settings = msgspec.msgpack.decode(opening, type=tuple[str, ApiSettings])
+    await serve(Path(config), settings, listener, principal_of, reader.read(1))
+    writer.close()
+
+
+def _stand_alone(config: Path) -> None:
+    try:
+        settings = ConfiguredSwitch(config).settings.api
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(BAD_CONFIGURATION)
+    if settings is None:
+        sys.stderr.write(f"{config}: api.listen is not set: say an address and a port, such as 127.0.0.1:8080\n")
+        sys.exit(BAD_CONFIGURATION)
+    family = socket.AF_INET6 if ":" in settings.listen.host else socket.AF_INET
+    try:
+        listener = socket.create_server(tuple(settings.listen), family=family)
+    except OSError as error:
+        sys.stderr.write(f"{settings.listen}: {error.strerror}; change api.listen\n")
+        sys.exit(1)
+    asyncio.run(serve(config, settings, listener, principal_of, None))
+
+
+async def serve(
+    config: Path,
+    settings: ApiSettings,
+    listener: socket.socket,
+    identify: Identify,
+    until: Awaitable[object] | None,
+) -> None:
+    """Answer requests until ``until`` returns; None: until a signal. ``identify`` returns the principal of a token."""
+    async with Offices(config) as offices:
+        server = ApiServer(Application(offices, identify, Routes(OPERATIONS)), settings, takes_signals=until is None)
+        gc.collect()
+        gc.freeze()
+        await server.run(listener, until)

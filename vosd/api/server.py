@@ -1,0 +1,95 @@
+"""HTTP server of the API: uvicorn over h11, with limits of time, size and number."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from uvicorn import Config, Server
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from vosd.engine.settings import ApiSettings
+
+CONNECTIONS_MAX: Final = 1_000
+"""Further ones get 503."""
+HEAD_BYTES_MAX: Final = 32_768
+HEAD_S: Final = 10
+"""Time for a client to send the head of its first request; also the time that a connection may be idle."""
+GRACE_S: Final = 2
+"""Time for requests that are under way when the process is to end."""
+
+
+class ApiServer(Server):
+    """Serves one application on a socket that listens already."""
+
+    def __init__(self, application: Any, settings: ApiSettings, *, takes_signals: bool) -> None:
+        super().__init__(
+            Config(
+                application,
+                http=_Connection,
+                ws="none",
+                lifespan="off",
+                loop="none",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=True,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
+                limit_concurrency=CONNECTIONS_MAX,
+                timeout_keep_alive=HEAD_S,
+                timeout_graceful_shutdown=GRACE_S,
+                h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+                ssl_certfile=settings.certificate,
+                ssl_keyfile=settings.key,
+            )
+        )
+        self._takes_signals = takes_signals
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the switch where this process is one of its own."""
+        if not self._takes_signals:
+            yield
+            return
+        with super().capture_signals():
+            yield
+
+    async def run(self, listener: socket.socket, until: Awaitable[object] | None) -> None:  # type: ignore[override]
+        """Serve until ``until`` returns, or until a signal."""
+        serving = asyncio.create_task(self.serve(sockets=[listener]))
+        if until is None:
+            await serving
+            return
+        ending = asyncio.ensure_future(until)
+        await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+        self.should_exit = True
+        await serving
+
+
+class _Connection(H11Protocol):
+    """A connection that must send the head of each request in time: uvicorn bounds the time between requests alone."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._waiting = self.loop.call_later(HEAD_S, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever its type says
+        if cycle is not None and not cycle.response_complete:
+            self._waiting.cancel()
+
+    def on_response_complete(self) -> None:
+        self._waiting.cancel()
+        self._waiting = self.loop.call_later(HEAD_S, self._give_up)
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        self.transport.abort()

@@ -1,0 +1,9 @@
+"""Every operation of the API, in the order of the document."""
+
+from typing import Final
+
+from vosd.api.operation import Operation
+from vosd.api.operations import definitions, installation, session
+
+BASE: Final = "/api/v1"
+OPERATIONS: Final[tuple[Operation, ...]] = (*installation.OPERATIONS, *session.OPERATIONS, *definitions.OPERATIONS)

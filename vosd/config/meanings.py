@@ -1,0 +1,35 @@
+"""Meanings of keys: the texts below the fields of a model, from its source."""
+
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
+
+from vosd.config.keys.declared import DeclaredKeys
+from vosd.config.reader.model import Keys
+
+
+def meanings_of(model: type[Keys]) -> dict[str, str | None]:
+    """Return the meaning of each key: its field's description, or the text below the field in the source.
+
+    The sources are read when the reference is written: with ``use_attribute_docstrings`` every start would read them.
+    """
+    texts = _texts_of(model)
+    return {field.alias or name: field.description or texts.get(name) for name, field in model.model_fields.items()}
+
+
+def _texts_of(model: type[Keys]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if not issubclass(each, Keys):
+            continue
+        for shared in each.shared if issubclass(each, DeclaredKeys) else ():
+            found |= _texts_of(shared)
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, text in pairwise(definition.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                match text:
+                    case ast.Expr(ast.Constant(str(value))):
+                        found[field.target.id] = inspect.cleandoc(value)
+    return found

@@ -1,0 +1,278 @@
+"""Objects in a sheet of another switch: a CSV or XLSX file, and the map of its columns.
+
+The map has a section for each kind of object that a line of the sheet makes, and one for opening balances.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import Field, model_validator
+
+from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject
+from vosd.base.money import parse_amount
+from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
+from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_encoding
+from vosd.config.decks.sheets import SheetLine, lines_of
+from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text, whole
+from vosd.config.reader.includes import read_files
+from vosd.config.reader.model import Keys
+from vosd.config.reader.reading import read_section
+from vosd.config.reader.renamed import hint
+from vosd.config.reader.templates import TEMPLATE
+from vosd.config.stored_text import KINDS
+
+_MODELS: Final[Mapping[str, type[Keys]]] = {
+    "accounts": AccountKeys,
+    "mapping_gateways": MappingGatewayKeys,
+    "routing_gateways": RoutingGatewayKeys,
+    "phones": PhoneKeys,
+}
+_AMOUNTS: Final = frozenset({"overdraft_limit", "balance_low", "minimum_consumption"})
+"""Keys of accounts that are written with the decimal mark of the sheet."""
+_Title = Annotated[str, line_of_text(1, 200)]
+
+
+def _texts(expected: str) -> FromText:
+    def read(written: Mapping[str, object]) -> dict[str, str]:
+        if not all(isinstance(each, str) and each.strip() for each in written.values()):
+            raise ValueError
+        return {key: str(each).strip() for key, each in written.items()}
+
+    return FromText(expected, read, kind=dict)
+
+
+def _words() -> FromText:
+    expected = 'words of the sheet with ours, such as {enabled: {Locked: "no", Normal: "yes"}}'
+
+    def read(written: Mapping[str, object]) -> dict[str, dict[str, str]]:
+        found = {}
+        for key, words in written.items():
+            if not isinstance(words, dict) or not all(isinstance(each, str) for each in words.values()):
+                raise ValueError
+            found[key] = {word.lower(): ours for word, ours in words.items()}
+        return found
+
+    return FromText(expected, read, kind=dict)
+
+
+class KindKeys(Keys):
+    """Objects of one kind; a key inside of a key is written with a point, such as ``auth.username``."""
+
+    columns: Annotated[dict[str, str], _texts("our keys with their columns, such as {id: Account}")]
+    """A line without a name makes no object, and an empty cell no key."""
+    constants: Annotated[dict[str, str], _texts("our keys with a value, such as {currency: USD}")] = Field(
+        default_factory=dict
+    )
+    """Values of keys that the sheet does not have, or has empty cells of."""
+    words: Annotated[dict[str, dict[str, str]], _words()] = Field(default_factory=dict)
+    """Words of the sheet, whatever their case, and ours; other words in these columns are mistakes."""
+    lists: Annotated[dict[str, str], _texts('keys with what stands between the items of a cell: {hosts: ";"}')] = Field(
+        default_factory=dict
+    )
+
+
+class BalanceKeys(Keys):
+    """Balances, which become an adjustment each."""
+
+    account: _Title
+    """Column of the account."""
+    amount: _Title
+    """Column of the balance: money that is left is above zero."""
+    reference: Annotated[str, line_of_text(1, 64)] = "opening balance"
+    """Reference of the adjustments: an account gets one of it, however often the sheet is imported."""
+
+
+class ObjectMapKeys(Keys):
+    """The map of a sheet."""
+
+    accounts: KindKeys | None = None
+    mapping_gateways: KindKeys | None = None
+    routing_gateways: KindKeys | None = None
+    phones: KindKeys | None = None
+    balances: BalanceKeys | None = None
+    decimal: Annotated[str, decimal_mark()] = "."
+    """The decimal mark of amounts. With a comma, points between thousands are left out."""
+    header_line: Annotated[int, whole(1, HEADER_LINE_MAX)] = 1
+    encoding: Annotated[str | None, text_encoding()] = None
+    """Encoding of a CSV file. Default: UTF-8 or UTF-16, else Windows-1252."""
+    sheet: Annotated[str | None, line_of_text(1, 100)] = None
+    """The sheet of an XLSX file. Default: the first."""
+
+    @property
+    def kinds(self) -> Mapping[str, KindKeys]:
+        """The sections of objects that the map has."""
+        return {kind: each for kind in _MODELS if (each := getattr(self, kind)) is not None}
+
+    @model_validator(mode="after")
+    def _has_known_keys(self) -> "ObjectMapKeys":
+        if not self.kinds and self.balances is None:
+            raise KeyProblemError("accounts", f"at least one of {', '.join(_MODELS)}, balances")
+        for kind, each in self.kinds.items():
+            model, name_key = _MODELS[kind], str(KINDS[kind])
+            known = {*model.by_key(), *model.apart, TEMPLATE}
+            for key in (*each.columns, *each.constants):
+                if key.partition(".")[0] not in known:
+                    raise KeyProblemError(
+                        kind, f"keys of {kind}, not {key!r}; {hint(key, known, model.names_elsewhere)}"
+                    )
+            if name_key not in each.columns:
+                raise KeyProblemError(kind, f"a column for {name_key}, the name of each object")
+            for key in (*each.words, *each.lists):
+                if key not in each.columns:
+                    raise KeyProblemError(kind, f"a column for {key}, which has words or a list")
+        return self
+
+
+class ReadSheet(NamedTuple):
+    """The order that a sheet makes, and the headers of columns that the map does not name."""
+
+    order: ImportSheet
+    unread: Sequence[str]
+
+
+def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) -> ReadSheet:
+    """Read the objects and balances of a sheet.
+
+    Raises:
+        ConfigError: with every mistake of the map, or of the sheet.
+        SheetError: the sheet cannot be read.
+    """
+    problems = ProblemList()
+    keys = read_section(ObjectMapKeys, read_files(map_path, environ, problems), "", problems)
+    if keys is None or problems.has_errors:
+        raise ConfigError(problems.in_order())
+    with closing(lines_of(path, header_line=keys.header_line, sheet=keys.sheet, encoding=keys.encoding)) as lines:
+        header = next(lines, SheetLine(keys.header_line, ()))
+        reading = _SheetReading(path, keys, header, problems)
+        if not problems.has_errors:
+            for line in lines:
+                reading.read(line)
+    if problems.has_errors:
+        raise ConfigError(problems.in_order())
+    order = ImportSheet(
+        file=str(path),
+        objects=tuple(reading.objects.values()),
+        balances=tuple(reading.balances.values()),
+        reference="" if keys.balances is None else keys.balances.reference,
+    )
+    return ReadSheet(order, reading.unread)
+
+
+class _SheetReading:
+    """Objects and balances of the lines that were read so far."""
+
+    def __init__(self, path: Path, keys: ObjectMapKeys, header: SheetLine, problems: ProblemList) -> None:
+        self._path = path
+        self._keys = keys
+        self._problems = problems
+        self.objects: dict[tuple[str, str], SheetObject] = {}
+        self.balances: dict[str, OpeningBalance] = {}
+        self._width = len(header.cells)
+        titles: dict[str, list[int]] = {}
+        for index, cell in enumerate(header.cells):
+            titles.setdefault(_plain(cell), []).append(index)
+        balances = [] if keys.balances is None else [keys.balances.account, keys.balances.amount]
+        wanted = dict.fromkeys([*(title for each in keys.kinds.values() for title in each.columns.values()), *balances])
+        names = [cell.strip() for cell in header.cells if cell.strip()]
+        self._at: dict[str, int] = {}
+        for title in wanted:
+            found = titles.get(_plain(title), [])
+            if len(found) == 1:
+                self._at[title] = found[0]
+            else:
+                near = f"{len(found)} have this name" if found else suggestion(title, names) if names else "it is empty"
+                expected = f"one column {title!r}, as the map says; {near}"
+                problems.error(Place(str(path), header.number), "header", expected)
+        read = {*self._at.values()}
+        self.unread = [cell.strip() for index, cell in enumerate(header.cells) if index not in read and cell.strip()]
+
+    def read(self, line: SheetLine) -> None:
+        """Read one line; mistakes go to the problems."""
+        cells = {title: line.cells[at].strip() if at < len(line.cells) else "" for title, at in self._at.items()}
+        if not any(cells.values()):
+            return
+        place = Place(str(self._path), line.number)
+        if len(line.cells) > self._width:
+            self._problems.error(place, "", f"{self._width} cells, as the header has, not {len(line.cells)}")
+            return
+        for kind, each in self._keys.kinds.items():
+            name_key = str(KINDS[kind])
+            title = each.columns[name_key]
+            name = cells[title]
+            if not name:
+                continue
+            keys = self._object(kind, each, cells, place)
+            columns = {key: column for key, column in each.columns.items() if cells[column]}
+            made = SheetObject(kind, name, keys, line=line.number, columns=columns)
+            earlier = self.objects.setdefault((kind, name), made)
+            if earlier.keys != keys:
+                self._problems.error(place, title, f"the same {kind} as line {earlier.line} has for the name", name)
+        if self._keys.balances is not None:
+            self._read_balance(self._keys.balances, cells, place)
+
+    def _object(self, kind: str, keys: KindKeys, cells: Mapping[str, str], place: Place) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in (*keys.constants.items(), *self._values(kind, keys, cells, place)):
+            if key == KINDS[kind]:
+                continue
+            *above, last = key.split(".")
+            inner = found
+            for each in above:
+                inner = inner.setdefault(each, {})
+            inner[last] = value
+        return found
+
+    def _values(
+        self, kind: str, keys: KindKeys, cells: Mapping[str, str], place: Place
+    ) -> Iterator[tuple[str, str | list[str]]]:
+        for key, title in keys.columns.items():
+            text = cells[title]
+            if not text:
+                continue
+            if key in keys.words:
+                ours = keys.words[key].get(text.lower())
+                if ours is None:
+                    expected = f"one of {', '.join(keys.words[key])}, the words that the map has for {key}"
+                    self._problems.error(place, title, expected, text)
+                    continue
+                text = ours
+            if key in keys.lists:
+                yield key, [part.strip() for part in text.split(keys.lists[key]) if part.strip()]
+            elif kind == "accounts" and key in _AMOUNTS:
+                yield key, self._amount(text)
+            else:
+                yield key, text
+
+    def _amount(self, text: str) -> str:
+        return text.replace(".", "").replace(",", ".") if self._keys.decimal == "," else text
+
+    def _read_balance(self, keys: BalanceKeys, cells: Mapping[str, str], place: Place) -> None:
+        account, text = cells[keys.account], cells[keys.amount]
+        if not text:
+            return
+        if not account:
+            self._problems.error(place, keys.account, "the account of the balance")
+            return
+        try:
+            amount = parse_amount(self._amount(text))
+        except ValueError:
+            expected = "an amount of at most 12 digits and 8 decimals, such as 1234.50"
+            if "," in text and self._keys.decimal == ".":
+                expected += "; where the comma is the decimal mark, the map says decimal: ','"
+            self._problems.error(place, keys.amount, expected, text)
+            return
+        made = OpeningBalance(account, amount, line=place.line, column=keys.amount)
+        earlier = self.balances.setdefault(account, made)
+        if earlier.amount != amount:
+            self._problems.error(place, keys.amount, f"the balance of {account} as on line {earlier.line}", text)
+
+
+def _plain(header: str) -> str:
+    """Return a header without regard to case, and to how many blanks or line ends it has."""
+    return " ".join(header.lower().split())

@@ -1,0 +1,44 @@
+"""Values of the stored decks as operators see them; the switch's own are in ``catalogue.decks``."""
+
+from collections.abc import Mapping
+from enum import Enum
+
+import msgspec
+
+from vosd.base.errors import VosError
+
+
+class Way(Enum):
+    """Origin of a version; the value is stored."""
+
+    FULL = "full"
+    DELTA = "delta"
+    ROLLBACK = "rollback"
+
+
+class DeckMoved(VosError):  # noqa: N818 - states what was found
+    """Another version was made meanwhile, so what was compared is not in force any more; nothing was changed."""
+
+
+class StoredDeck(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a deck and how it was made; times are UTC milliseconds."""
+
+    rate_group: str
+    version: int
+    """1, 2, 3 …; the highest is in force."""
+    content: int
+    """The version that brought these rates: itself, or an earlier one that a rollback has put in force again."""
+    replaced: int | None
+    made_at: int
+    operator: str
+    way: Way
+    effective: int | None
+    """From when prefixes have ended that were no longer there; None = at once."""
+    rates: int
+    digest: str
+    """SHA-256 of its content."""
+    changes: Mapping[str, int]
+    """Prefixes by kind of change."""
+    memo: str | None
+    layout: str | None = None
+    """The map by which its sheet was read, as text; None = it had our names."""

@@ -1,0 +1,165 @@
+"""A switch as its configuration file describes it: settings, definitions, database and control socket."""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from vosd.base.errors import VosError
+
+if TYPE_CHECKING:
+    from vosd.config.assembly.rate_compilers import Progress
+    from vosd.config.assembly.rate_tables import RateTables
+    from vosd.config.excerpt import Excerpt
+    from vosd.config.load import Loaded
+    from vosd.config.reader.document import Section
+    from vosd.config.stored import Stored, Wanted
+    from vosd.control.client import RunningSwitch
+    from vosd.engine.settings import Settings
+
+Held = TypeVar("Held")
+CONFIG_PLACES: Final = (Path("config/vosd.yaml"), Path("/etc/vosd/vosd.yaml"))
+EXAMPLE: Final = Path(__file__).parents[1] / "_examples" / "vosd.yaml"
+"""Path of the example in the wheel; in the source tree it is in the first of ``CONFIG_PLACES``."""
+
+
+class NoConfigurationError(VosError):
+    """No configuration file was named, and none is at the usual places."""
+
+
+@dataclass
+class ConfiguredSwitch:
+    """A configuration, and what it leads to; each part is read when it is asked for."""
+
+    config: Path | None = None
+    _excerpt: "Excerpt | None" = None
+
+    def remark(self, text: str) -> None:
+        """Note something that is no error; a front without a place for it drops it."""
+
+    def held(self, resource: AbstractContextManager[Held]) -> Held:
+        """Enter a resource that is needed as long as this object."""
+        raise NotImplementedError
+
+    def progress(self) -> "Progress":
+        """Return a function that shows how far the compilation of rates is."""
+        return lambda _finished, _files, _rows: None
+
+    def with_file(self, file: Path) -> "ConfiguredSwitch":
+        """Return the same with another configuration file."""
+        return replace(self, config=file, _excerpt=None)
+
+    def config_path(self) -> Path:
+        """Return the configuration file: the option, ``$VOSD_CONFIG``, or the first usual path that exists.
+
+        Raises:
+            NoConfigurationError: there is none; the message lists the paths that were tried.
+        """
+        if self.config is not None:
+            return self.config
+        if named := os.environ.get("VOSD_CONFIG"):
+            return Path(named)
+        for place in CONFIG_PLACES:
+            if os.path.exists(place):  # noqa: PTH110 - false, not an error, where the directory may not be entered
+                return place
+        places = ", ".join(map(str, CONFIG_PLACES))
+        example = f"; an example to start from is {EXAMPLE}" if EXAMPLE.exists() else ""
+        message = f"no configuration: none at {places}. Say -c FILE or set VOSD_CONFIG{example}."
+        raise NoConfigurationError(message)
+
+    def load(self) -> "Loaded":
+        """Read the configuration; warnings are remarks.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+        from vosd.config.load import load
+
+        loaded = load(self.config_path(), tables=self.tables, definitions=self.definitions)
+        for problem in loaded.problems:
+            self.remark(str(problem))
+        return loaded
+
+    def tables(self, state_dir: Path) -> "RateTables":
+        """Return where rate files are compiled: among those of the switch, if this is its user."""
+        from vosd.config.assembly.rate_tables import tables_for_reader
+        from vosd.config.places import state_dir_found_from
+
+        return tables_for_reader(state_dir_found_from(self.config_path(), state_dir), self.progress())
+
+    def definitions(self, wanted: "Wanted") -> "Stored":
+        """Return the definitions of the database; no switch needs to run.
+
+        If the database cannot be read, those that the switch read last hold; a file that is not there yet is not read.
+        """
+        from vosd.config.kept import kept_definitions
+        from vosd.config.places import database_found_from, is_database_there, state_dir_found_from
+
+        state_dir = state_dir_found_from(self.config_path(), wanted.state_dir)
+        url = database_found_from(self.config_path(), wanted.state_dir, wanted.database_url)
+        if not wanted.decks and not is_database_there(url):
+            return kept_definitions(state_dir, wanted)
+        from vosd.wiring.stored_definitions import read_definitions
+
+        return read_definitions(self, wanted._replace(state_dir=state_dir, database_url=url))
+
+    def _has_objects(self, files: "Section") -> bool:
+        """Return whether the database defines objects of the configuration, or it cannot be asked."""
+        from vosd.config.places import STATE_DIR, database_found_from, is_database_there
+        from vosd.config.reader.places_written import database_url_in, path_in
+
+        written = database_url_in(files)
+        if written is None:
+            return False
+        url = database_found_from(self.config_path(), path_in(files, "state_dir") or STATE_DIR, written)
+        if not is_database_there(url):
+            return True
+        from vosd.wiring.database import has_objects
+
+        return has_objects(url)
+
+    @property
+    def excerpt(self) -> "Excerpt":
+        """The configuration, for use cases that need a part of it: only that part is read and validated."""
+        from vosd.config.excerpt import Excerpt
+
+        if self._excerpt is None:
+            self._excerpt = Excerpt(
+                self.config_path(), tables=self.tables, definitions=self.definitions, has_objects=self._has_objects
+            )
+        return self._excerpt
+
+    @property
+    def settings(self) -> "Settings":
+        """The settings of the installation, with the paths of its database and state relative to the working directory.
+
+        Raises:
+            ConfigError: they are invalid.
+        """
+        from vosd.config.places import found_from
+
+        return found_from(self.config_path(), self.excerpt.settings)
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database, with a path relative to the working directory; no other setting is validated.
+
+        Raises:
+            ConfigError: it is invalid.
+        """
+        from vosd.config.places import database_found_from
+
+        return database_found_from(self.config_path(), self.excerpt.state_dir, self.excerpt.database_url)
+
+    def running_switch(self) -> "RunningSwitch":
+        """Return the running switch of the configuration; of that only the path of the socket must be valid."""
+        from vosd.config.control_socket import control_socket_of
+        from vosd.config.places import socket_found_from
+        from vosd.control.client import RunningSwitch
+
+        if self._excerpt is None:
+            place = control_socket_of(self.config_path())
+        else:  # use what was read already
+            place = socket_found_from(self.config_path(), self._excerpt.state_dir, self._excerpt.control_socket)
+        return RunningSwitch(place)

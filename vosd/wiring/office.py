@@ -1,0 +1,173 @@
+"""The office of a configured switch: where a front meets database, configuration and running switch."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from vosd.wiring.configured_switch import ConfiguredSwitch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from decimal import Decimal
+    from pathlib import Path
+
+    from vosd.admin.export_profile import ExportProfile
+    from vosd.admin.office.office import Office
+    from vosd.admin.office.ports import Definitions, ParameterSheet, WrittenGateway
+    from vosd.admin.rate_areas import RateGroupSheet
+    from vosd.admin.shadow_rating import CdrMap
+    from vosd.billing.accounts import Account
+    from vosd.billing.ports import Rates
+    from vosd.billing.rate_group import RateGroup
+    from vosd.billing.rates import RatingPolicy
+    from vosd.catalogue.catalogue import Catalogue
+    from vosd.catalogue.stored_objects import ObjectVersion
+    from vosd.engine.settings import Settings
+    from vosd.routing.calendar import Calendar
+    from vosd.routing.special_numbers import SpecialNumbers
+    from vosd.storage.stores import SqlStores
+
+
+class _Configured:
+    """Definitions of the configuration file, read as far as they are asked for."""
+
+    def __init__(self, switch: ConfiguredSwitch) -> None:
+        self._switch = switch
+
+    def accounts(self) -> "Mapping[str, Account]":
+        return self._switch.excerpt.accounts()
+
+    def agents(self) -> "Mapping[str, str]":
+        return self._switch.excerpt.accounts().agents()
+
+    def gateways(self) -> "Collection[str]":
+        return self._switch.excerpt.gateways()
+
+    def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
+        from vosd.config.written_gateways import written_gateways
+
+        return written_gateways(self._switch.config_path(), name)
+
+    def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
+        return self._switch.excerpt.gateways_by_list()
+
+    def payers(self) -> "Mapping[str, str]":
+        return self._switch.excerpt.payers()
+
+    def calendars(self) -> "Mapping[str, Calendar]":
+        return self._switch.excerpt.calendars()
+
+    def destination_classes(self) -> "Collection[str]":
+        return self._switch.excerpt.destination_classes()
+
+    def rate_groups(self) -> "Sequence[RateGroupSheet]":
+        return self._switch.excerpt.rate_group_sheets()
+
+    def rate_group(self, name: str) -> "RateGroup | None":
+        return self._switch.excerpt.rate_group(name)
+
+    def rates_of(self, account: "Account", *, is_vendor: bool) -> "Rates | None":
+        return self._switch.excerpt.rates_of(account, is_vendor=is_vendor)
+
+    def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
+        return self._switch.excerpt.free_numbers()
+
+    def parameters(self) -> "Sequence[ParameterSheet]":
+        return self._switch.excerpt.parameter_sheets()
+
+    def check_kind(self, kind: str) -> None:
+        from vosd.config.stored_text import check_kind
+
+        check_kind(kind)
+
+    def check_objects(self, versions: "Sequence[ObjectVersion]") -> "Mapping[str, Account]":
+        from vosd.config.load import load
+        from vosd.config.stored_text import overlaid
+
+        loaded = load(
+            self._switch.config_path(),
+            tables=self._switch.tables,
+            definitions=lambda wanted: overlaid(self._switch.definitions(wanted), versions),
+        )
+        return loaded.catalogue.accounts
+
+    def catalogue(self, file: "Path | None" = None) -> "Catalogue":
+        asked = self._switch if file is None else self._switch.with_file(file)
+        return asked.load().catalogue
+
+    @property
+    def settings(self) -> "Settings":
+        return self._switch.settings
+
+    def export_profile(self, file: "Path") -> "ExportProfile":
+        from vosd.config.export_profile import read_export_profile
+
+        return read_export_profile(file, os.environ)
+
+    def cdr_map(self, file: "Path", price: str | None = None) -> "CdrMap":
+        from vosd.config.cdr_map import read_cdr_map
+
+        return read_cdr_map(file, os.environ, price)
+
+    def notice_days_of_deck(self, rate_group: str) -> int:
+        return self._switch.excerpt.deck_group(rate_group).notice_days or 0
+
+    def files(self) -> "Sequence[Path]":
+        from vosd.config.named_files import files_of
+
+        return files_of(self._switch.config_path())
+
+    @contextmanager
+    def claimed(self) -> "Iterator[None]":
+        from vosd.daemon.claim import StateDirectory
+
+        state_directory = StateDirectory(self.settings.state_dir)
+        state_directory.claim()
+        try:
+            yield
+        finally:
+            state_directory.release()
+
+    def confirm_above(self, login: str) -> "Decimal | None":
+        return self._switch.excerpt.confirm_above(login)
+
+
+@asynccontextmanager
+async def office_of(switch: ConfiguredSwitch, *, with_database: bool = True) -> "AsyncIterator[Office]":
+    """Yield the office of the configured installation.
+
+    ``with_database`` of False: it is opened where a use case asks for it, and may be away.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached, or has not this version's schema.
+    """
+    from vosd.admin.office.office import Office
+
+    async with AsyncExitStack() as opened:
+        stores: list[SqlStores] = []
+
+        def open_stores() -> "SqlStores":
+            if not stores:
+                from vosd.storage.database import Database
+                from vosd.storage.stores import SqlStores
+
+                database = Database(switch.database_url)
+                opened.push_async_callback(database.close)
+                stores.append(SqlStores(database))
+            return stores[0]
+
+        if with_database:
+            await open_stores().check_schema()
+        yield Office(definitions_of(switch), open_stores, switch.running_switch, now_ms)
+
+
+def definitions_of(switch: ConfiguredSwitch) -> "Definitions":
+    """Return the definitions of a configuration, read as far as they are asked for."""
+    return _Configured(switch)
+
+
+def now_ms() -> int:
+    """Return the time, UTC milliseconds."""
+    return time.time_ns() // 1_000_000
