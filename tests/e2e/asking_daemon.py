@@ -81,7 +81,7 @@ class AskingService(SwitchService):
     def __init__(self, *surroundings: Any, **others: Any) -> None:
         lookups = Lookups()
         super().__init__(*surroundings, steps=steps_with(_ask), asker=lookups, **others)
-        lookups.tell = self.take_answer
+        lookups.tell = self.loop.take_answer
 
 
 def prepare() -> None:

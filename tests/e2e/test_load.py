@@ -1,4 +1,4 @@
-"""Five hundred calls at a hundred a second into MariaDB: all carried, all booked, nothing left."""
+"""Five hundred calls at fifty a second into MariaDB: all carried, all booked, nothing left."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from .stage import Caller, Stage, Vendor, configuration
 pytestmark = [pytest.mark.sipp, pytest.mark.mariadb]
 
 CALLS = 500
-RATE = 100
+RATE = 50
 
 
 @pytest.fixture
