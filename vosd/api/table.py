@@ -3,7 +3,14 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import definitions, installation
+from vosd.api.operations import calls, definitions, installation, money, routes, watch
 
 BASE: Final = "/api/v1"
-OPERATIONS: Final[tuple[Operation, ...]] = (*installation.OPERATIONS, *definitions.OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *installation.OPERATIONS,
+    *definitions.OPERATIONS,
+    *money.OPERATIONS,
+    *calls.OPERATIONS,
+    *routes.OPERATIONS,
+    *watch.OPERATIONS,
+)
