@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.principal import Means, Principal, Role
-from vosd.api.identity import UnauthorizedError
+from vosd.admin.office.tokens import UnauthorizedError
 from vosd.processes.child import search_path
 
 HOST: Final = "127.0.0.1"
@@ -25,7 +26,7 @@ AGENT: Final = "agent:"
 _READS: Final = frozenset(each for each in Permission if each.endswith(".see"))
 
 
-async def identify(token: str, source: str) -> Principal:
+async def identify(_office: Office, token: str, source: str) -> Principal:
     """Return the principal of a token of the test."""
     role, account = Role.OPERATOR, None
     if token.startswith(AGENT):

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import ExitStack
 from http import HTTPStatus
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -11,8 +10,9 @@ import msgspec
 import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
+from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
-from vosd.api.identity import Identify, UnauthorizedError
+from vosd.api.identity import Identify
 from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
@@ -46,19 +46,18 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        with ExitStack() as held:
-            asked, answer = await self._answered(scope, receive, held)
-            if answer is not None:
-                await send_answer(send, answer, asked)
+        asked, answer = await self._answered(scope, receive)
+        if answer is not None:
+            await send_answer(send, answer, asked)
 
-    async def _answered(self, scope: Scope, receive: Receive, held: ExitStack) -> tuple[dict[str, str], Answer | None]:
+    async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
         """Return the headers of the request, and the answer; None = the client has gone."""
         asked: dict[str, str] = {}
         try:
             request = Request(scope, receive)
             asked = request.headers
             async with asyncio.timeout(REQUEST_S):
-                return asked, await self._answer(request, held)
+                return asked, await self._answer(request)
         except RequestError as error:
             answer = problem_of_request(error)
         except VosError as error:
@@ -74,28 +73,30 @@ class Application:
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
         return asked, answer
 
-    async def _answer(self, request: Request, held: ExitStack) -> Answer:
+    async def _answer(self, request: Request) -> Answer:
         operation, path = self._routes.find(request)
-        who = None
-        if operation.permission is not None:
-            who = await self._identify(_token(request), request.source)
-            if operation.permission not in who.permissions:
-                raise RequestError(
-                    HTTPStatus.FORBIDDEN,
-                    "permission_lacking",
-                    f"this needs the permission {operation.permission.value}, which the token has not",
-                )
         query = dict(request.query)
+        if operation.permission is None:  # it needs neither configuration nor database
+            order = operation.order(Given(path, query, {}, None, {}))
+            return await _done(operation, cast("Office", None), cast("Principal", None), order, request)
+        token = _token(request)
+        office = await self._offices.open(needs_database=operation.needs_database)
+        who = await self._identify(office, token, request.source)
+        if operation.permission not in who.permissions:
+            raise RequestError(
+                HTTPStatus.FORBIDDEN,
+                "permission_lacking",
+                f"this needs the permission {operation.permission.value}, which the token has not",
+            )
         wanted = None
         if operation.listing is not None:
             accept = request.headers.get("accept", "")
             wanted = page_wanted(operation.listing, operation.columns(), query, accept)
         given = Given(path, query, _header(request), await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
-        office = await self._offices.open(held, needs_database=operation.needs_database)
         if wanted is not None:
             return await _list(operation, office, who, order, wanted)
-        if who is None or not operation.is_write or HEADER not in request.headers or getattr(order, "is_trial", False):
+        if not operation.is_write or HEADER not in request.headers or getattr(order, "is_trial", False):
             return await _done(operation, office, who, order, request)
         key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, request.content)
         if operation.reference is not None and getattr(order, operation.reference) is None:
@@ -109,20 +110,16 @@ class Application:
         return await self._repeats.once(key, office.stores.requests, office.now(), act, is_harmless=is_harmless)
 
 
-async def _list(
-    operation: Operation, office: "Office", who: "Principal | None", order: Any, wanted: PageWanted
-) -> Answer:
+async def _list(operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted) -> Answer:
     assert operation.listing is not None
-    result = operation.run(office, cast("Principal", who), order)
+    result = operation.run(office, who, order)
     if isinstance(result, AsyncIterator):
         return await read_list(operation.listing, result, wanted)
     return whole_list(operation.listing, await result, wanted)
 
 
-async def _done(
-    operation: Operation, office: "Office", who: "Principal | None", order: Any, request: Request
-) -> Answer:
-    result = operation.run(office, cast("Principal", who), order)
+async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: Request) -> Answer:
+    result = operation.run(office, who, order)
     assert isinstance(result, Awaitable)
     return _answer_of(operation, request, await result)
 

@@ -14,8 +14,9 @@ from typing import Final
 
 import msgspec
 
+from vosd.admin.office.tokens import principal_of
 from vosd.api.application import Application
-from vosd.api.identity import Identify, no_principals
+from vosd.api.identity import Identify
 from vosd.api.offices import Offices
 from vosd.api.routes import Routes
 from vosd.api.server import ApiServer
@@ -50,7 +51,7 @@ async def _beside_the_switch(channel: socket.socket, listener: socket.socket) ->
     reader, writer = await asyncio.open_connection(sock=channel)
     opening = await received(reader)
     config, settings = msgspec.msgpack.decode(opening, type=tuple[str, ApiSettings])
-    await serve(Path(config), settings, listener, no_principals, reader.read(1))
+    await serve(Path(config), settings, listener, principal_of, reader.read(1))
     writer.close()
 
 
@@ -69,7 +70,7 @@ def _stand_alone(config: Path) -> None:
     except OSError as error:
         sys.stderr.write(f"{settings.listen}: {error.strerror}; change api.listen\n")
         sys.exit(1)
-    asyncio.run(serve(config, settings, listener, no_principals, None))
+    asyncio.run(serve(config, settings, listener, principal_of, None))
 
 
 async def serve(

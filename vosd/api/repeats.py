@@ -118,7 +118,7 @@ async def _repeated(
 
 
 async def _kept(kept: SqlRequests, key: RequestKey, answer: Answer) -> Answer:
-    """Keep the answer, where the request has changed something; without it a repeat is told that it is lost."""
+    """Keep the answer, where the request has changed something; without it a repeat gets an error."""
     with suppress(StoreUnavailable):
         await kept.answered(key, answer.status, answer.content.decode())
     return answer

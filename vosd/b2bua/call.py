@@ -266,8 +266,8 @@ class Call:
             self._give_up_callee(EndReason.UNAVAILABLE, now)
             self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
 
-    def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp | None) -> None:
-        """Record the answer of another fork, or of an attempt given up: the vendor may charge for it."""
+    def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp) -> None:
+        """Record the answer of another fork, or of an attempt given up: the vendor charges for it."""
         if self.state is not states.OVER:
             self.journey.late_answer(row)
         self._board.unwanted_answer(row, now, given_up)

@@ -90,7 +90,7 @@ class CallPort(Protocol):
         """Report that the INVITE of an attempt was not sent, for a reason of ours."""
         ...
 
-    def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp | None") -> None:
+    def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp") -> None:
         """Report the answer of another fork, or the first one of an attempt given up."""
         ...
 

@@ -12,7 +12,7 @@ from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_heade
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.cdr.record import Attempt
+from vosd.cdr.record import FORKED, Attempt
 from vosd.routing.failover import AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
@@ -207,9 +207,10 @@ class CalleeLeg(Leg):
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
-        progress = self.progress
-        row = released(self.choice.gateway.name, progress.started_at, progress.pdd_ms, "Forked", event.at)
-        self.call.unwanted_answer(row, event.at, None)
+        if event.response.cseq.number == self.invite_sequence:  # else to a re-INVITE, which no vendor bills
+            progress = self.progress
+            row = released(self.choice.gateway.name, progress.started_at, progress.pdd_ms, FORKED, event.at)
+            self.call.unwanted_answer(row, event.at, self.remembered())
 
     # -- actions ------------------------------------------------------------------------------------------------
 
@@ -296,8 +297,9 @@ class CalleeLeg(Leg):
         return self.peer.host if is_behind_nat(self.transaction.parts.nat, message, self.peer) else ""
 
     def remembered(self) -> GivenUp:
-        """Return what has to be known of this attempt if it is answered after it was given up."""
-        sip_call_id, address, progress = self.transaction.parts.call_id, str(self.peer), self.progress
+        """Return what has to be known of this attempt if a phone answers it in vain."""
+        sip_call_id = self.transaction.parts.call_id if self.dialog is None else self.dialog.call_id
+        address, progress = str(self.peer), self.progress
         gateway = self.choice.gateway.name
         return GivenUp(self.call, gateway, self.choice, sip_call_id, address, progress.started_at, progress.pdd_ms)
 

@@ -1,4 +1,4 @@
-"""Attempts given up: kept until the INVITE transaction is over, to record a late answer."""
+"""Attempts whose answer is not wanted: given up, or won by another phone behind the vendor, which bills both."""
 
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ def released(gateway: str, began: Instant, pdd_ms: int | None, reason: str, now:
 
 
 class GivenUp(msgspec.Struct):
-    """Data of an attempt that was given up: the vendor charges for a late answer."""
+    """Data of an attempt that a phone answers in vain: the vendor charges for that answer."""
 
     call: "CallPort"
     gateway: str
@@ -34,11 +34,8 @@ class GivenUp(msgspec.Struct):
     address: str
     started_at: Instant
     pdd_ms: int | None
-    is_answered: bool = False
-    """Whether a late answer has arrived; those of other forks that follow are the same call to the vendor."""
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record the late answer of the gateway."""
         row = released(self.gateway, self.started_at, self.pdd_ms, LATE_ANSWER, event.at)
-        was_answered, self.is_answered = self.is_answered, True
-        self.call.unwanted_answer(row, event.at, None if was_answered else self)
+        self.call.unwanted_answer(row, event.at, self)

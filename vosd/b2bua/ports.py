@@ -85,8 +85,8 @@ class Switchboard(Protocol):
         """Note a refusal of a vendor, which may have a Retry-After."""
         ...
 
-    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: "GivenUp | None") -> None:
-        """Report an answer that was hung up at once; the vendor charges for that of an attempt that was given up."""
+    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: "GivenUp") -> None:
+        """Report an answer that was hung up at once; the vendor charges for it."""
         ...
 
     def place_transfer(self, substitute: "Substitute", number: str, now: Instant) -> "Call | int":

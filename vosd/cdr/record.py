@@ -30,8 +30,11 @@ from vosd.cdr.kinds import (
 )
 
 TOO_DEAR: Final = "Loss"
-LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was not made: the gateway would not have left the margin that is wanted."""
+LATE_ANSWER: Final = "Late Answer"
+"""Reason of an attempt that was answered after it was given up."""
+FORKED: Final = "Forked"
+"""Reason of the row of a second phone behind the vendor that has answered as well."""
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -44,7 +47,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     reason: Annotated[
         str,
         word(
-            REASON_LENGTH, "why it ended; `Loss`: too dear, not tried; `Late Answer`: is billed, `Lost` with 0: may be"
+            REASON_LENGTH,
+            "why it ended; `Loss`: too dear, not tried; `Late Answer`, `Forked`: billed; `Lost`, 0: may be",
         ),
     ]
 

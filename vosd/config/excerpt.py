@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vosd.config.keys.parameters import ParameterKeys
     from vosd.config.keys.rate_groups import RateGroupKeys
     from vosd.config.reader.model import Keys
+    from vosd.config.reader.texts import Texts
     from vosd.config.stored import Stored, Wanted
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
@@ -98,6 +99,8 @@ class Excerpt:
         """The lists that were read."""
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
+        self.texts: Texts | None = None
+        """Place of the files of YAML; None = the disk."""
 
     @property
     def settings(self) -> "Settings":
@@ -452,7 +455,7 @@ class Excerpt:
     def _read(self, lists: frozenset[str]) -> Section:
         problems = ProblemList()
         with without_collector():
-            document = read_files(self._path, self._environ, problems, LISTS - lists)
+            document = read_files(self._path, self._environ, problems, LISTS - lists, self.texts)
             stored = self._objects(document)
             long_lists = {}
             for name in lists & LONG_LISTS.keys():

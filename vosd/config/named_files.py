@@ -11,7 +11,7 @@ from typing import Final
 from vosd.catalogue.problems import ProblemList
 from vosd.config.reader.document import Listing, Node, Scalar, Section
 from vosd.config.reader.includes import read_files
-from vosd.config.reader.texts import DiskTexts, absolute
+from vosd.config.reader.texts import DiskTexts, Texts, absolute
 
 FILE_KEYS: Final = frozenset(
     {"ca", "certificate", "file", "key", "password_file", "private_key", "rates_file", "routes_file", "secret_file"}
@@ -19,9 +19,9 @@ FILE_KEYS: Final = frozenset(
 """Keys whose value is a file to read, relative to the file that names it."""
 
 
-def files_of(path: Path, environ: Mapping[str, str] = os.environ) -> list[Path]:
+def files_of(path: Path, environ: Mapping[str, str] = os.environ, texts: Texts | None = None) -> list[Path]:
     """Return the absolute paths of all files of the configuration at ``path``, that one first."""
-    texts = DiskTexts()
+    texts = texts or DiskTexts()
     document = read_files(path, environ, ProblemList(), texts=texts)
     main = absolute(path)
     others = {*texts.contents, *map(absolute, _named_in(document))} - {main}

@@ -66,4 +66,4 @@ class SqlAudit:
             query = query.where(_table.c.subject == subject)
         async with self._database.reading() as connection:
             rows = await connection.execute(query)
-        return [AuditLine._make(row) for row in rows]
+        return [AuditLine(*row) for row in rows]

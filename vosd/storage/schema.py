@@ -272,6 +272,36 @@ waiting_payment: Final = Table(
     **_IN_MYSQL,
 )
 
+access_role: Final = Table(
+    "access_role",
+    metadata,
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("acts_for", String(KIND_LENGTH), nullable=False, comment="installation, agent or customer"),
+    Column("permissions", Text, nullable=False, comment="JSON: their names; of a role that ships null"),
+    Column("wants_totp", SmallInteger, nullable=False, comment="1 = people log in with a second factor"),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+api_token: Final = Table(
+    "api_token",
+    metadata,
+    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the secret"),
+    Column("role", String(NAME_LENGTH), nullable=False),
+    Column("scopes", Text, nullable=False, comment="JSON: what narrows the role; empty = nothing does"),
+    Column("account", String(ACCOUNT_LENGTH)),
+    Column("networks", Text, nullable=False, comment="JSON: where it may come from; empty = anywhere"),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", String(NAME_LENGTH), nullable=False),
+    Column("expires_at", Moment),
+    Column("used_at", Moment, comment="to the minute"),
+    Column("revoked_at", Moment),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
 dropped_reference: Final = Table(
     "dropped_reference",
     metadata,

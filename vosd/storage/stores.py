@@ -7,6 +7,7 @@ from vosd.storage.database import Database
 
 if TYPE_CHECKING:
     from vosd.cdr.record import ChargeRow
+    from vosd.storage.access import SqlAccess
     from vosd.storage.audit import SqlAudit
     from vosd.storage.books import SqlBooks
     from vosd.storage.checkpoints import SqlCheckpoints
@@ -37,6 +38,13 @@ class SqlStores:
     async def check_schema(self) -> None:
         """Check that the tables are those of this version; raises StoreUnavailable."""
         await self.database.check_schema()
+
+    @property
+    def access(self) -> "SqlAccess":
+        """Tokens of programs, and roles of the installation's own."""
+        from vosd.storage.access import SqlAccess
+
+        return SqlAccess(self.database)
 
     @property
     def payments(self) -> "SqlPayments":

@@ -23,7 +23,7 @@ from vosd.callcontrol.questions import Asker, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Overrides, overlaid
-from vosd.cdr.record import LATE_ANSWER, CallRecord
+from vosd.cdr.record import FORKED, LATE_ANSWER, CallRecord
 from vosd.engine.counting import census_of
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
@@ -93,7 +93,7 @@ class KeptSink:
         is_open = self.open.pop(record.call_id, None) is not None
         self.moves.pop(record.call_id, None)
         is_charged = record.vendor_answered_at is not None or record.billing_base_ms is not None
-        is_late = is_charged and bool(record.attempts) and record.attempts[0].reason == LATE_ANSWER
+        is_late = is_charged and bool(record.attempts) and record.attempts[0].reason in {FORKED, LATE_ANSWER}
         assert is_open == is_charged or is_late or not self.takes_answers
         self.all_records.append(record)
         (self.late_answers if is_late else self.records).append(record)

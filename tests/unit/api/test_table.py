@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.application import Application
-from vosd.api.identity import UnauthorizedError
 from vosd.api.openapi import document
 from vosd.api.operation import Operation
 from vosd.api.routes import Routes
@@ -23,14 +24,21 @@ OPEN = {"/health", "/openapi.json"}
 NAMED = [f"{each.method} {each.path}" for each in OPERATIONS]
 
 
+class ClosedOffice:
+    """An office that has nothing: a request that asks it was let in."""
+
+    def __getattr__(self, name: str) -> object:
+        raise StoreUnavailable(f"the database is away: {name}")
+
+
 class ClosedOffices:
-    """Offices that never open: a request that comes so far was let in."""
+    """Opens one that is closed."""
 
-    async def open(self, _held: object, **_: object) -> None:
-        raise StoreUnavailable("the database is away")
+    async def open(self, **_: object) -> ClosedOffice:
+        return ClosedOffice()
 
 
-async def identify(token: str, _source: str) -> Principal:
+async def identify(_office: Office, token: str, _source: str) -> Principal:
     if token == "unknown":
         raise UnauthorizedError("the token is unknown")
     permissions = frozenset({Permission(token)} if token != "none" else ())

@@ -152,6 +152,33 @@ def test_a_late_answer_of_a_silent_gateway_has_a_row_of_its_own(scene):
     assert record.routing_gateway == "vendor-1"
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_vendor_is_paid_for_each_phone_that_answers_in_vain(is_restarted):
+    """It has sent a 200 for each, under one Call-ID: it bills each; the customer pays for the call that it has."""
+    scene = Scene()
+    forks = tuple(Script((Line(0, 180), Line(ms, 200, OTHERS))) for ms in (3_000, 4_000))
+    scene.vendor.script = Script((Line(0, 180), Line(1_000, 200, ANSWER)), forks=forks)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=60_000))
+    scene.wire.run_for(2_000)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    own = scene.close()
+    late = scene.exchange.sink.late_answers
+    assert [rows(each) for each in late] == [[("vendor-0", 200, "Forked")]] * 2
+    assert {(each.customer_account, each.rate_type, each.fee, each.cost) for each in late} == {
+        (None, None, 0, Decimal("0.005"))
+    }
+    assert {(each.sip_call_id_out, each.destination_address, each.vendor_account) for each in late} == {
+        (own.sip_call_id_out, own.destination_address, own.vendor_account)
+    }
+    assert {each.reason_text for each in late} == {f"another phone answered first, in call {own.call_id}"}
+    assert [posting.amount for each in late for posting in each.postings] == [Decimal("-0.005")] * 2
+    assert len({posting.reference for each in late for posting in each.postings}) == 2
+    assert own.cost == own.fee / 2
+
+
 @pytest.mark.parametrize("given_up_by", ["the switch", "the caller"])
 def test_a_vendor_is_paid_for_an_answer_that_comes_after_its_attempt_was_given_up(given_up_by):
     """It bills a call of its own, so that has a record; the customer's record and money stay as they are."""

@@ -131,7 +131,6 @@ class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
     choice: ChoiceSnapshot | None = None
     """An earlier version writes none."""
     address: str = ""
-    is_answered: bool = False
 
 
 class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -249,7 +248,6 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 each.address,
                 each.started_at,
                 each.pdd_ms,
-                each.is_answered,
             )
 
 
@@ -262,7 +260,6 @@ def _given_up(client: InviteClient, witness: GivenUp, endpoint: Endpoint) -> Giv
         witness.pdd_ms,
         None if choice is None else ChoiceSnapshot.of(choice),
         witness.address,
-        witness.is_answered,
     )
 
 

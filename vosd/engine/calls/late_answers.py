@@ -1,4 +1,4 @@
-"""Cost of a late answer: a vendor answers an attempt that was given up, and bills the call although it is released.
+"""Cost of an answer in vain: of an attempt that was given up, or of a second phone. The vendor bills it all the same.
 
 The call of the caller has, or will have, a record of its own, perhaps by another vendor. So the attempt leaves a second
 one, which names the call and belongs to no customer.
@@ -16,7 +16,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import answered_late, draft
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.vendor_terms import buy_rate
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.cdr.record import FORKED, Attempt, CallRecord
 
 _REASON: Final = EndReason.CANCELLED
 
@@ -39,7 +39,8 @@ def cost_of_late_answer(
         return None
     journey = Journey(attempts=[row])
     journey.note_attempt(choice, given_up.sip_call_id, given_up.address)
-    text = f"answered after it was given up, in call {arrival.call_id}"
+    why = "another phone answered first" if row.reason == FORKED else "answered after it was given up"
+    text = f"{why}, in call {arrival.call_id}"
     ending = Ending(_REASON, HangupSource.SWITCH, now, None, _REASON.q850_cause, text=text)
     began = replace(arrival, call_id=call_id, at=given_up.started_at)
     unsold = copy(call_request)

@@ -223,14 +223,13 @@ class LiveCall:
         """Note the refusal for the health of the vendor."""
         self._services.attempts.refused(leg, self.call_request.account, response, now)
 
-    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp | None) -> None:
+    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp) -> None:
         """Warn about a late 2xx that the vendor charges for, and book what it costs, unless that is not known.
 
         After the end of the call every warning is logged, because the record is written already and does not have it.
         """
         self._services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
-        if given_up is not None:
-            self._intake.book_late_answer(given_up, self.call_request, attempt, now)
+        self._intake.book_late_answer(given_up, self.call_request, attempt, now)
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,206 @@
+"""Tokens of programs: shown once, narrowed, ended, and looked up at each request."""
+
+import asyncio
+
+import pytest
+from doubles.data.builders import account
+from doubles.office import office_on, operator
+from sqlalchemy import text
+
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.permissions import SHIPPED, ActsFor, Permission
+from vosd.admin.office.principal import Means, Role
+from vosd.admin.office.roles import (
+    DropRole,
+    ListRoles,
+    NoSuchRoleError,
+    RoleInUseError,
+    SetRole,
+    TooPowerfulError,
+    drop_role,
+    list_roles,
+    set_role,
+)
+from vosd.admin.office.tokens import (
+    AddToken,
+    ListTokens,
+    RevokeToken,
+    ShowToken,
+    UnauthorizedError,
+    add_token,
+    list_tokens,
+    principal_of,
+    revoke_token,
+    show_token,
+)
+from vosd.storage.access import NoSuchTokenError
+
+NOW = 1_790_000_000_000
+HOME = "192.0.2.7"
+
+
+class Installation:
+    """The office of an agent, its customer and another one, at any moment."""
+
+    def __init__(self, database):
+        self._database = database
+
+    def at(self, now=NOW):
+        accounts = (account("south"), account("shop", agent="south"), account("acme"))
+        return office_on(self._database, *accounts, now=now)
+
+    async def add(self, name="crm", role="viewer", **more):
+        return await add_token(self.at(), operator(), AddToken(name=name, role=role, **more))
+
+    async def principal(self, made, source=HOME, now=NOW):
+        return await principal_of(self.at(now), getattr(made, "token", made), source)
+
+
+@pytest.fixture
+def installation(database):
+    return Installation(database)
+
+
+async def test_a_token_acts_under_the_name_of_its_program_with_the_permissions_of_its_role(installation):
+    who = await installation.principal(await installation.add())
+    assert (who.role, who.name, who.means, who.source, who.account) == (Role.PROGRAM, "crm", Means.TOKEN, HOME, None)
+    assert who.permissions == SHIPPED["viewer"].permissions
+    agent = await installation.principal(await installation.add(role="agent", account="south"))
+    assert (agent.role, agent.account, agent.recorded) == (Role.AGENT, "south", "agent south")
+    customer = await installation.principal(await installation.add(role="customer", account="acme"))
+    assert (customer.role, customer.account) == (Role.CUSTOMER, "acme")
+
+
+async def test_scopes_narrow_the_role_and_add_nothing_to_it(installation):
+    made = await installation.add(role="finance", scopes=("money", "rates.change"))
+    who = await installation.principal(made)
+    assert who.permissions == {Permission.MONEY_SEE, Permission.MONEY_BOOK}
+    sheet = await show_token(installation.at(), operator(), ShowToken(made.id))
+    assert sheet.permissions == (Permission.MONEY_SEE, Permission.MONEY_BOOK)
+    with pytest.raises(OrderError, match="leaves nothing of the role viewer"):
+        await installation.add(scopes=("installation.run",))
+
+
+async def test_the_secret_is_neither_in_the_database_nor_in_the_audit(installation, database):
+    made = await installation.add()
+    secret = made.token.rpartition("_")[2] or made.token
+    async with database.reading() as connection:
+        stored = [str(row) for row in await connection.execute(text("SELECT * FROM api_token"))]
+        noted = [str(row) for row in await connection.execute(text("SELECT * FROM audit"))]
+    assert len(stored) == len(noted) == 1
+    assert secret not in stored[0] + noted[0]
+    (line,) = await list_audit(installation.at(), operator(), ListAudit())
+    assert (line.action, line.subject) == ("AddToken", f"token {made.id}")
+
+
+async def test_a_token_that_was_revoked_is_refused_at_the_next_request(installation):
+    made, other = await installation.add(), await installation.add()
+    await revoke_token(installation.at(NOW + 1), operator(), RevokeToken(made.id))
+    with pytest.raises(UnauthorizedError, match=f"token {made.id} was revoked"):
+        await installation.principal(made)
+    assert await installation.principal(other)
+    with pytest.raises(NoSuchTokenError):
+        await revoke_token(installation.at(), operator(), RevokeToken(made.id))
+    assert [each.id for each in await list_tokens(installation.at(), operator(), ListTokens())] == [other.id]
+    assert len(await list_tokens(installation.at(), operator(), ListTokens(revoked=True))) == 2
+
+
+async def test_a_token_ends_at_its_time_and_holds_in_its_networks_alone(installation):
+    made = await installation.add(expires_at=NOW + 1_000, networks=("192.0.2.0/24", "2001:db8::/32"))
+    for source in (HOME, "::ffff:192.0.2.9", "2001:db8::1"):
+        assert await installation.principal(made, source)
+    for source in ("198.51.100.1", "2001:db9::1", "", "rubbish"):
+        with pytest.raises(UnauthorizedError, match="may not be used from"):
+            await installation.principal(made, source)
+    await installation.principal(made, now=NOW + 999)
+    with pytest.raises(UnauthorizedError, match="ended at 2026-09-21T"):
+        await installation.principal(made, now=NOW + 1_000)
+
+
+async def test_anything_else_is_an_unknown_token(installation):
+    made = await installation.add()
+    beginning, token_id, secret = made.token.split("_", 2)
+    wrong = f"{beginning}_{token_id}_{secret[:-1]}{'A' if secret[-1] != 'A' else 'B'}"
+    foreign = f"{beginning}_{'0' * len(token_id)}_{secret}"
+    for token in ("", "vosd", "vosd__", wrong, foreign, f"x_{token_id}_{secret}", f"{made.token} ", "\udcff", "é" * 9):
+        with pytest.raises(UnauthorizedError, match="the token is unknown"):
+            await installation.principal(token)
+
+
+async def test_the_last_use_is_written_once_a_minute(installation):
+    made = await installation.add()
+
+    async def last_used():
+        (sheet,) = await list_tokens(installation.at(), operator(), ListTokens())
+        return sheet.last_used
+
+    assert await last_used() is None
+    for now, noted in ((NOW, "10:13:20"), (NOW + 59_999, "10:13:20"), (NOW + 60_000, "10:14:20")):
+        await installation.principal(made, now=now)
+        assert noted[3:] in (await last_used())
+
+
+async def test_a_token_is_for_an_account_where_its_role_is_and_only_there(installation):
+    for role, of, said in (
+        ("viewer", "acme", "is not for the role viewer"),
+        ("customer", None, "is missing"),
+        ("customer", "nowhere", "nowhere is not configured"),
+        ("agent", "acme", "acme is no agent"),
+    ):
+        with pytest.raises(OrderError, match=said):
+            await installation.add(role=role, account=of)
+    with pytest.raises(NoSuchRoleError):
+        await installation.add(role="king")
+    with pytest.raises(OrderError, match="in the past"):
+        await installation.add(expires_at=NOW)
+    for wrong in ({"name": " "}, {"networks": ("192.0.2.1/8",)}, {"scopes": ("everything",)}):
+        with pytest.raises(OrderError):
+            await installation.add(**wrong)
+
+
+async def test_no_person_gives_a_permission_that_he_has_not(installation):
+    desk = ("people.change", "people.see", *SHIPPED["viewer"].permissions)
+    await set_role(installation.at(), operator(), SetRole(name="desk", permissions=tuple(map(Permission, desk))))
+    clerk = await installation.principal(await installation.add(role="desk"))
+    await add_token(installation.at(), clerk, AddToken(name="crm", role="viewer"))
+    with pytest.raises(TooPowerfulError, match="may not give the role administrator"):
+        await add_token(installation.at(), clerk, AddToken(name="crm", role="administrator"))
+    with pytest.raises(TooPowerfulError):
+        await set_role(installation.at(), clerk, SetRole(name="all", permissions=tuple(Permission)))
+    await set_role(installation.at(), operator(), SetRole(name="all", permissions=tuple(Permission)))
+    with pytest.raises(TooPowerfulError):
+        await set_role(installation.at(), clerk, SetRole(name="all", permissions=(Permission.BLOCK,)))
+
+
+async def test_an_own_role_holds_at_once_when_it_is_changed_and_stays_while_it_is_used(installation):
+    office, who = installation.at(), operator()
+    await set_role(office, who, SetRole(name="bank", permissions=(Permission.MONEY_BOOK,)))
+    made = await installation.add(role="bank")
+    await set_role(office, who, SetRole(name="bank", permissions=(Permission.MONEY_SEE,)))
+    assert (await installation.principal(made)).permissions == {Permission.MONEY_SEE}
+    with pytest.raises(RoleInUseError, match=made.id):
+        await drop_role(office, who, DropRole("bank"))
+    await revoke_token(office, who, RevokeToken(made.id))
+    await drop_role(office, who, DropRole("bank"))
+    assert [each.name for each in await list_roles(office, who, ListRoles())] == list(SHIPPED)
+
+
+async def test_a_role_that_ships_keeps_its_permissions_and_may_demand_a_second_factor(installation):
+    office, who = installation.at(), operator()
+    with pytest.raises(OrderError, match="ships"):
+        await set_role(office, who, SetRole(name="viewer", permissions=(Permission.BLOCK,)))
+    with pytest.raises(OrderError, match="ships"):
+        await drop_role(office, who, DropRole("viewer"))
+    await set_role(office, who, SetRole(name="viewer", wants_totp=True))
+    shown = {each.name: each for each in await list_roles(office, who, ListRoles())}["viewer"]
+    assert (shown.wants_totp, shown.permissions) == (True, SHIPPED["viewer"].permissions)
+    order = SetRole(name="x", permissions=(Permission.BLOCK,), acts_for=ActsFor.CUSTOMER)
+    with pytest.raises(OrderError, match="are not for a role of the kind customer"):
+        await set_role(office, who, order)
+
+
+async def test_two_uses_at_once_are_no_conflict(installation):
+    made = await installation.add()
+    found = await asyncio.gather(*(installation.principal(made) for _ in range(5)))
+    assert {each.name for each in found} == {"crm"}

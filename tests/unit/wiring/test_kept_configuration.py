@@ -1,0 +1,142 @@
+"""A front that keeps running reads the configuration again when it has changed, and only then."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from doubles.migrated import migrated
+
+from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.storage.database import Database
+from vosd.storage.decks import SqlDecks
+from vosd.storage.stored_objects import SqlObjects
+from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.kept_configuration import KeptConfiguration
+
+VERSION = 1
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "partners").mkdir()
+    (tmp_path / "rates.csv").write_text("prefix,billing_rate\n44,0.1\n")
+    file = tmp_path / "vosd.yaml"
+    file.write_text(
+        f"node: sw1\ndatabase: {{url: 'sqlite+aiosqlite:///{tmp_path}/vosd.db'}}\nstate_dir: {tmp_path}/state\n"
+        "accounts: [{id: acme, rate_group: sell}]\ninclude: ['partners/*.yaml']\n"
+        "rate_groups: [{name: sell, rates_file: rates.csv}]\n"
+    )
+    return file
+
+
+@pytest.fixture
+def kept(config: Path) -> Iterator[KeptConfiguration]:
+    kept = KeptConfiguration(config)
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def url(config: Path) -> str:
+    return migrated(config.parent / "vosd.db")
+
+
+def accounts(switch: ConfiguredSwitch) -> list[str]:
+    return [*switch.excerpt.accounts()]
+
+
+def test_a_configuration_is_read_once_while_nothing_changes(kept: KeptConfiguration) -> None:
+    first = kept.current(VERSION)
+    assert accounts(first) == ["acme"]
+    catalogue = first.load().catalogue
+    again = kept.current(VERSION)
+    assert (again, again.excerpt, again.load().catalogue) == (first, first.excerpt, catalogue)
+    assert again.load().catalogue is catalogue
+
+
+def test_a_changed_file_is_read_again(kept: KeptConfiguration, config: Path) -> None:
+    first = kept.current(VERSION)
+    accounts(first)
+    config.write_text(config.read_text().replace("id: acme", "id: zeta"))
+    assert accounts(kept.current(VERSION)) == ["zeta"]
+
+
+def test_a_file_of_the_same_size_and_time_is_another_one_when_it_was_replaced(
+    kept: KeptConfiguration, config: Path
+) -> None:
+    accounts(kept.current(VERSION))
+    before = config.stat()
+    other = config.with_name("other.yaml")
+    other.write_text(config.read_text().replace("id: acme", "id: zeta"))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(config)
+    assert accounts(kept.current(VERSION)) == ["zeta"]
+
+
+def test_a_new_file_that_fits_a_pattern_and_one_that_goes_are_noticed(kept: KeptConfiguration, config: Path) -> None:
+    accounts(kept.current(VERSION))
+    partner = config.parent / "partners" / "new.yaml"
+    partner.write_text("accounts: [{id: beta}]\n")
+    assert accounts(kept.current(VERSION)) == ["acme", "beta"]
+    partner.unlink()
+    assert accounts(kept.current(VERSION)) == ["acme"]
+
+
+def test_a_changed_file_of_rates_makes_another_catalogue(kept: KeptConfiguration, config: Path) -> None:
+    first = kept.current(VERSION)
+    first.load()
+    (config.parent / "rates.csv").write_text("prefix,billing_rate\n44,0.25\n49,0.1\n")
+    again = kept.current(VERSION)
+    assert again is not first
+    assert again.load().catalogue.rate_groups["sell"].table.size == 2
+
+
+def test_another_version_of_the_database_is_read_and_one_that_is_not_known_changes_nothing(
+    kept: KeptConfiguration,
+) -> None:
+    first = kept.current(VERSION)
+    assert kept.current(None) is first
+    assert kept.current(VERSION + 1) is not first
+
+
+async def test_objects_of_the_database_are_read_again_when_one_changes_and_when_a_planned_one_begins(
+    url: str, kept: KeptConfiguration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(url)
+    objects, decks = SqlObjects(database), SqlDecks(database)
+    assert accounts(kept.current(await decks.version())) == ["acme"]
+    made = ObjectVersion(kind="accounts", name="beta", version=1, body="{}", begins_at=0, made_at=0, operator="ann")
+    await objects.add([made])
+    switch = kept.current(await decks.version())
+    assert accounts(switch) == ["acme", "beta"]
+    assert kept.current(await decks.version()) is switch
+    later = 4_000_000_000_000
+    await objects.add(
+        [ObjectVersion(kind="accounts", name="beta", version=2, body=None, begins_at=later, made_at=0, operator="ann")]
+    )
+    planned = kept.current(await decks.version())
+    assert accounts(planned) == ["acme", "beta"]
+    assert kept.current(await decks.version()) is planned
+    monkeypatch.setattr("time.time_ns", lambda: later * 1_000_000)
+    assert kept.current(await decks.version()) is not planned
+    await database.close()
+
+
+def test_what_was_read_while_the_database_was_away_is_read_again(kept: KeptConfiguration, config: Path) -> None:
+    (config.parent / "vosd.db").write_bytes(b"no database")
+    first = kept.current(None)
+    accounts(first)
+    assert kept.current(None) is not first
+
+
+def test_a_mistake_is_an_error_until_it_is_mended(kept: KeptConfiguration, config: Path) -> None:
+    good = config.read_text()
+    config.write_text(good.replace("include:", "nonsense: ["))
+    with pytest.raises(ConfigError):
+        accounts(kept.current(VERSION))
+    with pytest.raises(ConfigError):
+        accounts(kept.current(VERSION))
+    config.write_text(good)
+    assert accounts(kept.current(VERSION)) == ["acme"]

@@ -1,0 +1,170 @@
+"""Use cases of roles: list them, make own ones, demand a second factor of people who have one."""
+
+import msgspec
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import OPEN_TO, SHIPPED, ActsFor, Permission, RoleSheet
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.storage.access import StoredRole
+
+
+class NoSuchRoleError(VosError):
+    """No role has the name."""
+
+
+class RoleInUseError(VosError):
+    """People or tokens have the role."""
+
+
+class TooPowerfulError(VosError):
+    """The role that the order gives or takes has permissions that the principal has not."""
+
+
+class ListRoles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All roles."""
+
+
+@needs(Permission.PEOPLE_SEE)
+async def list_roles(office: Office, who: Principal, _order: ListRoles) -> list[RoleSheet]:
+    """Return the roles that ship, then the installation's own; raises StoreUnavailable."""
+    stored = {each.name: each for each in await office.stores.access.roles()}
+    shipped = [_sheet(stored[name]) if name in stored else role for name, role in SHIPPED.items()]
+    return [*shipped, *(_sheet(each) for name, each in stored.items() if name not in SHIPPED)]
+
+
+class SetRole(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A role of the installation's own, new or changed; of a role that ships only ``wants_totp``."""
+
+    name: str
+    permissions: tuple[Permission, ...] | None = None
+    """None = they stay."""
+    acts_for: ActsFor | None = None
+    """None = it stays; of a new role the installation."""
+    wants_totp: bool | None = None
+    """Whether people of it log in with a second factor; None = it stays."""
+
+
+@needs(Permission.PEOPLE_CHANGE)
+async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
+    """Make or change a role; tokens have its permissions at once, and its people log in again.
+
+    Raises:
+        OrderError: the role ships, or its kind may not have one of the permissions.
+        TooPowerfulError: the role has permissions that the principal has not, before or after.
+        StoreUnavailable: probably nothing was changed.
+    """
+    known = await _found(office, order.name)
+    if known is not None and known.ships and (order.permissions is not None or order.acts_for is not None):
+        raise OrderError("name", f"{order.name} is a role that ships", "make one of another name")
+    if known is None and (not order.permissions or not order.name.strip()):
+        raise OrderError("permissions", f"of the new role {order.name} are missing", "say at least one")
+    if known is None:
+        known = RoleSheet(name=order.name, permissions=frozenset())
+    require_all(who, known)
+    acts_for = known.acts_for if order.acts_for is None else order.acts_for
+    permissions = known.permissions if order.permissions is None else frozenset(order.permissions)
+    closed = sorted(permissions - OPEN_TO[acts_for])
+    if closed:
+        raise OrderError("permissions", f"such as {closed[0]} are not for a role of the kind {acts_for.value}")
+    role = msgspec.structs.replace(
+        known,
+        permissions=permissions,
+        acts_for=acts_for,
+        wants_totp=known.wants_totp if order.wants_totp is None else order.wants_totp,
+    )
+    require_all(who, role)
+    stored = StoredRole(
+        name=role.name,
+        acts_for=acts_for.value,
+        permissions=None if role.ships else tuple(sorted(permissions)),
+        wants_totp=role.wants_totp,
+    )
+    await office.stores.access.set_role(stored, office.audit_line(who, order, role.name))
+    return role
+
+
+class DropRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The end of a role of the installation's own."""
+
+    name: str
+
+
+@needs(Permission.PEOPLE_CHANGE)
+async def drop_role(office: Office, who: Principal, order: DropRole) -> RoleSheet:
+    """Remove a role that neither people nor tokens have.
+
+    Raises:
+        OrderError: the role ships.
+        NoSuchRoleError, RoleInUseError: nothing was changed.
+        StoreUnavailable: probably nothing was changed.
+    """
+    role = await role_named(office, order.name)
+    if role.ships:
+        raise OrderError("name", f"{order.name} is a role that ships", "it stays")
+    access = office.stores.access
+    tokens = [each.id for each in await access.tokens() if each.role == order.name and each.revoked_at is None]
+    if tokens:
+        raise RoleInUseError(f"role {order.name} is of token {tokens[0]}: revoke it before")
+    await access.drop_role(order.name, office.audit_line(who, order, order.name))
+    return role
+
+
+async def role_named(office: Office, name: str) -> RoleSheet:
+    """Return a role.
+
+    Raises:
+        NoSuchRoleError: there is none.
+        StoreUnavailable: try again.
+    """
+    found = await _found(office, name)
+    if found is None:
+        raise NoSuchRoleError(f"there is no role {name!r}: vosd user roles lists them")
+    return found
+
+
+async def _found(office: Office, name: str) -> RoleSheet | None:
+    stored = await office.stores.access.role(name)
+    return SHIPPED.get(name) if stored is None else _sheet(stored)
+
+
+def require_all(who: Principal, role: RoleSheet) -> None:
+    """Check that a principal has all permissions of a role, which it gives or takes.
+
+    Raises:
+        TooPowerfulError: it has not.
+    """
+    lacking = sorted(role.permissions - who.permissions)
+    if lacking:
+        message = f"{who.name} may not give the role {role.name}, nor take it: it has the permission {lacking[0]}"
+        raise TooPowerfulError(message)
+
+
+def check_account(office: Office, role: RoleSheet, account: str | None) -> None:
+    """Check that a person or token of a role has the account that it takes.
+
+    Raises:
+        OrderError: an account is missing, or not for the role, or not configured.
+    """
+    if role.acts_for is ActsFor.INSTALLATION:
+        if account is not None:
+            raise OrderError("account", f"is not for the role {role.name}, which is about the whole installation")
+        return
+    if account is None:
+        raise OrderError("account", f"is missing: the role {role.name} acts for one")
+    if account not in office.definitions.accounts():
+        raise OrderError("account", f"{account} is not configured")
+    if role.acts_for is ActsFor.AGENT and account not in office.definitions.agents().values():
+        raise OrderError("account", f"{account} is no agent: no account names it as its agent")
+
+
+def _sheet(stored: StoredRole) -> RoleSheet:
+    shipped = SHIPPED.get(stored.name)
+    if shipped is not None:
+        return msgspec.structs.replace(shipped, wants_totp=stored.wants_totp)
+    known = frozenset(each for each in Permission if each.value in (stored.permissions or ()))
+    return RoleSheet(
+        name=stored.name, permissions=known, acts_for=ActsFor(stored.acts_for), wants_totp=stored.wants_totp
+    )

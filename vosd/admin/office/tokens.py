@@ -1,0 +1,257 @@
+"""Use cases of tokens, by which programs prove who they are; the secret of one is returned once and never kept.
+
+A secret has 256 random bits, so a fast digest of it suffices: it cannot be guessed from that, and a slow one would cost
+each request 50 ms.
+"""
+
+import hmac
+import secrets
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
+
+import msgspec
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet, permissions_of
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.roles import NoSuchRoleError, check_account, require_all, role_named
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage.access import USE_NOTED_MS, NoSuchTokenError, StoredToken
+
+_BEGINNING: Final = "vosd"
+_ID_BYTES: Final = 6
+_SECRET_BYTES: Final = 32
+_NO_DIGEST: Final = "0" * 64
+ROLE_OF: Final = {
+    ActsFor.INSTALLATION: Role.PROGRAM,
+    ActsFor.AGENT: Role.AGENT,
+    ActsFor.CUSTOMER: Role.CUSTOMER,
+}
+
+
+class UnauthorizedError(VosError):
+    """The request has no proof, or one that is unknown, has ended, or is not for its address."""
+
+
+class AddToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A token for a program."""
+
+    name: str
+    """The program, as records name it."""
+    role: str
+    scopes: tuple[str, ...] = ()
+    """Permissions or subjects to which the role is narrowed; empty = it has all of the role."""
+    account: str | None = None
+    """Account for which it acts, where its role is one of agents or customers."""
+    networks: tuple[str, ...] = ()
+    """Networks from which it may be used; empty = from anywhere."""
+    expires_at: int | None = None
+    """UTC milliseconds; None = never."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense, whatever the state of the switch."""
+        if not self.name.strip() or len(self.name) > NAME_LENGTH:
+            raise OrderError("name", f"has 1 to {NAME_LENGTH} characters")
+        permissions_of(self.scopes)
+        for network in self.networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise OrderError("network", f"{network!r} is none", "write 192.0.2.0/24, or an address") from error
+
+
+class NewToken(msgspec.Struct, frozen=True):
+    """A token that was made."""
+
+    id: str
+    token: str
+    """The secret, which is shown this once."""
+
+
+@needs(Permission.PEOPLE_CHANGE)
+async def add_token(office: Office, who: Principal, order: AddToken) -> NewToken:
+    """Make a token.
+
+    Raises:
+        OrderError: the account is missing or unknown, or the token would have ended or would allow nothing.
+        NoSuchRoleError: there is no such role.
+        TooPowerfulError: the role has permissions that the principal has not.
+        StoreUnavailable: probably nothing was made.
+    """
+    role, now = await role_named(office, order.role), office.now()
+    require_all(who, role)
+    check_account(office, role, order.account)
+    if order.expires_at is not None and order.expires_at <= now:
+        raise OrderError("expires", "is in the past")
+    if not _narrowed(role, order.scopes):
+        raise OrderError("scope", f"leaves nothing of the role {role.name}", "vosd user roles shows its permissions")
+    token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
+    stored = StoredToken(
+        id=token_id,
+        name=order.name,
+        digest=_digest(secret),
+        role=role.name,
+        scopes=order.scopes,
+        account=order.account,
+        networks=order.networks,
+        created_at=now,
+        created_by=who.recorded,
+        expires_at=order.expires_at,
+    )
+    await office.stores.access.add_token(stored, office.audit_line(who, order, f"token {token_id}"))
+    return NewToken(token_id, f"{_BEGINNING}_{token_id}_{secret}")
+
+
+class TokenSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A token; times are RFC 3339."""
+
+    id: str
+    name: str
+    role: str
+    scopes: tuple[str, ...]
+    account: str | None
+    networks: tuple[str, ...]
+    created: str
+    created_by: str
+    expires: str | None
+    last_used: str | None
+    """To the minute."""
+    revoked: str | None
+    permissions: tuple[Permission, ...] = ()
+    """Permissions that its role and its scopes leave; only of one that is shown alone."""
+
+
+class ListTokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All tokens, or also those that were revoked."""
+
+    revoked: bool = False
+
+
+@needs(Permission.PEOPLE_SEE)
+async def list_tokens(office: Office, who: Principal, order: ListTokens) -> list[TokenSheet]:
+    """Return the tokens, the oldest first; raises StoreUnavailable."""
+    tokens = await office.stores.access.tokens()
+    return [_sheet(each) for each in tokens if order.revoked or each.revoked_at is None]
+
+
+class ShowToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One token."""
+
+    id: str
+
+
+@needs(Permission.PEOPLE_SEE)
+async def show_token(office: Office, who: Principal, order: ShowToken) -> TokenSheet:
+    """Return a token with the permissions that its role and its scopes leave.
+
+    Raises:
+        NoSuchTokenError: no token has the id.
+        NoSuchRoleError: its role is gone.
+        StoreUnavailable: try again.
+    """
+    token = await office.stores.access.token(order.id)
+    if token is None:
+        raise NoSuchTokenError(f"no token has the id {order.id!r}: vosd token list has them")
+    permissions = _narrowed(await role_named(office, token.role), token.scopes)
+    return msgspec.structs.replace(_sheet(token), permissions=tuple(each for each in Permission if each in permissions))
+
+
+class RevokeToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The end of a token, at once."""
+
+    id: str
+
+
+@needs(Permission.PEOPLE_CHANGE)
+async def revoke_token(office: Office, who: Principal, order: RevokeToken) -> TokenSheet:
+    """End a token; the next request with it is refused.
+
+    Raises:
+        NoSuchTokenError: no token has the id, or it was revoked before.
+        StoreUnavailable: try again.
+    """
+    access = office.stores.access
+    await access.revoke(order.id, office.now(), office.audit_line(who, order, f"token {order.id}"))
+    token = await access.token(order.id)
+    assert token is not None
+    return _sheet(token)
+
+
+async def principal_of(office: Office, token: str, source: str) -> Principal:
+    """Return the principal of a token that comes from an address.
+
+    Raises:
+        UnauthorizedError: it is unknown or has ended, or is not for the address.
+        StoreUnavailable: it cannot be looked up.
+    """
+    beginning, _, rest = token.partition("_")
+    token_id, _, secret = rest.partition("_")
+    is_formed = beginning == _BEGINNING and token.isascii() and len(token_id) == 2 * _ID_BYTES
+    access, now = office.stores.access, office.now()
+    found = await access.token(token_id) if is_formed else None
+    digest = _NO_DIGEST if found is None else found.digest
+    if not hmac.compare_digest(_digest(secret), digest) or found is None:
+        raise UnauthorizedError("the token is unknown: send one that vosd token add has printed")
+    if found.revoked_at is not None:
+        raise UnauthorizedError(f"token {found.id} was revoked")
+    if found.expires_at is not None and found.expires_at <= now:
+        raise UnauthorizedError(f"token {found.id} ended at {iso_utc(found.expires_at)}")
+    if found.networks and not _is_in(source, found.networks):
+        raise UnauthorizedError(f"token {found.id} may not be used from {source}")
+    try:
+        role = await role_named(office, found.role)
+    except NoSuchRoleError as error:
+        raise UnauthorizedError(f"token {found.id} has a role that is gone: {found.role}") from error
+    if found.used_at is None or now - found.used_at >= USE_NOTED_MS:
+        await access.note_use(found.id, now)
+    return Principal(
+        role=ROLE_OF[role.acts_for],
+        name=found.name,
+        login=f"token {found.id}",
+        means=Means.TOKEN,
+        permissions=_narrowed(role, found.scopes),
+        source=source,
+        account=found.account,
+    )
+
+
+def _narrowed(role: RoleSheet, scopes: tuple[str, ...]) -> frozenset[Permission]:
+    return role.permissions & permissions_of(scopes) if scopes else role.permissions
+
+
+def _is_in(source: str, networks: tuple[str, ...]) -> bool:
+    try:
+        address: IPv4Address | IPv6Address = ip_address(source.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in ip_network(each) for each in networks)
+
+
+def _digest(secret: str) -> str:
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _sheet(token: StoredToken) -> TokenSheet:
+    def moment(at: int | None) -> str | None:
+        return None if at is None else iso_utc(at)
+
+    return TokenSheet(
+        id=token.id,
+        name=token.name,
+        role=token.role,
+        scopes=token.scopes,
+        account=token.account,
+        networks=token.networks,
+        created=iso_utc(token.created_at),
+        created_by=token.created_by,
+        expires=moment(token.expires_at),
+        last_used=moment(token.used_at),
+        revoked=moment(token.revoked_at),
+    )

@@ -1,0 +1,102 @@
+"""``vosd token``: what programs prove their name by to the management API."""
+
+from typing import Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT, operator_option
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
+
+_COLUMNS: Final = ("id", "name", "role", "account", "expires", "last_used")
+
+
+@click.group(cls=Family)
+def token() -> None:
+    """Tokens of programs for the management API."""
+
+
+@token.command("add")
+@click.argument("name")
+@click.option("--role", required=True, metavar="ROLE", help="What it may do: vosd user roles lists the roles.")
+@click.option("--scope", "scopes", multiple=True, metavar="S", help="Only this of it: read, accounts, accounts.see ...")
+@click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
+@click.option("--network", "networks", multiple=True, metavar="CIDR", help="It may come from here alone.")
+@click.option("--expires", type=MOMENT, metavar="TIME", help="Its end.")
+@operator_option
+@json_option
+@pass_invocation
+def add(
+    invocation: Invocation,
+    name: str,
+    role: str,
+    scopes: tuple[str, ...],
+    account: str | None,
+    networks: tuple[str, ...],
+    expires: int | None,
+    operator: str,
+    as_json: bool,
+) -> None:
+    """Make a token for the program NAME, and print it this once."""
+    from vosd.admin.office.tokens import AddToken, add_token
+
+    order = AddToken(name=name, role=role, scopes=scopes, account=account, networks=networks, expires_at=expires)
+    who = principal(operator)
+    made = in_office(invocation, lambda office: add_token(office, who, order))
+    if as_json:
+        output.document(made)
+    else:
+        output.sheet({"id": made.id, "token": made.token})
+
+
+@token.command("list")
+@click.option("--revoked", is_flag=True, help="Also those that were revoked.")
+@json_option
+@pass_invocation
+def list_all(invocation: Invocation, revoked: bool, as_json: bool) -> None:
+    """List the tokens, the oldest first."""
+    from vosd.admin.office.tokens import ListTokens, list_tokens
+
+    who = principal()
+    found = in_office(invocation, lambda office: list_tokens(office, who, ListTokens(revoked)))
+    if as_json:
+        output.document(found)
+    else:
+        output.records((*_COLUMNS, *(["revoked"] if revoked else [])), found, empty="there are no tokens")
+
+
+@token.command("show")
+@click.argument("token_id", metavar="ID")
+@json_option
+@pass_invocation
+def show(invocation: Invocation, token_id: str, as_json: bool) -> None:
+    """Show a token, and which permissions its role and its scopes leave."""
+    from msgspec import to_builtins
+
+    from vosd.admin.office.tokens import ShowToken, show_token
+
+    who = principal()
+    found = in_office(invocation, lambda office: show_token(office, who, ShowToken(token_id)))
+    if as_json:
+        output.document(found)
+    else:
+        values = to_builtins(found)
+        output.sheet({name: ", ".join(each) if isinstance(each, list) else each for name, each in values.items()})
+
+
+@token.command("revoke")
+@click.argument("token_id", metavar="ID")
+@operator_option
+@json_option
+@pass_invocation
+def revoke(invocation: Invocation, token_id: str, operator: str, as_json: bool) -> None:
+    """End a token at once."""
+    from vosd.admin.office.tokens import RevokeToken, revoke_token
+
+    who = principal(operator)
+    ended = in_office(invocation, lambda office: revoke_token(office, who, RevokeToken(token_id)))
+    if as_json:
+        output.document(ended)
+    else:
+        output.line(f"token {ended.id} of {ended.name} is revoked")

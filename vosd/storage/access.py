@@ -1,0 +1,147 @@
+"""Tokens of programs and roles of the installation's own in MySQL and SQLite; does not know what roles allow."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import delete, insert, or_, select, update
+
+from vosd.base.errors import VosError
+from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.database import Database
+from vosd.storage.types import descriptive, identifying
+
+USE_NOTED_MS: Final = 60_000
+"""Time for which a further use of a token is not written."""
+_token: Final = schema.api_token
+_role: Final = schema.access_role
+
+
+class NoSuchTokenError(VosError):
+    """No token has the id, or it was revoked before."""
+
+
+class StoredToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token without its secret. Times are UTC milliseconds."""
+
+    id: str
+    name: str
+    digest: str
+    """SHA-256 of the secret, in hexadecimal digits."""
+    role: str
+    scopes: tuple[str, ...] = ()
+    account: str | None = None
+    networks: tuple[str, ...] = ()
+    created_at: int
+    created_by: str
+    expires_at: int | None = None
+    used_at: int | None = None
+    revoked_at: int | None = None
+
+
+class StoredRole(msgspec.Struct, frozen=True, kw_only=True):
+    """A role of the installation's own, or a demand on one that ships."""
+
+    name: str
+    acts_for: str
+    permissions: tuple[str, ...] | None
+    """None = those that it ships with."""
+    wants_totp: bool
+
+
+class SqlAccess:
+    """Reads and writes tokens and roles. Every method raises StoreUnavailable: try again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_token(self, token: StoredToken, audit: AuditLine | None = None) -> None:
+        """Write a new token."""
+        values = msgspec.structs.asdict(token) | {
+            "name": identifying(token.name, NAME_LENGTH),
+            "account": None if token.account is None else identifying(token.account, ACCOUNT_LENGTH),
+            "created_by": descriptive(token.created_by, NAME_LENGTH),
+            "scopes": json.dumps(token.scopes),
+            "networks": json.dumps(token.networks),
+        }
+        async with self._database.writing() as connection:
+            await connection.execute(insert(_token).values(**values))
+            await note(connection, audit)
+
+    async def token(self, token_id: str) -> StoredToken | None:
+        """Return a token, also one that was revoked; None where there is none."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(_token).where(_token.c.id == token_id))).one_or_none()
+        return None if row is None else _token_of(row)
+
+    async def tokens(self) -> Sequence[StoredToken]:
+        """Return all tokens, in the order in which they were made."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(_token).order_by(_token.c.created_at, _token.c.id))
+        return [_token_of(row) for row in rows]
+
+    async def revoke(self, token_id: str, at: int, audit: AuditLine | None = None) -> None:
+        """End a token; raises NoSuchTokenError, too."""
+        own = update(_token).where(_token.c.id == token_id, _token.c.revoked_at.is_(None))
+        async with self._database.writing() as connection:
+            if (await connection.execute(own.values(revoked_at=at))).rowcount != 1:
+                message = f"no token {token_id} that could be revoked: vosd token list has them"
+                raise NoSuchTokenError(message)
+            await note(connection, audit)
+
+    async def note_use(self, token_id: str, at: int) -> None:
+        """Write when a token was used, at most once a minute."""
+        column = _token.c.used_at
+        own = update(_token).where(_token.c.id == token_id, or_(column.is_(None), column <= at - USE_NOTED_MS))
+        async with self._database.writing() as connection:
+            await connection.execute(own.values(used_at=at))
+
+    async def role(self, name: str) -> StoredRole | None:
+        """Return a role; None where there is none."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(_role).where(_role.c.name == name))).one_or_none()
+        return None if row is None else _role_of(row)
+
+    async def roles(self) -> Sequence[StoredRole]:
+        """Return all roles by name."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(_role).order_by(_role.c.name))
+        return [_role_of(row) for row in rows]
+
+    async def set_role(self, role: StoredRole, audit: AuditLine | None = None) -> None:
+        """Add a role, or replace the one of its name."""
+        values = msgspec.structs.asdict(role) | {
+            "name": identifying(role.name, NAME_LENGTH),
+            "permissions": json.dumps(role.permissions),
+            "wants_totp": int(role.wants_totp),
+        }
+        async with self._database.writing() as connection:
+            await connection.execute(delete(_role).where(_role.c.name == role.name))
+            await connection.execute(insert(_role).values(**values))
+            await note(connection, audit)
+
+    async def drop_role(self, name: str, audit: AuditLine | None = None) -> None:
+        """Remove a role."""
+        async with self._database.writing() as connection:
+            await connection.execute(delete(_role).where(_role.c.name == name))
+            await note(connection, audit)
+
+
+def _token_of(row: Any) -> StoredToken:
+    values = dict(row._mapping)
+    lists = {name: tuple(json.loads(values[name])) for name in ("scopes", "networks")}
+    return StoredToken(**values | lists)
+
+
+def _role_of(row: Any) -> StoredRole:
+    permissions = json.loads(row.permissions)
+    return StoredRole(
+        name=row.name,
+        acts_for=row.acts_for,
+        permissions=None if permissions is None else tuple(permissions),
+        wants_totp=bool(row.wants_totp),
+    )

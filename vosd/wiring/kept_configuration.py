@@ -1,0 +1,139 @@
+"""The configuration of a front that keeps running: read again only when a file or the database has changed."""
+
+import os
+import time
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from vosd.config.named_files import files_of
+from vosd.config.reader.texts import DiskTexts, absolute
+from vosd.wiring.configured_switch import ConfiguredSwitch
+
+if TYPE_CHECKING:
+    from vosd.config.excerpt import Excerpt
+    from vosd.config.load import Loaded
+    from vosd.config.stored import Stored, Wanted
+
+Held = TypeVar("Held")
+_State = tuple[int, int, int] | None
+"""Inode, size and time of the last change of a file; None = it cannot be found."""
+
+
+def _state_of(name: str) -> _State:
+    try:
+        found = os.stat(name)  # noqa: PTH116 - called for every file at each request
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class _WatchedTexts(DiskTexts):
+    """Files with their state from before they were read, and the patterns that were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: dict[str, _State] = {}
+
+    def read(self, path: Path, bytes_max: int) -> bytes:
+        """Return the content of a file."""
+        self.watch(path)
+        return super().read(path, bytes_max)
+
+    def watch(self, path: Path) -> None:
+        """Note the state of a file, unless it is known: a change since then is one."""
+        name = absolute(path)
+        if name not in self._states:
+            self._states[name] = _state_of(name)
+
+    @property
+    def is_as_read(self) -> bool:
+        """Whether all files are as they were, and the same files fit the patterns."""
+        if any(_state_of(name) != state for name, state in self._states.items()):
+            return False
+        found = DiskTexts()
+        return all(found.matching(pattern) == files for pattern, files in self.matched.items())
+
+
+@dataclass
+class _KeptSwitch(ConfiguredSwitch):
+    """A configuration as it was read at one time."""
+
+    version: int | None = None
+    """Version of the definitions of the database; None = not known."""
+    _texts: _WatchedTexts = field(default_factory=_WatchedTexts)
+    _held: ExitStack = field(default_factory=ExitStack)
+    _loaded: "Loaded | None" = None
+    _reads_again_at: int | None = None
+    """Beginning of the next planned version of an object, UTC milliseconds."""
+
+    def held(self, resource: AbstractContextManager[Held]) -> Held:
+        """Enter a resource until ``close``."""
+        return self._held.enter_context(resource)
+
+    def close(self) -> None:
+        """Leave what is held."""
+        self._held.close()
+
+    def with_file(self, file: Path) -> ConfiguredSwitch:
+        """Return another configuration, of which nothing is kept."""
+        return ConfiguredSwitch(file)
+
+    @property
+    def excerpt(self) -> "Excerpt":
+        """The configuration as far as it was read, with the state of its files."""
+        if self._excerpt is None:
+            self._texts.watch(self.config_path())
+            super().excerpt.texts = self._texts
+        return super().excerpt
+
+    def load(self) -> "Loaded":
+        """Return the whole configuration, which is read once; its problems are remarks of the first time."""
+        if self._loaded is None:
+            for file in files_of(self.config_path(), texts=self._texts):
+                self._texts.watch(file)
+            self._loaded = super().load()
+        return self._loaded
+
+    def definitions(self, wanted: "Wanted") -> "Stored":
+        """Return the definitions of the database, and note until when they are in force."""
+        stored = super().definitions(wanted)
+        if stored.unread is not None:
+            self._reads_again_at = 0
+        elif stored.next_at is not None:
+            self._reads_again_at = min(stored.next_at, self._reads_again_at or stored.next_at)
+        return stored
+
+    def is_current(self, version: int | None, now_ms: int) -> bool:
+        """Return whether nothing has changed; a version that is not known has not."""
+        if self._reads_again_at is not None and self._reads_again_at <= now_ms:
+            return False
+        return (version is None or version == self.version) and self._texts.is_as_read
+
+
+class KeptConfiguration:
+    """Hands out a configuration, the same one while nothing changes."""
+
+    def __init__(self, config: Path) -> None:
+        self._config = config
+        self._kept: _KeptSwitch | None = None
+        self._before: _KeptSwitch | None = None
+        """The one that was replaced last: requests may still use it."""
+
+    def current(self, version: int | None) -> ConfiguredSwitch:
+        """Return the configuration as it is now.
+
+        ``version`` is that of the definitions of the database; None = it cannot be read, and the known one holds.
+        """
+        if self._kept is None or not self._kept.is_current(version, time.time_ns() // 1_000_000):
+            if self._before is not None:
+                self._before.close()
+            self._before, self._kept = self._kept, _KeptSwitch(self._config, version=version)
+        return self._kept
+
+    def close(self) -> None:
+        """Leave what is held."""
+        for each in filter(None, (self._before, self._kept)):
+            each.close()
+        self._before = self._kept = None
