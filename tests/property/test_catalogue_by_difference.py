@@ -314,8 +314,13 @@ FORMS_OF_TRUNKS = [
 ]  # fmt: skip
 KEPT = [
     "top, rate_group: sell", "vendor, type: clearing, rate_group: sell", "unrated, type: clearing",
-    "base, rate_group: sell",
+    "base, rate_group: sell", "led, rate_group: sell, agent: chief",
 ]  # fmt: skip
+CHIEFS = [
+    "rate_group: sell", "rate_group: sell, sub_rate_groups: sell", "rate_group: sell, sub_rate_groups: [sell, other]",
+    "rate_group: sell, agent: top", "rate_group: sell, max_cps: 7",
+]  # fmt: skip
+"""Forms of an agent above ``led``."""
 
 
 class Customers(NamedTuple):
@@ -327,6 +332,7 @@ class Customers(NamedTuple):
     trunks: dict[str, tuple[str, str]]
     """The account and the form of each."""
     price: str = "0.012"
+    chief: str = CHIEFS[0]
 
 
 def drawn(names: list[str], forms: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:
@@ -342,9 +348,12 @@ DAYS = st.builds(
     drawn(["c1", "c2", "c3", "c4"], st.sampled_from(NEVER_WRONG) | st.sampled_from(FORMS_OF_ACCOUNTS)),
     drawn(
         ["t1", "t2", "t3", "t4", "1001", "v3"],
-        st.tuples(st.sampled_from(["base", "base", "base", "c1", "c2", "top"]), st.sampled_from(FORMS_OF_TRUNKS)),
+        st.tuples(
+            st.sampled_from(["base", "base", "base", "led", "c1", "c2", "top"]), st.sampled_from(FORMS_OF_TRUNKS)
+        ),
     ),
     st.sampled_from(["0.012", "0.013"]),
+    st.sampled_from(CHIEFS),
 )
 
 
@@ -354,11 +363,12 @@ def one_change(days: list[Customers]) -> list[Customers]:
     for day in days:
         fewer = day._replace(trunks=dict([*day.trunks.items()][:-1]))
         found += [day, day._replace(accounts=dict([*day.accounts.items()][1:])), fewer, day._replace(price="0.014")]
+        found += [day, day._replace(chief=CHIEFS[1])]
     return found
 
 
 def written(day: Customers) -> str:
-    accounts = [*day.kept, *(f"{name}, {form}" for name, form in day.accounts.items())]
+    accounts = [*day.kept, f"chief, {day.chief}", *(f"{name}, {form}" for name, form in day.accounts.items())]
     trunks = [f"{name!r}, account: {account}, {form}" for name, (account, form) in day.trunks.items()]
     return (
         CUSTOMERS.replace("$price", day.price)
@@ -372,6 +382,7 @@ def written(day: Customers) -> str:
 BASE = Customers(
     KEPT, {"c1": "rate_group: sell"}, {"t1": ("c1", FORMS_OF_TRUNKS[0]), "t2": ("base", FORMS_OF_TRUNKS[3])}
 )
+LED = BASE._replace(trunks={"t3": ("led", "hosts: 192.0.2.2, private_rate_group: other")})
 
 
 @settings(max_examples=15, deadline=None)
@@ -379,6 +390,7 @@ BASE = Customers(
 @example([BASE, BASE._replace(accounts={"c1": FORMS_OF_ACCOUNTS[2]})])
 @example([BASE, BASE._replace(accounts={"c2": FORMS_OF_ACCOUNTS[0], **BASE.accounts}), BASE])
 @example([BASE, BASE._replace(trunks={"t3": ("c1", FORMS_OF_TRUNKS[5]), **BASE.trunks}), BASE])
+@example([LED, LED._replace(chief=CHIEFS[1]), LED, LED._replace(chief=CHIEFS[2])])
 def test_customers_that_change_give_the_same_as_when_all_is_read(tmp_path_factory, days: list[Customers]) -> None:
     path = tmp_path_factory.mktemp("days") / "vosd.yaml"
     remembered = Remembered()
@@ -398,4 +410,4 @@ def test_a_new_account_with_its_trunk_is_all_that_is_looked_at(tmp_path: Path) -
     after = load(path, {}, remembered=remembered).catalogue
     assert after.changes == Changes(before.version, {"c0"}, {"t9"})
     assert after.routes is before.routes
-    assert after.accounts.keys() == {*(each.split(",")[0] for each in KEPT), "c0", "c1"}
+    assert after.accounts.keys() == {*(each.split(",")[0] for each in KEPT), "chief", "c0", "c1"}

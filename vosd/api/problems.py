@@ -14,21 +14,25 @@ PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
 
 _STATUS: Final = {
-    HTTPStatus.UNAUTHORIZED: ("unauthorized",),
+    HTTPStatus.UNAUTHORIZED: ("code_missing", "link_refused", "log_in_refused", "unauthorized"),
     HTTPStatus.FORBIDDEN: (
-        "may_not_act", "no_agent", "operators_only", "own_payment", "permission_lacking", "right_lacking",
+        "csrf", "may_not_act", "no_agent", "operators_only", "own_payment", "permission_lacking", "right_lacking",
+        "second_factor_missing", "too_powerful",
     ),
     HTTPStatus.NOT_FOUND: (
         "no_record", "no_such_call", "no_such_charge", "no_such_deck", "no_such_group", "no_such_object",
-        "no_such_override", "no_such_trunk", "not_refused", "not_running", "not_waiting", "nothing_kept",
-        "out_of_scope", "unknown_account", "unknown_gateway", "unknown_name",
+        "no_such_override", "no_such_person", "no_such_role", "no_such_token", "no_such_trunk", "not_refused",
+        "not_running", "not_waiting", "nothing_kept", "out_of_scope", "unknown_account", "unknown_gateway",
+        "unknown_name",
     ),
     HTTPStatus.CONFLICT: (
-        "already_defined", "already_there", "ambiguous_call", "daemon_refused", "many_overrides", "not_taken",
-        "objects_moved", "other_currency", "reference_taken", "set_by_others", "too_little_left", "too_many_calls",
+        "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused", "many_overrides",
+        "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken", "role_in_use",
+        "set_by_others", "too_little_left", "too_many_calls",
         "was_refused",
     ),
     HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("daemon_unreachable", "store_unavailable"),
 }  # fmt: skip
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}

@@ -408,7 +408,11 @@ class Call:
 
     def lost(self, leg: Leg, status: int, now: Instant) -> None:
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
-        if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
+        if not self._accepts(CallEvent.LEG_LOST):
+            return
+        if leg is not self.callee and leg is not self.caller.leg:
+            return  # it was replaced, and has its BYE
+        if self.check_limits(now):
             return
         if leg is self.caller.leg and self.caller.progress.final is None:
             return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer

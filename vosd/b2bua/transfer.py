@@ -208,7 +208,6 @@ class Transfer:
         first.moved(at_once=True)
         second.moved(at_once=True)
         first.drop_bridge(now)
-        second.drop_bridge(now)
         if first.callee is not None and second.callee is not None:
             # Both calls share the bridge: requests of the transferor come to the first call, those of the target to
             # the second. The side that waits is on no bridge; ``talk`` answers its requests itself.

@@ -3,9 +3,9 @@
 Rates may have changed, too: no check regards them, and so only what holds tables of rates is made again.
 
 Each check of ``settle.py`` regards one definition and those that it names. So it holds for the next catalogue as it did
-for the last one, unless that definition has changed or an account that it names. What mapping gateways may not have in
-common is looked up in the indexes of the last catalogue. Where more has changed, or where something is wrong, the
-catalogue is put together as a whole.
+for the last one, unless that definition has changed, an account that it names, or an agent above that account. What
+mapping gateways may not have in common is looked up in the indexes of the last catalogue. Where more has changed, or
+where something is wrong, the catalogue is put together as a whole.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -124,13 +124,14 @@ class _Next:
             _Whole: it cannot be made of the last one.
         """
         before, merged, problems, reused = self._before, self._merged, self._problems, self._reused
-        self._refuse_other_payers()
         changed = self._accounts.changed
         settled = {
             name: settled_account(each, merged, self._exchange, problems, reused) for name, each in changed.items()
         }
         accounts = edited(before.accounts, self._accounts.gone, settled)
         led = self._looked_at_accounts(accounts)
+        payers = self._other | self._led_otherwise(led)
+        self._refuse_other_payers(payers)
         agents = edited(
             before.agents,
             led | self._accounts.gone,
@@ -141,7 +142,7 @@ class _Next:
 
         values = {name: each.value for name, each in self._gateways.changed.items()}
         gone = self._gateways.gone
-        of_others = {name for name in self._named_by_gateways() if name not in gone and name not in values}
+        of_others = {name for name in self._named_by_gateways(payers) if name not in gone and name not in values}
         self._look_at_gateways({*values, *of_others}, accounts)
         sold = self._check_sold({*values, *of_others}, accounts)
         gateways = edited(before.mapping_gateways, gone, values)
@@ -195,21 +196,30 @@ class _Next:
         reused.keep(kept, self._accounts.gone)
         return catalogue
 
-    def _refuse_other_payers(self) -> None:
-        """Leave it to the whole where a vendor or a phone names an account that has changed."""
+    def _led_otherwise(self, led: Set[str]) -> Set[str]:
+        """Return the accounts whose trunks may have other rate groups than before, because of an agent above them."""
+        before = self._before.accounts
+        for name, definition in self._accounts.changed.items():
+            then, now = before.get(name), definition.value
+            if then is not None and (then.sub_rate_groups, then.agent) != (now.sub_rate_groups, now.agent):
+                return led
+        return frozenset()
+
+    def _refuse_other_payers(self, payers: Set[str]) -> None:
+        """Leave it to the whole where a vendor or a phone names one of these accounts."""
         before = self._before
-        payers = chain(
+        named = chain(
             (each.account for each in before.routing_gateways.values()),
             (each.gateway.account for part in in_parts(before.phones.values()) for each in part),
         )
-        if self._other and any(account in self._other for account in payers):
+        if payers and any(account in payers for account in named):
             raise _Whole
 
-    def _named_by_gateways(self) -> list[str]:
-        """Return the mapping gateways whose account has changed."""
-        if not self._other:
+    def _named_by_gateways(self, payers: Set[str]) -> list[str]:
+        """Return the mapping gateways that name one of these accounts."""
+        if not payers:
             return []
-        is_other, found = self._other.__contains__, []
+        is_other, found = payers.__contains__, []
         for part in in_parts(self._before.mapping_gateways.values()):
             found += [each.name for each in compress(part, map(is_other, map(_ACCOUNT, part)))]
         return found

@@ -1,7 +1,7 @@
 """Single definitions: each checked with what it names, and completed by what it has from others.
 
-All that is checked here depends on one definition and on those that it names, so ``by_difference`` looks again only at
-what has changed. What definitions may not have in common is checked elsewhere.
+All that is checked here depends on one definition, on those that it names and on the agents above these, so
+``by_difference`` looks again only at what has changed. What definitions may not have in common is checked elsewhere.
 """
 
 from collections.abc import Callable, Mapping

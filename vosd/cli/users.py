@@ -1,5 +1,6 @@
 """``vosd user``: people of the management API, and the roles of people and programs."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,12 +11,137 @@ from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 
 if TYPE_CHECKING:
+    from vosd.admin.office.people import PersonLink, PersonSheet
     from vosd.admin.office.permissions import RoleSheet
 
 
 @click.group(cls=Family)
 def user() -> None:
     """People of the management API, and roles."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--role", required=True, metavar="ROLE", help="One of those that vosd user roles lists.")
+@click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
+@operator_option
+@json_option
+@pass_invocation
+def add(invocation: Invocation, name: str, role: str, account: str | None, operator: str, as_json: bool) -> None:
+    """Add the person NAME, and print a link for its first password; the link ends after use, or after 24 hours."""
+    from vosd.admin.office.people import AddPerson, add_person
+
+    who, order = principal(operator), AddPerson(name=name, role=role, account=account)
+    _print_link(invocation, in_office(invocation, lambda office: add_person(office, who, order)), as_json)
+
+
+@user.command("reset")
+@click.argument("name")
+@operator_option
+@json_option
+@pass_invocation
+def reset(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+    """Forget password, second factor and sessions of NAME, and print a link for a new password."""
+    from vosd.admin.office.people import ResetPerson, reset_person
+
+    who = principal(operator)
+    link = in_office(invocation, lambda office: reset_person(office, who, ResetPerson(name)))
+    _print_link(invocation, link, as_json)
+
+
+def _print_link(invocation: Invocation, made: "PersonLink", as_json: bool) -> None:
+    """Print a link as an address of the API, or its path where none is configured."""
+    api = invocation.settings.api
+    address = ""
+    if api is not None:
+        host = f"[{api.listen.host}]" if ":" in api.listen.host else api.listen.host
+        address = f"{'http' if api.certificate is None else 'https'}://{host}:{api.listen.port}"
+    shown = {"name": made.name, "link": address + made.link, "until": made.until}
+    if as_json:
+        output.document(shown)
+    else:
+        output.sheet(shown)
+
+
+@user.command("list")
+@json_option
+@pass_invocation
+def list_all(invocation: Invocation, as_json: bool) -> None:
+    """List the people by name."""
+    from vosd.admin.office.people import ListPeople, list_people
+
+    who = principal()
+    found = in_office(invocation, lambda office: list_people(office, who, ListPeople()))
+    if as_json:
+        output.document(found)
+    else:
+        output.records(("name", "role", "account", "state", "totp", "last_login"), found, empty="there are no people")
+
+
+@user.command("disable")
+@click.argument("name")
+@operator_option
+@json_option
+@pass_invocation
+def disable(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+    """Have NAME log in no more, and end its sessions."""
+    from vosd.admin.office.people import DisablePerson, disable_person
+
+    who = principal(operator)
+    sheet = in_office(invocation, lambda office: disable_person(office, who, DisablePerson(name)))
+    _print_changed(sheet, as_json)
+
+
+@user.command("enable")
+@click.argument("name")
+@operator_option
+@json_option
+@pass_invocation
+def enable(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+    """Let NAME log in again, with the password that it had."""
+    from vosd.admin.office.people import EnablePerson, enable_person
+
+    who = principal(operator)
+    _print_changed(in_office(invocation, lambda office: enable_person(office, who, EnablePerson(name))), as_json)
+
+
+@user.command("role")
+@click.argument("name")
+@click.argument("role")
+@click.option("--account", metavar="ID", help="For the roles agent and customer: the account for which it acts.")
+@operator_option
+@json_option
+@pass_invocation
+def give(invocation: Invocation, name: str, role: str, account: str | None, operator: str, as_json: bool) -> None:
+    """Give NAME another ROLE; its sessions end."""
+    from vosd.admin.office.people import GiveRole, give_role
+
+    who, order = principal(operator), GiveRole(name=name, role=role, account=account)
+    _print_changed(in_office(invocation, lambda office: give_role(office, who, order)), as_json)
+
+
+@user.command("passwd")
+@click.argument("name")
+@operator_option
+@json_option
+@pass_invocation
+def passwd(invocation: Invocation, name: str, operator: str, as_json: bool) -> None:
+    """Set the password of NAME, which is read from the terminal or as a line of standard input."""
+    from vosd.admin.office.people import SetPassword, set_password
+
+    if sys.stdin.isatty():
+        password = click.prompt("New password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    who, order = principal(operator), SetPassword(name=name, password=password)
+    _print_changed(in_office(invocation, lambda office: set_password(office, who, order)), as_json)
+
+
+def _print_changed(person: "PersonSheet", as_json: bool) -> None:
+    if as_json:
+        output.document(person)
+    else:
+        output.line(f"{person.name}: {person.role}, {person.state}; its sessions have ended")
 
 
 @user.command("roles")

@@ -39,10 +39,14 @@ class Asked:
         return self.stored
 
     def rows(self, document: Section, decks: Set[str]) -> None:
-        """Ask for the rows of decks too: those of the versions that the database had."""
+        """Ask for the rows of decks too: those of the versions that the database had, or those that were read last."""
         if decks:
-            files = self._definitions(wanted_of(document, decks)._replace(known=self.stored)).files
-            self.stored = self.stored._replace(files=files)
+            found = self._definitions(wanted_of(document, decks)._replace(known=self.stored))
+            self.stored = self.stored._replace(files=found.files)
+            if found.unread is not None:
+                self.stored = self.stored._replace(
+                    source=found.source, version=found.version, decks=found.decks, unread=found.unread
+                )
 
     def naming(self, found: Iterable[Problem]) -> tuple[Problem, ...]:
         """Return problems that name decks and objects instead of what they were read from."""

@@ -144,7 +144,7 @@ async def _live(
     if predecessor is not None:
         await daemon.prepare()
         daemon.inherit(await predecessor.sockets())
-    reloads: set[asyncio.Task[None]] = set()
+    reloads: set[asyncio.Task[bool]] = set()
 
     def reload() -> None:
         task = asyncio.ensure_future(daemon.configuration.reload_on_signal())

@@ -72,9 +72,20 @@ class StoredDefinitions:
         try:
             return asyncio.run(self._fetched(wanted, kept))
         except (VosError, OSError) as error:
-            if wanted.known is not None and wanted.known.version is not None and not wanted.decks:
-                return wanted.known._replace(changes=(), unread=str(error))
-            return kept.stored(kept.manifest(), wanted.decks, unread=str(error))
+            manifest, known = kept.manifest(), wanted.known
+            if known is None or known.version is None:
+                return kept.stored(manifest, wanted.decks, unread=str(error))
+            if not wanted.decks:
+                return known._replace(changes=(), unread=str(error))
+            # The rows of a deck that has changed: its version is not in force, and has to be read again.
+            decks = manifest.decks
+            return known._replace(
+                source=source_of_decks(decks),
+                version=manifest.version,
+                decks=decks,
+                files=kept.files_of(decks, wanted.decks),
+                unread=str(error),
+            )
 
     async def _fetched(self, wanted: Wanted, kept: KeptCatalogue) -> Stored:
         """Read what is defined; write the rows of decks that are wanted and not there yet."""
@@ -146,7 +157,7 @@ class DefinitionWatch:
         self,
         store: DeckStore,
         in_force: Callable[[], Stored],
-        reload: Callable[[], Awaitable[None]],
+        reload: Callable[[], Awaitable[bool]],
         now: Callable[[], int] = lambda: SystemClock().now().wall,
     ) -> None:
         """Take what is watched.
@@ -154,7 +165,8 @@ class DefinitionWatch:
         Args:
             store: has the version.
             in_force: returns the definitions in force.
-            reload: loads everything again; it reports its failures itself.
+            reload: loads everything again, and returns False where that fails for want of the database; it reports its
+                failures itself.
             now: returns the time, UTC milliseconds.
         """
         self._now = now
@@ -164,6 +176,8 @@ class DefinitionWatch:
         self._tried: tuple[int, int | None] | None = None
         """The version that was tried last, and the beginning of the next planned one, where that was why."""
         self._tried_at = 0.0
+        self._is_due = False
+        """Whether the same is to be tried again after a while: it is not refused, but was not put in force."""
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -186,7 +200,8 @@ class DefinitionWatch:
     async def look(self) -> None:
         """Load everything again if the version in the database is not the one in force.
 
-        A version that is refused is not tried again: only a change, or vosd reload, makes it right.
+        A version that is refused is not tried again: only a change, or vosd reload, makes it right. One for which the
+        database was away is.
 
         Raises:
             StoreUnavailable: the version is not known; try again.
@@ -196,10 +211,11 @@ class DefinitionWatch:
         if version == stored.version and begins is None:
             return
         now = asyncio.get_running_loop().time()
-        if (version, begins) == self._tried and not (stored.unread and now - self._tried_at >= RETRY_S):
+        is_due = self._is_due or stored.unread is not None
+        if (version, begins) == self._tried and not (is_due and now - self._tried_at >= RETRY_S):
             return
         self._tried, self._tried_at = (version, begins), now
-        await self._reload()
+        self._is_due = not await self._reload()
 
     async def _run(self) -> None:
         outage = Outage(Event.DATABASE_AWAY, part="definitions")

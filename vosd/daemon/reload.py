@@ -8,7 +8,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from vosd.base.errors import VosError
 from vosd.base.parts import give_way, giving_way
 from vosd.catalogue.losses import Busy, objections
 from vosd.catalogue.problems import ConfigError
+from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly.number_files import stop_reading
 from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
 from vosd.config.kept import KeptCatalogue
@@ -187,10 +188,18 @@ class Configuration:
                 if self._is_started:
                     self._notifier.ready(self.summary())
 
-    async def reload_on_signal(self) -> None:
-        """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged."""
-        with suppress(Exception):  # logged by reload, and the next signal has to find it at work
+    async def reload_on_signal(self) -> bool:
+        """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged.
+
+        Return False where the database was away, so that the same may succeed later.
+        """
+        try:
             await self.reload(by_signal=True)
+        except StoreUnavailable:
+            return False
+        except Exception:  # noqa: BLE001  logged by reload, and the next signal has to find it at work
+            return True
+        return True
 
     def summary(self) -> str:
         """Return a line with the listeners and the catalogue."""

@@ -302,6 +302,42 @@ api_token: Final = Table(
     **_IN_MYSQL,
 )
 
+person: Final = Table(
+    "person",
+    metadata,
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("role", String(NAME_LENGTH), nullable=False),
+    Column("account", String(ACCOUNT_LENGTH)),
+    Column("password", String(MEMO_LENGTH), comment="argon2id in PHC form; empty = none yet"),
+    Column("totp", String(MEMO_LENGTH), comment="secret of the second factor, encrypted by a key of state_dir"),
+    Column("totp_step", BigInteger, comment="of the last code that was used"),
+    Column("totp_begun", String(MEMO_LENGTH), comment="such a secret that no code has confirmed yet"),
+    Column("recovery", Text, nullable=False, comment="JSON: SHA-256 of each code that is left"),
+    Column("link", String(DIGEST_LENGTH), comment="SHA-256 of the secret of the one-time link"),
+    Column("link_until", Moment),
+    Column("disabled_at", Moment),
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", String(NAME_LENGTH), nullable=False),
+    Column("logged_in_at", Moment),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+person_session: Final = Table(
+    "person_session",
+    metadata,
+    Column("digest", String(DIGEST_LENGTH), primary_key=True, comment="SHA-256 of the id that the cookie has"),
+    Column("person", String(NAME_LENGTH), nullable=False),
+    Column("csrf", String(DIGEST_LENGTH), nullable=False, comment="what requests that change something repeat"),
+    Column("source", String(ADDRESS_LENGTH), nullable=False, comment="address of the log-in"),
+    Column("created_at", Moment, nullable=False),
+    Column("used_at", Moment, nullable=False, comment="to the minute"),
+    Column("ends_at", Moment, nullable=False),
+    Index("person_session_person", "person"),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
 dropped_reference: Final = Table(
     "dropped_reference",
     metadata,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
+    from vosd.storage.people import SqlPeople
     from vosd.storage.queries import SqlQueries
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.requests import SqlRequests
@@ -59,6 +60,13 @@ class SqlStores:
         from vosd.storage.waiting_payments import SqlWaitingPayments
 
         return SqlWaitingPayments(self.database)
+
+    @property
+    def people(self) -> "SqlPeople":
+        """People who log in, and their sessions."""
+        from vosd.storage.people import SqlPeople
+
+        return SqlPeople(self.database)
 
     @property
     def queries(self) -> "SqlQueries":

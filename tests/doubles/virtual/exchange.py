@@ -52,6 +52,8 @@ class KeptSink:
         """Describes a call as it is now."""
         self.moves: dict[str, None] = {}
         """Calls that have changed in this turn."""
+        self.hurried: set[str] = set()
+        """Calls that were to be written at once."""
         self.acknowledgements: dict[str, int] = {}
         self.open: dict[str, OpenCall] = {}
         self.records: list[CallRecord] = []
@@ -76,6 +78,8 @@ class KeptSink:
         """Keep an answered call as it is now."""
         assert call_id in self.open, "moved before it was answered"
         self.moves[call_id] = None
+        if at_once:
+            self.hurried.add(call_id)
 
     def acknowledged(self, call_id: str, mono: int) -> None:
         """Keep when a caller has acknowledged its 200."""

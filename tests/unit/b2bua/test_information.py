@@ -4,6 +4,8 @@ RFC 6086 (legacy INFO usage), RFC 3261 section 11, RFC 6665 for events.
 """
 
 import pytest
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER
 from doubles.virtual.side import SILENCE, Reply
 
 from vosd.b2bua.information import IN_FLIGHT_MAX
@@ -117,3 +119,17 @@ def test_questions_within_a_call_are_answered_by_us(scene, ends, side, method, s
     assert asking.got == {method: [status]}
     assert asked.asked == {}
     assert scene.finish(ends[0]).end_reason == "Normal"
+
+
+def test_a_side_that_was_replaced_while_it_had_an_info_gets_one_bye(scene, ends):
+    call, party = ends
+    call.will("INFO", Reply(481, after_ms=400))
+    party.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_for(50)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_for(2_000)
+    assert call.is_over
+    assert party.got["INFO"] == [504]
+    assert scene.bytes_to(CUSTOMER).count(b"BYE sip:") == 1
+    assert scene.finish(pickup).end_reason == "Normal"

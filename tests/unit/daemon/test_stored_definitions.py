@@ -19,6 +19,7 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly import rate_compilers
 from vosd.config.load import load
+from vosd.config.stored import Stored
 from vosd.daemon import bootstrap
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.definitions import RETRY_S, DefinitionWatch, StoredDefinitions
@@ -39,6 +40,7 @@ class Decks:
         self.number = 0
         self.contents: dict[str, bytes] = {}
         self.is_away = False
+        self.are_rows_away = False
         self.fetched = 0
         self.asked = 0
 
@@ -62,6 +64,8 @@ class Decks:
 
     async def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
         self.fetched += 1
+        if self.are_rows_away:
+            raise StoreUnavailable("cannot reach it")
         yield self.contents[version.group]
 
 
@@ -115,6 +119,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 def size_of(daemon: Daemon) -> int:
     return daemon.service.switch.catalogue.rate_groups["sell"].table.size
+
+
+def stored_of(daemon: Daemon) -> Stored:
+    return daemon.configuration.loaded.stored
 
 
 async def run_to(daemon: Daemon, last: str) -> list[str]:
@@ -198,6 +206,63 @@ def test_a_start_while_the_database_is_away_uses_the_decks_of_last_time(site: Si
     assert (events.count("definitions_outdated"), size, error) == (2, 1, None)
 
 
+def test_a_deck_whose_rows_could_not_be_read_is_not_taken_for_the_new_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        watch = daemon._definitions
+        before = stored_of(daemon).version
+        site.decks.put("sell", "44,0.012\n45,0.012\n")
+        site.decks.are_rows_away = True
+        await watch.look()
+        assert (size_of(daemon), stored_of(daemon).version, stored_of(daemon).unread) == (1, before, "cannot reach it")
+        assert [deck.number for deck in stored_of(daemon).decks] == [1]
+        site.decks.are_rows_away = False
+        monkeypatch.setattr(watch, "_tried_at", watch._tried_at - RETRY_S)
+        await watch.look()
+        assert (size_of(daemon), stored_of(daemon).version, stored_of(daemon).unread) == (2, site.decks.number, None)
+        await stop(daemon, "reloads")
+
+    site.decks.put("sell", "44,0.012\n")
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
+def test_a_start_while_the_rows_of_a_new_deck_cannot_be_read_uses_those_of_last_time(site: Site) -> None:
+    site.decks.put("sell", "44,0.012\n")
+    lived(site)
+    site.decks.put("sell", "44,0.012\n45,0.012\n")
+    site.decks.are_rows_away = True
+    events, size, error = lived(site)
+    assert ("definitions_outdated" in events, size, error) == (True, 1, None)
+
+
+def test_definitions_whose_accounts_could_not_be_opened_are_tried_again_after_a_while(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        watch = daemon._definitions
+
+        async def away(*_: object) -> None:
+            raise StoreUnavailable("cannot reach it")
+
+        await asyncio.to_thread(site.define, 1, '{"rate_group":"sell","overdraft_limit":"5"}')
+        with monkeypatch.context() as patched:
+            patched.setattr(daemon.service.balances, "adopt", away)
+            await watch.look()
+        await watch.look()
+        assert limit_of(daemon) is None
+        monkeypatch.setattr(watch, "_tried_at", watch._tried_at - RETRY_S)
+        await watch.look()
+        assert limit_of(daemon) == "5"
+        await stop(daemon, "reloads")
+
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
 def test_what_changed_while_the_database_was_away_is_in_force_before_calls_are_taken(site: Site) -> None:
     site.decks.put("sell", "44,0.012\n")
     lived(site)
@@ -242,8 +307,9 @@ async def test_definitions_that_could_not_be_read_are_tried_again_after_a_while(
     tried: list[int] = []
     stored = load(site.file).stored._replace(unread="away")
 
-    async def reload() -> None:
+    async def reload() -> bool:
         tried.append(site.decks.number)
+        return True
 
     watch = DefinitionWatch(site.decks, lambda: stored, reload)
     site.decks.number = 5
@@ -261,8 +327,9 @@ async def test_a_start_waits_only_for_definitions_that_could_not_be_read(site: S
     tried: list[int] = []
     stored = load(site.file).stored._replace(unread=unread)
 
-    async def reload() -> None:
+    async def reload() -> bool:
         tried.append(site.decks.number)
+        return True
 
     watch = DefinitionWatch(site.decks, lambda: stored, reload)
     site.decks.number = 5

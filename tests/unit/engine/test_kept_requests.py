@@ -7,6 +7,7 @@ import pytest
 from doubles.killed import KilledScene
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, answers, refuses
 
 LASTS_MS = 40_000
@@ -105,3 +106,56 @@ def test_a_bye_that_waits_for_the_ack_of_our_200_is_sent_when_it_comes(tmp_path)
     call.acknowledge()
     scene.wire.run_for(1_000)
     assert call.is_over
+
+
+ANSWERS_TO_INFO = pytest.mark.parametrize(("said", "told"), [(200, 200), (415, 415), (408, 504), (481, 504), (0, 504)])
+"""Answers of the asked side (0 = none), and what is told to the one that has sent the INFO."""
+
+
+def with_info(tmp_path, said, then="", asks="vendor"):
+    """Return both ends of a call, one of which has sent an INFO that the other answers after a second.
+
+    ``then``: the caller ``hangs up``, or ``is replaced`` by another phone, before the next process takes over.
+    """
+    scene = begin(tmp_path, 1)
+    call, party = scene.talk()
+    asking, asked = (party, call) if asks == "vendor" else (call, party)
+    asked.will("INFO", Reply(said, after_ms=1_000))
+    asking.ask("INFO", body="Signal=5\r\n", kind="application/dtmf-relay")
+    scene.wire.run_for(100)
+    if then == "hangs up":
+        call.hang_up()
+    elif then == "is replaced":
+        tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+        scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_for(300)
+    scene.stop_and_keep()
+    scene.wire.run_for(10)
+    return scene, asking, party
+
+
+def waiting_infos(scene):
+    """Return for each leg the number of INFOs that have no answer."""
+    return [leg.informing for each in scene.exchange.switch.calls() for leg in (each.call.caller.leg, each.call.callee)]
+
+
+@ANSWERS_TO_INFO
+@pytest.mark.parametrize("then", ["", "hangs up", "is replaced"])
+def test_an_info_is_answered_by_the_next_process_once(tmp_path, said, told, then):
+    scene, asking, party = with_info(tmp_path, said, then)
+    assert sum(waiting_infos(scene)) == (then != "hangs up")
+    scene.wire.run_for(LASTS_MS)
+    assert [status for status in asking.got["INFO"] if status] == [told]
+    assert party.is_over is (then == "hangs up" or (said == 481 and not then))
+    assert not any(waiting_infos(scene))
+
+
+@ANSWERS_TO_INFO
+def test_an_info_of_a_caller_that_was_replaced_is_answered_and_may_show_that_the_call_is_lost(tmp_path, said, told):
+    scene, asking, _ = with_info(tmp_path, said, "is replaced", asks="caller")
+    callees = [each.call.callee for each in scene.exchange.switch.calls()]
+    before = [callee.facts.last_seen_at for callee in callees]
+    scene.wire.run_for(LASTS_MS)
+    assert [status for status in asking.got["INFO"] if status] == [told]
+    assert len(scene.exchange.switch.calls()) == (1 if said == 481 else 2)
+    assert ([callee.facts.last_seen_at for callee in callees] != before) is (said in {200, 415})

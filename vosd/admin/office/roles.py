@@ -83,6 +83,7 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
         wants_totp=role.wants_totp,
     )
     await office.stores.access.set_role(stored, office.audit_line(who, order, role.name))
+    await office.stores.people.end_sessions([role.name])
     return role
 
 
@@ -108,6 +109,9 @@ async def drop_role(office: Office, who: Principal, order: DropRole) -> RoleShee
     tokens = [each.id for each in await access.tokens() if each.role == order.name and each.revoked_at is None]
     if tokens:
         raise RoleInUseError(f"role {order.name} is of token {tokens[0]}: revoke it before")
+    people = [each.name for each in await office.stores.people.all() if each.role == order.name]
+    if people:
+        raise RoleInUseError(f"role {order.name} is of {people[0]}: give another one before")
     await access.drop_role(order.name, office.audit_line(who, order, order.name))
     return role
 

@@ -1,0 +1,438 @@
+"""People: links, log-ins, second factors, sessions and their ends, on virtual time."""
+
+import asyncio
+import base64
+
+import pytest
+from doubles.data.builders import account
+from doubles.office import office_on, operator
+from sqlalchemy import text
+
+from vosd.admin.office import passwords, sessions
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.people import (
+    AddPerson,
+    ChangedMeanwhileError,
+    DisablePerson,
+    EnablePerson,
+    GiveRole,
+    ListPeople,
+    NoSuchPersonError,
+    ResetPerson,
+    SetPassword,
+    add_person,
+    disable_person,
+    enable_person,
+    give_role,
+    list_people,
+    reset_person,
+    set_password,
+)
+from vosd.admin.office.permissions import SHIPPED, Permission
+from vosd.admin.office.principal import Means, Role
+from vosd.admin.office.roles import DropRole, RoleInUseError, SetRole, TooPowerfulError, drop_role, set_role
+from vosd.admin.office.second_factor import code_at, new_secret
+from vosd.admin.office.sessions import (
+    IDLE_MS,
+    LIFE_MS,
+    ChangePassword,
+    CodeMissingError,
+    ConfirmTotp,
+    CsrfError,
+    LinkRefusedError,
+    LogIn,
+    LogInRefusedError,
+    LogIns,
+    SecondFactorMissingError,
+    TooManyGuessesError,
+    UseLink,
+    begin_totp,
+    confirm_totp,
+    log_out,
+    log_out_everywhere,
+    principal_of_session,
+    use_link,
+)
+from vosd.admin.office.tokens import UnauthorizedError
+from vosd.storage.people import PersonExistsError
+
+NOW = 1_790_000_010_000
+HOME, ELSEWHERE = "192.0.2.7", "198.51.100.9"
+GOOD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch):
+    """The parameters of production take 50 ms each."""
+    monkeypatch.setattr(passwords, "_MEMORY_KIB", 32)
+    monkeypatch.setattr(passwords, "_PASSES", 1)
+
+
+class House:
+    """The office of one customer, at a moment that moves, with the log-ins of one process."""
+
+    def __init__(self, database, state_dir):
+        self.database, self.state_dir, self.now, self.log_ins = database, state_dir, NOW, LogIns()
+
+    @property
+    def office(self):
+        return office_on(self.database, account("acme"), now=self.now, socket=self.state_dir / "vosd.sock")
+
+    async def add(self, name="ann", role="viewer", **more):
+        link = await add_person(self.office, operator("root"), AddPerson(name=name, role=role, **more))
+        await use_link(self.office, HOME, UseLink(link=link.link, password=GOOD))
+
+    async def log_in(self, name="ann", password=GOOD, source=HOME, code=""):
+        return await self.log_ins.log_in(self.office, source, LogIn(name=name, password=password, code=code))
+
+    async def principal(self, opened, source=HOME, **more):
+        return await principal_of_session(self.office, opened.session, source, **{"changes": False} | more)
+
+    async def enrol(self, opened):
+        """Set up a second factor; return its secret and the recovery codes."""
+        who = await self.principal(opened, enrols=True)
+        begun = await begin_totp(self.office, who)
+        secret = base64.b32decode(begun.secret)
+        codes = await confirm_totp(self.office, who, ConfirmTotp(self.code(secret)))
+        return secret, codes.codes
+
+    def code(self, secret, off=0):
+        return code_at(secret, self.now // 30_000 + off)
+
+
+@pytest.fixture
+def house(database, tmp_path):
+    return House(database, tmp_path)
+
+
+async def test_a_person_sets_a_password_by_a_link_that_works_once(house):
+    link = await add_person(house.office, operator(), AddPerson(name="ann", role="night"))
+    assert link.link.startswith("/#/first-login/")
+    with pytest.raises(LogInRefusedError):
+        await house.log_in()
+    with pytest.raises(OrderError, match="12 to 256"):
+        await use_link(house.office, HOME, UseLink(link=link.link, password="short"))
+    await use_link(house.office, HOME, UseLink(link=f"http://127.0.0.1:8080{link.link}", password=GOOD))
+    with pytest.raises(LinkRefusedError):
+        await use_link(house.office, HOME, UseLink(link=link.link, password=GOOD))
+    who = await house.principal(await house.log_in())
+    assert (who.role, who.name, who.login, who.means) == (Role.OPERATOR, "ann", "ann", Means.PAGE)
+    assert who.permissions == SHIPPED["night"].permissions
+
+
+async def test_a_link_ends_after_a_day(house):
+    link = await add_person(house.office, operator(), AddPerson(name="ann", role="night"))
+    house.now += 24 * 3_600_000
+    for wrong in (link.link, "", "/#/first-login/", "x"):
+        with pytest.raises(LinkRefusedError):
+            await use_link(house.office, HOME, UseLink(link=wrong, password=GOOD))
+
+
+async def test_two_that_use_one_link_at_once_are_one(house):
+    link = await add_person(house.office, operator(), AddPerson(name="ann", role="night"))
+    uses = [use_link(house.office, HOME, UseLink(link=link.link, password=f"{GOOD} {each}")) for each in range(4)]
+    found = await asyncio.gather(*uses, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in found) == ["LinkRefusedError"] * 3 + ["UsedLink"]
+
+
+async def test_a_session_ends_when_it_is_idle_and_at_its_end(house):
+    await house.add()
+    opened = await house.log_in()
+    for _ in range(LIFE_MS // (IDLE_MS - 1_000)):
+        house.now += IDLE_MS - 1_000
+        await house.principal(opened)
+    house.now = NOW + LIFE_MS
+    with pytest.raises(UnauthorizedError, match="has ended"):
+        await house.principal(opened)
+    opened = await house.log_in()
+    house.now += IDLE_MS
+    with pytest.raises(UnauthorizedError, match="has ended"):
+        await house.principal(opened)
+    with pytest.raises(UnauthorizedError, match="no such session"):
+        await house.principal(opened)
+
+
+async def test_a_change_takes_the_csrf_token_of_its_own_session(house):
+    await house.add()
+    opened, other = await house.log_in(), await house.log_in()
+    assert opened.session != other.session
+    await house.principal(opened, changes=True, csrf=opened.csrf)
+    for wrong in (None, "", other.csrf, "é"):
+        with pytest.raises(CsrfError):
+            await house.principal(opened, changes=True, csrf=wrong)
+
+
+async def test_a_person_logs_out_here_or_everywhere(house):
+    await house.add()
+    first, second, third = [await house.log_in() for _ in range(3)]
+    await log_out(house.office, first.session)
+    with pytest.raises(UnauthorizedError):
+        await house.principal(first)
+    await log_out_everywhere(house.office, await house.principal(second))
+    for each in (second, third):
+        with pytest.raises(UnauthorizedError):
+            await house.principal(each)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda office: disable_person(office, operator(), DisablePerson("ann")),
+        lambda office: reset_person(office, operator(), ResetPerson("ann")),
+        lambda office: give_role(office, operator(), GiveRole(name="ann", role="night")),
+        lambda office: set_password(office, operator(), SetPassword(name="ann", password="other horse battery")),
+    ],
+    ids=["disabled", "reset", "another role", "another password"],
+)
+async def test_what_changes_a_person_ends_its_sessions(house, change):
+    await house.add()
+    opened = await house.log_in()
+    await change(house.office)
+    with pytest.raises(UnauthorizedError):
+        await house.principal(opened)
+
+
+async def test_a_change_of_a_role_ends_the_sessions_of_its_people(house):
+    await set_role(house.office, operator(), SetRole(name="desk", permissions=(Permission.CALLS_SEE,)))
+    await house.add(role="desk")
+    opened = await house.log_in()
+    await set_role(house.office, operator(), SetRole(name="desk", permissions=(Permission.STATE_SEE,)))
+    with pytest.raises(UnauthorizedError):
+        await house.principal(opened)
+    assert (await house.principal(await house.log_in())).permissions == {Permission.STATE_SEE}
+    with pytest.raises(RoleInUseError, match="ann"):
+        await drop_role(house.office, operator(), DropRole("desk"))
+
+
+async def test_a_disabled_person_logs_in_when_it_is_enabled(house):
+    await house.add()
+    await disable_person(house.office, operator(), DisablePerson("ann"))
+    with pytest.raises(LogInRefusedError):
+        await house.log_in()
+    await enable_person(house.office, operator(), EnablePerson("ann"))
+    await house.log_in()
+    with pytest.raises(NoSuchPersonError):
+        await disable_person(house.office, operator(), DisablePerson("absent"))
+
+
+async def test_wrong_passwords_lock_their_source_out_and_a_success_there_resets_no_other(house):
+    await house.add()
+    await house.add("bob")
+    for guess in range(5):
+        with pytest.raises(LogInRefusedError):
+            await house.log_in("ann", f"guess {guess}", ELSEWHERE)
+    await house.log_in("bob", source=ELSEWHERE)
+    with pytest.raises(LogInRefusedError):
+        await house.log_in("ann", "guess 5", ELSEWHERE)
+    with pytest.raises(TooManyGuessesError):
+        await house.log_in("ann", GOOD, ELSEWHERE)
+    house.now += 180_000
+    await house.log_in("ann", source=ELSEWHERE)
+
+
+async def test_guesses_at_one_person_from_many_sources_wait_longer_each_time(house):
+    await house.add()
+    waits = []
+    for guess in range(10):
+        source = f"203.0.113.{guess}"
+        try:
+            await house.log_in("ann", "guess", source)
+        except TooManyGuessesError as refused:
+            waits.append(refused.retry_after_s)
+            house.now += 1_000 * refused.retry_after_s
+            with pytest.raises(LogInRefusedError):
+                await house.log_in("ann", "guess", source)
+        except LogInRefusedError:
+            pass
+    assert waits == [1, 2, 4]
+
+
+async def test_the_home_of_a_person_stays_open_while_others_guess(house):
+    await house.add()
+    await house.log_in()
+    for guess in range(8):
+        with pytest.raises((LogInRefusedError, TooManyGuessesError)):
+            await house.log_in("ann", "guess", f"203.0.113.{guess}")
+    await house.log_in()
+
+
+async def test_many_guesses_at_once_are_counted_one_by_one(house):
+    await house.add()
+    guesses = [house.log_in("ann", f"guess {each}", ELSEWHERE) for each in range(12)]
+    found = await asyncio.gather(*guesses, return_exceptions=True)
+    assert sum(isinstance(each, LogInRefusedError) for each in found) == 6
+    more = await asyncio.gather(
+        *(house.log_in("ann", "guess", f"203.0.113.{each}") for each in range(40)), return_exceptions=True
+    )
+    assert sum(isinstance(each, TooManyGuessesError) for each in more) >= 40 - sessions.WAITING_MAX
+
+
+async def test_names_that_do_not_exist_are_refused_alike(house):
+    await house.add()
+    said = set()
+    for name in ("ann", "absent", "", "x" * 500, "a\0b", "\udcff"):
+        with pytest.raises(LogInRefusedError) as refused:
+            await house.log_in(name, "wrong password", f"203.0.113.{len(said)}")
+        said.add(str(refused.value))
+    assert len(said) == 1
+
+
+async def test_a_second_factor_is_asked_for_behind_the_password_and_each_code_works_once(house):
+    await house.add()
+    secret, _codes = await house.enrol(await house.log_in())
+    with pytest.raises(LogInRefusedError):
+        await house.log_in(password="wrong password", code=house.code(secret))
+    with pytest.raises(CodeMissingError):
+        await house.log_in()
+    with pytest.raises(LogInRefusedError):
+        await house.log_in(code=house.code(secret))  # it was used to confirm
+    house.now += 60_000
+    assert not (await house.log_in(code=house.code(secret))).wants_totp
+    for again in (house.code(secret), house.code(secret, -1), house.code(new_secret()), "no code"):
+        with pytest.raises(LogInRefusedError):
+            await house.log_in(code=again)
+
+
+async def test_two_log_ins_with_one_code_are_one(house):
+    await house.add()
+    secret, _codes = await house.enrol(await house.log_in())
+    house.now += 60_000
+    other = LogIns()
+    logs = [
+        (house.log_ins if each % 2 else other).log_in(
+            house.office, HOME, LogIn(name="ann", password=GOOD, code=house.code(secret))
+        )
+        for each in range(4)
+    ]
+    found = await asyncio.gather(*logs, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in found) == ["LogInRefusedError"] * 3 + ["OpenedSession"]
+
+
+async def test_a_recovery_code_replaces_one_code_once(house):
+    await house.add()
+    _secret, codes = await house.enrol(await house.log_in())
+    await house.log_in(code=codes[3])
+    with pytest.raises(LogInRefusedError):
+        await house.log_in(code=codes[3])
+    await house.log_in(code=codes[4].upper())
+
+
+async def test_a_role_that_demands_a_second_factor_lets_people_set_it_up_and_nothing_else(house):
+    await set_role(house.office, operator(), SetRole(name="finance", wants_totp=True))
+    await house.add(role="finance")
+    opened = await house.log_in()
+    assert opened.wants_totp
+    with pytest.raises(SecondFactorMissingError):
+        await house.principal(opened)
+    await house.enrol(opened)
+    await house.principal(opened)
+
+
+async def test_a_new_second_factor_holds_when_a_code_of_it_was_seen(house):
+    await house.add()
+    opened = await house.log_in()
+    who = await house.principal(opened)
+    with pytest.raises(LogInRefusedError):
+        await confirm_totp(house.office, who, ConfirmTotp("123456"))
+    await begin_totp(house.office, who)
+    with pytest.raises(LogInRefusedError):
+        await confirm_totp(house.office, who, ConfirmTotp(house.code(new_secret())))
+    await house.log_in()
+
+
+async def test_a_person_changes_its_password_by_the_old_one_and_keeps_this_session(house):
+    await house.add()
+    opened, other = await house.log_in(), await house.log_in()
+    who = await house.principal(opened)
+    wrong = ChangePassword(old="wrong password", new="other horse battery")
+    with pytest.raises(LogInRefusedError):
+        await house.log_ins.change_password(house.office, who, wrong, opened.session)
+    right = ChangePassword(old=GOOD, new="other horse battery")
+    await house.log_ins.change_password(house.office, who, right, opened.session)
+    await house.principal(opened)
+    with pytest.raises(UnauthorizedError):
+        await house.principal(other)
+    with pytest.raises(LogInRefusedError):
+        await house.log_in()
+    await house.log_in(password="other horse battery")
+
+
+async def test_a_customer_acts_for_its_account(house):
+    await house.add(role="customer", account="acme")
+    who = await house.principal(await house.log_in())
+    assert (who.role, who.account) == (Role.CUSTOMER, "acme")
+    with pytest.raises(OrderError):
+        await house.add("bob", role="customer")
+
+
+async def test_no_person_changes_one_with_permissions_that_it_lacks(house):
+    desk = (Permission.PEOPLE_CHANGE, *SHIPPED["viewer"].permissions)
+    await set_role(house.office, operator(), SetRole(name="desk", permissions=desk))
+    await house.add(role="desk")
+    await house.add("boss", role="administrator")
+    who = await house.principal(await house.log_in())
+    for refused in (
+        add_person(house.office, who, AddPerson(name="eve", role="administrator")),
+        reset_person(house.office, who, ResetPerson("boss")),
+        disable_person(house.office, who, DisablePerson("boss")),
+        set_password(house.office, who, SetPassword(name="boss", password="my own horse")),
+        give_role(house.office, who, GiveRole(name="ann", role="administrator")),
+    ):
+        with pytest.raises(TooPowerfulError):
+            await refused
+    await add_person(house.office, who, AddPerson(name="eve", role="viewer"))
+
+
+async def test_a_name_is_given_once(house):
+    await house.add()
+    with pytest.raises(PersonExistsError):
+        await add_person(house.office, operator(), AddPerson(name="ann", role="night"))
+    for wrong in ("", " ann", "a\nb", "x" * 65):
+        with pytest.raises(OrderError):
+            AddPerson(name=wrong, role="night")
+
+
+async def test_neither_database_nor_audit_has_a_secret(house):
+    await house.add()
+    opened = await house.log_in()
+    secret, codes = await house.enrol(opened)
+    await set_password(house.office, operator(), SetPassword(name="ann", password="other horse battery"))
+    link = await reset_person(house.office, operator(), ResetPerson("ann"))
+    stored = []
+    async with house.database.reading() as connection:
+        for table in ("person", "person_session", "audit"):
+            stored += [str(row) for row in await connection.execute(text(f"SELECT * FROM {table}"))]
+    written = "\n".join(stored)
+    for each in (GOOD, "other horse battery", opened.session, link.link.rpartition("/")[2], secret.hex(), *codes):
+        assert each not in written
+    actions = [each.action for each in await list_audit(house.office, operator(), ListAudit())]
+    assert actions == ["ResetPerson", "SetPassword", "ConfirmTotp", "BeginTotp", "LogIn", "UseLink", "AddPerson"]
+
+
+async def test_people_are_listed_with_their_state(house):
+    await house.add()
+    await house.add("bob")
+    await add_person(house.office, operator(), AddPerson(name="cid", role="night"))
+    await house.log_in()
+    await disable_person(house.office, operator(), DisablePerson("bob"))
+    found = await list_people(house.office, operator(), ListPeople())
+    assert [(each.name, each.state, each.last_login is None) for each in found] == [
+        ("ann", "active", False),
+        ("bob", "disabled", True),
+        ("cid", "invited", True),
+    ]
+
+
+async def test_a_log_in_beside_a_reset_opens_no_session(house):
+    await house.add()
+    log_ins = LogIns()
+
+    async def proved_before(office, source, order):
+        person = await LogIns._prove(log_ins, office, source, order)
+        await reset_person(house.office, operator(), ResetPerson("ann"))
+        return person
+
+    log_ins._prove = proved_before
+    with pytest.raises(ChangedMeanwhileError):
+        await log_ins.log_in(house.office, HOME, LogIn(name="ann", password=GOOD))

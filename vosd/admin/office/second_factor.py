@@ -1,0 +1,114 @@
+"""Second factor of people: codes by time (RFC 6238), recovery codes, and the key that encrypts their secrets at rest.
+
+The key is a file of ``state_dir``, so that a copy of the database alone tells no codes.
+"""
+
+import base64
+import hmac
+import os
+import secrets
+from hashlib import sha1, sha256
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from vosd.base.errors import VosError
+
+STEP_MS: Final = 30_000
+DIGITS: Final = 6
+_DRIFT_STEPS: Final = 1
+"""Steps by which the clock of the telephone may be off (RFC 6238 section 5.2)."""
+_SECRET_BYTES: Final = 20
+_RECOVERY_CODES: Final = 10
+_RECOVERY_BYTES: Final = 10
+_KEY_FILE: Final = "people.key"
+
+
+class SealedElsewhereError(VosError):
+    """The secret was encrypted by another key."""
+
+
+def new_secret() -> bytes:
+    """Return a secret of the length of the hash (RFC 4226 section 4)."""
+    return secrets.token_bytes(_SECRET_BYTES)
+
+
+def written(secret: bytes) -> str:
+    """Return a secret as people type it into their telephone."""
+    return base64.b32encode(secret).decode()
+
+
+def uri(secret: bytes, name: str) -> str:
+    """Return a secret as the URI that telephones read from a picture."""
+    return f"otpauth://totp/vosd:{quote(name)}?secret={written(secret)}&issuer=vosd"
+
+
+def code_at(secret: bytes, step: int) -> str:
+    """Return the code of a step (RFC 4226 section 5.3)."""
+    digest = hmac.digest(secret, step.to_bytes(8, "big"), sha1)
+    place = digest[-1] & 15
+    number = int.from_bytes(digest[place : place + 4], "big") & 0x7FFFFFFF
+    return f"{number % 10**DIGITS:0{DIGITS}}"
+
+
+def step_of(secret: bytes, code: str, now_ms: int, after: int | None) -> int | None:
+    """Return the step that a code is of; None where it is wrong, or not of a step behind the one that was used last."""
+    if not (code.isascii() and code.isdigit()):
+        return None
+    present = now_ms // STEP_MS
+    for step in range(present - _DRIFT_STEPS, present + _DRIFT_STEPS + 1):
+        if (after is None or step > after) and hmac.compare_digest(code_at(secret, step), code):
+            return step
+    return None
+
+
+def recovery_codes() -> list[str]:
+    """Return new codes, each of which replaces one code by time, once."""
+    plain = [base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower() for _ in range(_RECOVERY_CODES)]
+    return ["-".join(each[place : place + 4] for place in range(0, len(each), 4)) for each in plain]
+
+
+def digest_of_recovery(code: str) -> str:
+    """Return the digest of a recovery code; with 80 random bits it needs no slow one."""
+    return sha256(code.strip().lower().replace("-", "").encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sealed(secret: bytes, state_dir: Path) -> str:
+    """Return a secret encrypted by the key of a state directory, which is made at the first time."""
+    from cryptography.fernet import Fernet
+
+    return Fernet(_key(state_dir)).encrypt(secret).decode()
+
+
+def opened(text: str, state_dir: Path) -> bytes:
+    """Return what ``sealed`` has encrypted.
+
+    Raises:
+        SealedElsewhereError: it was encrypted by another key.
+    """
+    from cryptography.fernet import Fernet, InvalidToken
+
+    try:
+        return Fernet(_key(state_dir)).decrypt(text.encode())
+    except InvalidToken as error:
+        message = f"the second factor was encrypted by another {_KEY_FILE} than that of {state_dir}: put that file back"
+        raise SealedElsewhereError(f"{message}, or vosd user reset NAME") from error
+
+
+def _key(state_dir: Path) -> bytes:
+    from cryptography.fernet import Fernet
+
+    path = state_dir / _KEY_FILE
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        begun = path.with_suffix(f".{secrets.token_hex(4)}")
+        begun.touch(mode=0o600)
+        begun.write_bytes(Fernet.generate_key())
+        try:
+            os.link(begun, path)  # two at once: the first one's key holds
+        except FileExistsError:
+            pass
+        finally:
+            begun.unlink()
+        return path.read_bytes()

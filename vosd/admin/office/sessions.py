@@ -1,0 +1,398 @@
+"""Use cases of people who prove who they are: links, log-ins, sessions, passwords and second factors of their own.
+
+They come before there is a principal, so they take the address that the request comes from in its place. A front keeps
+the id of a session in a cookie, and sends the CSRF token back with every request that changes something.
+"""
+
+import asyncio
+import hmac
+import secrets
+from typing import Final
+
+import msgspec
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.passwords import LENGTH_MAX, check_password, hashed, matches
+from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
+from vosd.admin.office.permissions import ActsFor, RoleSheet
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.roles import NoSuchRoleError, role_named
+from vosd.admin.office.second_factor import (
+    digest_of_recovery,
+    new_secret,
+    opened,
+    recovery_codes,
+    sealed,
+    step_of,
+    uri,
+    written,
+)
+from vosd.admin.office.tokens import UnauthorizedError
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.engine.registration.guesses import Attempt, Guesses
+from vosd.sip.digest.settings import LockOutSettings
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.people import StoredPerson, StoredSession
+
+IDLE_MS: Final = 30 * 60_000
+"""A session that is not used for so long ends."""
+LIFE_MS: Final = 12 * 3_600_000
+"""End of a session, however much it is used."""
+USE_NOTED_MS: Final = 60_000
+WAITING_MAX: Final = 16
+"""Log-ins that wait for the one whose password is hashed; more are refused."""
+_SECRET_BYTES: Final = 32
+_ROLE_OF: Final = {
+    ActsFor.INSTALLATION: Role.OPERATOR,
+    ActsFor.AGENT: Role.AGENT,
+    ActsFor.CUSTOMER: Role.CUSTOMER,
+}
+
+
+class LogInRefusedError(VosError):
+    """The name, the password or the code is wrong, or the person is disabled; which of these is not said."""
+
+
+class CodeMissingError(VosError):
+    """The password is right, and the person has a second factor."""
+
+
+class SecondFactorMissingError(VosError):
+    """The role demands a second factor, and the person has none yet."""
+
+
+class TooManyGuessesError(VosError):
+    """Passwords are not looked at for a while."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        """``retry_after_s``: seconds after which they are."""
+        super().__init__(f"too many wrong passwords: try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class CsrfError(VosError):
+    """A request that changes something lacks the token of its session."""
+
+
+class LinkRefusedError(VosError):
+    """The link is unknown, was used before, or has ended."""
+
+
+class LogIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person with the proof."""
+
+    name: str
+    password: str
+    code: str = ""
+    """Code of the second factor, or a recovery code."""
+
+
+class OpenedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that has begun."""
+
+    session: str
+    """For the cookie alone."""
+    csrf: str
+    name: str
+    role: str
+    account: str | None
+    ends: str
+    """RFC 3339."""
+    wants_totp: bool
+    """A second factor has to be set up before anything else."""
+
+
+class LogIns:
+    """Log-ins of one process: wrong passwords are counted here, and one password is hashed at a time.
+
+    The counts are those of the registrar (ADR 92): by source, and by attacked person with growing delays.
+    """
+
+    def __init__(self, settings: LockOutSettings | None = None) -> None:
+        self._guesses = Guesses(settings or LockOutSettings())
+        self._hashing = asyncio.Lock()
+        self._waiting = 0
+
+    async def log_in(self, office: Office, source: str, order: LogIn) -> OpenedSession:
+        """Open a session.
+
+        Raises:
+            LogInRefusedError, CodeMissingError: not with these words.
+            TooManyGuessesError: the password was not looked at.
+            SealedElsewhereError: the second factor cannot be read.
+            StoreUnavailable: try again.
+        """
+        person = await self._prove(office, source, order)
+        try:
+            role = await role_named(office, person.role)
+        except NoSuchRoleError as error:
+            raise LogInRefusedError(f"the role {person.role} of {person.name} is gone: ask an administrator") from error
+        now, session, csrf = office.now(), secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
+        stored = StoredSession(
+            digest=digest_of(session),
+            person=person.name,
+            csrf=csrf,
+            source=source,
+            created_at=now,
+            used_at=now,
+            ends_at=now + LIFE_MS,
+        )
+        hidden = LogIn(name=order.name, password=HIDDEN)
+        line = office.audit_line(_principal(person, role, source), hidden, person.name)
+        after = msgspec.structs.replace(person, logged_in_at=now)
+        if not await office.stores.people.change(person, after, line, opens=stored):
+            raise ChangedMeanwhileError(f"person {person.name} was changed at the same time: log in again")
+        return OpenedSession(
+            session=session,
+            csrf=csrf,
+            name=person.name,
+            role=role.name,
+            account=person.account,
+            ends=iso_utc(stored.ends_at),
+            wants_totp=role.wants_totp and person.totp is None,
+        )
+
+    async def change_password(self, office: Office, who: Principal, order: "ChangePassword", session: str) -> None:
+        """Change the password of the person whose session it is, and end its other sessions.
+
+        Raises:
+            LogInRefusedError, CodeMissingError, TooManyGuessesError: the old password does not prove it.
+            OrderError: the new one is easy to guess.
+            StoreUnavailable: try again.
+        """
+        check_password(order.new, who.login)
+        proof = LogIn(name=who.login, password=order.old, code=order.code)
+        before = await self._prove(office, who.source, proof)
+        after = msgspec.structs.replace(before, password=await hashed(order.new))
+        line = office.audit_line(who, ChangePassword(old=HIDDEN, new=HIDDEN), who.login)
+        await _change(office, before, after, line, but=digest_of(session))
+
+    async def _prove(self, office: Office, source: str, order: LogIn) -> StoredPerson:
+        """Return the person that the words prove; count those that prove nothing."""
+        if self._waiting >= WAITING_MAX:
+            raise TooManyGuessesError(1)
+        self._waiting += 1
+        try:
+            async with self._hashing:  # many at once are counted one by one, and take the memory of one
+                return await self._judge(office, source, order)
+        finally:
+            self._waiting -= 1
+
+    async def _judge(self, office: Office, source: str, order: LogIn) -> StoredPerson:
+        people, name = office.stores.people, order.name[:NAME_LENGTH]
+        person = await people.find(name) if name.isprintable() else None
+        attempt = Attempt("", name, source, 0, person is not None, is_registered=False, is_gateway=False)
+        wait_ms = self._guesses.wait_ms(attempt, office.now())
+        if wait_ms:
+            raise TooManyGuessesError(-(-wait_ms // 1_000))
+        is_right = await matches(order.password[: LENGTH_MAX + 1], None if person is None else person.password)
+        if is_right and person is not None and person.disabled_at is None:
+            if person.totp is None:
+                self._guesses.succeeded(attempt, office.now())
+                return person
+            if not order.code:
+                raise CodeMissingError("the password is right: send the code of the second factor with it")
+            after = _with_code_used(office, person, order.code)
+            if after is not None and await people.change(person, after):
+                self._guesses.succeeded(attempt, office.now())
+                return after
+        self._guesses.failed(attempt, office.now())
+        raise LogInRefusedError("the name, the password or the code is wrong, or the person is disabled")
+
+
+class ChangePassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new password of the person who is logged in."""
+
+    old: str
+    new: str
+    code: str = ""
+
+
+class UseLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first password of a person, or the one after a reset."""
+
+    link: str
+    """The secret of the link, or the whole link."""
+    password: str
+
+
+class UsedLink(msgspec.Struct, frozen=True):
+    """A link that has set a password; the person logs in with that."""
+
+    name: str
+
+
+async def use_link(office: Office, source: str, order: UseLink) -> UsedLink:
+    """Set the password of the person of a link; the link ends with that.
+
+    Raises:
+        LinkRefusedError: the link is no good, or no more.
+        OrderError: the password is easy to guess.
+        StoreUnavailable: try again.
+    """
+    secret, people = order.link.rpartition("/")[2], office.stores.people
+    before = await people.of_link(digest_of(secret)) if secret else None
+    refused = LinkRefusedError("the link is unknown, was used before, or has ended: ask for another one")
+    if before is None or before.disabled_at is not None or (before.link_until or 0) <= office.now():
+        raise refused
+    check_password(order.password, before.name)
+    after = msgspec.structs.replace(before, password=await hashed(order.password), link=None, link_until=None)
+    who = Principal(
+        role=Role.OPERATOR,
+        name=before.name,
+        login=before.name,
+        means=Means.PAGE,
+        permissions=frozenset(),
+        source=source,
+    )
+    line = office.audit_line(who, UseLink(link=HIDDEN, password=HIDDEN), before.name)
+    if not await people.change(before, after, line, ends_sessions=True):
+        raise refused
+    return UsedLink(before.name)
+
+
+async def principal_of_session(
+    office: Office, session: str, source: str, *, csrf: str | None = None, changes: bool, enrols: bool = False
+) -> Principal:
+    """Return the principal of a session.
+
+    ``changes``: the request may change something, so ``csrf`` has to be the token of the session. ``enrols``: it sets
+    up the second factor, which others wait for where the role demands one.
+
+    Raises:
+        UnauthorizedError: there is no such session, or it has ended.
+        CsrfError, SecondFactorMissingError: it may not do this.
+        StoreUnavailable: try again.
+    """
+    people, now, digest = office.stores.people, office.now(), digest_of(session)
+    found = await people.session(digest)
+    if found is None:
+        raise UnauthorizedError("there is no such session: log in")
+    stored, person = found
+    if stored.ends_at <= now or stored.used_at + IDLE_MS <= now or person.disabled_at is not None:
+        await people.end_session(digest)
+        raise UnauthorizedError("the session has ended: log in again")
+    if changes and (csrf is None or not hmac.compare_digest(csrf.encode(), stored.csrf.encode())):
+        raise CsrfError("a request that changes something sends the CSRF token of the session")
+    try:
+        role = await role_named(office, person.role)
+    except NoSuchRoleError as error:
+        raise UnauthorizedError(f"the role {person.role} of {person.name} is gone") from error
+    if role.wants_totp and person.totp is None and not enrols:
+        raise SecondFactorMissingError(f"the role {role.name} demands a second factor: set one up")
+    if now - stored.used_at >= USE_NOTED_MS:
+        await people.note_use(digest, now)
+    return _principal(person, role, source)
+
+
+async def log_out(office: Office, session: str) -> None:
+    """End a session; raises StoreUnavailable."""
+    await office.stores.people.end_session(digest_of(session))
+
+
+class LogOutEverywhere(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The end of all sessions of the person who is logged in."""
+
+
+async def log_out_everywhere(office: Office, person: Principal) -> None:
+    """End all sessions of a person; raises StoreUnavailable."""
+    own = await _own(office, person)
+    line = office.audit_line(person, LogOutEverywhere(), person.login)
+    await office.stores.people.change(own, own, line, ends_sessions=True)
+
+
+class BegunTotp(msgspec.Struct, frozen=True):
+    """The secret of a second factor, which holds when a code of it has confirmed it."""
+
+    secret: str
+    uri: str
+
+
+class BeginTotp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A new second factor of the person who is logged in; the present one stays until it is confirmed."""
+
+
+async def begin_totp(office: Office, person: Principal) -> BegunTotp:
+    """Return the secret for the telephone of a person; raises StoreUnavailable."""
+    before, secret = await _own(office, person), new_secret()
+    after = msgspec.structs.replace(before, totp_begun=sealed(secret, office.definitions.settings.state_dir))
+    await _change(office, before, after, office.audit_line(person, BeginTotp(), person.login))
+    return BegunTotp(written(secret), uri(secret, person.login))
+
+
+class ConfirmTotp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A code of the new second factor."""
+
+    code: str
+
+
+class RecoveryCodes(msgspec.Struct, frozen=True):
+    """Codes that each replace one of the second factor, once; they are shown this once."""
+
+    codes: list[str]
+
+
+async def confirm_totp(office: Office, person: Principal, order: ConfirmTotp) -> RecoveryCodes:
+    """Put the new second factor in force.
+
+    Raises:
+        LogInRefusedError: the code is wrong, or no second factor was begun.
+        StoreUnavailable: try again.
+    """
+    before, codes = await _own(office, person), recovery_codes()
+    state_dir = office.definitions.settings.state_dir
+    secret = None if before.totp_begun is None else opened(before.totp_begun, state_dir)
+    step = None if secret is None else step_of(secret, order.code, office.now(), None)
+    if step is None:
+        raise LogInRefusedError("the code is wrong: look at the clock of the telephone, or begin again")
+    after = msgspec.structs.replace(
+        before,
+        totp=before.totp_begun,
+        totp_begun=None,
+        totp_step=step,
+        recovery=tuple(digest_of_recovery(each) for each in codes),
+    )
+    await _change(office, before, after, office.audit_line(person, ConfirmTotp(HIDDEN), person.login))
+    return RecoveryCodes(codes)
+
+
+def _with_code_used(office: Office, person: StoredPerson, code: str) -> StoredPerson | None:
+    """Return a person after the use of a code; None where it is wrong."""
+    assert person.totp is not None
+    secret = opened(person.totp, office.definitions.settings.state_dir)
+    step = step_of(secret, code.replace(" ", ""), office.now(), person.totp_step)
+    if step is not None:
+        return msgspec.structs.replace(person, totp_step=step)
+    digest = digest_of_recovery(code)
+    if digest not in person.recovery:
+        return None
+    return msgspec.structs.replace(person, recovery=tuple(each for each in person.recovery if each != digest))
+
+
+async def _own(office: Office, who: Principal) -> StoredPerson:
+    person = await office.stores.people.find(who.login) if who.means is Means.PAGE else None
+    if person is None:
+        raise UnauthorizedError("this is for people who have logged in")
+    return person
+
+
+async def _change(
+    office: Office, before: StoredPerson, after: StoredPerson, line: AuditLine, *, but: str | None = None
+) -> None:
+    """Write a change; ``but``: end all sessions but this one."""
+    if not await office.stores.people.change(before, after, line, ends_sessions=but is not None, but=but):
+        raise ChangedMeanwhileError(f"person {before.name} was changed at the same time: do the same again")
+
+
+def _principal(person: StoredPerson, role: RoleSheet, source: str) -> Principal:
+    return Principal(
+        role=_ROLE_OF[role.acts_for],
+        name=person.name,
+        login=person.name,
+        means=Means.PAGE,
+        permissions=role.permissions,
+        source=source,
+        account=person.account,
+    )

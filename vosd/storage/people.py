@@ -1,0 +1,174 @@
+"""People who log in, and their sessions, in MySQL and SQLite; does not know how anything is proved.
+
+Every method raises StoreUnavailable: try again.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import delete, insert, select, update
+
+from vosd.base.errors import VosError
+from vosd.cdr.kinds import ACCOUNT_LENGTH, ADDRESS_LENGTH, NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.database import Database
+from vosd.storage.types import descriptive, identifying
+
+_person: Final = schema.person
+_session: Final = schema.person_session
+_COMPARED: Final = ("role", "password", "totp", "disabled_at")
+
+
+class PersonExistsError(VosError):
+    """A person has the name already; it is never given to another one, because the records have it."""
+
+
+class StoredPerson(msgspec.Struct, frozen=True, kw_only=True):
+    """A person. Times are UTC milliseconds."""
+
+    name: str
+    role: str
+    account: str | None = None
+    password: str | None = None
+    """argon2id in PHC form; None = it cannot log in yet."""
+    totp: str | None = None
+    """Secret of the second factor, encrypted."""
+    totp_step: int | None = None
+    """Step of the last code that was used."""
+    totp_begun: str | None = None
+    """Such a secret that no code has confirmed yet."""
+    recovery: tuple[str, ...] = ()
+    """SHA-256 of each recovery code that is left."""
+    link: str | None = None
+    """SHA-256 of the secret of the one-time link."""
+    link_until: int | None = None
+    disabled_at: int | None = None
+    created_at: int
+    created_by: str
+    logged_in_at: int | None = None
+
+
+class StoredSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of a person. Times are UTC milliseconds."""
+
+    digest: str
+    person: str
+    csrf: str
+    source: str
+    created_at: int
+    used_at: int
+    ends_at: int
+
+
+class SqlPeople:
+    """Reads and writes them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, person: StoredPerson, audit: AuditLine | None = None) -> None:
+        """Write a new person; raises PersonExistsError, too."""
+        values = _values(person) | {
+            "name": identifying(person.name, NAME_LENGTH),
+            "account": None if person.account is None else identifying(person.account, ACCOUNT_LENGTH),
+            "created_by": descriptive(person.created_by, NAME_LENGTH),
+        }
+        same = select(_person.c.name).where(_person.c.name == person.name)
+        async with self._database.writing() as connection:
+            if (await connection.execute(same)).first() is not None:
+                raise PersonExistsError(f"there is a person {person.name} already: vosd user list has all of them")
+            await connection.execute(insert(_person).values(**values))
+            await note(connection, audit)
+
+    async def find(self, name: str) -> StoredPerson | None:
+        """Return a person; None where there is none."""
+        return await self._one(_person.c.name == name)
+
+    async def of_link(self, digest: str) -> StoredPerson | None:
+        """Return the person of a one-time link; None where there is none."""
+        return await self._one(_person.c.link == digest)
+
+    async def all(self) -> Sequence[StoredPerson]:
+        """Return all people by name."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(_person).order_by(_person.c.name))
+        return [_person_of(row) for row in rows]
+
+    async def change(
+        self,
+        before: StoredPerson,
+        after: StoredPerson,
+        audit: AuditLine | None = None,
+        *,
+        ends_sessions: bool = False,
+        but: str | None = None,
+        opens: StoredSession | None = None,
+    ) -> bool:
+        """Write the fields that differ; end the sessions ``but`` one, or open one.
+
+        Returns False, without a change, where these fields, or those by which a person proves itself, are not as
+        before any more: so a code or a link is used once, and a log-in is none after a reset.
+        """
+        old, new = _values(before), _values(after)
+        changed = {name: value for name, value in new.items() if value != old[name]}
+        own = update(_person).where(_person.c.name == before.name)
+        for name in {*changed, *_COMPARED} - {"logged_in_at"}:
+            column = _person.c[name]
+            own = own.where(column.is_(None) if old[name] is None else column == old[name])
+        async with self._database.writing() as connection:
+            written = await connection.execute(own.values(**changed or {"name": before.name}))
+            if written.rowcount != 1:
+                return False
+            if ends_sessions:
+                others = delete(_session).where(_session.c.person == before.name)
+                await connection.execute(others if but is None else others.where(_session.c.digest != but))
+            if opens is not None:
+                values = msgspec.structs.asdict(opens) | {"source": descriptive(opens.source, ADDRESS_LENGTH)}
+                await connection.execute(delete(_session).where(_session.c.ends_at <= opens.created_at))
+                await connection.execute(insert(_session).values(**values))
+            await note(connection, audit)
+        return True
+
+    async def session(self, digest: str) -> tuple[StoredSession, StoredPerson] | None:
+        """Return a session and its person; None where there is none."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(_session).where(_session.c.digest == digest))).one_or_none()
+        if row is None:
+            return None
+        person = await self.find(row.person)
+        return None if person is None else (StoredSession(**row._mapping), person)
+
+    async def note_use(self, digest: str, at: int) -> None:
+        """Write when a session was used."""
+        own = update(_session).where(_session.c.digest == digest)
+        async with self._database.writing() as connection:
+            await connection.execute(own.values(used_at=at))
+
+    async def end_session(self, digest: str) -> None:
+        """Remove a session, if it is there."""
+        async with self._database.writing() as connection:
+            await connection.execute(delete(_session).where(_session.c.digest == digest))
+
+    async def end_sessions(self, roles: Sequence[str]) -> None:
+        """Remove the sessions of all people of some roles."""
+        people = select(_person.c.name).where(_person.c.role.in_(roles))
+        async with self._database.writing() as connection:
+            await connection.execute(delete(_session).where(_session.c.person.in_(people)))
+
+    async def _one(self, wanted: Any) -> StoredPerson | None:
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(_person).where(wanted))).one_or_none()
+        return None if row is None else _person_of(row)
+
+
+def _values(person: StoredPerson) -> dict[str, Any]:
+    return msgspec.structs.asdict(person) | {"recovery": json.dumps(person.recovery)}
+
+
+def _person_of(row: Any) -> StoredPerson:
+    values = dict(row._mapping)
+    return StoredPerson(**values | {"recovery": tuple(json.loads(values["recovery"]))})
