@@ -27,7 +27,7 @@ from doubles.virtual.scene import Scene
 from vosd.base.histogram import Histogram
 from vosd.base.secret import Secret
 from vosd.cdr.record import Attempt
-from vosd.daemon.lifecycle import State
+from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings
 from vosd.daemon.silenced import Silenced
@@ -36,7 +36,7 @@ from vosd.engine.clock import SystemClock
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import HttpListener, MetricsSettings, Settings
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
 
@@ -66,7 +66,7 @@ def switch(directory: Path) -> SwitchService:
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
     content = catalogue([*vendors, *customers])
     service = SwitchService(
-        settings, content, store, MemoryRegistrations(), lease, SystemClock(), listeners, Resolver((), 1, 1)
+        settings, content, store, MemoryRegistrations(), lease, SystemClock(), listeners, NameServerResolver((), 1, 1)
     )
     now = SystemClock().now().mono
     for number in range(GATEWAYS // 2):
@@ -137,8 +137,8 @@ async def main(scrapes: int) -> None:
         status = Status(service, configuration, silenced, reports, clock)  # type: ignore[arg-type]
         books = SimpleNamespace(pid=None, failures=0, times=Histogram((1,)))
         lease = SimpleNamespace(failures=0, times=Histogram((1,)))
-        readings = Readings(status, lambda: State.RUNNING, books, lease, clock, dict)  # type: ignore[arg-type]
-        exporter = Exporter(readings, status, lambda: State.RUNNING, MetricsSettings(ADDRESS))
+        readings = Readings(status, lambda: DaemonState.RUNNING, books, lease, clock, dict)  # type: ignore[arg-type]
+        exporter = Exporter(readings, status, lambda: DaemonState.RUNNING, MetricsSettings(ADDRESS))
         await exporter.begin()
         await asyncio.sleep(2)
         page = await asyncio.to_thread(lambda: urlopen(f"http://{ADDRESS}/metrics", timeout=20).read())

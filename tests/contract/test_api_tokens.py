@@ -154,7 +154,7 @@ async def test_a_token_is_for_an_account_where_its_role_is_and_only_there(instal
         await installation.add(role="king")
     with pytest.raises(OrderError, match="in the past"):
         await installation.add(expires_at=NOW)
-    for wrong in ({"name": " "}, {"networks": ("192.0.2.1/8",)}, {"scopes": ("everything",)}):
+    for wrong in ({"name": " "}, {"name": "agent south"}, {"networks": ("192.0.2.1/8",)}, {"scopes": ("everything",)}):
         with pytest.raises(OrderError):
             await installation.add(**wrong)
 

@@ -6,12 +6,12 @@ import pytest
 from doubles.data.records import call_id, partner_call
 from sqlalchemy import update
 
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import VENDOR
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import Movement
 from vosd.storage.queries import SqlQueries
@@ -67,7 +67,7 @@ async def test_a_charge_is_read_back_as_earned(booked):
 
 async def test_a_lower_cost_takes_from_the_partner_and_is_booked_once(booked):
     before = await balance(booked, "peer")
-    cheaper = Change(VENDOR, 0, Amounts(Decimal("0.20"), Decimal(0), 60))
+    cheaper = ChargeChange(VENDOR, 0, Amounts(Decimal("0.20"), Decimal(0), 60))
     correction = Correction(call_id(1), (cheaper,), "ticket 7", "ann", "their invoice", MADE)
     (change,) = await SqlCorrections(booked).book([correction])
     assert change.amount == Decimal("-0.10")
@@ -80,7 +80,7 @@ async def test_a_lower_cost_takes_from_the_partner_and_is_booked_once(booked):
 
 
 @pytest.mark.parametrize(
-    ("index", "fault"), [(1, Fault.CALL), (2, Fault.CALL), (3, Fault.CHARGES_WITHOUT_CDR)]
+    ("index", "fault"), [(1, BookFault.CALL), (2, BookFault.CALL), (3, BookFault.CHARGES_WITHOUT_CDR)]
 )  # fmt: skip
 async def test_a_charge_that_lost_its_sign_is_found(booked, index, fault):
     charge = schema.cdr_charge
@@ -89,4 +89,4 @@ async def test_a_charge_that_lost_its_sign_is_found(booked, index, fault):
         await connection.execute(edited.values(earned=None))
     said = -COST - FEE if index == 2 else -COST
     found = COST - FEE if index == 2 else COST
-    assert await differences(booked) == (Difference(fault, "peer", said, found, call_id=call_id(index)),)
+    assert await differences(booked) == (BookDifference(fault, "peer", said, found, call_id=call_id(index)),)

@@ -17,7 +17,7 @@ from vosd.storage import checkpoints, schema, verify_accounts
 from vosd.storage.audit import SqlAudit
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import BadClosingDate, Checkpoint, SqlCheckpoints
-from vosd.storage.faults import Fault
+from vosd.storage.faults import BookFault
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import Movement, Statement
 from vosd.storage.payments import SqlPayments
@@ -91,14 +91,14 @@ async def test_an_audit_starts_behind_the_close_and_still_sees_all_of_what_follo
         booked, update(entry).where(entry.c.account == "carrier", entry.c.seq == 5).values(balance_after=Decimal(7))
     )
     found = (await verify_ledger(booked)).differences
-    assert [(each.fault, each.seq) for each in found] == [(Fault.CHAIN, 5), (Fault.CHAIN, 6)]
+    assert [(each.fault, each.seq) for each in found] == [(BookFault.CHAIN, 5), (BookFault.CHAIN, 6)]
 
 
 async def test_the_first_entry_behind_a_close_must_go_on_from_it(booked):
     await close(booked, 4)
     await damage(booked, delete(entry).where(entry.c.account == "carrier", entry.c.seq == 5))
     faults = {each.fault for each in (await verify_ledger(booked)).differences}
-    assert faults == {Fault.CHAIN, Fault.BALANCE, Fault.COUNT, Fault.CALL}
+    assert faults == {BookFault.CHAIN, BookFault.BALANCE, BookFault.COUNT, BookFault.CALL}
 
 
 async def test_what_was_closed_is_compared_again_only_where_that_is_asked_for(booked):
@@ -108,7 +108,7 @@ async def test_what_was_closed_is_compared_again_only_where_that_is_asked_for(bo
     )
     assert (await verify_ledger(booked)).differences == ()
     faults = {each.fault for each in (await verify_ledger(booked, whole=True)).differences}
-    assert faults == {Fault.CHAIN, Fault.CHECKPOINT}
+    assert faults == {BookFault.CHAIN, BookFault.CHECKPOINT}
 
 
 async def test_small_ranges_behind_a_close_find_the_same(booked, monkeypatch):
@@ -146,7 +146,7 @@ async def test_a_late_call_with_a_wrong_entry_is_found_however_old_it_is(booked,
     await SqlBooks(booked).book([late])
     assert (await verify_ledger(booked)).differences == ()
     await damage(booked, update(schema.cdr).where(schema.cdr.c.call_id == late.call_id).values(fee=Decimal(9)))
-    assert Fault.CALL in {each.fault for each in (await verify_ledger(booked)).differences}
+    assert BookFault.CALL in {each.fault for each in (await verify_ledger(booked)).differences}
 
 
 async def test_calls_that_came_out_of_order_at_the_date_are_in_one_period_each(database):

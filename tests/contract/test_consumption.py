@@ -6,7 +6,7 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id
 from sqlalchemy import delete
 
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage import consumption, schema
 from vosd.storage.books import SqlBooks
@@ -77,10 +77,10 @@ async def test_a_call_counts_as_it_was_corrected_also_where_it_had_been_free(dat
         (5, "free", 0),
         (7, "next day", 7),
     ):
-        change = Change(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(0), 60))
+        change = ChargeChange(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(0), 60))
         made = Correction(call_id(index), (change,), reference, "ann", "was free", STARTED + 2 * DAY_MS)
         await corrections.book([made])
-    cost = Change(VENDOR, 0, Amounts(Decimal(9), Decimal(0), 60))
+    cost = ChargeChange(VENDOR, 0, Amounts(Decimal(9), Decimal(0), 60))
     await corrections.book([Correction(call_id(6), (cost,), "invoice", "ann", "invoice", STARTED + 2 * DAY_MS)])
     read = SqlConsumption(database)
     for size in (5_000, 1):

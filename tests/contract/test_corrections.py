@@ -6,13 +6,13 @@ import pytest
 from doubles.data.records import answered_call, call_id, charge_row, refused_call
 from sqlalchemy import delete, select, update
 
-from vosd.cdr.corrections import Amounts, Change, Correction, NoSuchCharge
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import NoSuchCall, SqlCorrections
 from vosd.storage.database import ContentRefused
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.ports import OtherCurrency, ReferenceTaken
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
@@ -21,16 +21,16 @@ FEE, COST, SHARE = Decimal("0.51"), Decimal("0.30"), Decimal("0.40")
 MADE = 1_790_000_500_000
 
 
-def correction(index: int, *changes: Change, reference: str = "ticket 7", memo: str = "wrong rate") -> Correction:
+def correction(index: int, *changes: ChargeChange, reference: str = "ticket 7", memo: str = "wrong rate") -> Correction:
     return Correction(call_id(index), changes, reference, "ann", memo, MADE)
 
 
-def customer(fee: str, tax: str = "0.00", seconds: int = 60) -> Change:
-    return Change(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(tax), seconds))
+def customer(fee: str, tax: str = "0.00", seconds: int = 60) -> ChargeChange:
+    return ChargeChange(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(tax), seconds))
 
 
-def vendor(cost: str) -> Change:
-    return Change(VENDOR, 0, Amounts(Decimal(cost), Decimal(0), 60))
+def vendor(cost: str) -> ChargeChange:
+    return ChargeChange(VENDOR, 0, Amounts(Decimal(cost), Decimal(0), 60))
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ async def test_cdr_and_charge_show_what_it_costs_now_and_the_steps_what_was_rate
 
 async def test_agents_and_vendors_are_corrected_likewise(booked):
     changes = (
-        Change(AGENT, 1, Amounts(Decimal("0.50"), Decimal(0), 60)),
-        Change(VENDOR, 0, Amounts(Decimal("0.20"), Decimal("0.02"), 60)),
+        ChargeChange(AGENT, 1, Amounts(Decimal("0.50"), Decimal(0), 60)),
+        ChargeChange(VENDOR, 0, Amounts(Decimal("0.20"), Decimal("0.02"), 60)),
     )
     await SqlCorrections(booked).book([correction(1, *changes)])
     assert await balance(booked, "reseller") == Decimal("-0.50")
@@ -140,7 +140,7 @@ async def test_a_reference_takes_no_further_charges_of_its_call(booked, books):
     with pytest.raises(ReferenceTaken, match="ticket 7 has corrected call"):
         await correct([correction(1, customer("0.36"), vendor("0.20"))])
     with pytest.raises(NoSuchCharge):
-        await correct([correction(1, customer("0.36"), Change(AGENT, 7, vendor("0.20").after))])
+        await correct([correction(1, customer("0.36"), ChargeChange(AGENT, 7, vendor("0.20").after))])
     assert len(await entries(booked)) == 1
     assert (await record_of(booked, 1)).cost == COST
 
@@ -243,7 +243,7 @@ async def test_a_correction_entry_that_the_table_does_not_know_is_found(booked):
     async with booked.writing() as connection:
         await connection.execute(delete(schema.cdr_correction))
     assert (await verify_ledger(booked)).differences == (
-        Difference(Fault.CORRECTION, "acme", Decimal(0), Decimal("0.15"), call_id=call_id(1)),
+        BookDifference(BookFault.CORRECTION, "acme", Decimal(0), Decimal("0.15"), call_id=call_id(1)),
     )
 
 

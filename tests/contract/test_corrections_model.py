@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from doubles.data.records import answered_call, call_id, charge_row
 
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
@@ -62,7 +62,7 @@ async def test_balances_cdrs_and_ledger_agree_with_the_model_after_each_step(dat
         if earlier is not None and random.random() < 0.6:
             more = wanted if random.random() < 0.5 else {}
             wanted = {**more, **random.choice((earlier, asked[index, reference]))}
-        changes = tuple(Change(role, level, after) for (role, level), after in wanted.items())
+        changes = tuple(ChargeChange(role, level, after) for (role, level), after in wanted.items())
         correction = Correction(call_id(index), changes, reference, "ann", "model", 1_790_000_500_000)
         if earlier is not None and (
             any(wanted.get(party) != after for party, after in earlier.items())

@@ -12,9 +12,9 @@ from doubles.installation import Installation
 from doubles.migrated import Statements, write_on_server, written_on_server
 from sqlalchemy import select
 
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import CUSTOMER
-from vosd.cdr.retention import Kind, Plan
+from vosd.cdr.retention import DropPlan, RecordKind
 from vosd.storage import dividing, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
@@ -22,7 +22,7 @@ from vosd.storage.corrections import SqlCorrections
 from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
 from vosd.storage.dividing import divide
-from vosd.storage.drop_history import Drops, Terms
+from vosd.storage.drop_history import Drops, DropTerms
 from vosd.storage.dropped import DivisionRuns
 from vosd.storage.export import SqlExport
 from vosd.storage.migrate import migrate_async
@@ -86,7 +86,7 @@ async def change(database: Database, count: int) -> None:
     """Book a call that began before all that are copied, one that is copied later, correct one and pay."""
     await SqlBooks(database).book([call(19 - count), call(60 + count)])
     await SqlPayments(database).add(payment(f"INV-{count + 2}"))
-    dearer = Change(CUSTOMER, 0, Amounts(Decimal("0.5") + count, Decimal(0), 60))
+    dearer = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.5") + count, Decimal(0), 60))
     corrected = call_id(22 + 3 * count)
     await SqlCorrections(database).book([Correction(corrected, (dearer,), "run", "ann", "rate", STARTED)])
 
@@ -136,14 +136,14 @@ async def test_all_that_is_booked_meanwhile_is_there_and_an_interrupted_division
 async def test_nothing_is_dropped_meanwhile_since_what_is_copied_would_come_back(database):
     store, until = SqlRetention(database), NOW - 86_400_000
     await SqlCheckpoints(database).close(until, "ann", None, NOW)
-    plan = Plan(Kind.CALLS, until, until, ())
+    plan = DropPlan(RecordKind.CALLS, until, until, ())
 
     async def drop() -> None:
         await store.begin(plan)
         await drop_some()
 
     async def drop_some() -> None:
-        drops = Drops(Kind.CALLS, Terms(until, NOW, "ann"), lambda: NOW, is_trial=False)
+        drops = Drops(RecordKind.CALLS, DropTerms(until, NOW, "ann"), lambda: NOW, is_trial=False)
         async for _ in store.drop_calls(plan, until, drops):
             pass
 
@@ -196,7 +196,7 @@ async def test_what_is_divided_is_not_divided_again(database):
 async def test_a_division_that_was_killed_after_the_tables_were_exchanged_is_ended_by_the_next(database, monkeypatch):
     until = NOW - 86_400_000
     await SqlCheckpoints(database).close(until, "ann", None, NOW)
-    plan = Plan(Kind.CALLS, until, until, ())
+    plan = DropPlan(RecordKind.CALLS, until, until, ())
     before = await all_calls(database)
 
     def killed(*_: object) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from vosd.admin.export_files import ExportBlocked
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.retention import Retention, RetentionError
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import RejectedRecords
 from vosd.cdr.record import CUSTOMER
 from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod
@@ -204,7 +204,7 @@ async def test_nothing_goes_that_is_not_closed(database, run):
 async def test_a_call_that_was_booked_late_or_corrected_lately_stays_until_that_is_over(booked, run):
     late = call(50, 33)
     await SqlBooks(booked).book([late])  # behind the latest close
-    change = Change(CUSTOMER, 0, Amounts(Decimal("0.2"), Decimal(0), 60))
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.2"), Decimal(0), 60))
     corrected = Correction(call(1, 50).call_id, (change,), "fix", "ann", "wrong rate", NOW - 5 * DAY_MS)
     await SqlCorrections(booked).book([corrected])
     await run()
@@ -321,7 +321,7 @@ def _earned(index, day):
 async def _corrected(database, record, day, now):
     if await SqlQueries(database).call(record.call_id) is None:
         return Decimal(0)
-    change = Change(CUSTOMER, 0, Amounts(Decimal(day) / 1_000, Decimal(0), 60))
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal(day) / 1_000, Decimal(0), 60))
     made = await SqlCorrections(database).book([Correction(record.call_id, (change,), f"fix/{day}", "ann", "why", now)])
     return sum((each.amount for each in made), Decimal(0))
 

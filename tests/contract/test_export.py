@@ -8,7 +8,7 @@ from decimal import Decimal
 from doubles.data.records import answered_call, call_id, refused_call
 from sqlalchemy import text
 
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import CUSTOMER
 from vosd.storage import schema
@@ -31,7 +31,7 @@ def call(index: int):
 
 
 def correction(index: int, fee: str, reference: str) -> Correction:
-    change = Change(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(0), 60))
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(0), 60))
     return Correction(call_id(index), (change,), reference, "ann", "wrong rate", 1_790_000_500_000)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from vosd.base.ids import uuid7
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import RejectedRecords, StoreUnavailable
 from vosd.cdr.record import CUSTOMER, CallRecord, Posting
 from vosd.storage import partitions
@@ -24,11 +24,11 @@ from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.export import SqlExport
-from vosd.storage.faults import Fault
+from vosd.storage.faults import BookFault
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.migrate import migrate_async
-from vosd.storage.months import AHEAD, KEPT, LATER, Month, from_now, month_of
+from vosd.storage.months import AHEAD, KEPT, LATER, PartitionMonth, from_now, month_of
 from vosd.storage.partitions import (
     TABLES,
     PartitionRefused,
@@ -46,7 +46,7 @@ from vosd.storage.verify import verify_ledger
 
 pytestmark = pytest.mark.mariadb
 
-OCTOBER, NOVEMBER, DECEMBER, JANUARY = (Month(2031, 10).after(count) for count in range(4))
+OCTOBER, NOVEMBER, DECEMBER, JANUARY = (PartitionMonth(2031, 10).after(count) for count in range(4))
 DAY_MS = 86_400_000
 
 
@@ -85,7 +85,7 @@ def call(index: int, began: int, *, customer: str = "acme", **changes: Any) -> C
     return msgspec.structs.replace(plain, call_id=identity, postings=postings, **moved)
 
 
-def within(month: Month) -> int:
+def within(month: PartitionMonth) -> int:
     return month.until - 15 * DAY_MS
 
 
@@ -209,7 +209,7 @@ async def test_audits_listings_exports_and_closes_read_over_all_months(database)
     found = await verify_ledger(database)
     assert (found.entries, found.calls, found.differences) == (18, 6, ())
 
-    change = Change(CUSTOMER, 0, Amounts(Decimal("0.02"), Decimal(0), 60))
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.02"), Decimal(0), 60))
     correction = Correction(ids[0], (change,), "run 3", "ann", "wrong rate", within(JANUARY))
     for _ in range(2):
         await SqlCorrections(database).book([correction])
@@ -229,7 +229,7 @@ async def test_the_audit_names_a_number_that_an_account_has_twice_in_two_months(
         await connection.exec_driver_sql("UPDATE account SET seq = 0, balance = 0 WHERE id = 'acme'")
     await SqlBooks(database).book([call(2, within(NOVEMBER))])
     faults = {each.fault for each in (await verify_ledger(database)).differences if each.account == "acme"}
-    assert {Fault.COUNT, Fault.CHAIN} <= faults
+    assert {BookFault.COUNT, BookFault.CHAIN} <= faults
 
 
 async def test_a_month_is_open_until_all_that_was_booked_of_its_calls_is_closed(database):
@@ -245,7 +245,7 @@ async def test_a_month_is_open_until_all_that_was_booked_of_its_calls_is_closed(
     async with database.reading() as connection:
         assert await open_account(connection, name, NOVEMBER.until) is None
         assert await open_account(connection, DECEMBER.partition, NOVEMBER.until) is None  # empty
-    change = Change(CUSTOMER, 0, Amounts(Decimal("0.02"), Decimal(0), 60))
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.02"), Decimal(0), 60))
     correction = Correction(october.call_id, (change,), "run 3", "ann", "wrong rate", within(JANUARY))
     await SqlCorrections(database).book([correction])
     async with database.reading() as connection:

@@ -36,6 +36,7 @@ from vosd.admin.office.second_factor import code_at, new_secret
 from vosd.admin.office.sessions import (
     IDLE_MS,
     LIFE_MS,
+    BeginTotp,
     ChangePassword,
     CodeMissingError,
     ConfirmTotp,
@@ -47,7 +48,6 @@ from vosd.admin.office.sessions import (
     SecondFactorMissingError,
     TooManyGuessesError,
     UseLink,
-    begin_totp,
     confirm_totp,
     log_out,
     log_out_everywhere,
@@ -89,10 +89,10 @@ class House:
     async def principal(self, opened, source=HOME, **more):
         return await principal_of_session(self.office, opened.session, source, **{"changes": False} | more)
 
-    async def enrol(self, opened):
+    async def enrol(self, opened, **proof):
         """Set up a second factor; return its secret and the recovery codes."""
         who = await self.principal(opened, enrols=True)
-        begun = await begin_totp(self.office, who)
+        begun = await self.log_ins.begin_totp(self.office, who, BeginTotp(**proof))
         secret = base64.b32decode(begun.secret)
         codes = await confirm_totp(self.office, who, ConfirmTotp(self.code(secret)))
         return secret, codes.codes
@@ -157,8 +157,8 @@ async def test_a_change_takes_the_csrf_token_of_its_own_session(house):
     await house.add()
     opened, other = await house.log_in(), await house.log_in()
     assert opened.session != other.session
-    await house.principal(opened, changes=True, csrf=opened.csrf)
-    for wrong in (None, "", other.csrf, "é"):
+    await house.principal(opened, changes=True, csrf=opened.sheet.csrf)
+    for wrong in (None, "", other.sheet.csrf, "é"):
         with pytest.raises(CsrfError):
             await house.principal(opened, changes=True, csrf=wrong)
 
@@ -288,7 +288,7 @@ async def test_a_second_factor_is_asked_for_behind_the_password_and_each_code_wo
     with pytest.raises(LogInRefusedError):
         await house.log_in(code=house.code(secret))  # it was used to confirm
     house.now += 60_000
-    assert not (await house.log_in(code=house.code(secret))).wants_totp
+    assert not (await house.log_in(code=house.code(secret))).sheet.wants_totp
     for again in (house.code(secret), house.code(secret, -1), house.code(new_secret()), "no code"):
         with pytest.raises(LogInRefusedError):
             await house.log_in(code=again)
@@ -322,7 +322,7 @@ async def test_a_role_that_demands_a_second_factor_lets_people_set_it_up_and_not
     await set_role(house.office, operator(), SetRole(name="finance", wants_totp=True))
     await house.add(role="finance")
     opened = await house.log_in()
-    assert opened.wants_totp
+    assert opened.sheet.wants_totp
     with pytest.raises(SecondFactorMissingError):
         await house.principal(opened)
     await house.enrol(opened)
@@ -335,10 +335,21 @@ async def test_a_new_second_factor_holds_when_a_code_of_it_was_seen(house):
     who = await house.principal(opened)
     with pytest.raises(LogInRefusedError):
         await confirm_totp(house.office, who, ConfirmTotp("123456"))
-    await begin_totp(house.office, who)
+    await house.log_ins.begin_totp(house.office, who, BeginTotp())
     with pytest.raises(LogInRefusedError):
         await confirm_totp(house.office, who, ConfirmTotp(house.code(new_secret())))
     await house.log_in()
+
+
+async def test_a_second_factor_is_replaced_by_those_who_have_it(house):
+    await house.add()
+    opened = await house.log_in()
+    secret, _codes = await house.enrol(opened)
+    house.now += 60_000
+    for proof in ({}, {"password": GOOD, "code": "123456"}):
+        with pytest.raises(LogInRefusedError):
+            await house.enrol(opened, **proof)
+    await house.enrol(opened, password=GOOD, code=house.code(secret))
 
 
 async def test_a_person_changes_its_password_by_the_old_one_and_keeps_this_session(house):
@@ -388,7 +399,7 @@ async def test_a_name_is_given_once(house):
     await house.add()
     with pytest.raises(PersonExistsError):
         await add_person(house.office, operator(), AddPerson(name="ann", role="night"))
-    for wrong in ("", " ann", "a\nb", "x" * 65):
+    for wrong in ("", " ann", "a\nb", "x" * 65, "agent acme", "token 7"):
         with pytest.raises(OrderError):
             AddPerson(name=wrong, role="night")
 

@@ -23,7 +23,7 @@ from vosd.cdr.ports import Standing
 from vosd.engine.background import kept_going
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal.kept import BEGINNING
 from vosd.engine.settings import CdrSettings
@@ -243,7 +243,9 @@ async def test_another_server_at_the_same_address_gets_what_waits(
             await booking.failed()
             await asyncio.to_thread(restore, server, tmp_path / "replica")
             await booking.drained()
-            comparison = Comparison(SqlBooks(booking.database), booking.balances, booking.recorder, booking.journal)
+            comparison = JournalComparison(
+                SqlBooks(booking.database), booking.balances, booking.recorder, booking.journal
+            )
             mended = await comparison.mend(BEGINNING, not_noted)
             assert mended.booked == lost
             assert await SqlQueries(booking.database).standing("acme") == Standing(

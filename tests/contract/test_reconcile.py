@@ -12,7 +12,7 @@ from vosd.engine.journal import Journal
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.reconcile import SqlBookedCalls
 from vosd.storage.verify import verify_ledger
 
@@ -94,7 +94,7 @@ async def test_a_booked_call_without_its_record_is_found(switch):
     await switch.damage(delete(cdr).where(cdr.c.call_id == call_id(1)))
     (found,) = await switch.differences()
     charge = sum(each.amount for each in CALLS[0].postings if each.account == "acme")
-    assert found == Difference(Fault.NO_CDR, "acme", charge, Decimal(0), call_id=call_id(1))
+    assert found == BookDifference(BookFault.NO_CDR, "acme", charge, Decimal(0), call_id=call_id(1))
     assert str(found).startswith(f"account acme call {call_id(1)}: the journal has the call, the database has no CDR")
 
 
@@ -106,8 +106,8 @@ async def test_a_posting_that_is_missing_or_has_another_amount_is_found(switch, 
         update(entry).where(entry.c.reference == vendors.reference).values(amount=Decimal(-7)),
     )
     assert set(await switch.differences()) == {
-        Difference(Fault.POSTING, "acme", own.amount, Decimal(0), call_id=call_id(number)),
-        Difference(Fault.POSTING, "carrier", vendors.amount, Decimal(-7), call_id=call_id(number)),
+        BookDifference(BookFault.POSTING, "acme", own.amount, Decimal(0), call_id=call_id(number)),
+        BookDifference(BookFault.POSTING, "carrier", vendors.amount, Decimal(-7), call_id=call_id(number)),
     }
 
 
@@ -116,7 +116,7 @@ async def test_a_call_in_quarantine_is_a_difference_until_it_is_booked(switch):
     switch.end(refused)
     await switch.journal.refused(rejected("no room", refused))
     (found,) = await switch.differences()
-    assert (found.fault, found.account, found.call_id) == (Fault.QUARANTINED, "acme", call_id(5))
+    assert (found.fault, found.account, found.call_id) == (BookFault.QUARANTINED, "acme", call_id(5))
     await SqlBooks(switch.database).book([refused])
     assert await switch.differences() == ()
 
@@ -130,14 +130,14 @@ async def test_a_damaged_record_of_a_call_that_has_no_cdr_is_found(switch):
         data[data.index(call_id(number).encode()) + 40] ^= 1
     file.write_bytes(data)
     (found,) = await switch.differences()
-    assert found == Difference(Fault.UNREADABLE, "", Decimal(0), Decimal(0), call_id=call_id(1))
-    assert str(found) == f"call {call_id(1)}: {Fault.UNREADABLE.value}"
+    assert found == BookDifference(BookFault.UNREADABLE, "", Decimal(0), Decimal(0), call_id=call_id(1))
+    assert str(found) == f"call {call_id(1)}: {BookFault.UNREADABLE.value}"
 
 
 async def test_a_counter_behind_its_numbers_is_found(switch):
     await switch.damage(update(schema.counter).values(value=1))
     (found,) = (await verify_ledger(switch.database)).differences
-    assert (found.fault, found.found) == (Fault.COUNTER, Decimal(1))
+    assert (found.fault, found.found) == (BookFault.COUNTER, Decimal(1))
     assert str(found) == f"the counter of commits is behind what was numbered by it: expected {found.expected}, found 1"
 
 

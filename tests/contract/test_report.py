@@ -7,7 +7,7 @@ import msgspec
 from doubles.data.records import answered_call, call_id, charge_row, partner_call, refused_call
 
 from vosd.cdr.columns import json_object
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, CallRecord, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
@@ -56,7 +56,7 @@ async def test_it_says_what_the_listing_says(database):
     from_invite = answered_call(5, customer_account="acme", billing_base_ms=64_321, vendor_billing_base_ms=63_000)
     calls = [with_agents(1), answered_call(2, customer_account="acme"), refused_call(3), partner, from_invite]
     await SqlBooks(database).book(calls)
-    change = Change(CUSTOMER, 0, Amounts(Decimal("0.02"), Decimal("0.003"), 120))
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.02"), Decimal("0.003"), 120))
     await SqlCorrections(database).book([Correction(call_id(2), (change,), "run", "ann", "rate", 1_790_000_500_000)])
     listed = await SqlQueries(database).calls(CallFilter(limit=9))
     shown = {each.record.call_id: expected(json_object(each.record, each.export_seq)) for each in listed}

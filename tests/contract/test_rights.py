@@ -14,7 +14,7 @@ from doubles.mysql import server_with_rights
 from vosd.billing.deck_content import Chunk
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import Override, Setting, Target
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import CUSTOMER
@@ -118,7 +118,7 @@ async def test_all_that_the_switch_and_its_commands_do_is_allowed(database):
     await payments.transfer(Transfer(source="acme", target="idle", amount=Decimal(3), **terms))
     await SqlValidity(database).set("acme", NEVER, None, "ann", None, STARTED)
     amounts = Amounts(Decimal("0.02"), Decimal(0), 60)
-    made = Correction(call_id(1), (Change(CUSTOMER, 0, amounts),), "ticket 7", "ann", "wrong rate", STARTED)
+    made = Correction(call_id(1), (ChargeChange(CUSTOMER, 0, amounts),), "ticket 7", "ann", "wrong rate", STARTED)
     await SqlCorrections(database).book([made])
 
     block = Override(Target.ACCOUNT, "acme", Setting.BLOCKED, "", "ann", STARTED)

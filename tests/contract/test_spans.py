@@ -9,10 +9,10 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from doubles.month_of_calls import CONFIGURATION, catalogue_of, month
 
-from vosd.admin.office.rerating import Bookings, Run
+from vosd.admin.office.rerating import Run, RunBookings
 from vosd.admin.rerate import Rerating, reference_of_run
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.past import ALWAYS_READ, PastCorrection
 from vosd.cdr.record import AGENT, TOO_DEAR, VENDOR, Attempt, CallRecord
 from vosd.storage import spans
@@ -111,10 +111,12 @@ async def test_a_booked_month_is_rated_again_to_the_last_byte(database: Database
     assert roles == {"customer", "vendor", "agent"}
 
 
-async def rerated(database: Database, catalogue: Catalogue, reference: str, **terms: Any) -> tuple[Rerating, Bookings]:
+async def rerated(
+    database: Database, catalogue: Catalogue, reference: str, **terms: Any
+) -> tuple[Rerating, RunBookings]:
     """Rate all calls again and book the differences, as ``vosd rerate --book`` does."""
     rerating = Rerating(catalogue, corrects=True, **terms)
-    bookings = Bookings(SqlCorrections(database), Run(reference, "ann", "a wrong price", STARTED))
+    bookings = RunBookings(SqlCorrections(database), Run(reference, "ann", "a wrong price", STARTED))
     async for page in SqlSpans(database).pages(CallFilter(limit=1_000), with_charges=True):
         for call in page:
             await bookings.add(call.call_id, rerating.add(call))
@@ -146,7 +148,7 @@ async def test_what_a_new_rating_differs_in_is_booked_once(database: Database, t
 async def correct_by_hand(database: Database, record: CallRecord) -> int:
     """Add 0.15 to what each party of a call pays or is paid; return how many they are."""
     changes = tuple(
-        Change(row.role, row.level, Amounts(row.fee + Decimal("0.15"), row.tax, row.billed_seconds))
+        ChargeChange(row.role, row.level, Amounts(row.fee + Decimal("0.15"), row.tax, row.billed_seconds))
         for row in record.charges
     )
     correction = Correction(record.call_id, changes, "ticket 7", "ann", "goodwill", STARTED)
@@ -196,7 +198,7 @@ async def test_what_was_booked_by_another_deck_stays_in_a_run_without_it(databas
 async def test_corrections_are_read_where_there_are_any(filled: SqlSpans, database: Database) -> None:
     corrections = SqlCorrections(database)
     for reference, fee in (("first", "1"), ("second", "2")):
-        change = Change(VENDOR, 0, Amounts(Decimal(fee), Decimal(0), 60))
+        change = ChargeChange(VENDOR, 0, Amounts(Decimal(fee), Decimal(0), 60))
         await corrections.book([Correction(call_id(2), (change,), reference, "ann", "wrong", STARTED)])
     found = {
         call.call_id: call.corrections

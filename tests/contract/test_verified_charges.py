@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.verify import verify_ledger
 
 FEE, COST, SHARE = Decimal("0.012345"), Decimal("0.009876"), Decimal("0.011")
@@ -55,7 +55,7 @@ async def test_an_edited_charge_of_the_customer_is_unlike_its_cdr(booked):
     edited = update(charge).where(charge.c.call_id == call_id(0), charge.c.role == CUSTOMER)
     await damage(booked, edited.values(fee=Decimal(2)))
     (found,) = (await verify_ledger(booked)).differences
-    assert found == Difference(Fault.CHARGES, "acme", -FEE, Decimal(-2), call_id=call_id(0))
+    assert found == BookDifference(BookFault.CHARGES, "acme", -FEE, Decimal(-2), call_id=call_id(0))
     assert str(found) == (
         f"account acme call {call_id(0)}: the charges of a call are not what its CDR says:"
         " expected -0.012345, found -2.00"
@@ -66,34 +66,36 @@ async def test_an_edited_charge_of_the_customer_is_unlike_its_cdr(booked):
 async def test_a_removed_charge_is_found(booked, role, name, amount):
     await damage(booked, delete(charge).where(charge.c.call_id == call_id(1), charge.c.role == role))
     found = (await verify_ledger(booked)).differences
-    assert found == (Difference(Fault.CHARGES, name, -amount, Decimal(0), call_id=call_id(1)),)
+    assert found == (BookDifference(BookFault.CHARGES, name, -amount, Decimal(0), call_id=call_id(1)),)
 
 
 async def test_an_edited_charge_of_an_agent_is_unlike_the_ledger(booked):
     edited = update(charge).where(charge.c.call_id == call_id(2), charge.c.role == AGENT)
     await damage(booked, edited.values(tax=Decimal(1)))
     found = (await verify_ledger(booked)).differences
-    assert found == (Difference(Fault.CALL, "reseller", -SHARE - 1, -SHARE, call_id=call_id(2)),)
+    assert found == (BookDifference(BookFault.CALL, "reseller", -SHARE - 1, -SHARE, call_id=call_id(2)),)
 
 
 async def test_an_edited_charge_of_a_call_without_cdr_is_unlike_its_entry(booked):
     edited = update(charge).where(charge.c.call_id == call_id(3), charge.c.role == AGENT)
     await damage(booked, edited.values(fee=Decimal(1)))
     found = (await verify_ledger(booked)).differences
-    assert found == (Difference(Fault.CHARGES_WITHOUT_CDR, "reseller", Decimal(-1), -SHARE, call_id=call_id(3)),)
+    assert found == (
+        BookDifference(BookFault.CHARGES_WITHOUT_CDR, "reseller", Decimal(-1), -SHARE, call_id=call_id(3)),
+    )
 
 
 async def test_a_removed_charge_of_a_call_without_cdr_is_found_from_its_entry(booked):
     await damage(booked, delete(charge).where(charge.c.call_id == call_id(3), charge.c.role == VENDOR))
     found = (await verify_ledger(booked)).differences
-    assert found == (Difference(Fault.CHARGES_WITHOUT_CDR, "carrier", Decimal(0), -COST, call_id=call_id(3)),)
+    assert found == (BookDifference(BookFault.CHARGES_WITHOUT_CDR, "carrier", Decimal(0), -COST, call_id=call_id(3)),)
 
 
 async def test_a_charge_of_a_call_that_has_neither_cdr_nor_entry_is_found(booked):
     row = {"call_id": call_id(99), "position": 1, "role": CUSTOMER, "level": 0, "account": "acme", "corrected": 0}
     await damage(booked, insert(charge).values(**row, billed_seconds=60, fee=FEE, tax=Decimal(0)))
     found = (await verify_ledger(booked)).differences
-    assert found == (Difference(Fault.CHARGES_WITHOUT_CDR, "acme", -FEE, Decimal(0), call_id=call_id(99)),)
+    assert found == (BookDifference(BookFault.CHARGES_WITHOUT_CDR, "acme", -FEE, Decimal(0), call_id=call_id(99)),)
 
 
 async def test_calls_booked_before_there_were_charges_need_none(booked):
@@ -110,7 +112,7 @@ async def test_calls_booked_before_there_were_charges_need_none(booked):
         assert (await verify_ledger(booked)).differences == ()
         await SqlBooks(booked).book([answered_call(old + 5, customer_account="acme", vendor_account="carrier")])
         await damage(booked, delete(charge).where(charge.c.call_id == call_id(old + 5)))
-        assert {each.fault for each in (await verify_ledger(booked)).differences} == {Fault.CHARGES}
+        assert {each.fault for each in (await verify_ledger(booked)).differences} == {BookFault.CHARGES}
     finally:
         await damage(booked, update(schema.counter).where(schema.counter.c.name.in_(marks)).values(value=0))
 

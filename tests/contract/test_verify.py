@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, update
 from vosd.storage import schema, verify_accounts
 from vosd.storage import verify as audit
 from vosd.storage.books import SqlBooks
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.verify import verify_ledger
@@ -64,7 +64,7 @@ async def test_empty_books_show_no_difference(database):
 async def test_a_changed_balance_is_found(booked):
     await damage(booked, update(account).where(account.c.id == "carrier").values(balance=Decimal("1.5")))
     found = (await verify_ledger(booked)).differences
-    assert found == (Difference(Fault.BALANCE, "carrier", -6 * COST, Decimal("1.5")),)
+    assert found == (BookDifference(BookFault.BALANCE, "carrier", -6 * COST, Decimal("1.5")),)
     assert str(found[0]) == (
         "account carrier: the balance is not the sum of the entries: expected -0.059256, found 1.50"
     )
@@ -72,13 +72,15 @@ async def test_a_changed_balance_is_found(booked):
 
 async def test_a_balance_without_any_entry_is_found(booked):
     await damage(booked, update(account).where(account.c.id == "idle").values(balance=Decimal(3)))
-    assert (await verify_ledger(booked)).differences == (Difference(Fault.BALANCE, "idle", Decimal(0), Decimal(3)),)
+    assert (await verify_ledger(booked)).differences == (
+        BookDifference(BookFault.BALANCE, "idle", Decimal(0), Decimal(3)),
+    )
 
 
 async def test_a_wrong_sequence_number_of_the_account_is_found(booked):
     await damage(booked, update(account).where(account.c.id == "carrier").values(seq=9))
     found = (await verify_ledger(booked)).differences
-    assert found == (Difference(Fault.COUNT, "carrier", Decimal(6), Decimal(9)),)
+    assert found == (BookDifference(BookFault.COUNT, "carrier", Decimal(6), Decimal(9)),)
     assert str(found[0]).endswith("expected 6, found 9")
 
 
@@ -86,8 +88,8 @@ async def test_a_changed_amount_breaks_the_chain_the_balance_and_the_call(booked
     third = (entry.c.account == "carrier") & (entry.c.seq == 3)
     await damage(booked, update(entry).where(third).values(amount=Decimal(-7)))
     found = (await verify_ledger(booked)).differences
-    assert {each.fault for each in found} == {Fault.BALANCE, Fault.CHAIN, Fault.CALL}
-    chain = next(each for each in found if each.fault is Fault.CHAIN)
+    assert {each.fault for each in found} == {BookFault.BALANCE, BookFault.CHAIN, BookFault.CALL}
+    chain = next(each for each in found if each.fault is BookFault.CHAIN)
     assert (chain.account, chain.seq, chain.found) == ("carrier", 3, -3 * COST)
     assert chain.expected == -2 * COST - 7
 
@@ -95,28 +97,30 @@ async def test_a_changed_amount_breaks_the_chain_the_balance_and_the_call(booked
 async def test_a_removed_entry_is_found_by_chain_balance_and_call(booked):
     await damage(booked, delete(entry).where(entry.c.account == "carrier", entry.c.seq == 2))
     faults = [each.fault for each in (await verify_ledger(booked)).differences]
-    assert sorted(faults, key=str) == sorted([Fault.BALANCE, Fault.COUNT, Fault.CHAIN, Fault.CALL], key=str)
+    assert sorted(faults, key=str) == sorted(
+        [BookFault.BALANCE, BookFault.COUNT, BookFault.CHAIN, BookFault.CALL], key=str
+    )
 
 
 async def test_a_gap_in_the_numbers_alone_is_found(booked):
     last = (entry.c.account == "carrier") & (entry.c.seq == 6)
     await damage(booked, update(entry).where(last).values(seq=7))
     found = (await verify_ledger(booked)).differences
-    assert [(each.fault, each.seq) for each in found] == [(Fault.CHAIN, 7)]
+    assert [(each.fault, each.seq) for each in found] == [(BookFault.CHAIN, 7)]
 
 
 async def test_entries_of_an_account_without_row_are_found(booked):
     await damage(booked, delete(account).where(account.c.id == "carrier"))
     assert (await verify_ledger(booked)).differences == (
-        Difference(Fault.NO_ACCOUNT, "carrier", Decimal(0), -6 * COST),
+        BookDifference(BookFault.NO_ACCOUNT, "carrier", Decimal(0), -6 * COST),
     )
 
 
 async def test_a_cdr_whose_fee_was_edited_is_found(booked):
     await damage(booked, update(cdr).where(cdr.c.call_id == call_id(2)).values(fee=Decimal(1)))
     assert (await verify_ledger(booked)).differences == (
-        Difference(Fault.CALL, "acme", Decimal(-1), -FEE, call_id=call_id(2)),
-        Difference(Fault.CHARGES, "acme", Decimal(-1), -FEE, call_id=call_id(2)),
+        BookDifference(BookFault.CALL, "acme", Decimal(-1), -FEE, call_id=call_id(2)),
+        BookDifference(BookFault.CHARGES, "acme", Decimal(-1), -FEE, call_id=call_id(2)),
     )
 
 
@@ -130,8 +134,8 @@ async def test_a_removed_cdr_is_found_on_both_sides(booked):
     await damage(booked, delete(cdr).where(cdr.c.call_id == call_id(4)))
     found = (await verify_ledger(booked)).differences
     assert {(each.fault, each.account, each.call_id) for each in found} == {
-        (Fault.CALL, "acme", call_id(4)),
-        (Fault.CALL, "carrier", call_id(4)),
+        (BookFault.CALL, "acme", call_id(4)),
+        (BookFault.CALL, "carrier", call_id(4)),
     }
 
 
@@ -152,7 +156,7 @@ async def test_an_entry_that_no_cdr_explains_is_found_even_behind_the_last_call(
         update(account).where(account.c.id == "carrier").values(seq=7, balance=-6 * COST - 1),
     )
     assert (await verify_ledger(booked)).differences == (
-        Difference(Fault.CALL, "carrier", Decimal(0), Decimal(-1), call_id=call_id(99)),
+        BookDifference(BookFault.CALL, "carrier", Decimal(0), Decimal(-1), call_id=call_id(99)),
     )
 
 

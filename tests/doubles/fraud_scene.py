@@ -25,9 +25,10 @@ from vosd.billing.destinations import (
 )
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import CallParameters, Catalogue
-from vosd.catalogue.overrides import Target
+from vosd.catalogue.overrides import Override, Target
 from vosd.catalogue.ports import Change
 from vosd.cdr.ports import StoreUnavailable
+from vosd.daemon.fraud import WatchBlocks
 from vosd.engine.alarms.fraud import FraudWatch
 
 CLASSES = (DestinationClass("premium", ("4490",)), DestinationClass("satellite", ("881",)))
@@ -69,6 +70,13 @@ class Calls:
             raise StoreUnavailable("away")
 
 
+class MemoryBlocks(MemoryOverrides):
+    """Blocks in memory, without lines of the audit."""
+
+    async def block(self, block: Override, now: int) -> None:
+        await self.put([block], now)
+
+
 class Scene:
     """A watch, its clock half past an hour, and a switch without SIP."""
 
@@ -81,7 +89,8 @@ class Scene:
         self.clock = ManualClock(wall=1_790_000_000_000 - 1_790_000_000_000 % HOUR_MS + HOUR_MS // 2)
         self.catalogue = catalogue_of(account)
         self.live = LiveState()
-        self.calls, self.store = Calls(), MemoryOverrides()
+        self.calls = Calls()
+        self.store: MemoryBlocks | WatchBlocks = MemoryBlocks()
         self.hung_up: list[DestinationUse] = []
         self.watch = FraudWatch(self, self.clock, self.calls, self, 14)
         self.lines: list[Any] = []
@@ -94,9 +103,9 @@ class Scene:
         count, use.running, use._answered_ms = use.running, 0, 0
         return count
 
-    async def put(self, overrides: Any, now: int) -> None:
+    async def block(self, block: Override, now: int) -> None:
         self.calls._ask()
-        await self.store.put(overrides, now)
+        await self.store.block(block, now)
 
     async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
         return await self.store.changes(limit, name, target)

@@ -13,7 +13,7 @@ from vosd.engine.calls.succession import begin
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.files import IN_USE, listed
-from vosd.engine.journal.kept import Place
+from vosd.engine.journal.kept import JournalPlace
 from vosd.sip.flows import Flows, Listener
 
 RESERVE_BYTES: Final = 64 * 1024
@@ -57,5 +57,5 @@ def files_of(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir() if path.name.startswith("journal-"))
 
 
-async def not_noted(_place: Place) -> None:
+async def not_noted(_place: JournalPlace) -> None:
     """Take how far a comparison has come, where no kill follows."""

@@ -37,6 +37,7 @@ NO_GATEWAYS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {"mapping_gateways": frozenset(), "phones": frozenset(), "routing_gateways": frozenset()}
 )
 NO_PAYERS: Final[Mapping[str, str]] = MappingProxyType({})
+NO_LIMITS: Final[Mapping[str, Decimal | None]] = MappingProxyType({})
 NOWHERE = Path("/nonexistent/vosd.sock")
 
 
@@ -48,13 +49,15 @@ class Defined:
         *accounts: Account,
         state_dir: Path,
         confirm_above: Decimal | None = None,
+        confirm_above_by: Mapping[str, Decimal | None] = NO_LIMITS,
         lists: Mapping[str, frozenset[str]] = NO_GATEWAYS,
         payers: Mapping[str, str] = NO_PAYERS,
         classes: Collection[str] = (),
         calendars: Collection[Calendar] = (),
     ) -> None:
         """``lists`` has the names of gateways and phones by their list, ``payers`` the accounts of some of them."""
-        self.confirm_above = confirm_above
+        self._confirm_above = confirm_above
+        self._confirm_above_by = confirm_above_by
         self._lists = lists
         self._payers = payers
         self._classes = classes
@@ -62,6 +65,10 @@ class Defined:
         sip = SipSettings()
         self.settings = Settings("sw1", (), (), sip, Secret(""), state_dir=state_dir, control_socket=NOWHERE)
         self._accounts = {account.id: account for account in accounts}
+
+    def confirm_above(self, login: str) -> Decimal | None:
+        """Return the limit of a person, else of all."""
+        return self._confirm_above_by.get(login, self._confirm_above)
 
     def accounts(self) -> Mapping[str, Account]:
         """Return the accounts."""

@@ -11,7 +11,7 @@ from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.database_watch import DatabaseWatch, MemoFile
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.clock import machine_ms
@@ -62,7 +62,7 @@ class Installation:
         self.balances = Balances(server)
         self.recorder = Recorder(server, self.journal, self.balances.credits, CdrSettings(batch_ms=1))
         self.memo = MemoFile(directory / "database.json")
-        compared = Comparison(server, self.balances, self.recorder, self.journal)
+        compared = JournalComparison(server, self.balances, self.recorder, self.journal)
         self.watch = DatabaseWatch(
             server, server, self.balances, compared, self.memo, ManualClock(), self.mended, elapsed_ms
         )

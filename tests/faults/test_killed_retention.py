@@ -16,7 +16,7 @@ from sqlalchemy import event, func, select
 from vosd.admin import retention as admin_retention
 from vosd.admin.retention import Retention
 from vosd.cdr.record import Attempt
-from vosd.cdr.retention import DAY_MS, Age, Kind
+from vosd.cdr.retention import DAY_MS, Age, RecordKind
 from vosd.engine.settings import RetentionSettings
 from vosd.storage import masking, retention, schema
 from vosd.storage.books import SqlBooks
@@ -104,7 +104,7 @@ async def check(database: Database, before: dict, after: dict, standings: object
     gone = before.keys() - there.keys()
     totals = await SqlDailyTotals(database).lines("2000-01-01", "2100-01-01", by_month=True)
     assert (sum(each.calls for each in totals), sum(each.fee for each in totals)) == (len(gone), PAID * len(gone))
-    noted = {kind.value: 0 for kind in Kind}
+    noted = {kind.value: 0 for kind in RecordKind}
     for line in await drop_history(database):
         noted[line.kind] += line.records
     assert (noted["calls"], noted["numbers"]) == (len(gone), len(masked))

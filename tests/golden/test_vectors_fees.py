@@ -13,7 +13,7 @@ from doubles.data.builders import applied_rate, rates_in, rating_policy
 
 from vosd.billing.period_rates import multiplied
 from vosd.billing.rater import breakdown, rate_call
-from vosd.billing.sections import Section
+from vosd.billing.sections import RateSection
 from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.config.load import load
 
@@ -37,7 +37,7 @@ def fee_of(rate: str | Decimal, seconds: int, cycle: int = 1, **terms) -> Decima
 
 @of("section_rate")
 def test_completed_sections_count_and_the_rest_is_billed_by_cycles(given, expect):
-    sections = tuple(Section(Decimal(amount), seconds) for amount, seconds in given["sections"])
+    sections = tuple(RateSection(Decimal(amount), seconds) for amount, seconds in given["sections"])
     applied = applied_rate(
         given["billing_rate"],
         given["billing_cycle_s"],

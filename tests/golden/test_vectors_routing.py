@@ -38,7 +38,7 @@ from vosd.sip.flows import Flows, Listener
 from vosd.sip.registration.keepalive import Sweeps
 from vosd.sip.settings import RegistrarSettings, SipSettings, Timers
 from vosd.sip.wire.outgoing import Peer
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 START = 1_000_000
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
@@ -101,7 +101,7 @@ def test_candidates_are_ordered_and_sifted(given, expect):
     occupancy = Occupancy()
     for each in given["gateways"]:
         for _ in range(each["calls"]):
-            occupancy.take(Scope.ROUTING, each["name"], None, None, mono_ms=0)
+            occupancy.take(LimitScope.ROUTING, each["name"], None, None, mono_ms=0)
     table = RouteTable(
         # A gateway that is known to be offline is one that is switched off; health checks come later.
         routing_gateway(
@@ -167,7 +167,7 @@ def test_calls_above_the_rate_are_refused(given, expect):
     occupancy = Occupancy()
     arrivals = given["arrivals_in_one_second"]
     answers = [
-        occupancy.take(Scope.MAPPING, "acme", None, given["max_cps"], mono_ms=1000 * each // arrivals)
+        occupancy.take(LimitScope.MAPPING, "acme", None, given["max_cps"], mono_ms=1000 * each // arrivals)
         for each in range(arrivals)
     ]
     assert answers.count(None) == expect["accepted"]
@@ -178,10 +178,10 @@ def test_calls_above_the_rate_are_refused(given, expect):
 def test_calls_above_the_concurrency_are_refused(given, expect):
     occupancy = Occupancy()
     for _ in range(given["active"]):
-        assert occupancy.take(Scope.MAPPING, "acme", None, None, mono_ms=0) is None
-    answer = occupancy.take(Scope.MAPPING, "acme", given["max_calls"], None, mono_ms=0)
+        assert occupancy.take(LimitScope.MAPPING, "acme", None, None, mono_ms=0) is None
+    answer = occupancy.take(LimitScope.MAPPING, "acme", given["max_calls"], None, mono_ms=0)
     assert answer is (None if expect["accept"] else Full.CONCURRENCY)
-    assert occupancy.active(Scope.MAPPING, "acme") == given["active"] + expect["accept"]
+    assert occupancy.active(LimitScope.MAPPING, "acme") == given["active"] + expect["accept"]
 
 
 @of("qos_dscp")

@@ -15,7 +15,7 @@ from doubles.fake_switch import FakeSwitch
 from doubles.installation import Installation
 
 from vosd.control.money import ListUnbooked, RefreshBalances
-from vosd.control.order import Done
+from vosd.control.order import OrderDone
 
 MONTH = ("ledger", "minimum", "--month", "2026-09")
 
@@ -110,7 +110,7 @@ def test_a_closed_account_owes_no_minimum(installation: Installation) -> None:
 async def beside_a_switch(installation: Installation, unbooked: Mapping[str, str], *words: str) -> tuple[Result, Any]:
     """Say the verb while a switch runs that has these calls to book; return its outcome and what it was asked."""
     switch = FakeSwitch(installation.config.parent / "vosd.sock")
-    async with switch.answers(ListUnbooked, dict(unbooked)).answers(RefreshBalances, Done()):
+    async with switch.answers(ListUnbooked, dict(unbooked)).answers(RefreshBalances, OrderDone()):
         result = await asyncio.to_thread(installation.vosd, *MONTH, *words)
     return result, [each for each in switch.asked if isinstance(each, ListUnbooked)]
 

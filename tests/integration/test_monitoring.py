@@ -13,7 +13,7 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from vosd.metrics.declared import PROCESSES, Kind, Metric
+from vosd.metrics.declared import PROCESSES, Metric, MetricKind
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "config" / "prometheus" / "rules.yaml"
@@ -32,7 +32,9 @@ def known_metrics() -> dict[str, set[str]]:
         known.update({f"{prefix}_process_{name}".removeprefix("_"): set() for name in OF_PROCESSES})
     for metric in Metric:
         labels = set(metric.labels)
-        ends = {Kind.HISTOGRAM: ("_bucket", "_sum", "_count"), Kind.SUMMARY: ("_sum", "_count")}.get(metric.kind, ("",))
+        ends = {MetricKind.HISTOGRAM: ("_bucket", "_sum", "_count"), MetricKind.SUMMARY: ("_sum", "_count")}.get(
+            metric.kind, ("",)
+        )
         for end in ends:
             known[f"{metric.value}{end}"] = labels | ({"le"} if end == "_bucket" else set())
     return known

@@ -37,7 +37,7 @@ from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import CdrSettings, Settings
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
 from vosd.storage.ports import EntryKind, Payment
@@ -116,7 +116,7 @@ class ComingAndGoing(RuleBasedStateMachine):
             cdr=CdrSettings(batch_rows=3, batch_ms=1),
         )
         listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
-        resolver = Resolver((), 1, 1)
+        resolver = NameServerResolver((), 1, 1)
         books = self.database
         self.service = SwitchService(
             terms,

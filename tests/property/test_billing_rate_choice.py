@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.billing.holds import AccountCredit, Hold
-from vosd.billing.rate_choice import Candidate, RateChoice, RateSelection, RateSource
+from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, recompute, total_at
@@ -34,7 +34,7 @@ def rated(draw: st.DrawFn) -> RateGroup:
 
 @given(st.lists(rated(), min_size=2, max_size=4), st.lists(st.integers(1, 200), min_size=1, max_size=5))
 def test_no_call_costs_more_than_was_held_whichever_rate_prices_it(groups, extensions):
-    candidates = [Candidate(source, each) for source, each in zip(RateSource, groups, strict=False)]
+    candidates = [RateCandidate(source, each) for source, each in zip(RateSource, groups, strict=False)]
     applied = RateChoice(candidates, RateSelection.CHEAPEST, 60).find("442012", 0)
     credit = AccountCredit("acme", limit=None)
     hold = credit.hold(applied, 60, 10_000)

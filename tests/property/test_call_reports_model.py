@@ -8,8 +8,8 @@ from doubles.exploring import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vosd.engine.reports.queue import Outcome, ReportQueue
-from vosd.engine.reports.report import Report
+from vosd.engine.reports.queue import ReportOutcome, ReportQueue
+from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings
 
@@ -28,12 +28,12 @@ class Model:
         self._directory = directory
         self._now = 1_000_000
         self._number = 0
-        self.made: list[Report] = []
-        self.taken: list[Report] = []
+        self.made: list[CallReport] = []
+        self.taken: list[CallReport] = []
         """Of the server, repeated ones too."""
         self.lost: set[int] = set()
         self._lost_by_killed = 0
-        self._under_way: list[Report] = []
+        self._under_way: list[CallReport] = []
         self._begin()
 
     def do(self, action: str, which: int) -> None:
@@ -42,7 +42,7 @@ class Model:
         match action:
             case "report":
                 self._number += 1
-                made = Report(self._number, f"call-{which}", self._now, b'{"n":%d}' % self._number)
+                made = CallReport(self._number, f"call-{which}", self._now, b'{"n":%d}' % self._number)
                 self.made.append(made)
                 self.spool.add(made)
                 self._drop(self.queue.put(made))
@@ -94,7 +94,7 @@ class Model:
     @property
     def _lost_counted(self) -> int:
         counted = self.queue.counted
-        return sum(counted.values()) - counted[Outcome.DELIVERED]
+        return sum(counted.values()) - counted[ReportOutcome.DELIVERED]
 
     def _take(self) -> None:
         report = self.queue.take(self._now)
@@ -102,12 +102,12 @@ class Model:
             assert report.call_id not in {each.call_id for each in self._under_way}, "of a call one at a time"
             self._under_way.append(report)
 
-    def _deliver(self, report: Report) -> None:
+    def _deliver(self, report: CallReport) -> None:
         self.taken.append(report)
         self.queue.delivered(report)
         self.spool.done(report)
 
-    def _drop(self, report: Report | None) -> None:
+    def _drop(self, report: CallReport | None) -> None:
         if report is not None:
             self.lost.add(report.number)
             self.spool.done(report)

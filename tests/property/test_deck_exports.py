@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.billing.deck_changes import Changes, Kind
+from vosd.billing.deck_changes import DeckChangeKind, DeckChanges
 from vosd.billing.deck_content import Chunk, header_and_lines, packed
 from vosd.billing.decks import Mode, find, merged
 from vosd.config.decks.conversion import HEADER, SheetReader
@@ -67,22 +67,22 @@ def read(text: str, effective: str = "") -> Sequence[str]:
 def test_the_import_of_an_export_changes_nothing(first, second, mode, again):
     deck: list[str] = []
     for text in (first, second):
-        deck = [*merged(deck, read(text), mode, Changes(), now=NOW)]
+        deck = [*merged(deck, read(text), mode, DeckChanges(), now=NOW)]
         chunks: list[Chunk] = []
         digest = packed(HEADER, deck, chunks.append)
         header, lines = header_and_lines(chunk.compressed for chunk in chunks)
         assert (header, [*lines]) == (HEADER, deck)
-        changes = Changes()
+        changes = DeckChanges()
         imported = [*merged(deck, read("\n".join([header, *deck])), again, changes, now=NOW)]
         assert imported == deck
         assert packed(HEADER, imported, chunks.append) == digest
-        assert {kind for kind, count in changes.counts.items() if count} <= {Kind.UNCHANGED}
+        assert {kind for kind, count in changes.counts.items() if count} <= {DeckChangeKind.UNCHANGED}
 
 
 @given(first=sheets(TERMS, TIMES), second=sheets(TERMS), mode=st.sampled_from(Mode))
 def test_a_change_comes_into_force_at_its_moment_and_not_before(first, second, mode):
     old, new = read(first), read(second, SOON)
-    deck = [*merged(old, new, mode, Changes(), now=NOW, effective=SOON)]
+    deck = [*merged(old, new, mode, DeckChanges(), now=NOW, effective=SOON)]
     changed = {line.partition(",")[0] for line in new}
     for moment in MOMENTS:
         for number in NUMBERS:

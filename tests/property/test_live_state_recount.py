@@ -30,16 +30,16 @@ from vosd.catalogue.overrides import SETTINGS, Setting, Target
 from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import CallerLimits
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 OTHER_CUSTOMER: Final = Endpoint("198.51.100.20", 5060)
 TELEPHONE: Final = Endpoint("198.51.100.30", 5060)
 NUMBERS: Final = ("442011", "442012", "442013", "442014", "1001", "1001", "442019", "99")
 """44 fits all vendors; 1001 is the phone's, 99 has no rate, and the lookup of 442019 takes time."""
 NAMES: Final = {
-    Scope.ACCOUNT: ("acme", "bingo", "carriers"),
-    Scope.MAPPING: ("acme", "bingo", "1001"),
-    Scope.ROUTING: ("vendor-0", "vendor-1", "vendor-2"),
+    LimitScope.ACCOUNT: ("acme", "bingo", "carriers"),
+    LimitScope.MAPPING: ("acme", "bingo", "1001"),
+    LimitScope.ROUTING: ("vendor-0", "vendor-1", "vendor-2"),
 }
 ROUTES: Final = (
     RouteRow("44", "vendor-0", max_calls=1),
@@ -113,7 +113,11 @@ values = {
     Setting.MAX_CPS: st.sampled_from(["1", "none"]),
     Setting.OVERDRAFT_LIMIT: st.sampled_from(["0.00", "unlimited", "50.00"]),
 }
-SCOPES: Final = {Target.ACCOUNT: Scope.ACCOUNT, Target.MAPPING: Scope.MAPPING, Target.ROUTING: Scope.ROUTING}
+SCOPES: Final = {
+    Target.ACCOUNT: LimitScope.ACCOUNT,
+    Target.MAPPING: LimitScope.MAPPING,
+    Target.ROUTING: LimitScope.ROUTING,
+}
 
 
 def content_of(drawn: dict[str, Any]):
@@ -286,11 +290,11 @@ class LiveStateRecount(RuleBasedStateMachine):
 
     @invariant()
     def places_are_those_of_the_live_calls(self):
-        expected: Counter[tuple[Scope, str]] = Counter()
+        expected: Counter[tuple[LimitScope, str]] = Counter()
         for live in self.exchange.switch.calls():
             request, callee = live.call_request, live.call.callee
-            expected[Scope.MAPPING, request.mapping.name] += 1
-            expected[Scope.ACCOUNT, request.account.id] += 1
+            expected[LimitScope.MAPPING, request.mapping.name] += 1
+            expected[LimitScope.ACCOUNT, request.account.id] += 1
             if callee is not None:
                 expected[callee.choice.gateway.scope, callee.choice.gateway.name] += 1
                 expected.update((limit.scope, limit.name) for limit in callee.choice.limits)
@@ -328,23 +332,23 @@ class LiveStateRecount(RuleBasedStateMachine):
     @invariant()
     def each_admitted_call_is_in_the_window_of_its_customer(self):
         now = self.exchange.clock.now()
-        recent: Counter[tuple[Scope, str]] = Counter()
+        recent: Counter[tuple[LimitScope, str]] = Counter()
         for live in self.exchange.switch.calls():
             if now.mono - live.call.arrival.at.mono < WINDOW_MS:
-                recent[Scope.MAPPING, live.call_request.mapping.name] += 1
-                recent[Scope.ACCOUNT, live.call_request.account.id] += 1
+                recent[LimitScope.MAPPING, live.call_request.mapping.name] += 1
+                recent[LimitScope.ACCOUNT, live.call_request.account.id] += 1
         for record in self.exchange.sink.records:
             is_refused = record.hangup_source == "switch" and not record.attempts
             is_recent = now.wall - record.started_at < WINDOW_MS
             if is_recent and (not is_refused or record.end_reason in REFUSED_LATE):
-                recent[Scope.MAPPING, record.mapping_gateway] += 1
-                recent[Scope.ACCOUNT, record.customer_account] += 1
+                recent[LimitScope.MAPPING, record.mapping_gateway] += 1
+                recent[LimitScope.ACCOUNT, record.customer_account] += 1
         occupancy = self.exchange.switch.live.occupancy
         for key in (
-            (Scope.MAPPING, "acme"),
-            (Scope.MAPPING, "bingo"),
-            (Scope.ACCOUNT, "acme"),
-            (Scope.ACCOUNT, "bingo"),
+            (LimitScope.MAPPING, "acme"),
+            (LimitScope.MAPPING, "bingo"),
+            (LimitScope.ACCOUNT, "acme"),
+            (LimitScope.ACCOUNT, "bingo"),
         ):
             assert (key, occupancy.recent(*key, now.mono)) == (key, recent[key])
 
@@ -361,7 +365,7 @@ class LiveStateRecount(RuleBasedStateMachine):
         self.packets_seen = len(self.wire.packets)
         now = self.exchange.clock.now().mono
         occupancy = self.exchange.switch.live.occupancy
-        recent = sum(occupancy.recent(Scope.ROUTING, name, now) for name in NAMES[Scope.ROUTING])
+        recent = sum(occupancy.recent(LimitScope.ROUTING, name, now) for name in NAMES[LimitScope.ROUTING])
         assert recent == sum(now - begun < WINDOW_MS for begun in self.attempts.values())
 
     @invariant()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vosd.base.clock import Instant
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
-from vosd.routing.calendar import Calendar, Entry
+from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.routing.pipeline import RouteRequest, examine_routes
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.route_table import RouteTable
@@ -20,11 +20,11 @@ DAY_MS = 86_400_000
 CALENDARS = {
     name: Calendar(name, UTC, entries)
     for name, entries in {
-        "hours": (Entry(from_s=6 * 3_600, until_s=18 * 3_600),),
-        "nights": (Entry(from_s=18 * 3_600, until_s=6 * 3_600),),
-        "workdays": (Entry(weekdays=(0, 1, 2, 3, 4)),),
-        "fair": (Entry(first=date(1970, 1, 2), last=date(1970, 1, 4)),),
-        "one day": (Entry(first=date(1970, 1, 3), last=date(1970, 1, 3)),),
+        "hours": (CalendarEntry(from_s=6 * 3_600, until_s=18 * 3_600),),
+        "nights": (CalendarEntry(from_s=18 * 3_600, until_s=6 * 3_600),),
+        "workdays": (CalendarEntry(weekdays=(0, 1, 2, 3, 4)),),
+        "fair": (CalendarEntry(first=date(1970, 1, 2), last=date(1970, 1, 4)),),
+        "one day": (CalendarEntry(first=date(1970, 1, 3), last=date(1970, 1, 3)),),
     }.items()
 }
 GATEWAYS = st.lists(

@@ -6,7 +6,16 @@ from typing import NamedTuple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vosd.cdr.retention import DAY_MS, LONGEST_CALL_MS, Age, Export, Found, Guard, plan_calls, plan_ledger
+from vosd.cdr.retention import (
+    DAY_MS,
+    LONGEST_CALL_MS,
+    Age,
+    ExportProgress,
+    Guard,
+    RetentionFacts,
+    plan_calls,
+    plan_ledger,
+)
 
 NOW = round(datetime(2026, 11, 21, 3, 30, tzinfo=UTC).timestamp() * 1_000)
 DAYS = 900
@@ -41,8 +50,8 @@ CLOSES = st.lists(MOMENTS.map(lambda moment: moment - moment % DAY_MS), max_size
 def found_in(calls, closes, exported):
     in_journal = [call.began for call in calls if call.is_in_journal]
     left = [[call.began for call in calls if call.number > number] for number in exported]
-    exports = [Export(str(place), min(each, default=None)) for place, each in enumerate(left)]
-    return Found(closes, min(in_journal, default=None), exports)
+    exports = [ExportProgress(str(place), min(each, default=None)) for place, each in enumerate(left)]
+    return RetentionFacts(closes, min(in_journal, default=None), exports)
 
 
 EXPORTED = st.lists(st.integers(0, 1_000), max_size=2)
@@ -68,7 +77,7 @@ def test_no_call_goes_that_a_guard_keeps(calls, age, closes, exported, minimum):
 
 @given(age=AGES, closes=CLOSES, calls_dropped=st.one_of(st.just(0), MOMENTS))
 def test_entries_go_only_behind_a_checkpoint_and_after_their_calls(age, closes, calls_dropped):
-    plan = plan_ledger(age, NOW, Found(closes, None), calls_dropped)
+    plan = plan_ledger(age, NOW, RetentionFacts(closes, None), calls_dropped)
     assert plan.until in {0, *closes}
     assert plan.until <= age.before(NOW)
     assert plan.until <= calls_dropped
@@ -77,14 +86,14 @@ def test_entries_go_only_behind_a_checkpoint_and_after_their_calls(age, closes, 
 
 
 def test_a_plan_without_a_close_says_what_to_do():
-    plan = plan_calls(Age(days=180), NOW, Found([], None))
+    plan = plan_calls(Age(days=180), NOW, RetentionFacts([], None))
     assert (plan.until, [hold.guard for hold in plan.holds]) == (0, [Guard.CLOSE])
     assert "vosd ledger close" in plan.holds[0].why
 
 
 def test_nothing_holds_entries_up_to_a_close_at_the_very_midnight_of_their_age():
     wanted = Age(days=180).before(NOW)
-    plan = plan_ledger(Age(days=180), NOW, Found([wanted], None), calls_dropped=wanted)
+    plan = plan_ledger(Age(days=180), NOW, RetentionFacts([wanted], None), calls_dropped=wanted)
     assert (plan.until, plan.holds) == (wanted, [])
 
 

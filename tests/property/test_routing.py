@@ -13,7 +13,7 @@ from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.routing.ports import Full
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.gateways import HostPattern, MappingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 numbers = st.text("12", max_size=5)
 prefixes = st.just("*") | st.text("12", min_size=1, max_size=4)
@@ -134,10 +134,10 @@ def test_counters_agree_with_the_list_of_all_calls(arrivals, max_concurrent, max
     for pause, ends_one in arrivals:
         now += pause
         if ends_one and active:
-            occupancy.release(Scope.ROUTING, "a")
+            occupancy.release(LimitScope.ROUTING, "a")
             active -= 1
         recent = sum(now - taken < 1_000 for taken in accepted)
-        answer = occupancy.take(Scope.ROUTING, "a", max_concurrent, max_cps, now)
+        answer = occupancy.take(LimitScope.ROUTING, "a", max_concurrent, max_cps, now)
         if max_concurrent is not None and active >= max_concurrent:
             assert answer is Full.CONCURRENCY
         elif max_cps is not None and recent >= max_cps:
@@ -146,4 +146,4 @@ def test_counters_agree_with_the_list_of_all_calls(arrivals, max_concurrent, max
             assert answer is None
             active += 1
             accepted.append(now)
-        assert occupancy.active(Scope.ROUTING, "a") == occupancy.total() == active
+        assert occupancy.active(LimitScope.ROUTING, "a") == occupancy.total() == active

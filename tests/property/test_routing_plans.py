@@ -16,7 +16,7 @@ from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import PrefixMode
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 NOW = Instant(60_000, 1_000)
 PREFIXES = ("*", "4", "44", "442", "4420", "49", "491")
@@ -170,7 +170,7 @@ def test_routes_are_those_of_the_plain_definition(given_gateways, lines, order, 
     table, occupancy = RouteTable(trunks, rates=rates).by_plan(plan), Occupancy()
     for name in range(len(given_gateways)):
         for _ in range(loads[name]):
-            occupancy.take(Scope.ROUTING, str(name), None, None, 0)
+            occupancy.take(LimitScope.ROUTING, str(name), None, None, 0)
     vendors = Vendors({str(name): own["price"] for name, own in enumerate(given_gateways)})
     for callee in callees:
         number = callee.removeprefix("+")

@@ -2,10 +2,12 @@
 
 import ast
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-from vosd.obs.events import Event
+from vosd.obs.alarms import KINDS
+from vosd.obs.events import BACK, Event
 from vosd.sip.drops import Drop
 
 ROOT: Final = Path(__file__).parents[2]
@@ -13,9 +15,9 @@ LEVELS: Final = {"debug", "info", "warning", "error", "exception"}
 NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def written_events() -> dict[str, str]:
-    """Return the place of each event that is written as a literal where it is logged."""
-    found = {}
+def written_events() -> dict[str, set[str]]:
+    """Return the levels of each event that is written as a literal where it is logged."""
+    found: dict[str, set[str]] = defaultdict(set)
     for path in (ROOT / "vosd").rglob("*.py"):
         text = path.read_text()
         if "_log." not in text:
@@ -25,7 +27,7 @@ def written_events() -> dict[str, str]:
                 case ast.Call(
                     func=ast.Attribute(value=ast.Name("_log"), attr=level), args=[ast.Constant(value=event), *_]
                 ) if level in LEVELS:
-                    found[event] = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    found[event].add(level)
     return found
 
 
@@ -34,3 +36,12 @@ def test_every_log_event_is_a_name():
     assert {"messages_dropped", "packets_not_marked"} <= set(written)
     names = [*written, *(event.value for event in Event), *(drop.event for drop in Drop)]
     assert [name for name in names if not NAME.fullmatch(name)] == []
+
+
+def test_every_event_that_is_no_alarm_has_its_row_in_the_page_of_the_log():
+    page = (ROOT / "docs" / "operations" / "log.md").read_text()
+    listed = dict(re.findall(r"^\| `([a-z_]+)` \| ([a-z]+) \|", page, re.MULTILINE))
+    alarms = {event.value for event in (*KINDS, *BACK.values())}
+    written = written_events()
+    assert set(listed) == {*written, *(event.value for event in Event)} - alarms
+    assert [name for name, level in listed.items() if name in written and level not in written[name]] == []

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from vosd import __version__
-from vosd.admin.backup_file import BackupError, BackupWriter, Manifest, check_room, written
+from vosd.admin.backup_file import BackupError, BackupManifest, BackupWriter, check_room, written
 from vosd.cdr.columns import iso_utc
 from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, opened
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
@@ -53,7 +53,7 @@ def target_in(place: Path, node: str, now: int) -> Path:
 
 async def make_backup(
     database: Database, settings: Settings, files: ConfigurationFiles, place: Path, now: Callable[[], int], show: Show
-) -> Manifest:
+) -> BackupManifest:
     """Write a backup to a file that appears when it is complete, and return its manifest.
 
     A switch may run meanwhile; ``now`` gives UTC milliseconds.
@@ -71,7 +71,7 @@ async def make_backup(
             await copy.take_rows(database, show)
         missing = _add_configuration(writer, files)
         return writer.finish(
-            Manifest(
+            BackupManifest(
                 version=__version__,
                 schema=copy.revision,
                 node=settings.node,

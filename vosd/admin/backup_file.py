@@ -38,7 +38,7 @@ class Member(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class BackupManifest(msgspec.Struct, frozen=True, kw_only=True):
     """Content of a backup."""
 
     format: int = FORMAT
@@ -103,7 +103,7 @@ class BackupWriter:
                 write(content)
                 show(read)
 
-    def finish(self, manifest: Manifest) -> Manifest:
+    def finish(self, manifest: BackupManifest) -> BackupManifest:
         """Write the manifest with all members so far, and return it."""
         complete = msgspec.structs.replace(manifest, members=tuple(self._members))
         self._archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(complete)))
@@ -170,7 +170,7 @@ def sync_directory(directory: Path) -> None:
 class BackupReader:
     """A backup that is read; made by ``opened``."""
 
-    def __init__(self, archive: zipfile.ZipFile, manifest: Manifest) -> None:
+    def __init__(self, archive: zipfile.ZipFile, manifest: BackupManifest) -> None:
         self._archive = archive
         self.manifest: Final = manifest
 
@@ -247,10 +247,10 @@ def opened(path: Path) -> Iterator[BackupReader]:
         raise BackupError(message) from error
 
 
-def _manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
+def _manifest(archive: zipfile.ZipFile, path: Path) -> BackupManifest:
     try:
         with archive.open(MANIFEST) as file:
-            manifest = msgspec.json.decode(file.read(_MANIFEST_BYTES_MAX), type=Manifest)
+            manifest = msgspec.json.decode(file.read(_MANIFEST_BYTES_MAX), type=BackupManifest)
     except (KeyError, msgspec.DecodeError, EOFError) as error:
         message = f"{path} is no backup of vosd: {MANIFEST} is missing or damaged; take another one"
         raise BackupError(message) from error

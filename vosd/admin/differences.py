@@ -26,7 +26,7 @@ _PHONE_ITSELF: Final = frozenset({"number", "gateway"})
 """Fields of a phone that are described by its name and by its calling half."""
 
 
-class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunningDifference(msgspec.Struct, frozen=True, omit_defaults=True):
     """One key with different values; for an object on one side only the key is ``""``."""
 
     object: str
@@ -84,15 +84,15 @@ def _without_hashes(gateway: MappingGateway | RoutingGateway) -> dict[str, Any]:
     return {**described, **numbers, "credentials": None if proven is None else proven.username}
 
 
-def compare(running: Description, file: Description) -> list[Difference]:
+def compare(running: Description, file: Description) -> list[RunningDifference]:
     """Return the differences: objects in the order of ``file``, then those that only run."""
-    found: list[Difference] = []
+    found: list[RunningDifference] = []
     for name in [*file, *(name for name in running if name not in file)]:
         if name not in running or name not in file:
-            found.append(Difference(name, "", _presence(name, running), _presence(name, file)))
+            found.append(RunningDifference(name, "", _presence(name, running), _presence(name, file)))
             continue
         found += [
-            Difference(name, key, running[name].get(key), file[name].get(key))
+            RunningDifference(name, key, running[name].get(key), file[name].get(key))
             for key in {**file[name], **running[name]}
             if running[name].get(key) != file[name].get(key)
         ]
@@ -113,7 +113,7 @@ def _text(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def differences_of(in_force: Iterable[OverrideRow], file: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+def differences_of(in_force: Iterable[OverrideRow], file: Mapping[str, Mapping[str, Any]]) -> list[RunningDifference]:
     """Return how the overrides of a running switch differ from a described configuration, for ``check --diff``.
 
     An override of what the configuration does not have is left out, and one
@@ -130,7 +130,7 @@ def differences_of(in_force: Iterable[OverrideRow], file: Mapping[str, Mapping[s
             until = "" if each.until is None else f" until {each.until}"
             by = f"by {each.operator}{until}{': ' + each.memo if each.memo else ''}"
             if str(value) != str(configured):
-                found.append(Difference(described, key, value, configured, by))
+                found.append(RunningDifference(described, key, value, configured, by))
     return found
 
 

@@ -29,7 +29,7 @@ class ExportBlocked(VosError):  # noqa: N818 - states what was found
     """The directory cannot be exported to; the message says what to do."""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     """Content of a file; stands beside it as JSON."""
 
     name: str
@@ -71,20 +71,22 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     the witnesses are of wanted calls."""
 
 
-class State(Position, frozen=True, kw_only=True):
+class ExportState(Position, frozen=True, kw_only=True):
     """Position of the export."""
 
     version: int = STATE_VERSION
     number: int = 0
     """Number of the newest file."""
-    pending: Manifest | None = None
+    pending: ExportManifest | None = None
     """A file that is about to appear; the position is behind it."""
     before: Position | None = None
     """The position before the pending file; None in states of earlier versions."""
 
-    def at(self, position: Position, *, pending: Manifest | None = None, before: Position | None = None) -> "State":
+    def at(
+        self, position: Position, *, pending: ExportManifest | None = None, before: Position | None = None
+    ) -> "ExportState":
         """Return the state with another position."""
-        return State(
+        return ExportState(
             last=position.last,
             witnesses=position.witnesses,
             witnessed_after=position.witnessed_after,
@@ -117,11 +119,11 @@ class ExportDirectory:
         self._state_file = directory / f".{name}{_STATE}"
         self.part: Final = directory / f".{name}.part"
         """The file that is being written."""
-        self.state = State()
+        self.state = ExportState()
         self.is_new = True
         """Whether nothing was exported here before."""
 
-    def recover(self) -> Manifest | None:
+    def recover(self) -> ExportManifest | None:
         """Read the state, complete a file that was about to appear, and return its manifest.
 
         Raises:
@@ -143,25 +145,25 @@ class ExportDirectory:
 
     def begin_after(self, after: int) -> None:
         """Start behind a number; nothing was exported here before."""
-        self.state = State(last=after, witnessed_after=after)
+        self.state = ExportState(last=after, witnessed_after=after)
 
     def advance(self, position: Position) -> None:
         """Remember that the profile wants none of the calls up to a position."""
         if position.last != self.state.last:
             self._save(self.state.at(position))
 
-    def publish(self, manifest: Manifest, position: Position) -> None:
+    def publish(self, manifest: ExportManifest, position: Position) -> None:
         """Let the written part appear under its name, then its manifest; calls are behind the position next."""
         self._save(self.state.at(position, pending=manifest, before=self.state.position()))
         self._show(manifest)
 
-    def _show(self, manifest: Manifest) -> None:
+    def _show(self, manifest: ExportManifest) -> None:
         if self.part.exists():  # else it has appeared, and who fetches files may have taken it
             self.part.replace(self._directory / manifest.file)
         self._write(self._directory / f"{manifest.file}.json", msgspec.json.format(msgspec.json.encode(manifest)))
         self._save(msgspec.structs.replace(self.state, number=manifest.number, pending=None, before=None))
 
-    def read_state(self) -> State | None:
+    def read_state(self) -> ExportState | None:
         """Return how far the export is; None if nothing was exported yet.
 
         Raises:
@@ -172,7 +174,7 @@ class ExportDirectory:
         except FileNotFoundError:
             return None
         try:
-            found = msgspec.json.decode(text, type=State)
+            found = msgspec.json.decode(text, type=ExportState)
         except msgspec.DecodeError as error:
             advice = "remove it, and say --after with the last of the newest manifest"
             message = f"{self._state_file} is damaged ({error}): {advice}"
@@ -182,7 +184,7 @@ class ExportDirectory:
             raise ExportBlocked(message)
         return found
 
-    def _save(self, state: State) -> None:
+    def _save(self, state: ExportState) -> None:
         self._write(self._state_file, msgspec.json.format(msgspec.json.encode(state)))
         self.state = state
 
@@ -233,7 +235,7 @@ def opened(directory: Path, name: str) -> Iterator[ExportDirectory]:
         yield ExportDirectory(directory, name)
 
 
-class Part:
+class ExportPart:
     """The file that is being written: counts and digests what is written to the disk."""
 
     def __init__(self, path: Path, *, is_compressed: bool) -> None:

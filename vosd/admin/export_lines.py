@@ -20,7 +20,7 @@ from vosd.admin.export_profile import (
 from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount, unit_of
 from vosd.cdr.columns import ATTEMPTS, attempt_object, charge_object, iso_utc
-from vosd.cdr.kinds import Column, Kind
+from vosd.cdr.kinds import Column, ColumnKind
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ENDS: Final = {LineEnd.LF: "\n", LineEnd.CRLF: "\r\n"}
@@ -29,7 +29,7 @@ _json: Final = msgspec.json.Encoder(order=None)
 Notation = Callable[[Any], Any]
 
 
-class Lines:
+class ExportLines:
     """Writes calls by a profile; a call is a tuple of the values of ``columns``."""
 
     def __init__(self, profile: ExportProfile, columns: Sequence[str]) -> None:
@@ -84,13 +84,13 @@ def columns_wanted(columns: Iterable[ExportColumn]) -> list[str]:
 def _notation(profile: ExportProfile, column: Column) -> Notation | None:
     is_csv = profile.format is Format.CSV
     match column.kind:
-        case Kind.TIME:
+        case ColumnKind.TIME:
             return _time(profile)
-        case Kind.AMOUNT:
+        case ColumnKind.AMOUNT:
             return _amount(profile)
-        case Kind.DOCUMENT:
+        case ColumnKind.DOCUMENT:
             return None if is_csv else _raw
-        case Kind.ROWS:
+        case ColumnKind.ROWS:
             row = attempt_object if column.name == ATTEMPTS.name else charge_object
             if is_csv:
                 return lambda rows: msgspec.json.encode([row(each) for each in rows]).decode()

@@ -10,9 +10,11 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from vosd.cdr.columns import COLUMNS, KEYS
-from vosd.cdr.kinds import Column, Kind
+from vosd.cdr.kinds import Column, ColumnKind
 
-CORRECTED: Final = Column("corrected", Kind.NUMBER, 32, False, "how many corrections of its charges there were so far")
+CORRECTED: Final = Column(
+    "corrected", ColumnKind.NUMBER, 32, False, "how many corrections of its charges there were so far"
+)
 """A column that only exports have."""
 EXPORTED: Final[Mapping[str, Column]] = {column.name: column for column in (*COLUMNS, CORRECTED)}
 """Every column that a profile may name."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NEAR_MAX: Final = 3
 
 
-class Names(Protocol):
+class ConfiguredNames(Protocol):
     """The configured names; read only when needed."""
 
     def accounts(self) -> Collection[str]:
@@ -72,7 +72,7 @@ def gateway_names(catalogue: "Catalogue") -> frozenset[str]:
     return frozenset((*catalogue.mapping_gateways, *catalogue.routing_gateways))
 
 
-async def check_names(wanted: CallFilter, names: Names, queries: Queries, books: Books) -> None:
+async def check_names(wanted: CallFilter, names: ConfiguredNames, queries: Queries, books: Books) -> None:
     """Refuse a filter with an unknown name; a removed account or gateway with calls or money is known.
 
     ``names`` are the configured ones.

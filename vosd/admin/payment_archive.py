@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.export_files import Part, settle_directory
+from vosd.admin.export_files import ExportPart, settle_directory
 from vosd.admin.ledger import entry_sheet
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
@@ -64,7 +64,7 @@ class PaymentArchive:
             raise ArchiveFault(message)
         try:
             self._part.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            part = Part(self._part, is_compressed=True)
+            part = ExportPart(self._part, is_compressed=True)
 
             def add(document: object) -> None:
                 line = msgspec.json.encode(document) + b"\n"

@@ -16,7 +16,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.control.money import BeginWithdrawal, EndWithdrawal, RefreshBalances, Withdrawal
-from vosd.control.order import Done, Order
+from vosd.control.order import Order, OrderDone
 from vosd.storage.ports import NoSuchAccount, Payment, Payments, Receipt, Transfer
 
 
@@ -152,7 +152,7 @@ async def refresh_balances(switch: RunningSwitch) -> str:
     return await _asked(switch, RefreshBalances())
 
 
-async def _asked(switch: RunningSwitch, order: Order[Done]) -> str:
+async def _asked(switch: RunningSwitch, order: Order[OrderDone]) -> str:
     """Have the switch carry out an order if it runs; return why it does not, empty if it does."""
     try:
         await switch.ask_if_running(order)

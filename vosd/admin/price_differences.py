@@ -30,7 +30,7 @@ class CallName(NamedTuple):
     callee: str
 
 
-class Sums:
+class PriceSums:
     """Sums of some charges."""
 
     __slots__ = ("after", "before", "calls", "differ", "unrated", "unrated_before")
@@ -64,9 +64,9 @@ class PriceDifferences:
     def __init__(self, most: int) -> None:
         """``most`` calls with the greatest differences are kept."""
         self._most = most
-        self._accounts: dict[tuple[str, str, str], Sums] = {}
+        self._accounts: dict[tuple[str, str, str], PriceSums] = {}
         """By account, role and currency."""
-        self._prefixes: dict[tuple[str, str, str], Sums] = {}
+        self._prefixes: dict[tuple[str, str, str], PriceSums] = {}
         """By role, prefix and currency."""
         self._greatest: list[tuple[Decimal, int, dict[str, object]]] = []
         self.charges = self.differ = 0
@@ -136,16 +136,16 @@ class PriceDifferences:
             "greatest": [shown for _, _, shown in sorted(self._greatest, key=lambda each: (-each[0], each[1]))],
         }
 
-    def _sums(self, account: str, role: str, currency: str, prefix: str) -> tuple[Sums, Sums]:
+    def _sums(self, account: str, role: str, currency: str, prefix: str) -> tuple[PriceSums, PriceSums]:
         key = role, prefix, currency
         of_prefix = self._prefixes.get(key)
         if of_prefix is None:
             if len(self._prefixes) >= PREFIXES_MAX:
                 key = role, OTHERS, currency
-            of_prefix = self._prefixes.setdefault(key, Sums())
+            of_prefix = self._prefixes.setdefault(key, PriceSums())
         of_account = self._accounts.get((account, role, currency))
         if of_account is None:
-            of_account = self._accounts[account, role, currency] = Sums()
+            of_account = self._accounts[account, role, currency] = PriceSums()
         return of_account, of_prefix
 
 

@@ -16,7 +16,7 @@ from vosd.base.money import ZERO
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.kept import KeptJournal
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
 
 if TYPE_CHECKING:
     from vosd.storage.reconcile import SqlBookedCalls
@@ -39,7 +39,7 @@ class Reconciliation(NamedTuple):
     """Records of ended calls in the kept files; a call that was written twice counts twice."""
     waiting: int
     """Calls on their way to the database."""
-    differences: tuple[Difference, ...]
+    differences: tuple[BookDifference, ...]
 
 
 async def reconcile(booked: "SqlBookedCalls", state_dir: Path) -> Reconciliation | None:
@@ -67,7 +67,9 @@ async def reconcile(booked: "SqlBookedCalls", state_dir: Path) -> Reconciliation
     differences = [each for some in _batches(settled) for each in await booked.compare(some)]
     for some in _batches(refused.values()):
         differences += [
-            Difference(Fault.QUARANTINED, record.customer_account or "", _owed(record), ZERO, call_id=record.call_id)
+            BookDifference(
+                BookFault.QUARANTINED, record.customer_account or "", _owed(record), ZERO, call_id=record.call_id
+            )
             for record in (await _differing(booked, some)).values()
         ]
     differences += await _unreadable(booked, journal, refused)
@@ -81,12 +83,12 @@ async def _differing(booked: "SqlBookedCalls", records: list[CallRecord]) -> dic
 
 async def _unreadable(
     booked: "SqlBookedCalls", journal: KeptJournal, refused: Mapping[str, CallRecord]
-) -> list[Difference]:
+) -> list[BookDifference]:
     """Return a difference for each call whose record is damaged in the journal."""
     damaged = sorted(journal.unreadable - journal.waiting - refused.keys())
     found = await booked.with_cdr(damaged[:REPORTED_AT_MOST])
     return [
-        Difference(Fault.UNREADABLE, "", ZERO, ZERO, call_id=call_id)
+        BookDifference(BookFault.UNREADABLE, "", ZERO, ZERO, call_id=call_id)
         for call_id in damaged[:REPORTED_AT_MOST]
         if call_id not in found
     ]

@@ -16,7 +16,7 @@ from vosd.billing.rates import AppliedRate, for_unanswered
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.corrections import Amounts, Change
+from vosd.cdr.corrections import Amounts, ChargeChange
 from vosd.cdr.past import PastCall
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 
@@ -60,7 +60,7 @@ class Rerating:
         self._account = account
         self._compares_steps, self._corrects = compares_steps, corrects
         self._has_deck, self._corrected_too = instead is not None, corrected_too
-        self._changes: list[Change] = []
+        self._changes: list[ChargeChange] = []
         self.differences = PriceDifferences(most)
         self.calls = 0
         """Calls that were looked at."""
@@ -71,7 +71,7 @@ class Rerating:
         self.corrected_by_hand = 0
         """Charges that are rated otherwise than they were corrected by hand, and stay so; they do not differ."""
 
-    def add(self, past: PastCall) -> tuple[Change, ...]:
+    def add(self, past: PastCall) -> tuple[ChargeChange, ...]:
         """Rate a call again; return the changes of its charges, if they are wanted."""
         self._changes = []
         self._add(past)
@@ -133,7 +133,7 @@ class Rerating:
                 differences.same(account, role, currency, prefix, total_of(charge))
                 return
             after: Decimal | None = total_of(charge)
-            change = Change(role, level, Amounts(charge.fee, charge.tax, charge.billed_seconds))
+            change = ChargeChange(role, level, Amounts(charge.fee, charge.tax, charge.billed_seconds))
         else:
             after, prefix = None, (past.vendor_rate_prefix if role == VENDOR else past.rate_prefix) or ""
             change = None

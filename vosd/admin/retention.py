@@ -20,11 +20,11 @@ from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import (
     Age,
-    Export,
-    Found,
+    DropPlan,
+    ExportProgress,
     Guard,
-    Hold,
-    Plan,
+    RetentionFacts,
+    RetentionHold,
     plan_calls,
     plan_ledger,
     plan_numbers,
@@ -35,7 +35,7 @@ from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.settings import RetentionSettings
 from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
-from vosd.storage.drop_history import Drops, Terms
+from vosd.storage.drop_history import Drops, DropTerms
 from vosd.storage.emptied_months import EmptiedMonths, drop_emptied_months
 from vosd.storage.masking import SqlMasking
 from vosd.storage.old_payments import AT_ONCE, SqlOldPayments, UnlikeArchive
@@ -130,10 +130,10 @@ class Retention:
             begun_at, settings = self._now(), self._settings
             sheets: list[KindSheet] = []
             calls_until, kept = await self._store.calls_dropped_before(), set[str]()
-            found = Found(await self._store.closes(), None)
+            found = RetentionFacts(await self._store.closes(), None)
             if settings.calls is not None or settings.numbers is not None:
                 oldest = await asyncio.to_thread(_oldest_outside, self._state_dir)
-                found = Found(found.closes, oldest, await self._exports())
+                found = RetentionFacts(found.closes, oldest, await self._exports())
             if settings.calls is not None:
                 plan = plan_calls(settings.calls, begun_at, found, settings.minimum)
                 drops = self._drops(plan, begun_at)
@@ -164,7 +164,7 @@ class Retention:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    async def _drop(self, plan: Plan, steps: AsyncGenerator[int, None]) -> None:
+    async def _drop(self, plan: DropPlan, steps: AsyncGenerator[int, None]) -> None:
         """Go through the steps, with pauses that are as long as they are."""
         if not self._is_trial:
             await self._store.begin(plan)
@@ -177,7 +177,7 @@ class Retention:
                     await asyncio.sleep(max(PAUSE_S, time.monotonic() - begun))
                 begun = time.monotonic()
 
-    async def _drop_payments(self, age: Age, begun_at: int, found: Found) -> KindSheet:
+    async def _drop_payments(self, age: Age, begun_at: int, found: RetentionFacts) -> KindSheet:
         """Archive and drop payments; a run that was killed is completed from its archive first."""
         plan = plan_payments(age, begun_at, found, self._settings.minimum)
         drops, store = self._drops(plan, begun_at), SqlOldPayments(self._database)
@@ -196,7 +196,7 @@ class Retention:
                     await archive.write(store.closed(plan.until))
                     await self._drop(plan, _drop_archived(archive, store, drops))
         except (ArchiveFault, UnlikeArchive) as error:
-            plan = plan._replace(until=0, holds=[Hold(Guard.ARCHIVE, 0, str(error))])
+            plan = plan._replace(until=0, holds=[RetentionHold(Guard.ARCHIVE, 0, str(error))])
         return await self._sheet(plan, str(age), drops)
 
     async def _drop_totals(self, now: int) -> int:
@@ -205,23 +205,23 @@ class Retention:
         first_kept = iso_utc(self._settings.daily_totals.before(now))[:10]
         return await SqlDailyTotals(self._database).drop(first_kept)
 
-    async def _exports(self) -> Sequence[Export]:
+    async def _exports(self) -> Sequence[ExportProgress]:
         """Return how far each of the exports is; one that has taken nothing yet holds all calls."""
         exports = []
         for directory in self._settings.exports:
             found = positions(directory)
             if not found:
-                exports.append(Export(str(directory), 0))
+                exports.append(ExportProgress(str(directory), 0))
             for name, last in found.items():
-                exports.append(Export(f"{directory} ({name})", await self._store.oldest_behind(last)))
+                exports.append(ExportProgress(f"{directory} ({name})", await self._store.oldest_behind(last)))
         return exports
 
-    def _drops(self, plan: Plan, begun_at: int) -> Drops:
-        return Drops(plan.kind, Terms(plan.until, begun_at, self._operator), self._now, is_trial=self._is_trial)
+    def _drops(self, plan: DropPlan, begun_at: int) -> Drops:
+        return Drops(plan.kind, DropTerms(plan.until, begun_at, self._operator), self._now, is_trial=self._is_trial)
 
-    async def _sheet(self, plan: Plan, age: str, drops: Drops) -> KindSheet:
+    async def _sheet(self, plan: DropPlan, age: str, drops: Drops) -> KindSheet:
         """Return what was done; holds are named only if they keep anything."""
-        holds: Sequence[Hold] = plan.holds
+        holds: Sequence[RetentionHold] = plan.holds
         if holds and not await self._store.has_any(plan.kind, plan.until, plan.wanted):
             holds = ()
         return KindSheet(
@@ -242,7 +242,7 @@ async def _drop_archived(archive: PaymentArchive, store: SqlOldPayments, drops: 
         yield len(batch)
 
 
-def _held(hold: Hold) -> HoldSheet:
+def _held(hold: RetentionHold) -> HoldSheet:
     return HoldSheet(hold.guard.value, iso_utc(hold.until) if hold.until else None, hold.why)
 
 

@@ -50,7 +50,7 @@ class NoNumberError(VosError):
     """The given called number is none for a call."""
 
 
-class Comparison(NamedTuple):
+class RouteComparison(NamedTuple):
     """Plan, order and typical length by which the gateways of a call are compared."""
 
     plan: str
@@ -125,7 +125,7 @@ class RouteExplanation:
     """The agents that the call is charged to as well, from the nearest up."""
     rate: AppliedRate | None = None
     """The sell rate; of several that may price the call the one that is cheapest at admission."""
-    comparison: Comparison | None = None
+    comparison: RouteComparison | None = None
     """None = the call does not get as far."""
     unasked: Sequence[str] = ()
     """Sections of the configuration whose servers a real call would ask; here they count as silent."""
@@ -239,7 +239,7 @@ def explain_route(
         request = route_request(call, table.plan, catalogue, lengths)
         order = tuple(each.value for each in table.plan.order)
         is_measured = call.rate.rate.prefix in lengths
-        comparison = Comparison(table.plan.name, order, request.typical_s, is_measured)
+        comparison = RouteComparison(table.plan.name, order, request.typical_s, is_measured)
         routes = explain_routes(
             request,
             table,

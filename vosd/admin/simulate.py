@@ -41,7 +41,7 @@ _JUDGED: Final = frozenset(
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Outcome(NamedTuple):
+class SimulatedCall(NamedTuple):
     """One call, as it was or as it would be: who carries it, and what is charged for it without tax."""
 
     gateway: str | None
@@ -49,6 +49,7 @@ class Outcome(NamedTuple):
     vendor: str
     """The vendor's account; empty = it has none, as a phone."""
     fee: Decimal
+    """The fee of the last agent, else of the customer: what agents charge among themselves is theirs."""
     currency: str
     cost: Decimal
     vendor_currency: str
@@ -59,7 +60,7 @@ class Outcome(NamedTuple):
     """The end reason of a call that is refused."""
 
 
-class Sums:
+class CallSums:
     """Sums of some calls."""
 
     __slots__ = ("answered", "calls", "cost", "fee", "losses", "ms")
@@ -94,13 +95,13 @@ class Sums:
         return {name: format_amount(amount) for name, amount in amounts.items()}
 
 
-class Compared:
+class ComparedSums:
     """Sums of some calls before and after."""
 
     __slots__ = ("after", "before", "changed")
 
     def __init__(self) -> None:
-        self.before, self.after = Sums(), Sums()
+        self.before, self.after = CallSums(), CallSums()
         self.changed = 0
         """Calls that would go through another gateway, or to none."""
 
@@ -119,16 +120,16 @@ class Simulation:
         self.currency = currency or min(used, key=lambda code: (-used[code], code), default="")
         self._unconverted: Counter[str] = Counter()
         """Fees and costs that no exchange rate converts, by their currency."""
-        self._vendors: dict[tuple[str, str], Compared] = {}
+        self._vendors: dict[tuple[str, str], ComparedSums] = {}
         """By account and currency."""
-        self._gateways: dict[tuple[str, str], Compared] = {}
+        self._gateways: dict[tuple[str, str], ComparedSums] = {}
         """By name and currency of its vendor."""
-        self._destinations: dict[tuple[str, str], Compared] = {}
+        self._destinations: dict[tuple[str, str], ComparedSums] = {}
         """By prefix and area of the customer's rate."""
         self._refused: tuple[Counter[str], Counter[str]] = Counter(), Counter()
         """Calls without route by reason, before and after."""
         self._left_out: Counter[str] = Counter()
-        self.all = Compared()
+        self.all = ComparedSums()
         self.seen = self.unasked = 0
 
     def add(self, past: PastCall) -> None:
@@ -180,17 +181,17 @@ class Simulation:
             return ZERO
         return EXACT.divide(amount, inverse)
 
-    def _as_it_would_be(self, past: PastCall, ms: int | None, vendor_ms: int | None) -> Outcome:
+    def _as_it_would_be(self, past: PastCall, ms: int | None, vendor_ms: int | None) -> SimulatedCall:
         replayed = self._replay.route(past)
         self.unasked += replayed.is_unasked
-        rate, choice, refusal = replayed.rate, replayed.choice, replayed.refusal
+        rate, sold, choice, refusal = replayed.rate, replayed.sold, replayed.choice, replayed.refusal
         buys = buy_rate(choice)
         is_carried = choice is not None
-        return Outcome(
+        return SimulatedCall(
             choice.gateway.name if choice is not None else None,
             (choice.gateway.account or "") if choice is not None else "",
-            rate_call(rate, ms).fee if is_carried and rate is not None and ms is not None else ZERO,
-            (rate.paid_in or rate.currency) if rate is not None else past.currency or "",
+            rate_call(sold, ms).fee if is_carried and sold is not None and ms is not None else ZERO,
+            (sold.paid_in or sold.currency) if sold is not None else past.currency or "",
             rate_call(buys, vendor_ms).fee if buys is not None and vendor_ms is not None else ZERO,
             (buys.paid_in or buys.currency) if buys is not None else "",
             rate.rate.prefix if rate is not None else "",
@@ -198,7 +199,7 @@ class Simulation:
             refusal.reason.text if refusal is not None else "",
         )
 
-    def _add(self, outcome: Outcome, vendor_ms: int | None, *, is_changed: bool, is_before: bool) -> None:
+    def _add(self, outcome: SimulatedCall, vendor_ms: int | None, *, is_changed: bool, is_before: bool) -> None:
         """Add one outcome of a call to the sums of its vendor and gateway, in the currency of the vendor."""
         if outcome.gateway is None:
             self._refused[not is_before][outcome.refusal] += 1
@@ -240,17 +241,18 @@ class Simulation:
             "destinations_changed": len(changed),
         }
 
-    def _side(self, sums: Sums, place: int) -> dict[str, object]:
+    def _side(self, sums: CallSums, place: int) -> dict[str, object]:
         without = self._refused[place].total()
         return {**sums.counts(), "without_route": without, "loss_calls": sums.losses}
 
 
-def _as_it_was(past: PastCall) -> Outcome:
-    return Outcome(
+def _as_it_was(past: PastCall) -> SimulatedCall:
+    sold = past.agents[-1] if past.agents else past
+    return SimulatedCall(
         past.routing_gateway,
         past.vendor_account or "",
-        past.fee,
-        past.currency or "",
+        sold.fee,
+        sold.currency or past.currency or "",
         past.cost,
         past.vendor_currency or "",
         past.rate_prefix or "",
@@ -259,18 +261,18 @@ def _as_it_was(past: PastCall) -> Outcome:
     )
 
 
-def _at(compared: dict[Key, Compared], key: Key) -> Compared:
+def _at(compared: dict[Key, ComparedSums], key: Key) -> ComparedSums:
     found = compared.get(key)
     if found is None:
-        found = compared[key] = Compared()
+        found = compared[key] = ComparedSums()
     return found
 
 
-def _money_differs(compared: Compared) -> bool:
+def _money_differs(compared: ComparedSums) -> bool:
     return compared.before.fee != compared.after.fee or compared.before.cost != compared.after.cost
 
 
-def _difference(compared: Compared) -> Decimal:
+def _difference(compared: ComparedSums) -> Decimal:
     return abs(EXACT.subtract(compared.after.margin, compared.before.margin))
 
 
@@ -278,7 +280,7 @@ def _named(counts: Mapping[str, int]) -> list[dict[str, object]]:
     return [{"reason": reason, "calls": calls} for reason, calls in sorted(counts.items())]
 
 
-def _row(kind: str, key: tuple[str, str], compared: Compared) -> dict[str, object]:
+def _row(kind: str, key: tuple[str, str], compared: ComparedSums) -> dict[str, object]:
     sides = (("before", compared.before), ("after", compared.after))
     return {
         kind: key[0] or None,
@@ -287,7 +289,7 @@ def _row(kind: str, key: tuple[str, str], compared: Compared) -> dict[str, objec
     }
 
 
-def _destination(prefix: str, area: str, currency: str, compared: Compared) -> dict[str, object]:
+def _destination(prefix: str, area: str, currency: str, compared: ComparedSums) -> dict[str, object]:
     return {
         "prefix": prefix or None,
         "area": area or None,

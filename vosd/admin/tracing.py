@@ -13,13 +13,13 @@ from vosd.cdr.columns import iso_utc, json_object
 from vosd.cdr.record import CallRecord
 from vosd.control.client import RunningSwitch
 from vosd.control.traces import (
-    CallMessages,
     CallUpdate,
+    EndedCallMessages,
     FindMessages,
     FindRunningCall,
     TraceUpdate,
 )
-from vosd.obs.traced import Outcome, TracedCall, TracedMessage
+from vosd.obs.traced import TracedCall, TracedMessage, TracedOutcome
 
 
 class NothingKeptError(VosError):
@@ -57,11 +57,11 @@ class FollowedCalls:
         call.gateways = update.gateways
         call.messages += update.messages
         if update.cdr is not None:
-            call.outcome = Outcome.of_cdr(update.cdr)
+            call.outcome = TracedOutcome.of_cdr(update.cdr)
         return call
 
 
-async def messages_of(switch: RunningSwitch, record: CallRecord) -> CallMessages:
+async def messages_of(switch: RunningSwitch, record: CallRecord) -> EndedCallMessages:
     """Return the remaining messages of an ended call.
 
     Raises:
@@ -107,7 +107,7 @@ def traced_call(record: CallRecord, messages: list[TracedMessage]) -> TracedCall
         mapping_gateway=record.mapping_gateway,
         gateways=tuple(attempt.gateway for attempt in record.attempts if attempt.was_tried),
         messages=messages,
-        outcome=Outcome.of_cdr(json_object(record, None)),
+        outcome=TracedOutcome.of_cdr(json_object(record, None)),
     )
 
 

@@ -10,12 +10,14 @@ import msgspec
 import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
-from vosd.admin.office.tokens import UnauthorizedError
+from vosd.admin.office.office import Office
+from vosd.admin.office.sessions import LogIns
 from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
 from vosd.api.identity import Identify
 from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
+from vosd.api.operations.session import check_proof, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.routes import Routes
@@ -43,6 +45,7 @@ class Application:
         self._identify = identify
         self._routes = routes
         self._repeats = Repeats()
+        self._log_ins = LogIns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -75,13 +78,15 @@ class Application:
 
     async def _answer(self, request: Request) -> Answer:
         operation, path = self._routes.find(request)
+        if operation.session is not None:
+            return await self._answer_of_session(operation, request)
         query = dict(request.query)
         if operation.permission is None:  # it needs neither configuration nor database
             order = operation.order(Given(path, query, {}, None, {}))
             return await _done(operation, cast("Office", None), cast("Principal", None), order, request)
-        token = _token(request)
+        check_proof(request)
         office = await self._offices.open(needs_database=operation.needs_database)
-        who = await self._identify(office, token, request.source)
+        who = await self._sender(office, operation, request)
         if operation.permission not in who.permissions:
             raise RequestError(
                 HTTPStatus.FORBIDDEN,
@@ -109,6 +114,22 @@ class Application:
         is_harmless = operation.reference is not None
         return await self._repeats.once(key, office.stores.requests, office.now(), act, is_harmless=is_harmless)
 
+    async def _sender(self, office: Office, operation: Operation, request: Request) -> "Principal":
+        """Return who sends a request: the program of its token, or the person of its session."""
+        token = token_of(request)
+        if token is None:
+            return await sender_of(office, request, changes=operation.is_write)
+        return await self._identify(office, token, request.source)
+
+    async def _answer_of_session(self, operation: Operation, request: Request) -> Answer:
+        """Answer what comes before there is a principal."""
+        assert operation.session is not None
+        given = Given({}, dict(request.query), {}, await _body(operation, request), {})
+        order = operation.order(given)
+        office = await self._offices.open(needs_database=True)
+        answer: Answer = await operation.session(office, self._log_ins, request, order)
+        return answer
+
 
 async def _list(operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted) -> Answer:
     assert operation.listing is not None
@@ -122,13 +143,6 @@ async def _done(operation: Operation, office: "Office", who: "Principal", order:
     result = operation.run(office, who, order)
     assert isinstance(result, Awaitable)
     return _answer_of(operation, request, await result)
-
-
-def _token(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise UnauthorizedError("the request has no token: send it as Authorization: Bearer TOKEN")
-    return token.strip()
 
 
 async def _body(operation: Operation, request: Request) -> Any:

@@ -14,7 +14,8 @@ from vosd.admin.office.needs import NEEDED
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.api.http import RequestError
+from vosd.admin.office.sessions import LogIns
+from vosd.api.http import Request, RequestError
 from vosd.base.money import parse_amount
 
 TIMES: Final = frozenset({"at", "ended_since", "ended_until", "since", "until"})
@@ -110,6 +111,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     needs_database: bool = True
     etag: Callable[[Any], str | None] | None = None
     location: Callable[[Any], str] | None = None
+    session: Callable[[Office, LogIns, Request, Any], Awaitable[Any]] | None = None
+    """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
     merges: bool = False
     """Whether the body may be ``application/merge-patch+json``, too."""
     reference: str | None = None

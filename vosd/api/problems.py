@@ -108,7 +108,11 @@ def problem_of(error: VosError) -> Answer:
         mistakes = [Mistake(each.key, str(each)) for each in error.problems]
     field = getattr(error, "field", None) or (mistakes[0].field if mistakes else None)
     remedy = getattr(error, "remedy", None)
-    return problem(status_of(error), error.code, str(error), field=field, remedy=remedy, errors=mistakes)
+    wait = getattr(error, "retry_after_s", None)
+    headers = () if wait is None else (("Retry-After", str(wait)),)
+    return problem(
+        status_of(error), error.code, str(error), field=field, remedy=remedy, errors=mistakes, headers=headers
+    )
 
 
 def problem_of_request(error: RequestError) -> Answer:

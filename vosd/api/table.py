@@ -3,11 +3,12 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import calls, definitions, installation, money, routes, watch
+from vosd.api.operations import calls, definitions, installation, money, routes, session, watch
 
 BASE: Final = "/api/v1"
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *installation.OPERATIONS,
+    *session.OPERATIONS,
     *definitions.OPERATIONS,
     *money.OPERATIONS,
     *calls.OPERATIONS,

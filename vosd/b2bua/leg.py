@@ -399,23 +399,30 @@ class Leg:
             return
         endpoint = self._endpoint
         headers, body = message.headers, message.body
+        # ``match`` asks the metaclass of a struct for each class: too dear for the messages of every call.
+        if type(message) is OutgoingResponse:
+            message.transaction.respond(message.status, message.tag, headers, now, body)
+        elif type(message) is OutgoingAck:
+            endpoint.client.send_ack(message.transaction, message.dialog, headers, body)
+        elif type(message) is OutgoingBye and message.acceptance is None:
+            endpoint.client.send_bye(message.dialog, headers, now)
+        elif type(message) is OutgoingInvite:
+            endpoint.client.begin_invite(
+                message.transaction, message.parts, message.hops, headers, body, now, is_fixed=message.is_fixed
+            )
+        elif type(message) is OutgoingSuccess:
+            message.acceptance.begin(message.transaction, headers, body, now)
+        else:
+            self._send_rarer(message, now)
+
+    def _send_rarer(self, message: Outgoing, now: Instant) -> None:
+        """Let a message leave that most calls do not have."""
+        client, headers, body = self._endpoint.client, message.headers, message.body
         match message:
-            case OutgoingResponse():
-                message.transaction.respond(message.status, message.tag, headers, now, body)
-            case OutgoingAck():
-                endpoint.client.send_ack(message.transaction, message.dialog, headers, body)
-            case OutgoingBye(acceptance=None):
-                endpoint.client.send_bye(message.dialog, headers, now)
-            case OutgoingInvite():
-                endpoint.client.begin_invite(
-                    message.transaction, message.parts, message.hops, headers, body, now, is_fixed=message.is_fixed
-                )
-            case OutgoingSuccess():
-                message.acceptance.begin(message.transaction, headers, body, now)
             case OutgoingRequest():
-                endpoint.client.begin_request(message.transaction, message.dialog, message.method, headers, body, now)
+                client.begin_request(message.transaction, message.dialog, message.method, headers, body, now)
             case OutgoingReinvite():
-                endpoint.client.begin_reinvite(message.transaction, message.dialog, headers, body, now)
+                client.begin_reinvite(message.transaction, message.dialog, headers, body, now)
             case OutgoingReliable():
                 message.provisional.begin(message.transaction, message.status, message.tag, headers, body, now)
             case OutgoingCancel(is_abandoned=True):
@@ -423,7 +430,7 @@ class Leg:
             case OutgoingCancel():
                 message.transaction.cancel(headers, now)
             case OutgoingBye(acceptance=acceptance) if acceptance is not None:
-                endpoint.bye_after_ack(acceptance, headers)
+                self._endpoint.bye_after_ack(acceptance, headers)
 
     def sent(self, message: Outgoing, now: Instant) -> None:
         """Note that a message has left by the door."""

@@ -13,7 +13,7 @@ _FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff2
 _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
 
 
-class Input(Protocol):
+class TextInput(Protocol):
     """A file from which text is read."""
 
     def readline(self, size: int, /) -> str:
@@ -21,7 +21,7 @@ class Input(Protocol):
         ...
 
 
-def bounded_lines(text: Input) -> Iterator[str]:
+def bounded_lines(text: TextInput) -> Iterator[str]:
     """Yield the lines of a file for ``csv.reader``, none of them without end: a compressed one may be a few kilobytes.
 
     Raises:
@@ -40,7 +40,7 @@ def neutralised(cell: Any) -> Any:
     return _FORMULA.sub(r"\1'", cell)
 
 
-class Output(Protocol):
+class TextOutput(Protocol):
     """A place where text is written."""
 
     def write(self, text: str, /) -> object:
@@ -57,7 +57,7 @@ class CsvWriter:
 
     def __init__(
         self,
-        out: Output,
+        out: TextOutput,
         *,
         delimiter: str = ",",
         quotes_all: bool = False,

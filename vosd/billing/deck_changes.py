@@ -15,7 +15,7 @@ EXAMPLES_MAX: Final = 100
 """Prefixes of each kind of change that are named."""
 
 
-class Kind(Enum):
+class DeckChangeKind(Enum):
     """Change of a prefix by an import: by the rate that holds last, before and after it."""
 
     NEW = "new"
@@ -54,11 +54,11 @@ class Example(msgspec.Struct, frozen=True):
     """From when the change holds, ISO 8601 UTC; None = at once."""
 
 
-Each = Callable[[Kind, Example], None]
+Each = Callable[[DeckChangeKind, Example], None]
 
 
 @dataclass(slots=True)
-class Changes:
+class DeckChanges:
     """Changes by an import, counted by prefixes."""
 
     header: str = ""
@@ -67,9 +67,9 @@ class Changes:
     """Increases that begin before are counted apart; empty = none are."""
     each: Each | None = None
     """Takes every change, by order of prefixes."""
-    counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
-    examples: dict[Kind, list[Example]] = field(
-        default_factory=lambda: {kind: [] for kind in Kind if kind is not Kind.UNCHANGED}
+    counts: dict[DeckChangeKind, int] = field(default_factory=lambda: dict.fromkeys(DeckChangeKind, 0))
+    examples: dict[DeckChangeKind, list[Example]] = field(
+        default_factory=lambda: {kind: [] for kind in DeckChangeKind if kind is not DeckChangeKind.UNCHANGED}
     )
     rows: int = 0
     """Rates of the new deck."""
@@ -102,7 +102,7 @@ class Changes:
 
     def _count(
         self,
-        kind: Kind,
+        kind: DeckChangeKind,
         prefix: str,
         before: DeckRow | None,
         after: DeckRow | None,
@@ -110,10 +110,10 @@ class Changes:
         fallback: Fallback | None = None,
     ) -> None:
         self.counts[kind] += 1
-        if kind is Kind.CLOSED and before is not None:
+        if kind is DeckChangeKind.CLOSED and before is not None:
             self.lost += 1
         named = self.examples.get(kind)
-        is_short = kind is Kind.UP and (begins or "") < self.notice_until
+        is_short = kind is DeckChangeKind.UP and (begins or "") < self.notice_until
         self.short += is_short
         is_named = named is not None and len(named) < EXAMPLES_MAX
         is_named_apart = is_short and len(self.short_examples) < EXAMPLES_MAX
@@ -129,24 +129,24 @@ class Changes:
             self.each(kind, example)
 
 
-def _kind(before: DeckRow | None, after: DeckRow | None) -> Kind:
+def _kind(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
     price_before = None if before is None or before.closed else before.price
     price_after = None if after is None or after.closed else after.price
     if before is not None and before.closed:
-        return Kind.UNCHANGED if after is not None and after.closed else Kind.OPENED
+        return DeckChangeKind.UNCHANGED if after is not None and after.closed else DeckChangeKind.OPENED
     if price_before is None and price_after is None:
-        return Kind.UNCHANGED if after is None else Kind.CLOSED
+        return DeckChangeKind.UNCHANGED if after is None else DeckChangeKind.CLOSED
     if price_before is None:
-        return Kind.NEW
+        return DeckChangeKind.NEW
     if price_after is None:
-        return Kind.CLOSED
+        return DeckChangeKind.CLOSED
     if price_before != price_after:
         amount_before, amount_after = Decimal(price_before), Decimal(price_after)
         if amount_before != amount_after:
-            return Kind.UP if amount_before < amount_after else Kind.DOWN
+            return DeckChangeKind.UP if amount_before < amount_after else DeckChangeKind.DOWN
     assert before is not None
     assert after is not None
-    return Kind.UNCHANGED if before.others == after.others else Kind.CHANGED
+    return DeckChangeKind.UNCHANGED if before.others == after.others else DeckChangeKind.CHANGED
 
 
 def _shown(row: DeckRow | None) -> str | None:
@@ -162,6 +162,6 @@ def _others_that_differ(header: str, before: DeckRow | None, after: DeckRow | No
     return {name: (was, becomes) for name, was, becomes in cells if was != becomes}
 
 
-def counts_by_name(changes: Changes) -> Mapping[str, int]:
+def counts_by_name(changes: DeckChanges) -> Mapping[str, int]:
     """Return the number of prefixes of each kind of change."""
     return {kind.value: count for kind, count in changes.counts.items()}

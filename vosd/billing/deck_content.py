@@ -21,7 +21,7 @@ class Chunk(NamedTuple):
     compressed: bytes
 
 
-class Packed(NamedTuple):
+class PackedDeck(NamedTuple):
     """Facts about a content that are known when all of it was packed."""
 
     digest: str
@@ -30,7 +30,7 @@ class Packed(NamedTuple):
     """Number of uncompressed bytes."""
 
 
-def packed(header: str, lines: Iterable[str], put: Callable[[Chunk], None]) -> Packed:
+def packed(header: str, lines: Iterable[str], put: Callable[[Chunk], None]) -> PackedDeck:
     """Hand the chunks of a content to ``put`` one by one, so that never more than one is in memory."""
     digest, size = hashlib.sha256(), 0
     part, characters, first = [header], 0, ""
@@ -51,7 +51,7 @@ def packed(header: str, lines: Iterable[str], put: Callable[[Chunk], None]) -> P
         characters += len(line)
     if part:
         finish()
-    return Packed(digest.hexdigest(), size)
+    return PackedDeck(digest.hexdigest(), size)
 
 
 def header_and_lines(compressed: Iterable[bytes]) -> tuple[str, Iterator[str]]:

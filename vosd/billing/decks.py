@@ -11,7 +11,7 @@ from io import StringIO
 from itertools import groupby
 
 from vosd.base.prefixes import ANY
-from vosd.billing.deck_changes import Changes, Kind
+from vosd.billing.deck_changes import DeckChangeKind, DeckChanges
 from vosd.billing.deck_rows import COLUMNS_AHEAD, REMOVED_WORD, DeckRow, cut
 
 
@@ -76,7 +76,7 @@ def merged(
     old: Iterable[str],
     new: Iterable[str],
     mode: Mode,
-    changes: Changes,
+    changes: DeckChanges,
     *,
     now: str,
     effective: str = "",
@@ -102,7 +102,7 @@ def merged(
         if before:
             changes.prefixes_before += 1
         if before == after:
-            changes.counts[Kind.UNCHANGED] += 1
+            changes.counts[DeckChangeKind.UNCHANGED] += 1
             lines = after
         elif not before and len(after) == 1 and (only := cut(after[0])).closed != REMOVED_WORD:
             changes.note(prefix, None, only, _later(only.begins, now))
@@ -119,7 +119,7 @@ def merged(
                 changes.note_taken_out(prefix, last_before, fallback, _later(begins, now))
             lines = [row.line for row in rows]
         elif mode is Mode.DELTA:
-            changes.counts[Kind.UNCHANGED] += 1
+            changes.counts[DeckChangeKind.UNCHANGED] += 1
             lines = before
         else:
             rows_before = [*map(cut, before)]

@@ -33,7 +33,7 @@ class CallerKind(Enum):
     """It is no international number: seven to fifteen digits, the first of which is not 0."""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class RateOrigin(msgspec.Struct, frozen=True):
     """Calling numbers whose calls another rate group prices, as configured."""
 
     name: str
@@ -73,7 +73,7 @@ class OriginRates:
 
     __slots__ = ("_areas", "_base", "_bound", "_by_kind", "_by_prefix", "_shared", "_within")
 
-    def __init__(self, base: Rates, origins: Sequence[tuple[Origin, Rates]]) -> None:
+    def __init__(self, base: Rates, origins: Sequence[tuple[RateOrigin, Rates]]) -> None:
         """``base`` prices the calls of no origin, and numbers that the group of their origin does not price."""
         self._base = base
         self._bound = tuple(_Bound(origin.name, rates) for origin, rates in origins)

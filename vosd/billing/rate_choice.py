@@ -39,7 +39,7 @@ class RateSource(Enum):
     """The rate group of the gateway or phone, else of the account."""
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class RateCandidate(msgspec.Struct, frozen=True):
     """Rates that may price a call."""
 
     source: RateSource
@@ -51,7 +51,7 @@ class RateChoice:
 
     __slots__ = ("_advance_s", "_candidates", "_chosen", "_selection", "name")
 
-    def __init__(self, candidates: Sequence[Candidate], selection: RateSelection, advance_s: int) -> None:
+    def __init__(self, candidates: Sequence[RateCandidate], selection: RateSelection, advance_s: int) -> None:
         """``candidates`` are in order of preference; ``advance_s`` are the seconds whose price is compared first."""
         self._candidates = tuple(candidates)
         self._selection = selection

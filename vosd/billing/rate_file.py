@@ -25,7 +25,7 @@ from vosd.billing.rate_layout import (
     prefix_of,
 )
 from vosd.billing.rates import Rate
-from vosd.billing.sections import Section, parse_sections
+from vosd.billing.sections import RateSection, parse_sections
 
 _STEPS: Final = tuple(Decimal(1).scaleb(-places) for places in range(NO_AMOUNT))
 _REMEMBERED: Final = 512
@@ -57,7 +57,7 @@ class _Terms(NamedTuple):
     first_duration: int
     billing_cycle: int
     rate_type: str
-    others: tuple[Decimal, Decimal, tuple[Section, ...], bool, bool]
+    others: tuple[Decimal, Decimal, tuple[RateSection, ...], bool, bool]
     """Connection fee, minimum charge, sections, whether it is locked, whether its cycle is that of the group."""
 
 

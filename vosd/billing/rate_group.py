@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vosd.billing.origin_rates import Origin
+from vosd.billing.origin_rates import RateOrigin
 from vosd.billing.ports import RateTable
 from vosd.billing.rates import AppliedRate, RatingPolicy
 
@@ -32,7 +32,7 @@ class RateGroup:
         table: RateTable,
         version: str,
         period_rates: str | None = None,
-        origins: tuple[Origin, ...] = (),
+        origins: tuple[RateOrigin, ...] = (),
     ) -> None:
         self.name = name
         self.currency = currency

@@ -51,7 +51,7 @@ BLOCK: Final = 64
 """Rows of a block; a power of two."""
 
 
-class Field(NamedTuple):
+class RowField(NamedTuple):
     """Place of a field in a row."""
 
     type: Literal["q", "I", "B"]
@@ -63,13 +63,13 @@ class Field(NamedTuple):
 
 ROW_BYTES: Final = 24
 FIELDS: Final = {
-    "prices": Field("q", 0, 3),
-    "terms": Field("I", 2, 6),  # position in the table of terms
-    "areas": Field("I", 3, 6),  # number of a text
-    "parents": Field("I", 4, 6),  # the last row of the longest shorter prefix that fits, or NO_ROW
-    "lengths": Field("B", 20, 24),  # digits of the prefix
-    "places": Field("B", 21, 24),  # decimals of the price
-    "locked": Field("B", 22, 24),  # whether the terms lock the prefix
+    "prices": RowField("q", 0, 3),
+    "terms": RowField("I", 2, 6),  # position in the table of terms
+    "areas": RowField("I", 3, 6),  # number of a text
+    "parents": RowField("I", 4, 6),  # the last row of the longest shorter prefix that fits, or NO_ROW
+    "lengths": RowField("B", 20, 24),  # digits of the prefix
+    "places": RowField("B", 21, 24),  # decimals of the price
+    "locked": RowField("B", 22, 24),  # whether the terms lock the prefix
 }
 """The fields of a row; one byte is unused."""
 

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from vosd.base.money import EXACT, ZERO, Rounding
-from vosd.billing.sections import Section
+from vosd.billing.sections import RateSection
 
 _MINUTE: Final = Decimal(60)
 
@@ -56,7 +56,7 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
     """Added once to the price of a call that has billable seconds."""
     minimum_charge: Decimal = ZERO
     """The least that a call with billable seconds costs before tax, connection fee included."""
-    sections: tuple[Section, ...] = ()
+    sections: tuple[RateSection, ...] = ()
     """Prices of whole calls by their length; with any, there is no first period."""
     locked: bool = False
     """The prefix is barred: its numbers have no rate, nor that of a shorter prefix."""

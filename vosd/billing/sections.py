@@ -11,7 +11,7 @@ SECTION_SECONDS_MAX: Final = 86_400
 _FORM: Final = "amounts and seconds of whole calls, such as 0.10@60;0.18@120"
 
 
-class Section(NamedTuple):
+class RateSection(NamedTuple):
     """The price of a call up to a moment, all seconds before it included."""
 
     amount: Decimal
@@ -19,10 +19,10 @@ class Section(NamedTuple):
     """Seconds from the begin of the billable time; a section is completed at this second."""
 
 
-_NONE_COMPLETED: Final = Section(ZERO, 0)
+_NONE_COMPLETED: Final = RateSection(ZERO, 0)
 
 
-def parse_sections(text: str) -> tuple[Section, ...]:
+def parse_sections(text: str) -> tuple[RateSection, ...]:
     """Parse ``0.10@60;0.18@120``: seconds rise, amounts do not fall.
 
     Raises:
@@ -32,7 +32,7 @@ def parse_sections(text: str) -> tuple[Section, ...]:
     if len(written) > SECTIONS_MAX:
         message = f"at most {SECTIONS_MAX} sections"
         raise ValueError(message)
-    sections: list[Section] = []
+    sections: list[RateSection] = []
     for each in written:
         amount_text, at, seconds = each.strip().partition("@")
         if not at or not (seconds.isascii() and seconds.isdigit()):
@@ -49,11 +49,11 @@ def parse_sections(text: str) -> tuple[Section, ...]:
         if until_s <= before.until_s or amount < before.amount:
             message = "each section longer than the one before and not cheaper: amounts are of the whole call"
             raise ValueError(message)
-        sections.append(Section(amount, until_s))
+        sections.append(RateSection(amount, until_s))
     return tuple(sections)
 
 
-def read_sections(text: str) -> tuple[Section, ...]:
+def read_sections(text: str) -> tuple[RateSection, ...]:
     """Read what ``format_sections`` has written, with any number of decimals: a period may have multiplied amounts.
 
     Raises:
@@ -61,17 +61,17 @@ def read_sections(text: str) -> tuple[Section, ...]:
     """
     pairs = [each.partition("@") for each in text.split(";")]
     try:
-        return tuple(Section(Decimal(amount), int(until_s)) for amount, _, until_s in pairs)
+        return tuple(RateSection(Decimal(amount), int(until_s)) for amount, _, until_s in pairs)
     except (InvalidOperation, ValueError):
         raise ValueError(_FORM) from None
 
 
-def format_sections(sections: Sequence[Section]) -> str:
+def format_sections(sections: Sequence[RateSection]) -> str:
     """Write sections, every digit kept; ``parse_sections`` reads those that were entered."""
     return ";".join(f"{amount:f}@{until_s}" for amount, until_s in sections)
 
 
-def completed(sections: Sequence[Section], billable_s: int) -> Section:
+def completed(sections: Sequence[RateSection], billable_s: int) -> RateSection:
     """Return the last section that a call of ``billable_s`` seconds has completed; an empty one where it has none."""
     found = _NONE_COMPLETED
     for section in sections:
@@ -81,6 +81,6 @@ def completed(sections: Sequence[Section], billable_s: int) -> Section:
     return found
 
 
-def following(sections: Sequence[Section], until_s: int) -> Section | None:
+def following(sections: Sequence[RateSection], until_s: int) -> RateSection | None:
     """Return the first section that ends after ``until_s``, or None."""
     return next((section for section in sections if section.until_s > until_s), None)

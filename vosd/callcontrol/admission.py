@@ -31,7 +31,7 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.ports import Full
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.trunks.gateways import RoutingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 FREE_NUMBER: Final = "free number"
 """Stands in place of a rate group for calls that are free by SERVER_BILLING_FREE_E164S."""
@@ -196,7 +196,7 @@ class Admission:
         gateway = call.mapping
         if gateway is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        occupancy, scope, name, mono_ms = self.live.occupancy, Scope.MAPPING, gateway.name, call.at.mono
+        occupancy, scope, name, mono_ms = self.live.occupancy, LimitScope.MAPPING, gateway.name, call.at.mono
         full = occupancy.take(scope, name, gateway.max_concurrent, gateway.max_cps, mono_ms)
         if full is None:
             call.taken.append(PlaceTaken(occupancy, scope, name, mono_ms))

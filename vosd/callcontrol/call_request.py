@@ -14,7 +14,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.destinations import WatchedCall
 from vosd.callcontrol.taken import Taken
 from vosd.routing.dynamic_lists import CountedCall
-from vosd.routing.lookups import Target
+from vosd.routing.lookups import RedirectTarget
 from vosd.routing.pipeline import LeftOut, RouteChoice
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import MappingGateway
@@ -52,7 +52,7 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Digits in front of the number by which the customer and its agents pay; empty = the call is not forwarded."""
     leaves_no_cdr: bool = False
     """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
-    targets: tuple[Target, ...] = ()
+    targets: tuple[RedirectTarget, ...] = ()
     """The gateways that a redirect server has named; none = the switch finds them itself."""
     rate: AppliedRate | None = None
     agents: tuple[Party, ...] = ()

@@ -8,7 +8,7 @@ from vosd.catalogue.overrides import Blocks
 from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
-from vosd.routing.health import Health
+from vosd.routing.health import GatewayHealth
 from vosd.routing.pools import NumberPool, PoolTurns
 from vosd.routing.quality import Quality
 from vosd.routing.rest import Rests
@@ -66,7 +66,7 @@ class LiveState:
         self.turns = Turns()
         self.quality = Quality()
         self.breakers = Breakers()
-        self.health = Health()
+        self.health = GatewayHealth()
         self.dynamic_lists = DynamicLists()
         self.unregistered: set[str] = set()
         """Routing gateways that require a registration of ours and have none."""

@@ -15,8 +15,8 @@ from vosd.callcontrol.admission import FREE_NUMBER, Admission, StepOutOfOrderErr
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, Question
-from vosd.routing.dynamic_lists import Listing
-from vosd.routing.lookups import PortabilityTerms, RedirectTerms, Target
+from vosd.routing.dynamic_lists import ListedCaller
+from vosd.routing.lookups import PortabilityTerms, RedirectTarget, RedirectTerms
 
 NO_CALLER: Final = frozenset({"", "anonymous"})
 """Calling numbers that do not say who calls: such calls are not counted together."""
@@ -43,7 +43,7 @@ class WhichRoutingNumber(Question, frozen=True):
 class Redirected(Answer, frozen=True):
     """The gateways that a redirect server has named, in order; none = it has named none that is known."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[RedirectTarget, ...]
 
 
 class WhereTo(Question, frozen=True):
@@ -70,7 +70,7 @@ def check_dynamic_blacklist(admission: Admission, call: CallRequest) -> Refusal 
     if caller.lower() in NO_CALLER:
         return None
     counted = admission.live.dynamic_lists.take(gateway.name, caller, for_matching(call.callee), limits, call.at)
-    if isinstance(counted, Listing):
+    if isinstance(counted, ListedCaller):
         return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, str(counted))
     call.counted = counted
     call.taken.append(counted)

@@ -19,7 +19,7 @@ from vosd.callcontrol.sell_rate import of_allowed_type, rate_in
 from vosd.callcontrol.taken import PlaceTaken, Taken
 from vosd.routing.ports import Full
 from vosd.routing.sections import NumberSection, objection_in
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 _AGENT: Final = "agent"
 
@@ -56,7 +56,7 @@ def occupy_account(
         objection = objection_in(sections, *numbers)
         if objection is not None:
             return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, objection)
-    occupancy, scope = live.occupancy, Scope.ACCOUNT
+    occupancy, scope = live.occupancy, LimitScope.ACCOUNT
     full = occupancy.take(scope, account.id, account.max_concurrent, account.max_cps, at.mono)
     if full is None:
         taken.append(PlaceTaken(occupancy, scope, account.id, at.mono))

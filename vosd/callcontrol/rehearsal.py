@@ -11,10 +11,10 @@ from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Blocks
 from vosd.routing.capacity import Occupancy
-from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing
+from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListedCaller
 from vosd.routing.ports import Capacity, Full
 from vosd.trunks.gateways import CallerLimits
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class RehearsedPlaces(Occupancy):
@@ -27,14 +27,14 @@ class RehearsedPlaces(Occupancy):
         self._live = live
 
     def take(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Return the limit that forbids one more call beside the live ones; else count it here."""
         full = self.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
         return full or super().take(scope, name, None, None, mono_ms)
 
     def would_refuse(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Return the limit that would forbid one more call beside the live ones."""
         return self._live.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
@@ -49,7 +49,9 @@ class RehearsedLists(DynamicLists):
         super().__init__()
         self._live = live
 
-    def take(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> Listing | CountedCall:
+    def take(
+        self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant
+    ) -> ListedCaller | CountedCall:
         """Return why a call would be refused; else count it here."""
         listing = self._live.judge(gateway, caller, target, limits, now)
         return listing or super().take(gateway, caller, target, limits, now)

@@ -34,6 +34,8 @@ class Replayed(NamedTuple):
     """The gateway that would carry it."""
     rate: AppliedRate | None = None
     """Rate that the customer would pay by."""
+    sold: AppliedRate | None = None
+    """Rate by which the carrier is paid: that of the last agent, else of the customer."""
     is_unasked: bool = False
     """A redirect server would have been asked: here it gives no answer."""
 
@@ -81,7 +83,7 @@ class Replay:
             if choice.gateway.name not in failed:
                 break
         call.undo()
-        return Replayed(None, choice, call.rate, is_unasked)
+        return Replayed(None, choice, call.rate, call.agents[-1].applied if call.agents else call.rate, is_unasked)
 
     def _take_routing_number(self, admission: Admission, call: CallRequest) -> None:
         """Route a call by the number that its INVITE had, where its mapping gateway may send one."""

@@ -15,14 +15,14 @@ from vosd.billing.call_hold import CallHold
 from vosd.callcontrol.destinations import WatchedCall
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.ports import Capacity
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
     """One of the concurrent calls of a gateway or account, and one of its calls of the last second."""
 
     occupancy: Capacity
-    scope: Scope
+    scope: LimitScope
     name: str
     mono_ms: int
     """When it was taken."""
@@ -48,7 +48,7 @@ description of a call has to say what becomes of it in another process (``descri
 class PlaceHeld(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="place"):
     """Description of one place of a gateway or account, which is held until the call ends."""
 
-    scope: Scope
+    scope: LimitScope
     name: str
     mono_ms: int
     """When it was taken."""

@@ -13,7 +13,7 @@ from vosd.billing.typical import TypicalPrices
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
-from vosd.routing.number_rules import Shown
+from vosd.routing.number_rules import SentNumbers
 from vosd.routing.pipeline import RouteChoice
 from vosd.routing.ports import PriceOf, VendorTerms
 from vosd.routing.quality import QualityFigures
@@ -118,7 +118,7 @@ class LiveVendors:
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
         return self._catalogue.outgoing[gateway.name].objection(caller)
 
-    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> Shown:
+    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> SentNumbers:
         """Return the numbers that a gateway with rules for them is sent; a pool gives its next number."""
         live = self._live
         return self._catalogue.outgoing[gateway.name].applied(callee, caller, live.draw, live.take_number)

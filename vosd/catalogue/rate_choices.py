@@ -15,7 +15,7 @@ from vosd.billing.currencies import Currencies, rates_for
 from vosd.billing.origin_rates import OriginRates
 from vosd.billing.period_rates import PeriodRates, PeriodTable
 from vosd.billing.ports import Rates, WorkCalendar
-from vosd.billing.rate_choice import Candidate, RateChoice, RateSource
+from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
@@ -142,7 +142,7 @@ class RateChooser:
             (RateSource.PERIOD, self._period_table(general, main, charged)),
             (RateSource.MAIN, charged(main)),
         ]
-        candidates = [Candidate(source, rates) for source, rates in found if rates is not None]
+        candidates = [RateCandidate(source, rates) for source, rates in found if rates is not None]
         if all(each.source is RateSource.MAIN for each in candidates):
             return next((each.rates for each in candidates if each.rates is not main), None)
         return RateChoice(candidates, account.rate_selection, account.advance_s)

@@ -24,7 +24,7 @@ from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP, DEFAULT_CURRENCY, Defi
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
-from vosd.trunks.scope import Limit, Scope
+from vosd.trunks.scope import LimitScope, SharedLimit
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
@@ -154,7 +154,7 @@ def settled_vendor(
     if account.type is AccountType.PARTNER:
         check_partner(definition, problems)
         vendor = msgspec.structs.replace(vendor, earns=True)
-    limit = Limit(Scope.VENDOR, account.id, account.max_concurrent, account.max_cps)
+    limit = SharedLimit(LimitScope.VENDOR, account.id, account.max_concurrent, account.max_cps)
     is_limited = account.max_concurrent is not None or account.max_cps is not None
     if not is_limited and (account.partner is None or vendor.partner is not None):
         return vendor

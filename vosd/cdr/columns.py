@@ -14,23 +14,23 @@ from typing import Any, Final
 import msgspec
 
 from vosd.base.money import format_amount
-from vosd.cdr.kinds import Column, Kind, columns_of
+from vosd.cdr.kinds import Column, ColumnKind, columns_of
 from vosd.cdr.record import VENDOR, Attempt, CallRecord, ChargeRow
 
 RECORD_COLUMNS: Final = columns_of(CallRecord)
 """The columns that a record itself fills, in the order of its fields."""
 EXPORT_SEQ: Final = Column(
     "export_seq",
-    Kind.NUMBER,
+    ColumnKind.NUMBER,
     64,
     False,
     "order of commit, of the booking or of its latest correction, for exports that miss nothing",
 )
 """The column that the database fills."""
-ATTEMPTS: Final = Column("attempts", Kind.ROWS, 0, False, "every gateway tried, in order")
+ATTEMPTS: Final = Column("attempts", ColumnKind.ROWS, 0, False, "every gateway tried, in order")
 ATTEMPT_COLUMNS: Final = columns_of(Attempt)
 """The columns of a row of ``attempts``."""
-CHARGES: Final = Column("charges", Kind.ROWS, 0, False, "what everyone pays or is paid for the call")
+CHARGES: Final = Column("charges", ColumnKind.ROWS, 0, False, "what everyone pays or is paid for the call")
 CHARGE_COLUMNS: Final = columns_of(ChargeRow)
 """The columns of a row of ``charges``."""
 
@@ -100,7 +100,7 @@ def csv_row(record: CallRecord, export_seq: int | None) -> list[str]:
 
 
 _values: Final = attrgetter(*(column.name for column in RECORD_COLUMNS))
-_DOCUMENTS: Final = tuple(column for column in RECORD_COLUMNS if column.kind is Kind.DOCUMENT)
+_DOCUMENTS: Final = tuple(column for column in RECORD_COLUMNS if column.kind is ColumnKind.DOCUMENT)
 
 
 def _object(columns: Sequence[Column], row: Attempt | ChargeRow) -> dict[str, Any]:
@@ -119,10 +119,10 @@ def _nested(document: str) -> Any:
         return document  # a damaged breakdown must not hide the call: its text is shown as it is
 
 
-_NOTATIONS: Final[Mapping[Kind, Callable[[Any], Any]]] = {
-    Kind.TIME: iso_utc,
-    Kind.AMOUNT: format_amount,
-    Kind.DOCUMENT: _nested,
+_NOTATIONS: Final[Mapping[ColumnKind, Callable[[Any], Any]]] = {
+    ColumnKind.TIME: iso_utc,
+    ColumnKind.AMOUNT: format_amount,
+    ColumnKind.DOCUMENT: _nested,
 }
 """The columns that are written otherwise than they are kept."""
 

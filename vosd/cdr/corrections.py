@@ -28,7 +28,7 @@ class Amounts(NamedTuple):
         return self.fee + self.tax
 
 
-class Change(NamedTuple):
+class ChargeChange(NamedTuple):
     """One charge of a call and what it is to be."""
 
     role: str
@@ -40,7 +40,7 @@ class Correction(NamedTuple):
     """Changes of the charges of one call. The same ``reference`` corrects a call once."""
 
     call_id: str
-    changes: tuple[Change, ...]
+    changes: tuple[ChargeChange, ...]
     reference: str
     operator: str
     memo: str

@@ -1,7 +1,7 @@
 """Kinds of values that a CDR holds, and how a field of a record declares that it is a column.
 
-A field is a column when its type is ``Annotated`` with a ``Form``. Refuses to know JSON, CSV and SQL: each reader of
-``vosd.cdr.columns`` translates the kinds into its own notation.
+A field is a column when its type is ``Annotated`` with a ``ColumnForm``. Refuses to know JSON, CSV and SQL: each reader
+of ``vosd.cdr.columns`` translates the kinds into its own notation.
 """
 
 from enum import Enum
@@ -18,7 +18,7 @@ CURRENCY_LENGTH: Final = 3
 REASON_LENGTH: Final = 32
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """The kind of a value: decides its notation in JSON and CSV, its column type, and whether it may be cut."""
 
     CALL_ID = "id of a call"
@@ -42,13 +42,13 @@ class Masking(Enum):
     DOCUMENT = "JSON document in whose texts every number of the call is masked"
 
 
-class Form(NamedTuple):
+class ColumnForm(NamedTuple):
     """The column that a field declares.
 
     ``size`` is the maximum length of text in characters and the width of a number in bits.
     """
 
-    kind: Kind
+    kind: ColumnKind
     size: int
     meaning: str
     masking: Masking = Masking.NONE
@@ -58,7 +58,7 @@ class Column(NamedTuple):
     """A column as declared by a field of a record."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     size: int
     is_optional: bool
     """Whether the value is None where the thing did not happen."""
@@ -66,64 +66,64 @@ class Column(NamedTuple):
     masking: Masking = Masking.NONE
 
 
-def call_identity(meaning: str) -> Form:
+def call_identity(meaning: str) -> ColumnForm:
     """Declare the id of a call, a UUID."""
-    return Form(Kind.CALL_ID, 0, meaning)
+    return ColumnForm(ColumnKind.CALL_ID, 0, meaning)
 
 
-def account(meaning: str) -> Form:
+def account(meaning: str) -> ColumnForm:
     """Declare the id of an account."""
-    return Form(Kind.ACCOUNT, ACCOUNT_LENGTH, meaning)
+    return ColumnForm(ColumnKind.ACCOUNT, ACCOUNT_LENGTH, meaning)
 
 
-def word(length: int, meaning: str) -> Form:
+def word(length: int, meaning: str) -> ColumnForm:
     """Declare text of which there are few different ones; it holds nothing that a peer or a phone wrote."""
-    return Form(Kind.WORD, length, meaning)
+    return ColumnForm(ColumnKind.WORD, length, meaning)
 
 
-def gateway(meaning: str) -> Form:
+def gateway(meaning: str) -> ColumnForm:
     """Declare the name of a gateway or phone."""
-    return Form(Kind.WORD, NAME_LENGTH, meaning, Masking.NAME)
+    return ColumnForm(ColumnKind.WORD, NAME_LENGTH, meaning, Masking.NAME)
 
 
-def phone_number(meaning: str) -> Form:
+def phone_number(meaning: str) -> ColumnForm:
     """Declare a telephone number of the call."""
-    return Form(Kind.TEXT, NUMBER_LENGTH, meaning, Masking.NUMBER)
+    return ColumnForm(ColumnKind.TEXT, NUMBER_LENGTH, meaning, Masking.NUMBER)
 
 
-def address(meaning: str) -> Form:
+def address(meaning: str) -> ColumnForm:
     """Declare host and port of a peer."""
-    return Form(Kind.TEXT, ADDRESS_LENGTH, meaning)
+    return ColumnForm(ColumnKind.TEXT, ADDRESS_LENGTH, meaning)
 
 
-def text(length: int, meaning: str) -> Form:
+def text(length: int, meaning: str) -> ColumnForm:
     """Declare any other text: a number may stand in it, so it is searched for those of the call and masked."""
-    return Form(Kind.TEXT, length, meaning, Masking.TEXT)
+    return ColumnForm(ColumnKind.TEXT, length, meaning, Masking.TEXT)
 
 
-def number(bits: int, meaning: str) -> Form:
+def number(bits: int, meaning: str) -> ColumnForm:
     """Declare a whole number of 16, 32 or 64 bits."""
-    return Form(Kind.NUMBER, bits, meaning)
+    return ColumnForm(ColumnKind.NUMBER, bits, meaning)
 
 
-def amount(meaning: str) -> Form:
+def amount(meaning: str) -> ColumnForm:
     """Declare money."""
-    return Form(Kind.AMOUNT, 0, meaning)
+    return ColumnForm(ColumnKind.AMOUNT, 0, meaning)
 
 
-def time(meaning: str) -> Form:
+def time(meaning: str) -> ColumnForm:
     """Declare a point in time."""
-    return Form(Kind.TIME, 0, meaning)
+    return ColumnForm(ColumnKind.TIME, 0, meaning)
 
 
-def steps(length: int, meaning: str) -> Form:
+def steps(length: int, meaning: str) -> ColumnForm:
     """Declare a JSON document of prices and amounts, which names no telephone number beyond the prefix of its rate."""
-    return Form(Kind.DOCUMENT, length, meaning)
+    return ColumnForm(ColumnKind.DOCUMENT, length, meaning)
 
 
-def document(length: int, meaning: str) -> Form:
+def document(length: int, meaning: str) -> ColumnForm:
     """Declare any other text that is a JSON document."""
-    return Form(Kind.DOCUMENT, length, meaning, Masking.DOCUMENT)
+    return ColumnForm(ColumnKind.DOCUMENT, length, meaning, Masking.DOCUMENT)
 
 
 def columns_of(record: type[msgspec.Struct]) -> tuple[Column, ...]:
@@ -131,7 +131,7 @@ def columns_of(record: type[msgspec.Struct]) -> tuple[Column, ...]:
     hints = get_type_hints(record, include_extras=True)
     declared = []
     for name in record.__struct_fields__:
-        form = next((each for each in getattr(hints[name], "__metadata__", ()) if isinstance(each, Form)), None)
+        form = next((each for each in getattr(hints[name], "__metadata__", ()) if isinstance(each, ColumnForm)), None)
         if form is not None:
             declared.append(Column(name, form.kind, form.size, _takes_none(hints[name]), form.meaning, form.masking))
     return tuple(declared)

@@ -31,7 +31,7 @@ class LastStanding(NamedTuple):
     currency: str | None
 
 
-class Changes(NamedTuple):
+class ChangedStandings(NamedTuple):
     """Accounts whose standing changed after a mark, and the mark for the next query."""
 
     standings: Mapping[str, Standing]
@@ -134,7 +134,7 @@ class Books(Protocol):
         """
         ...
 
-    async def standings_of(self, accounts: Collection[str]) -> Changes:
+    async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
         """Return the standing of each of these accounts that has a row; the mark is 0.
 
         Raises:
@@ -142,7 +142,7 @@ class Books(Protocol):
         """
         ...
 
-    async def standings(self, after: int = 0) -> Changes:
+    async def standings(self, after: int = 0) -> ChangedStandings:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
 
         Raises:

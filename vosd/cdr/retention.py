@@ -25,7 +25,7 @@ class DroppedPeriod(VosError):  # noqa: N818 - states what was found
     """The records that are asked for were dropped."""
 
 
-class Kind(Enum):
+class RecordKind(Enum):
     """Kinds of records that are kept for a time; the value is the key of the configuration, and is stored."""
 
     CALLS = "calls"
@@ -79,7 +79,7 @@ class Age(NamedTuple):
         return max((day - _EPOCH) // timedelta(milliseconds=1), 0)
 
 
-class Export(NamedTuple):
+class ExportProgress(NamedTuple):
     """The progress of an export of calls."""
 
     name: str
@@ -87,17 +87,17 @@ class Export(NamedTuple):
     """When the oldest call began that it has not taken, UTC milliseconds; None = it has taken all."""
 
 
-class Found(NamedTuple):
+class RetentionFacts(NamedTuple):
     """The facts that guards know; times are UTC milliseconds."""
 
     closes: Sequence[int]
     """The dates to which the books are closed."""
     journal_oldest: int | None
     """When the oldest call began that is in the journal or in quarantine; None = there is none."""
-    exports: Sequence[Export] = ()
+    exports: Sequence[ExportProgress] = ()
 
 
-class Hold(NamedTuple):
+class RetentionHold(NamedTuple):
     """A guard that keeps records although their time is over."""
 
     guard: Guard
@@ -106,36 +106,36 @@ class Hold(NamedTuple):
     why: str
 
 
-class Plan(NamedTuple):
+class DropPlan(NamedTuple):
     """Up to when records of one kind are dropped; times are UTC milliseconds."""
 
-    kind: Kind
+    kind: RecordKind
     wanted: int
     """Before then the time of the configuration is over."""
     until: int
     """Records from before are dropped; 0 = none. Never later than ``wanted``."""
-    holds: Sequence[Hold]
+    holds: Sequence[RetentionHold]
     """Why it is earlier, the one that keeps most first."""
 
 
-def plan_calls(age: Age, now: int, found: Found, minimum: Age | None = None) -> Plan:
+def plan_calls(age: Age, now: int, found: RetentionFacts, minimum: Age | None = None) -> DropPlan:
     """Return up to when calls may be dropped, by when they began.
 
     Never dropped is a call that is younger than the ``minimum`` of the law, one that an audit compares, one that the
     journal or the quarantine has, for it may be booked again, and one that an export has not taken.
     """
-    return _plan_of_calls(Kind.CALLS, _wanted(age, minimum, now), found)
+    return _plan_of_calls(RecordKind.CALLS, _wanted(age, minimum, now), found)
 
 
-def plan_numbers(age: Age, now: int, found: Found) -> Plan:
+def plan_numbers(age: Age, now: int, found: RetentionFacts) -> DropPlan:
     """Return up to when the numbers of calls may be masked, by when they began.
 
     The guards are those of calls that are dropped, but for the minimum of the law: the calls themselves are kept.
     """
-    return _plan_of_calls(Kind.NUMBERS, age.before(now), found)
+    return _plan_of_calls(RecordKind.NUMBERS, age.before(now), found)
 
 
-def plan_ledger(age: Age, now: int, found: Found, calls_dropped: int, minimum: Age | None = None) -> Plan:
+def plan_ledger(age: Age, now: int, found: RetentionFacts, calls_dropped: int, minimum: Age | None = None) -> DropPlan:
     """Return up to which close entries of calls may be dropped; ``calls_dropped`` is before when calls were.
 
     The date is always one of a close, because a checkpoint holds what the entries before it add up to.
@@ -145,54 +145,54 @@ def plan_ledger(age: Age, now: int, found: Found, calls_dropped: int, minimum: A
     if calls_dropped < wanted:
         since = f"from {_date(calls_dropped)} on" if calls_dropped else "all"
         why = f"calls are kept {since}, and so are their entries"
-        holds.append(Hold(Guard.CALLS, calls_dropped, why))
+        holds.append(RetentionHold(Guard.CALLS, calls_dropped, why))
     limit = min(wanted, calls_dropped)
     until = max((close for close in found.closes if close <= limit), default=0)
     if not any(close >= wanted for close in found.closes):
         holds += _held_by_close(found.closes, wanted)
-    return Plan(Kind.LEDGER, wanted, until, sorted(holds, key=lambda hold: hold.until))
+    return DropPlan(RecordKind.LEDGER, wanted, until, sorted(holds, key=lambda hold: hold.until))
 
 
-def plan_payments(age: Age, now: int, found: Found, minimum: Age | None = None) -> Plan:
+def plan_payments(age: Age, now: int, found: RetentionFacts, minimum: Age | None = None) -> DropPlan:
     """Return up to which close entries that are not of calls may be dropped; a checkpoint holds their sum."""
     wanted = _wanted(age, minimum, now)
     until = max((close for close in found.closes if close <= wanted), default=0)
     holds = [] if any(close >= wanted for close in found.closes) else _held_by_close(found.closes, wanted)
-    return Plan(Kind.PAYMENTS, wanted, until, holds)
+    return DropPlan(RecordKind.PAYMENTS, wanted, until, holds)
 
 
-def _plan_of_calls(kind: Kind, wanted: int, found: Found) -> Plan:
+def _plan_of_calls(kind: RecordKind, wanted: int, found: RetentionFacts) -> DropPlan:
     holds = [*_held_by_close(found.closes, wanted), *_held_by_journal(found), *_held_by_exports(found.exports)]
     holding = sorted((hold for hold in holds if _day(hold.until) < wanted), key=lambda hold: hold.until)
-    return Plan(kind, wanted, min((_day(hold.until) for hold in holding), default=wanted), holding)
+    return DropPlan(kind, wanted, min((_day(hold.until) for hold in holding), default=wanted), holding)
 
 
 def _wanted(age: Age, minimum: Age | None, now: int) -> int:
     return age.before(now) if minimum is None else min(age.before(now), minimum.before(now))
 
 
-def _held_by_close(closes: Iterable[int], wanted: int) -> list[Hold]:
+def _held_by_close(closes: Iterable[int], wanted: int) -> list[RetentionHold]:
     latest = max(closes, default=0)
     until = max(latest - LONGEST_CALL_MS, 0)
     if until >= wanted:
         return []
     if not latest:
-        return [Hold(Guard.CLOSE, 0, "no period is closed: vosd ledger close")]
+        return [RetentionHold(Guard.CLOSE, 0, "no period is closed: vosd ledger close")]
     why = f"the books are closed until {_date(latest)} only, eight days before that an audit begins: vosd ledger close"
-    return [Hold(Guard.CLOSE, until, why)]
+    return [RetentionHold(Guard.CLOSE, until, why)]
 
 
-def _held_by_journal(found: Found) -> list[Hold]:
+def _held_by_journal(found: RetentionFacts) -> list[RetentionHold]:
     if found.journal_oldest is None:
         return []
     moment = iso_utc(found.journal_oldest)
     why = f"the journal or the quarantine has a call of {moment}, which may be booked yet: vosd spool list, check"
-    return [Hold(Guard.JOURNAL, found.journal_oldest, why)]
+    return [RetentionHold(Guard.JOURNAL, found.journal_oldest, why)]
 
 
-def _held_by_exports(exports: Iterable[Export]) -> list[Hold]:
+def _held_by_exports(exports: Iterable[ExportProgress]) -> list[RetentionHold]:
     return [
-        Hold(Guard.EXPORT, each.oldest_left, f"{each.name} has not taken all calls yet: vosd cdr export")
+        RetentionHold(Guard.EXPORT, each.oldest_left, f"{each.name} has not taken all calls yet: vosd cdr export")
         for each in exports
         if each.oldest_left is not None
     ]

@@ -9,32 +9,32 @@ from vosd.cli import output
 from vosd.cli.arguments import EXPIRY, as_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 from vosd.cli.overrides import order_options, show_set, show_unblocked
 
 if TYPE_CHECKING:
     from vosd.cli.arguments import Expiry
 
 _ON_SCREEN: Final = {
-    "id": Column("id", narrowest=12),
-    "type": Column("type", rank=3),
-    "balance": Column("balance", is_figure=True),
-    "overdraft_limit": Column("overdraft", rank=1, is_figure=True),
-    "reserved": Column("reserved", rank=2, is_figure=True),
-    "available": Column("available", is_figure=True),
-    "currency": Column("currency"),
-    "blocked": Column("blocked"),
+    "id": ScreenColumn("id", narrowest=12),
+    "type": ScreenColumn("type", rank=3),
+    "balance": ScreenColumn("balance", is_figure=True),
+    "overdraft_limit": ScreenColumn("overdraft", rank=1, is_figure=True),
+    "reserved": ScreenColumn("reserved", rank=2, is_figure=True),
+    "available": ScreenColumn("available", is_figure=True),
+    "currency": ScreenColumn("currency"),
+    "blocked": ScreenColumn("blocked"),
 }
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
 _HISTORY: Final = {
-    "at": Column("at, UTC"),
-    "action": Column("action", rank=3),
-    "what": Column("what"),
-    "before": Column("before", is_figure=True),
-    "after": Column("after", is_figure=True),
-    "by": Column("by", rank=2),
-    "reference": Column("reference", rank=1, narrowest=10),
-    "memo": Column("memo", narrowest=10),
+    "at": ScreenColumn("at, UTC"),
+    "action": ScreenColumn("action", rank=3),
+    "what": ScreenColumn("what"),
+    "before": ScreenColumn("before", is_figure=True),
+    "after": ScreenColumn("after", is_figure=True),
+    "by": ScreenColumn("by", rank=2),
+    "reference": ScreenColumn("reference", rank=1, narrowest=10),
+    "memo": ScreenColumn("memo", narrowest=10),
 }
 
 

@@ -46,7 +46,7 @@ _LAST_MONTH: Final = "9999-12"
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
 
-class Moment(click.ParamType[int]):
+class MomentParameter(click.ParamType[int]):
     """A point in time; the value is UTC milliseconds since the epoch.
 
     ISO 8601 with ``Z`` or an offset, or as people say it: ``today``, ``yesterday``, ``tomorrow``, ``2026-11-22`` (its
@@ -231,7 +231,7 @@ class CallId(click.ParamType[str]):
         return beginning
 
 
-class Reason(click.ParamType[str]):
+class ReasonParameter(click.ParamType[str]):
     """An end reason, in upper or lower case; the value is spelt as in a CDR."""
 
     name = "reason"
@@ -295,15 +295,15 @@ def _login() -> str:
         return str(os.getuid())
 
 
-MOMENT = Moment()
-COMING = Moment(is_past=False)
-EXACT = Moment(is_past=False, is_exact=True)
+MOMENT = MomentParameter()
+COMING = MomentParameter(is_past=False)
+EXACT = MomentParameter(is_past=False, is_exact=True)
 DURATION = Duration()
 EXPIRY = ExpiryTime()
 MONTH = CalendarMonth()
 ZONE = Zone()
 CALL_ID = CallId()
-REASON = Reason()
+REASON = ReasonParameter()
 AMOUNT = Amount()
 SECONDS = Seconds()
 

@@ -17,9 +17,9 @@ from vosd.wiring.office import now_ms
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vosd.admin.backup_file import BackupReader, Manifest
+    from vosd.admin.backup_file import BackupManifest, BackupReader
     from vosd.admin.restore import Restored
-    from vosd.storage.faults import Difference
+    from vosd.storage.faults import BookDifference
 
 NICENESS: Final = 10
 _PLACE: Final = click.Path(path_type=Path)
@@ -56,7 +56,7 @@ def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
     )
 
 
-def _shown(manifest: "Manifest") -> dict[str, Any]:
+def _shown(manifest: "BackupManifest") -> dict[str, Any]:
     return {
         "version": manifest.version,
         "schema": manifest.schema,
@@ -121,7 +121,7 @@ def _restore_configuration(reader: "BackupReader", directory: Path, *, as_json: 
 def _restore(
     invocation: Invocation, reader: "BackupReader", *, may_replace: bool, is_verified: bool, as_json: bool
 ) -> None:
-    found: list[Difference] = []
+    found: list[BookDifference] = []
     restored = asyncio.run(_put_back(invocation, reader, may_replace=may_replace))
     if is_verified:
         in_office(invocation, lambda office: office.stores.verify(found.append, whole=True))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from vosd.base.csv_text import CsvWriter
 from vosd.cdr.columns import KEYS, csv_row, json_object
 from vosd.cli import output
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
     from vosd.cdr.record import CallRecord
@@ -19,16 +19,16 @@ _SHOWN: Final = (
 """Columns of the table in a file or a pipe; --json and --csv have all."""
 
 _ON_SCREEN: Final = {
-    "call_id": Column("id"),
-    "started_at": Column("started, UTC"),
-    "mapping_gateway": Column("from", rank=2, narrowest=8),
-    "caller_in": Column("caller", narrowest=13),
-    "callee_in": Column("callee", narrowest=13),
-    "routing_gateway": Column("to", rank=1, narrowest=8),
-    "end_reason": Column("reason", narrowest=8),
-    "sip_code": Column("code", rank=3, is_figure=True),
-    "hold_time_s": Column("s", is_figure=True),
-    "fee": Column("fee", is_figure=True),
+    "call_id": ScreenColumn("id"),
+    "started_at": ScreenColumn("started, UTC"),
+    "mapping_gateway": ScreenColumn("from", rank=2, narrowest=8),
+    "caller_in": ScreenColumn("caller", narrowest=13),
+    "callee_in": ScreenColumn("callee", narrowest=13),
+    "routing_gateway": ScreenColumn("to", rank=1, narrowest=8),
+    "end_reason": ScreenColumn("reason", narrowest=8),
+    "sip_code": ScreenColumn("code", rank=3, is_figure=True),
+    "hold_time_s": ScreenColumn("s", is_figure=True),
+    "fee": ScreenColumn("fee", is_figure=True),
 }
 """Columns of the listing on a terminal, one line for each call; they fit 80 characters."""
 
@@ -36,7 +36,7 @@ CORRECTED: Final = "*"
 """Stands behind the fee of a call whose charges were corrected."""
 
 
-class Form(Protocol):
+class ListingForm(Protocol):
     """A form of a listing."""
 
     def add(self, call: "StoredCall") -> None:

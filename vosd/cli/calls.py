@@ -10,19 +10,19 @@ from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, DURATION
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, outcome_of, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 from vosd.cli.trace import ladder
 from vosd.control.calls import CallSelection, CallSnapshot
 
 _ON_SCREEN: Final = {
-    "call_id": Column("id"),
-    "state": Column("state", rank=1),
-    "mapping_gateway": Column("from", narrowest=8),
-    "caller": Column("caller", narrowest=13),
-    "callee": Column("callee", narrowest=13),
-    "routing_gateway": Column("to", narrowest=8),
-    "age_s": Column("age s", rank=2, is_figure=True),
-    "talk_s": Column("talk s", is_figure=True),
+    "call_id": ScreenColumn("id"),
+    "state": ScreenColumn("state", rank=1),
+    "mapping_gateway": ScreenColumn("from", narrowest=8),
+    "caller": ScreenColumn("caller", narrowest=13),
+    "callee": ScreenColumn("callee", narrowest=13),
+    "routing_gateway": ScreenColumn("to", narrowest=8),
+    "age_s": ScreenColumn("age s", rank=2, is_figure=True),
+    "talk_s": ScreenColumn("talk s", is_figure=True),
 }
 """The listing on a terminal: one line for each call."""
 

@@ -11,7 +11,7 @@ import msgspec
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON, as_option
-from vosd.cli.call_listing import CsvForm, Form, JsonForm, TableForm
+from vosd.cli.call_listing import CsvForm, JsonForm, ListingForm, TableForm
 from vosd.cli.cdr_export import export
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
@@ -82,7 +82,7 @@ def list_calls(
     asyncio.run(_list(invocation, principal(acting=acting), criteria, form))
 
 
-async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: Form) -> None:
+async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: ListingForm) -> None:
     from vosd.admin.office.records import ListRecords, ShortenIds, list_records, shorten_ids
 
     async with office_of(invocation) as office:

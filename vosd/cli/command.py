@@ -137,7 +137,7 @@ class Family(click.Group):
         self.params.append(_config_option())
 
 
-class Directory(Family):
+class VerbDirectory(Family):
     """The whole command line, from a table of verb to ``module:name``; a module is imported when needed."""
 
     def __init__(self, *args: Any, table: Mapping[str, str], summaries: Mapping[str, str], **kwargs: Any) -> None:

@@ -26,7 +26,7 @@ from vosd.control.client import DaemonRefusedError, RunningSwitch
 from vosd.control.installation import GetConfiguration, ListOverrides
 
 if TYPE_CHECKING:
-    from vosd.admin.differences import Description, Difference
+    from vosd.admin.differences import Description, RunningDifference
     from vosd.catalogue.problems import Problem
     from vosd.config.load import Loaded
     from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow
@@ -182,7 +182,7 @@ def _switch_beside(invocation: Invocation) -> "RunningSwitch":
         return RunningSwitch(control_socket_of(Path(error.other.configuration)))
 
 
-def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[Difference]":
+def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[RunningDifference]":
     from vosd.admin.differences import compare, describe, differences_of
 
     running, overrides = asyncio.run(_running(switch))
@@ -194,7 +194,7 @@ async def _running(switch: "RunningSwitch") -> "tuple[Description, list[Override
     return await switch.ask(GetConfiguration()), await switch.ask(ListOverrides())
 
 
-def _show_differences(differences: "list[Difference]", as_json: bool) -> None:
+def _show_differences(differences: "list[RunningDifference]", as_json: bool) -> None:
     if as_json:
         output.document(differences)
         return

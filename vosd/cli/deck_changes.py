@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from vosd.base.csv_text import CsvWriter
-from vosd.billing.deck_changes import Each, Example, Kind
+from vosd.billing.deck_changes import DeckChangeKind, Each, Example
 from vosd.billing.deck_rows import COLUMNS_AHEAD
 from vosd.cli.command import OperationError
 
@@ -40,7 +40,7 @@ class ChangesFile:
     ) -> None:
         self._open.close()
 
-    def _add(self, kind: Kind, example: Example) -> None:
+    def _add(self, kind: DeckChangeKind, example: Example) -> None:
         assert self._writer is not None
         fallback = example.fallback
         own = (

@@ -14,9 +14,9 @@ import msgspec
 
 from vosd.admin.office.decks import (
     ImportDeck,
+    ImportReport,
     ListDeckVersions,
     Prepared,
-    Report,
     list_versions,
     prepare_import,
     put_in_force,
@@ -65,7 +65,7 @@ def import_deck(
     memo: str | None,
     traffic: int | None,
     who: Principal,
-) -> tuple[dict[str, Any], Report]:
+) -> tuple[dict[str, Any], ImportReport]:
     """Import a file, or only compare it with the deck; return the result as JSON has it, and the changes.
 
     Raises:
@@ -90,7 +90,7 @@ def import_deck(
     )
     example = PriceExample(group.price_per, invocation.excerpt.billing_unit(group))
 
-    async def run() -> tuple[SheetReader, Report, "MarginReport | None", str | None]:
+    async def run() -> tuple[SheetReader, ImportReport, "MarginReport | None", str | None]:
         async with office_of(invocation) as office:
             earlier = await list_versions(office, who, ListDeckVersions(rate_group))
             layouts = [deck.layout for deck in earlier] if given is None else []

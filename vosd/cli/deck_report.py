@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vosd.admin.office.decks import Report
+from vosd.admin.office.decks import ImportReport
 from vosd.billing.deck_changes import Example
 from vosd.cli import output
 from vosd.config.decks.assumptions import Assumption
@@ -13,7 +13,7 @@ _WORDS: Final = {"opened": "opened again"}
 """Kinds of change that are written otherwise than they are called in JSON."""
 
 
-def show_import(report: Report, document: Mapping[str, Any]) -> None:
+def show_import(report: ImportReport, document: Mapping[str, Any]) -> None:
     """Print what an import changes, or would."""
     _show_reading(document)
     _show_changes(report)
@@ -67,7 +67,7 @@ def _show_reading(document: Mapping[str, Any]) -> None:
         )
 
 
-def _show_changes(report: Report) -> None:
+def _show_changes(report: ImportReport) -> None:
     output.line(f"prefixes: {counts_in_words(report.changes)}; {report.rates} rates")
     for kind, examples in report.examples.items():
         shown = [_example(kind, each) for each in examples[:_NAMED_ON_SCREEN]]

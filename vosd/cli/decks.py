@@ -11,7 +11,7 @@ from vosd.cli import output
 from vosd.cli.arguments import COMING, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 from vosd.cli.rate_groups import areas, groups
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from vosd.storage.deck_values import StoredDeck
 
 _VERSIONS: Final = (
-    Column("version", is_figure=True),
-    Column("made at"),
-    Column("by", rank=2),
-    Column("how"),
-    Column("effective", rank=3),
-    Column("rates", is_figure=True),
-    Column("changes", rank=4),
-    Column("memo", rank=1, narrowest=10),
+    ScreenColumn("version", is_figure=True),
+    ScreenColumn("made at"),
+    ScreenColumn("by", rank=2),
+    ScreenColumn("how"),
+    ScreenColumn("effective", rank=3),
+    ScreenColumn("rates", is_figure=True),
+    ScreenColumn("changes", rank=4),
+    ScreenColumn("memo", rank=1, narrowest=10),
 )
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _GROUP: Final = click.argument("rate_group", metavar="GROUP")

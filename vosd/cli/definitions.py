@@ -13,7 +13,7 @@ from vosd.cli import output
 from vosd.cli.arguments import COMING, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 Order = TypeVar("Order")
 
 _LISTED: Final = (
-    Column("kind"),
-    Column("name", narrowest=12),
-    Column("version", is_figure=True),
-    Column("since"),
-    Column("by", rank=2),
-    Column("memo", rank=1, narrowest=10),
+    ScreenColumn("kind"),
+    ScreenColumn("name", narrowest=12),
+    ScreenColumn("version", is_figure=True),
+    ScreenColumn("since"),
+    ScreenColumn("by", rank=2),
+    ScreenColumn("memo", rank=1, narrowest=10),
 )
 _VERSIONS: Final = (
-    Column("version", is_figure=True),
-    Column("from"),
-    Column("made at", rank=3),
-    Column("by", rank=2),
-    Column("what", narrowest=16),
-    Column("memo", rank=1, narrowest=10),
+    ScreenColumn("version", is_figure=True),
+    ScreenColumn("from"),
+    ScreenColumn("made at", rank=3),
+    ScreenColumn("by", rank=2),
+    ScreenColumn("what", narrowest=16),
+    ScreenColumn("memo", rank=1, narrowest=10),
 )
 _KIND: Final = click.argument("kind")
 _NAME: Final = click.argument("name")

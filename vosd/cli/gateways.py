@@ -8,20 +8,20 @@ from msgspec.structs import asdict
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 from vosd.control.peers import ListGateways
 
 _ON_SCREEN: Final = {
-    "gateway": Column("gateway", narrowest=12),
-    "kind": Column("kind", rank=1),
-    "state": Column("state"),
-    "calls": Column("calls", is_figure=True),
-    "attempts": Column("tries", rank=2, is_figure=True),
-    "asr": Column("ASR %", is_figure=True),
-    "acd_s": Column("ACD s", is_figure=True),
-    "pdd_ms": Column("PDD ms", is_figure=True),
-    "cost": Column("cost/min", rank=3, is_figure=True),
-    "currency": Column("in", rank=4),
+    "gateway": ScreenColumn("gateway", narrowest=12),
+    "kind": ScreenColumn("kind", rank=1),
+    "state": ScreenColumn("state"),
+    "calls": ScreenColumn("calls", is_figure=True),
+    "attempts": ScreenColumn("tries", rank=2, is_figure=True),
+    "asr": ScreenColumn("ASR %", is_figure=True),
+    "acd_s": ScreenColumn("ACD s", is_figure=True),
+    "pdd_ms": ScreenColumn("PDD ms", is_figure=True),
+    "cost": ScreenColumn("cost/min", rank=3, is_figure=True),
+    "currency": ScreenColumn("in", rank=4),
 }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vosd.admin.ledger import EntrySheet, Month
     from vosd.admin.office.principal import Principal
-    from vosd.storage.faults import Difference
+    from vosd.storage.faults import BookDifference
 
 _LINE: Final = "{created_at:24} {account:12} {kind:10} {amount:>15} {balance_after:>15}  {reference}"
 """An entry for people; lines are printed as they are read, so that widths are fixed."""
@@ -216,10 +216,10 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
     """
     from vosd.admin.office.ledger import VerifyLedger, verify_ledger
 
-    found: list[Difference] = []
+    found: list[BookDifference] = []
     count = 0
 
-    def report(difference: "Difference") -> None:
+    def report(difference: "BookDifference") -> None:
         nonlocal count
         count += 1
         if as_json:
@@ -245,6 +245,6 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
         sys.exit(OperationError.exit_code)
 
 
-def _difference(difference: "Difference") -> dict[str, object]:
+def _difference(difference: "BookDifference") -> dict[str, object]:
     amounts = {"expected": format_amount(difference.expected), "found": format_amount(difference.found)}
     return difference._asdict() | {"fault": difference.fault.value} | amounts

@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from vosd import __version__
-from vosd.cli.command import Directory
+from vosd.cli.command import VerbDirectory
 from vosd.cli.commit import commit
 
 VERBS: Final = {
@@ -99,7 +99,9 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
-@click.group(cls=Directory, table=VERBS, summaries=SUMMARIES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=VerbDirectory, table=VERBS, summaries=SUMMARIES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "--version",
     is_flag=True,

@@ -44,7 +44,7 @@ class Documents:
         click.echo("[]" if self._is_empty else "\n]")
 
 
-class Column(NamedTuple):
+class ScreenColumn(NamedTuple):
     """A column of a listing."""
 
     title: str
@@ -64,7 +64,7 @@ def columns_of_screen() -> int | None:
     return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
 
 
-def listing(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
+def listing(columns: Sequence[ScreenColumn], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
     """Print one line for each row, within ``width``: columns of high rank are left out, long cells are cut."""
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
@@ -77,11 +77,11 @@ def listing(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: 
         line(" ".join(fitted).rstrip())
 
 
-def _title(column: Column) -> str:
+def _title(column: ScreenColumn) -> str:
     return column.title
 
 
-def _fitting(columns: Sequence[Column], widths: list[int], width: int) -> list[int]:
+def _fitting(columns: Sequence[ScreenColumn], widths: list[int], width: int) -> list[int]:
     """Return which columns are shown, and narrow ``widths`` until they fit."""
     shown = list(range(len(columns)))
 
@@ -109,8 +109,6 @@ def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print rows under their columns, figures to the right, or the sentence ``empty`` if there are none."""
-    from rich.table import Table
-
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -119,6 +117,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     if not sys.stdout.isatty():
         _print_unfolded([list(columns), *cells], are_figures)
         return
+    from rich.table import Table
+
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for column, is_figure in zip(columns, are_figures, strict=True):
         shown.add_column(column, justify="right" if is_figure else "left", overflow="fold")
@@ -147,6 +147,9 @@ def _padded(cell: str, width: int, to_the_right: bool) -> str:
 
 def sheet(values: Mapping[str, object]) -> None:
     """Print the properties of one object, one in each line."""
+    if not sys.stdout.isatty():
+        _print_unfolded([[name, _text(value)] for name, value in values.items()], [False, False])
+        return
     from rich.table import Table
 
     shown = Table(box=None, show_header=False, pad_edge=False)
@@ -179,8 +182,7 @@ def remark(text: str) -> None:
 def _print(shown: "Table") -> None:
     from rich.console import Console
 
-    is_read_by_people = sys.stdout.isatty()
-    console = Console(markup=False, highlight=False, width=None if is_read_by_people else UNFOLDED)
+    console = Console(markup=False, highlight=False)
     with console.capture() as captured:
         console.print(shown)
     for row in captured.get().splitlines():

@@ -13,7 +13,7 @@ from vosd.cli import gateways, output
 from vosd.cli.arguments import COMING, DURATION, as_option, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 from vosd.wiring.office import now_ms
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from vosd.catalogue.overrides import Setting
 
 _ON_SCREEN: Final = {
-    "target": Column("target", rank=2),
-    "name": Column("name", narrowest=12),
-    "setting": Column("setting"),
-    "value": Column("value", is_figure=True),
-    "until": Column("until", rank=1),
-    "operator": Column("by", rank=3),
-    "memo": Column("memo", narrowest=10),
+    "target": ScreenColumn("target", rank=2),
+    "name": ScreenColumn("name", narrowest=12),
+    "setting": ScreenColumn("setting"),
+    "value": ScreenColumn("value", is_figure=True),
+    "until": ScreenColumn("until", rank=1),
+    "operator": ScreenColumn("by", rank=3),
+    "memo": ScreenColumn("memo", narrowest=10),
 }
 
 
@@ -132,7 +132,11 @@ def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limi
     if is_history:
         wanted = ShowOverrideChanges(limit=limit, name=name)
         changes = in_office(invocation, lambda office: show_override_changes(office, who, wanted))
-        _show([*map(asdict, changes)], {"at": Column("at"), "action": Column("action"), **_ON_SCREEN}, as_json=as_json)
+        _show(
+            [*map(asdict, changes)],
+            {"at": ScreenColumn("at"), "action": ScreenColumn("action"), **_ON_SCREEN},
+            as_json=as_json,
+        )
         return
     found = in_office(invocation, lambda office: show_overrides(office, who, ShowOverrides(name)))
     _show([*map(asdict, found)], _ON_SCREEN, as_json=as_json)
@@ -141,7 +145,7 @@ def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limi
             output.remark(f"{each.setting} of {each.target} {each.name} applies to nothing: it is not configured")
 
 
-def _show(rows: list[dict[str, Any]], columns: dict[str, Column], *, as_json: bool) -> None:
+def _show(rows: list[dict[str, Any]], columns: dict[str, ScreenColumn], *, as_json: bool) -> None:
     if as_json:
         output.document(rows)
         return

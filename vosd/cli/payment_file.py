@@ -59,14 +59,16 @@ def import_file(
 
 
 def _read(file: Path, columns: tuple[str, ...], encoding: str, *, has_decimal_comma: bool) -> "list[FilePayment]":
-    from vosd.admin.office.payment_file import Columns, read_payment_file
+    from vosd.admin.office.payment_file import PaymentColumns, read_payment_file
 
     titles = dict(each.partition("=")[::2] for each in columns)
-    unknown = sorted(titles.keys() - set(Columns._fields))
+    unknown = sorted(titles.keys() - set(PaymentColumns._fields))
     if unknown or not all(titles.values()):
-        raise click.UsageError(f"--column is one of {', '.join(Columns._fields)}, =, and its title in the header")
+        raise click.UsageError(
+            f"--column is one of {', '.join(PaymentColumns._fields)}, =, and its title in the header"
+        )
     try:
         with file.open(encoding=encoding, newline="") as lines:
-            return read_payment_file(lines, Columns(**titles), has_decimal_comma=has_decimal_comma)
+            return read_payment_file(lines, PaymentColumns(**titles), has_decimal_comma=has_decimal_comma)
     except (LookupError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} is not {encoding}: {error}; say --encoding, such as cp1252") from error

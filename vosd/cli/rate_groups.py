@@ -9,26 +9,26 @@ from vosd.cli import output
 from vosd.cli.arguments import as_option
 from vosd.cli.command import Invocation, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 
 _GROUPS: Final = (
-    Column("group"),
-    Column("currency"),
-    Column("price per", rank=4),
-    Column("rates", is_figure=True),
-    Column("from", rank=3),
-    Column("base", rank=5),
-    Column("accounts", rank=1, is_figure=True),
-    Column("gateways", rank=2, is_figure=True),
-    Column("memo", rank=1, narrowest=10),
+    ScreenColumn("group"),
+    ScreenColumn("currency"),
+    ScreenColumn("price per", rank=4),
+    ScreenColumn("rates", is_figure=True),
+    ScreenColumn("from", rank=3),
+    ScreenColumn("base", rank=5),
+    ScreenColumn("accounts", rank=1, is_figure=True),
+    ScreenColumn("gateways", rank=2, is_figure=True),
+    ScreenColumn("memo", rank=1, narrowest=10),
 )
 _AREAS: Final = (
-    Column("area", narrowest=12),
-    Column("rates", is_figure=True),
-    Column("closed", is_figure=True),
-    Column("lowest", is_figure=True),
-    Column("highest", is_figure=True),
-    Column("prefixes", narrowest=8),
+    ScreenColumn("area", narrowest=12),
+    ScreenColumn("rates", is_figure=True),
+    ScreenColumn("closed", is_figure=True),
+    ScreenColumn("lowest", is_figure=True),
+    ScreenColumn("highest", is_figure=True),
+    ScreenColumn("prefixes", narrowest=8),
 )
 
 

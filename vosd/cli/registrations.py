@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 from vosd.control.order import tag_of
 from vosd.control.peers import InboundRow, ListRegistrations, OutboundRow
 
@@ -18,14 +18,14 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 _ON_SCREEN: Final = {
-    "name": Column("name", narrowest=12),
-    "direction": Column("direction"),
-    "kind": Column("kind", rank=3),
-    "state": Column("state"),
-    "peer": Column("peer", narrowest=15),
-    "last_status": Column("last", rank=1, is_figure=True),
-    "agent": Column("user agent", rank=2, narrowest=10),
-    "expires_at": Column("expires, UTC"),
+    "name": ScreenColumn("name", narrowest=12),
+    "direction": ScreenColumn("direction"),
+    "kind": ScreenColumn("kind", rank=3),
+    "state": ScreenColumn("state"),
+    "peer": ScreenColumn("peer", narrowest=15),
+    "last_status": ScreenColumn("last", rank=1, is_figure=True),
+    "agent": ScreenColumn("user agent", rank=2, narrowest=10),
+    "expires_at": ScreenColumn("expires, UTC"),
 }
 """The listing on a terminal: one line for each registration."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vosd.admin.retention import KindSheet
-    from vosd.storage.daily_totals import Line
+    from vosd.storage.daily_totals import TotalsLine
 
 NICENESS: Final = 10
 LINE_S: Final = 10.0
@@ -70,9 +70,9 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
 
 
 def _show(sheet: "KindSheet", *, is_trial: bool) -> None:
-    from vosd.cdr.retention import Kind
+    from vosd.cdr.retention import RecordKind
 
-    done = "masked" if sheet.kind == Kind.NUMBERS.value else "dropped"
+    done = "masked" if sheet.kind == RecordKind.NUMBERS.value else "dropped"
     verb = f"would be {done}" if is_trial else done
     before = f"before {sheet.dropped_before[:10]}" if sheet.dropped_before else "none"
     output.line(f"{sheet.kind}, kept {sheet.age}: {before} {verb}")
@@ -146,7 +146,7 @@ def totals(invocation: Invocation, since: object, until: object, by_month: bool,
     output.table(columns, [list(row.values()) for row in shown], empty="no calls were dropped")
 
 
-def _line(line: "Line") -> dict[str, object]:
+def _line(line: "TotalsLine") -> dict[str, object]:
     names = ("customer_account", "vendor_account", "mapping_gateway", "routing_gateway", "currency", "vendor_currency")
     money = ("fee", "tax", "cost", "cost_tax")
     return {

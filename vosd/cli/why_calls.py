@@ -12,7 +12,7 @@ from vosd.cli.office import in_office, principal
 from vosd.cli.trace import ladder
 
 if TYPE_CHECKING:
-    from vosd.admin.office.why import EndedCall, GoingOn, Page
+    from vosd.admin.office.why import EndedCall, GoingOn, WhyPage
 
 _SHOWN_OF_CALL: Final = ("callee_out", "source_address", "customer_account", "reason_text", "refusal", "plan")
 _NO_DAEMON: Final = "no switch answers: this is from the database alone, without running calls and without ladders"
@@ -44,7 +44,7 @@ def why(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
         show(page)
 
 
-def show(page: "Page") -> None:
+def show(page: "WhyPage") -> None:
     """Print a page for people."""
     from vosd.admin.office.why import MORE_COUNTED
 

@@ -132,12 +132,12 @@ class Excerpt:
 
         return self._section(BillingKeys, "billing").ask_above
 
-    @property
-    def confirm_above(self) -> Decimal | None:
-        """Above which amount a second person confirms it (``billing.confirm_above``); None = never."""
+    def confirm_above(self, login: str) -> Decimal | None:
+        """Return the highest amount that a person books alone (``billing.confirm_above_by``); None = any."""
         from vosd.config.keys.billing import BillingKeys
 
-        return self._section(BillingKeys, "billing").confirm_above
+        keys = self._section(BillingKeys, "billing")
+        return (keys.confirm_above_by or {}).get(login, keys.confirm_above)
 
     def accounts(self) -> "ConfiguredAccounts":
         """Return the accounts; each is validated when it is looked up."""

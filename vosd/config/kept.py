@@ -34,7 +34,7 @@ class DamagedDeckError(VosError):
     """The rows of a deck have another digest than its version says."""
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class KeptManifest(msgspec.Struct, frozen=True):
     """Sources of the last good catalogue."""
 
     version: int | None = None
@@ -60,12 +60,12 @@ class KeptCatalogue:
         self._directory = state_dir / DIRECTORY
         self.objects = KeptObjects(self._directory / _OBJECTS)
 
-    def manifest(self) -> Manifest:
+    def manifest(self) -> KeptManifest:
         """Return what the last good catalogue was made of; nothing where there is none, or it cannot be read."""
         try:
-            found = msgspec.json.decode((self._directory / _MANIFEST).read_bytes(), type=Manifest)
+            found = msgspec.json.decode((self._directory / _MANIFEST).read_bytes(), type=KeptManifest)
         except (OSError, msgspec.DecodeError):
-            return Manifest()
+            return KeptManifest()
         return msgspec.structs.replace(found, version=None, has_objects=True) if found.objects else found
 
     def path_of(self, digest: str) -> Path | None:
@@ -73,11 +73,11 @@ class KeptCatalogue:
         path = self._directory / digest
         return path if path.is_file() else None
 
-    def texts(self, manifest: Manifest) -> "KeptTexts":
+    def texts(self, manifest: KeptManifest) -> "KeptTexts":
         """Return the files of the configuration as they were."""
         return KeptTexts({name: self._directory / digest for name, digest in manifest.files.items()})
 
-    def stored(self, manifest: Manifest, wanted: Iterable[str], unread: str | None = None) -> Stored:
+    def stored(self, manifest: KeptManifest, wanted: Iterable[str], unread: str | None = None) -> Stored:
         """Return the definitions of a manifest, with the files of the decks that are wanted.
 
         Raises:
@@ -133,7 +133,7 @@ class KeptCatalogue:
         for name, digest in files.items():
             self._write(digest, texts[name])
         self._keep_objects(stored)
-        manifest = Manifest(stored.version, stored.decks, files, stored.has_objects)
+        manifest = KeptManifest(stored.version, stored.decks, files, stored.has_objects)
         if manifest != self.manifest():
             self._write(_MANIFEST, msgspec.json.encode(manifest), is_replaced=True)
         self._sweep({_MANIFEST, _OBJECTS, *files.values(), *(deck.digest for deck in stored.decks)})

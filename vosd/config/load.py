@@ -35,7 +35,7 @@ from vosd.config.assembly.remembered import ReadItems, Remembered
 from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.sockets import Reach, check_sockets, reach_of
-from vosd.config.assembly.source import Objects, source_of
+from vosd.config.assembly.source import ReadObjects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.transports import read_transports
 from vosd.config.keys.accounts import AccountKeys
@@ -295,7 +295,7 @@ def _objects(
     defaults: Defaults,
     tables: Callable[[], RateTables],
     problems: ProblemList,
-) -> tuple[Objects, Mapping[str, Compiled]]:
+) -> tuple[ReadObjects, Mapping[str, Compiled]]:
     """Take the other lists of objects out of the document."""
     keys = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
@@ -342,7 +342,7 @@ def _objects(
 
     read_groups = read_inventory(groups, "rate_groups", "name", read_group, problems)
     derive_groups(read_groups, problems)
-    objects = Objects(
+    objects = ReadObjects(
         read_groups,
         read_list("accounts", "id", AccountKeys),
         read_list("mapping_gateways", "name", MappingGatewayKeys),
@@ -357,7 +357,7 @@ def _objects(
     return objects, rates.tables
 
 
-def _reaches(objects: Objects, source: CatalogueSource) -> dict[str, Reach]:
+def _reaches(objects: ReadObjects, source: CatalogueSource) -> dict[str, Reach]:
     """Return where the routing gateways are that were read."""
     return {
         name: reach_of(each.thing, each)._replace(origin=source.routing_gateways.sound[name].origin)
@@ -366,7 +366,7 @@ def _reaches(objects: Objects, source: CatalogueSource) -> dict[str, Reach]:
     }
 
 
-def _rate_reports(objects: Objects, problems: ProblemList) -> tuple[RateReport, ...]:
+def _rate_reports(objects: ReadObjects, problems: ProblemList) -> tuple[RateReport, ...]:
     reports: list[RateReport] = []
     for written in objects.rate_groups.written.values():
         read = written.thing

@@ -14,7 +14,7 @@ from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObj
 from vosd.base.money import parse_amount
 from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
 from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_encoding
-from vosd.config.decks.sheets import Line, lines_of
+from vosd.config.decks.sheets import SheetLine, lines_of
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.phones import PhoneKeys
@@ -148,7 +148,7 @@ def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) ->
     if keys is None or problems.has_errors:
         raise ConfigError(problems.in_order())
     with closing(lines_of(path, header_line=keys.header_line, sheet=keys.sheet, encoding=keys.encoding)) as lines:
-        header = next(lines, Line(keys.header_line, ()))
+        header = next(lines, SheetLine(keys.header_line, ()))
         reading = _SheetReading(path, keys, header, problems)
         if not problems.has_errors:
             for line in lines:
@@ -167,7 +167,7 @@ def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) ->
 class _SheetReading:
     """Objects and balances of the lines that were read so far."""
 
-    def __init__(self, path: Path, keys: ObjectMapKeys, header: Line, problems: ProblemList) -> None:
+    def __init__(self, path: Path, keys: ObjectMapKeys, header: SheetLine, problems: ProblemList) -> None:
         self._path = path
         self._keys = keys
         self._problems = problems
@@ -192,7 +192,7 @@ class _SheetReading:
         read = {*self._at.values()}
         self.unread = [cell.strip() for index, cell in enumerate(header.cells) if index not in read and cell.strip()]
 
-    def read(self, line: Line) -> None:
+    def read(self, line: SheetLine) -> None:
         """Read one line; mistakes go to the problems."""
         cells = {title: line.cells[at].strip() if at < len(line.cells) else "" for title, at in self._at.items()}
         if not any(cells.values()):

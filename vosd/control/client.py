@@ -10,7 +10,7 @@ import msgspec
 from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Following, Order, result_type, tag_of
-from vosd.control.wire import Answer, other_version, request_line, spoken
+from vosd.control.wire import ControlAnswer, other_version, request_line, spoken
 
 Result = TypeVar("Result")
 
@@ -114,7 +114,7 @@ class RunningSwitch:
 
     def _result(self, line: bytes, order: msgspec.Struct) -> Any:
         try:
-            answer = msgspec.json.decode(line, type=Answer)
+            answer = msgspec.json.decode(line, type=ControlAnswer)
         except msgspec.MsgspecError as error:
             message = f"the switch at {self.control_socket} went away before it answered"
             raise DaemonUnreachableError(message) from error

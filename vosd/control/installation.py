@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from vosd.control.order import Done, Order
+from vosd.control.order import Order, OrderDone
 
 
 class DatabaseReport(msgspec.Struct, frozen=True):
@@ -69,14 +69,14 @@ class GetStatus(Order[SwitchStatus], frozen=True, tag="status"):
     """Return the status; it is answered also when too many orders are carried out."""
 
 
-class Reloaded(msgspec.Struct, frozen=True):
+class ReloadOutcome(msgspec.Struct, frozen=True):
     """Version of the catalogue in force, and warnings."""
 
     version: str
     problems: list[str]
 
 
-class Reload(Order[Reloaded], frozen=True, tag="reload"):
+class Reload(Order[ReloadOutcome], frozen=True, tag="reload"):
     """Load the configuration again; ``is_confirmed``: also if it removes much."""
 
     is_confirmed: bool = False
@@ -116,7 +116,7 @@ class ListOverrides(Order[list[OverrideRow]], frozen=True, tag="overrides"):
     """List the overrides in force."""
 
 
-class RefreshOverrides(Order[Done], frozen=True, tag="refresh_overrides"):
+class RefreshOverrides(Order[OrderDone], frozen=True, tag="refresh_overrides"):
     """Read what has changed of the overrides; answered when it is in force."""
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from vosd.control.order import Done, Order
+from vosd.control.order import Order, OrderDone
 
 
 class Commitments(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class ListUnbooked(Order[dict[str, str]], frozen=True, tag="unbooked"):
     until_ms: int
 
 
-class RefreshBalances(Order[Done], frozen=True, tag="refresh_balances"):
+class RefreshBalances(Order[OrderDone], frozen=True, tag="refresh_balances"):
     """Read what other processes have booked; answered when it counts."""
 
 
@@ -51,7 +51,7 @@ class BeginWithdrawal(Order[Withdrawal], frozen=True, tag="begin_withdrawal"):
             raise ValueError("the amount of a withdrawal is above zero")
 
 
-class EndWithdrawal(Order[Done], frozen=True, tag="end_withdrawal"):
+class EndWithdrawal(Order[OrderDone], frozen=True, tag="end_withdrawal"):
     """Read the booked balances, then release what was kept from calls; answered when done."""
 
     id: str

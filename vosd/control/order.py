@@ -57,7 +57,7 @@ class Following(_Typed[Result_co], Generic[Result_co], frozen=True, tag_field=TA
         return Handler(cls, follow=handler)
 
 
-class Done(msgspec.Struct, frozen=True):
+class OrderDone(msgspec.Struct, frozen=True):
     """Result of an order that was carried out and has nothing to report."""
 
 

@@ -22,7 +22,7 @@ from vosd.base.errors import VosError
 from vosd.base.text import escaped
 from vosd.control.installation import GetStatus
 from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Handler, tag_of
-from vosd.control.wire import Failure, Request, Success, Tagged, other_version, spoken
+from vosd.control.wire import ControlFailure, ControlRequest, ControlSuccess, Tagged, other_version, spoken
 
 LINE_MAX: Final = 65_536
 """Most bytes of one request; answers are not limited."""
@@ -50,7 +50,7 @@ class ControlSocketError(VosError):
     """The control socket cannot be opened at the configured path."""
 
 
-_TOO_MANY: Final = Failure(f"{CLIENTS_MAX} commands are carried out at once already, try again", code="busy")
+_TOO_MANY: Final = ControlFailure(f"{CLIENTS_MAX} commands are carried out at once already, try again", code="busy")
 
 
 class _Client:
@@ -125,7 +125,7 @@ class ControlServer:
             try:
                 line = await asyncio.wait_for(reader.readline(), IDLE_S)
             except ValueError:
-                await _answer(writer, Failure(f"a request is at most {LINE_MAX} bytes", code="not_understood"))
+                await _answer(writer, ControlFailure(f"a request is at most {LINE_MAX} bytes", code="not_understood"))
                 return
             if not line:
                 return
@@ -137,25 +137,25 @@ class ControlServer:
             self._clients.remove(client)
             self._clients.append(client)
 
-    async def _carry_out(self, line: bytes, client: _Client) -> AsyncGenerator[Success | Failure, None]:
+    async def _carry_out(self, line: bytes, client: _Client) -> AsyncGenerator[ControlSuccess | ControlFailure, None]:
         try:
-            request = msgspec.json.decode(line, type=Request)
+            request = msgspec.json.decode(line, type=ControlRequest)
             tag = msgspec.json.decode(request.order or b"{}", type=Tagged).order
             if request.protocol != PROTOCOL and tag not in OF_ALL_VERSIONS:
                 versions = spoken(__version__, PROTOCOL), f"control protocol {request.protocol}"
-                yield Failure(other_version(*versions), code="other_version")
+                yield ControlFailure(other_version(*versions), code="other_version")
                 return
             if not tag:
-                yield Failure("not a request: it names no order", code="not_understood")
+                yield ControlFailure("not a request: it names no order", code="not_understood")
                 return
             handler = self._handlers.get(tag)
             if handler is None:
                 known = ", ".join(self._handlers)
-                yield Failure(f"this switch knows no {tag!r}; it answers {known}", code="unknown_order")
+                yield ControlFailure(f"this switch knows no {tag!r}; it answers {known}", code="unknown_order")
                 return
             order = msgspec.json.decode(request.order, type=handler.order)
         except msgspec.MsgspecError as error:
-            yield Failure(f"not a request: {error}", code="not_understood")
+            yield ControlFailure(f"not a request: {error}", code="not_understood")
             return
         if tag not in ALWAYS:
             if sum(each.has_slot for each in self._clients) >= CLIENTS_MAX:
@@ -164,28 +164,28 @@ class ControlServer:
             client.has_slot = True
         try:
             if handler.answer is not None:
-                yield Success(await handler.answer(order))
+                yield ControlSuccess(await handler.answer(order))
             elif handler.follow is not None:
                 async with aclosing(handler.follow(order)) as results:
                     async for result in results:
-                        yield Success(result)
+                        yield ControlSuccess(result)
         except CommandError as refused:
-            yield Failure(str(refused), refused.problems, refused.code)
+            yield ControlFailure(str(refused), refused.problems, refused.code)
         except VosError as error:
-            yield Failure(str(error), code=error.code)
+            yield ControlFailure(str(error), code=error.code)
         except Exception:  # noqa: BLE001  a bug in one command must end neither the socket nor the calls
             _log.exception("command_failed", verb=tag)
-            yield Failure(f"{tag} failed inside the switch; its log says more", code="defect")
+            yield ControlFailure(f"{tag} failed inside the switch; its log says more", code="defect")
 
 
-def _encoded(answer: Success | Failure) -> bytes:
+def _encoded(answer: ControlSuccess | ControlFailure) -> bytes:
     try:
         return msgspec.json.encode(answer)
     except UnicodeEncodeError:  # a peer has sent a header, such as User-Agent, that is not UTF-8
         return msgspec.json.encode(escaped(answer))
 
 
-async def _answer(writer: asyncio.StreamWriter, answer: Success | Failure) -> None:
+async def _answer(writer: asyncio.StreamWriter, answer: ControlSuccess | ControlFailure) -> None:
     if writer.is_closing():  # uvloop's transport raises RuntimeError
         raise ConnectionError("the client is gone")
     writer.write(_encoded(answer) + b"\n")

@@ -59,7 +59,7 @@ class FollowCalls(Following[TraceUpdate], frozen=True, tag="trace"):
     seconds: Annotated[int, msgspec.Meta(ge=1, le=TRACE_S_MAX)]
 
 
-class CallMessages(msgspec.Struct, frozen=True):
+class EndedCallMessages(msgspec.Struct, frozen=True):
     """Messages of an ended call."""
 
     messages: list[TracedMessage]
@@ -67,7 +67,7 @@ class CallMessages(msgspec.Struct, frozen=True):
     """Number of later messages left out for size."""
 
 
-class FindMessages(Order[CallMessages], frozen=True, tag="messages"):
+class FindMessages(Order[EndedCallMessages], frozen=True, tag="messages"):
     """Return the remaining messages of an ended call, by the Call-IDs of any of its legs."""
 
     sip_call_ids: tuple[str, ...]

@@ -10,7 +10,7 @@ from vosd import __version__
 from vosd.control.order import PROTOCOL, TAG_FIELD
 
 
-class Request(msgspec.Struct, frozen=True):
+class ControlRequest(msgspec.Struct, frozen=True):
     """An order on the wire; one of a version without structs has no ``protocol``."""
 
     protocol: int = 1
@@ -26,7 +26,7 @@ class Tagged(msgspec.Struct, frozen=True):
 assert Tagged.__struct_fields__ == (TAG_FIELD,)
 
 
-class Success(msgspec.Struct, frozen=True):
+class ControlSuccess(msgspec.Struct, frozen=True):
     """A result on the wire."""
 
     result: object
@@ -34,7 +34,7 @@ class Success(msgspec.Struct, frozen=True):
     switch: str = __version__
 
 
-class Failure(msgspec.Struct, frozen=True):
+class ControlFailure(msgspec.Struct, frozen=True):
     """Reason why an order was not carried out: a sentence, its code, and lines for people."""
 
     error: str
@@ -44,7 +44,7 @@ class Failure(msgspec.Struct, frozen=True):
     switch: str = __version__
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ControlAnswer(msgspec.Struct, frozen=True):
     """Either of them as a client reads it."""
 
     protocol: int = 1

@@ -22,7 +22,7 @@ from vosd.obs.figures import Figure
 from vosd.obs.stream import EventStream
 from vosd.routing.calendar import Calendar
 from vosd.routing.quality import QualityFigures
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class AlarmPart:
@@ -124,7 +124,7 @@ class SwitchMeasures:
 
     def calls_a_second(self) -> Iterable[tuple[str, int]]:
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
-        return self._service.switch.live.occupancy.lately(Scope.MAPPING, self._clock.now().mono)
+        return self._service.switch.live.occupancy.lately(LimitScope.MAPPING, self._clock.now().mono)
 
     def setups(self) -> tuple[int, float]:
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""

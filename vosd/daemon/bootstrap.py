@@ -38,7 +38,7 @@ from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
 from vosd.daemon.late_database import KnownOutage, LateDatabase
-from vosd.daemon.lifecycle import Lifecycle, State, Step, signals_handled
+from vosd.daemon.lifecycle import DaemonState, Lifecycle, StartStep, signals_handled
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings, TimedLease
 from vosd.daemon.nightly import DailyParts
@@ -59,7 +59,7 @@ from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
 from vosd.engine.settings import LogLevel, OnSigterm, Settings
 from vosd.net.entrance import Core
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
@@ -181,7 +181,7 @@ class Daemon:
         self._books = SeparateBooks(self._database)
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
         dns = settings.dns
-        resolver = Resolver(dns.servers, dns.timeout_ms, dns.attempts)
+        resolver = NameServerResolver(dns.servers, dns.timeout_ms, dns.attempts)
         self._last_known: LastKnown | None = None
         registered: BindingStore = SqlRegistrations(self._database, settings.node)
         if not self._database.is_sqlite:
@@ -202,16 +202,16 @@ class Daemon:
         )
         core = Core(
             begin=self.service.begin_turn,
-            process=self.service.process,
-            flush=self.service.flush,
+            process=self.service.loop.process,
+            flush=self.service.loop.flush,
             take=self.service.inbox.take,
             refuse=self.service.inbox.refuse,
             serve=self.service.inbox.serve,
-            belongs=self.service.belongs,
+            belongs=self.service.node.endpoint.belongs,
             dropped=self.service.dropped,
-            failed=self.service.transport_failed,
-            unsent=self.service.unsent,
-            undelivered=self.service.undelivered,
+            failed=self.service.loop.transport_failed,
+            unsent=self.service.loop.unsent,
+            undelivered=self.service.loop.undelivered,
             closed=self.service.connection_closed,
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
@@ -245,7 +245,7 @@ class Daemon:
         status = Status(self.service, self.configuration, silenced, self._call_reports, clock, self._alarms.machine)
         commands = Commands(status, clock)
         self._trials = commands.trials
-        self.state: Callable[[], State] = lambda: State.STARTING
+        self.state: Callable[[], DaemonState] = lambda: DaemonState.STARTING
         self.ask_to_stop: Callable[[signal.Signals], None] = lambda _signal: None
         self._handover = Handover(notifier, lambda: self.ask_to_stop(signal.SIGTERM))
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
@@ -260,26 +260,26 @@ class Daemon:
         )
         self._control = ControlServer(settings.control_socket, handlers)
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[StartStep, ...]:
         """Return the order of the start: listeners open when calls can be processed, commands last."""
         return (
-            Step("state directory", self._claim, self._release),
-            Step("alarms", self._alarms.begin, self._alarms.end),
-            Step("metrics", self._exporter.begin, self._exporter.end),
-            Step("call reports", self._call_reports.begin, self._call_reports.end),
-            Step("last known state", self._open_last_known, self._close_last_known),
-            Step("database", self._open_database, self._database.close),
-            Step("lease", self._take_lease, self.service.database.end),
-            Step("bookkeeper", self._books.start, self._books.close),
-            Step("switch", self._start_switch, self.service.stop),
-            Step("watch over destinations", self._fraud.begin, self._fraud.end),
-            Step("late database", self._await_database, self._late.end),
-            Step("definitions", self._definitions.begin, self._definitions.end),
-            Step("daily work", self._daily.begin, self._daily.end),
-            Step("listeners", self._listen, self._transports.close),
-            Step("control socket", self._control.open, self._control.close),
-            Step("management API", self._api.begin, self._api.end),
-            Step("reloads", self.configuration.begin, self.configuration.end),
+            StartStep("state directory", self._claim, self._release),
+            StartStep("alarms", self._alarms.begin, self._alarms.end),
+            StartStep("metrics", self._exporter.begin, self._exporter.end),
+            StartStep("call reports", self._call_reports.begin, self._call_reports.end),
+            StartStep("last known state", self._open_last_known, self._close_last_known),
+            StartStep("database", self._open_database, self._database.close),
+            StartStep("lease", self._take_lease, self.service.database.end),
+            StartStep("bookkeeper", self._books.start, self._books.close),
+            StartStep("switch", self._start_switch, self.service.stop),
+            StartStep("watch over destinations", self._fraud.begin, self._fraud.end),
+            StartStep("late database", self._await_database, self._late.end),
+            StartStep("definitions", self._definitions.begin, self._definitions.end),
+            StartStep("daily work", self._daily.begin, self._daily.end),
+            StartStep("listeners", self._listen, self._transports.close),
+            StartStep("control socket", self._control.open, self._control.close),
+            StartStep("management API", self._api.begin, self._api.end),
+            StartStep("reloads", self.configuration.begin, self.configuration.end),
         )
 
     async def prepare(self) -> None:
@@ -324,7 +324,7 @@ class Daemon:
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s
 
-    def _state(self) -> State:
+    def _state(self) -> DaemonState:
         return self.state()
 
     async def _claim(self) -> None:

@@ -29,7 +29,7 @@ from vosd.control.installation import (
     OverrideRow,
     RefreshOverrides,
     Reload,
-    Reloaded,
+    ReloadOutcome,
     SwitchStatus,
 )
 from vosd.control.money import (
@@ -44,7 +44,7 @@ from vosd.control.money import (
     SalvageJournal,
     Withdrawal,
 )
-from vosd.control.order import Done, Handler
+from vosd.control.order import Handler, OrderDone
 from vosd.control.peers import (
     BlacklistedCaller,
     ClearBlacklist,
@@ -63,7 +63,7 @@ from vosd.control.peers import (
 from vosd.control.routes import ExplainRoute, RouteSheet
 from vosd.control.server import CommandError
 from vosd.control.traces import (
-    CallMessages,
+    EndedCallMessages,
     FindMessages,
     FindRunningCall,
     FollowCalls,
@@ -76,7 +76,7 @@ from vosd.daemon.trials import Trials
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
-from vosd.routing.dynamic_lists import Listing
+from vosd.routing.dynamic_lists import ListedCaller
 
 UPDATE_S: Final = 0.25
 """Interval of reports to a follower."""
@@ -158,23 +158,23 @@ class Commands:
         _log.info("calls_hung_up", count=ended, selection=msgspec.to_builtins(order.selection))
         return HangupOutcome(ended, ended)
 
-    async def reload(self, order: Reload) -> Reloaded:
+    async def reload(self, order: Reload) -> ReloadOutcome:
         """Load the configuration file again."""
         try:
             reloaded = await self._configuration.reload(is_confirmed=order.is_confirmed)
         except ConfigError as error:
             raise CommandError(REFUSED, [str(problem) for problem in error.problems]) from error
-        return Reloaded(reloaded.in_force.catalogue.version, [str(problem) for problem in reloaded.problems])
+        return ReloadOutcome(reloaded.in_force.catalogue.version, [str(problem) for problem in reloaded.problems])
 
     async def configuration(self, _order: GetConfiguration) -> Description:
         """Describe the configuration in force, for ``vosd check --diff``."""
         loaded = self._configuration.loaded
         return describe(loaded.settings, loaded.transports, loaded.catalogue)
 
-    async def refresh_overrides(self, _order: RefreshOverrides) -> Done:
+    async def refresh_overrides(self, _order: RefreshOverrides) -> OrderDone:
         """Read what has changed of the overrides; answer when it is in force."""
         await self._service.overrides.refresh()
-        return Done()
+        return OrderDone()
 
     async def overrides(self, _order: ListOverrides) -> list[OverrideRow]:
         """List the overrides in force, for ``vosd check --diff``."""
@@ -205,7 +205,7 @@ class Commands:
             found[name] = [] if gateway is None else [*map(str, self._service.node.addresses_of(gateway))]
         return msgspec.structs.replace(explanation.sheet(), addresses=found)
 
-    async def messages(self, question: FindMessages) -> CallMessages:
+    async def messages(self, question: FindMessages) -> EndedCallMessages:
         """Return the remaining messages of an ended call."""
         return await self._service.node.followers.call_of(question.sip_call_ids)
 
@@ -285,7 +285,7 @@ class Commands:
             yield TraceUpdate(follower.updates(now), follower.left_out, is_over=True)
 
 
-def _row_of(listing: Listing, now: Instant) -> BlacklistedCaller:
+def _row_of(listing: ListedCaller, now: Instant) -> BlacklistedCaller:
     """Return a caller as ``vosd blacklist list`` shows it; its times follow the monotonic clock."""
     left_ms = listing.until_mono - now.mono
     return BlacklistedCaller(
@@ -327,10 +327,10 @@ class MoneyCommands:
         owed = await self._service.recorder.owed_of(question.since_ms, question.until_ms)
         return {account: format_amount(amount) for account, amount in owed.items()}
 
-    async def refresh_balances(self, _order: RefreshBalances) -> Done:
+    async def refresh_balances(self, _order: RefreshBalances) -> OrderDone:
         """Read bookings of other processes; answer when done."""
         await self._service.balances.refresh()
-        return Done()
+        return OrderDone()
 
     async def begin_withdrawal(self, order: BeginWithdrawal) -> Withdrawal:
         """Keep from calls what is about to be booked; return its id, or what is available where that is less."""
@@ -338,8 +338,8 @@ class MoneyCommands:
         begun = self._service.balances.withdrawals.begin(order.account, order.amount, self._clock.now().mono)
         return Withdrawal(id=begun) if isinstance(begun, str) else Withdrawal(available=begun)
 
-    async def end_withdrawal(self, order: EndWithdrawal) -> Done:
+    async def end_withdrawal(self, order: EndWithdrawal) -> OrderDone:
         """Read the booked balances, then release what was kept from calls; answer when done."""
         self._service.balances.withdrawals.report(order.id)
         await self._service.balances.refresh()
-        return Done()
+        return OrderDone()

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from vosd.admin.office.overrides import BlockAccount
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Means, Principal, Role
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.billing.destinations import DestinationUse
@@ -11,14 +14,23 @@ from vosd.callcontrol.destinations import is_watched, watched_call
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.catalogue.catalogue import Catalogue
-from vosd.engine.alarms.fraud import FraudWatch
+from vosd.catalogue.overrides import Override
+from vosd.engine.alarms.fraud import OPERATOR, FraudWatch
 from vosd.engine.background import BackgroundTasks
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import AlarmSettings
 from vosd.storage.database import Database
 from vosd.storage.destination_past import SqlDestinationPast
 from vosd.storage.overrides import SqlOverrides
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
+
+THE_WATCH: Final = Principal(
+    role=Role.PROGRAM,
+    name=OPERATOR,
+    login=OPERATOR,
+    means=Means.SWITCH,
+    permissions=frozenset({Permission.BLOCK}),
+)
 
 
 class FraudPart:
@@ -29,7 +41,7 @@ class FraudPart:
             SwitchUnderWatch(service),
             clock,
             SqlDestinationPast(database),
-            SqlOverrides(database),
+            WatchBlocks(database),
             settings.past_days,
         )
         self._tasks = BackgroundTasks()
@@ -46,6 +58,16 @@ class FraudPart:
     def adjust(self, settings: AlarmSettings) -> None:
         """Apply other settings."""
         self._watch.past_days = settings.past_days
+
+
+class WatchBlocks(SqlOverrides):
+    """The overrides, with a line of the audit for each block of the watch (implements ``BlockStore``)."""
+
+    async def block(self, block: Override, now: int) -> None:
+        """Set a block; raises StoreUnavailable and ContentRefused."""
+        account, _, destination = block.name.rpartition("/")
+        order = BlockAccount(account=account, destination=destination, until=block.until, memo=block.memo)
+        await self.put([block], now, audit=THE_WATCH.audit_line(order, block.name, block.since))
 
 
 class SwitchUnderWatch:
@@ -96,7 +118,8 @@ class SwitchUnderWatch:
 def _has_come_to(account: str, request: CallRequest) -> bool:
     """Return whether a call is past the step that counts calls itself."""
     return any(
-        isinstance(each, PlaceTaken) and each.scope is Scope.ACCOUNT and each.name == account for each in request.taken
+        isinstance(each, PlaceTaken) and each.scope is LimitScope.ACCOUNT and each.name == account
+        for each in request.taken
     )
 
 

@@ -38,7 +38,7 @@ _NOT_HANDED_OVER: Final = "the switch that was to be replaced has ended without 
 _log = structlog.get_logger()
 
 
-class Readiness(msgspec.Struct, frozen=True):
+class SuccessorReport(msgspec.Struct, frozen=True):
     """Report of a successor; with an error it ends."""
 
     error: str | None = None
@@ -129,9 +129,9 @@ class Predecessor:
     def refuse(self, error: VosError) -> None:
         """Say why this process cannot take over."""
         problems = error.problems[:_PROBLEMS_MAX] if isinstance(error, ConfigError) else ()
-        said = msgspec.json.encode(Readiness(str(error), tuple(map(str, problems))))
+        said = msgspec.json.encode(SuccessorReport(str(error), tuple(map(str, problems))))
         if len(said) > _MESSAGE_MAX:
-            said = msgspec.json.encode(Readiness("the configuration is invalid: vosd check lists the problems"))
+            said = msgspec.json.encode(SuccessorReport("the configuration is invalid: vosd check lists the problems"))
         self._channel.sendall(said)
 
     async def sockets(self) -> dict[str, socket.socket]:
@@ -142,7 +142,7 @@ class Predecessor:
         """
         with self._channel:
             try:
-                self._channel.sendall(msgspec.json.encode(Readiness()))
+                self._channel.sendall(msgspec.json.encode(SuccessorReport()))
                 return await asyncio.to_thread(self._received)
             except OSError as error:
                 raise VosError(_NOT_HANDED_OVER) from error
@@ -181,7 +181,7 @@ def _executed() -> tuple["subprocess.Popen[bytes]", socket.socket]:
     return process, ours
 
 
-async def _readiness(channel: socket.socket) -> Readiness:
+async def _readiness(channel: socket.socket) -> SuccessorReport:
     """Return what the successor says first.
 
     Raises:
@@ -202,4 +202,4 @@ async def _readiness(channel: socket.socket) -> Readiness:
     channel.setblocking(True)
     if not said:
         raise CommandError("the successor has ended before it was ready, its log says why; this switch goes on")
-    return msgspec.json.decode(said, type=Readiness)
+    return msgspec.json.decode(said, type=SuccessorReport)

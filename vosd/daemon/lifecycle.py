@@ -32,7 +32,7 @@ def signals_handled(*, reload: Callable[[], None], stop: Callable[[signal.Signal
             loop.remove_signal_handler(received)
 
 
-class State(Enum):
+class DaemonState(Enum):
     """State of the daemon; it only moves forward."""
 
     STARTING = "starting"
@@ -41,7 +41,7 @@ class State(Enum):
     STOPPED = "stopped"
 
 
-class Step(NamedTuple):
+class StartStep(NamedTuple):
     """One part of the daemon: how it is started and stopped.
 
     ``stop`` is called only after a successful start: a ``start`` that fails cleans up itself.
@@ -60,19 +60,19 @@ class Lifecycle:
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[StartStep],
         drain: Callable[[signal.Signals], Awaitable[None]],
         leave: Callable[[], Awaitable[None]],
         notifier: Notifier,
         watchdog: Watchdog,
     ) -> None:
-        self.state = State.STARTING
+        self.state = DaemonState.STARTING
         self._steps = steps
         self._drain = drain
         self._leave = leave
         self._notifier = notifier
         self._watchdog = watchdog
-        self._started: list[Step] = []
+        self._started: list[StartStep] = []
         self._stop_asked = asyncio.Event()
         self._received = signal.SIGINT
         self.lasted_ms: dict[str, int] = {}
@@ -94,14 +94,14 @@ class Lifecycle:
         self._watchdog.start()
         try:
             if await self._start():
-                self.state = State.RUNNING
+                self.state = DaemonState.RUNNING
                 when_ready()
                 await self._stop_asked.wait()
-                self.state = State.DRAINING
+                self.state = DaemonState.DRAINING
                 await self._drain(self._received)
         finally:
             await self._stop()
-            self.state = State.STOPPED
+            self.state = DaemonState.STOPPED
             self._watchdog.stop()
             self._notifier.close()
 
@@ -131,7 +131,7 @@ class Lifecycle:
         """Stop the started steps, the last first; a failed stop does not prevent the others."""
         failures = []
         stops = [(step.name, step.stop) for step in reversed(self._started)]
-        if self.state is State.STARTING:
+        if self.state is DaemonState.STARTING:
             stops.insert(0, ("calls", self._leave))
         for part, stop in stops:
             try:

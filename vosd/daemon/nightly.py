@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from vosd.admin.ledger import Month
-from vosd.admin.office.minimum import Outcome
+from vosd.admin.office.minimum import MinimumOutcome
 from vosd.base.clock import Clock
 from vosd.catalogue.catalogue import Catalogue
 from vosd.daemon.daily import Daily, answer_of, why_failed
@@ -124,10 +124,10 @@ class NightlyPart:
     def _report_minimums(self, outcome: NightlyOutcome) -> str:
         """Log what was booked; return why some was not, empty if all was."""
         for sheet in outcome.sheets:
-            if sheet.outcome == Outcome.BOOKED.value:
+            if sheet.outcome == MinimumOutcome.BOOKED.value:
                 facts = {"month": sheet.month, "minimum": sheet.minimum, "consumed": sheet.consumed}
                 _log.info("minimum_booked", account=sheet.account, charged=sheet.charged, **facts)
-        waiting = [sheet.account for sheet in outcome.sheets if sheet.outcome == Outcome.WAITING.value]
+        waiting = [sheet.account for sheet in outcome.sheets if sheet.outcome == MinimumOutcome.WAITING.value]
         if not waiting:
             return ""
         shown = ", ".join(waiting[:5])

@@ -21,7 +21,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.control.client import RunningSwitch
 from vosd.daemon.daily import carry_out
 from vosd.storage.database import Database
-from vosd.storage.faults import Difference
+from vosd.storage.faults import BookDifference
 from vosd.storage.reconcile import SqlBookedCalls
 from vosd.storage.stores import SqlStores
 from vosd.storage.verify import verify_ledger
@@ -100,7 +100,7 @@ async def work_of_the_night(order: NightlyOrder, now: int) -> NightlyOutcome:
 async def _differences(database: Database, state_dir: Path) -> list[str]:
     found: list[str] = []
 
-    def note(difference: Difference) -> None:
+    def note(difference: BookDifference) -> None:
         found.append(str(difference))
 
     await verify_ledger(database, note)

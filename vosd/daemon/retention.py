@@ -10,9 +10,9 @@ import structlog
 
 from vosd.admin.retention import KindSheet, RetentionRun
 from vosd.base.clock import Clock
-from vosd.cdr.retention import Kind
+from vosd.cdr.retention import RecordKind
 from vosd.daemon.daily import Daily, answer_of, why_failed
-from vosd.daemon.retention_process import Outcome, RetentionOrder
+from vosd.daemon.retention_process import RetentionOrder, RetentionOutcome
 from vosd.engine.settings import RetentionSettings, Settings
 from vosd.obs.events import GONE, Event
 
@@ -69,13 +69,13 @@ class RetentionPart:
             for sheet in outcome.run.kinds:
                 (self._held.add if sheet.held else self._held.discard)(sheet.kind)
 
-    async def _outcome(self) -> Outcome:
+    async def _outcome(self) -> RetentionOutcome:
         settings = replace(self._settings, at_s=None, zone=None)
         order = RetentionOrder(self._url.reveal(), str(self._state_dir), settings)
-        return await answer_of(PROCESS, order, Outcome)
+        return await answer_of(PROCESS, order, RetentionOutcome)
 
     def _blocked(self, why: str) -> None:
-        for kind in (each.value for each in Kind):
+        for kind in (each.value for each in RecordKind):
             if getattr(self._settings, kind) is not None:
                 self._held.add(kind)
                 _log.error(Event.RETENTION_BLOCKED.value, kind=kind, guard="error", why=why)

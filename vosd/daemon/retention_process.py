@@ -28,7 +28,7 @@ class RetentionOrder(msgspec.Struct, frozen=True):
     """Without the time of the run and its zone."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class RetentionOutcome(msgspec.Struct, frozen=True):
     """Result of a run; None with the reason where the run has failed."""
 
     run: RetentionRun | None
@@ -40,7 +40,7 @@ def main() -> None:
     carry_out(RetentionOrder, _outcome)
 
 
-async def _outcome(order: RetentionOrder) -> Outcome:
+async def _outcome(order: RetentionOrder) -> RetentionOutcome:
     try:
         database = Database(order.url)
         try:
@@ -48,10 +48,10 @@ async def _outcome(order: RetentionOrder) -> Outcome:
             retention = Retention(
                 database, order.settings, Path(order.state_dir), OPERATOR, lambda: time.time_ns() // 1_000_000
             )
-            return Outcome(await retention.run())
+            return RetentionOutcome(await retention.run())
         finally:
             await database.close()
     except (VosError, OSError) as error:
-        return Outcome(None, str(error))
+        return RetentionOutcome(None, str(error))
     except Exception as error:  # noqa: BLE001  the boundary: the switch, which logs it, would see a dead process only
-        return Outcome(None, repr(error))
+        return RetentionOutcome(None, repr(error))

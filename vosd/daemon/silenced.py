@@ -16,7 +16,7 @@ from vosd.engine.registration.authentication import Authenticator
 from vosd.obs.figures import Figure
 
 
-class Cause(Enum):
+class SilenceCause(Enum):
     """Why a source is silenced; the value is what ``vosd unblock --list`` prints."""
 
     WRONG_CREDENTIALS = "wrong credentials"
@@ -25,7 +25,7 @@ class Cause(Enum):
     FLOOD = "flood"
 
 
-class Blocks(Protocol):
+class BlockedSources(Protocol):
     """Sources blocked by the listeners."""
 
     def blocked(self) -> Mapping[str, float]:
@@ -40,7 +40,7 @@ class Blocks(Protocol):
 class Silenced(Counting):
     """All silenced sources."""
 
-    def __init__(self, authenticator: Authenticator, blocks: Blocks, clock: Clock) -> None:
+    def __init__(self, authenticator: Authenticator, blocks: BlockedSources, clock: Clock) -> None:
         self._authenticator = authenticator
         self._blocks = blocks
         self._clock = clock
@@ -61,15 +61,15 @@ class Silenced(Counting):
         now = self._clock.now()
 
         def row(
-            source: str, cause: Cause, until_ms: int, failures: int | None = None, username: str | None = None
+            source: str, cause: SilenceCause, until_ms: int, failures: int | None = None, username: str | None = None
         ) -> SilencedSource:
             left_ms = until_ms - now.mono
             until = iso_utc(now.wall + left_ms)
             return SilencedSource(source, cause.value, -(-left_ms // 1_000), until, failures, username)
 
         causes = {
-            Cause.WRONG_CREDENTIALS: self._authenticator.locked_out(now),
-            Cause.AT_A_GATEWAY: self._authenticator.locked_gateways(now),
+            SilenceCause.WRONG_CREDENTIALS: self._authenticator.locked_out(now),
+            SilenceCause.AT_A_GATEWAY: self._authenticator.locked_gateways(now),
         }
         guessing = [
             row(each.source, cause, each.until, each.failures, each.username)
@@ -77,7 +77,9 @@ class Silenced(Counting):
             for each in locked
         ]
         flooding = {source_of(host): round(until_s * 1_000) for host, until_s in self._blocks.blocked().items()}
-        return guessing + [row(source, Cause.FLOOD, until) for source, until in flooding.items() if until > now.mono]
+        return guessing + [
+            row(source, SilenceCause.FLOOD, until) for source, until in flooding.items() if until > now.mono
+        ]
 
     def unblock(self, host: str) -> bool:
         """Release a source, whatever the cause; return False if it was not silenced.

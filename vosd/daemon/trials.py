@@ -39,7 +39,7 @@ class Trials:
         for call in self._running.values():
             call.abandon(now)
         if self._running:
-            self._service.flush(now)
+            self._service.loop.flush(now)
 
     async def follow(self, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
         """Make a call and report its steps, at last its outcome; it ends when the client disconnects.
@@ -59,7 +59,7 @@ class Trials:
             call.begin()
         except VosError as error:
             raise CommandError(str(error)) from error
-        service.flush(now)
+        service.loop.flush(now)
         _log.info("test_call_begun", routing_gateway=order.via, callee=order.callee)
         self._running[order.via] = call
         try:
@@ -78,7 +78,7 @@ class Trials:
             if not call.is_over:
                 now = self._clock.now()
                 call.stop(now)
-                service.flush(now)
+                service.loop.flush(now)
 
     def _prepared(self, order: MakeTestCall, now: Instant) -> TrialCall:
         service, switch = self._service, self._service.switch

@@ -24,7 +24,7 @@ NO_ANSWER: Final = (OSError, EOFError, ValueError, h11.ProtocolError)
 """Errors that a request raises; ``TimeoutError`` is an OSError."""
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """The end of an answer."""
 
     status: int
@@ -45,7 +45,7 @@ class HttpConnection:
         """Whether another question may be asked; the server may have closed it all the same."""
         return not self._writer.is_closing()
 
-    async def ask(self, request: h11.Request, body: bytes, *, status_only: bool) -> Answer:
+    async def ask(self, request: h11.Request, body: bytes, *, status_only: bool) -> HttpAnswer:
         """Send a request and read the answer; ``status_only`` leaves a body unread of which the end is not known.
 
         Raises:
@@ -62,7 +62,7 @@ class HttpConnection:
         assert isinstance(response, h11.Response)
         if status_only and not _ends_soon(response):
             self.close()
-            return Answer(response.status_code, b"")
+            return HttpAnswer(response.status_code, b"")
         content = bytearray()
         while isinstance(part := await self._next(), h11.Data):
             content += part.data
@@ -72,7 +72,7 @@ class HttpConnection:
             self._state.start_next_cycle()
         else:
             self.close()
-        return Answer(response.status_code, bytes(content))
+        return HttpAnswer(response.status_code, bytes(content))
 
     async def _next(self) -> object:
         while (event := self._state.next_event()) is h11.NEED_DATA:

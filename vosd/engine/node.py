@@ -95,7 +95,7 @@ class Tokens(Protocol):
         ...
 
 
-class Names(Addresses, Protocol):
+class NamedAddresses(Addresses, Protocol):
     """Addresses of names (``engine.peers.directory``)."""
 
     def locate(self, hop: Hop, seen_at: str, /) -> Hop | None:
@@ -112,7 +112,7 @@ class Surroundings(NamedTuple):
 
     clock: Clock
     tokens: Tokens
-    names: Names
+    names: NamedAddresses
     sink: CallSink
     credits: dict[str, AccountCredit]
     """Credit of every account, by its id; accounts that a reload brings are added before ``Node.swap_catalogue``."""

@@ -4,16 +4,15 @@ Owns the order in which an earlier run is completed before the first call is tak
 """
 
 import asyncio
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import Final
 
 import structlog
 
-from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.billing.accounts import Account
-from vosd.callcontrol.questions import Asker, Step, Ticket
+from vosd.callcontrol.questions import Asker, Step
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Blocks, Overrides, overlaid
@@ -24,7 +23,7 @@ from vosd.engine.background import BackgroundTasks, every, report_dropped
 from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
 from vosd.engine.booking.call_keeper import CallKeeper
-from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.database_watch import Condition, DatabaseWatch, MemoFile
 from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
@@ -41,7 +40,7 @@ from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
-from vosd.engine.peers.directory import Directory, SignallingLimits, means_of
+from vosd.engine.peers.directory import NameDirectory, SignallingLimits, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
@@ -54,7 +53,6 @@ from vosd.engine.tokens import TokenSource
 from vosd.engine.without_database import WithoutDatabase
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
-from vosd.sip.wire.classify import Kind
 from vosd.sip.wire.outgoing import Peer
 
 MARK_S: Final = 1.0
@@ -112,9 +110,9 @@ class SwitchService:
         self.recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
         self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self.recorder.turn)
         self.gateways = Gateways(clock, catalogue)
-        self.directory = Directory(resolver, clock, means_of(settings.listen), settings.dns)
+        self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.name_at)
-        comparison = Comparison(books, self.balances, self.recorder, self._journal)
+        comparison = JournalComparison(books, self.balances, self.recorder, self._journal)
         memo = MemoFile(settings.state_dir / "database.json")
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
@@ -142,21 +140,19 @@ class SwitchService:
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
         self._journal.describe, placements.services = self.switch.describe, self.switch.services
         self._endpoint = self.node.endpoint
-        self._loop = loop = Loop(
-            clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked
+        self.loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked)
+        self.lookups.connect(
+            Wiring(self._endpoint, self.switch.take_answer, self.loop.take_answer, self.switch.vendors_at)
         )
-        self.unsent, self.undelivered = loop.unsent, loop.undelivered
-        """Functions that listeners call with datagrams that could not be sent, and with ICMP errors."""
-        self.lookups.connect(Wiring(self._endpoint, self.switch.take_answer, loop.take_answer, self.switch.vendors_at))
         self._leftovers = Leftovers(
-            self.node.endpoint, self._journal, clock, self._loop.flush, self.switch.services, surroundings.sink.ended
+            self.node.endpoint, self._journal, clock, self.loop.flush, self.switch.services, surroundings.sink.ended
         )
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
         """Number of dropped messages by reason."""
         self.inbox = Inbox(
-            self._loop.datagram_received,
-            self._loop.refuse_overload,
+            self.loop.datagram_received,
+            self.loop.refuse_overload,
             settings.overload,
             self._endpoint.flows.refusal_tag,
             self.dropped,
@@ -212,34 +208,9 @@ class SwitchService:
         self._tasks.run("live state to disk", self._state_files.run)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
-    @property
-    def belongs(self) -> Callable[[Kind, bytes], bool]:
-        """Whether a message of an unknown source belongs to a call; asked by listeners."""
-        return self._endpoint.belongs
-
-    @property
-    def transport_failed(self) -> Callable[[int, str, int], None]:
-        """Callback of listeners with (flow, host, port) where a connection was lost or could not be opened."""
-        return self._loop.transport_failed
-
     def begin_turn(self) -> Instant | None:
         """Return the instant of a turn of messages that are processed as they are read; None = they must be queued."""
         return self._clock.now() if self.inbox.is_idle() else None
-
-    @property
-    def process(self) -> Callable[[bytes, Peer, Instant], bool]:
-        """Callback of listeners with each message of such a turn."""
-        return self._loop.process
-
-    @property
-    def flush(self) -> Callable[[Instant], None]:
-        """Callback of listeners at the end of such a turn."""
-        return self._loop.flush
-
-    @property
-    def take_answer(self) -> Callable[[Ticket, Answer], None]:
-        """Callback of an ``Asker`` with the answer to a question of a call's set-up."""
-        return self._loop.take_answer
 
     def connection_closed(self, flow: int, host: str, port: int) -> None:
         """Remove the registrations that are reached by a connection which was closed."""
@@ -247,14 +218,14 @@ class SwitchService:
 
     def serve(self, transmit: Sequence[Transmit], hang_up: CloseConnection) -> None:
         """Begin to talk through the given senders, one a listener."""
-        self._loop.attach(transmit, hang_up)
+        self.loop.attach(transmit, hang_up)
         now = self._clock.now()
         self.node.vendors.adopt(self.switch.catalogue, now)
-        self._loop.flush(now)
+        self.loop.flush(now)
         self._tasks.run("calls of an earlier run", self._leftovers.run)
         self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))
         self.keep_alives.begin(transmit)
-        self.database.standstill.connect(self._loop, self.inbox, resume=self.inbox.serve)
+        self.database.standstill.connect(self.loop, self.inbox, resume=self.inbox.serve)
         self.inbox.attach(asyncio.get_running_loop())
 
     async def drain(self, grace_s: int) -> None:
@@ -283,7 +254,7 @@ class SwitchService:
         self.switch.open_doors(now)
         kept = self.switch.keep()
         # a start that has served no call does not count, or starts that fail would keep calls beyond resume_within
-        at = now if self._loop.is_attached else now.plus(self._served_mono - now.mono)
+        at = now if self.loop.is_attached else now.plus(self._served_mono - now.mono)
         if kept.left:
             left = {call.arrival.call_id for call in kept.left}
             _log.warning("calls_ended_by_stop", calls=len(left), why="they cannot be described")
@@ -291,7 +262,7 @@ class SwitchService:
             kept = self.switch.keep()
         self._leftovers.note_over(now)
         self.inbox.detach()
-        self._loop.detach()
+        self.loop.detach()
         self.keep_alives.stop()
         hand_on(self._journal, kept, at)
 
@@ -299,7 +270,7 @@ class SwitchService:
         """End the tasks and close the journal."""
         self.lookups.stop()
         self.inbox.detach()
-        self._loop.detach()
+        self.loop.detach()
         self.keep_alives.stop()
         await self._tasks.stop()
         await self.registrations.write_all()
@@ -310,7 +281,7 @@ class SwitchService:
 
     def end_calls(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
         """End calls by order and tell their peers; none any more once they are written for the next process."""
-        return self._loop.end_calls(chosen, reason)
+        return self.loop.end_calls(chosen, reason)
 
     async def swap_catalogue(self, catalogue: Catalogue) -> None:
         """Put another catalogue in force once its accounts have credits.
@@ -331,7 +302,7 @@ class SwitchService:
         self.signalling.adopt(catalogue)
         now = self._clock.now()
         self.node.swap_catalogue(catalogue, now, changed)
-        self._loop.flush(now)
+        self.loop.flush(now)
 
     async def _accounts_with_other_terms(self, catalogue: Catalogue, other: Set[str] | None) -> list[Account]:
         """Return the accounts that are not in the configured catalogue, or have another limit there.
@@ -372,7 +343,7 @@ class SwitchService:
         """End our registrations with vendors."""
         now = self._clock.now()
         self.node.vendors.end(now)
-        self._loop.flush(now)
+        self.loop.flush(now)
         for _ in range(round(LAST_ANSWERS_S / TICK_S)):
             if self.node.vendors.have_ended:
                 return

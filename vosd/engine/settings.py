@@ -23,7 +23,7 @@ from vosd.trunks.gateways import Address
 LOOPBACK: Final[tuple[IPv4Network | IPv6Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
-class Listener(NamedTuple):
+class SipListener(NamedTuple):
     """One socket for SIP: transport in lower case, IP address without brackets, port."""
 
     transport: str
@@ -321,7 +321,7 @@ class Settings:
 
     node: str
     """Name of this switch in CDRs."""
-    listen: tuple[Listener, ...]
+    listen: tuple[SipListener, ...]
     """Sockets to open; at least one."""
     advertise: tuple[str | None, ...]
     """Address for Contact and Via of each of ``listen``; None = the address of the listening socket."""

@@ -14,8 +14,8 @@ import msgspec
 from vosd.base.clock import Clock
 from vosd.callcontrol.live_state import LiveState
 from vosd.engine.kept_file import KeptFile
-from vosd.routing.dynamic_lists import Listing, ListingCause
-from vosd.routing.pools import Turn
+from vosd.routing.dynamic_lists import ListedCaller, ListingCause
+from vosd.routing.pools import PoolTurn
 from vosd.routing.quality import SavedQuality
 
 ROUND_S: Final = 1.0
@@ -45,7 +45,7 @@ class StateFiles:
     def __init__(self, state_dir: Path, live: LiveState, clock: Clock) -> None:
         self._quality_file = KeptFile(state_dir / "quality.json", SavedQuality, "quality")
         self._blacklist_file = KeptFile(state_dir / "blacklist.json", list[KeptListing], "blacklist")
-        self._pool_file = KeptFile(state_dir / "number-pools.json", dict[str, Turn], "pool_turns")
+        self._pool_file = KeptFile(state_dir / "number-pools.json", dict[str, PoolTurn], "pool_turns")
         self._quality, self._lists, self._turns = live.quality, live.dynamic_lists, live.pool_turns
         self._clock = clock
         self._written_list = self._lists.changes
@@ -62,7 +62,9 @@ class StateFiles:
         for each in self._blacklist_file.read() or ():
             if each.until > now.wall:
                 until_mono = now.mono + each.until - now.wall
-                listing = Listing(each.gateway, each.caller, each.cause, each.limit, each.since, each.until, until_mono)
+                listing = ListedCaller(
+                    each.gateway, each.caller, each.cause, each.limit, each.since, each.until, until_mono
+                )
                 self._lists.restore(listing)
         self._written_list = self._lists.changes
 
@@ -89,5 +91,5 @@ class StateFiles:
             self._written_turns = self._turns.taken
             yield partial(self._pool_file.write, self._turns.all())
 
-    def _write_blacklist(self, listings: Sequence[Listing]) -> None:
+    def _write_blacklist(self, listings: Sequence[ListedCaller]) -> None:
         self._blacklist_file.write([KeptListing(*each[:6]) for each in listings])

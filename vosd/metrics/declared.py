@@ -9,7 +9,7 @@ from enum import Enum, StrEnum
 from vosd.obs.figures import SINCE, Figure
 
 
-class Kind(Enum):
+class MetricKind(Enum):
     """The way in which the values of a metric develop."""
 
     GAUGE = "gauge"
@@ -29,39 +29,40 @@ _OUTCOMES = (
 )
 
 
-_Declared = tuple[str, Kind, tuple[str, ...], str]
+_Declared = tuple[str, MetricKind, tuple[str, ...], str]
 """Name, kind, labels, meaning."""
 
 
 def _gauge(name: str, meaning: str, labels: tuple[str, ...] = ()) -> _Declared:
-    return name, Kind.GAUGE, labels, meaning
+    return name, MetricKind.GAUGE, labels, meaning
 
 
 def _counter(name: str, meaning: str, labels: tuple[str, ...] = ()) -> _Declared:
-    return name, Kind.COUNTER, labels, meaning
+    return name, MetricKind.COUNTER, labels, meaning
 
 
 def _histogram(name: str, meaning: str) -> _Declared:
-    return name, Kind.HISTOGRAM, (), meaning
+    return name, MetricKind.HISTOGRAM, (), meaning
 
 
 def _summary(name: str, meaning: str, labels: tuple[str, ...]) -> _Declared:
-    return name, Kind.SUMMARY, labels, meaning
+    return name, MetricKind.SUMMARY, labels, meaning
 
 
 def _of(figure: Figure) -> _Declared:
     """Return the metric that a figure of ``vosd status`` declares."""
-    return figure.metric, Kind.COUNTER if figure.is_total else Kind.GAUGE, (), figure.meaning.removeprefix(SINCE)
+    declare = _counter if figure.is_total else _gauge
+    return declare(figure.metric, figure.meaning.removeprefix(SINCE))
 
 
 class Metric(StrEnum):
     """A metric of the switch."""
 
-    kind: Kind
+    kind: MetricKind
     labels: tuple[str, ...]
     meaning: str
 
-    def __new__(cls, name: str, kind: Kind, labels: tuple[str, ...], meaning: str) -> "Metric":
+    def __new__(cls, name: str, kind: MetricKind, labels: tuple[str, ...], meaning: str) -> "Metric":
         """Make the metric of a name."""
         made = str.__new__(cls, name)
         made._value_, made.kind, made.labels, made.meaning = name, kind, labels, meaning

@@ -17,8 +17,8 @@ from typing import Final
 import msgspec
 
 from vosd.metrics.exposition import written
-from vosd.metrics.reading import Answer, Opening, Question, Wanted
-from vosd.metrics.server import Page, Server
+from vosd.metrics.reading import ExporterAnswer, ExporterQuestion, Opening, QuestionTopic
+from vosd.metrics.server import MetricsPage, MetricsServer
 from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 
@@ -34,17 +34,17 @@ class SilentError(Exception):
     """The switch has not answered in time."""
 
 
-class Switch:
+class AskedSwitch:
     """The switch, as this process asks it; the answers come in the order of the questions."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
         self._number = 0
-        self._parts: list[Answer] = []
-        self._waiting: dict[int, asyncio.Future[list[Answer]]] = {}
+        self._parts: list[ExporterAnswer] = []
+        self._waiting: dict[int, asyncio.Future[list[ExporterAnswer]]] = {}
 
-    async def ask(self, wanted: Wanted, seconds: float) -> Sequence[Answer]:
+    async def ask(self, wanted: QuestionTopic, seconds: float) -> Sequence[ExporterAnswer]:
         """Return the parts of the answer.
 
         Raises:
@@ -54,9 +54,9 @@ class Switch:
         number = self._number
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            send(self._writer, msgspec.msgpack.encode(Question(number, wanted)))
+            send(self._writer, msgspec.msgpack.encode(ExporterQuestion(number, wanted)))
             async with asyncio.timeout(seconds):
-                parts: Sequence[Answer] = await future
+                parts: Sequence[ExporterAnswer] = await future
                 return parts
         except (TimeoutError, EOFError):
             raise SilentError from None
@@ -65,7 +65,7 @@ class Switch:
 
     async def listen(self) -> None:
         """Take answers until the switch closes the channel."""
-        decode = msgspec.msgpack.Decoder(Answer).decode
+        decode = msgspec.msgpack.Decoder(ExporterAnswer).decode
         try:
             while True:
                 answer = decode(await received(self._reader))
@@ -81,55 +81,57 @@ class Switch:
 class Pages:
     """The pages of the server, by path."""
 
-    def __init__(self, switch: Switch, switch_pid: int) -> None:
+    def __init__(self, switch: AskedSwitch, switch_pid: int) -> None:
         self._switch = switch
         self._pid = switch_pid
         self._one_at_a_time = asyncio.Lock()
-        self._reading: Sequence[Answer] = ()
+        self._reading: Sequence[ExporterAnswer] = ()
         self._read_at = -KEPT_S
 
-    async def metrics(self, accept: str) -> Page:
+    async def metrics(self, accept: str) -> MetricsPage:
         """All figures."""
         async with self._one_at_a_time:
             if time.monotonic() - self._read_at >= KEPT_S:
                 try:
-                    self._reading = await self._switch.ask(Wanted.READING, READING_S)
+                    self._reading = await self._switch.ask(QuestionTopic.READING, READING_S)
                 except SilentError:
                     return self._silent(READING_S)
                 self._read_at = time.monotonic()
         content, content_type = written(self._reading, accept)
-        return Page(HTTPStatus.OK, content, content_type)
+        return MetricsPage(HTTPStatus.OK, content, content_type)
 
-    async def health(self, _accept: str) -> Page:
+    async def health(self, _accept: str) -> MetricsPage:
         """Whether the event loop of the switch turns."""
         try:
-            await self._switch.ask(Wanted.HEALTH, ANSWER_S)
+            await self._switch.ask(QuestionTopic.HEALTH, ANSWER_S)
         except SilentError:
             return self._silent(ANSWER_S)
-        return Page(HTTPStatus.OK, b"healthy\n")
+        return MetricsPage(HTTPStatus.OK, b"healthy\n")
 
-    async def readiness(self, _accept: str) -> Page:
+    async def readiness(self, _accept: str) -> MetricsPage:
         """Whether the switch takes new calls."""
         try:
-            (answer,) = await self._switch.ask(Wanted.READINESS, ANSWER_S)
+            (answer,) = await self._switch.ask(QuestionTopic.READINESS, ANSWER_S)
         except SilentError:
             return self._silent(ANSWER_S)
         if answer.is_well:
-            return Page(HTTPStatus.OK, f"ready\n{answer.text}".encode())
-        return Page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready\n{answer.text}".encode())
+            return MetricsPage(HTTPStatus.OK, f"ready\n{answer.text}".encode())
+        return MetricsPage(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready\n{answer.text}".encode())
 
-    def _silent(self, seconds: float) -> Page:
+    def _silent(self, seconds: float) -> MetricsPage:
         text = f"the switch (process {self._pid}) has not answered for {seconds:g} s: its event loop hangs\n"
-        return Page(HTTPStatus.SERVICE_UNAVAILABLE, text.encode())
+        return MetricsPage(HTTPStatus.SERVICE_UNAVAILABLE, text.encode())
 
 
 async def serve(channel: socket.socket, listener: socket.socket) -> None:
     """Answer clients until the switch closes the channel."""
     reader, writer = await asyncio.open_connection(sock=channel)
     opening = msgspec.msgpack.decode(await received(reader), type=Opening)
-    switch = Switch(reader, writer)
+    switch = AskedSwitch(reader, writer)
     pages = Pages(switch, os.getppid())
-    server = Server({"/metrics": pages.metrics, "/healthz": pages.health, "/readyz": pages.readiness}, opening.networks)
+    server = MetricsServer(
+        {"/metrics": pages.metrics, "/healthz": pages.health, "/readyz": pages.readiness}, opening.networks
+    )
     gc.freeze()
     async with await asyncio.start_server(server.accept, sock=listener):
         await switch.listen()

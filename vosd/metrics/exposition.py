@@ -19,8 +19,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from vosd.metrics.declared import Kind, Metric
-from vosd.metrics.reading import Answer, Distribution, GatewayReading, Sample
+from vosd.metrics.declared import Metric, MetricKind
+from vosd.metrics.reading import Distribution, ExporterAnswer, GatewayReading, Sample
 
 _GAUGES: Final[Mapping[Metric, Callable[[GatewayReading], float | None]]] = {
     Metric.GATEWAY_UP: lambda gateway: gateway.is_up,
@@ -38,7 +38,7 @@ _SUMMARIES: Final[Mapping[Metric, Callable[[GatewayReading], tuple[int, int]]]] 
 """Number and sum in milliseconds."""
 
 
-def written(parts: Sequence[Answer], accept: str = "") -> tuple[bytes, str]:
+def written(parts: Sequence[ExporterAnswer], accept: str = "") -> tuple[bytes, str]:
     """Return a reading in the form that the client accepts, and its content type."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Reading(parts))
@@ -60,7 +60,7 @@ class _Process(ProcessCollector):
 class _Reading(Collector):
     """The metrics of one reading."""
 
-    def __init__(self, parts: Sequence[Answer]) -> None:
+    def __init__(self, parts: Sequence[ExporterAnswer]) -> None:
         self._samples: dict[str, list[Sample]] = defaultdict(list)
         for part in parts:
             for sample in part.samples:
@@ -79,23 +79,23 @@ class _Reading(Collector):
     def _family(self, metric: Metric) -> Family:
         name, meaning, labels = metric.value, metric.meaning, metric.labels
         match metric.kind:
-            case Kind.GAUGE:
+            case MetricKind.GAUGE:
                 gauge = GaugeMetricFamily(name, meaning, labels=labels)
                 for values, value in self._gauges(metric):
                     gauge.add_metric(values, value)
                 return gauge
-            case Kind.COUNTER:
+            case MetricKind.COUNTER:
                 counter = CounterMetricFamily(name, meaning, labels=labels)
                 for values, value in self._counters(metric):
                     counter.add_metric(values, value)
                 return counter
-            case Kind.HISTOGRAM:
+            case MetricKind.HISTOGRAM:
                 histogram = HistogramMetricFamily(name, meaning)
                 if metric in self._distributions:
                     seen = self._distributions[metric]
                     histogram.add_metric((), _buckets(seen), seen.total_ms / 1_000)
                 return histogram
-            case Kind.SUMMARY:
+            case MetricKind.SUMMARY:
                 summary, count_of = SummaryMetricFamily(name, meaning, labels=labels), _SUMMARIES[metric]
                 for gateway in self._gateways:
                     count, total_ms = count_of(gateway)

@@ -8,7 +8,7 @@ import msgspec
 from vosd.base.histogram import Histogram
 
 
-class Wanted(Enum):
+class QuestionTopic(Enum):
     """The question of the exporter to the switch."""
 
     READING = "reading"
@@ -16,11 +16,11 @@ class Wanted(Enum):
     READINESS = "readiness"
 
 
-class Question(msgspec.Struct, frozen=True, array_like=True):
+class ExporterQuestion(msgspec.Struct, frozen=True, array_like=True):
     """A question to the switch; the answers carry its number."""
 
     number: int
-    wanted: Wanted
+    wanted: QuestionTopic
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -67,7 +67,7 @@ class GatewayReading(msgspec.Struct, frozen=True, array_like=True, gc=False):
     window_pdd_ms: float | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True):
+class ExporterAnswer(msgspec.Struct, frozen=True, array_like=True):
     """A part of the answer to a question; the last one is marked."""
 
     number: int

@@ -31,7 +31,7 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 
-class Page(NamedTuple):
+class MetricsPage(NamedTuple):
     """A response."""
 
     status: HTTPStatus
@@ -40,11 +40,11 @@ class Page(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Answering = Callable[[str], Awaitable[Page]]
+Answering = Callable[[str], Awaitable[MetricsPage]]
 """Makes a page; it is given the Accept header of the request."""
 
 
-class Server:
+class MetricsServer:
     """Answers on the sockets that it is given."""
 
     def __init__(self, pages: Mapping[str, Answering], allow: Sequence[Network]) -> None:
@@ -110,7 +110,7 @@ class Server:
                 page = _page(HTTPStatus.FORBIDDEN, f"{address} is not in metrics.allow")
         await _send(connection, writer, page, accepts_gzip=accepts_gzip)
 
-    async def _page(self, request: h11.Request, accept: str) -> Page:
+    async def _page(self, request: h11.Request, accept: str) -> MetricsPage:
         path = request.target.partition(b"?")[0].decode("latin-1")
         answering = self._pages.get(path)
         if answering is None:
@@ -136,7 +136,9 @@ async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> 
         connection.receive_data(await reader.read(REQUEST_BYTES_MAX))
 
 
-async def _send(connection: h11.Connection, writer: asyncio.StreamWriter, page: Page, *, accepts_gzip: bool) -> None:
+async def _send(
+    connection: h11.Connection, writer: asyncio.StreamWriter, page: MetricsPage, *, accepts_gzip: bool
+) -> None:
     content, more = page.content, page.headers
     if accepts_gzip and len(content) >= COMPRESSED_FROM:
         content, more = gzip.compress(content, compresslevel=1, mtime=0), (*more, ("Content-Encoding", "gzip"))
@@ -159,5 +161,5 @@ async def _send(connection: h11.Connection, writer: asyncio.StreamWriter, page: 
     await writer.drain()
 
 
-def _page(status: HTTPStatus, more: str = "") -> Page:
-    return Page(status, f"{status.value} {status.phrase}{more and ': '}{more}\n".encode())
+def _page(status: HTTPStatus, more: str = "") -> MetricsPage:
+    return MetricsPage(status, f"{status.value} {status.phrase}{more and ': '}{more}\n".encode())

@@ -8,7 +8,7 @@ import asyncio
 from typing import Final, NamedTuple, Protocol, cast
 
 from vosd.net.settings import ConnectionLimits
-from vosd.net.slots import Origin
+from vosd.net.slots import ConnectionOrigin
 from vosd.sip.settings import Limits
 from vosd.sip.wire.stream import PONG, StreamFramer
 
@@ -20,7 +20,7 @@ CLOSE_S: Final = 2.0
 """Time for the last bytes to be written before a closing connection is aborted."""
 
 
-class Address(NamedTuple):
+class PeerEnd(NamedTuple):
     """The peer's end of a connection."""
 
     host: str
@@ -53,7 +53,9 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """One open connection."""
 
-    def __init__(self, peer: Address, origin: Origin, owner: Owner, limits: Limits, patience: ConnectionLimits) -> None:
+    def __init__(
+        self, peer: PeerEnd, origin: ConnectionOrigin, owner: Owner, limits: Limits, patience: ConnectionLimits
+    ) -> None:
         self.peer = peer
         self.origin = origin
         self._owner = owner
@@ -69,7 +71,7 @@ class Connection(asyncio.Protocol):
         """Time of the last byte in either direction (from an unknown source: of the last complete message); time at
         which the unfinished message began, or the connection.
         """
-        self._awaits_message = origin is not Origin.SWITCH
+        self._awaits_message = origin is not ConnectionOrigin.SWITCH
         """Whether the peer connected and has sent no message yet: a bare connection keeps its slot for ``MESSAGE_S``
         only.
 
@@ -139,7 +141,7 @@ class Connection(asyncio.Protocol):
             self.close(framer.lost)
             return
         # Blank lines keep only the connection of a known source alive: any host can send them for ever.
-        is_known = self.origin is not Origin.UNKNOWN or self._owner.knows(self)
+        is_known = self.origin is not ConnectionOrigin.UNKNOWN or self._owner.knows(self)
         if messages or is_known:
             self._busy_at = now
         if messages or (pings and is_known):

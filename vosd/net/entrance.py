@@ -14,7 +14,7 @@ from vosd.base.bucket import Allowance
 from vosd.base.clock import Instant
 from vosd.base.host import source_of
 from vosd.net.kernel_filter import ADDRESSES_MAX
-from vosd.net.shield import Answer, Shield, ShieldSettings
+from vosd.net.shield import Shield, ShieldAnswer, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drops
@@ -30,8 +30,8 @@ Each event allows for one more: in calls that go well, every sixth message is no
 """
 
 _log = structlog.get_logger()
-_REFUSE: Final = Answer.REFUSE
-_SILENCE: Final = Answer.SILENCE
+_REFUSE: Final = ShieldAnswer.REFUSE
+_SILENCE: Final = ShieldAnswer.SILENCE
 
 
 class Core(NamedTuple):

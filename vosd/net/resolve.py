@@ -34,7 +34,7 @@ def system_name_servers() -> list[NameServer]:
     return [(str(each), DNS_PORT) for each in configured] or [("127.0.0.1", DNS_PORT)]
 
 
-class Resolver:
+class NameServerResolver:
     """Asks one server after another, ``attempts`` times around, each for ``timeout_ms``.
 
     The server that answered last is asked first. Without ``servers``, /etc/resolv.conf is read at each question: a

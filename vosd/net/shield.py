@@ -55,7 +55,7 @@ class ShieldSettings:
     """Requests of unknown sources whose User-Agent contains one of these are dropped."""
 
 
-class Answer(Enum):
+class ShieldAnswer(Enum):
     """Result for a message that is not served."""
 
     REFUSE = auto()
@@ -146,7 +146,7 @@ class Shield:
         source = self._known.get(host)
         return source is not None and now - source.judged_at < LOOKUP_VALID_S
 
-    def judge(self, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
+    def judge(self, kind: Kind, data: bytes, host: str, now: float) -> Rank | ShieldAnswer:
         """Return the queue for a message, or that it is refused or dropped."""
         source = self._known.get(host)
         if source is not None and now - source.judged_at < LOOKUP_VALID_S:
@@ -179,7 +179,7 @@ class Shield:
             source.judged_at = now
         return source
 
-    def _judge_known(self, source: _Source, kind: Kind, data: bytes, now: float) -> Rank | Answer:
+    def _judge_known(self, source: _Source, kind: Kind, data: bytes, now: float) -> Rank | ShieldAnswer:
         if kind is Kind.RESPONSE or kind is Kind.WITHIN:
             # Running calls are never limited: a dropped BYE or ACK bills on, a dropped 200 loses an answered call.
             if self._belongs(kind, data):
@@ -189,17 +189,17 @@ class Shield:
             if source.unmatched.take(1, UNMATCHED_PER_S, UNMATCHED_PER_S, now):
                 return Rank.OTHER
             self._dropped[Drop.UNMATCHED] += 1
-            return Answer.SILENCE
+            return ShieldAnswer.SILENCE
         if kind is Kind.JUNK or kind is Kind.KEEP_ALIVE:
             self._dropped[Drop.NOT_SIP if kind is Kind.JUNK else Drop.KEEP_ALIVE] += 1
-            return Answer.SILENCE
+            return ShieldAnswer.SILENCE
         rate = self._settings.gateway_rate
         if not source.requests.take(1, rate, rate, now):
             self._dropped[Drop.GATEWAY_RATE] += 1
-            return Answer.REFUSE
+            return ShieldAnswer.REFUSE
         if source.allowance is not None and not self._takes(source.allowance, now):
             self._dropped[Drop.GATEWAY_LIMIT] += 1
-            return Answer.REFUSE
+            return ShieldAnswer.REFUSE
         return Rank.CALL if kind is Kind.CALL else Rank.OTHER
 
     def _takes(self, allowance: Allowance, now: float) -> bool:
@@ -210,11 +210,11 @@ class Shield:
             bucket = self._gateways[name] = Bucket(rate, now)
         return bucket.take(1, rate, rate, now)
 
-    def _judge_unknown(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | Answer:
+    def _judge_unknown(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | ShieldAnswer:
         if source.blocked_until:
             if now < source.blocked_until:
                 self._dropped[Drop.BLOCKED] += 1
-                return Answer.SILENCE
+                return ShieldAnswer.SILENCE
             source.blocked_until = 0.0
         rate, burst = self._settings.unknown_rate, self._settings.unknown_burst
         if kind is Kind.RESPONSE or kind is Kind.WITHIN:
@@ -235,7 +235,7 @@ class Shield:
             return Rank.UNKNOWN
         return self._drop(source, why, host, now)
 
-    def _within(self, source: _Source, host: str, now: float) -> Rank | Answer:
+    def _within(self, source: _Source, host: str, now: float) -> Rank | ShieldAnswer:
         """Accept a message of an unknown source within a call, up to ``WITHIN_PER_S``, and drop the rest."""
         if source.within is None:
             source.within = Bucket(WITHIN_AT_ONCE, now)
@@ -249,12 +249,12 @@ class Shield:
         agent = _AGENT.search(data, 0, _HEAD_BYTES)
         return agent is not None and self._scanner.search(agent[1].lower()) is not None
 
-    def _drop(self, source: _Source, why: Drop, host: str, now: float) -> Answer:
+    def _drop(self, source: _Source, why: Drop, host: str, now: float) -> ShieldAnswer:
         """Drop a message, and block its source at a rate of dropped messages that would load the switch."""
         self._dropped[why] += 1
         settings = self._settings
         if not settings.block_s:
-            return Answer.SILENCE
+            return ShieldAnswer.SILENCE
         threshold = max(BLOCK_TIMES_RATE * settings.unknown_rate, BLOCK_PER_S)
         if source.excess is None:
             source.excess = Bucket(threshold, now)
@@ -263,4 +263,4 @@ class Shield:
             source.excess = None
             source.blocked_until = now + settings.block_s
             self._block(host, source.blocked_until)
-        return Answer.SILENCE
+        return ShieldAnswer.SILENCE

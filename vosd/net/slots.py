@@ -14,7 +14,7 @@ BURST_S: Final = 2
 """Burst size: connections of so many seconds may come at once."""
 
 
-class Origin(Enum):
+class ConnectionOrigin(Enum):
     """The side that opened a connection."""
 
     GATEWAY = "gateway"
@@ -30,7 +30,7 @@ class ConnectionSlots:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self._taken: Counter[Origin] = Counter()
+        self._taken: Counter[ConnectionOrigin] = Counter()
         self._by_source: Counter[str] = Counter()
         """Accepted connections by address."""
         self._unknown_by_source: Counter[str] = Counter()
@@ -42,36 +42,36 @@ class ConnectionSlots:
     def __len__(self) -> int:
         return self._taken.total()
 
-    def take(self, origin: Origin, host: str, now: float) -> str | None:
+    def take(self, origin: ConnectionOrigin, host: str, now: float) -> str | None:
         """Take a slot for one connection; return the name of the limit that is reached, or None.
 
         ``now`` is in seconds of a monotonic clock.
         """
         if len(self) >= self.limits.most:
             return "max"
-        if origin is Origin.UNKNOWN:
+        if origin is ConnectionOrigin.UNKNOWN:
             full = self._full_for_unknown(host, now)
             if full is not None:
                 return full
-        if origin is not Origin.SWITCH and self._by_source[host] >= self.limits.most_per_source:
+        if origin is not ConnectionOrigin.SWITCH and self._by_source[host] >= self.limits.most_per_source:
             return "max_per_source"
         self._count(origin, host, 1)
         return None
 
     def recognise(self, host: str) -> None:
         """Count a connection of an unknown source as one of a known source from now on."""
-        self._count(Origin.UNKNOWN, host, -1)
-        self._count(Origin.GATEWAY, host, 1)
+        self._count(ConnectionOrigin.UNKNOWN, host, -1)
+        self._count(ConnectionOrigin.GATEWAY, host, 1)
 
-    def give_back(self, origin: Origin, host: str) -> None:
+    def give_back(self, origin: ConnectionOrigin, host: str) -> None:
         """Release a slot."""
         self._count(origin, host, -1)
 
-    def _count(self, origin: Origin, host: str, change: int) -> None:
+    def _count(self, origin: ConnectionOrigin, host: str, change: int) -> None:
         self._taken[origin] += change
-        if origin is not Origin.SWITCH:
+        if origin is not ConnectionOrigin.SWITCH:
             _add(self._by_source, host, change)
-        if origin is Origin.UNKNOWN:
+        if origin is ConnectionOrigin.UNKNOWN:
             _add(self._unknown_by_source, source_of(host), change)
 
     def _full_for_unknown(self, host: str, now: float) -> str | None:
@@ -79,7 +79,7 @@ class ConnectionSlots:
         limits = self.limits
         if self._unknown_by_source[source_of(host)] >= limits.most_unknown_per_source:
             return "max_unknown_per_source"
-        if self._taken[Origin.UNKNOWN] >= limits.most_unknown:
+        if self._taken[ConnectionOrigin.UNKNOWN] >= limits.most_unknown:
             return "max_unknown"
         return self._rate_exceeded(host, now)
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import structlog
 
-from vosd.net.connection import UNREAD_BYTES_MAX, Address, Connection
+from vosd.net.connection import UNREAD_BYTES_MAX, Connection, PeerEnd
 from vosd.net.entrance import Core, Entrance
-from vosd.net.slots import ConnectionSlots, Origin
+from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.tls import TlsContexts
 from vosd.obs.log import LogLimiter
@@ -48,7 +48,7 @@ class StreamFlow:
     def __init__(
         self,
         flow: int,
-        local: Address,
+        local: PeerEnd,
         core: Core,
         entrance: Entrance,
         limits: Limits,
@@ -74,8 +74,8 @@ class StreamFlow:
         self._loop = asyncio.get_running_loop()
         self._listening = bound(socket.SOCK_STREAM, *local, marker) if handed is None else handed
         marker.mark(self._listening)
-        self._open: dict[Address, Connection] = {}
-        self._unsent: dict[Address, list[bytes]] = {}
+        self._open: dict[PeerEnd, Connection] = {}
+        self._unsent: dict[PeerEnd, list[bytes]] = {}
         """Messages waiting for a connection that is being opened."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
@@ -100,7 +100,7 @@ class StreamFlow:
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
         """Send one message on the connection with that peer, or on a new one."""
-        peer = Address(*to)
+        peer = PeerEnd(*to)
         connection = self._open.get(peer)
         if connection is not None and connection.is_open:
             connection.send(data)
@@ -116,7 +116,7 @@ class StreamFlow:
 
     def hang_up(self, on: tuple[str, int], why: str) -> None:
         """Close the connection with a peer, if there is one."""
-        connection = self._open.get(Address(*on))
+        connection = self._open.get(PeerEnd(*on))
         if connection is not None:
             connection.close(why)
 
@@ -152,10 +152,10 @@ class StreamFlow:
             except OSError as error:
                 self._pause(error)
                 return
-            self._admit(sock, Address(address[0], address[1]))
+            self._admit(sock, PeerEnd(address[0], address[1]))
 
-    def _admit(self, sock: socket.socket, peer: Address) -> None:
-        origin = Origin.GATEWAY if self._core.is_known_source(peer.host) else Origin.UNKNOWN
+    def _admit(self, sock: socket.socket, peer: PeerEnd) -> None:
+        origin = ConnectionOrigin.GATEWAY if self._core.is_known_source(peer.host) else ConnectionOrigin.UNKNOWN
         full = self._slots.take(origin, peer.host, self._loop.time())
         if full is not None:
             sock.close()
@@ -163,7 +163,7 @@ class StreamFlow:
             return
         self._run(self._start(sock, peer, origin))
 
-    async def _start(self, sock: socket.socket, peer: Address, origin: Origin) -> None:
+    async def _start(self, sock: socket.socket, peer: PeerEnd, origin: ConnectionOrigin) -> None:
         """Set up an accepted connection; release its slot if that fails."""
         connection = self._connection(peer, origin)
         context = None if self.tls is None else self.tls.server
@@ -200,13 +200,13 @@ class StreamFlow:
 
     # -- our own ------------------------------------------------------------------------------------------------
 
-    async def _connect(self, peer: Address) -> None:
+    async def _connect(self, peer: PeerEnd) -> None:
         """Open a connection for the waiting messages; report a failure to the core."""
-        full = self._slots.take(Origin.SWITCH, peer.host, self._loop.time())
+        full = self._slots.take(ConnectionOrigin.SWITCH, peer.host, self._loop.time())
         if full is not None:
             self._give_up(peer, f"the limit {full} of sip.connections is reached")
             return
-        connection = self._connection(peer, Origin.SWITCH)
+        connection = self._connection(peer, ConnectionOrigin.SWITCH)
         why = None
         try:
             await self._dial(peer, connection)
@@ -214,11 +214,11 @@ class StreamFlow:
             why = _reason(error)
         finally:
             if not connection.was_made:
-                self._slots.give_back(Origin.SWITCH, peer.host)
+                self._slots.give_back(ConnectionOrigin.SWITCH, peer.host)
         if why is not None:
             self._give_up(peer, why)
 
-    async def _dial(self, peer: Address, connection: Connection) -> None:
+    async def _dial(self, peer: PeerEnd, connection: Connection) -> None:
         context = None if self.tls is None else self.tls.client
         name = None if context is None else self._core.name_of(peer.host) or peer.host
         sock = unbound(socket.SOCK_STREAM, self._local.host, self.marker)
@@ -242,7 +242,7 @@ class StreamFlow:
             if not connection.was_made:
                 sock.close()
 
-    def _give_up(self, peer: Address, why: str) -> None:
+    def _give_up(self, peer: PeerEnd, why: str) -> None:
         self._unsent.pop(peer, None)
         self._warn(peer, f"no connection: {why}")
         self._core.failed(self._flow, *peer)
@@ -259,16 +259,16 @@ class StreamFlow:
         """Pass a message to the entrance."""
         if self._entrance.receive(self._flow, data, *connection.peer):
             self._entrance.serve()
-        elif connection.origin is Origin.UNKNOWN:
+        elif connection.origin is ConnectionOrigin.UNKNOWN:
             connection.close("too many messages of an unknown source")
 
     def knows(self, connection: Connection) -> bool:
         """Return whether the peer is a known source; if it has become one, count its connection as such."""
-        if connection.origin is not Origin.UNKNOWN:
+        if connection.origin is not ConnectionOrigin.UNKNOWN:
             return True
         if not self._core.is_known_source(connection.peer.host):
             return False
-        connection.origin = Origin.GATEWAY
+        connection.origin = ConnectionOrigin.GATEWAY
         self._slots.recognise(connection.peer.host)
         return True
 
@@ -288,7 +288,7 @@ class StreamFlow:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _connection(self, peer: Address, origin: Origin) -> Connection:
+    def _connection(self, peer: PeerEnd, origin: ConnectionOrigin) -> Connection:
         return Connection(peer, origin, self, self._limits, self._slots.limits)
 
     def _tune(self, sock: socket.socket) -> None:
@@ -305,7 +305,7 @@ class StreamFlow:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _warn(self, peer: Address, why: str) -> None:
+    def _warn(self, peer: PeerEnd, why: str) -> None:
         """Log why there is no connection, at most once a minute for each address."""
         if self._log_limiter.admits(peer.host, round(self._loop.time() * 1000)):
             _log.warning("connection", peer=f"{peer.host}:{peer.port}", flow=self._flow, why=why)

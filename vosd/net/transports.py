@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from vosd.net.connection import Address
+from vosd.net.connection import PeerEnd
 from vosd.net.entrance import Core, Entrance
 from vosd.net.settings import TransportSettings
 from vosd.net.slots import ConnectionSlots
@@ -136,7 +136,7 @@ class Transports:
         tls = self._tls if transport == "tls" else None
         if transport == "tls" and tls is None:
             raise ListenerUnusableError(f"cannot listen on tls:{host}:{port}: sip.tls has no certificate")
-        local = Address(host, port)
+        local = PeerEnd(host, port)
         return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._slots, self._marker, tls, handed)
 
     def _keep_out(self) -> None:

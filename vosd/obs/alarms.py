@@ -46,7 +46,7 @@ class Level(StrEnum):
 _RANKS: Final = tuple(Level)
 
 
-class Kind(NamedTuple):
+class AlarmKind(NamedTuple):
     """One kind of alarm."""
 
     level: Level
@@ -58,73 +58,73 @@ class Kind(NamedTuple):
 
 _CRITICAL, _WARNING, _INFO, _OFF = Level.CRITICAL, Level.WARNING, Level.INFO, Level.OFF
 
-KINDS: Final[Mapping[Event, Kind]] = {
-    Event.DATABASE_AWAY: Kind(_CRITICAL, ("part",)),
-    Event.DATABASE_DAMAGED: Kind(_CRITICAL, ("part",)),
-    Event.DATABASE_REGRESSED: Kind(_CRITICAL),
-    Event.LEASE_LOST: Kind(_CRITICAL),
-    Event.JOURNAL_WRITE_FAILED: Kind(_CRITICAL),
-    Event.JOURNAL_RESERVE_MISSING: Kind(_CRITICAL),
-    Event.ANSWERED_CALL_REFUSED: Kind(_CRITICAL, passes=True),
-    Event.CDR_QUEUE_LONG: Kind(_CRITICAL),
-    Event.BOOKING_LATE: Kind(_CRITICAL),
-    Event.CATALOGUE_FALLBACK: Kind(_CRITICAL),
-    Event.DISK_LOW: Kind(_CRITICAL),
-    Event.JOURNAL_RECORD_UNREADABLE: Kind(_WARNING, ("file",), passes=True),
-    Event.JOURNAL_FILE_SET_ASIDE: Kind(_WARNING, ("file",), passes=True),
-    Event.JOURNAL_KEPT_FILE_REMOVED: Kind(_WARNING, passes=True),
-    Event.QUARANTINE_FILLED: Kind(_WARNING),
-    Event.RELOAD_REFUSED: Kind(_WARNING),
-    Event.DEFINITIONS_OUTDATED: Kind(_WARNING, passes=True),
-    Event.OVERLOAD_BEGINS: Kind(_CRITICAL),
-    Event.CPU_HIGH: Kind(_WARNING),
-    Event.MEMORY_HIGH: Kind(_WARNING),
-    Event.LOOP_LATE: Kind(_WARNING),
-    Event.CLOCK_JUMPED: Kind(_WARNING, passes=True),
-    Event.GATEWAY_DOWN: Kind(_WARNING, ("gateway",)),
-    Event.GATEWAY_RESTING: Kind(_WARNING, ("gateway", "address", "customer")),
-    Event.GATEWAY_NAME_LOST: Kind(_WARNING, ("name",)),
-    Event.GATEWAY_UNREGISTERED: Kind(_WARNING, ("name",)),
-    Event.REGISTRATION_LOST: Kind(_WARNING, ("gateway", "server", "username")),
-    Event.REGISTRATION_REFUSED: Kind(_WARNING, ("gateway", "server", "username")),
-    Event.ACCOUNT_REFUSED: Kind(_WARNING, ("gateway",), passes=True),
-    Event.ASR_LOW: Kind(_WARNING, ("gateway",)),
-    Event.PDD_HIGH: Kind(_WARNING, ("gateway",)),
-    Event.ACD_LOW: Kind(_WARNING, ("gateway",)),
-    Event.SETUP_SLOW: Kind(_WARNING),
-    Event.MARGIN_LOW: Kind(_WARNING, ("currency",)),
-    Event.PREFIX_MARGIN_LOW: Kind(_WARNING, ("prefix", "currency")),
-    Event.OVERDRAFT_HIGH: Kind(_WARNING, ("account",)),
-    Event.HOLIDAYS_MISSING: Kind(_WARNING, ("calendar",)),
-    Event.BYE_UNANSWERED: Kind(_WARNING, ("peer",), passes=True),
-    Event.BYE_REFUSED: Kind(_WARNING, ("peer",), passes=True),
-    Event.ANSWER_UNHEARD: Kind(_WARNING, ("customer",), passes=True),
-    Event.SESSION_REFRESH_FAILED: Kind(_INFO, ("gateway",), passes=True),
-    Event.BALANCE_LOW: Kind(_WARNING, ("account",)),
-    Event.LOSS_CALLS: Kind(_WARNING, ("account", "prefix", "gateway"), passes=True),
-    Event.SPEND_LIMIT_REACHED: Kind(_WARNING, ("account", "per"), passes=True),
-    Event.FRAUD_SUSPECTED: Kind(_CRITICAL, ("account", "destination")),
-    Event.DESTINATION_NEW: Kind(_WARNING, ("account", "destination"), passes=True),
-    Event.CPS_HIGH: Kind(_WARNING, ("gateway",)),
-    Event.CALL_TOO_LONG: Kind(_WARNING, ("call_id",)),
-    Event.AUTH_LOCKOUT: Kind(_WARNING, ("source",), passes=True),
-    Event.AUTH_USER_ATTACKED: Kind(_WARNING, ("username",), passes=True),
-    Event.SOURCE_BLOCKED: Kind(_WARNING, ("source",), passes=True),
-    Event.CALLER_BLACKLISTED: Kind(_INFO, ("gateway", "caller"), passes=True),
-    Event.PHONE_OFFLINE: Kind(_OFF, ("name",)),
-    Event.PHONE_SERVICE_DOWN: Kind(_WARNING),
-    Event.PHONE_SERVICE_REFUSED: Kind(_WARNING, passes=True),
-    Event.LOOKUP_SERVICE_DOWN: Kind(_WARNING, ("service",)),
-    Event.NAT_SWEEP_OVERRUN: Kind(_WARNING),
-    Event.ALARM_OUTPUT_DOWN: Kind(_WARNING, ("output",)),
-    Event.RETENTION_BLOCKED: Kind(_WARNING, ("kind",)),
-    Event.ACCOUNT_EXPIRES: Kind(_WARNING, ("account",)),
-    Event.LEDGER_DIFFERS: Kind(_CRITICAL),
-    Event.NIGHTLY_FAILED: Kind(_WARNING, ("work",)),
-    Event.ALARM_REFUSED: Kind(_WARNING, ("output",), passes=True),
-    Event.CALL_REPORTS_DOWN: Kind(_WARNING),
-    Event.CALL_REPORTS_DROPPED: Kind(_WARNING, passes=True),
-    Event.CALL_REPORTS_UNWRITTEN: Kind(_WARNING),
+KINDS: Final[Mapping[Event, AlarmKind]] = {
+    Event.DATABASE_AWAY: AlarmKind(_CRITICAL, ("part",)),
+    Event.DATABASE_DAMAGED: AlarmKind(_CRITICAL, ("part",)),
+    Event.DATABASE_REGRESSED: AlarmKind(_CRITICAL),
+    Event.LEASE_LOST: AlarmKind(_CRITICAL),
+    Event.JOURNAL_WRITE_FAILED: AlarmKind(_CRITICAL),
+    Event.JOURNAL_RESERVE_MISSING: AlarmKind(_CRITICAL),
+    Event.ANSWERED_CALL_REFUSED: AlarmKind(_CRITICAL, passes=True),
+    Event.CDR_QUEUE_LONG: AlarmKind(_CRITICAL),
+    Event.BOOKING_LATE: AlarmKind(_CRITICAL),
+    Event.CATALOGUE_FALLBACK: AlarmKind(_CRITICAL),
+    Event.DISK_LOW: AlarmKind(_CRITICAL),
+    Event.JOURNAL_RECORD_UNREADABLE: AlarmKind(_WARNING, ("file",), passes=True),
+    Event.JOURNAL_FILE_SET_ASIDE: AlarmKind(_WARNING, ("file",), passes=True),
+    Event.JOURNAL_KEPT_FILE_REMOVED: AlarmKind(_WARNING, passes=True),
+    Event.QUARANTINE_FILLED: AlarmKind(_WARNING),
+    Event.RELOAD_REFUSED: AlarmKind(_WARNING),
+    Event.DEFINITIONS_OUTDATED: AlarmKind(_WARNING, passes=True),
+    Event.OVERLOAD_BEGINS: AlarmKind(_CRITICAL),
+    Event.CPU_HIGH: AlarmKind(_WARNING),
+    Event.MEMORY_HIGH: AlarmKind(_WARNING),
+    Event.LOOP_LATE: AlarmKind(_WARNING),
+    Event.CLOCK_JUMPED: AlarmKind(_WARNING, passes=True),
+    Event.GATEWAY_DOWN: AlarmKind(_WARNING, ("gateway",)),
+    Event.GATEWAY_RESTING: AlarmKind(_WARNING, ("gateway", "address", "customer")),
+    Event.GATEWAY_NAME_LOST: AlarmKind(_WARNING, ("name",)),
+    Event.GATEWAY_UNREGISTERED: AlarmKind(_WARNING, ("name",)),
+    Event.REGISTRATION_LOST: AlarmKind(_WARNING, ("gateway", "server", "username")),
+    Event.REGISTRATION_REFUSED: AlarmKind(_WARNING, ("gateway", "server", "username")),
+    Event.ACCOUNT_REFUSED: AlarmKind(_WARNING, ("gateway",), passes=True),
+    Event.ASR_LOW: AlarmKind(_WARNING, ("gateway",)),
+    Event.PDD_HIGH: AlarmKind(_WARNING, ("gateway",)),
+    Event.ACD_LOW: AlarmKind(_WARNING, ("gateway",)),
+    Event.SETUP_SLOW: AlarmKind(_WARNING),
+    Event.MARGIN_LOW: AlarmKind(_WARNING, ("currency",)),
+    Event.PREFIX_MARGIN_LOW: AlarmKind(_WARNING, ("prefix", "currency")),
+    Event.OVERDRAFT_HIGH: AlarmKind(_WARNING, ("account",)),
+    Event.HOLIDAYS_MISSING: AlarmKind(_WARNING, ("calendar",)),
+    Event.BYE_UNANSWERED: AlarmKind(_WARNING, ("peer",), passes=True),
+    Event.BYE_REFUSED: AlarmKind(_WARNING, ("peer",), passes=True),
+    Event.ANSWER_UNHEARD: AlarmKind(_WARNING, ("customer",), passes=True),
+    Event.SESSION_REFRESH_FAILED: AlarmKind(_INFO, ("gateway",), passes=True),
+    Event.BALANCE_LOW: AlarmKind(_WARNING, ("account",)),
+    Event.LOSS_CALLS: AlarmKind(_WARNING, ("account", "prefix", "gateway"), passes=True),
+    Event.SPEND_LIMIT_REACHED: AlarmKind(_WARNING, ("account", "per"), passes=True),
+    Event.FRAUD_SUSPECTED: AlarmKind(_CRITICAL, ("account", "destination")),
+    Event.DESTINATION_NEW: AlarmKind(_WARNING, ("account", "destination"), passes=True),
+    Event.CPS_HIGH: AlarmKind(_WARNING, ("gateway",)),
+    Event.CALL_TOO_LONG: AlarmKind(_WARNING, ("call_id",)),
+    Event.AUTH_LOCKOUT: AlarmKind(_WARNING, ("source",), passes=True),
+    Event.AUTH_USER_ATTACKED: AlarmKind(_WARNING, ("username",), passes=True),
+    Event.SOURCE_BLOCKED: AlarmKind(_WARNING, ("source",), passes=True),
+    Event.CALLER_BLACKLISTED: AlarmKind(_INFO, ("gateway", "caller"), passes=True),
+    Event.PHONE_OFFLINE: AlarmKind(_OFF, ("name",)),
+    Event.PHONE_SERVICE_DOWN: AlarmKind(_WARNING),
+    Event.PHONE_SERVICE_REFUSED: AlarmKind(_WARNING, passes=True),
+    Event.LOOKUP_SERVICE_DOWN: AlarmKind(_WARNING, ("service",)),
+    Event.NAT_SWEEP_OVERRUN: AlarmKind(_WARNING),
+    Event.ALARM_OUTPUT_DOWN: AlarmKind(_WARNING, ("output",)),
+    Event.RETENTION_BLOCKED: AlarmKind(_WARNING, ("kind",)),
+    Event.ACCOUNT_EXPIRES: AlarmKind(_WARNING, ("account",)),
+    Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL),
+    Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",)),
+    Event.ALARM_REFUSED: AlarmKind(_WARNING, ("output",), passes=True),
+    Event.CALL_REPORTS_DOWN: AlarmKind(_WARNING),
+    Event.CALL_REPORTS_DROPPED: AlarmKind(_WARNING, passes=True),
+    Event.CALL_REPORTS_UNWRITTEN: AlarmKind(_WARNING),
 }
 """The events that are alarms; the others report what an operator did, or that a state has ended."""
 
@@ -161,7 +161,7 @@ class KeptAlarms(msgspec.Struct, frozen=True):
     """Those that were cleared, the oldest first."""
 
 
-class Change(NamedTuple):
+class AlarmChange(NamedTuple):
     """An alarm that was raised or cleared."""
 
     alarm: Alarm
@@ -194,7 +194,7 @@ class Alarms:
                 held.setdefault(alarm.subject, msgspec.structs.replace(alarm, level=level))
                 self._unconfirmed[alarm.event, alarm.subject] = at + CONFIRMED_MS
 
-    def set_levels(self, levels: Mapping[Event, Level]) -> list[Change]:
+    def set_levels(self, levels: Mapping[Event, Level]) -> list[AlarmChange]:
         """Set the levels that differ from those of ``KINDS``; return the alarms that are cleared: they are off now."""
         self._levels = levels
         changes = []
@@ -212,7 +212,7 @@ class Alarms:
         """Return the level of alarms of one kind."""
         return self._levels.get(event) or KINDS[event].level
 
-    def note(self, name: str, facts: Mapping[str, object], at: int) -> list[Change]:
+    def note(self, name: str, facts: Mapping[str, object], at: int) -> list[AlarmChange]:
         """Take an event; return the alarms that it raises or clears, none where it only repeats one.
 
         One about a subject that is gone only clears: what an operator has removed is no alarm.
@@ -227,7 +227,7 @@ class Alarms:
                 changes.append(self._cleared(alarm, at))
         return changes
 
-    def expire(self, at: int) -> list[Change]:
+    def expire(self, at: int) -> list[AlarmChange]:
         """Clear the alarms that pass by themselves and were not repeated lately, and those of before the start."""
         changes = []
         for (event, subject), until in list(self._unconfirmed.items()):
@@ -265,7 +265,7 @@ class Alarms:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _raise(self, event: Event, facts: Mapping[str, object], at: int) -> list[Change]:
+    def _raise(self, event: Event, facts: Mapping[str, object], at: int) -> list[AlarmChange]:
         kind, level = KINDS[event], self.level_of(event)
         if level is Level.OFF:
             return []
@@ -280,15 +280,15 @@ class Alarms:
             self.left_out += 1
             return []
         alarm = alarms[subject] = Alarm(event, subject, level, at, at, 1, text)
-        return [Change(alarm, is_raised=True)]
+        return [AlarmChange(alarm, is_raised=True)]
 
-    def _cleared(self, alarm: Alarm, at: int) -> Change:
+    def _cleared(self, alarm: Alarm, at: int) -> AlarmChange:
         ended = msgspec.structs.replace(alarm, cleared_at=at)
         self._history.append(ended)
-        return Change(ended, is_raised=False)
+        return AlarmChange(ended, is_raised=False)
 
 
-def _subject(kind: Kind, facts: Mapping[str, object]) -> str:
+def _subject(kind: AlarmKind, facts: Mapping[str, object]) -> str:
     return " ".join(_shown(facts[name]) for name in kind.subject if name in facts)
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt
-from vosd.obs.traced import Direction, Outcome, TracedCall, TracedMessage
+from vosd.obs.traced import Direction, TracedCall, TracedMessage, TracedOutcome
 from vosd.sdp.summary import summary
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
@@ -158,7 +158,7 @@ def _gateway_names(call: TracedCall) -> Mapping[_Party, list[str]]:
     return names
 
 
-def _ending(outcome: Outcome | None) -> Iterator[str]:
+def _ending(outcome: TracedOutcome | None) -> Iterator[str]:
     if outcome is None:
         yield "the call goes on"
         return

@@ -50,9 +50,9 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.BYE_UNANSWERED: "ask the vendor whether the call has ended there: it may bill it",
     Event.BYE_REFUSED: "ask the vendor whether the call has ended there: it may bill it",
     Event.ANSWER_UNHEARD: (
-        "the customer's trunk does not acknowledge early media: ask it, or reliable_provisionals: none"
+        "the customer's trunk does not acknowledge early media: ask it, or reliable_provisionals: off"
     ),
-    Event.SESSION_REFRESH_FAILED: "session_timers of the gateway",
+    Event.SESSION_REFRESH_FAILED: "session_timer of the gateway; ask the peer which refreshes it takes",
     Event.BALANCE_LOW: "ask the customer for a payment",
     Event.LOSS_CALLS: "vosd cdr list --loss; compare the prices, or loss_guard of the plan",
     Event.SPEND_LIMIT_REACHED: "fraud or growth? vosd cdr list --account ID",
@@ -70,7 +70,9 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.PHONE_SERVICE_DOWN: "start the program of phone_service; reports wait",
     Event.PHONE_SERVICE_REFUSED: "look at the log of the program of phone_service",
     Event.LOOKUP_SERVICE_DOWN: "look at the server that is asked; fail_open says what becomes of calls",
-    Event.NAT_SWEEP_OVERRUN: "fewer keep-alives: a longer SS_KEEP_ALIVE period, or send more of them at a time",
+    Event.NAT_SWEEP_OVERRUN: (
+        "fewer keep-alives: a longer SS_SIP_NAT_KEEP_ALIVE_PERIOD; or more at once: SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME"
+    ),
     Event.ALARM_OUTPUT_DOWN: "look at the server of the output; changes wait, the oldest are dropped first",
     Event.RETENTION_BLOCKED: "the why names the guard; often vosd ledger close",
     Event.ACCOUNT_EXPIRES: "book its payment, vosd account set ID --expires-at TIME, or let it expire",

@@ -48,7 +48,7 @@ class TracedMessage(msgspec.Struct, frozen=True):
     """The whole message, with its secrets blanked."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class TracedOutcome(msgspec.Struct, frozen=True):
     """End of a call, in the terms of its CDR."""
 
     end_reason: str
@@ -74,7 +74,7 @@ class TracedCall(msgspec.Struct):
     gateways: tuple[str, ...]
     """Gateways of the attempts, in order."""
     messages: list[TracedMessage]
-    outcome: Outcome | None = None
+    outcome: TracedOutcome | None = None
     """None while the call goes on."""
 
 

@@ -33,7 +33,7 @@ NORMAL_CAUSES: Final = range(1, 32)
 """Causes of Q.850's class "normal event": they concern the called number, whatever the code is."""
 
 
-class Place(NamedTuple):
+class BreakerPlace(NamedTuple):
     """One address of a gateway, for all or for the calls of one payer."""
 
     gateway: str
@@ -46,9 +46,9 @@ class Place(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def place_of(gateway: RoutingGateway, address: Address, payer: str = "") -> Place:
+def place_of(gateway: RoutingGateway, address: Address, payer: str = "") -> BreakerPlace:
     """Return the key under which failures at an address are counted."""
-    return Place(gateway.name, address.host, address.port or DEFAULT_PORT, payer)
+    return BreakerPlace(gateway.name, address.host, address.port or DEFAULT_PORT, payer)
 
 
 class Circuit(Enum):
@@ -99,14 +99,16 @@ class Breakers:
     __slots__ = ("failing", "on_change", "resting")
 
     def __init__(self) -> None:
-        self.failing: dict[Place, _Row] = {}
+        self.failing: dict[BreakerPlace, _Row] = {}
         """Addresses that have failed since a call last succeeded there."""
         self.resting: dict[str, int] = {}
         """Number of addresses that rest, by gateway: mostly none, so that callers can skip the look-up."""
-        self.on_change: Callable[[Place, Circuit, int], None] = _ignore
+        self.on_change: Callable[[BreakerPlace, Circuit, int], None] = _ignore
         """Called with every change, with the milliseconds of the rest."""
 
-    def failed(self, place: Place, *, is_silent: bool, began_ms: int, mono_ms: int, is_doubtful: bool = False) -> None:
+    def failed(
+        self, place: BreakerPlace, *, is_silent: bool, began_ms: int, mono_ms: int, is_doubtful: bool = False
+    ) -> None:
         """Count an attempt that began at ``began_ms`` and failed because of the vendor.
 
         ``is_doubtful``: perhaps because of the called number or the content, so that calls of other payers may succeed.
@@ -120,14 +122,14 @@ class Breakers:
             row.payer = place.payer
         self._count(for_all, is_silent=is_silent, began_ms=began_ms, mono_ms=mono_ms)
 
-    def ask_for_rest(self, place: Place, ms: int, mono_ms: int) -> None:
+    def ask_for_rest(self, place: BreakerPlace, ms: int, mono_ms: int) -> None:
         """Begin the rest of an address that asked for it with Retry-After, or make it longer."""
         row = self.failing.get(place) or self._remember(place)
         row.asked_until = max(row.asked_until, mono_ms + ms)
         if not row.rest_ms:
             self._rest(place, row, mono_ms, 0)
 
-    def succeeded(self, place: Place, began_ms: int) -> None:
+    def succeeded(self, place: BreakerPlace, began_ms: int) -> None:
         """Note the success of an attempt that began at ``began_ms``: the failures in a row end.
 
         It rang, was answered, or was refused for its number. If it began before the end of a rest that the address has
@@ -143,7 +145,7 @@ class Breakers:
             elif self._forget(each):
                 self.on_change(each, Circuit.WELL, 0)
 
-    def remaining_ms(self, place: Place, mono_ms: int) -> int:
+    def remaining_ms(self, place: BreakerPlace, mono_ms: int) -> int:
         """Return the remaining milliseconds in which no call goes there; 0 = one may."""
         remaining_ms = 0
         for each in _rows_of(place):
@@ -152,26 +154,26 @@ class Breakers:
                 remaining_ms = max(row.ends_at - mono_ms, row.probed_until - mono_ms, remaining_ms)
         return remaining_ms
 
-    def begin(self, place: Place, mono_ms: int) -> None:
+    def begin(self, place: BreakerPlace, mono_ms: int) -> None:
         """Note that an attempt begins: after a rest it is the probe."""
         for each in _rows_of(place):
             row = self.failing.get(each)
             if row is not None and row.rest_ms and row.ends_at <= mono_ms:
                 row.probed_until = mono_ms + PROBE_MS
 
-    def cancelled(self, place: Place, began_ms: int) -> None:
+    def cancelled(self, place: BreakerPlace, began_ms: int) -> None:
         """Note that an attempt was cancelled: if it was the probe, the next call may be one at once."""
         for each in _rows_of(place):
             row = self.failing.get(each)
             if row is not None and row.probed_until == began_ms + PROBE_MS:
                 row.probed_until = 0
 
-    def keep(self, is_called: Callable[[Place], bool]) -> None:
+    def keep(self, is_called: Callable[[BreakerPlace], bool]) -> None:
         """Forget the addresses to which no call goes any more."""
         for place in [place for place in self.failing if not is_called(place)]:
             self._drop(place)
 
-    def _count(self, place: Place, *, is_silent: bool, began_ms: int, mono_ms: int) -> None:
+    def _count(self, place: BreakerPlace, *, is_silent: bool, began_ms: int, mono_ms: int) -> None:
         row = self.failing.get(place) or self._remember(place)
         if row.rest_ms:
             if began_ms > row.began_at:  # one that began before the rest shows nothing new
@@ -182,24 +184,24 @@ class Breakers:
         if row.silences >= SILENCES or row.refusals >= REFUSALS:
             self._rest(place, row, mono_ms, REST_MS)
 
-    def _rest(self, place: Place, row: _Row, mono_ms: int, lasts_ms: int) -> None:
+    def _rest(self, place: BreakerPlace, row: _Row, mono_ms: int, lasts_ms: int) -> None:
         """Begin a rest; one after a failed probe doubles ``REST_MS``, however long this one lasts."""
         row.begin(REST_MS, mono_ms)
         row.until = mono_ms + lasts_ms
         self.resting[place.gateway] = self.resting.get(place.gateway, 0) + 1
         self.on_change(place, Circuit.RESTING, row.ends_at - mono_ms)
 
-    def _remember(self, place: Place) -> _Row:
+    def _remember(self, place: BreakerPlace) -> _Row:
         if len(self.failing) >= CIRCUITS_MAX:
             self._drop(next(iter(self.failing)))
         row = self.failing[place] = _Row()
         return row
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: BreakerPlace) -> None:
         if self._forget(place):
             self.on_change(place, Circuit.GONE, 0)
 
-    def _forget(self, place: Place) -> bool:
+    def _forget(self, place: BreakerPlace) -> bool:
         """Forget the failures at an address; return whether it rested."""
         if not self.failing.pop(place).rest_ms:
             return False
@@ -209,10 +211,10 @@ class Breakers:
         return True
 
 
-def _rows_of(place: Place) -> tuple[Place, ...]:
+def _rows_of(place: BreakerPlace) -> tuple[BreakerPlace, ...]:
     """Return the keys under which failures count for a payer at an address."""
     return (place, place._replace(payer="")) if place.payer else (place,)
 
 
-def _ignore(_place: Place, _state: Circuit, _rest_ms: int) -> None:
+def _ignore(_place: BreakerPlace, _state: Circuit, _rest_ms: int) -> None:
     """Do nothing: the default of ``on_change``."""

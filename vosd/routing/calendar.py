@@ -38,7 +38,7 @@ _KINDS: Final = {Tier.DATE: "date", Tier.DATES: "dates", Tier.WEEKDAY: "week day
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-class Entry(msgspec.Struct, frozen=True):
+class CalendarEntry(msgspec.Struct, frozen=True):
     """One entry; it fits a moment when all of its conditions do."""
 
     is_working: bool = True
@@ -74,11 +74,11 @@ class Entry(msgspec.Struct, frozen=True):
         return second >= self.from_s or second < self.until_s
 
 
-_HOLIDAY: Final = Entry(is_working=False, first=date.min, last=date.min)
+_HOLIDAY: Final = CalendarEntry(is_working=False, first=date.min, last=date.min)
 """The entries that decide on a holiday."""
 
 
-class Standing(NamedTuple):
+class CalendarStanding(NamedTuple):
     """The judgement of a calendar about a moment."""
 
     tier: Tier
@@ -101,11 +101,11 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
 
     name: str
     zone: tzinfo
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[CalendarEntry, ...] = ()
     holidays: frozenset[date] = frozenset()
     """Whole days that are not working."""
 
-    def standing(self, wall_ms: int) -> Standing:
+    def standing(self, wall_ms: int) -> CalendarStanding:
         """Return what the calendar says of a moment (UTC milliseconds).
 
         Calls of the same minute get the same answer, so the latest is remembered.
@@ -165,7 +165,7 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
         """Whether none of its entries is working: its working time is what it does not list."""
         return not self._has_working_entries
 
-    def _standing(self, moment: datetime) -> Standing:
+    def _standing(self, moment: datetime) -> CalendarStanding:
         entry = next((each for each in self._dated if each.fits(moment)), None)
         if entry is None and moment.date() in self.holidays:
             entry = _HOLIDAY
@@ -173,20 +173,20 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
             entry = next((each for each in self._recurring if each.fits(moment)), None)
         opens = self._has_working_entries
         if entry is None:
-            return Standing(Tier.DEFAULT, is_working=not opens, fits=False)
-        return Standing(entry.tier, entry.is_working, entry.is_working or not opens)
+            return CalendarStanding(Tier.DEFAULT, is_working=not opens, fits=False)
+        return CalendarStanding(entry.tier, entry.is_working, entry.is_working or not opens)
 
     @cached_property
-    def _dated(self) -> tuple[Entry, ...]:
+    def _dated(self) -> tuple[CalendarEntry, ...]:
         return tuple(entry for entry in self._by_precedence if entry.tier is Tier.DATE)
 
     @cached_property
-    def _recurring(self) -> tuple[Entry, ...]:
+    def _recurring(self) -> tuple[CalendarEntry, ...]:
         """The entries behind a holiday in precedence."""
         return tuple(entry for entry in self._by_precedence if entry.tier is not Tier.DATE)
 
     @cached_property
-    def _by_precedence(self) -> list[Entry]:
+    def _by_precedence(self) -> list[CalendarEntry]:
         return sorted(self.entries, key=lambda entry: (entry.tier, entry.is_working))
 
     @cached_property
@@ -200,13 +200,13 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
         return 1_000 if any(edge % _MINUTE_S for edge in edges) else 1_000 * _MINUTE_S
 
     @cached_property
-    def _latest(self) -> list[tuple[int, Standing]]:
+    def _latest(self) -> list[tuple[int, CalendarStanding]]:
         """The latest answer with the number of its step; empty before the first."""
         return []
 
 
 class BoundCalendar(msgspec.Struct, frozen=True):
-    """A calendar with the part of it that counts for a gateway (implements ``routing.ports.Calendar``)."""
+    """A calendar with the part of it that counts for a gateway (implements ``routing.ports.GatewayCalendar``)."""
 
     calendar: Calendar
     use: CalendarUse

@@ -9,7 +9,7 @@ from typing import Final
 
 from vosd.base.errors import VosError
 from vosd.routing.ports import Full
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 _WINDOW_MS: Final = 1_000
 
@@ -42,10 +42,10 @@ class Occupancy:
     __slots__ = ("_meters",)
 
     def __init__(self) -> None:
-        self._meters: tuple[defaultdict[str, _Meter], ...] = tuple(defaultdict(_Meter) for _ in Scope)
+        self._meters: tuple[defaultdict[str, _Meter], ...] = tuple(defaultdict(_Meter) for _ in LimitScope)
 
     def take(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Count one more call, or return the limit that refuses it; a refused call counts nowhere."""
         meter = self._meters[scope][name]
@@ -61,7 +61,7 @@ class Occupancy:
         accepted.append(mono_ms)
         return None
 
-    def take_again(self, scope: Scope, name: str, max_concurrent: int | None) -> Full | None:
+    def take_again(self, scope: LimitScope, name: str, max_concurrent: int | None) -> Full | None:
         """Take a place again for a call that had one and released it: its arrival is in the window already."""
         meter = self._meters[scope][name]
         if max_concurrent is not None and meter.active >= max_concurrent:
@@ -70,7 +70,7 @@ class Occupancy:
         return None
 
     def would_refuse(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Return the limit that would refuse one more call now; None = there is room. A limit of None is none."""
         meter = self._meters[scope][name]
@@ -80,7 +80,7 @@ class Occupancy:
             return Full.RATE
         return None
 
-    def release(self, scope: Scope, name: str) -> None:
+    def release(self, scope: LimitScope, name: str) -> None:
         """Release the place of a call that has ended; it stays in the window, because it did arrive.
 
         Raises:
@@ -92,7 +92,7 @@ class Occupancy:
             raise NothingTaken(message)
         meter.active -= 1
 
-    def undo(self, scope: Scope, name: str, mono_ms: int) -> None:
+    def undo(self, scope: LimitScope, name: str, mono_ms: int) -> None:
         """Take back whole what was taken at ``mono_ms``, window included, because a later step refused the call.
 
         Raises:
@@ -105,16 +105,16 @@ class Occupancy:
         elif mono_ms in accepted:  # other calls came while this one waited for an answer
             accepted.remove(mono_ms)
 
-    def active(self, scope: Scope, name: str) -> int:
+    def active(self, scope: LimitScope, name: str) -> int:
         """Return the running calls of one object."""
         return self._meters[scope][name].active
 
-    def lately(self, scope: Scope, mono_ms: int) -> list[tuple[str, int]]:
+    def lately(self, scope: LimitScope, mono_ms: int) -> list[tuple[str, int]]:
         """Return how many calls each object took in the preceding 1000 ms; those that took none are left out."""
         busy = [(name, meter.recent(mono_ms)) for name, meter in self._meters[scope].items() if meter.accepted]
         return [each for each in busy if each[1]]
 
-    def recent(self, scope: Scope, name: str, mono_ms: int) -> int:
+    def recent(self, scope: LimitScope, name: str, mono_ms: int) -> int:
         """Return how many calls one object took in the preceding 1000 ms."""
         return self._meters[scope][name].recent(mono_ms)
 

@@ -122,7 +122,7 @@ class ListingCause(Enum):
     ONE_TARGET = "one_target"
 
 
-class Listing(NamedTuple):
+class ListedCaller(NamedTuple):
     """A caller on the list."""
 
     gateway: str
@@ -188,7 +188,7 @@ class DynamicLists:
     def __init__(self, times_max: int = TIMES_MAX, listed_max: int = LISTED_MAX) -> None:
         self._listed_max = listed_max
         self._active: dict[Caller, int] = {}
-        self._listed: OrderedDict[Caller, Listing] = OrderedDict()
+        self._listed: OrderedDict[Caller, ListedCaller] = OrderedDict()
         self._first_until = 0
         """No caller on the list leaves it before this instant, in monotonic milliseconds."""
         self.changes = 0
@@ -198,10 +198,12 @@ class DynamicLists:
         self.to_targets = RecentTimes(times_max)
         self.overflows = 0
         """Numbers that were removed from the list before their time, since there were too many."""
-        self.on_listed: Callable[[Listing], None] = _ignore
+        self.on_listed: Callable[[ListedCaller], None] = _ignore
         """Called with every caller that is put on the list."""
 
-    def take(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> Listing | CountedCall:
+    def take(
+        self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant
+    ) -> ListedCaller | CountedCall:
         """Count a call of a caller; or return why it is refused, and put the caller on the list if it is not there."""
         key, mono_ms = (gateway, caller), now.mono
         listing = self.find(gateway, caller, mono_ms)
@@ -223,7 +225,7 @@ class DynamicLists:
         self._active[caller] = self._active.get(caller, 0) + 1
         return CountedCall(self, caller, target, limits, mono_ms)
 
-    def find(self, gateway: str, caller: str, mono_ms: int) -> Listing | None:
+    def find(self, gateway: str, caller: str, mono_ms: int) -> ListedCaller | None:
         """Return the listing of a caller; None = it is not on the list, or not any more."""
         listing = self._listed.get((gateway, caller))
         return listing if listing is not None and mono_ms < listing.until_mono else None
@@ -260,11 +262,11 @@ class DynamicLists:
         """Number of callers that were forgotten, or removed from the list, before their time."""
         return self.overflows + self.calls.forgotten + self.unanswered.forgotten + self.to_targets.forgotten
 
-    def listed(self, mono_ms: int) -> Iterator[Listing]:
+    def listed(self, mono_ms: int) -> Iterator[ListedCaller]:
         """Yield the callers that are on the list, the one that was put there first at the beginning."""
         return (each for each in self._listed.values() if mono_ms < each.until_mono)
 
-    def restore(self, listing: Listing) -> None:
+    def restore(self, listing: ListedCaller) -> None:
         """Put a caller back on the list, without notice."""
         self._listed[listing.gateway, listing.caller] = listing
         self.changes += 1
@@ -300,7 +302,7 @@ class DynamicLists:
             del self._listed[key]
             self.changes += 1
 
-    def judge(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> Listing | None:
+    def judge(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> ListedCaller | None:
         """Return why one more call now would be refused, and change nothing; None = it would not be."""
         key = gateway, caller
         listing = self._listed.get(key)
@@ -328,7 +330,7 @@ class DynamicLists:
             return ListingCause.ONE_TARGET, limit
         return None
 
-    def _put(self, listing: Listing, target: str) -> Listing:
+    def _put(self, listing: ListedCaller, target: str) -> ListedCaller:
         key = listing.gateway, listing.caller
         # Once the number is off the list its calls count anew, also where the window is longer than that.
         self.calls.forget(key)
@@ -345,10 +347,10 @@ class DynamicLists:
         return listing
 
 
-def _listing(key: Caller, cause: ListingCause, limit: int, limits: CallerLimits, now: Instant) -> Listing:
+def _listing(key: Caller, cause: ListingCause, limit: int, limits: CallerLimits, now: Instant) -> ListedCaller:
     life_ms = 1_000 * limits.expire_s
-    return Listing(*key, cause, limit, now.wall, now.wall + life_ms, now.mono + life_ms)
+    return ListedCaller(*key, cause, limit, now.wall, now.wall + life_ms, now.mono + life_ms)
 
 
-def _ignore(_listing: Listing) -> None:
+def _ignore(_listing: ListedCaller) -> None:
     """Do nothing: the default of ``on_listed``."""

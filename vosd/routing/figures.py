@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from vosd.base.money import EXACT, ZERO
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 MINUTES: Final = 60
 _MINUTE_MS: Final = 60_000
@@ -119,12 +119,12 @@ class Figures:
     __slots__ = ("_names", "_totals", "_windows")
 
     def __init__(self) -> None:
-        self._names: dict[Scope, Container[str]] = {}
-        self._totals: dict[Scope, dict[str, Totals]] = {}
-        self._windows: dict[Scope, dict[str, deque[_Minute]]] = {}
+        self._names: dict[LimitScope, Container[str]] = {}
+        self._totals: dict[LimitScope, dict[str, Totals]] = {}
+        self._windows: dict[LimitScope, dict[str, deque[_Minute]]] = {}
         """The gateways that had calls: a reload need not look at the others, which may be very many."""
 
-    def adopt(self, scope: Scope, names: Container[str]) -> None:
+    def adopt(self, scope: LimitScope, names: Container[str]) -> None:
         """Count these gateways and no others; those that stay keep their figures."""
         known = self._windows.get(scope, {})
         self._names[scope] = names
@@ -134,7 +134,7 @@ class Figures:
 
     def note(
         self,
-        scope: Scope,
+        scope: LimitScope,
         name: str,
         mono_ms: int,
         *,
@@ -176,15 +176,15 @@ class Figures:
             totals.rang += 1
             totals.pdd_ms += pdd_ms
 
-    def counts(self, scope: Scope, name: str) -> bool:
+    def counts(self, scope: LimitScope, name: str) -> bool:
         """Return whether a gateway is counted."""
         return name in self._names[scope]
 
-    def totals(self, scope: Scope, name: str) -> Totals:
+    def totals(self, scope: LimitScope, name: str) -> Totals:
         """Return the counts of a gateway since the start; not to be changed."""
         return self._totals[scope].get(name, NO_TOTALS)
 
-    def last_hour(self, scope: Scope, name: str, mono_ms: int) -> Hour:
+    def last_hour(self, scope: LimitScope, name: str, mono_ms: int) -> Hour:
         """Return the sums of the minute that runs and of the sixty before it."""
         since = mono_ms // _MINUTE_MS - MINUTES
         minutes = [each for each in self._windows[scope].get(name, ()) if each.number >= since]

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from vosd.base.prefixes import ANY
 from vosd.routing.plan import BY_RATES, STATIC, Criterion
-from vosd.routing.ports import Calendar
+from vosd.routing.ports import GatewayCalendar
 from vosd.trunks.gateways import PrefixMode, RoutingGateway
-from vosd.trunks.scope import Limit
+from vosd.trunks.scope import SharedLimit
 
 
 class Candidate(NamedTuple):
@@ -23,10 +23,10 @@ class Candidate(NamedTuple):
     priority: int
     weight: int
     percent: int | None = None
-    calendar: Calendar | None = None
+    calendar: GatewayCalendar | None = None
     valid_from: int | None = None
     valid_to: int | None = None
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[SharedLimit, ...] = ()
     """Limits that it shares with other gateways, or that its line of the plan's routes has."""
     is_conditional: bool = False
     """Whether it makes conditions of ``pipeline`` beyond the state of the gateway."""
@@ -59,7 +59,7 @@ class Fit(NamedTuple):
     """Those that are out because one with a longer prefix ends the search."""
     has_repeats: bool = False
     """Whether a gateway is among them by several lines of the plan's routes."""
-    calendars: tuple[Calendar, ...] = ()
+    calendars: tuple[GatewayCalendar, ...] = ()
     """Those of the candidates, where the first of ``criteria`` is the calendar."""
     choosy: tuple[Candidate, ...] = ()
     """Those of them that take some calls and not others, apart from their calendars."""

@@ -36,7 +36,7 @@ class _Record:
         """Results in a row that contradict the state."""
 
 
-class Health:
+class GatewayHealth:
     """The gateways that get OPTIONS, by name; a reload keeps the state of those that stay."""
 
     __slots__ = ("_records", "down", "on_change")

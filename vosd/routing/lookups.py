@@ -27,7 +27,7 @@ class RedirectTerms(msgspec.Struct, frozen=True):
     """Whether the switch routes a call itself that the server does not redirect; else it is refused."""
 
 
-class Target(NamedTuple):
+class RedirectTarget(NamedTuple):
     """One place that a redirect server has named: a routing gateway, and the number to call there."""
 
     gateway: str

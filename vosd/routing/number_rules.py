@@ -22,7 +22,7 @@ TakeNumber = Callable[[NumberPool], str | None]
 """Return the next number of a pool; None = it has none."""
 
 
-class Shown(NamedTuple):
+class SentNumbers(NamedTuple):
     """The numbers of a call as a gateway is sent them."""
 
     callee: str
@@ -125,13 +125,13 @@ class IncomingRules:
         objection = self._callers.objection(shown)
         return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
 
-    def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> Shown:
+    def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> SentNumbers:
         """Return the numbers by which a call is routed and rated."""
         if self._callee_rewrite is not None:
             callee = self._callee_rewrite.rewritten(callee, draw)
         if self._drops_caller:
-            return Shown(callee, "")
-        return Shown(callee, self._caller.applied(caller, draw, take))
+            return SentNumbers(callee, "")
+        return SentNumbers(callee, self._caller.applied(caller, draw, take))
 
 
 class OutgoingRules:
@@ -153,13 +153,13 @@ class OutgoingRules:
         objection = self._callers.objection(shown)
         return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
 
-    def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> Shown:
+    def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> SentNumbers:
         """Return the numbers as they go out to the gateway; rules that would leave no called number change nothing."""
         if self._callee_rewrite is not None:
             callee = self._callee_rewrite.rewritten(callee, draw) or callee
         if self._tech_prefix:
             callee = self._tech_prefix + for_matching(callee)
-        return Shown(callee, self._caller.applied(caller, draw, take))
+        return SentNumbers(callee, self._caller.applied(caller, draw, take))
 
 
 def _rules(pairs: Pairs) -> RewriteRules | None:

@@ -22,12 +22,12 @@ from vosd.routing.order import Ordering
 from vosd.routing.ports import Capacity, Vendors, VendorTerms
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
-from vosd.routing.routes import Cause, Destination, LeftOut, RouteChoice, RouteRequest, Routes
+from vosd.routing.routes import Cause, Destination, FoundRoutes, LeftOut, RouteChoice, RouteRequest
 from vosd.trunks.dialect import PortedNumber
 from vosd.trunks.gateways import RoutingGateway
 
 __all__ = [
-    "Cause", "Destination", "LeftOut", "RouteChoice", "RouteRequest", "Routes", "examine_routes", "find_routes",
+    "Cause", "Destination", "FoundRoutes", "LeftOut", "RouteChoice", "RouteRequest", "examine_routes", "find_routes",
 ]  # fmt: skip
 
 _OUTRANKED: Final = "the calendar of another gateway fits more closely"
@@ -107,11 +107,11 @@ def find_routes(
 
 def examine_routes(
     request: RouteRequest, table: RouteTable, occupancy: Capacity, rests: Rests, vendors: Vendors
-) -> Routes:
+) -> FoundRoutes:
     """Examine every gateway that the number fits, in the order in which they would be tried."""
     left: list[LeftOut] = []
     choices = tuple(_search(request, table, occupancy, rests, vendors, left))
-    return Routes(choices, tuple(left))
+    return FoundRoutes(choices, tuple(left))
 
 
 def _search(

@@ -39,7 +39,7 @@ class NumberPool(msgspec.Struct, frozen=True):
     when_empty: EmptyPool = EmptyPool.ORIGINAL
 
 
-class Turn(NamedTuple):
+class PoolTurn(NamedTuple):
     """The turn in one pool."""
 
     position: int
@@ -55,7 +55,7 @@ class PoolTurns:
     def __init__(self) -> None:
         self.taken = 0
         """Number of numbers that were taken since the start."""
-        self._turns: dict[str, Turn] = {}
+        self._turns: dict[str, PoolTurn] = {}
 
     def take(self, pool: NumberPool, draw: Draw) -> str | None:
         """Return the number of the next call; None = the pool has none.
@@ -67,11 +67,11 @@ class PoolTurns:
             return None
         turn = self._turns.get(pool.name)
         if turn is not None and turn.used < pool.reuse and turn.position < size:
-            turn = Turn(turn.position, turn.used + 1)
+            turn = PoolTurn(turn.position, turn.used + 1)
         elif pool.mode is PoolMode.RANDOM:
-            turn = Turn(draw(size), 1)
+            turn = PoolTurn(draw(size), 1)
         else:
-            turn = Turn(0 if turn is None or turn.position + 1 >= size else turn.position + 1, 1)
+            turn = PoolTurn(0 if turn is None or turn.position + 1 >= size else turn.position + 1, 1)
         self._turns[pool.name] = turn
         self.taken += 1
         return pool.numbers[turn.position]
@@ -81,11 +81,11 @@ class PoolTurns:
         for name in self._turns.keys() - set(names):
             del self._turns[name]
 
-    def all(self) -> dict[str, Turn]:
+    def all(self) -> dict[str, PoolTurn]:
         """Return the turns by name of the pool."""
         return dict(self._turns)
 
-    def restore(self, turns: Mapping[str, Turn]) -> None:
+    def restore(self, turns: Mapping[str, PoolTurn]) -> None:
         """Go on with the turns of an earlier run."""
         self._turns.update(turns)
 

@@ -6,11 +6,11 @@ from enum import Enum
 from typing import Protocol
 
 from vosd.base.clock import Instant
-from vosd.routing.number_rules import Shown
+from vosd.routing.number_rules import SentNumbers
 from vosd.routing.quality import QualityFigures
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import RoutingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class Full(Enum):
@@ -28,39 +28,39 @@ class Capacity(Protocol):
     """
 
     def take(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Count one more call, or return the limit that refuses it; a refused call counts nowhere."""
         ...
 
-    def take_again(self, scope: Scope, name: str, max_concurrent: int | None) -> Full | None:
+    def take_again(self, scope: LimitScope, name: str, max_concurrent: int | None) -> Full | None:
         """Take a place again for a call that had one and released it: its arrival is in the window already."""
         ...
 
     def would_refuse(
-        self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
+        self, scope: LimitScope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Return the limit that would refuse one more call now; None = there is room."""
         ...
 
-    def release(self, scope: Scope, name: str) -> None:
+    def release(self, scope: LimitScope, name: str) -> None:
         """Release the place of a call that has ended; it stays in the window, because it did arrive."""
         ...
 
-    def undo(self, scope: Scope, name: str, mono_ms: int) -> None:
+    def undo(self, scope: LimitScope, name: str, mono_ms: int) -> None:
         """Take back whole what was taken at ``mono_ms``, window included, because a later step refused the call."""
         ...
 
-    def active(self, scope: Scope, name: str) -> int:
+    def active(self, scope: LimitScope, name: str) -> int:
         """Return the running calls of one object."""
         ...
 
-    def recent(self, scope: Scope, name: str, mono_ms: int) -> int:
+    def recent(self, scope: LimitScope, name: str, mono_ms: int) -> int:
         """Return how many calls one object took in the preceding 1000 ms."""
         ...
 
 
-class Terms(Protocol):
+class ChargeTerms(Protocol):
     """The rate by which one side of a call is charged."""
 
     @property
@@ -69,7 +69,7 @@ class Terms(Protocol):
         ...
 
 
-class VendorTerms(Terms, Protocol):
+class VendorTerms(ChargeTerms, Protocol):
     """The charge of a vendor for one call.
 
     Routing compares terms by their price and hands them on; it does not know what they are. Who gave them out books the
@@ -111,7 +111,7 @@ class BuyPrefixes(Protocol):
         ...
 
 
-class Calendar(Protocol):
+class GatewayCalendar(Protocol):
     """When a gateway is used."""
 
     @property
@@ -214,7 +214,7 @@ class Vendors(Protocol):
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
         ...
 
-    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> Shown:
+    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> SentNumbers:
         """Return the numbers that a gateway with rules for them is sent; a pool gives its next number."""
         ...
 

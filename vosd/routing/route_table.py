@@ -16,10 +16,10 @@ from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY, PrefixIndex
 from vosd.routing.fit import Candidate, Fit, sorted_fit
 from vosd.routing.plan import NO_PLAN, RouteRow, RoutingPlan
-from vosd.routing.ports import BuyPrefixes, Calendar
+from vosd.routing.ports import BuyPrefixes, GatewayCalendar
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
-from vosd.trunks.scope import Limit, Scope
+from vosd.trunks.scope import LimitScope, SharedLimit
 
 Binding = tuple[str | None, CalendarUse | None]
 """Name of a calendar, and which part of it counts; None = it does not say."""
@@ -39,8 +39,8 @@ _Wild = Sequence[tuple[str, tuple[Candidate, ...]]]
 _OF_LINES: Final = frozenset({"priority", "weight"})
 """Fields of gateways that a line of a plan's own routes may have as well."""
 _NOTHING: Final = Fit(())
-_NO_CALENDARS: Final[Mapping[str, Calendar]] = {}
-_NO_BINDINGS: Final[Mapping[Binding, Calendar]] = {}
+_NO_CALENDARS: Final[Mapping[str, GatewayCalendar]] = {}
+_NO_BINDINGS: Final[Mapping[Binding, GatewayCalendar]] = {}
 _NO_RATES: Final[Mapping[str, BuyPrefixes]] = {}
 WILDCARD: Final = "?"
 _DIGITS: Final = frozenset("0123456789")
@@ -115,9 +115,9 @@ class RouteTable:
         gateways: Iterable[RoutingGateway],
         phones: Iterable[Phone] = (),
         plan: RoutingPlan = NO_PLAN,
-        calendars: Mapping[str, Calendar] = _NO_CALENDARS,
+        calendars: Mapping[str, GatewayCalendar] = _NO_CALENDARS,
         rates: Mapping[str, BuyPrefixes] = _NO_RATES,
-        bindings: Mapping[Binding, Calendar] = _NO_BINDINGS,
+        bindings: Mapping[Binding, GatewayCalendar] = _NO_BINDINGS,
     ) -> None:
         """``calendars`` are those of gateways, ``rates`` the buy rates of gateways that take their prefixes from them.
 
@@ -237,7 +237,7 @@ class RouteTable:
         limits = () if gateway.account_limit is None else (gateway.account_limit,)
         if row.max_calls is not None:
             name = f"{self.plan.name}/{row.prefix}/{gateway.name}"
-            limits = (*limits, Limit(Scope.ROUTE, name, row.max_calls, None))
+            limits = (*limits, SharedLimit(LimitScope.ROUTE, name, row.max_calls, None))
         return Candidate(
             gateway,
             prefix,
@@ -315,7 +315,7 @@ def _longest_first(entry: tuple[str, object]) -> int:
     return 0 if entry[0] == ANY else -len(entry[0])
 
 
-def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Mapping[str, Calendar]) -> Fit:
+def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Mapping[str, GatewayCalendar]) -> Fit:
     """Return a phone's redirect server, its called half, and the gateway that takes its calls while it is offline."""
     called = called_half(phone)
     redirecting = gateways.get(phone.redirect_server or "") if phone.enabled else None
@@ -332,7 +332,7 @@ def _with_called(fit: Fit, called: RoutingGateway) -> Fit:
     return fit._replace(ranked=tuple(found))
 
 
-def _candidate_of(gateway: RoutingGateway, prefix: str, calendar: Calendar | None) -> Candidate:
+def _candidate_of(gateway: RoutingGateway, prefix: str, calendar: GatewayCalendar | None) -> Candidate:
     """Return a gateway with its own priority and weight as a candidate."""
     limits = () if gateway.account_limit is None else (gateway.account_limit,)
     conditional = gateway.is_conditional or calendar is not None or bool(limits)

@@ -8,9 +8,9 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.margin import LossGuard
-from vosd.routing.ports import PriceOf, Terms, VendorTerms, price_alone
+from vosd.routing.ports import ChargeTerms, PriceOf, VendorTerms, price_alone
 from vosd.trunks.gateways import RoutingGateway
-from vosd.trunks.scope import Limit
+from vosd.trunks.scope import SharedLimit
 
 
 class Destination(NamedTuple):
@@ -48,7 +48,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """The number by which a ported number is routed; empty = ``callee``."""
     callee_rated: str = ""
     """The number whose buy rates hold; empty = ``callee``."""
-    sell: Terms | None = None
+    sell: ChargeTerms | None = None
     """The rate by which the payer is charged."""
     typical_s: int = 0
     """Length of the call that prices are compared of, seconds; 0 = the prices of the regular cycle are."""
@@ -75,7 +75,7 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """``callee_out`` was named by a 3xx of the vendor, and ``terms`` are those of the number before."""
     priority: int = 1
     weight: int = 100
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[SharedLimit, ...] = ()
     """The limits that it occupies beside the gateway's own, and shares with others."""
     protect_times: tuple[int, ...] = ()
     """When protected gateways join the search, in ms since the arrival of a call without any 18x; mostly none."""
@@ -134,7 +134,7 @@ class LeftOut(NamedTuple):
     """Detail that the cause alone does not say."""
 
 
-class Routes(NamedTuple):
+class FoundRoutes(NamedTuple):
     """The gateways that may be tried, in order, and those that were left out."""
 
     choices: tuple[RouteChoice, ...]

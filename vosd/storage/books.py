@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import ACCOUNT_LENGTH
-from vosd.cdr.ports import Changes, RejectedRecord, RejectedRecords, Standing
+from vosd.cdr.ports import ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -140,7 +140,7 @@ class SqlBooks:
                 return total
             before = rows[-1].seq
 
-    async def standings_of(self, accounts: Collection[str]) -> Changes:
+    async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
         """Return the standing of each of these accounts that has a row; the mark is 0.
 
         Raises:
@@ -154,7 +154,7 @@ class SqlBooks:
                 rows += (await connection.execute(_standing.where(some))).all()
         return _changes(rows, 0)
 
-    async def standings(self, after: int = 0) -> Changes:
+    async def standings(self, after: int = 0) -> ChangedStandings:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
 
         Raises:
@@ -345,8 +345,8 @@ def _is_there(record: CallRecord, with_cdr: Collection[str], taken: Mapping[tupl
     return any((posting.account, posting.reference) in taken for posting in record.postings)
 
 
-def _changes(rows: Sequence[Any], mark: int) -> Changes:
-    return Changes(
+def _changes(rows: Sequence[Any], mark: int) -> ChangedStandings:
+    return ChangedStandings(
         {row.id: Standing(row.balance, row.seq) for row in rows},
         mark,
         {row.id: row.expires_at for row in rows if row.expires_at is not None},

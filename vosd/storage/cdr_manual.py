@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import mysql
 
 from vosd.cdr.columns import ATTEMPT_COLUMNS, ATTEMPTS, CHARGE_COLUMNS, CHARGES, COLUMNS
-from vosd.cdr.kinds import Column, Kind
+from vosd.cdr.kinds import Column, ColumnKind
 from vosd.storage import schema
 from vosd.storage.report import REPORT
 
@@ -157,12 +157,14 @@ def _table(columns: tuple[Column, ...], table: Table) -> str:
 
 
 def _in_json(column: Column) -> str:
-    written = {Kind.NUMBER: "number", Kind.DOCUMENT: "object", Kind.ROWS: "array"}.get(column.kind, "text")
+    written = {ColumnKind.NUMBER: "number", ColumnKind.DOCUMENT: "object", ColumnKind.ROWS: "array"}.get(
+        column.kind, "text"
+    )
     return f"{written} or null" if column.is_optional else written
 
 
 def _in_mysql(column: Column, table: Table) -> str:
-    if column.kind is Kind.ROWS:
+    if column.kind is ColumnKind.ROWS:
         return f"table `{_TABLES[column.name]}`"
     return f"`{table.columns[column.name].type.compile(dialect=mysql.dialect())}`"
 

@@ -29,7 +29,7 @@ _KEYS: Final = tuple(column.name for column in _total.primary_key)
 _COUNTED: Final = ("calls", "answered", "billed_seconds", "vendor_billed_seconds", "fee", "tax", "cost", "cost_tax")
 
 
-class Line(NamedTuple):
+class TotalsLine(NamedTuple):
     """Sums of the dropped calls of a span, by accounts, gateways and currencies."""
 
     day: str
@@ -100,7 +100,7 @@ class SqlDailyTotals:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def lines(self, first_day: str, last_day: str, *, by_month: bool) -> Sequence[Line]:
+    async def lines(self, first_day: str, last_day: str, *, by_month: bool) -> Sequence[TotalsLine]:
         """Return the totals from the first to the last day, each of a day or of a month.
 
         Raises:
@@ -113,7 +113,7 @@ class SqlDailyTotals:
         query = select(*keys, *sums, *money).where(_total.c.day >= first_day, _total.c.day <= last_day)
         async with self._database.reading(unhurried=True) as connection:
             rows = (await connection.execute(query.group_by(*keys).order_by(*keys))).all()
-        return [Line(*row[:7], *map(int, row[7:11]), *row[11:]) for row in rows]
+        return [TotalsLine(*row[:7], *map(int, row[7:11]), *row[11:]) for row in rows]
 
     async def drop(self, first_day_kept: str) -> int:
         """Drop the totals of days before; return how many lines."""

@@ -15,7 +15,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import wait_for_drops
-from vosd.storage.months import AHEAD, KEPT, Month, from_now, month_of
+from vosd.storage.months import AHEAD, KEPT, PartitionMonth, from_now, month_of
 from vosd.storage.partitions import TABLES, PartitionRefused, bound, impatient, is_partitioned, last_bound
 from vosd.storage.rows import CALL_KIND
 from vosd.storage.types import call_key
@@ -41,14 +41,14 @@ _ONLY_DIGITS: Final = "CASE WHEN REGEXP_LIKE({digits}, '^[0-9A-Fa-f]+$') THEN {m
 """Other texts are an error in MySQL when they are converted; MariaDB takes the digits that they begin with."""
 
 
-class Step(NamedTuple):
+class DividingStep(NamedTuple):
     """One step of a division that is done."""
 
     table: str
     rows: int
 
 
-async def divide(database: Database, now: int, rows_at_once: int = ROWS_AT_ONCE) -> AsyncIterator[Step]:
+async def divide(database: Database, now: int, rows_at_once: int = ROWS_AT_ONCE) -> AsyncIterator[DividingStep]:
     """Divide the tables of calls and the ledger; yield after each step. One that ends early is gone on with later.
 
     Raises:
@@ -64,7 +64,7 @@ async def divide(database: Database, now: int, rows_at_once: int = ROWS_AT_ONCE)
         yield step
     while True:
         rows = await _catch_up(database, rows_at_once)
-        yield Step(schema.cdr.name, rows)
+        yield DividingStep(schema.cdr.name, rows)
         if rows < rows_at_once:
             break
     await _exchange(database, rows_at_once)
@@ -120,7 +120,7 @@ async def _prepare(database: Database, now: int) -> bool:
     return True
 
 
-async def _months(connection: AsyncConnection, now: int) -> list[Month]:
+async def _months(connection: AsyncConnection, now: int) -> list[PartitionMonth]:
     first = await connection.scalar(select(func.min(schema.cdr.c.call_id)))
     earliest = month_of(now).after(-MONTHS_MAX)
     if first is None:
@@ -132,7 +132,7 @@ async def _months(connection: AsyncConnection, now: int) -> list[Month]:
     return months
 
 
-def _shape(table: str, months: Sequence[Month], dialect: Dialect) -> str:
+def _shape(table: str, months: Sequence[PartitionMonth], dialect: Dialect) -> str:
     """Return the change that gives a table the keys and partitions of ``migrations/versions/0015_months.py``."""
     bounds = ", ".join([*(bound(table, month) for month in months), last_bound(table)])
     if table != schema.ledger_entry.name:
@@ -156,7 +156,7 @@ def _period(dialect: Dialect) -> str:
     return f"CASE kind {cases} ELSE 0 END"
 
 
-async def _copied_by_call(database: Database, table: str, rows_at_once: int) -> AsyncIterator[Step]:
+async def _copied_by_call(database: Database, table: str, rows_at_once: int) -> AsyncIterator[DividingStep]:
     """Copy a table in the order of call ids, whole calls at a time, behind the last call that the copy has.
 
     A call that is booked behind that one with an earlier id is copied by its number (``_catch_up``), which begins when
@@ -175,13 +175,13 @@ async def _copied_by_call(database: Database, table: str, rows_at_once: int) -> 
                 " WHERE call_id > :after AND call_id <= :last"
             )
             done = await connection.execute(copied, {"after": after, "last": keys[-1]})
-        yield Step(table, done.rowcount)
+        yield DividingStep(table, done.rowcount)
 
 
-async def _copied_entries(database: Database, rows_at_once: int) -> AsyncIterator[Step]:
+async def _copied_entries(database: Database, rows_at_once: int) -> AsyncIterator[DividingStep]:
     """Copy the entries of the ledger behind the last one that the copy has; they are never changed."""
     while rows := await _copy_entries(database, rows_at_once):
-        yield Step(schema.ledger_entry.name, rows)
+        yield DividingStep(schema.ledger_entry.name, rows)
 
 
 async def _copy_entries(database: Database, rows_at_once: int) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import Row, insert, select, update
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import VENDOR
-from vosd.cdr.retention import Kind
+from vosd.cdr.retention import RecordKind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
@@ -25,7 +25,7 @@ Amounts = dict[str, dict[str, Decimal]]
 """Sums by currency and name."""
 
 
-class Terms(NamedTuple):
+class DropTerms(NamedTuple):
     """Terms of a run: the time before which records are dropped, its begin in UTC milliseconds, and its operator."""
 
     dropped_before: int
@@ -59,7 +59,7 @@ class MonthOfDrops:
 class Drops:
     """Records of one kind that one run drops."""
 
-    def __init__(self, kind: Kind, terms: Terms, now: Any, *, is_trial: bool) -> None:
+    def __init__(self, kind: RecordKind, terms: DropTerms, now: Any, *, is_trial: bool) -> None:
         """``now`` returns UTC milliseconds. In a trial nothing is dropped and nothing written down."""
         self.kind = kind
         self.is_trial = is_trial

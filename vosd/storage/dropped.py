@@ -11,18 +11,18 @@ from sqlalchemy import insert, select, update
 from vosd.base.errors import VosError
 from vosd.base.ids import bounds
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.retention import DroppedPeriod, Kind
+from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 
 _NAMES: Final = {
-    Kind.CALLS: "dropped_calls",
-    Kind.LEDGER: "dropped_entries",
-    Kind.NUMBERS: "masked_calls",
-    Kind.PAYMENTS: "dropped_payments",
+    RecordKind.CALLS: "dropped_calls",
+    RecordKind.LEDGER: "dropped_entries",
+    RecordKind.NUMBERS: "masked_calls",
+    RecordKind.PAYMENTS: "dropped_payments",
 }
 """Names of the counters; their value is UTC milliseconds."""
-_CALLS_DROPPED: Final = f"SELECT value FROM counter WHERE name = '{_NAMES[Kind.CALLS]}'"  # noqa: S608 - a name of ours
+_CALLS_DROPPED: Final = f"SELECT value FROM counter WHERE name = '{_NAMES[RecordKind.CALLS]}'"  # noqa: S608 - a name of ours
 _counter: Final = schema.counter
 
 
@@ -69,7 +69,7 @@ async def dropped_before(connection: AsyncConnection) -> Dropped:
     """Return before when records were dropped."""
     query = select(_counter.c.name, _counter.c.value).where(_counter.c.name.in_(_NAMES.values()))
     values = {row.name: row.value for row in await connection.execute(query)}
-    order = (Kind.CALLS, Kind.LEDGER, Kind.NUMBERS, Kind.PAYMENTS)
+    order = (RecordKind.CALLS, RecordKind.LEDGER, RecordKind.NUMBERS, RecordKind.PAYMENTS)
     return Dropped(*(values.get(_NAMES[kind], 0) for kind in order))
 
 
@@ -99,7 +99,7 @@ def check_unmasked(masked: int, since: int | None) -> None:
         raise DroppedPeriod(message)
 
 
-async def hold_off_division(connection: AsyncConnection, kind: Kind) -> None:
+async def hold_off_division(connection: AsyncConnection, kind: RecordKind) -> None:
     """Let no division of tables begin before this transaction ends, which drops records of a kind.
 
     Raises:
@@ -124,7 +124,7 @@ async def wait_for_drops(connection: AsyncConnection) -> None:
         await connection.execute(select(_counter.c.value).where(_counter.c.name == name).with_for_update())
 
 
-async def note_dropped(connection: AsyncConnection, kind: Kind, until: int) -> None:
+async def note_dropped(connection: AsyncConnection, kind: RecordKind, until: int) -> None:
     """Note that records from before a time are dropped from now on; it never goes back."""
     own = _counter.c.name == _NAMES[kind]
     value = (await connection.execute(select(_counter.c.value).where(own))).scalar()

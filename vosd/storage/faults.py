@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from vosd.base.money import format_amount
 
 
-class Fault(Enum):
+class BookFault(Enum):
     """Kinds of differences."""
 
     BALANCE = "the balance is not the sum of the entries"
@@ -27,14 +27,14 @@ class Fault(Enum):
     UNREADABLE = "the record of the call in the journal is damaged and there is no CDR of it, see vosd spool check"
 
 
-_NUMBERS: Final = frozenset({Fault.COUNT, Fault.COUNTER})
+_NUMBERS: Final = frozenset({BookFault.COUNT, BookFault.COUNTER})
 """Faults whose two sides are numbers, not money."""
 
 
-class Difference(NamedTuple):
+class BookDifference(NamedTuple):
     """One difference; ``found`` is the value in the database, ``expected`` the value computed from the rest."""
 
-    fault: Fault
+    fault: BookFault
     account: str
     """Empty if the fault is of no account."""
     expected: Decimal
@@ -60,4 +60,4 @@ class Verification(NamedTuple):
     calls: int
     calls_without_cdr: int
     """Entries of calls that leave no CDR by configuration (they carry no call id); not a difference."""
-    differences: tuple[Difference, ...]
+    differences: tuple[BookDifference, ...]

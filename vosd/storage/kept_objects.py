@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS object (
 _COLUMNS: Final = "kind, name, version, body, begins_at, made_at, operator, memo"
 _ENDED: Final = "DELETE FROM object WHERE kind = ? AND name = ?"
 _SET: Final = f"INSERT OR REPLACE INTO object ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
+_ALONE: Final = 20
+"""Objects of a kind that are read one by one: each opens the file, and all of 50,000 cost as much as some hundred."""
 _Row = tuple[Any, ...]
 
 
@@ -131,12 +133,13 @@ class KeptObjects:
 
 
 class KeptKind(SearchedObjects):
-    """The objects of one kind by name; one that is asked for is read alone."""
+    """The objects of one kind by name; the first that are asked for are read one by one, then all together."""
 
     def __init__(self, kept: KeptObjects, kind: str) -> None:
         self._kept = kept
         self._kind = kind
         self._all: dict[str, ObjectVersion] | None = None
+        self._read_alone = 0
 
     def __getitem__(self, name: str) -> ObjectVersion:
         """Return an object.
@@ -144,7 +147,11 @@ class KeptKind(SearchedObjects):
         Raises:
             KeyError: there is none of that name.
         """
-        found = self._kept.one(self._kind, name) if self._all is None else self._all.get(name)
+        if self._all is None and self._read_alone < _ALONE:
+            self._read_alone += 1
+            found = self._kept.one(self._kind, name)
+        else:
+            found = self._loaded().get(name)
         if found is None:
             raise KeyError(name)
         return found

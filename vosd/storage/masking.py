@@ -13,7 +13,7 @@ from sqlalchemy import Row, bindparam, insert, select, update
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import Masking
 from vosd.cdr.masking import Mask
-from vosd.cdr.retention import Plan
+from vosd.cdr.retention import DropPlan
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
@@ -52,7 +52,7 @@ class SqlMasking:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def mask_calls(self, plan: Plan, drops: Drops, gone_before: int = 0) -> AsyncGenerator[int, None]:
+    async def mask_calls(self, plan: DropPlan, drops: Drops, gone_before: int = 0) -> AsyncGenerator[int, None]:
         """Mask the calls of a plan that are not masked yet, and yield after each step how many were looked at.
 
         In a trial calls from before ``gone_before`` count as dropped, but for those that are kept.

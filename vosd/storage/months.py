@@ -21,7 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-class Month(NamedTuple):
+class PartitionMonth(NamedTuple):
     """A calendar month in UTC."""
 
     year: int
@@ -50,10 +50,10 @@ class Month(NamedTuple):
         """The first digits, in hexadecimal, of the smallest call id behind this month."""
         return f"{self.until:012x}"
 
-    def after(self, months: int) -> "Month":
+    def after(self, months: int) -> "PartitionMonth":
         """Return the month so many months later."""
         years, rest = divmod(self.number - 1 + months, 12)
-        return Month(self.year + years, rest + 1)
+        return PartitionMonth(self.year + years, rest + 1)
 
 
 class Partition(NamedTuple):
@@ -66,24 +66,24 @@ class Partition(NamedTuple):
     """As the server estimates."""
 
 
-def month_of(moment: int) -> Month:
+def month_of(moment: int) -> PartitionMonth:
     """Return the month of a time, UTC milliseconds."""
     then = _EPOCH + moment * _MILLISECOND
-    return Month(then.year, then.month)
+    return PartitionMonth(then.year, then.month)
 
 
-def month_named(partition: str) -> Month | None:
+def month_named(partition: str) -> PartitionMonth | None:
     """Return the month of a partition, None for one that is no month."""
     found = _MONTHLY.match(partition)
-    return None if found is None else Month(int(found[1]), int(found[2]))
+    return None if found is None else PartitionMonth(int(found[1]), int(found[2]))
 
 
-def from_now(now: int, ahead: int = AHEAD) -> list[Month]:
+def from_now(now: int, ahead: int = AHEAD) -> list[PartitionMonth]:
     """Return the month of a time, UTC milliseconds, and so many months after it."""
     return [month_of(now).after(months) for months in range(ahead + 1)]
 
 
-def missing(names: Iterable[str], now: int, ahead: int = AHEAD) -> list[Month]:
+def missing(names: Iterable[str], now: int, ahead: int = AHEAD) -> list[PartitionMonth]:
     """Return the months up to so many months ahead that are behind all those of a table.
 
     A month between or before others cannot be added: its rows are in the one after it.

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from vosd.base.errors import VosError
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
-from vosd.storage.months import LATER, Month, Partition, missing, month_named
+from vosd.storage.months import LATER, Partition, PartitionMonth, missing, month_named
 
 TABLES: Final = tuple(table.name for table in (schema.cdr, schema.cdr_attempt, schema.cdr_charge, schema.ledger_entry))
 """Tables that can be partitioned."""
@@ -108,7 +108,7 @@ async def add_months(connection: AsyncConnection, now: int, most_rows: int | Non
     return changed
 
 
-def bound(table: str, month: Month) -> str:
+def bound(table: str, month: PartitionMonth) -> str:
     """Return the definition of a month's partition."""
     until = str(month.period_until) if table == schema.ledger_entry.name else f"x'{month.key_until}'"
     return f"PARTITION {month.partition} VALUES LESS THAN ({until})"

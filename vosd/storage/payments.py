@@ -1,5 +1,7 @@
 """Payments, refunds, adjustments, zeroing and transfers in MySQL and SQLite."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import insert, select, update
 
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
@@ -25,7 +27,8 @@ from vosd.storage.ports import (
 )
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.validity import extend
-from vosd.storage.waiting_payments import settle
+from vosd.storage.waiting_payments import ask, settle
+from vosd.storage.waiting_values import REFUSED, NotWaiting, WaitingPayment
 from vosd.storage.writers import writer_for
 
 _account = schema.account
@@ -96,6 +99,25 @@ class SqlPayments:
             taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
             given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
             return taken, given
+
+
+async def book_openings(
+    database: Database, connection: AsyncConnection, payments: Sequence[Payment], waiting: Sequence[WaitingPayment]
+) -> None:
+    """Book payments in the open transaction, and write down those that wait for a second person.
+
+    Raises:
+        NotWaiting: one of them was refused before.
+        ReferenceTaken, OtherCurrency, ContentRefused: as ``SqlPayments.add``.
+    """
+    for asked in waiting:
+        if (await ask(connection, asked)).state == REFUSED:
+            message = f"{asked.reference} of account {asked.account} was refused: give another reference"
+            raise NotWaiting(message)
+    if payments:
+        mark = await writer_for(database).take_numbers(connection, 1)
+        for payment in sorted(payments, key=lambda each: each.account):
+            await book(connection, payment, mark)
 
 
 async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Receipt:

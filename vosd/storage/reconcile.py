@@ -14,7 +14,7 @@ from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.rows import CALL_KIND
 
 
@@ -58,7 +58,7 @@ class SqlBookedCalls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def compare(self, records: Sequence[CallRecord]) -> list[Difference]:
+    async def compare(self, records: Sequence[CallRecord]) -> list[BookDifference]:
         """Return what the database lacks of these calls, or holds with other amounts.
 
         Raises:
@@ -72,13 +72,15 @@ class SqlBookedCalls:
             if record.recorded and record.call_id not in with_cdr:
                 account = record.customer_account or ""
                 owed = sum((each.amount for each in record.postings if each.account == account), ZERO)
-                differences.append(Difference(Fault.NO_CDR, account, owed, ZERO, call_id=record.call_id))
+                differences.append(BookDifference(BookFault.NO_CDR, account, owed, ZERO, call_id=record.call_id))
                 continue
             for posting in record.postings:
                 entry = booked.get((posting.account, posting.reference))
                 found = ZERO if entry is None else entry.amount
                 if found != posting.amount:
-                    about = Difference(Fault.POSTING, posting.account, posting.amount, found, call_id=record.call_id)
+                    about = BookDifference(
+                        BookFault.POSTING, posting.account, posting.amount, found, call_id=record.call_id
+                    )
                     differences.append(about)
         return differences
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Select, and_, delete, func, select
 
-from vosd.cdr.retention import Kind, Plan
+from vosd.cdr.retention import DropPlan, RecordKind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.daily_totals import NEEDED, add_calls
@@ -70,16 +70,16 @@ class SqlRetention:
         async with self._database.reading() as connection:
             return (await dropped_before(connection)).calls
 
-    async def has_any(self, kind: Kind, since: int, until: int) -> bool:
+    async def has_any(self, kind: RecordKind, since: int, until: int) -> bool:
         """Return whether there are records of a kind from a time; UTC milliseconds.
 
         Raises:
             StoreUnavailable: try again.
         """
-        if kind in {Kind.CALLS, Kind.NUMBERS}:
+        if kind in {RecordKind.CALLS, RecordKind.NUMBERS}:
             query = select(_cdr.call_id).where(_cdr.call_id >= first_id(since), _cdr.call_id < first_id(until)).limit(1)
         else:
-            of_kind = _entry.kind.in_(_OF_CALLS) if kind is Kind.LEDGER else _entry.kind.not_in(_OF_CALLS)
+            of_kind = _entry.kind.in_(_OF_CALLS) if kind is RecordKind.LEDGER else _entry.kind.not_in(_OF_CALLS)
             first = (
                 select(_entry.created_at)
                 .where(of_kind, _entry.created_at >= since)
@@ -91,7 +91,7 @@ class SqlRetention:
         async with self._database.reading(unhurried=True) as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def begin(self, plan: Plan) -> None:
+    async def begin(self, plan: DropPlan) -> None:
         """Let no older record be booked from now on.
 
         Raises:
@@ -104,7 +104,7 @@ class SqlRetention:
             await hold_off_division(connection, plan.kind)
             await note_dropped(connection, plan.kind, plan.until)
 
-    async def drop_calls(self, plan: Plan, closed_until: int, drops: Drops) -> AsyncGenerator[int, None]:
+    async def drop_calls(self, plan: DropPlan, closed_until: int, drops: Drops) -> AsyncGenerator[int, None]:
         """Drop the calls of a plan, and yield after each step how many were looked at.
 
         Kept are calls with an entry that is not behind the checkpoint of ``closed_until``, and those that were
@@ -133,7 +133,7 @@ class SqlRetention:
         async for looked_at in self._drop_charges(plan, closed_until, drops):
             yield looked_at
 
-    async def _drop_charges(self, plan: Plan, closed_until: int, drops: Drops) -> AsyncGenerator[int, None]:
+    async def _drop_charges(self, plan: DropPlan, closed_until: int, drops: Drops) -> AsyncGenerator[int, None]:
         """Drop the charges of calls that left no CDR."""
         after = ""
         unrecorded = ~select(_cdr.call_id).where(_cdr.call_id == _charge.c.call_id).exists()
@@ -157,7 +157,7 @@ class SqlRetention:
             after = ids[-1]
             yield len(ids)
 
-    async def drop_entries(self, plan: Plan, calls_until: int, drops: Drops) -> AsyncGenerator[int, None]:
+    async def drop_entries(self, plan: DropPlan, calls_until: int, drops: Drops) -> AsyncGenerator[int, None]:
         """Drop entries of calls before the checkpoints of a date; yield after each step how many were looked at.
 
         ``plan.until`` is that date. Kept are all other kinds, and entries of calls that are still there.

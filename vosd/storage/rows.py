@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from vosd.base.money import ZERO
 from vosd.cdr.charges import charges_of, with_breakdowns
 from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, RECORD_COLUMNS
-from vosd.cdr.kinds import ACCOUNT_LENGTH, CURRENCY_LENGTH, Column, Kind
+from vosd.cdr.kinds import ACCOUNT_LENGTH, CURRENCY_LENGTH, Column, ColumnKind
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import AGENT, CallRecord, Posting
 from vosd.storage import schema
@@ -24,9 +24,9 @@ Row: TypeAlias = tuple[Any, ...]
 CALL_KIND: Final = EntryKind.CALL.value
 """The kind of the ledger entries that calls make."""
 
-_REPEATED: Final = frozenset({Kind.ACCOUNT, Kind.WORD})
+_REPEATED: Final = frozenset({ColumnKind.ACCOUNT, ColumnKind.WORD})
 """Kinds whose values are the same in many calls; how they were written is looked up."""
-_LENGTHY: Final = frozenset({Kind.TEXT, Kind.DOCUMENT})
+_LENGTHY: Final = frozenset({ColumnKind.TEXT, ColumnKind.DOCUMENT})
 """Kinds whose values differ from call to call, and whose columns have different sizes."""
 _KNOWN_MAX: Final = 1_024
 """Most values of one column that are kept so."""
@@ -52,20 +52,20 @@ class Encoding:
 
     def __init__(
         self,
-        kinds: Mapping[Kind, Encode],
-        texts: Mapping[Kind, EncodeSized],
+        kinds: Mapping[ColumnKind, Encode],
+        texts: Mapping[ColumnKind, EncodeSized],
         reference: Callable[[str, int], Any],
         nothing: Any = None,
     ) -> None:
         """``nothing`` is written for None."""
         self.nothing = nothing
-        self.key = kinds[Kind.CALL_ID]
-        self.number = kinds[Kind.NUMBER]
-        self.money = kinds[Kind.AMOUNT]
-        self.moment = kinds[Kind.TIME]
-        self.account = texts[Kind.ACCOUNT]
-        self.word = texts[Kind.WORD]
-        self.text = texts[Kind.TEXT]
+        self.key = kinds[ColumnKind.CALL_ID]
+        self.number = kinds[ColumnKind.NUMBER]
+        self.money = kinds[ColumnKind.AMOUNT]
+        self.moment = kinds[ColumnKind.TIME]
+        self.account = texts[ColumnKind.ACCOUNT]
+        self.word = texts[ColumnKind.WORD]
+        self.text = texts[ColumnKind.TEXT]
         self.reference = reference
         self.call_kind = self.word(CALL_KIND, schema.KIND_LENGTH)
         self.call = _row_of(RECORD_COLUMNS, kinds, texts, nothing)
@@ -74,7 +74,7 @@ class Encoding:
 
 
 def _row_of(
-    columns: Sequence[Column], kinds: Mapping[Kind, Encode], texts: Mapping[Kind, EncodeSized], nothing: Any
+    columns: Sequence[Column], kinds: Mapping[ColumnKind, Encode], texts: Mapping[ColumnKind, EncodeSized], nothing: Any
 ) -> Callable[[Any], Row]:
     """Return the function that encodes the declared columns of a record."""
     values_of = attrgetter(*(column.name for column in columns))

@@ -22,7 +22,7 @@ from vosd.cdr.kinds import (
     CURRENCY_LENGTH,
     NAME_LENGTH,
     SIP_CALL_ID_LENGTH,
-    Kind,
+    ColumnKind,
 )
 from vosd.cdr.kinds import Column as CdrColumn
 from vosd.cdr.record import ROLE_LENGTH
@@ -84,7 +84,7 @@ def _column(column: CdrColumn) -> Column[Any]:
     return Column(
         column.name,
         _type(column),
-        primary_key=column.kind is Kind.CALL_ID,
+        primary_key=column.kind is ColumnKind.CALL_ID,
         nullable=column.is_optional,
         comment=_COMMENTS.get(column.name),
     )
@@ -92,19 +92,19 @@ def _column(column: CdrColumn) -> Column[Any]:
 
 def _type(column: CdrColumn) -> TypeEngine[Any]:
     match column.kind:
-        case Kind.CALL_ID:
+        case ColumnKind.CALL_ID:
             return CallKey()
-        case Kind.ACCOUNT | Kind.WORD | Kind.TEXT:
+        case ColumnKind.ACCOUNT | ColumnKind.WORD | ColumnKind.TEXT:
             return String(column.size)
-        case Kind.NUMBER:
+        case ColumnKind.NUMBER:
             return _NUMBERS[column.size]()
-        case Kind.AMOUNT:
+        case ColumnKind.AMOUNT:
             return Money()
-        case Kind.TIME:
+        case ColumnKind.TIME:
             return Moment()
-        case Kind.DOCUMENT:
+        case ColumnKind.DOCUMENT:
             return Document()
-        case Kind.ROWS:
+        case ColumnKind.ROWS:
             message = f"{column.name} is a table of its own"
             raise ValueError(message)
 

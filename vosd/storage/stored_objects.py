@@ -1,7 +1,7 @@
 """Objects of the configuration in MySQL and SQLite: a row for each version."""
 
 from collections.abc import Iterable, Sequence, Set
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Select, func, insert, or_, select, tuple_
 from sqlalchemy.engine import Row
@@ -14,12 +14,11 @@ from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.definitions import advance, version_in
-from vosd.storage.payments import book
-from vosd.storage.ports import Payment
 from vosd.storage.types import descriptive, identifying
-from vosd.storage.waiting_payments import ask
-from vosd.storage.waiting_values import REFUSED, NotWaiting, WaitingPayment
-from vosd.storage.writers import writer_for
+
+if TYPE_CHECKING:
+    from vosd.storage.ports import Payment
+    from vosd.storage.waiting_values import WaitingPayment
 
 _table: Final = schema.definition
 _row: Final = _table.c
@@ -81,8 +80,8 @@ class SqlObjects:
         self,
         versions: Sequence[ObjectVersion],
         audit: AuditLine | None = None,
-        payments: Sequence[Payment] = (),
-        waiting: Sequence[WaitingPayment] = (),
+        payments: "Sequence[Payment]" = (),
+        waiting: "Sequence[WaitingPayment]" = (),
     ) -> None:
         """Add versions in one transaction, with their line of the audit, payments and payments that wait.
 
@@ -97,14 +96,10 @@ class SqlObjects:
                 if versions:
                     await _insert(connection, versions)
                 await note(connection, audit)
-                for asked in waiting:
-                    if (await ask(connection, asked)).state == REFUSED:
-                        message = f"{asked.reference} of account {asked.account} was refused: give another reference"
-                        raise NotWaiting(message)
-                if payments:  # last: their lock keeps other bookings away
-                    mark = await writer_for(self._database).take_numbers(connection, 1)
-                    for payment in sorted(payments, key=lambda each: each.account):
-                        await book(connection, payment, mark)
+                if payments or waiting:  # last: their lock keeps other bookings away
+                    from vosd.storage.payments import book_openings  # most verbs that read objects book nothing
+
+                    await book_openings(self._database, connection, payments, waiting)
         except AlreadyThere as error:
             message = "an object was changed meanwhile, and nothing was done: do the same again"
             raise ObjectsMoved(message) from error

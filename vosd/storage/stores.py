@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vosd.storage.corrections import SqlCorrections
     from vosd.storage.decks import SqlDecks
     from vosd.storage.export import SqlExport
-    from vosd.storage.faults import Difference, Verification
+    from vosd.storage.faults import BookDifference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
@@ -183,7 +183,7 @@ class SqlStores:
 
         return SqlBookedCalls(self.database)
 
-    async def verify(self, report: "Callable[[Difference], None]", *, whole: bool = False) -> "Verification":
+    async def verify(self, report: "Callable[[BookDifference], None]", *, whole: bool = False) -> "Verification":
         """Recompute the books and report each difference.
 
         Raises:

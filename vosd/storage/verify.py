@@ -19,12 +19,12 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import base_of
 from vosd.storage.database import Database
 from vosd.storage.dropped import dropped_before
-from vosd.storage.faults import Difference, Fault, Verification
+from vosd.storage.faults import BookDifference, BookFault, Verification
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
 from vosd.storage.verify_accounts import Report, audit_accounts, audit_checkpoints, without_account
 from vosd.storage.verify_charges import (
-    Marks,
+    ChargeMarks,
     Unequal,
     Within,
     agents_said,
@@ -53,7 +53,7 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
     Raises:
         StoreUnavailable: the database is away.
     """
-    differences: list[Difference] = []
+    differences: list[BookDifference] = []
     report = report or differences.append
     async with database.reading(unhurried=True) as connection:
         base = None if whole else await base_of(connection)
@@ -76,7 +76,7 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
         while last_call is not None:
             last_call = await _verify_calls(connection, last_call, report, marks)
         unexplained = await without_charge(connection, marks)
-        _report_unequal(Fault.CHARGES_WITHOUT_CDR, unexplained, report)
+        _report_unequal(BookFault.CHARGES_WITHOUT_CDR, unexplained, report)
     return Verification(compared.accounts, compared.entries, calls, without_cdr, tuple(differences))
 
 
@@ -96,11 +96,11 @@ async def _report_counter_behind(connection: AsyncConnection, report: Report) ->
     value = (await connection.execute(of_commits)).scalar() or 0
     newest = [(await connection.execute(select(func.max(each)))).scalar() or 0 for each in _NUMBERED]
     if max(newest) > value:
-        report(Difference(Fault.COUNTER, "", Decimal(max(newest)), Decimal(value)))
+        report(BookDifference(BookFault.COUNTER, "", Decimal(max(newest)), Decimal(value)))
 
 
 async def _verify_older_calls(
-    connection: AsyncConnection, entry_id: int, first_call: str, marks: Marks, report: Report
+    connection: AsyncConnection, entry_id: int, first_call: str, marks: ChargeMarks, report: Report
 ) -> None:
     """Audit the calls before ``first_call`` that have entries from after the close: corrected, or booked late."""
     after: int | None = entry_id
@@ -117,7 +117,7 @@ def _among(calls: Sequence[str]) -> Within:
     return lambda column: column.in_(calls)
 
 
-async def _verify_calls(connection: AsyncConnection, after: str, report: Report, marks: Marks) -> str | None:
+async def _verify_calls(connection: AsyncConnection, after: str, report: Report, marks: ChargeMarks) -> str | None:
     """Audit the next calls after ``after``; return the last one, or None after the last CDR."""
     calls = select(_cdr.call_id).where(_cdr.call_id > after).order_by(_cdr.call_id)
     last = (await connection.execute(calls.offset(_CALLS_AT_ONCE - 1).limit(1))).scalar()
@@ -129,21 +129,21 @@ async def _verify_calls(connection: AsyncConnection, after: str, report: Report,
     return None if last is None else str(last)
 
 
-async def _verify_some(connection: AsyncConnection, within: Within, marks: Marks, report: Report) -> None:
+async def _verify_some(connection: AsyncConnection, within: Within, marks: ChargeMarks, report: Report) -> None:
     """Audit some calls: entries, charges and corrections."""
     for row in await connection.execute(_miscounted(within, marks)):
-        report(Difference(Fault.CALL, row.account, row.rated, row.booked, call_id=row.call_id))
-    _report_unequal(Fault.CHARGES, await unlike_their_cdr(connection, within, marks), report)
-    _report_unequal(Fault.CORRECTION, await unlike_their_corrections(connection, within, marks), report)
-    _report_unequal(Fault.CHARGES_WITHOUT_CDR, await without_entry(connection, within), report)
+        report(BookDifference(BookFault.CALL, row.account, row.rated, row.booked, call_id=row.call_id))
+    _report_unequal(BookFault.CHARGES, await unlike_their_cdr(connection, within, marks), report)
+    _report_unequal(BookFault.CORRECTION, await unlike_their_corrections(connection, within, marks), report)
+    _report_unequal(BookFault.CHARGES_WITHOUT_CDR, await without_entry(connection, within), report)
 
 
-def _report_unequal(fault: Fault, found: Iterable[Unequal], report: Report) -> None:
+def _report_unequal(fault: BookFault, found: Iterable[Unequal], report: Report) -> None:
     for each in found:
-        report(Difference(fault, each.account, each.expected, each.found, call_id=each.call_id))
+        report(BookDifference(fault, each.account, each.expected, each.found, call_id=each.call_id))
 
 
-def _miscounted(within: Within, marks: Marks) -> Select[Any]:
+def _miscounted(within: Within, marks: ChargeMarks) -> Select[Any]:
     """Select (call, account) where the CDR, with the charges of agents, and the ledger have different sums."""
     nothing = literal(ZERO, Money)
     sides = [(_cdr.customer_account, _cdr.fee + _cdr.tax), (_cdr.vendor_account, _cdr.cost + _cdr.cost_tax)]

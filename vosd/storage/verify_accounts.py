@@ -16,10 +16,10 @@ from vosd.base.money import ZERO
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import of_base
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.types import Money
 
-Report = Callable[[Difference], None]
+Report = Callable[[BookDifference], None]
 """Receiver of each difference as it is found."""
 
 _ACCOUNTS_AT_ONCE: Final = 500
@@ -32,7 +32,7 @@ _entry: Final = schema.ledger_entry.c
 _point: Final = schema.ledger_checkpoint.c
 
 
-class Compared(NamedTuple):
+class ComparedCounts(NamedTuple):
     """Numbers of accounts and entries that were compared."""
 
     accounts: int
@@ -63,7 +63,7 @@ class _Sums(NamedTuple):
     faults: int
 
 
-async def audit_accounts(connection: AsyncConnection, closed_until: int | None, report: Report) -> Compared:
+async def audit_accounts(connection: AsyncConnection, closed_until: int | None, report: Report) -> ComparedCounts:
     """Compare balances and entries of all accounts, behind the checkpoints of ``closed_until``, and report differences.
 
     None = from the first entry of each.
@@ -88,12 +88,12 @@ async def audit_accounts(connection: AsyncConnection, closed_until: int | None, 
         for row in rows:
             expected = starts[row.id].balance + totals[row.id]
             if row.balance != expected:
-                report(Difference(Fault.BALANCE, row.id, expected, row.balance))
+                report(BookDifference(BookFault.BALANCE, row.id, expected, row.balance))
             seq = starts[row.id].seq + counts[row.id]
             if row.seq != seq:
-                report(Difference(Fault.COUNT, row.id, Decimal(seq), Decimal(row.seq)))
+                report(BookDifference(BookFault.COUNT, row.id, Decimal(seq), Decimal(row.seq)))
         entries += sum(counts.values())
-    return Compared(accounts, entries)
+    return ComparedCounts(accounts, entries)
 
 
 async def audit_checkpoints(connection: AsyncConnection, since: int, report: Report) -> None:
@@ -110,7 +110,7 @@ async def audit_checkpoints(connection: AsyncConnection, since: int, report: Rep
     unmoved = and_(_point.seq == first.c.seq, _point.balance != first.c.balance)
     query = select(_point.account, _point.seq, _point.balance, _entry.balance_after).select_from(tables)
     for row in await connection.execute(query.where(_point.seq > 0, or_(and_(is_behind, unlike), unmoved))):
-        report(Difference(Fault.CHECKPOINT, row.account, row.balance_after or ZERO, row.balance, row.seq))
+        report(BookDifference(BookFault.CHECKPOINT, row.account, row.balance_after or ZERO, row.balance, row.seq))
 
 
 async def without_account(connection: AsyncConnection, report: Report) -> None:
@@ -119,7 +119,7 @@ async def without_account(connection: AsyncConnection, report: Report) -> None:
     known = select(_account.id).where(_account.id == names.c.account)
     for name in (await connection.scalars(select(names.c.account).where(~known.exists()))).all():
         total = (await connection.execute(select(_sum(_entry.amount)).where(_entry.account == name))).scalar_one()
-        report(Difference(Fault.NO_ACCOUNT, name, ZERO, total))
+        report(BookDifference(BookFault.NO_ACCOUNT, name, ZERO, total))
 
 
 def _next_accounts(after: str, closed_until: int | None) -> Select[Any]:
@@ -188,10 +188,10 @@ async def _report_faults(connection: AsyncConnection, each: _Range, report: Repo
     links = _links(each, None).subquery().c
     for row in await connection.execute(select(*links).where(_is_faulty(links)).order_by(links.seq)):
         if row.is_foreign:
-            report(Difference(Fault.CURRENCY, row.account, row.amount, row.amount, row.seq))
+            report(BookDifference(BookFault.CURRENCY, row.account, row.amount, row.amount, row.seq))
         expected = row.previous + row.amount
         if expected != row.balance_after or row.seq != row.previous_seq + 1:
-            report(Difference(Fault.CHAIN, row.account, expected, row.balance_after, seq=row.seq))
+            report(BookDifference(BookFault.CHAIN, row.account, expected, row.balance_after, seq=row.seq))
 
 
 def _is_faulty(links: Any) -> ColumnElement[bool]:

@@ -38,7 +38,7 @@ class Unequal(NamedTuple):
     found: Decimal
 
 
-class Marks(NamedTuple):
+class ChargeMarks(NamedTuple):
     """Up to where calls have no charges."""
 
     export_seq: int
@@ -47,20 +47,20 @@ class Marks(NamedTuple):
     """The least id of a call that was not dropped, unless it had to stay; empty = none were dropped."""
 
 
-def not_dropped(call_id: ColumnElement[Any], marks: Marks) -> Sequence[ColumnElement[bool]]:
+def not_dropped(call_id: ColumnElement[Any], marks: ChargeMarks) -> Sequence[ColumnElement[bool]]:
     """Return the conditions that a call is not one that was dropped, because its time was over."""
     if not marks.first_call:
         return ()
     return (or_(call_id >= marks.first_call, select(_cdr.call_id).where(_cdr.call_id == call_id).exists()),)
 
 
-async def marks_of(connection: AsyncConnection, first_call: str = "") -> Marks:
+async def marks_of(connection: AsyncConnection, first_call: str = "") -> ChargeMarks:
     """Return up to where calls were booked before there were charges; those before ``first_call`` were dropped."""
     counter = schema.counter.c
     names = (schema.CHARGES_FROM_CDR, schema.CHARGES_FROM_ENTRY)
     rows = await connection.execute(select(counter.name, counter.value).where(counter.name.in_(names)))
     values = {row.name: row.value for row in rows}
-    return Marks(values.get(schema.CHARGES_FROM_CDR, 0), values.get(schema.CHARGES_FROM_ENTRY, 0), first_call)
+    return ChargeMarks(values.get(schema.CHARGES_FROM_CDR, 0), values.get(schema.CHARGES_FROM_ENTRY, 0), first_call)
 
 
 def agents_said(within: ColumnElement[bool]) -> Select[Any]:
@@ -84,7 +84,7 @@ def earned_said(within: ColumnElement[bool]) -> Select[Any]:
     return columns.where(_charge.earned == 1, within, recorded)
 
 
-async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: Marks) -> list[Unequal]:
+async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:
     """Return where charges of customer or vendor are not what the CDR says, of some calls.
 
     ``expected`` is the CDR's amount; what a partner earns is below zero here, as every cost.
@@ -123,7 +123,7 @@ async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: M
     return [Unequal(row.call_id, row.account, row.said, row.charged) for row in await connection.execute(query)]
 
 
-async def unlike_their_corrections(connection: AsyncConnection, within: Within, marks: Marks) -> list[Unequal]:
+async def unlike_their_corrections(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:
     """Return where the table of corrections and the ledger have different sums, of some calls.
 
     ``expected`` is what the table says.
@@ -184,7 +184,7 @@ async def without_entry(connection: AsyncConnection, within: Within) -> list[Une
     ]
 
 
-async def without_charge(connection: AsyncConnection, marks: Marks) -> list[Unequal]:
+async def without_charge(connection: AsyncConnection, marks: ChargeMarks) -> list[Unequal]:
     """Return entries of calls without CDR that no charge explains; ``found`` is the amount of the entry."""
     missing: list[Unequal] = []
     after = marks.entry_id

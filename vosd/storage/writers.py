@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Column, Table, func, select
 
-from vosd.cdr.kinds import Kind
+from vosd.cdr.kinds import ColumnKind
 from vosd.cdr.ports import StoreDamaged
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -67,12 +67,19 @@ class SqliteWriter:
 
     def __init__(self) -> None:
         self.encode = Encoding(
-            {Kind.CALL_ID: call_key, Kind.NUMBER: as_it_is, Kind.AMOUNT: money_units, Kind.TIME: moment_text},
             {
-                Kind.ACCOUNT: _remembered(lambda value, size: None if value is None else identifying(value, size)),
-                Kind.WORD: _remembered(_cut),
-                Kind.TEXT: _cut,
-                Kind.DOCUMENT: lambda value, size: None if value is None else packed(descriptive(value, size)),
+                ColumnKind.CALL_ID: call_key,
+                ColumnKind.NUMBER: as_it_is,
+                ColumnKind.AMOUNT: money_units,
+                ColumnKind.TIME: moment_text,
+            },
+            {
+                ColumnKind.ACCOUNT: _remembered(
+                    lambda value, size: None if value is None else identifying(value, size)
+                ),
+                ColumnKind.WORD: _remembered(_cut),
+                ColumnKind.TEXT: _cut,
+                ColumnKind.DOCUMENT: lambda value, size: None if value is None else packed(descriptive(value, size)),
             },
             reference=identifying,
         )
@@ -104,16 +111,18 @@ class MySqlWriter:
     def __init__(self) -> None:
         self.encode = Encoding(
             {
-                Kind.CALL_ID: lambda value: f"x'{call_key(value).hex()}'",
-                Kind.NUMBER: lambda value: str(int(value)),  # nothing but digits gets into a statement
-                Kind.AMOUNT: money_text,
-                Kind.TIME: moment_literal,
+                ColumnKind.CALL_ID: lambda value: f"x'{call_key(value).hex()}'",
+                ColumnKind.NUMBER: lambda value: str(int(value)),  # nothing but digits gets into a statement
+                ColumnKind.AMOUNT: money_text,
+                ColumnKind.TIME: moment_literal,
             },
             {
-                Kind.ACCOUNT: _remembered(lambda value, size: "NULL" if value is None else _name_literal(value, size)),
-                Kind.WORD: _remembered(_text_literal),
-                Kind.TEXT: _text_literal,
-                Kind.DOCUMENT: _document_literal,
+                ColumnKind.ACCOUNT: _remembered(
+                    lambda value, size: "NULL" if value is None else _name_literal(value, size)
+                ),
+                ColumnKind.WORD: _remembered(_text_literal),
+                ColumnKind.TEXT: _text_literal,
+                ColumnKind.DOCUMENT: _document_literal,
             },
             reference=_name_literal,
             nothing="NULL",

@@ -15,7 +15,7 @@ from vosd.base.number import for_matching
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.keys import limit, seconds, switch, whole, word
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
-from vosd.trunks.scope import Limit, Scope
+from vosd.trunks.scope import LimitScope, SharedLimit
 
 
 class CallerLimits(msgspec.Struct, frozen=True):
@@ -216,7 +216,7 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """Calls that came from this partner never go to it; None = its account's partner, if that has one."""
     earns: bool = False
     """The account is a partner's: what its calls cost is added to the balance, and nothing is held for it (ADR 65)."""
-    account_limit: Limit | None = None
+    account_limit: SharedLimit | None = None
     """The limits of its account, which all gateways of the account share."""
     priority: Annotated[
         int, whole(1, 1_000_000, "Lower is tried first among gateways whose prefix fits equally well.")
@@ -335,9 +335,9 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         return bool(self.denied_prefixes) or is_dated or self.partner is not None
 
     @cached_property
-    def scope(self) -> Scope:
+    def scope(self) -> LimitScope:
         """The object by which its calls are counted: those to a phone together with those from it."""
-        return Scope.MAPPING if self.account is None else Scope.ROUTING
+        return LimitScope.MAPPING if self.account is None else LimitScope.ROUTING
 
 
 def registering_half(vendor: RoutingGateway) -> MappingGateway:

@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 
-class Scope(IntEnum):
+class LimitScope(IntEnum):
     """The kind of object that is counted; the same name may exist in each."""
 
     ACCOUNT = 0
@@ -16,10 +16,10 @@ class Scope(IntEnum):
     """The calls by one line of the routes of a plan."""
 
 
-class Limit(NamedTuple):
+class SharedLimit(NamedTuple):
     """A limit that the calls of a gateway share with others."""
 
-    scope: Scope
+    scope: LimitScope
     name: str
     max_concurrent: int | None
     max_cps: int | None

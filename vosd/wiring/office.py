@@ -130,9 +130,8 @@ class _Configured:
         finally:
             state_directory.release()
 
-    @property
-    def confirm_above(self) -> "Decimal | None":
-        return self._switch.excerpt.confirm_above
+    def confirm_above(self, login: str) -> "Decimal | None":
+        return self._switch.excerpt.confirm_above(login)
 
 
 @asynccontextmanager

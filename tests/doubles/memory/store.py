@@ -9,8 +9,8 @@ from vosd.base.ids import shortened
 from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
 from vosd.billing.validity import extended
-from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, Kind
-from vosd.cdr.ports import Changes, RejectedRecord, RejectedRecords, Standing
+from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, ColumnKind
+from vosd.cdr.ports import ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.currencies import other_currency
@@ -128,18 +128,18 @@ class MemoryStore:
         of_calls = (each for each in self.entries if each.account == account and each.kind == CALL_KIND)
         return -sum((each.amount for each in of_calls if each.ended_at >= since and each.amount < 0), ZERO)
 
-    async def standings_of(self, accounts: Collection[str]) -> Changes:
+    async def standings_of(self, accounts: Collection[str]) -> ChangedStandings:
         """Return the standing of each of these accounts that has a row."""
         everything = await self.standings()
         wanted = {name: standing for name, standing in everything.standings.items() if name in accounts}
-        return Changes(wanted, 0, {name: at for name, at in everything.expiries.items() if name in accounts})
+        return ChangedStandings(wanted, 0, {name: at for name, at in everything.expiries.items() if name in accounts})
 
-    async def standings(self, after: int = 0) -> Changes:
+    async def standings(self, after: int = 0) -> ChangedStandings:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all."""
         changed = {name: row for name, row in self._accounts.items() if row.changed > after}
         mark = max((row.changed for row in changed.values()), default=after)
         expiries = {name: row.expires_at for name, row in changed.items() if row.expires_at is not None}
-        return Changes({name: row.standing for name, row in changed.items()}, mark, expiries)
+        return ChangedStandings({name: row.standing for name, row in changed.items()}, mark, expiries)
 
     async def add(self, payment: Payment) -> Receipt:
         """Book a payment, once.
@@ -362,12 +362,12 @@ def _moment(wall_ms: int) -> int:
 
 
 _AS_IT_IS: Final = Encoding(
-    {Kind.CALL_ID: _key, Kind.NUMBER: _number, Kind.AMOUNT: _amount, Kind.TIME: _moment},
+    {ColumnKind.CALL_ID: _key, ColumnKind.NUMBER: _number, ColumnKind.AMOUNT: _amount, ColumnKind.TIME: _moment},
     {
-        Kind.ACCOUNT: _optional(identifying),
-        Kind.WORD: _optional(descriptive),
-        Kind.TEXT: _optional(descriptive),
-        Kind.DOCUMENT: _optional(descriptive),
+        ColumnKind.ACCOUNT: _optional(identifying),
+        ColumnKind.WORD: _optional(descriptive),
+        ColumnKind.TEXT: _optional(descriptive),
+        ColumnKind.DOCUMENT: _optional(descriptive),
     },
     reference=identifying,
 )

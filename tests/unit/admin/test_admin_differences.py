@@ -9,12 +9,12 @@ from typing import Any
 
 from doubles.data import builders
 
-from vosd.admin.differences import Description, Difference, compare, describe
+from vosd.admin.differences import Description, RunningDifference, compare, describe
 from vosd.base.secret import Secret
 from vosd.catalogue.catalogue import Catalogue
-from vosd.engine.settings import Listener, Settings
+from vosd.engine.settings import Settings, SipListener
 from vosd.net.settings import TransportSettings
-from vosd.routing.calendar import Calendar, Entry
+from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.routing.pools import NumberPool
 from vosd.sip.settings import SipSettings
 from vosd.trunks.gateways import MappingGateway
@@ -23,7 +23,7 @@ from vosd.trunks.phone import Phone
 
 SETTINGS = Settings(
     node="sw1",
-    listen=(Listener("udp", "127.0.0.1", 5060),),
+    listen=(SipListener("udp", "127.0.0.1", 5060),),
     advertise=(None,),
     sip=SipSettings(),
     database_url=Secret("mysql+aiomysql://vosd:s3cret@127.0.0.1/vosd"),
@@ -52,8 +52,8 @@ def test_each_changed_key_is_named_with_both_values() -> None:
         describe(SETTINGS, TransportSettings(), catalogue(60, "5.00")),
     )
     assert compare(running, file) == [
-        Difference("account acme", "overdraft_limit", "0", "5.00"),
-        Difference("mapping gateway acme", "max_cps", 50, 60),
+        RunningDifference("account acme", "overdraft_limit", "0", "5.00"),
+        RunningDifference("mapping gateway acme", "max_cps", 50, 60),
     ]
 
 
@@ -72,7 +72,7 @@ def test_settings_are_compared_without_their_secrets() -> None:
     described = describe(SETTINGS, TransportSettings(), catalogue())
     assert "s3cret" not in json.dumps(described)
     moved = describe(replace(SETTINGS, node="sw2"), TransportSettings(), catalogue())
-    assert compare(described, moved) == [Difference("settings", "node", "sw1", "sw2")]
+    assert compare(described, moved) == [RunningDifference("settings", "node", "sw1", "sw2")]
 
 
 def test_phones_are_described_without_their_credentials() -> None:
@@ -88,7 +88,7 @@ def test_phones_are_described_without_their_credentials() -> None:
     assert ha1 not in json.dumps(described("secret"))
     assert "mapping gateway 1001" not in described("secret")
     assert compare(described("secret", max_cps=1), described("secret", max_cps=2)) == [
-        Difference("phone 1001", "max_cps", 1, 2)
+        RunningDifference("phone 1001", "max_cps", 1, 2)
     ]
 
 
@@ -113,11 +113,11 @@ def test_rules_for_numbers_differ_key_by_key_and_lists_by_their_version() -> Non
 
 def test_a_changed_entry_of_a_calendar_is_named_and_so_is_a_changed_holiday() -> None:
     def with_calendar(**fields: Any) -> Description:
-        office = Calendar("office", UTC, **{"entries": (Entry(weekdays=(0, 1)),), **fields})
+        office = Calendar("office", UTC, **{"entries": (CalendarEntry(weekdays=(0, 1)),), **fields})
         return describe(SETTINGS, TransportSettings(), replace(catalogue(), calendars={"office": office}))
 
     running = with_calendar()
-    (entries, _) = compare(running, with_calendar(entries=(Entry(weekdays=(0,)),)))
+    (entries, _) = compare(running, with_calendar(entries=(CalendarEntry(weekdays=(0,)),)))
     assert (entries.object, entries.key) == ("calendar office", "entries")
     assert (entries.running[0]["weekdays"], entries.file[0]["weekdays"]) == ([0, 1], [0])
     found = compare(running, with_calendar(holidays=frozenset({date(2026, 12, 24)})))

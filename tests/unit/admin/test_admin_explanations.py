@@ -22,7 +22,7 @@ from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 NOW = Instant(1_000, 1_790_000_000_000)
 RICH = {"acme": Standing(Decimal(100), 1)}
@@ -137,7 +137,7 @@ def test_a_disabled_gateway_sends_no_calls() -> None:
 
 def test_a_live_switch_is_judged_by_the_calls_that_it_has() -> None:
     live = idle_state(CATALOGUE, RICH)
-    live.occupancy.take(Scope.ROUTING, "first", 1, None, NOW.mono)
+    live.occupancy.take(LimitScope.ROUTING, "first", 1, None, NOW.mono)
     found = explain(live=live)
     assert [each.routing_gateway for each in found.candidates] == ["second"]
     assert ("first", "capacity: 1 of 1 calls") in found.left
@@ -149,7 +149,7 @@ def test_an_explanation_leaves_nothing_behind() -> None:
     # The gateway takes one call at a time: a place that was kept would refuse the second explanation.
     assert [explain(live=live).result for _ in range(3)] == ["ok"] * 3
     assert (live.occupancy.total(), live.credits["acme"].reserved) == before == (0, 0)
-    assert live.occupancy.recent(Scope.MAPPING, "acme", NOW.mono) == 0
+    assert live.occupancy.recent(LimitScope.MAPPING, "acme", NOW.mono) == 0
 
 
 def test_an_explanation_does_not_report_a_low_balance() -> None:

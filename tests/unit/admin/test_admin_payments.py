@@ -23,7 +23,7 @@ from vosd.control.money import (
     RefreshBalances,
     Withdrawal,
 )
-from vosd.control.order import Done
+from vosd.control.order import OrderDone
 from vosd.control.server import CommandError, ControlServer
 from vosd.storage.ports import EntryKind, Payment, TooLittleLeft, Transfer
 
@@ -51,15 +51,15 @@ class LiveSwitch:
         self.withheld.append(order.amount)
         return self.answer
 
-    async def end_withdrawal(self, order: EndWithdrawal) -> Done:
+    async def end_withdrawal(self, order: EndWithdrawal) -> OrderDone:
         self.ended.append(order.id)
-        return Done()
+        return OrderDone()
 
-    async def refresh(self, _order: RefreshBalances) -> Done:
+    async def refresh(self, _order: RefreshBalances) -> OrderDone:
         if self.is_cut_off:
             raise CommandError("the database is away")
         self.refreshed += 1
-        return Done()
+        return OrderDone()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from doubles.data.records import answered_call
 from vosd.admin.tracing import FollowedCalls, NothingKeptError, messages_of, traced_call
 from vosd.cdr.columns import json_object
 from vosd.control.order import Order
-from vosd.control.traces import CallMessages, CallUpdate, FindMessages, TraceUpdate
+from vosd.control.traces import CallUpdate, EndedCallMessages, FindMessages, TraceUpdate
 from vosd.obs.traced import Direction, TracedMessage
 
 RECORD = answered_call(1)
@@ -49,7 +49,7 @@ def test_updates_are_combined_to_one_call():
 
 
 async def test_a_call_is_asked_for_by_the_call_ids_of_its_record():
-    daemon = Daemon(CallMessages([message(1)], 2))
+    daemon = Daemon(EndedCallMessages([message(1)], 2))
     found = await messages_of(daemon, RECORD)
     assert daemon.asked == [FindMessages((RECORD.sip_call_id_in, RECORD.sip_call_id_out))]
     call = traced_call(RECORD, found.messages)
@@ -59,11 +59,11 @@ async def test_a_call_is_asked_for_by_the_call_ids_of_its_record():
 
 
 async def test_a_call_that_no_gateway_was_tried_for_has_one_call_id():
-    daemon = Daemon(CallMessages([message(1)], 0))
+    daemon = Daemon(EndedCallMessages([message(1)], 0))
     await messages_of(daemon, msgspec.structs.replace(RECORD, sip_call_id_out=None))
     assert daemon.asked == [FindMessages((RECORD.sip_call_id_in,))]
 
 
 async def test_a_call_without_kept_messages_is_an_error_with_a_remedy():
     with pytest.raises(NothingKeptError, match=r"trace\.recent_mb"):
-        await messages_of(Daemon(CallMessages([], 0)), RECORD)
+        await messages_of(Daemon(EndedCallMessages([], 0)), RECORD)

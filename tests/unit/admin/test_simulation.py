@@ -14,7 +14,7 @@ from vosd.base.margin import LossGuard
 from vosd.billing.accounts import AccountType
 from vosd.billing.exchange import ExchangeRate
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.past import PastCall
+from vosd.cdr.past import PastAgent, PastCall
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 from vosd.routing.plan import Criterion, RoutingPlan
 
@@ -248,6 +248,35 @@ def test_money_that_no_exchange_rate_converts_is_counted_and_left_out() -> None:
     assert found["unconverted"] == [{"currency": "GBP", "amounts": 4}]
     other = builders.catalogue([ACME, DEAR], exchange_rates=[ExchangeRate("USD", "GBP", Decimal("0.5"))])
     assert simulated(other, pounds)["currencies"][0]["before"] == {"fee": "2.40", "cost": "2.80", "margin": "-0.40"}
+
+
+def test_with_agents_the_fee_is_what_the_last_of_them_pays() -> None:
+    """What agents charge among themselves is theirs: by the customer's fee a loss would look like a profit."""
+    plan = RoutingPlan("by-cost", order=(Criterion.COST,), loss_guard=LossGuard(None))
+    known = builders.catalogue(
+        [msgspec.structs.replace(ACME, routing_plan="by-cost"), DEAR],
+        accounts=[
+            builders.account("acme", agent="reseller"),
+            builders.account("reseller", rate_group="low", agent="wholesaler"),
+            builders.account("wholesaler", rate_group="lower"),
+            builders.account("dear", rate_group="middle", **CLEARING),
+        ],
+        rate_groups=[
+            builders.rate_group("low", builders.applied_rate("0.40")),
+            builders.rate_group("lower", builders.applied_rate("0.20")),
+            builders.rate_group("middle", builders.applied_rate("0.30")),
+        ],
+        plans=[plan],
+    )
+    agents = (
+        PastAgent("reseller", 1, Decimal("0.50"), Decimal(0), "USD"),
+        PastAgent("wholesaler", 2, Decimal("0.25"), Decimal(0), None),
+    )
+    found = simulated(known, [call(agents=agents)])
+    assert found["currencies"][0]["before"] == {"fee": "0.25", "cost": "0.30", "margin": "-0.05"}
+    assert found["currencies"][0]["after"] == {"fee": "0.20", "cost": "0.30", "margin": "-0.10"}
+    assert (found["before"]["loss_calls"], found["after"]["loss_calls"]) == (1, 1)
+    assert found["destinations"][0]["prefix"] == "44", "the calls are sorted by the customer's rate"
 
 
 def test_short_calls_go_where_short_calls_cost_least_and_those_below_cost_are_counted() -> None:

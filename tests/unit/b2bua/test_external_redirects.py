@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from vosd.callcontrol.number_tools import Redirected, WhereTo
 from vosd.engine.lookups.availability import FAILURES, REST_MS
 from vosd.engine.settings import LookupSettings
-from vosd.routing.lookups import PortabilityTerms, RedirectTerms, Target
+from vosd.routing.lookups import PortabilityTerms, RedirectTarget, RedirectTerms
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.special_numbers import SpecialNumbers
 
@@ -305,7 +305,7 @@ def test_a_switch_that_takes_over_asks_the_open_question_again():
     replace_node(scene)
     (asked,) = asker.asked
     assert asked.question == WhereTo(CALLEE, "12025550100", 69, 2_000)
-    scene.exchange.take_answer(asked.ticket, Redirected((Target("vendor-1", OTHER),)))
+    scene.exchange.take_answer(asked.ticket, Redirected((RedirectTarget("vendor-1", OTHER),)))
     scene.wire.run_until(lambda: call.is_over)
     assert scene.tried() == [("vendor-1", OTHER)]
     assert scene.exchange.leftovers() == {}

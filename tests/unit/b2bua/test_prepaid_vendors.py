@@ -16,9 +16,9 @@ from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.billing.accounts import AccountType
 from vosd.callcontrol.taken import MoneyHeld, PlaceHeld
-from vosd.engine.calls.known import Known
+from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.request_snapshot import RequestSnapshot
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 STRICT = rating_policy(hold_time_precision_ms=0)
 ANSWERS_AT_ONCE_BEHIND_A_PRACK = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
@@ -207,9 +207,9 @@ def test_a_snapshot_of_a_version_with_a_field_for_each_kind_can_be_read():
         MoneyHeld("acme", Decimal("1.20"), 60, 0, 0, None),
         MoneyHeld("carrier-0", Decimal("0.60"), 60, 60, 1, Decimal(0)),
     ]
-    assert read.taken == (*(PlaceHeld(Scope(scope), *place) for scope, *place in places), *money)
+    assert read.taken == (*(PlaceHeld(LimitScope(scope), *place) for scope, *place in places), *money)
     services = scene.exchange.switch.services
-    request = read.restored(Known.of(services.admission.catalogue))
+    request = read.restored(KnownObjects.of(services.admission.catalogue))
     read.occupy(request, services, live_call.call.callee.choice.terms)
     assert [(each.advance_s, each.lead_s) for each in request.hold.holds] == [(60, 0), (60, 1)]
     assert (request.hold.granted_s, request.hold.ceiling_s) == (59, 43_200)

@@ -10,7 +10,7 @@ from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, 
 
 from vosd.b2bua import callee_leg
 from vosd.trunks.gateways import Address as GatewayAddress
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 IMPATIENT = {"progress_timeout_ms": 6_000}
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
@@ -49,7 +49,7 @@ def test_a_gateway_after_which_no_other_is_tried_is_waited_for_and_no_other_is_k
     call_through(scene)
     record = scene.close()
     assert ([each.gateway for each in record.attempts], lengths_of(record)) == (["vendor-0"], [60])
-    assert scene.exchange.switch.live.occupancy.active(Scope.ROUTING, "vendor-1") == 0
+    assert scene.exchange.switch.live.occupancy.active(LimitScope.ROUTING, "vendor-1") == 0
 
 
 def test_without_another_gateway_to_try_a_100_is_waited_upon_until_the_ring_timeout():

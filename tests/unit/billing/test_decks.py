@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.billing.deck_changes import EXAMPLES_MAX, Changes, Example, Fallback, Kind
+from vosd.billing.deck_changes import EXAMPLES_MAX, DeckChangeKind, DeckChanges, Example, Fallback
 from vosd.billing.deck_rows import cut
 from vosd.billing.decks import Mode, find, merged
 
@@ -20,8 +20,8 @@ def line(
 
 def imported(
     old: list[str], new: list[str], mode: Mode = Mode.FULL, effective: str = ""
-) -> tuple[list[str], dict[Kind, int]]:
-    changes = Changes()
+) -> tuple[list[str], dict[DeckChangeKind, int]]:
+    changes = DeckChanges()
     lines = [*merged(sorted(old), sorted(new), mode, changes, now=NOW, effective=effective)]
     assert lines == sorted(lines)
     assert changes.rows == len(lines)
@@ -30,7 +30,7 @@ def imported(
 
 def test_the_first_import_is_the_file():
     new = [line("*"), line("1"), line("44"), line("4420")]
-    assert imported([], new) == (new, {Kind.NEW: 4})
+    assert imported([], new) == (new, {DeckChangeKind.NEW: 4})
 
 
 def test_the_lines_of_text_are_in_the_order_of_prefixes_and_begins():
@@ -51,79 +51,89 @@ def test_each_prefix_is_counted_by_how_its_price_changes():
     lines, counts = imported(old, new)
     assert lines == new
     assert counts == {
-        Kind.UP: 1, Kind.DOWN: 1, Kind.CHANGED: 1, Kind.UNCHANGED: 2, Kind.CLOSED: 1, Kind.NEW: 1,
+        DeckChangeKind.UP: 1, DeckChangeKind.DOWN: 1, DeckChangeKind.CHANGED: 1,
+        DeckChangeKind.UNCHANGED: 2, DeckChangeKind.CLOSED: 1, DeckChangeKind.NEW: 1,
     }  # fmt: skip
 
 
 def test_a_new_prefix_with_several_rates_is_counted_by_its_last_one():
-    changes = Changes()
+    changes = DeckChanges()
     new = [line("1", "0.01", ends=SOON), line("1", "0.02", SOON)]
     assert [*merged([], new, Mode.FULL, changes, now=NOW)] == new
-    assert changes.examples[Kind.NEW] == [Example("1", None, "0.02", begins=SOON)]
+    assert changes.examples[DeckChangeKind.NEW] == [Example("1", None, "0.02", begins=SOON)]
 
 
 def test_a_full_import_closes_what_the_file_does_not_have_and_a_partial_one_keeps_it():
     old = [line("1"), line("2")]
-    assert imported(old, [line("1")]) == ([line("1")], {Kind.UNCHANGED: 1, Kind.CLOSED: 1})
-    assert imported(old, [line("1")], Mode.DELTA) == (old, {Kind.UNCHANGED: 2})
+    assert imported(old, [line("1")]) == ([line("1")], {DeckChangeKind.UNCHANGED: 1, DeckChangeKind.CLOSED: 1})
+    assert imported(old, [line("1")], Mode.DELTA) == (old, {DeckChangeKind.UNCHANGED: 2})
 
 
 def test_a_closed_prefix_stays_in_the_deck_as_closed():
     closed = line("2", "0", closed="yes")
     assert imported([line("1"), line("2")], [closed], Mode.DELTA) == (
         [line("1"), closed],
-        {Kind.UNCHANGED: 1, Kind.CLOSED: 1},
+        {DeckChangeKind.UNCHANGED: 1, DeckChangeKind.CLOSED: 1},
     )
     assert imported([closed, line("3")], [line("3")], Mode.DELTA)[0] == [closed, line("3")]
-    assert imported([closed], [closed])[1] == {Kind.UNCHANGED: 1}
+    assert imported([closed], [closed])[1] == {DeckChangeKind.UNCHANGED: 1}
 
 
 def test_a_closed_prefix_that_gets_a_rate_or_is_taken_out_is_opened_again():
     closed = line("2", "0", closed="yes")
-    assert imported([closed], [line("2")], Mode.DELTA)[1] == {Kind.OPENED: 1}
-    assert imported([closed, line("3")], [line("3")])[1] == {Kind.OPENED: 1, Kind.UNCHANGED: 1}
-    assert imported([closed, line("3")], [line("3")], effective=SOON)[1] == {Kind.OPENED: 1, Kind.UNCHANGED: 1}
+    assert imported([closed], [line("2")], Mode.DELTA)[1] == {DeckChangeKind.OPENED: 1}
+    assert imported([closed, line("3")], [line("3")])[1] == {DeckChangeKind.OPENED: 1, DeckChangeKind.UNCHANGED: 1}
+    assert imported([closed, line("3")], [line("3")], effective=SOON)[1] == {
+        DeckChangeKind.OPENED: 1,
+        DeckChangeKind.UNCHANGED: 1,
+    }
     ending = line("2", "0", ends=SOON, closed="yes")
-    assert imported([ending, line("3")], [line("3")], effective=LATER)[1] == {Kind.UNCHANGED: 2}
+    assert imported([ending, line("3")], [line("3")], effective=LATER)[1] == {DeckChangeKind.UNCHANGED: 2}
 
 
 @pytest.mark.parametrize("effective", ["", SOON])
 def test_a_prefix_that_is_taken_out_is_named_with_the_rate_that_its_numbers_have_then(effective: str):
-    changes = Changes()
+    changes = DeckChanges()
     closed, rest = line("44", "0", closed="yes"), line("*", "0.5")
     taken_out = [line("4470"), line("447012"), line("49"), line("4901"), line("4910", "0", closed="yes")]
     old = sorted([rest, line("1"), closed, line("491", "0.02"), *taken_out])
     new = [rest, line("1"), closed]
     assert [*merged(old, new, Mode.FULL, changes, now=NOW, effective=effective)]
-    found = {each.prefix: each.fallback for kind in (Kind.CLOSED, Kind.OPENED) for each in changes.examples[kind]}
+    found = {
+        each.prefix: each.fallback
+        for kind in (DeckChangeKind.CLOSED, DeckChangeKind.OPENED)
+        for each in changes.examples[kind]
+    }
     others = Fallback("*", "0.5")
     locked = Fallback("44", None)
     assert found == {
         "4470": locked, "447012": locked, "49": others, "4901": others, "491": others, "4910": others,
     }  # fmt: skip
-    assert [each.prefix for each in changes.examples[Kind.OPENED]] == ["4910"]
+    assert [each.prefix for each in changes.examples[DeckChangeKind.OPENED]] == ["4910"]
     assert (changes.fallen, changes.unrated) == (4, 0)
 
 
 def test_a_prefix_that_is_taken_out_and_has_no_shorter_one_has_no_rate():
-    changes = Changes()
+    changes = DeckChanges()
     assert [*merged([line("1"), line("2"), line("20")], [line("1")], Mode.FULL, changes, now=NOW)]
-    assert [(each.taken_out, each.fallback) for each in changes.examples[Kind.CLOSED]] == [(True, None)] * 2
+    assert [(each.taken_out, each.fallback) for each in changes.examples[DeckChangeKind.CLOSED]] == [(True, None)] * 2
     assert (changes.fallen, changes.unrated) == (0, 2)
-    kept = Changes()
+    kept = DeckChanges()
     assert [*merged([line("2"), line("20")], [line("2")], Mode.FULL, kept, now=NOW)]
-    assert kept.examples[Kind.CLOSED] == [Example("20", "0.01", None, True, Fallback("2", "0.01"))]
+    assert kept.examples[DeckChangeKind.CLOSED] == [Example("20", "0.01", None, True, Fallback("2", "0.01"))]
 
 
 def test_other_columns_that_change_are_named_with_both_texts():
-    changes = Changes("prefix,effective_from,effective_to,locked,billing_rate,area,interval")
+    changes = DeckChanges("prefix,effective_from,effective_to,locked,billing_rate,area,interval")
     old, new = line("44", others='"London, City",60/60'), line("44", others='"London, City",1/1')
     assert [*merged([old], [new], Mode.FULL, changes, now=NOW)] == [new]
-    assert changes.examples[Kind.CHANGED] == [Example("44", "0.01", "0.01", others={"interval": ("60/60", "1/1")})]
+    assert changes.examples[DeckChangeKind.CHANGED] == [
+        Example("44", "0.01", "0.01", others={"interval": ("60/60", "1/1")})
+    ]
 
 
 def test_a_partial_file_leaves_columns_that_it_lacks_as_they_are_when_its_rates_begin():
-    changes = Changes("prefix,effective_from,effective_to,locked,billing_rate,area,interval")
+    changes = DeckChanges("prefix,effective_from,effective_to,locked,billing_rate,area,interval")
     old = [line("44", "0.01", PAST, SOON, others="UK,60/60"), line("44", "0.02", SOON, others='"London, UK",1/1')]
     new = [line("44", "0.03", SOON, LATER, others="Britain,"), line("44", "0.04", LATER, others="Britain,")]
     merged_lines = [*merged(old, new, Mode.DELTA, changes, now=NOW, absent=["interval"])]
@@ -140,20 +150,26 @@ def test_a_partial_file_leaves_columns_that_it_lacks_as_they_are_when_its_rates_
 def test_until_an_import_comes_into_force_the_old_rates_hold():
     lines, counts = imported([line("1", "0.01"), line("2")], [line("1", "0.02", SOON)], effective=SOON)
     assert lines == [line("1", "0.01", ends=SOON), line("1", "0.02", SOON), line("2", ends=SOON)]
-    assert counts == {Kind.UP: 1, Kind.CLOSED: 1}
+    assert counts == {DeckChangeKind.UP: 1, DeckChangeKind.CLOSED: 1}
 
 
 def test_a_prefix_that_ends_later_is_named_with_that_moment_and_the_rate_that_holds_then():
-    changes = Changes()
+    changes = DeckChanges()
     old = [line("2", "0.01"), line("20", "0.03"), line("21", "0.04")]
     new = [line("2", "0.02", SOON), line("21", "0.05", LATER), line("3", "0.01", SOON)]
     lines = [*merged(old, new, Mode.FULL, changes, now=NOW, effective=SOON)]
     assert line("20", "0.03", ends=SOON) in lines
-    assert changes.examples[Kind.CLOSED] == [Example("20", "0.03", None, True, Fallback("2", "0.02"), begins=SOON)]
-    assert [each.begins for kind in (Kind.NEW, Kind.UP) for each in changes.examples[kind]] == [SOON, SOON, LATER]
-    later = Changes()
+    assert changes.examples[DeckChangeKind.CLOSED] == [
+        Example("20", "0.03", None, True, Fallback("2", "0.02"), begins=SOON)
+    ]
+    assert [each.begins for kind in (DeckChangeKind.NEW, DeckChangeKind.UP) for each in changes.examples[kind]] == [
+        SOON,
+        SOON,
+        LATER,
+    ]
+    later = DeckChanges()
     assert [*merged(old, [line("2", "0.02", LATER)], Mode.FULL, later, now=NOW, effective=SOON)]
-    assert later.examples[Kind.CLOSED][0].fallback == Fallback("2", "0.01")  # 0.02 begins behind that moment
+    assert later.examples[DeckChangeKind.CLOSED][0].fallback == Fallback("2", "0.01")  # 0.02 begins behind that moment
 
 
 def test_a_prefix_that_the_file_takes_out_ends_when_its_line_begins():
@@ -162,7 +178,7 @@ def test_a_prefix_that_the_file_takes_out_ends_when_its_line_begins():
         [line("2"), line("20"), line("21")], [gone, soon, line("29", "0", closed="out")], Mode.DELTA
     )
     assert lines == [line("2"), line("21", ends=SOON)]
-    assert counts == {Kind.CLOSED: 2, Kind.UNCHANGED: 1}
+    assert counts == {DeckChangeKind.CLOSED: 2, DeckChangeKind.UNCHANGED: 1}
     back = [line("20", "0", closed="out"), line("20", "0.5", SOON)]
     assert imported([line("20")], back)[0] == [line("20", "0.5", SOON)]
     again = [line("20", "0.5"), line("20", "0", SOON, closed="out")]
@@ -170,7 +186,10 @@ def test_a_prefix_that_the_file_takes_out_ends_when_its_line_begins():
 
 
 def test_a_rate_that_goes_on_unchanged_is_not_cut_in_two():
-    assert imported([line("1")], [line("1", begins=SOON)], effective=SOON) == ([line("1")], {Kind.UNCHANGED: 1})
+    assert imported([line("1")], [line("1", begins=SOON)], effective=SOON) == (
+        [line("1")],
+        {DeckChangeKind.UNCHANGED: 1},
+    )
 
 
 def test_a_later_import_for_an_earlier_moment_replaces_the_rates_that_would_have_begun_behind_it():
@@ -185,25 +204,25 @@ def test_rates_that_have_ended_are_dropped_when_their_prefix_changes():
 
 
 def test_a_prefix_that_has_ended_counts_as_new_when_it_comes_back():
-    assert imported([line("1", ends=PAST)], [line("1", begins=SOON)])[1] == {Kind.NEW: 1}
-    assert imported([line("1", ends=NOW)], [line("1", begins=SOON)])[1] == {Kind.NEW: 1}
-    assert imported([line("1", ends=PAST)], [line("2")])[1] == {Kind.UNCHANGED: 1, Kind.NEW: 1}
+    assert imported([line("1", ends=PAST)], [line("1", begins=SOON)])[1] == {DeckChangeKind.NEW: 1}
+    assert imported([line("1", ends=NOW)], [line("1", begins=SOON)])[1] == {DeckChangeKind.NEW: 1}
+    assert imported([line("1", ends=PAST)], [line("2")])[1] == {DeckChangeKind.UNCHANGED: 1, DeckChangeKind.NEW: 1}
 
 
 def test_examples_name_the_prices_before_and_after():
-    changes = Changes()
+    changes = DeckChanges()
     assert [*merged([line("1", "0.01"), line("2"), line("3")], [line("1", "0.02")], Mode.FULL, changes, now=NOW)]
-    assert changes.examples[Kind.UP] == [Example("1", "0.01", "0.02")]
-    assert changes.examples[Kind.CLOSED] == [Example(gone, "0.01", None, taken_out=True) for gone in "23"]
+    assert changes.examples[DeckChangeKind.UP] == [Example("1", "0.01", "0.02")]
+    assert changes.examples[DeckChangeKind.CLOSED] == [Example(gone, "0.01", None, taken_out=True) for gone in "23"]
     assert (changes.prefixes_before, changes.lost) == (3, 2)
 
 
 def test_examples_are_bounded():
-    changes = Changes()
+    changes = DeckChanges()
     new = sorted(line(str(number)) for number in range(1_000))
     assert len([*merged([], new, Mode.FULL, changes, now=NOW)]) == 1_000
-    assert len(changes.examples[Kind.NEW]) == EXAMPLES_MAX
-    assert changes.counts[Kind.NEW] == 1_000
+    assert len(changes.examples[DeckChangeKind.NEW]) == EXAMPLES_MAX
+    assert changes.counts[DeckChangeKind.NEW] == 1_000
 
 
 @pytest.mark.parametrize(

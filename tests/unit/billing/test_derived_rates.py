@@ -6,7 +6,7 @@ from vosd.base.money import Rounding
 from vosd.billing.derived_rates import Derivation, DerivedTable
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
-from vosd.billing.sections import Section
+from vosd.billing.sections import RateSection
 
 NONE = RateRows([], "none")
 BASE = RateRows([Rate("44", Decimal("0.0123"), 6), Rate("4420", Decimal("0.01"), 1), Rate("*", Decimal(1), 1)], "base")
@@ -36,12 +36,12 @@ def test_every_price_of_a_rate_is_derived_and_nothing_else():
     base = Rate(
         "44", Decimal("0.60"), 60, first_rate=Decimal("0.90"), first_duration=90, tax_rate=Decimal(19), area="UK",
         rate_type="international", connection_fee=Decimal("0.05"), minimum_charge=Decimal("0.10"),
-        sections=(Section(Decimal("0.50"), 30),),
+        sections=(RateSection(Decimal("0.50"), 30),),
     )  # fmt: skip
     found = Derivation(factor=Decimal(2), offset=Decimal("0.20")).rate(base)
     assert found.billing_rate == Decimal("1.40")
     assert found.first_rate == Decimal("2.10"), "1.80, and 0.20 a minute for 90 s"
-    assert found.sections == (Section(Decimal("1.10"), 30),)
+    assert found.sections == (RateSection(Decimal("1.10"), 30),)
     assert (found.connection_fee, found.minimum_charge) == (Decimal("0.10"), Decimal("0.20"))
     assert (found.tax_rate, found.area, found.rate_type, found.billing_cycle) == (19, "UK", "international", 60)
 

@@ -12,7 +12,7 @@ from vosd.billing.account_rates import AccountRounding
 from vosd.billing.currencies import Currencies, FeeDecimals, rates_for
 from vosd.billing.exchange import ExchangeRate, exchanged
 from vosd.billing.holds import AccountCredit, Hold
-from vosd.billing.rate_choice import Candidate, RateChoice, RateSelection, RateSource
+from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import Charge, breakdown, rate_call, recompute, total_at
@@ -133,7 +133,7 @@ def test_calls_of_one_rate_share_it_and_a_new_exchange_rate_makes_another():
 def test_candidates_of_several_currencies_are_compared_in_that_of_the_account():
     known = currencies(("JPY", "USD", "0.0064", None), ("EUR", "USD", "1.08", None))
     each = {RateSource.ACCOUNT: group("90", "JPY"), RateSource.MAIN: group("0.55", "EUR")}
-    candidates = [Candidate(source, rates_for(one, "USD", NOTHING, known)) for source, one in each.items()]
+    candidates = [RateCandidate(source, rates_for(one, "USD", NOTHING, known)) for source, one in each.items()]
     found = RateChoice(candidates, RateSelection.CHEAPEST, 60).find("4420", 0)
     assert found is not None
     assert (found.currency, rate_call(found, 60_000).fee) == ("JPY", Decimal("0.576"))

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from doubles.data.builders import rating_policy
 
-from vosd.billing.origin_rates import CallerKind, Origin, OriginRates, kind_of
-from vosd.billing.rate_choice import Candidate, RateChoice, RateSelection, RateSource
+from vosd.billing.origin_rates import CallerKind, OriginRates, RateOrigin, kind_of
+from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
@@ -18,10 +18,10 @@ def group(name: str, **prices: str) -> RateGroup:
 
 
 BASE = group("base", p44="0.10", p33="0.20")
-EEA = (Origin("eea", "eea", prefixes=("33", "49")), group("eea", p44="0.02"))
-FRENCH = (Origin("paris", "paris", prefixes=("331",)), group("paris", p44="0.01"))
-ROW = (Origin("row", "row", prefixes=("*",)), group("row", p44="0.50"))
-MISSING = (Origin("none", "none", callers=(CallerKind.MISSING,)), group("none", p44="0.30"))
+EEA = (RateOrigin("eea", "eea", prefixes=("33", "49")), group("eea", p44="0.02"))
+FRENCH = (RateOrigin("paris", "paris", prefixes=("331",)), group("paris", p44="0.01"))
+ROW = (RateOrigin("row", "row", prefixes=("*",)), group("row", p44="0.50"))
+MISSING = (RateOrigin("none", "none", callers=(CallerKind.MISSING,)), group("none", p44="0.30"))
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_calls_of_an_origin_share_its_rate():
 
 def test_an_origin_beside_a_choice_is_named_with_it():
     own, main = group("own", p44="0.05"), OriginRates(BASE, [EEA])
-    candidates = [Candidate(RateSource.ACCOUNT, own), Candidate(RateSource.MAIN, main)]
+    candidates = [RateCandidate(RateSource.ACCOUNT, own), RateCandidate(RateSource.MAIN, main)]
     found = RateChoice(candidates, RateSelection.CHEAPEST, 60).find("442012", 0, "+4930123456")
     assert (found.group, found.source) == ("eea", "main, origin eea")
 
 
 STATES = (("1205", "1251"), ("1907",), ("19075",))
-WITHIN = (Origin("intrastate", "intra", areas=STATES), group("intra", p1="0.03"))
-BETWEEN = (Origin("interstate", "inter", prefixes=("1",)), group("inter", p1="0.01"))
+WITHIN = (RateOrigin("intrastate", "intra", areas=STATES), group("intra", p1="0.03"))
+BETWEEN = (RateOrigin("interstate", "inter", prefixes=("1",)), group("inter", p1="0.01"))
 LONG_DISTANCE = group("ld", p1="0.05", p44="0.02")
 
 
@@ -103,7 +103,7 @@ def test_areas_are_compared_by_the_number_behind_the_forward_prefix():
     within = (WITHIN[0], group("intra", p99="0.30", p1="0.03"))
     between = (BETWEEN[0], group("inter", p99="0.10", p1="0.01"))
     choice = RateChoice(
-        [Candidate(RateSource.MAIN, OriginRates(LONG_DISTANCE, [between, within]))] * 2, RateSelection.PRIORITY, 60
+        [RateCandidate(RateSource.MAIN, OriginRates(LONG_DISTANCE, [between, within]))] * 2, RateSelection.PRIORITY, 60
     )
     for rates in (OriginRates(LONG_DISTANCE, [between, within]), choice):
         assert rates.find("9912515551234", 0, "12055551234", "99").group == "intra"
@@ -119,7 +119,7 @@ def test_where_the_jurisdiction_is_undetermined_the_dearest_rate_holds():
 
 def test_a_number_that_the_origins_group_locks_is_not_priced_by_the_group_itself():
     locked = RateRows([Rate("44", Decimal("0.50"), 60, locked=True), Rate("33", Decimal("0.50"), 60)], "row-1")
-    barred = (Origin("row", "row", prefixes=("*",)), RateGroup("row", "USD", rating_policy(), locked, "row-1"))
+    barred = (RateOrigin("row", "row", prefixes=("*",)), RateGroup("row", "USD", rating_policy(), locked, "row-1"))
     rates = OriginRates(BASE, [EEA, barred])
     for caller in ("12015551234", "", "anonymous", "bob"):
         assert rates.find("+442012", 0, caller) is None, caller

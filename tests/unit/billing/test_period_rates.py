@@ -13,10 +13,12 @@ from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, recompute, total_at
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.billing.sections import parse_sections, read_sections
-from vosd.routing.calendar import Calendar, Entry
+from vosd.routing.calendar import Calendar, CalendarEntry
 
-BUSINESS = Calendar("business", ZoneInfo("UTC"), (Entry(weekdays=(0, 1, 2, 3, 4), from_s=8 * 3600, until_s=18 * 3600),))
-CHRISTMAS = Calendar("christmas", ZoneInfo("UTC"), (Entry(first=date(2026, 12, 25), last=date(2026, 12, 25)),))
+BUSINESS = Calendar(
+    "business", ZoneInfo("UTC"), (CalendarEntry(weekdays=(0, 1, 2, 3, 4), from_s=8 * 3600, until_s=18 * 3600),)
+)
+CHRISTMAS = Calendar("christmas", ZoneInfo("UTC"), (CalendarEntry(first=date(2026, 12, 25), last=date(2026, 12, 25)),))
 
 
 def at(text: str) -> int:

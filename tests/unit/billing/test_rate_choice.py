@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from doubles.data.builders import rating_policy
 
-from vosd.billing.rate_choice import Candidate, PricedPrefixes, RateChoice, RateSelection, RateSource, of_types
+from vosd.billing.rate_choice import PricedPrefixes, RateCandidate, RateChoice, RateSelection, RateSource, of_types
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, charged_by, itemise, rate_call, recompute, total_at
@@ -22,7 +22,7 @@ def group(name: str, prices: dict[str, str], **terms: Any) -> RateGroup:
 
 
 def choice(selection: RateSelection = RateSelection.CHEAPEST, **groups: RateGroup) -> RateChoice:
-    return RateChoice([Candidate(RateSource(name), each) for name, each in groups.items()], selection, 60)
+    return RateChoice([RateCandidate(RateSource(name), each) for name, each in groups.items()], selection, 60)
 
 
 FOUR = {

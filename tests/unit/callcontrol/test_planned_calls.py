@@ -16,7 +16,7 @@ from vosd.obs.log import call_line
 from vosd.routing.figures import Figures
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.trunks.gateways import Address
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 PRICES = ("0.70", "0.30", "0.20")
 """Of a minute with each vendor; the customer pays 0.60."""
@@ -87,10 +87,10 @@ def test_a_call_that_every_gateway_would_lose_money_on_leaves_a_record_that_says
 def test_a_gateway_that_was_too_dear_does_not_count_in_its_figures(capsys):
     record = record_of(Scene(content()), answers(0), answers(0))
     figures = Figures()
-    figures.adopt(Scope.ROUTING, ["vendor-0", "vendor-1"])
-    figures.adopt(Scope.MAPPING, ["acme"])
+    figures.adopt(LimitScope.ROUTING, ["vendor-0", "vendor-1"])
+    figures.adopt(LimitScope.MAPPING, ["acme"])
     note_call(figures, record, 0)
-    hours = [figures.last_hour(Scope.ROUTING, name, 0) for name in ("vendor-0", "vendor-1")]
+    hours = [figures.last_hour(LimitScope.ROUTING, name, 0) for name in ("vendor-0", "vendor-1")]
     assert [hour.attempts for hour in hours] == [0, 1]
     call_line(record)
     assert "vendor-0 loss, vendor-1 200" in capsys.readouterr().out
@@ -144,7 +144,7 @@ def test_what_a_call_occupies_beside_its_gateway_is_released():
         vendor.script = answers(0)
     first = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: first.final is not None)
-    held = [occupancy.active(Scope.VENDOR, "carrier-1"), occupancy.active(Scope.ROUTE, "narrow/44/vendor-1")]
+    held = [occupancy.active(LimitScope.VENDOR, "carrier-1"), occupancy.active(LimitScope.ROUTE, "narrow/44/vendor-1")]
     assert (first.final, held) == (200, [1, 1])
     second, third = scene.caller.call(CALLEE), scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: second.final is not None and third.final is not None)

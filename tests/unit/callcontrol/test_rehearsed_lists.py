@@ -4,9 +4,10 @@ import pytest
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.rehearsal import RehearsedLists, RehearsedPlaces
-from vosd.routing.capacity import NothingTaken, Occupancy, Scope
+from vosd.routing.capacity import NothingTaken, Occupancy
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListingCause
 from vosd.trunks.gateways import CallerLimits
+from vosd.trunks.scope import LimitScope
 
 NOW = Instant(1_000, 1_790_000_000_000)
 LIMITS = CallerLimits(frequency_limit=2, expire_s=600)
@@ -31,9 +32,9 @@ def test_a_place_that_is_released_in_a_rehearsal_is_not_released_again():
     live = Occupancy()
     limits = RehearsedPlaces(live)
     for _ in range(2):
-        assert limits.take(Scope.ACCOUNT, "acme", 5, None, 0) is None
-    limits.release(Scope.ACCOUNT, "acme")
-    limits.undo(Scope.ACCOUNT, "acme", 0)
+        assert limits.take(LimitScope.ACCOUNT, "acme", 5, None, 0) is None
+    limits.release(LimitScope.ACCOUNT, "acme")
+    limits.undo(LimitScope.ACCOUNT, "acme", 0)
     assert (limits.total(), live.total()) == (0, 0)
     with pytest.raises(NothingTaken, match="no call of account 'acme' is counted"):
-        limits.release(Scope.ACCOUNT, "acme")
+        limits.release(LimitScope.ACCOUNT, "acme")

@@ -16,7 +16,7 @@ from vosd.b2bua.stamps import Arrival
 from vosd.base.margin import LossGuard
 from vosd.billing.rater import itemise
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
-from vosd.cdr.kinds import Kind, Masking
+from vosd.cdr.kinds import ColumnKind, Masking
 from vosd.cdr.record import CallRecord
 from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.routing.special_numbers import SpecialNumbers
@@ -89,7 +89,7 @@ def test_only_these_texts_are_not_masked_when_a_call_is_old():
     bare = {
         column.name
         for column in RECORD_COLUMNS
-        if column.kind in {Kind.TEXT, Kind.DOCUMENT} and column.masking is Masking.NONE
+        if column.kind in {ColumnKind.TEXT, ColumnKind.DOCUMENT} and column.masking is Masking.NONE
     }
     assert bare == {"source_address", "destination_address", "fee_breakdown"}
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from doubles.data.records import call_id, charge_row
 
-from vosd.cdr.corrections import Amounts, Change, Correction, NoSuchCharge, corrected
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge, corrected
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 
 CHARGES = (
@@ -16,14 +16,14 @@ CHARGES = (
 )
 
 
-def correction(*changes: Change) -> Correction:
+def correction(*changes: ChargeChange) -> Correction:
     return Correction(call_id(1), changes, "ticket 7", "anna", "wrong rate", 1_790_000_000_000)
 
 
 def test_a_lower_charge_gives_money_back_and_less_earned_takes_it():
     asked = correction(
-        Change(CUSTOMER, 0, Amounts(Decimal("1.00"), Decimal("0.10"), 30)),
-        Change(VENDOR, 0, Amounts(Decimal("0.30"), Decimal("0.03"), 30)),
+        ChargeChange(CUSTOMER, 0, Amounts(Decimal("1.00"), Decimal("0.10"), 30)),
+        ChargeChange(VENDOR, 0, Amounts(Decimal("0.30"), Decimal("0.03"), 30)),
     )
     pays, earns = corrected(CHARGES, asked)
     assert (pays.account, pays.amount, pays.tax) == ("acme", Decimal("1.10"), Decimal("0.10"))
@@ -31,7 +31,7 @@ def test_a_lower_charge_gives_money_back_and_less_earned_takes_it():
 
 
 def test_a_corrected_charge_says_which_one_it_is_and_what_it_was():
-    (found,) = corrected(CHARGES, correction(Change(AGENT, 1, Amounts(Decimal("1.20"), Decimal(0), 48))))
+    (found,) = corrected(CHARGES, correction(ChargeChange(AGENT, 1, Amounts(Decimal("1.20"), Decimal(0), 48))))
     assert (found.call_id, found.position, found.role, found.level) == (call_id(1), 2, AGENT, 1)
     assert (found.before.total, found.after.total, found.before.billed_seconds) == (
         Decimal("1.50"),
@@ -42,7 +42,7 @@ def test_a_corrected_charge_says_which_one_it_is_and_what_it_was():
 
 
 def test_a_charge_that_stays_as_it_is_is_no_correction():
-    same = Change(CUSTOMER, 0, Amounts(Decimal("2.00"), Decimal("0.20"), 60))
+    same = ChargeChange(CUSTOMER, 0, Amounts(Decimal("2.00"), Decimal("0.20"), 60))
     assert corrected(CHARGES, correction(same)) == []
 
 
@@ -50,6 +50,6 @@ def test_a_correction_of_a_charge_that_the_call_does_not_have_says_which_ones_it
     nothing = Amounts(Decimal(0), Decimal(0), 0)
     known = "it has: customer acme, agent reseller, vendor partner"
     with pytest.raises(NoSuchCharge, match=f"no charge for the agent of level 2; {known}"):
-        corrected(CHARGES, correction(Change(AGENT, 2, nothing)))
+        corrected(CHARGES, correction(ChargeChange(AGENT, 2, nothing)))
     with pytest.raises(NoSuchCharge, match="no charge for the customer; it has: none"):
-        corrected((), correction(Change(CUSTOMER, 0, nothing)))
+        corrected((), correction(ChargeChange(CUSTOMER, 0, nothing)))

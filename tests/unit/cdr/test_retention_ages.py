@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vosd.cdr.retention import Age, Found, Guard, plan_payments
+from vosd.cdr.retention import Age, Guard, RetentionFacts, plan_payments
 
 
 def ms(text: str) -> int:
@@ -51,7 +51,7 @@ def test_an_age_is_named_by_its_largest_unit(age, text):
 )
 def test_payments_are_dropped_up_to_a_close_that_is_old_enough(closes, until, held_until):
     wanted = "2025-12-01"
-    plan = plan_payments(Age(months=1), ms("2026-01-01"), Found([ms(close) for close in closes], None))
+    plan = plan_payments(Age(months=1), ms("2026-01-01"), RetentionFacts([ms(close) for close in closes], None))
     assert (plan.wanted, plan.until) == (ms(wanted), ms(until) if until else 0)
     expected = [] if held_until is None else [(Guard.CLOSE, ms(held_until) if held_until else 0)]
     assert [(hold.guard, hold.until) for hold in plan.holds] == expected

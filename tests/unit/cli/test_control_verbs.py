@@ -20,7 +20,7 @@ from vosd.control.installation import (
     GetStatus,
     MachineUse,
     Reload,
-    Reloaded,
+    ReloadOutcome,
     SwitchStatus,
 )
 from vosd.control.peers import (
@@ -82,7 +82,7 @@ class Switch(FakeSwitch):
         self.answers(GetStatus, STATUS).answers(ListCalls, CALLS).answers(Hangup, self._hangup)
         self.answers(ListRegistrations, []).answers(ListGateways, []).answers(ListLockedOut, [])
         self.answers(ListBlacklist, []).answers(ClearBlacklist, self._clear).answers(Unblock, self._unblock)
-        self.answers(Reload, Reloaded("def", ["vosd.yaml:1: warning: node: expected no change"]))
+        self.answers(Reload, ReloadOutcome("def", ["vosd.yaml:1: warning: node: expected no change"]))
 
     def _hangup(self, order: Hangup) -> HangupOutcome:
         ended = self.fitting if order.at_most is None or self.fitting <= order.at_most else 0

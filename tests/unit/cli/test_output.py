@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from vosd.cli import output
-from vosd.cli.output import Column
+from vosd.cli.output import ScreenColumn
 
 
 def test_a_document_is_all_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,11 +57,11 @@ def test_documents_one_by_one_are_the_document_of_all(items: list[object], capsy
 
 
 CALL = (
-    Column("id"),
-    Column("caller", narrowest=8),
-    Column("to", rank=1, narrowest=4),
-    Column("code", rank=2, is_figure=True),
-    Column("s", is_figure=True),
+    ScreenColumn("id"),
+    ScreenColumn("caller", narrowest=8),
+    ScreenColumn("to", rank=1, narrowest=4),
+    ScreenColumn("code", rank=2, is_figure=True),
+    ScreenColumn("s", is_figure=True),
 )
 
 

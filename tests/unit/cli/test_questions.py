@@ -93,12 +93,25 @@ def test_a_negative_payment_is_an_adjustment_or_a_refund(books: Path) -> None:
     assert booked(books) == 1
 
 
+def as_user(name: str, *words: str) -> Result:
+    return CliRunner().invoke(main, list(words), env={"SUDO_USER": name})
+
+
+def test_each_login_may_have_a_limit_of_its_own_in_the_configuration(books: Path) -> None:
+    config = books.parent / "vosd.yaml"
+    limits = "ask_above: unlimited, confirm_above: 100, confirm_above_by: {ann: 1000, bob: unlimited, tim: 0}"
+    config.write_text(config.read_text().replace("ask_above: 100", limits))
+    pays = ("payment", "add", "--account", "acme", "--amount")
+    for name, amount, code in (("ann", "1000", 0), ("ann", "1001", 1), ("bob", "9999", 0), ("tim", "1", 1)):
+        assert as_user(name, *pays, amount).exit_code == code
+    assert [as_user("eve", *pays, amount).exit_code for amount in ("100", "101")] == [0, 1]
+    config.write_text(config.read_text().replace("tim: 0", "tim: much"))
+    assert "names with an amount of 0 or more each, or unlimited" in as_user("ann", *pays, "1").stderr
+
+
 def test_what_is_above_the_limit_of_one_person_waits_for_another_login(books: Path) -> None:
     config = books.parent / "vosd.yaml"
     config.write_text(config.read_text().replace("ask_above: 100", "ask_above: unlimited, confirm_above: 100"))
-
-    def as_user(name: str, *words: str) -> Result:
-        return CliRunner().invoke(main, list(words), env={"SUDO_USER": name})
 
     asked = as_user("ann", "payment", "add", "--account", "acme", "--amount", "500", "--reference", "bank-1")
     assert (asked.exit_code, booked(books)) == (1, 0)

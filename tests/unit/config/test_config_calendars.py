@@ -10,7 +10,7 @@ import pytest
 
 from vosd.config.excerpt import Excerpt
 from vosd.config.reader.times import machine_zone
-from vosd.routing.calendar import DAY_S, Entry
+from vosd.routing.calendar import DAY_S, CalendarEntry
 
 BUSINESS = """
     - name: business
@@ -35,9 +35,9 @@ def test_a_calendar_is_read(site):
     business = calendars_of(site, BUSINESS)["business"]
     assert str(business.zone) == "Europe/Berlin"
     assert business.entries == (
-        Entry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600),
-        Entry(False, first=date(2026, 12, 31), last=date(2026, 12, 31)),
-        Entry(True, (), 22 * 3_600 + 30, 6 * 3_600, date(2026, 8, 1), date(2026, 8, 14)),
+        CalendarEntry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600),
+        CalendarEntry(False, first=date(2026, 12, 31), last=date(2026, 12, 31)),
+        CalendarEntry(True, (), 22 * 3_600 + 30, 6 * 3_600, date(2026, 8, 1), date(2026, 8, 14)),
     )
     assert {date(2026, 12, 24), date(2026, 3, 8), date(2060, 12, 25)} <= business.holidays, "8 March: in Berlin"
     assert date(2026, 6, 17) not in business.holidays

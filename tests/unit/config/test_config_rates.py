@@ -8,7 +8,7 @@ from doubles.data.builders import rates_in
 
 from vosd.base.money import Rounding
 from vosd.billing.rates import Rate
-from vosd.billing.sections import Section
+from vosd.billing.sections import RateSection
 from vosd.config.excerpt import Excerpt
 
 
@@ -97,7 +97,7 @@ def test_sections_and_what_is_added_to_a_call_are_kept_as_entered(site):
         "connection_fee: 0.010, minimum_charge: 0.02}",
     )
 
-    assert rate.sections == (Section(Decimal("0.10"), 60), Section(Decimal("0.18"), 120))
+    assert rate.sections == (RateSection(Decimal("0.10"), 60), RateSection(Decimal("0.18"), 120))
     assert (str(rate.connection_fee), rate.minimum_charge) == ("0.010", Decimal("0.02"))
 
 

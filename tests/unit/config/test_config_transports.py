@@ -6,7 +6,7 @@ import pytest
 from doubles.certificates import Authority, Certificate
 
 from vosd.config.reload import reload
-from vosd.engine.settings import Listener
+from vosd.engine.settings import SipListener
 from vosd.net.marking import SIGNALLING, TrafficClass
 from vosd.net.settings import ConnectionLimits, TlsSettings, TlsVersion, VerifyClient
 
@@ -30,9 +30,9 @@ def tls(authority: Authority, switch: Certificate, **others: str) -> str:
 def test_every_transport_can_be_listened_on_each_with_the_port_that_is_its_own(site, authority, switch):
     text = tls(authority, switch).replace("tls:192.0.2.1", "[udp:192.0.2.1, 'TCP:[2001:db8::1]', tls:192.0.2.1]")
     assert site.load(text).settings.listen == (
-        Listener("udp", "192.0.2.1", 5060),
-        Listener("tcp", "2001:db8::1", 5060),
-        Listener("tls", "192.0.2.1", 5061),
+        SipListener("udp", "192.0.2.1", 5060),
+        SipListener("tcp", "2001:db8::1", 5060),
+        SipListener("tls", "192.0.2.1", 5061),
     )
 
 

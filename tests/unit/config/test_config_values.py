@@ -9,7 +9,7 @@ import pytest
 
 from vosd.billing.accounts import AccountType
 from vosd.config.reader.addresses import destination
-from vosd.engine.settings import CdrSettings, DnsSettings, Listener, LogLevel, NameServer, OnSigterm
+from vosd.engine.settings import CdrSettings, DnsSettings, LogLevel, NameServer, OnSigterm, SipListener
 from vosd.sip.settings import Limits, Timers
 from vosd.trunks.gateways import Address, HostPattern
 
@@ -37,9 +37,9 @@ def test_every_setting_of_the_installation_arrives(site):
 
     assert settings.node == "fra1"
     assert settings.listen == (
-        Listener("udp", "192.0.2.1", 5070),
-        Listener("udp", "2001:db8::1", 5061),
-        Listener("udp", "127.0.0.1", 5060),
+        SipListener("udp", "192.0.2.1", 5070),
+        SipListener("udp", "2001:db8::1", 5061),
+        SipListener("udp", "127.0.0.1", 5060),
     )
     assert str(settings.listen[1]) == "udp:[2001:db8::1]:5061"
     assert settings.advertise == ("198.51.100.1", None, "198.51.100.1")

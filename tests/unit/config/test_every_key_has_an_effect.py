@@ -97,6 +97,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
 WITHOUT_EFFECT: Final = {
     "billing.ask_above": "for commands",
     "billing.confirm_above": "for commands",
+    "billing.confirm_above_by": "for commands",
     "rates.memo": "a comment",
     "rate_groups.memo": "for vosd rates groups",
     "rate_groups.notice_days": "for imports, which read it themselves",
@@ -364,4 +365,4 @@ def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> Non
 
 def test_the_table_of_keys_without_effect_is_short_and_true() -> None:
     assert WITHOUT_EFFECT.keys() <= {key.path for key in every_key()}
-    assert len(WITHOUT_EFFECT) == 5
+    assert len(WITHOUT_EFFECT) == 6

@@ -9,7 +9,7 @@ import pytest
 
 from vosd.catalogue.decks import DeckVersion
 from vosd.config import kept
-from vosd.config.kept import DamagedDeckError, KeptCatalogue, Manifest
+from vosd.config.kept import DamagedDeckError, KeptCatalogue, KeptManifest
 from vosd.config.load import load
 from vosd.config.stored import Stored, nothing_stored
 from vosd.storage.kept_objects import MissingObjectsError
@@ -68,11 +68,11 @@ def test_what_is_not_needed_any_more_is_removed_after_an_hour(site, catalogue):
 
 
 def test_a_damaged_or_missing_manifest_is_none(site, catalogue):
-    assert catalogue.manifest() == Manifest()
+    assert catalogue.manifest() == KeptManifest()
     keep(catalogue, site.load("node: a"))
-    assert catalogue.manifest() != Manifest()
+    assert catalogue.manifest() != KeptManifest()
     (site.directory / "var" / kept.DIRECTORY / "catalogue.json").write_text("{")
-    assert catalogue.manifest() == Manifest()
+    assert catalogue.manifest() == KeptManifest()
 
 
 async def test_the_rows_of_a_deck_are_fetched_once(site, catalogue):
@@ -81,9 +81,9 @@ async def test_the_rows_of_a_deck_are_fetched_once(site, catalogue):
     path = catalogue.path_of(DECK.digest)
     assert path is not None
     assert path.read_bytes() == ROWS
-    found = catalogue.stored(Manifest(4, (DECK,)), ["acme", "other"])
+    found = catalogue.stored(KeptManifest(4, (DECK,)), ["acme", "other"])
     assert (found.version, found.decks, found.files) == (4, (DECK,), {"acme": path})
-    assert catalogue.stored(Manifest(4, (DECK,)), []).files == {}
+    assert catalogue.stored(KeptManifest(4, (DECK,)), []).files == {}
 
 
 async def test_damaged_rows_leave_nothing(site, catalogue):

@@ -15,7 +15,7 @@ import structlog
 from vosd.base.errors import VosError
 from vosd.control import server as control
 from vosd.control.installation import GetStatus
-from vosd.control.order import PROTOCOL, Done, Following, Handler, Order
+from vosd.control.order import PROTOCOL, Following, Handler, Order, OrderDone
 from vosd.control.server import CommandError, ControlServer, ControlSocketError
 
 
@@ -27,15 +27,15 @@ class Select(Order[str], frozen=True, tag="select"):
     gateway: str
 
 
-class Refuse(Order[Done], frozen=True, tag="refuse"):
+class Refuse(Order[OrderDone], frozen=True, tag="refuse"):
     """Refused with problems."""
 
 
-class Fail(Order[Done], frozen=True, tag="fail"):
+class Fail(Order[OrderDone], frozen=True, tag="fail"):
     """Refused with a sentence."""
 
 
-class Break(Order[Done], frozen=True, tag="break"):
+class Break(Order[OrderDone], frozen=True, tag="break"):
     """Meets a bug."""
 
 
@@ -60,15 +60,15 @@ async def select(order: Select) -> str:
     return order.gateway
 
 
-async def refuse(_order: Refuse) -> Done:
+async def refuse(_order: Refuse) -> OrderDone:
     raise CommandError("the file is bad", ["vosd.yaml:3: sip: unknown key"])
 
 
-async def fail(_order: Fail) -> Done:
+async def fail(_order: Fail) -> OrderDone:
     raise DatabaseAwayError("the database is away; start it")
 
 
-async def break_down(_order: Break) -> Done:
+async def break_down(_order: Break) -> OrderDone:
     raise ZeroDivisionError
 
 

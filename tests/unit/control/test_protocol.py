@@ -19,7 +19,7 @@ import vosd.control.traces
 from vosd.control.calls import CallSelection, Hangup, HangupOutcome
 from vosd.control.client import DaemonRefusedError, NoDaemonError, OtherVersionError, RunningSwitch
 from vosd.control.installation import Restart, Successor
-from vosd.control.order import PROTOCOL, Done, Following, Order, result_type, tag_of
+from vosd.control.order import PROTOCOL, Following, Order, OrderDone, result_type, tag_of
 from vosd.control.server import CommandError
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 
@@ -134,4 +134,4 @@ def test_an_order_leaves_out_what_is_default(tmp_path: Path) -> None:
         "at_most": 1,
     }
     encode: Callable[[object], bytes] = msgspec.json.encode
-    assert encode(Done()) == b"{}"
+    assert encode(OrderDone()) == b"{}"

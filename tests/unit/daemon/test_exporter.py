@@ -12,14 +12,14 @@ import pytest
 import structlog
 from e2e.conditions import a_moment
 
-from vosd.daemon.lifecycle import State
+from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics import exporter
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import readiness
 from vosd.engine.booking.database_watch import Condition
 from vosd.engine.overload.load import Load
 from vosd.engine.settings import HttpListener, MetricsSettings
-from vosd.metrics.reading import Answer, Sample
+from vosd.metrics.reading import ExporterAnswer, Sample
 
 WARNINGS = """\
 the database is away: calls are taken and wait in the journal
@@ -32,7 +32,7 @@ class OneFigure:
     """Readings with one sample."""
 
     async def parts(self, number, max_gateways):
-        yield Answer(number, samples=[Sample("vosd_calls", 3, ("talking",))])
+        yield ExporterAnswer(number, samples=[Sample("vosd_calls", 3, ("talking",))])
 
 
 def status_of(*, refuses=False, sink_refuses=False, condition=Condition.WELL, load=Load.NORMAL, error=None):
@@ -52,7 +52,7 @@ def listen():
 
 
 @asynccontextmanager
-async def running(settings, state=State.RUNNING):
+async def running(settings, state=DaemonState.RUNNING):
     made = Exporter(OneFigure(), status_of(), lambda: state, settings)
     await made.begin()
     try:
@@ -112,7 +112,7 @@ async def test_a_busy_port_is_reported_once_and_tried_again(listen, monkeypatch)
 
 
 async def test_a_reload_changes_where_it_listens_and_who_may_ask(listen):
-    async with running(None, State.DRAINING) as made:
+    async with running(None, DaemonState.DRAINING) as made:
         assert children() == []
         await made.adjust(MetricsSettings(listen))
         assert await asked(listen, "/readyz", 503) == "not ready\nthe switch is stopping\n"
@@ -123,21 +123,21 @@ async def test_a_reload_changes_where_it_listens_and_who_may_ask(listen):
 @pytest.mark.parametrize(
     ("state", "status", "expected"),
     [
-        (State.STARTING, status_of(), (False, "the switch is starting\n")),
-        (State.DRAINING, status_of(), (False, "the switch is stopping\n")),
-        (State.RUNNING, status_of(), (True, "")),
+        (DaemonState.STARTING, status_of(), (False, "the switch is starting\n")),
+        (DaemonState.DRAINING, status_of(), (False, "the switch is stopping\n")),
+        (DaemonState.RUNNING, status_of(), (True, "")),
         (
-            State.RUNNING,
+            DaemonState.RUNNING,
             status_of(refuses=True, condition=Condition.LEASE_LOST),
             (False, "the database is lease_lost: no new call is taken (vosd status)\n"),
         ),
         (
-            State.RUNNING,
+            DaemonState.RUNNING,
             status_of(sink_refuses=True, condition=Condition.AWAY),
             (False, "too many calls wait for disk or database: no new call is taken (vosd status)\n"),
         ),
         (
-            State.RUNNING,
+            DaemonState.RUNNING,
             status_of(condition=Condition.AWAY, load=Load.OVERLOADED, error="bad"),
             (
                 True,

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from vosd.base.errors import VosError
-from vosd.daemon.lifecycle import Lifecycle, State, Step
+from vosd.daemon.lifecycle import DaemonState, Lifecycle, StartStep
 from vosd.daemon.systemd import Notifier, Watchdog
 
 
@@ -28,8 +28,8 @@ class Diary:
             raise VosError(f"{entry} is broken")
         self.entries.append(entry)
 
-    def step(self, name: str) -> Step:
-        return Step(name, lambda: self.note(f"start {name}"), lambda: self.note(f"stop {name}"))
+    def step(self, name: str) -> StartStep:
+        return StartStep(name, lambda: self.note(f"start {name}"), lambda: self.note(f"stop {name}"))
 
 
 def life_of(diary: Diary) -> Lifecycle:
@@ -44,7 +44,7 @@ async def test_steps_start_in_order_and_stop_in_reverse_after_the_drain() -> Non
     life = life_of(diary)
 
     def when_ready() -> None:
-        assert life.state is State.RUNNING
+        assert life.state is DaemonState.RUNNING
         diary.entries.append("ready")
         life.ask_to_stop(signal.SIGINT)
 
@@ -53,7 +53,7 @@ async def test_steps_start_in_order_and_stop_in_reverse_after_the_drain() -> Non
         "start database", "start switch", "start listener", "ready",
         "drain", "stop listener", "stop switch", "stop database",
     ]  # fmt: skip
-    assert life.state is State.STOPPED
+    assert life.state is DaemonState.STOPPED
     assert life.lasted_ms.keys() == {"database", "switch", "listener"}
 
 

@@ -21,17 +21,17 @@ from vosd.base.histogram import Histogram
 from vosd.base.secret import Secret
 from vosd.cdr.record import Attempt
 from vosd.control.installation import MachineUse
-from vosd.daemon.lifecycle import State
+from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
-from vosd.engine.reports.queue import Outcome
+from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
-from vosd.metrics.declared import PROCESSES, Kind, Metric
+from vosd.metrics.declared import PROCESSES, Metric, MetricKind
 from vosd.metrics.exposition import written
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
@@ -53,7 +53,9 @@ def switch(tmp_path, clock, gateways):
     lease = MemoryLease(store, has_ended=lambda _: True)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
     content = catalogue(gateways)
-    return SwitchService(settings, content, store, MemoryRegistrations(), lease, clock, listeners, Resolver((), 1, 1))
+    return SwitchService(
+        settings, content, store, MemoryRegistrations(), lease, clock, listeners, NameServerResolver((), 1, 1)
+    )
 
 
 @pytest.fixture
@@ -71,12 +73,12 @@ def service(tmp_path, clock):
     return switch(tmp_path, clock, gateways)
 
 
-def readings_of(service, clock, state=State.RUNNING, blocked=dict, **times):
+def readings_of(service, clock, state=DaemonState.RUNNING, blocked=dict, **times):
     loaded = SimpleNamespace(settings=SimpleNamespace(node="sw1"), catalogue=service.switch.catalogue)
     configuration = SimpleNamespace(loaded=loaded, loaded_at=1_000, last_error=None)
     silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=blocked), clock)
     reports = CallReports("sw1", clock, None, Path("unused"), service.switch.report_calls)
-    reports._queue.counted.update({Outcome.DELIVERED: 9, Outcome.FULL: 2})
+    reports._queue.counted.update({ReportOutcome.DELIVERED: 9, ReportOutcome.FULL: 2})
     status = Status(service, configuration, silenced, reports, clock, MachineUse)
     books = SimpleNamespace(pid=1, failures=2, times=Histogram((1, 2)))
     lease = SimpleNamespace(failures=1, times=Histogram((1, 2)))
@@ -122,7 +124,9 @@ def test_every_declared_metric_has_a_value_once_there_was_traffic(service, clock
     samples = samples_of(page_of(readings_of(service, clock)))
     names = {sample[0] for sample in samples}
     for metric in Metric:
-        ends = {Kind.HISTOGRAM: ("_bucket", "_sum", "_count"), Kind.SUMMARY: ("_sum", "_count")}.get(metric.kind, ("",))
+        ends = {MetricKind.HISTOGRAM: ("_bucket", "_sum", "_count"), MetricKind.SUMMARY: ("_sum", "_count")}.get(
+            metric.kind, ("",)
+        )
         assert {f"{metric.value}{end}" for end in ends} <= names
     prefixes = {f"{prefix}_process" if prefix else "process" for prefix in PROCESSES}
     assert prefixes == {name.removesuffix("_open_fds") for name in names if name.endswith("_open_fds")}

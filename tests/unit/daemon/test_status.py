@@ -26,7 +26,7 @@ from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
@@ -89,7 +89,7 @@ def service(tmp_path, clock):
     store = MemoryStore()
     lease = MemoryLease(store, has_ended=lambda _: True)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
-    resolver = Resolver((), 1, 1)
+    resolver = NameServerResolver((), 1, 1)
     return SwitchService(settings, catalogue([]), store, MemoryRegistrations(), lease, clock, listeners, resolver)
 
 

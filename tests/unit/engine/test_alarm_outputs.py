@@ -24,7 +24,7 @@ from vosd.engine.alarms.mail import Mail, composed
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.background import every
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
-from vosd.obs.alarms import CONFIRMED_MS, Alarms, Change, KeptAlarms, Level
+from vosd.obs.alarms import CONFIRMED_MS, AlarmChange, Alarms, KeptAlarms, Level
 from vosd.obs.events import Event
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream, Noted
@@ -33,7 +33,7 @@ PATIENCE_S = 30.0
 SECRET = "not a secret"
 
 
-def changes_of(count: int, event: str = "gateway_down", fact: str = "gateway") -> list[Change]:
+def changes_of(count: int, event: str = "gateway_down", fact: str = "gateway") -> list[AlarmChange]:
     alarms = Alarms()
     return [change for number in range(count) for change in alarms.note(event, {fact: f"g{number}"}, number)]
 

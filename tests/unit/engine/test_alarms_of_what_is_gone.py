@@ -36,7 +36,7 @@ from vosd.obs import log
 from vosd.obs.alarms import Alarms
 from vosd.obs.events import Event
 from vosd.routing import breaker
-from vosd.routing.breaker import REFUSALS, Place
+from vosd.routing.breaker import REFUSALS, BreakerPlace
 from vosd.storage.ports import EntryKind, Payment
 from vosd.trunks.gateways import Address, Ping
 
@@ -103,7 +103,7 @@ def test_a_gateway_that_is_down_and_gone(desk, after):
 
 
 def rest(exchange, port=VENDORS[0].port, payer=""):
-    place = Place("vendor-0", VENDORS[0].host, port, payer)
+    place = BreakerPlace("vendor-0", VENDORS[0].host, port, payer)
     for _ in range(REFUSALS):
         exchange.switch.live.breakers.failed(place, is_silent=False, began_ms=0, mono_ms=exchange.clock.now().mono)
 

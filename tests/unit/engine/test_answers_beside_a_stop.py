@@ -22,7 +22,7 @@ from vosd.engine.journal import Remains
 from vosd.engine.journal.earlier import read_earlier
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
@@ -74,7 +74,7 @@ class Stage:
             self.lease,
             self.clock,
             [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")],
-            Resolver((), 1, 1),
+            NameServerResolver((), 1, 1),
             steps=steps_with(looking_up()),
             asker=self.asker,
         )
@@ -89,11 +89,11 @@ class Stage:
 
     def call(self) -> None:
         now = self.clock.now()
-        assert self.service.process(INVITE, CUSTOMER, now)
-        self.service.flush(now)
+        assert self.service.loop.process(INVITE, CUSTOMER, now)
+        self.service.loop.flush(now)
 
     def answer(self) -> None:
-        self.service.take_answer(self.asker.asked[0].ticket, Located(MOVED))
+        self.service.loop.take_answer(self.asker.asked[0].ticket, Located(MOVED))
 
     async def stop(self) -> None:
         await self.service.stop()
@@ -152,9 +152,9 @@ async def test_no_failure_of_a_transport_and_no_order_ends_a_call_that_is_kept(s
     stage.answer()
     (invite,) = stage.placed()
     stage.service.keep()
-    stage.service.transport_failed(0, *VENDOR)
-    stage.service.unsent(invite)
-    stage.service.undelivered(invite, Peer(0, *VENDOR))
+    stage.service.loop.transport_failed(0, *VENDOR)
+    stage.service.loop.unsent(invite)
+    stage.service.loop.undelivered(invite, Peer(0, *VENDOR))
     assert stage.service.end_calls(stage.service.switch.calls(), EndReason.ADMINISTRATIVE) == 0
     await stage.stop()
     assert as_it_was(stage.left()) is not None

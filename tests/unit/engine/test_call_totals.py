@@ -12,7 +12,7 @@ from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt
 from vosd.engine.peers import call_totals
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.routing.figures import CLASSES, AttemptClass, Figures
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 def test_an_answered_call_is_in_the_ranges_of_its_durations():
@@ -95,20 +95,20 @@ def test_a_histogram_counts_every_duration_in_the_first_range_that_holds_it(dura
 )
 def test_an_attempt_without_answer_has_the_class_of_its_status(code, expected):
     figures = Figures()
-    figures.adopt(Scope.ROUTING, ["a"])
-    figures.note(Scope.ROUTING, "a", 0, talk_ms=None, pdd_ms=None, code=code)
-    assert figures.totals(Scope.ROUTING, "a").attempts == [int(each is expected) for each in CLASSES]
+    figures.adopt(LimitScope.ROUTING, ["a"])
+    figures.note(LimitScope.ROUTING, "a", 0, talk_ms=None, pdd_ms=None, code=code)
+    assert figures.totals(LimitScope.ROUTING, "a").attempts == [int(each is expected) for each in CLASSES]
 
 
 def test_counts_since_the_start_outlive_the_hour_and_a_reload_but_not_their_gateway():
     figures = Figures()
-    figures.adopt(Scope.ROUTING, ["a", "b"])
+    figures.adopt(LimitScope.ROUTING, ["a", "b"])
     for name in ("a", "b", "unknown"):
-        figures.note(Scope.ROUTING, name, 0, talk_ms=1_000, pdd_ms=200, code=200)
-    figures.adopt(Scope.ROUTING, ["a"])
-    figures.note(Scope.ROUTING, "a", 86_400_000, talk_ms=2_000, pdd_ms=None, code=200)
-    totals = figures.totals(Scope.ROUTING, "a")
+        figures.note(LimitScope.ROUTING, name, 0, talk_ms=1_000, pdd_ms=200, code=200)
+    figures.adopt(LimitScope.ROUTING, ["a"])
+    figures.note(LimitScope.ROUTING, "a", 86_400_000, talk_ms=2_000, pdd_ms=None, code=200)
+    totals = figures.totals(LimitScope.ROUTING, "a")
     assert (totals.attempts[CLASSES.index(AttemptClass.ANSWERED)], totals.talk_ms) == (2, 3_000)
     assert (totals.rang, totals.pdd_ms) == (1, 200)
-    assert figures.totals(Scope.ROUTING, "b").attempts == [0] * len(CLASSES)
-    assert (figures.counts(Scope.ROUTING, "a"), figures.counts(Scope.ROUTING, "b")) == (True, False)
+    assert figures.totals(LimitScope.ROUTING, "b").attempts == [0] * len(CLASSES)
+    assert (figures.counts(LimitScope.ROUTING, "a"), figures.counts(LimitScope.ROUTING, "b")) == (True, False)

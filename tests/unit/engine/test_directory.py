@@ -13,9 +13,9 @@ from doubles.virtual.clock import ManualClock
 
 from vosd.engine.peers import directory as directory_module
 from vosd.engine.peers import lookup
-from vosd.engine.peers.directory import Directory, means_of
-from vosd.engine.settings import DnsSettings, Listener
-from vosd.net.resolve import Resolver
+from vosd.engine.peers.directory import NameDirectory, means_of
+from vosd.engine.settings import DnsSettings, SipListener
+from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Kind, Means
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -53,8 +53,8 @@ class Desk:
     def __init__(self, server: NameServer, *, draw=lambda _: 0, **settings: int) -> None:
         self.server = server
         self.clock = ManualClock()
-        self.resolver = Resolver([server.address], PATIENT_MS, 1)
-        self.directory = Directory(self.resolver, self.clock, MEANS, DnsSettings(**settings), draw)
+        self.resolver = NameServerResolver([server.address], PATIENT_MS, 1)
+        self.directory = NameDirectory(self.resolver, self.clock, MEANS, DnsSettings(**settings), draw)
 
     async def adopt(self, *gateways: RoutingGateway) -> None:
         await self.directory.adopt(gateways)
@@ -370,7 +370,7 @@ async def test_slow_servers_leave_room_for_few_names_of_dialogs(desk):
         await end(desk.directory)
 
 
-async def end(directory: Directory) -> None:
+async def end(directory: NameDirectory) -> None:
     """Run the background until it is cancelled, which gives up every lookup."""
     task = asyncio.create_task(directory.run())
     await asyncio.sleep(0)
@@ -391,5 +391,9 @@ async def test_names_of_dialogs_are_remembered_within_bounds(desk, monkeypatch):
 
 
 def test_a_switch_uses_the_transports_of_its_sockets():
-    listen = [Listener("tls", "2001:db8::1", 5061), Listener("udp", "192.0.2.1", 5060), Listener("udp", "::1", 5060)]
+    listen = [
+        SipListener("tls", "2001:db8::1", 5061),
+        SipListener("udp", "192.0.2.1", 5060),
+        SipListener("udp", "::1", 5060),
+    ]
     assert means_of(listen) == Means(("udp", "tls"), (Kind.AAAA, Kind.A))

@@ -13,7 +13,7 @@ from vosd.admin.rerate import Rerating
 from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
 from vosd.base.money import format_amount
-from vosd.billing.origin_rates import Origin
+from vosd.billing.origin_rates import RateOrigin
 from vosd.routing.special_numbers import SpecialNumbers
 
 DIVERTED = ("Diversion: <sip:493012345@192.0.2.10>;reason=no-answer",)
@@ -85,7 +85,10 @@ def test_a_forwarded_call_without_a_price_of_its_own_is_refused():
     assert explained(is_forwarded=False) == ("44", ["44"])
 
 
-STATES = (Origin("intrastate", "intra", areas=(("1205", "1251"),)), Origin("interstate", "inter", prefixes=("1",)))
+STATES = (
+    RateOrigin("intrastate", "intra", areas=(("1205", "1251"),)),
+    RateOrigin("interstate", "inter", prefixes=("1",)),
+)
 
 
 def by_jurisdiction(name, price):

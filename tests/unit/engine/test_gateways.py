@@ -17,7 +17,7 @@ from vosd.control.peers import GatewayRow
 from vosd.engine.peers.gateways import Gateways
 from vosd.routing.breaker import SILENCES, place_of
 from vosd.trunks.gateways import Address, Ping, Registration
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class Stage:
@@ -114,8 +114,8 @@ def test_a_customer_is_blocked_with_its_only_address_but_not_with_one_of_many(st
 
 def test_running_calls_are_counted(stage):
     for _ in range(3):
-        stage.live.occupancy.take(Scope.ROUTING, "trunk", 5, None, 0)
-    stage.live.occupancy.take(Scope.MAPPING, "acme", 7, None, 0)
+        stage.live.occupancy.take(LimitScope.ROUTING, "trunk", 5, None, 0)
+    stage.live.occupancy.take(LimitScope.MAPPING, "acme", 7, None, 0)
     assert (stage.row("trunk").calls, stage.row("acme").calls) == (3, 1)
 
 

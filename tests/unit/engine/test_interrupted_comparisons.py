@@ -10,7 +10,7 @@ from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.engine.booking import comparison
 from vosd.engine.booking.database_watch import MemoFile
-from vosd.engine.journal.kept import Place
+from vosd.engine.journal.kept import JournalPlace
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ async def test_a_second_loss_begins_the_comparison_anew(tmp_path, switch, server
     await switch.end_calls(*calls)
     server.replace_by(MemoryStore())
     await switch.watch.look()
-    await switch.watch._note_mended(Place(1_000, 0))
+    await switch.watch._note_mended(JournalPlace(1_000, 0))
     switch.watch._comparison_wanted.clear()
-    await switch.watch._note_mended(Place(1_000, 0))
+    await switch.watch._note_mended(JournalPlace(1_000, 0))
     assert switch.memo.read().mended_to == (1_000, 0)
     server.replace_by(MemoryStore())
     after = Installation(tmp_path, server)
@@ -147,7 +147,7 @@ async def test_another_server_is_compared_from_the_beginning(switch, server, mon
     server.replace_by(MemoryStore())
     await switch.watch.look()
     switch.watch._comparison_wanted.clear()
-    await switch.watch._note_mended(Place(1_000, 0))
+    await switch.watch._note_mended(JournalPlace(1_000, 0))
     hold = server.lease.hold
 
     async def elsewhere(claimant):

@@ -17,7 +17,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import Remains
 from vosd.engine.journal.earlier import read_segment
-from vosd.engine.journal.entries import Ended, Mark, ended_frame
+from vosd.engine.journal.entries import Ended, TimeMark, ended_frame
 from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
 
 PAGE = 4_096
@@ -254,7 +254,7 @@ def test_an_unknown_kind_of_record_is_kept_and_ignored(directory, kind):
 
 
 def test_a_mark_of_the_version_before_has_no_ends():
-    assert msgspec.convert({"type": "mark", "mono": 1, "wall": 2}, Mark).ended == ()
+    assert msgspec.convert({"type": "mark", "mono": 1, "wall": 2}, TimeMark).ended == ()
 
 
 def test_a_file_of_zeros_or_of_nothing_has_no_records():

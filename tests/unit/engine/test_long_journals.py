@@ -21,7 +21,7 @@ from vosd.engine.journal import JournalUnusableError
 from vosd.engine.journal.earlier import Earlier
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
 
@@ -66,7 +66,7 @@ def service(tmp_path: Path, clock: ManualClock, lease: CountedLease) -> SwitchSe
         control_socket=tmp_path / "unused",
     )
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
-    store, resolver = MemoryStore(), Resolver((), 1, 1)
+    store, resolver = MemoryStore(), NameServerResolver((), 1, 1)
     return SwitchService(settings, catalogue([]), store, MemoryRegistrations(), lease, clock, listeners, resolver)
 
 

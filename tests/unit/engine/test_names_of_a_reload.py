@@ -8,9 +8,9 @@ from doubles.nameserver import NameServer
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
-from vosd.engine.peers.directory import Directory
+from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
-from vosd.net.resolve import Resolver
+from vosd.net.resolve import NameServerResolver
 from vosd.sip.locate import Kind, Means
 from vosd.trunks.gateways import Address
 
@@ -20,10 +20,10 @@ BESIDE = routing_gateway("beside", addresses=(Address("lost.example.net", 5080),
 
 
 @pytest.fixture
-async def directory() -> AsyncIterator[Directory]:
+async def directory() -> AsyncIterator[NameDirectory]:
     async with NameServer("found.example.net 60 A 192.0.2.9\n") as server:
-        resolver = Resolver([server.address], 5_000, 1)
-        yield Directory(resolver, ManualClock(), Means(("udp",), (Kind.A,)), DnsSettings())
+        resolver = NameServerResolver([server.address], 5_000, 1)
+        yield NameDirectory(resolver, ManualClock(), Means(("udp",), (Kind.A,)), DnsSettings())
 
 
 def told(logs):

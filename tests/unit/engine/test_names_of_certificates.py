@@ -6,7 +6,7 @@ from doubles.virtual.clock import ManualClock
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
-from vosd.engine.peers.directory import Directory
+from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Answer, Kind, Means, Question
@@ -29,11 +29,11 @@ class OneAddress:
 
 
 @pytest.fixture
-def directory() -> Directory:
-    return Directory(OneAddress(), ManualClock(), Means(("tls",), (Kind.A,)), DnsSettings())
+def directory() -> NameDirectory:
+    return NameDirectory(OneAddress(), ManualClock(), Means(("tls",), (Kind.A,)), DnsSettings())
 
 
-async def use(directory: Directory, hop: Hop, seen_at: str) -> None:
+async def use(directory: NameDirectory, hop: Hop, seen_at: str) -> None:
     """Let a peer use a name in two dialogs."""
     directory.locate(hop, seen_at)
     await directory.settled()

@@ -15,7 +15,7 @@ from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.spool import Spool
 from vosd.engine.journal import Journal
@@ -73,7 +73,7 @@ async def test_a_lost_call_that_is_refused_when_it_is_booked_again_is_owed_until
     scene.journal.ended(CALL)
     scene.journal.booked([CALL.call_id])
     scene.database.refuses = True
-    comparison = Comparison(scene.database, scene.balances, scene.recorder, scene.journal)
+    comparison = JournalComparison(scene.database, scene.balances, scene.recorder, scene.journal)
     done = await comparison.mend(BEGINNING, not_noted)
     assert (done.refused, scene.money) == (1, (0, -1))
     scene.database.refuses = False

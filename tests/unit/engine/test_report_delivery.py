@@ -17,7 +17,7 @@ from vosd.callcontrol.ports import CallReporter
 from vosd.engine import poster
 from vosd.engine.clock import SystemClock
 from vosd.engine.reports import reporter
-from vosd.engine.reports.queue import Outcome
+from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings
@@ -113,7 +113,7 @@ async def test_a_failed_delivery_is_repeated_in_order(desk, failure):
         await until(lambda: not made.census()[Figure.CALL_REPORTS])
     assert [each["state"] for each in found] == ["trying", "ended"]
     assert [line["event"] for line in logs] == ["call_reports_down", "call_reports_up"]
-    assert made.counted == {Outcome.DELIVERED: 2}
+    assert made.counted == {ReportOutcome.DELIVERED: 2}
     assert made.failures == 3
     assert len(server.reports) == 2
 
@@ -158,7 +158,7 @@ async def test_a_refusal_is_final(desk, status):
         await until(lambda: any(line["event"] == "call_reports_dropped" for line in logs))
         assert only["call_id"] == call_id(2)
         assert server.attempts == 2
-    assert made.counted == {Outcome.REFUSED: 1, Outcome.DELIVERED: 1}
+    assert made.counted == {ReportOutcome.REFUSED: 1, ReportOutcome.DELIVERED: 1}
     assert made.totals()[Figure.CALL_REPORTS_DROPPED] == 1
     lost = next(line for line in logs if line["event"] == "call_reports_dropped")
     assert (lost["reports"], lost["why"]) == (1, {"refused": 1})
@@ -173,7 +173,7 @@ async def test_a_silent_server_and_a_huge_answer_cost_a_bounded_time(desk, monke
             made.ended(answered_call(number))
         await until(lambda: len(server.different()) == 3)
         await until(lambda: not made.census()[Figure.CALL_REPORTS])
-    assert made.counted == {Outcome.DELIVERED: 3}
+    assert made.counted == {ReportOutcome.DELIVERED: 3}
     assert made.failures >= 1
 
 
@@ -196,7 +196,7 @@ async def test_without_retry_a_report_has_one_attempt(desk):
         (only,) = await taken(server, 1)
         await until(lambda: not made.census()[Figure.CALL_REPORTS])
     assert only["call_id"] == call_id(3)
-    assert made.counted == {Outcome.FAILED: 3, Outcome.DELIVERED: 1}
+    assert made.counted == {ReportOutcome.FAILED: 3, ReportOutcome.DELIVERED: 1}
 
 
 async def test_while_the_switch_is_overloaded_reports_wait(desk):
@@ -222,7 +222,7 @@ async def test_of_too_many_the_oldest_are_dropped_and_the_loss_is_reported_once_
         await until(lambda: any(line["event"] == "call_reports_dropped" for line in logs))
         for number in range(10, 20):
             made.ended(answered_call(number))
-        await until(lambda: made.counted[Outcome.FULL] >= 17)
+        await until(lambda: made.counted[ReportOutcome.FULL] >= 17)
     assert made.census()[Figure.CALL_REPORTS] == 3
     assert [line["event"] for line in logs].count("call_reports_dropped") == 1
 
@@ -232,7 +232,7 @@ async def test_a_report_that_is_too_old_is_dropped(desk, monkeypatch):
         server.fails = [503] * 1_000
         made = await desk.begin(server.url, max_age_s=1)
         made.ended(answered_call(1))
-        await until(lambda: made.counted[Outcome.EXPIRED] == 1)
+        await until(lambda: made.counted[ReportOutcome.EXPIRED] == 1)
         assert made.census()[Figure.CALL_REPORTS] == 0
 
 

@@ -17,7 +17,7 @@ MONEY = ("fee", "tax", "cost", "cost_tax")
 
 def report_of(number: int, text: str = "") -> Any:
     body = json.dumps({"id": f"{call_id(number)}-1", "text": text}).encode()
-    return spool.Report(number, call_id(number), 1_790_000_000_000, body)
+    return spool.CallReport(number, call_id(number), 1_790_000_000_000, body)
 
 
 def reopened(directory: Path) -> list[int]:

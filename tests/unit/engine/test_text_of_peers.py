@@ -16,7 +16,7 @@ from doubles.sockets.loopback import Endpoint
 
 from vosd.base.text import as_received, escaped, portable
 from vosd.cdr.columns import RECORD_COLUMNS, csv_row, json_object
-from vosd.cdr.kinds import Kind
+from vosd.cdr.kinds import ColumnKind
 from vosd.cdr.ports import RejectedRecord
 from vosd.control.client import RunningSwitch
 from vosd.control.traces import CallUpdate, FindRunningCall, RunningCall
@@ -29,7 +29,9 @@ RAW = b"J\xfcrgen \xc3\xa9"
 TEXT = RAW.decode("utf-8", "surrogateescape")
 SHOWN = "J\\udcfcrgen \N{LATIN SMALL LETTER E WITH ACUTE}"
 TEXTS = [
-    column.name for column in RECORD_COLUMNS if column.kind in {Kind.TEXT, Kind.WORD} and column.size >= len(SHOWN)
+    column.name
+    for column in RECORD_COLUMNS
+    if column.kind in {ColumnKind.TEXT, ColumnKind.WORD} and column.size >= len(SHOWN)
 ]
 
 ODD, ODD_SHOWN = dict.fromkeys(TEXTS, TEXT), dict.fromkeys(TEXTS, SHOWN)

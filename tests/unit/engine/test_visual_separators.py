@@ -13,7 +13,7 @@ from doubles.virtual.vendor import answers, refuses
 from vosd.admin.rerate import Rerating
 from vosd.admin.routing import explain_route
 from vosd.admin.simulate import Simulation
-from vosd.billing.origin_rates import Origin
+from vosd.billing.origin_rates import RateOrigin
 from vosd.engine.settings import LookupSettings
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 from vosd.trunks.dialect import CalleeDialect, Redirects
@@ -109,7 +109,7 @@ def test_separators_pass_no_list(rules, callee, caller, is_refused):
 
 
 def test_the_calling_number_is_rewritten_rated_and_sent_without_separators():
-    origins = (Origin("interstate", "inter", prefixes=("1205",)),)
+    origins = (RateOrigin("interstate", "inter", prefixes=("1205",)),)
     sell = rate_group("sell", applied_rate("0.60", prefix="1"))
     sell.origins = origins
     inter = rate_group("inter", applied_rate("0.90", prefix="1"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vosd.daemon.metrics.readings import NAMES
-from vosd.metrics.declared import Kind, Metric
+from vosd.metrics.declared import Metric, MetricKind
 from vosd.metrics.manual import manual
 from vosd.obs.figures import Figure
 
@@ -31,9 +31,9 @@ LABELS = {
 @pytest.mark.parametrize("metric", Metric, ids=str)
 def test_a_name_says_its_unit_and_its_kind(metric):
     assert re.fullmatch(r"vosd(_[a-z]+)+", metric.value)
-    assert metric.value.endswith("_total") == (metric.kind is Kind.COUNTER)
+    assert metric.value.endswith("_total") == (metric.kind is MetricKind.COUNTER)
     assert not re.search(r"_(ms|milliseconds|minutes|kb|mb|percent|count|sum|bucket)(_|$)", metric.value)
-    if metric.kind in {Kind.HISTOGRAM, Kind.SUMMARY}:
+    if metric.kind in {MetricKind.HISTOGRAM, MetricKind.SUMMARY}:
         assert metric.value.endswith("_seconds")
     assert set(metric.labels) <= LABELS
     assert len(metric.meaning.split()) > 1 or metric.meaning == "its calls"
@@ -42,8 +42,8 @@ def test_a_name_says_its_unit_and_its_kind(metric):
 def test_every_figure_of_status_is_a_metric_of_its_kind():
     told_apart = {Figure.CALLS, Figure.LEGS, Figure.HOLDS, Figure.CALL_REPORTS_DROPPED}  # by state, by outcome
     assert NAMES.keys() | told_apart == set(Figure)
-    assert {figure.is_total for figure, metric in NAMES.items() if metric.kind is Kind.COUNTER} == {True}
-    assert {figure.is_total for figure, metric in NAMES.items() if metric.kind is Kind.GAUGE} == {False}
+    assert {figure.is_total for figure, metric in NAMES.items() if metric.kind is MetricKind.COUNTER} == {True}
+    assert {figure.is_total for figure, metric in NAMES.items() if metric.kind is MetricKind.GAUGE} == {False}
     assert len(set(NAMES.values())) == len(NAMES)
 
 

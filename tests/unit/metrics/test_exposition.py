@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from vosd.metrics import exposition
 from vosd.metrics.exposition import _Process
-from vosd.metrics.reading import Answer
+from vosd.metrics.reading import ExporterAnswer
 from vosd.processes import life
 
 
@@ -24,7 +24,7 @@ def test_the_start_of_a_process_is_known_where_the_kernels_own_file_is_hidden(tm
 
 
 def test_a_process_that_has_ended_has_no_figures():
-    page, _ = exposition.written([Answer(1, processes=(("", 2**22 + 1),))])
+    page, _ = exposition.written([ExporterAnswer(1, processes=(("", 2**22 + 1),))])
     assert b"\nprocess_" not in page
     assert b"\nvosd_exporter_process_open_fds" in page
 

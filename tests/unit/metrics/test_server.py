@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import pytest
 
 from vosd.metrics import server, slots
-from vosd.metrics.server import Page, Server
+from vosd.metrics.server import MetricsPage, MetricsServer
 from vosd.metrics.slots import Slots
 
 LARGE = b"figure 1\n" * 200_000
@@ -20,22 +20,22 @@ LARGE = b"figure 1\n" * 200_000
 GET = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-async def small(_accept: str) -> Page:
-    return Page(HTTPStatus.OK, b"fine\n")
+async def small(_accept: str) -> MetricsPage:
+    return MetricsPage(HTTPStatus.OK, b"fine\n")
 
 
-async def large(_accept: str) -> Page:
-    return Page(HTTPStatus.OK, LARGE)
+async def large(_accept: str) -> MetricsPage:
+    return MetricsPage(HTTPStatus.OK, LARGE)
 
 
-async def told(accept: str) -> Page:
-    return Page(HTTPStatus.OK, accept.encode())
+async def told(accept: str) -> MetricsPage:
+    return MetricsPage(HTTPStatus.OK, accept.encode())
 
 
 @asynccontextmanager
 async def serving(allow: str = "127.0.0.0/8"):
     """Yield a server, and a function that connects to it."""
-    pages = Server({"/small": small, "/large": large, "/told": told}, (ip_network(allow),))
+    pages = MetricsServer({"/small": small, "/large": large, "/told": told}, (ip_network(allow),))
     async with await asyncio.start_server(pages.accept, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         yield pages, partial(asyncio.open_connection, "127.0.0.1", port)

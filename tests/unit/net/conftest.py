@@ -13,7 +13,7 @@ import pytest
 from doubles.certificates import Authority
 
 from vosd.base.clock import Instant
-from vosd.net.connection import Address
+from vosd.net.connection import PeerEnd
 from vosd.net.entrance import Core
 from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.tls import TlsContexts
@@ -30,11 +30,11 @@ class Ear:
     """The core: records what it receives, in order."""
 
     def __init__(self) -> None:
-        self._received: asyncio.Queue[tuple[int, bytes, Address]] = asyncio.Queue()
-        self._failures: asyncio.Queue[tuple[int, Address]] = asyncio.Queue()
-        self._closed: asyncio.Queue[tuple[int, Address]] = asyncio.Queue()
+        self._received: asyncio.Queue[tuple[int, bytes, PeerEnd]] = asyncio.Queue()
+        self._failures: asyncio.Queue[tuple[int, PeerEnd]] = asyncio.Queue()
+        self._closed: asyncio.Queue[tuple[int, PeerEnd]] = asyncio.Queue()
         self.dropped: Counter[str] = Counter()
-        self.refused: list[tuple[int, Address]] = []
+        self.refused: list[tuple[int, PeerEnd]] = []
         self.unsent: list[bytes] = []
         self.undelivered: list[tuple[bytes, Source]] = []
         self.names: dict[str, str] = {}
@@ -44,7 +44,7 @@ class Ear:
         """What a connection may take."""
         self.unknown_sources = {UNKNOWN_SOURCE}
         """Addresses without an authentication."""
-        self.on_receive: Callable[[int, bytes, Address], None] = lambda *_: None
+        self.on_receive: Callable[[int, bytes, PeerEnd], None] = lambda *_: None
         self.is_idle = True
         self.is_event = True
         self.processed: list[bytes] = []
@@ -55,14 +55,14 @@ class Ear:
             process=self._process,
             flush=self._flush,
             take=self._take,
-            refuse=lambda flow, _data, host, port: self.refused.append((flow, Address(host, port))),
+            refuse=lambda flow, _data, host, port: self.refused.append((flow, PeerEnd(host, port))),
             serve=lambda: None,
             belongs=lambda _kind, _data: False,
             dropped=self.dropped,
-            failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
+            failed=lambda flow, host, port: self._failures.put_nowait((flow, PeerEnd(host, port))),
             unsent=self.unsent.append,
             undelivered=lambda quoted, peer: self.undelivered.append((quoted, peer)),
-            closed=lambda flow, host, port: self._closed.put_nowait((flow, Address(host, port))),
+            closed=lambda flow, host, port: self._closed.put_nowait((flow, PeerEnd(host, port))),
             is_known_source=lambda host: host not in self.unknown_sources,
             allowance_at=lambda _host: None,
             name_of=self._name_of,
@@ -73,8 +73,8 @@ class Ear:
         return self.directory(host)
 
     def _take(self, _rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:
-        self._received.put_nowait((flow, data, Address(host, port)))
-        self.on_receive(flow, data, Address(host, port))
+        self._received.put_nowait((flow, data, PeerEnd(host, port)))
+        self.on_receive(flow, data, PeerEnd(host, port))
 
     def _process(self, data: bytes, peer: Source, _now: Instant) -> bool:
         self.processed.append(data)
@@ -84,13 +84,13 @@ class Ear:
     def _flush(self, _now: Instant) -> None:
         self.flushes += 1
 
-    async def message(self) -> tuple[int, bytes, Address]:
+    async def message(self) -> tuple[int, bytes, PeerEnd]:
         return await asyncio.wait_for(self._received.get(), PATIENCE_S)
 
-    async def failure(self) -> tuple[int, Address]:
+    async def failure(self) -> tuple[int, PeerEnd]:
         return await asyncio.wait_for(self._failures.get(), PATIENCE_S)
 
-    async def parting(self) -> tuple[int, Address]:
+    async def parting(self) -> tuple[int, PeerEnd]:
         return await asyncio.wait_for(self._closed.get(), PATIENCE_S)
 
     @property
@@ -153,7 +153,7 @@ class Peer:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.address = Address(*writer.get_extra_info("sockname")[:2])
+        self.address = PeerEnd(*writer.get_extra_info("sockname")[:2])
 
     async def read(self, count: int) -> bytes:
         return await asyncio.wait_for(self.reader.readexactly(count), PATIENCE_S)
@@ -210,11 +210,11 @@ class Vendor:
         self._arrivals: asyncio.Queue[Peer] = asyncio.Queue()
         self._peers: list[Peer] = []
         self._server: asyncio.Server | None = None
-        self.address = Address("", 0)
+        self.address = PeerEnd("", 0)
 
     async def listen(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._server = await asyncio.start_server(self._start, host, 0, ssl=context)
-        self.address = Address(*self._server.sockets[0].getsockname()[:2])
+        self.address = PeerEnd(*self._server.sockets[0].getsockname()[:2])
 
     def _start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._peers.append(Peer(reader, writer))

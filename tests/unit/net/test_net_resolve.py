@@ -11,7 +11,7 @@ import pytest
 from doubles.nameserver import Mood, NameServer
 
 from vosd.net import resolve
-from vosd.net.resolve import Resolver, system_name_servers
+from vosd.net.resolve import NameServerResolver, system_name_servers
 from vosd.sip.locate import Answer, Kind, NoAnswerError, Question, Srv
 
 ZONE = """
@@ -39,7 +39,7 @@ async def other() -> AsyncIterator[NameServer]:
 
 
 async def test_each_kind_of_record_is_found(server):
-    resolver = Resolver([server.address], PATIENT_MS, 1)
+    resolver = NameServerResolver([server.address], PATIENT_MS, 1)
     assert await resolver.ask(A) == FOUND
     assert await resolver.ask(Question(Kind.AAAA, "sip.example.net")) == Answer(("2001:db8::1",), 60)
     assert await resolver.ask(Question(Kind.A, "www.example.net")) == Answer(("192.0.2.1",), 30)
@@ -49,32 +49,32 @@ async def test_each_kind_of_record_is_found(server):
 
 
 async def test_what_does_not_exist_is_an_answer_without_records(server):
-    resolver = Resolver([server.address], PATIENT_MS, 1)
+    resolver = NameServerResolver([server.address], PATIENT_MS, 1)
     assert await resolver.ask(Question(Kind.A, "gone.example.net")) == Answer((), 120)
     assert await resolver.ask(Question(Kind.NAPTR, "sip.example.net")) == Answer((), 120)
 
 
 async def test_a_name_server_may_have_an_ipv6_address():
     async with NameServer(ZONE, "::1") as server:
-        assert await Resolver([server.address], PATIENT_MS, 1).ask(A) == FOUND
+        assert await NameServerResolver([server.address], PATIENT_MS, 1).ask(A) == FOUND
 
 
 async def test_an_answer_that_is_cut_off_is_fetched_by_tcp(server):
     server.mood = Mood.CURT
-    assert await Resolver([server.address], PATIENT_MS, 1).ask(A) == FOUND
+    assert await NameServerResolver([server.address], PATIENT_MS, 1).ask(A) == FOUND
     assert server.asked == server.asked_by_stream == [A]
 
 
 async def test_a_silent_server_gives_way_to_the_next(server, other):
     server.mood = Mood.SILENT
-    assert await Resolver([server.address, other.address], SOON_MS, 1).ask(A) == FOUND
+    assert await NameServerResolver([server.address, other.address], SOON_MS, 1).ask(A) == FOUND
     assert (len(server.asked), len(other.asked)) == (1, 1)
 
 
 @pytest.mark.parametrize("mood", [Mood.FAILING, Mood.SILENT])
 async def test_the_server_that_answered_last_is_asked_first(server, other, mood):
     server.mood = mood
-    resolver = Resolver([server.address, other.address], SOON_MS, 1)
+    resolver = NameServerResolver([server.address, other.address], SOON_MS, 1)
     await resolver.ask(A)
     assert await resolver.ask(A) == FOUND
     assert (len(server.asked), len(other.asked)) == (1, 2)
@@ -83,7 +83,7 @@ async def test_the_server_that_answered_last_is_asked_first(server, other, mood)
 async def test_servers_that_all_fail_are_named_after_every_attempt(server, other):
     server.mood, other.mood = Mood.SILENT, Mood.FAILING
     with pytest.raises(NoAnswerError) as failed:
-        await Resolver([server.address, other.address], SOON_MS, 2).ask(A)
+        await NameServerResolver([server.address, other.address], SOON_MS, 2).ask(A)
     (host, first), (_, second) = server.address, other.address
     assert str(failed.value) == (
         f"A sip.example.net: {host} port {first}: silent for 0.05 s; {host} port {second}: SERVFAIL"
@@ -96,7 +96,7 @@ async def test_a_closed_port_fails_at_once():
         probe.bind(("127.0.0.1", 0))
         address = probe.getsockname()
     with pytest.raises(NoAnswerError, match="refused"):
-        await asyncio.wait_for(Resolver([address], 60_000, 1).ask(A), 10)
+        await asyncio.wait_for(NameServerResolver([address], 60_000, 1).ask(A), 10)
 
 
 async def test_a_forged_answer_is_passed_over_and_the_real_one_taken(server):
@@ -110,10 +110,10 @@ async def test_a_forged_answer_is_passed_over_and_the_real_one_taken(server):
 
     server.forge = forge
     with pytest.raises(NoAnswerError, match="silent"):
-        await Resolver([server.address], SOON_MS, 1).ask(A)
+        await NameServerResolver([server.address], SOON_MS, 1).ask(A)
     server.forge = lambda _: b"junk"
     with pytest.raises(NoAnswerError, match="silent"):
-        await Resolver([server.address], SOON_MS, 1).ask(A)
+        await NameServerResolver([server.address], SOON_MS, 1).ask(A)
 
 
 async def test_an_answer_about_something_else_is_refused(server):
@@ -124,13 +124,13 @@ async def test_an_answer_about_something_else_is_refused(server):
 
     server.forge = forge
     with pytest.raises(NoAnswerError, match="another question"):
-        await Resolver([server.address], PATIENT_MS, 1).ask(A)
+        await NameServerResolver([server.address], PATIENT_MS, 1).ask(A)
 
 
 async def test_thousands_of_records_are_refused_by_datagram_and_by_stream(server):
     for index in range(2_000):
         server.put(f"huge.example.net 60 A 10.0.{index // 256}.{index % 256}")
-    resolver = Resolver([server.address], PATIENT_MS, 1)
+    resolver = NameServerResolver([server.address], PATIENT_MS, 1)
     with pytest.raises(NoAnswerError, match="more than 4096 bytes"):
         await resolver.ask(Question(Kind.A, "huge.example.net"))
     server.mood = Mood.CURT
@@ -141,7 +141,7 @@ async def test_thousands_of_records_are_refused_by_datagram_and_by_stream(server
 async def test_a_connection_that_ends_in_the_middle_is_a_failure(server):
     server.mood = Mood.ABRUPT
     with pytest.raises(NoAnswerError, match="cut off"):
-        await Resolver([server.address], PATIENT_MS, 1).ask(A)
+        await NameServerResolver([server.address], PATIENT_MS, 1).ask(A)
 
 
 async def test_a_connection_that_brings_something_else_is_a_failure(server):
@@ -151,22 +151,22 @@ async def test_a_connection_that_brings_something_else_is_a_failure(server):
 
     server.forge = forge
     with pytest.raises(NoAnswerError, match="another question"):
-        await Resolver([server.address], PATIENT_MS, 1).ask(A)
+        await NameServerResolver([server.address], PATIENT_MS, 1).ask(A)
 
 
 async def test_a_server_that_the_kernel_does_not_let_us_reach_gives_way_to_the_next(server):
-    assert await Resolver([("255.255.255.255", 53), server.address], PATIENT_MS, 1).ask(A) == FOUND
+    assert await NameServerResolver([("255.255.255.255", 53), server.address], PATIENT_MS, 1).ask(A) == FOUND
 
 
 async def test_a_name_that_cannot_be_asked_for_is_a_failure_and_no_error_of_the_switch(server):
     with pytest.raises(NoAnswerError):
-        await Resolver([server.address], PATIENT_MS, 1).ask(Question(Kind.SRV, f"_sip._udp.{'a' * 63}." * 5))
+        await NameServerResolver([server.address], PATIENT_MS, 1).ask(Question(Kind.SRV, f"_sip._udp.{'a' * 63}." * 5))
     assert server.asked == []
 
 
 async def test_while_servers_are_silent_everything_else_goes_on(server):
     server.mood = Mood.SILENT
-    asking = asyncio.create_task(Resolver([server.address], PATIENT_MS, 1).ask(A))
+    asking = asyncio.create_task(NameServerResolver([server.address], PATIENT_MS, 1).ask(A))
     turns = 0
     while not server.asked:
         turns += 1
@@ -178,7 +178,7 @@ async def test_while_servers_are_silent_everything_else_goes_on(server):
 
 async def test_without_servers_those_of_the_operating_system_are_asked_as_they_are_then(server, monkeypatch):
     monkeypatch.setattr(resolve, "system_name_servers", lambda: [server.address])
-    assert await Resolver((), PATIENT_MS, 1).ask(A) == FOUND
+    assert await NameServerResolver((), PATIENT_MS, 1).ask(A) == FOUND
 
 
 def test_the_servers_of_the_operating_system_are_those_of_its_file(monkeypatch, tmp_path: Path):

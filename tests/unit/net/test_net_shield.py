@@ -16,8 +16,8 @@ from vosd.net.shield import (
     UNMATCHED_PER_S,
     WITHIN_AT_ONCE,
     WITHIN_PER_S,
-    Answer,
     Shield,
+    ShieldAnswer,
     ShieldSettings,
 )
 from vosd.sip.wire.classify import Kind, Rank
@@ -46,7 +46,7 @@ class AuthGate:
             self.allowances.get,
         )
 
-    def judge(self, kind: Kind, host: str, data: bytes = REGISTER) -> Rank | Answer:
+    def judge(self, kind: Kind, host: str, data: bytes = REGISTER) -> Rank | ShieldAnswer:
         return self.shield.judge(kind, data, host, self.now)
 
     def heard(self, count: int, kind: Kind, host: str, data: bytes = REGISTER) -> int:
@@ -69,7 +69,7 @@ def test_what_a_gateway_sends_has_its_rank(auth_gate, kind, rank):
 
 def test_a_gateway_that_asks_for_too_much_is_refused_and_never_blocked(auth_gate):
     assert auth_gate.heard(250, Kind.CALL, GATEWAY) == 100
-    assert auth_gate.judge(Kind.CALL, GATEWAY) is Answer.REFUSE
+    assert auth_gate.judge(Kind.CALL, GATEWAY) is ShieldAnswer.REFUSE
     assert auth_gate.dropped["too many requests of a gateway"] == 151
     auth_gate.now += 0.5
     assert auth_gate.heard(250, Kind.CALL, GATEWAY) == 50
@@ -84,7 +84,7 @@ def test_the_addresses_of_a_gateway_share_what_it_may_ask(auth_gate):
         8,
         2,
     ]
-    assert auth_gate.judge(Kind.OTHER, GATEWAY) is Answer.REFUSE
+    assert auth_gate.judge(Kind.OTHER, GATEWAY) is ShieldAnswer.REFUSE
     assert auth_gate.heard(50, Kind.CALL, "192.0.2.3") == 50, "another gateway"
     auth_gate.ours.add(b"ours")
     assert auth_gate.heard(500, Kind.WITHIN, GATEWAY, b"ours") == 500, "what belongs to calls is not counted"
@@ -104,7 +104,7 @@ def test_what_belongs_to_calls_of_a_gateway_is_never_limited(auth_gate, kind):
 def test_a_gateways_message_within_a_call_must_match_one(auth_gate, kind):
     assert auth_gate.judge(kind, GATEWAY, b"forged") is Rank.OTHER
     assert auth_gate.heard(10_000, kind, GATEWAY, b"forged") == UNMATCHED_PER_S - 1
-    assert auth_gate.judge(kind, GATEWAY, b"forged") is Answer.SILENCE
+    assert auth_gate.judge(kind, GATEWAY, b"forged") is ShieldAnswer.SILENCE
     assert auth_gate.heard(100, Kind.CALL, GATEWAY) == 100, "what is forged in its name leaves it its calls"
     assert auth_gate.blocked == []
 
@@ -112,7 +112,7 @@ def test_a_gateways_message_within_a_call_must_match_one(auth_gate, kind):
 def test_an_unknown_source_has_a_low_limit_and_gets_no_answer(auth_gate):
     assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
     assert auth_gate.heard(39, Kind.OTHER, UNKNOWN_SOURCE) == 19
-    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Answer.SILENCE
+    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is ShieldAnswer.SILENCE
     assert auth_gate.dropped["too many requests of a stranger"] == 21
     auth_gate.now += 1.0
     assert auth_gate.heard(30, Kind.OTHER, UNKNOWN_SOURCE) == 10
@@ -142,7 +142,7 @@ def test_junk_is_dropped_and_much_of_it_blocks_its_source(auth_gate):
     assert auth_gate.dropped["not SIP"] == BLOCK_PER_S + 1
     assert auth_gate.dropped["blocked source"] == 10_000 - BLOCK_PER_S - 1
     auth_gate.ours.add(b"ours")
-    assert auth_gate.judge(Kind.WITHIN, UNKNOWN_SOURCE, b"ours") is Answer.SILENCE
+    assert auth_gate.judge(Kind.WITHIN, UNKNOWN_SOURCE, b"ours") is ShieldAnswer.SILENCE
     auth_gate.now += 30.1
     assert auth_gate.heard(1, Kind.OTHER, UNKNOWN_SOURCE) == 1
 
@@ -214,7 +214,7 @@ def test_other_settings_hold_at_once_and_unblock(auth_gate):
 @pytest.mark.parametrize("host", [UNKNOWN_SOURCE, "2001:db8::7"])
 def test_a_released_source_is_served_at_once(auth_gate, host):
     auth_gate.heard(10_000, Kind.JUNK, host)
-    assert auth_gate.judge(Kind.OTHER, host) is Answer.SILENCE
+    assert auth_gate.judge(Kind.OTHER, host) is ShieldAnswer.SILENCE
     auth_gate.now += 1.0
     auth_gate.shield.release(host)
     assert auth_gate.judge(Kind.OTHER, host) is Rank.UNKNOWN

@@ -10,7 +10,7 @@ from doubles.virtual.clock import ManualClock
 from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
-from vosd.engine.peers.directory import Directory
+from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
 from vosd.net import tcp
 from vosd.net.settings import TlsSettings, TlsVersion, TransportSettings, VerifyClient
@@ -148,7 +148,7 @@ async def test_a_vendor_by_address_is_reached_whatever_names_peers_publish_for_i
     """The name in a Contact of any caller may lead to the vendor; its certificate still has to have the address."""
     await silent_vendor.listen(authority.server_context(authority.issue("named", "127.0.0.1")))
     host, port = silent_vendor.address
-    directory = Directory(NamesOfPeers(), ManualClock(), Means(("tls",), (Kind.A,)), DnsSettings())
+    directory = NameDirectory(NamesOfPeers(), ManualClock(), Means(("tls",), (Kind.A,)), DnsSettings())
     await directory.adopt([routing_gateway("vendor", addresses=(Address(host, port, "tls"),))])
     for _ in range(2):
         found = directory.locate(Hop("evil.example", port, "tls"), "192.0.2.66")

@@ -10,13 +10,13 @@ import structlog
 from doubles.kept_log import log_as_it_was
 
 from vosd.obs import log
-from vosd.obs.alarms import HISTORY_MAX, KINDS, PASSES_MS, SUBJECTS_MAX, WATCHED, Alarms, Change, Level
+from vosd.obs.alarms import HISTORY_MAX, KINDS, PASSES_MS, SUBJECTS_MAX, WATCHED, AlarmChange, Alarms, Level
 from vosd.obs.events import BACK, Event
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import WAITING_MAX, EventStream, Noted
 
 
-def told(changes: list[Change]) -> list[tuple[str, str, bool]]:
+def told(changes: list[AlarmChange]) -> list[tuple[str, str, bool]]:
     return [(each.alarm.event.value, each.alarm.subject, each.is_raised) for each in changes]
 
 

@@ -5,7 +5,7 @@ from doubles.sockets.peer import ANSWER, OFFER
 
 from vosd.cdr.record import Attempt
 from vosd.obs.ladder import COLUMNS, draw, heading, title
-from vosd.obs.traced import Direction, Outcome, TracedCall, TracedMessage
+from vosd.obs.traced import Direction, TracedCall, TracedMessage, TracedOutcome
 
 CALL_ID = "01a0c450-6c01-7000-8000-000000000002"
 AT = 1_790_000_000_000
@@ -33,7 +33,9 @@ INVITE = "INVITE sip:442079460000@192.0.2.1 SIP/2.0"
 ACK = "ACK sip:442079460000@192.0.2.1 SIP/2.0"
 
 
-def traced(*messages: TracedMessage, gateways: tuple[str, ...] = (), outcome: Outcome | None = None) -> TracedCall:
+def traced(
+    *messages: TracedMessage, gateways: tuple[str, ...] = (), outcome: TracedOutcome | None = None
+) -> TracedCall:
     return TracedCall(CALL_ID, "12025550100", "442079460000", "acme", gateways, list(messages), outcome)
 
 
@@ -45,7 +47,7 @@ def arrows(call: TracedCall) -> list[str]:
 
 
 def test_a_failed_over_call_is_drawn_with_its_attempts_and_its_end():
-    busy = Outcome(
+    busy = TracedOutcome(
         "Busy", "callee", 486, 17, 0,
         (Attempt("carrier-a", 0, 5_000, None, "No Answer"), Attempt("carrier-b", 486, 1_200, 80, "Busy")),
     )  # fmt: skip
@@ -95,7 +97,7 @@ Busy: 486 to the caller, Q.850 cause 17, ended by callee
 
 
 def test_an_answered_call_has_its_duration():
-    outcome = Outcome("Normal", "caller", 200, 16, 61_250, ())
+    outcome = TracedOutcome("Normal", "caller", 200, 16, 61_250, ())
     lines = list(draw(traced(said(0, Direction.IN, 0, INVITE), outcome=outcome)))
     assert lines[-1] == ("Normal: 200 to the caller, Q.850 cause 16, ended by caller, after 61250 ms of conversation")
 

@@ -43,8 +43,8 @@ from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.installation import RefreshOverrides
 from vosd.control.money import BeginWithdrawal, Commitments, ListCommitments, RefreshBalances, Withdrawal
-from vosd.control.order import Done
-from vosd.routing.calendar import Calendar, Entry
+from vosd.control.order import OrderDone
+from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.storage.database import Database
 
 NOW = 1_790_000_000_000
@@ -129,7 +129,7 @@ async def test_an_unlimited_account_is_marked_as_unlimited(with_accounts: Callab
 
 
 async def test_an_account_with_a_calendar_is_shown_with_its_work_state(with_accounts: Callable[..., Office]) -> None:
-    hours = Calendar("office", UTC, (Entry(from_s=9 * 3_600, until_s=18 * 3_600),))
+    hours = Calendar("office", UTC, (CalendarEntry(from_s=9 * 3_600, until_s=18 * 3_600),))
     accounts = [
         builders.account(name, calendar=calendar)
         for name, calendar in (("acme", "office"), ("idle", None), ("off", "no such calendar"))
@@ -273,7 +273,9 @@ async def test_an_account_is_opened_again_where_a_call_was_set_up_meanwhile(offi
 
     switch = FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, held)
     async with (
-        switch.answers(RefreshOverrides, Done()).answers(RefreshBalances, Done()).answers(BeginWithdrawal, Withdrawal())
+        switch.answers(RefreshOverrides, OrderDone())
+        .answers(RefreshBalances, OrderDone())
+        .answers(BeginWithdrawal, Withdrawal())
     ):
         with pytest.raises(AccountInUseError, match=r"reserve 4\.00"):
             await close_account(office, operator(), CloseAccount(account="acme", pay_out=True))

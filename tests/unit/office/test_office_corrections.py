@@ -31,7 +31,7 @@ from vosd.admin.office.rerating import RerateCalls, rerate_calls
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.parties import Party, Role
 from vosd.billing.rater import breakdown, rate_call, tax_by
-from vosd.cdr.corrections import Amounts, Change, NoSuchCharge
+from vosd.cdr.corrections import Amounts, ChargeChange, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -43,7 +43,7 @@ RECORD = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30")
 
 def test_the_tax_follows_from_the_fee_by_the_terms_of_the_call():
     (change,) = changes_of(RECORD, [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))])
-    assert change == Change(CUSTOMER, 0, Amounts(Decimal("0.36"), Decimal("0.036"), 62))
+    assert change == ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.36"), Decimal("0.036"), 62))
     (of_agent,) = changes_of(RECORD, [WantedCharge(role=AGENT, level=1, fee=Decimal("0.10"))])
     assert of_agent.after == Amounts(Decimal("0.10"), Decimal("0.02"), 62)
 

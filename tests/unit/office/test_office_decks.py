@@ -14,13 +14,13 @@ from doubles.office import agent, office_on, operator
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.decks import (
     ImportDeck,
+    ImportReport,
     ListDeckVersions,
     LookUpRate,
     ManyClosedError,
     NoSuchDeckError,
     Prepared,
     ReadDeck,
-    Report,
     RollBackDeck,
     list_versions,
     look_up,
@@ -60,7 +60,7 @@ async def prepared(office: Office, lines: list[str], **terms: Any) -> closing[Pr
     return closing(await prepare_import(office, operator(), order, lines))
 
 
-async def imported(office: Office, lines: list[str], **terms: Any) -> Report:
+async def imported(office: Office, lines: list[str], **terms: Any) -> ImportReport:
     with await prepared(office, lines, **terms) as made:
         return await put_in_force(office, operator(), made)
 

@@ -44,7 +44,7 @@ from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, import_s
 from vosd.catalogue.problems import ConfigError
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.client import DaemonUnreachableError
-from vosd.control.installation import Reload, Reloaded
+from vosd.control.installation import Reload, ReloadOutcome
 from vosd.control.server import CommandError
 from vosd.storage.database import Database
 
@@ -147,7 +147,7 @@ async def test_what_makes_the_configuration_invalid_is_not_stored(office: Office
 
 
 async def test_a_running_switch_takes_the_change_before_the_order_returns(office: Office, tmp_path: Path) -> None:
-    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, Reloaded("def", [])) as switch:
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, ReloadOutcome("def", [])) as switch:
         made = await set_objects(office, operator(), SetObjects(objects=(SHOP,), is_confirmed=True))
         assert (made.in_force, switch.asked) == (True, [Reload(is_confirmed=True)])
         planned = await end_object(office, operator(), EndObject(kind="accounts", name="shop", at=NOW + 1_000))

@@ -55,7 +55,7 @@ from vosd.control.installation import (
     GetStatus,
     MachineUse,
     Reload,
-    Reloaded,
+    ReloadOutcome,
     Restart,
     Successor,
     SwitchStatus,
@@ -111,7 +111,7 @@ async def test_a_reload_and_a_restart_leave_a_line_in_the_audit_if_the_switch_di
         with pytest.raises(DaemonRefusedError, match="the file is bad"):
             await reload_configuration(office, operator(), ReloadConfiguration())
         assert await audited(office) == []
-        switch.answers(Reload, Reloaded("def", []))
+        switch.answers(Reload, ReloadOutcome("def", []))
         reloaded = await reload_configuration(office, operator(), ReloadConfiguration(is_confirmed=True))
         assert (reloaded.outcome.version, reloaded.unaudited) == ("def", "")
         assert Reload(is_confirmed=True) in switch.asked
@@ -122,7 +122,7 @@ async def test_a_reload_and_a_restart_leave_a_line_in_the_audit_if_the_switch_di
 async def test_a_reload_is_done_also_where_the_database_is_away(tmp_path: Path) -> None:
     away = Database(f"sqlite+aiosqlite:///{tmp_path}/nowhere/vosd.db")
     office = office_on(away, now=NOW, socket=tmp_path / "vosd.sock")
-    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, Reloaded("def", [])):
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, ReloadOutcome("def", [])):
         reloaded = await reload_configuration(office, operator(), ReloadConfiguration())
     await away.close()
     assert "nowhere" in reloaded.unaudited

@@ -46,7 +46,7 @@ from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.catalogue.overrides import Key, Setting, Target
 from vosd.control.installation import RefreshOverrides
-from vosd.control.order import Done
+from vosd.control.order import OrderDone
 from vosd.control.server import CommandError
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
@@ -121,7 +121,7 @@ async def test_an_unknown_name_is_refused_with_a_suggestion(office: Office) -> N
 
 
 async def test_an_override_is_returned_and_the_switch_reads_it(office: Office, tmp_path: Path) -> None:
-    async with FakeSwitch(tmp_path / "vosd.sock").answers(RefreshOverrides, Done()) as switch:
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(RefreshOverrides, OrderDone()) as switch:
         outcome = await block(office, "carrier-a", memo="fraud")
     assert msgspec.to_builtins(outcome.overrides) == [
         {

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from doubles.data import builders
 from doubles.migrated import migrated
@@ -97,6 +98,17 @@ def test_an_order_that_makes_no_sense_is_refused_with_its_field(
     with pytest.raises(OrderError) as refused:
         make(**words)
     assert (refused.value.field, refused.value.code) == (field, "order")
+
+
+async def test_a_person_with_a_limit_of_its_own_books_up_to_that_alone(database: Database) -> None:
+    """By the login that was proved: the name that the records keep is what a person says."""
+    limits = {"ann": Decimal(5), "chief": None}
+    office = office_on(database, *ACCOUNTS, now=NOW, confirm_above=Decimal(100), confirm_above_by=limits)
+    as_bob = msgspec.structs.replace(operator("ann"), name="bob")
+    for who, booked, waits in ((operator("ann"), "5", "6"), (as_bob, "5", "5.01"), (operator("bob"), "100", "101")):
+        assert isinstance(await book_payment(office, who, pays(booked)), tuple)
+        assert isinstance(await book_payment(office, who, pays(waits)), WaitingSheet)
+    assert isinstance(await book_payment(office, operator("chief"), pays("99999")), tuple)
 
 
 async def test_a_payment_below_zero_is_no_payment(office: Office, database: Database) -> None:

@@ -40,7 +40,7 @@ from vosd.admin.office.scope import OperatorsOnlyError, scope_of
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.storage.database import Database
-from vosd.storage.faults import Difference
+from vosd.storage.faults import BookDifference
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 
@@ -116,7 +116,7 @@ async def test_orders_about_the_whole_installation_are_for_operators(office: Off
 
 
 async def test_an_operator_verifies_the_ledger_and_an_agent_does_not(office: Office) -> None:
-    found: list[Difference] = []
+    found: list[BookDifference] = []
     with pytest.raises(OperatorsOnlyError):
         await verify_ledger(office, agent("south"), VerifyLedger(), found.append)
     compared = await verify_ledger(office, operator(), VerifyLedger(whole=True), found.append)

@@ -9,13 +9,13 @@ from vosd.routing.breaker import (
     REST_MAX_MS,
     REST_MS,
     SILENCES,
+    BreakerPlace,
     Breakers,
     Circuit,
-    Place,
     counts_as_failure,
 )
 
-PLACE = Place("carrier", "203.0.113.1", 5060)
+PLACE = BreakerPlace("carrier", "203.0.113.1", 5060)
 NOW = 50_000
 
 

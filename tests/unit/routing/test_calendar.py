@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.routing.calendar import DAY_S, Calendar, Entry, Standing, Tier
+from vosd.routing.calendar import DAY_S, Calendar, CalendarEntry, CalendarStanding, Tier
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 WORKDAYS = (0, 1, 2, 3, 4)
@@ -15,15 +15,15 @@ WORKDAYS = (0, 1, 2, 3, 4)
 
 def hours(start, end, **more):
     """Make an entry of hours, given as 9 or 9.5."""
-    return Entry(from_s=round(3_600 * start), until_s=round(3_600 * end), **more)
+    return CalendarEntry(from_s=round(3_600 * start), until_s=round(3_600 * end), **more)
 
 
 def on(text, **more):
-    return Entry(first=date.fromisoformat(text), last=date.fromisoformat(text), **more)
+    return CalendarEntry(first=date.fromisoformat(text), last=date.fromisoformat(text), **more)
 
 
 def during(first, last, **more):
-    return Entry(first=date.fromisoformat(first), last=date.fromisoformat(last), **more)
+    return CalendarEntry(first=date.fromisoformat(first), last=date.fromisoformat(last), **more)
 
 
 def calendar(*entries, zone=UTC, holidays=()):
@@ -63,7 +63,7 @@ def test_hours_until_midnight_end_with_the_day():
 
 
 def test_edges_may_have_seconds():
-    precise = calendar(Entry(from_s=9 * 3_600 + 30, until_s=9 * 3_600 + 45))
+    precise = calendar(CalendarEntry(from_s=9 * 3_600 + 30, until_s=9 * 3_600 + 45))
     found = [fits(precise, f"2026-06-01T09:00:{second}") for second in ("29.999", "30.000", "44.999", "45.000")]
     assert found == [False, True, True, False]
 
@@ -71,11 +71,11 @@ def test_edges_may_have_seconds():
 @pytest.mark.parametrize(
     ("at", "expected"),
     [
-        ("2026-12-25T10:00", Standing(Tier.DATE, is_working=False, fits=False)),
-        ("2026-12-22T10:00", Standing(Tier.DATES, is_working=True, fits=True)),
-        ("2026-12-02T03:00", Standing(Tier.WEEKDAY, is_working=False, fits=False)),
-        ("2026-12-01T03:00", Standing(Tier.TIME, is_working=True, fits=True)),
-        ("2026-12-01T05:00", Standing(Tier.DEFAULT, is_working=False, fits=False)),
+        ("2026-12-25T10:00", CalendarStanding(Tier.DATE, is_working=False, fits=False)),
+        ("2026-12-22T10:00", CalendarStanding(Tier.DATES, is_working=True, fits=True)),
+        ("2026-12-02T03:00", CalendarStanding(Tier.WEEKDAY, is_working=False, fits=False)),
+        ("2026-12-01T03:00", CalendarStanding(Tier.TIME, is_working=True, fits=True)),
+        ("2026-12-01T05:00", CalendarStanding(Tier.DEFAULT, is_working=False, fits=False)),
     ],
 )
 def test_the_closest_kind_of_entry_decides(at, expected):
@@ -112,7 +112,7 @@ def test_a_calendar_of_times_that_are_not_working_is_used_at_these_times():
 
 def test_holidays_are_whole_days_that_are_not_working():
     each = calendar(*OFFICE.entries, holidays=["2026-06-01"])
-    assert each.standing(ms("2026-06-01T10:00")) == Standing(Tier.DATE, is_working=False, fits=False)
+    assert each.standing(ms("2026-06-01T10:00")) == CalendarStanding(Tier.DATE, is_working=False, fits=False)
     assert fits(each, "2026-06-02T10:00")
 
 
@@ -227,7 +227,7 @@ def test_a_whole_day_has_the_hours_that_it_has(zone, day, length):
 # -- against a plain model ------------------------------------------------------------------------------------------
 
 ENTRIES = st.builds(
-    lambda working, days, start, end, span: Entry(
+    lambda working, days, start, end, span: CalendarEntry(
         working, tuple(sorted(days)), start, end if end != start else DAY_S, *span
     ),
     st.booleans(),
@@ -261,9 +261,9 @@ def expected_of(each, moment):
         found.append((Tier.DATE, False))
     opens = any(entry.is_working for entry in each.entries)
     if not found:
-        return Standing(Tier.DEFAULT, not opens, fits=False)
+        return CalendarStanding(Tier.DEFAULT, not opens, fits=False)
     tier, is_working = min(found)
-    return Standing(tier, is_working, is_working or not opens)
+    return CalendarStanding(tier, is_working, is_working or not opens)
 
 
 @given(

@@ -10,17 +10,17 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.explain import PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
-from vosd.routing.calendar import Calendar, Entry
+from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.routing.pipeline import RouteRequest
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.trunks.gateways import PrefixMode
 
-WORK = Entry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600)
+WORK = CalendarEntry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600)
 CHRISTMAS = date(2026, 12, 25)
 CALENDARS = (
     Calendar("office", UTC, (WORK,), frozenset({CHRISTMAS})),
-    Calendar("christmas", UTC, (Entry(first=CHRISTMAS, last=CHRISTMAS),)),
-    Calendar("daytime", UTC, (Entry(from_s=8 * 3_600, until_s=20 * 3_600),)),
+    Calendar("christmas", UTC, (CalendarEntry(first=CHRISTMAS, last=CHRISTMAS),)),
+    Calendar("daytime", UTC, (CalendarEntry(from_s=8 * 3_600, until_s=20 * 3_600),)),
 )
 
 

@@ -5,7 +5,14 @@ import tracemalloc
 import pytest
 
 from vosd.base.clock import Instant
-from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing, ListingCause, NotCountedError, RecentTimes
+from vosd.routing.dynamic_lists import (
+    CountedCall,
+    DynamicLists,
+    ListedCaller,
+    ListingCause,
+    NotCountedError,
+    RecentTimes,
+)
 from vosd.trunks.gateways import CallerLimits
 
 WALL = 1_790_000_000_000
@@ -65,7 +72,7 @@ def test_the_window_moves_with_each_call(lists):
 def test_the_same_number_of_another_customer_is_another_caller(lists):
     limits = CallerLimits(frequency_limit=1)
     call(lists, 0, limits=limits)
-    assert isinstance(call(lists, 1, limits=limits), Listing)
+    assert isinstance(call(lists, 1, limits=limits), ListedCaller)
     assert isinstance(call(lists, 2, limits=limits, gateway="other"), CountedCall)
 
 
@@ -86,7 +93,7 @@ def test_a_call_that_waited_is_taken_back_between_others(lists):
     first.undo()
     call(lists, 2, limits=limits)
     assert isinstance(call(lists, 3, limits=limits), CountedCall)
-    assert isinstance(call(lists, 4, limits=limits), Listing)
+    assert isinstance(call(lists, 4, limits=limits), ListedCaller)
 
 
 def test_a_call_is_released_once(lists):
@@ -104,7 +111,7 @@ def test_a_caller_begins_anew_when_its_time_is_over_or_it_is_cleared(lists):
     assert lists.clear("1001", at(3).mono) == 1
     assert isinstance(call(lists, 3, limits=limits), CountedCall)
     assert isinstance(call(lists, 4, limits=limits), CountedCall)
-    assert isinstance(call(lists, 5, limits=limits), Listing)
+    assert isinstance(call(lists, 5, limits=limits), ListedCaller)
     assert isinstance(call(lists, 65, limits=limits), CountedCall)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.routing.health import NOT_THERE, Health, Trunk
+from vosd.routing.health import NOT_THERE, GatewayHealth, Trunk
 from vosd.trunks.gateways import Ping
 
 PING = Ping(interval_ms=30_000, timeout_ms=4_000, down_after=3, up_after=2)
@@ -12,7 +12,7 @@ class Pinged:
     """A gateway that gets OPTIONS, and its reported changes; ``.`` is an answer, ``x`` a failure."""
 
     def __init__(self, ping=PING):
-        self.health = Health()
+        self.health = GatewayHealth()
         self.reported = []
         self.health.on_change = lambda gateway, state: self.reported.append((gateway, state))
         self.health.watch("a", ping)
@@ -67,7 +67,7 @@ def test_the_time_since_a_gateway_went_down():
 
 
 def test_a_gateway_that_gets_no_options_is_up_whatever_it_answers():
-    health = Health()
+    health = GatewayHealth()
     for _ in range(10):
         health.failed("b", 1)
     assert health.down_ms("b", 2) is None

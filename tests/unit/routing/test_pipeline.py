@@ -10,13 +10,13 @@ from vosd.base.errors import Refusal
 from vosd.base.secret import Secret
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.routing.capacity import Occupancy
-from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, examine_routes, find_routes
+from vosd.routing.pipeline import Cause, FoundRoutes, LeftOut, RouteChoice, RouteRequest, examine_routes, find_routes
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 REQUEST = RouteRequest(callee="+442071", caller="+4930", at=Instant(10_000, 1_790_000_000_000))
 TERMS = applied_rate("0.30")
@@ -63,7 +63,7 @@ class Vendors(PricedByTerms):
         return gateway.account not in self.unfunded
 
 
-def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) -> Routes | Refusal:
+def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) -> FoundRoutes | Refusal:
     """All routes and what was left out, or the refusal of a call that has none."""
     asked = REQUEST, RouteTable(gateways), occupancy or Occupancy(), rests or Rests(), vendors or Vendors()
     found = find_routes(*asked)
@@ -77,7 +77,7 @@ def search(*gateways: RoutingGateway, occupancy=None, rests=None, vendors=None) 
 def busy(name: str, calls: int) -> Occupancy:
     occupancy = Occupancy()
     for _ in range(calls):
-        occupancy.take(Scope.ROUTING, name, None, None, REQUEST.at.mono)
+        occupancy.take(LimitScope.ROUTING, name, None, None, REQUEST.at.mono)
     return occupancy
 
 
@@ -89,7 +89,7 @@ def resting(name: str, seconds: int = 7) -> Rests:
 
 def test_choice_carries_the_prefix_the_numbers_as_they_go_out_and_the_terms():
     gateway = routing_gateway("a", "44")
-    assert search(gateway) == Routes((RouteChoice(gateway, "44", "+442071", "+4930", TERMS),), ())
+    assert search(gateway) == FoundRoutes((RouteChoice(gateway, "44", "+442071", "+4930", TERMS),), ())
 
 
 def test_each_cause_leaves_its_gateway_out_and_the_others_keep_their_order():
@@ -106,7 +106,7 @@ def test_each_cause_leaves_its_gateway_out_and_the_others_keep_their_order():
     ]
     occupancy = busy("full", 2)
     for _ in range(3):
-        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.at.mono)
+        occupancy.take(LimitScope.ROUTING, "fast", None, None, REQUEST.at.mono)
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     routes = search(*gateways, occupancy=occupancy, rests=resting("tired"), vendors=vendors)
     assert [choice.gateway.name for choice in routes.choices] == ["first", "second"]
@@ -214,7 +214,7 @@ def test_the_search_takes_no_place():
     occupancy = Occupancy()
     gateway = routing_gateway("a", max_concurrent=1, max_cps=1)
     for _ in range(3):
-        assert isinstance(search(gateway, occupancy=occupancy), Routes)
+        assert isinstance(search(gateway, occupancy=occupancy), FoundRoutes)
 
 
 def test_the_next_route_is_examined_only_when_it_is_asked_for():
@@ -224,7 +224,7 @@ def test_the_next_route_is_examined_only_when_it_is_asked_for():
     routes = find_routes(REQUEST, table, occupancy, Rests(), Vendors())
     assert not isinstance(routes, Refusal)
     assert next(routes).gateway.name == "a"
-    occupancy.take(Scope.ROUTING, "b", 1, None, REQUEST.at.mono)
+    occupancy.take(LimitScope.ROUTING, "b", 1, None, REQUEST.at.mono)
     assert [choice.gateway.name for choice in routes] == ["c"]
 
 
@@ -258,7 +258,7 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     ]
     occupancy = busy("full", 2)
     for _ in range(3):
-        occupancy.take(Scope.ROUTING, "fast", None, None, REQUEST.at.mono)
+        occupancy.take(LimitScope.ROUTING, "fast", None, None, REQUEST.at.mono)
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, resting("tired"), vendors)
     assert explanation.candidates == (

@@ -12,14 +12,14 @@ from vosd.base.errors import Refusal
 from vosd.base.margin import LossGuard
 from vosd.callcontrol.explain import explain_routes
 from vosd.routing.capacity import Occupancy
-from vosd.routing.pipeline import Cause, RouteRequest, Routes, examine_routes, find_routes
+from vosd.routing.pipeline import Cause, FoundRoutes, RouteRequest, examine_routes, find_routes
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import PrefixMode
-from vosd.trunks.scope import Limit, Scope
+from vosd.trunks.scope import LimitScope, SharedLimit
 
 NOON = 1_790_000_000_000
 HOUR = 3_600_000
@@ -54,15 +54,15 @@ def request(callee="442071", **more) -> RouteRequest:
     return RouteRequest(**{"callee": callee, "caller": "1000", "at": Instant(10_000, NOON), **more})
 
 
-def examined(table: RouteTable, asked: RouteRequest | None = None, vendors=None, occupancy=None) -> Routes:
+def examined(table: RouteTable, asked: RouteRequest | None = None, vendors=None, occupancy=None) -> FoundRoutes:
     return examine_routes(asked or request(), table, occupancy or Occupancy(), Rests(), vendors or Vendors())
 
 
-def names(routes: Routes) -> list[str]:
+def names(routes: FoundRoutes) -> list[str]:
     return [choice.gateway.name for choice in routes.choices]
 
 
-def left(routes: Routes) -> dict[str, tuple[Cause, str]]:
+def left(routes: FoundRoutes) -> dict[str, tuple[Cause, str]]:
     return {each.gateway.name: (each.cause, each.detail) for each in routes.left}
 
 
@@ -96,7 +96,7 @@ def test_routes_of_a_plan_stand_in_place_of_the_prefixes():
     assert [(each.gateway.name, each.prefix, each.priority) for each in routes.choices] == [
         ("c", "4420", 1), ("a", "44", 1), ("b", "44", 2),
     ]  # fmt: skip
-    assert examined(table, request("33")) == Routes((), ())
+    assert examined(table, request("33")) == FoundRoutes((), ())
 
 
 def test_percentages_share_calls_and_what_is_left_goes_by_weight():
@@ -223,12 +223,12 @@ def test_a_protected_gateway_comes_last_whatever_its_prefix_and_priority():
 
 
 def test_a_limit_that_gateways_share_leaves_all_of_them_out():
-    shared = Limit(Scope.VENDOR, "carrier", 2, None)
+    shared = SharedLimit(LimitScope.VENDOR, "carrier", 2, None)
     table = RouteTable([routing_gateway("a", account_limit=shared), routing_gateway("b", account_limit=shared), C])
     occupancy = Occupancy()
     assert names(examined(table, occupancy=occupancy)) == ["a", "b", "c"]
     for _ in range(2):
-        occupancy.take(Scope.VENDOR, "carrier", 2, None, 0)
+        occupancy.take(LimitScope.VENDOR, "carrier", 2, None, 0)
     routes = examined(table, occupancy=occupancy)
     assert names(routes) == ["c"]
     assert left(routes)["b"] == (Cause.FULL, "carrier has its 2")
@@ -238,8 +238,8 @@ def test_a_line_has_a_limit_of_its_own():
     table = with_rows(RouteRow("44", "a", max_calls=1), RouteRow("4420", "a", max_calls=5))
     occupancy = Occupancy()
     (choice,) = examined(table, request("4430")).choices
-    assert choice.limits == (Limit(Scope.ROUTE, "premium/44/a", 1, None),)
-    occupancy.take(Scope.ROUTE, "premium/44/a", 1, None, 0)
+    assert choice.limits == (SharedLimit(LimitScope.ROUTE, "premium/44/a", 1, None),)
+    occupancy.take(LimitScope.ROUTE, "premium/44/a", 1, None, 0)
     assert names(examined(table, request("4430"), occupancy=occupancy)) == []
     assert names(examined(table, request("4420"), occupancy=occupancy)) == ["a"], "another line"
 
@@ -250,7 +250,7 @@ def test_the_least_loaded_comes_first_in_proportion_to_the_weight():
     occupancy = Occupancy()
     for name, calls in (("wide", 3), ("narrow", 2)):
         for _ in range(calls):
-            occupancy.take(Scope.ROUTING, name, None, None, 0)
+            occupancy.take(LimitScope.ROUTING, name, None, None, 0)
     assert names(examined(table, occupancy=occupancy)) == ["wide", "narrow"]
 
 
@@ -286,7 +286,7 @@ def test_a_gateway_takes_the_numbers_that_its_buy_rates_have():
     ]  # fmt: skip
     assert rates.asked == [("442071", NOON)], "one look-up for all gateways of the same rates"
     assert names(examined(table, request("+4479"))) == ["a", "b"]
-    assert examined(table, request("33")) == Routes((), ())
+    assert examined(table, request("33")) == FoundRoutes((), ())
 
 
 # -- margins ----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Objects of the configuration beside the switch: one is found without the others."""
 
+import sqlite3
+
 import msgspec
 import pytest
 
@@ -26,6 +28,17 @@ def test_each_object_is_found_by_kind_and_name(kept):
     assert dict(accounts) == {"acme": ACME, "shop": SHOP}
     assert (accounts["shop"], len(accounts), [*kept.by_kind()]) == (SHOP, 2, ["accounts", "mapping_gateways"])
     assert kept.state() == KeptState(7, 100, 200)
+
+
+def test_many_objects_of_a_kind_are_not_read_one_by_one(kept, monkeypatch):
+    many = {f"a{number}": msgspec.structs.replace(ACME, name=f"a{number}") for number in range(100)}
+    kept.write(KeptState(8, 300, None), many.values(), everything=True)
+    accounts, opened = kept.by_kind()["accounts"], []
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *words, **more: opened.append(1) or connect(*words, **more))
+    assert {name: accounts[name] for name in many} == many
+    assert "other" not in accounts
+    assert len(opened) < 30
 
 
 def test_objects_are_found_by_a_word_without_the_others(kept):

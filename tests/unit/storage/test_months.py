@@ -6,9 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.base.ids import bounds, uuid7
-from vosd.storage.months import KEPT, LATER, Month, Partition, from_now, missing, month_named, month_of, to_drop
+from vosd.storage.months import (
+    KEPT,
+    LATER,
+    Partition,
+    PartitionMonth,
+    from_now,
+    missing,
+    month_named,
+    month_of,
+    to_drop,
+)
 
-NOVEMBER = Month(2026, 11)
+NOVEMBER = PartitionMonth(2026, 11)
 
 
 def ms(*date: int) -> int:
@@ -30,8 +40,8 @@ def test_a_call_is_in_the_month_in_which_it_began(moment):
 
 
 def test_a_year_ends_with_december():
-    assert NOVEMBER.after(2) == Month(2027, 1)
-    assert Month(2026, 12).period_until == 2701
+    assert NOVEMBER.after(2) == PartitionMonth(2027, 1)
+    assert PartitionMonth(2026, 12).period_until == 2701
     assert NOVEMBER.until == ms(2026, 12, 1)
     assert NOVEMBER.partition == "p2026_11"
 
@@ -43,9 +53,9 @@ def test_months_are_made_from_now_on():
 
 def test_only_months_behind_the_last_one_are_missing():
     names = [KEPT, "p2026_08", "p2026_12", LATER]
-    assert missing(names, ms(2026, 11, 5), ahead=2) == [Month(2027, 1)]
+    assert missing(names, ms(2026, 11, 5), ahead=2) == [PartitionMonth(2027, 1)]
     assert missing(names, ms(2026, 9, 5), ahead=2) == []
-    assert missing([KEPT, LATER], ms(2026, 9, 5), ahead=1) == [Month(2026, 9), Month(2026, 10)]
+    assert missing([KEPT, LATER], ms(2026, 9, 5), ahead=1) == [PartitionMonth(2026, 9), PartitionMonth(2026, 10)]
 
 
 def test_a_month_is_dropped_when_all_of_it_is_before_the_time():

@@ -3,7 +3,7 @@
 import msgspec
 from doubles.data.records import answered_call
 
-from vosd.cdr.kinds import Kind
+from vosd.cdr.kinds import ColumnKind
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
@@ -12,8 +12,8 @@ from vosd.storage.rows import Encoding, ledger_row, prepare
 NOT_IN_THE_ROW = {"attempts", "charges", "postings", "recorded"}
 
 as_it_is = Encoding(
-    dict.fromkeys((Kind.CALL_ID, Kind.NUMBER, Kind.AMOUNT, Kind.TIME), lambda value: value),
-    dict.fromkeys((Kind.ACCOUNT, Kind.WORD, Kind.TEXT, Kind.DOCUMENT), lambda value, _: value),
+    dict.fromkeys((ColumnKind.CALL_ID, ColumnKind.NUMBER, ColumnKind.AMOUNT, ColumnKind.TIME), lambda value: value),
+    dict.fromkeys((ColumnKind.ACCOUNT, ColumnKind.WORD, ColumnKind.TEXT, ColumnKind.DOCUMENT), lambda value, _: value),
     reference=lambda value, _: value,
 )
 

@@ -24,7 +24,7 @@ from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import UNLIMITED, Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.ports import Changes, Standing
+from vosd.cdr.ports import ChangedStandings, Standing
 from vosd.control.client import RunningSwitch
 from vosd.control.money import Commitments, ListCommitments
 from vosd.routing.calendar import Calendar
@@ -118,7 +118,9 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
     accounts, stores = office.definitions.accounts(), office.stores
     standing = await known_standing(accounts, stores.queries, name)
     expiry = await stores.validity.expiry(name)
-    changes = Changes({} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry})
+    changes = ChangedStandings(
+        {} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry}
+    )
     (sheet,) = await _sheets(office, scope, [name], changes)
     if not order.consumption or name not in accounts:
         return sheet
@@ -171,7 +173,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     return of_group
 
 
-async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: Changes) -> list[AccountSheet]:
+async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: ChangedStandings) -> list[AccountSheet]:
     """Return accounts as the principal sees them.
 
     An agent does not see what operators note, nor an account above its own.
@@ -208,7 +210,7 @@ async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
 def _sheet(
     account_id: str,
     accounts: Mapping[str, Account],
-    changes: Changes,
+    changes: ChangedStandings,
     committed_by: Mapping[str, Commitments],
     held: Mapping[str, str | None],
     overrides: Overrides,
@@ -339,7 +341,7 @@ async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> Expiry
     return ExpirySheet(account.id, shown, await refresh_balances(office.switch))
 
 
-def _expiry_of(account: Account, changes: Changes) -> str | msgspec.UnsetType:
+def _expiry_of(account: Account, changes: ChangedStandings) -> str | msgspec.UnsetType:
     expires_at = changes.expiries.get(account.id, account.expires_at)
     return msgspec.UNSET if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)
 

@@ -68,7 +68,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
     name, now, stores, switch = order.account, office.now(), office.stores, office.switch
-    accounts, confirm_above = office.definitions.accounts(), office.definitions.confirm_above
+    accounts, confirm_above = office.definitions.accounts(), office.definitions.confirm_above(who.login)
     configured(accounts, name)
     await _check_idle(switch, name)
     balance = await _balance(stores.queries, name)

@@ -20,7 +20,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.rater import Step, tax_by
 from vosd.cdr.charges import charges_of, with_breakdowns
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.corrections import Amounts, Change, CorrectedCharge, Correction, NoSuchCharge
+from vosd.cdr.corrections import Amounts, ChargeChange, CorrectedCharge, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
 
 _decode: Final = msgspec.json.Decoder(list[Step]).decode
@@ -143,7 +143,7 @@ async def list_corrections(office: Office, who: Principal, order: ListCorrection
     return [*map(_sheet, await office.stores.corrections.history(call.record.call_id))]
 
 
-def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[Change, ...]:
+def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[ChargeChange, ...]:
     """Return the changes of a call's charges.
 
     Raises:
@@ -162,7 +162,7 @@ def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[Chan
         fee = charge.fee if what.fee is None else what.fee
         tax = what.tax if what.tax is not None else _tax(charge, fee)
         seconds = charge.billed_seconds if what.billed_seconds is None else what.billed_seconds
-        made.append(Change(role, level, Amounts(fee, tax, seconds)))
+        made.append(ChargeChange(role, level, Amounts(fee, tax, seconds)))
     return tuple(made)
 
 

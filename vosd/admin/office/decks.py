@@ -15,8 +15,8 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.billing.deck_changes import Changes, Each, Example, counts_by_name
-from vosd.billing.deck_content import Chunk, Packed, columns_of, header_and_lines, packed, under
+from vosd.billing.deck_changes import DeckChanges, Each, Example, counts_by_name
+from vosd.billing.deck_content import Chunk, PackedDeck, columns_of, header_and_lines, packed, under
 from vosd.billing.deck_rows import CLOSED
 from vosd.billing.decks import Mode, find, merged, prefixes_of
 from vosd.cdr.columns import iso_utc
@@ -61,7 +61,7 @@ class ImportDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Import even if more than a fifth of the prefixes is closed or taken out."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class ImportReport(msgspec.Struct, frozen=True):
     """Changes of an import, as ``vosd rates import`` prints it."""
 
     rate_group: str
@@ -98,8 +98,8 @@ class Prepared:
         self.now = now
         self._notice_days = notice_days
         notice_until = now + notice_days * DAY_MS if notice_days else 0
-        self.changes = Changes(order.header, iso_utc(notice_until) if notice_until else "", each)
-        self.packed = Packed("", 0)
+        self.changes = DeckChanges(order.header, iso_utc(notice_until) if notice_until else "", each)
+        self.packed = PackedDeck("", 0)
         self._file = SpooledTemporaryFile[bytes](_IN_MEMORY)
         self._chunks: list[tuple[str, int]] = []
 
@@ -123,10 +123,10 @@ class Prepared:
         """Free what was kept."""
         self._file.close()
 
-    def report(self, version: int | None = None) -> Report:
+    def report(self, version: int | None = None) -> ImportReport:
         """Return what it changes."""
         order = self.order
-        return Report(
+        return ImportReport(
             rate_group=order.rate_group,
             version=version,
             replaced=None if self.before is None else self.before.version,
@@ -176,7 +176,7 @@ async def prepare_import(
 
 
 @needs(Permission.RATES_CHANGE)
-async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Report:
+async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> ImportReport:
     """Put a prepared import in force, unless it changes nothing.
 
     Raises:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from vosd import __version__
-from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Part, Position, opened
-from vosd.admin.export_lines import Lines, columns_wanted
+from vosd.admin.export_files import ExportBlocked, ExportDirectory, ExportManifest, ExportPart, Position, opened
+from vosd.admin.export_lines import ExportLines, columns_wanted
 from vosd.admin.export_profile import CORRECTED, PLAIN, Compression, ExportProfile, Format
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -76,7 +76,7 @@ class WriteExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class WrittenExport(msgspec.Struct, frozen=True):
     """Files that were written; ``goes_on``: an earlier run has written to the directory."""
 
-    files: list[Manifest]
+    files: list[ExportManifest]
     goes_on: bool
 
 
@@ -110,7 +110,7 @@ class Export:
         self._reader = reader
         self._profile = profile
         self._columns = list(dict.fromkeys([*_COUNTED, *columns_wanted(profile.columns)]))
-        self.lines: Final = Lines(profile, self._columns)
+        self.lines: Final = ExportLines(profile, self._columns)
 
     async def calls(self, after: int) -> AsyncGenerator[Sequence[Call], None]:
         """Yield the wanted calls behind a number, as far as they are booked now, a page at a time.
@@ -125,7 +125,7 @@ class Export:
 
     async def to_files(
         self, directory: ExportDirectory, after: int, now: Callable[[], int]
-    ) -> AsyncGenerator[Manifest, None]:
+    ) -> AsyncGenerator[ExportManifest, None]:
         """Write the wanted calls behind those that were exported to files, and yield the manifest of each.
 
         ``after`` is where a directory begins to which nothing was exported yet. ``now`` gives UTC milliseconds.
@@ -205,11 +205,11 @@ def _witnessed_after(position: Position) -> int:
 class _File:
     """A file while it is written, with its sums."""
 
-    def __init__(self, profile: ExportProfile, lines: Lines, directory: ExportDirectory) -> None:
+    def __init__(self, profile: ExportProfile, lines: ExportLines, directory: ExportDirectory) -> None:
         self._profile = profile
         self._lines = lines
         self._directory = directory
-        self._part = Part(directory.part, is_compressed=profile.compression is Compression.GZIP)
+        self._part = ExportPart(directory.part, is_compressed=profile.compression is Compression.GZIP)
         self._part.write(lines.head())
         self._first = 0
         self.last = 0
@@ -229,11 +229,11 @@ class _File:
                 self._corrected += 1
                 self._corrected_sums.add(call)
 
-    def publish(self, position: Position, now: int) -> Manifest:
+    def publish(self, position: Position, now: int) -> ExportManifest:
         """Let the file appear; calls up to the position need not be looked at again."""
         size, digest = self._part.finish()
         profile = self._profile
-        manifest = Manifest(
+        manifest = ExportManifest(
             name=profile.name,
             number=self._directory.state.number + 1,
             file=f"{profile.name}-{self._first:012d}-{self.last:012d}{profile.ending}",

@@ -8,14 +8,14 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.backup_file import Manifest
+from vosd.admin.backup_file import BackupManifest
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.control.client import DaemonUnreachableError, OtherVersionError
-from vosd.control.installation import GetStatus, Reload, Reloaded, Restart, SwitchStatus
+from vosd.control.installation import GetStatus, Reload, ReloadOutcome, Restart, SwitchStatus
 
 RELOAD_S: Final = 600.0
 """Longest time of a reload: millions of rates are read in minutes."""
@@ -48,7 +48,7 @@ class ReloadConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 @needs(Permission.INSTALLATION_RUN)
-async def reload_configuration(office: Office, who: Principal, order: ReloadConfiguration) -> Done[Reloaded]:
+async def reload_configuration(office: Office, who: Principal, order: ReloadConfiguration) -> Done[ReloadOutcome]:
     """Have it loaded; an invalid one changes nothing.
 
     Raises:
@@ -98,7 +98,7 @@ class BackupSheet(msgspec.Struct, frozen=True):
 
     file: str
     bytes: int
-    manifest: Manifest
+    manifest: BackupManifest
 
 
 @needs(Permission.INSTALLATION_RUN)

@@ -25,7 +25,7 @@ from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.storage.faults import Difference
+from vosd.storage.faults import BookDifference
 from vosd.storage.ledger_values import EntryFilter
 
 
@@ -180,7 +180,7 @@ class VerifiedLedger(msgspec.Struct, frozen=True):
 
 @needs(Permission.BOOKS_SEE)
 async def verify_ledger(
-    office: Office, who: Principal, order: VerifyLedger, report: Callable[[Difference], None]
+    office: Office, who: Principal, order: VerifyLedger, report: Callable[[BookDifference], None]
 ) -> VerifiedLedger:
     """Compare balances with entries, entries with call records, and these with the journal; report each difference.
 
@@ -236,8 +236,8 @@ class _First:
 
     def __init__(self) -> None:
         self.count = 0
-        self.first: Difference | None = None
+        self.first: BookDifference | None = None
 
-    def add(self, difference: Difference) -> None:
+    def add(self, difference: BookDifference) -> None:
         self.count += 1
         self.first = self.first or difference

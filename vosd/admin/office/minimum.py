@@ -30,7 +30,7 @@ class MonthNotOverError(VosError):
     """The month has not ended, so its consumption is not known."""
 
 
-class Outcome(Enum):
+class MinimumOutcome(Enum):
     """Results for an account."""
 
     BOOKED = "booked"
@@ -105,20 +105,20 @@ async def book_for(
     for account in having_one:
         minimum = account.minimum_consumption or ZERO
         if account.id in closed:
-            sheets.append(_sheet(account, month, None, "0.00", Outcome.CLOSED))
+            sheets.append(_sheet(account, month, None, "0.00", MinimumOutcome.CLOSED))
             continue
         waiting = unbooked.get(account.id)
         if waiting is None and not await consumption.has_begun(account.id, until):
-            sheets.append(_sheet(account, month, None, "0.00", Outcome.NOT_BEGUN))
+            sheets.append(_sheet(account, month, None, "0.00", MinimumOutcome.NOT_BEGUN))
             continue
         consumed = await consumption.consumed(account.id, roles_of(account), since, until)
         missing = shortfall(minimum, consumed)
         shown = format_amount(consumed)
         if not missing:
-            sheets.append(_sheet(account, month, shown, "0.00", Outcome.REACHED))
+            sheets.append(_sheet(account, month, shown, "0.00", MinimumOutcome.REACHED))
             continue
         if waiting is not None:
-            sheet = _sheet(account, month, shown, "0.00", Outcome.WAITING)
+            sheet = _sheet(account, month, shown, "0.00", MinimumOutcome.WAITING)
             sheets.append(msgspec.structs.replace(sheet, unbooked=waiting))
             continue
         payment = Payment(
@@ -133,14 +133,14 @@ async def book_for(
             audit=who.audit_line(order, account.id, now),
         )
         receipt = await stores.payments.add(payment)
-        outcome = Outcome.BOOKED_BEFORE if receipt.repeated else Outcome.BOOKED
+        outcome = MinimumOutcome.BOOKED_BEFORE if receipt.repeated else MinimumOutcome.BOOKED
         sheets.append(_sheet(account, month, shown, format_amount(receipt.before - receipt.after), outcome))
-    if any(sheet.outcome == Outcome.BOOKED.value for sheet in sheets):
+    if any(sheet.outcome == MinimumOutcome.BOOKED.value for sheet in sheets):
         await refresh_balances(switch)
     return sheets
 
 
-def _sheet(account: Account, month: Month, consumed: str | None, charged: str, outcome: Outcome) -> MinimumSheet:
+def _sheet(account: Account, month: Month, consumed: str | None, charged: str, outcome: MinimumOutcome) -> MinimumSheet:
     return MinimumSheet(
         account=account.id,
         month=str(month),

@@ -31,7 +31,7 @@ FAULTS_SHOWN: Final = 20
 _DELIMITERS: Final = (",", ";", "\t")
 
 
-class Columns(NamedTuple):
+class PaymentColumns(NamedTuple):
     """Names of the columns in the header of a file; memo and currency need not be there."""
 
     account: str = "account"
@@ -88,7 +88,9 @@ class ImportedPayment(msgspec.Struct, frozen=True):
     """Balance after the booking; absent in a dry run of one that is not booked."""
 
 
-def read_payment_file(lines: Iterable[str], columns: Columns, *, has_decimal_comma: bool = False) -> list[FilePayment]:
+def read_payment_file(
+    lines: Iterable[str], columns: PaymentColumns, *, has_decimal_comma: bool = False
+) -> list[FilePayment]:
     """Read the lines of a file of comma, semicolon or tab separated values with a header.
 
     ``has_decimal_comma``: 1.234,50 is what is 1234.50 else.
@@ -123,7 +125,7 @@ def read_payment_file(lines: Iterable[str], columns: Columns, *, has_decimal_com
 
 
 def _read(
-    rows: Iterator[list[str]], titles: Sequence[str], columns: Columns, faults: list[str], *, has_comma: bool
+    rows: Iterator[list[str]], titles: Sequence[str], columns: PaymentColumns, faults: list[str], *, has_comma: bool
 ) -> Iterator[FilePayment]:
     places = {name: titles.index(title) for name, title in columns._asdict().items() if title in titles}
     for line, row in enumerate(rows, start=2):
@@ -188,7 +190,7 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
             faults.append(f"line {each.line}: {error}")
             continue
         if earlier is None:
-            waits = needs_second(office, each.amount)
+            waits = needs_second(office, who, each.amount)
             found.append(_imported(each, account, ImportOutcome.WAITING if waits else ImportOutcome.NEW))
         else:
             found.append(_imported(each, account, ImportOutcome.REPEATED, format_amount(earlier.after)))
@@ -201,7 +203,7 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         line = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
         audit = office.audit_line(who, line, each.account)
         payment = replace(_payment(each, who.recorded, office.now()), audit=audit)
-        if needs_second(office, each.amount):
+        if needs_second(office, who, each.amount):
             manual = ManualBooking(
                 account=each.account, kind=payment.kind, amount=each.amount, reference=each.reference, memo=each.memo
             )

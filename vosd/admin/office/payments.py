@@ -1,6 +1,7 @@
 """Use cases of payments: money that does not come from calls, booked, moved, and confirmed by a second person.
 
-An amount above ``billing.confirm_above``, in whatever currency, waits until another person confirms it (ADR 95).
+An amount above the limit of the person (``billing.confirm_above``), in whatever currency, waits until another person
+confirms it (ADR 95).
 """
 
 from dataclasses import replace
@@ -297,7 +298,7 @@ async def book_by_hand(
     if wanted.kind is EntryKind.ZERO:
         standing = await known_standing(accounts, stores.queries, wanted.account)
         amount = ZERO if standing is None else -standing.balance
-    if not needs_second(office, amount) or await _is_booked(office, who, wanted):
+    if not needs_second(office, who, amount) or await _is_booked(office, who, wanted):
         return await _book(office, wanted, who.recorded, None, audit)
     for account in filter(None, (wanted.account, wanted.target)):
         await known_standing(accounts, stores.queries, account)
@@ -314,9 +315,9 @@ async def book_by_hand(
     return _sheet(asked)
 
 
-def needs_second(office: Office, amount: Decimal) -> bool:
-    """Return whether an amount is more than one person books."""
-    limit = office.definitions.confirm_above
+def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:
+    """Return whether an amount is more than this person books alone."""
+    limit = office.definitions.confirm_above(who.login)
     return limit is not None and abs(amount) > limit
 
 

@@ -44,6 +44,8 @@ class AddPerson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Raise OrderError where the name is none."""
         if not self.name.isprintable() or self.name != self.name.strip() or not 1 <= len(self.name) <= NAME_LENGTH:
             raise OrderError("name", f"has 1 to {NAME_LENGTH} printable characters and no space at its ends")
+        if self.name.startswith(("agent ", "token ")):  # records name agents and tokens so
+            raise OrderError("name", "may not begin with agent or token")
 
 
 class PersonLink(msgspec.Struct, frozen=True):

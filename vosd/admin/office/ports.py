@@ -138,7 +138,6 @@ class Definitions(Protocol):
         """Hold the state directory, so that no switch starts meanwhile; raises StateDirectoryError."""
         ...
 
-    @property
-    def confirm_above(self) -> Decimal | None:
-        """Highest amount that one person books; None = any."""
+    def confirm_above(self, login: str) -> Decimal | None:
+        """Return the highest amount that the person of a login books alone; None = any."""
         ...

@@ -21,7 +21,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.payments import refresh_balances
 from vosd.admin.rerate import Rerating, digest_of, reference_of_run
 from vosd.base.money import EXACT, ZERO, format_amount
-from vosd.cdr.corrections import Change, Correction
+from vosd.cdr.corrections import ChargeChange, Correction
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import REFERENCE_MAX, CallFilter
 
@@ -139,7 +139,7 @@ async def rerate_calls(
         corrected_too=order.corrected_too,
         most=order.top,
     )
-    bookings = Bookings(stores.corrections, _run_of(office, who, order, catalogue.version)) if order.book else None
+    bookings = RunBookings(stores.corrections, _run_of(office, who, order, catalogue.version)) if order.book else None
     pages = stores.spans.pages(wanted, with_breakdown=order.compares_steps, with_charges=True)
     async with aclosing(pages):
         async for calls in pages:
@@ -194,7 +194,7 @@ class Run(NamedTuple):
     """Written with the first calls that are corrected."""
 
 
-class Bookings:
+class RunBookings:
     """The corrections of one run."""
 
     def __init__(self, store: "SqlCorrections", run: Run) -> None:
@@ -203,7 +203,7 @@ class Bookings:
         self._amounts: dict[tuple[str, str | None], Decimal] = {}
         self.charges = self.repeated = 0
 
-    async def add(self, call_id: str, changes: tuple[Change, ...]) -> None:
+    async def add(self, call_id: str, changes: tuple[ChargeChange, ...]) -> None:
         """Correct a call, at the latest with ``finish``; raises what ``SqlCorrections.book`` does."""
         if changes:
             run = self._run

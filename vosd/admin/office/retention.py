@@ -12,7 +12,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.payment_archive import ArchiveSheet, checked_archive
 from vosd.admin.retention import Retention, RetentionRun
-from vosd.storage.daily_totals import Line, SqlDailyTotals
+from vosd.storage.daily_totals import SqlDailyTotals, TotalsLine
 from vosd.storage.drop_history import DropRecord, drop_history
 
 
@@ -72,7 +72,7 @@ class ShowDroppedTotals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 @needs(Permission.BOOKS_SEE)
-async def show_dropped_totals(office: Office, who: Principal, order: ShowDroppedTotals) -> Sequence[Line]:
+async def show_dropped_totals(office: Office, who: Principal, order: ShowDroppedTotals) -> Sequence[TotalsLine]:
     """Return the totals by accounts, gateways and currencies.
 
     Raises:

@@ -146,7 +146,7 @@ async def simulate_routes(
     catalogue = office.definitions.catalogue(None if order.other is None else Path(order.other))
     simulation = Simulation(catalogue, order.currency)
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
-    async with aclosing(stores.spans.pages(wanted, with_tried=True)) as pages:
+    async with aclosing(stores.spans.pages(wanted, with_tried=True, with_charges=True)) as pages:
         async for calls in pages:
             for call in calls:
                 simulation.add(call)

@@ -14,7 +14,7 @@ import msgspec
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import LENGTH_MAX, check_password, hashed, matches
 from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
-from vosd.admin.office.permissions import ActsFor, RoleSheet
+from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.roles import NoSuchRoleError, role_named
 from vosd.admin.office.second_factor import (
@@ -31,7 +31,7 @@ from vosd.admin.office.tokens import UnauthorizedError
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
-from vosd.engine.registration.guesses import Attempt, Guesses
+from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.sip.digest.settings import LockOutSettings
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.people import StoredPerson, StoredSession
@@ -89,19 +89,27 @@ class LogIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Code of the second factor, or a recovery code."""
 
 
+class SessionSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as its person sees it."""
+
+    csrf: str
+    """Token that requests which change something send back."""
+    name: str
+    role: str
+    account: str | None
+    permissions: tuple[Permission, ...]
+    ends: str
+    """RFC 3339; it ends before that where it is not used for 30 minutes."""
+    wants_totp: bool
+    """A second factor has to be set up before anything else."""
+
+
 class OpenedSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session that has begun."""
 
     session: str
-    """For the cookie alone."""
-    csrf: str
-    name: str
-    role: str
-    account: str | None
-    ends: str
-    """RFC 3339."""
-    wants_totp: bool
-    """A second factor has to be set up before anything else."""
+    """The id, for the cookie alone."""
+    sheet: SessionSheet
 
 
 class LogIns:
@@ -144,15 +152,7 @@ class LogIns:
         after = msgspec.structs.replace(person, logged_in_at=now)
         if not await office.stores.people.change(person, after, line, opens=stored):
             raise ChangedMeanwhileError(f"person {person.name} was changed at the same time: log in again")
-        return OpenedSession(
-            session=session,
-            csrf=csrf,
-            name=person.name,
-            role=role.name,
-            account=person.account,
-            ends=iso_utc(stored.ends_at),
-            wants_totp=role.wants_totp and person.totp is None,
-        )
+        return OpenedSession(session=session, sheet=session_sheet(stored, person, role))
 
     async def change_password(self, office: Office, who: Principal, order: "ChangePassword", session: str) -> None:
         """Change the password of the person whose session it is, and end its other sessions.
@@ -169,6 +169,22 @@ class LogIns:
         line = office.audit_line(who, ChangePassword(old=HIDDEN, new=HIDDEN), who.login)
         await _change(office, before, after, line, but=digest_of(session))
 
+    async def begin_totp(self, office: Office, who: Principal, order: "BeginTotp") -> "BegunTotp":
+        """Return the secret of a new second factor.
+
+        Raises:
+            LogInRefusedError, CodeMissingError, TooManyGuessesError: the present one has to be proved.
+            StoreUnavailable: try again.
+        """
+        before, secret = await _own(office, who), new_secret()
+        if before.totp is not None:
+            before = await self._prove(
+                office, who.source, LogIn(name=who.login, password=order.password, code=order.code)
+            )
+        after = msgspec.structs.replace(before, totp_begun=sealed(secret, office.definitions.settings.state_dir))
+        await _change(office, before, after, office.audit_line(who, BeginTotp(), who.login))
+        return BegunTotp(written(secret), uri(secret, who.login))
+
     async def _prove(self, office: Office, source: str, order: LogIn) -> StoredPerson:
         """Return the person that the words prove; count those that prove nothing."""
         if self._waiting >= WAITING_MAX:
@@ -183,7 +199,7 @@ class LogIns:
     async def _judge(self, office: Office, source: str, order: LogIn) -> StoredPerson:
         people, name = office.stores.people, order.name[:NAME_LENGTH]
         person = await people.find(name) if name.isprintable() else None
-        attempt = Attempt("", name, source, 0, person is not None, is_registered=False, is_gateway=False)
+        attempt = PasswordAttempt("", name, source, 0, person is not None, is_registered=False, is_gateway=False)
         wait_ms = self._guesses.wait_ms(attempt, office.now())
         if wait_ms:
             raise TooManyGuessesError(-(-wait_ms // 1_000))
@@ -266,6 +282,40 @@ async def principal_of_session(
         CsrfError, SecondFactorMissingError: it may not do this.
         StoreUnavailable: try again.
     """
+    stored, person, role = await _session(office, session)
+    if changes and (csrf is None or not hmac.compare_digest(csrf.encode(), stored.csrf.encode())):
+        raise CsrfError("a request that changes something sends the CSRF token of the session")
+    if role.wants_totp and person.totp is None and not enrols:
+        raise SecondFactorMissingError(f"the role {role.name} demands a second factor: set one up")
+    if office.now() - stored.used_at >= USE_NOTED_MS:
+        await office.stores.people.note_use(stored.digest, office.now())
+    return _principal(person, role, source)
+
+
+async def show_session(office: Office, session: str) -> SessionSheet:
+    """Return a session without its id.
+
+    Raises:
+        UnauthorizedError: there is no such session, or it has ended.
+        StoreUnavailable: try again.
+    """
+    return session_sheet(*await _session(office, session))
+
+
+def session_sheet(stored: StoredSession, person: StoredPerson, role: RoleSheet) -> SessionSheet:
+    """Return a session of a person with a role, without its id."""
+    return SessionSheet(
+        csrf=stored.csrf,
+        name=person.name,
+        role=role.name,
+        account=person.account,
+        permissions=tuple(each for each in Permission if each in role.permissions),
+        ends=iso_utc(stored.ends_at),
+        wants_totp=role.wants_totp and person.totp is None,
+    )
+
+
+async def _session(office: Office, session: str) -> tuple[StoredSession, StoredPerson, RoleSheet]:
     people, now, digest = office.stores.people, office.now(), digest_of(session)
     found = await people.session(digest)
     if found is None:
@@ -274,17 +324,10 @@ async def principal_of_session(
     if stored.ends_at <= now or stored.used_at + IDLE_MS <= now or person.disabled_at is not None:
         await people.end_session(digest)
         raise UnauthorizedError("the session has ended: log in again")
-    if changes and (csrf is None or not hmac.compare_digest(csrf.encode(), stored.csrf.encode())):
-        raise CsrfError("a request that changes something sends the CSRF token of the session")
     try:
-        role = await role_named(office, person.role)
+        return stored, person, await role_named(office, person.role)
     except NoSuchRoleError as error:
         raise UnauthorizedError(f"the role {person.role} of {person.name} is gone") from error
-    if role.wants_totp and person.totp is None and not enrols:
-        raise SecondFactorMissingError(f"the role {role.name} demands a second factor: set one up")
-    if now - stored.used_at >= USE_NOTED_MS:
-        await people.note_use(digest, now)
-    return _principal(person, role, source)
 
 
 async def log_out(office: Office, session: str) -> None:
@@ -310,16 +353,12 @@ class BegunTotp(msgspec.Struct, frozen=True):
     uri: str
 
 
-class BeginTotp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BeginTotp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new second factor of the person who is logged in; the present one stays until it is confirmed."""
 
-
-async def begin_totp(office: Office, person: Principal) -> BegunTotp:
-    """Return the secret for the telephone of a person; raises StoreUnavailable."""
-    before, secret = await _own(office, person), new_secret()
-    after = msgspec.structs.replace(before, totp_begun=sealed(secret, office.definitions.settings.state_dir))
-    await _change(office, before, after, office.audit_line(person, BeginTotp(), person.login))
-    return BegunTotp(written(secret), uri(secret, person.login))
+    password: str = ""
+    """Needed, as ``code`` is, where there is a second factor already: else who has the session could change it."""
+    code: str = ""
 
 
 class ConfirmTotp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

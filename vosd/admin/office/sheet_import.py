@@ -170,7 +170,7 @@ async def _openings(office: Office, who: Principal, order: ImportSheet, accounts
         outcome = ImportOutcome.NEW if order.is_trial else ImportOutcome.BOOKED
         if is_booked:
             outcome = ImportOutcome.REPEATED
-        elif needs_second(office, each.amount):
+        elif needs_second(office, who, each.amount):
             outcome = ImportOutcome.WAITING
             found.waiting.append(_waiting(payment, who))
         else:

@@ -57,6 +57,8 @@ class AddToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Raise OrderError where the order makes no sense, whatever the state of the switch."""
         if not self.name.strip() or len(self.name) > NAME_LENGTH:
             raise OrderError("name", f"has 1 to {NAME_LENGTH} characters")
+        if self.name.startswith(("agent ", "token ")):  # records name agents and tokens so
+            raise OrderError("name", "may not begin with agent or token")
         permissions_of(self.scopes)
         for network in self.networks:
             try:

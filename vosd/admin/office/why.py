@@ -50,7 +50,7 @@ class GoingOn(NamedTuple):
     traced: TracedCall | None
 
 
-class Page(NamedTuple):
+class WhyPage(NamedTuple):
     """Calls that were found, the newest first."""
 
     is_live: bool
@@ -83,7 +83,7 @@ class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @needs(Permission.CALLS_EXPLAIN)
-async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> Page:
+async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> WhyPage:
     """Return the calls that fit; running ones however long ago they began, by the number that is billed.
 
     Raises:
@@ -110,7 +110,7 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
         for call in found[: wanted.limit]
     ]
     running = [each for each in running if each.shown.call_id not in over]
-    return Page(is_live, running, ended, max(0, len(found) - wanted.limit))
+    return WhyPage(is_live, running, ended, max(0, len(found) - wanted.limit))
 
 
 async def _running(switch: RunningSwitch, wanted: CallFilter, beginning: str | None) -> list[GoingOn]:
@@ -194,7 +194,7 @@ def call_json(call: EndedCall) -> dict[str, Any]:
     }
 
 
-def page_json(page: Page) -> dict[str, Any]:
+def page_json(page: WhyPage) -> dict[str, Any]:
     """Return the JSON document of ``vosd why``."""
     return {
         "live": page.is_live,

@@ -20,7 +20,7 @@ from vosd.sip.transaction.client_snapshot import InviteClientSnapshot, PartsSnap
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import encode
 from vosd.trunks.gateways import Address, RoutingGateway
-from vosd.trunks.scope import Limit
+from vosd.trunks.scope import SharedLimit
 
 Gateways = Mapping[str, RoutingGateway]
 
@@ -37,7 +37,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     is_redirected: bool = False
     priority: int = 1
     weight: int = 100
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[SharedLimit, ...] = ()
     routing_number: str = ""
     protect_times: tuple[int, ...] = ()
 

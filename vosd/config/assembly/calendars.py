@@ -14,7 +14,7 @@ from vosd.config.keys.calendars import CalendarKeys, EntryKeys, HolidayKeys
 from vosd.config.reader.document import Section
 from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.times import machine_zone
-from vosd.routing.calendar import DAY_S, Calendar, Entry
+from vosd.routing.calendar import DAY_S, Calendar, CalendarEntry
 
 CALENDARS: Final = "calendars"
 HOLIDAY_YEARS: Final = range(2020, 2061)
@@ -22,7 +22,7 @@ HOLIDAY_YEARS: Final = range(2020, 2061)
 
 _ENTRY: Final = full_conversion(
     EntryKeys,
-    Entry,
+    CalendarEntry,
     renamed={"working": "is_working"},
     by_hand={"start": "from_s", "end": "until_s", "date": "first", "dates": "last"},
 )
@@ -56,7 +56,7 @@ def calendar(written: Written[CalendarKeys], zone_variable: str, problems: Probl
     )
 
 
-def _entry(keys: EntryKeys) -> Entry:
+def _entry(keys: EntryKeys) -> CalendarEntry:
     first, last = (keys.date, keys.date) if keys.dates is None else keys.dates
     return _ENTRY(
         keys,

@@ -35,7 +35,7 @@ class OddLine(NamedTuple):
     line: int
 
 
-class Part(NamedTuple):
+class RatePart(NamedTuple):
     """Some lines in the order of the file."""
 
     columns: Sequence[Sequence[str]]
@@ -58,7 +58,7 @@ class Body(NamedTuple):
     width: int
     """Cells of each line."""
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[RatePart]:
         """Yield all lines; those before a mistake in the syntax are yielded first.
 
         Raises:
@@ -71,7 +71,7 @@ class Body(NamedTuple):
             columns = cut(text, self.delimiter, self.width)
             if columns is not None:
                 size = len(columns[0])
-                yield Part(columns, range(line + 1, line + 1 + size))
+                yield RatePart(columns, range(line + 1, line + 1 + size))
                 line += size
             else:
                 try:
@@ -84,7 +84,7 @@ class Body(NamedTuple):
                 line += reader.line_num
             begin = end
 
-    def _from(self, begin: int, line: int) -> Iterator[Part]:
+    def _from(self, begin: int, line: int) -> Iterator[RatePart]:
         """Yield the lines from an offset on, all read by the csv module; ``line`` is the number of the one before."""
         source = BytesIO(self.content)
         source.seek(begin)
@@ -104,17 +104,17 @@ class Body(NamedTuple):
             if len(rows) < _ROWS_AT_ONCE:
                 return
 
-    def _part(self, rows: Sequence[Sequence[str]], before: int, lines: int) -> Part:
+    def _part(self, rows: Sequence[Sequence[str]], before: int, lines: int) -> RatePart:
         numbers: Sequence[int] = range(before + 1, before + lines + 1)
         if len(numbers) != len(rows):  # some cells have several lines, or the last one is incomplete
             ends = accumulate((1 + sum(len(_LINE_END.findall(cell)) for cell in row) for row in rows), initial=before)
             numbers = [*ends][1:]
         fits = [len(cells) == self.width for cells in rows]
         if all(fits):
-            return Part([*zip(*rows, strict=True)], numbers)
+            return RatePart([*zip(*rows, strict=True)], numbers)
         odd = [OddLine(*each) for each, is_fit in zip(zip(rows, numbers, strict=True), fits, strict=True) if not is_fit]
         fitting = [*zip(*compress(rows, fits), strict=True)]
-        return Part(fitting or [()] * self.width, [*compress(numbers, fits)], odd)
+        return RatePart(fitting or [()] * self.width, [*compress(numbers, fits)], odd)
 
 
 def cut(text: str, delimiter: str, width: int) -> Sequence[Sequence[str]] | None:

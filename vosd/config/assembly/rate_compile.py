@@ -28,10 +28,10 @@ from vosd.billing.rate_columns import NOTHING, Note, RateColumns
 from vosd.billing.rate_layout import DIGITS
 from vosd.billing.rates import Rate
 from vosd.catalogue.problems import Place, Problem, ProblemList
-from vosd.config.assembly.rate_cells import Body, BrokenLineError, OddLine, Part
+from vosd.config.assembly.rate_cells import Body, BrokenLineError, OddLine, RatePart
 from vosd.config.assembly.rate_files import (
-    Column,
     CsvRow,
+    HeaderColumn,
     columns_of,
     delimiter_of,
     is_blank,
@@ -151,7 +151,7 @@ def compile_rates(
     return compiling.rates if len(problems) == found_before else None
 
 
-def _opened(order: RateOrder, content: bytes, problems: ProblemList) -> tuple[Sequence[Column] | None, Body]:
+def _opened(order: RateOrder, content: bytes, problems: ProblemList) -> tuple[Sequence[HeaderColumn] | None, Body]:
     """Return the columns of a file, None where its header has mistakes, and what stands behind the header.
 
     Raises:
@@ -179,7 +179,7 @@ def _opened(order: RateOrder, content: bytes, problems: ProblemList) -> tuple[Se
 class _Compiling:
     """One file on its way into columns."""
 
-    def __init__(self, order: RateOrder, columns: Sequence[Column]) -> None:
+    def __init__(self, order: RateOrder, columns: Sequence[HeaderColumn]) -> None:
         self.rates = RateColumns(per_cycle=order.price_per is PricePer.CYCLE)
         self._order = order
         self._columns = columns
@@ -206,7 +206,7 @@ class _Compiling:
         self._costs_something = math.ceil((cycles * least).scaleb(PLACES))
         """A rate of at least so many units of 1e-8 costs something in a cycle of any length."""
 
-    def add(self, part: Part) -> None:
+    def add(self, part: RatePart) -> None:
         """Add lines; parts come in the order of the file."""
         for each in part.odd:
             self._report_width(each)

@@ -1,7 +1,7 @@
 """Process that compiles rate files: ``python -m vosd.processes.entry vosd.config.assembly.rate_compiler`` (ADR 49).
 
-Each line of its standard input is a ``Task``, each line of its standard output a ``Report``. It ends when its input
-does, and it is killed when the process that started it ends.
+Each line of its standard input is a ``Task``, each line of its standard output a ``CompilationReport``. It ends when
+its input does, and it is killed when the process that started it ends.
 """
 
 import gc
@@ -38,7 +38,7 @@ class Task(msgspec.Struct, frozen=True):
     """Name of the compiled file that is in use now: the report says which of its prefixes have no rate any more."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class CompilationReport(msgspec.Struct, frozen=True):
     """Result of a task, or its progress."""
 
     rows: int
@@ -53,35 +53,35 @@ class Report(msgspec.Struct, frozen=True):
     is_finished: bool = True
 
 
-def carry_out(task: Task, progress: Callable[[int], None]) -> Report:
+def carry_out(task: Task, progress: Callable[[int], None]) -> CompilationReport:
     """Compile a file, unless there is one already."""
     order, store, problems = task.order, RateStore(Path(task.directory)), ProblemList()
     content = read_bytes(Path(order.file), order.named_at, order.key, problems, RATE_FILE_BYTES_MAX)
     if content is None:
-        return Report(0, problems=problems.in_order())
+        return CompilationReport(0, problems=problems.in_order())
     name = order.name_for(hashlib.sha256(content).hexdigest())
     table = store.open(name)
     if table is None:
         rates = compile_rates(order, content, problems, progress)
         if rates is None:
-            return Report(0, problems=problems.in_order())
+            return CompilationReport(0, problems=problems.in_order())
         try:
             store.write(name, rates.encoded())
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             expected = f"room for the compiled rates in {task.directory}: {reason}"
             problems.error(order.named_at, order.key, expected, order.file)
-            return Report(0, problems=problems.in_order(), is_unwritten=True)
+            return CompilationReport(0, problems=problems.in_order(), is_unwritten=True)
         table = store.open(name, is_checked=True)
     before = None if task.compared_with is None else store.open(task.compared_with, is_checked=True)
     gone = None if before is None or table is None else before.gone_in(table, GONE_NAMED)
-    return Report(0 if table is None else table.size, name, gone=gone)
+    return CompilationReport(0 if table is None else table.size, name, gone=gone)
 
 
 def _serve() -> None:
     decode, encode = msgspec.json.Decoder(Task).decode, msgspec.json.Encoder().encode
 
-    def say(report: Report) -> None:
+    def say(report: CompilationReport) -> None:
         sys.stdout.buffer.write(encode(report) + b"\n")
         sys.stdout.buffer.flush()
 
@@ -92,7 +92,7 @@ def _serve() -> None:
             nonlocal said_at
             if time.monotonic() - said_at >= _PROGRESS_S:
                 said_at = time.monotonic()
-                say(Report(rows, is_finished=False))
+                say(CompilationReport(rows, is_finished=False))
 
         say(carry_out(decode(line), progress))
         gc.collect()  # what stays of a task: its objects refer to each other

@@ -14,7 +14,7 @@ import msgspec
 
 from vosd.catalogue.problems import Problem
 from vosd.config.assembly import rate_compiler
-from vosd.config.assembly.rate_compiler import Report, Task
+from vosd.config.assembly.rate_compiler import CompilationReport, Task
 from vosd.processes import entry
 from vosd.processes.child import search_path
 
@@ -22,7 +22,7 @@ Progress = Callable[[int, int, int], None]
 """Takes the files that are finished, the files in all, and the rows that were read."""
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Report).decode
+_decode: Final = msgspec.json.Decoder(CompilationReport).decode
 
 
 class CompilerProcesses:
@@ -41,7 +41,7 @@ class CompilerProcesses:
             for process in self._running:
                 process.kill()
 
-    def reports(self, tasks: Sequence[Task], most: int, progress: Progress) -> Sequence[Report]:
+    def reports(self, tasks: Sequence[Task], most: int, progress: Progress) -> Sequence[CompilationReport]:
         """Carry out tasks by up to ``most`` processes and return the report of each."""
         return _Round(self, tasks, progress).carry_out(min(most, len(tasks)))
 
@@ -87,10 +87,10 @@ class _Round:
         by_size = sorted(range(len(tasks)), key=lambda index: _size(tasks[index].order.file))
         self._open = by_size
         """Tasks that no process has, the largest last."""
-        self._reports: dict[int, Report] = {}
+        self._reports: dict[int, CompilationReport] = {}
         self._rows = [0] * len(tasks)
 
-    def carry_out(self, processes: int) -> Sequence[Report]:
+    def carry_out(self, processes: int) -> Sequence[CompilationReport]:
         # A process is killed when the thread that started it ends, so each thread waits for its own.
         with ThreadPoolExecutor(processes, thread_name_prefix="rates") as threads:
             for done in [threads.submit(self._work) for _ in range(processes)]:
@@ -119,7 +119,7 @@ class _Round:
         with self._lock:
             return self._open.pop() if self._open else None
 
-    def _asked(self, process: "subprocess.Popen[bytes]", index: int) -> Report:
+    def _asked(self, process: "subprocess.Popen[bytes]", index: int) -> CompilationReport:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -136,9 +136,9 @@ class _Round:
         raise EOFError
 
 
-def _failed(task: Task, expected: str) -> Report:
+def _failed(task: Task, expected: str) -> CompilationReport:
     place = task.order.named_at
-    return Report(0, problems=(Problem(place.file, place.line, task.order.key, task.order.file, expected),))
+    return CompilationReport(0, problems=(Problem(place.file, place.line, task.order.key, task.order.file, expected),))
 
 
 def _size(file: str) -> int:

@@ -17,7 +17,7 @@ _DELIMITERS: Final = ",;\t"
 _REQUIRED: Final = ("prefix", "billing_rate")
 
 
-class Column(NamedTuple):
+class HeaderColumn(NamedTuple):
     """A column's key in the model, and its name in the header."""
 
     name: str
@@ -29,7 +29,7 @@ class CsvRow:
 
     __slots__ = ("_columns", "_key", "place", "values")
 
-    def __init__(self, place: Place, columns: Sequence[Column], cells: Sequence[str], key: str) -> None:
+    def __init__(self, place: Place, columns: Sequence[HeaderColumn], cells: Sequence[str], key: str) -> None:
         self.place = place
         self.values = {column.name: text for column, cell in zip(columns, cells, strict=True) if (text := cell.strip())}
         self._columns = columns
@@ -42,7 +42,7 @@ class CsvRow:
         return Spot(self.place, f"{self._key}.{header}" if header else self._key, self.values.get(name))
 
 
-class Lines(Protocol):
+class CsvLines(Protocol):
     """The lines of a CSV file as cells."""
 
     @property
@@ -86,12 +86,12 @@ def delimiter_of(header_line: str) -> str:
     return max(_DELIMITERS, key=header_line.count)
 
 
-def lines_of(text: Iterable[str], delimiter: str) -> Lines:
+def lines_of(text: Iterable[str], delimiter: str) -> CsvLines:
     """Return the lines of a file."""
     return csv.reader(text, delimiter=delimiter, strict=True)
 
 
-def columns_of(lines: Lines, path: Path, key: str, problems: ProblemList) -> Sequence[Column] | None:
+def columns_of(lines: CsvLines, path: Path, key: str, problems: ProblemList) -> Sequence[HeaderColumn] | None:
     """Read the header; None where it has mistakes, which are reported.
 
     Raises:
@@ -112,7 +112,7 @@ def report_empty(place: Place, key: str, problems: ProblemList) -> None:
 
 
 def report_width(
-    cells: Sequence[str], columns: Sequence[Column], place: Place, key: str, problems: ProblemList
+    cells: Sequence[str], columns: Sequence[HeaderColumn], place: Place, key: str, problems: ProblemList
 ) -> None:
     """Report a line with more or fewer cells than the header."""
     problems.error(place, key, f"{len(columns)} columns as in the header, not {len(cells)}")
@@ -123,11 +123,11 @@ def report_syntax(error: Exception, place: Place, key: str, problems: ProblemLis
     problems.error(place, key, f"valid CSV: {error}")
 
 
-def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -> Sequence[Column] | None:
+def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -> Sequence[HeaderColumn] | None:
     """Return the columns of the header, or None where it has mistakes, which are reported."""
     names = tuple(RateKeys.by_key())
     known = {**dict(zip(names, names, strict=True)), **RateKeys.aliases}
-    columns: dict[str, Column] = {}
+    columns: dict[str, HeaderColumn] = {}
     is_sound = True
     is_table = any(cell.strip().lower() in known for cell in header)
     for cell in header:
@@ -140,7 +140,7 @@ def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -
         elif name in columns:
             problems.error(place, key, f"each column once; {columns[name].header!r} is the same", written)
         else:
-            columns[name] = Column(name, written)
+            columns[name] = HeaderColumn(name, written)
             continue
         is_sound = False
     for name in _REQUIRED:

@@ -8,7 +8,7 @@ import msgspec
 
 from vosd.base.money import format_amount, unit_of
 from vosd.billing.currencies import FeeDecimals
-from vosd.billing.origin_rates import Origin
+from vosd.billing.origin_rates import RateOrigin
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_columns import RateColumns
 from vosd.billing.rate_file import NotedRate, RateFile
@@ -53,7 +53,7 @@ _POLICY: Final = full_conversion(
         "derive": "the rates of another group (derived_groups.py)",
     },
 )
-_ORIGIN: Final = full_conversion(OriginKeys, Origin)
+_ORIGIN: Final = full_conversion(OriginKeys, RateOrigin)
 _RATE: Final = full_conversion(
     RateKeys,
     Rate,
@@ -370,7 +370,7 @@ def group_of(
     policy: RatingPolicy,
     table: RateTable,
     period_rates: str | None,
-    origins: tuple[Origin, ...],
+    origins: tuple[RateOrigin, ...],
 ) -> RateGroup:
     """Return a rate group; its version changes with everything that its calls are charged by."""
     bound = tuple(each for each in (period_rates, origins) if each)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from vosd.billing.rate_file import Gone, RateFile
 from vosd.catalogue.problems import Place, Problem, ProblemList
 from vosd.config.assembly.rate_compile import compile_rates
-from vosd.config.assembly.rate_compiler import Report, Task
+from vosd.config.assembly.rate_compiler import CompilationReport, Task
 from vosd.config.assembly.rate_compilers import CompilerProcesses, Progress
 from vosd.config.assembly.rate_files import RATE_FILE_BYTES_MAX
 from vosd.config.assembly.rate_orders import RateOrder
@@ -163,7 +163,7 @@ class StoredTables:
         in_use = self._in_use.get(order.group)
         return None if in_use is None else in_use.name
 
-    def _taken(self, order: RateOrder, report: Report, problems: ProblemList) -> Compiled | None:
+    def _taken(self, order: RateOrder, report: CompilationReport, problems: ProblemList) -> Compiled | None:
         table = None if report.name is None else self._store.open(report.name, is_checked=True)
         if table is not None and report.name is not None:
             return Compiled(table, report.name, report.gone)

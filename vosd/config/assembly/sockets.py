@@ -10,7 +10,7 @@ from vosd.catalogue.source import Origin
 from vosd.config.assembly.inventory import Written
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
-from vosd.engine.settings import Listener
+from vosd.engine.settings import SipListener
 from vosd.trunks.gateways import Address
 
 
@@ -19,7 +19,7 @@ class Reach(NamedTuple):
 
     label: str
     origin: Origin
-    interface: Listener | None
+    interface: SipListener | None
     addresses: tuple[Address, ...]
     server: Address | None
     """Address of the server at which we register."""
@@ -37,7 +37,7 @@ def check_sockets(gateways: Sequence[Reach], keys: InstallationKeys, origin: Ori
     check_servers(keys, origin, problems)
 
 
-def check_interfaces(gateways: Iterable[Reach], listen: Sequence[Listener], problems: ProblemList) -> None:
+def check_interfaces(gateways: Iterable[Reach], listen: Sequence[SipListener], problems: ProblemList) -> None:
     """Report each gateway whose ``interface`` is no socket of ours, or cannot reach its address."""
     for gateway in gateways:
         interface = gateway.interface
@@ -51,7 +51,7 @@ def check_interfaces(gateways: Iterable[Reach], listen: Sequence[Listener], prob
                 _refuse(gateway, wanted, interface, problems)
 
 
-def check_destinations(gateways: Iterable[Reach], listen: Sequence[Listener], problems: ProblemList) -> None:
+def check_destinations(gateways: Iterable[Reach], listen: Sequence[SipListener], problems: ProblemList) -> None:
     """Report each gateway that no socket of ``sip.listen`` can send to."""
     for gateway in gateways:
         for address in gateway.addresses:
@@ -72,7 +72,7 @@ def check_servers(keys: InstallationKeys, origin: Origin, problems: ProblemList)
             _check(address, Reach("", origin, None, (), None), key, keys.sip.listen, problems)
 
 
-def _refuse_own(address: Address, gateway: Reach, listen: Sequence[Listener], problems: ProblemList) -> None:
+def _refuse_own(address: Address, gateway: Reach, listen: Sequence[SipListener], problems: ProblemList) -> None:
     """Refuse a vendor at a socket of ours: its calls would come back to us."""
     if not is_address(address.host):
         return
@@ -89,11 +89,11 @@ def _at(gateway: Reach, key: str) -> tuple[Place, str]:
     return gateway.origin.place_of(key), f"{gateway.label}.{key}" if gateway.label else key
 
 
-def _refuse(gateway: Reach, expected: str, interface: Listener, problems: ProblemList) -> None:
+def _refuse(gateway: Reach, expected: str, interface: SipListener, problems: ProblemList) -> None:
     problems.error(*_at(gateway, "interface"), expected, str(interface))
 
 
-def _reaches(interface: Listener, address: Address) -> bool:
+def _reaches(interface: SipListener, address: Address) -> bool:
     """Return whether transport and address family fit; a name may have addresses of either family."""
     if address.transport not in {None, interface.transport}:
         return False
@@ -103,7 +103,7 @@ def _reaches(interface: Listener, address: Address) -> bool:
         return True
 
 
-def _check(address: Address, at: Reach, key: str, listen: Sequence[Listener], problems: ProblemList) -> None:
+def _check(address: Address, at: Reach, key: str, listen: Sequence[SipListener], problems: ProblemList) -> None:
     fitting = [each for each in listen if address.transport in {None, each.transport}]
     if not fitting:
         expected = f"a {address.transport} socket in sip.listen: packets to that place are sent from there"

@@ -43,7 +43,7 @@ Read = TypeVar("Read")
 Made = TypeVar("Made")
 
 
-class Objects(NamedTuple):
+class ReadObjects(NamedTuple):
     """Everything that a call is decided by, as read."""
 
     rate_groups: Inventory[ReadGroup]
@@ -59,7 +59,7 @@ class Objects(NamedTuple):
 
 
 def source_of(
-    objects: Objects,
+    objects: ReadObjects,
     parameters: ParameterKeys,
     keys: InstallationKeys,
     currencies: ReadCurrencies,

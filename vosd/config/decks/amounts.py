@@ -62,7 +62,7 @@ def is_closed_word(text: str) -> bool:
     return " ".join(text.lower().split()) in _CLOSED_WORDS
 
 
-class Amounts:
+class DeckAmounts:
     """Reads amounts of one sheet as digits with a point; values that could be another amount are refused."""
 
     def __init__(self, mark: str, currency: str | None, assumed: Assumptions) -> None:

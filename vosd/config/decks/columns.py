@@ -35,7 +35,7 @@ _STATUS_WORDS: Final = frozenset(
 _CURRENCY_WORDS: Final = frozenset({"currency", "currencycode", "ccy", "curr"})
 
 
-class Columns(NamedTuple):
+class SheetColumns(NamedTuple):
     """Places of our columns in a sheet."""
 
     width: int
@@ -70,7 +70,9 @@ class Columns(NamedTuple):
         return ours + [index for index in (self.following, self.status, self.currency) if index is not None]
 
 
-def columns_of(header: Sequence[str], sheet_map: SheetMapKeys | None, place: Place, problems: ProblemList) -> Columns:
+def columns_of(
+    header: Sequence[str], sheet_map: SheetMapKeys | None, place: Place, problems: ProblemList
+) -> SheetColumns:
     """Return the columns of a header; what is missing or unknown is reported."""
     found = _by_header(header, place, problems) if sheet_map is None else _by_map(header, sheet_map, place, problems)
     if not problems.has_errors:
@@ -87,7 +89,7 @@ def our_names() -> Mapping[str, str]:
     return {**theirs, **{plain_name(name): ours for name, ours in own.items()}}
 
 
-def _by_header(header: Sequence[str], place: Place, problems: ProblemList) -> Columns:
+def _by_header(header: Sequence[str], place: Place, problems: ProblemList) -> SheetColumns:
     known = our_names()
     at: dict[str, int] = {}
     currency = None
@@ -107,10 +109,10 @@ def _by_header(header: Sequence[str], place: Place, problems: ProblemList) -> Co
             near = hint(written, {*RateKeys.by_key(), *RateKeys.aliases}, RateKeys.names_elsewhere)
             problems.error(place, "header", f"a known column, or a map of the columns; {near}", written)
     headers = _headers(header, {**at, CURRENCY: currency})
-    return Columns(len(header), at, headers, currency=currency, unread=unread)
+    return SheetColumns(len(header), at, headers, currency=currency, unread=unread)
 
 
-def _by_map(header: Sequence[str], sheet_map: SheetMapKeys, place: Place, problems: ProblemList) -> Columns:
+def _by_map(header: Sequence[str], sheet_map: SheetMapKeys, place: Place, problems: ProblemList) -> SheetColumns:
     positions: dict[str, list[int]] = {}
     for index, cell in enumerate(header):
         positions.setdefault(_plain(cell), []).append(index)
@@ -143,7 +145,7 @@ def _by_map(header: Sequence[str], sheet_map: SheetMapKeys, place: Place, proble
     unread = {index: cell for index, cell in rest.items() if index != currency}
     _refuse_statuses(unread, place, problems)
     headers = _headers(header, {**at, STATUS: status_at, CURRENCY: currency})
-    return Columns(len(header), at, headers, ahead, following, status_at, currency, unread)
+    return SheetColumns(len(header), at, headers, ahead, following, status_at, currency, unread)
 
 
 def _headers(header: Sequence[str], at: Mapping[str, int | None]) -> dict[str, str]:

@@ -16,11 +16,11 @@ from vosd.config.assembly.rate_groups import check_interval
 from vosd.config.decks.amounts import is_closed_word
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.codes import prefixes_of
-from vosd.config.decks.columns import CURRENCY, INTERVAL, STATUS, Columns, columns_of
+from vosd.config.decks.columns import CURRENCY, INTERVAL, STATUS, SheetColumns, columns_of
 from vosd.config.decks.footer import Footer
 from vosd.config.decks.sheet_map import SheetMapKeys
-from vosd.config.decks.sheets import Line
-from vosd.config.decks.terms import AMOUNTS, ANY_PREFIX, APART, AREA, OTHERS, Terms, TermsReader, joined
+from vosd.config.decks.sheets import SheetLine
+from vosd.config.decks.terms import AMOUNTS, ANY_PREFIX, APART, AREA, OTHERS, DeckTerms, TermsReader, joined
 from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.fields import ExpectedError, FromText
@@ -84,7 +84,9 @@ class _Memory(dict[Key, Value | None]):
 class _SheetRow:
     """One row, for the messages of ``validate``."""
 
-    def __init__(self, place: Place, values: Mapping[str, str], written: Mapping[str, str], columns: Columns) -> None:
+    def __init__(
+        self, place: Place, values: Mapping[str, str], written: Mapping[str, str], columns: SheetColumns
+    ) -> None:
         self.place = place
         self.values = values
         self._written = written
@@ -153,20 +155,20 @@ class SheetReader:
         """The mistakes of the rows that are named, by line."""
         return sorted(self._bad, key=lambda problem: problem.line)
 
-    def lines(self, sheet: Iterator[Line]) -> Iterator[str]:
+    def lines(self, sheet: Iterator[SheetLine]) -> Iterator[str]:
         """Yield the sound rows as lines of a deck, each with ``NUMBER_MARK`` and the number of its line.
 
         Raises:
             SheetError: the header has mistakes, or the file cannot be read to its end.
         """
-        columns = self._columns(next(sheet, Line(1, ())))
+        columns = self._columns(next(sheet, SheetLine(1, ())))
         prefix_at, price_at, area_at = columns.at[PREFIX], columns.at[PRICE], columns.at.get(AREA)
         codes = _Memory[tuple[str, ...], Sequence[str]](self._codes)
         codes_at, is_alone = (*columns.ahead, prefix_at), not columns.ahead
         prices = _Memory[str, str](self._price)
         areas = _Memory[str, str](self._area)
         terms_at = columns.positions_without(APART)
-        terms = _Memory[tuple[str, ...], Terms](lambda cells: self._terms.read(_named(terms_at, cells, columns)))
+        terms = _Memory[tuple[str, ...], DeckTerms](lambda cells: self._terms.read(_named(terms_at, cells, columns)))
         unread = [*columns.unread]
         meaningless = _Memory[str, str](_meaningless)
         footer = Footer(codes_at, price_at)
@@ -218,7 +220,7 @@ class SheetReader:
             key, first = f"{prefix},{begins}", number
             yield own
 
-    def _columns(self, header: Line) -> Columns:
+    def _columns(self, header: SheetLine) -> SheetColumns:
         found, place = ProblemList(), Place(self._file, header.number)
         columns = columns_of(header.cells, self._map, place, found)
         try:
@@ -258,7 +260,7 @@ class SheetReader:
         _READ[AREA](text)
         return joined([text])
 
-    def _report(self, number: int, cells: Sequence[str], columns: Columns) -> None:
+    def _report(self, number: int, cells: Sequence[str], columns: SheetColumns) -> None:
         """Note what is wrong with a row."""
         if len(cells) != columns.width:
             self._report_width(number, len(cells), columns.width)
@@ -319,7 +321,7 @@ class SheetReader:
             self._bad += found.in_order()
 
 
-def _named(positions: Sequence[int], cells: Sequence[str], columns: Columns) -> dict[str, str]:
+def _named(positions: Sequence[int], cells: Sequence[str], columns: SheetColumns) -> dict[str, str]:
     """Return cells at some positions of a row by our columns."""
     row = [""] * columns.width
     for position, cell in zip(positions, cells, strict=True):

@@ -21,7 +21,7 @@ XLSX: Final = ".xlsx"
 _REPORTED_LINES: Final = 1_000
 
 
-class Line(NamedTuple):
+class SheetLine(NamedTuple):
     """One line: its number, counted from 1, and its cells."""
 
     number: int
@@ -40,7 +40,7 @@ def lines_of(
     encoding: str | None = None,
     assumed: Assumptions | None = None,
     progress: Progress = silent,
-) -> Generator[Line]:
+) -> Generator[SheetLine]:
     """Yield the lines of a sheet from its header on.
 
     Args:
@@ -55,7 +55,7 @@ def lines_of(
         SheetError: the file cannot be read, or not to its end.
     """
     if path.suffix.lower() == XLSX:
-        return (Line(number, cells) for number, cells in rows_of(path, header_line, sheet, progress))
+        return (SheetLine(number, cells) for number, cells in rows_of(path, header_line, sheet, progress))
     return _lines_of_csv(path, header_line, encoding, assumed or Assumptions(), progress)
 
 
@@ -69,10 +69,10 @@ class SheetFile:
         self.path = path
         self._progress = progress
         self._opened: tuple[int, str | None] | None = None
-        self._header: Line | None = None
-        self._rest: Generator[Line] | None = None
+        self._header: SheetLine | None = None
+        self._rest: Generator[SheetLine] | None = None
 
-    def header(self, header_line: int, sheet: str | None, encoding: str | None) -> Line | None:
+    def header(self, header_line: int, sheet: str | None, encoding: str | None) -> SheetLine | None:
         """Return the line with the header; None where the sheet ends before it.
 
         Raises:
@@ -88,7 +88,9 @@ class SheetFile:
             self._opened = header_line, sheet
         return self._header
 
-    def lines(self, header_line: int, sheet: str | None, encoding: str | None, assumed: Assumptions) -> Generator[Line]:
+    def lines(
+        self, header_line: int, sheet: str | None, encoding: str | None, assumed: Assumptions
+    ) -> Generator[SheetLine]:
         """Yield the lines from the header on, once; parameters and errors are those of ``lines_of``."""
         if self._opened != (header_line, sheet):
             self.close()
@@ -115,7 +117,7 @@ class SheetFile:
 
 def _lines_of_csv(
     path: Path, header_line: int, encoding: str | None, assumed: Assumptions, progress: Progress
-) -> Generator[Line]:
+) -> Generator[SheetLine]:
     number = 0
     try:
         encoding = encoding or encoding_of(path, assumed)
@@ -126,7 +128,7 @@ def _lines_of_csv(
             for cells in lines:
                 number = lines.line_num
                 if number >= header_line:
-                    yield Line(number, cells)
+                    yield SheetLine(number, cells)
                 if not number % _REPORTED_LINES:
                     progress(file.tell(), whole)
             progress(whole, whole)

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from vosd.billing.deck_rows import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE, REMOVED_WORD
-from vosd.config.decks.amounts import Amounts
+from vosd.config.decks.amounts import DeckAmounts
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.columns import CURRENCY, INTERVAL, STATUS
 from vosd.config.decks.instants import instant_reader
@@ -33,7 +33,7 @@ _TAX: Final = "tax_rate"
 _MARKS: Final = {StatusMeaning.CLOSE: CLOSED_WORD, StatusMeaning.REMOVE: REMOVED_WORD, StatusMeaning.KEEP: ""}
 
 
-class Terms(NamedTuple):
+class DeckTerms(NamedTuple):
     """Terms of a row apart from prefix, price and area."""
 
     window: str
@@ -61,7 +61,7 @@ class TermsReader:
         self.last_begin = ""
         """The latest one; empty = at once."""
         self.mark = sheet_map.decimal if sheet_map else "."
-        self.amounts = Amounts(self.mark, currency, assumed)
+        self.amounts = DeckAmounts(self.mark, currency, assumed)
         self.constants: Mapping[str, str] = sheet_map.constants if sheet_map else {}
         self.effective = effective
         self._price_per = price_per
@@ -75,7 +75,7 @@ class TermsReader:
             ENDS: instant_reader(date_format, zone, is_end=True),
         }
 
-    def read(self, cells: Mapping[str, str]) -> Terms:
+    def read(self, cells: Mapping[str, str]) -> DeckTerms:
         """Return the terms of a row by its cells.
 
         Raises:
@@ -97,7 +97,7 @@ class TermsReader:
         self.first_begin = begins if self.first_begin is None else min(self.first_begin, begins)
         self.last_begin = max(self.last_begin, begins)
         others = joined(["", *(_text(name, values.get(name, ""), getattr(row, name)) for name in OTHERS[1:])])
-        return Terms(f"{begins},{ends}", closed or (CLOSED_WORD if row.locked else ""), others)
+        return DeckTerms(f"{begins},{ends}", closed or (CLOSED_WORD if row.locked else ""), others)
 
     def status(self, text: str) -> str:
         """Return the mark of a row by its status; empty = it is a rate as any other.

@@ -1,7 +1,7 @@
 """Process that reads a workbook: ``python -m vosd.processes.entry vosd.config.decks.workbook_process LIMIT PATH LINE``.
 
 ``LIMIT`` is the memory that it may use, in bytes. The name of the sheet is a further argument; without it the first one
-is read. What it finds goes to its standard output as messages: a length of four bytes, then a ``Found``.
+is read. What it finds goes to its standard output as messages: a length of four bytes, then a ``FoundRows``.
 """
 
 import resource
@@ -25,7 +25,7 @@ _EXACT_MAX: Final = 10**15
 """Whole numbers from here on may have lost digits in a spreadsheet, which keeps 15."""
 
 
-class Found(msgspec.Struct, frozen=True, omit_defaults=True):
+class FoundRows(msgspec.Struct, frozen=True, omit_defaults=True):
     """Some rows, or why there are no more."""
 
     rows: list[tuple[int, list[str]]] = []
@@ -49,7 +49,7 @@ def main() -> None:
     try:
         _read(path, int(line), sheet[0] if sheet else None)
     except MemoryError:
-        _send(Found(failure=f": expected a workbook that fits into {int(limit) >> 20} MiB of memory"))
+        _send(FoundRows(failure=f": expected a workbook that fits into {int(limit) >> 20} MiB of memory"))
     except BrokenPipeError:  # the reader wanted the header only
         sys.stdout = None
 
@@ -60,7 +60,7 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
     try:
         with closing(CalamineWorkbook.from_path(path)) as book:
             if not book.sheet_names:
-                _send(Found(failure=": expected a sheet"))
+                _send(FoundRows(failure=": expected a sheet"))
                 return
             table = book.get_sheet_by_name(book.sheet_names[0] if sheet is None else sheet)
             unusable = unusable_cells(path, sheet)
@@ -76,22 +76,22 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
                         ]
                     rows.append((number, cells))
                 if len(rows) == _ROWS or number == header_line:
-                    _send(Found(rows, table.total_height))
+                    _send(FoundRows(rows, table.total_height))
                     rows = []
-            _send(Found(rows, table.total_height, is_finished=True))
+            _send(FoundRows(rows, table.total_height, is_finished=True))
     except _RowError as error:
-        _send(Found(rows, failure=str(error)))
+        _send(FoundRows(rows, failure=str(error)))
     except OSError as error:
-        _send(Found(failure=f": {(error.strerror or str(error)).lower()}"))
+        _send(FoundRows(failure=f": {(error.strerror or str(error)).lower()}"))
     except UnusualWorkbookError:
-        _send(Found(failure=": expected a workbook as spreadsheets write it: save it again, or as CSV UTF-8"))
+        _send(FoundRows(failure=": expected a workbook as spreadsheets write it: save it again, or as CSV UTF-8"))
     except WorksheetNotFound:
-        _send(Found(failure=f": expected a sheet {sheet!r}; it has {', '.join(book.sheet_names)}"))
+        _send(FoundRows(failure=f": expected a sheet {sheet!r}; it has {', '.join(book.sheet_names)}"))
     except CalamineError as error:
-        _send(Found(failure=f": expected an XLSX file: {error}"))
+        _send(FoundRows(failure=f": expected an XLSX file: {error}"))
 
 
-def _send(found: Found) -> None:
+def _send(found: FoundRows) -> None:
     out = sys.stdout.buffer
     out.write(message(_encode(found)))
     out.flush()

@@ -15,7 +15,7 @@ import msgspec
 
 from vosd.base.errors import VosError
 from vosd.config.decks import workbook_process
-from vosd.config.decks.workbook_process import Found
+from vosd.config.decks.workbook_process import FoundRows
 from vosd.processes import entry
 from vosd.processes.child import search_path
 
@@ -68,7 +68,7 @@ def rows_of(
         process.wait()
 
 
-def _received(pipe: IO[bytes], path: Path) -> Found:
+def _received(pipe: IO[bytes], path: Path) -> FoundRows:
     head = pipe.read(4)
     content = pipe.read(int.from_bytes(head, "big")) if len(head) == 4 else b""
     if not content:
@@ -98,4 +98,4 @@ def _check_size(path: Path) -> None:
         raise SheetError(message)
 
 
-_decode: Final = msgspec.msgpack.Decoder(Found).decode
+_decode: Final = msgspec.msgpack.Decoder(FoundRows).decode

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from vosd.config.reader.addresses import ip, listener
 from vosd.config.reader.fields import FromText, KeyProblemError
-from vosd.engine.settings import Listener
+from vosd.engine.settings import SipListener
 
-Advertised = Mapping[Listener | None, str]
+Advertised = Mapping[SipListener | None, str]
 """Address by socket; under None the one for all sockets of its family."""
 
 _ALL: Final = ""
@@ -23,8 +23,8 @@ def advertised() -> FromText:
     """Read an address for all sockets (key None), or one for each by ``transport:host:port``."""
     read_listener, read_ip = listener().read, ip().read
 
-    def read(written: Mapping[str, object]) -> dict[Listener | None, str]:
-        found: dict[Listener | None, str] = {}
+    def read(written: Mapping[str, object]) -> dict[SipListener | None, str]:
+        found: dict[SipListener | None, str] = {}
         for name, value in written.items():
             address = _read_or_none(read_ip, value)
             if name == _ALL:
@@ -33,7 +33,7 @@ def advertised() -> FromText:
                 found[None] = str(address)
                 continue
             socket = _read_or_none(read_listener, name)
-            if not isinstance(socket, Listener):
+            if not isinstance(socket, SipListener):
                 raise KeyProblemError(name, "a socket of sip.listen, such as udp:10.0.0.1:5060, before the address")
             if address is None or (":" in str(address)) is not (":" in socket.host):
                 raise KeyProblemError(name, "an IP address without port, of the socket's family")
@@ -50,7 +50,7 @@ def _read_or_none(read: Callable[[Any], object], value: object) -> object:
         return None
 
 
-def advertise_fault(listen: Sequence[Listener], advertise: Advertised | None) -> str | None:
+def advertise_fault(listen: Sequence[SipListener], advertise: Advertised | None) -> str | None:
     """Return what was expected where an address belongs to no socket, or None."""
     families = {":" in each.host for each in listen}
     for socket, address in (advertise or {}).items():
@@ -61,7 +61,7 @@ def advertise_fault(listen: Sequence[Listener], advertise: Advertised | None) ->
     return None
 
 
-def announced(listen: Sequence[Listener], advertise: Advertised | None) -> tuple[str | None, ...]:
+def announced(listen: Sequence[SipListener], advertise: Advertised | None) -> tuple[str | None, ...]:
     """Return what each socket puts into Contact and Via; None = its own address.
 
     The address for all sockets holds for its family. Where it is the own address of another socket, only sockets on a
@@ -70,7 +70,7 @@ def announced(listen: Sequence[Listener], advertise: Advertised | None) -> tuple
     for_all = (advertise or {}).get(None)
     hosts = {each.host for each in listen}
 
-    def by_all(socket: Listener) -> str | None:
+    def by_all(socket: SipListener) -> str | None:
         if for_all is None or (":" in for_all) is not (":" in socket.host):
             return None
         is_anothers = for_all in hosts and socket.host != for_all and socket.host not in _WILDCARDS

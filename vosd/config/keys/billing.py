@@ -1,10 +1,11 @@
 """``billing``: what holds for the charges of all accounts, beside VOS3000's parameters."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
 from vosd.billing.account_rates import FreeTimeScope
-from vosd.config.reader.amounts import overdraft
+from vosd.config.reader.amounts import limit_of_each, overdraft
 from vosd.config.reader.fields import choice
 from vosd.config.reader.model import Keys
 
@@ -22,3 +23,6 @@ class BillingKeys(Keys):
     confirm_above: Annotated[Decimal | None, overdraft()] = None
     """Above this amount, in whatever currency, such a booking waits until a second person has confirmed it
     (`vosd payment confirm`). Default: unlimited."""
+    confirm_above_by: Annotated[Mapping[str, Decimal | None] | None, limit_of_each()] = None
+    """Limits of persons in place of ``confirm_above``, by the login of the machine or of the API: ``{ann: 1000, root:
+    0}``. All others have ``confirm_above``."""

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from vosd.config.reader.fields import FromText, choice, limit, milliseconds, switch, whole
 from vosd.config.reader.model import Keys
-from vosd.trunks.keys import DeclaredKey, Form, keys_of
+from vosd.trunks.keys import DeclaredKey, KeyForm, keys_of
 
 
 class DeclaredKeys(Keys):
@@ -44,13 +44,13 @@ def _field(declared: DeclaredKey) -> FieldInfo:
 def _reading(declared: DeclaredKey) -> FromText:
     key = declared.key
     match key.form:
-        case Form.SWITCH:
+        case KeyForm.SWITCH:
             return switch()
-        case Form.WORD:
+        case KeyForm.WORD:
             return choice(declared.kind)
-        case Form.WHOLE:
+        case KeyForm.WHOLE:
             return whole(key.lowest, key.highest)
-        case Form.SECONDS:
+        case KeyForm.SECONDS:
             return milliseconds(key.lowest, key.highest)
-        case Form.LIMIT:
+        case KeyForm.LIMIT:
             return limit()

@@ -19,7 +19,7 @@ from vosd.config.keys.presets import Preset
 from vosd.config.keys.proofs import AuthKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
-from vosd.config.keys.transfers import Shown, TransferKeyKeys, shown_number
+from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
 from vosd.config.reader.addresses import source
 from vosd.config.reader.codes import sent_instead
 from vosd.config.reader.fields import (
@@ -75,7 +75,7 @@ class MappingGatewayKeys(DeclaredKeys):
     """Whether it may transfer calls with REFER."""
     transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
     """Time that the target of a transfer may take to answer, and its number to be dialled by keys."""
-    transfer_display: Annotated[Shown, shown_number()] = Shown()
+    transfer_display: Annotated[ShownNumber, shown_number()] = ShownNumber()
     """The calling number that the target of a transfer is shown: that of the transferred call (``caller``), that in
     From of the transferring party (``phone``), or a fixed one."""
     transfer_keys: TransferKeyKeys = TransferKeyKeys()

@@ -19,7 +19,7 @@ from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.number_rules import IncomingNumberKeys
 from vosd.config.keys.proofs import ProofKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
-from vosd.config.keys.transfers import Shown, TransferKeyKeys, shown_number
+from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
 from vosd.config.reader.addresses import source
 from vosd.config.reader.fields import (
     KeyProblemError,
@@ -83,7 +83,7 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     """Whether it may transfer the calls that it makes, with REFER or by keys."""
     transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
     """Time that the target of a transfer may take to answer, and its number to be dialled by keys."""
-    transfer_display: Annotated[Shown, shown_number()] = Shown()
+    transfer_display: Annotated[ShownNumber, shown_number()] = ShownNumber()
     """The calling number that the target of a transfer is shown: that of the transferred call (``caller``), the
     phone's own ``number`` (``phone``), or one of its ``caller_numbers``."""
     transfer_keys: TransferKeyKeys = TransferKeyKeys()

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from vosd.base.money import ZERO
 from vosd.billing.rate_layout import ALWAYS
-from vosd.billing.sections import SECTION_SECONDS_MAX, SECTIONS_MAX, Section, format_sections, parse_sections
+from vosd.billing.sections import SECTION_SECONDS_MAX, SECTIONS_MAX, RateSection, format_sections, parse_sections
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import percent, price
 from vosd.config.reader.fields import (
@@ -69,7 +69,7 @@ def _interval() -> FromText:
 
 
 def _sections() -> FromText:
-    def read(text: str) -> tuple[Section, ...]:
+    def read(text: str) -> tuple[RateSection, ...]:
         try:
             return parse_sections(text)
         except ValueError as error:
@@ -107,7 +107,7 @@ class RateKeys(Keys):
     """Added once to the price of an answered call with billable seconds, before fee and tax are rounded."""
     minimum_charge: Annotated[Decimal, price()] = ZERO
     """The least that such a call costs before tax, connection fee included."""
-    sections: Annotated[tuple[Section, ...], _sections()] = ()
+    sections: Annotated[tuple[RateSection, ...], _sections()] = ()
     """``0.10@60;0.18@120``: a call of 60 s costs 0.10, one of 120 s 0.18 in all. Seconds after the last completed
     section are charged by ``billing_rate``. With sections there is no first period."""
     effective_from: Annotated[int | None, first_instant()] = None

@@ -38,7 +38,7 @@ from vosd.config.reader.fields import (
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import FROM_RATES, plain_prefix, route_prefix
 from vosd.config.reader.renamed import Renamed, renamed
-from vosd.engine.settings import Listener
+from vosd.engine.settings import SipListener
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -120,7 +120,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     """``yes`` tries no other gateway once this one has sent early media. Default:
     SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START.
     """
-    interface: Annotated[Listener | None, listener()] = None
+    interface: Annotated[SipListener | None, listener()] = None
     """Socket of ``sip.listen`` from which its calls are sent. Default: the first that can reach its address."""
     identity: Annotated[tuple[Annotated[IdentityHeader, choice(IdentityHeader)], ...], BeforeValidator(one_or_many)] = (
         IdentityHeader.FROM,

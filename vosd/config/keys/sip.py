@@ -20,7 +20,7 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.model import Keys
-from vosd.engine.settings import Listener, NameServer
+from vosd.engine.settings import NameServer, SipListener
 from vosd.sip.digest.hashing import Algorithm
 
 HIDDEN: Final = "hidden"
@@ -156,8 +156,8 @@ class NatKeys(Keys):
 class SipKeys(Keys):
     """Sockets and behaviour of SIP."""
 
-    listen: Annotated[tuple[Annotated[Listener, listener()], ...], BeforeValidator(one_or_many)] = (
-        Listener("udp", "127.0.0.1", 5060),
+    listen: Annotated[tuple[Annotated[SipListener, listener()], ...], BeforeValidator(one_or_many)] = (
+        SipListener("udp", "127.0.0.1", 5060),
     )
     """Sockets that take calls, one or a list."""
     advertise: Annotated[Advertised | None, advertised(), BeforeValidator(one_for_all)] = None

@@ -13,7 +13,7 @@ _SEQUENCE: Final = re.compile(rf"[0-9*#A-D]{{1,{KEYS_MAX}}}\Z")
 _NUMBER: Final = re.compile(r"[0-9*#]{1,32}\Z")
 
 
-class Shown(NamedTuple):
+class ShownNumber(NamedTuple):
     """The number that the target of a transfer is shown: of which party, or itself where it is fixed."""
 
     display: TransferDisplay = TransferDisplay.CALLER
@@ -23,18 +23,18 @@ class Shown(NamedTuple):
 def shown_number() -> FromText:
     """Read whose number the target of a transfer is shown."""
 
-    def read(text: str) -> Shown:
+    def read(text: str) -> ShownNumber:
         for display in (TransferDisplay.CALLER, TransferDisplay.PHONE):
             if text.lower() == display.value:
-                return Shown(display)
+                return ShownNumber(display)
         if not _NUMBER.match(text):
             raise ValueError
-        return Shown(TransferDisplay.NUMBER, text)
+        return ShownNumber(TransferDisplay.NUMBER, text)
 
     return FromText("caller, phone, or 1 to 32 characters of 0-9, * and #", read, _write)
 
 
-def _write(shown: Shown) -> str:
+def _write(shown: ShownNumber) -> str:
     return shown.number or shown.display.value
 
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.host import domain
 from vosd.config.reader.fields import ExpectedError, FromText, NotBuiltYetError
-from vosd.engine.settings import HttpListener, Listener, NameServer
+from vosd.engine.settings import HttpListener, NameServer, SipListener
 from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, HostPattern
 
@@ -29,11 +29,11 @@ class _HostPort(NamedTuple):
 def listener() -> FromText:
     """Read ``transport:host:port``."""
 
-    def read(text: str) -> Listener:
+    def read(text: str) -> SipListener:
         word, _, rest = text.partition(":")
         transport = _transport(word)
         host, port = _host_port(rest)
-        return Listener(transport, str(host), port or DEFAULT_PORTS[transport])
+        return SipListener(transport, str(host), port or DEFAULT_PORTS[transport])
 
     return FromText("udp, tcp or tls:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
 

@@ -1,6 +1,7 @@
 """Amounts of money as operators write them: prices, steps, overdrafts, tax rates, currencies."""
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -65,16 +66,27 @@ def step() -> FromText:
 
 def overdraft() -> FromText:
     """Read how far calls may go below zero; None = unlimited."""
+    return FromText(f"an amount of 0 or more, or {UNLIMITED}", _limit)
 
-    def read(text: str) -> Decimal | None:
-        if text.lower() == UNLIMITED:
-            return None
-        amount = parse_amount(text)
-        if amount < 0:
+
+def _limit(text: str) -> Decimal | None:
+    if text.lower() == UNLIMITED:
+        return None
+    amount = parse_amount(text)
+    if amount < 0:
+        raise ValueError
+    return amount
+
+
+def limit_of_each() -> FromText:
+    """Read a highest amount for each of several names; None = unlimited."""
+
+    def read(written: Mapping[str, object]) -> dict[str, Decimal | None]:
+        if not all(isinstance(amount, str) for amount in written.values()):
             raise ValueError
-        return amount
+        return {name: _limit(str(amount)) for name, amount in written.items()}
 
-    return FromText(f"an amount of 0 or more, or {UNLIMITED}", read)
+    return FromText(f"names with an amount of 0 or more each, or {UNLIMITED}, such as {{ann: 1000}}", read, kind=dict)
 
 
 def percent() -> FromText:

@@ -7,14 +7,14 @@ from typing import Final
 import msgspec
 import structlog
 
-from vosd.daemon.lifecycle import State
+from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.listening import listening
 from vosd.daemon.metrics.readings import Readings, readiness
 from vosd.daemon.status import Status
 from vosd.engine import background
 from vosd.engine.background import kept_going
 from vosd.engine.settings import HttpListener, MetricsSettings
-from vosd.metrics.reading import Answer, Opening, Question, Wanted
+from vosd.metrics.reading import ExporterAnswer, ExporterQuestion, Opening, QuestionTopic
 from vosd.obs.events import Event
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
@@ -31,7 +31,7 @@ class Exporter:
     """The process, while ``metrics.listen`` is set. Its failures are logged, and never concern a call."""
 
     def __init__(
-        self, readings: Readings, status: Status, state: Callable[[], State], settings: MetricsSettings | None
+        self, readings: Readings, status: Status, state: Callable[[], DaemonState], settings: MetricsSettings | None
     ) -> None:
         self._readings = readings
         self._status = status
@@ -78,7 +78,7 @@ class Exporter:
 
     async def _serve(self, child: Child, settings: MetricsSettings) -> None:
         """Answer questions until the process ends."""
-        decode = msgspec.msgpack.Decoder(Question).decode
+        decode = msgspec.msgpack.Decoder(ExporterQuestion).decode
         reader, writer = child.reader, child.writer
         try:
             send(writer, self._encode(Opening(tuple(map(str, settings.allow)))))
@@ -88,15 +88,17 @@ class Exporter:
         except (EOFError, OSError):
             return
 
-    async def _answer(self, question: Question, writer: asyncio.StreamWriter, settings: MetricsSettings) -> None:
+    async def _answer(
+        self, question: ExporterQuestion, writer: asyncio.StreamWriter, settings: MetricsSettings
+    ) -> None:
         match question.wanted:
-            case Wanted.HEALTH:
-                send(writer, self._encode(Answer(question.number)))
-            case Wanted.READINESS:
+            case QuestionTopic.HEALTH:
+                send(writer, self._encode(ExporterAnswer(question.number)))
+            case QuestionTopic.READINESS:
                 found = readiness(self._status, self._state)
-                answer = Answer(question.number, is_well=found.is_ready, text=found.text)
+                answer = ExporterAnswer(question.number, is_well=found.is_ready, text=found.text)
                 send(writer, self._encode(answer))
-            case Wanted.READING:
+            case QuestionTopic.READING:
                 async for part in self._readings.parts(question.number, settings.max_gateways):
                     send(writer, self._encode(part))
                     await writer.drain()

@@ -16,15 +16,15 @@ from vosd.base.clock import Clock
 from vosd.base.histogram import Histogram
 from vosd.cdr.lease import Claimant, DatabaseState, Lease
 from vosd.cdr.ports import StoreUnavailable
-from vosd.daemon.lifecycle import State
+from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.status import Status
 from vosd.engine.booking.database_watch import Condition
 from vosd.engine.counting import census_of, totals_of
 from vosd.engine.overload.load import Load
 from vosd.engine.peers.gateways import ROUTING, GatewayLoad, GatewayState
-from vosd.engine.reports.queue import Outcome
+from vosd.engine.reports.queue import ReportOutcome
 from vosd.metrics.declared import Metric
-from vosd.metrics.reading import Answer, Distribution, GatewayReading, Sample
+from vosd.metrics.reading import Distribution, ExporterAnswer, GatewayReading, Sample
 from vosd.obs.figures import Figure
 from vosd.routing.figures import CLASSES
 from vosd.sip.drops import Drop
@@ -74,14 +74,14 @@ class Readiness(NamedTuple):
         return "".join(f"{line}\n" for line in self.lines)
 
 
-def readiness(status: Status, state: Callable[[], State]) -> Readiness:
+def readiness(status: Status, state: Callable[[], DaemonState]) -> Readiness:
     """Return whether calls are taken: the listeners are open, no stop was asked for, nothing refuses calls."""
     match state():
-        case State.STARTING:
+        case DaemonState.STARTING:
             return Readiness(False, ("the switch is starting",))
-        case State.DRAINING | State.STOPPED:
+        case DaemonState.DRAINING | DaemonState.STOPPED:
             return Readiness(False, ("the switch is stopping",))
-        case State.RUNNING:
+        case DaemonState.RUNNING:
             pass
     service, condition = status.service, status.service.database.condition
     if service.database.refuses_calls:
@@ -134,7 +134,7 @@ class Readings:
     def __init__(
         self,
         status: Status,
-        state: Callable[[], State],
+        state: Callable[[], DaemonState],
         books: SeparateBooks,
         lease: TimedLease,
         clock: Clock,
@@ -151,13 +151,13 @@ class Readings:
         self._clock = clock
         self._seconds = seconds
 
-    async def parts(self, number: int, max_gateways: int) -> AsyncIterator[Answer]:
+    async def parts(self, number: int, max_gateways: int) -> AsyncIterator[ExporterAnswer]:
         """Yield the parts of a reading; calls are served between any two, and the counts go on."""
-        yield Answer(number, is_last=False, samples=self._of_the_switch(), distributions=self._distributions())
+        yield ExporterAnswer(number, is_last=False, samples=self._of_the_switch(), distributions=self._distributions())
         await asyncio.sleep(0)
-        yield Answer(number, is_last=False, samples=await self._of_calls())
+        yield ExporterAnswer(number, is_last=False, samples=await self._of_calls())
         await asyncio.sleep(0)
-        yield Answer(number, is_last=False, samples=self._of_ends())
+        yield ExporterAnswer(number, is_last=False, samples=self._of_ends())
         states: Counter[tuple[str, str]] = Counter()
         rows: list[GatewayReading] = []
         left_out, until = 0, self._seconds() + STEP_S
@@ -168,7 +168,7 @@ class Readings:
                 continue
             rows.append(self._of_gateway(load))
             if self._seconds() >= until:
-                yield Answer(number, is_last=False, gateways=rows)
+                yield ExporterAnswer(number, is_last=False, gateways=rows)
                 rows = []
                 await asyncio.sleep(0)
                 until = self._seconds() + STEP_S
@@ -177,7 +177,7 @@ class Readings:
         processes = [("", os.getpid())]
         if self._books.pid is not None:
             processes.append(("vosd_bookkeeper", self._books.pid))
-        yield Answer(number, samples=samples, gateways=rows, outcomes=CLASSES, processes=tuple(processes))
+        yield ExporterAnswer(number, samples=samples, gateways=rows, outcomes=CLASSES, processes=tuple(processes))
 
     # -- inside -------------------------------------------------------------------------------------------------
     def _of_the_switch(self) -> list[Sample]:
@@ -254,7 +254,7 @@ class Readings:
             *(Sample(Metric.ATTEMPTS, count, (str(code),)) for code, count in totals.codes.items()),
             *(Sample(Metric.DROPPED, count, (why.label,)) for why, count in dropped),
             *(Sample(Metric.ALARMS, count, labels) for labels, count in self._alarms().items()),
-            *(Sample(Metric.CALL_REPORTS_DONE, reports.counted[each], (each.value,)) for each in Outcome),
+            *(Sample(Metric.CALL_REPORTS_DONE, reports.counted[each], (each.value,)) for each in ReportOutcome),
             *(Sample(Metric.REFRESHES_FAILED, count, (name,)) for name, count in refreshes.items()),
         ]
 

@@ -11,11 +11,11 @@ import msgspec
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, AlarmRow
-from vosd.engine.alarms.output import Output
+from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import BackgroundTasks, Work
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
-from vosd.obs.alarms import Alarm, Alarms, Change, KeptAlarms
+from vosd.obs.alarms import Alarm, AlarmChange, Alarms, KeptAlarms
 from vosd.obs.events import Event
 from vosd.obs.log import set_alarm_levels
 from vosd.obs.remedies import REMEDIES
@@ -77,7 +77,7 @@ class AlarmDesk:
         stream: EventStream,
         clock: Clock,
         settings: AlarmSettings,
-        outputs: Mapping[str, Output[Any]],
+        outputs: Mapping[str, AlarmOutput[Any]],
         kept: AlarmFile | None = None,
     ) -> None:
         """``kept`` is where alarms survive a restart; None = nowhere."""
@@ -134,7 +134,7 @@ class AlarmDesk:
         found: Sequence[Alarm] = self._alarms.history() if history else self._alarms.active()
         return AlarmList([row(each) for each in found], self._alarms.left_out)
 
-    def _pass(self, changes: Sequence[Change]) -> None:
+    def _pass(self, changes: Sequence[AlarmChange]) -> None:
         if changes and self._kept is not None:
             self._kept.put(self._alarms.kept())
         for change in changes:

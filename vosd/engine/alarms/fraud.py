@@ -61,10 +61,10 @@ class WatchedSwitch(Protocol):
 
 
 class BlockStore(Protocol):
-    """Storage of blocks (``storage.overrides.SqlOverrides``)."""
+    """Storage of blocks (``daemon.fraud.WatchBlocks``)."""
 
-    async def put(self, overrides: Sequence[Override], now: int) -> None:
-        """Set overrides; raises StoreUnavailable and ContentRefused."""
+    async def block(self, block: Override, now: int) -> None:
+        """Set a block; raises StoreUnavailable and ContentRefused."""
         ...
 
     async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
@@ -230,7 +230,7 @@ class FraudWatch:
         """
         pending = self._switch.live.blocks.pending
         for name, block in [*pending.items()]:
-            await self._store.put([block], self._clock.now().wall)
+            await self._store.block(block, self._clock.now().wall)
             pending.pop(name, None)  # from here on the database decides: it may be cleared before it is read
             await self._switch.blocks_changed()
 

@@ -14,11 +14,11 @@ from typing import Final
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
-from vosd.engine.alarms.output import Output
+from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import send_queued
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.settings import MailSecurity, MailSettings
-from vosd.obs.alarms import Change
+from vosd.obs.alarms import AlarmChange
 from vosd.obs.remedies import REMEDIES
 
 LINES_MAX: Final = 200
@@ -31,7 +31,7 @@ BACK_OFF_MAX_S: Final = 600.0
 """The wait after a failure doubles from the first to the second."""
 
 
-class Mail(Output[MailSettings]):
+class Mail(AlarmOutput[MailSettings]):
     """Sends the changes since the last mail in one."""
 
     def __init__(self, node: str, clock: Clock, settings: MailSettings | None) -> None:
@@ -77,7 +77,9 @@ class Mail(Output[MailSettings]):
         return True
 
 
-def composed(node: str, settings: MailSettings, changes: Sequence[Change], dropped: int, wall_ms: int) -> EmailMessage:
+def composed(
+    node: str, settings: MailSettings, changes: Sequence[AlarmChange], dropped: int, wall_ms: int
+) -> EmailMessage:
     """Return the mail: the subject says how many alarms were raised and cleared, the text lists them."""
     raised = sum(1 for change in changes if change.is_raised)
     message = EmailMessage()
@@ -99,7 +101,7 @@ def composed(node: str, settings: MailSettings, changes: Sequence[Change], dropp
     return message
 
 
-def _line(change: Change) -> str:
+def _line(change: AlarmChange) -> str:
     alarm = change.alarm
     at = alarm.since if alarm.cleared_at is None else alarm.cleared_at
     state = alarm.level.value.upper() if change.is_raised else "cleared"

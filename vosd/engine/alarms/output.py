@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from vosd.engine.settings import AlarmSettings, MailSettings, WebhookSettings
-from vosd.obs.alarms import Change
+from vosd.obs.alarms import AlarmChange
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
@@ -16,20 +16,20 @@ WAITING_MAX: Final = 1_000
 Receiver = TypeVar("Receiver", WebhookSettings, MailSettings)
 
 
-class Output(Generic[Receiver]):
+class AlarmOutput(Generic[Receiver]):
     """Queue of changes for a receiver, and the task that sends them."""
 
     def __init__(self, name: str, settings: Receiver | None, own: Callable[[AlarmSettings], Receiver | None]) -> None:
         """``settings`` None = there is no such receiver; ``own`` returns them of others."""
         self._settings: Receiver | None = settings
         self._own: Callable[[AlarmSettings], Receiver | None] = own
-        self._waiting: deque[Change] = deque()
+        self._waiting: deque[AlarmChange] = deque()
         self._queued = asyncio.Event()
         self._dropped = 0
         """Since the last report that was taken."""
         self._outage = Outage(Event.ALARM_OUTPUT_DOWN, output=name)
 
-    def put(self, change: Change) -> None:
+    def put(self, change: AlarmChange) -> None:
         """Queue a change that is urgent enough; if the queue is full, in place of the oldest."""
         if self._settings is None or change.alarm.level.rank < self._settings.level.rank:
             return

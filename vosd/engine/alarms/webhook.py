@@ -8,11 +8,11 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.desk import row
-from vosd.engine.alarms.output import Output
+from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import send_queued
 from vosd.engine.poster import Poster, UndeliveredError, signed
 from vosd.engine.settings import AlarmSettings, WebhookSettings
-from vosd.obs.alarms import Change
+from vosd.obs.alarms import AlarmChange
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 
@@ -23,7 +23,7 @@ BACK_OFF_MAX_S: Final = 60.0
 _log = structlog.get_logger()
 
 
-class Webhook(Output[WebhookSettings]):
+class Webhook(AlarmOutput[WebhookSettings]):
     """Posts changes to a server."""
 
     def __init__(self, node: str, clock: Clock, settings: WebhookSettings | None) -> None:
@@ -72,7 +72,7 @@ class Webhook(Output[WebhookSettings]):
             self._poster.hang_up()
 
 
-def _body(node: str, change: Change, dropped: int) -> bytes:
+def _body(node: str, change: AlarmChange, dropped: int) -> bytes:
     alarm = change.alarm
     state = "raised" if change.is_raised else "cleared"
     at = alarm.since if alarm.cleared_at is None else alarm.cleared_at

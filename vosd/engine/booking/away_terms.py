@@ -21,7 +21,7 @@ REARM_MS: Final = 60_000
 _log = structlog.get_logger()
 
 
-class Bookings(Protocol):
+class BookingProgress(Protocol):
     """The recorder, as far as it says which calls are booked."""
 
     @property
@@ -43,7 +43,9 @@ class AwayTerms:
     balances that were read since.
     """
 
-    def __init__(self, live: LiveState, catalogue: Callable[[], Catalogue], bookings: Bookings, clock: Clock) -> None:
+    def __init__(
+        self, live: LiveState, catalogue: Callable[[], Catalogue], bookings: BookingProgress, clock: Clock
+    ) -> None:
         """``catalogue`` returns the one in force."""
         self._live: Final = live
         self._catalogue = catalogue

@@ -18,7 +18,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.billing.spending import Spending, SpendPeriod
-from vosd.cdr.ports import Books, Changes, LastStanding, StoreUnavailable
+from vosd.cdr.ports import Books, ChangedStandings, LastStanding, StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.booking.withdrawals import Withdrawals
 from vosd.engine.clock import SystemClock
@@ -104,7 +104,7 @@ class Balances(Counting):
             names: Collection[str] = accounts if other is None else other & accounts.keys()
             unread, currencies, limits = await self._to_settle(accounts, names)
             are_first = not self._mark and self.credits.keys() <= set(unread)
-            changes = Changes({}, 0)
+            changes = ChangedStandings({}, 0)
             if unread:
                 await self._books.open_accounts(unread)
                 few = len(unread) <= ACCOUNTS_AT_ONCE

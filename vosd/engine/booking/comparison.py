@@ -14,7 +14,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
-from vosd.engine.journal.kept import Place
+from vosd.engine.journal.kept import JournalPlace
 
 COMPARED_AT_ONCE: Final = 500
 PAUSE_S: Final = 0.02
@@ -37,7 +37,7 @@ class Mended(NamedTuple):
     changed: Sequence[BalanceChange]
 
 
-class Comparison:
+class JournalComparison:
     """Compares the journal and the books of one switch."""
 
     def __init__(self, books: Books, balances: Balances, recorder: Recorder, journal: Journal) -> None:
@@ -87,7 +87,7 @@ class Comparison:
             waiting.close()
         return None
 
-    async def mend(self, place: Place, note: Callable[[Place], Awaitable[None]]) -> Mended:
+    async def mend(self, place: JournalPlace, note: Callable[[JournalPlace], Awaitable[None]]) -> Mended:
         """Book missing calls again and read all balances again, while nothing else is booked.
 
         It begins at ``place`` of the journal; ``note`` is called with how far it has come, so that a process that is
@@ -105,7 +105,9 @@ class Comparison:
         changed = [BalanceChange(name, known, after[name]) for name, known in before.items() if known != after[name]]
         return Mended(booked, refused, changed)
 
-    async def _book_again(self, place: Place, note: Callable[[Place], Awaitable[None]]) -> tuple[int, int]:
+    async def _book_again(
+        self, place: JournalPlace, note: Callable[[JournalPlace], Awaitable[None]]
+    ) -> tuple[int, int]:
         """Return how many calls were booked, and how many the database refuses."""
         booked = refused = 0
         kept = self._journal.kept(place=place)

@@ -21,11 +21,11 @@ from vosd.cdr.lease import RENEW_S, Claimant, DatabaseState, Lease, LeaseHeld
 from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.control.installation import DatabaseReport
 from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.standstill import Standstill
 from vosd.engine.clock import machine_ms
 from vosd.engine.counting import Counting
-from vosd.engine.journal.kept import BEGINNING, Place
+from vosd.engine.journal.kept import BEGINNING, JournalPlace
 from vosd.engine.kept_file import KeptFile
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
@@ -125,7 +125,7 @@ class DatabaseWatch(Counting):
         lease: Lease,
         books: Books,
         balances: Balances,
-        comparison: Comparison,
+        comparison: JournalComparison,
         memo: MemoFile,
         clock: Clock,
         mended: Callable[[], Awaitable[None]],
@@ -213,7 +213,7 @@ class DatabaseWatch(Counting):
             again = regression(earlier.state, seen)
             self._notice(earlier.regressed or again, earlier.state, seen)
             if earlier.regressed is not None and again is None and seen.server == earlier.state.server:
-                self._mended_to = Place(*earlier.mended_to)
+                self._mended_to = JournalPlace(*earlier.mended_to)
         await self._remember()
 
     def wait(self) -> None:
@@ -380,7 +380,7 @@ class DatabaseWatch(Counting):
             self._regressed = None
             await self._remember()
 
-    async def _note_mended(self, place: Place) -> None:
+    async def _note_mended(self, place: JournalPlace) -> None:
         """Write down how far the journal has been compared: a switch that is killed goes on there.
 
         The memo counts what was booked up to there, so that the next start sees if the database has lost it as well.

@@ -15,7 +15,7 @@ from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import buy_rate, destination_of
 from vosd.obs.events import GONE, Event
-from vosd.routing.breaker import Circuit, Place, counts_as_failure, place_of
+from vosd.routing.breaker import BreakerPlace, Circuit, counts_as_failure, place_of
 from vosd.routing.failover import AttemptEnd, AttemptOutcome
 from vosd.routing.health import NOT_THERE
 from vosd.routing.quality import is_effective
@@ -39,14 +39,14 @@ class Attempts:
     def __init__(self, live: LiveState) -> None:
         self._live = live
         live.breakers.on_change = _log_change
-        self._paused: dict[str, Place] = {}
+        self._paused: dict[str, BreakerPlace] = {}
         """By gateway, the address with which its Retry-After pause was reported."""
 
     def keep(self, gateways: Mapping[str, RoutingGateway]) -> None:
         """Forget what was noted of gateways, and of their addresses, to which no call goes any more."""
         called = {name for name, gateway in gateways.items() if gateway.enabled}
 
-        def is_called(place: Place) -> bool:
+        def is_called(place: BreakerPlace) -> bool:
             gateway = gateways[place.gateway] if place.gateway in called else None
             if gateway is None:
                 return False
@@ -126,8 +126,8 @@ class Attempts:
             _log_change(self._paused.pop(name), Circuit.WELL, 0)
 
 
-def _place(leg: CalleeLeg, payer: Account | None) -> Place:
-    return Place(leg.choice.gateway.name, leg.peer.host, leg.peer.port, name_of(payer))
+def _place(leg: CalleeLeg, payer: Account | None) -> BreakerPlace:
+    return BreakerPlace(leg.choice.gateway.name, leg.peer.host, leg.peer.port, name_of(payer))
 
 
 def name_of(payer: Account | None) -> str:
@@ -135,7 +135,7 @@ def name_of(payer: Account | None) -> str:
     return "" if payer is None else payer.id
 
 
-def _log_change(place: Place, state: Circuit, rest_ms: int) -> None:
+def _log_change(place: BreakerPlace, state: Circuit, rest_ms: int) -> None:
     whose = {"customer": place.payer} if place.payer else {}
     if state is Circuit.GONE:
         _log.info(Event.GATEWAY_WELL, gateway=place.gateway, address=str(place), **whose, why=GONE)

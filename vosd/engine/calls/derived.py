@@ -23,17 +23,17 @@ from vosd.callcontrol.number_billing import free_rate
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.taken import CallerHeld, Held, MoneyHeld, PlaceHeld
 from vosd.cdr.columns import RECORD_COLUMNS
-from vosd.cdr.kinds import Kind
+from vosd.cdr.kinds import ColumnKind
 from vosd.cdr.record import too_dear
 from vosd.engine.calls.established import Established
-from vosd.engine.calls.known import Known
+from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.saved import SavedCall
 from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 _COLUMNS: Final = {column.name: column.kind for column in RECORD_COLUMNS}
 _OF_INVITE: Final = tuple(name for name in Arrival.__struct_fields__ if name != "at")
@@ -43,7 +43,7 @@ _DESCRIBED: Final = frozenset({"codec", "vendor_codec", "reason_text"})
 _KEPT_FACTS: Final = tuple(
     name
     for name in JourneyFacts.__struct_fields__
-    if name not in _DESCRIBED and _COLUMNS.get(name, Kind.TIME) is not Kind.TIME
+    if name not in _DESCRIBED and _COLUMNS.get(name, ColumnKind.TIME) is not ColumnKind.TIME
 )
 """Facts of the journey that the record has unchanged; instants are derived from its times."""
 
@@ -51,7 +51,7 @@ _KEPT_FACTS: Final = tuple(
 class EstablishedCall:
     """One established call, as the journal has it."""
 
-    def __init__(self, call: OpenCall, known: Known, settings: CallSettings, shift_ms: int = 0) -> None:
+    def __init__(self, call: OpenCall, known: KnownObjects, settings: CallSettings, shift_ms: int = 0) -> None:
         """Read a call whose description has instants that are to be moved by ``shift_ms``.
 
         Raises:
@@ -207,9 +207,9 @@ class EstablishedCall:
         """Yield what a call occupies that an earlier version has described: it wrote the seconds of the call alone."""
         call, its = self._call, self._its
         customer = call.record.customer_account or ""
-        yield PlaceHeld(Scope.MAPPING, mapping, mono_ms)
+        yield PlaceHeld(LimitScope.MAPPING, mapping, mono_ms)
         for account in (customer, *(party.account for party in call.agents)):
-            yield PlaceHeld(Scope.ACCOUNT, account, mono_ms)
+            yield PlaceHeld(LimitScope.ACCOUNT, account, mono_ms)
         if its.counted is not None:
             yield CallerHeld(*its.counted[0], *its.counted[1:])
         yield self._held(customer, rate, its.advance_s)

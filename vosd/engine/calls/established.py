@@ -23,7 +23,7 @@ from vosd.sdp.rewrite import Hidden
 from vosd.sip.dialog.session_wish import Agreed, Wish
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
-from vosd.trunks.scope import Limit
+from vosd.trunks.scope import SharedLimit
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _NOTHING: Final = b""
@@ -43,7 +43,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Without tech prefix."""
     prefix: str
     """By which the gateway was found."""
-    limits: tuple[Limit, ...]
+    limits: tuple[SharedLimit, ...]
     """Limits that the route occupies beside its gateway."""
     granted_s: int
     ceiling_s: int

@@ -16,7 +16,7 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.taken import MoneyHeld
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.established import Established
-from vosd.engine.calls.known import Called, Known
+from vosd.engine.calls.known import Called, KnownObjects
 from vosd.engine.calls.saved import SavedCall
 from vosd.trunks.dialect import CallerDialect, Transfers
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -25,9 +25,9 @@ _GONE: Final = CallerDialect(transfers=Transfers.REFUSE)
 """A trunk that is not configured any more begins no calls, by transfers neither."""
 
 
-def known_to(calls: Iterable[OpenCall], catalogue: Catalogue) -> Known:
+def known_to(calls: Iterable[OpenCall], catalogue: Catalogue) -> KnownObjects:
     """Return what a catalogue has, and a stand-in for each name that only these calls have."""
-    known = Known.of(catalogue)
+    known = KnownObjects.of(catalogue)
     mappings: dict[str, MappingGateway] = {}
     vendors: dict[str, RoutingGateway] = {}
     accounts: dict[str, Account] = {}
@@ -41,7 +41,7 @@ def known_to(calls: Iterable[OpenCall], catalogue: Catalogue) -> Known:
                 vendor, record.vendor_account, (), (), earns=call.vendor_earns, enabled=False
             )
         accounts |= _accounts_of(call, catalogue)
-    return Known(
+    return KnownObjects(
         {**known.mapping_gateways, **mappings} if mappings else known.mapping_gateways,
         Called({**catalogue.routing_gateways, **vendors}, catalogue.phones) if vendors else known.called,
         {**known.accounts, **accounts} if accounts else known.accounts,

@@ -32,7 +32,7 @@ class Called(Mapping[str, RoutingGateway]):
         return sum(1 for _ in self)
 
 
-class Known(NamedTuple):
+class KnownObjects(NamedTuple):
     """Objects of a catalogue; ``engine.calls.gone`` adds stand-ins for what has left it."""
 
     mapping_gateways: Mapping[str, MappingGateway]
@@ -41,7 +41,7 @@ class Known(NamedTuple):
     parameters: CallParameters
 
     @classmethod
-    def of(cls, catalogue: Catalogue) -> "Known":
+    def of(cls, catalogue: Catalogue) -> "KnownObjects":
         """Return what a catalogue has."""
         called = Called(catalogue.routing_gateways, catalogue.phones)
         return cls(catalogue.mapping_gateways, called, catalogue.accounts, catalogue.parameters)

@@ -17,7 +17,7 @@ from vosd.engine.peers.unknown_sources import NearMatches
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
-from vosd.routing.dynamic_lists import Listing
+from vosd.routing.dynamic_lists import ListedCaller
 from vosd.routing.failover import OUR_CREDENTIALS
 from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
@@ -155,7 +155,7 @@ class Notices(Counting):
             _log.warning("calls_refused", reason=refusal.reason.text, refused=count, detail=refusal.detail)
 
 
-def caller_listed(listing: Listing) -> None:
+def caller_listed(listing: ListedCaller) -> None:
     """Warn about a caller that was put on the dynamic blacklist: it is refused for a while."""
     _log.warning(
         Event.CALLER_BLACKLISTED.value,

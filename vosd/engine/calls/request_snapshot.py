@@ -15,11 +15,11 @@ from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest, SetupFacts
 from vosd.callcontrol.taken import CallerHeld, Held, MoneyHeld, PlaceHeld, PlaceTaken, described_taken
-from vosd.engine.calls.known import Known
+from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.services import CallServices
 from vosd.routing.routes import Cause, LeftOut
 from vosd.trunks.gateways import CallerLimits, RoutingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 
 class EarlierHold(msgspec.Struct, frozen=True, array_like=True):
@@ -58,7 +58,7 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
 
     # Versions before this one describe in these fields what the call occupies; ``taken`` has it once they are read.
     hold: EarlierHold | None = None
-    places: tuple[tuple[Scope, str, int], ...] = ()
+    places: tuple[tuple[LimitScope, str, int], ...] = ()
     counted: tuple[str, str, str, int] | None = None
     holds_above: tuple[tuple[str, EarlierHold], ...] = ()
     holds_of_vendors: tuple[tuple[str, EarlierHold], ...] = ()
@@ -113,7 +113,7 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
             **facts_of(request, SetupFacts),
         )
 
-    def restored(self, known: Known) -> CallRequest:
+    def restored(self, known: KnownObjects) -> CallRequest:
         """Return the call request, which occupies nothing yet."""
         return CallRequest(
             source_host=self.source_host,
@@ -178,7 +178,7 @@ def _covering(held: MoneyHeld, applied: AppliedRate, talked_s: int) -> MoneyHeld
     return msgspec.structs.replace(held, granted_s=granted_s, amount=total_at(applied, granted_s))
 
 
-def _named(gateway: str, known: Known) -> RoutingGateway:
+def _named(gateway: str, known: KnownObjects) -> RoutingGateway:
     """Return a gateway that was left out; it is only named any more, also where it is not configured."""
     if gateway in known.called:
         return known.called[gateway]

@@ -22,7 +22,7 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.calls.derived import EstablishedCall
 from vosd.engine.calls.gone import known_to
 from vosd.engine.calls.intake import Intake
-from vosd.engine.calls.known import Known, logins
+from vosd.engine.calls.known import KnownObjects, logins
 from vosd.engine.calls.live_call import LiveCall, undo
 from vosd.engine.calls.saved import SavedCall
 from vosd.engine.calls.services import CallServices
@@ -66,7 +66,7 @@ class Resumption:
         self._intake = intake
         self._settings = settings
         self._now = now
-        self._known = Known.of(services.admission.catalogue)
+        self._known = KnownObjects.of(services.admission.catalogue)
         self._refreshes = 0
 
     def run(self, remains: Remains) -> Resumed:

@@ -19,7 +19,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
-from vosd.engine.calls.known import Known, logins
+from vosd.engine.calls.known import KnownObjects, logins
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.request_snapshot import RequestSnapshot
@@ -52,7 +52,7 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         found = tuple(map(ChoiceSnapshot.of, choices))
         return cls(setup.steps_left, setup.number, request.looped, request.closed, found)
 
-    def restored(self, request: CallRequest, services: CallServices, known: Known) -> Setup:
+    def restored(self, request: CallRequest, services: CallServices, known: KnownObjects) -> Setup:
         """Return the set-up of a call request that occupies again what it did; gateways that are gone are left out."""
         gateways = known.called
         request.looped, request.closed = self.looped, self.closed
@@ -129,7 +129,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         request, kept = as_received(self.request), as_received(self.kept)
         return replace(self, parts=self.parts.as_received(), request=request, kept=kept, is_portable=False)
 
-    def missing(self, known: Known, credits: Mapping[str, AccountCredit]) -> str | None:
+    def missing(self, known: KnownObjects, credits: Mapping[str, AccountCredit]) -> str | None:
         """Return the name of something that the call needs and that is not known; None if all is there."""
         its = self.as_received()
         request, parts, kept = its.request, its.parts, its.kept
@@ -154,7 +154,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
                 return f"account {account}"
         return None
 
-    def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls, known: Known) -> LiveCall:
+    def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls, known: KnownObjects) -> LiveCall:
         """Return the live call, which is among the running calls again; its deadline is not set yet.
 
         Where that fails it occupies nothing; what the endpoint has of it is left to who restores.
@@ -228,7 +228,7 @@ class SavedSwitch(msgspec.Struct, frozen=True, omit_defaults=True):
             NotRestoredError: some calls cannot be restored; the others are in part.
         """
         restoration = self.endpoint.restored(endpoint, logins(services.admission.catalogue))
-        calls, known = RestoredCalls(restoration), Known.of(services.admission.catalogue)
+        calls, known = RestoredCalls(restoration), KnownObjects.of(services.admission.catalogue)
         deadlines: list[tuple[tuple[int, int], LiveCall]] = []
         errors: dict[str, Exception] = {}
         for each in self.calls:

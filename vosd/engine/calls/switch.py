@@ -30,7 +30,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.kept import KeptSwitch, described, kept_switch
-from vosd.engine.calls.known import Known
+from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.live_call import LiveCall, undo
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
 from vosd.engine.calls.open_setup import OpenSetup
@@ -297,7 +297,7 @@ class Switch(Counting):
 
     def missing_for(self, saved: SavedSwitch) -> str | None:
         """Return a gateway or an account that a call needs and that is not configured; None if all are there."""
-        known, credits = Known.of(self.catalogue), self.live.credits
+        known, credits = KnownObjects.of(self.catalogue), self.live.credits
         return next(filter(None, (each.missing(known, credits) for each in saved.calls)), None)
 
     def restore(self, saved: SavedSwitch, now: Instant) -> None:

@@ -15,7 +15,7 @@ import structlog
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.ends import ID_BYTES, split
 from vosd.engine.journal.entries import KIND_ENDED, ended_of, id_bytes, id_text
-from vosd.engine.journal.files import ENDS, Files, Written
+from vosd.engine.journal.files import ENDS, Files, WrittenUpTo
 from vosd.engine.journal.frames import Damage, Frame, FrameReader
 from vosd.obs.events import Event
 
@@ -39,7 +39,7 @@ class ReadBack:
 class Backlog:
     """The ids of such calls, and the place up to which the files have been read."""
 
-    def __init__(self, files: Files, written: Callable[[], Written]) -> None:
+    def __init__(self, files: Files, written: Callable[[], WrittenUpTo]) -> None:
         """``written`` writes what waits, and says how far that got."""
         self._files = files
         self._written = written

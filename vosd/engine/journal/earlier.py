@@ -13,7 +13,7 @@ import structlog
 from vosd.engine.journal.ends import ends_beside
 from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Quarantined, ends_in, entries_in, id_text
 from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, listed, numbered
-from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame
+from vosd.engine.journal.frames import NO_CALL, Damage, Frame, FrameFault
 from vosd.engine.journal.replay import Cut, JournalUnusableError, Remains
 from vosd.obs.events import Event
 
@@ -154,7 +154,7 @@ def _log_damage(damage: Damage, segment: Path) -> None:
     about = {"file": segment.name, "at": damage.offset}
     if damage.call != NO_CALL:
         about["call_id"] = id_text(damage.call)
-    if damage.fault is Fault.TORN:
+    if damage.fault is FrameFault.TORN:
         _log.warning("journal_record_incomplete", **about)
     else:
         _log.error(Event.JOURNAL_RECORD_UNREADABLE, **about, do="vosd spool check FILE")

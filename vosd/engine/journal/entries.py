@@ -27,7 +27,7 @@ class EndOf(msgspec.Struct, frozen=True, array_like=True):
     mono: int
 
 
-class Mark(msgspec.Struct, frozen=True, tag="mark"):
+class TimeMark(msgspec.Struct, frozen=True, tag="mark"):
     """The switch was running at this instant; ``wall`` is for people who read the file."""
 
     mono: int
@@ -142,13 +142,14 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
 
 
 Entry = (
-    Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | Releases | HungUp
-)
+    Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | TimeMark | Booked | Quarantined | LeftOver | Releases
+    | HungUp
+)  # fmt: skip
 NAMES: Final = tuple(str(entry.__struct_config__.tag) for entry in get_args(Entry))
 """Names of the kinds, for people."""
 
 _NUMBERED: Final[tuple[type[Entry], ...]] = (
-    OpenCall, Ended, Mark, Booked, Quarantined, PlacedCall, LeftOver, HungUp, Began, KeptCall, Kept, Releases,
+    OpenCall, Ended, TimeMark, Booked, Quarantined, PlacedCall, LeftOver, HungUp, Began, KeptCall, Kept, Releases,
 )  # fmt: skip
 """The kinds in the order of their numbers on disk, from 1 on: a new one comes last."""
 _KINDS: Final[Mapping[type[Entry], int]] = {entry: number for number, entry in enumerate(_NUMBERED, 1)}
@@ -180,7 +181,7 @@ def frame_of(entry: Entry, ended_mono: int = 0) -> bytes:
             call_id, at = entry.record.call_id, ended_mono
         case PlacedCall() | KeptCall() | LeftOver():
             call_id = entry.call_id or None
-        case Mark() | Kept():
+        case TimeMark() | Kept():
             at = entry.mono
     try:
         payload = _encode_text(entry)

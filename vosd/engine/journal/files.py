@@ -36,7 +36,7 @@ _LAST_ZEROS: Final = 64
 _log = structlog.get_logger()
 
 
-class Written(NamedTuple):
+class WrittenUpTo(NamedTuple):
     """Place up to which the journal is written."""
 
     number: int

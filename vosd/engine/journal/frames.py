@@ -43,7 +43,7 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-class Fault(Enum):
+class FrameFault(Enum):
     """Kinds of damage."""
 
     DAMAGED = "damaged"
@@ -55,7 +55,7 @@ class Damage(NamedTuple):
     """A part of a file that could not be read; if it is one record, ``kind``, ``call`` and ``at`` may be known."""
 
     offset: int
-    fault: Fault
+    fault: FrameFault
     kind: int = 0
     call: bytes = NO_CALL
     at: int = 0
@@ -161,7 +161,7 @@ class FrameReader(_Window):
                 position = self.grow(len(self.data))
             else:
                 is_torn = edge is not None or len(self.data) - position < _EDGE_BYTES
-                yield self._damage(edge, position, Fault.TORN if is_torn else Fault.DAMAGED)
+                yield self._damage(edge, position, FrameFault.TORN if is_torn else FrameFault.DAMAGED)
                 found = self._find(position)
                 if found is None:
                     return
@@ -190,17 +190,17 @@ class FrameReader(_Window):
             if edge is not None and position - edge.length >= begin:
                 return self._record(edge, position - edge.length, position - edge.length), position + _EDGE_BYTES
             if edge is not None:
-                return self._damage(edge, position, Fault.DAMAGED), position + _EDGE_BYTES
+                return self._damage(edge, position, FrameFault.DAMAGED), position + _EDGE_BYTES
             position += 1
         return None
 
     def _record(self, edge: _Edge, position: int, payload_at: int) -> Frame | Damage:
         payload = self.data[payload_at : payload_at + edge.length]
         if crc32(payload) != edge.checksum:
-            return self._damage(edge, position, Fault.DAMAGED)
+            return self._damage(edge, position, FrameFault.DAMAGED)
         return Frame(edge.kind, edge.call, edge.at, payload)
 
-    def _damage(self, edge: _Edge | None, position: int, fault: Fault) -> Damage:
+    def _damage(self, edge: _Edge | None, position: int, fault: FrameFault) -> Damage:
         offset = self.offset(position)
         return Damage(offset, fault) if edge is None else Damage(offset, fault, edge.kind, edge.call, edge.at)
 
@@ -234,7 +234,7 @@ class _OldReader(_Window):
             if crc32(payload) == int.from_bytes(head[4:], "big"):
                 yield Frame(0, NO_CALL, 0, payload)
             else:
-                yield Damage(self.offset(position), Fault.DAMAGED)
+                yield Damage(self.offset(position), FrameFault.DAMAGED)
             position = end
         if self.data[position:].strip(b"\0"):
-            yield Damage(self.offset(position), Fault.TORN)
+            yield Damage(self.offset(position), FrameFault.TORN)

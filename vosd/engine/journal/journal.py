@@ -27,18 +27,18 @@ from vosd.engine.journal.entries import (
     EndOf,
     Kept,
     KeptCall,
-    Mark,
     PlacedCall,
     Quarantined,
+    TimeMark,
     answered_frame,
     ended_frame,
     frame_of,
 )
-from vosd.engine.journal.files import Files, Written, numbered
+from vosd.engine.journal.files import Files, WrittenUpTo, numbered
 from vosd.engine.journal.frames import framed
-from vosd.engine.journal.kept import BEGINNING, KeptJournal, Place
+from vosd.engine.journal.kept import BEGINNING, JournalPlace, KeptJournal
 from vosd.engine.journal.left_over import LeftOverLegs
-from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, RESERVE_BYTES, Output
+from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, RESERVE_BYTES, JournalOutput
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
@@ -63,27 +63,27 @@ Its legs are in them alone, and a start that follows soon has to release them on
 _log = structlog.get_logger()
 
 
-class Marks:
+class TimeMarks:
     """Time marks: content of the next one, and the latest one."""
 
     def __init__(self) -> None:
-        self.latest: Mark | None = None
+        self.latest: TimeMark | None = None
         """Without calls."""
         self.ends: list[EndOf] = []
         """Answered calls that ended since."""
         self.acknowledged: list[tuple[str, int]] = []
         """Calls that were acknowledged since."""
 
-    def take(self, now: Instant) -> Mark:
+    def take(self, now: Instant) -> TimeMark:
         """Return the mark of this second."""
-        mark = Mark(now.mono, now.wall, tuple(self.ends), tuple(self.acknowledged))
-        self.latest = Mark(now.mono, now.wall)
+        mark = TimeMark(now.mono, now.wall, tuple(self.ends), tuple(self.acknowledged))
+        self.latest = TimeMark(now.mono, now.wall)
         self.ends.clear()
         self.acknowledged.clear()
         return mark
 
 
-class Changes:
+class CallChanges:
     """Open calls that have changed since they were written, and when each is written again.
 
     Requests within calls are unlimited, and must not fill disks.
@@ -169,7 +169,7 @@ class Journal(Counting):
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._files = Files(directory, keep or KeepSettings(), segment_bytes)
-        self._output = Output(self._files, reserve_bytes)
+        self._output = JournalOutput(self._files, reserve_bytes)
         self.quarantine = Quarantine(directory.parent / DIRECTORY)
         """Records that the database refused."""
         self._size = 0
@@ -181,12 +181,12 @@ class Journal(Counting):
         self._open_calls: dict[str, OpenCall] = {}
         self._ends = 0
         """Room for the ends of these calls, in bytes."""
-        self._changes = Changes()
+        self._changes = CallChanges()
         self._carrying = Carrying()
         self._placed: dict[str, list[PlacedCall]] = {}
         self.left_over: Final = LeftOverLegs(self._output.append)
         """Legs that earlier runs have not released."""
-        self._marks = Marks()
+        self._marks = TimeMarks()
         self._began: Began | None = None
         self._unknown: list[bytes] = []
         """Records of another version, which are copied with the open calls."""
@@ -319,7 +319,7 @@ class Journal(Counting):
         self._marks.acknowledged.append((call_id, mono))
 
     def moved(self, call_id: str, *, at_once: bool = False) -> None:
-        """Note that an answered call has changed; ``at_once`` or not is as ``Changes.note`` says."""
+        """Note that an answered call has changed; ``at_once`` or not is as ``CallChanges.note`` says."""
         if call_id in self._open_calls:
             self._changes.note(call_id, at_once=at_once)
 
@@ -363,7 +363,7 @@ class Journal(Counting):
         self.flush()
         self._retire_segments()
 
-    def kept(self, since_s: float = 0.0, place: Place = BEGINNING) -> KeptJournal:
+    def kept(self, since_s: float = 0.0, place: JournalPlace = BEGINNING) -> KeptJournal:
         """Return a reading of all ended calls in the files, booked or not; ``KeptJournal`` says what the terms mean."""
         return KeptJournal(self._directory, since_s, place)
 
@@ -418,7 +418,7 @@ class Journal(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _all_written(self) -> Written:
+    def _all_written(self) -> WrittenUpTo:
         self.flush()
         return self._output.written
 

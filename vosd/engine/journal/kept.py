@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, id_text, read
+from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Quarantined, TimeMark, id_text, read
 from vosd.engine.journal.files import all_files, numbered, opened
 from vosd.engine.journal.frames import NO_CALL, Damage, frames_in, reader_of
 
@@ -20,14 +20,14 @@ _TIME_BYTES = 6
 """Bytes of a call id that are its time."""
 
 
-class Place(NamedTuple):
+class JournalPlace(NamedTuple):
     """A place between two records of the journal; files keep their numbers."""
 
     number: int
     offset: int
 
 
-BEGINNING: Final = Place(0, 0)
+BEGINNING: Final = JournalPlace(0, 0)
 
 
 class KeptJournal:
@@ -37,7 +37,7 @@ class KeptJournal:
     and the calls that wait for the database.
     """
 
-    def __init__(self, directory: Path, since_s: float = 0.0, place: Place = BEGINNING) -> None:
+    def __init__(self, directory: Path, since_s: float = 0.0, place: JournalPlace = BEGINNING) -> None:
         """``since_s`` leaves out files that were not written to since then (seconds since 1970).
 
         ``place`` is where reading begins: what is before it is not known.
@@ -75,7 +75,7 @@ class KeptJournal:
                         continue
                     record = self._take(part)
                     if record is not None:
-                        self.place = Place(number, reader.end)
+                        self.place = JournalPlace(number, reader.end)
                         yield record
 
     def _take(self, entry: object) -> CallRecord | None:
@@ -88,7 +88,7 @@ class KeptJournal:
                 self.unreadable.discard(call_id)
                 self.waiting.add(call_id)
                 return entry.record
-            case Mark():
+            case TimeMark():
                 for end in entry.ended:
                     if self.open_calls.pop(end.call_id, None) is not None:
                         self.unreadable.add(end.call_id)

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from vosd.engine.journal.files import Files, Written
+from vosd.engine.journal.files import Files, WrittenUpTo
 from vosd.engine.journal.frames import kind_of
 from vosd.obs.events import Event
 
@@ -54,7 +54,7 @@ class _State(Enum):
     STUCK = "the disk takes nothing"
 
 
-class Output:
+class JournalOutput:
     """The present file, and the records that wait to be written."""
 
     def __init__(self, files: Files, reserve_bytes: int) -> None:
@@ -86,9 +86,9 @@ class Output:
         return self._state is not _State.NORMAL
 
     @property
-    def written(self) -> Written:
+    def written(self) -> WrittenUpTo:
         """Place up to which the journal is written."""
-        return Written(self.number, self._end, not self.backlog)
+        return WrittenUpTo(self.number, self._end, not self.backlog)
 
     def has_room_for_answer(self, ends: int) -> bool:
         """Return whether one more answered call may be written: there must be room for the ends of all.

@@ -29,10 +29,10 @@ from vosd.engine.journal.entries import (
     Kept,
     KeptCall,
     LeftOver,
-    Mark,
     PlacedCall,
     Quarantined,
     Releases,
+    TimeMark,
     id_bytes,
     id_text,
 )
@@ -132,7 +132,7 @@ class Remains(msgspec.Struct):
                 self._take_of_calls(entry, segment)
 
     def _take_of_calls(
-        self, entry: OpenCall | Ended | Mark | Booked | Quarantined | PlacedCall, segment: Path | None
+        self, entry: OpenCall | Ended | TimeMark | Booked | Quarantined | PlacedCall, segment: Path | None
     ) -> None:
         match entry:
             case OpenCall():
@@ -141,7 +141,7 @@ class Remains(msgspec.Struct):
                 self._note_end(entry.record)
                 self.forget(entry.record.call_id)
                 self._keep(entry.record, segment)
-            case Mark():
+            case TimeMark():
                 self.last_mono = max(self.last_mono, entry.mono)
                 self._epoch = entry.wall - entry.mono
                 self.acknowledged.update(entry.acknowledged)

@@ -8,13 +8,13 @@ from itertools import takewhile
 
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.backlog import Backlog
-from vosd.engine.journal.files import Files, Written
+from vosd.engine.journal.files import Files, WrittenUpTo
 
 
 class UnbookedCalls:
     """The unbooked calls of one journal."""
 
-    def __init__(self, files: Files, written: Callable[[], Written]) -> None:
+    def __init__(self, files: Files, written: Callable[[], WrittenUpTo]) -> None:
         """``written`` is as in ``Backlog``."""
         self._files = files
         self._file_of: dict[str, int] = {}

@@ -8,7 +8,7 @@ import msgspec
 
 from vosd.base.errors import VosError
 from vosd.engine.daemon_threads import DaemonThreads
-from vosd.engine.http_client import NO_ANSWER, Answer, HttpServer
+from vosd.engine.http_client import NO_ANSWER, HttpAnswer, HttpServer
 from vosd.engine.settings import PortabilitySettings
 from vosd.sip.headers.portability import routing_number_in
 
@@ -60,7 +60,7 @@ class HttpLookup:
             raise LookupFailedError(f"status {status}")
         return self._number_in(body)
 
-    async def _fetch(self, number: str) -> Answer:
+    async def _fetch(self, number: str) -> HttpAnswer:
         """Ask on a connection of its own; raises what is in ``NO_ANSWER``."""
         authorization = self._settings.authorization
         request = self._server.request(

@@ -10,7 +10,7 @@ from vosd.callcontrol.number_tools import Redirected, WhereTo
 from vosd.callcontrol.questions import Ticket, Unanswered
 from vosd.engine.lookups.availability import Availability
 from vosd.engine.lookups.sip_question import SipQuestion, Wiring
-from vosd.routing.lookups import Target
+from vosd.routing.lookups import RedirectTarget
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.contact import Contact
 from vosd.sip.headers.phone_context import number_of
@@ -83,7 +83,7 @@ class RedirectServer:
         targets = self._targets(response, server, wiring) if response.status in _REDIRECTIONS else ()
         wiring.answer_in_turn(ticket, Redirected(tuple(targets)), at)
 
-    def _targets(self, response: Response, server: Address, wiring: Wiring) -> Iterator[Target]:
+    def _targets(self, response: Response, server: Address, wiring: Wiring) -> Iterator[RedirectTarget]:
         """Yield the gateways of an answer, each number there once."""
         seen = set()
         for contact in sorted(_contacts(response), key=lambda each: -each.q):
@@ -103,7 +103,7 @@ def _contacts(response: Response) -> Iterator[Contact]:
 
 def _target(
     contact: Contact, server: Address, ours: frozenset[str], vendors_at: Callable[[str], Sequence[RoutingGateway]]
-) -> Target | None:
+) -> RedirectTarget | None:
     """Return the gateway at the host of a Contact; None for an unknown host, for ourselves and for the server itself.
 
     Of several gateways at a host the one with the port of the Contact is meant, else the first.
@@ -118,7 +118,7 @@ def _target(
     gateways = vendors_at(hop.host.lower())
     fitting = [each for each in gateways if any(_is_at(address, hop.host, port) for address in each.places)]
     named = [*fitting, *gateways]
-    return Target(named[0].name, callee) if named else None
+    return RedirectTarget(named[0].name, callee) if named else None
 
 
 def _is_at(address: Address, host: str, port: int) -> bool:

@@ -58,7 +58,7 @@ Refuse = Callable[[int, bytes, str, int], None]
 """Answer one request that is not served."""
 
 
-class Message(NamedTuple):
+class QueuedMessage(NamedTuple):
     """A waiting message."""
 
     at: float
@@ -117,9 +117,9 @@ class Inbox(Counting):
         self._clock = clock
         self._watch = LoadWatch(settings)
         self._running: LateFairQueue[tuple[int, bytes, str, int, float]] = LateFairQueue(RUNNING_MAX, RUNNING_FIFO_MAX)
-        self._calls: FairQueue[Message] = FairQueue(CALLS_MAX)
-        self._others: FairQueue[Message] = FairQueue(OTHERS_MAX)
-        self._unknown: FairQueue[Message] = FairQueue(UNKNOWN_MAX)
+        self._calls: FairQueue[QueuedMessage] = FairQueue(CALLS_MAX)
+        self._others: FairQueue[QueuedMessage] = FairQueue(OTHERS_MAX)
+        self._unknown: FairQueue[QueuedMessage] = FairQueue(UNKNOWN_MAX)
         self._served = 0
         self._others_served = 0
         self._refusals = Bucket(REFUSALS_AT_ONCE, clock())
@@ -184,12 +184,12 @@ class Inbox(Counting):
             if self._running.put(host, (flow, data, host, port, self._clock())) is not None:
                 self._dropped[Drop.CALL_MESSAGES_WAIT] += 1
         elif rank is Rank.CALL or (data[:4] == _CANCEL and self._calls.has(host)):  # CANCEL must not overtake INVITE
-            surplus = self._calls.put(host, Message(self._clock(), flow, data, host, port))
+            surplus = self._calls.put(host, QueuedMessage(self._clock(), flow, data, host, port))
             if surplus is not None:
                 self._refuse_waiting(surplus)
         else:
             line = self._others if rank is Rank.OTHER else self._unknown
-            self._put_other(line, Message(self._clock(), flow, data, host, port))
+            self._put_other(line, QueuedMessage(self._clock(), flow, data, host, port))
 
     def refuse(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse a request above a limit; drop it when too many are refused already."""
@@ -246,27 +246,27 @@ class Inbox(Counting):
         while (oldest := calls.oldest()) is not None and watch.is_too_late(now - oldest.at + self._late):
             self._refuse_waiting(calls.drop())
 
-    def _next(self) -> Message | None:
+    def _next(self) -> QueuedMessage | None:
         """Return the next new request."""
         self._served += 1
         if self._served % OTHERS_EVERY == 0 and (self._others or self._unknown):
             return self._next_other()
         return self._calls.take() or self._next_other()
 
-    def _next_other(self) -> Message | None:
+    def _next_other(self) -> QueuedMessage | None:
         """Return the next request that is not a call: known sources first, a share for unknown ones, such as phones."""
         self._others_served += 1
         if self._others_served % OTHERS_EVERY == 0 and self._unknown:
             return self._unknown.take()
         return self._others.take() or self._unknown.take()
 
-    def _refuse_waiting(self, message: Message) -> None:
+    def _refuse_waiting(self, message: QueuedMessage) -> None:
         if message.data[:4] == _CANCEL:  # its INVITE is older and was refused or served before
             self._put_other(self._others, message)
         else:
             self.refuse(message.flow, message.data, message.host, message.port)
 
-    def _put_other(self, line: FairQueue[Message], message: Message) -> None:
+    def _put_other(self, line: FairQueue[QueuedMessage], message: QueuedMessage) -> None:
         if line.put(message.host, message) is not None:
             self._dropped[Drop.REQUESTS_WAIT] += 1
 

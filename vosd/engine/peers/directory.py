@@ -19,8 +19,8 @@ from vosd.base.clock import Clock
 from vosd.base.host import domain, is_address
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.counting import Counting
-from vosd.engine.peers.lookup import CachedName, Lookups, Resolver
-from vosd.engine.settings import DnsSettings, Listener
+from vosd.engine.peers.lookup import CachedName, NameLookups, Resolver
+from vosd.engine.settings import DnsSettings, SipListener
 from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, Kind, Means, in_order
@@ -46,7 +46,7 @@ Limits = dict[str, int | None]
 _log = structlog.get_logger()
 
 
-def means_of(listen: Sequence[Listener]) -> Means:
+def means_of(listen: Sequence[SipListener]) -> Means:
     """Return the transports and families of these sockets; the family of the first is preferred."""
     spoken = {each.transport for each in listen}
     families = dict.fromkeys(Kind.AAAA if ":" in each.host else Kind.A for each in listen)
@@ -58,7 +58,7 @@ def heaviest(choices: int) -> int:
     return choices - 1
 
 
-class Directory(Counting):
+class NameDirectory(Counting):
     """The names of gateways, and the names that occurred in dialogs."""
 
     def __init__(
@@ -67,14 +67,14 @@ class Directory(Counting):
         self._clock = clock
         self._draw = draw
         self._watched: dict[Hop, CachedName] = {}
-        self._watching = Lookups(resolver, clock, means, settings, self._learned)
+        self._watching = NameLookups(resolver, clock, means, settings, self._learned)
         self._looked_up: dict[Hop, CachedName] = {}
         """Those of gateways that are to be called."""
         self._hosts: frozenset[str] = frozenset()
         self._without_name: frozenset[str] = frozenset()
         """The addresses that gateways are configured with."""
         self._dialog_names: OrderedDict[Hop, CachedName] = OrderedDict()
-        self._dialog_lookups = Lookups(resolver, clock, means, settings, lambda _cached, _before: None)
+        self._dialog_lookups = NameLookups(resolver, clock, means, settings, lambda _cached, _before: None)
         self._lookup_second = 0
         self._lookups_in_second = 0
 
@@ -263,7 +263,7 @@ class ConnectTimeouts:
     A filtered port does not answer, and an INVITE above 1,300 bytes waits for its connection (RFC 3261 section 18.1.1).
     """
 
-    def __init__(self, vendors_at: Callable[[str], Collection[RoutingGateway]], directory: Directory) -> None:
+    def __init__(self, vendors_at: Callable[[str], Collection[RoutingGateway]], directory: NameDirectory) -> None:
         """``vendors_at`` returns the gateways that are configured at a host."""
         self._vendors_at = vendors_at
         self._directory = directory

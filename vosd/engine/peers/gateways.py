@@ -17,7 +17,7 @@ from vosd.engine.counting import Counting
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.routing.figures import Figures, Hour, Totals
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import LimitScope
 
 Source: TypeAlias = IPv4Network | IPv6Network
 
@@ -76,9 +76,9 @@ class Gateways(Counting):
     def adopt(self, catalogue: Catalogue) -> None:
         """Count the gateways of a catalogue; phones have no figures."""
         self._catalogue = catalogue
-        self._figures.adopt(Scope.ROUTING, catalogue.routing_gateways)
+        self._figures.adopt(LimitScope.ROUTING, catalogue.routing_gateways)
         customers = catalogue.mapping_gateways
-        self._figures.adopt(Scope.MAPPING, _Trunks(customers, catalogue.phones) if catalogue.phones else customers)
+        self._figures.adopt(LimitScope.MAPPING, _Trunks(customers, catalogue.phones) if catalogue.phones else customers)
 
     def override(self, catalogue: Catalogue) -> None:
         """Show the gateways of the catalogue in force with other overridden values."""
@@ -86,7 +86,7 @@ class Gateways(Counting):
 
     def has(self, name: str) -> bool:
         """Return whether it is a gateway that is configured, and no phone."""
-        return self._figures.counts(Scope.ROUTING, name) or self._figures.counts(Scope.MAPPING, name)
+        return self._figures.counts(LimitScope.ROUTING, name) or self._figures.counts(LimitScope.MAPPING, name)
 
     def note(self, record: CallRecord) -> None:
         """Count an ended call: for the gateway it came from, and for each that was tried."""
@@ -99,7 +99,19 @@ class Gateways(Counting):
         ``registered`` holds names that are registered with us, ``silenced`` the blocked sources as
         ``base.host.source_of`` names them.
         """
-        return _rows(self._catalogue, live, self._figures, registered, silenced, self._clock.now())
+        catalogue, figures, now = self._catalogue, self._figures, self._clock.now()
+        vendors = LiveVendors(catalogue, live)
+        for load in self.loads(live, registered, silenced):
+            if load.kind == MAPPING:
+                yield _row(load, figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono), live.blocks.callers)
+                continue
+            gateway = catalogue.routing_gateways[load.gateway]
+            hour = figures.last_hour(LimitScope.ROUTING, gateway.name, now.mono)
+            down_ms = vendors.down_ms(gateway, now.mono) if load.state is GatewayState.DOWN else None
+            rest_ms = _rest_ms(gateway, vendors, live, now) if load.state is GatewayState.RESTING else None
+            account = catalogue.accounts.get(gateway.account or "")
+            currency = None if account is None else account.currency
+            yield _row(load, hour, live.blocks.called, down_ms, rest_ms, currency)
 
     def loads(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayLoad]:
         """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here."""
@@ -107,7 +119,7 @@ class Gateways(Counting):
         vendors = LiveVendors(catalogue, live)
         for gateway in catalogue.routing_gateways.values():
             name, state = gateway.name, _routing_state(gateway, vendors, live, now)
-            calls, totals = active(gateway.scope, name), figures.totals(Scope.ROUTING, name)
+            calls, totals = active(gateway.scope, name), figures.totals(LimitScope.ROUTING, name)
             yield GatewayLoad(ROUTING, name, state, calls, gateway.max_concurrent, totals)
         phones = _phones(catalogue)
         for name, configured in catalogue.mapping_gateways.items():
@@ -115,7 +127,7 @@ class Gateways(Counting):
                 customer = catalogue.overridden.get(name, configured)
                 is_blocked = _has_silenced(customer, silenced)
                 state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_blocked)
-                calls, totals = active(Scope.MAPPING, name), figures.totals(Scope.MAPPING, name)
+                calls, totals = active(LimitScope.MAPPING, name), figures.totals(LimitScope.MAPPING, name)
                 yield GatewayLoad(MAPPING, name, state, calls, customer.max_concurrent, totals)
 
 
@@ -124,13 +136,15 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
     talk_ms = None if record.answered_at is None else record.hold_time_ms
     if record.mapping_gateway is not None:
         code = record.sip_code or 0
-        figures.note(Scope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms, code=code)
+        figures.note(
+            LimitScope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms, code=code
+        )
     for attempt in record.attempts:
         if attempt.reason == TOO_DEAR:
             continue
         has_won = attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
         figures.note(
-            Scope.ROUTING,
+            LimitScope.ROUTING,
             attempt.gateway,
             mono_ms,
             talk_ms=talk_ms if has_won else None,
@@ -141,41 +155,8 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
         )
 
 
-def _rows(
-    catalogue: Catalogue,
-    live: LiveState,
-    figures: Figures,
-    registered: Set[str],
-    silenced: Container[str],
-    now: Instant,
-) -> Iterator[GatewayRow]:
-    vendors = LiveVendors(catalogue, live)
-    for gateway in catalogue.routing_gateways.values():
-        state = _routing_state(gateway, vendors, live, now)
-        down_ms = vendors.down_ms(gateway, now.mono) if state is GatewayState.DOWN else None
-        rest_ms = _rest_ms(gateway, vendors, live, now) if state is GatewayState.RESTING else None
-        hour = figures.last_hour(Scope.ROUTING, gateway.name, now.mono)
-        calls = live.occupancy.active(gateway.scope, gateway.name)
-        account = catalogue.accounts.get(gateway.account or "")
-        currency = None if account is None else account.currency
-        yield _row(ROUTING, gateway, state, calls, hour, live.blocks.called, down_ms, rest_ms, currency)
-    phones = _phones(catalogue)
-    for name, configured in catalogue.mapping_gateways.items():
-        if name in phones:
-            continue
-        customer = catalogue.overridden.get(name, configured)
-        hour = figures.last_hour(Scope.MAPPING, customer.name, now.mono)
-        calls = live.occupancy.active(Scope.MAPPING, customer.name)
-        is_blocked = _has_silenced(customer, silenced)
-        state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_blocked)
-        yield _row(MAPPING, customer, state, calls, hour, live.blocks.callers)
-
-
 def _row(
-    kind: str,
-    gateway: RoutingGateway | MappingGateway,
-    state: GatewayState,
-    calls: int,
+    load: GatewayLoad,
     hour: Hour,
     blocked: Mapping[str, object],
     down_ms: int | None = None,
@@ -184,14 +165,14 @@ def _row(
 ) -> GatewayRow:
     cost = hour.cost_per_minute
     return GatewayRow(
-        gateway=gateway.name,
-        kind=kind,
-        state=state.value,
-        blocked=str(blocked[gateway.name]) if gateway.name in blocked else None,
+        gateway=load.gateway,
+        kind=load.kind,
+        state=load.state.value,
+        blocked=str(blocked[load.gateway]) if load.gateway in blocked else None,
         since_s=None if down_ms is None else down_ms // 1_000,
         rest_s=None if rest_ms is None else -(-rest_ms // 1_000),
-        calls=calls,
-        max_concurrent=gateway.max_concurrent,
+        calls=load.calls,
+        max_concurrent=load.max_concurrent,
         attempts=hour.attempts,
         answered=hour.answered,
         asr=hour.asr,

@@ -68,7 +68,7 @@ class CachedName:
         return self.known_at is not None or self.failures > 0
 
 
-class Lookups:
+class NameLookups:
     """Looks names up, one task for each; ``learned`` is called after each, with the problem before it."""
 
     def __init__(

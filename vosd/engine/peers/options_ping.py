@@ -13,7 +13,7 @@ import structlog
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.obs.events import GONE, Event
-from vosd.routing.health import NOT_THERE, Health, Trunk
+from vosd.routing.health import NOT_THERE, GatewayHealth, Trunk
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
@@ -40,7 +40,7 @@ class _Pinger:
     __slots__ = ("_addresses_of", "_alarm", "_asked", "_began_at", "_endpoint", "_gateway", "_health", "ping")
 
     def __init__(
-        self, endpoint: Endpoint, gateway: RoutingGateway, ping: Ping, addresses_of: AddressesOf, health: Health
+        self, endpoint: Endpoint, gateway: RoutingGateway, ping: Ping, addresses_of: AddressesOf, health: GatewayHealth
     ) -> None:
         self._endpoint = endpoint
         self._gateway = gateway
@@ -145,7 +145,9 @@ class _Pinger:
 class Pings:
     """Checks of all gateways."""
 
-    def __init__(self, endpoint: Endpoint, addresses_of: AddressesOf, health: Health, draw: Draw = randrange) -> None:
+    def __init__(
+        self, endpoint: Endpoint, addresses_of: AddressesOf, health: GatewayHealth, draw: Draw = randrange
+    ) -> None:
         self._endpoint = endpoint
         self._addresses_of = addresses_of
         self._health = health

@@ -17,7 +17,7 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
-from vosd.engine.registration.guesses import Attempt, Guesses
+from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.identify import may_come_from
@@ -239,13 +239,15 @@ class Authenticator(Counting):
 
         return credentials_of
 
-    def _attempt(self, username: str, source: Peer, domain: str, users: Mapping[str, MappingGateway]) -> Attempt:
+    def _attempt(
+        self, username: str, source: Peer, domain: str, users: Mapping[str, MappingGateway]
+    ) -> PasswordAttempt:
         host, port = source.host, source.port
         gateway = users.get(username)
         is_user = gateway is not None and may_come_from(gateway, host, port)
         is_registered = is_user and gateway is not None and self.registered.is_at(gateway.name, host, port)
         name = username if is_user else username[:USERNAME_CHARS_MAX]  # it is kept
-        return Attempt(domain, name, host, port, is_user, is_registered, self._is_peer(host))
+        return PasswordAttempt(domain, name, host, port, is_user, is_registered, self._is_peer(host))
 
     def _let_in(self, request: Request, source: Peer, domain: str, username: str, now: Instant) -> Verdict:
         users = self._catalogue.users_in(domain)
@@ -281,7 +283,7 @@ class Authenticator(Counting):
         lines = self._verifier.challenge(source.host, now.mono, self._token(), realm, is_stale=is_stale)
         return Challenged(self._verifier.settings.status, lines, self._verifier.tag(request), why)
 
-    def _count(self, request: Request, source: Peer, attempt: Attempt, now: Instant) -> None:
+    def _count(self, request: Request, source: Peer, attempt: PasswordAttempt, now: Instant) -> None:
         """Log a failure, and what follows from it for its source and its user."""
         host, username = attempt.host, attempt.username[:USERNAME_CHARS_MAX]
         if self._log_limiter.admits(host, now.mono):

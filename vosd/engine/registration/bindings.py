@@ -65,7 +65,7 @@ _EVENTS: Final = {
 }
 
 
-class Registration(NamedTuple):
+class ListedBinding(NamedTuple):
     """One binding for display."""
 
     name: str
@@ -255,13 +255,13 @@ class Registrations(Counting):
         user = self._users.get(name)
         return user is not None and any((each.peer.host, each.peer.port) == (host, port) for each in user.bindings)
 
-    def listed(self) -> Iterator[Registration]:
+    def listed(self) -> Iterator[ListedBinding]:
         """Yield every binding; changes meanwhile may be missed."""
         for name in list(self._users):
             user = self._users.get(name)
             if user is not None:
                 for binding in user.bindings:
-                    yield Registration(name, user.kind, binding)
+                    yield ListedBinding(name, user.kind, binding)
 
     def names(self) -> Set[str]:
         """Return the names of the registered users."""
@@ -367,7 +367,7 @@ def _moved(binding: Binding, peer: Peer) -> Binding:
     return binding if peer == binding.peer else msgspec.structs.replace(binding, peer=peer)
 
 
-def inbound(registration: Registration, listeners: Sequence[Listener]) -> InboundRow:
+def inbound(registration: ListedBinding, listeners: Sequence[Listener]) -> InboundRow:
     """Return a registration as ``vosd registrations`` shows it."""
     name, kind, binding = registration
     return InboundRow(

@@ -20,7 +20,7 @@ HOME_MS: Final = 7_200_000
 _Key = TypeVar("_Key", str, tuple[str, str, str])
 
 
-class Attempt(NamedTuple):
+class PasswordAttempt(NamedTuple):
     """A user and the source from which its password is tried."""
 
     domain: str
@@ -67,7 +67,7 @@ class Guesses:
         for each in (self.sources, self.gateways, self._users, self._unknown_users, self._at_homes):
             each.settings = settings
 
-    def wait_ms(self, attempt: Attempt, mono_ms: int) -> int:
+    def wait_ms(self, attempt: PasswordAttempt, mono_ms: int) -> int:
         """Return for how long a password is not looked at; 0 = it is."""
         if self._is_at_home(attempt, mono_ms):
             return self._at_homes.left_ms(_counted_at(attempt), mono_ms)
@@ -76,7 +76,7 @@ class Guesses:
         waits = delays.left_ms((attempt.domain, attempt.username), mono_ms)
         return max(waits, locked.left_ms(attempt.host, mono_ms))
 
-    def failed(self, attempt: Attempt, mono_ms: int) -> Failed:
+    def failed(self, attempt: PasswordAttempt, mono_ms: int) -> Failed:
         """Count a wrong password."""
         locked = self.gateways if attempt.is_gateway else self.sources
         locks_out = locked.failed(attempt.host, mono_ms, attempt.username, attempt.domain)
@@ -87,7 +87,7 @@ class Guesses:
         begins = delays.failed((attempt.domain, attempt.username), mono_ms)
         return Failed(locks_out, delays_user=begins and attempt.is_user)
 
-    def succeeded(self, attempt: Attempt, mono_ms: int) -> None:
+    def succeeded(self, attempt: PasswordAttempt, mono_ms: int) -> None:
         """Forget the failures of this user at this source, no others; the source is a home of the user from now on."""
         self.sources.succeeded(attempt.host, attempt.username, attempt.domain)
         self.gateways.succeeded(attempt.host, attempt.username, attempt.domain)
@@ -105,7 +105,7 @@ class Guesses:
         found = [each.unblock(host, mono_ms) for each in (self.sources, self.gateways)]
         return any(found)
 
-    def _is_at_home(self, attempt: Attempt, mono_ms: int) -> bool:
+    def _is_at_home(self, attempt: PasswordAttempt, mono_ms: int) -> bool:
         """Return whether the source is a home of the user, which failures at other sources do not concern."""
         if not attempt.is_user:
             return False
@@ -119,9 +119,9 @@ def _put_last(table: OrderedDict[_Key, int], key: _Key, until: int) -> None:
         table.popitem(last=False)
 
 
-def _home(attempt: Attempt) -> tuple[str, str, str]:
+def _home(attempt: PasswordAttempt) -> tuple[str, str, str]:
     return attempt.domain, attempt.username, source_of(attempt.host)
 
 
-def _counted_at(attempt: Attempt) -> tuple[str, ...]:
+def _counted_at(attempt: PasswordAttempt) -> tuple[str, ...]:
     return (*_home(attempt), str(attempt.port)) if attempt.is_registered else _home(attempt)

@@ -27,7 +27,7 @@ AFTER_A_MISTAKE_MS: Final = 1_000
 _log = structlog.get_logger()
 
 
-class Registered(Protocol):
+class RegisteredEndpoints(Protocol):
     """Source of the registered endpoints."""
 
     def peers(self) -> Sequence[Peer]:
@@ -42,7 +42,9 @@ class Registered(Protocol):
 class KeepAlives(Counting):
     """Sends keep-alives from ``begin`` to ``stop``."""
 
-    def __init__(self, clock: Clock, registered: Registered, listeners: Sequence[Listener], pace: KeepAlive) -> None:
+    def __init__(
+        self, clock: Clock, registered: RegisteredEndpoints, listeners: Sequence[Listener], pace: KeepAlive
+    ) -> None:
         self._clock = clock
         self._registered = registered
         self._is_udp = tuple(each.transport == "udp" for each in listeners)

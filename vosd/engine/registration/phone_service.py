@@ -17,7 +17,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.engine.background import send_queued
 from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster, UndeliveredError
-from vosd.engine.registration.bindings import RegistrantKind, Registration
+from vosd.engine.registration.bindings import ListedBinding, RegistrantKind
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
@@ -38,15 +38,15 @@ class PhoneState(Enum):
     OFFLINE = "offline"
 
 
-class Registered(Protocol):
+class RegisteredPhones(Protocol):
     """Source of the registered phones."""
 
-    def listed(self) -> Iterable[Registration]:
+    def listed(self) -> Iterable[ListedBinding]:
         """Return every binding."""
         ...
 
 
-class Report(NamedTuple):
+class PhoneReport(NamedTuple):
     """One change of one phone."""
 
     phone: str
@@ -67,13 +67,13 @@ class PhoneService(Counting):
     """Queue of reports, and the task that sends them."""
 
     def __init__(
-        self, clock: Clock, settings: PhoneServiceSettings | None, registered: Callable[[], Registered]
+        self, clock: Clock, settings: PhoneServiceSettings | None, registered: Callable[[], RegisteredPhones]
     ) -> None:
         """``registered`` returns the table of registrations; it is called when needed."""
         self._clock = clock
         self._settings = settings
         self._registered = registered
-        self._waiting: dict[str, Report] = {}
+        self._waiting: dict[str, PhoneReport] = {}
         """By phone, the oldest change first."""
         self._queued = asyncio.Event()
         self._poster = _poster_of(settings)
@@ -88,14 +88,14 @@ class PhoneService(Counting):
         """Queue a report, in place of an unsent one of the same phone."""
         if self._settings is not None:
             state = PhoneState.ONLINE if is_online else PhoneState.OFFLINE
-            self._put(Report(phone, state, place, self._clock.now().wall))
+            self._put(PhoneReport(phone, state, place, self._clock.now().wall))
 
     def begin(self) -> None:
         """Report every phone that is online."""
         if self._settings is not None:
             for name, kind, binding in self._registered().listed():
                 if kind is RegistrantKind.PHONE:
-                    self._put(Report(name, PhoneState.ONLINE, binding.peer, binding.registered_at))
+                    self._put(PhoneReport(name, PhoneState.ONLINE, binding.peer, binding.registered_at))
 
     def adjust(self, settings: PhoneServiceSettings | None) -> None:
         """Apply other settings; a new service receives a report for every online phone."""
@@ -119,7 +119,7 @@ class PhoneService(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _put(self, report: Report) -> None:
+    def _put(self, report: PhoneReport) -> None:
         self._waiting.pop(report.phone, None)
         self._waiting[report.phone] = report
         self._queued.set()

@@ -14,7 +14,7 @@ from vosd.base.clock import Clock
 from vosd.base.secret import Secret
 from vosd.engine.poster import Poster, UndeliveredError, signed
 from vosd.engine.reports.queue import ReportQueue
-from vosd.engine.reports.report import Report
+from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.spool import ReportSpool
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
@@ -83,7 +83,7 @@ class Delivery:
         except TimeoutError:
             pass
 
-    async def _send(self, report: Report, poster: Poster, secret: Secret | None) -> None:
+    async def _send(self, report: CallReport, poster: Poster, secret: Secret | None) -> None:
         try:
             status = await poster.post(report.body, signed(report.body, secret, self._clock.now().wall))
         except UndeliveredError as error:
@@ -98,13 +98,13 @@ class Delivery:
                 self._settled(report, status)
         self._attempted.set()
 
-    def _failed(self, report: Report, why: str) -> None:
+    def _failed(self, report: CallReport, why: str) -> None:
         if self._queue.failed(report, self._clock.now().mono):
             self._spool.done(report)
         if self._queue.is_failing:
             self._outage.found(why, waiting=len(self._queue))
 
-    def _settled(self, report: Report, status: int) -> None:
+    def _settled(self, report: CallReport, status: int) -> None:
         """Note that the server has taken a report, or will not take it later either."""
         was_away = self._queue.is_away
         if status < 300:

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
-from vosd.engine.reports.report import Report
+from vosd.engine.reports.report import CallReport
 from vosd.engine.settings import CallReportSettings
 
 FAILURES_MAX: Final = 2
 """Failures in a row after which the server is taken as away."""
 
 
-class Outcome(Enum):
+class ReportOutcome(Enum):
     """Outcomes of a report; with all but the first it is lost."""
 
     DELIVERED = "delivered"
@@ -38,13 +38,13 @@ class ReportQueue:
 
     def __init__(self, settings: CallReportSettings) -> None:
         self.settings = settings
-        self.counted: Counter[Outcome] = Counter()
+        self.counted: Counter[ReportOutcome] = Counter()
         """Reports that are done, since the start."""
         self.failures = 0
         """Failed deliveries since the start."""
-        self._waiting: dict[int, Report] = {}
+        self._waiting: dict[int, CallReport] = {}
         """By number, the oldest first."""
-        self._of_call: dict[str, deque[Report]] = {}
+        self._of_call: dict[str, deque[CallReport]] = {}
         self._ready: dict[str, None] = {}
         """Calls whose oldest report may be sent, in order."""
         self._later: dict[str, int] = {}
@@ -68,11 +68,11 @@ class ReportQueue:
         """Whether the server is taken as away, and reports wait for it."""
         return self.settings.retry and self._failed_in_row >= FAILURES_MAX
 
-    def waiting(self) -> Iterable[Report]:
+    def waiting(self) -> Iterable[CallReport]:
         """Return the reports that wait, the oldest first."""
         return self._waiting.values()
 
-    def put(self, report: Report) -> Report | None:
+    def put(self, report: CallReport) -> CallReport | None:
         """Add a report; return the one that is dropped in its place, if there are too many."""
         self._waiting[report.number] = report
         reports = self._of_call.get(report.call_id)
@@ -83,16 +83,16 @@ class ReportQueue:
             reports.append(report)
         return self.drop_surplus() if len(self._waiting) > self.settings.queue else None
 
-    def drop_surplus(self) -> Report | None:
+    def drop_surplus(self) -> CallReport | None:
         """Drop the oldest report that is not on its way, if there are too many; return it."""
         if len(self._waiting) <= self.settings.queue:
             return None
         oldest = next((each for each in self._waiting.values() if each.call_id not in self._on_their_way), None)
         if oldest is not None:
-            self._drop_first_of_call(oldest, Outcome.FULL)
+            self._drop_first_of_call(oldest, ReportOutcome.FULL)
         return oldest
 
-    def drop_old(self, wall_ms: int) -> list[Report]:
+    def drop_old(self, wall_ms: int) -> list[CallReport]:
         """Drop the reports that are older than ``max_age``; return them."""
         before, old = wall_ms - 1_000 * self.settings.max_age_s, []
         for report in self._waiting.values():
@@ -101,16 +101,16 @@ class ReportQueue:
             if report.call_id not in self._on_their_way:
                 old.append(report)
         for report in old:
-            self._drop_first_of_call(report, Outcome.EXPIRED)
+            self._drop_first_of_call(report, ReportOutcome.EXPIRED)
         return old
 
     def drop_all(self) -> None:
         """Drop everything: nothing is to be reported any more; nothing may be on its way."""
-        self.counted[Outcome.UNWANTED] += len(self._waiting)
+        self.counted[ReportOutcome.UNWANTED] += len(self._waiting)
         for each in (self._waiting, self._of_call, self._ready, self._later):
             each.clear()
 
-    def take(self, mono_ms: int) -> Report | None:
+    def take(self, mono_ms: int) -> CallReport | None:
         """Return the next report to send; None = none may be sent now. Say then what became of it."""
         if self.is_away and (mono_ms < self._paused_until or self._on_their_way):
             return None
@@ -138,28 +138,28 @@ class ReportQueue:
         due = next(iter(self._later.values()), None)
         return None if due is None else max(0, due - mono_ms)
 
-    def delivered(self, report: Report) -> None:
+    def delivered(self, report: CallReport) -> None:
         """Note that the server has taken a report."""
         self._failed_in_row = 0
-        self._done(report, Outcome.DELIVERED)
+        self._done(report, ReportOutcome.DELIVERED)
 
-    def refused(self, report: Report) -> None:
+    def refused(self, report: CallReport) -> None:
         """Note that the server answered, and refused a report."""
         self._failed_in_row = 0
-        self._done(report, Outcome.REFUSED)
+        self._done(report, ReportOutcome.REFUSED)
 
-    def failed(self, report: Report, mono_ms: int) -> bool:
+    def failed(self, report: CallReport, mono_ms: int) -> bool:
         """Note that a report could not be delivered; return whether it was dropped."""
         self.failures += 1
         self._failed_in_row += 1
         if not self.settings.retry:
-            self._done(report, Outcome.FAILED)
+            self._done(report, ReportOutcome.FAILED)
             return True
         self._on_their_way.discard(report.call_id)
         self._later[report.call_id] = self._paused_until = mono_ms + self.settings.retry_interval_ms
         return False
 
-    def put_back(self, report: Report) -> None:
+    def put_back(self, report: CallReport) -> None:
         """Note that sending of a report was given up, and says nothing of the server."""
         self._on_their_way.discard(report.call_id)
         self._ready[report.call_id] = None
@@ -170,11 +170,11 @@ class ReportQueue:
         self._ready |= dict.fromkeys(self._later)
         self._later.clear()
 
-    def _done(self, report: Report, outcome: Outcome) -> None:
+    def _done(self, report: CallReport, outcome: ReportOutcome) -> None:
         self._on_their_way.discard(report.call_id)
         self._drop_first_of_call(report, outcome)
 
-    def _drop_first_of_call(self, report: Report, outcome: Outcome) -> None:
+    def _drop_first_of_call(self, report: CallReport, outcome: ReportOutcome) -> None:
         """Remove the oldest report of a call."""
         self.counted[outcome] += 1
         del self._waiting[report.number]

@@ -26,7 +26,7 @@ _LAST_SEQ: Final = 1_000_000
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Report(NamedTuple):
+class CallReport(NamedTuple):
     """One report that waits to be delivered."""
 
     number: int

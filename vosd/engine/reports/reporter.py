@@ -21,8 +21,8 @@ from vosd.engine.background import BackgroundTasks, every
 from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster
 from vosd.engine.reports.delivery import Delivery
-from vosd.engine.reports.queue import Outcome, ReportQueue
-from vosd.engine.reports.report import Report, of_ended_call, of_lost_call, of_running_call
+from vosd.engine.reports.queue import ReportOutcome, ReportQueue
+from vosd.engine.reports.report import CallReport, of_ended_call, of_lost_call, of_running_call
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, CallReportState
 from vosd.obs.events import Event
@@ -76,7 +76,7 @@ class CallReports(Counting):
         self._next_number = 1
         self._delivery = Delivery(self._queue, self._spool, clock, is_busy)
         self._tasks = BackgroundTasks()
-        self._logged: Counter[Outcome] = Counter()
+        self._logged: Counter[ReportOutcome] = Counter()
         """Reports that the log knows of."""
         self._log_again = 0
 
@@ -178,7 +178,7 @@ class CallReports(Counting):
 
     def _report(self, call_id: str, make: Callable[[], bytes]) -> None:
         try:
-            report = Report(self._next_number, call_id, self._clock.now().wall, make())
+            report = CallReport(self._next_number, call_id, self._clock.now().wall, make())
             self._next_number += 1
             self._spool.add(report)
             self._put(report)
@@ -186,7 +186,7 @@ class CallReports(Counting):
             _log.exception("call_report_not_made", call_id=call_id)
         self._delivery.wake()
 
-    def _put(self, report: Report) -> None:
+    def _put(self, report: CallReport) -> None:
         dropped = self._queue.put(report)
         if dropped is not None:
             self._spool.done(dropped)
@@ -194,7 +194,7 @@ class CallReports(Counting):
     # -- counts -------------------------------------------------------------------------------------------------
 
     @property
-    def counted(self) -> Counter[Outcome]:
+    def counted(self) -> Counter[ReportOutcome]:
         """Reports that are done, by what became of them, since the start."""
         return self._queue.counted
 
@@ -210,7 +210,7 @@ class CallReports(Counting):
     def totals(self) -> Mapping[Figure, int]:
         """Count the reports that were lost."""
         counted = self._queue.counted
-        return {Figure.CALL_REPORTS_DROPPED: sum(counted.values()) - counted[Outcome.DELIVERED]}
+        return {Figure.CALL_REPORTS_DROPPED: sum(counted.values()) - counted[ReportOutcome.DELIVERED]}
 
     def tidy(self) -> None:
         """Drop old reports, log losses, and write to the disk what is done."""
@@ -219,7 +219,7 @@ class CallReports(Counting):
             self._spool.done(report)
         self._spool.tidy()
         lost = self._queue.counted - self._logged
-        lost.pop(Outcome.DELIVERED, None)
+        lost.pop(ReportOutcome.DELIVERED, None)
         if lost and now.mono >= self._log_again:
             self._log_again = now.mono + LOG_MS
             self._logged = self._queue.counted.copy()

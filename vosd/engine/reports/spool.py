@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from vosd.engine.journal.output import system_write
-from vosd.engine.reports.report import Report
+from vosd.engine.reports.report import CallReport
 from vosd.obs.events import GONE, Event
 from vosd.obs.outage import Outage
 
@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 class Spooled(NamedTuple):
     """Reports that an earlier run has left."""
 
-    reports: list[Report]
+    reports: list[CallReport]
     """Those that wait, the oldest first."""
     last_number: int
     unreadable: int
@@ -49,7 +49,7 @@ class _File:
     def __init__(self, path: Path, size: int) -> None:
         self.path = path
         self.size = size
-        self.left: dict[int, Report] = {}
+        self.left: dict[int, CallReport] = {}
         """Reports of the file that still wait."""
 
 
@@ -65,7 +65,7 @@ class ReportSpool:
         """Highest number of a file, also of one that cannot be read."""
         self._file_of: dict[int, _File] = {}
         """By number, of the reports that wait."""
-        self._unwritten: dict[int, Report] = {}
+        self._unwritten: dict[int, CallReport] = {}
         """Reports that the disk did not take."""
         self._done: list[int] = []
         """Numbers of reports that are done, to be written with the next line."""
@@ -76,7 +76,7 @@ class ReportSpool:
 
     def open(self) -> Spooled:
         """Read what an earlier run has left; may be called in a thread, before any other method."""
-        reports: dict[int, Report] = {}
+        reports: dict[int, CallReport] = {}
         done: set[int] = set()
         unreadable = last = 0
         try:
@@ -112,13 +112,13 @@ class ReportSpool:
         self._begin_file()
         return Spooled(sorted(reports.values()), last, unreadable)
 
-    def add(self, report: Report) -> None:
+    def add(self, report: CallReport) -> None:
         """Write a report; if the disk does not take it, it waits in memory alone."""
         self._waiting_bytes += len(report.body)
         if not self._write_report(report):
             self._unwritten[report.number] = report
 
-    def done(self, report: Report) -> None:
+    def done(self, report: CallReport) -> None:
         """Note that a report waits no more; it is written with the next report, or by ``tidy``."""
         self._waiting_bytes -= len(report.body)
         self._unwritten.pop(report.number, None)
@@ -166,7 +166,7 @@ class ReportSpool:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _write_report(self, report: Report) -> bool:
+    def _write_report(self, report: CallReport) -> bool:
         line = b"R %d %d %s %s\n" % (report.number, report.made_at, report.call_id.encode(), report.body)
         if not self._write(line):
             return False
@@ -231,7 +231,7 @@ def _done_line(numbers: Iterable[int]) -> bytes:
     return f"D {text}\n".encode() if text else b""
 
 
-def _report_in(line: bytes) -> Report | None:
+def _report_in(line: bytes) -> CallReport | None:
     """Return the report of a line; None if it is none, or was cut off."""
     parts = line.split(b" ", 4)
     if len(parts) != 5 or parts[0] != b"R" or not (parts[1].isdigit() and parts[2].isdigit()):
@@ -241,4 +241,4 @@ def _report_in(line: bytes) -> Report | None:
         msgspec.json.decode(body)
     except msgspec.DecodeError:
         return None
-    return Report(int(number), call_id.decode("ascii", "replace"), int(made_at), body)
+    return CallReport(int(number), call_id.decode("ascii", "replace"), int(made_at), body)

@@ -17,7 +17,7 @@ from vosd.base.number import for_matching
 from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.columns import json_object
 from vosd.cdr.record import CallRecord
-from vosd.control.traces import CallMessages, CallSought, CallUpdate
+from vosd.control.traces import CallSought, CallUpdate, EndedCallMessages
 from vosd.engine.trace.call_messages import CallOutcome
 from vosd.engine.trace.messages import Trace, Traced
 from vosd.obs.traced import TracedMessage, blanked
@@ -190,11 +190,11 @@ class TraceFollowers:
             self._present.remove(follower)
             self.are_present = self.trace.is_followed = bool(self._present)
 
-    async def call_of(self, sip_call_ids: Iterable[str]) -> CallMessages:
+    async def call_of(self, sip_call_ids: Iterable[str]) -> EndedCallMessages:
         """Return the messages of an ended call, by any of its Call-IDs; empty if none is kept."""
         found = self.trace.call_of(sip_call_ids)
         sent = _first(found, CALL_BYTES_MAX)
-        return CallMessages(await self._shown(sent), len(found) - len(sent))
+        return EndedCallMessages(await self._shown(sent), len(found) - len(sent))
 
     async def running(self, call: Call, mapping_gateway: str | None) -> CallUpdate:
         """Return the messages of a running call so far."""

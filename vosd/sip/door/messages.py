@@ -16,14 +16,14 @@ from vosd.sip.transaction.server import Server
 from vosd.sip.wire.outgoing import InviteParts
 
 
-class Outgoing(msgspec.Struct, eq=False):
+class Outgoing(msgspec.Struct, eq=False, gc=False):
     """A message: ``headers`` are whole lines, without those that identify transaction and dialog."""
 
     headers: str
     body: bytes
 
 
-class OutgoingResponse(Outgoing, eq=False):
+class OutgoingResponse(Outgoing, eq=False, gc=False):
     """A response that is not repeated by itself: provisional, a failure, or any to another request than INVITE."""
 
     transaction: Server | InviteServer
@@ -31,7 +31,7 @@ class OutgoingResponse(Outgoing, eq=False):
     tag: str
 
 
-class OutgoingReliable(Outgoing, eq=False):
+class OutgoingReliable(Outgoing, eq=False, gc=False):
     """A provisional response that is repeated until its PRACK (RFC 3262)."""
 
     transaction: InviteServer
@@ -40,14 +40,14 @@ class OutgoingReliable(Outgoing, eq=False):
     provisional: ReliableProvisional
 
 
-class OutgoingSuccess(Outgoing, eq=False):
+class OutgoingSuccess(Outgoing, eq=False, gc=False):
     """A 200 to an INVITE, which is repeated until its ACK."""
 
     transaction: InviteServer
     acceptance: Acceptance
 
 
-class OutgoingInvite(Outgoing, eq=False):
+class OutgoingInvite(Outgoing, eq=False, gc=False):
     """The INVITE of an attempt; ``is_fixed``: it may not use another transport."""
 
     transaction: InviteClient
@@ -56,14 +56,14 @@ class OutgoingInvite(Outgoing, eq=False):
     is_fixed: bool
 
 
-class OutgoingReinvite(Outgoing, eq=False):
+class OutgoingReinvite(Outgoing, eq=False, gc=False):
     """An INVITE within a dialog."""
 
     transaction: InviteClient
     dialog: Dialog
 
 
-class OutgoingRequest(Outgoing, eq=False):
+class OutgoingRequest(Outgoing, eq=False, gc=False):
     """A request within a dialog, other than INVITE, ACK, CANCEL and BYE."""
 
     transaction: Client
@@ -71,14 +71,14 @@ class OutgoingRequest(Outgoing, eq=False):
     method: str
 
 
-class OutgoingAck(Outgoing, eq=False):
+class OutgoingAck(Outgoing, eq=False, gc=False):
     """The ACK of a 2xx."""
 
     transaction: InviteClient
     dialog: Dialog
 
 
-class OutgoingCancel(Outgoing, eq=False):
+class OutgoingCancel(Outgoing, eq=False, gc=False):
     """The CANCEL of an INVITE; ``is_abandoned``: only a witness learns of an answer that comes all the same."""
 
     transaction: InviteClient
@@ -86,7 +86,7 @@ class OutgoingCancel(Outgoing, eq=False):
     witness: Witness | None
 
 
-class OutgoingBye(Outgoing, eq=False):
+class OutgoingBye(Outgoing, eq=False, gc=False):
     """A BYE; that of a caller whose ACK is missing waits for it (``acceptance``)."""
 
     dialog: Dialog

@@ -1,0 +1,170 @@
+"""Operations of people: log in and out, first password, second factor; the session is a cookie."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.sessions import (
+    BeginTotp,
+    BegunTotp,
+    ChangePassword,
+    ConfirmTotp,
+    LogIn,
+    LogIns,
+    RecoveryCodes,
+    SessionSheet,
+    UsedLink,
+    UseLink,
+    confirm_totp,
+    log_out,
+    log_out_everywhere,
+    principal_of_session,
+    show_session,
+    use_link,
+)
+from vosd.admin.office.tokens import UnauthorizedError
+from vosd.api.http import Answer, Request
+from vosd.api.operation import Operation
+
+COOKIE: Final = "__Host-vosd"
+"""Name of the cookie; its beginning has browsers refuse one that another host or path has set."""
+CSRF_HEADER: Final = "x-csrf-token"
+_TERMS: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
+_GONE: Final = (("Set-Cookie", f"{COOKIE}=; Max-Age=0; {_TERMS}"),)
+
+
+def token_of(request: Request) -> str | None:
+    """Return the token of a request; None = it names none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def check_proof(request: Request) -> None:
+    """Check that a request has a token or a session; raises UnauthorizedError."""
+    if token_of(request) is None and cookie_of(request) is None:
+        said = "the request has no token: send it as Authorization: Bearer TOKEN, or log in by POST /api/v1/session"
+        raise UnauthorizedError(said)
+
+
+def cookie_of(request: Request) -> str | None:
+    """Return the id of the session that a request names; None = it names none."""
+    for part in request.headers.get("cookie", "").replace(",", ";").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE and value:
+            return value
+    return None
+
+
+async def sender_of(office: Office, request: Request, *, changes: bool, enrols: bool = False) -> Principal:
+    """Return the person whose session a request names; raises as ``principal_of_session``."""
+    session, csrf = _session_of(request), request.headers.get(CSRF_HEADER)
+    return await principal_of_session(office, session, request.source, csrf=csrf, changes=changes, enrols=enrols)
+
+
+def _session_of(request: Request) -> str:
+    session = cookie_of(request)
+    if session is None:
+        raise UnauthorizedError("the request has no session: log in by POST /api/v1/session")
+    return session
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """An order without fields."""
+
+
+async def _open(office: Office, log_ins: LogIns, request: Request, order: LogIn) -> Answer:
+    before = cookie_of(request)
+    opened = await log_ins.log_in(office, request.source, order)
+    if before is not None:
+        await log_out(office, before)
+    cookie = ("Set-Cookie", f"{COOKIE}={opened.session}; {_TERMS}")
+    return Answer(status=HTTPStatus.CREATED, content=msgspec.json.encode(opened.sheet), headers=(cookie,))
+
+
+async def _show(office: Office, _log_ins: LogIns, request: Request, _order: Nothing) -> Answer:
+    return _content(await show_session(office, _session_of(request)))
+
+
+async def _close(office: Office, _log_ins: LogIns, request: Request, _order: Nothing) -> Answer:
+    await sender_of(office, request, changes=True, enrols=True)
+    await log_out(office, _session_of(request))
+    return Answer(status=HTTPStatus.NO_CONTENT, headers=_GONE)
+
+
+async def _close_all(office: Office, _log_ins: LogIns, request: Request, _order: Nothing) -> Answer:
+    await log_out_everywhere(office, await sender_of(office, request, changes=True, enrols=True))
+    return Answer(status=HTTPStatus.NO_CONTENT, headers=_GONE)
+
+
+async def _use_link(office: Office, _log_ins: LogIns, request: Request, order: UseLink) -> Answer:
+    return _content(await use_link(office, request.source, order))
+
+
+async def _change_password(office: Office, log_ins: LogIns, request: Request, order: ChangePassword) -> Answer:
+    who = await sender_of(office, request, changes=True)
+    await log_ins.change_password(office, who, order, _session_of(request))
+    return Answer(status=HTTPStatus.NO_CONTENT)
+
+
+async def _begin_totp(office: Office, log_ins: LogIns, request: Request, order: BeginTotp) -> Answer:
+    who = await sender_of(office, request, changes=True, enrols=True)
+    return _content(await log_ins.begin_totp(office, who, order))
+
+
+async def _confirm_totp(office: Office, _log_ins: LogIns, request: Request, order: ConfirmTotp) -> Answer:
+    who = await sender_of(office, request, changes=True, enrols=True)
+    return _content(await confirm_totp(office, who, order))
+
+
+def _content(result: msgspec.Struct) -> Answer:
+    return Answer(content=msgspec.json.encode(result))
+
+
+async def _is_answered_elsewhere(_office: Office, _who: Principal, _order: Any) -> Any:
+    raise AssertionError("operations of sessions have no principal")
+
+
+def _operation(
+    method: str,
+    path: str,
+    meaning: str,
+    takes: type[msgspec.Struct],
+    result: Any,
+    session: Callable[[Office, LogIns, Request, Any], Awaitable[Answer]],
+    status: HTTPStatus = HTTPStatus.OK,
+) -> Operation:
+    return Operation(
+        method=method,
+        path=path,
+        meaning=meaning,
+        permission=None,
+        takes=takes,
+        run=_is_answered_elsewhere,
+        result=result,
+        session=session,
+        status=status,
+    )
+
+
+OPERATIONS: Final = (
+    _operation("POST", "/session", "Log in: the answer sets a cookie.", LogIn, SessionSheet, _open, HTTPStatus.CREATED),
+    _operation("GET", "/session", "The session of the cookie.", Nothing, SessionSheet, _show),
+    _operation("DELETE", "/session", "Log out.", Nothing, None, _close, HTTPStatus.NO_CONTENT),
+    _operation("DELETE", "/sessions", "Log out everywhere.", Nothing, None, _close_all, HTTPStatus.NO_CONTENT),
+    _operation("POST", "/session/link", "Set the password by a one-time link.", UseLink, UsedLink, _use_link),
+    _operation(
+        "PUT",
+        "/session/password",
+        "Change the password; the other sessions end.",
+        ChangePassword,
+        None,
+        _change_password,
+        HTTPStatus.NO_CONTENT,
+    ),
+    _operation("POST", "/session/totp", "Begin to set up a second factor.", BeginTotp, BegunTotp, _begin_totp),
+    _operation("PUT", "/session/totp", "Put it in force by a code of it.", ConfirmTotp, RecoveryCodes, _confirm_totp),
+)
