@@ -1,6 +1,6 @@
 """An installation with the API as a process, on SQLite; a file of tests shares it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,12 @@ def installed(directory: Path, url: str | None = None) -> Path:
     text = CONFIGURATION.replace("$url", url or migrated(directory / "vosd.db"))
     config.write_text(text.replace("$directory", str(directory)))
     return config
+
+
+@pytest.fixture(scope="session")
+def install() -> Callable[[Path], Path]:
+    """Return ``installed``, for files of tests that need an installation of their own."""
+    return installed
 
 
 @pytest.fixture(scope="module")

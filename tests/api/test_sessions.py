@@ -4,13 +4,12 @@ import asyncio
 import base64
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import installed
 from doubles.api import Api, Reply
 from doubles.office import office_on, operator
 
@@ -65,9 +64,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(directory: Path) -> Iterator[Api]:
+def served(install: Callable[[Path], Path], directory: Path) -> Iterator[Api]:
     (directory / "var").mkdir()
-    with Api(installed(directory)) as process:
+    with Api(install(directory)) as process:
         yield process
 
 

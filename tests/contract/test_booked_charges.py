@@ -7,12 +7,12 @@ from doubles.data.builders import applied_rate
 from doubles.data.records import STARTED, answered_call, call_id, charge_row
 from doubles.ended_calls import ended_call
 from doubles.memory import MemoryStore
+from doubles.recomputed import recompute
 from sqlalchemy import select
 
 from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
-from vosd.billing.rater import recompute
 from vosd.callcontrol.bookkeeping import answered_late
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.storage import schema

@@ -7,9 +7,10 @@ import pytest
 from doubles.data.builders import applied_rate, rating_policy
 from doubles.data.records import call_id
 from doubles.ended_calls import ended_call
+from doubles.recomputed import recompute
 
 from vosd.billing.parties import Party, Role
-from vosd.billing.rater import recompute, tax_by
+from vosd.billing.rater import tax_by
 from vosd.billing.rates import AppliedRate
 from vosd.cdr.ports import RejectedRecords
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR

@@ -6,12 +6,12 @@ import msgspec
 from doubles.data.builders import applied_rate, rating_policy
 from doubles.data.records import call_id
 from doubles.ended_calls import ended_call, open_call
+from doubles.recomputed import recompute
 
 from vosd.billing.parties import Party, Role
 from vosd.billing.period_rates import Period, PeriodTable
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import recompute
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CUSTOMER

@@ -36,7 +36,6 @@ from vosd.storage.partitions import (
     bound,
     drop_partition,
     last_bound,
-    open_account,
     partitions_of,
 )
 from vosd.storage.payments import SqlPayments
@@ -230,26 +229,6 @@ async def test_the_audit_names_a_number_that_an_account_has_twice_in_two_months(
     await SqlBooks(database).book([call(2, within(NOVEMBER))])
     faults = {each.fault for each in (await verify_ledger(database)).differences if each.account == "acme"}
     assert {BookFault.COUNT, BookFault.CHAIN} <= faults
-
-
-async def test_a_month_is_open_until_all_that_was_booked_of_its_calls_is_closed(database):
-    october, over_midnight = call(1, within(OCTOBER)), call(2, OCTOBER.until - 30_000, customer="other")
-    await SqlBooks(database).book([october, over_midnight, call(3, within(NOVEMBER))])
-    checkpoints, name = SqlCheckpoints(database), OCTOBER.partition
-    async with database.reading() as connection:
-        assert await open_account(connection, name, OCTOBER.until) is not None  # nothing is closed
-    await checkpoints.close(OCTOBER.until, "ann", None, within(JANUARY))
-    async with database.reading() as connection:
-        assert await open_account(connection, name, OCTOBER.until) in {"other", "carrier"}
-    await checkpoints.close(NOVEMBER.until, "ann", None, within(JANUARY))
-    async with database.reading() as connection:
-        assert await open_account(connection, name, NOVEMBER.until) is None
-        assert await open_account(connection, DECEMBER.partition, NOVEMBER.until) is None  # empty
-    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.02"), Decimal(0), 60))
-    correction = Correction(october.call_id, (change,), "run 3", "ann", "wrong rate", within(JANUARY))
-    await SqlCorrections(database).book([correction])
-    async with database.reading() as connection:
-        assert await open_account(connection, name, NOVEMBER.until) == "acme"
 
 
 async def test_a_month_is_dropped_and_nothing_else(database):

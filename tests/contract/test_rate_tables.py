@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 from doubles.data.builders import rating_policy
 from doubles.exploring import examples
+from doubles.recomputed import recompute
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
@@ -20,7 +21,7 @@ from vosd.billing.rate_file import RateFile
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_layout import ALWAYS
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import breakdown, rate_call, recompute
+from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.rates import Rate
 from vosd.billing.sections import parse_sections
 

@@ -8,8 +8,7 @@ from doubles.data.builders import applied_rate
 from doubles.data.records import call_id, refused_call
 from doubles.ended_calls import ended_call
 from doubles.installation import Installation
-
-from vosd.billing.rater import recompute
+from doubles.recomputed import recompute
 
 
 @pytest.fixture

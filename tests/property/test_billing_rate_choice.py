@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from doubles.data.builders import rating_policy
+from doubles.recomputed import recompute
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import breakdown, rate_call, recompute, total_at
+from vosd.billing.rater import breakdown, rate_call, total_at
 from vosd.billing.rates import Rate
 
 prices = st.decimals(0, 5, places=4)

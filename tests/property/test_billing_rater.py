@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import msgspec
 from doubles.data.builders import applied_rate, rating_policy
+from doubles.recomputed import recompute
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.base.money import Rounding, unit_of
 from vosd.billing.period_rates import multiplied
-from vosd.billing.rater import breakdown, itemise, rate_call, recompute, total_at
+from vosd.billing.rater import breakdown, itemise, rate_call, total_at
 from vosd.billing.rates import AppliedRate, RatingPolicy, hold_seconds
 from vosd.billing.sections import format_sections, parse_sections
 

@@ -1,5 +1,6 @@
 """Objects of the database that are taken in by their versions give the same catalogue as when all is read."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import load
 from vosd.config.reader.whole_files import read_by_a_process
 from vosd.config.stored import Stored, Wanted
-from vosd.config.stored_text import read_objects, with_changes
+from vosd.config.stored_text import KINDS, read_objects, with_changes
 
 ENVIRON = {"LIMIT": "2", "SECRET": "long-enough-secret"}
-LISTS = {"accounts", "mapping_gateways"}
+NAMES = ["c1", "c2", "t1", "top", "base", "sell", "other", "euro", "bad", "some", "none", "v1", "v2", "1001", "chief"]
+"""Names of objects of every kind, which stand in the files now and then and in the database else."""
 
 
 class Stores:
@@ -52,14 +54,15 @@ class Stores:
 
 def write(path: Path, text: str, stores: Stores, *, is_stored: Callable[[str, str], bool]) -> None:
     """Write a configuration, some of its objects into the database."""
-    head, _, lists = text.partition("accounts:\n  - {id: ")
+    sections = re.split(r"(?m)^(?=\w)", text)
+    head = "".join(each for each in sections if each.partition(":")[0] not in KINDS)
+    lists = "".join(each for each in sections if each.partition(":")[0] in KINDS)
     bodies, items = {}, dict[str, list[str]]()
-    for each in read_objects(f"accounts:\n  - {{id: {lists}", "here", ENVIRON):
+    for each in read_objects(lists, "here", ENVIRON):
         if is_stored(each.kind, each.name):
             bodies[each.kind, each.name] = each.body
         else:
-            key = "id" if each.kind == "accounts" else "name"
-            items.setdefault(each.kind, []).append(f"  - {{{key}: {each.name!r}, {str(each.keys)[1:]}\n")
+            items.setdefault(each.kind, []).append(f"  - {{{KINDS[each.kind]}: {each.name!r}, {str(each.keys)[1:]}\n")
     stores.become(bodies)
     path.write_text(head + "".join(f"{kind}:\n{''.join(those)}" for kind, those in items.items()))
 
@@ -70,13 +73,25 @@ def write(path: Path, text: str, stores: Stores, *, is_stored: Callable[[str, st
 def test_objects_that_change_and_move_give_the_same_as_when_all_is_read(tmp_path_factory, days, data) -> None:
     path, stores, remembered = tmp_path_factory.mktemp("days") / "vosd.yaml", Stores(), Remembered()
     for day in days:
-        in_files = set() if data is None else data.draw(st.sets(st.sampled_from(["c1", "c2", "t1", "top", "base"])))
+        in_files = set() if data is None else data.draw(st.sets(st.sampled_from(NAMES)))
         write(path, customers.written(day), stores, is_stored=lambda _kind, name: name not in in_files)  # noqa: B023
 
         def both(remembered: Remembered | None) -> object:
             return customers.outcome(lambda: load(path, ENVIRON, definitions=stores.definitions, remembered=remembered))
 
         assert both(remembered) == both(None)
+
+
+def test_gateways_keep_the_order_of_the_file_after_later_changes(tmp_path: Path) -> None:
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+    gateways = "  - {name: v0, account: vendor, address: 192.0.2.7}\n"
+    texts = [customers.written(customers.BASE)]
+    texts.append(texts[0].replace("routing_gateways:\n", f"routing_gateways:\n{gateways}"))
+    texts.append(texts[1].replace('prefixes: "4490"', 'prefixes: "4491"'))
+    for text in texts:
+        path.write_text(text)
+        found = load(path, ENVIRON, remembered=remembered).catalogue
+    assert [*found.routing_gateways] == ["v0", "v1", "v2", "v3"]
 
 
 def test_one_object_of_the_database_is_all_that_is_looked_at(tmp_path: Path) -> None:

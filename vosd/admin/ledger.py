@@ -1,6 +1,6 @@
 """Entries and statements of the ledger for display; money and times as text."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -138,8 +138,12 @@ def _net_and_tax(amount: Decimal, tax: Decimal | None) -> dict[str, str | None]:
     return {"tax": format_amount(tax), "net": format_amount(amount - tax)}
 
 
-async def known_standing(accounts: Mapping[str, Account], queries: Queries, account_id: str) -> Standing | None:
+async def known_standing(
+    accounts: Callable[[], Mapping[str, Account]], queries: Queries, account_id: str
+) -> Standing | None:
     """Return an account's standing; None for one that is configured and has never been opened.
+
+    The configured ``accounts`` are read only if the ledger does not have it.
 
     Raises:
         UnknownAccountError: it is neither configured nor in the ledger.
@@ -147,7 +151,7 @@ async def known_standing(accounts: Mapping[str, Account], queries: Queries, acco
     """
     standing = await queries.standing(account_id)
     if standing is None:
-        configured(accounts, account_id)
+        configured(accounts(), account_id)
     return standing
 
 

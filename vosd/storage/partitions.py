@@ -1,8 +1,7 @@
 """Partitions by month in MySQL and MariaDB: read, made ahead and dropped (ADR 72).
 
 SQLite has none, and neither has a MySQL database that was filled before there were any: both list no partitions.
-Names and bounds are in ``months``. Refuses to know what may be dropped: ``open_account`` says what the ledger still
-needs, and the caller decides.
+Names and bounds are in ``months``. Refuses to know what may be dropped: the caller decides.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -49,23 +48,6 @@ async def partitions_of(connection: AsyncConnection, table: str) -> list[Partiti
 async def is_partitioned(connection: AsyncConnection, table: str) -> bool:
     """Return whether a table has partitions."""
     return bool(await partitions_of(connection, table))
-
-
-async def open_account(connection: AsyncConnection, partition: str, closed_until: int) -> str | None:
-    """Return an account with an entry in a month of the ledger that is not behind its checkpoint; None = there is none.
-
-    ``closed_until`` is the date of the checkpoints, UTC milliseconds. A call lies in the month in which it began, so a
-    month may have entries that were booked, or corrected, in later periods.
-    """
-    await _check_is_month(connection, schema.ledger_entry.name, partition)
-    point = schema.ledger_checkpoint
-    ledger = f"ledger_entry PARTITION ({partition})"
-    newest = text(f"SELECT account, MAX(seq) AS seq FROM {ledger} GROUP BY account")  # noqa: S608 - checked above
-    found = newest.columns(schema.ledger_entry.c.account, schema.ledger_entry.c.seq).subquery()
-    own = (point.c.account == found.c.account) & (point.c.closed_until == closed_until)
-    is_open = point.c.seq.is_(None) | (found.c.seq > point.c.seq)
-    query = found.outerjoin(point, own).select().with_only_columns(found.c.account).where(is_open).limit(1)
-    return await connection.scalar(query)
 
 
 async def drop_partition(connection: AsyncConnection, table: str, name: str) -> None:

@@ -5,7 +5,7 @@ import time
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from vosd.config.named_files import files_of
 from vosd.config.reader.texts import DiskTexts, absolute
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Held = TypeVar("Held")
 _State = tuple[int, int, int] | None
 """Inode, size and time of the last change of a file; None = it cannot be found."""
+
+
+_UNSETTLED: Final = (0, 0, 0)
+_TICK_NS: Final = 100_000_000
 
 
 def _state_of(name: str) -> _State:
@@ -45,7 +49,10 @@ class _WatchedTexts(DiskTexts):
         """Note the state of a file, unless it is known: a change since then is one."""
         name = absolute(path)
         if name not in self._states:
-            self._states[name] = _state_of(name)
+            state = _state_of(name)
+            # A file can change again within the same tick of its clock, and have the same size.
+            is_settled = state is None or time.time_ns() - state[2] > _TICK_NS
+            self._states[name] = state if is_settled else _UNSETTLED
 
     @property
     def is_as_read(self) -> bool:

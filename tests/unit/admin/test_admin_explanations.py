@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from doubles.asking_steps import looking_up, steps_with
 from doubles.data import builders
+from doubles.recomputed import recompute
 
 from vosd.admin.names import UnknownAccountError
 from vosd.admin.rating import NoRateError, RateExplanation, explain_rate
@@ -16,7 +17,6 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account, AccountType, WhileAway
-from vosd.billing.rater import recompute
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, rating_policy
+from doubles.recomputed import recompute
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
@@ -14,7 +15,6 @@ from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import AccountType
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import recompute
 from vosd.billing.rates import Rate
 from vosd.cdr.record import CallRecord
 

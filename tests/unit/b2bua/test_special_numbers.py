@@ -5,13 +5,13 @@ from decimal import Decimal
 import msgspec
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.recomputed import recompute
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import refuses
 
 from vosd.base.margin import LossGuard
-from vosd.billing.rater import recompute
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.settings import SipSettings
 

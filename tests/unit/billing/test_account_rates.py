@@ -7,13 +7,14 @@ import msgspec
 import pytest
 from doubles.data import builders
 from doubles.data.builders import applied_rate, rating_policy
+from doubles.recomputed import recompute
 
 from vosd.base.money import Rounding
 from vosd.billing.account_rates import AccountRounding, FreeTimeScope, for_account, rounded_for
 from vosd.billing.accounts import AccountType
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import breakdown, rate_call, recompute
+from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.catalogue.catalogue import Catalogue
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 import msgspec
 import pytest
 from doubles.data.builders import applied_rate, rating_policy
+from doubles.recomputed import recompute
 
 from vosd.base.money import Rounding, unit_of
 from vosd.billing.account_rates import AccountRounding
@@ -15,7 +16,7 @@ from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import Charge, breakdown, rate_call, recompute, total_at
+from vosd.billing.rater import Charge, breakdown, rate_call, total_at
 from vosd.billing.rates import Rate
 from vosd.billing.typical import TypicalPrices
 from vosd.callcontrol.vendor_terms import price_in

@@ -6,11 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from doubles.data.builders import rating_policy
+from doubles.recomputed import recompute
 
 from vosd.billing.period_rates import Period, PeriodTable, When, missing_prefixes, multiplied
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import breakdown, rate_call, recompute, total_at
+from vosd.billing.rater import breakdown, rate_call, total_at
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.billing.sections import parse_sections, read_sections
 from vosd.routing.calendar import Calendar, CalendarEntry

@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.data.builders import rating_policy
+from doubles.recomputed import recompute
 
 from vosd.billing.rate_choice import PricedPrefixes, RateCandidate, RateChoice, RateSelection, RateSource, of_types
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import breakdown, charged_by, itemise, rate_call, recompute, total_at
+from vosd.billing.rater import breakdown, charged_by, itemise, rate_call, total_at
 from vosd.billing.rates import AppliedRate, Rate
 
 TRUNK, ACCOUNT, PERIOD, MAIN = RateSource

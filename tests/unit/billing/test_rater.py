@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import applied_rate, rating_policy
+from doubles.recomputed import recompute
 
 from vosd.base.money import Rounding
-from vosd.billing.rater import Charge, breakdown, rate_call, recompute, round_fee, total_at
+from vosd.billing.rater import Charge, breakdown, rate_call, round_fee, total_at
 
 
 def test_every_begun_cycle_is_paid_in_full():

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from doubles.data.builders import applied_rate, rating_policy
+from doubles.recomputed import recompute
 
 from vosd.base.money import Rounding
-from vosd.billing.rater import itemise, recompute, total_at
+from vosd.billing.rater import itemise, total_at
 from vosd.billing.rates import AppliedRate
 
 DURATIONS_MS = (0, 1, 49, 50, 999, 1_000, 6_050, 59_999, 60_049, 60_050, 119_000, 150_020, 3_599_951, 43_200_000)

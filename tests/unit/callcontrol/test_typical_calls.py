@@ -61,7 +61,7 @@ def content(*buys, plan: RoutingPlan | None = None, **terms) -> Catalogue:
         account(name, rate_group=name, type=AccountType.CLEARING, overdraft_limit=None, **terms.get(name, {}))
         for name in names
     ]
-    groups = [rate_group("sell", applied_rate("0.60")), *map(rate_group, names, buys)]
+    groups = [rate_group("sell", terms.get("sell", applied_rate("0.60"))), *map(rate_group, names, buys)]
     gateways = [vendor_gateway(place, account=name, priority=place + 1) for place, name in enumerate(names)]
     customer = mapping_gateway(
         "acme", f"{CUSTOMER.host}/32", routing_plan=None if plan is None else plan.name, loss_guard=terms.get("guard")
@@ -93,6 +93,13 @@ def test_a_vendor_by_begun_minutes_is_left_out_where_calls_are_short():
         "loss: sold for 0.60 a minute and bought for 6.00 where a call lasts 5 s (by the price alone 0.60 and 0.50): "
         "a margin of -5.40, at least 0.00 is wanted"
     )
+
+
+def test_what_the_customer_is_charged_for_a_short_call_counts_as_well():
+    """Sold by begun minutes at 0.50, a call of 5 s brings 0.50: a vendor at 0.55 by the second costs a tenth of it."""
+    dearer = applied_rate("0.55")
+    assert tried(content(dearer, sell=applied_rate("0.50", 60), typical_s=5)) == ["vendor-0"]
+    assert tried(content(dearer, sell=applied_rate("0.50"), typical_s=5)) == []
 
 
 def test_the_guard_can_compare_the_price_alone():

@@ -76,6 +76,13 @@ def test_a_verb_that_lists_what_the_database_has_imports_no_models_of_the_config
     assert len(imported) < MODULES_MAX
 
 
+def test_a_verb_about_the_ledger_of_an_account_that_has_money_imports_no_models_of_the_configuration(site):
+    imported_by(site, "payment", "add", "--account", "acme", "--amount", "1")
+    for words in (("ledger", "list", "--account", "acme"), ("account", "history", "acme")):
+        imported = imported_by(site, *words)
+        assert those_of(imported, "pydantic", "vosd.config.keys", "vosd.config.assembly") == [], words
+
+
 @pytest.mark.parametrize(
     "words",
     [

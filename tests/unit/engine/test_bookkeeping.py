@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from doubles.data.builders import applied_rate, mapping_gateway, routing_gateway
 from doubles.data.records import call_id
+from doubles.recomputed import recompute
 
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
@@ -14,7 +15,6 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import Currencies
 from vosd.billing.exchange import ExchangeRate
 from vosd.billing.parties import Party, Role
-from vosd.billing.rater import recompute
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.bookkeeping import conclude, draft, lost, opened
 from vosd.callcontrol.call_request import CallRequest

@@ -7,13 +7,13 @@ import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.left_legs import INVITE
 from doubles.month_of_calls import past_of
+from doubles.recomputed import recompute
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.admin.rerate import Rerating
 from vosd.base.clock import Instant
-from vosd.billing.rater import recompute
 from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal

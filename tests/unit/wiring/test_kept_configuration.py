@@ -28,6 +28,8 @@ def config(tmp_path: Path) -> Path:
         "accounts: [{id: acme, rate_group: sell}]\ninclude: ['partners/*.yaml']\n"
         "rate_groups: [{name: sell, rates_file: rates.csv}]\n"
     )
+    for each in (file, tmp_path / "rates.csv"):
+        os.utime(each, (1_700_000_000, 1_700_000_000))
     return file
 
 
@@ -72,6 +74,15 @@ def test_a_file_of_the_same_size_and_time_is_another_one_when_it_was_replaced(
     other.write_text(config.read_text().replace("id: acme", "id: zeta"))
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
     other.replace(config)
+    assert accounts(kept.current(VERSION)) == ["zeta"]
+
+
+def test_a_file_that_changes_within_the_tick_of_its_clock_is_read_again(kept: KeptConfiguration, config: Path) -> None:
+    os.utime(config)
+    before = config.stat()
+    accounts(kept.current(VERSION))
+    config.write_text(config.read_text().replace("id: acme", "id: zeta"))
+    os.utime(config, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert accounts(kept.current(VERSION)) == ["zeta"]
 
 

@@ -69,7 +69,7 @@ async def show_account_history(office: Office, who: Principal, order: ShowAccoun
         StoreUnavailable: try again.
     """
     stores, account, limit = office.stores, order.account, order.limit
-    await known_standing(office.definitions.accounts(), stores.queries, account)
+    await known_standing(office.definitions.accounts, stores.queries, account)
     entries = await stores.ledger.by_hand(account, limit)
     changes = await stores.overrides.changes(limit, account, Target.ACCOUNT)
     dated = [_Dated(each.created_at, each.seq, _booked(each)) for each in entries]

@@ -116,7 +116,7 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
     scope, name = office.scope_of(who), order.account
     scope.require_visible(name)
     accounts, stores = office.definitions.accounts(), office.stores
-    standing = await known_standing(accounts, stores.queries, name)
+    standing = await known_standing(lambda: accounts, stores.queries, name)
     expiry = await stores.validity.expiry(name)
     changes = ChangedStandings(
         {} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry}

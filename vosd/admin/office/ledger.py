@@ -59,7 +59,7 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
     account = order.account or scope.agent
     if account is not None:
         scope.require_ledger(account)
-        await known_standing(office.definitions.accounts(), office.stores.queries, account)
+        await known_standing(office.definitions.accounts, office.stores.queries, account)
     wanted = EntryFilter(**msgspec.structs.asdict(msgspec.structs.replace(order, account=account)))
     async with aclosing(office.stores.ledger.entries(wanted)) as entries:
         async for entry in entries:
@@ -103,7 +103,7 @@ async def show_statements(
     elif order.of_all:
         names = [*accounts, *sorted((await stores.books.standings()).standings.keys() - set(accounts))]
     for name in names:
-        await known_standing(accounts, stores.queries, name)
+        await known_standing(lambda: accounts, stores.queries, name)
         since, until = order.month.bounds(zone)
         found = await stores.ledger.statement(name, since, until)
         currency = (await stores.books.currencies([name])).get(name)

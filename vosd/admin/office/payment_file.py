@@ -182,7 +182,7 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         payment = _payment(each, who.recorded, office.now())
         try:
             account = accounts.get(each.account)
-            await known_standing(accounts, stores.queries, each.account)
+            await known_standing(lambda: accounts, stores.queries, each.account)
             if account is not None and each.currency not in {None, account.currency}:
                 faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
             earlier = await stores.payments.earlier(payment)

@@ -296,12 +296,12 @@ async def book_by_hand(
     accounts, stores, now = office.definitions.accounts(), office.stores, office.now()
     amount = wanted.amount
     if wanted.kind is EntryKind.ZERO:
-        standing = await known_standing(accounts, stores.queries, wanted.account)
+        standing = await known_standing(lambda: accounts, stores.queries, wanted.account)
         amount = ZERO if standing is None else -standing.balance
     if not needs_second(office, who, amount) or await _is_booked(office, who, wanted):
         return await _book(office, wanted, who.recorded, None, audit)
     for account in filter(None, (wanted.account, wanted.target)):
-        await known_standing(accounts, stores.queries, account)
+        await known_standing(lambda: accounts, stores.queries, account)
     waiting = WaitingPayment(
         0, wanted.account, wanted.target, wanted.kind, wanted.reference, amount, wanted.forced, wanted.memo,
         who.recorded, who.login, now,

@@ -30,9 +30,11 @@ class Whole(NamedTuple):
     """Definitions in all items of a list."""
 
     sound: Mapping[str, Definition[Any]]
-    """By name; in the order of the source where ``change`` is None."""
+    """By name."""
     change: Change | None
     """Differences from the last load; None = they are not compared."""
+    is_ordered: bool = True
+    """Whether ``sound`` is in the order of the source; an item that was inserted since stands at its end."""
 
 
 class Remembered:
@@ -134,19 +136,19 @@ class ReadItems:
 
     def _changed(self, list_name: str, read: dict[str, Definition[Any]]) -> Whole:
         """Return the definitions of the last load with those that were read, and without those that are gone."""
-        sound, objects = self._remembered.whole[list_name].sound, self.stored.objects.get(list_name, {})
+        last, objects = self._remembered.whole[list_name], self.stored.objects.get(list_name, {})
+        sound, packed = last.sound, self.files.known.lists[list_name]
         difference = (self.files.differences or {})[list_name]
         ended = {each.name for each in self.stored.changes or () if each.kind == list_name and each.body is None}
         gone = {name for name in difference.gone | ended if name in sound and name not in read}
-        if not (read or gone) and difference.keeps_order:
+        if not (read or gone) and difference.keeps_order and last.is_ordered:
             return Whole(sound, NO_CHANGE)
         keeps_order = difference.keeps_order and not gone and all(name in sound for name in read)
-        packed = self.files.known.lists[list_name]
         change = Change(read, frozenset(gone), keeps_order, lambda: [*packed.each_name(), *sorted(objects)])
         sound = edited(sound, gone, read)
         if len(sound) != packed.number + len(objects):  # a mistake, or a name in the files and in the database
             raise DoubtfulError
-        return Whole(sound, change)
+        return Whole(sound, change, last.is_ordered and keeps_order)
 
     def note_reaches(self, read: Mapping[str, Reach]) -> Iterable[Reach]:
         """Return where all routing gateways are; those of ``read`` were read."""
