@@ -67,7 +67,7 @@ class ApiProcess:
                 except (EOFError, OSError):
                     pass
                 finally:
-                    await asyncio.shield(ended(child))
+                    await ended(child)
                 ran_s = loop.time() - begun_s
                 pause_s = RETRY_S if ran_s >= RETRY_MAX_S else pause_s
                 _log.warning("api_process_ended", means="it is started again; calls are not affected", in_s=pause_s)

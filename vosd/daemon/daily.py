@@ -49,7 +49,7 @@ async def answer_of(process: str, order: object, kind: type[Answer]) -> Answer:
             send(child.writer, msgspec.msgpack.encode(order, enc_hook=os.fspath))
             return msgspec.msgpack.decode(await received(child.reader), type=kind)
     finally:
-        await asyncio.shield(ended(child))
+        await ended(child)
 
 
 def carry_out(kind: type[DailyOrder], work: Callable[[DailyOrder], Awaitable[object]]) -> None:

@@ -55,7 +55,24 @@ async def started(module: str, *descriptors: int) -> Child:
 
 
 async def ended(child: Child, *, is_asked: bool = True) -> bool:
-    """End the process: by closing the channel if ``is_asked``, else at once; return whether it had to be killed."""
+    """End the process: by closing the channel if ``is_asked``, else at once; return whether it had to be killed.
+
+    A task that is cancelled meanwhile is so when the process has ended, however often it is cancelled: a process that
+    is left behind would keep its port.
+    """
+    ending = asyncio.create_task(_ended(child, is_asked=is_asked))
+    is_cancelled = False
+    while not ending.done():
+        try:
+            await asyncio.wait({ending})
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if is_cancelled:
+        raise asyncio.CancelledError
+    return ending.result()
+
+
+async def _ended(child: Child, *, is_asked: bool) -> bool:
     process, _, writer = child
     writer.close()
     if is_asked:

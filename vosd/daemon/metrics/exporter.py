@@ -72,7 +72,7 @@ class Exporter:
                 try:
                     await self._serve(child, settings)
                 finally:
-                    await asyncio.shield(ended(child))
+                    await ended(child)
                 _log.warning("metrics_process_ended", means="it is started again; calls are not affected")
                 await asyncio.sleep(RETRY_S)
 
