@@ -27,7 +27,7 @@ def upgrade() -> None:
     op.create_table(
         "api_request",
         sa.Column("principal", sa.String(64), primary_key=True, comment="the name that was proved"),
-        sa.Column("key", sa.String(128), primary_key=True, comment="Idempotency-Key"),
+        sa.Column("request_key", sa.String(128), primary_key=True, comment="Idempotency-Key"),
         sa.Column("fingerprint", sa.String(64), nullable=False, comment="digest of method, path and body"),
         sa.Column("made_at", moment(), nullable=False),
         sa.Column("status", sa.Integer, comment="null = the change is made, its answer was not kept"),

@@ -25,7 +25,7 @@ class KeptRequest(NamedTuple):
 
 async def keep_request(connection: AsyncConnection, request: RequestKey, at: int) -> None:
     """Add a request to the open transaction, which fails with AlreadyThere where its key was used meanwhile."""
-    values = {"key": request.key, "fingerprint": request.fingerprint, "made_at": at}
+    values = {"request_key": request.key, "fingerprint": request.fingerprint, "made_at": at}
     await connection.execute(insert(_table).values(principal=_name(request.principal), **values))
 
 
@@ -54,7 +54,7 @@ class SqlRequests:
 
 
 def _is(request: RequestKey) -> ColumnElement[bool]:
-    return (_table.c.principal == _name(request.principal)) & (_table.c.key == request.key)
+    return (_table.c.principal == _name(request.principal)) & (_table.c.request_key == request.key)
 
 
 def _name(principal: str) -> str:

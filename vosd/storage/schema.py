@@ -480,7 +480,7 @@ api_request: Final = Table(
     "api_request",
     metadata,
     Column("principal", String(NAME_LENGTH), primary_key=True, comment="the name that was proved"),
-    Column("key", String(REQUEST_KEY_LENGTH), primary_key=True, comment="Idempotency-Key"),
+    Column("request_key", String(REQUEST_KEY_LENGTH), primary_key=True, comment="Idempotency-Key"),
     Column("fingerprint", String(64), nullable=False, comment="digest of method, path and body"),
     Column("made_at", Moment, nullable=False),
     Column("status", Integer, comment="null = the change is made, its answer was not kept"),
