@@ -19,11 +19,14 @@ from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
 from vosd.api.operations.session import check_proof, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
+from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.routes import Routes
 from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
+    from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
+    from vosd.storage.audit_line import RequestKey
 
 REQUEST_S: Final = 30.0
 """Time for a whole request, until its answer begins."""
@@ -41,6 +44,7 @@ class Application:
         self._offices = offices
         self._identify = identify
         self._routes = routes
+        self._repeats = Repeats()
         self._log_ins = LogIns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,33 +80,39 @@ class Application:
         operation, path = self._routes.find(request)
         if operation.session is not None:
             return await self._answer_of_session(operation, request)
-        who = None
-        if operation.permission is not None:
-            check_proof(request)
-        office = await self._offices.open(needs_database=operation.needs_database)
-        if operation.permission is not None:
-            who = await self._sender(office, operation, request)
-            if operation.permission not in who.permissions:
-                raise RequestError(
-                    HTTPStatus.FORBIDDEN,
-                    "permission_lacking",
-                    f"this needs the permission {operation.permission.value}, which the token has not",
-                )
         query = dict(request.query)
+        if operation.permission is None:  # it needs neither configuration nor database
+            order = operation.order(Given(path, query, {}, None, {}))
+            return await _done(operation, cast("Office", None), cast("Principal", None), order, request)
+        check_proof(request)
+        office = await self._offices.open(needs_database=operation.needs_database)
+        who = await self._sender(office, operation, request)
+        if operation.permission not in who.permissions:
+            raise RequestError(
+                HTTPStatus.FORBIDDEN,
+                "permission_lacking",
+                f"this needs the permission {operation.permission.value}, which the token has not",
+            )
         wanted = None
         if operation.listing is not None:
             accept = request.headers.get("accept", "")
             wanted = page_wanted(operation.listing, operation.columns(), query, accept)
         given = Given(path, query, _header(request), await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
-        result = operation.run(office, cast("Principal", who), order)
         if wanted is not None:
-            assert operation.listing is not None
-            if isinstance(result, AsyncIterator):
-                return await read_list(operation.listing, result, wanted)
-            return whole_list(operation.listing, await result, wanted)
-        assert isinstance(result, Awaitable)
-        return _answer_of(operation, request, await result)
+            return await _list(operation, office, who, order, wanted)
+        if not operation.is_write or HEADER not in request.headers or getattr(order, "is_trial", False):
+            return await _done(operation, office, who, order, request)
+        key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, request.content)
+        if operation.reference is not None and getattr(order, operation.reference) is None:
+            order = msgspec.structs.replace(order, **{operation.reference: reference_of(key)})
+
+        async def act(key: "RequestKey | None") -> Answer:
+            keyed = msgspec.structs.replace(who, request=key)
+            return await _done(operation, office, keyed, order, request)
+
+        is_harmless = operation.reference is not None
+        return await self._repeats.once(key, office.stores.requests, office.now(), act, is_harmless=is_harmless)
 
     async def _sender(self, office: Office, operation: Operation, request: Request) -> "Principal":
         """Return who sends a request: the program of its token, or the person of its session."""
@@ -119,6 +129,20 @@ class Application:
         office = await self._offices.open(needs_database=True)
         answer: Answer = await operation.session(office, self._log_ins, request, order)
         return answer
+
+
+async def _list(operation: Operation, office: "Office", who: "Principal", order: Any, wanted: PageWanted) -> Answer:
+    assert operation.listing is not None
+    result = operation.run(office, who, order)
+    if isinstance(result, AsyncIterator):
+        return await read_list(operation.listing, result, wanted)
+    return whole_list(operation.listing, await result, wanted)
+
+
+async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: Request) -> Answer:
+    result = operation.run(office, who, order)
+    assert isinstance(result, Awaitable)
+    return _answer_of(operation, request, await result)
 
 
 async def _body(operation: Operation, request: Request) -> Any:
@@ -140,10 +164,12 @@ def _header(request: Request) -> dict[str, int]:
 
 def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
     """Return the fields of an order whose list the office reads in parts: one more item than the page has."""
-    if wanted is None or operation.listing is None or operation.listing.cursor is None:
+    listing = operation.listing
+    if wanted is None or listing is None or listing.limit is None:
         return {}
-    limit = maxsize if wanted.limit is None else wanted.limit + 1
-    return {"limit": limit, operation.listing.cursor: wanted.after}
+    if listing.cursor is None:
+        return {listing.limit: wanted.limit}
+    return {listing.limit: maxsize if wanted.limit is None else wanted.limit + 1, listing.cursor: wanted.after}
 
 
 def _answer_of(operation: Operation, request: Request, result: Any) -> Answer:

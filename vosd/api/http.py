@@ -66,6 +66,9 @@ class Request:
         self.source: str = client[0] if client else ""
         self.path: list[str] = [_text(part, "the path") for part in scope["raw_path"].split(b"/")[1:]]
         self.query = _query(scope["query_string"])
+        self.target: bytes = scope["raw_path"] + b"?" + scope["query_string"]
+        self.content = b""
+        """The body, once it was read."""
 
     async def body(self) -> bytes:
         """Return the content; raises RequestError above ``BODY_BYTES_MAX``."""
@@ -85,7 +88,8 @@ class Request:
                     headers=(("Connection", "close"),),
                 )
             if not message.get("more_body", False):
-                return b"".join(parts)
+                self.content = b"".join(parts)
+                return self.content
 
     async def document(self, *content_types: str) -> Any:
         """Return the JSON of the body; ``content_types`` are accepted beside JSON.

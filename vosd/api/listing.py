@@ -58,6 +58,8 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
         if known and each not in known:
             raise _bad("fields", f"has {each!r}", _choice(known, ""))
     cursor = query.pop("cursor", None)
+    if cursor is not None and listing.limit is not None and listing.cursor is None:
+        raise _bad("cursor", "is not offered by this list", "use `since` and `until`")
     filters = {name: query.pop(name) for name in listing.filters if name in query}
     return PageWanted(limit, None if cursor is None else _opened(cursor), sort, is_reversed, fields, filters, form)
 
@@ -68,9 +70,11 @@ def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted) -> An
     for name, value in wanted.filters.items():
         rows = [row for row in rows if _text(row.get(name)) == value]
 
+    keys = listing.key.split(",")
+
     def place(row: Mapping[str, Any]) -> list[Any]:
         value = None if wanted.sort is None else row.get(wanted.sort)
-        return [value is not None, _comparable(value), _comparable(row[listing.key])]
+        return [value is not None, _comparable(value), *(_comparable(row[key]) for key in keys)]
 
     rows.sort(key=place, reverse=wanted.is_reversed)
     if wanted.after is not None:
@@ -94,7 +98,7 @@ async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWan
     rows = [msgspec.to_builtins(item) async for item in items]
     assert wanted.limit is not None
     shown = rows[: wanted.limit]
-    following = shown[-1][listing.key] if len(rows) > wanted.limit else None
+    following = shown[-1][listing.key] if len(rows) > wanted.limit and listing.cursor is not None else None
     return _page([_sparse(row, wanted.fields) for row in shown], following)
 
 

@@ -17,19 +17,26 @@ import vosd
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON
 from vosd.api.operation import TIMES, VERSION, Field, Operation, Place
 from vosd.api.problems import PROBLEM_JSON, Problem
+from vosd.api.repeats import KEY_CHARACTERS_MAX
 from vosd.api.table import BASE, OPERATIONS
 
 _PROBLEM: Final = "#/components/schemas/Problem"
 _REF: Final = "#/components/schemas/{name}"
+_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A repeat with the same key within 24 hours changes nothing, and gets the answer of the first.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "pattern": "^[ -~]+$"},
+}
 _TIME: Final = {"type": "string", "format": "date-time"}
 
 
 @cache
 def document() -> dict[str, Any]:
     """Return the document."""
-    structs = _structs()
-    _, components = msgspec.json.schema_components(structs, ref_template=_REF)
-    for struct in structs:
+    _, components = _schemas()
+    for struct in _structs():
         if struct.__name__ in components:
             _explain(components[struct.__name__], struct)
     paths: dict[str, dict[str, Any]] = {}
@@ -49,6 +56,15 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+@cache
+def _schemas() -> tuple[dict[Any, dict[str, Any]], dict[str, Any]]:
+    """Return the schema of each type that the document names, and the components that they refer to."""
+    types = [Problem, *(each.result for each in OPERATIONS)]
+    types += [field.type for each in OPERATIONS for field in each.fields()]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    return dict(zip(types, schemas, strict=True)), components
 
 
 def _structs() -> list[type[msgspec.Struct]]:
@@ -87,6 +103,8 @@ def _operation(each: Operation) -> dict[str, Any]:
         made["x-permission"] = each.permission.value
     else:
         made["security"] = []
+    if each.is_write:
+        made["parameters"].append(dict(_KEY))
     if each.listing is not None:
         made["parameters"] += _list_parameters(each)
     if each.has_body:
@@ -123,7 +141,7 @@ def _parameter(field: Field, each: Operation) -> dict[str, Any]:
 def _schema(field: Field) -> dict[str, Any]:
     if field.name in TIMES:
         return dict(_TIME)
-    (schema,), _ = msgspec.json.schema_components([field.type], ref_template=_REF)
+    schema = dict(_schemas()[0][field.type])
     if field.place is not Place.BODY:
         kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
         schema = kinds[0] if len(kinds) == 1 else schema
@@ -168,7 +186,7 @@ def _query(name: str, meaning: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses(each: Operation) -> dict[str, Any]:
-    (schema,), _ = msgspec.json.schema_components([each.result], ref_template=_REF)
+    schema = _schemas()[0][each.result]
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if each.listing is not None:
         page = {

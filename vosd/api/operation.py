@@ -10,11 +10,13 @@ from typing import Annotated, Any, Final, NamedTuple, get_args
 
 import msgspec
 
+from vosd.admin.office.needs import NEEDED
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.sessions import LogIns
 from vosd.api.http import Request, RequestError
+from vosd.base.money import parse_amount
 
 TIMES: Final = frozenset({"at", "ended_since", "ended_until", "since", "until"})
 """Fields of orders that are times: text in a request, UTC milliseconds in the order."""
@@ -35,13 +37,17 @@ class Listing(NamedTuple):
     """A list: the office returns it whole, or, where ``cursor`` names a field of its order, from an item on."""
 
     key: str
-    """Field that tells items apart; the cursor is made of it."""
+    """Field that tells items apart, or several with commas; the cursor is made of it."""
     filters: Sequence[str] = ()
     """Fields of items that are compared with parameters of the same names."""
     sorts: Sequence[str] = ()
     """Fields by which the list is sorted, in either direction."""
     cursor: str | None = None
-    """Field of the order that takes the key of the last item; the order has a ``limit``, too."""
+    """Field of the order that takes the key of the last item."""
+    limit: str | None = None
+    """Field of the order that takes the number of items; None = the office returns the whole list."""
+    columns: Sequence[str] = ()
+    """Fields of items whose type does not declare them."""
 
 
 class Place(Enum):
@@ -64,6 +70,12 @@ class Field(NamedTuple):
     type: Any
     is_required: bool
     default: Any
+
+
+def permission_of(use_case: Callable[..., Any]) -> Permission:
+    """Return the permission that a use case needs."""
+    found: Permission = getattr(use_case, NEEDED)
+    return found
 
 
 class Given(NamedTuple):
@@ -118,9 +130,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """Return the fields of the order that a request sets."""
         in_path = set(re.findall(r"{(\w+)}", self.path))
         inside = Place.BODY if self.method in {"POST", "PUT", "PATCH"} else Place.QUERY
+        listing = self.listing
+        apart = {*self.fixed} if listing is None else {*self.fixed, listing.limit, listing.cursor}
         found = []
         for each in msgspec.structs.fields(self.takes):
-            if each.name in self.fixed or (self.listing is not None and each.name in {"limit", self.listing.cursor}):
+            if each.name in apart:
                 continue
             place = inside
             if each.name in in_path:
@@ -142,7 +156,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def columns(self) -> list[str]:
         """Return the fields of an item of the list; empty where they are not declared."""
         names: tuple[str, ...] = getattr(self.result, "__struct_encode_fields__", ())
-        return list(names)
+        return list(names if self.listing is None else self.listing.columns or names)
 
     def order(self, given: "Given") -> Any:
         """Return the order of a request.
@@ -193,9 +207,16 @@ def _refuse_unknown(given: Mapping[str, Any], known: set[str], where: str) -> No
 def _from_json(field: Field, value: Any) -> Any:
     if field.name in TIMES and value is not None:
         return _time(field, value)
-    if Decimal in (field.type, *get_args(field.type)) and isinstance(value, int | float):
-        raise _bad(field, "is an amount as text", 'write "10.00"')
+    if Decimal in (field.type, *get_args(field.type)) and value is not None:
+        return _amount(field, value)
     return _bounded(field, value)
+
+
+def _amount(field: Field, value: Any) -> Decimal:
+    try:
+        return parse_amount(value)
+    except (TypeError, ValueError) as error:
+        raise _bad(field, f"is {value!r}: expected an amount as text", 'write "10.50"') from error
 
 
 def _from_text(field: Field, text: str) -> Any:

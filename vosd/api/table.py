@@ -3,7 +3,15 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import definitions, installation, session
+from vosd.api.operations import calls, definitions, installation, money, routes, session, watch
 
 BASE: Final = "/api/v1"
-OPERATIONS: Final[tuple[Operation, ...]] = (*installation.OPERATIONS, *session.OPERATIONS, *definitions.OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *installation.OPERATIONS,
+    *session.OPERATIONS,
+    *definitions.OPERATIONS,
+    *money.OPERATIONS,
+    *calls.OPERATIONS,
+    *routes.OPERATIONS,
+    *watch.OPERATIONS,
+)

@@ -10,6 +10,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.requests import keep_request
 from vosd.storage.types import descriptive
 
 _table: Final = schema.audit
@@ -29,6 +30,9 @@ async def note(connection: AsyncConnection, line: AuditLine | None) -> None:
     if line is None:
         return
     values = line._asdict()
+    del values["request"]
+    if line.request is not None:
+        await keep_request(connection, line.request, line.at)
     cut = {name: descriptive(values[name], length) for name, length in _LENGTHS.items()}
     await connection.execute(insert(_table).values(values | cut))
 
@@ -54,7 +58,7 @@ class SqlAudit:
         Raises:
             StoreUnavailable: try again.
         """
-        columns = [_table.c[name] for name in AuditLine._fields]
+        columns = [_table.c[name] for name in AuditLine._fields if name != "request"]
         query = select(*columns).order_by(_table.c.id.desc()).limit(limit)
         if principal is not None:
             query = query.where(_table.c.principal == principal)
@@ -62,4 +66,4 @@ class SqlAudit:
             query = query.where(_table.c.subject == subject)
         async with self._database.reading() as connection:
             rows = await connection.execute(query)
-        return [AuditLine._make(row) for row in rows]
+        return [AuditLine(*row) for row in rows]

@@ -1,6 +1,16 @@
-"""A line of the audit: who has changed what, by what and from where."""
+"""A line of the audit: who has changed what, by what and from where; and the request that has ordered it."""
 
 from typing import NamedTuple
+
+
+class RequestKey(NamedTuple):
+    """A request that may be repeated: its key is kept in the transaction of the change."""
+
+    principal: str
+    """The name that was proved: keys of one are not those of another."""
+    key: str
+    fingerprint: str
+    """Digest of the request: the key of another request is refused."""
 
 
 class AuditLine(NamedTuple):
@@ -21,3 +31,5 @@ class AuditLine(NamedTuple):
     """The object that it is about, such as an account."""
     detail: str
     """The order as JSON."""
+    request: RequestKey | None = None
+    """Kept beside the line, where the request has a key."""

@@ -30,6 +30,7 @@ from vosd.storage.types import CallKey, Document, Moment, Money
 
 REFERENCE_LENGTH: Final = 128
 KIND_LENGTH: Final = 16
+REQUEST_KEY_LENGTH: Final = 128
 MEMO_LENGTH: Final = 255
 CONTACT_LENGTH: Final = 512
 PATH_LENGTH: Final = 1_100
@@ -472,6 +473,19 @@ audit: Final = Table(
     Column("subject", String(NAME_LENGTH), nullable=False, comment="the object that it is about"),
     Column("detail", Text, nullable=False, comment="JSON: the order"),
     Index("audit_subject", "subject"),
+    **_IN_MYSQL,
+)
+
+api_request: Final = Table(
+    "api_request",
+    metadata,
+    Column("principal", String(NAME_LENGTH), primary_key=True, comment="the name that was proved"),
+    Column("request_key", String(REQUEST_KEY_LENGTH), primary_key=True, comment="Idempotency-Key"),
+    Column("fingerprint", String(64), nullable=False, comment="digest of method, path and body"),
+    Column("made_at", Moment, nullable=False),
+    Column("status", Integer, comment="null = the change is made, its answer was not kept"),
+    Column("answer", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="as it was sent"),
+    Index("api_request_made_at", "made_at"),
     **_IN_MYSQL,
 )
 

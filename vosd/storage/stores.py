@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vosd.storage.people import SqlPeople
     from vosd.storage.queries import SqlQueries
     from vosd.storage.reconcile import SqlBookedCalls
+    from vosd.storage.requests import SqlRequests
     from vosd.storage.spans import SqlSpans
     from vosd.storage.stored_objects import SqlObjects
     from vosd.storage.validity import SqlValidity
@@ -143,6 +144,13 @@ class SqlStores:
         from vosd.storage.audit import SqlAudit
 
         return SqlAudit(self.database)
+
+    @property
+    def requests(self) -> "SqlRequests":
+        """Requests that may be repeated."""
+        from vosd.storage.requests import SqlRequests
+
+        return SqlRequests(self.database)
 
     @property
     def objects(self) -> "SqlObjects":

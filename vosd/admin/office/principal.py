@@ -6,7 +6,7 @@ import msgspec
 
 from vosd.admin.agents import recorded_as
 from vosd.admin.office.permissions import Permission
-from vosd.storage.audit_line import AuditLine
+from vosd.storage.audit_line import AuditLine, RequestKey
 
 
 class Role(Enum):
@@ -47,6 +47,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Address from which the order comes; empty for this machine."""
     account: str | None = None
     """Account for which an agent or a customer acts."""
+    request: RequestKey | None = None
+    """The request that has the order, where it may be repeated: it is kept in the transaction of the change."""
 
     @property
     def recorded(self) -> str:
@@ -65,4 +67,5 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             action=type(order).__name__,
             subject=subject,
             detail=msgspec.json.encode(order).decode(),
+            request=self.request,
         )

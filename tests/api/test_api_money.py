@@ -1,0 +1,138 @@
+"""Money over HTTP: booked once whatever happens to the request, the answer, or the process."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from api.conftest import installed
+from doubles.api import ADMINISTRATOR, AGENT, VIEWER, Api, Reply
+from doubles.migrated import migrate_on_server
+
+PAYMENTS = "/accounts/acme/payments"
+
+
+def pay(api: Api, amount: str, key: str | None = None, **more: str) -> Reply:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return api.ask("POST", PAYMENTS, {"amount": amount, **more}, headers=headers)
+
+
+def balance(api: Api) -> str:
+    found: str = api.ask("GET", "/accounts/acme/balance").json["balance"]
+    return found
+
+
+def test_a_payment_is_booked_and_read_in_balance_ledger_and_statement(api: Api) -> None:
+    made = pay(api, "10.50", reference="bank-1", memo="March")
+    assert made.status == 201, made.content
+    (receipt,) = made.json["receipts"]
+    assert (receipt["before"], receipt["amount"], receipt["after"]) == ("0.00", "10.50", "10.50")
+    assert (balance(api), made.json["waiting"]) == ("10.50", None)
+    (entry,) = api.ask("GET", PAYMENTS).json["items"]
+    assert (entry["kind"], entry["reference"], entry["operator"]) == ("payment", "bank-1", ADMINISTRATOR)
+    month = entry["created_at"][:7]
+    statement = api.ask("GET", f"/accounts/acme/statements/{month}").json
+    assert (statement["opening"], statement["closing"]) == ("0.00", "10.50")
+    assert api.ask("GET", "/accounts/acme/statements/2026-13").json["field"] == "month"
+    assert [each["id"] for each in api.ask("GET", "/balances").json["items"]] == ["acme", "reseller"]
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "1e3", "ten", "NaN", "1" * 60, 10, 10.5, None])
+def test_an_amount_that_is_none_books_nothing(api: Api, amount: object) -> None:
+    before = balance(api)
+    refused = api.ask("POST", PAYMENTS, {"amount": amount})
+    assert (refused.status, refused.json["field"]) == (422, "amount"), refused.content
+    assert balance(api) == before
+
+
+def test_a_reference_of_another_amount_and_an_unknown_account_are_refused(api: Api) -> None:
+    assert pay(api, "1", reference="bank-2").status == 201
+    again = pay(api, "1", reference="bank-2").json["receipts"][0]
+    assert again["repeated"]
+    assert pay(api, "2", reference="bank-2").json["code"] == "reference_taken"
+    missing = api.ask("POST", "/accounts/missing/payments", {"amount": "1"})
+    assert (missing.status, missing.json["code"]) == (404, "unknown_account")
+
+
+def test_a_repeat_with_the_same_key_gets_the_first_answer_and_another_body_is_refused(api: Api) -> None:
+    before = balance(api)
+    first = pay(api, "5", key="order-17")
+    again = pay(api, "5", key="order-17")
+    assert (again.status, again.content) == (first.status, first.content)
+    assert ("idempotent-replayed" in first.headers, again.headers["idempotent-replayed"]) == (False, "true")
+    assert float(balance(api)) == float(before) + 5
+    other = pay(api, "6", key="order-17")
+    assert (other.status, other.json["code"]) == (409, "key_reused")
+    theirs = api.ask(
+        "POST", PAYMENTS, {"amount": "6"}, token=f"{ADMINISTRATOR}-2", headers={"Idempotency-Key": "order-17"}
+    )
+    assert theirs.status == 201, "keys of one principal are not those of another"
+    assert pay(api, "1", key="\t").json["code"] == "bad_key"
+
+
+def test_a_request_that_failed_may_be_repeated_with_its_key(api: Api) -> None:
+    assert pay(api, "7", key="order-18", type="unknown").status == 422
+    assert pay(api, "7", key="order-18").status == 201
+
+
+def test_a_definition_that_is_made_twice_with_a_key_is_made_once(api: Api) -> None:
+    body, key = {"name": "shop", "keys": {}}, {"Idempotency-Key": "shop-1"}
+    first = api.ask("POST", "/accounts", body, headers=key)
+    again = api.ask("POST", "/accounts", body, headers=key)
+    assert (first.status, again.status, again.content) == (201, 201, first.content)
+    assert len(api.ask("GET", "/accounts/shop/versions").json["items"]) == 1
+
+
+def test_who_may_only_read_books_nothing_and_an_agent_pays_for_those_below_it_alone(api: Api) -> None:
+    assert api.ask("POST", PAYMENTS, {"amount": "1"}, token=VIEWER).status == 403
+    agent = f"{AGENT}reseller"
+    assert api.ask("GET", "/accounts/acme/balance", token=agent).status == 200
+    assert api.ask("GET", "/accounts/shop/balance", token=agent).status == 404
+    assert api.ask("GET", "/accounts/missing/balance", token=agent).status == 404
+    assert api.ask("POST", PAYMENTS, {"amount": "1", "type": "adjustment"}, token=agent).status == 422
+
+
+@contextmanager
+def mute_switch(path: Path) -> Iterator[socket.socket]:
+    """Listen where the running switch would, and never answer."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(60)
+        try:
+            yield listener
+        finally:
+            path.unlink()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
+    url = None
+    if request.param == "mariadb":
+        url = request.getfixturevalue("mariadb_server").create_database("vosd_api")
+        migrate_on_server(url)
+    with Api(installed(tmp_path, url)) as process:
+        yield process
+
+
+def test_a_payment_whose_process_is_killed_before_it_answers_is_booked_once(killed: Api) -> None:
+    with mute_switch(killed.config.parent / "vosd.sock") as switch:
+        content = b'{"amount": "20"}'
+        request = (
+            f"POST /api/v1{PAYMENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMINISTRATOR}\r\n"
+            f"Content-Type: application/json\r\nIdempotency-Key: order-1\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        with killed.connect() as connection:
+            connection.sendall(request.encode() + content)
+            asked, _ = switch.accept()  # the money is booked: the switch is to read the balance
+            with asked:
+                assert asked.recv(100)
+                killed.kill()
+    killed.start()
+    repeated = killed.ask("POST", PAYMENTS, content, headers={"Idempotency-Key": "order-1"})
+    assert (repeated.status, repeated.headers["idempotent-replayed"]) == (201, "true"), repeated.content
+    assert repeated.json["receipts"][0]["repeated"]
+    assert balance(killed) == "20.00"
+    assert killed.ask("POST", PAYMENTS, content, headers={"Idempotency-Key": "order-1"}).content == repeated.content
+    assert len(killed.ask("GET", PAYMENTS).json["items"]) == 1

@@ -1,0 +1,188 @@
+"""Operations about accounts' money: balances, payments, ledger, statements."""
+
+import re
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from vosd.admin.ledger import EntrySheet, Month, StatementSheet
+from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, list_accounts, show_account
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.ledger import ListEntries, ShowStatements, list_entries, show_statements
+from vosd.admin.office.office import Office
+from vosd.admin.office.payments import (
+    BookPayment,
+    ConfirmPayment,
+    ListWaitingPayments,
+    MoveMoney,
+    RefusePayment,
+    WaitingSheet,
+    book_payment,
+    confirm_payment,
+    list_waiting_payments,
+    move_money,
+    refuse_payment,
+)
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.payments import PaymentReceipt
+from vosd.api.operation import Listing, Operation, permission_of
+
+_MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+_BY_HAND: Final = ("payment", "adjustment", "zero", "refund", "transfer")
+
+
+class Booked(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcome of a booking."""
+
+    receipts: tuple[PaymentReceipt, ...] = ()
+    """Entries that were booked, now or by a request before with the same reference; a transfer has two."""
+    waiting: WaitingSheet | None = None
+    """The payment, where it waits for a second person; nothing is booked then."""
+
+
+class ShowStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One month of an account."""
+
+    account: str
+    month: str
+    """As ``2026-03``."""
+    zone: str = "UTC"
+    """Zone in which the month begins and ends, such as ``Europe/Berlin``."""
+
+
+async def book(office: Office, who: Principal, order: BookPayment) -> Booked:
+    """Book a payment."""
+    return _booked(await book_payment(office, who, order))
+
+
+async def move(office: Office, who: Principal, order: MoveMoney) -> Booked:
+    """Move money between two accounts."""
+    return _booked(await move_money(office, who, order))
+
+
+async def confirm(office: Office, who: Principal, order: ConfirmPayment) -> Booked:
+    """Book a payment that waits."""
+    return _booked(await confirm_payment(office, who, order))
+
+
+def _booked(done: tuple[PaymentReceipt, ...] | WaitingSheet) -> Booked:
+    return Booked(receipts=done) if isinstance(done, tuple) else Booked(waiting=done)
+
+
+async def show_statement(office: Office, who: Principal, order: ShowStatement) -> StatementSheet:
+    """Return the statement of one account."""
+    found = _MONTH.fullmatch(order.month)
+    if found is None or found[1] in {"0000", "9999"}:
+        raise OrderError("month", f"{order.month!r} is no month", "write 2026-03")
+    month = Month(int(found[1]), int(found[2]))
+    whole = ShowStatements(month=month, zone=order.zone, accounts=(order.account,))
+    async with aclosing(show_statements(office, who, whole)) as found_sheets:
+        return await anext(found_sheets)
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/balances",
+        meaning="Accounts with balance, limit and what running calls reserve; those of the files, too.",
+        permission=permission_of(list_accounts),
+        takes=ListAccounts,
+        run=list_accounts,
+        result=AccountSheet,
+        listing=Listing("id", filters=("currency", "type", "blocked"), sorts=("id", "group")),
+    ),
+    Operation(
+        method="GET",
+        path="/accounts/{account}/balance",
+        meaning="One account with balance, limit and what running calls reserve.",
+        permission=permission_of(show_account),
+        takes=ShowAccount,
+        run=show_account,
+        result=AccountSheet,
+    ),
+    Operation(
+        method="GET",
+        path="/accounts/{account}/payments",
+        meaning="Entries of an account that are not of calls, the oldest first; of a page the newest.",
+        permission=permission_of(list_entries),
+        takes=ListEntries,
+        run=list_entries,
+        result=EntrySheet,
+        fixed={"kinds": _BY_HAND},
+        listing=Listing("id", limit="newest"),
+    ),
+    Operation(
+        method="POST",
+        path="/accounts/{account}/payments",
+        meaning="Book money on an account; a reference that was used before books nothing again.",
+        permission=Permission.MONEY_BOOK,
+        takes=BookPayment,
+        run=book,
+        result=Booked,
+        status=HTTPStatus.CREATED,
+        reference="reference",
+    ),
+    Operation(
+        method="GET",
+        path="/accounts/{account}/ledger",
+        meaning="Entries of an account with the balance after each, the oldest first; of a page the newest.",
+        permission=permission_of(list_entries),
+        takes=ListEntries,
+        run=list_entries,
+        result=EntrySheet,
+        fixed={"kinds": ()},
+        listing=Listing("id", limit="newest"),
+    ),
+    Operation(
+        method="GET",
+        path="/accounts/{account}/statements/{month}",
+        meaning="A month of an account: opening balance, movements, closing balance.",
+        permission=Permission.MONEY_SEE,
+        takes=ShowStatement,
+        run=show_statement,
+        result=StatementSheet,
+    ),
+    Operation(
+        method="POST",
+        path="/transfers",
+        meaning="Move money between two accounts of one currency: both entries or none.",
+        permission=Permission.MONEY_BOOK,
+        takes=MoveMoney,
+        run=move,
+        result=Booked,
+        status=HTTPStatus.CREATED,
+        reference="reference",
+    ),
+    Operation(
+        method="GET",
+        path="/waiting-payments",
+        meaning="Payments that wait for a second person, the oldest first.",
+        permission=permission_of(list_waiting_payments),
+        takes=ListWaitingPayments,
+        run=list_waiting_payments,
+        result=WaitingSheet,
+        listing=Listing("id", filters=("account", "type"), sorts=("id", "asked_at")),
+    ),
+    Operation(
+        method="POST",
+        path="/waiting-payments/{id}/confirmation",
+        meaning="Book a payment that another person has asked for.",
+        permission=Permission.MONEY_BOOK,
+        takes=ConfirmPayment,
+        run=confirm,
+        result=Booked,
+        status=HTTPStatus.CREATED,
+    ),
+    Operation(
+        method="POST",
+        path="/waiting-payments/{id}/refusal",
+        meaning="Refuse a payment that waits, or take back one's own.",
+        permission=permission_of(refuse_payment),
+        takes=RefusePayment,
+        run=refuse_payment,
+        result=WaitingSheet,
+    ),
+)

@@ -1,0 +1,149 @@
+"""Operations about what is watched: alarms, overrides, the blacklist, the audit, parameters."""
+
+from typing import Final
+
+from vosd.admin.office.alarms import clear_blacklist, list_alarms, list_blacklist
+from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
+from vosd.admin.office.office import Done
+from vosd.admin.office.overrides import (
+    BlockAccount,
+    BlockGateway,
+    ClearOverrides,
+    OverrideChange,
+    OverrideInForce,
+    OverrideOutcome,
+    ShowOverrideChanges,
+    ShowOverrides,
+    UnblockAccount,
+    UnblockGateway,
+    block_account,
+    block_gateway,
+    clear_overrides,
+    show_override_changes,
+    show_overrides,
+    unblock_account,
+    unblock_gateway,
+)
+from vosd.admin.office.parameters import ListParameters, list_parameters
+from vosd.admin.office.ports import ParameterSheet
+from vosd.api.operation import Listing, Operation, permission_of
+from vosd.control.installation import AlarmList, ListAlarms
+from vosd.control.peers import BlacklistedCaller, ClearBlacklist, ClearedCallers, ListBlacklist
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/alarms",
+        meaning="The alarms that hold, the most urgent first, or those that were cleared.",
+        permission=permission_of(list_alarms),
+        takes=ListAlarms,
+        run=list_alarms,
+        result=AlarmList,
+        needs_database=False,
+    ),
+    Operation(
+        method="GET",
+        path="/overrides",
+        meaning="Operational overrides of gateways, phones and accounts.",
+        permission=permission_of(show_overrides),
+        takes=ShowOverrides,
+        run=show_overrides,
+        result=OverrideInForce,
+        listing=Listing(
+            "name,target,setting", filters=("target", "setting", "operator"), sorts=("name", "since", "until")
+        ),
+    ),
+    Operation(
+        method="DELETE",
+        path="/overrides",
+        meaning="Clear overrides: of a name, of a setting, or all.",
+        permission=permission_of(clear_overrides),
+        takes=ClearOverrides,
+        run=clear_overrides,
+        result=OverrideOutcome,
+    ),
+    Operation(
+        method="GET",
+        path="/overrides/changes",
+        meaning="The latest overrides that were set, cleared or have expired.",
+        permission=permission_of(show_override_changes),
+        takes=ShowOverrideChanges,
+        run=show_override_changes,
+        result=list[OverrideChange],
+    ),
+    Operation(
+        method="POST",
+        path="/gateways/{name}/block",
+        meaning="Take no new calls from and to a gateway or phone.",
+        permission=permission_of(block_gateway),
+        takes=BlockGateway,
+        run=block_gateway,
+        result=OverrideOutcome,
+    ),
+    Operation(
+        method="DELETE",
+        path="/gateways/{name}/block",
+        meaning="Take calls from and to a gateway or phone again.",
+        permission=permission_of(unblock_gateway),
+        takes=UnblockGateway,
+        run=unblock_gateway,
+        result=OverrideOutcome,
+    ),
+    Operation(
+        method="POST",
+        path="/accounts/{account}/block",
+        meaning="Take no new calls of an account.",
+        permission=permission_of(block_account),
+        takes=BlockAccount,
+        run=block_account,
+        result=OverrideOutcome,
+    ),
+    Operation(
+        method="DELETE",
+        path="/accounts/{account}/block",
+        meaning="Take calls of an account again.",
+        permission=permission_of(unblock_account),
+        takes=UnblockAccount,
+        run=unblock_account,
+        result=OverrideOutcome,
+    ),
+    Operation(
+        method="GET",
+        path="/blacklist",
+        meaning="Callers that are refused because they exceeded a limit.",
+        permission=permission_of(list_blacklist),
+        takes=ListBlacklist,
+        run=list_blacklist,
+        result=list[BlacklistedCaller],
+        needs_database=False,
+    ),
+    Operation(
+        method="DELETE",
+        path="/blacklist",
+        meaning="Take a number off the blacklist, or all.",
+        permission=permission_of(clear_blacklist),
+        takes=ClearBlacklist,
+        run=clear_blacklist,
+        result=Done[ClearedCallers],
+        needs_database=False,
+    ),
+    Operation(
+        method="GET",
+        path="/audit",
+        meaning="Changes that were made through the office, the newest first.",
+        permission=permission_of(list_audit),
+        takes=ListAudit,
+        run=list_audit,
+        result=list[AuditSheet],
+    ),
+    Operation(
+        method="GET",
+        path="/parameters",
+        meaning="The parameters in force, with the source and the meaning of each.",
+        permission=permission_of(list_parameters),
+        takes=ListParameters,
+        run=list_parameters,
+        result=ParameterSheet,
+        listing=Listing("name", filters=("source",), sorts=("name",)),
+    ),
+)

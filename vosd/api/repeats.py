@@ -1,0 +1,124 @@
+"""Requests with an Idempotency-Key: each is carried out once, and its answer is kept for a day.
+
+The key is written in the transaction of the change, so a process that is killed in the middle has done all of it or
+nothing. The answer is written after it.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from vosd.api.http import JSON, Answer, RequestError
+from vosd.cdr.ports import StoreUnavailable
+from vosd.storage.audit_line import RequestKey
+from vosd.storage.database import AlreadyThere
+from vosd.storage.requests import KeptRequest, SqlRequests
+
+HEADER: Final = "idempotency-key"
+KEY_CHARACTERS_MAX: Final = 128
+KEPT_MS: Final = 24 * 3_600 * 1_000
+FORGET_MS: Final = 600_000
+"""Interval at which old keys are removed."""
+REPLAYED: Final = ("Idempotent-Replayed", "true")
+
+
+def key_of(text: str, principal: str, *parts: bytes) -> RequestKey:
+    """Return the key that a request has; ``parts`` are all of the request that matters.
+
+    Raises:
+        RequestError: the text is none.
+    """
+    if not (text.isascii() and text.isprintable() and 0 < len(text) <= KEY_CHARACTERS_MAX):
+        said = f"Idempotency-Key has 1 to {KEY_CHARACTERS_MAX} printable ASCII characters"
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_key", said, field="Idempotency-Key")
+    return RequestKey(principal, text, hashlib.sha256(b"\n".join(parts)).hexdigest())
+
+
+def reference_of(key: RequestKey) -> str:
+    """Return the reference of a booking that is the same for every repeat of a request."""
+    digest = hashlib.sha256(f"{key.principal}\n{key.key}".encode()).hexdigest()
+    return f"key-{digest[:40]}"
+
+
+class Repeats:
+    """Requests with a key."""
+
+    def __init__(self) -> None:
+        self._under_way: set[tuple[str, str]] = set()
+        self._forgotten_at = 0
+
+    async def once(
+        self,
+        key: RequestKey,
+        kept: SqlRequests,
+        now: int,
+        act: Callable[[RequestKey | None], Awaitable[Answer]],
+        *,
+        is_harmless: bool,
+    ) -> Answer:
+        """Carry out a request, unless it was before; ``now`` is UTC milliseconds.
+
+        ``act`` has the key written with its change. ``is_harmless``: to carry it out again changes nothing more.
+
+        Raises:
+            RequestError: the key is another request's, the same request is under way, or its answer is lost.
+        """
+        name = (key.principal, key.key)
+        if name in self._under_way:
+            raise RequestError(
+                HTTPStatus.CONFLICT,
+                "request_under_way",
+                "the request with this key is under way: repeat it later",
+                headers=(("Retry-After", "1"),),
+            )
+        self._under_way.add(name)
+        try:
+            if now - self._forgotten_at > FORGET_MS:
+                await kept.forget(now - KEPT_MS)
+                self._forgotten_at = now
+            found = await kept.find(key)
+            if found is None:
+                try:
+                    return await _kept(kept, key, await act(key))
+                except AlreadyThere:  # another process was faster
+                    found = await kept.find(key)
+                    if found is None:
+                        raise
+            return await _repeated(found, key, kept, act, is_harmless=is_harmless)
+        finally:
+            self._under_way.discard(name)
+
+
+async def _repeated(
+    found: KeptRequest,
+    key: RequestKey,
+    kept: SqlRequests,
+    act: Callable[[RequestKey | None], Awaitable[Answer]],
+    *,
+    is_harmless: bool,
+) -> Answer:
+    if found.fingerprint != key.fingerprint:
+        raise RequestError(
+            HTTPStatus.CONFLICT, "key_reused", "the key was used for another request", remedy="use a new key"
+        )
+    if found.status is not None and found.answer is not None:
+        return Answer(status=found.status, content=found.answer.encode(), content_type=JSON, headers=(REPLAYED,))
+    if is_harmless:
+        answer = await _kept(kept, key, await act(None))
+        return msgspec.structs.replace(answer, headers=(*answer.headers, REPLAYED))
+    raise RequestError(
+        HTTPStatus.CONFLICT,
+        "answer_lost",
+        "the change was made by a request with this key, and its answer was lost: read the object",
+    )
+
+
+async def _kept(kept: SqlRequests, key: RequestKey, answer: Answer) -> Answer:
+    """Keep the answer, where the request has changed something; without it a repeat gets an error."""
+    with suppress(StoreUnavailable):
+        await kept.answered(key, answer.status, answer.content.decode())
+    return answer
