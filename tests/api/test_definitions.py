@@ -79,6 +79,7 @@ def test_a_trial_changes_nothing(api: Api) -> None:
         (b"{", 400, None),
         (b"\xff", 400, None),
         (b"[" * 200_000, 400, None),
+        (b'{"name": "a", "keys": {"type": "direct", "type": "clearing"}}', 400, "type"),
         (b'{"name": "a", "keys": {"x": "\xff"}}', 400, None),
         ([], 422, None),
         ({"keys": {}}, 422, "name"),

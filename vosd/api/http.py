@@ -1,6 +1,7 @@
 """Requests and answers of HTTP, within limits; a flaw of a request is an error with its status."""
 
 import gzip
+import json
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
@@ -107,11 +108,21 @@ class Request:
             )
         content = await self.body()
         try:
-            return msgspec.json.decode(content)
+            msgspec.json.decode(content)  # is strict about numbers and text, and takes the last of repeated names
+            return json.loads(content, object_pairs_hook=_named_once)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", f"the body is no JSON: {error}") from error
         except RecursionError as error:
             raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", "the body is JSON that is too deep") from error
+
+
+def _named_once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for name, value in fields:
+        if name in named:
+            raise RequestError(HTTPStatus.BAD_REQUEST, "field_repeated", f"`{name}` is given twice", field=name)
+        named[name] = value
+    return named
 
 
 def _text(quoted: bytes, what: str) -> str:
