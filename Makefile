@@ -88,7 +88,7 @@ clean: ## remove what these targets made, but never var/ with its calls and mone
 
 .PHONY: system-packages
 system-packages:
-	@scripts/provide promtool:prometheus sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio ip:iproute2 nft:nftables mke2fs:e2fsprogs mount:mount
+	@scripts/provide promtool:prometheus sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio ip:iproute2 nft:nftables mke2fs:e2fsprogs mount:mount curl:curl
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -119,6 +119,11 @@ class Api:
         finally:
             connection.close()
 
+    @property
+    def url(self) -> str:
+        """Beginning of all paths, for other clients."""
+        return f"http://{HOST}:{self._port}/api/v1"
+
     def connect(self) -> socket.socket:
         """Open a connection."""
         return socket.create_connection((HOST, self._port), timeout=START_S)
