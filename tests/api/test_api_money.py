@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_repeat_with_the_same_key_gets_the_first_answer_and_another_body_is_re
     again = pay(api, "5", key="order-17")
     assert (again.status, again.content) == (first.status, first.content)
     assert ("idempotent-replayed" in first.headers, again.headers["idempotent-replayed"]) == (False, "true")
-    assert float(balance(api)) == float(before) + 5
+    assert Decimal(balance(api)) == Decimal(before) + 5
     other = pay(api, "6", key="order-17")
     assert (other.status, other.json["code"]) == (409, "key_reused")
     theirs = api.ask(

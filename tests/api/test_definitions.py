@@ -67,6 +67,12 @@ def test_the_verb_and_the_api_show_the_same_and_leave_the_same_line_in_the_audit
     assert lines[0].keys() == lines[1].keys()
 
 
+def test_a_number_of_a_definition_keeps_all_its_digits(api: Api) -> None:
+    body = b'{"name": "rich", "keys": {"overdraft_limit": 123456789012.345678}}'
+    assert api.ask("POST", "/accounts", body).status == 201
+    assert api.ask("GET", "/accounts/rich").json["keys"]["overdraft_limit"] == "123456789012.345678"
+
+
 def test_a_trial_changes_nothing(api: Api) -> None:
     tried = api.ask("POST", "/accounts?dry_run=true", {"name": "never", "keys": {}})
     assert (tried.status, tried.json["dry_run"], tried.json["changes"][0]["action"]) == (201, True, "defined")

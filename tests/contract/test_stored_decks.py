@@ -1,4 +1,4 @@
-"""What ``SqlDecks`` promises, over SQLite and MariaDB."""
+"""Promises of ``SqlDecks``, over SQLite and MariaDB."""
 
 import asyncio
 import zlib

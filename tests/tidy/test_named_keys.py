@@ -1,4 +1,4 @@
-"""What texts for operators name exists: keys and their values, parameters, figures, columns, events and verbs."""
+"""Texts for operators name what exists: keys and their values, parameters, figures, columns, events and verbs."""
 
 import ast
 import re

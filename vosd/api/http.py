@@ -4,6 +4,7 @@ import gzip
 import json
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -95,6 +96,8 @@ class Request:
     async def document(self, *content_types: str) -> Any:
         """Return the JSON of the body; ``content_types`` are accepted beside JSON.
 
+        Numbers with a point are ``Decimal``: one of a definition may be an amount.
+
         Raises:
             RequestError: it is none.
         """
@@ -108,8 +111,8 @@ class Request:
             )
         content = await self.body()
         try:
-            msgspec.json.decode(content)  # is strict about numbers and text, and takes the last of repeated names
-            return json.loads(content, object_pairs_hook=_named_once)
+            msgspec.json.decode(content)  # refuses what json takes: numbers out of range, NaN, text that is no UTF-8
+            return json.loads(content, object_pairs_hook=_named_once, parse_float=Decimal)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", f"the body is no JSON: {error}") from error
         except RecursionError as error:

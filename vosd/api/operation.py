@@ -214,9 +214,12 @@ def _from_json(field: Field, value: Any) -> Any:
 
 def _amount(field: Field, value: Any) -> Decimal:
     try:
-        return parse_amount(value)
-    except (TypeError, ValueError) as error:
-        raise _bad(field, f"is {value!r}: expected an amount as text", 'write "10.50"') from error
+        if isinstance(value, str):
+            return parse_amount(value)
+        error = None
+    except ValueError as found:
+        error = found
+    raise _bad(field, f"is {value}: expected an amount as text", 'write "10.50"') from error
 
 
 def _from_text(field: Field, text: str) -> Any:

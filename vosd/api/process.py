@@ -8,7 +8,7 @@ import gc
 import socket
 import sys
 from collections.abc import Awaitable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +57,8 @@ async def _beside_the_switch(channel: socket.socket, listener: socket.socket) ->
 
 def _stand_alone(config: Path) -> None:
     try:
-        settings = ConfiguredSwitch(config).settings.api
+        with closing(ConfiguredSwitch(config)) as configured:
+            settings = configured.settings.api
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_CONFIGURATION)

@@ -24,7 +24,7 @@ TIMES_MAX: Final = 50_000
 
 
 class _Times:
-    """When one caller made its latest calls, the oldest first, and until when the latest of them counts."""
+    """Times of the latest calls of one caller, the oldest first, and the end of the time in which the latest counts."""
 
     __slots__ = ("times", "until")
 

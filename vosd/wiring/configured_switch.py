@@ -1,8 +1,8 @@
 """A switch as its configuration file describes it: settings, definitions, database and control socket."""
 
 import os
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -34,13 +34,18 @@ class ConfiguredSwitch:
 
     config: Path | None = None
     _excerpt: "Excerpt | None" = None
+    _held: ExitStack = field(default_factory=ExitStack)
 
     def remark(self, text: str) -> None:
         """Note something that is no error; a front without a place for it drops it."""
 
     def held(self, resource: AbstractContextManager[Held]) -> Held:
-        """Enter a resource that is needed as long as this object."""
-        raise NotImplementedError
+        """Enter a resource until ``close``."""
+        return self._held.enter_context(resource)
+
+    def close(self) -> None:
+        """Leave what is held, by this object and by those of ``with_file``."""
+        self._held.close()
 
     def progress(self) -> "Progress":
         """Return a function that shows how far the compilation of rates is."""

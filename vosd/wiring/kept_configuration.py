@@ -2,10 +2,9 @@
 
 import os
 import time
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from vosd.config.named_files import files_of
 from vosd.config.reader.texts import DiskTexts, absolute
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from vosd.config.load import Loaded
     from vosd.config.stored import Stored, Wanted
 
-Held = TypeVar("Held")
 _State = tuple[int, int, int] | None
 """Inode, size and time of the last change of a file; None = it cannot be found."""
 
@@ -70,22 +68,13 @@ class _KeptSwitch(ConfiguredSwitch):
     version: int | None = None
     """Version of the definitions of the database; None = not known."""
     _texts: _WatchedTexts = field(default_factory=_WatchedTexts)
-    _held: ExitStack = field(default_factory=ExitStack)
     _loaded: "Loaded | None" = None
     _reads_again_at: int | None = None
     """Beginning of the next planned version of an object, UTC milliseconds."""
 
-    def held(self, resource: AbstractContextManager[Held]) -> Held:
-        """Enter a resource until ``close``."""
-        return self._held.enter_context(resource)
-
-    def close(self) -> None:
-        """Leave what is held."""
-        self._held.close()
-
     def with_file(self, file: Path) -> ConfiguredSwitch:
         """Return another configuration, of which nothing is kept."""
-        return ConfiguredSwitch(file)
+        return ConfiguredSwitch(file, _held=self._held)
 
     @property
     def excerpt(self) -> "Excerpt":

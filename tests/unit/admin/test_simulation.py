@@ -251,7 +251,7 @@ def test_money_that_no_exchange_rate_converts_is_counted_and_left_out() -> None:
 
 
 def test_with_agents_the_fee_is_what_the_last_of_them_pays() -> None:
-    """What agents charge among themselves is theirs: by the customer's fee a loss would look like a profit."""
+    """Agents keep the difference between their prices: by the customer's fee a loss would look like a profit."""
     plan = RoutingPlan("by-cost", order=(Criterion.COST,), loss_guard=LossGuard(None))
     known = builders.catalogue(
         [msgspec.structs.replace(ACME, routing_plan="by-cost"), DEAR],

@@ -19,7 +19,7 @@ from vosd.admin.office.second_factor import (
 )
 
 SECRET = b"12345678901234567890"
-"""Of RFC 6238, appendix B."""
+"""Secret of the vectors of RFC 6238, appendix B."""
 
 
 @pytest.mark.parametrize(

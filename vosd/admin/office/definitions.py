@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -367,7 +368,7 @@ def _as_written(key: str, value: Any, old: Any) -> Any:
             return [_as_written(key, each, was) for each, was in zip(value, items, strict=True)]
         case bool():
             return "yes" if value else "no"
-        case int() | float():
+        case int() | float() | Decimal():
             return str(value)
         case str() if value == HIDDEN and is_secret(key):
             if isinstance(old, str):

@@ -1,6 +1,7 @@
 """Changes of alarms that wait for one receiver (ADR 70)."""
 
 import asyncio
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
@@ -49,6 +50,6 @@ class AlarmOutput(Generic[Receiver]):
             self._waiting.clear()
             self._outage.over()
 
+    @abstractmethod
     async def run(self) -> None:
         """Deliver what is queued; runs until cancelled."""
-        raise NotImplementedError
