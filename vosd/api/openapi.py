@@ -134,6 +134,8 @@ def _parameter(field: Field, each: Operation) -> dict[str, Any]:
         "required": field.is_required or field.place is Place.PATH,
         "schema": schema,
     }
+    if schema.get("type") == "array":
+        made |= {"style": "form", "explode": False}
     meaning = meanings(each.takes).get(field.field)
     return made if meaning is None else {**made, "description": meaning}
 

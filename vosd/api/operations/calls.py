@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,14 @@ from vosd.admin.office.calls import (
     draw_running_call,
     hang_up,
     list_running_calls,
+)
+from vosd.admin.office.corrections import (
+    CorrectCall,
+    CorrectedCall,
+    CorrectionSheet,
+    ListCorrections,
+    correct_call,
+    list_corrections,
 )
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
@@ -146,5 +155,25 @@ OPERATIONS: Final = (
         takes=ShowCharges,
         run=list_charges,
         result=list[dict[str, Any]],
+    ),
+    Operation(
+        method="GET",
+        path="/cdrs/{call_id}/corrections",
+        meaning="Corrections of the charges of a call, in the order in which they were made.",
+        permission=permission_of(list_corrections),
+        takes=ListCorrections,
+        run=list_corrections,
+        result=list[CorrectionSheet],
+    ),
+    Operation(
+        method="POST",
+        path="/cdrs/{call_id}/corrections",
+        meaning="Set charges of a call right; the ledger gets entries of the difference.",
+        permission=permission_of(correct_call),
+        takes=CorrectCall,
+        run=correct_call,
+        result=CorrectedCall,
+        status=HTTPStatus.CREATED,
+        reference="reference",
     ),
 )
