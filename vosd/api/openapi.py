@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 import vosd
+from vosd.api.http import EVENT_STREAM
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON
 from vosd.api.operation import TIMES, VERSION, Field, Operation, Place
 from vosd.api.problems import PROBLEM_JSON, Problem
@@ -28,6 +29,13 @@ _KEY: Final = {
     "required": False,
     "description": "A repeat with the same key within 24 hours changes nothing, and gets the answer of the first.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "pattern": "^[ -~]+$"},
+}
+_LAST_EVENT_ID: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "Id of the last event that the client has: the stream begins behind it.",
+    "schema": {"type": "string"},
 }
 _TIME: Final = {"type": "string", "format": "date-time"}
 
@@ -105,6 +113,8 @@ def _operation(each: Operation) -> dict[str, Any]:
         made["security"] = []
     if each.is_write:
         made["parameters"].append(dict(_KEY))
+    if each.is_live:
+        made["parameters"].append(dict(_LAST_EVENT_ID))
     if each.listing is not None:
         made["parameters"] += _list_parameters(each)
     if each.has_body:
@@ -189,7 +199,7 @@ def _query(name: str, meaning: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _responses(each: Operation) -> dict[str, Any]:
     schema = _schemas()[0][each.result]
-    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    content: dict[str, Any] = {EVENT_STREAM if each.is_live else "application/json": {"schema": schema}}
     if each.listing is not None:
         page = {
             "type": "object",

@@ -113,6 +113,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     location: Callable[[Any], str] | None = None
     session: Callable[[Office, LogIns, Request, Any], Awaitable[Any]] | None = None
     """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
+    is_live: bool = False
+    """Whether it answers with the stream of live events that ``run`` returns a view of."""
     merges: bool = False
     """Whether the body may be ``application/merge-patch+json``, too."""
     reference: str | None = None

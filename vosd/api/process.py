@@ -83,7 +83,8 @@ async def serve(
 ) -> None:
     """Answer requests until ``until`` returns; None: until a signal. ``identify`` returns the principal of a token."""
     async with Offices(config) as offices:
-        server = ApiServer(Application(offices, identify, Routes(OPERATIONS)), settings, takes_signals=until is None)
+        application = Application(offices, identify, Routes(OPERATIONS))
+        server = ApiServer(application, settings, application.feed.close, takes_signals=until is None)
         gc.collect()
         gc.freeze()
         await server.run(listener, until)

@@ -51,6 +51,8 @@ class Permission(StrEnum):
     """Gateways, phones and accounts: block and unblock; sources and callers: unblock."""
     STATE_SEE = "state.see"
     """Status, alarms, blocked sources and callers, parameters."""
+    EVENTS_SEE = "events.see"
+    """The stream of live events: of each subject those alone whose own permission (``calls.see``) is there, too."""
     AUDIT_SEE = "audit.see"
     """The record of changes."""
     DEFINITIONS_SEE = "definitions.see"
@@ -95,7 +97,7 @@ class RoleSheet(msgspec.Struct, frozen=True, kw_only=True):
 _SEEN: Final = frozenset(each for each in Permission if each.endswith(".see"))
 _NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE}
 _OF_CUSTOMERS: Final = frozenset(
-    {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE}
+    {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE, Permission.EVENTS_SEE}
 )
 _OF_AGENTS: Final = (
     _OF_CUSTOMERS | {Permission.ACCOUNTS_CHANGE, Permission.MONEY_BOOK, Permission.BLOCK} | {Permission.ROUTES_CHANGE}

@@ -4,6 +4,7 @@ from typing import Final
 
 from vosd.admin.office.alarms import clear_blacklist, list_alarms, list_blacklist
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
+from vosd.admin.office.events import WatchEvents, view_events
 from vosd.admin.office.office import Done
 from vosd.admin.office.overrides import (
     BlockAccount,
@@ -27,10 +28,21 @@ from vosd.admin.office.overrides import (
 from vosd.admin.office.parameters import ListParameters, list_parameters
 from vosd.admin.office.ports import ParameterSheet
 from vosd.api.operation import Listing, Operation, permission_of
+from vosd.control.events import EventDocument
 from vosd.control.installation import AlarmList, ListAlarms
 from vosd.control.peers import BlacklistedCaller, ClearBlacklist, ClearedCallers, ListBlacklist
 
 OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/events",
+        meaning="Live events as Server-Sent Events; docs/api.md has their facts by type.",
+        permission=permission_of(view_events),
+        takes=WatchEvents,
+        run=view_events,
+        result=EventDocument,
+        is_live=True,
+    ),
     Operation(
         method="GET",
         path="/alarms",
