@@ -197,6 +197,7 @@ def _responses(each: Operation) -> dict[str, Any]:
             "required": ["items", "next"],
         }
         content = {"application/json": {"schema": page}, NDJSON: {}, CSV: {}}
+    content |= {form: {} for form in each.forms}
     good: dict[str, Any] = {"description": each.status.phrase, "content": content}
     if each.etag is not None:
         good["headers"] = {"ETag": {"schema": {"type": "string"}}}

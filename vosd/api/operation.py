@@ -113,6 +113,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     location: Callable[[Any], str] | None = None
     session: Callable[[Office, LogIns, Request, Any], Awaitable[Any]] | None = None
     """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
+    forms: Mapping[str, Callable[[Any], bytes]] = {}
+    """Content types other than JSON that ``Accept`` may ask for, and the functions that write the result so."""
+    shown: Callable[[Any], Any] | None = None
+    """Function that makes the JSON of the result; None = the result is it."""
+    patience_s: float = 30.0
+    """Time for the whole request, until its answer begins."""
+    asks_switch: bool = False
+    """Whether an operation without a token needs the office all the same."""
     merges: bool = False
     """Whether the body may be ``application/merge-patch+json``, too."""
     reference: str | None = None
