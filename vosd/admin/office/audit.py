@@ -45,4 +45,4 @@ async def list_audit(office: Office, who: Principal, order: ListAudit) -> list[A
         StoreUnavailable: the database cannot be reached.
     """
     lines = await office.stores.audit.newest(order.limit, order.principal, order.subject)
-    return [AuditSheet(iso_utc(line.at), *line[1:-2], msgspec.Raw(line.detail.encode())) for line in lines]
+    return [AuditSheet(iso_utc(line.at), *line[1:8], msgspec.Raw(line.detail.encode())) for line in lines]

@@ -219,7 +219,12 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]
 ) -> ChangedObjects:
-    plan = await plan_of(office, who, order, objects)
+    return await check_and_add(office, who, order, await plan_of(office, who, order, objects))
+
+
+@needs(Permission.DEFINITIONS_CHANGE)
+async def check_and_add(office: Office, who: Principal, order: ObjectOrder, plan: "Plan") -> ChangedObjects:
+    """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     if plan.versions:
         office.definitions.check_objects(plan.versions)
     in_force = None
@@ -276,17 +281,39 @@ async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: S
     """
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
+    plan = Plan([], [])
+    for found in await compared_each(office, who, order, objects):
+        if isinstance(found, VosError):
+            raise found
+        plan.differences.append(found[0])
+        plan.versions.extend(found[1])
+    return plan
+
+
+@needs(Permission.DEFINITIONS_CHANGE)
+async def compared_each(
+    office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]
+) -> list[tuple[Difference, list[ObjectVersion]] | VosError]:
+    """Compare wanted objects of known kinds with those of the database, each with the version that it needs.
+
+    An error in the place of one says why it cannot be as it is wanted.
+    """
     now = office.now()
     begins_at = now if order.at is None else order.at
-    plan = Plan([], [])
     known = await _versions(office.stores.objects, objects)
+    outcome: list[tuple[Difference, list[ObjectVersion]] | VosError] = []
     for each in objects:
-        change, version = _compared(each, known.get((each.kind, each.name), ()), begins_at, now)
-        plan.differences.append(change)
+        try:
+            change, version = _compared(each, known.get((each.kind, each.name), ()), begins_at, now)
+        except VosError as error:
+            outcome.append(error)
+            continue
+        added = []
         if version is not None:
             made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo)
-            plan.versions.append(made)
-    return plan
+            added.append(made)
+        outcome.append((change, added))
+    return outcome
 
 
 def _compared(
