@@ -292,14 +292,14 @@ async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: S
 
 @needs(Permission.DEFINITIONS_CHANGE)
 async def compared_each(
-    office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]
+    office: Office, who: Principal, terms: ObjectOrder, objects: Sequence[WantedObject]
 ) -> list[tuple[Difference, list[ObjectVersion]] | VosError]:
     """Compare wanted objects of known kinds with those of the database, each with the version that it needs.
 
     An error in the place of one says why it cannot be as it is wanted.
     """
     now = office.now()
-    begins_at = now if order.at is None else order.at
+    begins_at = now if terms.at is None else terms.at
     known = await _versions(office.stores.objects, objects)
     outcome: list[tuple[Difference, list[ObjectVersion]] | VosError] = []
     for each in objects:
@@ -310,7 +310,7 @@ async def compared_each(
             continue
         added = []
         if version is not None:
-            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo)
+            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=terms.memo)
             added.append(made)
         outcome.append((change, added))
     return outcome

@@ -70,6 +70,20 @@ async def begun(database: Database, login: str = "t") -> JobRun:
     return run
 
 
+async def settled(database: Database, run: JobRun, group: str) -> bool:
+    """Return whether the change of a job is made, which its row must know, and end the job."""
+    store = SqlJobs(database)
+    job, versions = await store.job(run.id), await SqlDecks(database).versions(group)
+    assert job is not None
+    assert (job.committed_at is not None) == bool(versions)
+    if await store.requeue(run, even_if_committed=False):
+        assert not versions, "it must not be made twice"
+        await store.cancel(run.id, line(run)._replace(job=None))
+    else:
+        assert await store.end(run, JobState.DONE, NOW)
+    return bool(versions)
+
+
 def test_a_job_that_is_killed_in_its_change_has_made_it_as_a_whole_if_its_row_says_so(url: str) -> None:
     number, groups, is_dead = 0, [], True
     while is_dead:
@@ -89,17 +103,8 @@ def test_a_job_that_is_killed_in_its_change_has_made_it_as_a_whole_if_its_row_sa
             return 0
 
         is_dead = is_killed(work)
-        job, versions = (
-            on(url, lambda database, run=run: SqlJobs(database).job(run.id)),
-            on(url, lambda database, group=group: SqlDecks(database).versions(group)),
-        )
-        assert (job.committed_at is not None) == bool(versions), f"killed behind step {number}"
-        groups.append(bool(versions))
-        requeued = on(url, lambda database, run=run: SqlJobs(database).requeue(run, even_if_committed=False))
-        assert requeued is not bool(versions), "it begins again unless its change is made"
-        on(url, lambda database: SqlJobs(database).cancel(run.id, line(run)._replace(job=None)))
-        if versions:
-            on(url, lambda database, run=run: SqlJobs(database).end(run, JobState.DONE, NOW))
+        is_made = on(url, lambda database, run=run, group=group: settled(database, run, group))
+        groups.append(is_made)
     assert groups.count(True) >= 2
     assert groups.count(False) >= 4, "killed behind each statement"
 
