@@ -123,6 +123,16 @@ class Api:
         finally:
             connection.close()
 
+    def request(self, method: str, path: str, body: Any, *, headers: dict[str, str]) -> bytes:
+        """Return the bytes of a request by the administrator, for a connection of the test's own."""
+        content = json.dumps(body).encode()
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = (
+            f"{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMINISTRATOR}\r\n"
+            f"Content-Type: application/json\r\n{more}Content-Length: {len(content)}\r\n\r\n"
+        )
+        return head.encode() + content
+
     @property
     def url(self) -> str:
         """Beginning of all paths, for other clients."""
