@@ -206,8 +206,13 @@ def test_an_object_outside_of_the_tree_is_answered_as_one_that_does_not_exist(
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(migrated(tmp_path / "vosd.db"))
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    database = Database(url)
     office = office_with(database, tmp_path)
     hidden = {"memo": "pays late", "routing_plan": "premium", "overdraft_limit": "0", "max_cps": "4"}
     objects = (
@@ -272,7 +277,7 @@ async def test_an_object_that_has_moved_to_another_agent_is_gone_with_its_versio
     assert [each.version.version for each in await list_versions(office, agent("north"), order)] == [2]
 
 
-async def test_the_tree_of_an_agent_is_listed_directly_or_whole(tmp_path: Path) -> None:
+async def test_the_tree_of_an_agent_is_listed_directly_or_whole(url: str, tmp_path: Path) -> None:
     tree = {
         "a": None,
         "b": "a",
@@ -287,7 +292,7 @@ async def test_the_tree_of_an_agent_is_listed_directly_or_whole(tmp_path: Path) 
         "k": "g",
     }
     accounts = [builders.account(name, agent=above) for name, above in {**tree, "x": None, "y": "x"}.items()]
-    database = Database(migrated(tmp_path / "tree.db"))
+    database = Database(url)
     office = office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock")
     for who in (operator(), agent("a")):
         direct = await list_accounts(office, who, ListAccounts(agent="a"))
