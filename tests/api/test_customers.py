@@ -78,7 +78,9 @@ def test_where_any_part_is_wrong_nothing_is_made(api: Api, wrong: dict[str, Any]
 
 def test_who_may_not_change_definitions_or_book_makes_no_customer(api: Api) -> None:
     assert api.ask("POST", "/customers", customer("theirs"), token=VIEWER).status == 403
-    assert api.ask("POST", "/customers", customer("theirs"), token=f"{AGENT}reseller").status == 403
+    lacking = api.ask("POST", "/customers", customer("theirs", payment=None), token=f"{AGENT}reseller")
+    assert (lacking.status, lacking.json["code"]) == (403, "right_lacking")
+    assert api.ask("POST", "/customers", customer("theirs"), token=f"{AGENT}reseller").json["field"] == "payment"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])

@@ -27,10 +27,9 @@ _STATUS: Final = {
         "unknown_gateway", "unknown_name",
     ),
     HTTPStatus.CONFLICT: (
-        "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused", "many_overrides",
-        "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken", "role_in_use",
-        "set_by_others", "too_little_left", "too_many_calls",
-        "was_refused",
+        "accounts_below", "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused",
+        "many_overrides", "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken",
+        "role_in_use", "set_by_others", "too_little_left", "too_many_calls", "was_refused",
     ),
     HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses",),
