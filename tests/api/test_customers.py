@@ -45,7 +45,7 @@ def test_one_request_makes_account_rate_group_gateway_phone_and_payment_in_one_v
     assert (payment["amount"], payment["currency"], payment["outcome"]) == ("100.00", "EUR", "booked")
     assert api.ask("GET", "/accounts/whole/balance").json["available"] == "120.00"
     assert api.ask("GET", "/phones/49300001").json["keys"]["account"] == "whole"
-    (line,) = api.ask("GET", "/audit?subject=customer%20whole").json
+    (line,) = api.ask("GET", "/audit?subject=customer%20whole").json["items"]
     assert (line["action"], line["principal"]) == ("ProvisionCustomer", ADMINISTRATOR)
     assert line["detail"]["payment"]["reference"] == payment["reference"]
     assert "Secret" not in str(line)
@@ -78,7 +78,9 @@ def test_where_any_part_is_wrong_nothing_is_made(api: Api, wrong: dict[str, Any]
 
 def test_who_may_not_change_definitions_or_book_makes_no_customer(api: Api) -> None:
     assert api.ask("POST", "/customers", customer("theirs"), token=VIEWER).status == 403
-    assert api.ask("POST", "/customers", customer("theirs"), token=f"{AGENT}reseller").status == 403
+    lacking = api.ask("POST", "/customers", customer("theirs", payment=None), token=f"{AGENT}reseller")
+    assert (lacking.status, lacking.json["code"]) == (403, "right_lacking")
+    assert api.ask("POST", "/customers", customer("theirs"), token=f"{AGENT}reseller").json["field"] == "payment"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])

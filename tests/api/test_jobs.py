@@ -39,7 +39,7 @@ def test_many_objects_are_changed_in_one_request_or_none_of_them(api: Api) -> No
     assert api.ask("POST", "/bulk", mixed).status == 200
     assert api.ask("GET", "/accounts/b1").json["keys"] == {"currency": "EUR", "overdraft_limit": "5"}
     assert api.ask("GET", "/accounts/b2").status == 404
-    line = api.ask("GET", "/audit?limit=1").json[0]
+    line = api.ask("GET", "/audit?limit=1").json["items"][0]
     assert (line["action"], line["subject"]) == ("ChangeObjects", "3 objects")
 
 
@@ -73,7 +73,7 @@ def test_a_long_change_is_a_job_with_the_same_result_and_audit(api: Api) -> None
     assert job["committed"] is not None
     result = api.ask("GET", f"/jobs/{job['id']}/result").json
     assert [each["name"] for each in result["changes"]] == ["j1", "j2"]
-    line = api.ask("GET", "/audit?limit=1").json[0]
+    line = api.ask("GET", "/audit?limit=1").json["items"][0]
     assert (line["action"], line["principal"], line["means"]) == ("ChangeObjects", ADMINISTRATOR, "token")
 
     failed = api.wait_for(api.ask("POST", "/bulk", objects("j1"), headers=ASYNC))

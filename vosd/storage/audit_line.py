@@ -42,3 +42,5 @@ class AuditLine(NamedTuple):
     """Kept beside the line, where the request has a key."""
     job: JobRun | None = None
     """The job that makes the change: its row says so in the same transaction."""
+    number: int | None = None
+    """Number of a line that was written; later ones are higher."""

@@ -97,7 +97,7 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
     mistakes = [*_unfit(office, order.objects)]
     plan = Plan([], [])
     if not mistakes:
-        for number, found in enumerate(await compared_each(office, who, order, wanted)):
+        for number, found in enumerate(await compared_each(office, who, order, wanted, None)):
             if isinstance(found, VosError):
                 mistakes.append(BulkMistake(f"objects[{number}]", str(found)))
                 continue
@@ -106,7 +106,7 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
     if mistakes:
         raise BulkRefusedError(mistakes)
     try:
-        return await check_and_add(office, who, order, plan)
+        return await check_and_add(office, who, order, plan, None)
     except ConfigError as error:
         mistakes = [*_of_objects(order.objects, error.problems)]
         if not mistakes:

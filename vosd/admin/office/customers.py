@@ -17,8 +17,10 @@ from vosd.admin.office.definitions import (
     ObjectOrder,
     WantedObject,
     audit_line,
+    checked,
     differing,
     numbered,
+    owned_by,
     plan_of,
     taken,
     with_calls,
@@ -136,14 +138,14 @@ class ProvisionedCustomer(ChangedObjects, frozen=True, kw_only=True):
         )
 
 
-@needs(Permission.DEFINITIONS_CHANGE)
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
 async def provision_customer(office: Office, who: Principal, order: ProvisionCustomer) -> ProvisionedCustomer:
     """Make a customer in one transaction; a running switch knows it when this returns.
 
     A payment above the limit of one person waits for a second one; the customer is made nevertheless.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
+        OutOfScopeError, RightLackingError: the agent may not.
         PermissionLackingError: there is a payment, and the principal may not book any.
         AlreadyDefinedError: the database defines one of the objects; nothing was changed.
         BadObjectError, OrderError, ConfigError: the configuration would not be valid; nothing was changed.
@@ -151,8 +153,11 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         NotTakenError, DaemonUnreachableError: the customer is made, and the running switch does not take it.
         StoreUnavailable: as far as is known nothing was changed; repeat it with the same reference.
     """
+    scope = office.scope_of(who)
     if order.payment is not None:
         require(who, Permission.MONEY_BOOK)
+        if scope.agent is not None:
+            raise OrderError("payment", f"is not for agents, such as {scope.agent}", "make the customer, then pay")
     subject = f"customer {order.account}"
     try:
         plan = await plan_of(office, who, order, order.objects())
@@ -161,9 +166,9 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         if detail is None:
             raise
         return await _repeated(office, order, detail)
-    accounts = office.definitions.check_objects(plan.versions)
+    accounts = checked(office, plan.versions, owned_by(office, scope))
     reference = order.reference or str(uuid4())
-    payment = _payment(office, who, order, accounts[order.account], reference)
+    payment = _payment(office, who, order, accounts, reference)
     waits = payment is not None and needs_second(office, who, payment.amount)
     sheet = None if payment is None else _shown(payment, waits=waits, is_trial=order.is_trial)
     if payment is not None and await office.stores.payments.earlier(payment) is not None:
@@ -193,10 +198,11 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
 
 
 def _payment(
-    office: Office, who: Principal, order: ProvisionCustomer, account: Account, reference: str
+    office: Office, who: Principal, order: ProvisionCustomer, accounts: Mapping[str, Account], reference: str
 ) -> Payment | None:
     if order.payment is None:
         return None
+    account = accounts[order.account]
     payment = Payment(
         account=account.id, kind=EntryKind.PAYMENT, reference=reference, made_at=office.now(),
         amount=order.payment.amount, operator=who.recorded, memo=order.payment.memo,
