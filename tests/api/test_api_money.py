@@ -118,14 +118,11 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
 
 
 def test_a_payment_whose_process_is_killed_before_it_answers_is_booked_once(killed: Api) -> None:
+    content = {"amount": "20"}
     with mute_switch(killed.config.parent / "vosd.sock") as switch:
-        content = b'{"amount": "20"}'
-        request = (
-            f"POST /api/v1{PAYMENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMINISTRATOR}\r\n"
-            f"Content-Type: application/json\r\nIdempotency-Key: order-1\r\nContent-Length: {len(content)}\r\n\r\n"
-        )
+        sent = killed.request("POST", PAYMENTS, content, headers={"Idempotency-Key": "order-1"})
         with killed.connect() as connection:
-            connection.sendall(request.encode() + content)
+            connection.sendall(sent)
             asked, _ = switch.accept()  # the money is booked: the switch is to read the balance
             with asked:
                 assert asked.recv(100)

@@ -3,10 +3,12 @@
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -18,12 +20,15 @@ from vosd.processes.child import search_path
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 60.0
+JOB_S: Final = 120.0
 ADMINISTRATOR: Final = "administrator"
 """Token with every permission."""
 VIEWER: Final = "viewer"
 AGENT: Final = "agent:"
 """Beginning of the token of an agent; the rest is its account."""
-_READS: Final = frozenset(each for each in Permission if each.endswith(".see"))
+ONLY: Final = "only:"
+"""Beginning of the token of a program with one permission; the rest is that."""
+_READS: Final = frozenset(each for each in Permission if each.endswith(".see")) | {Permission.JOBS}
 
 
 async def identify(_office: Office, token: str, source: str) -> Principal:
@@ -31,9 +36,11 @@ async def identify(_office: Office, token: str, source: str) -> Principal:
     role, account = Role.OPERATOR, None
     if token.startswith(AGENT):
         role, account = Role.AGENT, token.removeprefix(AGENT)
-    elif token.split("-")[0] not in {ADMINISTRATOR, VIEWER}:
+    elif token.split("-")[0] not in {ADMINISTRATOR, VIEWER} and not token.startswith(ONLY):
         raise UnauthorizedError("the token is unknown")
     permissions = _READS if token.startswith(VIEWER) else ALL
+    if token.startswith(ONLY):
+        permissions = frozenset({Permission(token.removeprefix(ONLY))})
     return Principal(
         role=role, name=token, login=token, means=Means.TOKEN, permissions=permissions, source=source, account=account
     )
@@ -119,6 +126,28 @@ class Api:
         finally:
             connection.close()
 
+    def request(self, method: str, path: str, body: Any, *, headers: dict[str, str]) -> bytes:
+        """Return the bytes of a request by the administrator, for a connection of the test's own."""
+        content = json.dumps(body).encode()
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = (
+            f"{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMINISTRATOR}\r\n"
+            f"Content-Type: application/json\r\n{more}Content-Length: {len(content)}\r\n\r\n"
+        )
+        return head.encode() + content
+
+    def wait_for(self, queued: Reply) -> dict[str, Any]:
+        """Return the job of an answer once it has ended."""
+        assert queued.status == 202, queued.content
+        place = queued.headers["location"].removeprefix("/api/v1")
+        until = time.monotonic() + JOB_S
+        while True:
+            found: dict[str, Any] = self.ask("GET", place).json
+            if found["ended"] is not None:
+                return found
+            assert time.monotonic() < until, found
+            select.select([], [], [], 0.05)
+
     @property
     def url(self) -> str:
         """Beginning of all paths, for other clients."""
@@ -140,11 +169,12 @@ def main() -> None:
     import asyncio
 
     from vosd.api.process import serve
+    from vosd.engine.settings import ApiSettings, HttpListener
     from vosd.wiring.configured_switch import ConfiguredSwitch
 
     config = Path(sys.argv[1])
-    settings = ConfiguredSwitch(config).settings.api
-    assert settings is not None
+    # Without api.listen a switch beside it starts none of its own.
+    settings = ConfiguredSwitch(config).settings.api or ApiSettings(HttpListener(HOST, 0))
     asyncio.run(serve(config, settings, socket.socket(fileno=int(sys.argv[2])), identify, None))
 
 

@@ -1,7 +1,7 @@
 """The ASGI application: from a request to an operation of the table, its order, the office, and an answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from http import HTTPStatus
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -11,11 +11,14 @@ import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.events import EventView, WatchEvents, view_events
+from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
 from vosd.admin.office.sessions import LogIns
 from vosd.api.feed import EventFeed
 from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
 from vosd.api.identity import Identify
+from vosd.api.job import KeptOrder, Long
+from vosd.api.jobs import Jobs, is_long, kept_upload
 from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
@@ -25,14 +28,13 @@ from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.routes import Routes
 from vosd.api.streams import live_answer
 from vosd.base.errors import VosError
+from vosd.storage.jobs import TooManyJobsError
 
 if TYPE_CHECKING:
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
     from vosd.storage.audit_line import RequestKey
 
-REQUEST_S: Final = 30.0
-"""Time for a whole request, until its answer begins."""
 LAST_EVENT_ID: Final = "last-event-id"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -44,10 +46,11 @@ _log = structlog.get_logger()
 class Application:
     """Answers every request; what goes wrong in one concerns no other."""
 
-    def __init__(self, offices: Offices, identify: Identify, routes: Routes) -> None:
+    def __init__(self, offices: Offices, identify: Identify, routes: Routes, jobs: Jobs) -> None:
         self._offices = offices
         self._identify = identify
         self._routes = routes
+        self._jobs = jobs
         self._repeats = Repeats()
         self._log_ins = LogIns()
         self.feed: Final = EventFeed(lambda: offices.running_switch)
@@ -62,18 +65,21 @@ class Application:
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
         """Return the headers of the request, and the answer; None = the client has gone."""
         asked: dict[str, str] = {}
+        patience_s = 0.0
         try:
             request = Request(scope, receive)
             asked = request.headers
-            async with asyncio.timeout(REQUEST_S):
-                return asked, await self._answer(request)
+            operation, path = self._routes.find(request)
+            patience_s = operation.patience_s
+            async with asyncio.timeout(patience_s):
+                return asked, await self._answer(request, operation, path)
         except RequestError as error:
             answer = problem_of_request(error)
         except VosError as error:
             answer = problem_of(error)
         except TimeoutError:
             answer = problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", f"the request took longer than {REQUEST_S:g} s"
+                HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", f"the request took longer than {patience_s:g} s"
             )
         except ConnectionResetError:
             return asked, None
@@ -82,14 +88,14 @@ class Application:
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
         return asked, answer
 
-    async def _answer(self, request: Request) -> Answer:
-        operation, path = self._routes.find(request)
+    async def _answer(self, request: Request, operation: Operation, path: Mapping[str, str]) -> Answer:
         if operation.session is not None:
             return await self._answer_of_session(operation, request)
         query = dict(request.query)
-        if operation.permission is None:  # it needs neither configuration nor database
+        if operation.permission is None:
             order = operation.order(Given(path, query, {}, None, {}))
-            return await _done(operation, cast("Office", None), cast("Principal", None), order, request)
+            opened = await self._offices.open(needs_database=False) if operation.asks_switch else None
+            return await _done(operation, cast("Office", opened), cast("Principal", None), order, request)
         check_proof(request)
         office = await self._offices.open(needs_database=operation.needs_database)
         who = await self._sender(office, operation, request)
@@ -99,6 +105,8 @@ class Application:
                 "permission_lacking",
                 f"this needs the permission {operation.permission.value}, which the token has not",
             )
+        if operation.long is not None and is_long(operation.long, request):
+            return await self._queued(operation, operation.long, office, who, path, request)
         wanted = None
         if operation.listing is not None:
             accept = request.headers.get("accept", "")
@@ -135,6 +143,52 @@ class Application:
 
         return await live_answer(self.feed, admit, order)
 
+    async def _queued(
+        self,
+        operation: Operation,
+        long: Long,
+        office: Office,
+        who: "Principal",
+        path: Mapping[str, str],
+        request: Request,
+    ) -> Answer:
+        """Queue the order of a request as a job."""
+        kept = KeptOrder(path, request.query)
+        upload, digest = None, ""
+        if long.uploads:
+            if not operation.has_body:
+                operation.order(Given(path, request.query, {}, None, {}))  # refused before the file is sent
+            upload, digest = await kept_upload(request, long, await self._jobs.directory())
+        else:
+            kept = msgspec.structs.replace(kept, body=await _body(operation, request))
+            operation.order(Given(path, request.query, {}, kept.body, {}))
+        is_needed = False
+
+        async def queue(key: "RequestKey | None") -> Answer:
+            nonlocal is_needed
+            subject = "" if long.subject is None else path[long.subject]
+            name = None if upload is None else upload.name
+            keyed = msgspec.structs.replace(who, request=key)
+            is_needed = True  # also where it is not known whether the job was queued
+            try:
+                job = await queue_job(office, keyed, long.kind, subject, msgspec.json.encode(kept).decode(), name)
+            except TooManyJobsError:
+                is_needed = False
+                raise
+            self._jobs.wake()
+            headers = (("Location", f"/api/v1/jobs/{job.id}"),)
+            return Answer(status=HTTPStatus.ACCEPTED, content=msgspec.json.encode(job), headers=headers)
+
+        try:
+            if HEADER not in request.headers:
+                return await queue(None)
+            text, content = request.headers[HEADER], digest.encode() or request.content
+            key = key_of(text, who.login, request.method.encode(), request.target, content)
+            return await self._repeats.once(key, office.stores.requests, office.now(), queue, is_harmless=False)
+        finally:
+            if upload is not None and not is_needed:
+                upload.unlink(missing_ok=True)
+
     async def _sender(
         self, office: Office, operation: Operation, request: Request, *, is_use: bool = True
     ) -> "Principal":
@@ -165,6 +219,8 @@ async def _list(operation: Operation, office: "Office", who: "Principal", order:
 async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: Request) -> Answer:
     result = operation.run(office, who, order)
     assert isinstance(result, Awaitable)
+    if operation.answer is not None:
+        return await operation.answer(office, request, await result)
     return _answer_of(operation, request, await result)
 
 
@@ -203,4 +259,11 @@ def _answer_of(operation: Operation, request: Request, result: Any) -> Answer:
             return Answer(status=HTTPStatus.NOT_MODIFIED, headers=tuple(headers))
     if operation.location is not None:
         headers.append(("Location", operation.location(result)))
-    return Answer(status=operation.status, content=msgspec.json.encode(result), headers=tuple(headers))
+    accept = request.headers.get("accept", "")
+    form = next((each for each in operation.forms if each in accept), None)
+    if form is not None:
+        content = operation.forms[form](result)
+        named = f"{form}; charset=utf-8" if form.startswith("text/") else form
+        return Answer(status=operation.status, content=content, content_type=named, headers=tuple(headers))
+    shown = result if operation.shown is None else operation.shown(result)
+    return Answer(status=operation.status, content=msgspec.json.encode(shown), headers=tuple(headers))

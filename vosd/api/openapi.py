@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 import vosd
+from vosd.admin.office.jobs import JobSheet
 from vosd.api.http import EVENT_STREAM
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON
 from vosd.api.operation import TIMES, VERSION, Field, Operation, Place
@@ -36,6 +37,13 @@ _LAST_EVENT_ID: Final = {
     "required": False,
     "description": "Id of the last event that the client has: the stream begins behind it.",
     "schema": {"type": "string"},
+}
+_PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "respond-async: carry it out as a job, and answer 202 with its place.",
+    "schema": {"type": "string", "enum": ["respond-async"]},
 }
 _TIME: Final = {"type": "string", "format": "date-time"}
 
@@ -117,7 +125,12 @@ def _operation(each: Operation) -> dict[str, Any]:
         made["parameters"].append(dict(_LAST_EVENT_ID))
     if each.listing is not None:
         made["parameters"] += _list_parameters(each)
-    if each.has_body:
+    if each.long is not None and not each.long.is_always:
+        made["parameters"].append(dict(_PREFER))
+    if each.long is not None and not each.has_body:
+        file = {"schema": {"type": "string", "format": "binary"}}
+        made["requestBody"] = {"required": True, "content": dict.fromkeys(each.long.uploads, file)}
+    elif each.has_body:
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(each)}}}
     return made
 
@@ -207,11 +220,16 @@ def _responses(each: Operation) -> dict[str, Any]:
             "required": ["items", "next"],
         }
         content = {"application/json": {"schema": page}, NDJSON: {}, CSV: {}}
+    content |= {form: {} for form in each.forms}
     good: dict[str, Any] = {"description": each.status.phrase, "content": content}
     if each.etag is not None:
         good["headers"] = {"ETag": {"schema": {"type": "string"}}}
     problem = {"description": "A problem.", "content": {PROBLEM_JSON: {"schema": {"$ref": _PROBLEM}}}}
     made = {str(int(each.status)): good, "default": problem}
+    if each.long is not None:
+        place = {"Location": {"schema": {"type": "string"}, "description": "Path of the job."}}
+        queued = {"application/json": {"schema": _schemas()[0][JobSheet]}}
+        made["202"] = {"description": "Accepted", "content": queued, "headers": place}
     if each.etag is not None and each.method == "GET":
         made["304"] = {"description": "The object is as If-None-Match says."}
     return made

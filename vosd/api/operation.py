@@ -15,7 +15,8 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.sessions import LogIns
-from vosd.api.http import Request, RequestError
+from vosd.api.http import Answer, Request, RequestError
+from vosd.api.job import Long
 from vosd.base.money import parse_amount
 
 TIMES: Final = frozenset({"at", "ended_since", "ended_until", "since", "until"})
@@ -115,8 +116,20 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
     is_live: bool = False
     """Whether it answers with the stream of live events that ``run`` returns a view of."""
+    forms: Mapping[str, Callable[[Any], bytes]] = {}
+    """Content types other than JSON that ``Accept`` may ask for, and the functions that write the result so."""
+    shown: Callable[[Any], Any] | None = None
+    """Function that makes the JSON of the result; None = the result is it."""
+    patience_s: float = 30.0
+    """Time for the whole request, until its answer begins."""
+    asks_switch: bool = False
+    """Whether an operation without a token needs the office all the same."""
     merges: bool = False
     """Whether the body may be ``application/merge-patch+json``, too."""
+    long: Long | None = None
+    """The operation as a job."""
+    answer: Callable[[Office, Request, Any], Awaitable[Answer]] | None = None
+    """Makes the answer of the result, where that is more than JSON."""
     reference: str | None = None
     """Field of the order that an Idempotency-Key fills where the request leaves it out; a repeat then does nothing."""
 

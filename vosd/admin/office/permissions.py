@@ -56,8 +56,11 @@ class Permission(StrEnum):
     AUDIT_SEE = "audit.see"
     """The record of changes."""
     DEFINITIONS_SEE = "definitions.see"
-    """Objects of the configuration in the database, with passwords masked, and their versions."""
+    """Objects of the configuration in the database, with passwords masked, and their versions; of agents those of
+    accounts in their tree."""
     DEFINITIONS_CHANGE = "definitions.change"
+    JOBS = "jobs"
+    """Long work that one has ordered: its state, its result, its end. Every token of a role that has it has it, too."""
     INSTALLATION_RUN = "installation.run"
     """Reload, restart, backups, retention, calls that the database refused."""
     PEOPLE_SEE = "people.see"
@@ -95,12 +98,14 @@ class RoleSheet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SEEN: Final = frozenset(each for each in Permission if each.endswith(".see"))
-_NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE}
+_NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE} | {Permission.JOBS}
 _OF_CUSTOMERS: Final = frozenset(
     {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE, Permission.EVENTS_SEE}
 )
 _OF_AGENTS: Final = (
-    _OF_CUSTOMERS | {Permission.ACCOUNTS_CHANGE, Permission.MONEY_BOOK, Permission.BLOCK} | {Permission.ROUTES_CHANGE}
+    _OF_CUSTOMERS
+    | {Permission.ACCOUNTS_CHANGE, Permission.MONEY_BOOK, Permission.BLOCK, Permission.ROUTES_CHANGE}
+    | {Permission.DEFINITIONS_SEE, Permission.DEFINITIONS_CHANGE}
 )
 OPEN_TO: Final[Mapping[ActsFor, frozenset[Permission]]] = MappingProxyType(
     {ActsFor.INSTALLATION: ALL, ActsFor.AGENT: _OF_AGENTS, ActsFor.CUSTOMER: _OF_CUSTOMERS}
@@ -130,7 +135,13 @@ SHIPPED: Final[Mapping[str, RoleSheet]] = MappingProxyType(
             ),
             _shipped(
                 "rates",
-                (Permission.RATES_SEE, Permission.RATES_CHANGE, Permission.ROUTES_SEE, Permission.DEFINITIONS_SEE),
+                (
+                    Permission.RATES_SEE,
+                    Permission.RATES_CHANGE,
+                    Permission.ROUTES_SEE,
+                    Permission.DEFINITIONS_SEE,
+                    Permission.JOBS,
+                ),
             ),
             _shipped(
                 "finance",
