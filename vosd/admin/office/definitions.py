@@ -228,16 +228,22 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
 ) -> ChangedObjects:
-    plan = await plan_of(office, who, order, objects)
+    return await carry_out(office, who, order, await plan_of(office, who, order, objects), owned)
+
+
+async def carry_out(
+    office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
+) -> ChangedObjects:
+    """Check a planned change, make it, and have the running switch take it; raises as ``set_objects``."""
     if plan.versions:
         checked(office, plan.versions, owned)
     in_force = None
-    if plan.versions and not order.is_trial:
-        await office.stores.objects.add(plan.versions, audit_line(office, who, order, plan.versions))
-        if order.at is None:
-            in_force = await taken(office, is_confirmed=order.is_confirmed)
-    changes, calls_unknown = await with_calls(office, order, plan.differences)
-    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
+    if plan.versions and not terms.is_trial:
+        await office.stores.objects.add(plan.versions, audit_line(office, who, terms, plan.versions))
+        if terms.at is None:
+            in_force = await taken(office, is_confirmed=terms.is_confirmed)
+    changes, calls_unknown = await with_calls(office, terms, plan.differences)
+    return ChangedObjects(is_trial=terms.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
 
 
 def checked(office: Office, versions: Sequence[ObjectVersion], owned: AgentObjects | None) -> Mapping[str, Account]:
@@ -313,13 +319,19 @@ async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: S
         NoSuchObjectError: one shall end and does not exist.
         StoreUnavailable: try again.
     """
-    owned = owned_by(office, office.scope_of(who))
+    return await planned(office, who, order, objects, owned_by(office, office.scope_of(who)))
+
+
+async def planned(
+    office: Office, who: Principal, terms: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
+) -> Plan:
+    """Compare wanted objects with those of the database by the rules of an agent's objects; None = by no rules."""
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
-    if owned is not None and order.at is not None:
+    if owned is not None and terms.at is not None:
         raise OrderError("at", "is not for agents", "their changes hold at once")
     now = office.now()
-    begins_at = now if order.at is None else order.at
+    begins_at = now if terms.at is None else terms.at
     plan = Plan([], [])
     known = await _versions(office.stores.objects, objects)
     for asked in objects:
@@ -331,7 +343,7 @@ async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: S
             owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
         plan.differences.append(change)
         if version is not None:
-            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo)
+            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=terms.memo)
             plan.versions.append(made)
     return plan
 
@@ -584,19 +596,26 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
         NoSuchObjectError: there is no such version, or none that the agent sees.
         StoreUnavailable: try again.
     """
-    kind, name, version = order.kind, order.name, order.version
     scope = office.scope_of(who)
-    versions = await _history(office, kind, name, owned_by(office, scope))
+    found = await object_in_force(office, order, owned_by(office, scope))
+    keys = json.loads(found.body or "{}")
+    if order.secrets:
+        scope.require_operator()
+        require(who, Permission.DEFINITIONS_CHANGE)
+        return ObjectSheet(found, keys)
+    return ObjectSheet(_hidden_in(found), hidden("", keys))
+
+
+async def object_in_force(office: Office, order: ShowObject, owned: AgentObjects | None) -> ObjectVersion:
+    """Return a version that has keys, or raise NoSuchObjectError; ``owned`` are the objects that an agent sees."""
+    kind, name, version = order.kind, order.name, order.version
+    versions = await _history(office, kind, name, owned)
     found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
     if found is None or found.body is None:
         which = "now" if version is None else f"by version {version}"
         message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
         raise NoSuchObjectError(message)
-    if order.secrets:
-        scope.require_operator()
-        require(who, Permission.DEFINITIONS_CHANGE)
-        return ObjectSheet(found, json.loads(found.body))
-    return ObjectSheet(_hidden_in(found), hidden("", json.loads(found.body)))
+    return found
 
 
 class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
