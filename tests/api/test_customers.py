@@ -45,7 +45,7 @@ def test_one_request_makes_account_rate_group_gateway_phone_and_payment_in_one_v
     assert (payment["amount"], payment["currency"], payment["outcome"]) == ("100.00", "EUR", "booked")
     assert api.ask("GET", "/accounts/whole/balance").json["available"] == "120.00"
     assert api.ask("GET", "/phones/49300001").json["keys"]["account"] == "whole"
-    (line,) = api.ask("GET", "/audit?subject=customer%20whole").json
+    (line,) = api.ask("GET", "/audit?subject=customer%20whole").json["items"]
     assert (line["action"], line["principal"]) == ("ProvisionCustomer", ADMINISTRATOR)
     assert line["detail"]["payment"]["reference"] == payment["reference"]
     assert "Secret" not in str(line)

@@ -66,7 +66,7 @@ def test_a_customer_changes_the_password_of_its_own_phone_and_nothing_else(shop:
     changed = ask(shop, "PUT", "/phones/49301/password", {"password": "another-long-one"})
     assert (changed.status, changed.json["changes"][0]["keys"]) == (200, {"password": ["(hidden)", "(hidden)"]})
     assert b"another-long-one" not in ask(shop, "GET", "/phones/49301").content
-    (line,) = shop.ask("GET", "/audit?principal=customer:shop").json
+    (line,) = shop.ask("GET", "/audit?principal=customer:shop").json["items"]
     assert (line["action"], line["subject"], "another" in str(line)) == ("SetPhonePassword", "phones 49301", False)
     assert ask(shop, "PUT", "/phones/49301/password", {"password": "${HOME}-is-mine"}).json["field"] == "password"
     for method, body in (("PATCH", {"keys": {"enabled": "no"}}), ("PUT", {"keys": {}}), ("DELETE", None)):

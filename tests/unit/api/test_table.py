@@ -19,7 +19,7 @@ from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.cdr.ports import StoreUnavailable
 
-OPEN = {"/health", "/openapi.json"}
+OPEN = {"/health", "/openapi.json", "/ready"}
 """Paths that need no token."""
 NAMED = [f"{each.method} {each.path}" for each in OPERATIONS]
 
@@ -63,7 +63,7 @@ def asked(operation: Operation, token: str | None, **more: bytes) -> tuple[int, 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    application = Application(ClosedOffices(), identify, Routes(OPERATIONS))  # type: ignore[arg-type]
+    application = Application(ClosedOffices(), identify, Routes(OPERATIONS), None)  # type: ignore[arg-type]
     asyncio.run(application(scope, receive, send))
     return sent[0]["status"], json.loads(sent[1]["body"])
 

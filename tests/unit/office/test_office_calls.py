@@ -179,7 +179,7 @@ async def test_a_hang_up_leaves_a_line_in_the_audit_if_it_ended_a_call(office: O
     assert (await hang_up(office, operator("ann"), order)).outcome == HangupOutcome(2, 2)
     (line,) = await list_audit(office, operator(), ListAudit())
     assert (line.action, line.subject, line.principal) == ("HangUp", "shop", "ann")
-    assert msgspec.json.decode(line.detail)["selection"] == {"account": "shop", "prefix": "44"}
+    assert line.detail["selection"] == {"account": "shop", "prefix": "44"}
     switch.answers(Hangup, HangupOutcome(0, 0))
     assert (await hang_up(office, operator(), order)).outcome.ended == 0
     with pytest.raises(NotRunningError):

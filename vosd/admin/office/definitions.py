@@ -228,13 +228,13 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
 ) -> ChangedObjects:
-    return await carry_out(office, who, order, await plan_of(office, who, order, objects), owned)
+    return await check_and_add(office, who, order, await plan_of(office, who, order, objects), owned)
 
 
-async def carry_out(
+async def check_and_add(
     office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
 ) -> ChangedObjects:
-    """Check a planned change, make it, and have the running switch take it; raises as ``set_objects``."""
+    """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     if plan.versions:
         checked(office, plan.versions, owned)
     in_force = None
@@ -328,24 +328,49 @@ async def planned(
     """Compare wanted objects with those of the database by the rules of an agent's objects; None = by no rules."""
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
+    plan = Plan([], [])
+    for found in await compared_each(office, who, terms, objects, owned):
+        if isinstance(found, VosError):
+            raise found
+        plan.differences.append(found[0])
+        plan.versions.extend(found[1])
+    return plan
+
+
+async def compared_each(
+    office: Office,
+    who: Principal,
+    terms: ObjectOrder,
+    objects: Sequence[WantedObject],
+    owned: AgentObjects | None,
+) -> list[tuple[Difference, list[ObjectVersion]] | VosError]:
+    """Compare wanted objects of known kinds with those of the database, each with the version that it needs.
+
+    An error in the place of one says why it cannot be as it is wanted.
+    """
     if owned is not None and terms.at is not None:
         raise OrderError("at", "is not for agents", "their changes hold at once")
     now = office.now()
     begins_at = now if terms.at is None else terms.at
-    plan = Plan([], [])
     known = await _versions(office.stores.objects, objects)
+    outcome: list[tuple[Difference, list[ObjectVersion]] | VosError] = []
     for asked in objects:
         versions = known.get((asked.kind, asked.name), ())
-        found = in_force_at(versions, now)
-        wanted = asked if owned is None else _of_agent(asked, found, owned)
-        change, version = _compared(wanted, versions, begins_at, now)
-        if owned is not None and version is not None:
-            owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
-        plan.differences.append(change)
+        try:
+            found = in_force_at(versions, now)
+            wanted = asked if owned is None else _of_agent(asked, found, owned)
+            change, version = _compared(wanted, versions, begins_at, now)
+            if owned is not None and version is not None:
+                owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
+        except VosError as error:
+            outcome.append(error)
+            continue
+        added = []
         if version is not None:
             made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=terms.memo)
-            plan.versions.append(made)
-    return plan
+            added.append(made)
+        outcome.append((change, added))
+    return outcome
 
 
 def _parsed(version: ObjectVersion | None) -> dict[str, Any] | None:

@@ -59,6 +59,8 @@ class Permission(StrEnum):
     DEFINITIONS_CHANGE = "definitions.change"
     PHONES_PASSWORD = "phones.password"  # noqa: S105 - a permission, no secret
     """Passwords of phones, to change: of customers those of their own."""
+    JOBS = "jobs"
+    """Long work that one has ordered: its state, its result, its end. Every token of a role that has it has it, too."""
     INSTALLATION_RUN = "installation.run"
     """Reload, restart, backups, retention, calls that the database refused."""
     PEOPLE_SEE = "people.see"
@@ -96,7 +98,7 @@ class RoleSheet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SEEN: Final = frozenset(each for each in Permission if each.endswith(".see"))
-_NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE}
+_NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE} | {Permission.JOBS}
 _OF_CUSTOMERS: Final = frozenset(
     {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE}
     | {Permission.ROUTES_SEE, Permission.DEFINITIONS_SEE, Permission.PHONES_PASSWORD}
@@ -134,7 +136,13 @@ SHIPPED: Final[Mapping[str, RoleSheet]] = MappingProxyType(
             ),
             _shipped(
                 "rates",
-                (Permission.RATES_SEE, Permission.RATES_CHANGE, Permission.ROUTES_SEE, Permission.DEFINITIONS_SEE),
+                (
+                    Permission.RATES_SEE,
+                    Permission.RATES_CHANGE,
+                    Permission.ROUTES_SEE,
+                    Permission.DEFINITIONS_SEE,
+                    Permission.JOBS,
+                ),
             ),
             _shipped(
                 "finance",

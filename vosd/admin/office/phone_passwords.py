@@ -9,7 +9,7 @@ from vosd.admin.office.definitions import (
     ObjectOrder,
     ShowObject,
     WantedObject,
-    carry_out,
+    check_and_add,
     object_in_force,
     planned,
 )
@@ -57,4 +57,4 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
     keys = json.loads(found.body or "{}")
     patch = {"password": order.password, **{key: None for key in _REPLACED if key in keys}}
     wanted = WantedObject("phones", order.number, patch, is_merged=True)
-    return await carry_out(office, who, order, await planned(office, who, order, [wanted], None), owned)
+    return await check_and_add(office, who, order, await planned(office, who, order, [wanted], None), owned)

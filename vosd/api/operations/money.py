@@ -68,7 +68,7 @@ class AccountBalance(AccountSheet, frozen=True):
     """One account with its money, as text."""
 
     balance_includes_reserved: bool = False
-    """Whether ``balance`` is less what running calls hold: never. ``reserved`` is that, and ``available`` is less it."""
+    """Whether ``balance`` is less what running calls hold (``reserved``): never; ``available`` is."""
 
 
 async def list_account_balances(office: Office, who: Principal, order: ListAccounts) -> list[AccountBalance]:
