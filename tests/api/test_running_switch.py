@@ -67,7 +67,7 @@ def test_a_running_call_is_shown_with_legs_timers_and_charges_so_far_and_then_by
         assert "carrier-a" in site.daemon.succeed("call", "show", listed["call_id"])
         seen = site.api.ask("GET", path, token=f"{AGENT}reseller").json
         assert "carrier" not in str(seen)
-        assert site.api.ask("GET", path, token=f"{AGENT}stranger").status == 404
+        assert site.api.ask("GET", path, token=f"{AGENT}rival").status == 404
         talk.hang_up()
     site.stage.expect_nothing_left()
     site.stage.record_of(talk.callee)

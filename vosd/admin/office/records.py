@@ -142,7 +142,7 @@ class CallSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A call, running or over."""
 
     record: CallRecord
-    """Of a running call the one that it would leave if it ended now."""
+    """The CDR; a running call has the one that it would leave if it ended now."""
     export_seq: int | None = None
     description: CallDescription | None = None
     """None = it is over."""
