@@ -45,6 +45,39 @@ def test_running_calls_are_listed_by_account_gateway_and_age(site: Watched) -> N
     site.stage.expect_nothing_left()
 
 
+def test_a_running_call_is_shown_with_legs_timers_and_charges_so_far_and_then_by_its_record(site: Watched) -> None:
+    with one_call(site) as talk:
+        (listed,) = site.items("/calls")
+        path = f"/calls/{listed['call_id'][:18]}"
+        call = site.api.ask("GET", path).json
+        printed = site.cli("call", "show", listed["call_id"])
+        assert (call["running"], call["call"]["call_id"]) == (True, listed["call_id"])
+        caller, callee = call["legs"]
+        assert (caller["side"], caller["gateway"], caller["codec"]) == ("caller", "acme-pbx", "PCMU")
+        assert (callee["side"], callee["gateway"], callee["address"]) == (
+            "callee", "carrier-a", str(VENDORS["carrier-a"]),
+        )  # fmt: skip
+        assert call["granted_s"] >= 6
+        record = call["record"]
+        assert (record["routing_gateway"], record["end_reason"], record["ended_at"]) == ("carrier-a", None, None)
+        assert [each["gateway"] for each in record["attempts"]] == ["carrier-a"]
+        assert [each["role"] for each in record["charges"]] == ["customer", "agent", "vendor"]
+        assert printed.keys() == call.keys()
+        assert printed["legs"] == call["legs"]
+        assert "carrier-a" in site.daemon.succeed("call", "show", listed["call_id"])
+        seen = site.api.ask("GET", path, token=f"{AGENT}reseller").json
+        assert "carrier" not in str(seen)
+        assert site.api.ask("GET", path, token=f"{AGENT}rival").status == 404
+        talk.hang_up()
+    site.stage.expect_nothing_left()
+    site.stage.record_of(talk.callee)
+    over = site.api.ask("GET", path).json
+    assert (over["running"], over["call"], over["legs"]) == (False, None, None)
+    assert over["record"] == site.api.ask("GET", f"/cdrs/{listed['call_id']}").json
+    assert over == site.cli("call", "show", listed["call_id"])
+    assert site.api.ask("GET", "/calls/00000000-0000").json["code"] == "no_record"
+
+
 def test_calls_are_hung_up_one_by_its_id_and_others_by_what_they_have_in_common(site: Watched) -> None:
     with conversing(site.stage, "4410", "4410", "4410") as (first, second, third):
         first.establish()
@@ -133,7 +166,7 @@ def test_every_recipe_of_a_running_switch_succeeds(site: Watched) -> None:
         (call,) = site.items("/calls")
         second.establish()
         recipes = run_recipes(site.api, "Recipes of a running switch", CALL=call["call_id"], CDR=ended)
-        assert recipes >= 31
+        assert recipes >= 32
         first.is_ended_by_the_switch()
         second.is_ended_by_the_switch()
     site.stage.expect_nothing_left()

@@ -86,7 +86,7 @@ SUMMARIES: Final = {
     "rerate": "Rate the booked calls of a span again, and show by account, prefix and call...",
     "reconcile": "Not built yet.",
     "report": "Not built yet.",
-    "call": "Test calls.",
+    "call": "One call, running or over; test calls.",
     "unblock": "Unblock ADDRESS, which was locked out or blocked for a flood; exit code 1 if...",
     "retention": "Records whose time is over.",
     "backup": "Write a backup to a file: database, journal, and configuration with the files...",

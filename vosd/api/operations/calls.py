@@ -30,11 +30,13 @@ from vosd.admin.office.records import (
     DrawRecord,
     ExplainRecord,
     ListRecords,
+    ShowCall,
     ShowCharges,
     ShowRecord,
     draw_record,
     explain_record,
     list_records,
+    show_call,
     show_charges,
     show_record,
 )
@@ -140,6 +142,11 @@ async def show_cdr(office: Office, who: Principal, order: ShowRecord) -> dict[st
     return _shown(who, found.record, found.export_seq)
 
 
+async def show_one_call(office: Office, who: Principal, order: ShowCall) -> dict[str, Any]:
+    """Return a call, running or over."""
+    return (await show_call(office, who, order)).document(KEYS if who.account is None else KEYS_FOR_AGENTS)
+
+
 async def list_charges(office: Office, who: Principal, order: ShowCharges) -> list[dict[str, Any]]:
     """Return the charges of a call with their steps."""
     return [charge_object(each) for each in await show_charges(office, who, order)]
@@ -165,6 +172,16 @@ OPERATIONS: Final = (
         result=CallSnapshot,
         needs_database=False,
         listing=Listing("call_id", filters=("state", "caller", "callee"), sorts=("call_id", "age_s", "talk_s")),
+    ),
+    Operation(
+        method="GET",
+        path="/calls/{call_id}",
+        meaning="One call: legs, timers, attempts and charges so far while it runs, else its record.",
+        permission=permission_of(show_call),
+        takes=ShowCall,
+        run=show_one_call,
+        result=_OBJECT,
+        needs_database=False,
     ),
     Operation(
         method="DELETE",
