@@ -137,6 +137,70 @@ def test_a_password_is_changed_by_the_old_one(page: Page) -> None:
     assert page.ask("GET", "/session").status == 401
 
 
+def test_a_person_is_made_and_logs_in_over_the_api_alone(page: Page) -> None:
+    made = page.api.ask("POST", "/people", {"name": "fay", "role": "night"})
+    assert (made.status, made.headers["location"]) == (201, "/api/v1/people/fay")
+    assert page.api.ask("GET", "/people/fay").json["state"] == "invited"
+    assert page.ask("POST", "/session/link", {"link": made.json["link"], "password": GOOD}).status == 200
+    assert page.log_in("fay").status == 201
+    me = page.ask("GET", "/me").json
+    assert (me["name"], me["means"], me["account"]) == ("fay", "page", None)
+    assert ("GET", "/calls") in {(each["method"], each["path"]) for each in me["operations"]}
+    assert "people.see" not in {each["permission"] for each in me["operations"]}
+    assert page.ask("GET", "/people").status == 403
+    assert page.api.ask("PUT", "/people/fay/role", {"role": "viewer"}).json["role"] == "viewer"
+    assert page.ask("GET", "/me").status == 401, "its sessions have ended"
+    assert page.api.ask("POST", "/people/fay/disable").json["state"] == "disabled"
+    assert page.log_in("fay").json["code"] == "log_in_refused"
+    assert page.api.ask("POST", "/people/fay/enable").json["state"] == "active"
+    assert page.api.ask("POST", "/people/absent/enable").status == 404
+
+
+def test_a_secret_is_shown_once_and_is_not_kept_for_repeats(page: Page, directory: Path) -> None:
+    orders: list[tuple[str, Any]] = [
+        ("/tokens", {"name": "crm", "role": "finance"}),
+        ("/people", {"name": "gus", "role": "viewer"}),
+        ("/people/gus/reset", None),
+    ]
+    for path, order in orders:
+        key = {"Idempotency-Key": f"once {path}"}
+        made = page.api.ask("POST", path, order, headers=key)
+        assert made.status in {200, 201}, made.content
+        secret = made.json.get("token", made.json.get("link")).rpartition("/")[2]
+        again = page.api.ask("POST", path, order, headers=key)
+        assert (again.status, again.json["code"]) == (409, "secret_not_kept")
+        with sqlite3.connect(directory / "vosd.db") as database:
+            assert secret not in "\n".join(database.iterdump())
+    assert [each["name"] for each in page.api.ask("GET", "/tokens?name=crm").json["items"]] == ["crm"]
+
+
+def test_a_token_is_made_previewed_and_revoked(page: Page) -> None:
+    wanted = {"name": "probe", "role": "finance", "scopes": ["money.see"], "expires_at": "2099-01-01T00:00:00Z"}
+    preview = page.api.ask("GET", "/roles/finance/operations?scopes=money.see").json
+    assert {each["permission"] for each in preview} == {"money.see", "jobs"}
+    token = page.api.ask("POST", "/tokens", wanted).json["id"]
+    assert page.api.ask("GET", f"/tokens/{token}/operations").json == preview
+    shown = page.api.ask("GET", f"/tokens/{token}").json
+    assert (shown["expires"], shown["revoked"]) == ("2099-01-01T00:00:00.000Z", None)
+    assert page.api.ask("DELETE", f"/tokens/{token}").json["revoked"] is not None
+    assert page.api.ask("DELETE", f"/tokens/{token}").status == 404
+    assert page.api.ask("GET", "/tokens/000000000000").status == 404
+
+
+def test_a_program_gives_no_rights_that_it_lacks(page: Page) -> None:
+    for method, path, order in (
+        ("POST", "/people", {"name": "hal", "role": "administrator"}),
+        ("POST", "/tokens", {"name": "hal", "role": "finance"}),
+        ("PUT", "/roles/own", {"permissions": ["money.book"]}),
+    ):
+        refused = page.api.ask(method, path, order, token="only:people.change")
+        assert (refused.status, refused.json["code"]) == (403, "too_powerful")
+    made = page.api.ask("PUT", "/roles/own", {"permissions": ["money.see", "accounts.see"]})
+    assert made.json["permissions"] == ["accounts.see", "money.see"]
+    assert page.api.ask("GET", "/roles?name=own").json["items"] == [made.json]
+    assert page.api.ask("DELETE", "/roles/own").status == 200
+
+
 def test_guesses_are_answered_with_the_time_to_wait(page: Page, directory: Path) -> None:
     """The last of the file: this machine's address is locked out for names that have no home here."""
     for _ in range(6):

@@ -55,7 +55,7 @@ from vosd.admin.office.sessions import (
     use_link,
 )
 from vosd.admin.office.tokens import UnauthorizedError
-from vosd.storage.people import PersonExistsError
+from vosd.storage.people import LastAdministratorError, PersonExistsError
 
 NOW = 1_790_000_010_000
 HOME, ELSEWHERE = "192.0.2.7", "198.51.100.9"
@@ -447,3 +447,33 @@ async def test_a_log_in_beside_a_reset_opens_no_session(house):
     log_ins._prove = proved_before
     with pytest.raises(ChangedMeanwhileError):
         await log_ins.log_in(house.office, HOME, LogIn(name="ann", password=GOOD))
+
+
+async def test_the_last_administrator_is_neither_disabled_nor_gets_another_role(house):
+    await house.add("ann", "administrator")
+    await house.add("bob", "administrator")
+    await disable_person(house.office, operator(), DisablePerson("bob"))
+    await add_person(house.office, operator(), AddPerson(name="eve", role="administrator"))  # has no password yet
+    with pytest.raises(LastAdministratorError, match="without ann no person who can log in"):
+        await disable_person(house.office, operator(), DisablePerson("ann"))
+    with pytest.raises(LastAdministratorError):
+        await give_role(house.office, operator(), GiveRole(name="ann", role="viewer"))
+    await enable_person(house.office, operator(), EnablePerson("bob"))
+    await give_role(house.office, operator(), GiveRole(name="ann", role="viewer"))
+
+
+async def test_of_two_administrators_who_disable_one_another_at_once_one_stays(house):
+    await house.add("ann", "administrator")
+    await house.add("bob", "administrator")
+    orders = [disable_person(house.office, operator(), DisablePerson(name)) for name in ("ann", "bob")]
+    await asyncio.gather(*orders, return_exceptions=True)
+    assert "active" in {each.state for each in await list_people(house.office, operator(), ListPeople())}
+
+
+async def test_the_role_of_the_last_administrators_keeps_its_permissions(house):
+    await set_role(house.office, operator(), SetRole(name="chief", permissions=tuple(Permission)))
+    await house.add("ann", "chief")
+    with pytest.raises(LastAdministratorError, match="without chief"):
+        await set_role(house.office, operator(), SetRole(name="chief", permissions=(Permission.MONEY_SEE,)))
+    await house.add("bob", "administrator")
+    await set_role(house.office, operator(), SetRole(name="chief", permissions=(Permission.MONEY_SEE,)))

@@ -92,14 +92,14 @@ class Application:
         if operation.session is not None:
             return await self._answer_of_session(operation, request)
         query = dict(request.query)
-        if operation.permission is None:
+        if operation.permission is None and not operation.is_for_everyone:
             order = operation.order(Given(path, query, {}, None, {}))
             opened = await self._offices.open(needs_database=False) if operation.asks_switch else None
             return await _done(operation, cast("Office", opened), cast("Principal", None), order, request)
         check_proof(request)
         office = await self._offices.open(needs_database=operation.needs_database)
         who = await self._sender(office, operation, request)
-        if operation.permission not in who.permissions:
+        if operation.permission is not None and operation.permission not in who.permissions:
             raise RequestError(
                 HTTPStatus.FORBIDDEN,
                 "permission_lacking",
@@ -128,7 +128,9 @@ class Application:
             return await _done(operation, office, keyed, order, request)
 
         is_harmless = operation.reference is not None
-        return await self._repeats.once(key, office.stores.requests, office.now(), act, is_harmless=is_harmless)
+        return await self._repeats.once(
+            key, office.stores.requests, office.now(), act, is_harmless=is_harmless, is_secret=operation.makes_secret
+        )
 
     async def _live(self, operation: Operation, request: Request, order: WatchEvents) -> Answer:
         """Answer with live events; who asks is looked up again and again, as long as the stream lasts."""

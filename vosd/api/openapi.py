@@ -114,7 +114,9 @@ def _operation(each: Operation) -> dict[str, Any]:
         "parameters": [_parameter(field, each) for field in fields if field.place is not Place.BODY],
         "responses": _responses(each),
     }
-    if each.permission is not None:
+    if each.is_for_everyone:
+        made["security"] = [{"token": []}]
+    elif each.permission is not None:
         made["security"] = [{"token": []}]
         made["x-permission"] = each.permission.value
     else:

@@ -19,7 +19,7 @@ from vosd.api.http import Answer, Request, RequestError
 from vosd.api.job import Long
 from vosd.base.money import parse_amount
 
-TIMES: Final = frozenset({"at", "ended_since", "ended_until", "since", "until"})
+TIMES: Final = frozenset({"at", "ended_since", "ended_until", "expires_at", "since", "until"})
 """Fields of orders that are times: text in a request, UTC milliseconds in the order."""
 SWITCHES: Final = {"is_trial": "dry_run", "is_confirmed": "confirm"}
 """Fields of orders that are parameters of the query, with their names there, whatever the method."""
@@ -98,7 +98,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Below ``/api/v1``; ``{field}`` is a field of the order."""
     meaning: str
     permission: Permission | None
-    """None = no token is needed."""
+    """None = no token is needed, unless ``is_for_everyone``."""
     takes: type[msgspec.Struct]
     """The order."""
     run: Run
@@ -132,6 +132,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Makes the answer of the result, where that is more than JSON."""
     reference: str | None = None
     """Field of the order that an Idempotency-Key fills where the request leaves it out; a repeat then does nothing."""
+
+    is_for_everyone: bool = False
+    """Whether every token and every session may do it, whatever its permissions."""
+    makes_secret: bool = False
+    """Whether its answer has a secret, which is shown once: it is not kept for repeats."""
 
     @property
     def is_write(self) -> bool:

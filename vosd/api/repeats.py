@@ -59,10 +59,12 @@ class Repeats:
         act: Callable[[RequestKey | None], Awaitable[Answer]],
         *,
         is_harmless: bool,
+        is_secret: bool = False,
     ) -> Answer:
         """Carry out a request, unless it was before; ``now`` is UTC milliseconds.
 
         ``act`` has the key written with its change. ``is_harmless``: to carry it out again changes nothing more.
+        ``is_secret``: the answer has a secret and is not kept, so a repeat is refused.
 
         Raises:
             RequestError: the key is another request's, the same request is under way, or its answer is lost.
@@ -83,11 +85,19 @@ class Repeats:
             found = await kept.find(key)
             if found is None:
                 try:
-                    return await _kept(kept, key, await act(key))
+                    answer = await act(key)
+                    return answer if is_secret else await _kept(kept, key, answer)
                 except AlreadyThere:  # another process was faster
                     found = await kept.find(key)
                     if found is None:
                         raise
+            if is_secret and found.fingerprint == key.fingerprint:
+                raise RequestError(
+                    HTTPStatus.CONFLICT,
+                    "secret_not_kept",
+                    "the change was made by a request with this key; its secret was shown once and is not kept",
+                    remedy="make another token and revoke this one, or reset the person for another link",
+                )
             return await _repeated(found, key, kept, act, is_harmless=is_harmless)
         finally:
             self._under_way.discard(name)

@@ -3,10 +3,10 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import calls, customers, definitions, installation, jobs, money, routes, session, watch
+from vosd.api.operations import access, calls, customers, definitions, installation, jobs, money, routes, session, watch
 
 BASE: Final = "/api/v1"
-OPERATIONS: Final[tuple[Operation, ...]] = (
+_OTHERS: Final[tuple[Operation, ...]] = (
     *installation.OPERATIONS,
     *session.OPERATIONS,
     *definitions.OPERATIONS,
@@ -17,3 +17,4 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *jobs.OPERATIONS,
     *watch.OPERATIONS,
 )
+OPERATIONS: Final[tuple[Operation, ...]] = (*_OTHERS, *access.operations_beside(_OTHERS))

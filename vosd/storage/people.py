@@ -4,7 +4,7 @@ Every method raises StoreUnavailable: try again.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,17 @@ _COMPARED: Final = ("role", "password", "totp", "disabled_at")
 
 class PersonExistsError(VosError):
     """A person has the name already; it is never given to another one, because the records have it."""
+
+
+class LastAdministratorError(VosError):
+    """Without this person or role no person would have all permissions."""
+
+    def __init__(self, name: str) -> None:
+        """``name``: the person or role."""
+        super().__init__(
+            f"without {name} no person who can log in has all permissions: make another administrator before "
+            "(vosd user add NAME --role administrator), or end the sessions with vosd user reset"
+        )
 
 
 class StoredPerson(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +61,11 @@ class StoredPerson(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     created_by: str
     logged_in_at: int | None = None
+
+    @property
+    def can_log_in(self) -> bool:
+        """Whether it has a password and is not disabled."""
+        return self.password is not None and self.disabled_at is None
 
 
 class StoredSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,11 +123,14 @@ class SqlPeople:
         ends_sessions: bool = False,
         but: str | None = None,
         opens: StoredSession | None = None,
+        keeps: Collection[str] = (),
     ) -> bool:
         """Write the fields that differ; end the sessions ``but`` one, or open one.
 
         Returns False, without a change, where these fields, or those by which a person proves itself, are not as
         before any more: so a code or a link is used once, and a log-in is none after a reset.
+
+        Raises LastAdministratorError where this takes a role of ``keeps`` from the last one who can log in with it.
         """
         old, new = _values(before), _values(after)
         changed = {name: value for name, value in new.items() if value != old[name]}
@@ -120,6 +139,13 @@ class SqlPeople:
             column = _person.c[name]
             own = own.where(column.is_(None) if old[name] is None else column == old[name])
         async with self._database.writing() as connection:
+            if keeps:  # locked in one order, so that of two who disable one another the second is refused
+                of_roles = select(_person.c.name).where(
+                    _person.c.role.in_(keeps), _person.c.password.is_not(None), _person.c.disabled_at.is_(None)
+                )
+                able = (await connection.scalars(of_roles.order_by(_person.c.name).with_for_update())).all()
+                if list(able) == [before.name]:
+                    raise LastAdministratorError(before.name)
             written = await connection.execute(own.values(**changed or {"name": before.name}))
             if written.rowcount != 1:
                 return False

@@ -78,6 +78,9 @@ def test_every_operation_asks_for_its_permission_before_it_reads_anything_else(o
         assert operation.permission is None
         assert asked(operation, None)[0] in {200, 503}
         return
+    if operation.is_for_everyone:
+        assert [asked(operation, each)[0] for each in (None, "unknown", "none")] == [401, 401, 200]
+        return
     assert operation.permission is not None, "say which permission it needs"
     assert asked(operation, None)[0] == 401
     assert asked(operation, "unknown")[0] == 401

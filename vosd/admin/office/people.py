@@ -1,6 +1,7 @@
 """Use cases of people who log in: add, list, disable, enable, reset, give a role, set a password."""
 
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from hashlib import sha256
 from typing import Final
@@ -13,7 +14,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import check_password, hashed
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.roles import NoSuchRoleError, check_account, require_all, role_named
+from vosd.admin.office.roles import NoSuchRoleError, administering, check_account, require_all, role_named
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
@@ -109,6 +110,18 @@ async def list_people(office: Office, who: Principal, _order: ListPeople) -> lis
     return [_sheet(each) for each in await office.stores.people.all()]
 
 
+class ShowPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One person."""
+
+    name: str
+
+
+@needs(Permission.PEOPLE_SEE)
+async def show_person(office: Office, who: Principal, order: ShowPerson) -> PersonSheet:
+    """Return a person; raises NoSuchPersonError and StoreUnavailable."""
+    return _sheet(await _known(office, order.name))
+
+
 class DisablePerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A person who may not log in any more; its sessions end."""
 
@@ -117,10 +130,10 @@ class DisablePerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.PEOPLE_CHANGE)
 async def disable_person(office: Office, who: Principal, order: DisablePerson) -> PersonSheet:
-    """Disable a person and end its sessions at once; raises as ``reset_person``."""
+    """Disable a person and end its sessions at once; raises as ``reset_person``, and LastAdministratorError."""
     before = await _changeable(office, who, order.name)
     after = msgspec.structs.replace(before, disabled_at=before.disabled_at or office.now(), link=None, link_until=None)
-    return await _change(office, who, order, before, after)
+    return await _change(office, who, order, before, after, keeps=await administering(office))
 
 
 class EnablePerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,7 +194,7 @@ async def give_role(office: Office, who: Principal, order: GiveRole) -> PersonSh
     Raises:
         OrderError: the account is missing or unknown.
         NoSuchRoleError: there is no such role.
-        NoSuchPersonError, TooPowerfulError, ChangedMeanwhileError: nothing was changed.
+        NoSuchPersonError, TooPowerfulError, ChangedMeanwhileError, LastAdministratorError: nothing was changed.
         StoreUnavailable: probably nothing was changed.
     """
     role = await role_named(office, order.role)
@@ -189,7 +202,8 @@ async def give_role(office: Office, who: Principal, order: GiveRole) -> PersonSh
     check_account(office, role, order.account)
     before = await _changeable(office, who, order.name)
     after = msgspec.structs.replace(before, role=role.name, account=order.account)
-    return await _change(office, who, order, before, after)
+    roles = await administering(office)
+    return await _change(office, who, order, before, after, keeps=() if role.name in roles else roles)
 
 
 class SetPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,19 +229,30 @@ def digest_of(secret: str) -> str:
 
 async def _changeable(office: Office, who: Principal, name: str) -> StoredPerson:
     """Return a person that a principal may change: one without a permission that it lacks itself."""
-    person = await office.stores.people.find(name)
-    if person is None:
-        raise NoSuchPersonError(f"there is no person {name!r}: vosd user list has all of them")
+    person = await _known(office, name)
     with suppress(NoSuchRoleError):  # a role that is gone gives nothing
         require_all(who, await role_named(office, person.role))
     return person
 
 
+async def _known(office: Office, name: str) -> StoredPerson:
+    person = await office.stores.people.find(name)
+    if person is None:
+        raise NoSuchPersonError(f"there is no person {name!r}: vosd user list has all of them")
+    return person
+
+
 async def _change(
-    office: Office, who: Principal, order: msgspec.Struct, before: StoredPerson, after: StoredPerson
+    office: Office,
+    who: Principal,
+    order: msgspec.Struct,
+    before: StoredPerson,
+    after: StoredPerson,
+    *,
+    keeps: Collection[str] = (),
 ) -> PersonSheet:
     line = office.audit_line(who, order, before.name)
-    if not await office.stores.people.change(before, after, line, ends_sessions=True):
+    if not await office.stores.people.change(before, after, line, ends_sessions=True, keeps=keeps):
         raise ChangedMeanwhileError(f"person {before.name} was changed at the same time: do the same again")
     return _sheet(after)
 

@@ -5,10 +5,11 @@ import msgspec
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import OPEN_TO, SHIPPED, ActsFor, Permission, RoleSheet
+from vosd.admin.office.permissions import ALL, OPEN_TO, SHIPPED, ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.storage.access import StoredRole
+from vosd.storage.people import LastAdministratorError
 
 
 class NoSuchRoleError(VosError):
@@ -54,6 +55,7 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
     Raises:
         OrderError: the role ships, or its kind may not have one of the permissions.
         TooPowerfulError: the role has permissions that the principal has not, before or after.
+        LastAdministratorError: no person would have all permissions any more.
         StoreUnavailable: probably nothing was changed.
     """
     known = await _found(office, order.name)
@@ -76,6 +78,8 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
         wants_totp=known.wants_totp if order.wants_totp is None else order.wants_totp,
     )
     require_all(who, role)
+    if known.permissions == ALL != permissions:
+        await _check_left(office, role.name)
     stored = StoredRole(
         name=role.name,
         acts_for=acts_for.value,
@@ -127,6 +131,19 @@ async def role_named(office: Office, name: str) -> RoleSheet:
     if found is None:
         raise NoSuchRoleError(f"there is no role {name!r}: vosd user roles lists them")
     return found
+
+
+async def administering(office: Office) -> list[str]:
+    """Return the names of the roles that have all permissions; raises StoreUnavailable."""
+    own = [role.name for role in map(_sheet, await office.stores.access.roles()) if role.permissions == ALL]
+    return [*(name for name, role in SHIPPED.items() if role.permissions == ALL), *own]
+
+
+async def _check_left(office: Office, name: str) -> None:
+    """Check that people have all permissions also without a role."""
+    left = {each.role for each in await office.stores.people.all() if each.can_log_in}
+    if name in left and left.isdisjoint({*await administering(office)} - {name}):
+        raise LastAdministratorError(name)
 
 
 async def _found(office: Office, name: str) -> RoleSheet | None:

@@ -163,6 +163,26 @@ async def show_token(office: Office, who: Principal, order: ShowToken) -> TokenS
     return msgspec.structs.replace(_sheet(token), permissions=tuple(each for each in Permission if each in permissions))
 
 
+class PreviewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A token that might be made."""
+
+    role: str
+    scopes: tuple[str, ...] = ()
+    """Permissions or subjects to which the role is narrowed; empty = it has all of the role."""
+
+
+@needs(Permission.PEOPLE_SEE)
+async def preview_token(office: Office, who: Principal, order: PreviewToken) -> frozenset[Permission]:
+    """Return the permissions that a token of a role and scopes would have.
+
+    Raises:
+        OrderError: a scope is none.
+        NoSuchRoleError: there is no such role.
+        StoreUnavailable: try again.
+    """
+    return _narrowed(await role_named(office, order.role), order.scopes)
+
+
 class RevokeToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The end of a token, at once."""
 

@@ -1,0 +1,325 @@
+"""Operations about access: people, tokens, roles, and what each of them may do here."""
+
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.people import (
+    AddPerson,
+    DisablePerson,
+    EnablePerson,
+    GiveRole,
+    ListPeople,
+    PersonLink,
+    PersonSheet,
+    ResetPerson,
+    ShowPerson,
+    add_person,
+    disable_person,
+    enable_person,
+    give_role,
+    list_people,
+    reset_person,
+    show_person,
+)
+from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.roles import DropRole, ListRoles, SetRole, drop_role, list_roles, set_role
+from vosd.admin.office.tokens import (
+    AddToken,
+    ListTokens,
+    NewToken,
+    PreviewToken,
+    RevokeToken,
+    ShowToken,
+    TokenSheet,
+    add_token,
+    list_tokens,
+    preview_token,
+    revoke_token,
+    show_token,
+)
+from vosd.api.operation import Listing, Operation, permission_of
+
+
+class RoleDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A role: permissions under a name."""
+
+    name: str
+    permissions: tuple[Permission, ...]
+    acts_for: ActsFor
+    """Accounts that it is about."""
+    wants_totp: bool
+    """Whether people of it log in with a second factor."""
+    ships: bool
+    """Whether it comes with the program; its permissions cannot be changed then."""
+
+
+class AllowedOperation(msgspec.Struct, frozen=True):
+    """An operation that permissions allow; which objects it shows and changes depends on the account, too."""
+
+    method: str
+    path: str
+    permission: Permission
+    meaning: str
+
+
+class Myself(msgspec.Struct, frozen=True, kw_only=True):
+    """Sender of the request."""
+
+    name: str
+    login: str
+    """Name of the person, or ``token`` and the id."""
+    acts_for: str
+    """``operator`` and ``program``: the whole installation; ``agent`` and ``customer``: the account."""
+    means: str
+    """``token``, or ``page`` for a session."""
+    account: str | None
+    permissions: tuple[Permission, ...]
+    operations: tuple[AllowedOperation, ...]
+
+
+class NoFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order without fields."""
+
+
+def _document(role: RoleSheet) -> RoleDocument:
+    return RoleDocument(
+        name=role.name,
+        permissions=_in_order(role.permissions),
+        acts_for=role.acts_for,
+        wants_totp=role.wants_totp,
+        ships=role.ships,
+    )
+
+
+def _in_order(permissions: Collection[Permission]) -> tuple[Permission, ...]:
+    return tuple(each for each in Permission if each in permissions)
+
+
+async def read_roles(office: Office, who: Principal, order: ListRoles) -> list[RoleDocument]:
+    """Return all roles."""
+    return [_document(each) for each in await list_roles(office, who, order)]
+
+
+async def change_role(office: Office, who: Principal, order: SetRole) -> RoleDocument:
+    """Make or change a role."""
+    return _document(await set_role(office, who, order))
+
+
+async def remove_role(office: Office, who: Principal, order: DropRole) -> RoleDocument:
+    """Remove a role."""
+    return _document(await drop_role(office, who, order))
+
+
+def _place_of_person(made: PersonLink) -> str:
+    return f"/api/v1/people/{quote(made.name, safe='')}"
+
+
+def _place_of_token(made: NewToken) -> str:
+    return f"/api/v1/tokens/{made.id}"
+
+
+_PEOPLE_AND_TOKENS: Final = (
+    Operation(
+        method="GET",
+        path="/people",
+        meaning="People who log in, without secrets.",
+        permission=permission_of(list_people),
+        takes=ListPeople,
+        run=list_people,
+        result=PersonSheet,
+        listing=Listing("name", filters=("role", "account", "state"), sorts=("name", "created", "last_login")),
+    ),
+    Operation(
+        method="POST",
+        path="/people",
+        meaning="Add a person; the answer has the one-time link for its first password, which is shown this once.",
+        permission=permission_of(add_person),
+        takes=AddPerson,
+        run=add_person,
+        result=PersonLink,
+        status=HTTPStatus.CREATED,
+        location=_place_of_person,
+        makes_secret=True,
+    ),
+    Operation(
+        method="GET",
+        path="/people/{name}",
+        meaning="A person, without secrets.",
+        permission=permission_of(show_person),
+        takes=ShowPerson,
+        run=show_person,
+        result=PersonSheet,
+    ),
+    Operation(
+        method="PUT",
+        path="/people/{name}/role",
+        meaning="Give a person another role; its sessions end.",
+        permission=permission_of(give_role),
+        takes=GiveRole,
+        run=give_role,
+        result=PersonSheet,
+    ),
+    Operation(
+        method="POST",
+        path="/people/{name}/disable",
+        meaning="Have a person log in no more, and end its sessions.",
+        permission=permission_of(disable_person),
+        takes=DisablePerson,
+        run=disable_person,
+        result=PersonSheet,
+    ),
+    Operation(
+        method="POST",
+        path="/people/{name}/enable",
+        meaning="Let a person log in again, with the password that it had.",
+        permission=permission_of(enable_person),
+        takes=EnablePerson,
+        run=enable_person,
+        result=PersonSheet,
+    ),
+    Operation(
+        method="POST",
+        path="/people/{name}/reset",
+        meaning="Forget password, second factor and sessions of a person; the answer has a link for a new password.",
+        permission=permission_of(reset_person),
+        takes=ResetPerson,
+        run=reset_person,
+        result=PersonLink,
+        makes_secret=True,
+    ),
+    Operation(
+        method="GET",
+        path="/tokens",
+        meaning="Tokens of programs, without secrets.",
+        permission=permission_of(list_tokens),
+        takes=ListTokens,
+        run=list_tokens,
+        result=TokenSheet,
+        listing=Listing("id", filters=("name", "role", "account"), sorts=("created", "name", "last_used")),
+    ),
+    Operation(
+        method="POST",
+        path="/tokens",
+        meaning="Make a token; the answer has its secret, which is shown this once.",
+        permission=permission_of(add_token),
+        takes=AddToken,
+        run=add_token,
+        result=NewToken,
+        status=HTTPStatus.CREATED,
+        location=_place_of_token,
+        makes_secret=True,
+    ),
+    Operation(
+        method="GET",
+        path="/tokens/{id}",
+        meaning="A token with the permissions that its role and its scopes leave.",
+        permission=permission_of(show_token),
+        takes=ShowToken,
+        run=show_token,
+        result=TokenSheet,
+    ),
+    Operation(
+        method="DELETE",
+        path="/tokens/{id}",
+        meaning="Revoke a token: the next request with it is refused.",
+        permission=permission_of(revoke_token),
+        takes=RevokeToken,
+        run=revoke_token,
+        result=TokenSheet,
+    ),
+    Operation(
+        method="GET",
+        path="/roles",
+        meaning="Roles that ship, and the installation's own.",
+        permission=permission_of(list_roles),
+        takes=ListRoles,
+        run=read_roles,
+        result=RoleDocument,
+        listing=Listing("name", filters=("name", "acts_for", "ships", "wants_totp"), sorts=("name",)),
+    ),
+    Operation(
+        method="PUT",
+        path="/roles/{name}",
+        meaning="Make or change a role of the installation's own; of one that ships, whether it wants a second factor.",
+        permission=permission_of(set_role),
+        takes=SetRole,
+        run=change_role,
+        result=RoleDocument,
+    ),
+    Operation(
+        method="DELETE",
+        path="/roles/{name}",
+        meaning="Remove a role of the installation's own that neither people nor tokens have.",
+        permission=permission_of(drop_role),
+        takes=DropRole,
+        run=remove_role,
+        result=RoleDocument,
+    ),
+)
+
+
+def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
+    """Return the operations about access; some of them list all operations, themselves and ``others``."""
+
+    def allowed(permissions: Collection[Permission]) -> tuple[AllowedOperation, ...]:
+        return tuple(
+            AllowedOperation(each.method, each.path, each.permission, each.meaning)
+            for each in (*others, *own)
+            if each.permission is not None and each.permission in permissions
+        )
+
+    async def of_token(office: Office, who: Principal, order: ShowToken) -> list[AllowedOperation]:
+        return list(allowed((await show_token(office, who, order)).permissions))
+
+    async def of_role(office: Office, who: Principal, order: PreviewToken) -> list[AllowedOperation]:
+        return list(allowed(await preview_token(office, who, order)))
+
+    async def who_am_i(_office: Office, who: Principal, _order: NoFields) -> Myself:
+        return Myself(
+            name=who.name,
+            login=who.login,
+            acts_for=who.role.value,
+            means=who.means.value,
+            account=who.account,
+            permissions=_in_order(who.permissions),
+            operations=allowed(who.permissions),
+        )
+
+    own = (
+        *_PEOPLE_AND_TOKENS,
+        Operation(
+            method="GET",
+            path="/tokens/{id}/operations",
+            meaning="Operations that a token allows.",
+            permission=permission_of(show_token),
+            takes=ShowToken,
+            run=of_token,
+            result=list[AllowedOperation],
+        ),
+        Operation(
+            method="GET",
+            path="/roles/{role}/operations",
+            meaning="Operations that a token of a role would allow, narrowed to scopes.",
+            permission=permission_of(preview_token),
+            takes=PreviewToken,
+            run=of_role,
+            result=list[AllowedOperation],
+        ),
+        Operation(
+            method="GET",
+            path="/me",
+            meaning="Name, account, permissions and operations of the token or session that asks.",
+            permission=None,
+            is_for_everyone=True,
+            takes=NoFields,
+            run=who_am_i,
+            result=Myself,
+        ),
+    )
+    return own
