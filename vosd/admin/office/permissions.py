@@ -51,6 +51,8 @@ class Permission(StrEnum):
     """Gateways, phones and accounts: block and unblock; sources and callers: unblock."""
     STATE_SEE = "state.see"
     """Status, alarms, blocked sources and callers, parameters."""
+    EVENTS_SEE = "events.see"
+    """The stream of live events: of each subject those alone whose own permission (``calls.see``) is there, too."""
     AUDIT_SEE = "audit.see"
     """The record of changes."""
     DEFINITIONS_SEE = "definitions.see"
@@ -101,7 +103,7 @@ _SEEN: Final = frozenset(each for each in Permission if each.endswith(".see"))
 _NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE} | {Permission.JOBS}
 _OF_CUSTOMERS: Final = frozenset(
     {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE}
-    | {Permission.ROUTES_SEE, Permission.DEFINITIONS_SEE, Permission.PHONES_PASSWORD}
+    | {Permission.EVENTS_SEE, Permission.ROUTES_SEE, Permission.DEFINITIONS_SEE, Permission.PHONES_PASSWORD}
 )
 _OF_AGENTS: Final = (
     _OF_CUSTOMERS
