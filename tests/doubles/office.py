@@ -1,9 +1,11 @@
 """An office of the test's own: on a database, without a running switch, at a moment that the test says."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,9 +24,11 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
+from vosd.config.load import load
+from vosd.config.stored import Wanted, nothing_stored
+from vosd.config.stored_text import check_kind, overlaid
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
@@ -39,6 +43,7 @@ NO_GATEWAYS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 NO_PAYERS: Final[Mapping[str, str]] = MappingProxyType({})
 NO_LIMITS: Final[Mapping[str, Decimal | None]] = MappingProxyType({})
 NOWHERE = Path("/nonexistent/vosd.sock")
+NOTHING_WANTED: Final = Wanted(NOWHERE.parent, "", frozenset())
 
 
 class Defined:
@@ -119,13 +124,25 @@ class Defined:
         return [ParameterSheet("SS_BILLINGUNIT", "1", "default", "Increment.")]
 
     def check_kind(self, kind: str) -> None:
-        """Accept any kind."""
+        """Refuse kinds that the database cannot define."""
+        check_kind(kind)
 
     def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
-        """Refuse objects that are called ``bad``."""
-        if any(each.name == "bad" for each in versions):
-            raise ConfigError([])
-        return self._accounts
+        """Read the objects as production does, beside the accounts of the test; those of earlier orders are not there.
+
+        An account of the test that is among the objects counts as one of the database.
+        """
+        replaced = {each.name for each in versions if each.kind == "accounts"}
+        accounts = [
+            {"id": name, **({"agent": each.agent} if each.agent else {})}
+            for name, each in self._accounts.items()
+            if name not in replaced
+        ]
+        with NamedTemporaryFile("w", suffix=".yaml") as file:
+            json.dump({"accounts": accounts, "database": {"url": "sqlite+aiosqlite:///nowhere/vosd.db"}}, file)
+            file.flush()
+            stored = overlaid(nothing_stored(NOTHING_WANTED), versions)
+            return self._accounts | load(Path(file.name), definitions=lambda _wanted: stored).catalogue.accounts
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
