@@ -142,7 +142,8 @@ class Defined:
             json.dump({"accounts": accounts, "database": {"url": "sqlite+aiosqlite:///nowhere/vosd.db"}}, file)
             file.flush()
             stored = overlaid(nothing_stored(NOTHING_WANTED), versions)
-            return self._accounts | load(Path(file.name), definitions=lambda _wanted: stored).catalogue.accounts
+            found = load(Path(file.name), definitions=lambda _wanted: stored).catalogue.accounts
+        return {**self._accounts, **found}
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
