@@ -118,14 +118,11 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
 
 
 def test_a_payment_whose_process_is_killed_before_it_answers_is_booked_once(killed: Api) -> None:
+    content = {"amount": "20"}
     with mute_switch(killed.config.parent / "vosd.sock") as switch:
-        content = b'{"amount": "20"}'
-        request = (
-            f"POST /api/v1{PAYMENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMINISTRATOR}\r\n"
-            f"Content-Type: application/json\r\nIdempotency-Key: order-1\r\nContent-Length: {len(content)}\r\n\r\n"
-        )
+        sent = killed.request("POST", PAYMENTS, content, headers={"Idempotency-Key": "order-1"})
         with killed.connect() as connection:
-            connection.sendall(request.encode() + content)
+            connection.sendall(sent)
             asked, _ = switch.accept()  # the money is booked: the switch is to read the balance
             with asked:
                 assert asked.recv(100)
@@ -137,3 +134,54 @@ def test_a_payment_whose_process_is_killed_before_it_answers_is_booked_once(kill
     assert balance(killed) == "20.00"
     assert killed.ask("POST", PAYMENTS, content, headers={"Idempotency-Key": "order-1"}).content == repeated.content
     assert len(killed.ask("GET", PAYMENTS).json["items"]) == 1
+
+
+def test_the_ledger_is_read_page_by_page_whole_or_of_one_account(api: Api) -> None:
+    for number in range(3):
+        assert pay(api, "1", reference=f"page-{number}").status == 201
+        other = api.ask("POST", "/accounts/reseller/payments", {"amount": "2", "reference": f"page-{number}"})
+        assert other.status == 201
+    everything = [each["id"] for each in api.ask("GET", "/ledger?limit=1000").json["items"]]
+    assert everything == sorted(everything)
+    for account, number in (("", len(everything)), ("&account=reseller", 3)):
+        found, cursor = [], ""
+        while True:
+            page = api.ask("GET", f"/ledger?limit=2{account}{cursor}").json
+            found += page["items"]
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={page['next']}"
+        assert len({each["id"] for each in found}) == len(found) == number
+    assert api.ask("GET", "/ledger", headers={"Accept": "text/csv"}).content.count(b"\r\n") == len(everything) + 1
+
+
+def test_statements_of_many_accounts_and_balances_at_a_moment_are_one_request(api: Api) -> None:
+    first = api.ask("GET", "/statements/2026-03?accounts=reseller,acme&limit=1").json
+    assert [each["account"] for each in first["items"]] == ["reseller"]
+    rest = api.ask("GET", f"/statements/2026-03?accounts=reseller,acme&limit=1&cursor={first['next']}").json
+    assert ([each["account"] for each in rest["items"]], rest["next"]) == (["acme"], None)
+    assert {"acme", "reseller"} <= {
+        each["account"] for each in api.ask("GET", "/statements/2026-03?all=true").json["items"]
+    }
+    assert api.ask("GET", "/statements/2026-03").json["field"] == "account"
+    assert api.ask("GET", "/statements/2026-03?all=true", token=f"{AGENT}reseller").status == 422
+    assert pay(api, "4").status == 201
+    before = api.ask("GET", "/ledger/balances?at=2026-01-01T00:00:00Z").json["items"]
+    assert {each["balance"] for each in before} == {"0.00"}
+    now = {
+        each["account"]: each["balance"]
+        for each in api.ask("GET", "/ledger/balances?at=9000-01-01T00:00:00Z").json["items"]
+    }
+    assert now["acme"] == balance(api)
+    assert api.ask("GET", "/ledger/balances?at=2026-01-01T00:00:00Z", token=f"{AGENT}reseller").status == 403
+    assert api.ask("GET", "/ledger/profit?since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z").json == []
+
+
+@pytest.mark.parametrize("fee", ["NaN", "1e3", -1, 0.5, "-1"])
+def test_a_correction_of_an_impossible_amount_or_an_unknown_call_is_refused(api: Api, fee: object) -> None:
+    body = {"charges": [{"role": "customer", "fee": fee}], "memo": "test"}
+    refused = api.ask("POST", "/cdrs/0123456789abcdef/corrections", body)
+    assert refused.status == 422, refused.content
+    body = {"charges": [{"role": "customer", "fee": "0.50"}], "memo": "test"}
+    assert api.ask("POST", "/cdrs/0123456789abcdef/corrections", body).json["code"] == "no_record"
+    assert api.ask("GET", "/cdrs/0123456789abcdef/corrections").json["code"] == "no_record"

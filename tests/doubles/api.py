@@ -23,6 +23,8 @@ ADMINISTRATOR: Final = "administrator"
 VIEWER: Final = "viewer"
 AGENT: Final = "agent:"
 """Beginning of the token of an agent; the rest is its account."""
+ONLY: Final = "only:"
+"""Beginning of the token of a program with one permission; the rest is that."""
 _READS: Final = frozenset(each for each in Permission if each.endswith(".see"))
 
 
@@ -31,9 +33,11 @@ async def identify(_office: Office, token: str, source: str) -> Principal:
     role, account = Role.OPERATOR, None
     if token.startswith(AGENT):
         role, account = Role.AGENT, token.removeprefix(AGENT)
-    elif token.split("-")[0] not in {ADMINISTRATOR, VIEWER}:
+    elif token.split("-")[0] not in {ADMINISTRATOR, VIEWER} and not token.startswith(ONLY):
         raise UnauthorizedError("the token is unknown")
     permissions = _READS if token.startswith(VIEWER) else ALL
+    if token.startswith(ONLY):
+        permissions = frozenset({Permission(token.removeprefix(ONLY))})
     return Principal(
         role=role, name=token, login=token, means=Means.TOKEN, permissions=permissions, source=source, account=account
     )
@@ -119,6 +123,16 @@ class Api:
         finally:
             connection.close()
 
+    def request(self, method: str, path: str, body: Any, *, headers: dict[str, str]) -> bytes:
+        """Return the bytes of a request by the administrator, for a connection of the test's own."""
+        content = json.dumps(body).encode()
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = (
+            f"{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMINISTRATOR}\r\n"
+            f"Content-Type: application/json\r\n{more}Content-Length: {len(content)}\r\n\r\n"
+        )
+        return head.encode() + content
+
     @property
     def url(self) -> str:
         """Beginning of all paths, for other clients."""
@@ -140,11 +154,12 @@ def main() -> None:
     import asyncio
 
     from vosd.api.process import serve
+    from vosd.engine.settings import ApiSettings, HttpListener
     from vosd.wiring.configured_switch import ConfiguredSwitch
 
     config = Path(sys.argv[1])
-    settings = ConfiguredSwitch(config).settings.api
-    assert settings is not None
+    # Without api.listen a switch beside it starts none of its own.
+    settings = ConfiguredSwitch(config).settings.api or ApiSettings(HttpListener(HOST, 0))
     asyncio.run(serve(config, settings, socket.socket(fileno=int(sys.argv[2])), identify, None))
 
 

@@ -24,6 +24,7 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.problems import Problem
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
 from vosd.config.load import load
@@ -122,6 +123,10 @@ class Defined:
     def parameters(self) -> Sequence[ParameterSheet]:
         """Return one."""
         return [ParameterSheet("SS_BILLINGUNIT", "1", "default", "Increment.")]
+
+    def problems(self) -> Sequence[Problem]:
+        """Return none."""
+        return []
 
     def check_kind(self, kind: str) -> None:
         """Refuse kinds that the database cannot define."""

@@ -117,6 +117,8 @@ REPORT_SERVER: Final = Endpoint(f"{NETWORK}.63", 15_062)
 OTHER_REPORT_SERVER: Final = Endpoint(f"{NETWORK}.64", 15_062)
 GUARDED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_107)
 """It watches what its customers use by class of destinations."""
+API_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_108)
+"""It is watched over the management API."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

@@ -223,7 +223,7 @@ class Stage:
         return write_scenario(SCENARIOS / side / f"{name}.xml", SCENARIOS / "fragments", given, target)
 
 
-def configuration(file: str, switch: Endpoint, database: str = SQLITE) -> str:
+def configuration(file: str | Path, switch: Endpoint, database: str = SQLITE) -> str:
     """Return a configuration of this folder for a switch at that address; the daemon fills in its directory."""
     values = {"network": NETWORK, "switch": str(switch), "database": database}
     return Template((HERE / file).read_text()).safe_substitute(values)

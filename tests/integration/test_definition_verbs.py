@@ -199,3 +199,25 @@ def test_a_file_of_the_configuration_moves_into_the_database(installation: Insta
 def test_a_kind_that_does_not_exist_is_said_at_once(installation: Installation) -> None:
     refused = installation.vosd("definitions", "list", "acounts")
     assert (refused.exit_code, "did you mean 'accounts'" in refused.stderr) == (1, True)
+
+
+CUSTOMER = """\
+accounts: [{id: cafe, currency: USD, rate_group: sell}]
+mapping_gateways: [{name: cafe-pbx, hosts: [192.0.2.78]}]
+phones: [{number: "49301234", username: cafe-1, password: long-enough-1}]
+"""
+
+
+def test_a_customer_is_provisioned_with_its_first_payment_once_for_a_reference(installation: Installation) -> None:
+    file = installation.config.with_name("customer.yaml")
+    file.write_text(CUSTOMER, encoding="utf-8")
+    words = ("definitions", "provision", str(file), "--payment", "50", "--reference", "c1", "--operator", "ann")
+    made = installation.document(*words)
+    assert [each["name"] for each in made["changes"]] == ["cafe", "cafe-pbx", "49301234"]
+    again = installation.document(*words)
+    assert (made["repeated"], again["repeated"], again["payment"]) == (False, True, made["payment"])
+    assert installation.document("account", "show", "cafe")["balance"] == "50.00"
+    other = installation.vosd(*words[:-3], "c2", "--operator", "ann")
+    assert "the database defines accounts cafe already, by version 1" in other.output
+    file.write_text(CUSTOMER + "calendars: [{name: work}]\n", encoding="utf-8")
+    assert "expected one account, its mapping_gateways and phones" in installation.vosd(*words).output

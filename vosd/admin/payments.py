@@ -58,7 +58,7 @@ async def add_payment(
         StoreUnavailable: nothing was booked, as far as is known.
     """
     account = accounts.get(payment.account)
-    payment = replace(payment, must_exist=True) if account is None else _for_account(account, payment)
+    payment = replace(payment, must_exist=True) if account is None else for_account(account, payment)
     withdrawal = _NOTHING_WITHHELD
     if payment.least_left is not None:
         withdrawal = await _begin_withdrawal(switch, payment.account, -payment.amount)
@@ -120,7 +120,7 @@ def least_left(accounts: Mapping[str, Account], overrides: Overrides, account_id
     return None if limit is None else -limit
 
 
-def _for_account(account: Account, payment: Payment) -> Payment:
+def for_account(account: Account, payment: Payment) -> Payment:
     """Return a payment in the currency of its account and with what it does to the validity."""
     return replace(
         payment,

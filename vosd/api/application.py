@@ -1,7 +1,7 @@
 """The ASGI application: from a request to an operation of the table, its order, the office, and an answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from http import HTTPStatus
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
     from vosd.storage.audit_line import RequestKey
 
-REQUEST_S: Final = 30.0
-"""Time for a whole request, until its answer begins."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _DIGITS_MAX: Final = 18
@@ -56,18 +54,21 @@ class Application:
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
         """Return the headers of the request, and the answer; None = the client has gone."""
         asked: dict[str, str] = {}
+        patience_s = 0.0
         try:
             request = Request(scope, receive)
             asked = request.headers
-            async with asyncio.timeout(REQUEST_S):
-                return asked, await self._answer(request)
+            operation, path = self._routes.find(request)
+            patience_s = operation.patience_s
+            async with asyncio.timeout(patience_s):
+                return asked, await self._answer(request, operation, path)
         except RequestError as error:
             answer = problem_of_request(error)
         except VosError as error:
             answer = problem_of(error)
         except TimeoutError:
             answer = problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", f"the request took longer than {REQUEST_S:g} s"
+                HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", f"the request took longer than {patience_s:g} s"
             )
         except ConnectionResetError:
             return asked, None
@@ -76,14 +77,14 @@ class Application:
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
         return asked, answer
 
-    async def _answer(self, request: Request) -> Answer:
-        operation, path = self._routes.find(request)
+    async def _answer(self, request: Request, operation: Operation, path: Mapping[str, str]) -> Answer:
         if operation.session is not None:
             return await self._answer_of_session(operation, request)
         query = dict(request.query)
-        if operation.permission is None:  # it needs neither configuration nor database
+        if operation.permission is None:
             order = operation.order(Given(path, query, {}, None, {}))
-            return await _done(operation, cast("Office", None), cast("Principal", None), order, request)
+            opened = await self._offices.open(needs_database=False) if operation.asks_switch else None
+            return await _done(operation, cast("Office", opened), cast("Principal", None), order, request)
         check_proof(request)
         office = await self._offices.open(needs_database=operation.needs_database)
         who = await self._sender(office, operation, request)
@@ -180,4 +181,11 @@ def _answer_of(operation: Operation, request: Request, result: Any) -> Answer:
             return Answer(status=HTTPStatus.NOT_MODIFIED, headers=tuple(headers))
     if operation.location is not None:
         headers.append(("Location", operation.location(result)))
-    return Answer(status=operation.status, content=msgspec.json.encode(result), headers=tuple(headers))
+    accept = request.headers.get("accept", "")
+    form = next((each for each in operation.forms if each in accept), None)
+    if form is not None:
+        content = operation.forms[form](result)
+        named = f"{form}; charset=utf-8" if form.startswith("text/") else form
+        return Answer(status=operation.status, content=content, content_type=named, headers=tuple(headers))
+    shown = result if operation.shown is None else operation.shown(result)
+    return Answer(status=operation.status, content=msgspec.json.encode(shown), headers=tuple(headers))

@@ -134,6 +134,8 @@ def _parameter(field: Field, each: Operation) -> dict[str, Any]:
         "required": field.is_required or field.place is Place.PATH,
         "schema": schema,
     }
+    if schema.get("type") == "array":
+        made |= {"style": "form", "explode": False}
     meaning = meanings(each.takes).get(field.field)
     return made if meaning is None else {**made, "description": meaning}
 
@@ -195,6 +197,7 @@ def _responses(each: Operation) -> dict[str, Any]:
             "required": ["items", "next"],
         }
         content = {"application/json": {"schema": page}, NDJSON: {}, CSV: {}}
+    content |= {form: {} for form in each.forms}
     good: dict[str, Any] = {"description": each.status.phrase, "content": content}
     if each.etag is not None:
         good["headers"] = {"ETag": {"schema": {"type": "string"}}}

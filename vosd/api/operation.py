@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from http import HTTPStatus
-from typing import Annotated, Any, Final, NamedTuple, get_args
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 
@@ -113,6 +113,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     location: Callable[[Any], str] | None = None
     session: Callable[[Office, LogIns, Request, Any], Awaitable[Any]] | None = None
     """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
+    forms: Mapping[str, Callable[[Any], bytes]] = {}
+    """Content types other than JSON that ``Accept`` may ask for, and the functions that write the result so."""
+    shown: Callable[[Any], Any] | None = None
+    """Function that makes the JSON of the result; None = the result is it."""
+    patience_s: float = 30.0
+    """Time for the whole request, until its answer begins."""
+    asks_switch: bool = False
+    """Whether an operation without a token needs the office all the same."""
     merges: bool = False
     """Whether the body may be ``application/merge-patch+json``, too."""
     reference: str | None = None
@@ -207,9 +215,21 @@ def _refuse_unknown(given: Mapping[str, Any], known: set[str], where: str) -> No
 def _from_json(field: Field, value: Any) -> Any:
     if field.name in TIMES and value is not None:
         return _time(field, value)
-    if Decimal in (field.type, *get_args(field.type)) and value is not None:
-        return _amount(field, value)
-    return _bounded(field, value)
+    return _bounded(field, _with_amounts(field, field.type, value))
+
+
+def _with_amounts(field: Field, kind: Any, value: Any) -> Any:
+    """Return a value with the amounts in it as such, whatever structs and tuples they are in."""
+    kinds = (kind, *get_args(kind))
+    if isinstance(value, list):
+        return [_with_amounts(field, next(iter(get_args(kind)), None), each) for each in value]
+    if isinstance(value, dict):
+        struct = next((each for each in kinds if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
+        if struct is None:
+            return value
+        inner = {each.encode_name: each.type for each in msgspec.structs.fields(struct)}
+        return {name: _with_amounts(field._replace(name=name), inner.get(name), each) for name, each in value.items()}
+    return _amount(field, value) if Decimal in kinds and value is not None else value
 
 
 def _amount(field: Field, value: Any) -> Decimal:
@@ -228,7 +248,8 @@ def _from_text(field: Field, text: str) -> Any:
     if field.place is Place.PATH and not text:
         raise _bad(field, "is empty")
     try:
-        return _bounded(field, msgspec.convert(text, field.type, strict=False))
+        given = text.split(",") if get_origin(field.type) is tuple else text
+        return _bounded(field, msgspec.convert(given, field.type, strict=False))
     except msgspec.ValidationError as error:
         raise _bad(field, f"is {text!r}: {_said(error)}") from error
 

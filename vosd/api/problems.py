@@ -9,6 +9,7 @@ import msgspec
 from vosd.api.http import Answer, RequestError
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
+from vosd.control.client import DaemonRefusedError
 
 PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
@@ -21,19 +22,18 @@ _STATUS: Final = {
     ),
     HTTPStatus.NOT_FOUND: (
         "no_record", "no_such_call", "no_such_charge", "no_such_deck", "no_such_group", "no_such_object",
-        "no_such_override", "no_such_person", "no_such_role", "no_such_token", "no_such_trunk", "not_refused",
-        "not_running", "not_waiting", "nothing_kept", "out_of_scope", "unknown_account", "unknown_gateway",
-        "unknown_name",
+        "no_such_backup", "no_such_override", "no_such_person", "no_such_role", "no_such_token", "no_such_trunk",
+        "not_refused", "not_running", "not_waiting", "nothing_kept", "out_of_scope", "unknown_account",
+        "unknown_gateway", "unknown_name",
     ),
     HTTPStatus.CONFLICT: (
-        "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused", "many_overrides",
-        "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken", "role_in_use",
-        "set_by_others", "too_little_left", "too_many_calls",
-        "was_refused",
+        "accounts_below", "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused",
+        "many_overrides", "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken",
+        "role_in_use", "set_by_others", "too_little_left", "too_many_calls", "was_refused",
     ),
     HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses",),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("daemon_unreachable", "store_unavailable"),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("daemon_unreachable", "not_ready", "store_unavailable"),
 }  # fmt: skip
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}
 
@@ -106,6 +106,8 @@ def problem_of(error: VosError) -> Answer:
     mistakes: list[Mistake] = []
     if isinstance(error, ConfigError):
         mistakes = [Mistake(each.key, str(each)) for each in error.problems]
+    elif isinstance(error, DaemonRefusedError):
+        mistakes = [Mistake("", each) for each in error.problems]
     field = getattr(error, "field", None) or (mistakes[0].field if mistakes else None)
     remedy = getattr(error, "remedy", None)
     wait = getattr(error, "retry_after_s", None)

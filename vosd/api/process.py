@@ -23,12 +23,14 @@ from vosd.api.server import ApiServer
 from vosd.api.table import OPERATIONS
 from vosd.catalogue.problems import ConfigError
 from vosd.engine.settings import ApiSettings
+from vosd.obs import log
 from vosd.processes.channel import received
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 BAD_CONFIGURATION: Final = 3
 """Exit code of an invalid configuration, as of every verb."""
+LOG_LEVEL: Final = "info"
 _NICENESS: Final = 5
 _OOM_SCORE: Final = "900"
 """Has the kernel kill this process before the switch when memory is short."""
@@ -82,6 +84,7 @@ async def serve(
     until: Awaitable[object] | None,
 ) -> None:
     """Answer requests until ``until`` returns; None: until a signal. ``identify`` returns the principal of a token."""
+    log.configure(LOG_LEVEL)  # structlog's own form would print the values of variables, which have tokens
     async with Offices(config) as offices:
         server = ApiServer(Application(offices, identify, Routes(OPERATIONS)), settings, takes_signals=until is None)
         gc.collect()

@@ -3,13 +3,14 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import calls, definitions, installation, money, routes, session, watch
+from vosd.api.operations import calls, customers, definitions, installation, money, routes, session, watch
 
 BASE: Final = "/api/v1"
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *installation.OPERATIONS,
     *session.OPERATIONS,
     *definitions.OPERATIONS,
+    *customers.OPERATIONS,
     *money.OPERATIONS,
     *calls.OPERATIONS,
     *routes.OPERATIONS,

@@ -1,8 +1,11 @@
 """``vosd audit``: who has changed what."""
 
+from typing import Any
+
 import click
 
 from vosd.cli import output
+from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 
@@ -11,13 +14,16 @@ from vosd.cli.office import in_office, principal
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="The newest N.")
 @click.option("--operator", metavar="NAME", help="By this person, or agent.")
 @click.option("--subject", metavar="NAME", help="About this account or object.")
+@click.option("--action", metavar="NAME", help="Orders of this kind, such as BookPayment.")
+@click.option("--since", type=MOMENT, help="Lines from then on.")
+@click.option("--until", type=MOMENT, help="Lines before.")
 @json_option
 @pass_invocation
-def audit(invocation: Invocation, limit: int, operator: str | None, subject: str | None, as_json: bool) -> None:
+def audit(invocation: Invocation, /, operator: str | None, as_json: bool, **wanted: Any) -> None:
     """List who has booked, confirmed or closed what, by which login, the newest first."""
     from vosd.admin.office.audit import ListAudit, list_audit
 
-    who, order = principal(), ListAudit(limit=limit, principal=operator, subject=subject)
+    who, order = principal(), ListAudit(principal=operator, **wanted)
     found = in_office(invocation, lambda office: list_audit(office, who, order))
     if as_json:
         output.document(found)

@@ -71,7 +71,8 @@ def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
     from vosd.admin.tracing import call_json
 
     order = DrawRunningCall(call_id)
-    found = in_office(invocation, lambda office: draw_running_call(office, principal(), order), with_database=False)
+    done = in_office(invocation, lambda office: draw_running_call(office, principal(), order), with_database=False)
+    found = outcome_of(done)
     if as_json:
         output.document(call_json(found))
     else:

@@ -16,7 +16,7 @@ from vosd.cli.cdr_export import export
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office, outcome_of, principal
 from vosd.cli.trace import CAPTURE, capture, ladder
 from vosd.wiring.office import office_of
 
@@ -114,41 +114,53 @@ def show(
     In ladder, capture and the messages of --ladder --json, digest credentials and media keys are blanked. With
     --ladder or --pcap the call may still run. With --as the vendor's side is left out.
     """
-    from vosd.admin.office.records import ShowRecord, show_record
-    from vosd.admin.tracing import call_json
+    from vosd.admin.office.errors import OrderError
+    from vosd.admin.office.records import ExplainRecord, ShowRecord, explain_record, show_record
 
     if as_why and (as_ladder or pcap is not None):
         raise click.UsageError("--why or --ladder with --pcap, not both")
-    who, order = (
-        principal(acting=acting),
-        ShowRecord(call_id=call_id, messages=as_ladder or pcap is not None, why=as_why),
-    )
-    found = in_office(invocation, lambda office: show_record(office, who, order))
-    if found.left_out:
-        output.remark(f"{found.left_out} later messages are left out: there is a bound to an answer")
-    if found.traced is not None:
-        with capture(pcap) as file:
-            file.add(found.traced.messages)
-    if found.why is not None:
-        _show_why(found.why, as_json=as_json)
-    elif found.traced is not None and as_ladder and not as_json:
-        ladder(found.traced)
-    elif found.record is not None:
-        _show_record(found, None if acting is None else KEYS_FOR_AGENTS, with_messages=as_ladder, as_json=as_json)
-    elif found.traced is not None and as_json:
-        output.document(call_json(found.traced))
+    if acting is not None and (as_why or as_ladder or pcap is not None):
+        raise OrderError("why" if as_why else "ladder" if as_ladder else "pcap", "is not for agents")
+    who = principal(acting=acting)
+    if as_ladder or pcap is not None:
+        _draw(invocation, call_id, pcap, as_ladder=as_ladder, as_json=as_json)
+    elif as_why:
+        reasons = in_office(invocation, lambda office: explain_record(office, who, ExplainRecord(call_id=call_id)))
+        _show_why(reasons, as_json=as_json)
+    else:
+        found = in_office(invocation, lambda office: show_record(office, who, ShowRecord(call_id=call_id)))
+        _show_record(found, None if acting is None else KEYS_FOR_AGENTS, as_json=as_json)
 
 
-def _show_record(found: "RecordSheet", keys: "Sequence[str] | None", *, with_messages: bool, as_json: bool) -> None:
+def _draw(invocation: Invocation, call_id: str, pcap: Path | None, *, as_ladder: bool, as_json: bool) -> None:
+    """Draw what was said, or write it to a capture file; without a ladder the record is shown, too."""
+    from vosd.admin.office.records import DrawRecord, draw_record
+    from vosd.admin.tracing import call_json, messages_json
+
+    order = DrawRecord(call_id=call_id)
+    drawn = outcome_of(in_office(invocation, lambda office: draw_record(office, principal(), order)))
+    if drawn.left_out:
+        output.remark(f"{drawn.left_out} later messages are left out: there is a bound to an answer")
+    with capture(pcap) as file:
+        file.add(drawn.traced.messages)
+    if as_ladder and not as_json:
+        ladder(drawn.traced)
+    elif drawn.sheet is not None:
+        messages = messages_json(drawn.traced.messages) if as_ladder else None
+        _show_record(drawn.sheet, None, messages, as_json=as_json)
+    elif as_json:
+        output.document(call_json(drawn.traced))
+
+
+def _show_record(
+    found: "RecordSheet", keys: "Sequence[str] | None", messages: list[dict[str, Any]] | None = None, *, as_json: bool
+) -> None:
     """Print a record; ``keys`` of None: all, and for people the profit."""
-    from vosd.admin.tracing import messages_json
-
-    assert found.record is not None
     shown = json_object(found.record, found.export_seq)
     if keys is not None:
         shown = {key: shown[key] for key in keys}
-    if with_messages and found.traced is not None:
-        shown["messages"] = messages_json(found.traced.messages)
+    if messages is not None:
+        shown["messages"] = messages
     if as_json:
         output.document(shown)
     else:

@@ -10,13 +10,14 @@ import msgspec
 
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.arguments import COMING, operator_option
+from vosd.cli.arguments import AMOUNT, COMING, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from decimal import Decimal
 
     from vosd.admin.office.definitions import ChangedObjects, Difference
     from vosd.admin.office.office import Office
@@ -244,6 +245,42 @@ def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: A
     _change(invocation, set_objects, lambda **order: SetObjects(objects=found, **order), **terms)
 
 
+@definitions.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--payment", type=AMOUNT, metavar="AMOUNT", help="The first payment, in the currency of the account.")
+@click.option("--reference", metavar="TEXT", help="The order repeated with the same one changes nothing more.")
+@_terms
+@pass_invocation
+def provision(
+    invocation: Invocation, /, file: Path, payment: "Decimal | None", reference: str | None, **terms: Any
+) -> None:
+    """Make the customer in FILE and book its first payment, all of it or nothing.
+
+    FILE has the sections of a configuration: one account, and its mapping gateways, phones and rate group, if any.
+    """
+    from vosd.admin.office.customers import FirstPayment, NewObject, ProvisionCustomer, provision_customer
+    from vosd.config.stored_text import read_objects
+
+    text, called = _text_of(file)
+    found: dict[str, list[NewObject]] = {}
+    for each in read_objects(text, called, os.environ):
+        found.setdefault(each.kind, []).append(NewObject(each.name, each.keys))
+    accounts, groups = found.pop("accounts", []), found.pop("rate_groups", [])
+    gateways, phones = found.pop("mapping_gateways", []), found.pop("phones", [])
+    if len(accounts) != 1 or len(groups) > 1 or found:
+        expected = "expected one account, its mapping_gateways and phones, and at most one rate group"
+        raise OperationError(f"{called}: {expected}")
+
+    def order(**terms: Any) -> ProvisionCustomer:
+        return ProvisionCustomer(
+            account=accounts[0].name, keys=accounts[0].keys, rate_group=next(iter(groups), None),
+            mapping_gateways=tuple(gateways), phones=tuple(phones),
+            payment=None if payment is None else FirstPayment(payment, terms["memo"]), reference=reference, **terms,
+        )  # fmt: skip
+
+    _change(invocation, provision_customer, order, **terms)
+
+
 def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) -> None:
     from vosd.admin.office.sheet_import import import_sheet
     from vosd.config.object_sheets import read_object_sheet
@@ -295,6 +332,8 @@ def _show(changed: "ChangedObjects") -> None:
         output.remark(f"which running calls use them is not known: {changed.calls_unknown}")
     elif changed.is_trial and not any(each.calls and each.calls.number for each in changed.changes):
         output.remark("no running call is concerned: calls keep the rates, plans and numbers that they began with")
+    if (first := getattr(changed, "payment", None)) is not None:
+        output.line(f"first payment, reference {first.reference}: {first.amount} {first.currency}, {first.outcome}")
     for balance in getattr(changed, "balances", ()):
         amount = f"{balance.amount} {balance.currency or ''}".rstrip()
         output.line(f"balance of {balance.account}, line {balance.line}: {amount}, {balance.outcome}")

@@ -116,6 +116,8 @@ class _Screen:
         if self._greeting:
             output.remark(self._greeting)
             self._greeting = ""
+        if update.unaudited:
+            output.remark(f"the audit has no line of it: {update.unaudited}")
         before = set(self._followed.going_on)
         complete = self._followed.take(update)
         for call in (*self._followed.going_on.values(), *complete):

@@ -38,6 +38,8 @@ def why(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
 
     order = ExplainCalls(**wanted)
     page = in_office(invocation, lambda office: explain_calls(office, principal(), order))
+    if page.unaudited:
+        output.remark(f"the audit has no line of it: {page.unaudited}")
     if as_json:
         output.document(page_json(page))
     else:

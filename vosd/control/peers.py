@@ -32,6 +32,10 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """Average cost of a minute that a routing gateway charged for, without tax; None where it charged for none."""
     currency: str | None
     """ISO 4217, of ``cost``."""
+    cps: int = 0
+    """Calls that it took in the last second."""
+    ner: float | None = None
+    """Attempts per hundred that reached the called terminal, over the span of the order by quality; routing only."""
 
 
 class ListGateways(Order[list[GatewayRow]], frozen=True, tag="gateways"):

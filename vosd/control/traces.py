@@ -50,6 +50,8 @@ class TraceUpdate(msgspec.Struct, frozen=True):
     """Calls so far that matched and were too many to follow."""
     is_over: bool
     """The time is up: no further report follows."""
+    unaudited: str = ""
+    """Why the audit has no line of the trace; the office says so in the first report."""
 
 
 class FollowCalls(Following[TraceUpdate], frozen=True, tag="trace"):

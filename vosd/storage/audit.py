@@ -30,7 +30,7 @@ async def note(connection: AsyncConnection, line: AuditLine | None) -> None:
     if line is None:
         return
     values = line._asdict()
-    del values["request"]
+    del values["request"], values["number"]
     if line.request is not None:
         await keep_request(connection, line.request, line.at)
     cut = {name: descriptive(values[name], length) for name, length in _LENGTHS.items()}
@@ -52,18 +52,37 @@ class SqlAudit:
         async with self._database.writing() as connection:
             await note(connection, line)
 
-    async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
-        """Return the newest lines, the newest first; those of a principal, about a subject.
+    async def newest(
+        self,
+        limit: int,
+        *,
+        principal: str | None = None,
+        login: str | None = None,
+        subject: str | None = None,
+        action: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        before: int | None = None,
+    ) -> Sequence[AuditLine]:
+        """Return the newest lines, the newest first; all given criteria hold.
+
+        ``before`` is the number of a line: those that are older follow.
 
         Raises:
             StoreUnavailable: try again.
         """
-        columns = [_table.c[name] for name in AuditLine._fields if name != "request"]
-        query = select(*columns).order_by(_table.c.id.desc()).limit(limit)
-        if principal is not None:
-            query = query.where(_table.c.principal == principal)
-        if subject is not None:
-            query = query.where(_table.c.subject == subject)
+        columns = [_table.c[name] for name in AuditLine._fields if name not in {"request", "number"}]
+        query = select(*columns, _table.c.id).order_by(_table.c.id.desc()).limit(limit)
+        wanted = {"principal": principal, "login": login, "subject": subject, "action": action}
+        for name, value in wanted.items():
+            if value is not None:
+                query = query.where(_table.c[name] == value)
+        if since is not None:
+            query = query.where(_table.c.at >= since)
+        if until is not None:
+            query = query.where(_table.c.at < until)
+        if before is not None:
+            query = query.where(_table.c.id < before)
         async with self._database.reading() as connection:
             rows = await connection.execute(query)
-        return [AuditLine(*row) for row in rows]
+        return [AuditLine(*row[:-1])._replace(number=row[-1]) for row in rows]

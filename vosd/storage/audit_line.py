@@ -33,3 +33,5 @@ class AuditLine(NamedTuple):
     """The order as JSON."""
     request: RequestKey | None = None
     """Kept beside the line, where the request has a key."""
+    number: int | None = None
+    """Number of a line that was written; later ones are higher."""

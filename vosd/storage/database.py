@@ -112,6 +112,10 @@ class Database:
             else _mysql_engine(parsed)
         )
 
+    def apart(self) -> "Database":
+        """Return the same database with connections of its own, for the loop of another thread."""
+        return Database(self.engine.url.render_as_string(hide_password=False))
+
     @property
     def is_sqlite(self) -> bool:
         """Whether this is the embedded database, in which a writer locks out all others."""

@@ -5,6 +5,7 @@ Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify
 
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
+from sys import maxsize
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -67,22 +68,36 @@ class SqlLedger:
             StoreUnavailable: the entries yielded so far are correct, the rest is not known.
         """
         order = _entry.id if wanted.account is None else _entry.seq
-        query = _fitting(wanted).order_by(order).limit(ENTRIES_AT_ONCE)
+        query = _fitting(wanted).order_by(order)
+        left = maxsize if wanted.limit is None else wanted.limit
         last = 0
+        if wanted.after is not None:
+            last = wanted.after if wanted.account is None else await self._seq_of(wanted.account, wanted.after)
         if wanted.newest is not None:
             newest = _fitting(wanted).with_only_columns(order).order_by(order.desc()).offset(wanted.newest - 1).limit(1)
             async with self._database.reading(unhurried=True) as connection:
                 last = ((await connection.execute(newest)).scalar() or 1) - 1
         while True:
+            page = min(left, ENTRIES_AT_ONCE)
             # No time limit: where few entries fit, the database reads many for a page.
             async with self._database.reading(unhurried=True) as connection:
-                rows = (await connection.execute(query.where(order > last))).all()
+                rows = (await connection.execute(query.where(order > last).limit(page))).all()
             found = [LedgerEntry._make(row) for row in rows]
             for each in found:
                 yield each
-            if len(found) < ENTRIES_AT_ONCE:
+            left -= len(found)
+            if len(found) < page or not left:
                 return
             last = found[-1].id if wanted.account is None else found[-1].seq
+
+    async def _seq_of(self, account: str, entry_id: int) -> int:
+        """Return the number of the last entry of an account up to an id; entries of one account have rising ids."""
+        own = _entry.account == descriptive(account, _SEARCHED_AT_MOST)
+        latest = select(func.max(_entry.seq)).where(own, _entry.id <= entry_id)
+        named = select(_entry.seq).where(own, _entry.id == entry_id)
+        async with self._database.reading() as connection:
+            found = await connection.scalar(named)
+            return found if found is not None else await connection.scalar(latest) or 0
 
     async def by_hand(self, account: str, limit: int) -> Sequence[LedgerEntry]:
         """Return the entries of an account that are not of calls, the newest first.

@@ -41,6 +41,10 @@ class EntryFilter:
     operator: str | None = None
     newest: int | None = None
     """Only so many of them, the ones that were booked last; None = all."""
+    after: int | None = None
+    """Entries that were booked after the one with this id."""
+    limit: int | None = None
+    """Only so many of them, the ones that were booked first; None = all."""
 
 
 EARNED: Final = "earned"

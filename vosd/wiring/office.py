@@ -4,12 +4,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.catalogue import Catalogue
+    from vosd.catalogue.problems import Problem
     from vosd.catalogue.stored_objects import ObjectVersion
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
@@ -76,6 +78,16 @@ class _Configured:
 
     def parameters(self) -> "Sequence[ParameterSheet]":
         return self._switch.excerpt.parameter_sheets()
+
+    def problems(self) -> "Iterable[Problem]":
+        from vosd.catalogue.problems import ConfigError
+        from vosd.config.load import load
+
+        try:
+            loaded = load(self._switch.config_path(), tables=self._switch.tables, definitions=self._switch.definitions)
+        except ConfigError as error:
+            return sorted(error.problems, key=lambda each: each.severity.value)
+        return chain(loaded.problems, *loaded.reports_by_group())
 
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind

@@ -19,7 +19,7 @@ from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.cdr.ports import StoreUnavailable
 
-OPEN = {"/health", "/openapi.json"}
+OPEN = {"/health", "/openapi.json", "/ready"}
 """Paths that need no token."""
 NAMED = [f"{each.method} {each.path}" for each in OPERATIONS]
 

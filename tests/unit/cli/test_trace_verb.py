@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from doubles.data.records import answered_call
+from doubles.migrated import migrated
 
 from vosd.cdr.columns import json_object
 from vosd.cli.main import main
@@ -55,7 +56,8 @@ class Switch:
 @pytest.fixture
 async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
     config = tmp_path / "vosd.yaml"
-    config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\n")
+    url = migrated(tmp_path / "vosd.db")
+    config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\ndatabase: {{url: '{url}'}}\n")
     switch = Switch(config)
     server = ControlServer(tmp_path / "vosd.sock", [FollowCalls.followed_by(switch.trace)])
     await server.open()

@@ -1,7 +1,7 @@
 """Objects of the database in the office: changes, their versions, the audit, and a switch that takes them or not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -38,7 +38,6 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, import_sheet
 from vosd.catalogue.problems import ConfigError
@@ -96,10 +95,10 @@ async def test_each_change_leaves_one_line_in_the_audit_without_its_passwords(of
         ("EndObject", "phones 7001", "ann"),
         ("RevertObject", "phones 7001", "ann"),
     ]
-    details = [msgspec.json.decode(line.detail) for line in lines]
+    details = [line.detail for line in lines]
     assert [each["versions"] for each in details[:2]] == [["accounts shop 1"], ["phones 7001 1", "accounts shop 2"]]
     assert (details[0]["memo"], details[3]["at"]) == ("ticket 4711", NOW + 1)
-    assert not any(b"Secret" in bytes(line.detail) for line in lines)
+    assert "Secret" not in str([line.detail for line in lines])
 
 
 async def test_balances_of_a_sheet_leave_one_line_in_the_audit_with_their_sum(office: Office) -> None:
@@ -116,7 +115,7 @@ async def test_balances_of_a_sheet_leave_one_line_in_the_audit_with_their_sum(of
     assert {each.outcome for each in again.balances} == {"booked before"}
     (line,) = await audited(office)
     assert (line.action, line.principal) == ("ImportSheet", "ann")
-    detail = msgspec.json.decode(line.detail)
+    detail = line.detail
     assert (detail["file"], detail["balances"]) == ("customers.csv", {"USD": "7.00"})
 
 
@@ -207,24 +206,13 @@ async def test_a_switch_that_does_not_answer_is_an_error_that_says_the_change_is
     assert len(await list_objects(office, operator(), ListObjects())) == 1
 
 
-@pytest.mark.parametrize(
-    "act",
-    [
-        lambda office, who: set_objects(office, who, SetObjects(objects=(SHOP,))),
-        lambda office, who: end_object(office, who, EndObject(kind="accounts", name="shop")),
-        lambda office, who: revert_object(office, who, RevertObject(kind="accounts", name="shop", version=1)),
-        lambda office, who: import_sheet(office, who, ImportSheet(file="customers.csv", objects=())),
-        lambda office, who: list_objects(office, who, ListObjects()),
-        lambda office, who: show_object(office, who, ShowObject(kind="accounts", name="shop")),
-        lambda office, who: list_versions(office, who, ListVersions("accounts", "shop")),
-        lambda office, who: compare_versions(office, who, CompareVersions(kind="accounts", name="shop")),
-    ],
-)
-async def test_an_agent_reads_and_changes_no_definitions(
-    office: Office, act: Callable[[Office, Principal], Awaitable[object]]
-) -> None:
+async def test_an_agent_imports_no_sheets_and_reads_no_passwords(office: Office) -> None:
+    await set_objects(office, operator(), SetObjects(objects=(SHOP, PHONE)))
     with pytest.raises(OperatorsOnlyError):
-        await act(office, agent("south"))
+        await import_sheet(office, agent("south"), ImportSheet(file="customers.csv", objects=()))
+    with pytest.raises(OperatorsOnlyError):
+        await show_object(office, agent("south"), ShowObject(kind="phones", name="7001", secrets=True))
+    assert "very-Secret" not in str(await list_objects(office, agent("south"), ListObjects()))
 
 
 async def changed(office: Office, wanted: WantedObject) -> None:

@@ -125,7 +125,7 @@ async def test_a_payment_leaves_a_line_that_says_who_by_what_and_from_where(offi
     (receipt,) = await book_payment(office, token, order)
     assert receipt.after == "10.00"
     (line,) = await audit(database)
-    assert line._replace(detail="") == AuditLine(
+    assert line._replace(detail="", number=None) == AuditLine(
         NOW, "bank", "program", "tok-7", "token", "192.0.2.7", "BookPayment", "acme", ""
     )
     assert json.loads(line.detail)["amount"] == "10"
@@ -202,4 +202,4 @@ async def test_the_audit_is_read_by_person_and_by_subject(office: Office) -> Non
     assert [(line.principal, line.subject) for line in lines] == [("bob", "south"), ("ann", "acme")]
     for order in (ListAudit(principal="ann"), ListAudit(subject="acme"), ListAudit(limit=9, principal="ann")):
         (line,) = await list_audit(office, operator(), order)
-        assert (line.at, line.means, json.loads(bytes(line.detail))["reference"]) == (iso_utc(NOW), "terminal", "r1")
+        assert (line.at, line.means, line.detail["reference"]) == (iso_utc(NOW), "terminal", "r1")

@@ -1,6 +1,9 @@
 """Use case of the audit: read who has changed what."""
 
+from typing import Any
+
 import msgspec
+from msgspec.structs import asdict
 
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -10,8 +13,10 @@ from vosd.cdr.columns import iso_utc
 
 
 class AuditSheet(msgspec.Struct, frozen=True):
-    """A change that was made through the office."""
+    """A change that was made through the office, or a look at messages of calls."""
 
+    id: int
+    """Number of the line; later ones are higher."""
     at: str
     principal: str
     """The name that the records keep."""
@@ -24,7 +29,7 @@ class AuditSheet(msgspec.Struct, frozen=True):
     action: str
     """Name of the order."""
     subject: str
-    detail: msgspec.Raw
+    detail: Any
     """The order."""
 
 
@@ -33,7 +38,17 @@ class ListAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     limit: int = 100
     principal: str | None = None
+    """The name that the records keep."""
+    login: str | None = None
+    """The name that was proved."""
     subject: str | None = None
+    """The object that it is about, such as an account or a call."""
+    action: str | None = None
+    """Name of the order."""
+    since: int | None = None
+    until: int | None = None
+    before: int | None = None
+    """Number of a line: those that are older follow."""
 
 
 @needs(Permission.AUDIT_SEE)
@@ -44,5 +59,7 @@ async def list_audit(office: Office, who: Principal, order: ListAudit) -> list[A
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: the database cannot be reached.
     """
-    lines = await office.stores.audit.newest(order.limit, order.principal, order.subject)
-    return [AuditSheet(iso_utc(line.at), *line[1:-2], msgspec.Raw(line.detail.encode())) for line in lines]
+    lines = await office.stores.audit.newest(**asdict(order))
+    return [
+        AuditSheet(line.number or 0, iso_utc(line.at), *line[1:-3], msgspec.json.decode(line.detail)) for line in lines
+    ]

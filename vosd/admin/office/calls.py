@@ -25,7 +25,7 @@ from vosd.control.calls import (
     TrialUpdate,
 )
 from vosd.control.client import DaemonUnreachableError
-from vosd.control.traces import FollowCalls, TraceUpdate
+from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
 
 
@@ -86,8 +86,8 @@ class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @needs(Permission.CALLS_TRACE)
-async def draw_running_call(office: Office, who: Principal, order: DrawRunningCall) -> TracedCall:
-    """Return the call with its messages; digest credentials and media keys are blanked.
+async def draw_running_call(office: Office, who: Principal, order: DrawRunningCall) -> Done[TracedCall]:
+    """Return the call with its messages; digest credentials and media keys are blanked. The audit has a line of it.
 
     Raises:
         OperatorsOnlyError: an agent asks.
@@ -98,24 +98,37 @@ async def draw_running_call(office: Office, who: Principal, order: DrawRunningCa
     if found is None:
         message = f"call {order.call_id} does not run; vosd cdr show CALL_ID --ladder draws one that is over"
         raise NotRunningError(message)
-    return found
+    return await office.noted(found, who, order, found.call_id)
 
 
 @needs(Permission.CALLS_TRACE)
 async def follow_new_calls(office: Office, who: Principal, order: FollowCalls) -> AsyncGenerator[TraceUpdate, None]:
     """Yield the messages of new calls until the time is up; digest credentials and media keys are blanked.
 
+    The audit gets its line with the first update, which says why it has none.
+
     Raises:
         OperatorsOnlyError: an agent asks.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or went away meanwhile.
     """
+    is_noted = False
     async with aclosing(office.switch.follow(order)) as updates:
         async for update in updates:
-            yield update
+            if is_noted:
+                yield update
+            else:
+                is_noted = True
+                done = await office.noted(update, who, order, _subject_of(order.sought))
+                yield replace(update, unaudited=done.unaudited)
             if update.is_over:
                 return
     message = "the switch went away while calls were followed"
     raise DaemonUnreachableError(message)
+
+
+def _subject_of(sought: CallSought) -> str:
+    """Return the first criterion of a trace, for the audit."""
+    return next((value for value in asdict(sought).values() if value is not None), "all calls")
 
 
 class HangUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

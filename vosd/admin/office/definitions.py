@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
+from vosd.admin.office.agent_objects import SETTABLE, AgentObjects
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
-from vosd.catalogue.problems import is_secret
+from vosd.billing.accounts import Account
+from vosd.catalogue.problems import ConfigError, is_secret
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
@@ -56,6 +59,10 @@ class StaleVersionError(VosError):
 
 class AlreadyDefinedError(VosError):
     """The database defines the object already."""
+
+
+class AccountsBelowError(VosError):
+    """The account is the agent of others, so it cannot end."""
 
 
 class NotTakenError(VosError):
@@ -182,13 +189,14 @@ class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
         return ChangeSheet(self.is_trial, self.in_force, changes, self.calls_unknown)
 
 
-@needs(Permission.DEFINITIONS_CHANGE)
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
 async def set_objects(office: Office, who: Principal, order: SetObjects) -> ChangedObjects:
     """Define or change objects; a running switch has taken the change when this returns.
 
     Raises:
-        OperatorsOnlyError: an agent orders it.
-        BadObjectError, OrderError: the database cannot define such objects.
+        OutOfScopeError, RightLackingError: the agent may not.
+        BadObjectError, OrderError: the database cannot define such objects, or not by agents.
+        AccountsBelowError: an agent would end that has accounts below it.
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
@@ -197,31 +205,32 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         DaemonUnreachableError: the change is made, and the running switch does not answer.
         StoreUnavailable: probably nothing was changed.
     """
-    return await _change(office, who, order, order.objects)
+    return await _change(office, who, order, order.objects, owned_by(office, office.scope_of(who)))
 
 
-@needs(Permission.DEFINITIONS_CHANGE)
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
 async def end_object(office: Office, who: Principal, order: EndObject) -> ChangedObjects:
     """End an object; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
-    return await _change(office, who, order, [WantedObject(order.kind, order.name, None)])
+    owned = owned_by(office, office.scope_of(who))
+    return await _change(office, who, order, [WantedObject(order.kind, order.name, None)], owned)
 
 
-@needs(Permission.DEFINITIONS_CHANGE)
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
 async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangedObjects:
     """Go back to a version; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
-    versions = await _history(office, order.kind, order.name)
+    owned = owned_by(office, office.scope_of(who))
+    versions = await _history(office, order.kind, order.name, owned)
     body = numbered(versions, order.version).body
-    return await _change(
-        office, who, order, [WantedObject(order.kind, order.name, None if body is None else json.loads(body))]
-    )
+    keys = None if body is None else json.loads(body)
+    return await _change(office, who, order, [WantedObject(order.kind, order.name, keys)], owned)
 
 
 async def _change(
-    office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]
+    office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
 ) -> ChangedObjects:
     plan = await plan_of(office, who, order, objects)
     if plan.versions:
-        office.definitions.check_objects(plan.versions)
+        checked(office, plan.versions, owned)
     in_force = None
     if plan.versions and not order.is_trial:
         await office.stores.objects.add(plan.versions, audit_line(office, who, order, plan.versions))
@@ -229,6 +238,36 @@ async def _change(
             in_force = await taken(office, is_confirmed=order.is_confirmed)
     changes, calls_unknown = await with_calls(office, order, plan.differences)
     return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
+
+
+def checked(office: Office, versions: Sequence[ObjectVersion], owned: AgentObjects | None) -> Mapping[str, Account]:
+    """Return the accounts of the configuration with further versions; ``owned`` are the objects that an agent sees.
+
+    Raises:
+        AccountsBelowError: an agent would end that has accounts below it.
+        ConfigError: the configuration would not be valid.
+    """
+    accounts = [each for each in versions if each.kind == "accounts"]
+    ended = {each.name for each in accounts if each.body is None}
+    if ended:
+        changed = {each.name: json.loads(each.body).get("agent") for each in accounts if each.body is not None}
+        for name, agent in (dict(office.definitions.agents()) | changed).items():
+            if agent in ended and name not in ended:
+                message = (
+                    f"account {agent} has accounts below it, such as {name}: end them or move them to another agent"
+                )
+                raise AccountsBelowError(message)
+    try:
+        return office.definitions.check_objects(versions)
+    except ConfigError as error:
+        if owned is None:
+            raise
+        raise owned.cleaned(error, versions) from error
+
+
+def owned_by(office: Office, scope: Scope) -> AgentObjects | None:
+    """Return the objects of an agent; None = an operator asks, who sees all."""
+    return None if scope.agent is None else AgentObjects(office.definitions, scope)
 
 
 async def with_calls(office: Office, order: ObjectOrder, differences: list[Difference]) -> tuple[list[Difference], str]:
@@ -265,7 +304,7 @@ class Plan(NamedTuple):
     """Versions to be added."""
 
 
-@needs(Permission.DEFINITIONS_CHANGE)
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
 async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> Plan:
     """Compare wanted objects with those of the database.
 
@@ -274,19 +313,57 @@ async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: S
         NoSuchObjectError: one shall end and does not exist.
         StoreUnavailable: try again.
     """
+    owned = owned_by(office, office.scope_of(who))
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
+    if owned is not None and order.at is not None:
+        raise OrderError("at", "is not for agents", "their changes hold at once")
     now = office.now()
     begins_at = now if order.at is None else order.at
     plan = Plan([], [])
     known = await _versions(office.stores.objects, objects)
-    for each in objects:
-        change, version = _compared(each, known.get((each.kind, each.name), ()), begins_at, now)
+    for asked in objects:
+        versions = known.get((asked.kind, asked.name), ())
+        found = in_force_at(versions, now)
+        wanted = asked if owned is None else _of_agent(asked, found, owned)
+        change, version = _compared(wanted, versions, begins_at, now)
+        if owned is not None and version is not None:
+            owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
         plan.differences.append(change)
         if version is not None:
             made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo)
             plan.versions.append(made)
     return plan
+
+
+def _parsed(version: ObjectVersion | None) -> dict[str, Any] | None:
+    if version is None or version.body is None:
+        return None
+    keys: dict[str, Any] = json.loads(version.body)
+    return keys
+
+
+def _of_agent(wanted: WantedObject, found: ObjectVersion | None, owned: AgentObjects) -> WantedObject:
+    """Return a wanted object with the keys that an agent neither sees nor changes.
+
+    Raises:
+        NoSuchObjectError: there is none that the agent sees.
+        AlreadyDefinedError: a new object has a name that is taken.
+    """
+    before = _parsed(found)
+    is_seen = before is not None and found is not None and owned.sees(found)
+    if wanted.kind not in SETTABLE or (before is not None and not is_seen and not wanted.is_new):
+        raise _not_defined(wanted.kind, wanted.name)
+    if before is not None and not is_seen:
+        message = f"{wanted.kind} {wanted.name} is taken: choose another name"
+        raise AlreadyDefinedError(message)
+    if not isinstance(wanted.keys, dict) or wanted.is_merged:
+        return wanted
+    return msgspec.structs.replace(wanted, keys=owned.completed(wanted.kind, wanted.keys, before))
+
+
+def _not_defined(kind: str, name: str) -> "NoSuchObjectError":
+    return NoSuchObjectError(f"the database defines no {kind} {name}: see vosd definitions list {kind}")
 
 
 def _compared(
@@ -303,8 +380,7 @@ def _compared(
     _check_expected(wanted, in_force_at(versions, now))
     body = _body(wanted, None if before is None else before.body)
     if body is None and (before is None or before.body is None):
-        message = f"the database defines no {wanted.kind} {wanted.name}: see vosd definitions list {wanted.kind}"
-        raise NoSuchObjectError(message)
+        raise _not_defined(wanted.kind, wanted.name)
     action = _action(before, body)
     number = None if action is Action.UNCHANGED else max((each.version for each in versions), default=0) + 1
     change = Difference(
@@ -349,8 +425,7 @@ def _body(wanted: WantedObject, before: str | None) -> str | None:
     keys = _as_written("", wanted.keys, old)
     if wanted.is_merged:
         if old is None:
-            message = f"the database defines no {wanted.kind} {wanted.name}: see vosd definitions list {wanted.kind}"
-            raise NoSuchObjectError(message)
+            raise _not_defined(wanted.kind, wanted.name)
         keys = _merged(old, keys)
     elif isinstance(keys, dict):
         keys = {key: value for key, value in keys.items() if value is not None}
@@ -424,19 +499,21 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str | None = None
 
 
-@needs(Permission.DEFINITIONS_SEE)
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
 async def list_objects(office: Office, who: Principal, order: ListObjects) -> Sequence[ObjectVersion]:
     """Return them with their keys; passwords are hidden from those who may not change definitions.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
         BadObjectError: there is no such kind.
         StoreUnavailable: try again.
     """
+    owned = owned_by(office, office.scope_of(who))
     if order.kind is not None:
         office.definitions.check_kind(order.kind)
     found = (await office.stores.objects.current(office.now())).found
     objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+    if owned is not None:
+        return [_hidden_in(owned.shown(each)) for each in objects if owned.sees(each)]
     return objects if Permission.DEFINITIONS_CHANGE in who.permissions else [_hidden_in(each) for each in objects]
 
 
@@ -497,24 +574,26 @@ class ObjectSheet(msgspec.Struct, frozen=True):
         return KeysSheet(**asdict(sheet_of(self.version)), keys=self.keys)
 
 
-@needs(Permission.DEFINITIONS_SEE)
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
 async def show_object(office: Office, who: Principal, order: ShowObject) -> ObjectSheet:
     """Return a version with its keys.
 
     Raises:
-        OperatorsOnlyError: an agent asks.
+        OperatorsOnlyError: an agent asks for passwords.
         BadObjectError: there is no such kind.
-        NoSuchObjectError: there is no such version.
+        NoSuchObjectError: there is no such version, or none that the agent sees.
         StoreUnavailable: try again.
     """
     kind, name, version = order.kind, order.name, order.version
-    versions = await _history(office, kind, name)
+    scope = office.scope_of(who)
+    versions = await _history(office, kind, name, owned_by(office, scope))
     found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
     if found is None or found.body is None:
         which = "now" if version is None else f"by version {version}"
         message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
         raise NoSuchObjectError(message)
     if order.secrets:
+        scope.require_operator()
         require(who, Permission.DEFINITIONS_CHANGE)
         return ObjectSheet(found, json.loads(found.body))
     return ObjectSheet(_hidden_in(found), hidden("", json.loads(found.body)))
@@ -527,10 +606,10 @@ class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
-@needs(Permission.DEFINITIONS_SEE)
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
 async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
     """Return the versions with what each changed, the newest first; raises as ``show_object``."""
-    found = await _history(office, order.kind, order.name)
+    found = await _history(office, order.kind, order.name, owned_by(office, office.scope_of(who)))
     before = [each.body for each in found[1:]] + [None]
     return [ObjectSheet(_hidden_in(each), differing(old, each.body)) for each, old in zip(found, before, strict=True)]
 
@@ -553,19 +632,22 @@ class ComparedVersions(msgspec.Struct, frozen=True):
     keys: Mapping[str, tuple[Any, Any]]
 
 
-@needs(Permission.DEFINITIONS_SEE)
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
 async def compare_versions(office: Office, who: Principal, order: CompareVersions) -> ComparedVersions:
     """Compare two versions; raises as ``show_object``."""
-    versions = await _history(office, order.kind, order.name)
+    versions = await _history(office, order.kind, order.name, owned_by(office, office.scope_of(who)))
     after = versions[0] if order.last is None else numbered(versions, order.last)
     earlier = after.version - 1 if order.first is None else order.first
     before = numbered(versions, earlier).body if earlier else None
     return ComparedVersions(earlier, after.version, differing(before, after.body))
 
 
-async def _history(office: Office, kind: str, name: str) -> Sequence[ObjectVersion]:
+async def _history(office: Office, kind: str, name: str, owned: AgentObjects | None) -> Sequence[ObjectVersion]:
+    """Return the versions of an object, the newest first; of an agent those while it was in its tree."""
     office.definitions.check_kind(kind)
     versions = await office.stores.objects.history(kind, name)
+    if owned is not None:
+        versions = owned.history(versions)
     if not versions:
         message = f"the database has never defined {kind} {name}: see vosd definitions list {kind}"
         raise NoSuchObjectError(message)

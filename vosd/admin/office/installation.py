@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +15,14 @@ from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
+from vosd.catalogue.problems import Severity
 from vosd.control.client import DaemonUnreachableError, OtherVersionError
 from vosd.control.installation import GetStatus, Reload, ReloadOutcome, Restart, SwitchStatus
 
 RELOAD_S: Final = 600.0
 """Longest time of a reload: millions of rates are read in minutes."""
+PROBLEMS_MAX: Final = 1_000
+"""Most problems of the configuration that are listed; every single rate may have one."""
 _LOOK_S: Final = 0.1
 
 
@@ -99,6 +103,8 @@ class BackupSheet(msgspec.Struct, frozen=True):
     file: str
     bytes: int
     manifest: BackupManifest
+    unaudited: str = ""
+    """Why the audit has no line of it."""
 
 
 @needs(Permission.INSTALLATION_RUN)
@@ -121,5 +127,56 @@ async def make_backup(
     settings, files = definitions.settings, definitions.files()
     place = backup.target_in(Path(order.place), settings.node, office.now())
     configuration = backup.ConfigurationFiles(files[0], files)
-    made = await backup.make_backup(office.stores.database, settings, configuration, place, office.now, report)
-    return BackupSheet(str(place), place.stat().st_size, made)
+    database = office.stores.database
+
+    async def made() -> BackupManifest:
+        apart = database.apart()  # connections belong to the loop that has opened them
+        try:
+            return await backup.make_backup(apart, settings, configuration, place, office.now, report)
+        finally:
+            await apart.close()
+
+    # In a thread: to compress a database of gigabytes would keep a front from its other requests.
+    manifest = await asyncio.to_thread(asyncio.run, made())
+    sheet = BackupSheet(str(place), place.stat().st_size, manifest)
+    done = await office.noted(sheet, who, order, place.name)
+    return msgspec.structs.replace(sheet, unaudited=done.unaudited)
+
+
+class CheckConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The configuration as files and database have it now, which the running switch may not have loaded."""
+
+
+class ProblemSheet(msgspec.Struct, frozen=True):
+    """A mistake or a warning."""
+
+    file: str
+    line: int
+    key: str
+    value: str | None
+    """As it is written; null where there is none, or where it may be a secret."""
+    expected: str
+    severity: str
+    """``error`` or ``warning``."""
+
+
+class CheckedConfiguration(msgspec.Struct, frozen=True):
+    """Whether a configuration can be loaded, and what was noticed."""
+
+    valid: bool
+    problems: list[ProblemSheet]
+    more: bool
+    """Whether there are more problems; ``vosd check`` has all."""
+
+
+@needs(Permission.STATE_SEE)
+async def check_configuration(office: Office, who: Principal, _order: CheckConfiguration) -> CheckedConfiguration:
+    """Validate the whole configuration; nothing is changed.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+    """
+    found = await asyncio.to_thread(lambda: [*islice(office.definitions.problems(), PROBLEMS_MAX + 1)])
+    sheets = [ProblemSheet(*each[:-1], each.severity.value) for each in found[:PROBLEMS_MAX]]
+    is_valid = all(each.severity is not Severity.ERROR for each in found)
+    return CheckedConfiguration(is_valid, sheets, len(found) > PROBLEMS_MAX)

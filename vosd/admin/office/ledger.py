@@ -44,6 +44,10 @@ class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     operator: str | None = None
     newest: int | None = None
     """Only so many of them, the ones that were booked last."""
+    after: int | None = None
+    """Entries that were booked after the one with this id."""
+    limit: int | None = None
+    """Only so many of them, the ones that were booked first."""
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -75,6 +79,10 @@ class ShowStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     accounts: tuple[str, ...] = ()
     group: str | None = None
     of_all: bool = False
+    after: str | None = None
+    """Accounts behind this one, in the order of the list."""
+    limit: int | None = None
+    """Only so many of them."""
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -84,7 +92,8 @@ async def show_statements(
     """Yield a statement for each account.
 
     Raises:
-        OrderError: none or several of the three are given, or an agent names more than one account.
+        OrderError: none or several of the three are given, or an agent names more than one account, or ``after`` is
+            none of the accounts.
         OutOfScopeError, RightLackingError: the principal may not see the account.
         UnknownAccountError: an account is neither configured nor in the ledger.
         StoreUnavailable: the ledger cannot be read.
@@ -102,7 +111,12 @@ async def show_statements(
         names = [name for name in accounts if accounts[name].group == order.group]
     elif order.of_all:
         names = [*accounts, *sorted((await stores.books.standings()).standings.keys() - set(accounts))]
-    for name in names:
+    begins = 0
+    if order.after is not None:
+        if order.after not in names:
+            raise OrderError("after", f"{order.after} is none of these accounts")
+        begins = names.index(order.after) + 1
+    for name in names[begins : None if order.limit is None else begins + order.limit]:
         await known_standing(lambda: accounts, stores.queries, name)
         since, until = order.month.bounds(zone)
         found = await stores.ledger.statement(name, since, until)

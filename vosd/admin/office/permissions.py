@@ -54,7 +54,8 @@ class Permission(StrEnum):
     AUDIT_SEE = "audit.see"
     """The record of changes."""
     DEFINITIONS_SEE = "definitions.see"
-    """Objects of the configuration in the database, with passwords masked, and their versions."""
+    """Objects of the configuration in the database, with passwords masked, and their versions; of agents those of
+    accounts in their tree."""
     DEFINITIONS_CHANGE = "definitions.change"
     INSTALLATION_RUN = "installation.run"
     """Reload, restart, backups, retention, calls that the database refused."""
@@ -98,7 +99,9 @@ _OF_CUSTOMERS: Final = frozenset(
     {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE}
 )
 _OF_AGENTS: Final = (
-    _OF_CUSTOMERS | {Permission.ACCOUNTS_CHANGE, Permission.MONEY_BOOK, Permission.BLOCK} | {Permission.ROUTES_CHANGE}
+    _OF_CUSTOMERS
+    | {Permission.ACCOUNTS_CHANGE, Permission.MONEY_BOOK, Permission.BLOCK, Permission.ROUTES_CHANGE}
+    | {Permission.DEFINITIONS_SEE, Permission.DEFINITIONS_CHANGE}
 )
 OPEN_TO: Final[Mapping[ActsFor, frozenset[Permission]]] = MappingProxyType(
     {ActsFor.INSTALLATION: ALL, ActsFor.AGENT: _OF_AGENTS, ActsFor.CUSTOMER: _OF_CUSTOMERS}

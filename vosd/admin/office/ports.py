@@ -1,6 +1,6 @@
 """Port of the office for the definitions of the configuration; the database is ``storage.stores``."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from vosd.billing.accounts import Account
+from vosd.catalogue.problems import Problem
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.routing.calendar import Calendar
 
@@ -99,6 +100,10 @@ class Definitions(Protocol):
 
     def parameters(self) -> Sequence[ParameterSheet]:
         """Return the parameters in force, and those of the files that have no effect; raises ConfigError."""
+        ...
+
+    def problems(self) -> "Iterable[Problem]":
+        """Return every problem of the whole configuration as it is now, those that make it invalid first."""
         ...
 
     def check_kind(self, kind: str) -> None:

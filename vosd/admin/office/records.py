@@ -9,8 +9,8 @@ from msgspec.structs import asdict
 
 from vosd.admin.names import check_names
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs, require
-from vosd.admin.office.office import Office
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
@@ -99,22 +99,13 @@ class ShowRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One call; the beginning of its id is enough."""
 
     call_id: str
-    messages: bool = False
-    """With what was said, if the switch still has it; the call may run, too. Not for agents."""
-    why: bool = False
-    """With the reasons why it went where it did. Not for agents."""
 
 
 class RecordSheet(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about a call."""
+    """A call that is over."""
 
-    record: CallRecord | None = None
-    """None = it runs, and its messages were asked for."""
+    record: CallRecord
     export_seq: int | None = None
-    traced: TracedCall | None = None
-    left_out: int = 0
-    """Later messages for which an answer of the switch had no room."""
-    why: dict[str, Any] | None = None
 
 
 @needs(Permission.CALLS_SEE, by_account=True)
@@ -122,54 +113,91 @@ async def show_record(office: Office, who: Principal, order: ShowRecord) -> Reco
     """Return a call; an agent sees it without the vendor's side.
 
     Raises:
-        OrderError: messages and reasons are not for agents.
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
-        NothingKeptError: its messages are not kept any more.
-        DaemonUnreachableError: no switch runs that could have its messages.
         StoreUnavailable: try again.
     """
     scope = office.scope_of(who)
-    if scope.agent is not None:
-        _refuse(why=order.why)
-        if order.messages:
-            raise OrderError("ladder", "or `pcap` is not for agents")
-    if order.messages:
-        require(who, Permission.CALLS_TRACE)
-    if order.why:
-        require(who, Permission.CALLS_EXPLAIN)
     call = await _the_one(office.stores.queries, order.call_id, scope)
     if call is not None:
-        sheet = RecordSheet(
-            record=call.record, export_seq=call.export_seq, why=_why(call.record) if order.why else None
-        )
-        if not order.messages:
-            return sheet
-        found = await messages_of(office.switch, call.record)
-        traced = traced_call(call.record, found.messages)
-        return msgspec.structs.replace(sheet, traced=traced, left_out=found.left_out)
+        return RecordSheet(record=call.record, export_seq=call.export_seq)
     if scope.agent is not None:
         message = (
             f"no call {order.call_id} of agent {scope.agent} in the database; a call is booked a moment after it ends"
         )
         raise NoRecordError(message)
+    running = await _still_running(office, order.call_id)
+    hint = "--ladder draws what was said so far, vosd calls lists it"
+    message = f"call {running.call_id} still runs and has no CDR yet: {hint}"
+    raise NoRecordError(message)
+
+
+class ExplainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Reasons why one call went where it did; the beginning of its id is enough."""
+
+    call_id: str
+
+
+@needs(Permission.CALLS_EXPLAIN)
+async def explain_record(office: Office, who: Principal, order: ExplainRecord) -> dict[str, Any]:
+    """Return the reasons, as they were noted when the call was set up.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoRecordError, AmbiguousCallError: no call has that id, or several have.
+        StoreUnavailable: try again.
+    """
+    from vosd.admin.why import why  # loads much of the switch, which listings need not
+
+    return why((await booked_call(office.stores.queries, order.call_id)).record)
+
+
+class DrawRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages of one call, over or running, if the switch still has them; the beginning of its id is enough."""
+
+    call_id: str
+
+
+class DrawnRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A call with its messages."""
+
+    sheet: RecordSheet | None
+    """None = it runs."""
+    traced: TracedCall
+    left_out: int = 0
+    """Later messages for which an answer of the switch had no room."""
+
+
+@needs(Permission.CALLS_TRACE)
+async def draw_record(office: Office, who: Principal, order: DrawRecord) -> Done[DrawnRecord]:
+    """Return the messages; digest credentials and media keys are blanked. The audit has a line of every look.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoRecordError, AmbiguousCallError: no call has that id, or several have.
+        NothingKeptError: its messages are not kept any more.
+        DaemonUnreachableError: no switch runs that could have its messages.
+        StoreUnavailable: try again.
+    """
+    call = await _the_one(office.stores.queries, order.call_id)
+    if call is None:
+        drawn = DrawnRecord(sheet=None, traced=await _still_running(office, order.call_id))
+    else:
+        found = await messages_of(office.switch, call.record)
+        sheet = RecordSheet(record=call.record, export_seq=call.export_seq)
+        drawn = DrawnRecord(sheet=sheet, traced=traced_call(call.record, found.messages), left_out=found.left_out)
+    return await office.noted(drawn, who, order, drawn.traced.call_id)
+
+
+async def _still_running(office: Office, beginning: str) -> TracedCall:
+    """Return a running call; raises NoRecordError where there is none."""
     try:
-        running = await running_call(office.switch, order.call_id)
+        running = await running_call(office.switch, beginning)
     except NoDaemonError:
         running = None
     if running is None:
-        message = f"no call {order.call_id} in the database, and none runs; a call is booked a moment after it ends"
+        message = f"no call {beginning} in the database, and none runs; a call is booked a moment after it ends"
         raise NoRecordError(message)
-    if not order.messages:
-        hint = "--ladder draws what was said so far, vosd calls lists it"
-        message = f"call {running.call_id} still runs and has no CDR yet: {hint}"
-        raise NoRecordError(message)
-    return RecordSheet(traced=running)
-
-
-def _why(record: CallRecord) -> dict[str, Any]:
-    from vosd.admin.why import why  # loads much of the switch, which listings need not
-
-    return why(record)
+    return running
 
 
 class ShowCharges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

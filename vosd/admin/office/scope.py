@@ -55,6 +55,11 @@ class Scope:
         if self._authority is not None:
             self._authority.require_below(account, right)
 
+    def require_right(self, right: Right) -> None:
+        """Check that the principal has a right; raises RightLackingError."""
+        if self._authority is not None:
+            self._authority.require(right)
+
     def require_ledger(self, account: str) -> None:
         """Check that entries of an account may be read and made; raises OutOfScopeError or RightLackingError."""
         if self._authority is not None:

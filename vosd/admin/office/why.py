@@ -59,6 +59,8 @@ class WhyPage(NamedTuple):
     ended: Sequence[EndedCall]
     more: int
     """Calls that fit and are older; at most ``MORE_COUNTED`` are counted."""
+    unaudited: str = ""
+    """Why the audit has no line of the look at messages; empty if it has one, or if there were none."""
 
 
 class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,17 +88,20 @@ class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> WhyPage:
     """Return the calls that fit; running ones however long ago they began, by the number that is billed.
 
+    Messages are shown to those alone who may trace calls, and the audit has a line of it then.
+
     Raises:
         OperatorsOnlyError: an agent asks.
         StoreUnavailable: the database is away.
     """
     queries, switch, call_id = office.stores.queries, office.switch, order.call_id
+    may_trace = Permission.CALLS_TRACE in who.permissions
     since = office.now() - _DAY_MS if order.since is None and call_id is None else order.since
     given = {name: value for name, value in asdict(order).items() if name != "call_id"}
     wanted = CallFilter(**given | {"since": since})
     beginning = beginning_of(call_id or "")
     try:
-        running = await _running(switch, wanted, beginning)
+        running = await _running(switch, wanted, beginning, may_trace=may_trace)
         is_live = True
     except DaemonUnreachableError:
         running, is_live = [], False
@@ -106,14 +111,22 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
         found = await queries.calls(replace(wanted, limit=most, sip_call_id=call_id))
     over = {call.record.call_id for call in found}
     ended = [
-        EndedCall(call.record, await _messages(switch, call.record) if is_live else None)
+        EndedCall(call.record, await _messages(switch, call.record) if is_live and may_trace else None)
         for call in found[: wanted.limit]
     ]
     running = [each for each in running if each.shown.call_id not in over]
-    return WhyPage(is_live, running, ended, max(0, len(found) - wanted.limit))
+    page = WhyPage(is_live, running, ended, max(0, len(found) - wanted.limit))
+    shown = [call.traced for call in running if call.traced is not None]
+    shown += [call.traced for call in ended if call.traced is not None]
+    if not shown:
+        return page
+    done = await office.noted(page, who, order, shown[0].call_id)
+    return page._replace(unaudited=done.unaudited)
 
 
-async def _running(switch: RunningSwitch, wanted: CallFilter, beginning: str | None) -> list[GoingOn]:
+async def _running(
+    switch: RunningSwitch, wanted: CallFilter, beginning: str | None, *, may_trace: bool
+) -> list[GoingOn]:
     """Return the running calls that fit, the newest first."""
     fitting = [
         row
@@ -125,7 +138,8 @@ async def _running(switch: RunningSwitch, wanted: CallFilter, beginning: str | N
         and _begins(row.caller, wanted.caller)
         and (wanted.until is None or row.started_at < iso_utc(wanted.until))
     ]
-    return [GoingOn(row, await running_call(switch, row.call_id)) for row in fitting[: -wanted.limit - 1 : -1]]
+    shown = fitting[: -wanted.limit - 1 : -1]
+    return [GoingOn(row, await running_call(switch, row.call_id) if may_trace else None) for row in shown]
 
 
 def _is_one(wanted: str | None, *names: str | None) -> bool:

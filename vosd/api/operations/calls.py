@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -13,23 +14,46 @@ from vosd.admin.office.calls import (
     draw_running_call,
     hang_up,
     list_running_calls,
+    make_test_call,
+)
+from vosd.admin.office.corrections import (
+    CorrectCall,
+    CorrectedCall,
+    CorrectionSheet,
+    ListCorrections,
+    correct_call,
+    list_corrections,
 )
 from vosd.admin.office.office import Done, Office
-from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import (
+    DrawRecord,
+    ExplainRecord,
     ListRecords,
     ShowCharges,
     ShowRecord,
+    draw_record,
+    explain_record,
     list_records,
     show_charges,
     show_record,
 )
+from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
 from vosd.admin.tracing import call_json
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cdr.record import CallRecord
-from vosd.control.calls import CallSelection, CallSnapshot, HangupOutcome
+from vosd.control.calls import (
+    TALK_S_MAX,
+    CallSelection,
+    CallSnapshot,
+    HangupOutcome,
+    MakeTestCall,
+    TrialReport,
+)
+from vosd.obs.ladder import draw
+from vosd.obs.pcap import FILE_HEADER, packet
+from vosd.obs.traced import TracedCall
 
 _OBJECT: Final = dict[str, Any]
 
@@ -45,9 +69,62 @@ async def end_call(office: Office, who: Principal, order: EndCall) -> Done[Hangu
     return await hang_up(office, who, HangUp(CallSelection(call_id=order.call_id)))
 
 
-async def draw_call(office: Office, who: Principal, order: DrawRunningCall) -> dict[str, Any]:
+class EndCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Order to end the calls that match every field given; without ``confirm`` only where that is one."""
+
+    account: str | None = None
+    """Account of the customer or of the vendor."""
+    gateway: str | None = None
+    """Mapping or routing."""
+    prefix: str | None = None
+    """Beginning of the called number as it is rated."""
+    older_than_s: int | None = None
+    """Seconds since the INVITE arrived."""
+    is_confirmed: bool = False
+    """Also where several match."""
+
+
+async def end_calls(office: Office, who: Principal, order: EndCalls) -> Done[HangupOutcome]:
+    """End the calls of a selection."""
+    selection = CallSelection(
+        account=order.account, gateway=order.gateway, prefix=order.prefix, older_than_s=order.older_than_s
+    )
+    return await hang_up(office, who, HangUp(selection, ends_many=order.is_confirmed))
+
+
+async def draw_call(office: Office, who: Principal, order: DrawRunningCall) -> TracedCall:
     """Return the messages of a running call."""
-    return call_json(await draw_running_call(office, who, order))
+    return (await draw_running_call(office, who, order)).outcome
+
+
+async def draw_cdr(office: Office, who: Principal, order: DrawRecord) -> TracedCall:
+    """Return the messages of a call that is over, or runs."""
+    return (await draw_record(office, who, order)).outcome.traced
+
+
+def ladder_of(call: TracedCall) -> bytes:
+    """Return the ladder of a call as text."""
+    return "\n".join([*draw(call), ""]).encode()
+
+
+def capture_of(call: TracedCall) -> bytes:
+    """Return the messages of a call as a capture file."""
+    return FILE_HEADER + b"".join(map(packet, call.messages))
+
+
+async def make_call(office: Office, who: Principal, order: MakeTestCall) -> TrialReport:
+    """Make a test call, and return its outcome with all steps."""
+    report: TrialReport | None = None
+    async with aclosing(make_test_call(office, who, order)) as updates:
+        async for update in updates:
+            report = update.report or report
+    assert report is not None, "else it was an error"
+    return report
+
+
+async def why_calls(office: Office, who: Principal, order: ExplainCalls) -> dict[str, Any]:
+    """Return the page of the calls that fit."""
+    return page_json(await explain_calls(office, who, order))
 
 
 async def list_cdrs(office: Office, who: Principal, order: ListRecords) -> AsyncIterator[dict[str, Any]]:
@@ -58,11 +135,8 @@ async def list_cdrs(office: Office, who: Principal, order: ListRecords) -> Async
 
 
 async def show_cdr(office: Office, who: Principal, order: ShowRecord) -> dict[str, Any]:
-    """Return one record, or why its call went where it did."""
+    """Return one record."""
     found = await show_record(office, who, order)
-    if found.why is not None:
-        return found.why
-    assert found.record is not None
     return _shown(who, found.record, found.export_seq)
 
 
@@ -75,6 +149,10 @@ def _shown(who: Principal, record: CallRecord, export_seq: int | None) -> dict[s
     shown = json_object(record, export_seq)
     return shown if who.account is None else {key: shown[key] for key in KEYS_FOR_AGENTS}
 
+
+_DRAWN: Final = {"text/plain": ladder_of, "application/vnd.tcpdump.pcap": capture_of}
+_RINGING_S: Final = 180
+"""Longest time of a test call until its answer, with all repetitions."""
 
 OPERATIONS: Final = (
     Operation(
@@ -99,6 +177,36 @@ OPERATIONS: Final = (
         needs_database=False,
     ),
     Operation(
+        method="POST",
+        path="/calls/hangup",
+        meaning="Hang up the running calls that match every field given.",
+        permission=permission_of(hang_up),
+        takes=EndCalls,
+        run=end_calls,
+        result=Done[HangupOutcome],
+        needs_database=False,
+    ),
+    Operation(
+        method="POST",
+        path="/calls/test",
+        meaning="Call a number through one gateway, without a customer, and return the outcome; the vendor charges it.",
+        permission=permission_of(make_test_call),
+        takes=MakeTestCall,
+        run=make_call,
+        result=TrialReport,
+        needs_database=False,
+        patience_s=_RINGING_S + TALK_S_MAX,
+    ),
+    Operation(
+        method="GET",
+        path="/calls/why",
+        meaning="The calls to a number, of an account or of a gateway: why they ended as they did, with every detail.",
+        permission=permission_of(explain_calls),
+        takes=ExplainCalls,
+        run=why_calls,
+        result=_OBJECT,
+    ),
+    Operation(
         method="GET",
         path="/calls/{call_id}/ladder",
         meaning="Messages of a running call so far; digest credentials and media keys are blanked.",
@@ -106,6 +214,8 @@ OPERATIONS: Final = (
         takes=DrawRunningCall,
         run=draw_call,
         result=_OBJECT,
+        shown=call_json,
+        forms=_DRAWN,
         needs_database=False,
     ),
     Operation(
@@ -126,17 +236,26 @@ OPERATIONS: Final = (
         takes=ShowRecord,
         run=show_cdr,
         result=_OBJECT,
-        fixed={"messages": False, "why": False},
     ),
     Operation(
         method="GET",
         path="/cdrs/{call_id}/why",
-        meaning="Reasons why a call went where it did.",
-        permission=Permission.CALLS_SEE,
-        takes=ShowRecord,
-        run=show_cdr,
+        meaning="Reasons why a call went where it did, as they were noted when it was set up.",
+        permission=permission_of(explain_record),
+        takes=ExplainRecord,
+        run=explain_record,
         result=_OBJECT,
-        fixed={"messages": False, "why": True},
+    ),
+    Operation(
+        method="GET",
+        path="/cdrs/{call_id}/ladder",
+        meaning="Messages of a call, while the switch has them; digest credentials and media keys are blanked.",
+        permission=permission_of(draw_record),
+        takes=DrawRecord,
+        run=draw_cdr,
+        result=_OBJECT,
+        shown=call_json,
+        forms=_DRAWN,
     ),
     Operation(
         method="GET",
@@ -146,5 +265,25 @@ OPERATIONS: Final = (
         takes=ShowCharges,
         run=list_charges,
         result=list[dict[str, Any]],
+    ),
+    Operation(
+        method="GET",
+        path="/cdrs/{call_id}/corrections",
+        meaning="Corrections of the charges of a call, in the order in which they were made.",
+        permission=permission_of(list_corrections),
+        takes=ListCorrections,
+        run=list_corrections,
+        result=list[CorrectionSheet],
+    ),
+    Operation(
+        method="POST",
+        path="/cdrs/{call_id}/corrections",
+        meaning="Set charges of a call right; the ledger gets entries of the difference.",
+        permission=permission_of(correct_call),
+        takes=CorrectCall,
+        run=correct_call,
+        result=CorrectedCall,
+        status=HTTPStatus.CREATED,
+        reference="reference",
     ),
 )

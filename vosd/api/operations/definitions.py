@@ -9,17 +9,22 @@ from urllib.parse import quote
 
 from vosd.admin.office.definitions import (
     ChangeSheet,
+    ComparedVersions,
+    CompareVersions,
     KeysSheet,
     ListObjects,
     ListVersions,
     ObjectOrder,
     ObjectSheet,
+    RevertObject,
     SetObjects,
     ShowObject,
     WantedObject,
+    compare_versions,
     hidden,
     list_objects,
     list_versions,
+    revert_object,
     set_objects,
     show_object,
 )
@@ -116,6 +121,11 @@ async def _change(office: Office, who: Principal, order: ObjectOrder, wanted: Wa
     return (await set_objects(office, who, whole)).sheet()
 
 
+async def revert(office: Office, who: Principal, order: RevertObject) -> ChangeSheet:
+    """Go back to a version."""
+    return (await revert_object(office, who, order)).sheet()
+
+
 def _version_of(result: KeysSheet | ChangeSheet) -> str | None:
     version = result.version if isinstance(result, KeysSheet) else result.changes[0].version
     return None if version is None else str(version)
@@ -208,6 +218,27 @@ def _operations() -> Iterator[Operation]:
             result=KeysSheet,
             fixed=fixed,
             listing=Listing("version", filters=("operator", "version"), sorts=("version", "made_at", "begins_at")),
+        )
+        yield Operation(
+            method="GET",
+            path=f"{one}/diff",
+            meaning=f"Keys in which two versions of one of the {words} differ.",
+            permission=see,
+            takes=CompareVersions,
+            run=compare_versions,
+            result=ComparedVersions,
+            fixed=fixed,
+        )
+        yield Operation(
+            method="POST",
+            path=f"{one}/revert",
+            meaning=f"Give one of the {words} the keys of an earlier version again, as a new version.",
+            permission=change,
+            takes=RevertObject,
+            run=revert,
+            result=ChangeSheet,
+            fixed=fixed,
+            etag=_version_of,
         )
 
 

@@ -5,12 +5,40 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.office.installation import ShowStatus, show_status
-from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import Permission
+from vosd.admin.office.backups import (
+    BackupEntry,
+    KeepBackup,
+    ListBackups,
+    VerifyBackup,
+    keep_backup,
+    list_backups,
+    verify_backup,
+)
+from vosd.admin.office.installation import (
+    RELOAD_S,
+    BackupSheet,
+    CheckConfiguration,
+    CheckedConfiguration,
+    ReloadConfiguration,
+    ShowStatus,
+    check_configuration,
+    reload_configuration,
+    show_status,
+)
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
-from vosd.api.operation import Operation
-from vosd.control.installation import SwitchStatus
+from vosd.api.operation import Listing, Operation, permission_of
+from vosd.base.errors import VosError
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
+from vosd.control.installation import GetStatus, ReloadOutcome, SwitchStatus
+
+BACKUP_S: Final = 3_600.0
+"""Longest time of a request that makes or verifies a backup; one that takes longer is completed all the same."""
+WELL: Final = "well"
+
+
+class NotReadyError(VosError):
+    """The switch, or its database, is away."""
 
 
 class AskNothing(msgspec.Struct, frozen=True):
@@ -26,6 +54,32 @@ class Health(msgspec.Struct, frozen=True):
 async def show_health(_office: Office, _who: Principal, _order: AskNothing) -> Health:
     """Return at once."""
     return Health(True)
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The switch answers, and reaches its database; else the answer is 503 and says which of the two is away."""
+
+    ready: bool
+
+
+async def show_readiness(office: Office, _who: Principal, _order: AskNothing) -> Readiness:
+    """Ask the switch.
+
+    Raises:
+        NotReadyError: something is away; it names no address and no file, because it asks for no token.
+    """
+    try:
+        status = await office.switch.ask(GetStatus())
+    except (DaemonUnreachableError, DaemonRefusedError) as error:
+        raise NotReadyError("the switch does not answer") from error
+    if status.database.state != WELL:
+        raise NotReadyError(f"the switch runs; its database is {status.database.state}")
+    return Readiness(True)
+
+
+async def keep(office: Office, who: Principal, order: KeepBackup) -> BackupSheet:
+    """Make a backup."""
+    return await keep_backup(office, who, order, lambda _part, _bytes: None)
 
 
 async def show_document(_office: Office, _who: Principal, _order: AskNothing) -> Any:
@@ -48,6 +102,17 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
+        path="/ready",
+        meaning="Whether the switch answers and reaches its database: 503 where not.",
+        permission=None,
+        takes=AskNothing,
+        run=show_readiness,
+        result=Readiness,
+        needs_database=False,
+        asks_switch=True,
+    ),
+    Operation(
+        method="GET",
         path="/openapi.json",
         meaning="This document.",
         permission=None,
@@ -60,11 +125,67 @@ OPERATIONS: Final = (
         method="GET",
         path="/status",
         meaning="State of the running switch.",
-        permission=Permission.STATE_SEE,
+        permission=permission_of(show_status),
         takes=ShowStatus,
         run=show_status,
         result=SwitchStatus,
         needs_database=False,
-        status=HTTPStatus.OK,
+    ),
+    Operation(
+        method="POST",
+        path="/configuration/check",
+        meaning="Validate the configuration as files and database have it now; nothing is changed.",
+        permission=permission_of(check_configuration),
+        takes=CheckConfiguration,
+        run=check_configuration,
+        result=CheckedConfiguration,
+        is_question=True,
+        needs_database=False,
+        patience_s=RELOAD_S,
+    ),
+    Operation(
+        method="POST",
+        path="/configuration/reload",
+        meaning="Have the running switch load the configuration again; an invalid one changes nothing.",
+        permission=permission_of(reload_configuration),
+        takes=ReloadConfiguration,
+        run=reload_configuration,
+        result=Done[ReloadOutcome],
+        needs_database=False,
+        patience_s=RELOAD_S,
+    ),
+    Operation(
+        method="GET",
+        path="/backups",
+        meaning="Backups that are kept in `backups` of the state directory.",
+        permission=permission_of(list_backups),
+        takes=ListBackups,
+        run=list_backups,
+        result=BackupEntry,
+        needs_database=False,
+        listing=Listing("name", sorts=("name", "written_at", "bytes")),
+    ),
+    Operation(
+        method="POST",
+        path="/backups",
+        meaning="Make a backup, and keep it; the answer comes when it is complete.",
+        permission=permission_of(keep_backup),
+        takes=KeepBackup,
+        run=keep,
+        result=BackupSheet,
+        status=HTTPStatus.CREATED,
+        patience_s=BACKUP_S,
+    ),
+    Operation(
+        method="POST",
+        path="/backups/{name}/verify",
+        meaning="Compare a backup with its checksums, and return its content.",
+        permission=permission_of(verify_backup),
+        takes=VerifyBackup,
+        run=verify_backup,
+        result=BackupSheet,
+        is_question=True,
+        needs_database=False,
+        patience_s=BACKUP_S,
     ),
 )

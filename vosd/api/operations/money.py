@@ -1,16 +1,26 @@
 """Operations about accounts' money: balances, payments, ledger, statements."""
 
 import re
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
-from vosd.admin.ledger import EntrySheet, Month, StatementSheet
+from vosd.admin.ledger import BalanceSheet, EntrySheet, Month, ProfitSheet, StatementSheet
 from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, list_accounts, show_account
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.ledger import ListEntries, ShowStatements, list_entries, show_statements
+from vosd.admin.office.ledger import (
+    ListBalances,
+    ListEntries,
+    ShowProfit,
+    ShowStatements,
+    list_balances,
+    list_entries,
+    show_profit,
+    show_statements,
+)
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import (
     BookPayment,
@@ -74,13 +84,42 @@ def _booked(done: tuple[PaymentReceipt, ...] | WaitingSheet) -> Booked:
 
 async def show_statement(office: Office, who: Principal, order: ShowStatement) -> StatementSheet:
     """Return the statement of one account."""
-    found = _MONTH.fullmatch(order.month)
-    if found is None or found[1] in {"0000", "9999"}:
-        raise OrderError("month", f"{order.month!r} is no month", "write 2026-03")
-    month = Month(int(found[1]), int(found[2]))
-    whole = ShowStatements(month=month, zone=order.zone, accounts=(order.account,))
+    whole = ShowStatements(month=_month(order.month), zone=order.zone, accounts=(order.account,))
     async with aclosing(show_statements(office, who, whole)) as found_sheets:
         return await anext(found_sheets)
+
+
+class ListStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One month of several accounts: those that are named, those of a group, or all."""
+
+    month: str
+    """As ``2026-03``."""
+    zone: str = "UTC"
+    """Zone in which the month begins and ends, such as ``Europe/Berlin``."""
+    accounts: tuple[str, ...] = ()
+    """Names with commas."""
+    group: str | None = None
+    all: bool = False
+    after: str | None = None
+    limit: int | None = None
+
+
+async def list_statements(office: Office, who: Principal, order: ListStatements) -> AsyncIterator[StatementSheet]:
+    """Yield the statements of several accounts."""
+    whole = ShowStatements(
+        month=_month(order.month), zone=order.zone, accounts=order.accounts, group=order.group, of_all=order.all,
+        after=order.after, limit=order.limit,
+    )  # fmt: skip
+    async with aclosing(show_statements(office, who, whole)) as found:
+        async for each in found:
+            yield each
+
+
+def _month(text: str) -> Month:
+    found = _MONTH.fullmatch(text)
+    if found is None or found[1] in {"0000", "9999"}:
+        raise OrderError("month", f"{text!r} is no month", "write 2026-03")
+    return Month(int(found[1]), int(found[2]))
 
 
 OPERATIONS: Final = (
@@ -111,7 +150,7 @@ OPERATIONS: Final = (
         takes=ListEntries,
         run=list_entries,
         result=EntrySheet,
-        fixed={"kinds": _BY_HAND},
+        fixed={"kinds": _BY_HAND, "after": None, "limit": None},
         listing=Listing("id", limit="newest"),
     ),
     Operation(
@@ -133,8 +172,48 @@ OPERATIONS: Final = (
         takes=ListEntries,
         run=list_entries,
         result=EntrySheet,
-        fixed={"kinds": ()},
+        fixed={"kinds": (), "after": None, "limit": None},
         listing=Listing("id", limit="newest"),
+    ),
+    Operation(
+        method="GET",
+        path="/ledger",
+        meaning="Entries of all accounts, or of one, in the order of booking; pages follow each other.",
+        permission=permission_of(list_entries),
+        takes=ListEntries,
+        run=list_entries,
+        result=EntrySheet,
+        fixed={"newest": None},
+        listing=Listing("id", cursor="after", limit="limit"),
+    ),
+    Operation(
+        method="GET",
+        path="/ledger/balances",
+        meaning="The balance of every account at a moment; entries dated before count.",
+        permission=permission_of(list_balances),
+        takes=ListBalances,
+        run=list_balances,
+        result=BalanceSheet,
+        listing=Listing("account", filters=("currency",), sorts=("account",)),
+    ),
+    Operation(
+        method="GET",
+        path="/ledger/profit",
+        meaning="Income and cost of the calls that ended in a time, by currency.",
+        permission=permission_of(show_profit),
+        takes=ShowProfit,
+        run=show_profit,
+        result=list[ProfitSheet],
+    ),
+    Operation(
+        method="GET",
+        path="/statements/{month}",
+        meaning="A month of several accounts: those that are named, those of a group, or all.",
+        permission=permission_of(show_statements),
+        takes=ListStatements,
+        run=list_statements,
+        result=StatementSheet,
+        listing=Listing("account", cursor="after", limit="limit"),
     ),
     Operation(
         method="GET",

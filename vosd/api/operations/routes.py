@@ -1,13 +1,63 @@
 """Operations about routes, rates and gateways."""
 
-from typing import Final
+from typing import Any, Final
 
+import msgspec
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import ExplainRate, explain_rate
-from vosd.admin.office.routes import ExplainCall, ExplainedCall, explain_call
-from vosd.admin.office.trunks import list_gateways, list_registrations
+from vosd.admin.office.routes import ExplainCall, ExplainedCall, SimulateRoutes, explain_call, simulate_routes
+from vosd.admin.office.trunks import ShowTrunk, TrunkSheet, list_gateways, list_registrations, show_trunk
 from vosd.admin.rating import RateExplanation
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.control.peers import GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
+
+SIMULATED_MAX: Final = 2_000
+"""Most calls that one request routes again: they take the time of all other requests."""
+
+
+class SimulateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The calls of a span by the routes and rates of now; times are those of the INVITE."""
+
+    since: int
+    until: int
+    account: str | None = None
+    """The customer's or the vendor's."""
+    limit: int | None = None
+    """At most so many calls, the newest."""
+    currency: str | None = None
+    """Currency of fees, costs and margins; without it that of most customers."""
+    top: int = 20
+    """Destinations that are listed."""
+
+
+async def simulate(office: Office, who: Principal, order: SimulateSpan) -> dict[str, Any]:
+    """Route the calls of a short span again.
+
+    Raises:
+        OrderError: there are more than a request may have, or less than one.
+    """
+    if order.limit is not None and not 1 <= order.limit <= SIMULATED_MAX:
+        raise OrderError("limit", f"is {order.limit}: expected 1 to {SIMULATED_MAX}")
+    limit = order.limit or SIMULATED_MAX + 1
+    if order.top < 1:
+        raise OrderError("top", f"is {order.top}: expected at least 1")
+    wanted = SimulateRoutes(
+        since=order.since, until=order.until, account=order.account, limit=limit, currency=order.currency, top=order.top
+    )
+    seen = 0
+
+    def note(calls: int, _at: int) -> None:
+        nonlocal seen
+        seen += calls
+        if seen > SIMULATED_MAX:
+            remedy = "say a shorter span or `limit`; vosd route simulate has no limit"
+            raise OrderError("since", f"to `until` are more than {SIMULATED_MAX} calls", remedy)
+
+    return await simulate_routes(office, who, wanted, note)
+
 
 OPERATIONS: Final = (
     Operation(
@@ -20,6 +70,16 @@ OPERATIONS: Final = (
         result=ExplainedCall,
         is_question=True,
         needs_database=False,
+    ),
+    Operation(
+        method="POST",
+        path="/routes/simulate",
+        meaning="Route the calls of a span again: what would change by vendor, gateway and destination.",
+        permission=permission_of(simulate_routes),
+        takes=SimulateSpan,
+        run=simulate,
+        result=dict[str, Any],
+        is_question=True,
     ),
     Operation(
         method="POST",
@@ -44,12 +104,25 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
+        path="/gateways/{name}",
+        meaning="A gateway or phone as the files define it, and as it runs.",
+        permission=permission_of(show_trunk),
+        takes=ShowTrunk,
+        run=show_trunk,
+        result=TrunkSheet,
+        needs_database=False,
+    ),
+    Operation(
+        method="GET",
         path="/registrations",
         meaning="Phones and gateways that are registered, and our own registrations with vendors.",
         permission=permission_of(list_registrations),
         takes=ListRegistrations,
         run=list_registrations,
-        result=list[InboundRow | OutboundRow],
+        result=InboundRow | OutboundRow,
         needs_database=False,
+        listing=Listing(
+            "direction,name,contact", filters=("direction", "name", "kind", "state"), sorts=("name", "expires_at")
+        ),
     ),
 )

@@ -1,10 +1,19 @@
 """Operations about what is watched: alarms, overrides, the blacklist, the audit, parameters."""
 
+from collections.abc import AsyncIterator
 from typing import Final
 
-from vosd.admin.office.alarms import clear_blacklist, list_alarms, list_blacklist
+from msgspec.structs import replace
+
+from vosd.admin.office.alarms import (
+    clear_blacklist,
+    list_alarms,
+    list_blacklist,
+    list_locked_out,
+    unblock_source,
+)
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
-from vosd.admin.office.office import Done
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.overrides import (
     BlockAccount,
     BlockGateway,
@@ -12,6 +21,8 @@ from vosd.admin.office.overrides import (
     OverrideChange,
     OverrideInForce,
     OverrideOutcome,
+    SetGateway,
+    SetOverdraftLimit,
     ShowOverrideChanges,
     ShowOverrides,
     UnblockAccount,
@@ -19,6 +30,8 @@ from vosd.admin.office.overrides import (
     block_account,
     block_gateway,
     clear_overrides,
+    set_gateway,
+    set_overdraft_limit,
     show_override_changes,
     show_overrides,
     unblock_account,
@@ -26,9 +39,36 @@ from vosd.admin.office.overrides import (
 )
 from vosd.admin.office.parameters import ListParameters, list_parameters
 from vosd.admin.office.ports import ParameterSheet
+from vosd.admin.office.principal import Principal
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.control.installation import AlarmList, ListAlarms
-from vosd.control.peers import BlacklistedCaller, ClearBlacklist, ClearedCallers, ListBlacklist
+from vosd.control.peers import (
+    BlacklistedCaller,
+    ClearBlacklist,
+    ClearedCallers,
+    ListBlacklist,
+    ListLockedOut,
+    SilencedSource,
+    Unblock,
+    UnblockOutcome,
+)
+
+_LINES_AT_ONCE: Final = 1_000
+
+
+async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncIterator[AuditSheet]:
+    """Yield the lines, a bounded number at once."""
+    left = order.limit
+    while left > 0:
+        part = replace(order, limit=min(left, _LINES_AT_ONCE))
+        lines = await list_audit(office, who, part)
+        for line in lines:
+            yield line
+        if len(lines) < part.limit:
+            return
+        left -= len(lines)
+        order = replace(order, before=lines[-1].id)
+
 
 OPERATIONS: Final = (
     Operation(
@@ -70,6 +110,24 @@ OPERATIONS: Final = (
         takes=ShowOverrideChanges,
         run=show_override_changes,
         result=list[OverrideChange],
+    ),
+    Operation(
+        method="POST",
+        path="/gateways/{name}/overrides",
+        meaning="Set priority, weight or limits of a gateway or phone until they are cleared or expire.",
+        permission=permission_of(set_gateway),
+        takes=SetGateway,
+        run=set_gateway,
+        result=OverrideOutcome,
+    ),
+    Operation(
+        method="POST",
+        path="/accounts/{account}/overrides",
+        meaning="Set the overdraft limit of an account until it is cleared or expires.",
+        permission=permission_of(set_overdraft_limit),
+        takes=SetOverdraftLimit,
+        run=set_overdraft_limit,
+        result=OverrideOutcome,
     ),
     Operation(
         method="POST",
@@ -129,12 +187,34 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
+        path="/sources",
+        meaning="Sources that are locked out for wrong passwords or blocked for a flood.",
+        permission=permission_of(list_locked_out),
+        takes=ListLockedOut,
+        run=list_locked_out,
+        result=SilencedSource,
+        needs_database=False,
+        listing=Listing("source", filters=("source", "cause", "username"), sorts=("source", "remaining_s")),
+    ),
+    Operation(
+        method="DELETE",
+        path="/sources",
+        meaning="Unblock an address; of IPv6 the /64 that it is in.",
+        permission=permission_of(unblock_source),
+        takes=Unblock,
+        run=unblock_source,
+        result=Done[UnblockOutcome],
+        needs_database=False,
+    ),
+    Operation(
+        method="GET",
         path="/audit",
-        meaning="Changes that were made through the office, the newest first.",
+        meaning="Changes that were made through the office and looks at messages of calls, the newest first.",
         permission=permission_of(list_audit),
         takes=ListAudit,
-        run=list_audit,
-        result=list[AuditSheet],
+        run=read_audit,
+        result=AuditSheet,
+        listing=Listing("id", cursor="before", limit="limit"),
     ),
     Operation(
         method="GET",

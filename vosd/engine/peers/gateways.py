@@ -101,9 +101,12 @@ class Gateways(Counting):
         """
         catalogue, figures, now = self._catalogue, self._figures, self._clock.now()
         vendors = LiveVendors(catalogue, live)
+        arriving = dict(live.occupancy.lately(LimitScope.MAPPING, now.mono))
+        leaving = dict(live.occupancy.lately(LimitScope.ROUTING, now.mono))
         for load in self.loads(live, registered, silenced):
             if load.kind == MAPPING:
-                yield _row(load, figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono), live.blocks.callers)
+                hour = figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono)
+                yield _row(load, hour, live.blocks.callers, arriving.get(load.gateway, 0))
                 continue
             gateway = catalogue.routing_gateways[load.gateway]
             hour = figures.last_hour(LimitScope.ROUTING, gateway.name, now.mono)
@@ -111,7 +114,8 @@ class Gateways(Counting):
             rest_ms = _rest_ms(gateway, vendors, live, now) if load.state is GatewayState.RESTING else None
             account = catalogue.accounts.get(gateway.account or "")
             currency = None if account is None else account.currency
-            yield _row(load, hour, live.blocks.called, down_ms, rest_ms, currency)
+            cps, ner = leaving.get(gateway.name, 0), live.quality.figures(gateway.name, now.mono).ner
+            yield _row(load, hour, live.blocks.called, cps, down_ms, rest_ms, currency, ner)
 
     def loads(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayLoad]:
         """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here."""
@@ -159,9 +163,11 @@ def _row(
     load: GatewayLoad,
     hour: Hour,
     blocked: Mapping[str, object],
+    cps: int,
     down_ms: int | None = None,
     rest_ms: int | None = None,
     currency: str | None = None,
+    ner: float | None = None,
 ) -> GatewayRow:
     cost = hour.cost_per_minute
     return GatewayRow(
@@ -180,6 +186,8 @@ def _row(
         pdd_ms=hour.mean_pdd_ms,
         cost=None if cost is None else format_amount(cost),
         currency=None if cost is None else currency,
+        cps=cps,
+        ner=None if ner is None else round(ner, 1),
     )
 
 

@@ -1,0 +1,85 @@
+"""Agents over HTTP, on a real configuration: their tree, their rights, and nothing of what lies outside."""
+
+from typing import Any
+
+import pytest
+from doubles.api import AGENT, Api, Reply
+
+RESELLER = f"{AGENT}reseller"
+
+
+def ask(api: Api, method: str, path: str, body: Any = None) -> Reply:
+    return api.ask(method, path, body, token=RESELLER)
+
+
+@pytest.fixture(scope="module")
+def tree(api: Api) -> Api:
+    made = ask(api, "POST", "/accounts", {"name": "branch", "keys": {"rights": ["accounts"], "currency": "USD"}})
+    assert made.status == 201, made.content
+    below = ask(api, "POST", "/accounts", {"name": "leaf", "keys": {"agent": "branch", "currency": "USD"}})
+    assert below.status == 201, below.content
+    foreign = api.ask("POST", "/accounts", {"name": "foreign", "keys": {"currency": "USD"}})
+    assert foreign.status == 201, foreign.content
+    return api
+
+
+def test_an_agent_makes_changes_and_ends_accounts_below_it(tree: Api) -> None:
+    assert ask(tree, "GET", "/accounts/branch").json["keys"] == {
+        "rights": ["accounts"], "currency": "USD", "agent": "reseller",
+    }  # fmt: skip
+    listed = {each["name"] for each in ask(tree, "GET", "/accounts").json["items"]}
+    assert {"branch", "leaf"} <= listed
+    assert "foreign" not in listed
+    changed = ask(tree, "PATCH", "/accounts/leaf", {"keys": {"max_cps": 3, "overdraft_limit": "5"}})
+    assert changed.status == 200, changed.content
+    kept = ask(tree, "DELETE", "/accounts/branch")
+    assert (kept.status, kept.json["code"]) == (409, "accounts_below")
+    direct = {each["id"] for each in ask(tree, "GET", "/balances?agent=reseller").json["items"]}
+    everything = {each["id"] for each in ask(tree, "GET", "/balances?agent=reseller&all=true").json["items"]}
+    assert everything - direct == {"leaf"}
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+def test_a_foreign_account_is_answered_as_an_absent_one(tree: Api, method: str) -> None:
+    body = None if method in {"GET", "DELETE"} else {"keys": {"max_cps": 1}}
+    found = ask(tree, method, "/accounts/foreign", body)
+    assert found.status == 404, found.content
+    if method != "PUT":
+        absent = ask(tree, method, "/accounts/absent", body)
+        assert absent.content.replace(b"absent", b"foreign") == found.content
+    for path in ("/accounts/foreign/balance", "/accounts/foreign/ledger", "/accounts/foreign/versions"):
+        assert ask(tree, "GET", path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "status"),
+    [
+        ("acme2", {"agent": "foreign"}, 404),
+        ("acme2", {"agent": "missing"}, 404),
+        ("acme2", {"rights": ["phones"]}, 422),
+        ("acme2", {"agent": "branch", "rights": ["sub_payments"]}, 422),
+        ("acme2", {"rate_group": "missing"}, 422),
+        ("acme2", {"memo": "x"}, 422),
+        ("foreign", {}, 409),
+        ("vosd", {"name": "${PATH}"}, 422),
+    ],
+)
+def test_what_would_leave_the_tree_or_exceed_the_agent_is_refused(
+    tree: Api, name: str, keys: dict[str, Any], status: int
+) -> None:
+    refused = ask(tree, "POST", "/accounts", {"name": name, "keys": {"currency": "USD", **keys}})
+    assert refused.status == status, refused.content
+    assert str(tree.config.parent).encode() not in refused.content
+    if name != "foreign" and "agent" not in keys:
+        assert b"foreign" not in refused.content
+
+
+def test_a_loop_of_agents_is_refused_and_a_right_that_is_lacking_too(tree: Api) -> None:
+    loop = ask(tree, "PATCH", "/accounts/branch", {"keys": {"agent": "leaf"}})
+    assert (loop.status, loop.json["errors"][0]["field"]) == (422, "accounts[branch].agent"), loop.content
+    phone = ask(tree, "POST", "/phones", {"name": "7001", "keys": {"account": "leaf", "username": "u"}})
+    assert (phone.status, phone.json["code"]) == (403, "right_lacking")
+    own = ask(tree, "PATCH", "/accounts/reseller", {"keys": {"overdraft_limit": "1000"}})
+    assert own.status == 404
+    assert ask(tree, "POST", "/routing-gateways", {"name": "x", "keys": {}}).status == 404
+    assert ask(tree, "GET", "/routing-gateways").json["items"] == []

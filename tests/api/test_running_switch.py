@@ -1,0 +1,387 @@
+"""What a running switch does and knows, over HTTP, with its calls; and that the command line says the same."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from api.test_api_recipes import run_recipes
+from api.watched import Watched, watched
+from doubles.api import AGENT, ONLY, VIEWER
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall, Peer
+from doubles.telephone import Telephone
+from e2e.addresses import API_SWITCH, PHONES, VENDORS
+from e2e.conversation import Conversation, conversing
+
+from vosd.obs.events import Event
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watched(tmp_path_factory.mktemp("watched")) as installation:
+        yield installation
+
+
+@contextmanager
+def one_call(site: Watched, gateway: str = "carrier-a", prefix: str = "4410") -> Iterator[Conversation]:
+    with conversing(site.stage, prefix, gateway=gateway) as (call,):
+        call.establish()
+        yield call
+
+
+def test_running_calls_are_listed_by_account_gateway_and_age(site: Watched) -> None:
+    with one_call(site) as talk:
+        (call,) = site.items("/calls?account=acme")
+        assert (call["callee"], call["state"], call["routing_gateway"]) == (talk.callee, "talking", "carrier-a")
+        assert call == site.cli("calls", "--account", "acme")[0] | {"age_s": call["age_s"], "talk_s": call["talk_s"]}
+        assert site.items("/calls?gateway=carrier-a&longer_ms=3600000") == []
+        assert site.items("/calls?account=vendors&state=talking&fields=call_id") == [{"call_id": call["call_id"]}]
+        (seen,) = site.items("/calls", token=f"{AGENT}reseller")
+        assert (seen["routing_gateway"], seen["vendor_account"]) == (None, None)
+        talk.hang_up()
+    site.stage.expect_nothing_left()
+
+
+def test_calls_are_hung_up_one_by_its_id_and_others_by_what_they_have_in_common(site: Watched) -> None:
+    with conversing(site.stage, "4410", "4410", "4410") as (first, second, third):
+        first.establish()
+        (call,) = site.items("/calls")
+        second.establish()
+        third.establish()
+        assert site.api.ask("DELETE", f"/calls/{call['call_id'][:18]}", token=VIEWER).status == 403
+        ended = site.api.ask("DELETE", f"/calls/{call['call_id'][:18]}")
+        assert (ended.status, ended.json) == (200, {"outcome": {"fitting": 1, "ended": 1}, "unaudited": ""})
+        first.is_ended_by_the_switch()
+        assert site.api.ask("POST", "/calls/hangup", {}).json["code"] == "order"
+        assert site.api.ask("POST", "/calls/hangup", {"prefix": ""}).json["field"] == "prefix"
+        many = site.api.ask("POST", "/calls/hangup", {"account": "acme"})
+        assert (many.status, many.json["code"]) == (409, "too_many_calls")
+        assert site.api.ask("POST", "/calls/hangup", {"gateway": "carier-a"}).json["code"] == "unknown_name"
+        both = site.api.ask("POST", "/calls/hangup?confirm=true", {"account": "acme", "prefix": "4410"})
+        assert both.json["outcome"] == {"fitting": 2, "ended": 2}
+        for call_ended in (second, third):
+            call_ended.is_ended_by_the_switch()
+    site.stage.expect_nothing_left()
+    assert site.api.ask("DELETE", f"/calls/{call['call_id']}").json["code"] == "not_running"
+    lines = site.items("/audit?limit=2")
+    assert [(each["action"], each["subject"]) for each in lines] == [
+        ("HangUp", "acme"),
+        ("HangUp", call["call_id"][:18]),
+    ]
+
+
+def test_a_ladder_is_read_while_the_call_runs_and_afterwards_and_every_look_is_audited(
+    site: Watched,
+) -> None:
+    with one_call(site) as talk:
+        (call,) = site.items("/calls")
+        path = f"/calls/{call['call_id']}/ladder"
+        document = site.api.ask("GET", path).json
+        assert [each["message"].split(" ", 1)[0] for each in document["messages"][:1]] == ["INVITE"]
+        assert document["outcome"] is None
+        text = site.api.ask("GET", path, headers={"Accept": "text/plain"})
+        assert text.headers["content-type"] == "text/plain; charset=utf-8"
+        assert text.content.decode() == site.drawn("calls", "--ladder", call["call_id"])
+        capture = site.api.ask("GET", path, headers={"Accept": "application/vnd.tcpdump.pcap"})
+        assert capture.content[:4] == b"\xd4\xc3\xb2\xa1"
+        assert capture.content.count(b"INVITE sip:") == 2
+        assert site.api.ask("GET", path, token=VIEWER).status == 403
+        talk.hang_up()
+    site.stage.expect_nothing_left()
+    lines = [each for each in site.items("/audit?limit=20") if each["subject"] == call["call_id"]]
+    assert [(each["action"], each["means"]) for each in lines] == [
+        ("DrawRunningCall", means) for means in ("token", "terminal", "token", "token")
+    ]
+    assert site.api.ask("GET", path).json["code"] == "not_running"
+    record = refused_call(site)
+    after = f"/cdrs/{record['call_id']}/ladder"
+    drawn = site.api.ask("GET", after, headers={"Accept": "text/plain"}).content.decode()
+    assert drawn == site.drawn("cdr", "show", record["call_id"], "--ladder")
+    assert "Busy: 486 to the caller" in drawn
+    page = site.api.ask("GET", f"/calls/why?callee={record['callee_in']}").json
+    assert page["calls"][0]["messages"] == site.api.ask("GET", after).json["messages"]
+    blind = site.api.ask("GET", f"/calls/why?callee={record['callee_in']}", token=f"{ONLY}calls.explain").json
+    assert blind["calls"] == [page["calls"][0] | {"messages": None}]
+    lines = [each["action"] for each in site.items("/audit?limit=20") if each["subject"] == record["call_id"]]
+    assert lines == ["DrawRecord", "ExplainCalls", "DrawRecord", "DrawRecord"]
+    assert site.api.ask("GET", after, token=f"{AGENT}reseller").status in {403, 404}
+
+
+def refused_call(site: Watched, customer: str = "acme") -> dict[str, Any]:
+    """Make a call that two vendors refuse, and return its record."""
+    with (
+        Peer(VENDORS["carrier-b"]) as first,
+        Peer(VENDORS["carrier-c"]) as second,
+        Peer(site.stage.endpoint_of(customer)) as caller,
+    ):
+        call = OutgoingCall(caller, API_SWITCH, site.stage.number("4420"))
+        call.invite()
+        for vendor, status in ((first, 503), (second, 486)):
+            vendor.reply(vendor.expect("INVITE"), status, tag="vendor")
+            vendor.expect("ACK")
+        assert call.refused().status == 486
+    return site.stage.record_of(call.callee)
+
+
+def test_every_recipe_of_a_running_switch_succeeds(site: Watched) -> None:
+    ended = refused_call(site)["call_id"]
+    with conversing(site.stage, "4410", "4410") as (first, second):
+        first.establish()
+        (call,) = site.items("/calls")
+        second.establish()
+        recipes = run_recipes(site.api, "Recipes of a running switch", CALL=call["call_id"], CDR=ended)
+        assert recipes >= 31
+        first.is_ended_by_the_switch()
+        second.is_ended_by_the_switch()
+    site.stage.expect_nothing_left()
+
+
+class Read(NamedTuple):
+    """A question that both fronts answer in the same way."""
+
+    words: tuple[str, ...]
+    """The verb."""
+    path: str
+    body: dict[str, Any] | None = None
+    key: str | None = None
+    """Part of the answer over HTTP that the verb prints; None = all of it, or its items."""
+    passing: frozenset[str] = frozenset()
+    """Fields that change by themselves."""
+
+
+SPAN = ("--since", "2020-01-01T00:00:00Z", "--until", "2120-01-01T00:00:00Z")
+SPAN_JSON = {"since": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z"}
+CALL = {"gateway": "acme-pbx", "caller": "12025550100", "callee": "442012345"}
+CALL_WORDS = ("--gateway", "acme-pbx", "--caller", "12025550100", "--callee", "442012345")
+READS = (
+    Read(("gateway", "list"), "/gateways/quality", passing=frozenset({"cps"})),
+    Read(("gateway", "show", "carrier-a"), "/gateways/carrier-a", passing=frozenset({"cps"})),
+    Read(("registrations",), "/registrations"),
+    Read(("alarms",), "/alarms"),
+    Read(("alarms", "--history"), "/alarms?history=true"),
+    Read(("overrides", "list"), "/overrides"),
+    Read(("overrides", "list", "--history"), "/overrides/changes"),
+    Read(("blacklist", "list"), "/blacklist", passing=frozenset({"remaining_s", "until"})),
+    Read(("unblock", "--list"), "/sources"),
+    Read(("parameters",), "/parameters?limit=1000"),
+    Read(("audit", "--limit", "7"), "/audit?limit=7"),
+    Read(("audit", "--action", "HangUp"), "/audit?action=HangUp"),
+    Read(("cdr", "list"), "/cdrs"),
+    Read(("cdr", "list", "--account", "acme", "--reason", "Busy"), "/cdrs?account=acme&reason=Busy"),
+    Read(("cdr", "show", "$CDR"), "/cdrs/$CDR"),
+    Read(("cdr", "show", "$CDR", "--why"), "/cdrs/$CDR/why"),
+    Read(("cdr", "charges", "$CDR"), "/cdrs/$CDR/charges"),
+    Read(("route", "explain", *CALL_WORDS), "/routes/explain", CALL, "sheet"),
+    Read(("route", "explain", *CALL_WORDS, "--live"), "/routes/explain", {**CALL, "live": True}, "sheet"),
+    Read(
+        ("route", "explain", *CALL_WORDS, "--at", "2026-03-01T12:00:00Z"),
+        "/routes/explain",
+        {**CALL, "at": "2026-03-01T12:00:00Z"},
+        "sheet",
+    ),
+    Read(("route", "simulate", *SPAN), "/routes/simulate", SPAN_JSON),
+    Read(("check",), "/configuration/check", {}, "problems"),
+    Read(("definitions", "history", "accounts", "shop"), "/accounts/shop/versions"),
+)
+
+
+@pytest.fixture(scope="module")
+def ended(site: Watched) -> str:
+    """Have something of everything, and return the id of a call that two vendors refused."""
+    assert [refused_call(site, "poor")["sip_code"] for _ in range(2)] == [486, 486]
+    with Peer(site.stage.endpoint_of("poor")) as listed, Peer(Endpoint(PHONES["desk"], 15_998)) as desk:
+        call = OutgoingCall(listed, API_SWITCH, site.stage.number("4420"))
+        call.invite()
+        assert call.refused().status == 403
+        Telephone(desk, API_SWITCH, Login("7001", "secret")).register()
+    for limit in ("10", "20"):
+        made = site.api.ask("PUT", "/accounts/shop", {"keys": {"overdraft_limit": limit}})
+        assert made.status == 200, made.content
+    return str(refused_call(site)["call_id"])
+
+
+def steady(found: Any, passing: frozenset[str]) -> Any:
+    """Return an answer without the fields that change by themselves, lists in one order."""
+    if isinstance(found, dict):
+        return {key: steady(value, passing) for key, value in found.items() if key not in passing}
+    return [steady(each, passing) for each in found] if isinstance(found, list) else found
+
+
+@pytest.mark.parametrize("read", READS, ids=[" ".join(each.words[:3]) for each in READS])
+def test_both_fronts_answer_alike(site: Watched, ended: str, read: Read) -> None:
+    printed = site.cli(*(word.replace("$CDR", ended) for word in read.words))
+    method = "GET" if read.body is None else "POST"
+    reply = site.api.ask(method, read.path.replace("$CDR", ended), read.body)
+    assert reply.status == 200, reply.content
+    found = reply.json["items"] if isinstance(reply.json, dict) and "items" in reply.json else reply.json
+    found = found if read.key is None else found[read.key]
+    assert in_order(steady(found, read.passing)) == in_order(steady(printed, read.passing))
+
+
+def in_order(found: Any) -> Any:
+    return sorted(found, key=str) if isinstance(found, list) else found
+
+
+class Write(NamedTuple):
+    """An order that both fronts carry out in the same way, and leave the same line in the audit."""
+
+    words: tuple[str, ...]
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    undo: tuple[str, ...] = ()
+    """Verb that takes it back."""
+    key: str | None = None
+    """Part of the answer over HTTP that the verb prints."""
+
+
+BLOCK_ACME = ("account", "block", "acme", "--memo", "unpaid")
+WRITES = (
+    Write(
+        ("gateway", "block", "carrier-a", "--memo", "ill"),
+        "POST", "/gateways/carrier-a/block", {"memo": "ill"}, ("gateway", "unblock", "carrier-a"), "overrides",
+    ),
+    Write(
+        ("gateway", "set", "carrier-a", "--priority", "7", "--max-cps", "3"),
+        "POST", "/gateways/carrier-a/overrides", {"values": {"priority": "7", "max_cps": "3"}},
+        ("overrides", "clear", "carrier-a"), "overrides",
+    ),
+    Write(
+        BLOCK_ACME, "POST", "/accounts/acme/block", {"memo": "unpaid"}, ("account", "unblock", "acme"), "overrides"
+    ),
+    Write(
+        ("account", "set", "acme", "--overdraft-limit", "50"),
+        "POST", "/accounts/acme/overrides", {"overdraft_limit": "50"}, ("overrides", "clear", "acme"), "overrides",
+    ),
+    Write(("reload",), "POST", "/configuration/reload", key="outcome"),
+    Write(
+        ("definitions", "revert", "accounts", "shop", "--to", "1"),
+        "POST", "/accounts/shop/revert", {"version": 1},
+        ("definitions", "revert", "accounts", "shop", "--to", "2"),
+    ),
+)  # fmt: skip
+BY_TIME = frozenset({"since", "operator", "at", "begins_at", "made_at", "version", "from", "to", "versions"})
+
+
+@pytest.mark.parametrize("write", WRITES, ids=[" ".join(each.words[:3]) for each in WRITES])
+def test_both_fronts_do_the_same_and_leave_the_same_line_in_the_audit(site: Watched, ended: str, write: Write) -> None:
+    printed = site.cli(*write.words)
+    (line,) = site.items("/audit?limit=1")
+    if write.undo:
+        site.daemon.succeed(*write.undo)
+    reply = site.api.ask(write.method, write.path, write.body)
+    assert reply.status == 200, reply.content
+    (again,) = site.items("/audit?limit=1")
+    if write.undo:
+        site.daemon.succeed(*write.undo)
+    found = reply.json if write.key is None else reply.json[write.key]
+    assert steady(found, BY_TIME) == steady(printed, BY_TIME)
+    for key in ("action", "subject", "detail"):
+        assert steady(again[key], BY_TIME) == steady(line[key], BY_TIME)
+    assert (line["means"], again["means"], again["login"]) == ("terminal", "token", "administrator")
+
+
+def test_a_caller_is_taken_off_the_blacklist_once(site: Watched, ended: str) -> None:
+    (listed,) = site.api.ask("GET", "/blacklist").json
+    assert (listed["caller"], listed["cause"], listed["mapping_gateway"]) == ("12025550100", "no_answer", "poor-pbx")
+    cleared = site.api.ask("DELETE", "/blacklist?number=%2B12025550100")
+    assert cleared.json["outcome"] == {"number": "12025550100", "cleared": 1}
+    assert site.api.ask("DELETE", "/blacklist?number=12025550100").json["code"] == "not_refused"
+    assert site.items("/sources") == []
+    assert site.api.ask("DELETE", "/sources?address=192.0.2.1").json["code"] == "not_refused"
+    assert site.api.ask("DELETE", "/sources?address=x").json["field"] == "address"
+
+
+def test_a_gateway_has_its_traffic_of_now_and_its_effectiveness(site: Watched, ended: str) -> None:
+    with one_call(site) as talk:
+        (row,) = site.items("/gateways/quality?gateway=carrier-a&kind=routing")
+        assert (row["calls"], row["cps"] in {0, 1}, row["ner"]) == (1, True, 100.0)
+        talk.hang_up()
+    (busy,) = site.items("/gateways/quality?gateway=carrier-c")
+    assert (busy["asr"], busy["ner"]) == (0.0, 100.0), "a busy phone was reached"
+    site.stage.expect_nothing_left()
+
+
+def test_a_test_call_tells_each_step_and_is_booked(site: Watched) -> None:
+    with Peer(VENDORS["carrier-b"]) as vendor:
+        with ThreadPoolExecutor(1) as beside:
+            body = {"via": "carrier-b", "callee": "442012345", "is_ring_only": True}
+            asked = beside.submit(site.api.ask, "POST", "/calls/test", body)
+            invite = vendor.expect("INVITE")
+            vendor.reply(invite, 180, tag="test")
+            vendor.reply(vendor.expect("CANCEL"), 200, tag="test")
+            vendor.reply(invite, 487, tag="test")
+            vendor.expect("ACK")
+        report = asked.result().json
+    assert (report["result"], report["routing_gateway"], report["call_id"]) == ("rang", "carrier-b", None)
+    assert len(report["steps"]) >= 3
+    assert site.api.ask("POST", "/calls/test", {"via": "nowhere", "callee": "44"}).json["code"] == "unknown_name"
+    assert site.api.ask("POST", "/calls/test", {"via": "carrier-b"}).json["field"] == "callee"
+
+
+def test_too_many_calls_are_not_simulated_in_one_request(site: Watched, ended: str) -> None:
+    for limit in (0, 2_001):
+        refused = site.api.ask("POST", "/routes/simulate", {**SPAN_JSON, "limit": limit})
+        assert (refused.status, refused.json["field"]) == (422, "limit")
+    assert site.api.ask("POST", "/routes/simulate", {**SPAN_JSON, "limit": 1}).json["calls"] == 1
+
+
+def test_monitors_ask_without_a_token_and_learn_nothing_else(site: Watched) -> None:
+    assert site.api.ask("GET", "/ready", token=None).json == {"ready": True}
+    assert site.api.ask("GET", "/health", token=None).json == {"healthy": True}
+
+
+def test_the_audit_is_read_page_by_page_and_by_what_it_is_about(site: Watched, ended: str) -> None:
+    first = site.api.ask("GET", "/audit?limit=2").json
+    second = site.api.ask("GET", f"/audit?limit=2&cursor={first['next']}").json
+    assert [each["id"] for each in (*first["items"], *second["items"])] == [
+        each["id"] for each in site.items("/audit?limit=4")
+    ]
+    lines = site.api.ask("GET", "/audit?login=administrator&action=SetObjects", headers={"Accept": "text/csv"})
+    assert lines.content.count(b",SetObjects,") == 2
+    assert site.items("/audit?since=2120-01-01T00:00:00Z") == []
+
+
+def test_versions_are_compared(site: Watched, ended: str) -> None:
+    path = "/accounts/shop/diff?first=1&last=2"
+    assert site.api.ask("GET", path).json["keys"] == {"overdraft_limit": ["10", "20"]}
+    assert site.api.ask("GET", "/accounts/shop/diff?first=9").json["code"] == "no_such_object"
+
+
+def test_a_backup_is_made_listed_and_verified_and_has_a_name_and_no_path(site: Watched) -> None:
+    made = site.api.ask("POST", "/backups")
+    assert made.status == 201, made.content
+    kept = site.items("/backups?sort=-written_at")[0]
+    assert made.json["file"].endswith(f"/var/backups/{kept['name']}")
+    assert kept["bytes"] == made.json["bytes"]
+    verified = site.api.ask("POST", f"/backups/{kept['name']}/verify").json
+    assert verified["manifest"] == made.json["manifest"]
+    (line,) = site.items("/audit?limit=1")
+    assert (line["action"], line["subject"]) == ("MakeBackup", kept["name"])
+    (site.daemon.directory / "var/backups/damaged.zip").write_bytes(b"PK")
+    (site.daemon.directory / "var/backups/linked.zip").symlink_to(made.json["file"])
+    assert site.api.ask("POST", "/backups/damaged.zip/verify").json["code"] == "backup"
+    for name in ("linked.zip", "missing.zip"):
+        assert site.api.ask("POST", f"/backups/{name}/verify").json["code"] == "no_such_backup"
+    for name in ("..%2Fvosd.db", "%2Fetc%2Fpasswd", ".zip", "..", "a%00.zip"):
+        assert site.api.ask("POST", f"/backups/{name}/verify").status in {400, 422}
+    names = {each["name"] for each in site.items("/backups")}
+    assert ("damaged.zip" in names, kept["name"] in names, "linked.zip" in names) == (True, True, False)
+    assert site.api.ask("POST", "/backups", token=VIEWER).status == 403
+
+
+def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old_one_stays(site: Watched) -> None:
+    good = site.daemon.configuration_file.read_text()
+    with site.stage.expecting(Event.RELOAD_REFUSED):
+        site.daemon.configure(good.replace("concurrent_limit: 10", "concurent_limit: 10"))
+        checked = site.api.ask("POST", "/configuration/check").json
+        assert (checked["valid"], checked["problems"][0]["severity"]) == (False, "error")
+        refused = site.api.ask("POST", "/configuration/reload")
+        assert (refused.status, refused.json["code"]) == (409, "command")
+        assert "concurrent_limit" in refused.json["errors"][0]["detail"]
+        assert site.api.ask("GET", "/status").json["catalogue"]["error"]
+        site.daemon.configure(good)
+        site.daemon.succeed("reload")

@@ -1,0 +1,326 @@
+"""Agents and definitions: each right permits its changes and no other, in the agent's own tree and nowhere else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Set
+from itertools import product
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+from doubles.data import builders
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.office.accounts import ListAccounts, list_accounts
+from vosd.admin.office.customers import NewObject, ProvisionCustomer, provision_customer
+from vosd.admin.office.definitions import (
+    AccountsBelowError,
+    AlreadyDefinedError,
+    CompareVersions,
+    EndObject,
+    ListObjects,
+    ListVersions,
+    NoSuchObjectError,
+    RevertObject,
+    SetObjects,
+    ShowObject,
+    WantedObject,
+    compare_versions,
+    end_object,
+    list_objects,
+    list_versions,
+    revert_object,
+    set_objects,
+    show_object,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.billing.authority import OutOfScopeError, RightLackingError
+from vosd.billing.rights import Right
+from vosd.storage.database import Database
+
+NOW: Final = 1_790_000_000_000
+ALL_RIGHTS: Final = frozenset(Right)
+AGENT_OF: Final = {
+    "top": None,
+    "south": "top",
+    "east": "south",
+    "shop": "east",
+    "own": "south",
+    "north": "top",
+    "other": "north",
+}
+"""The tree: ``south`` acts; ``own`` and ``east`` are below it, ``shop`` below ``east``; ``other`` is a neighbour's."""
+
+
+class Place(NamedTuple):
+    account: str
+    is_below: bool
+
+
+PLACES: Final = {
+    "itself": Place("south", is_below=False),
+    "directly below": Place("own", is_below=True),
+    "two levels below": Place("shop", is_below=True),
+    "a neighbour": Place("other", is_below=False),
+    "above": Place("top", is_below=False),
+}
+KEYS: Final = {
+    "accounts": {"max_concurrent": "5", "enabled": "yes"},
+    "mapping_gateways": {"hosts": ["192.0.2.1"], "max_concurrent": "5"},
+    "phones": {"username": "u", "password": "long-enough"},
+}
+CHANGES: Final = (
+    ("accounts", "max_cps", "3", Right.ACCOUNTS),
+    ("accounts", "rights", ["phones"], Right.ACCOUNTS),
+    ("accounts", "rate_group", "gold", Right.ACCOUNTS),
+    ("accounts", "overdraft_limit", "10", Right.SUB_PAYMENTS),
+    ("phones", "password", "another-one", Right.PHONES),
+    ("phones", "max_concurrent", "1", Right.PHONES),
+    ("mapping_gateways", "enabled", "no", Right.GATEWAYS),
+    ("mapping_gateways", "hosts", ["192.0.2.2"], Right.GATEWAY_INFORMATION),
+    ("mapping_gateways", "callee_allow", ["49*"], Right.GATEWAY_INFORMATION),
+    ("mapping_gateways", "max_concurrent", "50", Right.GATEWAY_CAPACITY),
+    ("mapping_gateways", "max_cps", "50", Right.GATEWAY_CAPACITY),
+)
+"""Right that each change of a key takes."""
+WHOLE: Final = {"accounts": Right.ACCOUNTS, "phones": Right.PHONES, "mapping_gateways": Right.GATEWAYS}
+"""Right that it takes to add and to delete an object."""
+GIVEN: Final = [*({right} for right in Right), set(), set(Right)]
+
+
+def name_of(kind: str, account: str) -> str:
+    return account if kind == "accounts" else f"{account}-{kind}"
+
+
+def body(kind: str, account: str, **more: Any) -> dict[str, Any]:
+    above = AGENT_OF.get(account, "south")
+    owner = ({} if above is None else {"agent": above}) if kind == "accounts" else {"account": account}
+    return {**KEYS[kind], **owner, **more}
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory, loop: asyncio.AbstractEventLoop) -> Iterator[Database]:
+    """Return a database with an account, a gateway and a phone of each place; trials leave it as it is."""
+    directory = tmp_path_factory.mktemp("agents")
+    database = Database(migrated(directory / "vosd.db"))
+    objects = tuple(
+        WantedObject(kind, name_of(kind, account), body(kind, account)) for kind in KEYS for account in AGENT_OF
+    )
+    loop.run_until_complete(set_objects(office_with(database, directory), operator(), SetObjects(objects=objects)))
+    yield database
+    loop.run_until_complete(database.close())
+
+
+def office_with(database: Database, directory: Path, rights: Set[Right] = ALL_RIGHTS, **of: Set[Right]) -> Office:
+    accounts = [
+        builders.account(name, agent=above, rights=frozenset(of.get(name, rights if name == "south" else ALL_RIGHTS)))
+        for name, above in AGENT_OF.items()
+    ]
+    return office_on(database, *accounts, now=NOW, socket=directory / "vosd.sock")
+
+
+async def outcome(office: Office, wanted: WantedObject, who: str = "south") -> str:
+    try:
+        await set_objects(office, agent(who), SetObjects(objects=(wanted,), is_trial=True))
+    except (RightLackingError, OutOfScopeError, NoSuchObjectError) as error:
+        return "absent" if not isinstance(error, RightLackingError) else "lacking"
+    return "done"
+
+
+@pytest.mark.parametrize("rights", GIVEN, ids=lambda rights: "+".join(sorted(rights)) or "none")
+def test_each_right_permits_its_changes_alone_and_below_the_agent_alone(
+    database: Database, loop: asyncio.AbstractEventLoop, tmp_path: Path, rights: set[Right]
+) -> None:
+    office = office_with(database, tmp_path, rights)
+    for (kind, key, value, right), (where, place) in product(CHANGES, PLACES.items()):
+        wanted = WantedObject(kind, name_of(kind, place.account), {key: value}, is_merged=True)
+        expected = ("done" if right in rights else "lacking") if place.is_below else "absent"
+        assert loop.run_until_complete(outcome(office, wanted)) == expected, (kind, key, where)
+    for (kind, right), (where, place) in product(WHOLE.items(), PLACES.items()):
+        expected = ("done" if right in rights else "lacking") if place.is_below else "absent"
+        if place.account != "own" or kind != "accounts":
+            continue
+        ended = WantedObject(kind, name_of(kind, place.account), None)
+        assert loop.run_until_complete(outcome(office, ended)) == expected, (kind, "delete", where)
+    for (kind, right), (where, place) in product(WHOLE.items(), PLACES.items()):
+        keys = {key: value for key, value in KEYS[kind].items() if key != "max_concurrent"}
+        owner = {"agent": place.account} if kind == "accounts" else {"account": place.account}
+        may = place.is_below or (kind == "accounts" and place.account == "south")
+        expected = ("done" if right in rights else "lacking") if may else "absent"
+        if kind == "accounts" and right not in rights:
+            expected = "lacking"
+        found = loop.run_until_complete(outcome(office, WantedObject(kind, "fresh", keys | owner, is_new=True)))
+        assert found == expected, (kind, "add", where)
+    whole = WantedObject("mapping_gateways", "fresh", body("mapping_gateways", "own"), is_new=True)
+    needed = {Right.GATEWAYS, Right.GATEWAY_CAPACITY}
+    assert loop.run_until_complete(outcome(office, whole)) == ("done" if needed <= rights else "lacking")
+
+
+def test_a_right_that_an_agent_above_lost_is_suspended_for_all_below_it(
+    database: Database, loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    wanted = WantedObject("accounts", "shop", {"max_cps": "3"}, is_merged=True)
+    for above, expected in ((set(Right), "done"), (set(Right) - {Right.ACCOUNTS}, "lacking")):
+        for who in ("top", "south"):
+            office = office_with(database, tmp_path, **{who: above})
+            assert loop.run_until_complete(outcome(office, wanted, "east")) == expected
+
+
+ABSENT: Final = ("nothing", *(place.account for place in PLACES.values() if place.account in {"top", "other"}))
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_an_object_outside_of_the_tree_is_answered_as_one_that_does_not_exist(
+    database: Database, loop: asyncio.AbstractEventLoop, tmp_path: Path, kind: str
+) -> None:
+    office, who = office_with(database, tmp_path), agent("south")
+
+    def said(act: Any, order: Any, name: str) -> str:
+        with pytest.raises(NoSuchObjectError) as refused:
+            loop.run_until_complete(act(office, who, order))
+        return str(refused.value).replace(name, "NAME")
+
+    for act, order in (
+        (show_object, lambda name: ShowObject(kind=kind, name=name)),
+        (list_versions, lambda name: ListVersions(kind, name)),
+        (compare_versions, lambda name: CompareVersions(kind=kind, name=name)),
+        (end_object, lambda name: EndObject(kind=kind, name=name)),
+        (revert_object, lambda name: RevertObject(kind=kind, name=name, version=1)),
+        (set_objects, lambda name: SetObjects(objects=(WantedObject(kind, name, {}, is_merged=True),))),
+    ):
+        names = [each if each == "nothing" else name_of(kind, each) for each in ABSENT]
+        assert len({said(act, order(name), name) for name in names}) == 1, act
+    seen = {each.name for each in loop.run_until_complete(list_objects(office, who, ListObjects(kind)))}
+    assert seen == {name_of(kind, each) for each in ("south", "east", "own", "shop")}
+    taken = WantedObject(kind, name_of(kind, "other"), body(kind, "own"), is_new=True)
+    with pytest.raises(AlreadyDefinedError, match="is taken: choose another name"):
+        loop.run_until_complete(set_objects(office, who, SetObjects(objects=(taken,))))
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    database = Database(url)
+    office = office_with(database, tmp_path)
+    hidden = {"memo": "pays late", "routing_plan": "premium", "overdraft_limit": "0", "max_cps": "4"}
+    objects = (
+        WantedObject("accounts", "own", body("accounts", "own", **hidden)),
+        WantedObject("phones", "7001", body("phones", "own")),
+    )
+    await set_objects(office, operator(), SetObjects(objects=objects, memo="a remark of ours"))
+    yield office
+    await database.close()
+
+
+async def test_a_new_account_of_an_agent_stands_below_it_and_the_audit_names_the_agent(office: Office) -> None:
+    made = await set_objects(
+        office, agent("south"), SetObjects(objects=(WantedObject("accounts", "fresh", {}, is_new=True),))
+    )
+    assert made.changes[0].keys == {"agent": (None, "south")}
+    sheet = await show_object(office, operator(), ShowObject(kind="accounts", name="fresh"))
+    assert sheet.version.operator == "agent south"
+
+
+async def test_what_an_agent_does_not_see_of_an_object_it_neither_sets_nor_takes_away(office: Office) -> None:
+    who = agent("south")
+    seen = await show_object(office, who, ShowObject(kind="accounts", name="own"))
+    assert seen.keys == body("accounts", "own", overdraft_limit="0", max_cps="4")
+    assert (seen.version.operator, seen.version.memo) == ("operator", None)
+    await set_objects(office, who, SetObjects(objects=(WantedObject("accounts", "own", {"max_cps": "9"}),)))
+    kept = await show_object(office, operator(), ShowObject(kind="accounts", name="own"))
+    assert kept.keys == {"memo": "pays late", "routing_plan": "premium", "max_cps": "9", "agent": "south"}
+    for keys in ({"routing_plan": "cheap"}, {"name": "${HOME}"}, {"template": "ours"}, {"memo": "x"}):
+        wanted = WantedObject("accounts", "own", keys, is_merged=True)
+        with pytest.raises(OrderError, match="not for agents"):
+            await set_objects(office, who, SetObjects(objects=(wanted,)))
+    file = WantedObject("mapping_gateways", "g", {"account": "own", "auth": {"password_file": "/etc/shadow"}})
+    with pytest.raises(OrderError, match="not for agents"):
+        await set_objects(office, who, SetObjects(objects=(file,)))
+    with pytest.raises(OrderError, match="`at` is not for agents"):
+        await end_object(office, who, EndObject(kind="phones", name="7001", at=NOW + 1))
+    for kind in ("routing_gateways", "rate_groups", "templates"):
+        with pytest.raises(NoSuchObjectError):
+            await set_objects(office, who, SetObjects(objects=(WantedObject(kind, "x", {}),)))
+
+
+async def test_an_account_with_accounts_below_it_ends_with_them_alone(office: Office) -> None:
+    south = tuple(WantedObject("accounts", name, body("accounts", name)) for name in ("east", "shop"))
+    await set_objects(office, operator(), SetObjects(objects=south))
+    for who in (operator(), agent("south")):
+        with pytest.raises(AccountsBelowError, match="account east has accounts below it, such as shop"):
+            await end_object(office, who, EndObject(kind="accounts", name="east", is_trial=True))
+    both = tuple(WantedObject("accounts", name, None) for name in ("east", "shop"))
+    assert await set_objects(office, agent("south"), SetObjects(objects=both, is_trial=True))
+    moved = (both[0], WantedObject("accounts", "shop", {"agent": "south"}, is_merged=True))
+    assert await set_objects(office, agent("south"), SetObjects(objects=moved, is_trial=True))
+
+
+async def test_an_object_that_has_moved_to_another_agent_is_gone_with_its_versions(office: Office) -> None:
+    who, order = agent("south"), ListVersions("phones", "7001")
+    assert [each.version.version for each in await list_versions(office, who, order)] == [1]
+    moved = WantedObject("phones", "7001", {"account": "other"}, is_merged=True)
+    await set_objects(office, operator(), SetObjects(objects=(moved,)))
+    with pytest.raises(NoSuchObjectError):
+        await list_versions(office, who, order)
+    assert [each.version.version for each in await list_versions(office, agent("north"), order)] == [2]
+
+
+async def test_the_tree_of_an_agent_is_listed_directly_or_whole(url: str, tmp_path: Path) -> None:
+    tree = {
+        "a": None,
+        "b": "a",
+        "c": "a",
+        "d": "a",
+        "e": "b",
+        "f": "b",
+        "g": "e",
+        "h": "e",
+        "i": "c",
+        "j": "g",
+        "k": "g",
+    }
+    accounts = [builders.account(name, agent=above) for name, above in {**tree, "x": None, "y": "x"}.items()]
+    database = Database(url)
+    office = office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock")
+    for who in (operator(), agent("a")):
+        direct = await list_accounts(office, who, ListAccounts(agent="a"))
+        everything = await list_accounts(office, who, ListAccounts(agent="a", all=True))
+        assert (len(direct), len(everything)) == (3, 10)
+    for named in ("x", "y", "missing"):
+        with pytest.raises(OutOfScopeError, match=f"agent a has no account {named}"):
+            await list_accounts(office, agent("a"), ListAccounts(agent=named))
+    await database.close()
+
+
+async def test_an_agent_provisions_a_customer_by_its_rights(office: Office, tmp_path: Path) -> None:
+    order = ProvisionCustomer(
+        account="fresh", keys={"currency": "USD"}, phones=(NewObject("7002", dict(KEYS["phones"])),), is_trial=True
+    )
+    made = await provision_customer(office, agent("south"), order)
+    assert [(each.name, each.action.value) for each in made.changes] == [("fresh", "defined"), ("7002", "defined")]
+    lacking = office_with(office.stores.database, tmp_path, {Right.ACCOUNTS})
+    with pytest.raises(RightLackingError, match="lacks the right phones"):
+        await provision_customer(lacking, agent("south"), order)
+
+
+def test_no_key_that_agents_set_is_unknown_to_the_configuration() -> None:
+    from vosd.admin.office.agent_objects import SETTABLE
+    from vosd.config.keys.accounts import AccountKeys
+    from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+    from vosd.config.keys.phones import PhoneKeys
+
+    known = {"accounts": AccountKeys, "mapping_gateways": MappingGatewayKeys, "phones": PhoneKeys}
+    for kind, keys in SETTABLE.items():
+        assert set(keys) <= known[kind].by_key().keys(), kind

@@ -1,0 +1,204 @@
+"""Objects of the configuration that an agent sees, and the keys of them that it may change by each of its rights.
+
+Keys that lead out of its tree (routes, files, templates) are neither shown to it nor changed by it.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.agents import recorded_as
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.ports import Definitions
+from vosd.admin.office.scope import Scope
+from vosd.billing.rights import Right
+from vosd.catalogue.problems import ConfigError, Problem
+from vosd.catalogue.stored_objects import ObjectVersion
+
+Body = Mapping[str, Any]
+
+_CAPACITY: Final = frozenset({"max_concurrent", "max_cps", "max_call_seconds"})
+_OF_ACCOUNTS: Final = _CAPACITY | {
+    "agent", "allowed_prefixes", "balance_low", "currency", "denied_prefixes", "destination_limits", "enabled",
+    "expires_at", "group", "name", "new_destination_alarm", "overdraft_limit", "private_rate_group", "rate_group",
+    "rate_selection", "rate_types", "rights", "spend_limits", "sub_rate_groups", "timezone", "type",
+}  # fmt: skip
+_OF_TRUNKS: Final = _CAPACITY | {
+    "account", "callee_allow", "callee_deny", "callee_length", "callee_rewrite", "caller_allow", "caller_deny",
+    "caller_drop", "caller_rewrite", "dynamic_blacklist", "enabled", "hosts", "nat", "private_rate_group",
+    "rate_group", "session_timer", "transfer", "transfer_display", "transfer_keys", "transfer_timeout",
+}  # fmt: skip
+_OF_GATEWAYS: Final = _OF_TRUNKS | {
+    "auth", "caller_from", "max_requests", "preset", "reason", "reject_codes", "reliable_provisionals", "tech_prefix",
+}  # fmt: skip
+_OF_PHONES: Final = _OF_TRUNKS | {
+    "caller_numbers", "domain", "ha1_md5", "ha1_sha256", "password", "ring_timeout", "username",
+}  # fmt: skip
+SETTABLE: Final[Mapping[str, Collection[str]]] = {
+    "accounts": _OF_ACCOUNTS, "mapping_gateways": _OF_GATEWAYS, "phones": _OF_PHONES,
+}  # fmt: skip
+"""Kinds of objects that agents have, with the keys that they see and may set."""
+_NEVER: Final = frozenset({"password_file"})
+"""Keys inside of other keys that name files of the switch."""
+_NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
+    "account": Right.GATEWAYS,
+    "enabled": Right.GATEWAYS,
+    **dict.fromkeys(("max_concurrent", "max_cps", "max_call_seconds", "max_requests"), Right.GATEWAY_CAPACITY),
+}
+_OTHERS: Final = "operator"
+"""Name in place of those who are no agents of the tree."""
+_QUOTED: Final = re.compile(r"'([^']*)'")
+_PATH: Final = re.compile(r"(?: at)? \S*/\S*")
+_LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
+_IN_ANOTHER: Final = "a change that fits all other objects: one that you do not see is in the way"
+
+
+def right_needed(kind: str, key: str, *, is_new: bool) -> Right:
+    """Return the right by which an agent sets a key of an object."""
+    if kind == "accounts":
+        return Right.SUB_PAYMENTS if key == "overdraft_limit" else Right.ACCOUNTS
+    if kind == "phones":
+        return Right.PHONES
+    # A gateway that is added has an address: to change that later is another right.
+    return _NEEDED_OF_GATEWAYS.get(key, Right.GATEWAYS if is_new else Right.GATEWAY_INFORMATION)
+
+
+class AgentObjects:
+    """The part of the definitions that one agent sees and changes."""
+
+    def __init__(self, definitions: Definitions, scope: Scope) -> None:
+        """``scope`` is that of an agent or a customer."""
+        self._definitions = definitions
+        self._scope = scope
+        self._payers: Mapping[str, str] | None = None
+        self._made: set[str] = set()
+        """Accounts that the same order makes below the agent."""
+
+    def sees(self, version: ObjectVersion) -> bool:
+        """Return whether an object is of an account that the agent sees, as a version has it; ended ones are not."""
+        if version.kind not in SETTABLE or version.body is None:
+            return False
+        keys = json.loads(version.body)
+        if version.kind == "accounts":
+            return version.name == self._scope.agent or self._scope.sees(keys.get("agent", version.name))
+        return self._scope.sees(self._account_of(version.name, keys))
+
+    def history(self, versions: Sequence[ObjectVersion]) -> list[ObjectVersion]:
+        """Return the versions of an object that the agent sees, newest first; none where it is another's by now."""
+        newest = next((each for each in versions if each.body is not None), None)
+        if newest is None or not self.sees(newest):
+            return []
+        return [self.shown(each) for each in versions if each.body is None or self.sees(each)]
+
+    def _account_of(self, name: str, keys: Body) -> str:
+        """Return the account of a gateway or phone; one that stands in a template is that of now."""
+        if "account" in keys:
+            return str(keys["account"])
+        if self._payers is None:
+            self._payers = self._definitions.payers()
+        return self._payers.get(name, "")
+
+    def shown(self, version: ObjectVersion) -> ObjectVersion:
+        """Return a version as the agent sees it: without keys that it may not set, and without names of operators."""
+        keys = json.loads(version.body or "{}")
+        shown = {key: value for key, value in keys.items() if key in SETTABLE[version.kind]}
+        if version.name == self._scope.agent:
+            shown.pop("agent", None)
+        is_known = any(version.operator == recorded_as(each) for each in self._scope.visible or ())
+        return msgspec.structs.replace(
+            version,
+            body=None if version.body is None else json.dumps(shown, ensure_ascii=False),
+            operator=version.operator if is_known else _OTHERS,
+            memo=version.memo if is_known else None,
+        )
+
+    def completed(self, kind: str, keys: Body, before: Body | None) -> dict[str, Any]:
+        """Return all keys that an object gets: what the agent does not see stays, and where it belongs, too."""
+        kept = {key: value for key, value in (before or {}).items() if key not in SETTABLE[kind]}
+        made = kept | {key: value for key, value in keys.items() if value is not None}
+        owner = "agent" if kind == "accounts" else "account"
+        if owner not in made:
+            belongs = (before or {}).get(owner, self._scope.agent if kind == "accounts" else None)
+            if belongs is None:
+                raise OrderError("keys", "have no `account`", "name one below the agent")
+            made[owner] = belongs
+        return made
+
+    def check_change(self, kind: str, name: str, before: Body | None, after: Body | None) -> None:
+        """Check that the agent may make a change; None = the object is not defined.
+
+        Raises:
+            OutOfScopeError: it is, or would be, of an account that is not below the agent.
+            RightLackingError: it has not the right to change one of the keys.
+            OrderError: a key is not for agents.
+        """
+        old, new = before or {}, after or {}
+        changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        is_new = before is None
+        if before is not None and after is not None:
+            needed = {right_needed(kind, key, is_new=False) for key in changed}
+        else:
+            own = {"accounts": Right.ACCOUNTS, "phones": Right.PHONES}.get(kind, Right.GATEWAYS)
+            needed = {own, *(right_needed(kind, key, is_new=True) for key in changed if is_new)}
+        if kind == "accounts":
+            self._check_account(name, after, needed, is_new=is_new)
+        else:
+            for keys in (before, after):
+                if keys is not None:
+                    self._check_trunk(name, keys, needed)
+        for key in changed if after is not None else ():
+            if key not in SETTABLE[kind] or _names_file(new.get(key)):
+                raise OrderError("keys", f"has {key}, which is not for agents", "leave it out")
+            if _has_variable(new.get(key)):
+                raise OrderError("keys", f"has a variable in {key}, which is not for agents", "write the value")
+
+    def _check_account(self, name: str, after: Body | None, needed: Iterable[Right], *, is_new: bool) -> None:
+        for right in needed:
+            if is_new and name != self._scope.agent:
+                self._scope.require_right(right)
+            else:
+                self._scope.require_below(name, right)
+        if after is not None and after["agent"] not in self._made:
+            self._scope.require_visible(str(after["agent"]))
+        if is_new:
+            self._made.add(name)
+
+    def _check_trunk(self, name: str, keys: Body, needed: Iterable[Right]) -> None:
+        account = self._account_of(name, keys)
+        for right in needed:
+            if account in self._made:
+                self._scope.require_right(right)
+            else:
+                self._scope.require_below(account, right)
+
+    def cleaned(self, error: ConfigError, versions: Collection[ObjectVersion]) -> ConfigError:
+        """Return the mistakes of a change without names, files and objects that the agent does not see."""
+        own = {each.name for each in versions} | (self._scope.visible or frozenset())
+        problems = dict.fromkeys(self._cleaned(each, own) for each in error.problems if each.severity.value == "error")
+        return ConfigError(problems)
+
+    def _cleaned(self, problem: Problem, own: Collection[str]) -> Problem:
+        label = _LABEL.match(problem.key)
+        if label is None or label[1] not in SETTABLE or label[2] not in own:
+            return problem._replace(file="", line=0, key="", value=None, expected=_IN_ANOTHER)
+
+        def known(match: re.Match[str]) -> str:
+            return match[0] if match[1] in own or match[1] == problem.value else "another"
+
+        expected = _PATH.sub("", _QUOTED.sub(known, problem.expected.partition("; ")[0]))
+        return problem._replace(file=f"{label[1]} {label[2]}", line=0, expected=expected)
+
+
+def _names_file(value: Any) -> bool:
+    return isinstance(value, dict) and any(key in _NEVER or _names_file(each) for key, each in value.items())
+
+
+def _has_variable(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_variable, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_variable, value))
+    return isinstance(value, str) and "${" in value

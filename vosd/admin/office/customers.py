@@ -1,0 +1,259 @@
+"""Use case of a new customer: account, rate group, gateways, phones and the first payment, all of it or nothing."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from vosd.admin.office.definitions import (
+    Action,
+    AlreadyDefinedError,
+    ChangedObjects,
+    ChangeSheet,
+    Difference,
+    ObjectOrder,
+    WantedObject,
+    audit_line,
+    checked,
+    differing,
+    numbered,
+    owned_by,
+    plan_of,
+    taken,
+    with_calls,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs, require
+from vosd.admin.office.office import Office
+from vosd.admin.office.payment_file import ImportOutcome
+from vosd.admin.office.payments import needs_second
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.payments import for_account, refresh_balances
+from vosd.base.money import format_amount
+from vosd.billing.accounts import Account
+from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
+from vosd.storage.waiting_values import WaitingPayment
+
+_LINES_SEARCHED: Final = 20
+
+
+class NewObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An object that the database does not define yet."""
+
+    name: str
+    keys: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Keys as in the configuration files, without the name."""
+
+
+class FirstPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Money that the customer has paid."""
+
+    amount: Decimal
+    memo: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where nothing would be booked."""
+        if self.amount <= 0:
+            raise OrderError("amount", "of a first payment is above zero", "leave the payment out where there is none")
+
+
+class ProvisionCustomer(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new customer, with names that neither files nor database have yet."""
+
+    account: str
+    """Name of the account."""
+    keys: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Keys of the account as in the configuration files, without its id."""
+    rate_group: NewObject | None = None
+    """A rate group of its own; an existing one is named by the key ``rate_group``."""
+    mapping_gateways: tuple[NewObject, ...] = ()
+    """Gateways from which it calls; their account is this one."""
+    phones: tuple[NewObject, ...] = ()
+    """Phones by number; their account is this one."""
+    payment: FirstPayment | None = None
+    reference: str | None = None
+    """Reference of the payment; the order repeated with the same one changes nothing more. None = a new one."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense, whatever the state of the switch."""
+        if self.reference == "":
+            raise OrderError("reference", "is empty", "leave it out for an order that need not be repeatable")
+        if self.payment is not None and self.at is not None:
+            raise OrderError("at", "is not for payments, which are booked at once", "pay when the account is there")
+        for field, objects in (("mapping_gateways", self.mapping_gateways), ("phones", self.phones)):
+            if any(each.keys.get("account", self.account) != self.account for each in objects):
+                raise OrderError(field, f"are of the account {self.account}", "leave their account out")
+        if self.rate_group is not None and self.keys.get("rate_group", self.rate_group.name) != self.rate_group.name:
+            raise OrderError("rate_group", "is another one in the keys of the account", "leave one of the two out")
+
+    def objects(self) -> tuple[WantedObject, ...]:
+        """Return the objects as the database gets them."""
+        own, made = {"account": self.account}, []
+        keys = self.keys
+        if self.rate_group is not None:
+            made.append(WantedObject("rate_groups", self.rate_group.name, self.rate_group.keys, is_new=True))
+            keys = keys | {"rate_group": self.rate_group.name}
+        made.append(WantedObject("accounts", self.account, keys, is_new=True))
+        for kind, objects in (("mapping_gateways", self.mapping_gateways), ("phones", self.phones)):
+            made += [WantedObject(kind, each.name, each.keys | own, is_new=True) for each in objects]
+        return tuple(made)
+
+
+class FirstPaymentSheet(msgspec.Struct, frozen=True):
+    """The first payment and its outcome; the amount is text."""
+
+    reference: str
+    amount: str
+    currency: str | None
+    outcome: str
+    """``booked``; ``waiting`` for a second person; ``new`` in a trial."""
+
+
+class CustomerSheet(ChangeSheet, frozen=True, kw_only=True):
+    """A customer that was made, as programs read it."""
+
+    account: str
+    payment: FirstPaymentSheet | None
+    repeated: bool
+    """An earlier order had this reference: nothing was changed now."""
+
+
+class ProvisionedCustomer(ChangedObjects, frozen=True, kw_only=True):
+    """A customer that was made."""
+
+    account: str
+    payment: FirstPaymentSheet | None = None
+    repeated: bool = False
+    """An earlier order had this reference: nothing was changed now."""
+
+    def sheet(self) -> CustomerSheet:
+        """Return it as programs read it."""
+        shown = ChangedObjects.sheet(self)
+        return CustomerSheet(
+            **msgspec.structs.asdict(shown), account=self.account, payment=self.payment, repeated=self.repeated
+        )
+
+
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
+async def provision_customer(office: Office, who: Principal, order: ProvisionCustomer) -> ProvisionedCustomer:
+    """Make a customer in one transaction; a running switch knows it when this returns.
+
+    A payment above the limit of one person waits for a second one; the customer is made nevertheless.
+
+    Raises:
+        OutOfScopeError, RightLackingError: the agent may not.
+        PermissionLackingError: there is a payment, and the principal may not book any.
+        AlreadyDefinedError: the database defines one of the objects; nothing was changed.
+        BadObjectError, OrderError, ConfigError: the configuration would not be valid; nothing was changed.
+        ObjectsMoved, ContentRefused, ReferenceTaken, OtherCurrency, NotWaiting: nothing was changed.
+        NotTakenError, DaemonUnreachableError: the customer is made, and the running switch does not take it.
+        StoreUnavailable: as far as is known nothing was changed; repeat it with the same reference.
+    """
+    scope = office.scope_of(who)
+    if order.payment is not None:
+        require(who, Permission.MONEY_BOOK)
+        if scope.agent is not None:
+            raise OrderError("payment", f"is not for agents, such as {scope.agent}", "make the customer, then pay")
+    subject = f"customer {order.account}"
+    try:
+        plan = await plan_of(office, who, order, order.objects())
+    except AlreadyDefinedError:
+        detail = await _carried_out(office, order, subject)
+        if detail is None:
+            raise
+        return await _repeated(office, order, detail)
+    accounts = checked(office, plan.versions, owned_by(office, scope))
+    reference = order.reference or str(uuid4())
+    payment = _payment(office, who, order, accounts, reference)
+    waits = payment is not None and needs_second(office, who, payment.amount)
+    sheet = None if payment is None else _shown(payment, waits=waits, is_trial=order.is_trial)
+    if payment is not None and await office.stores.payments.earlier(payment) is not None:
+        message = f"reference {reference} was used for another payment to account {order.account}"
+        raise ReferenceTaken(message)
+    in_force = None
+    if not order.is_trial:
+        line = audit_line(office, who, order, plan.versions)
+        detail = json.loads(line.detail) | {
+            "versions": {f"{each.kind} {each.name}": each.version for each in plan.versions},
+            "reference": reference,
+            "payment": None if sheet is None else msgspec.to_builtins(sheet),
+        }
+        line = line._replace(subject=subject, detail=json.dumps(detail, ensure_ascii=False))
+        booked = () if payment is None or waits else (payment,)
+        asked = (_waiting(payment, who),) if payment is not None and waits else ()
+        await office.stores.objects.add(plan.versions, line, booked, asked)
+        if order.at is None:
+            in_force = await taken(office, is_confirmed=order.is_confirmed)
+        if booked:
+            await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
+    changes, calls_unknown = await with_calls(office, order, plan.differences)
+    return ProvisionedCustomer(
+        is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown,
+        account=order.account, payment=sheet,
+    )  # fmt: skip
+
+
+def _payment(
+    office: Office, who: Principal, order: ProvisionCustomer, accounts: Mapping[str, Account], reference: str
+) -> Payment | None:
+    if order.payment is None:
+        return None
+    account = accounts[order.account]
+    payment = Payment(
+        account=account.id, kind=EntryKind.PAYMENT, reference=reference, made_at=office.now(),
+        amount=order.payment.amount, operator=who.recorded, memo=order.payment.memo,
+    )  # fmt: skip
+    return for_account(account, payment)
+
+
+def _waiting(payment: Payment, who: Principal) -> WaitingPayment:
+    return WaitingPayment(
+        0, payment.account, "", payment.kind, payment.reference, payment.amount, False, payment.memo,
+        who.recorded, who.login, payment.made_at,
+    )  # fmt: skip
+
+
+def _shown(payment: Payment, *, waits: bool, is_trial: bool) -> FirstPaymentSheet:
+    outcome = ImportOutcome.WAITING if waits else ImportOutcome.NEW if is_trial else ImportOutcome.BOOKED
+    return FirstPaymentSheet(payment.reference, format_amount(payment.amount), payment.currency, outcome.value)
+
+
+async def _carried_out(office: Office, order: ProvisionCustomer, subject: str) -> dict[str, Any] | None:
+    """Return the detail of the audit's line of an order with the same reference; None = there was none."""
+    if order.reference is None or order.is_trial:
+        return None
+    for line in await office.stores.audit.newest(_LINES_SEARCHED, subject=subject):
+        detail: dict[str, Any] = json.loads(line.detail)
+        if line.action == type(order).__name__ and detail.get("reference") == order.reference:
+            return detail
+    return None
+
+
+async def _repeated(office: Office, order: ProvisionCustomer, detail: Mapping[str, Any]) -> ProvisionedCustomer:
+    """Return the outcome of an order that was carried out before.
+
+    Raises:
+        ReferenceTaken: that order made other objects, or had another payment.
+    """
+    changes, made = [], detail["versions"]
+    wanted, payment = order.objects(), msgspec.convert(detail["payment"], FirstPaymentSheet | None)
+    amount = None if order.payment is None else format_amount(order.payment.amount)
+    if {f"{each.kind} {each.name}" for each in wanted} != made.keys() or amount != (payment and payment.amount):
+        message = f"reference {order.reference} was used for another order of customer {order.account}"
+        raise ReferenceTaken(message)
+    for each in wanted:
+        version = numbered(await office.stores.objects.history(each.kind, each.name), made[f"{each.kind} {each.name}"])
+        changes.append(
+            Difference(
+                kind=each.kind, name=each.name, action=Action.DEFINED, version=version.version,
+                begins_at=version.begins_at, keys=differing(None, version.body),
+            )
+        )  # fmt: skip
+    in_force = None if order.at is not None else await taken(office, is_confirmed=order.is_confirmed)
+    return ProvisionedCustomer(
+        is_trial=False, in_force=in_force, changes=changes, account=order.account, payment=payment, repeated=True
+    )
