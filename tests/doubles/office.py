@@ -1,11 +1,9 @@
 """An office of the test's own: on a database, without a running switch, at a moment that the test says."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,12 +22,12 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.problems import Problem
+from vosd.catalogue.problems import ConfigError, Problem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
-from vosd.config.load import load
-from vosd.config.stored import Wanted, nothing_stored
-from vosd.config.stored_text import check_kind, overlaid
+from vosd.config.object_sheets import MODELS
+from vosd.config.reader.reading import read_section
+from vosd.config.stored_text import check_kind, section_of
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
@@ -44,7 +42,6 @@ NO_GATEWAYS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 NO_PAYERS: Final[Mapping[str, str]] = MappingProxyType({})
 NO_LIMITS: Final[Mapping[str, Decimal | None]] = MappingProxyType({})
 NOWHERE = Path("/nonexistent/vosd.sock")
-NOTHING_WANTED: Final = Wanted(NOWHERE.parent, "", frozenset())
 
 
 class Defined:
@@ -133,22 +130,15 @@ class Defined:
         check_kind(kind)
 
     def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
-        """Read the objects as production does, beside the accounts of the test; those of earlier orders are not there.
-
-        An account of the test that is among the objects counts as one of the database.
-        """
-        replaced = {each.name for each in versions if each.kind == "accounts"}
-        accounts = [
-            {"id": name, **({"agent": each.agent} if each.agent else {})}
-            for name, each in self._accounts.items()
-            if name not in replaced
-        ]
-        with NamedTemporaryFile("w", suffix=".yaml") as file:
-            json.dump({"accounts": accounts, "database": {"url": "sqlite+aiosqlite:///nowhere/vosd.db"}}, file)
-            file.flush()
-            stored = overlaid(nothing_stored(NOTHING_WANTED), versions)
-            found = load(Path(file.name), definitions=lambda _wanted: stored).catalogue.accounts
-        return {**self._accounts, **found}
+        """Refuse keys that the models of production refuse; what objects say of each other is not compared."""
+        problems = ProblemList()
+        for each in versions:
+            if each.body is not None and each.kind in MODELS:
+                section = section_of(each, self.files()[0], {}, problems)
+                read_section(MODELS[each.kind], section, f"{each.kind}[{each.name}]", problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return self._accounts
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
