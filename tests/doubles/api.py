@@ -3,10 +3,12 @@
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -18,6 +20,7 @@ from vosd.processes.child import search_path
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 60.0
+JOB_S: Final = 120.0
 ADMINISTRATOR: Final = "administrator"
 """Token with every permission."""
 VIEWER: Final = "viewer"
@@ -25,7 +28,7 @@ AGENT: Final = "agent:"
 """Beginning of the token of an agent; the rest is its account."""
 ONLY: Final = "only:"
 """Beginning of the token of a program with one permission; the rest is that."""
-_READS: Final = frozenset(each for each in Permission if each.endswith(".see"))
+_READS: Final = frozenset(each for each in Permission if each.endswith(".see")) | {Permission.JOBS}
 
 
 async def identify(_office: Office, token: str, source: str) -> Principal:
@@ -132,6 +135,18 @@ class Api:
             f"Content-Type: application/json\r\n{more}Content-Length: {len(content)}\r\n\r\n"
         )
         return head.encode() + content
+
+    def wait_for(self, queued: Reply) -> dict[str, Any]:
+        """Return the job of an answer once it has ended."""
+        assert queued.status == 202, queued.content
+        place = queued.headers["location"].removeprefix("/api/v1")
+        until = time.monotonic() + JOB_S
+        while True:
+            found: dict[str, Any] = self.ask("GET", place).json
+            if found["ended"] is not None:
+                return found
+            assert time.monotonic() < until, found
+            select.select([], [], [], 0.05)
 
     @property
     def url(self) -> str:

@@ -10,10 +10,13 @@ import msgspec
 import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
+from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
 from vosd.admin.office.sessions import LogIns
 from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
 from vosd.api.identity import Identify
+from vosd.api.job import KeptOrder, Long
+from vosd.api.jobs import Jobs, is_long, kept_upload
 from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
@@ -22,6 +25,7 @@ from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.routes import Routes
 from vosd.base.errors import VosError
+from vosd.storage.jobs import TooManyJobsError
 
 if TYPE_CHECKING:
     from vosd.admin.office.office import Office
@@ -38,10 +42,11 @@ _log = structlog.get_logger()
 class Application:
     """Answers every request; what goes wrong in one concerns no other."""
 
-    def __init__(self, offices: Offices, identify: Identify, routes: Routes) -> None:
+    def __init__(self, offices: Offices, identify: Identify, routes: Routes, jobs: Jobs) -> None:
         self._offices = offices
         self._identify = identify
         self._routes = routes
+        self._jobs = jobs
         self._repeats = Repeats()
         self._log_ins = LogIns()
 
@@ -94,6 +99,8 @@ class Application:
                 "permission_lacking",
                 f"this needs the permission {operation.permission.value}, which the token has not",
             )
+        if operation.long is not None and is_long(operation.long, request):
+            return await self._queued(operation, operation.long, office, who, path, request)
         wanted = None
         if operation.listing is not None:
             accept = request.headers.get("accept", "")
@@ -114,6 +121,52 @@ class Application:
 
         is_harmless = operation.reference is not None
         return await self._repeats.once(key, office.stores.requests, office.now(), act, is_harmless=is_harmless)
+
+    async def _queued(
+        self,
+        operation: Operation,
+        long: Long,
+        office: Office,
+        who: "Principal",
+        path: Mapping[str, str],
+        request: Request,
+    ) -> Answer:
+        """Queue the order of a request as a job."""
+        kept = KeptOrder(path, request.query)
+        upload, digest = None, ""
+        if long.uploads:
+            if not operation.has_body:
+                operation.order(Given(path, request.query, {}, None, {}))  # refused before the file is sent
+            upload, digest = await kept_upload(request, long, await self._jobs.directory())
+        else:
+            kept = msgspec.structs.replace(kept, body=await _body(operation, request))
+            operation.order(Given(path, request.query, {}, kept.body, {}))
+        is_needed = False
+
+        async def queue(key: "RequestKey | None") -> Answer:
+            nonlocal is_needed
+            subject = "" if long.subject is None else path[long.subject]
+            name = None if upload is None else upload.name
+            keyed = msgspec.structs.replace(who, request=key)
+            is_needed = True  # also where it is not known whether the job was queued
+            try:
+                job = await queue_job(office, keyed, long.kind, subject, msgspec.json.encode(kept).decode(), name)
+            except TooManyJobsError:
+                is_needed = False
+                raise
+            self._jobs.wake()
+            headers = (("Location", f"/api/v1/jobs/{job.id}"),)
+            return Answer(status=HTTPStatus.ACCEPTED, content=msgspec.json.encode(job), headers=headers)
+
+        try:
+            if HEADER not in request.headers:
+                return await queue(None)
+            text, content = request.headers[HEADER], digest.encode() or request.content
+            key = key_of(text, who.login, request.method.encode(), request.target, content)
+            return await self._repeats.once(key, office.stores.requests, office.now(), queue, is_harmless=False)
+        finally:
+            if upload is not None and not is_needed:
+                upload.unlink(missing_ok=True)
 
     async def _sender(self, office: Office, operation: Operation, request: Request) -> "Principal":
         """Return who sends a request: the program of its token, or the person of its session."""
@@ -143,6 +196,8 @@ async def _list(operation: Operation, office: "Office", who: "Principal", order:
 async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: Request) -> Answer:
     result = operation.run(office, who, order)
     assert isinstance(result, Awaitable)
+    if operation.answer is not None:
+        return await operation.answer(office, request, await result)
     return _answer_of(operation, request, await result)
 
 

@@ -1,5 +1,6 @@
 """Requests and answers of HTTP, within limits; a flaw of a request is an error with its status."""
 
+import asyncio
 import gzip
 import json
 import zlib
@@ -12,6 +13,8 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 BODY_BYTES_MAX: Final = 1_048_576
+PART_S: Final = 30
+"""Longest time between two parts of a body."""
 COMPRESSED_FROM: Final = 1_024
 """Shorter answers are not compressed."""
 JSON: Final = "application/json"
@@ -72,26 +75,35 @@ class Request:
         self.content = b""
         """The body, once it was read."""
 
-    async def body(self) -> bytes:
-        """Return the content; raises RequestError above ``BODY_BYTES_MAX``."""
-        parts: list[bytes] = []
+    async def parts(self, bytes_max: int) -> AsyncIterator[bytes]:
+        """Yield the body; raises RequestError above so many bytes, or where no further part comes in time."""
         size = 0
         while True:
-            message = await self._receive()
+            try:
+                async with asyncio.timeout(PART_S):
+                    message = await self._receive()
+            except TimeoutError as error:
+                said = f"no part of the body has come for {PART_S} s"
+                raise RequestError(HTTPStatus.REQUEST_TIMEOUT, "too_slow", said) from error
             if message["type"] == "http.disconnect":
                 raise ConnectionResetError
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > BODY_BYTES_MAX:
+            part = message.get("body", b"")
+            size += len(part)
+            if size > bytes_max:
                 raise RequestError(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                     "body_too_large",
-                    f"a body has at most {BODY_BYTES_MAX} bytes",
+                    f"a body has at most {bytes_max} bytes",
                     headers=(("Connection", "close"),),
                 )
+            yield part
             if not message.get("more_body", False):
-                self.content = b"".join(parts)
-                return self.content
+                return
+
+    async def body(self) -> bytes:
+        """Return the content; raises RequestError above ``BODY_BYTES_MAX``."""
+        self.content = b"".join([part async for part in self.parts(BODY_BYTES_MAX)])
+        return self.content
 
     async def document(self, *content_types: str) -> Any:
         """Return the JSON of the body; ``content_types`` are accepted beside JSON.
@@ -109,14 +121,18 @@ class Request:
                 f"the content type is {given or 'missing'}",
                 remedy=f"send {JSON}",
             )
-        content = await self.body()
-        try:
-            msgspec.json.decode(content)  # refuses what json takes: numbers out of range, NaN, text that is no UTF-8
-            return json.loads(content, object_pairs_hook=_named_once, parse_float=Decimal)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", f"the body is no JSON: {error}") from error
-        except RecursionError as error:
-            raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", "the body is JSON that is too deep") from error
+        return document_of(await self.body())
+
+
+def document_of(content: bytes) -> Any:
+    """Return the JSON of a body; numbers with a point are ``Decimal``. Raises RequestError: it is none."""
+    try:
+        msgspec.json.decode(content)  # refuses what json takes: numbers out of range, NaN, text that is no UTF-8
+        return json.loads(content, object_pairs_hook=_named_once, parse_float=Decimal)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", f"the body is no JSON: {error}") from error
+    except RecursionError as error:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", "the body is JSON that is too deep") from error
 
 
 def _named_once(fields: list[tuple[str, Any]]) -> dict[str, Any]:

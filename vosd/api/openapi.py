@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 import vosd
+from vosd.admin.office.jobs import JobSheet
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON
 from vosd.api.operation import TIMES, VERSION, Field, Operation, Place
 from vosd.api.problems import PROBLEM_JSON, Problem
@@ -28,6 +29,13 @@ _KEY: Final = {
     "required": False,
     "description": "A repeat with the same key within 24 hours changes nothing, and gets the answer of the first.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "pattern": "^[ -~]+$"},
+}
+_PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "respond-async: carry it out as a job, and answer 202 with its place.",
+    "schema": {"type": "string", "enum": ["respond-async"]},
 }
 _TIME: Final = {"type": "string", "format": "date-time"}
 
@@ -107,7 +115,12 @@ def _operation(each: Operation) -> dict[str, Any]:
         made["parameters"].append(dict(_KEY))
     if each.listing is not None:
         made["parameters"] += _list_parameters(each)
-    if each.has_body:
+    if each.long is not None and not each.long.is_always:
+        made["parameters"].append(dict(_PREFER))
+    if each.long is not None and not each.has_body:
+        file = {"schema": {"type": "string", "format": "binary"}}
+        made["requestBody"] = {"required": True, "content": dict.fromkeys(each.long.uploads, file)}
+    elif each.has_body:
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(each)}}}
     return made
 
@@ -203,6 +216,10 @@ def _responses(each: Operation) -> dict[str, Any]:
         good["headers"] = {"ETag": {"schema": {"type": "string"}}}
     problem = {"description": "A problem.", "content": {PROBLEM_JSON: {"schema": {"$ref": _PROBLEM}}}}
     made = {str(int(each.status)): good, "default": problem}
+    if each.long is not None:
+        place = {"Location": {"schema": {"type": "string"}, "description": "Path of the job."}}
+        queued = {"application/json": {"schema": _schemas()[0][JobSheet]}}
+        made["202"] = {"description": "Accepted", "content": queued, "headers": place}
     if each.etag is not None and each.method == "GET":
         made["304"] = {"description": "The object is as If-None-Match says."}
     return made

@@ -15,7 +15,8 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.sessions import LogIns
-from vosd.api.http import Request, RequestError
+from vosd.api.http import Answer, Request, RequestError
+from vosd.api.job import Long
 from vosd.base.money import parse_amount
 
 TIMES: Final = frozenset({"at", "ended_since", "ended_until", "since", "until"})
@@ -123,6 +124,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an operation without a token needs the office all the same."""
     merges: bool = False
     """Whether the body may be ``application/merge-patch+json``, too."""
+    long: Long | None = None
+    """The operation as a job."""
+    answer: Callable[[Office, Request, Any], Awaitable[Answer]] | None = None
+    """Makes the answer of the result, where that is more than JSON."""
     reference: str | None = None
     """Field of the order that an Idempotency-Key fills where the request leaves it out; a repeat then does nothing."""
 

@@ -21,18 +21,20 @@ _STATUS: Final = {
         "second_factor_missing", "too_powerful",
     ),
     HTTPStatus.NOT_FOUND: (
-        "no_record", "no_such_call", "no_such_charge", "no_such_deck", "no_such_group", "no_such_object",
-        "no_such_backup", "no_such_override", "no_such_person", "no_such_role", "no_such_token", "no_such_trunk",
+        "no_record", "no_result", "no_such_backup", "no_such_call", "no_such_charge", "no_such_deck", "no_such_group",
+        "no_such_job", "no_such_object", "no_such_override", "no_such_person", "no_such_role",
+        "no_such_token", "no_such_trunk",
         "not_refused", "not_running", "not_waiting", "nothing_kept", "out_of_scope", "unknown_account",
         "unknown_gateway", "unknown_name",
     ),
     HTTPStatus.CONFLICT: (
         "accounts_below", "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused",
-        "many_overrides", "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken",
+        "job_ended", "job_not_running", "many_overrides",
+        "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken",
         "role_in_use", "set_by_others", "too_little_left", "too_many_calls", "was_refused",
     ),
     HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
-    HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses", "too_many_jobs"),
     HTTPStatus.SERVICE_UNAVAILABLE: ("daemon_unreachable", "not_ready", "store_unavailable"),
 }  # fmt: skip
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}
@@ -108,6 +110,7 @@ def problem_of(error: VosError) -> Answer:
         mistakes = [Mistake(each.key, str(each)) for each in error.problems]
     elif isinstance(error, DaemonRefusedError):
         mistakes = [Mistake("", each) for each in error.problems]
+    mistakes += [Mistake(each.field, each.said) for each in getattr(error, "mistakes", ())]
     field = getattr(error, "field", None) or (mistakes[0].field if mistakes else None)
     remedy = getattr(error, "remedy", None)
     wait = getattr(error, "retry_after_s", None)

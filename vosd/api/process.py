@@ -17,6 +17,7 @@ import msgspec
 from vosd.admin.office.tokens import principal_of
 from vosd.api.application import Application
 from vosd.api.identity import Identify
+from vosd.api.jobs import Jobs
 from vosd.api.offices import Offices
 from vosd.api.routes import Routes
 from vosd.api.server import ApiServer
@@ -86,7 +87,14 @@ async def serve(
     """Answer requests until ``until`` returns; None: until a signal. ``identify`` returns the principal of a token."""
     log.configure(LOG_LEVEL)  # structlog's own form would print the values of variables, which have tokens
     async with Offices(config) as offices:
-        server = ApiServer(Application(offices, identify, Routes(OPERATIONS)), settings, takes_signals=until is None)
+        jobs = Jobs(config, offices)
+        application = Application(offices, identify, Routes(OPERATIONS), jobs)
+        server = ApiServer(application, settings, takes_signals=until is None)
         gc.collect()
         gc.freeze()
-        await server.run(listener, until)
+        working = asyncio.create_task(jobs.run(), name="jobs")
+        try:
+            await server.run(listener, until)
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import calls, customers, definitions, installation, money, routes, session, watch
+from vosd.api.operations import calls, customers, definitions, installation, jobs, money, routes, session, watch
 
 BASE: Final = "/api/v1"
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -14,5 +14,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *money.OPERATIONS,
     *calls.OPERATIONS,
     *routes.OPERATIONS,
+    *jobs.OPERATIONS,
     *watch.OPERATIONS,
 )

@@ -10,6 +10,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.job_commit import keep_commit
 from vosd.storage.requests import keep_request
 from vosd.storage.types import descriptive
 
@@ -30,9 +31,11 @@ async def note(connection: AsyncConnection, line: AuditLine | None) -> None:
     if line is None:
         return
     values = line._asdict()
-    del values["request"], values["number"]
+    del values["request"], values["job"], values["number"]
     if line.request is not None:
         await keep_request(connection, line.request, line.at)
+    if line.job is not None:
+        await keep_commit(connection, line.job, line.at)
     cut = {name: descriptive(values[name], length) for name, length in _LENGTHS.items()}
     await connection.execute(insert(_table).values(values | cut))
 
@@ -71,7 +74,7 @@ class SqlAudit:
         Raises:
             StoreUnavailable: try again.
         """
-        columns = [_table.c[name] for name in AuditLine._fields if name not in {"request", "number"}]
+        columns = [_table.c[name] for name in AuditLine._fields if name not in {"request", "job", "number"}]
         query = select(*columns, _table.c.id).order_by(_table.c.id.desc()).limit(limit)
         wanted = {"principal": principal, "login": login, "subject": subject, "action": action}
         for name, value in wanted.items():

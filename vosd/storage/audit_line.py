@@ -13,6 +13,13 @@ class RequestKey(NamedTuple):
     """Digest of the request: the key of another request is refused."""
 
 
+class JobRun(NamedTuple):
+    """A beginning of a job, whose change is written while it holds or not at all."""
+
+    id: int
+    attempt: int
+
+
 class AuditLine(NamedTuple):
     """One change; the line is written in its transaction, and never changed."""
 
@@ -33,5 +40,7 @@ class AuditLine(NamedTuple):
     """The order as JSON."""
     request: RequestKey | None = None
     """Kept beside the line, where the request has a key."""
+    job: JobRun | None = None
+    """The job that makes the change: its row says so in the same transaction."""
     number: int | None = None
     """Number of a line that was written; later ones are higher."""

@@ -31,6 +31,7 @@ from vosd.storage.types import CallKey, Document, Moment, Money
 REFERENCE_LENGTH: Final = 128
 KIND_LENGTH: Final = 16
 REQUEST_KEY_LENGTH: Final = 128
+JOB_FILE_LENGTH: Final = 64
 MEMO_LENGTH: Final = 255
 CONTACT_LENGTH: Final = 512
 PATH_LENGTH: Final = 1_100
@@ -486,6 +487,33 @@ api_request: Final = Table(
     Column("status", Integer, comment="null = the change is made, its answer was not kept"),
     Column("answer", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="as it was sent"),
     Index("api_request_made_at", "made_at"),
+    **_IN_MYSQL,
+)
+
+job: Final = Table(
+    "job",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", String(SETTING_LENGTH), nullable=False),
+    Column("subject", String(NAME_LENGTH), nullable=False, comment="the object that it is about"),
+    Column("login", String(NAME_LENGTH), nullable=False, comment="the name of who has ordered it, as it was proved"),
+    Column("means", String(KIND_LENGTH), nullable=False, comment="token, page or terminal"),
+    Column("who", Text, nullable=False, comment="JSON: who has ordered it, with permissions"),
+    Column(
+        "job_order", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False, comment="JSON; empty once it has ended"
+    ),
+    Column("upload", String(JOB_FILE_LENGTH), comment="file of the order, in state_dir/jobs"),
+    Column("state", String(KIND_LENGTH), nullable=False, comment="queued, running, done, failed or cancelled"),
+    Column("attempt", Integer, nullable=False, comment="of how many beginnings this is the last"),
+    Column("progress", Integer, nullable=False, comment="thousandths"),
+    Column("queued_at", Moment, nullable=False),
+    Column("begun_at", Moment),
+    Column("committed_at", Moment, comment="written in the transaction of its change"),
+    Column("ended_at", Moment),
+    Column("result", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="JSON"),
+    Column("result_file", String(JOB_FILE_LENGTH), comment="in state_dir/jobs"),
+    Column("problem", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="JSON: why it has failed"),
+    Index("job_state", "state"),
     **_IN_MYSQL,
 )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vosd.storage.decks import SqlDecks
     from vosd.storage.export import SqlExport
     from vosd.storage.faults import BookDifference, Verification
+    from vosd.storage.jobs import SqlJobs
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
@@ -151,6 +152,13 @@ class SqlStores:
         from vosd.storage.requests import SqlRequests
 
         return SqlRequests(self.database)
+
+    @property
+    def jobs(self) -> "SqlJobs":
+        """Long work of the management API."""
+        from vosd.storage.jobs import SqlJobs
+
+        return SqlJobs(self.database)
 
     @property
     def objects(self) -> "SqlObjects":

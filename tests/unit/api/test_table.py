@@ -63,7 +63,7 @@ def asked(operation: Operation, token: str | None, **more: bytes) -> tuple[int, 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    application = Application(ClosedOffices(), identify, Routes(OPERATIONS))  # type: ignore[arg-type]
+    application = Application(ClosedOffices(), identify, Routes(OPERATIONS), None)  # type: ignore[arg-type]
     asyncio.run(application(scope, receive, send))
     return sent[0]["status"], json.loads(sent[1]["body"])
 

@@ -61,5 +61,5 @@ async def list_audit(office: Office, who: Principal, order: ListAudit) -> list[A
     """
     lines = await office.stores.audit.newest(**asdict(order))
     return [
-        AuditSheet(line.number or 0, iso_utc(line.at), *line[1:-3], msgspec.json.decode(line.detail)) for line in lines
+        AuditSheet(line.number or 0, iso_utc(line.at), *line[1:8], msgspec.json.decode(line.detail)) for line in lines
     ]

@@ -228,16 +228,22 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
 async def _change(
     office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
 ) -> ChangedObjects:
-    plan = await plan_of(office, who, order, objects)
+    return await check_and_add(office, who, order, await plan_of(office, who, order, objects), owned)
+
+
+async def check_and_add(
+    office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
+) -> ChangedObjects:
+    """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     if plan.versions:
         checked(office, plan.versions, owned)
     in_force = None
-    if plan.versions and not order.is_trial:
-        await office.stores.objects.add(plan.versions, audit_line(office, who, order, plan.versions))
-        if order.at is None:
-            in_force = await taken(office, is_confirmed=order.is_confirmed)
-    changes, calls_unknown = await with_calls(office, order, plan.differences)
-    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
+    if plan.versions and not terms.is_trial:
+        await office.stores.objects.add(plan.versions, audit_line(office, who, terms, plan.versions))
+        if terms.at is None:
+            in_force = await taken(office, is_confirmed=terms.is_confirmed)
+    changes, calls_unknown = await with_calls(office, terms, plan.differences)
+    return ChangedObjects(is_trial=terms.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
 
 
 def checked(office: Office, versions: Sequence[ObjectVersion], owned: AgentObjects | None) -> Mapping[str, Account]:
@@ -316,24 +322,49 @@ async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: S
     owned = owned_by(office, office.scope_of(who))
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
-    if owned is not None and order.at is not None:
+    plan = Plan([], [])
+    for found in await compared_each(office, who, order, objects, owned):
+        if isinstance(found, VosError):
+            raise found
+        plan.differences.append(found[0])
+        plan.versions.extend(found[1])
+    return plan
+
+
+async def compared_each(
+    office: Office,
+    who: Principal,
+    terms: ObjectOrder,
+    objects: Sequence[WantedObject],
+    owned: AgentObjects | None,
+) -> list[tuple[Difference, list[ObjectVersion]] | VosError]:
+    """Compare wanted objects of known kinds with those of the database, each with the version that it needs.
+
+    An error in the place of one says why it cannot be as it is wanted.
+    """
+    if owned is not None and terms.at is not None:
         raise OrderError("at", "is not for agents", "their changes hold at once")
     now = office.now()
-    begins_at = now if order.at is None else order.at
-    plan = Plan([], [])
+    begins_at = now if terms.at is None else terms.at
     known = await _versions(office.stores.objects, objects)
+    outcome: list[tuple[Difference, list[ObjectVersion]] | VosError] = []
     for asked in objects:
         versions = known.get((asked.kind, asked.name), ())
-        found = in_force_at(versions, now)
-        wanted = asked if owned is None else _of_agent(asked, found, owned)
-        change, version = _compared(wanted, versions, begins_at, now)
-        if owned is not None and version is not None:
-            owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
-        plan.differences.append(change)
+        try:
+            found = in_force_at(versions, now)
+            wanted = asked if owned is None else _of_agent(asked, found, owned)
+            change, version = _compared(wanted, versions, begins_at, now)
+            if owned is not None and version is not None:
+                owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
+        except VosError as error:
+            outcome.append(error)
+            continue
+        added = []
         if version is not None:
-            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo)
-            plan.versions.append(made)
-    return plan
+            made = msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=terms.memo)
+            added.append(made)
+        outcome.append((change, added))
+    return outcome
 
 
 def _parsed(version: ObjectVersion | None) -> dict[str, Any] | None:

@@ -57,6 +57,8 @@ class Permission(StrEnum):
     """Objects of the configuration in the database, with passwords masked, and their versions; of agents those of
     accounts in their tree."""
     DEFINITIONS_CHANGE = "definitions.change"
+    JOBS = "jobs"
+    """Long work that one has ordered: its state, its result, its end. Every token of a role that has it has it, too."""
     INSTALLATION_RUN = "installation.run"
     """Reload, restart, backups, retention, calls that the database refused."""
     PEOPLE_SEE = "people.see"
@@ -94,7 +96,7 @@ class RoleSheet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SEEN: Final = frozenset(each for each in Permission if each.endswith(".see"))
-_NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE}
+_NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE} | {Permission.JOBS}
 _OF_CUSTOMERS: Final = frozenset(
     {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE}
 )
@@ -131,7 +133,13 @@ SHIPPED: Final[Mapping[str, RoleSheet]] = MappingProxyType(
             ),
             _shipped(
                 "rates",
-                (Permission.RATES_SEE, Permission.RATES_CHANGE, Permission.ROUTES_SEE, Permission.DEFINITIONS_SEE),
+                (
+                    Permission.RATES_SEE,
+                    Permission.RATES_CHANGE,
+                    Permission.ROUTES_SEE,
+                    Permission.DEFINITIONS_SEE,
+                    Permission.JOBS,
+                ),
             ),
             _shipped(
                 "finance",

@@ -6,7 +6,7 @@ import msgspec
 
 from vosd.admin.agents import recorded_as
 from vosd.admin.office.permissions import Permission
-from vosd.storage.audit_line import AuditLine, RequestKey
+from vosd.storage.audit_line import AuditLine, JobRun, RequestKey
 
 
 class Role(Enum):
@@ -49,6 +49,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Account for which an agent or a customer acts."""
     request: RequestKey | None = None
     """The request that has the order, where it may be repeated: it is kept in the transaction of the change."""
+    job: JobRun | None = None
+    """The job that carries the order out: its row says in the transaction of the change that it is made."""
 
     @property
     def recorded(self) -> str:
@@ -68,4 +70,5 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             subject=subject,
             detail=msgspec.json.encode(order).decode(),
             request=self.request,
+            job=self.job,
         )

@@ -223,7 +223,9 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
 
 
 def _narrowed(role: RoleSheet, scopes: tuple[str, ...]) -> frozenset[Permission]:
-    return role.permissions & permissions_of(scopes) if scopes else role.permissions
+    """Return the permissions of a token: who may order long work may see what becomes of it, whatever the scopes."""
+    left = role.permissions & permissions_of(scopes) if scopes else role.permissions
+    return left | (role.permissions & {Permission.JOBS}) if left else left
 
 
 def _is_in(source: str, networks: tuple[str, ...]) -> bool:

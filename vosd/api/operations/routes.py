@@ -1,16 +1,19 @@
 """Operations about routes, rates and gateways."""
 
+from sys import maxsize
 from typing import Any, Final
 
 import msgspec
 
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import ExplainRate, explain_rate
 from vosd.admin.office.routes import ExplainCall, ExplainedCall, SimulateRoutes, explain_call, simulate_routes
 from vosd.admin.office.trunks import ShowTrunk, TrunkSheet, list_gateways, list_registrations, show_trunk
 from vosd.admin.rating import RateExplanation
+from vosd.api.job import Long, Work
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.control.peers import GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
 
@@ -53,10 +56,17 @@ async def simulate(office: Office, who: Principal, order: SimulateSpan) -> dict[
         nonlocal seen
         seen += calls
         if seen > SIMULATED_MAX:
-            remedy = "say a shorter span or `limit`; vosd route simulate has no limit"
+            remedy = "say a shorter span or `limit`; `Prefer: respond-async` has no limit"
             raise OrderError("since", f"to `until` are more than {SIMULATED_MAX} calls", remedy)
 
     return await simulate_routes(office, who, wanted, note)
+
+
+async def simulate_long(office: Office, who: Principal, order: SimulateSpan, work: Work) -> dict[str, Any]:
+    """Route the calls of a span again, however many there are."""
+    span = max(order.until - order.since, 1)
+    wanted = SimulateRoutes(**msgspec.structs.asdict(order) | {"limit": order.limit or maxsize})
+    return await simulate_routes(office, who, wanted, lambda _calls, at: work.progress((order.until - at) / span))
 
 
 OPERATIONS: Final = (
@@ -78,6 +88,7 @@ OPERATIONS: Final = (
         permission=permission_of(simulate_routes),
         takes=SimulateSpan,
         run=simulate,
+        long=Long(JobKind.SIMULATE, simulate_long),
         result=dict[str, Any],
         is_question=True,
     ),

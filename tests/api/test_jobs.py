@@ -1,0 +1,124 @@
+"""Long work over HTTP: what becomes of a job, who sees it, and that it is done once whatever ends the process."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from doubles.api import ADMINISTRATOR, Api
+
+from vosd.cli.main import main
+
+ASYNC = {"Prefer": "respond-async"}
+
+
+def verb(api: Api, *words: str) -> Any:
+    done = CliRunner().invoke(main, [*words, "--json", "--config", str(api.config)])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def objects(*names: str, action: str = "create", **keys: Any) -> dict[str, Any]:
+    return {"objects": [{"action": action, "kind": "accounts", "name": each, "keys": keys} for each in names]}
+
+
+def test_many_objects_are_changed_in_one_request_or_none_of_them(api: Api) -> None:
+    made = api.ask("POST", "/bulk", objects("b1", "b2", currency="EUR") | {"memo": "move"})
+    assert made.status == 200, made.content
+    assert [(each["name"], each["action"]) for each in made.json["changes"]] == [("b1", "defined"), ("b2", "defined")]
+    mixed = {
+        "objects": [
+            {"action": "merge", "kind": "accounts", "name": "b1", "keys": {"overdraft_limit": "5"}, "if_version": 1},
+            {"action": "delete", "kind": "accounts", "name": "b2"},
+            {"action": "replace", "kind": "number_lists", "name": "bad", "keys": {"patterns": ["4477*"]}},
+        ]
+    }
+    tried = api.ask("POST", "/bulk?dry_run=true", mixed)
+    assert (tried.status, tried.json["dry_run"], len(tried.json["changes"])) == (200, True, 3)
+    assert api.ask("GET", "/accounts/b2").status == 200
+    assert api.ask("POST", "/bulk", mixed).status == 200
+    assert api.ask("GET", "/accounts/b1").json["keys"] == {"currency": "EUR", "overdraft_limit": "5"}
+    assert api.ask("GET", "/accounts/b2").status == 404
+    line = api.ask("GET", "/audit?limit=1").json["items"][0]
+    assert (line["action"], line["subject"]) == ("ChangeObjects", "3 objects")
+
+
+def test_each_mistake_of_many_objects_names_the_object_and_its_field(api: Api) -> None:
+    wrong = objects("good", "c1", "c2", currency="EUR")
+    wrong["objects"][1]["keys"] = {"currency": "EUROS"}
+    wrong["objects"][2]["keys"] = {"colour": "red"}
+    refused = api.ask("POST", "/bulk", wrong)
+    assert (refused.status, refused.json["code"]) == (422, "bulk_refused")
+    fields = [each["field"] for each in refused.json["errors"]]
+    assert fields == ["objects[1].keys.currency", "objects[2].keys.colour"]
+    assert api.ask("GET", "/accounts/good").status == 404
+    for change, field in (
+        ({"action": "create", "kind": "colours", "name": "x", "keys": {}}, "objects[0].kind"),
+        ({"action": "delete", "kind": "accounts", "name": "x", "keys": {}}, "objects[0].keys"),
+        ({"action": "delete", "kind": "accounts", "name": "absent"}, "objects[0]"),
+        ({"action": "create", "kind": "accounts", "name": "x"}, "objects[0].keys"),
+    ):
+        refused = api.ask("POST", "/bulk", {"objects": [change]})
+        assert (refused.status, refused.json["errors"][0]["field"]) == (422, field), refused.content
+    twice = api.ask("POST", "/bulk", objects("d", "d"))
+    assert (twice.status, twice.json["errors"][0]["field"]) == (422, "objects[1].name")
+    assert api.ask("POST", "/bulk", {"objects": []}).json["field"] == "objects"
+
+
+def test_a_long_change_is_a_job_with_the_same_result_and_audit(api: Api) -> None:
+    queued = api.ask("POST", "/bulk", objects("j1", "j2", currency="USD"), headers=ASYNC)
+    assert (queued.status, queued.json["kind"], queued.json["state"]) == (202, "bulk", "queued"), queued.content
+    job = api.wait_for(queued)
+    assert (job["state"], job["progress"], job["has_result"], job["beginnings"]) == ("done", 1, True, 1), job
+    assert job["committed"] is not None
+    result = api.ask("GET", f"/jobs/{job['id']}/result").json
+    assert [each["name"] for each in result["changes"]] == ["j1", "j2"]
+    line = api.ask("GET", "/audit?limit=1").json["items"][0]
+    assert (line["action"], line["principal"], line["means"]) == ("ChangeObjects", ADMINISTRATOR, "token")
+
+    failed = api.wait_for(api.ask("POST", "/bulk", objects("j1"), headers=ASYNC))
+    assert (failed["state"], failed["problem"]["code"]) == ("failed", "bulk_refused")
+    assert failed["problem"]["errors"][0]["field"] == "objects[0]"
+    assert api.ask("GET", f"/jobs/{failed['id']}/result").json["code"] == "no_result"
+    ended = api.ask("DELETE", f"/jobs/{failed['id']}")
+    assert (ended.status, ended.json["code"]) == (409, "job_ended")
+
+    assert verb(api, "jobs", "show", str(job["id"])) == job
+    assert [each["id"] for each in verb(api, "jobs", "list")][:2] == [failed["id"], job["id"]]
+
+
+def test_a_repeated_order_with_the_same_key_is_one_job(api: Api) -> None:
+    headers = {**ASYNC, "Idempotency-Key": "one job"}
+    first, second = (api.ask("POST", "/bulk", objects("k1"), headers=headers) for _ in range(2))
+    assert first.status == second.status == 202, second.content
+    assert first.json["id"] == second.json["id"]
+    assert api.ask("POST", "/bulk", objects("k2"), headers=headers).json["code"] == "key_reused"
+    assert api.wait_for(first)["state"] == "done"
+
+
+def test_a_job_is_seen_by_who_has_ordered_it_and_by_administrators(api: Api) -> None:
+    job = api.wait_for(api.ask("POST", "/bulk", objects("seen"), headers=ASYNC, token="administrator-2"))
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/result")):
+        assert api.ask(method, f"/jobs/{job['id']}{path}", token="viewer").json["code"] == "no_such_job"
+    assert api.ask("GET", "/jobs", token="viewer").json["items"] == []
+    assert api.ask("GET", f"/jobs/{job['id']}").json["ordered_by"] == "administrator-2"
+    assert api.ask("GET", "/jobs/99999").status == 404
+    assert api.ask("GET", "/jobs/x").status == 422
+
+
+def test_calls_are_exported_to_a_file_and_rated_again_as_jobs(api: Api) -> None:
+    export = api.wait_for(api.ask("POST", "/cdrs/export", {}))
+    found = api.ask("GET", f"/jobs/{export['id']}/result")
+    assert (found.status, found.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert b"call_id" in found.content.splitlines()[0]
+    span = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
+    rated = api.wait_for(api.ask("POST", "/calls/rerate", span))
+    assert rated["state"] == "done", rated
+    assert api.ask("GET", f"/jobs/{rated['id']}/result").json["calls"] == 0
+    simulated = api.wait_for(api.ask("POST", "/routes/simulate", span, headers=ASYNC))
+    assert simulated["state"] == "done", simulated
+
+
+@pytest.mark.parametrize("body", [{"since": "2026-01-01T00:00:00Z"}, {"since": 1, "until": 2}, {"book": True}])
+def test_an_order_that_makes_no_sense_is_refused_before_it_is_queued(api: Api, body: Any) -> None:
+    assert api.ask("POST", "/calls/rerate", body).status == 422

@@ -1,0 +1,175 @@
+"""A job's change and its row: both or neither, whatever is killed, cancelled or begun again meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+from doubles.dying import Steps, is_killed
+from doubles.migrated import migrate_on_server, migrated
+from sqlalchemy import event
+
+from vosd.billing.deck_content import Chunk
+from vosd.storage.audit import SqlAudit
+from vosd.storage.audit_line import AuditLine, JobRun
+from vosd.storage.database import Database
+from vosd.storage.deck_values import StoredDeck, Way
+from vosd.storage.decks import SqlDecks
+from vosd.storage.job_commit import JobNotRunningError
+from vosd.storage.jobs import JobState, SqlJobs, StoredJob, TooManyJobsError
+
+NOW = 1_790_000_000_000
+
+
+def queued(login: str = "t", kind: str = "deck_import") -> StoredJob:
+    return StoredJob(
+        id=0, kind=kind, subject="buy", login=login, means="token", who="{}", order='{"path": {}}', queued_at=NOW
+    )  # fmt: skip
+
+
+def deck(group: str) -> StoredDeck:
+    return StoredDeck(
+        rate_group=group, version=1, content=1, replaced=None, made_at=NOW, operator="ann", way=Way.FULL,
+        effective=None, rates=1, digest="d", changes={"new": 1}, memo=None,
+    )  # fmt: skip
+
+
+def line(run: JobRun) -> AuditLine:
+    return AuditLine(NOW + 5, "ann", "program", "t", "token", "", "ImportDeck", "buy", "{}", job=run)
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def url(request, tmp_path_factory) -> str:
+    if request.param == "sqlite":
+        return migrated(tmp_path_factory.mktemp("jobs") / "vosd.db")
+    made = request.getfixturevalue("mariadb_server").create_database("vosd_jobs")
+    migrate_on_server(made)
+    return made
+
+
+def on(url: str, act: Callable[[Database], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        database = Database(url)
+        try:
+            return await act(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def begun(database: Database, login: str = "t") -> JobRun:
+    store = SqlJobs(database)
+    number = await store.add(queued(login), None, open_max=200, open_max_each=20)
+    job = await store.job(number)
+    assert job is not None
+    run = await store.begin(job, NOW + 1)
+    assert run == JobRun(number, 1)
+    assert await store.begin(job, NOW + 2) is None, "another process was faster"
+    return run
+
+
+async def settled(database: Database, run: JobRun, group: str) -> bool:
+    """Return whether the change of a job is made, which its row must know, and end the job."""
+    store = SqlJobs(database)
+    job, versions = await store.job(run.id), await SqlDecks(database).versions(group)
+    assert job is not None
+    assert (job.committed_at is not None) == bool(versions)
+    if await store.requeue(run, even_if_committed=False):
+        assert not versions, "it must not be made twice"
+        await store.cancel(run.id, line(run)._replace(job=None))
+    else:
+        assert await store.end(run, JobState.DONE, NOW)
+    return bool(versions)
+
+
+def test_a_job_that_is_killed_in_its_change_has_made_it_as_a_whole_if_its_row_says_so(url: str) -> None:
+    number, groups, is_dead = 0, [], True
+    while is_dead:
+        number += 1
+        group = f"killed{number}"
+        run = on(url, begun)
+
+        def work(run: JobRun = run, group: str = group, number: int = number) -> int:
+            steps = Steps(number)
+
+            async def change(database: Database) -> None:
+                event.listen(database.engine.sync_engine, "after_cursor_execute", lambda *_arguments: steps.step())
+                await SqlDecks(database).add(deck(group), [Chunk("44", b"rates")], line(run))
+                steps.step()  # the change is made, and the job has not said so
+
+            on(url, change)
+            return 0
+
+        is_dead = is_killed(work)
+        is_made = on(url, lambda database, run=run, group=group: settled(database, run, group))
+        groups.append(is_made)
+    assert groups.count(True) >= 2
+    assert groups.count(False) >= 4, "killed behind each statement"
+
+
+def test_a_job_that_was_cancelled_or_begun_again_changes_nothing_any_more(url: str) -> None:
+    async def act(database: Database) -> None:
+        store, decks = SqlJobs(database), SqlDecks(database)
+        run = await begun(database)
+        assert await store.requeue(run, even_if_committed=False)
+        again = await store.job(run.id)
+        assert again is not None
+        second = await store.begin(again, NOW + 3)
+        assert second == JobRun(run.id, 2)
+        assert not await store.at(run, 500)
+        with pytest.raises(JobNotRunningError):
+            await decks.add(deck("late"), [Chunk("44", b"rates")], line(run))
+        assert await store.cancel(run.id, line(run)._replace(job=None, action="CancelJob"))
+        with pytest.raises(JobNotRunningError):
+            await decks.add(deck("late"), [Chunk("44", b"rates")], line(second))
+        assert not await decks.versions("late")
+        assert not await store.end(second, JobState.DONE, NOW)
+        ended = await store.job(run.id)
+        assert ended is not None
+        assert (ended.state, ended.order, ended.committed_at) == (JobState.CANCELLED, "", None)
+        assert (await SqlAudit(database).newest(1))[0].action == "CancelJob"
+
+    on(url, act)
+
+
+def test_a_job_that_has_made_its_change_is_cancelled_no_longer(url: str) -> None:
+    async def act(database: Database) -> None:
+        run = await begun(database)
+        await SqlDecks(database).add(deck("made"), [Chunk("44", b"rates")], line(run))
+        store = SqlJobs(database)
+        assert not await store.cancel(run.id, line(run)._replace(job=None))
+        assert await store.end(run, JobState.DONE, NOW + 9, result="[1]")
+        done = await store.job(run.id)
+        assert done is not None
+        assert (done.state, done.committed_at, done.result, done.progress) == (JobState.DONE, NOW + 5, "[1]", 1_000)
+
+    on(url, act)
+
+
+def test_so_many_jobs_of_one_and_of_all_are_open_and_old_ones_are_forgotten(url: str) -> None:
+    async def act(database: Database) -> None:
+        store = SqlJobs(database)
+        for login in ("a", "a"):
+            await store.add(queued(login), None, open_max=200, open_max_each=2)
+        with pytest.raises(TooManyJobsError, match=r"^a has 2 jobs that have not ended"):
+            await store.add(queued("a"), None, open_max=200, open_max_each=2)
+        with pytest.raises(TooManyJobsError, match=r"^there are 2 jobs"):
+            await store.add(queued("b"), None, open_max=2, open_max_each=2)
+        mine = await store.jobs("a", "token")
+        assert [each.login for each in mine] == ["a", "a"]
+        assert not await store.jobs("a", "page")
+        for each in mine:
+            await store.cancel(each.id, line(JobRun(0, 0))._replace(job=None))
+        await store.forget(NOW + 5)
+        assert len(await store.jobs("a", "token")) == 2
+        await store.forget(NOW + 6)
+        assert not await store.jobs("a", "token")
+        kept = msgspec.structs.replace(queued("f"), upload="upload-1")
+        number = await store.add(kept, None, open_max=200, open_max_each=2)
+        assert "upload-1" in await store.files()
+        await store.cancel(number, line(JobRun(0, 0))._replace(job=None))
+        assert "upload-1" not in await store.files()
+
+    on(url, act)

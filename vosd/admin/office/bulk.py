@@ -1,0 +1,157 @@
+"""Use case of many objects at once: all of them are changed or none, and every mistake is reported."""
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from vosd.admin.office.definitions import (
+    ChangedObjects,
+    ObjectOrder,
+    Plan,
+    WantedObject,
+    check_and_add,
+    compared_each,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.catalogue.problems import ConfigError, Problem
+
+OBJECTS_AT_MOST: Final = 10_000
+MISTAKES_AT_MOST: Final = 100
+"""Mistakes that are listed; the others are counted."""
+_OBJECT: Final = re.compile(r"(\w+) (\S.*) \(version \d+\) in the database")
+
+
+class BulkAction(Enum):
+    """Kind of a wanted change."""
+
+    CREATE = "create"
+    REPLACE = "replace"
+    MERGE = "merge"
+    DELETE = "delete"
+
+
+class BulkObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A wanted change of one object."""
+
+    action: BulkAction
+    kind: str
+    """The section of the configuration, such as ``accounts`` or ``routing_gateways``."""
+    name: str
+    keys: dict[str, Any] | None = None
+    """Keys as in the configuration files, without the name; none to delete it."""
+    if_version: int | None = None
+    """Refused unless this version is in force."""
+
+
+class ChangeObjects(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Up to 10,000 objects of any kinds, which are all changed in one transaction, or none of them."""
+
+    objects: tuple[BulkObject, ...]
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense, whatever is defined."""
+        if not 1 <= len(self.objects) <= OBJECTS_AT_MOST:
+            raise OrderError("objects", f"are {len(self.objects)}: expected 1 to {OBJECTS_AT_MOST}")
+
+
+class BulkMistake(NamedTuple):
+    """A mistake in one object."""
+
+    field: str
+    """``objects[17].keys.currency``; the first object is 0."""
+    said: str
+
+
+class BulkRefusedError(VosError):
+    """Some of the objects cannot be as they are wanted; nothing was changed."""
+
+    def __init__(self, mistakes: Sequence[BulkMistake]) -> None:
+        shown = "\n".join(f"{each.field}: {each.said}" for each in mistakes[:MISTAKES_AT_MOST])
+        super().__init__(f"{len(mistakes)} mistakes, and nothing was changed:\n{shown}")
+        self.mistakes = mistakes[:MISTAKES_AT_MOST]
+        self.field = mistakes[0].field
+
+
+@needs(Permission.DEFINITIONS_CHANGE)
+async def change_objects(office: Office, who: Principal, order: ChangeObjects) -> ChangedObjects:
+    """Create, replace, merge and delete objects; a running switch has taken the change when this returns.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        BulkRefusedError: with every mistake; nothing was changed.
+        ConfigError: the configuration would not be valid because of other objects; nothing was changed.
+        ObjectsMoved, ContentRefused: nothing was changed.
+        NotTakenError, DaemonUnreachableError: the change is made, and the running switch does not take it.
+        StoreUnavailable: probably nothing was changed.
+    """
+    wanted = [_wanted(each) for each in order.objects]
+    mistakes = [*_unfit(office, order.objects)]
+    plan = Plan([], [])
+    if not mistakes:
+        for number, found in enumerate(await compared_each(office, who, order, wanted, None)):
+            if isinstance(found, VosError):
+                mistakes.append(BulkMistake(f"objects[{number}]", str(found)))
+                continue
+            plan.differences.append(found[0])
+            plan.versions.extend(found[1])
+    if mistakes:
+        raise BulkRefusedError(mistakes)
+    try:
+        return await check_and_add(office, who, order, plan, None)
+    except ConfigError as error:
+        mistakes = [*_of_objects(order.objects, error.problems)]
+        if not mistakes:
+            raise
+        raise BulkRefusedError(mistakes) from error
+
+
+def _wanted(each: BulkObject) -> WantedObject:
+    return WantedObject(
+        each.kind,
+        each.name,
+        None if each.action is BulkAction.DELETE else each.keys,
+        is_new=each.action is BulkAction.CREATE,
+        is_merged=each.action is BulkAction.MERGE,
+        if_version=each.if_version,
+    )
+
+
+def _unfit(office: Office, objects: Sequence[BulkObject]) -> Iterator[BulkMistake]:
+    """Yield mistakes that are seen without the database."""
+    first: dict[tuple[str, str], int] = {}
+    bad: dict[str, str] = {}
+    for kind in {each.kind for each in objects}:
+        try:
+            office.definitions.check_kind(kind)
+        except VosError as error:
+            bad[kind] = str(error)
+    for number, each in enumerate(objects):
+        place = f"objects[{number}]"
+        if each.kind in bad:
+            yield BulkMistake(f"{place}.kind", bad[each.kind])
+        if (each.keys is None) is not (each.action is BulkAction.DELETE):
+            said = "has no keys" if each.keys is None else "has keys, and is to be deleted"
+            yield BulkMistake(f"{place}.keys", f"{each.kind} {each.name} {said}")
+        earlier = first.setdefault((each.kind, each.name), number)
+        if earlier != number:
+            yield BulkMistake(f"{place}.name", f"{each.kind} {each.name} is objects[{earlier}], too")
+
+
+def _of_objects(objects: Sequence[BulkObject], problems: Sequence[Problem]) -> Iterator[BulkMistake]:
+    """Yield the problems of a configuration that are those of the objects, with their places."""
+    numbers = {(each.kind, each.name): number for number, each in enumerate(objects)}
+    for each in problems:
+        named = _OBJECT.fullmatch(each.file)
+        number = None if named is None else numbers.get((named[1], unquote(named[2])))
+        if number is not None:
+            key = each.key.partition("].")[2] or each.key
+            yield BulkMistake(f"objects[{number}].keys{'.' if key else ''}{key}", str(each))

@@ -1,0 +1,214 @@
+"""Use cases of jobs: long work of the management API, by those who have ordered it and by administrators."""
+
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc
+from vosd.storage.jobs import JobState, StoredJob
+
+OPEN_AT_MOST: Final = 200
+"""Jobs of the installation that have not ended; further ones are refused."""
+OPEN_AT_MOST_EACH: Final = 20
+"""Those of one person or token."""
+KEPT_MS: Final = 7 * 86_400_000
+"""Time for which a job that has ended can be seen, and its result be read."""
+
+
+class JobKind(Enum):
+    """Kind of long work."""
+
+    BULK = "bulk"
+    DECK_IMPORT = "deck_import"
+    RERATE = "rerate"
+    SIMULATE = "simulate"
+    CDR_EXPORT = "cdr_export"
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a job goes on where one stopped that had changed something already."""
+        return self is JobKind.RERATE  # an entry is named by its run and its call
+
+
+class NoSuchJobError(VosError):
+    """There is no such job, or none that the principal may see."""
+
+
+class JobEndedError(VosError):
+    """The job has ended, or its change is made: it can be cancelled no longer."""
+
+
+class NoResultError(VosError):
+    """The job has no result: it has not ended, or it has failed, or its result was lost."""
+
+
+class JobSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A job; times are RFC 3339."""
+
+    id: int
+    kind: JobKind
+    subject: str
+    """The object that it is about, such as a rate group; empty where there are many."""
+    state: JobState
+    progress: float
+    """Part that is done, 0 to 1."""
+    ordered_by: str
+    queued: str
+    begun: str | None
+    """Time of the last beginning: one that was interrupted begins again."""
+    beginnings: int
+    committed: str | None
+    """Time at which its change was made, in the same transaction; null = it has changed nothing."""
+    ended: str | None
+    has_result: bool
+    """Whether there is a result to be read."""
+    problem: dict[str, Any] | None
+    """Why it has failed: the problem that the request would have got."""
+
+
+class ListJobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Jobs of the one who asks; administrators see all."""
+
+
+class JobOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One job."""
+
+    id: int
+
+
+class ShowJob(JobOrder, frozen=True):
+    """State of a job."""
+
+
+class CancelJob(JobOrder, frozen=True):
+    """The end of a job that has changed nothing yet."""
+
+
+class ReadResult(JobOrder, frozen=True):
+    """Result of a job that is done."""
+
+
+class JobResult(msgspec.Struct, frozen=True):
+    """A result: JSON, or a file."""
+
+    document: str | None
+    """JSON."""
+    file: str | None
+    """Name of a file in ``state_dir/jobs``."""
+
+
+async def queue_job(
+    office: Office, who: Principal, kind: JobKind, subject: str, order: str, upload: str | None = None
+) -> JobSheet:
+    """Queue an order that the principal may give: the caller has checked that.
+
+    Raises:
+        TooManyJobsError: so many have not ended that no further one is taken.
+        StoreUnavailable: probably nothing was queued.
+    """
+    job = StoredJob(
+        id=0,
+        kind=kind.value,
+        subject=subject,
+        login=who.login,
+        means=who.means.value,
+        who=msgspec.json.encode(msgspec.structs.replace(who, request=None)).decode(),
+        order=order,
+        upload=upload,
+        queued_at=office.now(),
+    )
+    number = await office.stores.jobs.add(job, who.request, open_max=OPEN_AT_MOST, open_max_each=OPEN_AT_MOST_EACH)
+    return _sheet(msgspec.structs.replace(job, id=number))
+
+
+@needs(Permission.JOBS)
+async def list_jobs(office: Office, who: Principal, order: ListJobs) -> list[JobSheet]:
+    """Return the newest jobs, the newest first; raises StoreUnavailable."""
+    login, means = (None, None) if _sees_all(who) else (who.login, who.means.value)
+    return [_sheet(each) for each in await office.stores.jobs.jobs(login, means)]
+
+
+@needs(Permission.JOBS)
+async def show_job(office: Office, who: Principal, order: ShowJob) -> JobSheet:
+    """Return a job.
+
+    Raises:
+        NoSuchJobError: there is none that the principal may see.
+        StoreUnavailable: try again.
+    """
+    return _sheet(await _job(office, who, order.id))
+
+
+@needs(Permission.JOBS)
+async def cancel_job(office: Office, who: Principal, order: CancelJob) -> JobSheet:
+    """Cancel a job; what it was doing is undone.
+
+    Raises:
+        NoSuchJobError: there is none that the principal may see.
+        JobEndedError: it has ended, or its change is made.
+        StoreUnavailable: try again.
+    """
+    await _job(office, who, order.id)
+    line = office.audit_line(who, order, f"job {order.id}")
+    if not await office.stores.jobs.cancel(order.id, line):
+        job = await _job(office, who, order.id)
+        done = "has made its change" if job.state is JobState.RUNNING else f"is {job.state.value}"
+        raise JobEndedError(f"job {order.id} {done}, and cannot be cancelled any more")
+    return _sheet(await _job(office, who, order.id))
+
+
+@needs(Permission.JOBS)
+async def read_result(office: Office, who: Principal, order: ReadResult) -> JobResult:
+    """Return the result of a job.
+
+    Raises:
+        NoSuchJobError: there is none that the principal may see.
+        NoResultError: it has none.
+        StoreUnavailable: try again.
+    """
+    job = await _job(office, who, order.id)
+    if job.result is None and job.result_file is None:
+        why = f"is {job.state.value}"
+        if job.state is JobState.DONE:
+            why = "has made its change and was interrupted then: its result was lost"
+        raise NoResultError(f"job {job.id} {why}")
+    return JobResult(job.result, job.result_file)
+
+
+async def _job(office: Office, who: Principal, number: int) -> StoredJob:
+    job = await office.stores.jobs.job(number)
+    if job is None or not (_sees_all(who) or (job.login, job.means) == (who.login, who.means.value)):
+        message = f"there is no job {number}: jobs are kept for {KEPT_MS // 86_400_000} days after their end"
+        raise NoSuchJobError(message)
+    return job
+
+
+def _sees_all(who: Principal) -> bool:
+    return Permission.INSTALLATION_RUN in who.permissions
+
+
+def _sheet(job: StoredJob) -> JobSheet:
+    def moment(at: int | None) -> str | None:
+        return None if at is None else iso_utc(at)
+
+    return JobSheet(
+        id=job.id,
+        kind=JobKind(job.kind),
+        subject=job.subject,
+        state=job.state,
+        progress=job.progress / 1_000,
+        ordered_by=job.login,
+        queued=iso_utc(job.queued_at),
+        begun=moment(job.begun_at),
+        beginnings=job.attempt,
+        committed=moment(job.committed_at),
+        ended=moment(job.ended_at),
+        has_result=job.has_result,
+        problem=None if job.problem is None else msgspec.json.decode(job.problem),
+    )

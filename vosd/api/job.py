@@ -1,0 +1,79 @@
+"""Declaration of an operation as a job: what it does in a process of its own, and when it is one."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from vosd.admin.office.jobs import JobKind
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.wiring.configured_switch import ConfiguredSwitch
+
+DIRECTORY: Final = "jobs"
+"""Directory of ``state_dir`` with the files of orders and results."""
+
+
+class Work(NamedTuple):
+    """Surroundings of a job in its process."""
+
+    switch: ConfiguredSwitch
+    upload: Path | None
+    """File that came with the order."""
+    out: Path
+    """File of the result, where the job writes one."""
+    progress: Callable[[float], None]
+    """Takes the part that is done, 0 to 1."""
+
+
+class Long(NamedTuple):
+    """An operation as a job."""
+
+    kind: JobKind
+    run: Callable[[Office, Principal, Any, Work], Awaitable[Any]]
+    """Carries the order out, and returns the result; None = the result is the file alone."""
+    is_always: bool = False
+    """Else a request asks for it by ``Prefer: respond-async``, or its body is long."""
+    subject: str | None = None
+    """Field of the path that names what it is about."""
+    uploads: tuple[str, ...] = ()
+    """Content types of a body that is kept as a file, and read by the job."""
+    upload_max: int = 0
+    """Longest such body, in bytes."""
+
+
+class KeptOrder(msgspec.Struct, frozen=True):
+    """Parts of a request that make an order, as the job keeps them."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any = None
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """First message to the process of a job."""
+
+    config: str
+    id: int
+    attempt: int
+    kind: JobKind
+    who: str
+    order: str
+    upload: str | None
+    out: str
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """Message of the process: how far it is, in thousandths."""
+
+    done: int
+
+
+class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+    """Last message of the process."""
+
+    result: str | None = None
+    """JSON."""
+    problem: str | None = None
+    """JSON: why it has failed."""

@@ -1,0 +1,123 @@
+"""Process of one job: ``vosd.processes.entry vosd.api.job_process CHANNEL``.
+
+It gives way to calls, has a limit of memory, and ends when the process of the API does.
+"""
+
+import asyncio
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from vosd.admin.office.principal import Principal
+from vosd.api.http import RequestError, document_of
+from vosd.api.job import KeptOrder, Long, Opening, Outcome, Progress, Work
+from vosd.api.jobs import DISK_FULL
+from vosd.api.operation import Given, Operation
+from vosd.api.problems import problem, problem_of, problem_of_request
+from vosd.api.table import OPERATIONS
+from vosd.base.errors import VosError
+from vosd.processes.channel import message, received, send
+from vosd.processes.life import give_way, live_as_long_as_the_switch
+from vosd.storage.audit_line import JobRun
+from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.office import office_of
+
+NICENESS: Final = 10
+MEMORY_MAX: Final = 2 << 30
+"""Bytes of address space."""
+_PROGRESS_S: Final = 0.5
+
+_log = structlog.get_logger()
+
+
+def main() -> None:
+    """Carry out one job."""
+    live_as_long_as_the_switch()
+    give_way(NICENESS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    asyncio.run(_serve(int(sys.argv[1])))
+
+
+async def _serve(channel: int) -> None:
+    plain = socket.socket(fileno=channel)
+    reader, writer = await asyncio.open_connection(sock=plain)
+    opening = msgspec.msgpack.decode(await received(reader), type=Opening)
+    outcome = await _outcome(opening, _reporter(plain))
+    send(writer, msgspec.msgpack.encode(outcome))
+    await writer.drain()
+    writer.close()
+
+
+def _reporter(channel: socket.socket) -> Callable[[float], None]:
+    """Return a function that says now and then how far the job is, whether the loop runs meanwhile or not."""
+    last = 0.0
+
+    def report(part: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PROGRESS_S:
+            last = now
+            progress = Progress(round(1_000 * min(max(part, 0.0), 1.0)))
+            with suppress(BlockingIOError):
+                channel.send(message(msgspec.msgpack.encode(progress)))
+
+    return report
+
+
+async def _outcome(opening: Opening, progress: Callable[[float], None]) -> Outcome:
+    try:
+        result = await _carried_out(opening, progress)
+    except RequestError as error:
+        answer = problem_of_request(error)
+    except VosError as error:
+        answer = problem_of(error)
+    except MemoryError:
+        said = f"it needs more than the {MEMORY_MAX >> 20} MiB of memory that a job may have"
+        answer = problem(HTTPStatus.INSUFFICIENT_STORAGE, "memory_short", said)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        answer = problem(HTTPStatus.INSUFFICIENT_STORAGE, "disk_full", "the disk of state_dir is full: free some of it")
+    except Exception:  # noqa: BLE001  the boundary of a job: nothing else would report it
+        _log.exception("job_failed", job=opening.id, kind=opening.kind.value)
+        said = "an error of the switch; its log has it"
+        answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", said)
+    else:
+        return Outcome(result=result)
+    return Outcome(problem=answer.content.decode())
+
+
+async def _carried_out(opening: Opening, progress: Callable[[float], None]) -> str | None:
+    operation, long = _of_kind(opening)
+    kept = msgspec.json.decode(opening.order, type=KeptOrder)
+    upload = None if opening.upload is None else Path(opening.upload)
+    body = kept.body
+    if upload is not None and operation.has_body:
+        body = document_of(upload.read_bytes())
+    order = operation.order(Given(kept.path, kept.query, {}, body, {}))
+    who = msgspec.json.decode(opening.who, type=Principal)
+    who = msgspec.structs.replace(who, job=JobRun(opening.id, opening.attempt))
+    switch = ConfiguredSwitch(Path(opening.config))
+    try:
+        async with office_of(switch) as office:
+            result = await long.run(office, who, order, Work(switch, upload, Path(opening.out), progress))
+    finally:
+        switch.close()
+    return None if result is None else msgspec.json.encode(result).decode()
+
+
+def _of_kind(opening: Opening) -> tuple[Operation, Long]:
+    for each in OPERATIONS:
+        if each.long is not None and each.long.kind is opening.kind:
+            return each, each.long
+    raise AssertionError("each kind of job is an operation: a test holds it")

@@ -1,0 +1,243 @@
+"""Operations about long work, and those that are such work."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from http import HTTPStatus
+from pathlib import Path
+from sys import maxsize
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.office.bulk import ChangeObjects, change_objects
+from vosd.admin.office.definitions import ChangeSheet
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.export import ReadExport, read_export
+from vosd.admin.office.jobs import (
+    CancelJob,
+    JobKind,
+    JobResult,
+    JobSheet,
+    ListJobs,
+    NoResultError,
+    ReadResult,
+    ShowJob,
+    cancel_job,
+    list_jobs,
+    read_result,
+    show_job,
+)
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.rerating import RerateCalls, RerateReport, rerate_calls
+from vosd.api.http import JSON, Answer, Request
+from vosd.api.job import DIRECTORY, Long, Work
+from vosd.api.listing import CSV, NDJSON
+from vosd.api.operation import Listing, Operation, permission_of
+
+BULK_BYTES_MAX: Final = 32 << 20
+_READ_BYTES: Final = 1 << 18
+
+
+class RerateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The calls of a span, rated again; times are those of the INVITE."""
+
+    since: int
+    until: int
+    account: str | None = None
+    """Only what this customer, agent or vendor pays or is paid."""
+    prefix: str = ""
+    """Only calls whose number, as it was rated, begins with these digits."""
+    deck: str | None = None
+    """Rate the calls of the account by this rate group instead."""
+    compares_steps: bool = False
+    """Compare the stored steps of each fee, too."""
+    limit: int | None = None
+    """At most so many calls, the newest."""
+    top: int = 20
+    """Calls and prefixes that are listed."""
+    corrected_too: bool = False
+    """Also charges that were corrected by hand."""
+    book: bool = False
+    """Book the differences as corrections."""
+    memo: str | None = None
+    """Why; it stands in the ledger, and goes together with ``book``."""
+    reference: str | None = None
+    """Name of the run: it corrects a call once. Without it: by span and rates."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense."""
+        if self.limit is not None and self.limit < 1:
+            raise OrderError("limit", f"is {self.limit}: expected at least 1")
+        if self.top < 1:
+            raise OrderError("top", f"is {self.top}: expected at least 1")
+        self.order()
+
+    def order(self) -> RerateCalls:
+        """Return the order of the office."""
+        return RerateCalls(**msgspec.structs.asdict(self) | {"limit": self.limit or maxsize})
+
+
+class ExportCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Calls in the order in which they were booked, with all columns."""
+
+    after: int = 0
+    """Calls booked after that ``export_seq``."""
+    as_json: bool = False
+    """As JSON lines; else as CSV."""
+
+
+async def rerate(office: Office, who: Principal, order: RerateSpan, work: Work) -> RerateReport:
+    """Rate the calls of a span again."""
+    span, wanted = max(order.until - order.since, 1), order.order()
+    if wanted.book and wanted.reference is None and who.job is not None:  # the same however often it begins
+        wanted = msgspec.structs.replace(wanted, reference=f"job-{who.job.id}")
+    return await rerate_calls(office, who, wanted, lambda _calls, at: work.progress((order.until - at) / span))
+
+
+async def export(office: Office, who: Principal, order: ExportCalls, work: Work) -> None:
+    """Write all calls to the file of the result."""
+    parts = read_export(office, who, ReadExport(after=order.after, as_json=order.as_json))
+    with work.out.open("wb") as file:
+        async with aclosing(parts):
+            async for part in parts:
+                file.write(part)
+
+
+async def change_many(office: Office, who: Principal, order: ChangeObjects) -> ChangeSheet:
+    """Change objects, all or none."""
+    return (await change_objects(office, who, order)).sheet()
+
+
+async def change_many_apart(office: Office, who: Principal, order: ChangeObjects, _work: Work) -> ChangeSheet:
+    """Change objects, all or none."""
+    return await change_many(office, who, order)
+
+
+async def never(_office: Office, _who: Principal, _order: Any) -> JobSheet:
+    """Stand for the use case of an operation that is always a job."""
+    raise AssertionError("the application queues it")
+
+
+async def answer_of(office: Office, request: Request, result: JobResult) -> Answer:
+    """Return a result: its document, unless a file is asked for or is all there is."""
+    accept = request.headers.get("accept", "")
+    if result.document is not None and (result.file is None or not (CSV in accept or NDJSON in accept)):
+        return Answer(content=result.document.encode(), content_type=JSON)
+    assert result.file is not None
+    path = office.definitions.settings.state_dir / DIRECTORY / result.file
+    if not await asyncio.to_thread(path.exists):
+        raise NoResultError("the file of the result is gone: order the job again")
+    is_json = (await asyncio.to_thread(_beginning, path)) == b"{"
+    if is_json or NDJSON not in accept:
+        return Answer(stream=_content(path), content_type=NDJSON if is_json else f"{CSV}; charset=utf-8")
+    return Answer(stream=_as_lines(path), content_type=NDJSON)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1)
+
+
+async def _content(path: Path) -> AsyncIterator[bytes]:
+    file = await asyncio.to_thread(path.open, "rb")
+    with file:
+        while part := await asyncio.to_thread(file.read, _READ_BYTES):
+            yield part
+
+
+async def _as_lines(path: Path) -> AsyncIterator[bytes]:
+    """Yield the rows of a CSV file as JSON lines."""
+    file = await asyncio.to_thread(path.open, "r", encoding="utf-8", newline="")
+    with file:
+        rows = csv.DictReader(file)
+        while part := await asyncio.to_thread(_lines, rows):
+            yield part
+
+
+def _lines(rows: "csv.DictReader[str]") -> bytes:
+    written = io.BytesIO()
+    for row in rows:
+        written.write(msgspec.json.encode(row) + b"\n")
+        if written.tell() >= _READ_BYTES:
+            break
+    return written.getvalue()
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/jobs",
+        meaning="Long work that was ordered with this token or by this person; administrators see all.",
+        permission=permission_of(list_jobs),
+        takes=ListJobs,
+        run=list_jobs,
+        result=JobSheet,
+        listing=Listing("id", filters=("kind", "state", "subject", "ordered_by"), sorts=("id", "queued", "state")),
+    ),
+    Operation(
+        method="GET",
+        path="/jobs/{id}",
+        meaning="State and progress of a job.",
+        permission=permission_of(show_job),
+        takes=ShowJob,
+        run=show_job,
+        result=JobSheet,
+    ),
+    Operation(
+        method="DELETE",
+        path="/jobs/{id}",
+        meaning="Cancel a job that has made no change yet.",
+        permission=permission_of(cancel_job),
+        takes=CancelJob,
+        run=cancel_job,
+        result=JobSheet,
+    ),
+    Operation(
+        method="GET",
+        path="/jobs/{id}/result",
+        meaning="Result of a job that is done: JSON, or a file; of a deck the report, or by Accept every change.",
+        permission=permission_of(read_result),
+        takes=ReadResult,
+        run=read_result,
+        result=Any,
+        answer=answer_of,
+        forms={CSV: bytes, NDJSON: bytes},
+    ),
+    Operation(
+        method="POST",
+        path="/bulk",
+        meaning="Create, replace, merge and delete up to 10,000 objects: all or none. A body above 64 KiB is a job.",
+        permission=permission_of(change_objects),
+        takes=ChangeObjects,
+        run=change_many,
+        result=ChangeSheet,
+        long=Long(JobKind.BULK, change_many_apart, uploads=(JSON,), upload_max=BULK_BYTES_MAX),
+        patience_s=600.0,
+    ),
+    Operation(
+        method="POST",
+        path="/calls/rerate",
+        meaning="Job: rate the calls of a span again, and book the differences if that is said.",
+        permission=permission_of(rerate_calls),
+        takes=RerateSpan,
+        run=never,
+        result=JobSheet,
+        status=HTTPStatus.ACCEPTED,
+        long=Long(JobKind.RERATE, rerate, is_always=True),
+    ),
+    Operation(
+        method="POST",
+        path="/cdrs/export",
+        meaning="Job: write all calls to a file, which is the result.",
+        permission=permission_of(read_export),
+        takes=ExportCalls,
+        run=never,
+        result=JobSheet,
+        status=HTTPStatus.ACCEPTED,
+        long=Long(JobKind.CDR_EXPORT, export, is_always=True),
+    ),
+)

@@ -1,0 +1,74 @@
+"""``vosd jobs``: long work that the management API was ordered to do."""
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import operator_option
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
+
+if TYPE_CHECKING:
+    from vosd.admin.office.jobs import JobSheet
+
+_COLUMNS: Final = ("id", "kind", "subject", "state", "progress", "ordered_by", "queued", "ended")
+_NUMBER: Final = click.argument("number", type=click.IntRange(1), metavar="ID")
+
+
+@click.group(cls=Family)
+def jobs() -> None:
+    """Long work of the management API: list, show, cancel."""
+
+
+@jobs.command("list")
+@json_option
+@pass_invocation
+def list_all(invocation: Invocation, as_json: bool) -> None:
+    """List the newest jobs of all, the newest first."""
+    from vosd.admin.office.jobs import ListJobs, list_jobs
+
+    who = principal()
+    found = in_office(invocation, lambda office: list_jobs(office, who, ListJobs()))
+    if as_json:
+        output.document(found)
+    else:
+        output.records(_COLUMNS, found, empty="there are no jobs")
+
+
+@jobs.command()
+@_NUMBER
+@json_option
+@pass_invocation
+def show(invocation: Invocation, number: int, as_json: bool) -> None:
+    """Show the state of job ID, and why it has failed."""
+    from vosd.admin.office.jobs import ShowJob, show_job
+
+    who = principal()
+    _show(in_office(invocation, lambda office: show_job(office, who, ShowJob(number))), as_json=as_json)
+
+
+@jobs.command()
+@_NUMBER
+@operator_option
+@json_option
+@pass_invocation
+def cancel(invocation: Invocation, number: int, operator: str, as_json: bool) -> None:
+    """Cancel job ID, which has made no change yet."""
+    from vosd.admin.office.jobs import CancelJob, cancel_job
+
+    who = principal(operator)
+    _show(in_office(invocation, lambda office: cancel_job(office, who, CancelJob(number))), as_json=as_json)
+
+
+def _show(job: "JobSheet", *, as_json: bool) -> None:
+    import msgspec
+
+    if as_json:
+        output.document(job)
+        return
+    found = msgspec.to_builtins(job)
+    problem = found.pop("problem")
+    output.sheet(found)
+    if problem is not None:
+        output.line(problem["detail"])
