@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 NICENESS: Final = 10
-"""Of what computes beside the calls of a switch on this machine."""
+"""Niceness of programs that compute beside the calls of a switch on this machine."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
