@@ -3,7 +3,19 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import access, calls, customers, definitions, installation, jobs, money, routes, session, watch
+from vosd.api.operations import (
+    access,
+    calls,
+    customers,
+    definitions,
+    installation,
+    jobs,
+    money,
+    routes,
+    session,
+    traces,
+    watch,
+)
 
 BASE: Final = "/api/v1"
 _OTHERS: Final[tuple[Operation, ...]] = (
@@ -13,6 +25,7 @@ _OTHERS: Final[tuple[Operation, ...]] = (
     *customers.OPERATIONS,
     *money.OPERATIONS,
     *calls.OPERATIONS,
+    *traces.OPERATIONS,
     *routes.OPERATIONS,
     *jobs.OPERATIONS,
     *watch.OPERATIONS,
