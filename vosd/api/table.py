@@ -3,7 +3,7 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import calls, customers, definitions, installation, jobs, money, routes, session, watch
+from vosd.api.operations import calls, customers, decks, definitions, installation, jobs, money, routes, session, watch
 
 BASE: Final = "/api/v1"
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -15,5 +15,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *calls.OPERATIONS,
     *routes.OPERATIONS,
     *jobs.OPERATIONS,
+    *decks.OPERATIONS,
     *watch.OPERATIONS,
 )
