@@ -1,14 +1,15 @@
 """What a running switch does and knows, over HTTP, with its calls; and that the command line says the same."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 from api.test_api_recipes import run_recipes
 from api.watched import Watched, watched
-from doubles.api import AGENT, ONLY, VIEWER
+from doubles.api import ADMINISTRATOR, AGENT, ONLY, VIEWER
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
@@ -43,6 +44,39 @@ def test_running_calls_are_listed_by_account_gateway_and_age(site: Watched) -> N
         assert (seen["routing_gateway"], seen["vendor_account"]) == (None, None)
         talk.hang_up()
     site.stage.expect_nothing_left()
+
+
+def test_a_running_call_is_shown_with_legs_timers_and_charges_so_far_and_then_by_its_record(site: Watched) -> None:
+    with one_call(site) as talk:
+        (listed,) = site.items("/calls")
+        path = f"/calls/{listed['call_id'][:18]}"
+        call = site.api.ask("GET", path).json
+        printed = site.cli("call", "show", listed["call_id"])
+        assert (call["running"], call["call"]["call_id"]) == (True, listed["call_id"])
+        caller, callee = call["legs"]
+        assert (caller["side"], caller["gateway"], caller["codec"]) == ("caller", "acme-pbx", "PCMU")
+        assert (callee["side"], callee["gateway"], callee["address"]) == (
+            "callee", "carrier-a", str(VENDORS["carrier-a"]),
+        )  # fmt: skip
+        assert call["granted_s"] >= 6
+        record = call["record"]
+        assert (record["routing_gateway"], record["end_reason"], record["ended_at"]) == ("carrier-a", None, None)
+        assert [each["gateway"] for each in record["attempts"]] == ["carrier-a"]
+        assert [each["role"] for each in record["charges"]] == ["customer", "agent", "vendor"]
+        assert printed.keys() == call.keys()
+        assert printed["legs"] == call["legs"]
+        assert "carrier-a" in site.daemon.succeed("call", "show", listed["call_id"])
+        seen = site.api.ask("GET", path, token=f"{AGENT}reseller").json
+        assert "carrier" not in str(seen)
+        assert site.api.ask("GET", path, token=f"{AGENT}rival").status == 404
+        talk.hang_up()
+    site.stage.expect_nothing_left()
+    site.stage.record_of(talk.callee)
+    over = site.api.ask("GET", path).json
+    assert (over["running"], over["call"], over["legs"]) == (False, None, None)
+    assert over["record"] == site.api.ask("GET", f"/cdrs/{listed['call_id']}").json
+    assert over == site.cli("call", "show", listed["call_id"])
+    assert site.api.ask("GET", "/calls/00000000-0000").json["code"] == "no_record"
 
 
 def test_calls_are_hung_up_one_by_its_id_and_others_by_what_they_have_in_common(site: Watched) -> None:
@@ -110,6 +144,25 @@ def test_a_ladder_is_read_while_the_call_runs_and_afterwards_and_every_look_is_a
     assert site.api.ask("GET", after, token=f"{AGENT}reseller").status in {403, 404}
 
 
+def test_new_calls_are_followed_while_they_are_made(site: Watched) -> None:
+    assert site.api.ask("GET", "/calls/trace?gateway=carier-a").json["code"] == "unknown_name"
+    assert site.api.ask("GET", "/calls/trace?seconds=0").status == 422
+    headers = {"Authorization": f"Bearer {ADMINISTRATOR}"}
+    with conversing(site.stage, "4410", "4410") as (other, wanted), closing(site.api.connection()) as connection:
+        connection.request("GET", f"/api/v1/calls/trace?callee={wanted.callee}&seconds=600", headers=headers)
+        followed = connection.getresponse()
+        assert (followed.status, followed.headers["content-type"]) == (200, "application/x-ndjson")
+        other.establish()
+        wanted.establish()
+        other.hang_up()
+        wanted.hang_up()
+        call = json.loads(followed.readline())
+    assert (call["callee"], call["gateways"], call["outcome"]["end_reason"]) == (wanted.callee, ["carrier-a"], "Normal")
+    (line,) = site.items("/audit?limit=1&action=FollowCalls")
+    assert (line["subject"], line["means"]) == (wanted.callee, "token")
+    site.stage.expect_nothing_left()
+
+
 def refused_call(site: Watched, customer: str = "acme") -> dict[str, Any]:
     """Make a call that two vendors refuse, and return its record."""
     with (
@@ -133,7 +186,7 @@ def test_every_recipe_of_a_running_switch_succeeds(site: Watched) -> None:
         (call,) = site.items("/calls")
         second.establish()
         recipes = run_recipes(site.api, "Recipes of a running switch", CALL=call["call_id"], CDR=ended)
-        assert recipes >= 31
+        assert recipes >= 34
         first.is_ended_by_the_switch()
         second.is_ended_by_the_switch()
     site.stage.expect_nothing_left()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from vosd.admin.office.office import Office
-from vosd.admin.office.permissions import ALL, Permission
+from vosd.admin.office.permissions import ALL, SHIPPED, Permission
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.processes.child import search_path
@@ -26,6 +26,8 @@ ADMINISTRATOR: Final = "administrator"
 VIEWER: Final = "viewer"
 AGENT: Final = "agent:"
 """Beginning of the token of an agent; the rest is its account."""
+CUSTOMER: Final = "customer:"
+"""Beginning of the token of a customer, with the permissions of the role that ships; the rest is its account."""
 ONLY: Final = "only:"
 """Beginning of the token of a program with one permission; the rest is that."""
 _READS: Final = frozenset(each for each in Permission if each.endswith(".see")) | {Permission.JOBS}
@@ -36,9 +38,13 @@ async def identify(_office: Office, token: str, source: str) -> Principal:
     role, account = Role.OPERATOR, None
     if token.startswith(AGENT):
         role, account = Role.AGENT, token.removeprefix(AGENT)
+    elif token.startswith(CUSTOMER):
+        role, account = Role.CUSTOMER, token.removeprefix(CUSTOMER)
     elif token.split("-")[0] not in {ADMINISTRATOR, VIEWER} and not token.startswith(ONLY):
         raise UnauthorizedError("the token is unknown")
     permissions = _READS if token.startswith(VIEWER) else ALL
+    if role is Role.CUSTOMER:
+        permissions = SHIPPED["customer"].permissions
     if token.startswith(ONLY):
         permissions = frozenset({Permission(token.removeprefix(ONLY))})
     return Principal(
@@ -152,6 +158,10 @@ class Api:
     def url(self) -> str:
         """Beginning of all paths, for other clients."""
         return f"http://{HOST}:{self._port}/api/v1"
+
+    def connection(self) -> http.client.HTTPConnection:
+        """Return a connection of HTTP, for answers that are read while they come."""
+        return http.client.HTTPConnection(HOST, self._port, timeout=START_S)
 
     def connect(self) -> socket.socket:
         """Open a connection."""

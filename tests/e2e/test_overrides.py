@@ -1,14 +1,19 @@
 """What operators override in a running switch: at once, kept over a restart, until it is cleared or expires."""
 
+import asyncio
 import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import aclosing, closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from doubles.daemon import Daemon
+
+from vosd.control.events import FollowEvents
+from vosd.wiring.configured_switch import ConfiguredSwitch
 
 from .addresses import OVERRIDDEN_SWITCH
 from .conditions import eventually
@@ -246,3 +251,37 @@ def test_a_period_is_closed_while_calls_run(overridden: Stage) -> None:
     assert [(each["kind"], each["amount"]) for each in of_call] == [("call", f"-{SELL + TAX}")]
     month = daemon.ask("ledger", "statement", "--account", "acme", "--month", f"{until:%Y-%m}")
     assert (month["closed"], month["closing"]) == (False, daemon.ask("account", "show", "acme")["balance"])
+
+
+def test_live_events_tell_calls_overrides_and_payments_as_they_happen(overridden: Stage) -> None:
+    daemon, found = overridden.daemon, []
+
+    def happens() -> None:
+        with conversing(overridden, "4410") as (call,):
+            call.establish()
+            call.hang_up()
+        overridden.expect_nothing_left()
+        daemon.succeed("account", "block", "poor", "--operator", "ann")
+        overridden.pay("acme", "1")
+
+    async def follow() -> None:
+        with closing(ConfiguredSwitch(daemon.configuration_file)) as configured:
+            stream = configured.running_switch().follow(FollowEvents())
+        async with aclosing(stream) as batches, asyncio.timeout(60):
+            await anext(batches)  # from here on all is told
+            doing = asyncio.ensure_future(asyncio.to_thread(happens))
+            async for batch in batches:
+                found.extend(batch.events)
+                if {"balance.changed", "override.set"} <= {each.type.value for each in found}:
+                    break
+            await doing
+
+    asyncio.run(follow())
+    calls = [each for each in found if each.type.startswith("call.")]
+    assert [each.type.value for each in calls] == ["call.trying", "call.answered", "call.ended"]
+    record = overridden.record_of(calls[-1].data["callee_in"])
+    assert (calls[-1].data["call_id"], calls[-1].data["fee"]) == (record["call_id"], record["fee"])
+    assert calls[-1].accounts == ("acme", "vendors")
+    others = {each.type.value: each for each in found}
+    assert others["override.set"].accounts == ("poor",)
+    assert others["balance.changed"].accounts == ("acme",)

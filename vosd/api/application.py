@@ -10,9 +10,11 @@ import msgspec
 import structlog
 
 from vosd.admin.office.definitions import StaleVersionError
+from vosd.admin.office.events import EventView, WatchEvents, view_events
 from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
 from vosd.admin.office.sessions import LogIns
+from vosd.api.feed import EventFeed
 from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
 from vosd.api.identity import Identify
 from vosd.api.job import KeptOrder, Long
@@ -24,6 +26,7 @@ from vosd.api.operations.session import check_proof, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.routes import Routes
+from vosd.api.streams import live_answer
 from vosd.base.errors import VosError
 from vosd.storage.jobs import TooManyJobsError
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
     from vosd.storage.audit_line import RequestKey
 
+LAST_EVENT_ID: Final = "last-event-id"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _DIGITS_MAX: Final = 18
@@ -49,12 +53,14 @@ class Application:
         self._jobs = jobs
         self._repeats = Repeats()
         self._log_ins = LogIns()
+        self.feed: Final = EventFeed(lambda: offices.running_switch)
+        """Live events, for all clients."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         asked, answer = await self._answered(scope, receive)
         if answer is not None:
-            await send_answer(send, answer, asked)
+            await send_answer(send, receive, answer, asked)
 
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
         """Return the headers of the request, and the answer; None = the client has gone."""
@@ -109,6 +115,8 @@ class Application:
         order = operation.order(given)
         if wanted is not None:
             return await _list(operation, office, who, order, wanted)
+        if operation.is_live:
+            return await self._live(operation, request, order)
         if not operation.is_write or HEADER not in request.headers or getattr(order, "is_trial", False):
             return await _done(operation, office, who, order, request)
         key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, request.content)
@@ -121,6 +129,19 @@ class Application:
 
         is_harmless = operation.reference is not None
         return await self._repeats.once(key, office.stores.requests, office.now(), act, is_harmless=is_harmless)
+
+    async def _live(self, operation: Operation, request: Request, order: WatchEvents) -> Answer:
+        """Answer with live events; who asks is looked up again and again, as long as the stream lasts."""
+        after = request.headers.get(LAST_EVENT_ID)
+        if after is not None:
+            order = msgspec.structs.replace(order, after=after)
+
+        async def admit() -> EventView:
+            office = await self._offices.open(needs_database=operation.needs_database)
+            who = await self._sender(office, operation, request, is_use=False)
+            return await view_events(office, who, order)
+
+        return await live_answer(self.feed, admit, order)
 
     async def _queued(
         self,
@@ -170,11 +191,13 @@ class Application:
             if upload is not None and not is_needed:
                 upload.unlink(missing_ok=True)
 
-    async def _sender(self, office: Office, operation: Operation, request: Request) -> "Principal":
+    async def _sender(
+        self, office: Office, operation: Operation, request: Request, *, is_use: bool = True
+    ) -> "Principal":
         """Return who sends a request: the program of its token, or the person of its session."""
         token = token_of(request)
         if token is None:
-            return await sender_of(office, request, changes=operation.is_write)
+            return await sender_of(office, request, changes=operation.is_write, is_use=is_use)
         return await self._identify(office, token, request.source)
 
     async def _answer_of_session(self, operation: Operation, request: Request) -> Answer:

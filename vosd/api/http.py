@@ -4,7 +4,8 @@ import asyncio
 import gzip
 import json
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,6 +19,7 @@ PART_S: Final = 30
 COMPRESSED_FROM: Final = 1_024
 """Shorter answers are not compressed."""
 JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -50,7 +52,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int = HTTPStatus.OK
     content: bytes = b""
-    stream: AsyncIterator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -171,10 +173,10 @@ def _halves(pair: bytes) -> tuple[bytes, bytes, bytes]:
     return name, equals, value
 
 
-async def send_answer(send: Send, answer: Answer, asked: Mapping[str, str]) -> None:
-    """Send an answer, compressed where the client takes that."""
+async def send_answer(send: Send, receive: Receive, answer: Answer, asked: Mapping[str, str]) -> None:
+    """Send an answer, compressed where the client takes that; a stream ends when the client has gone."""
     packs = "gzip" in asked.get("accept-encoding", "") and (
-        answer.stream is not None or len(answer.content) >= COMPRESSED_FROM
+        answer.content_type != EVENT_STREAM if answer.stream is not None else len(answer.content) >= COMPRESSED_FROM
     )
     headers = [
         ("Cache-Control", "no-store"),
@@ -195,10 +197,30 @@ async def send_answer(send: Send, answer: Answer, asked: Mapping[str, str]) -> N
         await send({"type": "http.response.body", "body": content})
         return
     await send(_start(answer.status, headers))
-    packer = zlib.compressobj(1, wbits=31) if packs else None
-    async for part in answer.stream:
-        await send({"type": "http.response.body", "body": packer.compress(part) if packer else part, "more_body": True})
+    sending = asyncio.ensure_future(_send_parts(send, answer.stream, zlib.compressobj(1, wbits=31) if packs else None))
+    gone = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()
+    finally:
+        for task in (sending, gone):
+            task.cancel()
+        await asyncio.gather(sending, gone, return_exceptions=True)
+
+
+async def _send_parts(send: Send, parts: AsyncGenerator[bytes, None], packer: Any) -> None:
+    async with aclosing(parts):
+        async for part in parts:
+            body = packer.compress(part) if packer else part
+            await send({"type": "http.response.body", "body": body, "more_body": True})
     await send({"type": "http.response.body", "body": packer.flush() if packer else b""})
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _start(status: int, headers: list[tuple[str, str]]) -> dict[str, Any]:

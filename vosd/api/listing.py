@@ -3,7 +3,7 @@
 import base64
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -122,7 +122,7 @@ async def _each(rows: Iterable[Mapping[str, Any]]) -> AsyncIterator[Mapping[str,
         yield row
 
 
-async def _lines(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> AsyncIterator[bytes]:
+async def _lines(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> AsyncGenerator[bytes, None]:
     waiting: list[bytes] = []
     async for row in rows:
         waiting.append(msgspec.json.encode(_sparse(row, wanted.fields)) + b"\n")
@@ -132,7 +132,7 @@ async def _lines(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> 
     yield b"".join(waiting)
 
 
-async def _table(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> AsyncIterator[bytes]:
+async def _table(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> AsyncGenerator[bytes, None]:
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\r\n")
     columns: list[str] = list(wanted.fields)

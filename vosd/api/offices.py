@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from vosd.admin.office.office import Office
 from vosd.cdr.ports import StoreUnavailable
+from vosd.control.client import RunningSwitch
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
 from vosd.wiring.configured_switch import ConfiguredSwitch
@@ -49,6 +50,11 @@ class Offices:
             await self._stores().check_schema()
             self._is_checked = True
         return Office(definitions_of(switch), self._stores, self._switch.running_switch, now_ms)
+
+    @property
+    def running_switch(self) -> RunningSwitch:
+        """The running switch, by the configuration of the latest request."""
+        return self._switch.running_switch()
 
     async def _version(self) -> int | None:
         """Return the version of the definitions of the database; None = it cannot be read."""

@@ -15,6 +15,7 @@ import msgspec
 
 import vosd
 from vosd.admin.office.jobs import JobSheet
+from vosd.api.http import EVENT_STREAM
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON
 from vosd.api.operation import TIMES, VERSION, Field, Operation, Place
 from vosd.api.problems import PROBLEM_JSON, Problem
@@ -29,6 +30,13 @@ _KEY: Final = {
     "required": False,
     "description": "A repeat with the same key within 24 hours changes nothing, and gets the answer of the first.",
     "schema": {"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX, "pattern": "^[ -~]+$"},
+}
+_LAST_EVENT_ID: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "Id of the last event that the client has: the stream begins behind it.",
+    "schema": {"type": "string"},
 }
 _PREFER: Final = {
     "name": "Prefer",
@@ -113,6 +121,8 @@ def _operation(each: Operation) -> dict[str, Any]:
         made["security"] = []
     if each.is_write:
         made["parameters"].append(dict(_KEY))
+    if each.is_live:
+        made["parameters"].append(dict(_LAST_EVENT_ID))
     if each.listing is not None:
         made["parameters"] += _list_parameters(each)
     if each.long is not None and not each.long.is_always:
@@ -202,7 +212,7 @@ def _query(name: str, meaning: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _responses(each: Operation) -> dict[str, Any]:
     schema = _schemas()[0][each.result]
-    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    content: dict[str, Any] = {EVENT_STREAM if each.is_live else "application/json": {"schema": schema}}
     if each.listing is not None:
         page = {
             "type": "object",

@@ -114,6 +114,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     location: Callable[[Any], str] | None = None
     session: Callable[[Office, LogIns, Request, Any], Awaitable[Any]] | None = None
     """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
+    is_live: bool = False
+    """Whether it answers with the stream of live events that ``run`` returns a view of."""
     forms: Mapping[str, Callable[[Any], bytes]] = {}
     """Content types other than JSON that ``Accept`` may ask for, and the functions that write the result so."""
     shown: Callable[[Any], Any] | None = None

@@ -89,7 +89,7 @@ async def serve(
     async with Offices(config) as offices:
         jobs = Jobs(config, offices)
         application = Application(offices, identify, Routes(OPERATIONS), jobs)
-        server = ApiServer(application, settings, takes_signals=until is None)
+        server = ApiServer(application, settings, application.feed.close, takes_signals=until is None)
         gc.collect()
         gc.freeze()
         working = asyncio.create_task(jobs.run(), name="jobs")

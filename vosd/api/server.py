@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ CONNECTIONS_MAX: Final = 1_000
 HEAD_BYTES_MAX: Final = 32_768
 HEAD_S: Final = 10
 """Time for a client to send the head of its first request; also the time that a connection may be idle."""
+SLOW_S: Final = 30
+"""Time for a client to read the 64 KiB of an answer that wait for it; one that does not is disconnected."""
 GRACE_S: Final = 2
 """Time for requests that are under way when the process is to end."""
 
@@ -23,7 +25,10 @@ GRACE_S: Final = 2
 class ApiServer(Server):
     """Serves one application on a socket that listens already."""
 
-    def __init__(self, application: Any, settings: ApiSettings, *, takes_signals: bool) -> None:
+    def __init__(
+        self, application: Any, settings: ApiSettings, end_streams: Callable[[], None], *, takes_signals: bool
+    ) -> None:
+        """``end_streams`` ends answers that have no end by themselves."""
         super().__init__(
             Config(
                 application,
@@ -47,6 +52,12 @@ class ApiServer(Server):
             )
         )
         self._takes_signals = takes_signals
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the connections, those with a stream without end too."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -70,7 +81,10 @@ class ApiServer(Server):
 
 
 class _Connection(H11Protocol):
-    """A connection that must send the head of each request in time: uvicorn bounds the time between requests alone."""
+    """A connection that must send the head of each request in time, and read its answer.
+
+    uvicorn bounds the time between requests alone.
+    """
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -87,8 +101,18 @@ class _Connection(H11Protocol):
         self._waiting = self.loop.call_later(HEAD_S, self._give_up)
         super().on_response_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(SLOW_S, self._give_up)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread.cancel()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._waiting.cancel()
+        if self.flow.write_paused:
+            self._unread.cancel()
         super().connection_lost(exc)
 
     def _give_up(self) -> None:

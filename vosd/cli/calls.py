@@ -3,16 +3,17 @@
 from typing import Any, Final
 
 import click
+import msgspec
 from msgspec.structs import replace
 
 from vosd.base.ids import all_shortened
 from vosd.cli import output
-from vosd.cli.arguments import CALL_ID, DURATION
+from vosd.cli.arguments import CALL_ID, DURATION, as_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, outcome_of, principal
 from vosd.cli.output import ScreenColumn
 from vosd.cli.trace import ladder
-from vosd.control.calls import CallSelection, CallSnapshot
+from vosd.control.calls import CallSelection, CallSnapshot, LegRow
 
 _ON_SCREEN: Final = {
     "call_id": ScreenColumn("id"),
@@ -77,6 +78,33 @@ def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
         output.document(call_json(found))
     else:
         ladder(found)
+
+
+@click.command("show", cls=Verb)
+@click.argument("call_id", type=CALL_ID)
+@as_option
+@json_option
+@pass_invocation
+def show_call(invocation: Invocation, /, call_id: str, acting: str | None, as_json: bool) -> None:
+    """Show a call as it runs, with legs, timers, attempts and charges so far; one that is over as it is recorded."""
+    from vosd.admin.office.records import ShowCall, show_call
+    from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS
+
+    who, order = principal(acting=acting), ShowCall(call_id=call_id)
+    found = in_office(invocation, lambda office: show_call(office, who, order), with_database=False)
+    document = found.document(KEYS if acting is None else KEYS_FOR_AGENTS)
+    if as_json:
+        output.document(document)
+        return
+    record, legs, call = document.pop("record"), document.pop("legs"), document.pop("call")
+    if call is not None:
+        output.sheet({**msgspec.to_builtins(call), **document})
+        output.line("")
+        output.records(LegRow.__struct_fields__, legs, empty="no legs")
+        output.line("")
+    output.sheet(
+        {key: value for key, value in record.items() if value is not None and not isinstance(value, list | dict)}
+    )
 
 
 @click.command(cls=Verb)

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from vosd.cli import output
+from vosd.cli.calls import show_call
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import principal
 from vosd.control.calls import TALK_S_MAX, MakeTestCall, TrialReport, TrialResult
@@ -19,7 +20,10 @@ _WELL: Final = frozenset({TrialResult.ANSWERED, TrialResult.RANG})
 
 @click.group(cls=Family)
 def call() -> None:
-    """Test calls."""
+    """One call, running or over; test calls."""
+
+
+call.add_command(show_call)
 
 
 @call.command("test")

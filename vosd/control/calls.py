@@ -7,6 +7,7 @@ import msgspec
 
 from vosd.base.ids import BEGINNING_DIGITS_MIN
 from vosd.base.number import for_matching
+from vosd.cdr.record import CallRecord
 from vosd.control.order import Following, Order
 
 TALK_S_MAX: Final = 60
@@ -35,6 +36,52 @@ class CallSnapshot(msgspec.Struct, frozen=True):
 
 class ListCalls(Order[list[CallSnapshot]], frozen=True, tag="calls"):
     """List the running calls, the oldest first."""
+
+
+class LegRow(msgspec.Struct, frozen=True):
+    """One side of a running call."""
+
+    side: str
+    """``caller`` or ``callee``."""
+    gateway: str | None
+    sip_call_id: str | None
+    address: str | None
+    """Address that its INVITE came from, or went to."""
+    codec: str | None
+    """Codec of the answer; None = there is none yet."""
+    session_interval_s: int | None
+    """Session timer (RFC 4028) as it was agreed; None = there is none."""
+    refreshed_by_us: bool | None
+
+
+class CallDescription(msgspec.Struct, frozen=True):
+    """One running call with all that is known of it."""
+
+    call: CallSnapshot
+    legs: list[LegRow]
+    record: CallRecord
+    """Record that it would leave if it ended now, with its charges so far."""
+    granted_s: int | None
+    """Seconds of talk that are paid for; None = nothing is held."""
+    ceiling_s: int | None
+    """Seconds of talk after which it is ended at the latest."""
+    deadline_s: int | None
+    """Seconds until the next look at its money, its session or its limits."""
+
+
+class FoundCall(msgspec.Struct, frozen=True):
+    """Result of a search for a running call by the beginning of its id."""
+
+    fitting: list[str]
+    """Ids of the matching running calls, a few at most."""
+    description: CallDescription | None
+    """The call, if only one matches."""
+
+
+class DescribeCall(Order[FoundCall], frozen=True, tag="describe_call"):
+    """Return everything about a running call, by the beginning of its id."""
+
+    beginning: str
 
 
 class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

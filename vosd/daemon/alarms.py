@@ -15,6 +15,7 @@ from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.counting import census_of
+from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import AlarmSettings, Settings
 from vosd.obs.events import Event
@@ -28,7 +29,9 @@ from vosd.trunks.scope import LimitScope
 class AlarmPart:
     """The alarms of one switch, from the start of the process to its end."""
 
-    def __init__(self, service: SwitchService, settings: Settings, clock: Clock, stream: EventStream) -> None:
+    def __init__(
+        self, service: SwitchService, settings: Settings, clock: Clock, stream: EventStream, events: LiveEvents
+    ) -> None:
         self._desk: Final = AlarmDesk(
             stream,
             clock,
@@ -38,6 +41,7 @@ class AlarmPart:
                 "mail": Mail(settings.node, clock, settings.alarms.mail),
             },
             AlarmFile(settings.state_dir / "alarms.json"),
+            events,
         )
         self._watch: Final = Watch(
             SwitchMeasures(service, clock),

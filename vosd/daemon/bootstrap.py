@@ -39,6 +39,7 @@ from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
 from vosd.daemon.late_database import KnownOutage, LateDatabase
 from vosd.daemon.lifecycle import DaemonState, Lifecycle, StartStep, signals_handled
+from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings, TimedLease
 from vosd.daemon.nightly import DailyParts
@@ -56,6 +57,7 @@ from vosd.engine.overload.load import Load
 from vosd.engine.peers.directory import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
+from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
 from vosd.engine.settings import LogLevel, OnSigterm, Settings
 from vosd.net.entrance import Core
@@ -233,15 +235,17 @@ class Daemon:
             self.configuration.reload_on_signal,
         )
         silenced = Silenced(self.service.node.authenticator, self._transports, clock)
+        reporters = CallReporters(self.service.switch.report_calls)
+        self._events = LiveEventPart(settings.node, self.service, reporters, clock)
         self._call_reports = CallReports(
             settings.node,
             clock,
             settings.call_reports,
             settings.state_dir,
-            self.service.switch.report_calls,
+            reporters.place(),
             lambda: self.service.inbox.load is Load.OVERLOADED,
         )
-        self._alarms = AlarmPart(self.service, settings, clock, log.events)
+        self._alarms = AlarmPart(self.service, settings, clock, log.events, self._events.events)
         status = Status(self.service, self.configuration, silenced, self._call_reports, clock, self._alarms.machine)
         commands = Commands(status, clock)
         self._trials = commands.trials
@@ -255,6 +259,7 @@ class Daemon:
         self._api = ApiProcess(config, settings.api)
         handlers = (
             *commands.handlers(),
+            *self._events.handlers(),
             ListAlarms.answered_by(self._alarms.listed),
             Restart.answered_by(self._handover.restart),
         )
@@ -265,6 +270,7 @@ class Daemon:
         return (
             StartStep("state directory", self._claim, self._release),
             StartStep("alarms", self._alarms.begin, self._alarms.end),
+            StartStep("live events", self._events.begin, self._events.end),
             StartStep("metrics", self._exporter.begin, self._exporter.end),
             StartStep("call reports", self._call_reports.begin, self._call_reports.end),
             StartStep("last known state", self._open_last_known, self._close_last_known),

@@ -21,7 +21,15 @@ from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
-from vosd.control.calls import CallSnapshot, Hangup, HangupOutcome, ListCalls, MakeTestCall
+from vosd.control.calls import (
+    CallSnapshot,
+    DescribeCall,
+    FoundCall,
+    Hangup,
+    HangupOutcome,
+    ListCalls,
+    MakeTestCall,
+)
 from vosd.control.installation import (
     GetConfiguration,
     GetStatus,
@@ -73,7 +81,7 @@ from vosd.control.traces import (
 from vosd.daemon.reload import REFUSED
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
-from vosd.engine.calls.snapshots import snapshot
+from vosd.engine.calls.snapshots import description, snapshot
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
 from vosd.routing.dynamic_lists import ListedCaller
@@ -111,6 +119,7 @@ class Commands:
         yield ListOverrides.answered_by(self.overrides)
         yield ExplainRoute.answered_by(self.explain_route)
         yield FindMessages.answered_by(self.messages)
+        yield DescribeCall.answered_by(self.describe_call)
         yield FindRunningCall.answered_by(self.running_call)
         yield RetryRefused.answered_by(self.retry_refused)
         yield SalvageJournal.answered_by(self.salvage_journal)
@@ -217,6 +226,12 @@ class Commands:
         if len(fitting) == 1:
             update = await self._service.node.followers.running(fitting[0].call, fitting[0].customer)
         return RunningCall([each.call_id for each in fitting[:CANDIDATES_MAX]], update)
+
+    async def describe_call(self, question: DescribeCall) -> FoundCall:
+        """Return everything about a running call, or the ids of the matching calls."""
+        fitting = [each for each in self._service.switch.calls() if each.call_id.startswith(question.beginning)]
+        found = description(fitting[0], self._clock.now()) if len(fitting) == 1 else None
+        return FoundCall([each.call_id for each in fitting[:CANDIDATES_MAX]], found)
 
     async def retry_refused(self, order: RetryRefused) -> BookingOutcome:
         """Offer quarantined records to the database again."""

@@ -258,3 +258,6 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.CALL_REPORTS_UNWRITTEN: Event.CALL_REPORTS_WRITTEN,
 }
 """The event that ends the state reported by another one."""
+
+FOLLOWED: Final = frozenset({Event.OVERRIDE_SET, Event.OVERRIDE_ENDED})
+"""Events that raise and clear no alarm, and that followers of the switch receive."""

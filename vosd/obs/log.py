@@ -23,7 +23,7 @@ from vosd.base.money import format_amount
 from vosd.base.text import escaped
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.obs.alarms import KINDS, WATCHED, Level
-from vosd.obs.events import GONE, Event
+from vosd.obs.events import FOLLOWED, GONE, Event
 from vosd.obs.stream import EventStream, Noted
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -34,7 +34,7 @@ _LIBRARIES_QUIET_BELOW: Final = logging.WARNING
 """Level of messages of libraries, which use the standard library's logging; lower ones are never shown."""
 
 events: Final = EventStream()
-"""The events of alarms that were logged since ``configure``, whatever the level of the log."""
+"""The events of alarms and followers that were logged since ``configure``, whatever the level of the log."""
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
@@ -101,7 +101,7 @@ def set_alarm_levels(levels: Mapping[Event, Level]) -> None:
 
 
 def _note(event: str, facts: dict[str, Any]) -> None:
-    if event in WATCHED:
+    if event in WATCHED or event in FOLLOWED:
         events.put(Noted(event, facts, time_ns() // 1_000_000))
 
 

@@ -5,6 +5,7 @@ are arguments of every check.
 """
 
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from typing import Final
 
 from vosd.base.errors import VosError
@@ -108,6 +109,12 @@ class Occupancy:
     def active(self, scope: LimitScope, name: str) -> int:
         """Return the running calls of one object."""
         return self._meters[scope][name].active
+
+    def busy(self, scope: LimitScope) -> Iterator[tuple[str, int]]:
+        """Yield the objects that carry calls, with their number."""
+        for name, meter in self._meters[scope].items():
+            if meter.active:
+                yield name, meter.active
 
     def lately(self, scope: LimitScope, mono_ms: int) -> list[tuple[str, int]]:
         """Return how many calls each object took in the preceding 1000 ms; those that took none are left out."""

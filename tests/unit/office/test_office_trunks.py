@@ -8,14 +8,14 @@ import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
-from doubles.office import agent, office_on, operator
+from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.trunks import NoSuchTrunkError, ShowTrunk, list_gateways, list_registrations, show_trunk
 from vosd.control.client import NoDaemonError
-from vosd.control.peers import GatewayRow, ListGateways, ListRegistrations
+from vosd.control.peers import GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
 from vosd.storage.database import Database
 
 NOW = 1_790_000_000_000
@@ -45,7 +45,6 @@ async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
     [
         (list_gateways, ListGateways()),
         (show_trunk, ShowTrunk("7001")),
-        (list_registrations, ListRegistrations()),
     ],
 )
 async def test_trunks_and_phones_are_for_operators(
@@ -71,3 +70,25 @@ async def test_registrations_are_those_of_the_running_switch(office: Office, tmp
         await list_registrations(office, operator(), ListRegistrations())
     async with FakeSwitch(tmp_path / "vosd.sock").answers(ListRegistrations, []):
         assert await list_registrations(office, operator(), ListRegistrations()) == []
+
+
+async def test_an_agent_and_a_customer_see_the_registrations_of_their_own_phones(url: str, tmp_path: Path) -> None:
+    accounts = [builders.account("south"), builders.account("shop", agent="south"), builders.account("other")]
+    database, socket = Database(url), tmp_path / "vosd.sock"
+    payers = {"7001": "shop", "7002": "other", "7003": "south"}
+    office = office_on(database, *accounts, now=NOW, socket=socket, payers=payers)
+    phones = [
+        InboundRow(name, "phone", "registered", "sip:x", "192.0.2.1:5060", "udp", [], 1.0, None, "", "")
+        for name in ("7001", "7002", "7003", "7004")
+    ]
+    vendor = OutboundRow("7001", "gateway", "registered", "sip:v", "u", None, None, None, None, 0, None)
+    async with FakeSwitch(socket).answers(ListRegistrations, [*phones, vendor]):
+        for who, seen in (
+            (agent("south"), {"7001", "7003"}),
+            (customer("shop"), {"7001"}),
+            (customer("other"), {"7002"}),
+        ):
+            found = await list_registrations(office, who, ListRegistrations())
+            assert {each.name for each in found} == seen
+            assert vendor not in found
+    await database.close()

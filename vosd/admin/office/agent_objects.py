@@ -83,8 +83,11 @@ class AgentObjects:
             return False
         keys = json.loads(version.body)
         if version.kind == "accounts":
-            return version.name == self._scope.agent or self._scope.sees(keys.get("agent", version.name))
-        return self._scope.sees(self._account_of(version.name, keys))
+            if version.name == self._scope.agent:
+                return True
+            is_customer = len(self._scope.visible or ()) == 1
+            return not is_customer and self._scope.sees(keys.get("agent", version.name))
+        return self._scope.sees(self.account_of(version))
 
     def history(self, versions: Sequence[ObjectVersion]) -> list[ObjectVersion]:
         """Return the versions of an object that the agent sees, newest first; none where it is another's by now."""
@@ -93,8 +96,11 @@ class AgentObjects:
             return []
         return [self.shown(each) for each in versions if each.body is None or self.sees(each)]
 
-    def _account_of(self, name: str, keys: Body) -> str:
+    def account_of(self, version: ObjectVersion) -> str:
         """Return the account of a gateway or phone; one that stands in a template is that of now."""
+        return self._account_of(version.name, json.loads(version.body or "{}"))
+
+    def _account_of(self, name: str, keys: Body) -> str:
         if "account" in keys:
             return str(keys["account"])
         if self._payers is None:

@@ -319,11 +319,17 @@ async def plan_of(office: Office, who: Principal, order: ObjectOrder, objects: S
         NoSuchObjectError: one shall end and does not exist.
         StoreUnavailable: try again.
     """
-    owned = owned_by(office, office.scope_of(who))
+    return await planned(office, who, order, objects, owned_by(office, office.scope_of(who)))
+
+
+async def planned(
+    office: Office, who: Principal, terms: ObjectOrder, objects: Sequence[WantedObject], owned: AgentObjects | None
+) -> Plan:
+    """Compare wanted objects with those of the database by the rules of an agent's objects; None = by no rules."""
     for kind in {each.kind for each in objects}:
         office.definitions.check_kind(kind)
     plan = Plan([], [])
-    for found in await compared_each(office, who, order, objects, owned):
+    for found in await compared_each(office, who, terms, objects, owned):
         if isinstance(found, VosError):
             raise found
         plan.differences.append(found[0])
@@ -615,19 +621,26 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
         NoSuchObjectError: there is no such version, or none that the agent sees.
         StoreUnavailable: try again.
     """
-    kind, name, version = order.kind, order.name, order.version
     scope = office.scope_of(who)
-    versions = await _history(office, kind, name, owned_by(office, scope))
+    found = await object_in_force(office, order, owned_by(office, scope))
+    keys = json.loads(found.body or "{}")
+    if order.secrets:
+        scope.require_operator()
+        require(who, Permission.DEFINITIONS_CHANGE)
+        return ObjectSheet(found, keys)
+    return ObjectSheet(_hidden_in(found), hidden("", keys))
+
+
+async def object_in_force(office: Office, order: ShowObject, owned: AgentObjects | None) -> ObjectVersion:
+    """Return a version that has keys, or raise NoSuchObjectError; ``owned`` are the objects that an agent sees."""
+    kind, name, version = order.kind, order.name, order.version
+    versions = await _history(office, kind, name, owned)
     found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
     if found is None or found.body is None:
         which = "now" if version is None else f"by version {version}"
         message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
         raise NoSuchObjectError(message)
-    if order.secrets:
-        scope.require_operator()
-        require(who, Permission.DEFINITIONS_CHANGE)
-        return ObjectSheet(found, json.loads(found.body))
-    return ObjectSheet(_hidden_in(found), hidden("", json.loads(found.body)))
+    return found
 
 
 class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

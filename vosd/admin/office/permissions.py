@@ -51,12 +51,16 @@ class Permission(StrEnum):
     """Gateways, phones and accounts: block and unblock; sources and callers: unblock."""
     STATE_SEE = "state.see"
     """Status, alarms, blocked sources and callers, parameters."""
+    EVENTS_SEE = "events.see"
+    """The stream of live events: of each subject those alone whose own permission (``calls.see``) is there, too."""
     AUDIT_SEE = "audit.see"
     """The record of changes."""
     DEFINITIONS_SEE = "definitions.see"
     """Objects of the configuration in the database, with passwords masked, and their versions; of agents those of
     accounts in their tree."""
     DEFINITIONS_CHANGE = "definitions.change"
+    PHONES_PASSWORD = "phones.password"  # noqa: S105 - a permission, no secret
+    """Passwords of phones, to change: of customers those of their own."""
     JOBS = "jobs"
     """Long work that one has ordered: its state, its result, its end. Every token of a role that has it has it, too."""
     INSTALLATION_RUN = "installation.run"
@@ -99,11 +103,12 @@ _SEEN: Final = frozenset(each for each in Permission if each.endswith(".see"))
 _NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE} | {Permission.JOBS}
 _OF_CUSTOMERS: Final = frozenset(
     {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE}
+    | {Permission.EVENTS_SEE, Permission.ROUTES_SEE, Permission.DEFINITIONS_SEE, Permission.PHONES_PASSWORD}
 )
 _OF_AGENTS: Final = (
     _OF_CUSTOMERS
     | {Permission.ACCOUNTS_CHANGE, Permission.MONEY_BOOK, Permission.BLOCK, Permission.ROUTES_CHANGE}
-    | {Permission.DEFINITIONS_SEE, Permission.DEFINITIONS_CHANGE}
+    | {Permission.DEFINITIONS_CHANGE}
 )
 OPEN_TO: Final[Mapping[ActsFor, frozenset[Permission]]] = MappingProxyType(
     {ActsFor.INSTALLATION: ALL, ActsFor.AGENT: _OF_AGENTS, ActsFor.CUSTOMER: _OF_CUSTOMERS}

@@ -17,8 +17,9 @@ from vosd.admin.office.scope import Scope
 from vosd.admin.tracing import AmbiguousCallError, messages_of, running_call, traced_call
 from vosd.base.errors import VosError
 from vosd.cdr.charges import with_breakdowns
-from vosd.cdr.columns import record_for_agent
+from vosd.cdr.columns import json_object, record_for_agent
 from vosd.cdr.record import CallRecord, ChargeRow
+from vosd.control.calls import CallDescription, DescribeCall, FoundCall
 from vosd.control.client import NoDaemonError
 from vosd.obs.traced import TracedCall
 from vosd.storage.ports import LISTED_AT_MOST, CallFilter, Queries, StoredCall
@@ -129,6 +130,66 @@ async def show_record(office: Office, who: Principal, order: ShowRecord) -> Reco
     hint = "--ladder draws what was said so far, vosd calls lists it"
     message = f"call {running.call_id} still runs and has no CDR yet: {hint}"
     raise NoRecordError(message)
+
+
+class ShowCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One call, running or over; the beginning of its id is enough."""
+
+    call_id: str
+
+
+class CallSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A call, running or over."""
+
+    record: CallRecord
+    """The CDR; a running call has the one that it would leave if it ended now."""
+    export_seq: int | None = None
+    description: CallDescription | None = None
+    """None = it is over."""
+
+    def document(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the call for programs, with these columns of its record."""
+        running, columns = self.description, json_object(self.record, self.export_seq)
+        shown = {} if running is None else msgspec.structs.asdict(running)
+        blank = () if running is None else _OF_THE_END
+        return {
+            "running": running is not None,
+            **{name: shown.get(name) for name in _WHILE_IT_RUNS},
+            "record": {key: None if key in blank else columns[key] for key in keys},
+        }
+
+
+_WHILE_IT_RUNS: Final = tuple(name for name in CallDescription.__struct_fields__ if name != "record")
+_OF_THE_END: Final = frozenset({"ended_at", "end_reason", "hangup_source", "sip_code", "q850_cause", "reason_text"})
+
+
+@needs(Permission.CALLS_SEE, by_account=True)
+async def show_call(office: Office, who: Principal, order: ShowCall) -> CallSheet:
+    """Return a call as it runs, else as it is recorded; an agent sees it without the vendor's side.
+
+    Raises:
+        NoRecordError, AmbiguousCallError: no call has that id, or several have.
+        StoreUnavailable: it does not run, and the database is away.
+    """
+    scope = office.scope_of(who)
+    try:
+        found = await office.switch.ask(DescribeCall(order.call_id))
+    except NoDaemonError:
+        found = FoundCall([], None)
+    if len(found.fitting) > 1:
+        raise _several(order.call_id, found.fitting if scope.visible is None else ())
+    running = found.description
+    if running is None:
+        sheet = await show_record(office, who, ShowRecord(call_id=order.call_id))
+        return CallSheet(record=sheet.record, export_seq=sheet.export_seq)
+    if scope.visible is None:
+        return CallSheet(record=running.record, description=running)
+    if running.call.customer_account not in scope.visible:
+        raise NoRecordError(f"no call {order.call_id} of agent {scope.agent} runs, or is in the database")
+    record = record_for_agent(running.record, scope.visible)
+    view = msgspec.structs.replace(running.call, routing_gateway=None, vendor_account=None)
+    running = msgspec.structs.replace(running, call=view, legs=running.legs[:1], record=record)
+    return CallSheet(record=record, description=running)
 
 
 class ExplainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -270,12 +270,19 @@ async def use_link(office: Office, source: str, order: UseLink) -> UsedLink:
 
 
 async def principal_of_session(
-    office: Office, session: str, source: str, *, csrf: str | None = None, changes: bool, enrols: bool = False
+    office: Office,
+    session: str,
+    source: str,
+    *,
+    csrf: str | None = None,
+    changes: bool,
+    enrols: bool = False,
+    is_use: bool = True,
 ) -> Principal:
     """Return the principal of a session.
 
     ``changes``: the request may change something, so ``csrf`` has to be the token of the session. ``enrols``: it sets
-    up the second factor, which others wait for where the role demands one.
+    up the second factor, which others wait for where the role demands one. ``is_use``: it keeps an idle session alive.
 
     Raises:
         UnauthorizedError: there is no such session, or it has ended.
@@ -287,7 +294,7 @@ async def principal_of_session(
         raise CsrfError("a request that changes something sends the CSRF token of the session")
     if role.wants_totp and person.totp is None and not enrols:
         raise SecondFactorMissingError(f"the role {role.name} demands a second factor: set one up")
-    if office.now() - stored.used_at >= USE_NOTED_MS:
+    if is_use and office.now() - stored.used_at >= USE_NOTED_MS:
         await office.stores.people.note_use(stored.digest, office.now())
     return _principal(person, role, source)
 

@@ -28,12 +28,23 @@ async def list_gateways(office: Office, who: Principal, order: ListGateways) -> 
     return await office.switch.ask(order)
 
 
-@needs(Permission.ROUTES_SEE)
+@needs(Permission.ROUTES_SEE, by_account=True)
 async def list_registrations(
     office: Office, who: Principal, order: ListRegistrations
 ) -> list[InboundRow | OutboundRow]:
-    """Return who is registered with the switch, and where the switch is; raises as ``list_gateways`` does."""
-    return await office.switch.ask(order)
+    """Return who is registered with the switch, and where the switch is.
+
+    Agents and customers see phones and gateways of accounts that they see.
+
+    Raises:
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    scope = office.scope_of(who)
+    found = await office.switch.ask(order)
+    if scope.visible is None:
+        return found
+    payers = office.definitions.payers()
+    return [each for each in found if isinstance(each, InboundRow) and scope.sees(payers.get(each.name, ""))]
 
 
 class ShowTrunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

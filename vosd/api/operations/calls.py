@@ -30,17 +30,20 @@ from vosd.admin.office.records import (
     DrawRecord,
     ExplainRecord,
     ListRecords,
+    ShowCall,
     ShowCharges,
     ShowRecord,
     draw_record,
     explain_record,
     list_records,
+    show_call,
     show_charges,
     show_record,
 )
 from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
 from vosd.admin.tracing import call_json
 from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operations.traces import FORMS
 from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cdr.record import CallRecord
 from vosd.control.calls import (
@@ -51,8 +54,6 @@ from vosd.control.calls import (
     MakeTestCall,
     TrialReport,
 )
-from vosd.obs.ladder import draw
-from vosd.obs.pcap import FILE_HEADER, packet
 from vosd.obs.traced import TracedCall
 
 _OBJECT: Final = dict[str, Any]
@@ -102,16 +103,6 @@ async def draw_cdr(office: Office, who: Principal, order: DrawRecord) -> TracedC
     return (await draw_record(office, who, order)).outcome.traced
 
 
-def ladder_of(call: TracedCall) -> bytes:
-    """Return the ladder of a call as text."""
-    return "\n".join([*draw(call), ""]).encode()
-
-
-def capture_of(call: TracedCall) -> bytes:
-    """Return the messages of a call as a capture file."""
-    return FILE_HEADER + b"".join(map(packet, call.messages))
-
-
 async def make_call(office: Office, who: Principal, order: MakeTestCall) -> TrialReport:
     """Make a test call, and return its outcome with all steps."""
     report: TrialReport | None = None
@@ -140,6 +131,11 @@ async def show_cdr(office: Office, who: Principal, order: ShowRecord) -> dict[st
     return _shown(who, found.record, found.export_seq)
 
 
+async def show_one_call(office: Office, who: Principal, order: ShowCall) -> dict[str, Any]:
+    """Return a call, running or over."""
+    return (await show_call(office, who, order)).document(KEYS if who.account is None else KEYS_FOR_AGENTS)
+
+
 async def list_charges(office: Office, who: Principal, order: ShowCharges) -> list[dict[str, Any]]:
     """Return the charges of a call with their steps."""
     return [charge_object(each) for each in await show_charges(office, who, order)]
@@ -150,7 +146,6 @@ def _shown(who: Principal, record: CallRecord, export_seq: int | None) -> dict[s
     return shown if who.account is None else {key: shown[key] for key in KEYS_FOR_AGENTS}
 
 
-_DRAWN: Final = {"text/plain": ladder_of, "application/vnd.tcpdump.pcap": capture_of}
 _RINGING_S: Final = 180
 """Longest time of a test call until its answer, with all repetitions."""
 
@@ -165,6 +160,16 @@ OPERATIONS: Final = (
         result=CallSnapshot,
         needs_database=False,
         listing=Listing("call_id", filters=("state", "caller", "callee"), sorts=("call_id", "age_s", "talk_s")),
+    ),
+    Operation(
+        method="GET",
+        path="/calls/{call_id}",
+        meaning="One call: legs, timers, attempts and charges so far while it runs, else its record.",
+        permission=permission_of(show_call),
+        takes=ShowCall,
+        run=show_one_call,
+        result=_OBJECT,
+        needs_database=False,
     ),
     Operation(
         method="DELETE",
@@ -215,7 +220,7 @@ OPERATIONS: Final = (
         run=draw_call,
         result=_OBJECT,
         shown=call_json,
-        forms=_DRAWN,
+        forms=FORMS,
         needs_database=False,
     ),
     Operation(
@@ -255,7 +260,7 @@ OPERATIONS: Final = (
         run=draw_cdr,
         result=_OBJECT,
         shown=call_json,
-        forms=_DRAWN,
+        forms=FORMS,
     ),
     Operation(
         method="GET",

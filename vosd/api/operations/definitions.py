@@ -30,8 +30,9 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
+from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
 from vosd.admin.office.principal import Principal
-from vosd.api.operation import Listing, Operation
+from vosd.api.operation import Listing, Operation, permission_of
 
 KINDS: Final = (
     "accounts", "mapping_gateways", "routing_gateways", "phones", "rate_groups", "routing_plans", "calendars",
@@ -242,4 +243,21 @@ def _operations() -> Iterator[Operation]:
         )
 
 
-OPERATIONS: Final = tuple(_operations())
+async def change_password(office: Office, who: Principal, order: SetPhonePassword) -> ChangeSheet:
+    """Change the password of a phone."""
+    return (await set_phone_password(office, who, order)).sheet()
+
+
+OPERATIONS: Final = (
+    *_operations(),
+    Operation(
+        method="PUT",
+        path="/phones/{number}/password",
+        meaning="Change the password of a phone, and nothing else of it; its customer may, too.",
+        permission=permission_of(set_phone_password),
+        takes=SetPhonePassword,
+        run=change_password,
+        result=ChangeSheet,
+        etag=_version_of,
+    ),
+)

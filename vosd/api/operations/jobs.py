@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
@@ -142,14 +142,14 @@ def _beginning(path: Path) -> bytes:
         return file.read(1)
 
 
-async def _content(path: Path) -> AsyncIterator[bytes]:
+async def _content(path: Path) -> AsyncGenerator[bytes, None]:
     file = await asyncio.to_thread(path.open, "rb")
     with file:
         while part := await asyncio.to_thread(file.read, _READ_BYTES):
             yield part
 
 
-async def _as_lines(path: Path) -> AsyncIterator[bytes]:
+async def _as_lines(path: Path) -> AsyncGenerator[bytes, None]:
     """Yield the rows of a CSV file as JSON lines."""
     file = await asyncio.to_thread(path.open, "r", encoding="utf-8", newline="")
     with file:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from vosd.admin.ledger import BalanceSheet, EntrySheet, Month, ProfitSheet, StatementSheet
 from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, list_accounts, show_account
@@ -61,6 +62,23 @@ class ShowStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """As ``2026-03``."""
     zone: str = "UTC"
     """Zone in which the month begins and ends, such as ``Europe/Berlin``."""
+
+
+class AccountBalance(AccountSheet, frozen=True):
+    """One account with its money, as text."""
+
+    balance_includes_reserved: bool = False
+    """Whether ``balance`` is less what running calls hold (``reserved``): never; ``available`` is."""
+
+
+async def list_account_balances(office: Office, who: Principal, order: ListAccounts) -> list[AccountBalance]:
+    """Return accounts with their money."""
+    return [AccountBalance(**asdict(each)) for each in await list_accounts(office, who, order)]
+
+
+async def show_account_balance(office: Office, who: Principal, order: ShowAccount) -> AccountBalance:
+    """Return one account with its money."""
+    return AccountBalance(**asdict(await show_account(office, who, order)))
 
 
 async def book(office: Office, who: Principal, order: BookPayment) -> Booked:
@@ -129,8 +147,8 @@ OPERATIONS: Final = (
         meaning="Accounts with balance, limit and what running calls reserve; those of the files, too.",
         permission=permission_of(list_accounts),
         takes=ListAccounts,
-        run=list_accounts,
-        result=AccountSheet,
+        run=list_account_balances,
+        result=AccountBalance,
         listing=Listing("id", filters=("currency", "type", "blocked"), sorts=("id", "group")),
     ),
     Operation(
@@ -139,8 +157,8 @@ OPERATIONS: Final = (
         meaning="One account with balance, limit and what running calls reserve.",
         permission=permission_of(show_account),
         takes=ShowAccount,
-        run=show_account,
-        result=AccountSheet,
+        run=show_account_balance,
+        result=AccountBalance,
     ),
     Operation(
         method="GET",

@@ -59,10 +59,14 @@ def cookie_of(request: Request) -> str | None:
     return None
 
 
-async def sender_of(office: Office, request: Request, *, changes: bool, enrols: bool = False) -> Principal:
+async def sender_of(
+    office: Office, request: Request, *, changes: bool, enrols: bool = False, is_use: bool = True
+) -> Principal:
     """Return the person whose session a request names; raises as ``principal_of_session``."""
     session, csrf = _session_of(request), request.headers.get(CSRF_HEADER)
-    return await principal_of_session(office, session, request.source, csrf=csrf, changes=changes, enrols=enrols)
+    return await principal_of_session(
+        office, session, request.source, csrf=csrf, changes=changes, enrols=enrols, is_use=is_use
+    )
 
 
 def _session_of(request: Request) -> str:

@@ -13,6 +13,7 @@ from vosd.admin.office.alarms import (
     unblock_source,
 )
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
+from vosd.admin.office.events import WatchEvents, view_events
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.overrides import (
     BlockAccount,
@@ -41,6 +42,7 @@ from vosd.admin.office.parameters import ListParameters, list_parameters
 from vosd.admin.office.ports import ParameterSheet
 from vosd.admin.office.principal import Principal
 from vosd.api.operation import Listing, Operation, permission_of
+from vosd.control.events import EventDocument
 from vosd.control.installation import AlarmList, ListAlarms
 from vosd.control.peers import (
     BlacklistedCaller,
@@ -71,6 +73,16 @@ async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncI
 
 
 OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/events",
+        meaning="Live events as Server-Sent Events; docs/api.md has their facts by type.",
+        permission=permission_of(view_events),
+        takes=WatchEvents,
+        run=view_events,
+        result=EventDocument,
+        is_live=True,
+    ),
     Operation(
         method="GET",
         path="/alarms",

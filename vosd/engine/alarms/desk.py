@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -23,6 +23,23 @@ from vosd.obs.stream import EventStream
 
 WRITES_S: Final = 5.0
 """Changes of so many seconds are written together."""
+
+
+class NotedEvents(Protocol):
+    """Receiver of what the stream has, and of the alarms that follow from it (``engine.reports.live_events``)."""
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether anyone follows."""
+        ...
+
+    def noted(self, name: str, facts: Mapping[str, object], at: int, /) -> None:
+        """Take an event of the log."""
+        ...
+
+    def alarm(self, alarm: AlarmRow, at: int, /, *, is_raised: bool) -> None:
+        """Take an alarm that was raised or cleared."""
+        ...
 
 
 class AlarmFile:
@@ -79,9 +96,11 @@ class AlarmDesk:
         settings: AlarmSettings,
         outputs: Mapping[str, AlarmOutput[Any]],
         kept: AlarmFile | None = None,
+        events: NotedEvents | None = None,
     ) -> None:
-        """``kept`` is where alarms survive a restart; None = nowhere."""
+        """``kept`` is where alarms survive a restart; None = nowhere. ``events`` get all that the stream has."""
         self._stream = stream
+        self._events = events
         self._kept = kept
         self._clock = clock
         self._alarms = Alarms()
@@ -116,6 +135,8 @@ class AlarmDesk:
     def take(self) -> None:
         """Take the events that were logged, and clear the alarms that have passed."""
         for name, facts, at in self._stream.taken():
+            if self._events is not None:
+                self._events.noted(name, facts, at)
             self._pass(self._alarms.note(name, facts, at))
         self._pass(self._alarms.expire(self._clock.now().wall))
 
@@ -138,6 +159,9 @@ class AlarmDesk:
         if changes and self._kept is not None:
             self._kept.put(self._alarms.kept())
         for change in changes:
+            if self._events is not None and self._events.are_wanted:
+                at = change.alarm.since if change.alarm.cleared_at is None else change.alarm.cleared_at
+                self._events.alarm(row(change.alarm), at, is_raised=change.is_raised)
             for output in self._outputs.values():
                 output.put(change)
 

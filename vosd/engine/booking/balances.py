@@ -81,6 +81,8 @@ class Balances(Counting):
         self._adopting = asyncio.Lock()
         self._changed: dict[str, None] = {}
         """Accounts whose standing has changed since ``take_changed``."""
+        self.booked_elsewhere: Callable[[str, str, str | None], None] = _untold
+        """Called for each account on which another process has booked: its name, balance and currency."""
         self.behind: set[str] = set()
         """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
 
@@ -280,6 +282,8 @@ class Balances(Counting):
                 if credit is not None:
                     if standing.seq < credit.seq:
                         newer[name] = credit.seq
+                    elif standing.seq > credit.seq and credit.is_read and standing.balance != credit.balance:
+                        self.booked_elsewhere(name, format_amount(standing.balance), self._currencies.get(name))
                     credit.committed(standing.balance, standing.seq)
                     credit.expires_at = changes.expiries.get(name)
                     self._changed[name] = None
@@ -393,3 +397,7 @@ class Balances(Counting):
             credit = self.credits[name] = AccountCredit.unread(name)
             credit.lows = self._lows
         return credit
+
+
+def _untold(_account: str, _balance: str, _currency: str | None) -> None:
+    """Tell no one."""

@@ -13,6 +13,7 @@ from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import NextHop
 from vosd.b2bua.ports import Answer, Decision
+from vosd.b2bua.stamps import Ending
 from vosd.b2bua.states import RINGING
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.supervision import Limit
@@ -24,7 +25,7 @@ from vosd.callcontrol.bookkeeping import conclude, draft, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
-from vosd.cdr.record import TOO_DEAR, Attempt, too_dear
+from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
 from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.open_setup import OpenSetup
@@ -412,6 +413,16 @@ class LiveCall:
         setup, self.open_setup = self.open_setup, None
         if setup is not None:
             setup.abandon()
+
+    def record_so_far(self, now: Instant) -> CallRecord:
+        """Return the record that the call would leave if it ended now; nothing is changed."""
+        journey = self.call.journey
+        ending = Ending(EndReason.ADMINISTRATIVE, _SWITCH, now, None, EndReason.ADMINISTRATIVE.q850_cause)
+        kept = (self.kept if journey.vendor_answered_at is not None else None) or self._opened(self.call)
+        if kept is None:
+            return draft(self._services.node, self.call.arrival, self.call_request, journey, ending, has_verdicts=False)
+        codecs = journey.codec, journey.vendor_codec
+        return conclude(kept, ending, *codecs, recorded=True, acknowledged=journey.acknowledged_at)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
+from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.cdr.columns import iso_utc
-from vosd.control.calls import CallSnapshot
+from vosd.control.calls import CallDescription, CallSnapshot, LegRow
 from vosd.engine.calls.live_call import LiveCall
+from vosd.sip.dialog.session_wish import Side
 
 
 def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
@@ -19,6 +21,49 @@ def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
         if choice is not None and choice.gateway.account is not None:
             found.add(choice.gateway.account)
     return found
+
+
+def description(carried: LiveCall, now: Instant) -> CallDescription:
+    """Return everything about a call at ``now``."""
+    call, hold = carried.call, carried.call_request.hold
+    journey, arrival = call.journey, call.arrival
+    view = snapshot(carried, now)
+    legs = [
+        _leg(
+            "caller",
+            call.caller.leg,
+            view.mapping_gateway,
+            arrival.sip_call_id_in,
+            arrival.source_address,
+            journey.codec,
+        )
+    ]
+    if journey.sip_call_ids_out:
+        sip_call_id, address = journey.sip_call_ids_out[-1], journey.destination_address
+        legs.append(_leg("callee", call.callee, view.routing_gateway, sip_call_id, address, journey.vendor_codec))
+    return CallDescription(
+        call=view,
+        legs=legs,
+        record=carried.record_so_far(now),
+        granted_s=None if hold is None else hold.granted_s,
+        ceiling_s=None if hold is None else hold.ceiling_s,
+        deadline_s=None if carried.timer is None else max(0, carried.due_ms - now.mono) // 1_000,
+    )
+
+
+def _leg(
+    side: str, leg: Leg | None, gateway: str | None, sip_call_id: str, address: str | None, codec: str | None
+) -> LegRow:
+    agreed = None if leg is None else leg.timer.agreed
+    return LegRow(
+        side=side,
+        gateway=gateway,
+        sip_call_id=sip_call_id,
+        address=address,
+        codec=codec,
+        session_interval_s=None if agreed is None else agreed.interval_s,
+        refreshed_by_us=None if agreed is None else agreed.refresher is Side.US,
+    )
 
 
 def snapshot(carried: LiveCall, now: Instant) -> CallSnapshot:

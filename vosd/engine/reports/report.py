@@ -91,7 +91,7 @@ def of_running_call(
     choice: RouteChoice | None,
     state: CallReportState,
     mono_ms: int,
-) -> bytes:
+) -> CallStateReport:
     """Return the report that a call has come into a state before its end, at ``mono_ms`` of the monotonic clock.
 
     ``choice`` is the route that is tried, or that has answered.
@@ -102,94 +102,88 @@ def of_running_call(
     ringing_at = iso_utc(epoch + ringing.mono) if ringing else None
     if state is CallReportState.RINGING:
         seq, ringing_at = _STEP * begun - 1, ringing_at or at
-    return encoded(
-        CallStateReport(
-            id=f"{arrival.call_id}-{seq}",
-            seq=seq,
-            node=node,
-            call_id=arrival.call_id,
-            state=state.value,
-            at=at,
-            mapping_gateway=request.mapping.name if request.mapping else None,
-            routing_gateway=choice.gateway.name if choice else None,
-            customer_account=request.account.id if request.account else None,
-            vendor_account=choice.gateway.account if choice else None,
-            caller_in=arrival.caller_in[:TEXT_MAX],
-            callee_in=arrival.callee_in[:TEXT_MAX],
-            caller_out=choice.caller_out if choice else None,
-            callee_out=choice.callee_out if choice else None,
-            callee_billing=request.callee_billing or None,
-            sip_call_id_in=arrival.sip_call_id_in[:TEXT_MAX],
-            source_address=arrival.source_address,
-            started_at=iso_utc(arrival.at.wall),
-            ringing_at=ringing_at,
-            answered_at=iso_utc(epoch + answered.mono) if answered else None,
-            sip_code=200 if state is CallReportState.ANSWERED else None,
-        )
+    return CallStateReport(
+        id=f"{arrival.call_id}-{seq}",
+        seq=seq,
+        node=node,
+        call_id=arrival.call_id,
+        state=state.value,
+        at=at,
+        mapping_gateway=request.mapping.name if request.mapping else None,
+        routing_gateway=choice.gateway.name if choice else None,
+        customer_account=request.account.id if request.account else None,
+        vendor_account=choice.gateway.account if choice else None,
+        caller_in=arrival.caller_in[:TEXT_MAX],
+        callee_in=arrival.callee_in[:TEXT_MAX],
+        caller_out=choice.caller_out if choice else None,
+        callee_out=choice.callee_out if choice else None,
+        callee_billing=request.callee_billing or None,
+        sip_call_id_in=arrival.sip_call_id_in[:TEXT_MAX],
+        source_address=arrival.source_address,
+        started_at=iso_utc(arrival.at.wall),
+        ringing_at=ringing_at,
+        answered_at=iso_utc(epoch + answered.mono) if answered else None,
+        sip_code=200 if state is CallReportState.ANSWERED else None,
     )
 
 
-def of_ended_call(record: CallRecord) -> bytes:
+def of_ended_call(record: CallRecord) -> CallStateReport:
     """Return the report that a call has ended, by its record."""
     seq = _STEP * (len(record.attempts) - too_dear(record)) + _STEP
-    return encoded(
-        CallStateReport(
-            id=f"{record.call_id}-{seq}",
-            seq=seq,
-            node=record.node,
-            call_id=record.call_id,
-            state=CallReportState.ENDED.value,
-            at=iso_utc(record.ended_at),
-            mapping_gateway=record.mapping_gateway,
-            routing_gateway=record.routing_gateway,
-            customer_account=record.customer_account,
-            vendor_account=record.vendor_account,
-            caller_in=record.caller_in[:TEXT_MAX],
-            callee_in=record.callee_in[:TEXT_MAX],
-            caller_out=record.caller_out,
-            callee_out=record.callee_out,
-            callee_billing=record.callee_billing,
-            sip_call_id_in=record.sip_call_id_in[:TEXT_MAX],
-            source_address=record.source_address,
-            started_at=iso_utc(record.started_at),
-            ringing_at=None if record.ringing_at is None else iso_utc(record.ringing_at),
-            answered_at=None if record.answered_at is None else iso_utc(record.answered_at),
-            ended_at=iso_utc(record.ended_at),
-            sip_code=record.sip_code,
-            q850_cause=record.q850_cause,
-            hangup_source=record.hangup_source,
-            end_reason=record.end_reason,
-            reason_text=record.reason_text[:TEXT_MAX] if record.reason_text else None,
-            hold_time_ms=record.hold_time_ms,
-            hold_time_s=record.hold_time_s,
-            billed_seconds=record.billed_seconds,
-            vendor_billed_seconds=record.vendor_billed_seconds,
-            fee=format_amount(record.fee),
-            tax=format_amount(record.tax),
-            currency=record.currency,
-            cost=format_amount(record.cost),
-            cost_tax=format_amount(record.cost_tax),
-            vendor_currency=record.vendor_currency,
-        )
+    return CallStateReport(
+        id=f"{record.call_id}-{seq}",
+        seq=seq,
+        node=record.node,
+        call_id=record.call_id,
+        state=CallReportState.ENDED.value,
+        at=iso_utc(record.ended_at),
+        mapping_gateway=record.mapping_gateway,
+        routing_gateway=record.routing_gateway,
+        customer_account=record.customer_account,
+        vendor_account=record.vendor_account,
+        caller_in=record.caller_in[:TEXT_MAX],
+        callee_in=record.callee_in[:TEXT_MAX],
+        caller_out=record.caller_out,
+        callee_out=record.callee_out,
+        callee_billing=record.callee_billing,
+        sip_call_id_in=record.sip_call_id_in[:TEXT_MAX],
+        source_address=record.source_address,
+        started_at=iso_utc(record.started_at),
+        ringing_at=None if record.ringing_at is None else iso_utc(record.ringing_at),
+        answered_at=None if record.answered_at is None else iso_utc(record.answered_at),
+        ended_at=iso_utc(record.ended_at),
+        sip_code=record.sip_code,
+        q850_cause=record.q850_cause,
+        hangup_source=record.hangup_source,
+        end_reason=record.end_reason,
+        reason_text=record.reason_text[:TEXT_MAX] if record.reason_text else None,
+        hold_time_ms=record.hold_time_ms,
+        hold_time_s=record.hold_time_s,
+        billed_seconds=record.billed_seconds,
+        vendor_billed_seconds=record.vendor_billed_seconds,
+        fee=format_amount(record.fee),
+        tax=format_amount(record.tax),
+        currency=record.currency,
+        cost=format_amount(record.cost),
+        cost_tax=format_amount(record.cost_tax),
+        vendor_currency=record.vendor_currency,
     )
 
 
-def of_lost_call(node: str, call_id: str, wall_ms: int) -> bytes:
+def of_lost_call(node: str, call_id: str, wall_ms: int) -> CallStateReport:
     """Return the report that a call has ended with the process that set it up; nothing else is known of it."""
     reason = EndReason.LOST
-    return encoded(
-        CallStateReport(
-            id=f"{call_id}-{_LAST_SEQ}",
-            seq=_LAST_SEQ,
-            node=node,
-            call_id=call_id,
-            state=CallReportState.ENDED.value,
-            at=iso_utc(wall_ms),
-            ended_at=iso_utc(wall_ms),
-            q850_cause=reason.q850_cause,
-            hangup_source=HangupSource.SWITCH.text,
-            end_reason=reason.text,
-        )
+    return CallStateReport(
+        id=f"{call_id}-{_LAST_SEQ}",
+        seq=_LAST_SEQ,
+        node=node,
+        call_id=call_id,
+        state=CallReportState.ENDED.value,
+        at=iso_utc(wall_ms),
+        ended_at=iso_utc(wall_ms),
+        q850_cause=reason.q850_cause,
+        hangup_source=HangupSource.SWITCH.text,
+        end_reason=reason.text,
     )
 
 

@@ -22,7 +22,14 @@ from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster
 from vosd.engine.reports.delivery import Delivery
 from vosd.engine.reports.queue import ReportOutcome, ReportQueue
-from vosd.engine.reports.report import CallReport, of_ended_call, of_lost_call, of_running_call
+from vosd.engine.reports.report import (
+    CallReport,
+    CallStateReport,
+    encoded,
+    of_ended_call,
+    of_lost_call,
+    of_running_call,
+)
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, CallReportState
 from vosd.obs.events import Event
@@ -176,9 +183,9 @@ class CallReports(Counting):
         if _ENDED in self._states:
             self._report(call_id, partial(of_lost_call, self._node, call_id, self._clock.now().wall))
 
-    def _report(self, call_id: str, make: Callable[[], bytes]) -> None:
+    def _report(self, call_id: str, make: Callable[[], CallStateReport]) -> None:
         try:
-            report = CallReport(self._next_number, call_id, self._clock.now().wall, make())
+            report = CallReport(self._next_number, call_id, self._clock.now().wall, encoded(make()))
             self._next_number += 1
             self._spool.add(report)
             self._put(report)

@@ -1,0 +1,67 @@
+"""Live events over HTTP, from the process of the API, of a switch that goes away and comes back."""
+
+import asyncio
+import http.client
+import json
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import pytest
+from doubles.api import ADMINISTRATOR, HOST, VIEWER, Api
+from doubles.fake_switch import FakeSwitch
+
+from vosd.control.events import EventBatch, EventType, FollowEvents, LiveEvent
+
+AT = "2026-01-01T00:00:00.000Z"
+CALL = LiveEvent(EventType.CALL_ENDED, AT, {"call_id": "c1", "customer_account": "acme"}, ("acme",), ("trunk",))
+LOW = LiveEvent(EventType.BALANCE_LOW, AT, {"account": "acme", "left": "1.00"}, ("acme",))
+DOWN = LiveEvent(EventType.GATEWAY_DOWN, AT, {"gateway": "carrier"}, (), ("carrier",))
+
+
+@pytest.fixture
+async def switch(api: Api) -> Any:
+    fake = FakeSwitch(api.config.parent / "vosd.sock")
+    fake.reports(FollowEvents, EventBatch([], 0), EventBatch([CALL, LOW, DOWN], 0))
+    async with fake:
+        yield fake
+
+
+def read(api: Api, count: int, path: str = "/events", token: str = ADMINISTRATOR, **headers: str) -> list[Any]:
+    """Follow the events, and return the first ones."""
+    port = int(api.url.split(":")[2].split("/")[0])
+    with closing(http.client.HTTPConnection(HOST, port, timeout=60)) as connection:
+        connection.request("GET", f"/api/v1{path}", headers={"Authorization": f"Bearer {token}", **headers})
+        with connection.getresponse() as answer:
+            assert (answer.status, answer.getheader("content-type")) == (200, "text/event-stream"), answer.read()
+            lines = (line.removeprefix(b"data: ") for line in answer if line.startswith(b"data: "))
+            return [json.loads(line) for line in islice(lines, count)]
+
+
+def types(found: list[dict[str, Any]]) -> list[str]:
+    return [each["type"] for each in found]
+
+
+async def test_events_are_followed_over_a_switch_that_goes_away_and_by_the_id_of_the_last_one(api: Api, switch: Any):
+
+    found = await asyncio.to_thread(read, api, 5)
+    assert types(found)[:4] == ["call.ended", "balance.low", "gateway.down", "stream.switch_away"]
+    assert types(found)[4] == "stream.switch_back"
+    assert found[0] | {"id": ""} == {"id": "", "type": "call.ended", "at": AT, "data": CALL.data}
+    again = await asyncio.to_thread(read, api, 2, **{"Last-Event-ID": found[1]["id"]})
+    assert again == found[2:4]
+    of_agent = await asyncio.to_thread(
+        read, api, 2, "/events?types=call", "agent:reseller", **{"Last-Event-ID": found[0]["id"]}
+    )
+    assert set(types(of_agent)) <= {"call.ended", "stream.switch_away", "stream.switch_back"}
+    gap = await asyncio.to_thread(read, api, 1, "/events?after=00000000-7", VIEWER)
+    assert types(gap) == ["stream.gap"]
+    assert switch.asked
+
+
+async def test_a_stream_of_a_foreign_account_and_a_type_that_is_none_are_refused(api: Api):
+    refused = api.ask("GET", "/events?types=calls")
+    assert (refused.status, refused.json["field"]) == (422, "types")
+    assert "call.ended" in refused.json["remedy"]
+    foreign = api.ask("GET", "/events?account=absent", token="agent:reseller")
+    assert foreign.status == 404

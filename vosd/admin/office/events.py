@@ -1,0 +1,136 @@
+"""Use cases of live events: which of them a principal sees, and in which form."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import Scope
+from vosd.cdr.columns import KEYS_FOR_AGENTS
+from vosd.control.events import EventType, FollowEvents, LiveEvent
+
+_SUBJECTS: Final = {
+    "call": Permission.CALLS_SEE,
+    "gateway": Permission.ROUTES_SEE,
+    "alarm": Permission.STATE_SEE,
+    "balance": Permission.ACCOUNTS_SEE,
+    "override": Permission.ROUTES_SEE,
+    "definitions": Permission.DEFINITIONS_SEE,
+    "job": Permission.STATE_SEE,
+}
+"""The permission that each subject of events needs beside that of the stream."""
+_OF_ACCOUNTS: Final = frozenset({"call", "balance"})
+"""Subjects that agents and customers see, of their accounts."""
+_OF_THE_STREAM: Final = frozenset({EventType.GAP, EventType.SWITCH_AWAY, EventType.SWITCH_BACK})
+_FOR_AGENTS: Final = frozenset({*KEYS_FOR_AGENTS, "id", "seq", "state", "at"})
+"""Facts of calls that agents and customers see."""
+
+
+class WatchEvents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The live events that match every criterion given."""
+
+    types: str | None = None
+    """Types (``call.ended``) and subjects (``call``: all types of it), with commas."""
+    account: str | None = None
+    """Events about this account: as the customer or the vendor of a call, or with a balance or an override."""
+    gateway: str | None = None
+    """Events about this gateway or phone; not for agents."""
+    after: str | None = None
+    """Id of the last event that the client has; the same as the header Last-Event-ID, which wins."""
+    seconds: int | None = None
+    """Time after which the stream ends; None = never."""
+
+
+class EventView(msgspec.Struct, frozen=True):
+    """The events that one principal sees of those that match its order."""
+
+    types: frozenset[EventType]
+    visible: frozenset[str] | None
+    """The accounts that an agent or a customer sees; None = all."""
+    account: str | None
+    gateway: str | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether events are shown with all their facts."""
+        return self.visible is None
+
+    def shows(self, event: LiveEvent) -> bool:
+        """Return whether the principal sees an event; those about the stream itself are for all."""
+        if event.type in _OF_THE_STREAM:
+            return True
+        if event.type not in self.types:
+            return False
+        if self.visible is not None:
+            # The customer of a call alone: that an account is the vendor of others' calls is for operators.
+            owner = event.data.get("customer_account", event.data.get("account"))
+            return owner in self.visible and self.account in {None, owner}
+        return self.account in {None, *event.accounts} and self.gateway in {None, *event.gateways}
+
+
+def for_agents(event: LiveEvent) -> LiveEvent:
+    """Return an event without what agents and customers do not see: the vendor, its price, its gateway."""
+    if not event.type.startswith("call."):
+        return event
+    shown: dict[str, Any] = {key: value for key, value in event.data.items() if key in _FOR_AGENTS}
+    return msgspec.structs.replace(event, data=shown)
+
+
+@needs(Permission.EVENTS_SEE, by_account=True)
+async def view_events(office: Office, who: Principal, order: WatchEvents) -> EventView:
+    """Return which events the principal sees: of subjects that it may read, of accounts in its scope.
+
+    Raises:
+        OrderError: a type is unknown, or none of those named is for the principal; an agent names a gateway.
+        OutOfScopeError: an agent names an account that it does not see.
+    """
+    return _view(office.scope_of(who), who, order)
+
+
+def _view(scope: Scope, who: Principal, order: WatchEvents) -> EventView:
+    if scope.agent is not None and order.gateway is not None:
+        raise OrderError("gateway", "is not for agents")
+    if order.account is not None:
+        scope.require_visible(order.account)
+    subjects = {name for name, permission in _SUBJECTS.items() if permission in who.permissions}
+    if scope.agent is not None:
+        subjects &= _OF_ACCOUNTS
+    readable = {each for each in EventType if each.partition(".")[0] in subjects}
+    types = readable & _named(order.types) if order.types is not None else readable
+    if not types:
+        subject = ", ".join(sorted(subjects)) or "none"
+        raise OrderError("types", f"names nothing that {who.name} may see", f"you see {subject}")
+    return EventView(frozenset(types), scope.visible, order.account, order.gateway)
+
+
+def _named(text: str) -> set[EventType]:
+    found: set[EventType] = set()
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        named = {each for each in EventType if each not in _OF_THE_STREAM and name in {each, each.partition(".")[0]}}
+        if not named:
+            known = ", ".join(each for each in EventType if each not in _OF_THE_STREAM)
+            raise OrderError("types", f"has {name!r}, which is no type of event", f"there are {known}")
+        found |= named
+    return found
+
+
+@needs(Permission.EVENTS_SEE, by_account=True)
+async def follow_events(office: Office, who: Principal, order: WatchEvents) -> AsyncGenerator[LiveEvent, None]:
+    """Yield the events that the principal sees, until the caller ends it.
+
+    Raises:
+        OrderError, OutOfScopeError: as ``view_events``.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or went away meanwhile.
+    """
+    view = _view(office.scope_of(who), who, order)
+    async with aclosing(office.switch.follow(FollowEvents())) as batches:
+        async for batch in batches:
+            for event in batch.events:
+                if view.shows(event):
+                    yield event if view.is_whole else for_agents(event)

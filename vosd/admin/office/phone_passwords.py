@@ -1,0 +1,60 @@
+"""Use case of a phone's password, which its owner may change, too, and nothing else of the phone."""
+
+import json
+from typing import Final
+
+from vosd.admin.office.agent_objects import AgentObjects
+from vosd.admin.office.definitions import (
+    ChangedObjects,
+    ObjectOrder,
+    ShowObject,
+    WantedObject,
+    check_and_add,
+    object_in_force,
+    planned,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.billing.rights import Right
+
+_REPLACED: Final = ("password_file", "ha1_md5", "ha1_sha256")
+
+
+class SetPhonePassword(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A phone's new password; the phone registers with it from then on."""
+
+    number: str
+    password: str
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the text would not be the password."""
+        if "${" in self.password:
+            raise OrderError("password", "has ${, which begins a variable", "choose another one")
+
+
+@needs(Permission.PHONES_PASSWORD, by_account=True)
+async def set_phone_password(office: Office, who: Principal, order: SetPhonePassword) -> ChangedObjects:
+    """Change the password of a phone of the database; a running switch knows it when this returns.
+
+    A customer changes those of its own phones; an agent also those of accounts below it, by its right to phones.
+
+    Raises:
+        NoSuchObjectError: the database defines no such phone, or none that the principal sees.
+        RightLackingError: the agent may not change phones below it.
+        OrderError, ConfigError: the password cannot be one; nothing was changed.
+        ObjectsMoved: another change was made meanwhile; nothing was changed.
+        NotTakenError, DaemonUnreachableError: the change is made, and the running switch does not take it.
+        StoreUnavailable: probably nothing was changed.
+    """
+    scope = office.scope_of(who)
+    owned = None if scope.agent is None else AgentObjects(office.definitions, scope)
+    found = await object_in_force(office, ShowObject(kind="phones", name=order.number), owned)
+    if owned is not None and (account := owned.account_of(found)) != scope.agent:
+        scope.require_below(account, Right.PHONES)
+    keys = json.loads(found.body or "{}")
+    patch = {"password": order.password, **{key: None for key in _REPLACED if key in keys}}
+    wanted = WantedObject("phones", order.number, patch, is_merged=True)
+    return await check_and_add(office, who, order, await planned(office, who, order, [wanted], None), owned)

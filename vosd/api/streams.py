@@ -1,0 +1,84 @@
+"""Streams of live events to clients, as Server-Sent Events."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from vosd.admin.office.events import EventView, WatchEvents
+from vosd.api.feed import EventFeed
+from vosd.api.http import EVENT_STREAM, Answer, RequestError
+from vosd.base.errors import VosError
+from vosd.cdr.ports import StoreUnavailable
+
+CLIENTS_MAX: Final = 200
+HEARTBEAT_S: Final = 15.0
+"""A stream without events has a comment so often, so that proxies keep it open."""
+CHECK_S: Final = 5.0
+"""The token or session of a stream is looked up again so often."""
+_RETRY_MS: Final = 2_000
+"""Time after which a client connects again, as the stream tells it."""
+
+Admit = Callable[[], Awaitable[EventView]]
+"""Returns what the client may see now; raises where its token or session has ended."""
+
+
+async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents) -> Answer:
+    """Return the answer to a client that follows the live events.
+
+    Raises:
+        RequestError: there are too many such clients.
+        VosError: as ``admit``.
+    """
+    if order.seconds is not None and order.seconds < 1:
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", "`seconds` is not positive", field="seconds")
+    if feed.clients >= CLIENTS_MAX:
+        raise RequestError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "too_many_streams",
+            f"{CLIENTS_MAX} clients follow the events already",
+            remedy="close one, or come again later",
+            headers=(("Retry-After", "5"),),
+        )
+    view = await admit()
+    return Answer(
+        stream=_events(feed, admit, view, order),
+        content_type=EVENT_STREAM,
+        headers=(("X-Accel-Buffering", "no"),),  # a proxy that collects answers would hold events back
+    )
+
+
+async def _events(feed: EventFeed, admit: Admit, view: EventView, order: WatchEvents) -> AsyncGenerator[bytes, None]:
+    loop = asyncio.get_running_loop()
+    until = None if order.seconds is None else loop.time() + order.seconds
+    subscription = await feed.subscribe(order.after)
+    try:
+        yield b"retry: %d\n\n" % _RETRY_MS
+        checked = spoken = loop.time()
+        while not feed.is_closed:
+            now = loop.time()
+            if until is not None and now >= until:
+                return
+            wait_s = CHECK_S if until is None else min(CHECK_S, until - now)
+            taken = await subscription.take(wait_s)
+            now = loop.time()
+            if now - checked >= CHECK_S:
+                checked = now
+                try:
+                    view = await admit()
+                except StoreUnavailable:
+                    pass  # tokens are in the database: what the switch tells is shown on
+                except VosError as error:
+                    yield b"event: stream.ended\ndata: " + msgspec.json.encode({"why": str(error)}) + b"\n\n"
+                    return
+            lines = b"".join(each.lines(whole=view.is_whole) for each in taken if view.shows(each.event))
+            if lines:
+                spoken = now
+                yield lines
+            elif now - spoken >= HEARTBEAT_S:
+                spoken = now
+                yield b": the stream lives\n\n"
+    finally:
+        subscription.leave()

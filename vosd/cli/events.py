@@ -1,0 +1,67 @@
+"""``vosd events``: what happens at the running switch, as it happens."""
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import principal
+from vosd.wiring.office import office_of
+
+if TYPE_CHECKING:
+    from vosd.admin.office.events import WatchEvents
+
+
+@click.command(cls=Verb)
+@click.option("--types", metavar="TYPES", help="Types or subjects, with commas: call.ended,balance.")
+@click.option("--account", metavar="ACCOUNT", help="Events about this account alone.")
+@click.option("--gateway", metavar="NAME", help="Events about this gateway or phone alone.")
+@click.option(
+    "--seconds", type=click.IntRange(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
+)
+@json_option
+@pass_invocation
+def events(
+    invocation: Invocation,
+    types: str | None,
+    account: str | None,
+    gateway: str | None,
+    seconds: int,
+    as_json: bool,
+) -> None:
+    """Print the live events of calls, gateways, alarms, balances, overrides and definitions; Ctrl-C ends it.
+
+    With --json, each is one line of JSON.
+    """
+    from vosd.admin.office.events import WatchEvents
+
+    order = WatchEvents(types=types, account=account, gateway=gateway, seconds=seconds)
+    try:
+        asyncio.run(_follow(invocation, order, as_json=as_json))
+    except KeyboardInterrupt:
+        output.remark("interrupted")
+
+
+async def _follow(invocation: Invocation, order: "WatchEvents", *, as_json: bool) -> None:
+    from vosd.admin.office.events import follow_events
+    from vosd.control.events import document_of
+
+    number = 0
+    async with (
+        office_of(invocation, with_database=False) as office,
+        aclosing(follow_events(office, principal(), order)) as found,
+    ):
+        try:
+            async with asyncio.timeout(order.seconds):
+                async for event in found:
+                    number += 1
+                    if as_json:
+                        output.line(document_of(event, str(number)).decode())
+                        continue
+                    facts = " ".join(f"{name}={value}" for name, value in event.data.items() if value is not None)
+                    output.line(f"{event.at}  {event.type.value:20} {facts}")
+        except TimeoutError:
+            output.remark(f"{number} events in {order.seconds} s")

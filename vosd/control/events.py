@@ -1,0 +1,92 @@
+"""Events of the running switch: one stream of them to a process that follows, such as the management API (ADR 126)."""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from vosd.base.text import escaped
+from vosd.control.order import Following
+
+
+class EventType(StrEnum):
+    """Types of events; a name is stable."""
+
+    CALL_TRYING = "call.trying"
+    """A gateway is tried, for each; the first one of a call is its begin."""
+    CALL_RINGING = "call.ringing"
+    CALL_ANSWERED = "call.answered"
+    CALL_ENDED = "call.ended"
+    """It has ended, or was refused; ``end_reason`` says why."""
+    GATEWAY_DOWN = "gateway.down"
+    GATEWAY_UP = "gateway.up"
+    GATEWAY_RESTING = "gateway.resting"
+    GATEWAY_WELL = "gateway.well"
+    """A call to an address that rested has succeeded."""
+    GATEWAY_FULL = "gateway.full"
+    """It carries as many calls as it may; looked at once a second."""
+    GATEWAY_FREE = "gateway.free"
+    ALARM_RAISED = "alarm.raised"
+    ALARM_CLEARED = "alarm.cleared"
+    BALANCE_LOW = "balance.low"
+    BALANCE_RECOVERED = "balance.recovered"
+    BALANCE_CHANGED = "balance.changed"
+    """Another process has booked: a payment, a transfer, a correction."""
+    OVERRIDE_SET = "override.set"
+    """An override of a gateway, a phone or an account is in force; a block is one."""
+    OVERRIDE_ENDED = "override.ended"
+    DEFINITIONS_CHANGED = "definitions.changed"
+    """Another configuration, or another version of the objects in the database, is in force."""
+    JOB = "job"
+    """Progress or end of a job."""
+    GAP = "stream.gap"
+    """Events are missing: read the lists again. It is sent to every follower, whatever its filter."""
+    SWITCH_AWAY = "stream.switch_away"
+    """The switch does not answer; events of it come when it is back. Sent to every follower."""
+    SWITCH_BACK = "stream.switch_back"
+    """It answers again: read the lists again. Sent to every follower."""
+
+
+class LiveEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One event."""
+
+    type: EventType
+    at: str
+    """RFC 3339."""
+    data: Any
+    accounts: tuple[str, ...] = ()
+    """Accounts that it is about: for a call the customer's first, then the vendor's."""
+    gateways: tuple[str, ...] = ()
+
+
+class EventDocument(msgspec.Struct, frozen=True):
+    """An event as clients and receivers get it."""
+
+    id: str
+    """Text that the header Last-Event-ID names later."""
+    type: EventType
+    at: str
+    """RFC 3339."""
+    data: Any
+    """Facts; docs/api.md has them by type."""
+
+
+class EventBatch(msgspec.Struct, frozen=True):
+    """Events since the last batch, in order; none where the switch says only that it lives."""
+
+    events: list[LiveEvent]
+    left_out: int
+    """Events before these that were dropped, because the follower was too slow."""
+
+
+class FollowEvents(Following[EventBatch], frozen=True, tag="events"):
+    """Report all events until the client disconnects."""
+
+
+def document_of(event: LiveEvent, event_id: str) -> bytes:
+    """Return an event as the JSON document that clients and receivers get."""
+    document = EventDocument(event_id, event.type, event.at, event.data)
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:  # text of peers may hold bytes that are not UTF-8
+        return msgspec.json.encode(escaped(document))
