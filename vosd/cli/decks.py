@@ -92,8 +92,8 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: st
     """
     from vosd.billing.decks import Mode
     from vosd.cli.deck_report import show_import
-    from vosd.cli.priority import give_way
     from vosd.cli.progress import DeckProgress
+    from vosd.processes.life import give_way
     from vosd.wiring.deck_import import DeckFile, import_deck
 
     if terms["traffic"] is not None and not terms["is_dry"]:
@@ -148,7 +148,7 @@ def rollback(
 ) -> None:
     """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
     from vosd.admin.office.decks import RollBackDeck, roll_back
-    from vosd.cli.priority import give_way
+    from vosd.processes.life import give_way
 
     give_way()
     order = RollBackDeck(rate_group=rate_group, to=to, memo=memo)

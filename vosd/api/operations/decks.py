@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -163,7 +163,7 @@ async def read_chunks(office: Office, who: Principal, order: ReadDeck) -> list[C
 async def rates_answer(_office: Office, _request: Request, chunks: list[Chunk]) -> Answer:
     """Return rates as CSV; an import of it changes nothing."""
 
-    async def parts() -> AsyncIterator[bytes]:
+    async def parts() -> AsyncGenerator[bytes, None]:
         for chunk in chunks:
             yield await asyncio.to_thread(zlib.decompress, chunk.compressed)
 
