@@ -29,6 +29,7 @@ _STATUS: Final = {
     ),
     HTTPStatus.CONFLICT: (
         "accounts_below", "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused",
+        "defined_in_files",
         "job_ended", "job_not_running", "many_overrides",
         "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken",
         "role_in_use", "set_by_others", "too_little_left", "too_many_calls", "was_refused",
