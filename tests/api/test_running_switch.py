@@ -1,14 +1,15 @@
 """What a running switch does and knows, over HTTP, with its calls; and that the command line says the same."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 from api.test_api_recipes import run_recipes
 from api.watched import Watched, watched
-from doubles.api import AGENT, ONLY, VIEWER
+from doubles.api import ADMINISTRATOR, AGENT, ONLY, VIEWER
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
@@ -143,6 +144,25 @@ def test_a_ladder_is_read_while_the_call_runs_and_afterwards_and_every_look_is_a
     assert site.api.ask("GET", after, token=f"{AGENT}reseller").status in {403, 404}
 
 
+def test_new_calls_are_followed_while_they_are_made(site: Watched) -> None:
+    assert site.api.ask("GET", "/calls/trace?gateway=carier-a").json["code"] == "unknown_name"
+    assert site.api.ask("GET", "/calls/trace?seconds=0").status == 422
+    headers = {"Authorization": f"Bearer {ADMINISTRATOR}"}
+    with conversing(site.stage, "4410", "4410") as (other, wanted), closing(site.api.connection()) as connection:
+        connection.request("GET", f"/api/v1/calls/trace?callee={wanted.callee}&seconds=600", headers=headers)
+        followed = connection.getresponse()
+        assert (followed.status, followed.headers["content-type"]) == (200, "application/x-ndjson")
+        other.establish()
+        wanted.establish()
+        other.hang_up()
+        wanted.hang_up()
+        call = json.loads(followed.readline())
+    assert (call["callee"], call["gateways"], call["outcome"]["end_reason"]) == (wanted.callee, ["carrier-a"], "Normal")
+    (line,) = site.items("/audit?limit=1&action=FollowCalls")
+    assert (line["subject"], line["means"]) == (wanted.callee, "token")
+    site.stage.expect_nothing_left()
+
+
 def refused_call(site: Watched, customer: str = "acme") -> dict[str, Any]:
     """Make a call that two vendors refuse, and return its record."""
     with (
@@ -166,7 +186,7 @@ def test_every_recipe_of_a_running_switch_succeeds(site: Watched) -> None:
         (call,) = site.items("/calls")
         second.establish()
         recipes = run_recipes(site.api, "Recipes of a running switch", CALL=call["call_id"], CDR=ended)
-        assert recipes >= 32
+        assert recipes >= 34
         first.is_ended_by_the_switch()
         second.is_ended_by_the_switch()
     site.stage.expect_nothing_left()

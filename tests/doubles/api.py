@@ -159,6 +159,10 @@ class Api:
         """Beginning of all paths, for other clients."""
         return f"http://{HOST}:{self._port}/api/v1"
 
+    def connection(self) -> http.client.HTTPConnection:
+        """Return a connection of HTTP, for answers that are read while they come."""
+        return http.client.HTTPConnection(HOST, self._port, timeout=START_S)
+
     def connect(self) -> socket.socket:
         """Open a connection."""
         return socket.create_connection((HOST, self._port), timeout=START_S)

@@ -12,7 +12,7 @@ from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED
-from vosd.admin.office.ports import ParameterSheet, WrittenGateway
+from vosd.admin.office.ports import ParameterSheet, WrittenGateway, WrittenObject
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
@@ -22,9 +22,12 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.problems import ConfigError, Problem
+from vosd.catalogue.problems import ConfigError, Problem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
+from vosd.config.object_sheets import MODELS
+from vosd.config.reader.reading import read_section
+from vosd.config.stored_text import check_kind, section_of
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
@@ -37,6 +40,7 @@ NO_GATEWAYS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {"mapping_gateways": frozenset(), "phones": frozenset(), "routing_gateways": frozenset()}
 )
 NO_PAYERS: Final[Mapping[str, str]] = MappingProxyType({})
+NOTHING_WRITTEN: Final[Mapping[str, Mapping[str, WrittenObject]]] = MappingProxyType({})
 NO_LIMITS: Final[Mapping[str, Decimal | None]] = MappingProxyType({})
 NOWHERE = Path("/nonexistent/vosd.sock")
 
@@ -54,6 +58,7 @@ class Defined:
         payers: Mapping[str, str] = NO_PAYERS,
         classes: Collection[str] = (),
         calendars: Collection[Calendar] = (),
+        written: Mapping[str, Mapping[str, WrittenObject]] = NOTHING_WRITTEN,
     ) -> None:
         """``lists`` has the names of gateways and phones by their list, ``payers`` the accounts of some of them."""
         self._confirm_above = confirm_above
@@ -61,6 +66,7 @@ class Defined:
         self._lists = lists
         self._payers = payers
         self._classes = classes
+        self._written = written
         self._calendars = {each.name: each for each in calendars}
         sip = SipSettings()
         self.settings = Settings("sw1", (), (), sip, Secret(""), state_dir=state_dir, control_socket=NOWHERE)
@@ -122,13 +128,27 @@ class Defined:
         """Return none."""
         return []
 
+    def written_objects(self, kind: str) -> Mapping[str, WrittenObject]:
+        """Return what the test has of a kind."""
+        return self._written.get(kind, {})
+
+    def written_object(self, kind: str, name: str) -> WrittenObject | None:
+        """Return one object of the files."""
+        return self.written_objects(kind).get(name)
+
     def check_kind(self, kind: str) -> None:
-        """Accept any kind."""
+        """Refuse kinds that the database cannot define."""
+        check_kind(kind)
 
     def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
-        """Refuse objects that are called ``bad``."""
-        if any(each.name == "bad" for each in versions):
-            raise ConfigError([])
+        """Refuse keys that the models of production refuse; what objects say of each other is not compared."""
+        problems = ProblemList()
+        for each in versions:
+            if each.body is not None and each.kind in MODELS:
+                section = section_of(each, self.files()[0], {}, problems)
+                read_section(MODELS[each.kind], section, f"{each.kind}[{each.name}]", problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
         return self._accounts
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:

@@ -43,6 +43,7 @@ from vosd.admin.office.records import (
 from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
 from vosd.admin.tracing import call_json
 from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operations.traces import FORMS
 from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cdr.record import CallRecord
 from vosd.control.calls import (
@@ -53,8 +54,6 @@ from vosd.control.calls import (
     MakeTestCall,
     TrialReport,
 )
-from vosd.obs.ladder import draw
-from vosd.obs.pcap import FILE_HEADER, packet
 from vosd.obs.traced import TracedCall
 
 _OBJECT: Final = dict[str, Any]
@@ -104,16 +103,6 @@ async def draw_cdr(office: Office, who: Principal, order: DrawRecord) -> TracedC
     return (await draw_record(office, who, order)).outcome.traced
 
 
-def ladder_of(call: TracedCall) -> bytes:
-    """Return the ladder of a call as text."""
-    return "\n".join([*draw(call), ""]).encode()
-
-
-def capture_of(call: TracedCall) -> bytes:
-    """Return the messages of a call as a capture file."""
-    return FILE_HEADER + b"".join(map(packet, call.messages))
-
-
 async def make_call(office: Office, who: Principal, order: MakeTestCall) -> TrialReport:
     """Make a test call, and return its outcome with all steps."""
     report: TrialReport | None = None
@@ -157,7 +146,6 @@ def _shown(who: Principal, record: CallRecord, export_seq: int | None) -> dict[s
     return shown if who.account is None else {key: shown[key] for key in KEYS_FOR_AGENTS}
 
 
-_DRAWN: Final = {"text/plain": ladder_of, "application/vnd.tcpdump.pcap": capture_of}
 _RINGING_S: Final = 180
 """Longest time of a test call until its answer, with all repetitions."""
 
@@ -232,7 +220,7 @@ OPERATIONS: Final = (
         run=draw_call,
         result=_OBJECT,
         shown=call_json,
-        forms=_DRAWN,
+        forms=FORMS,
         needs_database=False,
     ),
     Operation(
@@ -272,7 +260,7 @@ OPERATIONS: Final = (
         run=draw_cdr,
         result=_OBJECT,
         shown=call_json,
-        forms=_DRAWN,
+        forms=FORMS,
     ),
     Operation(
         method="GET",
