@@ -1,6 +1,6 @@
 """One store for each implementation of the ports: memory, SQLite, MariaDB; empty for every test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,8 @@ from doubles.migrated import migrate_on_server, migrated
 from vosd.cdr.ports import Books
 from vosd.sip.ports import BindingStore
 from vosd.storage import schema
+from vosd.storage.audit import SqlAudit
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.overrides import SqlOverrides
@@ -36,6 +38,8 @@ class Store(NamedTuple):
     queries: Queries
     registrations: BindingStore
     overrides: SqlOverrides | MemoryOverrides
+    audit: Callable[[], Awaitable[Sequence[AuditLine]]]
+    """Returns the lines of the audit, oldest first."""
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +78,12 @@ async def store(store_url) -> AsyncIterator[Store]:
     """Each implementation of the ports, empty."""
     if store_url is None:
         memory = MemoryStore()
-        yield Store(memory, memory, memory, MemoryRegistrations(), MemoryOverrides())
+        overrides = MemoryOverrides()
+
+        async def lines() -> Sequence[AuditLine]:
+            return overrides.audit
+
+        yield Store(memory, memory, memory, MemoryRegistrations(), overrides, lines)
         return
     async with emptied(store_url) as database:
         yield Store(
@@ -83,7 +92,12 @@ async def store(store_url) -> AsyncIterator[Store]:
             SqlQueries(database),
             SqlRegistrations(database, NODE),
             SqlOverrides(database),
+            lambda: _lines(database),
         )
+
+
+async def _lines(database: Database) -> Sequence[AuditLine]:
+    return [*reversed(await SqlAudit(database).newest(100))]
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
-from doubles.month_of_calls import CONFIGURATION, catalogue_of, month
+from doubles.month_of_calls import CONFIGURATION, catalogue_of, month, past_of
 
 from vosd.admin.office.rerating import Run, RunBookings
 from vosd.admin.rerate import Rerating, reference_of_run
@@ -102,10 +102,12 @@ async def test_a_booked_month_is_rated_again_to_the_last_byte(database: Database
     records = month(catalogue, 300)
     await SqlBooks(database).book(records)
     rerating = Rerating(catalogue, compares_steps=True)
-    wanted = CallFilter(limit=len(records))
+    wanted, read = CallFilter(limit=len(records)), {}
     async for page in SqlSpans(database).pages(wanted, with_breakdown=True, with_charges=True):
         for call in page:
             rerating.add(call)
+            read[call.call_id] = call.agents
+    assert read == {str(record.call_id): past_of(record).agents for record in records}
     assert (rerating.calls, rerating.differences.differ, rerating.steps_differ) == (len(records), 0, 0)
     roles = {row["role"] for row in rerating.to_json(0)["accounts"]}
     assert roles == {"customer", "vendor", "agent"}

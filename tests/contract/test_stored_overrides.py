@@ -8,6 +8,7 @@ from doubles.data.records import STARTED
 
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import Action
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.overrides import SqlOverrides
 
@@ -83,6 +84,18 @@ async def test_each_change_is_on_record_with_who_and_when(store):
     assert found[2].override == BLOCK
     assert await store.overrides.changes(1) == found[:1]
     assert await store.overrides.changes(10, "acme") == found[:1]
+
+
+async def test_a_change_has_its_line_in_the_audit_and_what_changes_nothing_has_none(store):
+    lines = [
+        AuditLine(STARTED, "ann", "operator", "ann", "terminal", "", action, "carrier-a", "{}")
+        for action in ("BlockGateway", "UnblockGateway")
+    ]
+    await store.overrides.put([BLOCK], STARTED, audit=lines[0])
+    await store.overrides.put([LIMIT], STARTED)
+    for _ in range(2):
+        await store.overrides.clear([BLOCK.key], "ann", STARTED, lines[1])
+    assert await store.audit() == lines
 
 
 async def test_a_text_that_is_too_long_is_cut_and_such_a_name_is_refused(store):

@@ -182,7 +182,9 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
 def past_of(record: CallRecord) -> PastCall:
     """Return what a reading of the record would have."""
     agents = tuple(
-        PastAgent(row.account, row.level, row.fee, row.tax, row.currency) for row in record.charges if row.role == AGENT
+        PastAgent(row.account, row.level, row.fee, row.tax, row.currency, row.rate_group)
+        for row in record.charges
+        if row.role == AGENT
     )
     values: dict[str, Any] = {name: getattr(record, name) for name in ALWAYS_READ}
     return PastCall(**values, fee_breakdown=record.fee_breakdown, agents=agents)

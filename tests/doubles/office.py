@@ -22,9 +22,12 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.problems import ConfigError, Problem
+from vosd.catalogue.problems import ConfigError, Problem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
+from vosd.config.object_sheets import MODELS
+from vosd.config.reader.reading import read_section
+from vosd.config.stored_text import check_kind, section_of
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
@@ -123,12 +126,18 @@ class Defined:
         return []
 
     def check_kind(self, kind: str) -> None:
-        """Accept any kind."""
+        """Refuse kinds that the database cannot define."""
+        check_kind(kind)
 
     def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
-        """Refuse objects that are called ``bad``."""
-        if any(each.name == "bad" for each in versions):
-            raise ConfigError([])
+        """Refuse keys that the models of production refuse; what objects say of each other is not compared."""
+        problems = ProblemList()
+        for each in versions:
+            if each.body is not None and each.kind in MODELS:
+                section = section_of(each, self.files()[0], {}, problems)
+                read_section(MODELS[each.kind], section, f"{each.kind}[{each.name}]", problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
         return self._accounts
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:

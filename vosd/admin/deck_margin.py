@@ -18,7 +18,7 @@ class MarginReport(msgspec.Struct, frozen=True):
     refused: int
     """Calls that would be refused, or not be sent to the vendor, because they have no rate any more."""
     fee_before: str
-    """Fees that customers would have paid by the deck in force."""
+    """Fees that customers, or the last agents above them, would have paid by the deck in force."""
     fee_after: str
     cost_before: str
     """Cost that vendors would have charged by it."""
@@ -48,14 +48,19 @@ class Margin:
         self._costs = [ZERO, ZERO]
 
     def add(self, past: PastCall) -> None:
-        """Rate a call, read with the rate group of its vendor, on each side that was rated by this group."""
+        """Rate a call, read with its charges and the rate group of its vendor, on each side rated by this group.
+
+        The carrier is paid by the last agent, else by the customer: what agents charge among themselves is theirs.
+        """
         number = past.callee_billing
         if number is None:
             return
-        sides: list[tuple[list[Decimal], int, str]] = []
+        sides: list[tuple[list[Decimal] | None, int, str]] = []
         customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
-        if past.rate_group == self._after.name and customer_ms is not None:
-            sides.append((self._fees, customer_ms, (past.forward_prefix or "") + number))
+        *within, sold_by = past.rate_group, *(each.rate_group for each in past.agents)
+        if self._after.name in {*within, sold_by} and customer_ms is not None:
+            sums = self._fees if sold_by == self._after.name else None
+            sides.append((sums, customer_ms, (past.forward_prefix or "") + number))
         if past.vendor_rate_group == self._after.name and vendor_ms is not None:
             sides.append((self._costs, vendor_ms, number))
         if not sides:
@@ -66,7 +71,7 @@ class Margin:
             before, after = self._before.find(rated, self._now), self._after.find(rated, self._then)
             is_refused |= before is not None and after is None
             for index, rate in enumerate((before, after)):
-                if rate is not None:
+                if rate is not None and sums is not None:
                     sums[index] = EXACT.add(sums[index], rate_call(rate, duration_ms).fee)
         self._refused += is_refused
 

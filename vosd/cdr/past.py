@@ -12,6 +12,7 @@ class PastAgent(NamedTuple):
     fee: Decimal
     tax: Decimal
     currency: str | None
+    rate_group: str | None = None
 
 
 class PastCorrection(NamedTuple):

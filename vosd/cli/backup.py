@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vosd.admin.restore import Restored
     from vosd.storage.faults import BookDifference
 
-NICENESS: Final = 10
 _PLACE: Final = click.Path(path_type=Path)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
@@ -40,7 +39,7 @@ def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
     from vosd.admin.office.installation import MakeBackup, make_backup
     from vosd.processes.life import give_way
 
-    give_way(NICENESS)
+    give_way()
     order = MakeBackup(str(place))
     with _said("the backup was not written"), meter("rows, pages or bytes") as shown:
         made = in_office(invocation, lambda office: make_backup(office, principal(), order, shown.show))

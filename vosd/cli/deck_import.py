@@ -33,7 +33,6 @@ from vosd.cdr.columns import iso_utc
 from vosd.cli.command import Invocation, OperationError
 from vosd.cli.deck_changes import ChangesFile
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
-from vosd.cli.priority import give_way
 from vosd.cli.progress import DeckProgress
 from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
@@ -45,6 +44,7 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
+from vosd.processes.life import give_way
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:

@@ -141,7 +141,7 @@ def rollback(
 ) -> None:
     """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
     from vosd.admin.office.decks import RollBackDeck, roll_back
-    from vosd.cli.priority import give_way
+    from vosd.processes.life import give_way
 
     give_way()
     order = RollBackDeck(rate_group=rate_group, to=to, memo=memo)

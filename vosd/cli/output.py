@@ -70,11 +70,13 @@ def listing(columns: Sequence[ScreenColumn], rows: Iterable[Sequence[object]], w
     if not cells:
         line(empty)
         return
-    widths = [max(cell_len(row[index]) for row in ([*map(_title, columns)], *cells)) for index in range(len(columns))]
+    widths = [max(_width(row[index]) for row in ([*map(_title, columns)], *cells)) for index in range(len(columns))]
     shown = _fitting(columns, widths, width)
-    for row in ([*map(_title, columns)], *cells):
-        fitted = (_fitted(row[index], widths[index], to_the_right=columns[index].is_figure) for index in shown)
-        line(" ".join(fitted).rstrip())
+    lines = (
+        " ".join(_fitted(row[index], widths[index], to_the_right=columns[index].is_figure) for index in shown).rstrip()
+        for row in ([*map(_title, columns)], *cells)
+    )
+    line("\n".join(lines))
 
 
 def _title(column: ScreenColumn) -> str:
@@ -102,7 +104,7 @@ def _fitting(columns: Sequence[ScreenColumn], widths: list[int], width: int) -> 
 
 
 def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
-    if cell_len(cell) > width:
+    if _width(cell) > width:
         return set_cell_size(cell, width - 1) + "…"
     return _padded(cell, width, to_the_right)
 
@@ -134,14 +136,13 @@ def records(columns: Sequence[str], rows: Iterable[object], *, empty: str) -> No
 
 def _print_unfolded(rows: Sequence[Sequence[str]], are_figures: Sequence[bool]) -> None:
     """Print rows for a file or a pipe: one line each, whatever its width."""
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        fitted = map(_padded, row, widths, are_figures)
-        line("  ".join(fitted).rstrip())
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    if rows:
+        line("\n".join("  ".join(map(_padded, row, widths, are_figures)).rstrip() for row in rows))
 
 
 def _padded(cell: str, width: int, to_the_right: bool) -> str:
-    gap = " " * (width - cell_len(cell))
+    gap = " " * (width - _width(cell))
     return gap + cell if to_the_right else cell + gap
 
 
@@ -192,6 +193,10 @@ def _print(shown: "Table") -> None:
 def printable(text: str) -> str:
     """Escape text that contains control characters, so that it cannot control the terminal."""
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+def _width(cell: str) -> int:
+    return len(cell) if cell.isascii() else cell_len(cell)
 
 
 def _text(value: object) -> str:

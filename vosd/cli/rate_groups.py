@@ -43,7 +43,7 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     only the groups are listed that the agent may give.
     """
     from vosd.admin.office.rates import ListRateGroups, list_rate_groups
-    from vosd.cli.priority import give_way
+    from vosd.processes.life import give_way
 
     give_way()  # rates that are not compiled yet are read for it
     who = principal(acting=acting)
@@ -65,7 +65,7 @@ def areas(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     Of the rates in force now, without tax; a first period and other additions are not in the price.
     """
     from vosd.admin.office.rates import ListAreas, list_areas
-    from vosd.cli.priority import give_way
+    from vosd.processes.life import give_way
 
     give_way()
     who, order = principal(), ListAreas(rate_group)

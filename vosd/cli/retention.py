@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from vosd.admin.retention import KindSheet
     from vosd.storage.daily_totals import TotalsLine
 
-NICENESS: Final = 10
 LINE_S: Final = 10.0
 """Seconds between two lines of progress."""
 _DAY: Final = click.DateTime(["%Y-%m-%d"])
@@ -42,7 +41,7 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
     """
     from vosd.processes.life import give_way
 
-    give_way(NICENESS)
+    give_way()
     from vosd.admin.office.retention import RunRetention, run_retention
 
     who, order, said_at = principal(operator), RunRetention(dry_run), time.monotonic()

@@ -1,6 +1,7 @@
 """The accounts of a configuration, each read and validated when it is looked up; most commands need one of many."""
 
 from collections.abc import Iterator, Mapping
+from typing import Annotated
 
 import msgspec
 
@@ -11,17 +12,24 @@ from vosd.catalogue.problems import ConfigError, Place, ProblemList
 from vosd.catalogue.rate_choices import currency_from
 from vosd.catalogue.references import check_currency
 from vosd.catalogue.settle import settled
-from vosd.catalogue.source import Definition, report_unknown
+from vosd.catalogue.source import DEFAULT_CURRENCY, Definition, report_unknown
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.inventory import label_of
-from vosd.config.assembly.rate_groups import read_group_keys
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.reader.amounts import currency_code
 from vosd.config.reader.document import Section
 from vosd.config.reader.lists import ACCOUNTS, RATE_GROUPS
 from vosd.config.reader.long_lists import LongList
+from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.templates import TEMPLATE, fill_from_template
+
+
+class _PricedIn(Keys):
+    """The one key of a rate group that its accounts need; the model of all takes long to build."""
+
+    currency: Annotated[str, currency_code()] = DEFAULT_CURRENCY
 
 
 class ConfiguredAccounts(Mapping[str, Account]):
@@ -90,7 +98,9 @@ class ConfiguredAccounts(Mapping[str, Account]):
             return None
         if name not in self._currencies:
             label = label_of(group, RATE_GROUPS, "name", 0)
-            read = read_group_keys(fill_from_template(group, self._templates, label, problems), label, problems)
+            written = fill_from_template(group, self._templates, label, problems).entries.get("currency")
+            alone = Section(group.place, {} if written is None else {"currency": written})
+            read = read_section(_PricedIn, alone, label, problems)
             if read is None:
                 return None
             self._currencies[name] = read.currency

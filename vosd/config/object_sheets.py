@@ -27,12 +27,13 @@ from vosd.config.reader.renamed import hint
 from vosd.config.reader.templates import TEMPLATE
 from vosd.config.stored_text import KINDS
 
-_MODELS: Final[Mapping[str, type[Keys]]] = {
+MODELS: Final[Mapping[str, type[Keys]]] = {
     "accounts": AccountKeys,
     "mapping_gateways": MappingGatewayKeys,
     "routing_gateways": RoutingGatewayKeys,
     "phones": PhoneKeys,
 }
+"""Models of the kinds of objects that a sheet may define."""
 _AMOUNTS: Final = frozenset({"overdraft_limit", "balance_low", "minimum_consumption"})
 """Keys of accounts that are written with the decimal mark of the sheet."""
 _Title = Annotated[str, line_of_text(1, 200)]
@@ -107,14 +108,14 @@ class ObjectMapKeys(Keys):
     @property
     def kinds(self) -> Mapping[str, KindKeys]:
         """The sections of objects that the map has."""
-        return {kind: each for kind in _MODELS if (each := getattr(self, kind)) is not None}
+        return {kind: each for kind in MODELS if (each := getattr(self, kind)) is not None}
 
     @model_validator(mode="after")
     def _has_known_keys(self) -> "ObjectMapKeys":
         if not self.kinds and self.balances is None:
-            raise KeyProblemError("accounts", f"at least one of {', '.join(_MODELS)}, balances")
+            raise KeyProblemError("accounts", f"at least one of {', '.join(MODELS)}, balances")
         for kind, each in self.kinds.items():
-            model, name_key = _MODELS[kind], str(KINDS[kind])
+            model, name_key = MODELS[kind], str(KINDS[kind])
             known = {*model.by_key(), *model.apart, TEMPLATE}
             for key in (*each.columns, *each.constants):
                 if key.partition(".")[0] not in known:

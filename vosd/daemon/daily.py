@@ -21,7 +21,6 @@ RUN_S: Final = 23 * 3_600
 LOOK_S: Final = 1.0
 """Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
 
-NICENESS: Final = 10
 
 DailyOrder = TypeVar("DailyOrder")
 Answer = TypeVar("Answer")
@@ -58,7 +57,7 @@ def carry_out(kind: type[DailyOrder], work: Callable[[DailyOrder], Awaitable[obj
     It gives way to calls, and ends when the switch does, or gives the run up.
     """
     live_as_long_as_the_switch()
-    give_way(NICENESS)
+    give_way()
     asyncio.run(_carried_out(int(sys.argv[1]), kind, work))
 
 

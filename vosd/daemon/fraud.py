@@ -64,7 +64,15 @@ class WatchBlocks(SqlOverrides):
     """The overrides, with a line of the audit for each block of the watch (implements ``BlockStore``)."""
 
     async def block(self, block: Override, now: int) -> None:
-        """Set a block; raises StoreUnavailable and ContentRefused."""
+        """Set a block, unless it is there: the answer of a commit may have been lost.
+
+        Raises:
+            StoreUnavailable: try the same again.
+            ContentRefused: the database will never take it.
+        """
+        stored = (await self.load()).by_key.get(block.key)
+        if stored is not None and (stored.operator, stored.since) == (block.operator, block.since):
+            return
         account, _, destination = block.name.rpartition("/")
         order = BlockAccount(account=account, destination=destination, until=block.until, memo=block.memo)
         await self.put([block], now, audit=THE_WATCH.audit_line(order, block.name, block.since))

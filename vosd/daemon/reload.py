@@ -27,7 +27,7 @@ from vosd.config.kept import KeptCatalogue
 from vosd.config.load import Loaded
 from vosd.config.places import Installation, installation_of
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.whole_files import read_by_a_process
+from vosd.config.reader.whole_files import ReaderEndedError, read_by_a_process
 from vosd.config.reader.whole_files import stop_reading as stop_reading_files
 from vosd.config.reload import Reloaded, reload
 from vosd.config.stored import Stored, Wanted
@@ -45,6 +45,8 @@ _log = structlog.get_logger()
 
 _TURN_S: Final = 0.0005
 """Longest time that a thread keeps the interpreter while the event loop waits for it, instead of Python's 5 ms."""
+READERS_MAX: Final = 3
+"""Tries of a version whose reader of files is killed: for want of memory the next would be, too, beside calls."""
 
 
 @contextmanager
@@ -124,6 +126,8 @@ class Configuration:
         self._clock = clock
         self._busy = busy
         self._one_at_a_time = asyncio.Lock()
+        self._killed_readers = 0
+        """Loads in a row that ended with the process that reads the files."""
         self._tables: StoredTables | None = None
         """Tables of the reload that goes on."""
 
@@ -191,14 +195,20 @@ class Configuration:
     async def reload_on_signal(self) -> bool:
         """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged.
 
-        Return False where the database was away, so that the same may succeed later.
+        Return False where the database was away, or the process that reads the files was killed, so that the same may
+        succeed later.
         """
         try:
             await self.reload(by_signal=True)
         except StoreUnavailable:
             return False
+        except ReaderEndedError:
+            self._killed_readers += 1
+            if self._killed_readers < READERS_MAX:
+                return False
         except Exception:  # noqa: BLE001  logged by reload, and the next signal has to find it at work
             return True
+        self._killed_readers = 0
         return True
 
     def summary(self) -> str:

@@ -6,13 +6,18 @@ import signal
 from contextlib import suppress
 from typing import Final
 
+NICENESS: Final = 10
+"""Niceness of programs that compute beside the calls of a switch on this machine."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def give_way(niceness: int) -> None:
-    """Let calls go first, where that is permitted: the system calls of ``systemd/vosd.service`` do not include it."""
+def give_way(niceness: int = NICENESS) -> None:
+    """Lower the priority of this process, and of those that it starts, unless it is that low already.
+
+    It stays as it is where that is not permitted: the system calls of ``systemd/vosd.service`` do not include it.
+    """
     with suppress(PermissionError):
-        os.nice(niceness)
+        os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def live_as_long_as_the_switch() -> None:

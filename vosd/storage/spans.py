@@ -98,7 +98,7 @@ async def _with_charges(connection: AsyncConnection, calls: list[PastCall]) -> l
     """Return the calls with what agents have paid for them, and with the corrections of their charges."""
     charge = schema.cdr_charge.c
     columns = charge.call_id, charge.role, charge.corrected, charge.account, charge.level, charge.fee, charge.tax
-    query = select(*columns, charge.currency).where(
+    query = select(*columns, charge.currency, charge.rate_group).where(
         charge.call_id.in_([call.call_id for call in calls]), or_(charge.role == AGENT, charge.corrected > 0)
     )
     agents: dict[str, list[PastAgent]] = {}

@@ -14,12 +14,13 @@ from vosd.storage.types import Unstorable, descriptive, identifying
 
 
 class MemoryOverrides:
-    """Does as ``vosd.storage.overrides.SqlOverrides``; it keeps no lines of the audit."""
+    """Does as ``vosd.storage.overrides.SqlOverrides``; its lines of the audit are in ``audit``, oldest first."""
 
     def __init__(self) -> None:
         self._kept: dict[Key, Override] = {}
         self._changes: list[Change] = []
         self._version = 0
+        self.audit: list[AuditLine] = []
 
     async def version(self) -> int:
         """Return the version of the overrides."""
@@ -35,7 +36,7 @@ class MemoryOverrides:
         overrides: Sequence[Override],
         now: int,
         configured: Mapping[Key, str] = NOT_KNOWN,
-        _audit: AuditLine | None = None,
+        audit: AuditLine | None = None,
     ) -> None:
         """Set overrides; one of the same key is replaced, and ``configured`` has what held where there was none.
 
@@ -49,15 +50,18 @@ class MemoryOverrides:
             self._kept[each.key] = each
             before = configured.get(each.key) if replaced is None else replaced.value
             self._changes.append(Change(now, Action.SET, each, each.operator, before))
+        self._note(audit)
 
     async def clear(
-        self, keys: Collection[Key], operator: str, now: int, _audit: AuditLine | None = None
+        self, keys: Collection[Key], operator: str, now: int, audit: AuditLine | None = None
     ) -> Sequence[Override]:
         """Remove overrides, and return those that there were."""
         self._expire(now)
         found = [self._kept.pop(key) for key in dict.fromkeys(keys) if key in self._kept]
         by = descriptive(operator, NAME_LENGTH)
         self._changes += [Change(now, Action.CLEARED, each, by) for each in found]
+        if found:
+            self._note(audit)
         return found
 
     async def expire(self, now: int) -> None:
@@ -71,6 +75,10 @@ class MemoryOverrides:
             for each in reversed(self._changes)
             if name in {None, each.override.name} and target in {None, each.override.target}
         ][:limit]
+
+    def _note(self, line: AuditLine | None) -> None:
+        if line is not None:
+            self.audit.append(line)
 
     def _expire(self, now: int) -> None:
         self._version += 1

@@ -8,7 +8,7 @@ from vosd.admin.deck_margin import Margin
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
-from vosd.cdr.past import PastCall
+from vosd.cdr.past import PastAgent, PastCall
 
 NOW = 1_790_000_000_000
 
@@ -55,6 +55,17 @@ def test_a_call_without_a_rate_in_the_new_deck_would_be_refused():
     assert report(deck(p44="0.10"), deck(p49="0.15"), call(rate_group="deck")) == (
         1, 1, "0.20", "0.00", "0.00", "0.00", "-0.20",
     )  # fmt: skip
+
+
+def test_with_agents_the_fee_is_what_the_last_of_them_pays():
+    """The customer's fee is its agent's: a deck of customers below agents changes no margin of the carrier."""
+    fee = Decimal("0.20"), Decimal(0), "USD"
+    agents = (PastAgent("reseller", 1, *fee, "resellers"), PastAgent("wholesaler", 2, *fee, "deck"))
+    sold = call(rate_group="customers", agents=agents)
+    assert report(deck(p44="0.10"), deck(p44="0.15"), sold) == (1, 0, "0.20", "0.30", "0.00", "0.00", "0.10")
+    below = call(rate_group="deck", agents=agents[:1])
+    assert report(deck(p44="0.10"), deck(p44="0.15"), below) == (1, 0, *["0.00"] * 5)
+    assert report(deck(p44="0.10"), deck(p49="0.15"), below) == (1, 1, *["0.00"] * 5)
 
 
 def test_other_calls_do_not_count():

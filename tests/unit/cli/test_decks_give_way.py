@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from vosd.cli.priority import NICENESS, give_way
+from vosd.processes.life import NICENESS, give_way
 
 
 @pytest.mark.parametrize(("before", "after"), [(-5, NICENESS), (0, NICENESS), (15, 15)])

@@ -101,7 +101,7 @@ def test_accounts_that_differ_by_their_id_alone_are_read_once(tmp_path: Path, mo
     monkeypatch.setattr(configured_accounts, "read_section", read_section)
     assert [accounts[name].max_cps for name in accounts] == [1, 2, 3] * 100
     assert accounts["customer-299"].id == "customer-299"
-    assert labels == ["accounts[customer-0]", "accounts[customer-1]", "accounts[customer-2]"]
+    assert labels == ["accounts[customer-0]", "rate_groups[sell]", "accounts[customer-1]", "accounts[customer-2]"]
 
 
 @pytest.mark.parametrize(

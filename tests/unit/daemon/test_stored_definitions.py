@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from vosd.config.stored import Stored
 from vosd.daemon import bootstrap
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.definitions import RETRY_S, DefinitionWatch, StoredDefinitions
+from vosd.daemon.reload import READERS_MAX
 from vosd.daemon.start import load_at_start
 from vosd.daemon.systemd import Notifier
 from vosd.storage.database import Database
@@ -257,6 +259,42 @@ def test_definitions_whose_accounts_could_not_be_opened_are_tried_again_after_a_
         monkeypatch.setattr(watch, "_tried_at", watch._tried_at - RETRY_S)
         await watch.look()
         assert limit_of(daemon) == "5"
+        await stop(daemon, "reloads")
+
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
+def test_a_version_for_which_the_reader_of_the_files_was_killed_is_tried_again_but_not_for_ever(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        watch = daemon._definitions
+
+        async def look_after_a_while() -> str | None:
+            watch._tried_at -= RETRY_S
+            await watch.look()
+            return limit_of(daemon)
+
+        def change(version: int, limit: str) -> None:
+            site.define(version, f'{{"rate_group":"sell","overdraft_limit":"{limit}"}}')
+            site.file.write_text(f"{site.file.read_text()}# {version}\n")  # files as they were are not read again
+
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", "/bin/false")
+            await asyncio.to_thread(change, 1, "5")
+            assert await look_after_a_while() is None
+            assert "the process that reads it has ended" in (daemon.configuration.last_error or "")
+        assert await look_after_a_while() == "5"
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", "/bin/false")
+            await asyncio.to_thread(change, 2, "6")
+            for _ in range(READERS_MAX):
+                assert await look_after_a_while() == "5"
+        assert await look_after_a_while() == "5", "a version that kills its reader again and again is refused"
+        await asyncio.to_thread(change, 3, "7")
+        assert await look_after_a_while() == "7"
         await stop(daemon, "reloads")
 
     daemon = site.daemon()

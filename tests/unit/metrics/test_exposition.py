@@ -30,11 +30,11 @@ def test_a_process_that_has_ended_has_no_figures():
 
 
 def test_a_process_runs_on_where_it_may_not_give_way(monkeypatch):
-    def forbidden(niceness):
+    def forbidden(_which, _who, niceness):
         asked.append(niceness)
         raise PermissionError
 
     asked = []
-    monkeypatch.setattr(os, "nice", forbidden)
+    monkeypatch.setattr(os, "setpriority", forbidden)
     life.give_way(5)
     assert asked == [5]

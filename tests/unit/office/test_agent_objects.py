@@ -90,6 +90,8 @@ GIVEN: Final = [*({right} for right in Right), set(), set(Right)]
 
 
 def name_of(kind: str, account: str) -> str:
+    if kind == "phones":
+        return f"70{[*AGENT_OF, 'fresh'].index(account):02}"
     return account if kind == "accounts" else f"{account}-{kind}"
 
 
@@ -157,7 +159,9 @@ def test_each_right_permits_its_changes_alone_and_below_the_agent_alone(
         expected = ("done" if right in rights else "lacking") if may else "absent"
         if kind == "accounts" and right not in rights:
             expected = "lacking"
-        found = loop.run_until_complete(outcome(office, WantedObject(kind, "fresh", keys | owner, is_new=True)))
+        found = loop.run_until_complete(
+            outcome(office, WantedObject(kind, name_of(kind, "fresh"), keys | owner, is_new=True))
+        )
         assert found == expected, (kind, "add", where)
     whole = WantedObject("mapping_gateways", "fresh", body("mapping_gateways", "own"), is_new=True)
     needed = {Right.GATEWAYS, Right.GATEWAY_CAPACITY}

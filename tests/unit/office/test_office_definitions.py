@@ -41,6 +41,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, import_sheet
 from vosd.catalogue.problems import ConfigError
+from vosd.config.stored_text import BadObjectError
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.installation import Reload, ReloadOutcome
@@ -137,8 +138,11 @@ async def test_versions_are_listed_compared_and_shown_without_passwords(office: 
 
 
 async def test_what_makes_the_configuration_invalid_is_not_stored(office: Office) -> None:
-    with pytest.raises(ConfigError):
-        await set_objects(office, operator(), SetObjects(objects=(SHOP, WantedObject("accounts", "bad", {}))))
+    bad = WantedObject("accounts", "bad", {"overdraft_limit": "much"})
+    with pytest.raises(ConfigError, match=r"accounts\[bad\]\.overdraft_limit: value 'much': expected an amount"):
+        await set_objects(office, operator(), SetObjects(objects=(SHOP, bad)))
+    with pytest.raises(BadObjectError, match="'account' is no kind of object; did you mean 'accounts'"):
+        await list_objects(office, operator(), ListObjects("account"))
     with pytest.raises(NoSuchObjectError):
         await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
     assert await list_objects(office, operator(), ListObjects()) == []
@@ -240,9 +244,11 @@ async def test_a_change_of_a_version_that_is_not_in_force_any_more_is_refused(of
 
 async def test_merged_keys_leave_the_others_and_none_takes_one_away(office: Office) -> None:
     await changed(office, PHONE)
-    await changed(office, WantedObject("phones", "7001", {"ring": {"for": 20, "once": True}}, is_merged=True))
-    await changed(office, WantedObject("phones", "7001", {"account": None, "ring": {"for": "30"}}, is_merged=True))
-    assert await keys_of(office, "7001") == {"password": "very-Secret", "ring": {"for": "30", "once": "yes"}}
+    timer = {"ttl": 90, "enabled": True}
+    await changed(office, WantedObject("phones", "7001", {"session_timer": timer, "nat": "yes"}, is_merged=True))
+    merged = {"nat": None, "session_timer": {"ttl": "120"}}
+    await changed(office, WantedObject("phones", "7001", merged, is_merged=True))
+    assert await keys_of(office, "7001") == {**PHONE.keys, "session_timer": {"ttl": "120", "enabled": "yes"}}
     with pytest.raises(NoSuchObjectError):
         await changed(office, WantedObject("phones", "7002", {}, is_merged=True))
 

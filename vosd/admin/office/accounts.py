@@ -185,10 +185,13 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
     committed = await commitments(office.switch)
     left_over = [name for name in names if name not in accounts]
     held = await stores.books.currencies(left_over) if left_over else {}
+    without_calls = overrides.without_calls()
     sheets = []
     for name in names:
-        is_agent = name in agents
-        sheet = _sheet(name, accounts, changes, committed, held, overrides, work_times, is_agent=is_agent)
+        is_agent, is_blocked = name in agents, name in without_calls
+        sheet = _sheet(
+            name, accounts, changes, committed, held, overrides, work_times, is_agent=is_agent, is_blocked=is_blocked
+        )
         if scope.agent is not None:
             sheet = msgspec.structs.replace(sheet, contact=msgspec.UNSET, memo=msgspec.UNSET)
             if sheet.agent is not msgspec.UNSET and not scope.sees(sheet.agent):
@@ -217,6 +220,7 @@ def _sheet(
     work_times: WorkTimes,
     *,
     is_agent: bool,
+    is_blocked: bool,
 ) -> AccountSheet:
     balance = changes.standings.get(account_id, Standing(ZERO, 0)).balance
     committed = committed_by.get(account_id, Commitments())
@@ -242,7 +246,7 @@ def _sheet(
         reserved=committed.reserved,
         available=UNLIMITED if limit is None else _available(balance, limit, committed),
         currency=account.currency,
-        blocked=not account.enabled or account_id in overrides.without_calls(),
+        blocked=not account.enabled or is_blocked,
         category=AGENT if is_agent else msgspec.UNSET,
         agent=account.agent or msgspec.UNSET,
         work_state=work_times.state_of(account),

@@ -148,7 +148,7 @@ def _received(process: "subprocess.Popen[bytes]") -> tuple[PackedLines, str]:
 
 def _main() -> None:
     """Send the content of the file that is the argument to standard output."""
-    give_way(10)
+    give_way()
     lines, version = _read(Path(sys.argv[1]))
     head = _Head(len(lines.numbers), lines.others, lines.unusable, version)
     sys.stdout.buffer.write(msgspec.json.encode(head) + b"\n")

@@ -22,9 +22,8 @@ from vosd.config.assembly.rate_files import RATE_FILE_BYTES_MAX
 from vosd.config.assembly.rate_orders import RateOrder
 from vosd.config.assembly.rate_store import DIRECTORY, RateStore, is_own
 from vosd.config.reader.includes import read_bytes
+from vosd.processes.life import NICENESS
 
-NICENESS: Final = 10
-"""Niceness of the process that compiles beside calls."""
 _COMPILERS_MAX: Final = 8
 """Processes that compile at a time: each takes 50 MiB and some 220 bytes for each rate of its file."""
 

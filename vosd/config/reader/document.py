@@ -18,6 +18,8 @@ DEPTH_MAX: Final = 24
 ALIASED_NODES_MAX: Final = 100_000
 """Nodes that the aliases of one file may expand to; without a bound a few lines can expand to billions."""
 
+_LARGE: Final = 1 << 18
+"""Size of a file whose lists are cut out before the others are read: the parser takes seconds for the largest."""
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MERGE_KEY: Final = "<<"
@@ -102,10 +104,22 @@ def parse_document(
 
     ``${NAME}`` in a value is replaced from ``environ``. Mistakes are added to ``problems``; None means
     that no part of the file can be used. Keys of the top level that are ``without`` are read as empty lists, several
-    times as fast: only their syntax has to hold.
+    times as fast: only their syntax has to hold, and in a large file not even that.
     """
     if "&" in text:
         without = frozenset()  # what is left out may contain an anchor that other parts need
+    if without and len(text) > _LARGE:
+        found = ProblemList()
+        document = _parsed(_cut(text, without), file, environ, found, without)
+        if document is not None and not found.has_errors:
+            problems.extend(found.in_order())
+            return document
+    return _parsed(text, file, environ, problems, without)
+
+
+def _parsed(
+    text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str]
+) -> Section | None:
     try:
         return _Reader(text, file, environ, problems, without).read()
     except _Unreadable as unreadable:
@@ -122,6 +136,13 @@ def parse_document(
         line = text.count("\n", 0, error.position) + 1
         problems.error(Place(file, line), "", f"valid YAML: {error.reason}")
     return None
+
+
+def _cut(text: str, without: Set[str]) -> str:
+    """Return a document without the items of block lists; each line keeps its number."""
+    keys = "|".join(map(re.escape, sorted(without)))
+    items = re.compile(rf"^((?:{keys}):[ \t]*(?:#.*)?\r?\n)((?:(?:[ #].*|-[ \t].*|-?)\r?\n)+)", re.MULTILINE)
+    return items.sub(lambda found: found[1] + "\n" * found[2].count("\n"), text)
 
 
 def with_variables(written: str, key: str, place: Place, environ: Mapping[str, str], problems: ProblemList) -> str:

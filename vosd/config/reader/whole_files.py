@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Final
 
+from vosd.base.errors import VosError
 from vosd.base.parts import give_way as let_others_go
-from vosd.catalogue.problems import ConfigError, Place, ProblemList
+from vosd.catalogue.problems import ProblemList
 from vosd.config.reader.document import Listing, Node, Section
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.items import LONG_LISTS, Known, Packed, ReadFiles, context_of, differing, pack
@@ -25,12 +26,15 @@ from vosd.processes.life import give_way, live_as_long_as_the_switch
 _AT_ONCE: Final = 20
 """Items that are sent in one piece: unpacking it holds the interpreter."""
 _BLOCK_BYTES: Final = 1 << 20
-_NICENESS: Final = 10
 
 Reads = Callable[[Path, Mapping[str, str], Texts, Known], ReadFiles]
 """Reads the main file and all that it includes."""
 
 _readers: Final[set["subprocess.Popen[bytes]"]] = set()
+
+
+class ReaderEndedError(VosError):
+    """The process that reads the files was killed: the files may be right, and reading them again may succeed."""
 
 
 def read_here(path: Path, environ: Mapping[str, str], texts: Texts, known: Known) -> ReadFiles:
@@ -89,7 +93,7 @@ def read_by_a_process(path: Path, environ: Mapping[str, str], texts: Texts, know
     """Read the files of the disk in a process of its own.
 
     Raises:
-        ConfigError: the process has ended before it was done.
+        ReaderEndedError: the process has ended before it was done.
     """
     command = (sys.executable, "-P", "-m", entry.__name__, __name__)
     environment = {**os.environ, "PYTHONPATH": search_path()}
@@ -104,9 +108,8 @@ def read_by_a_process(path: Path, environ: Mapping[str, str], texts: Texts, know
                 pickle.dump((path, dict(environ), known), to)
             return _received(process.stdout, texts)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            problems = ProblemList()
-            problems.error(Place(str(path), 0), "", f"a readable file: the process that reads it has ended ({error})")
-            raise ConfigError(problems.in_order()) from error
+            message = f"{path}: the process that reads it has ended ({error}): is memory short? Say vosd reload again"
+            raise ReaderEndedError(message) from error
         finally:
             _readers.discard(process)
 
@@ -154,6 +157,6 @@ def _send(read: ReadFiles, pipe: IO[bytes]) -> None:
 def main() -> None:
     """Read the files that standard input names, and send them to standard output."""
     live_as_long_as_the_switch()
-    give_way(_NICENESS)
+    give_way()
     path, environ, known = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
     _send(read_here(path, environ, DiskTexts(), known), sys.stdout.buffer)
