@@ -80,6 +80,6 @@ def test_a_loop_of_agents_is_refused_and_a_right_that_is_lacking_too(tree: Api) 
     phone = ask(tree, "POST", "/phones", {"name": "7001", "keys": {"account": "leaf", "username": "u"}})
     assert (phone.status, phone.json["code"]) == (403, "right_lacking")
     own = ask(tree, "PATCH", "/accounts/reseller", {"keys": {"overdraft_limit": "1000"}})
-    assert own.status == 404
+    assert (own.status, own.json["code"]) == (409, "defined_in_files")
     assert ask(tree, "POST", "/routing-gateways", {"name": "x", "keys": {}}).status == 404
     assert ask(tree, "GET", "/routing-gateways").json["items"] == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from doubles.api import VIEWER, Api
+from doubles.api import AGENT, VIEWER, Api
 
 from vosd.cli.main import main
 
@@ -161,3 +161,34 @@ def test_a_list_refuses_what_it_does_not_offer(api: Api, query: str) -> None:
 def test_who_may_only_read_changes_nothing(api: Api) -> None:
     assert api.ask("GET", "/accounts", token=VIEWER).status == 200
     assert api.ask("POST", "/accounts", {"name": "x", "keys": {}}, token=VIEWER).status == 403
+
+
+def test_objects_of_the_files_are_listed_with_their_place_and_not_changed(api: Api) -> None:
+    found = {each["name"]: each for each in api.ask("GET", "/accounts?limit=1000").json["items"]}
+    reseller = api.ask("GET", "/accounts/reseller")
+    assert reseller.json == found["reseller"]
+    assert "etag" not in reseller.headers
+    place = f"{api.config}:{api.config.read_text().splitlines().index('accounts:') + 3}"
+    assert (found["reseller"]["source"], found["reseller"]["version"]) == (place, None)
+    assert found["reseller"]["keys"] == {"rights": ["accounts", "sub_payments"]}
+    assert {each["source"] for each in api.ask("GET", "/accounts?source=database").json["items"]} <= {"database"}
+    for method, path, body in (
+        ("POST", "/accounts", {"name": "acme", "keys": {}}),
+        ("PATCH", "/accounts/acme", {"keys": {"max_cps": "1"}}),
+        ("DELETE", "/accounts/acme", None),
+    ):
+        refused = api.ask(method, path, body)
+        assert (refused.status, refused.json["code"]) == (409, "defined_in_files"), refused.content
+        assert str(api.config) in refused.json["detail"]
+    whole = api.ask("PUT", "/accounts/acme", {"keys": {}})
+    assert whole.status == 422
+    assert str(api.config) in whole.json["detail"]
+
+
+def test_an_agent_sees_objects_of_the_files_in_its_tree_without_their_place(api: Api) -> None:
+    listed = api.ask("GET", "/accounts", token=f"{AGENT}reseller").json["items"]
+    found = {each["name"]: each["source"] for each in listed}
+    assert (found["acme"], found["reseller"]) == ("files", "files")
+    refused = api.ask("DELETE", "/accounts/acme", token=f"{AGENT}reseller")
+    assert refused.json["code"] == "defined_in_files"
+    assert str(api.config.parent) not in refused.json["detail"]

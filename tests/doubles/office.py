@@ -12,7 +12,7 @@ from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED
-from vosd.admin.office.ports import ParameterSheet, WrittenGateway
+from vosd.admin.office.ports import ParameterSheet, WrittenGateway, WrittenObject
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
@@ -40,6 +40,7 @@ NO_GATEWAYS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {"mapping_gateways": frozenset(), "phones": frozenset(), "routing_gateways": frozenset()}
 )
 NO_PAYERS: Final[Mapping[str, str]] = MappingProxyType({})
+NOTHING_WRITTEN: Final[Mapping[str, Mapping[str, WrittenObject]]] = MappingProxyType({})
 NO_LIMITS: Final[Mapping[str, Decimal | None]] = MappingProxyType({})
 NOWHERE = Path("/nonexistent/vosd.sock")
 
@@ -57,6 +58,7 @@ class Defined:
         payers: Mapping[str, str] = NO_PAYERS,
         classes: Collection[str] = (),
         calendars: Collection[Calendar] = (),
+        written: Mapping[str, Mapping[str, WrittenObject]] = NOTHING_WRITTEN,
     ) -> None:
         """``lists`` has the names of gateways and phones by their list, ``payers`` the accounts of some of them."""
         self._confirm_above = confirm_above
@@ -64,6 +66,7 @@ class Defined:
         self._lists = lists
         self._payers = payers
         self._classes = classes
+        self._written = written
         self._calendars = {each.name: each for each in calendars}
         sip = SipSettings()
         self.settings = Settings("sw1", (), (), sip, Secret(""), state_dir=state_dir, control_socket=NOWHERE)
@@ -124,6 +127,14 @@ class Defined:
     def problems(self) -> Sequence[Problem]:
         """Return none."""
         return []
+
+    def written_objects(self, kind: str) -> Mapping[str, WrittenObject]:
+        """Return what the test has of a kind."""
+        return self._written.get(kind, {})
+
+    def written_object(self, kind: str, name: str) -> WrittenObject | None:
+        """Return one object of the files."""
+        return self.written_objects(kind).get(name)
 
     def check_kind(self, kind: str) -> None:
         """Refuse kinds that the database cannot define."""

@@ -21,14 +21,15 @@ _STATUS: Final = {
         "second_factor_missing", "too_powerful",
     ),
     HTTPStatus.NOT_FOUND: (
-        "no_record", "no_result", "no_such_backup", "no_such_call", "no_such_charge", "no_such_deck", "no_such_group",
-        "no_such_job", "no_such_object", "no_such_override", "no_such_person", "no_such_role",
+        "no_deck_group", "no_record", "no_result", "no_such_backup", "no_such_call", "no_such_charge", "no_such_deck",
+        "no_such_group", "no_such_job", "no_such_object", "no_such_override", "no_such_person", "no_such_role",
         "no_such_token", "no_such_trunk", "not_refused", "not_registered",
         "not_running", "not_waiting", "nothing_kept", "out_of_scope", "unknown_account",
         "unknown_gateway", "unknown_name",
     ),
     HTTPStatus.CONFLICT: (
         "accounts_below", "already_defined", "already_there", "ambiguous_call", "changed_meanwhile", "daemon_refused",
+        "defined_in_files",
         "job_ended", "job_not_running", "many_overrides",
         "not_taken", "objects_moved", "other_currency", "person_exists", "reference_taken",
         "role_in_use", "set_by_others", "too_little_left", "too_many_calls", "was_refused",

@@ -3,7 +3,19 @@
 from typing import Final
 
 from vosd.api.operation import Operation
-from vosd.api.operations import calls, customers, definitions, installation, jobs, money, routes, session, traces, watch
+from vosd.api.operations import (
+    calls,
+    customers,
+    decks,
+    definitions,
+    installation,
+    jobs,
+    money,
+    routes,
+    session,
+    traces,
+    watch,
+)
 
 BASE: Final = "/api/v1"
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -16,5 +28,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *traces.OPERATIONS,
     *routes.OPERATIONS,
     *jobs.OPERATIONS,
+    *decks.OPERATIONS,
     *watch.OPERATIONS,
 )

@@ -384,6 +384,21 @@ class Excerpt:
         lists = (self._long_lists[name] for name in ("mapping_gateways", "phones"))
         return {name: account for each in lists for name, account in each.written("account", templates, TEMPLATE)}
 
+    def written(self, kind: str) -> "Mapping[str, Section]":
+        """Return the objects of a kind that the files have, by name, as they are written: none of them is validated."""
+        from vosd.config.stored_text import KINDS, version_at
+
+        name_key = KINDS[kind]
+        if name_key is None:
+            node = self._copy().entries.get(kind, _EMPTY).node
+            named = {name: each.node for name, each in node.entries.items()} if isinstance(node, Section) else {}
+            sections: Mapping[str, Section] = {name: each for name, each in named.items() if isinstance(each, Section)}
+        else:
+            (sections,) = self._lists(kind)
+        if isinstance(sections, LongList):
+            return sections.of_files
+        return {name: each for name, each in sections.items() if version_at(each.place) is None}
+
     def _installation(self) -> "tuple[InstallationKeys, ParameterKeys]":
         from vosd.config.assembly.parameters import defaults_of, take_parameters
         from vosd.config.keys.installation import InstallationKeys

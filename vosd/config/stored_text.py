@@ -203,7 +203,7 @@ def read_object(kind: str, name: str, text: str, file: str, environ: Mapping[str
     check_kind(kind)
     if kind == "parameters":
         return Object(kind, name, text.strip())
-    keys = _keys(_read(text, file, environ))
+    keys = plain_keys(_read(text, file, environ))
     name_key = KINDS[kind]
     written = name if name_key is None else keys.pop(name_key, name)
     if written != name:
@@ -242,7 +242,7 @@ def _item(kind: str, node: Node) -> Object:
     name_key = KINDS[kind]
     assert name_key is not None
     if isinstance(node, Section):
-        keys = _keys(node)
+        keys = plain_keys(node)
         name = keys.pop(name_key, None)
         if isinstance(name, str):
             return Object(kind, name, keys)
@@ -258,7 +258,8 @@ def _read(text: str, file: str, environ: Mapping[str, str]) -> Section:
     return document
 
 
-def _keys(section: Section) -> dict[str, Any]:
+def plain_keys(section: Section) -> dict[str, Any]:
+    """Return the keys of a section with their values as they are written."""
     return {name: _plain(entry.node) for name, entry in section.entries.items() if not entry.is_empty}
 
 
@@ -270,4 +271,4 @@ def _plain(node: Node) -> Any:
         case Listing():
             return [_plain(item) for item in node.items]
         case Section():
-            return _keys(node)
+            return plain_keys(node)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
-    from vosd.admin.office.ports import Definitions, ParameterSheet, WrittenGateway
+    from vosd.admin.office.ports import Definitions, ParameterSheet, WrittenGateway, WrittenObject
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
@@ -51,6 +51,17 @@ class _Configured:
         from vosd.config.written_gateways import written_gateways
 
         return written_gateways(self._switch.config_path(), name)
+
+    def written_objects(self, kind: str) -> "Mapping[str, WrittenObject]":
+        from vosd.config.written_objects import written_objects
+
+        return written_objects(kind, self._switch.excerpt.written(kind))
+
+    def written_object(self, kind: str, name: str) -> "WrittenObject | None":
+        from vosd.config.written_objects import written_object
+
+        section = self._switch.excerpt.written(kind).get(name)
+        return None if section is None else written_object(kind, section)
 
     def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
         return self._switch.excerpt.gateways_by_list()

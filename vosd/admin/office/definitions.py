@@ -14,6 +14,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
+from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
@@ -59,6 +60,10 @@ class StaleVersionError(VosError):
 
 class AlreadyDefinedError(VosError):
     """The database defines the object already."""
+
+
+class DefinedInFilesError(VosError):
+    """The object stands in the configuration files, where alone it can be changed."""
 
 
 class AccountsBelowError(VosError):
@@ -358,6 +363,8 @@ async def compared_each(
         versions = known.get((asked.kind, asked.name), ())
         try:
             found = in_force_at(versions, now)
+            if found is None or found.body is None:
+                _check_not_written(office, asked, owned)
             wanted = asked if owned is None else _of_agent(asked, found, owned)
             change, version = _compared(wanted, versions, begins_at, now)
             if owned is not None and version is not None:
@@ -371,6 +378,26 @@ async def compared_each(
             added.append(made)
         outcome.append((change, added))
     return outcome
+
+
+def _check_not_written(office: Office, wanted: WantedObject, owned: AgentObjects | None) -> None:
+    """Raise DefinedInFilesError for an object of the files; a whole one is refused with the configuration."""
+    if not (wanted.is_new or wanted.is_merged or wanted.keys is None):
+        return
+    written = office.definitions.written_object(wanted.kind, wanted.name)
+    if written is None:
+        return
+    if owned is None:
+        message = f"{wanted.kind} {wanted.name} is defined at {written.at}: change it there, then say vosd reload"
+        raise DefinedInFilesError(message)
+    if owned.sees(_as_version(wanted.kind, wanted.name, written)):
+        message = f"{wanted.kind} {wanted.name} is in the files of the switch: only its operators change it"
+        raise DefinedInFilesError(message)
+
+
+def _as_version(kind: str, name: str, written: WrittenObject) -> ObjectVersion:
+    body = json.dumps(written.keys, ensure_ascii=False)
+    return ObjectVersion(kind=kind, name=name, version=0, body=body, begins_at=0, made_at=0, operator="")
 
 
 def _parsed(version: ObjectVersion | None) -> dict[str, Any] | None:
@@ -574,6 +601,25 @@ class KeysSheet(VersionSheet, frozen=True, kw_only=True):
 
     keys: Any
     """All of them, passwords hidden; in a list of versions those that it changed, with the value before and after."""
+    source: str = "database"
+
+
+class DefinitionSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """An object in force with its keys, of the database or of the files; times as text."""
+
+    kind: str
+    name: str
+    source: str
+    """``database``; else the file and line where it stands and is changed, for agents ``files``."""
+    version: int | None = None
+    """None = it is in the files, as of the following fields."""
+    begins_at: str | None = None
+    made_at: str | None = None
+    operator: str | None = None
+    memo: str | None = None
+    defined: bool = True
+    keys: Any
+    """All that the principal sees of them, passwords hidden."""
 
 
 def sheet_of(version: ObjectVersion) -> VersionSheet:
@@ -588,6 +634,50 @@ def sheet_of(version: ObjectVersion) -> VersionSheet:
         memo=version.memo,
         defined=version.body is not None,
     )
+
+
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
+async def list_definitions(office: Office, who: Principal, order: ListObjects) -> list[DefinitionSheet]:
+    """Return the objects of one kind, those of the database and those of the files.
+
+    Raises:
+        BadObjectError: there is no such kind.
+        ConfigError: the files cannot be read.
+        StoreUnavailable: try again.
+    """
+    owned = owned_by(office, office.scope_of(who))
+    if order.kind is None:
+        raise OrderError("kind", "is missing")
+    found = [_defined(each) for each in await list_objects(office, who, order)]
+    for name, written in office.definitions.written_objects(order.kind).items():
+        if (sheet := _written(order.kind, name, written, owned)) is not None:
+            found.append(sheet)
+    return found
+
+
+def _defined(version: ObjectVersion) -> DefinitionSheet:
+    return DefinitionSheet(
+        kind=version.kind,
+        name=version.name,
+        source="database",
+        version=version.version,
+        begins_at=iso_utc(version.begins_at),
+        made_at=iso_utc(version.made_at),
+        operator=version.operator,
+        memo=version.memo,
+        keys=hidden("", json.loads(version.body or "{}")),
+    )
+
+
+def _written(kind: str, name: str, written: WrittenObject, owned: AgentObjects | None) -> DefinitionSheet | None:
+    """Return an object of the files as it is shown; None = the agent does not see it."""
+    keys, source = written.keys, written.at
+    if owned is not None:
+        version = _as_version(kind, name, written)
+        if not owned.sees(version):
+            return None
+        keys, source = json.loads(owned.shown(version).body or "{}"), "files"
+    return DefinitionSheet(kind=kind, name=name, source=source, keys=hidden("", keys))
 
 
 class ShowObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -629,6 +719,19 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
         require(who, Permission.DEFINITIONS_CHANGE)
         return ObjectSheet(found, keys)
     return ObjectSheet(_hidden_in(found), hidden("", keys))
+
+
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
+async def show_definition(office: Office, who: Principal, order: ShowObject) -> DefinitionSheet:
+    """Return one object, of the database or of the files; raises as ``show_object``."""
+    owned = owned_by(office, office.scope_of(who))
+    office.definitions.check_kind(order.kind)
+    if order.version is None:
+        written = office.definitions.written_object(order.kind, order.name)
+        sheet = None if written is None else _written(order.kind, order.name, written, owned)
+        if sheet is not None:
+            return sheet
+    return _defined((await show_object(office, who, order)).version)
 
 
 async def object_in_force(office: Office, order: ShowObject, owned: AgentObjects | None) -> ObjectVersion:

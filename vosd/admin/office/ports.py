@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -36,6 +36,15 @@ class WrittenGateway(msgspec.Struct, frozen=True):
     """Keys with their values as text, those of its template included; secrets are left out."""
 
 
+class WrittenObject(msgspec.Struct, frozen=True):
+    """An object of the files."""
+
+    at: str
+    """File and line."""
+    keys: Any
+    """Keys and values without the name, passwords included."""
+
+
 class ParameterSheet(msgspec.Struct, frozen=True):
     """A parameter of VOS3000 as it is in force."""
 
@@ -64,6 +73,14 @@ class Definitions(Protocol):
 
     def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
         """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""
+        ...
+
+    def written_objects(self, kind: str) -> "Mapping[str, WrittenObject]":
+        """Return the objects of a kind that the files have, by name; raises ConfigError."""
+        ...
+
+    def written_object(self, kind: str, name: str) -> "WrittenObject | None":
+        """Return one of them; None where the files have none of that name; raises ConfigError."""
         ...
 
     def gateways_by_list(self) -> Mapping[str, frozenset[str]]:

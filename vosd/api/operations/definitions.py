@@ -1,6 +1,5 @@
 """Operations about objects that the database defines: a resource for each kind."""
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
@@ -11,22 +10,21 @@ from vosd.admin.office.definitions import (
     ChangeSheet,
     ComparedVersions,
     CompareVersions,
+    DefinitionSheet,
     KeysSheet,
     ListObjects,
     ListVersions,
     ObjectOrder,
-    ObjectSheet,
     RevertObject,
     SetObjects,
     ShowObject,
     WantedObject,
     compare_versions,
-    hidden,
-    list_objects,
+    list_definitions,
     list_versions,
     revert_object,
     set_objects,
-    show_object,
+    show_definition,
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
@@ -77,17 +75,6 @@ class RemoveObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields
     if_version: int | None = None
 
 
-async def list_sheets(office: Office, who: Principal, order: ListObjects) -> list[KeysSheet]:
-    """Return the objects with their keys, passwords hidden."""
-    found = await list_objects(office, who, order)
-    return [ObjectSheet(each, hidden("", json.loads(each.body or "{}"))).sheet() for each in found]
-
-
-async def show_sheet(office: Office, who: Principal, order: ShowObject) -> KeysSheet:
-    """Return an object with its keys, passwords hidden."""
-    return (await show_object(office, who, order)).sheet()
-
-
 async def list_version_sheets(office: Office, who: Principal, order: ListVersions) -> list[KeysSheet]:
     """Return the versions of an object with what each has changed."""
     return [each.sheet() for each in await list_versions(office, who, order)]
@@ -127,8 +114,8 @@ async def revert(office: Office, who: Principal, order: RevertObject) -> ChangeS
     return (await revert_object(office, who, order)).sheet()
 
 
-def _version_of(result: KeysSheet | ChangeSheet) -> str | None:
-    version = result.version if isinstance(result, KeysSheet) else result.changes[0].version
+def _version_of(result: DefinitionSheet | ChangeSheet) -> str | None:
+    version = result.version if isinstance(result, DefinitionSheet) else result.changes[0].version
     return None if version is None else str(version)
 
 
@@ -144,13 +131,15 @@ def _operations() -> Iterator[Operation]:
         yield Operation(
             method="GET",
             path=path,
-            meaning=f"The {words} that the database defines, with their keys.",
+            meaning=f"The {words} of the database and of the files, with their keys.",
             permission=see,
             takes=ListObjects,
-            run=list_sheets,
-            result=KeysSheet,
+            run=list_definitions,
+            result=DefinitionSheet,
             fixed=fixed,
-            listing=Listing("name", filters=("name", "operator", "memo"), sorts=("name", "made_at", "begins_at")),
+            listing=Listing(
+                "name", filters=("name", "operator", "memo", "source"), sorts=("name", "made_at", "begins_at")
+            ),
         )
         yield Operation(
             method="POST",
@@ -171,8 +160,8 @@ def _operations() -> Iterator[Operation]:
             meaning=f"One of the {words} with its keys.",
             permission=see,
             takes=ShowObject,
-            run=show_sheet,
-            result=KeysSheet,
+            run=show_definition,
+            result=DefinitionSheet,
             fixed={**fixed, "secrets": False},
             etag=_version_of,
         )

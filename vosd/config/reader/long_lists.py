@@ -59,6 +59,11 @@ class LongList(Mapping[str, Section]):
             return self._stored.containing(*words)
         return [each for each in self._stored.values() if any(word in (each.body or "") for word in words)]
 
+    @property
+    def of_files(self) -> Mapping[str, Section]:
+        """The items of the files, by name."""
+        return self._items
+
     def likeness(self, name: str) -> object:
         """Return what is the same of two items that differ in nothing but their names; None where there is no item."""
         item = self._items.get(name)
