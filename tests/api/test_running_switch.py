@@ -348,6 +348,22 @@ def test_a_caller_is_taken_off_the_blacklist_once(site: Watched, ended: str) -> 
     assert site.api.ask("DELETE", "/sources?address=x").json["field"] == "address"
 
 
+def test_a_registration_is_forgotten_until_the_phone_registers_again(site: Watched, ended: str) -> None:
+    with Peer(Endpoint(PHONES["office"], 15_998)) as office:
+        phone = Telephone(office, API_SWITCH, Login("7001", "secret"))
+        for forget in (lambda: site.api.ask("DELETE", "/registrations/7001").json["outcome"],
+                       lambda: site.cli("registrations", "--forget", "7001")):  # fmt: skip
+            phone.register()
+            assert {row["name"] for row in site.items("/registrations?direction=inbound")} == {"7001"}
+            outcome = forget()
+            assert (outcome["name"], outcome["bindings"] >= 1) == ("7001", True)
+            assert site.items("/registrations") == []
+    lines = site.items("/audit?limit=2&action=ForgetRegistration")
+    assert [(each["subject"], each["means"]) for each in lines] == [("7001", "terminal"), ("7001", "token")]
+    assert site.api.ask("DELETE", "/registrations/7001").json["code"] == "not_registered"
+    assert site.daemon.verb("registrations", "--forget", "7001").code == 1
+
+
 def test_a_gateway_has_its_traffic_of_now_and_its_effectiveness(site: Watched, ended: str) -> None:
     with one_call(site) as talk:
         (row,) = site.items("/gateways/quality?gateway=carrier-a&kind=routing")

@@ -11,7 +11,16 @@ import pytest
 from doubles.api import ADMINISTRATOR, HOST, VIEWER, Api
 from doubles.fake_switch import FakeSwitch
 
-from vosd.control.events import EventBatch, EventType, FollowEvents, LiveEvent
+from vosd.control.events import (
+    DeadLetter,
+    EventBatch,
+    EventType,
+    FollowEvents,
+    ListDeadLetters,
+    LiveEvent,
+    ReplayDeadLetters,
+    ReplayedLetters,
+)
 
 AT = "2026-01-01T00:00:00.000Z"
 CALL = LiveEvent(EventType.CALL_ENDED, AT, {"call_id": "c1", "customer_account": "acme"}, ("acme",), ("trunk",))
@@ -65,3 +74,18 @@ async def test_a_stream_of_a_foreign_account_and_a_type_that_is_none_are_refused
     assert "call.ended" in refused.json["remedy"]
     foreign = api.ask("GET", "/events?account=absent", token="agent:reseller")
     assert foreign.status == 404
+
+
+async def test_dead_letters_of_receivers_are_listed_and_replayed(api: Api):
+    letter = DeadLetter("crm", 7, AT, "status-410", "{}")
+    switch = FakeSwitch(api.config.parent / "vosd.sock")
+    switch.answers(ListDeadLetters, [letter]).answers(ReplayDeadLetters, ReplayedLetters(1))
+    async with switch:
+        listed = await asyncio.to_thread(api.ask, "GET", "/webhooks/dead-letters?receiver=crm")
+        assert [each["why"] for each in listed.json["items"]] == ["status-410"]
+        done = await asyncio.to_thread(api.ask, "POST", "/webhooks/crm/replay", {"number": 7})
+        assert done.json == {"outcome": {"replayed": 1}, "unaudited": ""}
+        assert (await asyncio.to_thread(api.ask, "POST", "/webhooks/crm/replay", {}, token=VIEWER)).status == 403
+    assert switch.asked == [ListDeadLetters("crm"), ReplayDeadLetters("crm", 7)]
+    audit = await asyncio.to_thread(api.ask, "GET", "/audit?limit=1")
+    assert (audit.json[0] if isinstance(audit.json, list) else audit.json["items"][0])["action"] == "ReplayDeadLetters"

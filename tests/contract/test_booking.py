@@ -9,7 +9,9 @@ from doubles.data.records import answered_call, call_id, refused_call
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import Attempt, Posting
 from vosd.storage import books
+from vosd.storage.books import SqlBooks
 from vosd.storage.ports import CallFilter, EntryKind, Payment
+from vosd.storage.queries import SqlQueries
 
 FEE = Decimal("0.012345")
 COST = Decimal("0.009876")
@@ -119,15 +121,35 @@ async def test_a_call_without_cdr_books_its_money_once(store):
     assert await store.queries.standing("acme") == Standing(-2 * FEE, 2)
 
 
+async def number_of(store, index: int) -> int:
+    stored = await store.queries.call(call_id(index))
+    assert stored is not None
+    return stored.export_seq
+
+
 async def test_export_numbers_follow_the_order_of_commit(store):
     await store.books.book([answered_call(5), answered_call(3)])
     await store.books.book([answered_call(1), answered_call(9)])
-    numbers = []
-    for index in (5, 3, 1, 9):
-        stored = await store.queries.call(call_id(index))
-        assert stored is not None
-        numbers.append(stored.export_seq)
+    numbers = [await number_of(store, index) for index in (5, 3, 1, 9)]
     assert numbers == sorted(set(numbers))
+
+
+async def test_calls_booked_again_after_a_kill_leave_a_gap_in_the_export_numbers_and_nothing_comes_below_it(database):
+    """The bookkeeper was killed between a commit and its note in the journal: it books the batch again, with more."""
+    store, committed = SqlBooks(database), [answered_call(1), answered_call(2)]
+
+    async def numbers() -> list[int]:
+        found = await SqlQueries(database).calls(CallFilter())
+        return [each.export_seq for each in sorted(found, key=lambda each: each.record.call_id)]
+
+    await store.book(committed)
+    before = await numbers()
+    await store.book([*committed, answered_call(3)])
+    *same, third = await numbers()
+    assert same == before, "who has read them does not get them again"
+    assert third > before[-1] + 1
+    await store.book([answered_call(4)])
+    assert (await numbers())[-1] > third
 
 
 async def test_a_poll_returns_only_the_accounts_that_changed_after_its_mark(store):

@@ -63,6 +63,11 @@ class ReportServer:
             assert has_all, f"{count} reports were expected: {self._different()}"
             return self._different()
 
+    def wait_for_attempt(self, within_s: float = 30.0) -> None:
+        """Wait until something was sent, whatever became of it."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.attempts, within_s)
+
     def taken(self) -> list[dict[str, Any]]:
         """Return all reports so far."""
         with self._changed:
@@ -82,8 +87,8 @@ class ReportServer:
     def take(self, path: str, headers: Any, body: bytes) -> int | str:
         """Return what a request is answered with."""
         with self._changed:
-            self._changed.notify_all()
             self.attempts += 1
+            self._changed.notify_all()
             stamp, signature = headers["X-Vosd-Timestamp"], headers["X-Vosd-Signature"]
             expected = None
             if self._secret:

@@ -159,7 +159,9 @@ class Application:
         upload, digest = None, ""
         if long.uploads:
             if not operation.has_body:
-                operation.order(Given(path, request.query, {}, None, {}))  # refused before the file is sent
+                order = operation.order(Given(path, request.query, {}, None, {}))
+                if long.check is not None:
+                    long.check(office, order)
             upload, digest = await kept_upload(request, long, await self._jobs.directory())
         else:
             kept = msgspec.structs.replace(kept, body=await _body(operation, request))

@@ -79,8 +79,9 @@ class Request:
 
     async def parts(self, bytes_max: int) -> AsyncIterator[bytes]:
         """Yield the body; raises RequestError above so many bytes, or where no further part comes in time."""
-        size = 0
-        while True:
+        size, announced = 0, self.headers.get("content-length", "0")
+        is_large = announced.isdecimal() and int(announced[:18]) > bytes_max
+        while not is_large:
             try:
                 async with asyncio.timeout(PART_S):
                     message = await self._receive()
@@ -91,16 +92,17 @@ class Request:
                 raise ConnectionResetError
             part = message.get("body", b"")
             size += len(part)
-            if size > bytes_max:
-                raise RequestError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    "body_too_large",
-                    f"a body has at most {bytes_max} bytes",
-                    headers=(("Connection", "close"),),
-                )
-            yield part
-            if not message.get("more_body", False):
-                return
+            is_large = size > bytes_max
+            if not is_large:
+                yield part
+                if not message.get("more_body", False):
+                    return
+        raise RequestError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "body_too_large",
+            f"a body has at most {bytes_max} bytes",
+            headers=(("Connection", "close"),),
+        )
 
     async def body(self) -> bytes:
         """Return the content; raises RequestError above ``BODY_BYTES_MAX``."""

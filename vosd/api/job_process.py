@@ -31,7 +31,6 @@ from vosd.storage.audit_line import JobRun
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.office import office_of
 
-NICENESS: Final = 10
 MEMORY_MAX: Final = 2 << 30
 """Bytes of address space."""
 _PROGRESS_S: Final = 0.5
@@ -42,7 +41,7 @@ _log = structlog.get_logger()
 def main() -> None:
     """Carry out one job."""
     live_as_long_as_the_switch()
-    give_way(NICENESS)
+    give_way()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asyncio.run(_serve(int(sys.argv[1])))

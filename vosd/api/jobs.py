@@ -264,7 +264,7 @@ async def kept_upload(request: Request, long: Long, directory: Path) -> tuple[Pa
         raise RequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_type", said, remedy=f"send {' or '.join(long.uploads)}"
         )
-    path, digest = directory / f"upload-{secrets.token_hex(12)}", hashlib.sha256()
+    path, digest = directory / f"upload-{secrets.token_hex(12)}{long.uploads[given]}", hashlib.sha256()
     try:
         with path.open("xb", buffering=0) as file:
             async for part in request.parts(long.upload_max):

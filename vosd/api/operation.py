@@ -19,7 +19,7 @@ from vosd.api.http import Answer, Request, RequestError
 from vosd.api.job import Long
 from vosd.base.money import parse_amount
 
-TIMES: Final = frozenset({"at", "ended_since", "ended_until", "expires_at", "since", "until"})
+TIMES: Final = frozenset({"at", "effective", "ended_since", "ended_until", "expires_at", "since", "until"})
 """Fields of orders that are times: text in a request, UTC milliseconds in the order."""
 SWITCHES: Final = {"is_trial": "dry_run", "is_confirmed": "confirm"}
 """Fields of orders that are parameters of the query, with their names there, whatever the method."""
@@ -150,6 +150,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """Return the fields of the order that a request sets."""
         in_path = set(re.findall(r"{(\w+)}", self.path))
         inside = Place.BODY if self.method in {"POST", "PUT", "PATCH"} else Place.QUERY
+        if self.long is not None and self.long.uploads and self.long.is_always:  # then the body is a file
+            inside = Place.QUERY
         listing = self.listing
         apart = {*self.fixed} if listing is None else {*self.fixed, listing.limit, listing.cursor}
         found = []

@@ -7,6 +7,7 @@ from vosd.api.operations import (
     access,
     calls,
     customers,
+    decks,
     definitions,
     installation,
     jobs,
@@ -28,6 +29,7 @@ _OTHERS: Final[tuple[Operation, ...]] = (
     *traces.OPERATIONS,
     *routes.OPERATIONS,
     *jobs.OPERATIONS,
+    *decks.OPERATIONS,
     *watch.OPERATIONS,
 )
 OPERATIONS: Final[tuple[Operation, ...]] = (*_OTHERS, *access.operations_beside(_OTHERS))

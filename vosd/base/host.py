@@ -3,7 +3,7 @@
 import re
 from enum import Enum
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 _LABEL: Final = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
@@ -19,6 +19,8 @@ _PRIVATE: Final = tuple(
     )
 )  # fmt: skip
 """Networks whose addresses are not reachable, or ambiguous, from outside."""
+_NAT64: Final = ip_network("64:ff9b::/96")
+"""Addresses of IPv4 hosts behind a translator (RFC 6052)."""
 SITE_BITS: Final = 64
 """Prefix length that identifies the site of an IPv6 address: its owner can use the whole /64 (RFC 6177)."""
 
@@ -29,6 +31,18 @@ def is_address(host: str) -> bool:
     A domain's last label is never all digits (RFC 3696 section 2), so parsing is not needed.
     """
     return ":" in host or host.replace(".", "").isdigit()
+
+
+def is_public(host: str) -> bool:
+    """Return whether an IP address is one of the internet, also of the IPv4 address that an IPv6 address contains."""
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        inside = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in _NAT64:
+            inside = IPv4Address(int(address) & 0xFFFF_FFFF)
+        if inside is not None:
+            return is_public(str(inside))
+    return address.is_global and not address.is_multicast
 
 
 def domain(text: str) -> str | None:

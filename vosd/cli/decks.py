@@ -90,12 +90,19 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: st
     Exit code 1 if a row of the file has a mistake, also with --dry-run. Running calls keep their rate; a running
     switch uses the new rates within seconds.
     """
-    from vosd.cli.deck_import import import_deck
+    from vosd.billing.decks import Mode
     from vosd.cli.deck_report import show_import
+    from vosd.cli.progress import DeckProgress
+    from vosd.processes.life import give_way
+    from vosd.wiring.deck_import import DeckFile, import_deck
 
     if terms["traffic"] is not None and not terms["is_dry"]:
         raise click.UsageError("--traffic is for --dry-run")
-    document, report = import_deck(invocation, rate_group, file, **terms, who=principal(operator))
+    give_way()
+    terms["mode"], who = Mode(terms["mode"]), principal(operator)
+    wanted = DeckFile(rate_group=rate_group, file=file, name=str(file), **terms)
+    with DeckProgress() as steps:
+        document, report = in_office(invocation, lambda office: import_deck(invocation, office, who, wanted, steps))
     if as_json:
         output.document(document)
     else:
@@ -194,7 +201,7 @@ def _show_rate(found: "FoundRate") -> None:
 def export(invocation: Invocation, rate_group: str, file: Path, version: int | None, as_json: bool) -> None:
     """Write the rates of deck GROUP to FILE as CSV; an import of it changes nothing."""
     from vosd.admin.office.decks import ReadDeck, read_deck
-    from vosd.cli.deck_import import write_content
+    from vosd.wiring.deck_import import write_content
 
     order = ReadDeck(rate_group, version)
     deck, chunks = in_office(invocation, lambda office: read_deck(office, principal(), order))

@@ -7,10 +7,10 @@ from msgspec.structs import asdict
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office, outcome_of, principal
 from vosd.cli.output import ScreenColumn
 from vosd.control.order import tag_of
-from vosd.control.peers import InboundRow, ListRegistrations, OutboundRow
+from vosd.control.peers import ForgetRegistration, InboundRow, ListRegistrations, OutboundRow
 
 _COLUMNS: Final = (
     "direction", "name", "kind", "state", "server", "contact", "received", "transport", "user_agent", "expires_at",
@@ -31,12 +31,16 @@ _ON_SCREEN: Final = {
 
 
 @click.command(cls=Verb)
+@click.option("--forget", metavar="NAME", help="Remove what this phone or gateway has registered instead.")
 @json_option
 @pass_invocation
-def registrations(invocation: Invocation, as_json: bool) -> None:
+def registrations(invocation: Invocation, forget: str | None, as_json: bool) -> None:
     """List phones and gateways that are registered with us, and our own registrations at vendors."""
     from vosd.admin.office.trunks import list_registrations
 
+    if forget is not None:
+        _forget(invocation, forget, as_json=as_json)
+        return
     who, order = principal(), ListRegistrations()
     rows = in_office(invocation, lambda office: list_registrations(office, who, order), with_database=False)
     if as_json:
@@ -49,6 +53,19 @@ def registrations(invocation: Invocation, as_json: bool) -> None:
         return
     cells = [[row.get(key) for key in _ON_SCREEN] for row in map(_on_screen, rows)]
     output.listing([*_ON_SCREEN.values()], cells, width, empty="no registrations")
+
+
+def _forget(invocation: Invocation, name: str, *, as_json: bool) -> None:
+    """Remove the bindings of a phone or gateway; exit code 1 if it has none."""
+    from vosd.admin.office.trunks import forget_registration
+
+    who, order = principal(), ForgetRegistration(name)
+    done = in_office(invocation, lambda office: forget_registration(office, who, order), with_database=False)
+    outcome = outcome_of(done)
+    if as_json:
+        output.document(outcome)
+    else:
+        output.line(f"{name} is no longer registered; it may register again")
 
 
 def _on_screen(row: InboundRow | OutboundRow) -> dict[str, Any]:

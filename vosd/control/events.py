@@ -1,12 +1,13 @@
 """Events of the running switch: one stream of them to a process that follows, such as the management API (ADR 126)."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from vosd.base.text import escaped
-from vosd.control.order import Following
+from vosd.control.order import Following, Order
 
 
 class EventType(StrEnum):
@@ -47,6 +48,17 @@ class EventType(StrEnum):
     """It answers again: read the lists again. Sent to every follower."""
 
 
+OF_THE_STREAM: Final = frozenset({EventType.GAP, EventType.SWITCH_AWAY, EventType.SWITCH_BACK})
+"""Events of the stream itself, which every follower gets."""
+TYPES_BY_NAME: Final[Mapping[str, frozenset[EventType]]] = {
+    name: frozenset(each for each in EventType if name in {each.value, each.partition(".")[0]}) - OF_THE_STREAM
+    for type_ in EventType
+    if type_ not in OF_THE_STREAM
+    for name in (type_.value, type_.partition(".")[0])
+}
+"""The types that a type (``call.ended``) or a subject (``call``) names."""
+
+
 class LiveEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One event."""
 
@@ -81,6 +93,40 @@ class EventBatch(msgspec.Struct, frozen=True):
 
 class FollowEvents(Following[EventBatch], frozen=True, tag="events"):
     """Report all events until the client disconnects."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that a receiver did not get and will not get, unless it is replayed."""
+
+    receiver: str
+    number: int
+    """Number among the events for the receiver."""
+    made: str
+    """RFC 3339."""
+    why: str
+    """``expired``, ``full``, or the status by which the receiver refused it, such as ``status-410``."""
+    document: str
+    """JSON that was sent."""
+
+
+class ListDeadLetters(Order[list[DeadLetter]], frozen=True, tag="dead_letters"):
+    """Return the dead letters of all receivers, or of one."""
+
+    receiver: str | None = None
+
+
+class ReplayedLetters(msgspec.Struct, frozen=True):
+    """Outcome of a replay."""
+
+    replayed: int
+    """Number of events that wait for their receiver again."""
+
+
+class ReplayDeadLetters(Order[ReplayedLetters], frozen=True, tag="replay_dead_letters"):
+    """Deliver dead letters of a receiver again: one, or all."""
+
+    receiver: str
+    number: int | None = None
 
 
 def document_of(event: LiveEvent, event_id: str) -> bytes:

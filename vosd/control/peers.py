@@ -79,6 +79,19 @@ class ListRegistrations(Order[list[InboundRow | OutboundRow]], frozen=True, tag=
     """List registrations in both directions."""
 
 
+class ForgottenRegistrations(msgspec.Struct, frozen=True):
+    """Number of bindings of a phone or gateway that were removed."""
+
+    name: str
+    bindings: int
+
+
+class ForgetRegistration(Order[ForgottenRegistrations], frozen=True, tag="forget_registration"):
+    """Remove the bindings of a phone or gateway that is registered with the switch; it may register again."""
+
+    name: str
+
+
 class SilencedSource(msgspec.Struct, frozen=True):
     """A source whose messages are dropped, or whose passwords are not looked at."""
 

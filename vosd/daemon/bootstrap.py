@@ -236,7 +236,7 @@ class Daemon:
         )
         silenced = Silenced(self.service.node.authenticator, self._transports, clock)
         reporters = CallReporters(self.service.switch.report_calls)
-        self._events = LiveEventPart(settings.node, self.service, reporters, clock)
+        self._events = LiveEventPart(settings, self.service, reporters, clock)
         self._call_reports = CallReports(
             settings.node,
             clock,
@@ -416,6 +416,7 @@ class Daemon:
         self._fraud.adjust(loaded.settings.alarms)
         await self._daily.adjust(loaded.settings)
         await self._call_reports.adjust(loaded.settings.call_reports)
+        await self._events.adjust(loaded.settings.webhooks)
 
 
 def _known_as(settings: Settings) -> list[Listener]:

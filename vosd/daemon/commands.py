@@ -57,6 +57,8 @@ from vosd.control.peers import (
     BlacklistedCaller,
     ClearBlacklist,
     ClearedCallers,
+    ForgetRegistration,
+    ForgottenRegistrations,
     GatewayRow,
     InboundRow,
     ListBlacklist,
@@ -112,6 +114,7 @@ class Commands:
         yield GetStatus.answered_by(self.status)
         yield ListCalls.answered_by(self.calls)
         yield ListRegistrations.answered_by(self.registrations)
+        yield ForgetRegistration.answered_by(self.forget_registration)
         yield Hangup.answered_by(self.hangup)
         yield Reload.answered_by(self.reload)
         yield GetConfiguration.answered_by(self.configuration)
@@ -153,6 +156,10 @@ class Commands:
             if len(rows) % ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # let calls run
         return rows
+
+    async def forget_registration(self, order: ForgetRegistration) -> ForgottenRegistrations:
+        """Remove the bindings of a phone or gateway; return how many there were."""
+        return ForgottenRegistrations(order.name, self._service.registrations.forget(order.name))
 
     async def hangup(self, order: Hangup) -> HangupOutcome:
         """End the selected calls; return how many matched and how many were ended."""

@@ -1,16 +1,27 @@
 """Live events of the running switch: their sources introduced, and the order that follows them (ADR 126)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Final
 
 from vosd.base.clock import Clock
-from vosd.control.events import EventBatch, FollowEvents
+from vosd.control.events import (
+    DeadLetter,
+    EventBatch,
+    FollowEvents,
+    ListDeadLetters,
+    ReplayDeadLetters,
+    ReplayedLetters,
+)
 from vosd.control.order import Handler
+from vosd.control.server import CommandError
 from vosd.engine.background import BackgroundTasks, every
+from vosd.engine.overload.load import Load
 from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.reports.reporters import CallReporters
+from vosd.engine.reports.webhooks import Webhook
 from vosd.engine.service import SwitchService
+from vosd.engine.settings import ReceiverSettings, Settings
 from vosd.trunks.scope import LimitScope
 
 LIFE_S: Final = 5.0
@@ -24,8 +35,12 @@ FULL_S: Final = 1.0
 class LiveEventPart:
     """The events of one switch, from the start of the process to its end."""
 
-    def __init__(self, node: str, service: SwitchService, reporters: CallReporters, clock: Clock) -> None:
-        self.events: Final = LiveEvents(node, clock, reporters.place())
+    def __init__(self, settings: Settings, service: SwitchService, reporters: CallReporters, clock: Clock) -> None:
+        self.events: Final = LiveEvents(settings.node, clock, reporters.place())
+        self._clock = clock
+        self._state_dir = settings.state_dir
+        self._wanted = settings.webhooks
+        self._webhooks: dict[str, Webhook] = {}
         service.balances.booked_elsewhere = self.events.balance_changed
         self._service = service
         self._tasks = BackgroundTasks()
@@ -33,14 +48,48 @@ class LiveEventPart:
     def handlers(self) -> Iterator[Handler]:
         """Yield what carries out each order."""
         yield FollowEvents.followed_by(self.follow)
+        yield ListDeadLetters.answered_by(self.dead_letters)
+        yield ReplayDeadLetters.answered_by(self.replay)
 
     async def begin(self) -> None:
-        """Look for full gateways from now on."""
+        """Look for full gateways from now on, and deliver to the receivers."""
         self._tasks.run("full gateways", lambda: every(FULL_S, self._look_for_full))
+        await self.adjust(self._wanted)
 
     async def end(self) -> None:
-        """End the task."""
+        """End the tasks; what is not delivered stays in the spools."""
+        await asyncio.gather(*(each.end() for each in self._webhooks.values()))
         await self._tasks.stop()
+
+    async def adjust(self, wanted: Iterable[ReceiverSettings]) -> None:
+        """Deliver to these receivers; what waits for others is dropped."""
+        by_name = {each.name: each for each in wanted}
+        for name in self._webhooks.keys() - by_name.keys():
+            await self._webhooks.pop(name).remove()
+        for name, each in by_name.items():
+            if name in self._webhooks:
+                await self._webhooks[name].change(each)
+                continue
+            webhook = self._webhooks[name] = Webhook(self._clock, each, self._state_dir, self.events, self._is_busy)
+            await webhook.begin()
+
+    async def dead_letters(self, order: ListDeadLetters) -> list[DeadLetter]:
+        """List the events that were not delivered and will not be."""
+        chosen = self._webhooks.values() if order.receiver is None else [self._receiver(order.receiver)]
+        return [letter for each in chosen for letter in each.dead_letters()]
+
+    async def replay(self, order: ReplayDeadLetters) -> ReplayedLetters:
+        """Deliver dead letters again."""
+        return ReplayedLetters(self._receiver(order.receiver).replay(order.number))
+
+    def _receiver(self, name: str) -> Webhook:
+        if name not in self._webhooks:
+            known = ", ".join(sorted(self._webhooks)) or "none"
+            raise CommandError(f"webhooks has no receiver {name!r}; there are {known}")
+        return self._webhooks[name]
+
+    def _is_busy(self) -> bool:
+        return self._service.inbox.load is Load.OVERLOADED
 
     async def follow(self, _order: FollowEvents) -> AsyncGenerator[EventBatch, None]:
         """Yield events until the client disconnects; the first batch, without any, says that they are followed."""

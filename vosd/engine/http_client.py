@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from vosd.base.host import is_address
+from vosd.base.host import is_address, is_public
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.sip.wire.compose import host_text
 
@@ -96,8 +96,12 @@ def _ends_soon(response: h11.Response) -> bool:
 class HttpServer:
     """Server of requests; made of an http or https URL."""
 
-    def __init__(self, url: str, threads: DaemonThreads) -> None:
-        """``threads`` resolve the host: a silent DNS server holds one for long; the loop's write the journal."""
+    def __init__(self, url: str, threads: DaemonThreads, *, allow_private: bool = True) -> None:
+        """``threads`` resolve the host: a silent DNS server holds one for long; the loop's write the journal.
+
+        Without ``allow_private`` only addresses of the internet are connected to, whatever a name resolves to.
+        """
+        self._allow_private = allow_private
         parts = urlsplit(url)
         self._is_secure = parts.scheme == "https"
         self._host = parts.hostname or ""
@@ -121,6 +125,8 @@ class HttpServer:
             resolve = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
             found = await loop.run_in_executor(self._threads, resolve)
             hosts = list(dict.fromkeys(str(each[4][0]) for each in found))
+        if not self._allow_private and not (hosts := [host for host in hosts if is_public(host)]):
+            raise ValueError(f"{self._host} is no address of the internet: set allow_private where that is meant")
         for host in hosts[:-1]:
             try:
                 return await self._open(host)

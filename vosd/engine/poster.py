@@ -27,8 +27,9 @@ class UndeliveredError(Exception):
 class Poster:
     """Sends reports to one server, one after the other."""
 
-    def __init__(self, url: str) -> None:
-        self._server = HttpServer(url, _NAMES)
+    def __init__(self, url: str, *, allow_private: bool = True) -> None:
+        """Without ``allow_private`` the server must have an address of the internet."""
+        self._server = HttpServer(url, _NAMES, allow_private=allow_private)
         self._connection: HttpConnection | None = None
         """Kept open from an earlier report."""
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.secret import Secret
 from vosd.cdr.retention import Age, KeepSettings
+from vosd.control.events import EventType
 from vosd.engine.overload.load import OverloadSettings
 from vosd.obs.alarms import Level
 from vosd.obs.events import Event
@@ -229,11 +230,24 @@ class CallReportSettings:
     states: tuple[CallReportState, ...] = tuple(CallReportState)
     retry: bool = True
     retry_interval_ms: int = 5_000
+    retry_max_ms: int = 0
+    """The interval doubles with each failure up to this; below ``retry_interval_ms``: it stays as it is."""
+    allow_private: bool = True
+    """Whether the server may be at an address that is not of the internet, such as this machine."""
     max_age_s: int = 3_600
     """A report that is older is dropped."""
     queue: int = 10_000
     """Most reports that wait."""
     connections: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSettings:
+    """HTTP server that receives live events."""
+
+    name: str
+    types: frozenset[EventType]
+    delivery: CallReportSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,3 +367,4 @@ class Settings:
     nightly: NightlySettings = NightlySettings()
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     call_reports: CallReportSettings | None = None
+    webhooks: tuple[ReceiverSettings, ...] = ()

@@ -122,9 +122,9 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL),
     Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",)),
     Event.ALARM_REFUSED: AlarmKind(_WARNING, ("output",), passes=True),
-    Event.CALL_REPORTS_DOWN: AlarmKind(_WARNING),
-    Event.CALL_REPORTS_DROPPED: AlarmKind(_WARNING, passes=True),
-    Event.CALL_REPORTS_UNWRITTEN: AlarmKind(_WARNING),
+    Event.CALL_REPORTS_DOWN: AlarmKind(_WARNING, ("receiver",)),
+    Event.CALL_REPORTS_DROPPED: AlarmKind(_WARNING, ("receiver",), passes=True),
+    Event.CALL_REPORTS_UNWRITTEN: AlarmKind(_WARNING, ("receiver",)),
 }
 """The events that are alarms; the others report what an operator did, or that a state has ended."""
 

@@ -40,3 +40,8 @@ class Outage:
         if self._reasons:
             self._reasons.clear()
             _log.info(BACK[self._away].value, **self._facts, **facts)
+
+
+def outage_of(away: Event, receiver: str | None) -> Outage:
+    """Return the outage of a receiver of reports; None = the only one of its kind, which has no name."""
+    return Outage(away) if receiver is None else Outage(away, receiver=receiver)

@@ -153,6 +153,19 @@ def test_a_trial_changes_nothing(site):
     assert site.ask("versions", "acme") == []
 
 
+def test_a_trial_of_a_deck_dated_ahead_says_from_when_its_numbers_fall_to_a_shorter_prefix(site):
+    site.run("import", "acme", site.write(SHEET))
+    without = site.write("prefix,billing_rate,interval\n*,0.15,60/60\n44,0.0120,30/6\n49,0.005,1/1\n")
+    text = site.run("import", "acme", without, "--dry-run", "--effective", "2099-11-25T00:00:00Z")
+    assert "closed: 4420 0.010 to 0.0120 of 44 from 2099-11-25T00:00:00Z\n" in text
+    assert "opened again: 4479 closed to 0.0120 of 44 from 2099-11-25T00:00:00Z\n" in text
+    made = site.ask("import", "acme", without, "--dry-run", "--effective", "2099-11-25T00:00:00Z")
+    (closed,) = made["examples"]["closed"]
+    assert (closed["prefix"], closed["fallback"], closed["begins"]) == (
+        "4420", {"prefix": "44", "price": "0.0120"}, "2099-11-25T00:00:00.000Z",
+    )  # fmt: skip
+
+
 def test_a_trial_says_which_prefixes_a_full_deck_opens_again_and_which_fall_to_a_shorter_one(site):
     site.run("import", "acme", site.write(SHEET))
     without = site.write("prefix,billing_rate,interval\n*,0.15,60/60\n44,0.0120,1/1\n49,0.006,1/1\n")

@@ -70,6 +70,7 @@ FILE: Final[Mapping[str, Any]] = {
     "routing_plans": [{"name": "premium"}],
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
     "currencies": [{"code": "USD", "fee_precision": "3"}],
+    "webhooks": [{"name": "crm", "url": "https://crm.example.com/vosd"}],
     "exchange_rates": [{"base": "USD", "quote": "KWD", "rate": "0.3"}],
     "destination_classes": [{"name": "premium", "prefixes": "4490"}, {"name": "satellite", "prefixes": "881"}],
 }
@@ -192,6 +193,10 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "secret_file": {"secret_file": "password.txt"},
     "call_reports.secret": {"secret": "another secret"},
     "call_reports.url": {"url": "http://192.0.2.4/calls"},
+    "webhooks.url": {"url": "https://other.example.com/vosd"},
+    "webhooks.name": {"name": "other"},
+    "webhooks.secret": {"secret": "not a secret"},
+    "webhooks.types": {"types": "call.ended"},
     "webhook.url": {"url": "http://192.0.2.4/alarms"},
     "emergency_services": {"emergency_services": {"sos": "112"}},
     "mail.username": {"username": "alice"},

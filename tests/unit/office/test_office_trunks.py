@@ -13,9 +13,16 @@ from doubles.office import agent, customer, office_on, operator
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.admin.office.trunks import NoSuchTrunkError, ShowTrunk, list_gateways, list_registrations, show_trunk
+from vosd.admin.office.trunks import (
+    NoSuchTrunkError,
+    ShowTrunk,
+    forget_registration,
+    list_gateways,
+    list_registrations,
+    show_trunk,
+)
 from vosd.control.client import NoDaemonError
-from vosd.control.peers import GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
+from vosd.control.peers import ForgetRegistration, GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
 from vosd.storage.database import Database
 
 NOW = 1_790_000_000_000
@@ -45,6 +52,7 @@ async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
     [
         (list_gateways, ListGateways()),
         (show_trunk, ShowTrunk("7001")),
+        (forget_registration, ForgetRegistration("7001")),
     ],
 )
 async def test_trunks_and_phones_are_for_operators(

@@ -13,7 +13,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.cdr.columns import KEYS_FOR_AGENTS
-from vosd.control.events import EventType, FollowEvents, LiveEvent
+from vosd.control.events import OF_THE_STREAM, TYPES_BY_NAME, EventType, FollowEvents, LiveEvent
 
 _SUBJECTS: Final = {
     "call": Permission.CALLS_SEE,
@@ -27,7 +27,6 @@ _SUBJECTS: Final = {
 """The permission that each subject of events needs beside that of the stream."""
 _OF_ACCOUNTS: Final = frozenset({"call", "balance"})
 """Subjects that agents and customers see, of their accounts."""
-_OF_THE_STREAM: Final = frozenset({EventType.GAP, EventType.SWITCH_AWAY, EventType.SWITCH_BACK})
 _FOR_AGENTS: Final = frozenset({*KEYS_FOR_AGENTS, "id", "seq", "state", "at"})
 """Facts of calls that agents and customers see."""
 
@@ -63,7 +62,7 @@ class EventView(msgspec.Struct, frozen=True):
 
     def shows(self, event: LiveEvent) -> bool:
         """Return whether the principal sees an event; those about the stream itself are for all."""
-        if event.type in _OF_THE_STREAM:
+        if event.type in OF_THE_STREAM:
             return True
         if event.type not in self.types:
             return False
@@ -112,11 +111,11 @@ def _view(scope: Scope, who: Principal, order: WatchEvents) -> EventView:
 def _named(text: str) -> set[EventType]:
     found: set[EventType] = set()
     for name in filter(None, (part.strip() for part in text.split(","))):
-        named = {each for each in EventType if each not in _OF_THE_STREAM and name in {each, each.partition(".")[0]}}
-        if not named:
-            known = ", ".join(each for each in EventType if each not in _OF_THE_STREAM)
-            raise OrderError("types", f"has {name!r}, which is no type of event", f"there are {known}")
-        found |= named
+        if name not in TYPES_BY_NAME:
+            raise OrderError(
+                "types", f"has {name!r}, which is no type of event", f"there are {', '.join(TYPES_BY_NAME)}"
+            )
+        found |= TYPES_BY_NAME[name]
     return found
 
 

@@ -5,12 +5,20 @@ from collections.abc import Sequence
 import msgspec
 
 from vosd.admin.office.needs import needs
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenGateway
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.control.peers import GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
+from vosd.control.peers import (
+    ForgetRegistration,
+    ForgottenRegistrations,
+    GatewayRow,
+    InboundRow,
+    ListGateways,
+    ListRegistrations,
+    OutboundRow,
+)
 
 
 class NoSuchTrunkError(VosError):
@@ -45,6 +53,27 @@ async def list_registrations(
         return found
     payers = office.definitions.payers()
     return [each for each in found if isinstance(each, InboundRow) and scope.sees(payers.get(each.name, ""))]
+
+
+class NotRegisteredError(VosError):
+    """No phone or gateway of that name is registered with the switch."""
+
+
+@needs(Permission.BLOCK)
+async def forget_registration(
+    office: Office, who: Principal, order: ForgetRegistration
+) -> Done[ForgottenRegistrations]:
+    """Remove what a phone or gateway has registered, such as a wrong address; it may register again at once.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NotRegisteredError: it is not registered.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    outcome = await office.switch.ask(order)
+    if not outcome.bindings:
+        raise NotRegisteredError(f"{order.name} is not registered with the switch; vosd registrations lists who is")
+    return await office.noted(outcome, who, order, order.name)
 
 
 class ShowTrunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -215,7 +215,7 @@ OPERATIONS: Final = (
         takes=ChangeObjects,
         run=change_many,
         result=ChangeSheet,
-        long=Long(JobKind.BULK, change_many_apart, uploads=(JSON,), upload_max=BULK_BYTES_MAX),
+        long=Long(JobKind.BULK, change_many_apart, uploads={JSON: ".json"}, upload_max=BULK_BYTES_MAX),
         patience_s=600.0,
     ),
     Operation(

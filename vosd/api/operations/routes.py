@@ -7,15 +7,30 @@ import msgspec
 
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import ExplainRate, explain_rate
 from vosd.admin.office.routes import ExplainCall, ExplainedCall, SimulateRoutes, explain_call, simulate_routes
-from vosd.admin.office.trunks import ShowTrunk, TrunkSheet, list_gateways, list_registrations, show_trunk
+from vosd.admin.office.trunks import (
+    ShowTrunk,
+    TrunkSheet,
+    forget_registration,
+    list_gateways,
+    list_registrations,
+    show_trunk,
+)
 from vosd.admin.rating import RateExplanation
 from vosd.api.job import Long, Work
 from vosd.api.operation import Listing, Operation, permission_of
-from vosd.control.peers import GatewayRow, InboundRow, ListGateways, ListRegistrations, OutboundRow
+from vosd.control.peers import (
+    ForgetRegistration,
+    ForgottenRegistrations,
+    GatewayRow,
+    InboundRow,
+    ListGateways,
+    ListRegistrations,
+    OutboundRow,
+)
 
 SIMULATED_MAX: Final = 2_000
 """Most calls that one request routes again: they take the time of all other requests."""
@@ -135,5 +150,15 @@ OPERATIONS: Final = (
         listing=Listing(
             "direction,name,contact", filters=("direction", "name", "kind", "state"), sorts=("name", "expires_at")
         ),
+    ),
+    Operation(
+        method="DELETE",
+        path="/registrations/{name}",
+        meaning="Remove what a phone or gateway has registered; it may register again at once.",
+        permission=permission_of(forget_registration),
+        takes=ForgetRegistration,
+        run=forget_registration,
+        result=Done[ForgottenRegistrations],
+        needs_database=False,
     ),
 )

@@ -41,8 +41,15 @@ from vosd.admin.office.overrides import (
 from vosd.admin.office.parameters import ListParameters, list_parameters
 from vosd.admin.office.ports import ParameterSheet
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.webhooks import list_dead_letters, replay_dead_letters
 from vosd.api.operation import Listing, Operation, permission_of
-from vosd.control.events import EventDocument
+from vosd.control.events import (
+    DeadLetter,
+    EventDocument,
+    ListDeadLetters,
+    ReplayDeadLetters,
+    ReplayedLetters,
+)
 from vosd.control.installation import AlarmList, ListAlarms
 from vosd.control.peers import (
     BlacklistedCaller,
@@ -73,6 +80,27 @@ async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncI
 
 
 OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/webhooks/dead-letters",
+        meaning="Events that receivers of webhooks did not get, and will not get unless they are replayed.",
+        permission=permission_of(list_dead_letters),
+        takes=ListDeadLetters,
+        run=list_dead_letters,
+        result=DeadLetter,
+        needs_database=False,
+        listing=Listing("receiver,number", sorts=("number",)),
+    ),
+    Operation(
+        method="POST",
+        path="/webhooks/{receiver}/replay",
+        meaning="Deliver dead letters of a receiver again: one, or all.",
+        permission=permission_of(replay_dead_letters),
+        takes=ReplayDeadLetters,
+        run=replay_dead_letters,
+        result=Done[ReplayedLetters],
+        needs_database=False,
+    ),
     Operation(
         method="GET",
         path="/events",

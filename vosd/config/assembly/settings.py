@@ -14,6 +14,8 @@ from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.protection import OverloadKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.sip import HIDDEN, DnsKeys, RegistrarKeys, SipKeys, SipLimitKeys, TimerKeys, UnknownSource
+from vosd.config.keys.webhooks import ReceiverKeys
+from vosd.control.events import TYPES_BY_NAME
 from vosd.engine.overload.load import OverloadSettings
 from vosd.engine.settings import (
     AlarmSettings,
@@ -22,6 +24,7 @@ from vosd.engine.settings import (
     DnsSettings,
     MailSettings,
     NightlySettings,
+    ReceiverSettings,
     RetentionSettings,
     Settings,
     TraceSettings,
@@ -52,6 +55,11 @@ _RETENTION: Final = full_conversion(RetentionKeys, RetentionSettings, by_hand={"
 _REPORTS: Final = full_conversion(
     CallReportKeys, CallReportSettings, elsewhere={"secret_file": "the secret, which is read from it"}
 )
+_DELIVERY: Final = full_conversion(
+    ReceiverKeys,
+    CallReportSettings,
+    elsewhere={"name": "the receiver, beside its delivery", "types": "the receiver, beside its delivery"},
+)
 _LEVELS: Final = ("critical", "warning", "info", "off")
 _ALARMS: Final = full_conversion(
     AlarmKeys, AlarmSettings, by_hand={**dict.fromkeys(_LEVELS, "levels"), "webhook": "webhook", "mail": "mail"}
@@ -77,6 +85,7 @@ _SETTINGS: Final = full_conversion(
         "log": "log_level",
         "alarms": "alarms",
         "call_reports": "call_reports",
+        "webhooks": "webhooks",
         "metrics": "metrics",
         "api": "api",
         "retention": "retention",
@@ -124,8 +133,14 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         retention=_RETENTION(keys.retention, at_s=keys.retention.at, zone=keys.retention.timezone),
         nightly=_NIGHTLY(keys.nightly, at_s=keys.nightly.at, zone=keys.nightly.timezone),
         call_reports=_REPORTS(keys.call_reports) if keys.call_reports.url else None,
+        webhooks=tuple(_receiver(each) for each in keys.webhooks),
         overload=_OVERLOAD(sip.overload),
     )
+
+
+def _receiver(keys: ReceiverKeys) -> ReceiverSettings:
+    types = frozenset().union(*(TYPES_BY_NAME[name] for name in keys.types or TYPES_BY_NAME))
+    return ReceiverSettings(keys.name, types, _DELIVERY(keys))
 
 
 def _sip_settings(keys: SipKeys, parameters: ParameterKeys) -> SipSettings:

@@ -27,6 +27,7 @@ from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
+from vosd.config.keys.webhooks import ReceiverKeys
 from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, STATE_DIR
 from vosd.config.reader.addresses import http_listener, network
 from vosd.config.reader.addresses import ip as ip_address
@@ -195,6 +196,7 @@ class InstallationKeys(Keys):
     phone_service: PhoneServiceKeys = PhoneServiceKeys()
     alarms: AlarmKeys = AlarmKeys()
     call_reports: CallReportKeys = CallReportKeys()
+    webhooks: tuple[ReceiverKeys, ...] = ()
     offline_gateway: Annotated[str | None, object_name()] = None
     """The routing gateway that takes the calls to unregistered phones that name none themselves."""
     cdr: CdrKeys = CdrKeys()
@@ -228,3 +230,9 @@ class InstallationKeys(Keys):
         "currencies": "List of currencies whose fees have decimals of their own.",
         "exchange_rates": "List of rates of exchange, which are needed where two currencies meet on a call.",
     }
+
+    @model_validator(mode="after")
+    def _receivers_have_names(self) -> "InstallationKeys":
+        if len({each.name for each in self.webhooks}) < len(self.webhooks):
+            raise KeyProblemError("webhooks", "each name once")
+        return self

@@ -55,6 +55,7 @@ class Departure(Enum):
     REMOVED = "no longer configured"
     OTHER_CREDENTIALS = "password or user name changed"
     CONNECTION_LOST = "connection lost"
+    FORGOTTEN = "forgotten by an operator"
     ENDED_MEANWHILE = "ended while the switch was down"
 
 
@@ -188,6 +189,15 @@ class Registrations(Counting):
                 if place is not None:
                     kept.append(_moved(binding, place))
             self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
+
+    def forget(self, name: str) -> int:
+        """Remove the bindings of a user until it registers again; return how many there were."""
+        user = self._users.get(name)
+        if user is None or not user.bindings:
+            return 0
+        count = len(user.bindings)
+        self._change(name, user.kind, (), Departure.FORGOTTEN)
+        return count
 
     def remove(self, gone: Iterable[str], changed: Iterable[str]) -> None:
         """Remove users that the configuration no longer has, and those with other credentials."""

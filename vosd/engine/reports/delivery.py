@@ -18,7 +18,7 @@ from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.spool import ReportSpool
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.obs.outage import Outage
+from vosd.obs.outage import outage_of
 
 OF_THE_SERVER: Final = frozenset({401, 403, 404, 407})
 """Statuses of 4xx that say nothing of the report, but of the server, its path or our secret: that will be mended."""
@@ -31,15 +31,29 @@ _log = structlog.get_logger()
 class Delivery:
     """Delivers the reports of one queue."""
 
-    def __init__(self, queue: ReportQueue, spool: ReportSpool, clock: Clock, is_busy: Callable[[], bool]) -> None:
-        """``is_busy`` returns whether the switch is overloaded: nothing is sent then."""
+    def __init__(
+        self,
+        queue: ReportQueue,
+        spool: ReportSpool,
+        clock: Clock,
+        is_busy: Callable[[], bool],
+        refused: Callable[[CallReport, int], None],
+        receiver: str | None = None,
+    ) -> None:
+        """``is_busy`` returns whether the switch is overloaded: nothing is sent then.
+
+        ``refused`` is called with a report that the server will not take later either, and its status. ``receiver``
+        is named in lines of the log.
+        """
+        self._refused = refused
+        self._facts = {} if receiver is None else {"receiver": receiver}
         self._queue = queue
         self._spool = spool
         self._clock = clock
         self._is_busy = is_busy
         self._wanted = asyncio.Event()
         self._attempted = asyncio.Event()
-        self._outage = Outage(Event.CALL_REPORTS_DOWN)
+        self._outage = outage_of(Event.CALL_REPORTS_DOWN, receiver)
         self._log_limiter = LogLimiter()
 
     def wake(self) -> None:
@@ -111,8 +125,9 @@ class Delivery:
             self._queue.delivered(report)
         else:
             self._queue.refused(report)
+            self._refused(report, status)
             if self._log_limiter.admits(str(status), self._clock.now().mono):
-                _log.warning("call_report_refused", status=status, call_id=report.call_id)
+                _log.warning("call_report_refused", status=status, call_id=report.call_id, **self._facts)
         self._spool.done(report)
         self._outage.over()
         if was_away:

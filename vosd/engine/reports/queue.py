@@ -8,6 +8,7 @@ report is then tried in each ``retry_interval_ms``, until one is taken.
 from collections import Counter, deque
 from collections.abc import Iterable
 from enum import Enum
+from operator import itemgetter
 from typing import Final
 
 from vosd.engine.reports.report import CallReport
@@ -51,6 +52,8 @@ class ReportQueue:
         """Calls whose oldest report has failed, and when it is tried again."""
         self._on_their_way: set[str] = set()
         """Calls whose oldest report is being sent."""
+        self._tries: dict[str, int] = {}
+        """Failures of the oldest report of calls."""
         self._failed_in_row = 0
         self._paused_until = 0
 
@@ -107,7 +110,7 @@ class ReportQueue:
     def drop_all(self) -> None:
         """Drop everything: nothing is to be reported any more; nothing may be on its way."""
         self.counted[ReportOutcome.UNWANTED] += len(self._waiting)
-        for each in (self._waiting, self._of_call, self._ready, self._later):
+        for each in (self._waiting, self._of_call, self._ready, self._later, self._tries):
             each.clear()
 
     def take(self, mono_ms: int) -> CallReport | None:
@@ -115,7 +118,7 @@ class ReportQueue:
         if self.is_away and (mono_ms < self._paused_until or self._on_their_way):
             return None
         while self._later:
-            failed, due = next(iter(self._later.items()))
+            failed, due = min(self._later.items(), key=itemgetter(1))
             if due > mono_ms:
                 break
             del self._later[failed]
@@ -135,7 +138,7 @@ class ReportQueue:
             return max(0, self._paused_until - mono_ms)
         if self._ready:
             return 0
-        due = next(iter(self._later.values()), None)
+        due = min(self._later.values(), default=None)
         return None if due is None else max(0, due - mono_ms)
 
     def delivered(self, report: CallReport) -> None:
@@ -156,8 +159,15 @@ class ReportQueue:
             self._done(report, ReportOutcome.FAILED)
             return True
         self._on_their_way.discard(report.call_id)
-        self._later[report.call_id] = self._paused_until = mono_ms + self.settings.retry_interval_ms
+        tries = self._tries[report.call_id] = self._tries.get(report.call_id, 0) + 1
+        self._later[report.call_id] = mono_ms + self._gap_ms(tries)
+        self._paused_until = mono_ms + self._gap_ms(self._failed_in_row)
         return False
+
+    def _gap_ms(self, failures: int) -> int:
+        """Return after which time is tried again what has failed so often."""
+        gap_ms = self.settings.retry_interval_ms
+        return min(gap_ms << min(failures - 1, 20), max(gap_ms, self.settings.retry_max_ms))
 
     def put_back(self, report: CallReport) -> None:
         """Note that sending of a report was given up, and says nothing of the server."""
@@ -179,6 +189,7 @@ class ReportQueue:
         self.counted[outcome] += 1
         del self._waiting[report.number]
         call_id = report.call_id
+        self._tries.pop(call_id, None)
         reports = self._of_call[call_id]
         reports.popleft()
         if not reports:

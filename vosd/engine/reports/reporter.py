@@ -4,6 +4,7 @@ A call makes its report and hands it to the spool; some tasks deliver what waits
 """
 
 import asyncio
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,7 +25,6 @@ from vosd.engine.reports.delivery import Delivery
 from vosd.engine.reports.queue import ReportOutcome, ReportQueue
 from vosd.engine.reports.report import (
     CallReport,
-    CallStateReport,
     encoded,
     of_ended_call,
     of_lost_call,
@@ -51,37 +51,33 @@ _ENDED: Final = CallReportState.ENDED
 _log = structlog.get_logger()
 
 
-class CallReports(Counting):
-    """The reports of one switch: what its calls say, and the tasks that deliver it."""
+class ReportOutlet(Counting):
+    """Reports that wait for one server, in memory and on the disk, and the tasks that deliver them."""
 
     def __init__(
         self,
-        node: str,
         clock: Clock,
         settings: CallReportSettings | None,
-        state_dir: Path,
-        attach: Callable[[CallReporter | None], None],
-        is_busy: Callable[[], bool] = lambda: False,
+        directory: Path,
+        is_busy: Callable[[], bool],
+        receiver: str | None = None,
     ) -> None:
         """Take what is needed; nothing is read or sent before ``begin``.
 
         Args:
-            node: name of the switch in reports.
             clock: the time.
             settings: None = nothing is reported.
-            state_dir: where the spool is.
-            attach: has the calls report here, or (None) not at all.
+            directory: where the spool is.
             is_busy: whether the switch is overloaded: reports wait then.
+            receiver: its name, for lines of the log.
         """
-        self._node = node
         self._clock = clock
         self._settings = settings
-        self._attach = attach
+        self._facts = {} if receiver is None else {"receiver": receiver}
         self._queue = ReportQueue(settings or CallReportSettings(""))
-        self._spool = ReportSpool(state_dir / "call-reports")
-        self._states: frozenset[CallReportState] = frozenset()
+        self._spool = ReportSpool(directory, receiver)
         self._next_number = 1
-        self._delivery = Delivery(self._queue, self._spool, clock, is_busy)
+        self._delivery = Delivery(self._queue, self._spool, clock, is_busy, self._refused, receiver)
         self._tasks = BackgroundTasks()
         self._logged: Counter[ReportOutcome] = Counter()
         """Reports that the log knows of."""
@@ -112,7 +108,7 @@ class CallReports(Counting):
             pass
         if len(self._queue):
             _log.warning("call_reports_left", reports=len(self._queue), means="the next start delivers them")
-        self._attach(None)
+        self._detach()
         await self._tasks.stop()
         self._spool.close()
 
@@ -122,7 +118,7 @@ class CallReports(Counting):
             return
         before, self._settings = self._settings, settings
         if settings is None:
-            self._attach(None)
+            self._detach()
         await self._tasks.stop()  # what calls report meanwhile waits
         self._delivery.forget_outage()
         if settings is None:
@@ -139,53 +135,31 @@ class CallReports(Counting):
             self._go(settings)
 
     def _go(self, settings: CallReportSettings) -> None:
-        self._states = frozenset(settings.states)
         self._tasks = BackgroundTasks()
         for number in range(settings.connections):
-            self._tasks.run(
-                f"call reports {number}", partial(self._delivery.run, Poster(settings.url), settings.secret)
-            )
-        self._tasks.run("spool of call reports", lambda: every(TICK_S, self.tidy))
+            poster = Poster(settings.url, allow_private=settings.allow_private)
+            self._tasks.run(f"reports {number}", partial(self._delivery.run, poster, settings.secret))
+        self._tasks.run("spool of reports", lambda: every(TICK_S, self.tidy))
         self._delivery.wake()
-        self._attach(self)
+        self._attach(settings)
 
-    # -- what calls report --------------------------------------------------------------------------------------
+    @abstractmethod
+    def _attach(self, settings: CallReportSettings) -> None:
+        """Have reports made from now on."""
 
-    def trying(
-        self, arrival: Arrival, journey: Journey, request: CallRequest, choice: RouteChoice, mono_ms: int, /
-    ) -> None:
-        """Report that a gateway is about to be tried."""
-        if _TRYING in self._states:
-            made = partial(of_running_call, self._node, arrival, journey, request, choice, _TRYING, mono_ms)
-            self._report(arrival.call_id, made)
+    @abstractmethod
+    def _detach(self) -> None:
+        """Have no more made."""
 
-    def ringing(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
-        """Report that a gateway rings."""
-        if _RINGING in self._states:
-            at = self._clock.now().mono
-            made = partial(of_running_call, self._node, arrival, journey, request, journey.choice, _RINGING, at)
-            self._report(arrival.call_id, made)
+    def _lost(self, report: CallReport, outcome: ReportOutcome) -> None:
+        """Note that a report was not delivered and will not be."""
 
-    def answered(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
-        """Report that the caller gets a 200."""
-        if _ANSWERED in self._states and journey.answered_at is not None:
-            at = journey.answered_at.mono
-            made = partial(of_running_call, self._node, arrival, journey, request, journey.choice, _ANSWERED, at)
-            self._report(arrival.call_id, made)
+    def _refused(self, report: CallReport, status: int) -> None:
+        """Note that the server does not take a report."""
 
-    def ended(self, record: CallRecord, /) -> None:
-        """Report that a call has ended, or was refused."""
-        if _ENDED in self._states:
-            self._report(record.call_id, partial(of_ended_call, record))
-
-    def lost(self, call_id: str, /) -> None:
-        """Report that a call without an answer has ended with the process that was killed before this one."""
-        if _ENDED in self._states:
-            self._report(call_id, partial(of_lost_call, self._node, call_id, self._clock.now().wall))
-
-    def _report(self, call_id: str, make: Callable[[], CallStateReport]) -> None:
+    def _report(self, call_id: str, make: Callable[[], bytes]) -> None:
         try:
-            report = CallReport(self._next_number, call_id, self._clock.now().wall, encoded(make()))
+            report = CallReport(self._next_number, call_id, self._clock.now().wall, make())
             self._next_number += 1
             self._spool.add(report)
             self._put(report)
@@ -197,6 +171,7 @@ class CallReports(Counting):
         dropped = self._queue.put(report)
         if dropped is not None:
             self._spool.done(dropped)
+            self._lost(dropped, ReportOutcome.FULL)
 
     # -- counts -------------------------------------------------------------------------------------------------
 
@@ -224,6 +199,7 @@ class CallReports(Counting):
         now = self._clock.now()
         for report in self._queue.drop_old(now.wall):
             self._spool.done(report)
+            self._lost(report, ReportOutcome.EXPIRED)
         self._spool.tidy()
         lost = self._queue.counted - self._logged
         lost.pop(ReportOutcome.DELIVERED, None)
@@ -231,4 +207,70 @@ class CallReports(Counting):
             self._log_again = now.mono + LOG_MS
             self._logged = self._queue.counted.copy()
             why = {outcome.value: count for outcome, count in lost.items()}
-            _log.warning(Event.CALL_REPORTS_DROPPED, reports=sum(lost.values()), why=why, waiting=len(self._queue))
+            _log.warning(
+                Event.CALL_REPORTS_DROPPED, reports=sum(lost.values()), why=why, waiting=len(self._queue), **self._facts
+            )
+
+
+class CallReports(ReportOutlet):
+    """The reports of the calls of one switch."""
+
+    def __init__(
+        self,
+        node: str,
+        clock: Clock,
+        settings: CallReportSettings | None,
+        state_dir: Path,
+        attach: Callable[[CallReporter | None], None],
+        is_busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``node`` names the switch in reports; ``attach`` has the calls report here, or (None) not at all.
+
+        The others are as in ``ReportOutlet``.
+        """
+        super().__init__(clock, settings, state_dir / "call-reports", is_busy)
+        self._node = node
+        self._attach_calls = attach
+        self._states: frozenset[CallReportState] = frozenset()
+
+    def _attach(self, settings: CallReportSettings) -> None:
+        self._states = frozenset(settings.states)
+        self._attach_calls(self)
+
+    def _detach(self) -> None:
+        self._attach_calls(None)
+
+    # -- what calls report --------------------------------------------------------------------------------------
+
+    def trying(
+        self, arrival: Arrival, journey: Journey, request: CallRequest, choice: RouteChoice, mono_ms: int, /
+    ) -> None:
+        """Report that a gateway is about to be tried."""
+        if _TRYING in self._states:
+            made = partial(of_running_call, self._node, arrival, journey, request, choice, _TRYING, mono_ms)
+            self._report(arrival.call_id, lambda: encoded(made()))
+
+    def ringing(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
+        """Report that a gateway rings."""
+        if _RINGING in self._states:
+            at = self._clock.now().mono
+            made = partial(of_running_call, self._node, arrival, journey, request, journey.choice, _RINGING, at)
+            self._report(arrival.call_id, lambda: encoded(made()))
+
+    def answered(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
+        """Report that the caller gets a 200."""
+        if _ANSWERED in self._states and journey.answered_at is not None:
+            at = journey.answered_at.mono
+            made = partial(of_running_call, self._node, arrival, journey, request, journey.choice, _ANSWERED, at)
+            self._report(arrival.call_id, lambda: encoded(made()))
+
+    def ended(self, record: CallRecord, /) -> None:
+        """Report that a call has ended, or was refused."""
+        if _ENDED in self._states:
+            self._report(record.call_id, lambda: encoded(of_ended_call(record)))
+
+    def lost(self, call_id: str, /) -> None:
+        """Report that a call without an answer has ended with the process that was killed before this one."""
+        if _ENDED in self._states:
+            wall_ms = self._clock.now().wall
+            self._report(call_id, lambda: encoded(of_lost_call(self._node, call_id, wall_ms)))

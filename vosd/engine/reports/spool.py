@@ -18,7 +18,7 @@ import structlog
 from vosd.engine.journal.output import system_write
 from vosd.engine.reports.report import CallReport
 from vosd.obs.events import GONE, Event
-from vosd.obs.outage import Outage
+from vosd.obs.outage import outage_of
 
 FILE_BYTES: Final = 4 * 1024 * 1024
 """A file is followed by the next one when it is longer."""
@@ -56,7 +56,8 @@ class _File:
 class ReportSpool:
     """The files of one switch."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, receiver: str | None = None) -> None:
+        """``receiver`` is named in lines of the log."""
         self._directory = directory
         self._descriptor = -1
         self._files: list[_File] = []
@@ -72,7 +73,7 @@ class ReportSpool:
         self._waiting_bytes = 0
         self._is_torn = False
         """Whether the present file ends within a line."""
-        self._outage = Outage(Event.CALL_REPORTS_UNWRITTEN)
+        self._outage = outage_of(Event.CALL_REPORTS_UNWRITTEN, receiver)
 
     def open(self) -> Spooled:
         """Read what an earlier run has left; may be called in a thread, before any other method."""

@@ -7,7 +7,7 @@ from types import TracebackType
 from vosd.base.csv_text import CsvWriter
 from vosd.billing.deck_changes import DeckChangeKind, Each, Example
 from vosd.billing.deck_rows import COLUMNS_AHEAD
-from vosd.cli.command import OperationError
+from vosd.wiring.deck_errors import DeckFileError
 
 _OWN = ("change", "prefix", "price_before", "price_after", "begins", "price_then", "prefix_then")
 
@@ -29,7 +29,7 @@ class ChangesFile:
                 file = self._open.enter_context(self._path.open("w", encoding="utf-8", newline=""))
             except OSError as error:
                 message = f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}"
-                raise OperationError(message) from error
+                raise DeckFileError(message) from error
             self._writer = CsvWriter(file, for_people=True)
             others = [f"{name}_{when}" for name in self._others for when in ("before", "after")]
             self._writer.row([*_OWN, *others])

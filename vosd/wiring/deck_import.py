@@ -1,6 +1,5 @@
-"""``vosd rates import`` and ``export``: between a file and a deck."""
+"""Import of a sheet of rates into a deck, and the content of a deck as a file."""
 
-import asyncio
 import os
 import tempfile
 import zlib
@@ -8,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -30,10 +29,6 @@ from vosd.billing.deck_rows import cut
 from vosd.billing.decks import Mode
 from vosd.catalogue.problems import Problem
 from vosd.cdr.columns import iso_utc
-from vosd.cli.command import Invocation, OperationError
-from vosd.cli.deck_changes import ChangesFile
-from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
-from vosd.cli.progress import DeckProgress
 from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.layouts import difference, layout_for, stored_form
@@ -44,91 +39,97 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
-from vosd.processes.life import give_way
-from vosd.wiring.office import office_of
+from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.deck_changes import ChangesFile
+from vosd.wiring.deck_errors import DeckFileError, DeckSteps
+from vosd.wiring.deck_trial import make_ready, margin_of, milliseconds_of
 
-if TYPE_CHECKING:
-    from vosd.admin.deck_margin import MarginReport
+
+class DeckFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A sheet of rates, and what is done with it."""
+
+    rate_group: str
+    file: Path
+    name: str
+    """Name of the file as errors and the report have it."""
+    is_dry: bool = False
+    """Only compare it with the deck."""
+    effective: int | None = None
+    """UTC milliseconds."""
+    mode: Mode = Mode.FULL
+    map_file: Path | None = None
+    changes_file: Path | None = None
+    """Every change is written to it."""
+    is_forced: bool = False
+    memo: str | None = None
+    traffic: int | None = None
+    """Days of calls of which a trial tells the margin."""
 
 
-def import_deck(
-    invocation: Invocation,
-    rate_group: str,
-    file: Path,
-    *,
-    is_dry: bool,
-    effective: int | None,
-    mode: str,
-    map_file: Path | None,
-    changes_file: Path | None,
-    is_forced: bool,
-    memo: str | None,
-    traffic: int | None,
-    who: Principal,
+async def import_deck(
+    switch: ConfiguredSwitch, office: Office, who: Principal, wanted: DeckFile, steps: DeckSteps
 ) -> tuple[dict[str, Any], ImportReport]:
     """Import a file, or only compare it with the deck; return the result as JSON has it, and the changes.
 
     Raises:
-        OperationError: the file has no rates.
+        DeckFileError: the file has no rates, or the changes cannot be written.
+        RatesRefusedError: the switch would refuse the rates.
         SheetError: it cannot be read.
         ConfigError: the map has mistakes, or the configuration.
         VosError: nothing was imported.
     """
-    give_way()
-    group = invocation.excerpt.deck_group(rate_group)
+    with without_collector():  # it would look through the rates again and again, for a tenth of the time
+        return await _imported(switch, office, who, wanted, steps)
+
+
+async def _imported(
+    switch: ConfiguredSwitch, office: Office, who: Principal, wanted: DeckFile, steps: DeckSteps
+) -> tuple[dict[str, Any], ImportReport]:
+    rate_group, file, map_file = wanted.rate_group, wanted.file, wanted.map_file
+    group = switch.excerpt.deck_group(rate_group)
     given = None if map_file is None else read_map(map_file)
     map_text = "" if map_file is None else map_file.read_text(encoding="utf-8")
-    begins = "" if effective is None else iso_utc(effective)
+    begins = "" if wanted.effective is None else iso_utc(wanted.effective)
     zone = machine_zone(os.environ.get("TZ", ""))
     order = ImportDeck(
         rate_group=rate_group,
         header=HEADER,
-        mode=Mode(mode),
-        effective=effective,
-        memo=memo,
-        is_confirmed=is_forced,
+        mode=wanted.mode,
+        effective=wanted.effective,
+        memo=wanted.memo,
+        is_confirmed=wanted.is_forced,
     )
-    example = PriceExample(group.price_per, invocation.excerpt.billing_unit(group))
-
-    async def run() -> tuple[SheetReader, ImportReport, "MarginReport | None", str | None]:
-        async with office_of(invocation) as office:
-            earlier = await list_versions(office, who, ListDeckVersions(rate_group))
-            layouts = [deck.layout for deck in earlier] if given is None else []
-            with (
-                DeckProgress() as progress,
-                ChangesFile(changes_file, HEADER) as changes,
-                closing(SheetFile(file, progress.at)) as sheet,
-            ):
-                progress.begin(f"reading {file.name}")
-                found = layout_for(sheet, layouts)
-                keys = given if found is None else found.keys
-                names = (map_file.name, map_text) if map_file else None
-                named = names if found is None else (found.layout.name, found.layout.text)
-                reader = SheetReader(str(file), group.price_per, keys, begins, zone, group.currency)
-                lines = _sorted(sheet, keys, reader)
-                try:
-                    prepared = await _prepared(
-                        office, who, order, reader, example.noted(lines), named, progress, changes.each
-                    )
-                except SheetError as error:
-                    raise _explained(error, sheet, layouts if found is None else []) from error
-                try:
-                    name = None if found is None else found.layout.name
-                    if is_dry or reader.bad_rows:
-                        margin = await margin_of(invocation, office, prepared, traffic, reader.last_begin, progress)
-                        return reader, prepared.report(), margin, name
-                    await make_ready(invocation, prepared, progress)
-                    progress.begin("writing")
-                    return reader, await put_in_force(office, who, prepared), None, name
-                finally:
-                    prepared.close()
-
-    with without_collector():  # it would look through the rates again and again, for a tenth of the time
-        reader, report, margin, layout = asyncio.run(run())
+    example = PriceExample(group.price_per, switch.excerpt.billing_unit(group))
+    earlier = await list_versions(office, who, ListDeckVersions(rate_group))
+    layouts = [deck.layout for deck in earlier] if given is None else []
+    margin = None
+    with ChangesFile(wanted.changes_file, HEADER) as changes, closing(SheetFile(file, steps.at)) as sheet:
+        steps.begin(f"reading {wanted.name}")
+        found = layout_for(sheet, layouts)
+        keys = given if found is None else found.keys
+        names = (map_file.name, map_text) if map_file else None
+        named = names if found is None else (found.layout.name, found.layout.text)
+        layout = None if found is None else found.layout.name
+        reader = SheetReader(wanted.name, group.price_per, keys, begins, zone, group.currency)
+        lines = _sorted(sheet, keys, reader)
+        try:
+            prepared = await _prepared(office, who, order, reader, example.noted(lines), named, steps, changes.each)
+        except SheetError as error:
+            raise _explained(error, sheet, layouts if found is None else []) from error
+        try:
+            if wanted.is_dry or reader.bad_rows:
+                margin = await margin_of(switch, office, prepared, wanted.traffic, reader.last_begin, steps)
+                report = prepared.report()
+            else:
+                await make_ready(switch, prepared, steps)
+                steps.begin("writing")
+                report = await put_in_force(office, who, prepared)
+        finally:
+            prepared.close()
     document = {
         **msgspec.structs.asdict(report),
-        "dry_run": is_dry,
-        "file": str(file),
+        "dry_run": wanted.is_dry,
+        "file": wanted.name,
         "layout": layout,
         "price_per": group.price_per.value,
         "example": example.price(),
@@ -180,7 +181,7 @@ def write_content(file: Path, chunks: Iterable[Chunk]) -> None:
     """Write a content; the file exists as a whole or not at all.
 
     Raises:
-        OperationError: it cannot be written.
+        DeckFileError: it cannot be written.
     """
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=".exporting-", dir=file.parent)
@@ -195,7 +196,7 @@ def write_content(file: Path, chunks: Iterable[Chunk]) -> None:
             raise
     except OSError as error:
         message = f"{file} cannot be written: {(error.strerror or str(error)).lower()}"
-        raise OperationError(message) from error
+        raise DeckFileError(message) from error
 
 
 def _umask() -> int:
@@ -223,20 +224,20 @@ async def _prepared(
     reader: SheetReader,
     lines: Iterator[str],
     named: tuple[str, str] | None,
-    progress: DeckProgress,
+    steps: DeckSteps,
     each: Each | None,
 ) -> Prepared:
     first = next(lines, None)  # everything is read and sorted now
     if first is None and not reader.bad_rows:
-        raise OperationError("expected at least one rate behind the header: nothing was imported")
-    progress.begin("comparing", reader.rows)
+        raise DeckFileError("expected at least one rate behind the header: nothing was imported")
+    steps.begin("comparing", reader.rows)
     layout = None if named is None else stored_form(reader.header, *named)
     effective = order.effective
     if effective is None:  # then what the file does not have ends on the date of the sheet
         begins = milliseconds_of(reader.first_begin) or 0
         effective = begins if begins > office.now() else None
     order = msgspec.structs.replace(order, absent=tuple(reader.absent), layout=layout, effective=effective)
-    return await prepare_import(office, who, order, _with_first(first, lines), progress.at, each)
+    return await prepare_import(office, who, order, _with_first(first, lines), steps.at, each)
 
 
 def _with_first(first: str | None, lines: Iterator[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
+from sys import maxsize
 from tempfile import TemporaryDirectory
 
 from vosd.admin.deck_margin import Margin, MarginReport
@@ -14,24 +15,22 @@ from vosd.billing.deck_content import Chunk
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.decks import DeckVersion
 from vosd.catalogue.problems import ConfigError
-from vosd.cli import output
-from vosd.cli.command import Invocation, OperationError
-from vosd.cli.progress import DeckProgress
-from vosd.cli.simulate import ALL_CALLS
 from vosd.config.assembly.rate_store import is_own
 from vosd.config.kept import KeptCatalogue
 from vosd.storage.ports import CallFilter
+from vosd.wiring.configured_switch import ConfiguredSwitch
+from vosd.wiring.deck_errors import DeckSteps, RatesRefusedError
 
 
-async def make_ready(invocation: Invocation, prepared: Prepared, progress: DeckProgress) -> None:
+async def make_ready(switch: ConfiguredSwitch, prepared: Prepared, progress: DeckSteps) -> None:
     """Compile the rates of an import where the switch keeps its own, so that it only has to open them.
 
     Nothing is done where the directory belongs to another user, or the switch runs elsewhere.
 
     Raises:
-        OperationError: the switch would refuse the rates.
+        RatesRefusedError: the switch would refuse the rates.
     """
-    state_dir = invocation.settings.state_dir
+    state_dir = switch.settings.state_dir
     if not prepared.changes_something or not is_own(state_dir):
         return
     progress.begin("compiling")
@@ -40,27 +39,27 @@ async def make_ready(invocation: Invocation, prepared: Prepared, progress: DeckP
     try:
         await kept.fetch(DeckVersion(rate_group, 0, digest, prepared.changes.rows), _content(prepared.chunks()))
     except OSError as error:
-        output.remark(f"{state_dir} has no room for compiled rates ({error.strerror}): the switch tries it again")
+        switch.remark(f"{state_dir} has no room for compiled rates ({error.strerror}): the switch tries it again")
         return
     path = kept.path_of(digest)
     if path is not None:
-        _group_with(invocation, rate_group, path)
+        _group_with(switch, rate_group, path)
 
 
 async def margin_of(
-    invocation: Invocation,
+    switch: ConfiguredSwitch,
     office: Office,
     prepared: Prepared,
     days: int | None,
     last_begin: str,
-    progress: DeckProgress,
+    progress: DeckSteps,
 ) -> MarginReport | None:
     """Rate the calls of the last ``days`` by the deck in force and by the new one; None where none are wanted.
 
     ``last_begin`` is when the last rate of the file comes into force, ISO 8601 UTC: all of its changes count.
 
     Raises:
-        OperationError: the switch would refuse the rates.
+        RatesRefusedError: the switch would refuse the rates.
         StoreUnavailable: the calls cannot be read.
     """
     before, order, now = prepared.before, prepared.order, prepared.now
@@ -73,10 +72,10 @@ async def margin_of(
             path = Path(directory) / f"{name}.csv"
             with path.open("wb") as file:
                 file.writelines(zlib.decompress(chunk.compressed) for chunk in chunks)
-            groups.append(_group_with(invocation, order.rate_group, path))
+            groups.append(_group_with(switch, order.rate_group, path))
         margin = Margin(groups[0], groups[1], now=now, then=then, days=days)
         progress.begin("rating calls")
-        wanted = CallFilter(limit=ALL_CALLS, since=now - days * DAY_MS, until=now)
+        wanted = CallFilter(limit=maxsize, since=now - days * DAY_MS, until=now)
         async with aclosing(office.stores.spans.pages(wanted, with_charges=True, with_vendor_group=True)) as pages:
             async for calls in pages:
                 for call in calls:
@@ -84,12 +83,12 @@ async def margin_of(
     return margin.report()
 
 
-def _group_with(invocation: Invocation, rate_group: str, path: Path) -> RateGroup:
+def _group_with(switch: ConfiguredSwitch, rate_group: str, path: Path) -> RateGroup:
     try:
-        group = invocation.excerpt.rate_group_of(rate_group, path)
+        group = switch.excerpt.rate_group_of(rate_group, path)
     except ConfigError as error:
         message = f"the switch would refuse these rates, and nothing was imported:\n{error}"
-        raise OperationError(message) from error
+        raise RatesRefusedError(message) from error
     assert group is not None, "the group is configured"
     return group
 

@@ -1,0 +1,152 @@
+"""Decks over HTTP: sheets are imported as jobs, tried, read, looked up and rolled back."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api.conftest import installed
+from api.test_api_money import mute_switch
+from doubles.api import Api, Reply
+from doubles.full_disk import fill, mounted
+from doubles.migrated import migrate_on_server, migrated
+
+CSV = {"Content-Type": "text/csv"}
+SHEET = b"prefix,area,billing_rate,interval\n44,United Kingdom,0.012,30/6\n49,Germany,0.005,1/1\n"
+DEARER = SHEET.replace(b"0.012", b"0.015") + b"33,France,0.02,1/1\n"
+
+
+def upload(api: Api, content: bytes, query: str = "", **headers: str) -> Reply:
+    sent = {**CSV, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return api.ask("POST", f"/decks/buy/imports?file=acme.csv{query}", content, headers=sent)
+
+
+def imported(api: Api, content: bytes, query: str = "") -> Any:
+    job = api.wait_for(upload(api, content, query))
+    assert job["state"] == "done", job
+    return api.ask("GET", f"/jobs/{job['id']}/result").json
+
+
+def left_files(api: Api) -> list[str]:
+    return [each.name for each in (api.config.parent / "var" / "jobs").iterdir() if each.name.startswith("upload")]
+
+
+@pytest.fixture(scope="module")
+def decks(api: Api) -> Api:
+    assert api.ask("POST", "/rate-groups", {"name": "buy", "keys": {"deck": True}}).status == 201
+    return api
+
+
+def test_a_sheet_is_tried_imported_read_looked_up_and_rolled_back(decks: Api) -> None:
+    tried = upload(decks, SHEET, "&dry_run=true")
+    job = decks.wait_for(tried)
+    assert (job["kind"], job["subject"], job["state"], job["committed"]) == ("deck_import", "buy", "done", None), job
+    report = decks.ask("GET", f"/jobs/{job['id']}/result").json
+    assert (report["file"], report["dry_run"], report["version"], report["changes"]["new"]) == (
+        "acme.csv",
+        True,
+        None,
+        2,
+    )
+    lines = decks.ask("GET", f"/jobs/{job['id']}/result", headers={"Accept": "application/x-ndjson"})
+    assert [json.loads(each)["prefix"] for each in lines.content.splitlines()] == ["44", "49"]
+    table = decks.ask("GET", f"/jobs/{job['id']}/result", headers={"Accept": "text/csv"})
+    assert table.content.splitlines()[0].startswith(b"change,prefix,price_before,price_after")
+    assert decks.ask("GET", "/decks/buy/versions").json["items"] == []
+
+    assert imported(decks, SHEET, "&memo=first")["version"] == 1
+    assert imported(decks, DEARER)["changes"] | {"changed": 0} == {
+        "new": 1, "up": 1, "down": 0, "changed": 0, "unchanged": 1, "closed": 0, "opened": 0,
+    }  # fmt: skip
+    versions = decks.ask("GET", "/decks/buy/versions?sort=-version").json["items"]
+    assert [(each["version"], each["memo"], each["rates"]) for each in versions] == [(2, None, 3), (1, "first", 2)]
+    assert decks.ask("GET", "/decks/buy/lookup?number=4420").json["rate"]["billing_rate"] == "0.015"
+    rates = decks.ask("GET", "/decks/buy/rates?version=1")
+    assert rates.headers["content-type"] == "text/csv; charset=utf-8"
+    assert [each.split(b",")[0] for each in rates.content.splitlines()[1:]] == [b"44", b"49"]
+    again = decks.ask("POST", "/decks/buy/rollback", {"to": 1, "memo": "mistake"}).json
+    assert (again["version"], again["content"], again["mode"]) == (3, 1, "rollback")
+    actions = [each["action"] for each in decks.ask("GET", "/audit?subject=buy&limit=3").json["items"]]
+    assert actions == ["RollBackDeck", "ImportDeck", "ImportDeck"]
+    assert [each["name"] for each in decks.ask("GET", "/rates/groups").json["items"]] == ["buy"]
+    assert not left_files(decks)
+
+
+def test_a_sheet_that_cannot_be_used_changes_nothing_and_leaves_no_file(decks: Api) -> None:
+    before = decks.ask("GET", "/decks/buy/versions").content
+    for query, headers, status, code in (
+        ("", {"Content_Type": "application/json"}, 415, "content_type"),
+        ("&colour=red", {}, 422, "unknown_field"),
+        ("&mode=most", {}, 422, "bad_field"),
+        ("&traffic=3", {}, 422, "order"),
+        ("", {"Content_Length": str(201 << 20)}, 413, "body_too_large"),
+    ):
+        refused = upload(decks, SHEET, query, **headers)
+        assert (refused.status, refused.json["code"]) == (status, code), refused.content
+    job = decks.wait_for(upload(decks, b"price,colour\n1,2\n"))
+    assert job["state"] == "failed", job
+    assert "acme.csv" in job["problem"]["detail"], job["problem"]
+    assert "upload-" not in job["problem"]["detail"]
+    wrong = imported(decks, SHEET.replace(b"0.012", b"dear"))
+    assert (wrong["version"], wrong["invalid_rows"], wrong["invalid"][0]["line"]) == (None, 1, 2)
+    assert decks.ask("POST", "/decks/none/imports", SHEET, headers=CSV).status == 404
+    assert decks.ask("GET", "/decks/buy/versions").content == before
+    assert not left_files(decks)
+
+
+def test_a_disk_that_is_full_refuses_a_sheet_and_keeps_nothing_of_it(tmp_path: Path) -> None:
+    with mounted(tmp_path / "var", "4m") as disk, Api(installed(tmp_path)) as api:
+        assert api.ask("POST", "/rate-groups", {"name": "buy", "keys": {"deck": True}}).status == 201
+        fill(disk)
+        refused = upload(api, SHEET * 50_000)
+        assert (refused.status, refused.json["code"]) == (507, "disk_full")
+        assert not left_files(api)
+        assert api.ask("GET", "/jobs").json["items"] == []
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def killed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    directory = tmp_path_factory.mktemp("killed")
+    url = migrated(directory / "vosd.db")
+    if request.param == "mariadb":
+        url = request.getfixturevalue("mariadb_server").create_database("vosd_killed_jobs")
+        migrate_on_server(url)
+    with Api(installed(directory, url)) as process:
+        assert process.ask("POST", "/rate-groups", {"name": "buy", "keys": {"deck": True}}).status == 201
+        yield process
+
+
+def test_an_import_whose_process_is_killed_while_it_runs_is_made_once(killed: Api) -> None:
+    queued = upload(killed, SHEET)
+    place = queued.headers["location"].removeprefix("/api/v1")
+    while killed.ask("GET", place).json["state"] == "queued":
+        pass
+    killed.kill()
+    killed.start()
+    job = killed.wait_for(queued)
+    assert (job["state"], job["problem"]) == ("done", None), job
+    assert job["committed"] is not None
+    (version,) = killed.ask("GET", "/decks/buy/versions").json["items"]
+    assert (version["version"], version["rates"]) == (1, 2)
+    assert [each["action"] for each in killed.ask("GET", "/audit?subject=buy").json["items"]] == ["ImportDeck"]
+    assert not left_files(killed)
+
+
+def test_a_change_whose_process_is_killed_after_it_is_made_is_known_to_be_made(killed: Api) -> None:
+    body = {"objects": [{"action": "create", "kind": "accounts", "name": "late", "keys": {"currency": "EUR"}}]}
+    with mute_switch(killed.config.parent / "vosd.sock") as switch:
+        queued = killed.ask("POST", "/bulk", body, headers={"Prefer": "respond-async"})
+        asked, _ = switch.accept()  # the change is made: the switch is to take it
+        with asked:
+            assert asked.recv(100)
+            killed.kill()
+    killed.start()
+    job = killed.wait_for(queued)
+    assert (job["state"], job["beginnings"], job["has_result"]) == ("done", 1, False), job
+    assert job["committed"] is not None
+    lost = killed.ask("GET", f"/jobs/{job['id']}/result")
+    assert (lost.status, "its result was lost" in lost.json["detail"]) == (404, True)
+    assert len(killed.ask("GET", "/accounts/late/versions").json["items"]) == 1
+    cancelled = killed.ask("DELETE", f"/jobs/{job['id']}")
+    assert (cancelled.status, cancelled.json["code"]) == (409, "job_ended")

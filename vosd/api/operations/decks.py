@@ -1,0 +1,270 @@
+"""Operations about rate groups and their decks: import, versions, rates, roll back, look up."""
+
+import asyncio
+import tempfile
+import zlib
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.office.decks import (
+    FoundRate,
+    ListDeckVersions,
+    LookUpRate,
+    ReadDeck,
+    RollBackDeck,
+    list_versions,
+    look_up,
+    prepare_import,
+    read_deck,
+    roll_back,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.jobs import JobKind, JobSheet
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.rates import AreasSheet, ListAreas, ListRateGroups, list_areas, list_rate_groups
+from vosd.admin.rate_areas import RateGroupSheet
+from vosd.api.http import Answer, Request
+from vosd.api.job import Long, Work
+from vosd.api.listing import CSV
+from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operations.jobs import never
+from vosd.billing.deck_content import Chunk
+from vosd.billing.decks import Mode
+from vosd.cdr.columns import iso_utc
+from vosd.config.decks.workbooks import SheetError
+from vosd.storage.deck_values import StoredDeck
+
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+SHEET_BYTES_MAX: Final = 200 << 20
+_UPLOAD_S: Final = 1_800.0
+_STEPS: Final = {"reading": (0.0, 0.4), "comparing": (0.4, 0.9), "rating": (0.9, 1.0), "compiling": (0.9, 0.95)}
+"""Part of an import at which a step begins and ends, by its first word."""
+_WRITING: Final = (0.95, 1.0)
+
+
+class UploadDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sheet of rates; its content is the body of the request."""
+
+    rate_group: str
+    file: str = "sheet"
+    """Name of the sheet, as the report and its mistakes have it."""
+    is_trial: bool = False
+    mode: Mode = Mode.FULL
+    """``full``: the sheet is the whole deck; ``delta``: prefixes that it does not have stay."""
+    effective: int | None = None
+    """Time at which the change comes into force; without it: on the dates of the sheet, else at once."""
+    map: str | None = None
+    """JSON of a map of its columns, with the keys of a map file; without it: as last time with this header."""
+    force: bool = False
+    """Import even if more than a fifth of the prefixes is closed or taken out."""
+    memo: str | None = None
+    traffic: int | None = None
+    """Days of calls of which a trial tells the margin by the old and the new rates."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense."""
+        if self.traffic is not None and not (self.is_trial and 1 <= self.traffic <= 366):
+            raise OrderError("traffic", "is 1 to 366 days, and for a trial", "add dry_run=true")
+
+
+class DeckSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a deck; times are RFC 3339."""
+
+    rate_group: str
+    version: int
+    """The highest is in force."""
+    content: int
+    """The version that brought these rates."""
+    replaced: int | None
+    made_at: str
+    operator: str
+    mode: str
+    """``full``, ``delta`` or ``rollback``."""
+    effective: str | None
+    rates: int
+    digest: str
+    """SHA-256 of its content."""
+    changes: dict[str, int]
+    """Prefixes by kind of change."""
+    memo: str | None
+
+
+class Steps:
+    """Tells the process of the job how far an import is."""
+
+    def __init__(self, work: Work) -> None:
+        self._progress = work.progress
+        self._span = (0.0, 0.4)
+        self._whole: int | None = None
+
+    def begin(self, step: str, whole: int | None = None) -> None:
+        """Begin a step."""
+        self._span, self._whole = _STEPS.get(step.split(maxsplit=1)[0], _WRITING), whole
+        self._progress(self._span[0])
+
+    def at(self, done: int, whole: int | None = None) -> None:
+        """Say how far it is."""
+        most = whole or self._whole
+        begins, ends = self._span
+        if most:
+            self._progress(begins + (ends - begins) * min(done / most, 1.0))
+
+
+async def import_sheet(office: Office, who: Principal, order: UploadDeck, work: Work) -> dict[str, Any]:
+    """Import a sheet, or compare it with the deck; every change is in the file of the result."""
+    from vosd.wiring.deck_import import DeckFile, import_deck
+
+    assert work.upload is not None
+    with tempfile.TemporaryDirectory(prefix="vosd-deck-") as directory:
+        map_file = None
+        if order.map is not None:
+            map_file = Path(directory) / "map.yaml"
+            map_file.write_text(order.map, encoding="utf-8")
+        wanted = DeckFile(
+            rate_group=order.rate_group,
+            file=work.upload,
+            name=order.file,
+            is_dry=order.is_trial,
+            effective=order.effective,
+            mode=order.mode,
+            map_file=map_file,
+            changes_file=work.out,
+            is_forced=order.force,
+            memo=order.memo,
+            traffic=order.traffic,
+        )
+        try:
+            document, _ = await import_deck(work.switch, office, who, wanted, Steps(work))
+        except SheetError as error:
+            raise SheetError(str(error).replace(str(work.upload), order.file)) from error
+    return document
+
+
+async def list_deck_versions(office: Office, who: Principal, order: ListDeckVersions) -> list[DeckSheet]:
+    """Return the versions of a deck, newest first."""
+    return [_sheet(each) for each in await list_versions(office, who, order)]
+
+
+async def roll_back_deck(office: Office, who: Principal, order: RollBackDeck) -> DeckSheet:
+    """Put the rates of an earlier version in force again, as a new version."""
+    return _sheet(await roll_back(office, who, order))
+
+
+async def read_chunks(office: Office, who: Principal, order: ReadDeck) -> list[Chunk]:
+    """Return the content of a version."""
+    return [*(await read_deck(office, who, order))[1]]
+
+
+async def rates_answer(_office: Office, _request: Request, chunks: list[Chunk]) -> Answer:
+    """Return rates as CSV; an import of it changes nothing."""
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        for chunk in chunks:
+            yield await asyncio.to_thread(zlib.decompress, chunk.compressed)
+
+    return Answer(stream=parts(), content_type=f"{CSV}; charset=utf-8")
+
+
+def _sheet(deck: StoredDeck) -> DeckSheet:
+    return DeckSheet(
+        rate_group=deck.rate_group,
+        version=deck.version,
+        content=deck.content,
+        replaced=deck.replaced,
+        made_at=iso_utc(deck.made_at),
+        operator=deck.operator,
+        mode=deck.way.value,
+        effective=None if deck.effective is None else iso_utc(deck.effective),
+        rates=deck.rates,
+        digest=deck.digest,
+        changes=dict(deck.changes),
+        memo=deck.memo,
+    )
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/decks/{rate_group}/imports",
+        meaning="Job: import a sheet of rates, CSV or XLSX of up to 200 MiB, or try it; the result has every change.",
+        permission=permission_of(prepare_import),
+        takes=UploadDeck,
+        run=never,
+        result=JobSheet,
+        status=HTTPStatus.ACCEPTED,
+        patience_s=_UPLOAD_S,
+        long=Long(
+            JobKind.DECK_IMPORT,
+            import_sheet,
+            is_always=True,
+            subject="rate_group",
+            check=lambda office, order: office.definitions.notice_days_of_deck(order.rate_group),
+            uploads={CSV: ".csv", XLSX: ".xlsx"},
+            upload_max=SHEET_BYTES_MAX,
+        ),
+    ),
+    Operation(
+        method="GET",
+        path="/decks/{rate_group}/versions",
+        meaning="The versions of a deck, and what each has changed.",
+        permission=permission_of(list_versions),
+        takes=ListDeckVersions,
+        run=list_deck_versions,
+        result=DeckSheet,
+        listing=Listing("version", filters=("operator", "mode", "memo"), sorts=("version", "made_at")),
+    ),
+    Operation(
+        method="GET",
+        path="/decks/{rate_group}/rates",
+        meaning="All rates of a version of a deck as CSV; an import of it changes nothing.",
+        permission=permission_of(read_deck),
+        takes=ReadDeck,
+        run=read_chunks,
+        result=Any,
+        answer=rates_answer,
+        forms={CSV: bytes},
+    ),
+    Operation(
+        method="POST",
+        path="/decks/{rate_group}/rollback",
+        meaning="Put the rates of an earlier version of a deck in force again, as a new version.",
+        permission=permission_of(roll_back),
+        takes=RollBackDeck,
+        run=roll_back_deck,
+        result=DeckSheet,
+    ),
+    Operation(
+        method="GET",
+        path="/decks/{rate_group}/lookup",
+        meaning="The rate of a number in a deck now or at a time, with those of shorter prefixes.",
+        permission=permission_of(look_up),
+        takes=LookUpRate,
+        run=look_up,
+        result=FoundRate,
+    ),
+    Operation(
+        method="GET",
+        path="/rates/groups",
+        meaning="All rate groups, of files and database: rates, currency, users.",
+        permission=permission_of(list_rate_groups),
+        takes=ListRateGroups,
+        run=list_rate_groups,
+        result=RateGroupSheet,
+        needs_database=False,
+        listing=Listing("name", filters=("name", "currency"), sorts=("name", "rates")),
+    ),
+    Operation(
+        method="GET",
+        path="/rates/groups/{rate_group}/areas",
+        meaning="The destinations of a rate group with their lowest and highest price.",
+        permission=permission_of(list_areas),
+        takes=ListAreas,
+        run=list_areas,
+        result=AreasSheet,
+    ),
+)

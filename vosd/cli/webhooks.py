@@ -1,0 +1,51 @@
+"""``vosd webhooks``: events that receivers did not get."""
+
+from typing import Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, outcome_of, principal
+
+_COLUMNS: Final = ("receiver", "number", "made", "why", "document")
+
+
+@click.group()
+def webhooks() -> None:
+    """Events that receivers of ``webhooks`` did not get."""
+
+
+@webhooks.command("list", cls=Verb)
+@click.argument("receiver", required=False)
+@json_option
+@pass_invocation
+def list_letters(invocation: Invocation, receiver: str | None, as_json: bool) -> None:
+    """List the events that RECEIVER, or all, did not get and will not get, unless they are replayed."""
+    from vosd.admin.office.webhooks import list_dead_letters
+    from vosd.control.events import ListDeadLetters
+
+    who, order = principal(), ListDeadLetters(receiver)
+    letters = in_office(invocation, lambda office: list_dead_letters(office, who, order), with_database=False)
+    if as_json:
+        output.document(letters)
+    else:
+        output.records(_COLUMNS, letters, empty="there is none")
+
+
+@webhooks.command(cls=Verb)
+@click.argument("receiver")
+@click.argument("number", required=False, type=int)
+@json_option
+@pass_invocation
+def replay(invocation: Invocation, receiver: str, number: int | None, as_json: bool) -> None:
+    """Deliver the dead letter NUMBER of RECEIVER again, or all."""
+    from vosd.admin.office.webhooks import replay_dead_letters
+    from vosd.control.events import ReplayDeadLetters
+
+    who, order = principal(), ReplayDeadLetters(receiver, number)
+    outcome = outcome_of(in_office(invocation, lambda office: replay_dead_letters(office, who, order)))
+    if as_json:
+        output.document(outcome)
+    else:
+        output.line(f"{outcome.replayed} events wait for {receiver} again")
