@@ -95,7 +95,7 @@ async def test_a_change_has_its_line_in_the_audit_and_what_changes_nothing_has_n
     await store.overrides.put([LIMIT], STARTED)
     for _ in range(2):
         await store.overrides.clear([BLOCK.key], "ann", STARTED, lines[1])
-    assert await store.audit() == lines
+    assert [each._replace(number=None) for each in await store.audit()] == lines
 
 
 async def test_a_text_that_is_too_long_is_cut_and_such_a_name_is_refused(store):

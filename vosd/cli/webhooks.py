@@ -5,18 +5,18 @@ from typing import Final
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.office import in_office, outcome_of, principal
 
 _COLUMNS: Final = ("receiver", "number", "made", "why", "document")
 
 
-@click.group()
+@click.group(cls=Family)
 def webhooks() -> None:
     """Events that receivers of ``webhooks`` did not get."""
 
 
-@webhooks.command("list", cls=Verb)
+@webhooks.command("list")
 @click.argument("receiver", required=False)
 @json_option
 @pass_invocation
@@ -33,7 +33,7 @@ def list_letters(invocation: Invocation, receiver: str | None, as_json: bool) ->
         output.records(_COLUMNS, letters, empty="there is none")
 
 
-@webhooks.command(cls=Verb)
+@webhooks.command()
 @click.argument("receiver")
 @click.argument("number", required=False, type=int)
 @json_option

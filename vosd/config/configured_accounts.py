@@ -1,7 +1,8 @@
 """The accounts of a configuration, each read and validated when it is looked up; most commands need one of many."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -24,6 +25,9 @@ from vosd.config.reader.long_lists import LongList
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.templates import TEMPLATE, fill_from_template
+
+if TYPE_CHECKING:
+    from vosd.config.keys.rate_groups import RateGroupKeys
 
 
 class _PricedIn(Keys):
@@ -98,9 +102,16 @@ class ConfiguredAccounts(Mapping[str, Account]):
             return None
         if name not in self._currencies:
             label = label_of(group, RATE_GROUPS, "name", 0)
-            written = fill_from_template(group, self._templates, label, problems).entries.get("currency")
-            alone = Section(group.place, {} if written is None else {"currency": written})
-            read = read_section(_PricedIn, alone, label, problems)
+            filled = fill_from_template(group, self._templates, label, problems)
+            written = filled.entries.get("currency")
+            if written is None and get_close_matches("currency", filled.entries, n=1):
+                # A key that may be meant as the currency is a mistake, or another key: only the model of all can tell.
+                from vosd.config.assembly.rate_groups import read_group_keys
+
+                read: _PricedIn | RateGroupKeys | None = read_group_keys(filled, label, problems)
+            else:
+                alone = Section(group.place, {} if written is None else {"currency": written})
+                read = read_section(_PricedIn, alone, label, problems)
             if read is None:
                 return None
             self._currencies[name] = read.currency
