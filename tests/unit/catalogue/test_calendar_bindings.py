@@ -20,7 +20,11 @@ OFFICE = {
     "timezone": "UTC",
     "entries": [{"weekdays": WEEK, "from": "09:00", "to": "18:00"}, {"working": False, "date": "2026-12-31"}],
 }
-NOON, EVENING = "2026-06-01T12:00:00+00:00", "2026-06-01T20:00:00+00:00"
+SUNDAY, NOON, EVENING = "2026-05-31T12:00:00+00:00", "2026-06-01T12:00:00+00:00", "2026-06-01T20:00:00+00:00"
+
+
+def _ms(moment: str) -> int:
+    return round(datetime.fromisoformat(moment).timestamp() * 1_000)
 
 
 def site(directory: Path, calendar: str, gateway: dict[str, Any], period: dict[str, Any]) -> Loaded:
@@ -39,12 +43,12 @@ def site(directory: Path, calendar: str, gateway: dict[str, Any], period: dict[s
     }
     path = directory / "vosd.yaml"
     path.write_text(json.dumps(file))
-    return load(path, {})
+    return load(path, {}, now_ms=_ms(SUNDAY))
 
 
 def in_use(loaded: Loaded, moment: str) -> tuple[bool, bool]:
     """Return whether the gateway is in use at a moment, and the period in force."""
-    at = Instant(0, round(datetime.fromisoformat(moment).timestamp() * 1_000))
+    at = Instant(0, _ms(moment))
     catalogue = loaded.catalogue
     found = explain_route(catalogue, idle_state(catalogue, None), gateway="pbx", caller="", callee="4420", at=at)
     assert found.rate is not None
@@ -79,7 +83,7 @@ def test_a_listed_day_off_is_listed_and_not_working(tmp_path):
 
 def test_a_gateway_says_by_which_part_of_its_calendar_it_is_left_out(tmp_path):
     catalogue = site(tmp_path, "office", {"while": "not_working"}, {}).catalogue
-    at = Instant(0, round(datetime.fromisoformat(NOON).timestamp() * 1_000))
+    at = Instant(0, _ms(NOON))
     found = explain_route(catalogue, idle_state(catalogue, None), gateway="pbx", caller="", callee="4420", at=at)
     assert [each.reason for each in found.left] == [
         "calendar: office, Monday 2026-06-01 12:00 (UTC): working, it is used while not_working"
@@ -123,7 +127,7 @@ def with_routes(directory: Path, header: str, *lines: str, account: dict[str, An
 
 
 def takes_calls(loaded: Loaded, moment: str) -> bool:
-    at = Instant(0, round(datetime.fromisoformat(moment).timestamp() * 1_000))
+    at = Instant(0, _ms(moment))
     catalogue = loaded.catalogue
     found = explain_route(catalogue, idle_state(catalogue, None), gateway="pbx", caller="", callee="4420", at=at)
     return bool(found.candidates)
@@ -165,7 +169,7 @@ def test_a_line_that_says_while_without_a_calendar_is_a_mistake(tmp_path):
 def test_an_account_works_while_its_binding_says(tmp_path, binding, noon, evening):
     loaded = with_routes(tmp_path, "priority", "44,gw,1", account=binding)
     account = loaded.catalogue.accounts["acme"]
-    moments = [round(datetime.fromisoformat(each).timestamp() * 1_000) for each in (NOON, EVENING)]
+    moments = [_ms(each) for each in (NOON, EVENING)]
     times = [WorkTimes(lambda: loaded.catalogue.calendars, each) for each in moments]
     assert [each.state_of(account) for each in times] == [noon, evening]
 
