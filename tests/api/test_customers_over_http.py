@@ -1,30 +1,11 @@
 """Customers over HTTP: their own account and no other, and nothing of their phones but the password."""
 
-import re
 from typing import Any, Final
 
 import pytest
-from doubles.api import AGENT, CUSTOMER, Api, Reply
-
-from vosd.api.operation import Operation
-from vosd.api.table import OPERATIONS
+from doubles.api import CUSTOMER, Api, Reply
 
 SHOP: Final = f"{CUSTOMER}shop"
-OBJECTS: Final = {
-    "accounts": {"own": "shop", "foreign": "rival", "absent": "nothing"},
-    "mapping-gateways": {"own": "shop-in", "foreign": "rival-in", "absent": "nothing"},
-    "phones": {"own": "49301", "foreign": "49302", "absent": "49309"},
-}
-"""Names of objects by kind of path, as the customer ``shop`` has them."""
-BODIES: Final[dict[str, Any]] = {
-    "/accounts/{account}/payments": {"amount": "1"},
-    "/phones/{number}/password": {"password": "another-long-one"},
-}
-NAMED: Final = [
-    (operation, path.group(1))
-    for operation in OPERATIONS
-    if (path := re.match(r"/(accounts|mapping-gateways|phones)/{\w+}", operation.path))
-]
 
 
 @pytest.fixture(scope="module")
@@ -71,25 +52,3 @@ def test_a_customer_changes_the_password_of_its_own_phone_and_nothing_else(shop:
     assert ask(shop, "PUT", "/phones/49301/password", {"password": "${HOME}-is-mine"}).json["field"] == "password"
     for method, body in (("PATCH", {"keys": {"enabled": "no"}}), ("PUT", {"keys": {}}), ("DELETE", None)):
         assert ask(shop, method, "/phones/49301", body).status == 403
-
-
-@pytest.mark.parametrize(
-    ("operation", "kind"), NAMED, ids=lambda each: each if isinstance(each, str) else f"{each.method} {each.path}"
-)
-def test_a_foreign_object_is_answered_as_an_absent_one_whatever_the_operation(
-    shop: Api, operation: Operation, kind: str
-) -> None:
-    for token in (SHOP, f"{AGENT}reseller"):
-        if operation.method == "PUT" and operation.path.endswith("{name}") and token != SHOP:
-            continue  # makes an object of a name that is free
-        answers = {}
-        for which in ("foreign", "absent"):
-            name = OBJECTS[kind][which]
-            path = re.sub(r"{month}", "2026-03", re.sub(r"{(account|name|number)}", name, operation.path))
-            body = (
-                BODIES.get(operation.path, {"keys": {}} if path.endswith(name) else {}) if operation.has_body else None
-            )
-            found = ask(shop, operation.method, path, body, token)
-            answers[which] = (found.status, found.content.replace(name.encode(), b"NAME"))
-            assert found.status in {403, 404, 422}, found.content
-        assert answers["foreign"] == answers["absent"], operation.path

@@ -1,0 +1,545 @@
+"""Verdict on every operation for every kind of caller, about objects of its own, of others, and of nobody.
+
+The requests go through the application in this process, on a real configuration and database. Nothing that they write
+is committed, so that each of them finds the same objects: an order that got as far as that is answered with 503.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+import pytest
+from doubles.data.records import answered_call, call_id
+from doubles.migrated import migrated
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import ALL, SHIPPED
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.tokens import principal_of
+from vosd.api.application import Application
+from vosd.api.jobs import Jobs
+from vosd.api.offices import Offices
+from vosd.api.operation import Operation
+from vosd.api.routes import Routes
+from vosd.api.table import OPERATIONS
+from vosd.cdr.ports import StoreUnavailable
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+CONFIGURATION: Final = """\
+database: {url: '$url'}
+state_dir: $directory/var
+control_socket: $directory/vosd.sock
+api: {listen: '127.0.0.1:1'}
+accounts:
+  - {id: reseller, rate_group: sell, rights: $rights, overdraft_limit: unlimited}
+  - {id: stranger, rate_group: sell, overdraft_limit: unlimited}
+rate_groups:
+  - {name: sell, rates: [{prefix: "44", billing_rate: "0.60"}]}
+"""
+RIGHTS: Final = "[accounts, phones, gateways, gateway_information, gateway_capacity, sub_payments, own_payments]"
+CALLERS: Final = (
+    "viewer", "night", "rates", "finance", "administrator", "cashier", "read", "money", "agent", "customer",
+)  # fmt: skip
+
+
+WHOLE: Final = ("administrator", "agent", "customer")
+"""Callers whose orders are carried out. The others differ from the first in their permissions alone, so it is enough
+that the application lets them in."""
+SCOPED: Final = ("agent", "customer")
+
+
+class Asked(NamedTuple):
+    """A request."""
+
+    method: str
+    path: str
+    body: Any
+    names: tuple[str, ...] = ()
+    """Names of its object, and of the account of that."""
+
+
+class Reply(NamedTuple):
+    status: int
+    content: bytes
+
+    def without(self, asked: Asked | None) -> bytes:
+        """Return the content without the names of the request."""
+        assert asked is not None
+        found = self.content
+        for name in asked.names:
+            found = found.replace(name.encode(), b"NAME")
+        return found
+
+
+class Site:
+    """The application on an installation, and the principals of its callers."""
+
+    def __init__(self, directory: Path) -> None:
+        config = directory / "vosd.yaml"
+        self.url = migrated(directory / "vosd.db")
+        (directory / "var").mkdir()
+        text = CONFIGURATION.replace("$url", self.url).replace("$directory", str(directory))
+        config.write_text(text.replace("$rights", RIGHTS))
+        self.loop = asyncio.new_event_loop()
+        self.offices = Offices(config)
+        jobs = Jobs(config, self.offices)
+        self.application = Application(self.offices, self._identify, Routes(OPERATIONS), jobs)
+        idle = [msgspec.structs.replace(each, **IDLE) for each in OPERATIONS]
+        self.idle = Application(self.offices, self._identify, Routes(idle), jobs)
+        root = Principal(role=Role.OPERATOR, name="root", login="root", means=Means.TERMINAL, permissions=ALL)
+        self.callers = {"setup": root}
+        self.made: dict[str, str] = {}
+        """Names that were chosen by the switch."""
+
+    async def _identify(self, _office: Office, token: str, _source: str) -> Principal:
+        return self.callers[token]
+
+    def run(self, act: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(act)
+
+    def ask(self, caller: str, asked: Asked | None) -> Reply:
+        """Send a request."""
+        assert asked is not None, "OBJECTS or REQUESTS name none"
+        return cast("Reply", self.run(_answered(self.application, caller, asked)))
+
+    def is_let_in(self, caller: str, asked: Asked | None) -> bool:
+        """Return whether a request gets behind the check of permissions; its order is not carried out."""
+        assert asked is not None
+        return self.run(_answered(self.idle, caller, asked)).status not in {401, 403, 404}
+
+    def make(self, path: str, body: Any, caller: str = "setup") -> Any:
+        """Make an object, and return the answer."""
+        made = self.ask(caller, Asked("PUT" if path.startswith("/roles") else "POST", path, body))
+        assert made.status in {200, 201, 202}, (path, made)
+        return json.loads(made.content)
+
+    def requests(self, operation: Operation) -> list[Asked | None]:
+        """Return the request of an operation about an own, a foreign, and an absent object; None = there is none."""
+        sample = REQUESTS.get(named(operation), {} if operation.has_body else None)
+        objects = OBJECTS.get("/" + operation.path.split("/")[1]) if "{" in operation.path else None
+        names_account = "ACCOUNT" in json.dumps(sample)
+        found: list[Asked | None] = []
+        for which, account in enumerate(("shop", "rival", "nobody")):
+            name = objects[which] if objects is not None else ""
+            if which and not name and not names_account:
+                found.append(None)
+                continue
+            name = self.made.get(name, name)
+            path = re.sub(r"{\w+}", name or "shop", operation.path.replace("{month}", "2026-03"))
+            body = None if sample is None else json.loads(json.dumps(sample).replace("ACCOUNT", account))
+            if isinstance(body, str):
+                path, body = f"{path}?{body}", None
+            found.append(Asked(operation.method, path, body, tuple(filter(None, (name, account)))))
+        return found
+
+    def close(self) -> None:
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.run(self.offices.__aexit__(None, None, None))
+        self.loop.close()
+
+
+async def _let_in(*_: object) -> str:
+    return "let in"
+
+
+IDLE: Final[dict[str, Any]] = {
+    "run": _let_in, "listing": None, "long": None, "answer": None, "etag": None, "shown": None, "location": None,
+    "status": 200, "is_live": False, "forms": {},
+}  # fmt: skip
+
+
+async def _answered(application: Application, caller: str, asked: Asked) -> Reply:
+    target, _, query = asked.path.partition("?")
+    content = b"" if asked.body is None else json.dumps(asked.body).encode()
+    scope = {
+        "type": "http", "method": asked.method, "path": target, "raw_path": f"/api/v1{target}".encode(),
+        "query_string": query.encode(), "client": ("192.0.2.1", 5000),
+        "headers": [
+            (b"authorization", f"Bearer {caller}".encode()), (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+        ],
+    }  # fmt: skip
+    coming: list[Any] = [{"type": "http.request", "body": content}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return coming.pop() if coming else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    return Reply(sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:]))
+
+
+OPERATORS_KINDS: Final = (
+    "routing-gateways", "rate-groups", "routing-plans", "calendars", "number-lists", "number-pools", "templates",
+)  # fmt: skip
+KEYS: Final[dict[str, dict[str, Any]]] = {
+    "accounts": {"rate_group": "sell", "agent": "reseller"},
+    "mapping-gateways": {"hosts": ["192.0.2.1"], "account": "shop"},
+    "routing-gateways": {"account": "stranger", "address": "192.0.2.99:5060", "prefixes": ["44"]},
+    "phones": {"password": "long-enough-1", "account": "shop"},
+    "rate-groups": {"deck": True},
+    "routing-plans": {"order": ["cost"]},
+    "calendars": {"entries": [{"weekdays": "mon"}]},
+    "number-lists": {"patterns": ["4477*"]},
+    "number-pools": {"numbers": ["4930123"]},
+    "templates": {"max_concurrent": 5},
+}
+"""Keys of an object of each kind."""
+
+
+def furnish(site: Site) -> None:
+    """Make own and foreign objects, and the callers."""
+    for number, (account, agent) in enumerate((("shop", "reseller"), ("rival", "stranger")), start=1):
+        site.make("/customers", {
+            "account": account, "keys": {"agent": agent, "rate_group": "sell"},
+            "mapping_gateways": [{"name": f"{account}-in", "keys": {"hosts": [f"192.0.2.{number}"]}}],
+            "phones": [{"name": f"4930{number}", "keys": {"password": "long-enough-1"}}],
+            "payment": {"amount": "10"},
+        })  # fmt: skip
+    objects = [
+        {"action": "create", "kind": k.replace("-", "_"), "name": f"own-{k}", "keys": KEYS[k]} for k in OPERATORS_KINDS
+    ]
+    site.make("/bulk", {"objects": objects})
+    for role in SHIPPED:
+        add_caller(site, role, role, account={"agent": "reseller", "customer": "shop"}.get(role))
+    site.make("/roles/cashier", {"permissions": ["accounts.see", "money.see", "money.book", "jobs"]})
+    add_caller(site, "cashier", "cashier")
+    for scope in ("read", "money"):
+        add_caller(site, scope, "administrator", scopes=[scope])
+    site.make("/people", {"name": "ann", "role": "viewer"})
+    site.make("/roles/spare", {"permissions": ["accounts.see"]})
+    for path in ("/accounts/shop/block", "/gateways/shop-in/block"):
+        site.make(path, {}, "agent")
+    site.made["TOKEN"] = site.make("/tokens", {"name": "probe", "role": "viewer"})["id"]
+    site.made["BACKUP"] = site.make("/backups", None)["file"].rpartition("/")[2]
+    for name, caller in (("JOB", "finance"), ("OTHER-JOB", "setup")):
+        site.made[name] = str(site.make("/cdrs/export", {}, caller)["id"])
+
+    async def book() -> None:
+        database = Database(site.url)
+        records = [answered_call(1, customer_account="shop"), answered_call(2, customer_account="rival")]
+        await SqlBooks(database).book(records)
+        await database.close()
+
+    site.run(book())
+
+
+def add_caller(site: Site, caller: str, role: str, **more: Any) -> None:
+    order = {"name": caller, "role": role, **{name: value for name, value in more.items() if value is not None}}
+    secret = site.make("/tokens", order)["token"]
+
+    async def proved() -> Principal:
+        return await principal_of(await site.offices.open(needs_database=True), secret, "192.0.2.1")
+
+    site.callers[caller] = site.run(proved())
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("verdicts"))
+    furnish(site)
+    writing = Database.writing
+
+    @asynccontextmanager
+    async def tried(self: Database, **more: Any) -> AsyncIterator[Any]:
+        async with writing(self, **more) as connection:
+            yield connection
+            raise StoreUnavailable("the test keeps nothing")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Database, "writing", tried)
+        office: Office = site.run(site.offices.open(needs_database=True))
+
+        async def opened(*_: object, **__: object) -> Office:
+            return office
+
+        patched.setattr(site.offices, "open", opened)
+        yield site
+    site.close()
+
+
+OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
+    "/accounts": ("shop", "rival", "nobody"),
+    "/mapping-gateways": ("shop-in", "rival-in", "nobody"),
+    "/phones": ("49301", "49302", "49309"),
+    **{f"/{kind}": (f"own-{kind}", "", "nobody") for kind in OPERATORS_KINDS},
+    "/gateways": ("shop-in", "rival-in", "nobody"),
+    "/registrations": ("49301", "49302", "49309"),
+    "/cdrs": (call_id(1), call_id(2), call_id(3)),
+    "/calls": (call_id(1), call_id(2), call_id(3)),
+    "/rates": ("own-rate-groups", "", "nobody"),
+    "/decks": ("own-rate-groups", "", "nobody"),
+    "/people": ("ann", "", "nobody"),
+    "/roles": ("spare", "", "nobody"),
+    "/tokens": ("TOKEN", "", "000000000000"),
+    "/jobs": ("JOB", "OTHER-JOB", "999"),
+    "/backups": ("BACKUP", "", "vosd-20260301T000000Z.zip"),
+    "/webhooks": ("crm", "", "nobody"),
+    "/waiting-payments": ("998", "", "999"),
+}
+"""Own, foreign and absent object by the beginning of the path; capitals stand for a name in ``Site.made``."""
+
+DAY = {"since": "2026-03-01T00:00:00Z", "until": "2026-03-02T00:00:00Z"}
+REQUESTS: Final[dict[str, Any]] = {
+    "POST /accounts": {"name": "fresh", "keys": {"rate_group": "sell", "agent": "ACCOUNT"}},
+    "POST /mapping-gateways": {"name": "fresh", "keys": {"hosts": ["192.0.2.77"], "account": "ACCOUNT"}},
+    "POST /phones": {"name": "4930999", "keys": {"password": "long-enough-1", "account": "ACCOUNT"}},
+    **{f"POST /{kind}": {"name": "fresh", "keys": KEYS[kind]} for kind in OPERATORS_KINDS},
+    **{f"PUT /{kind}/{{name}}": {"keys": KEYS[kind]} for kind in KEYS},
+    **{f"PATCH /{kind}/{{name}}": {"keys": KEYS[kind]} for kind in KEYS},
+    **{f"POST /{kind}/{{name}}/revert": {"version": 1} for kind in KEYS},
+    "PUT /phones/{number}/password": {"password": "another-long-one"},
+    "POST /customers": {"account": "fresh", "keys": {"rate_group": "sell", "agent": "ACCOUNT"}},
+    "GET /balances": "agent=ACCOUNT",
+    "GET /ledger": "account=ACCOUNT",
+    "GET /ledger/balances": "at=2026-03-01T00:00:00Z",
+    "GET /ledger/profit": "since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z",
+    "GET /statements/{month}": "accounts=ACCOUNT",
+    "POST /accounts/{account}/payments": {"amount": "1"},
+    "POST /transfers": {"source": "reseller", "target": "ACCOUNT", "amount": "1"},
+    "GET /calls": "account=ACCOUNT",
+    "POST /calls/hangup": {"account": "shop"},
+    "POST /calls/test": {"via": "own-routing-gateways", "callee": "441"},
+    "GET /calls/why": "account=shop",
+    "GET /cdrs": "account=ACCOUNT",
+    "POST /cdrs/{call_id}/corrections": {"charges": [{"role": "customer", "fee": "0.01", "tax": "0"}], "memo": "x"},
+    "POST /routes/explain": {"gateway": "shop-in", "caller": "49", "callee": "44"},
+    "POST /routes/simulate": DAY,
+    "POST /rates/explain": {"account": "ACCOUNT", "callee": "44", "duration_ms": 1000},
+    "POST /bulk": {"objects": [{"action": "merge", "kind": "accounts", "name": "ACCOUNT", "keys": {"max_cps": 3}}]},
+    "POST /calls/rerate": DAY,
+    "GET /decks/{rate_group}/lookup": "number=44",
+    "GET /events": "account=ACCOUNT&seconds=1",
+    "DELETE /overrides": "name=shop-in",
+    "POST /gateways/{name}/overrides": {"values": {"max_concurrent": "2"}},
+    "POST /accounts/{account}/overrides": {"overdraft_limit": "3"},
+    "DELETE /sources": "address=192.0.2.9",
+    "POST /people": {"name": "fresh", "role": "viewer"},
+    "PUT /people/{name}/role": {"role": "night"},
+    "POST /tokens": {"name": "fresh", "role": "viewer"},
+    "PUT /roles/{name}": {"permissions": ["accounts.see"]},
+}
+"""Body or query of the operations that need one; ACCOUNT stands for the object."""
+
+
+BEHIND: Final[dict[str, str]] = {
+    "POST /backups": "backup",
+    "DELETE /accounts/{name}": "config",
+    "DELETE /rate-groups/{name}": "config",
+    "POST /waiting-payments/{id}/confirmation": "not_waiting",
+    "POST /waiting-payments/{id}/refusal": "not_waiting",
+    "GET /jobs/{id}/result": "no_result",
+    "GET /gateways/{name}": "no_such_trunk",
+    "GET /decks/{rate_group}/rates": "no_such_deck",
+    "GET /decks/{rate_group}/lookup": "no_such_deck",
+    "POST /decks/{rate_group}/rollback": "no_such_deck",
+    "POST /decks/{rate_group}/imports": "content_type",
+}
+"""Errors that come behind permission and scope, where the objects of the test allow no success."""
+
+
+MAKES: Final = {"PUT /roles/{name}", *(f"PUT /{kind}/{{name}}" for kind in KEYS)}
+"""Operations that make an object of a name that nothing has."""
+ASKS_SWITCH: Final = {
+    "DELETE /calls/{call_id}",
+    "GET /calls/{call_id}/ladder",
+    "DELETE /registrations/{name}",
+    "POST /webhooks/{receiver}/replay",
+}
+"""Operations on objects that only the running switch knows, which is away here."""
+DONE: Final = {200, 201, 202, 204, 503}
+
+VERDICTS: Final = """
+    GET    /status                                     xx.xx.x...
+    POST   /configuration/check                        xx.xx.x...
+    POST   /configuration/reload                       ....x.....
+    GET    /backups                                    ....x.....
+    POST   /backups                                    ....x.....
+    POST   /backups/{name}/verify                      ....x.....
+    GET    /accounts                                   xxxxx.x.xx
+    POST   /accounts                                   ....x...o.
+    GET    /accounts/{name}                            xxxxx.x.oo
+    PUT    /accounts/{name}                            ....x...o.
+    PATCH  /accounts/{name}                            ....x...o.
+    DELETE /accounts/{name}                            ....x...o.
+    GET    /accounts/{name}/versions                   xxxxx.x.oo
+    GET    /accounts/{name}/diff                       xxxxx.x.oo
+    POST   /accounts/{name}/revert                     ....x...o.
+    GET    /mapping-gateways                           xxxxx.x.xx
+    POST   /mapping-gateways                           ....x...o.
+    GET    /mapping-gateways/{name}                    xxxxx.x.oo
+    PUT    /mapping-gateways/{name}                    ....x...o.
+    PATCH  /mapping-gateways/{name}                    ....x...o.
+    DELETE /mapping-gateways/{name}                    ....x...o.
+    GET    /mapping-gateways/{name}/versions           xxxxx.x.oo
+    GET    /mapping-gateways/{name}/diff               xxxxx.x.oo
+    POST   /mapping-gateways/{name}/revert             ....x...o.
+    GET    /KIND                                       xxxxx.x.xx
+    POST   /KIND                                       ....x...h.
+    GET    /KIND/{name}                                xxxxx.x.hh
+    PUT    /KIND/{name}                                ....x...h.
+    PATCH  /KIND/{name}                                ....x...h.
+    DELETE /KIND/{name}                                ....x...h.
+    GET    /KIND/{name}/versions                       xxxxx.x.hh
+    GET    /KIND/{name}/diff                           xxxxx.x.hh
+    POST   /KIND/{name}/revert                         ....x...h.
+    GET    /phones                                     xxxxx.x.xx
+    POST   /phones                                     ....x...o.
+    GET    /phones/{name}                              xxxxx.x.oo
+    PUT    /phones/{name}                              ....x...o.
+    PATCH  /phones/{name}                              ....x...o.
+    DELETE /phones/{name}                              ....x...o.
+    GET    /phones/{name}/versions                     xxxxx.x.oo
+    GET    /phones/{name}/diff                         xxxxx.x.oo
+    POST   /phones/{name}/revert                       ....x...o.
+    PUT    /phones/{number}/password                   ....x...oo
+    POST   /customers                                  ....x...o.
+    GET    /balances                                   xx.xxxx.oo
+    GET    /accounts/{account}/balance                 xx.xxxx.oo
+    GET    /accounts/{account}/payments                x..xxxxxoo
+    POST   /accounts/{account}/payments                ...xxx.xo.
+    GET    /accounts/{account}/ledger                  x..xxxxxoo
+    GET    /ledger                                     x..xxxxxoo
+    GET    /ledger/balances                            ...xx.x...
+    GET    /ledger/profit                              ...xx.x...
+    GET    /statements/{month}                         x..xxxxxoo
+    GET    /accounts/{account}/statements/{month}      x..xxxxxoo
+    POST   /transfers                                  ...xxx.xo.
+    GET    /waiting-payments                           x..xxxxx..
+    POST   /waiting-payments/{id}/confirmation         ...xxx.x..
+    POST   /waiting-payments/{id}/refusal              ...xxx.x..
+    GET    /calls                                      xx.xx.x.oo
+    GET    /calls/{call_id}                            xx.xx.x.oo
+    DELETE /calls/{call_id}                            .x..x.....
+    POST   /calls/hangup                               .x..x.....
+    POST   /calls/test                                 .x..x.....
+    GET    /calls/why                                  .x.xx.....
+    GET    /calls/{call_id}/ladder                     .x..x.....
+    GET    /cdrs                                       xx.xx.x.oo
+    GET    /cdrs/{call_id}                             xx.xx.x.oo
+    GET    /cdrs/{call_id}/why                         .x.xx.....
+    GET    /cdrs/{call_id}/ladder                      .x..x.....
+    GET    /cdrs/{call_id}/charges                     ...xx.x...
+    GET    /cdrs/{call_id}/corrections                 ...xx.x...
+    POST   /cdrs/{call_id}/corrections                 ...xx.....
+    GET    /calls/trace                                .x..x.....
+    POST   /routes/explain                             xxxxx.x...
+    POST   /routes/simulate                            xxxxx.x...
+    POST   /rates/explain                              xxxxx.x.oo
+    GET    /gateways/quality                           xxxxx.x...
+    GET    /gateways/{name}                            xxxxx.x...
+    GET    /registrations                              xxxxx.x.xx
+    DELETE /registrations/{name}                       .x..x.....
+    GET    /jobs                                       xxxxxxxx..
+    GET    /jobs/{id}                                  hhhoxhhh..
+    DELETE /jobs/{id}                                  hhhoxhhh..
+    GET    /jobs/{id}/result                           hhhoxhhh..
+    POST   /bulk                                       ....x.....
+    POST   /calls/rerate                               ...xx.....
+    POST   /cdrs/export                                ...xx.....
+    POST   /decks/{rate_group}/imports                 ..x.x.....
+    GET    /decks/{rate_group}/versions                xxxxx.x...
+    GET    /decks/{rate_group}/rates                   xxxxx.x...
+    POST   /decks/{rate_group}/rollback                ..x.x.....
+    GET    /decks/{rate_group}/lookup                  xxxxx.x...
+    GET    /rates/groups                               xxxxx.x.xx
+    GET    /rates/groups/{rate_group}/areas            xxxxx.x...
+    GET    /webhooks/dead-letters                      xx.xx.x...
+    POST   /webhooks/{receiver}/replay                 ....x.....
+    GET    /events                                     xx.xx.x.oo
+    GET    /alarms                                     xx.xx.x...
+    GET    /overrides                                  xxxxx.x...
+    DELETE /overrides                                  ....x.....
+    GET    /overrides/changes                          xxxxx.x...
+    POST   /gateways/{name}/overrides                  ....x...o.
+    POST   /accounts/{account}/overrides               ...xx...o.
+    POST   /gateways/{name}/block                      .x..x...o.
+    DELETE /gateways/{name}/block                      .x..x...o.
+    POST   /accounts/{account}/block                   .x..x...o.
+    DELETE /accounts/{account}/block                   .x..x...o.
+    GET    /blacklist                                  xx.xx.x...
+    DELETE /blacklist                                  .x..x.....
+    GET    /sources                                    xx.xx.x...
+    DELETE /sources                                    .x..x.....
+    GET    /audit                                      ...xx.x...
+    GET    /parameters                                 xx.xx.x...
+    GET    /people                                     ....x.x...
+    POST   /people                                     ....x.....
+    GET    /people/{name}                              ....x.x...
+    PUT    /people/{name}/role                         ....x.....
+    POST   /people/{name}/disable                      ....x.....
+    POST   /people/{name}/enable                       ....x.....
+    POST   /people/{name}/reset                        ....x.....
+    GET    /tokens                                     ....x.x...
+    POST   /tokens                                     ....x.....
+    GET    /tokens/{id}                                ....x.x...
+    DELETE /tokens/{id}                                ....x.....
+    GET    /roles                                      ....x.x...
+    PUT    /roles/{name}                               ....x.....
+    DELETE /roles/{name}                               ....x.....
+    GET    /tokens/{id}/operations                     ....x.x...
+    GET    /roles/{role}/operations                    ....x.x...
+"""
+"""Operation, and a letter for each of CALLERS. ``x``: it is carried out. ``.``: 403. ``h``: 404, as for an absent
+object. ``o``: it is carried out about objects of one's own; those of others are answered as absent ones. KIND:
+definitions that are for operators alone."""
+
+
+def verdicts() -> dict[str, str]:
+    """Return the verdicts by method and path."""
+    found = {}
+    for line in VERDICTS.strip().splitlines():
+        method, path, letters = line.split()
+        assert len(letters) == len(CALLERS), line
+        for kind in OPERATORS_KINDS if "/KIND" in path else ("",):
+            found[f"{method} {path.replace('KIND', kind)}"] = letters
+    return found
+
+
+def named(operation: Operation) -> str:
+    return f"{operation.method} {operation.path}"
+
+
+CASES: Final = [each for each in OPERATIONS if each.permission is not None]
+
+
+def test_every_operation_has_a_verdict() -> None:
+    assert verdicts().keys() == {named(each) for each in CASES}, "say in VERDICTS who may do it, and about what"
+
+
+@pytest.mark.parametrize("operation", CASES, ids=named)
+def test_an_operation_answers_each_caller_by_its_verdict(site: Site, operation: Operation) -> None:
+    own, foreign, absent = site.requests(operation)
+    for caller, verdict in zip(CALLERS, verdicts()[named(operation)], strict=True):
+        if verdict == "x" and caller not in WHOLE:
+            assert site.is_let_in(caller, own), caller
+            continue
+        reply = site.ask(caller, own)
+        if verdict == ".":
+            assert reply.status == 403, (caller, reply)
+        elif verdict == "h":
+            assert reply.status == 404, (caller, reply)
+            if absent is not None:
+                assert reply.without(own) == site.ask(caller, absent).without(absent), caller
+        else:
+            is_behind = f'"code":"{BEHIND.get(named(operation))}"'.encode() in reply.content
+            assert reply.status in DONE or is_behind, (caller, reply)
+        if verdict in "xo" and caller in SCOPED:
+            assert b"rival" not in reply.content, caller
+        if verdict == "o":
+            refused = site.ask(caller, foreign)
+            assert refused.status == 404, (caller, refused)
+            if named(operation) not in MAKES:
+                assert refused.without(foreign) == site.ask(caller, absent).without(absent), caller
+    if "{" in operation.path and absent is not None and named(operation) not in MAKES | ASKS_SWITCH:
+        assert site.ask("administrator", absent).status in {403, 404}
