@@ -1,4 +1,4 @@
-"""Verdict on every operation for every kind of caller, about objects of its own, of others, and of nobody.
+"""Verdict on every operation for every kind of caller, about objects of its own, of others, and absent ones.
 
 The requests go through the application in this process, on a real configuration and database. Nothing that they write
 is committed, so that each of them finds the same objects: an order that got as far as that is answered with 503.
@@ -38,7 +38,7 @@ control_socket: $directory/vosd.sock
 api: {listen: '127.0.0.1:1'}
 accounts:
   - {id: reseller, rate_group: sell, rights: $rights, overdraft_limit: unlimited}
-  - {id: stranger, rate_group: sell, overdraft_limit: unlimited}
+  - {id: another, rate_group: sell, overdraft_limit: unlimited}
 rate_groups:
   - {name: sell, rates: [{prefix: "44", billing_rate: "0.60"}]}
 """
@@ -125,7 +125,7 @@ class Site:
         objects = OBJECTS.get("/" + operation.path.split("/")[1]) if "{" in operation.path else None
         names_account = "ACCOUNT" in json.dumps(sample)
         found: list[Asked | None] = []
-        for which, account in enumerate(("shop", "rival", "nobody")):
+        for which, account in enumerate(("shop", "rival", "absent")):
             name = objects[which] if objects is not None else ""
             if which and not name and not names_account:
                 found.append(None)
@@ -185,7 +185,7 @@ OPERATORS_KINDS: Final = (
 KEYS: Final[dict[str, dict[str, Any]]] = {
     "accounts": {"rate_group": "sell", "agent": "reseller"},
     "mapping-gateways": {"hosts": ["192.0.2.1"], "account": "shop"},
-    "routing-gateways": {"account": "stranger", "address": "192.0.2.99:5060", "prefixes": ["44"]},
+    "routing-gateways": {"account": "another", "address": "192.0.2.99:5060", "prefixes": ["44"]},
     "phones": {"password": "long-enough-1", "account": "shop"},
     "rate-groups": {"deck": True},
     "routing-plans": {"order": ["cost"]},
@@ -199,7 +199,7 @@ KEYS: Final[dict[str, dict[str, Any]]] = {
 
 def furnish(site: Site) -> None:
     """Make own and foreign objects, and the callers."""
-    for number, (account, agent) in enumerate((("shop", "reseller"), ("rival", "stranger")), start=1):
+    for number, (account, agent) in enumerate((("shop", "reseller"), ("rival", "another")), start=1):
         site.make("/customers", {
             "account": account, "keys": {"agent": agent, "rate_group": "sell"},
             "mapping_gateways": [{"name": f"{account}-in", "keys": {"hosts": [f"192.0.2.{number}"]}}],
@@ -269,22 +269,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
-    "/accounts": ("shop", "rival", "nobody"),
-    "/mapping-gateways": ("shop-in", "rival-in", "nobody"),
+    "/accounts": ("shop", "rival", "absent"),
+    "/mapping-gateways": ("shop-in", "rival-in", "absent"),
     "/phones": ("49301", "49302", "49309"),
-    **{f"/{kind}": (f"own-{kind}", "", "nobody") for kind in OPERATORS_KINDS},
-    "/gateways": ("shop-in", "rival-in", "nobody"),
+    **{f"/{kind}": (f"own-{kind}", "", "absent") for kind in OPERATORS_KINDS},
+    "/gateways": ("shop-in", "rival-in", "absent"),
     "/registrations": ("49301", "49302", "49309"),
     "/cdrs": (call_id(1), call_id(2), call_id(3)),
     "/calls": (call_id(1), call_id(2), call_id(3)),
-    "/rates": ("own-rate-groups", "", "nobody"),
-    "/decks": ("own-rate-groups", "", "nobody"),
-    "/people": ("ann", "", "nobody"),
-    "/roles": ("spare", "", "nobody"),
+    "/rates": ("own-rate-groups", "", "absent"),
+    "/decks": ("own-rate-groups", "", "absent"),
+    "/people": ("ann", "", "absent"),
+    "/roles": ("spare", "", "absent"),
     "/tokens": ("TOKEN", "", "000000000000"),
     "/jobs": ("JOB", "OTHER-JOB", "999"),
     "/backups": ("BACKUP", "", "vosd-20260301T000000Z.zip"),
-    "/webhooks": ("crm", "", "nobody"),
+    "/webhooks": ("crm", "", "absent"),
     "/waiting-payments": ("998", "", "999"),
 }
 """Own, foreign and absent object by the beginning of the path; capitals stand for a name in ``Site.made``."""
