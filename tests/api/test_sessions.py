@@ -33,7 +33,10 @@ class Page:
         return self.api.ask(method, path, body, token=None, headers=sent | headers)
 
     def change(self, method: str, path: str, body: Any = None) -> Reply:
-        return self.ask(method, path, body, **{"X-CSRF-Token": self.csrf})
+        reply = self.ask(method, path, body, **{"X-CSRF-Token": self.csrf})
+        if "set-cookie" in reply.headers and reply.status == 200:
+            self.cookie = SimpleCookie(reply.headers["set-cookie"])[COOKIE].value
+        return reply
 
     def log_in(self, name: str, password: str = GOOD, **more: str) -> Reply:
         reply = self.ask("POST", "/session", {"name": name, "password": password} | more)
@@ -90,6 +93,8 @@ def test_a_person_logs_in_reads_and_logs_out(page: Page) -> None:
     assert closed.status == 204
     assert "Max-Age=0" in closed.headers["set-cookie"]
     assert page.ask("GET", "/session").status == 401
+    assert page.ask("GET", "/events?seconds=1").status == 401
+    assert page.change("DELETE", "/session").status == 401, "a cookie is of no use after its log-out"
 
 
 def test_a_log_in_takes_another_id_and_ends_the_session_before(page: Page) -> None:
@@ -121,7 +126,10 @@ def test_a_second_factor_is_set_up_and_asked_for(page: Page) -> None:
     secret = base64.b32decode(begun["secret"])
     code = code_at(secret, time.time_ns() // 30_000_000_000)
     assert page.ask("PUT", "/session/totp", {"code": code}).json["code"] == "csrf"
+    before = page.cookie
     codes = page.change("PUT", "/session/totp", {"code": code}).json["codes"]
+    assert page.ask("GET", "/me").status == 200
+    assert page.ask("GET", "/me", Cookie=f"{COOKIE}={before}").status == 401, "its id changes when it may do more"
     assert page.log_in("dan").json["code"] == "code_missing"
     assert page.log_in("dan", code=codes[0]).status == 201
 
@@ -130,7 +138,13 @@ def test_a_password_is_changed_by_the_old_one(page: Page) -> None:
     page.add("eve")
     page.log_in("eve")
     assert page.change("PUT", "/session/password", {"old": GOOD, "new": "short"}).status == 422
-    assert page.change("PUT", "/session/password", {"old": GOOD, "new": "other horse battery"}).status == 204
+    before = page.cookie
+    changed = page.change("PUT", "/session/password", {"old": GOOD, "new": "other horse battery"})
+    assert changed.status == 204
+    assert page.ask("GET", "/me").status == 401
+    page.cookie = SimpleCookie(changed.headers["set-cookie"])[COOKIE].value
+    assert page.cookie != before
+    assert page.ask("GET", "/me").status == 200
     assert page.log_in("eve").json["code"] == "log_in_refused"
     assert page.log_in("eve", "other horse battery").status == 201
     assert page.change("DELETE", "/sessions").status == 204

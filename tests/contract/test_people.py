@@ -3,6 +3,7 @@
 import asyncio
 import base64
 
+import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.office import office_on, operator
@@ -90,12 +91,12 @@ class House:
         return await principal_of_session(self.office, opened.session, source, **{"changes": False} | more)
 
     async def enrol(self, opened, **proof):
-        """Set up a second factor; return its secret and the recovery codes."""
+        """Set up a second factor; return its secret, the recovery codes, and the session that goes on."""
         who = await self.principal(opened, enrols=True)
         begun = await self.log_ins.begin_totp(self.office, who, BeginTotp(**proof))
         secret = base64.b32decode(begun.secret)
-        codes = await confirm_totp(self.office, who, ConfirmTotp(self.code(secret)))
-        return secret, codes.codes
+        confirmed = await confirm_totp(self.office, who, ConfirmTotp(self.code(secret)), opened.session)
+        return secret, confirmed.codes.codes, msgspec.structs.replace(opened, session=confirmed.session)
 
     def code(self, secret, off=0):
         return code_at(secret, self.now // 30_000 + off)
@@ -280,7 +281,7 @@ async def test_names_that_do_not_exist_are_refused_alike(house):
 
 async def test_a_second_factor_is_asked_for_behind_the_password_and_each_code_works_once(house):
     await house.add()
-    secret, _codes = await house.enrol(await house.log_in())
+    secret, _codes, _opened = await house.enrol(await house.log_in())
     with pytest.raises(LogInRefusedError):
         await house.log_in(password="wrong password", code=house.code(secret))
     with pytest.raises(CodeMissingError):
@@ -296,7 +297,7 @@ async def test_a_second_factor_is_asked_for_behind_the_password_and_each_code_wo
 
 async def test_two_log_ins_with_one_code_are_one(house):
     await house.add()
-    secret, _codes = await house.enrol(await house.log_in())
+    secret, _codes, _opened = await house.enrol(await house.log_in())
     house.now += 60_000
     other = LogIns()
     logs = [
@@ -309,9 +310,37 @@ async def test_two_log_ins_with_one_code_are_one(house):
     assert sorted(type(each).__name__ for each in found) == ["LogInRefusedError"] * 3 + ["OpenedSession"]
 
 
+async def test_guesses_at_codes_lock_out_as_those_at_passwords_do(house):
+    await house.add()
+    secret, codes, _opened = await house.enrol(await house.log_in())
+    house.now += 3 * 3_600_000  # the address is no home of the person any more
+    for guess in ("000000", "not-a-code", codes[0][:-1] + "!", "", "999999", "xxxx-xxxx", "111111"):
+        with pytest.raises((LogInRefusedError, CodeMissingError)):
+            await house.log_in(code=guess, source=ELSEWHERE)
+    for right in (house.code(secret), codes[0]):
+        with pytest.raises(TooManyGuessesError):
+            await house.log_in(code=right, source=ELSEWHERE)
+
+
+async def test_a_refused_log_in_has_its_line_in_the_audit_without_what_was_typed(house):
+    await house.add()
+    await house.add("bob")
+    await disable_person(house.office, operator(), DisablePerson("bob"))
+    for name in ("ann", "my password by mistake", "bob"):
+        with pytest.raises(LogInRefusedError):
+            await house.log_in(name, GOOD if name == "bob" else "wrong password", ELSEWHERE)
+    lines = (await list_audit(house.office, operator(), ListAudit()))[:3]
+    assert {(each.action, each.source, each.principal) for each in lines} == {("RefuseLogIn", ELSEWHERE, "")}
+    assert [(each.subject, each.detail) for each in lines] == [
+        ("bob", {"why": "disabled person"}),
+        ("", {"why": "unknown person"}),
+        ("ann", {"why": "wrong password"}),
+    ]
+
+
 async def test_a_recovery_code_replaces_one_code_once(house):
     await house.add()
-    _secret, codes = await house.enrol(await house.log_in())
+    _secret, codes, _opened = await house.enrol(await house.log_in())
     await house.log_in(code=codes[3])
     with pytest.raises(LogInRefusedError):
         await house.log_in(code=codes[3])
@@ -325,8 +354,10 @@ async def test_a_role_that_demands_a_second_factor_lets_people_set_it_up_and_not
     assert opened.sheet.wants_totp
     with pytest.raises(SecondFactorMissingError):
         await house.principal(opened)
-    await house.enrol(opened)
-    await house.principal(opened)
+    _secret, _codes, renewed = await house.enrol(opened)
+    await house.principal(renewed)
+    with pytest.raises(UnauthorizedError):
+        await house.principal(opened)  # an id from before the proof does not come to allow more
 
 
 async def test_a_new_second_factor_holds_when_a_code_of_it_was_seen(house):
@@ -334,17 +365,16 @@ async def test_a_new_second_factor_holds_when_a_code_of_it_was_seen(house):
     opened = await house.log_in()
     who = await house.principal(opened)
     with pytest.raises(LogInRefusedError):
-        await confirm_totp(house.office, who, ConfirmTotp("123456"))
+        await confirm_totp(house.office, who, ConfirmTotp("123456"), opened.session)
     await house.log_ins.begin_totp(house.office, who, BeginTotp())
     with pytest.raises(LogInRefusedError):
-        await confirm_totp(house.office, who, ConfirmTotp(house.code(new_secret())))
+        await confirm_totp(house.office, who, ConfirmTotp(house.code(new_secret())), opened.session)
     await house.log_in()
 
 
 async def test_a_second_factor_is_replaced_by_those_who_have_it(house):
     await house.add()
-    opened = await house.log_in()
-    secret, _codes = await house.enrol(opened)
+    secret, _codes, opened = await house.enrol(await house.log_in())
     house.now += 60_000
     for proof in ({}, {"password": GOOD, "code": "123456"}):
         with pytest.raises(LogInRefusedError):
@@ -352,7 +382,7 @@ async def test_a_second_factor_is_replaced_by_those_who_have_it(house):
     await house.enrol(opened, password=GOOD, code=house.code(secret))
 
 
-async def test_a_person_changes_its_password_by_the_old_one_and_keeps_this_session(house):
+async def test_a_person_changes_its_password_by_the_old_one_and_its_session_goes_on_under_another_id(house):
     await house.add()
     opened, other = await house.log_in(), await house.log_in()
     who = await house.principal(opened)
@@ -360,10 +390,11 @@ async def test_a_person_changes_its_password_by_the_old_one_and_keeps_this_sessi
     with pytest.raises(LogInRefusedError):
         await house.log_ins.change_password(house.office, who, wrong, opened.session)
     right = ChangePassword(old=GOOD, new="other horse battery")
-    await house.log_ins.change_password(house.office, who, right, opened.session)
-    await house.principal(opened)
-    with pytest.raises(UnauthorizedError):
-        await house.principal(other)
+    renewed = await house.log_ins.change_password(house.office, who, right, opened.session)
+    await house.principal(msgspec.structs.replace(opened, session=renewed), changes=True, csrf=opened.sheet.csrf)
+    for before in (opened, other):
+        with pytest.raises(UnauthorizedError):
+            await house.principal(before)
     with pytest.raises(LogInRefusedError):
         await house.log_in()
     await house.log_in(password="other horse battery")
@@ -407,7 +438,7 @@ async def test_a_name_is_given_once(house):
 async def test_neither_database_nor_audit_has_a_secret(house):
     await house.add()
     opened = await house.log_in()
-    secret, codes = await house.enrol(opened)
+    secret, codes, _opened = await house.enrol(opened)
     await set_password(house.office, operator(), SetPassword(name="ann", password="other horse battery"))
     link = await reset_person(house.office, operator(), ResetPerson("ann"))
     stored = []

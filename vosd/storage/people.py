@@ -121,11 +121,10 @@ class SqlPeople:
         audit: AuditLine | None = None,
         *,
         ends_sessions: bool = False,
-        but: str | None = None,
         opens: StoredSession | None = None,
         keeps: Collection[str] = (),
     ) -> bool:
-        """Write the fields that differ; end the sessions ``but`` one, or open one.
+        """Write the fields that differ; end the sessions, then open one.
 
         Returns False, without a change, where these fields, or those by which a person proves itself, are not as
         before any more: so a code or a link is used once, and a log-in is none after a reset.
@@ -150,8 +149,7 @@ class SqlPeople:
             if written.rowcount != 1:
                 return False
             if ends_sessions:
-                others = delete(_session).where(_session.c.person == before.name)
-                await connection.execute(others if but is None else others.where(_session.c.digest != but))
+                await connection.execute(delete(_session).where(_session.c.person == before.name))
             if opens is not None:
                 values = msgspec.structs.asdict(opens) | {"source": descriptive(opens.source, ADDRESS_LENGTH)}
                 await connection.execute(delete(_session).where(_session.c.ends_at <= opens.created_at))

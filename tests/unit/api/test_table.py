@@ -21,6 +21,13 @@ from vosd.cdr.ports import StoreUnavailable
 
 OPEN = {"/health", "/openapi.json", "/ready"}
 """Paths that need no token."""
+FREE = {
+    "POST /configuration/check",
+    "POST /backups/{name}/verify",
+    "POST /routes/explain",
+    "POST /routes/simulate",
+    "POST /rates/explain",
+}
 BUT = "all but "
 """Beginning of a token with every permission but the one that follows."""
 NAMED = [f"{each.method} {each.path}" for each in OPERATIONS]
@@ -91,6 +98,16 @@ def test_every_operation_asks_for_its_permission_before_it_reads_anything_else(o
     assert asked(operation, "none")[0] == 403
     assert asked(operation, BUT + operation.permission)[0] == 403
     assert asked(operation, operation.permission)[0] != 403
+
+
+def test_every_request_of_a_page_that_may_change_something_needs_the_csrf_token() -> None:
+    """Those that do not: to log in, to use a link, which has a secret of its own, and questions."""
+    free = {
+        f"{each.method} {each.path}"
+        for each in OPERATIONS
+        if each.method != "GET" and not each.is_write and each.session is None
+    }
+    assert free == FREE
 
 
 def test_routes_with_a_word_win_over_those_with_a_field_whatever_their_order() -> None:

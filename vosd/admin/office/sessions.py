@@ -7,7 +7,7 @@ the id of a session in a cookie, and sends the CSRF token back with every reques
 import asyncio
 import hmac
 import secrets
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from vosd.admin.office.passwords import LENGTH_MAX, check_password, hashed, matc
 from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.refused_log_ins import RefusedLogIns
 from vosd.admin.office.roles import NoSuchRoleError, role_named
 from vosd.admin.office.second_factor import (
     digest_of_recovery,
@@ -120,6 +121,7 @@ class LogIns:
 
     def __init__(self, settings: LockOutSettings | None = None) -> None:
         self._guesses = Guesses(settings or LockOutSettings())
+        self._refused = RefusedLogIns()
         self._hashing = asyncio.Lock()
         self._waiting = 0
 
@@ -154,8 +156,8 @@ class LogIns:
             raise ChangedMeanwhileError(f"person {person.name} was changed at the same time: log in again")
         return OpenedSession(session=session, sheet=session_sheet(stored, person, role))
 
-    async def change_password(self, office: Office, who: Principal, order: "ChangePassword", session: str) -> None:
-        """Change the password of the person whose session it is, and end its other sessions.
+    async def change_password(self, office: Office, who: Principal, order: "ChangePassword", session: str) -> str:
+        """Change the password of the person whose session it is, end all its sessions, and return the id of a new one.
 
         Raises:
             LogInRefusedError, CodeMissingError, TooManyGuessesError: the old password does not prove it.
@@ -167,7 +169,7 @@ class LogIns:
         before = await self._prove(office, who.source, proof)
         after = msgspec.structs.replace(before, password=await hashed(order.new))
         line = office.audit_line(who, ChangePassword(old=HIDDEN, new=HIDDEN), who.login)
-        await _change(office, before, after, line, but=digest_of(session))
+        return await _change_and_renew(office, before, after, line, session)
 
     async def begin_totp(self, office: Office, who: Principal, order: "BeginTotp") -> "BegunTotp":
         """Return the secret of a new second factor.
@@ -214,7 +216,12 @@ class LogIns:
             if after is not None and await people.change(person, after):
                 self._guesses.succeeded(attempt, office.now())
                 return after
-        self._guesses.failed(attempt, office.now())
+        failed = self._guesses.failed(attempt, office.now())
+        why = "unknown person" if person is None else "wrong password" if not is_right else "disabled person"
+        if is_right and person is not None and person.disabled_at is None:
+            why = "wrong code"
+        known = None if person is None else person.name
+        await self._refused.note(office, source, known, why, locks_out=failed.locks_out)
         raise LogInRefusedError("the name, the password or the code is wrong, or the person is disabled")
 
 
@@ -380,8 +387,16 @@ class RecoveryCodes(msgspec.Struct, frozen=True):
     codes: list[str]
 
 
-async def confirm_totp(office: Office, person: Principal, order: ConfirmTotp) -> RecoveryCodes:
-    """Put the new second factor in force.
+class ConfirmedTotp(NamedTuple):
+    """A second factor that is in force."""
+
+    codes: RecoveryCodes
+    session: str
+    """The id of the session from now on, for the cookie alone."""
+
+
+async def confirm_totp(office: Office, person: Principal, order: ConfirmTotp, session: str) -> ConfirmedTotp:
+    """Put the new second factor in force, and end all sessions: this one goes on under another id.
 
     Raises:
         LogInRefusedError: the code is wrong, or no second factor was begun.
@@ -400,8 +415,8 @@ async def confirm_totp(office: Office, person: Principal, order: ConfirmTotp) ->
         totp_step=step,
         recovery=tuple(digest_of_recovery(each) for each in codes),
     )
-    await _change(office, before, after, office.audit_line(person, ConfirmTotp(HIDDEN), person.login))
-    return RecoveryCodes(codes)
+    line = office.audit_line(person, ConfirmTotp(HIDDEN), person.login)
+    return ConfirmedTotp(RecoveryCodes(codes), await _change_and_renew(office, before, after, line, session))
 
 
 def _with_code_used(office: Office, person: StoredPerson, code: str) -> StoredPerson | None:
@@ -425,11 +440,24 @@ async def _own(office: Office, who: Principal) -> StoredPerson:
 
 
 async def _change(
-    office: Office, before: StoredPerson, after: StoredPerson, line: AuditLine, *, but: str | None = None
+    office: Office, before: StoredPerson, after: StoredPerson, line: AuditLine, *, opens: StoredSession | None = None
 ) -> None:
-    """Write a change; ``but``: end all sessions but this one."""
-    if not await office.stores.people.change(before, after, line, ends_sessions=but is not None, but=but):
+    """Write a change; ``opens``: all sessions end, and this one begins."""
+    if not await office.stores.people.change(before, after, line, ends_sessions=opens is not None, opens=opens):
         raise ChangedMeanwhileError(f"person {before.name} was changed at the same time: do the same again")
+
+
+async def _change_and_renew(
+    office: Office, before: StoredPerson, after: StoredPerson, line: AuditLine, session: str
+) -> str:
+    """Write a change of what a person may do or proves, and return the new id of the session in which it does so.
+
+    An id that others may have seen while it allowed less does not come to allow more.
+    """
+    stored, _, _ = await _session(office, session)
+    renewed = secrets.token_urlsafe(_SECRET_BYTES)
+    await _change(office, before, after, line, opens=msgspec.structs.replace(stored, digest=digest_of(renewed)))
+    return renewed
 
 
 def _principal(person: StoredPerson, role: RoleSheet, source: str) -> Principal:

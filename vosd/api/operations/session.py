@@ -85,8 +85,12 @@ async def _open(office: Office, log_ins: LogIns, request: Request, order: LogIn)
     opened = await log_ins.log_in(office, request.source, order)
     if before is not None:
         await log_out(office, before)
-    cookie = ("Set-Cookie", f"{COOKIE}={opened.session}; {_TERMS}")
-    return Answer(status=HTTPStatus.CREATED, content=msgspec.json.encode(opened.sheet), headers=(cookie,))
+    content = msgspec.json.encode(opened.sheet)
+    return Answer(status=HTTPStatus.CREATED, content=content, headers=(_cookie(opened.session),))
+
+
+def _cookie(session: str) -> tuple[str, str]:
+    return "Set-Cookie", f"{COOKIE}={session}; {_TERMS}"
 
 
 async def _show(office: Office, _log_ins: LogIns, request: Request, _order: Nothing) -> Answer:
@@ -110,8 +114,8 @@ async def _use_link(office: Office, _log_ins: LogIns, request: Request, order: U
 
 async def _change_password(office: Office, log_ins: LogIns, request: Request, order: ChangePassword) -> Answer:
     who = await sender_of(office, request, changes=True)
-    await log_ins.change_password(office, who, order, _session_of(request))
-    return Answer(status=HTTPStatus.NO_CONTENT)
+    session = await log_ins.change_password(office, who, order, _session_of(request))
+    return Answer(status=HTTPStatus.NO_CONTENT, headers=(_cookie(session),))
 
 
 async def _begin_totp(office: Office, log_ins: LogIns, request: Request, order: BeginTotp) -> Answer:
@@ -121,7 +125,8 @@ async def _begin_totp(office: Office, log_ins: LogIns, request: Request, order: 
 
 async def _confirm_totp(office: Office, _log_ins: LogIns, request: Request, order: ConfirmTotp) -> Answer:
     who = await sender_of(office, request, changes=True, enrols=True)
-    return _content(await confirm_totp(office, who, order))
+    confirmed = await confirm_totp(office, who, order, _session_of(request))
+    return Answer(content=msgspec.json.encode(confirmed.codes), headers=(_cookie(confirmed.session),))
 
 
 def _content(result: msgspec.Struct) -> Answer:
