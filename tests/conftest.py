@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -42,15 +44,30 @@ structlog.configure(
     ]
 )
 
+_DIRECTORY: Final = pytest.StashKey[Path | None]()
+_HAS_PASSED: Final = pytest.StashKey[bool]()
+
 _SELDOM: Final = (10_000, 20, 20)
 """When garbage is searched for: by Python's own thresholds a property spends a seventh of its time on that."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Spare workers and their controller messages, workers what other workers read, and the disk all of it."""
-    write_in_memory()
+    config.stash[_DIRECTORY] = write_in_memory()
     send_fewer(config)
     config.pluginmanager.register(whole_files)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Note that all tests have passed."""
+    session.config.stash[_HAS_PASSED] = exitstatus == pytest.ExitCode.OK
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the run's directory, unless what failed tests have left in it is still to be looked at."""
+    directory = config.stash.get(_DIRECTORY, None)
+    if directory is not None and config.stash.get(_HAS_PASSED, False):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,11 +3,18 @@
 Databases and journals of a run are some gigabytes, written to the disk more than a hundred thousand times, and are
 removed with it. No test needs the disk: a process that is killed loses nothing that it has written, and a full disk is
 one that its test makes.
+
+Processes that tests kill leave temporary files: those of a run are in one directory, which ends with it. Where a test
+has failed they stay until the next run but one. A run that was killed has removed nothing, nor unmounted its small
+disks: the next one does it, for pytest waits three days.
 """
 
 import os
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +26,50 @@ _LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 """What is written counts as memory of its container, in both versions of control groups."""
 
 
-def write_in_memory() -> None:
-    """Choose the place of temporary files, also of processes that tests start, unless the environment has."""
+_PREFIX: Final = "vosd-tests-"
+"""The process that has made the directory follows."""
+
+
+def write_in_memory() -> Path | None:
+    """Choose the place of temporary files, also of processes that tests start, unless the environment has.
+
+    Returns:
+        The directory that ends with this process, if it has made one.
+    """
     if "TMPDIR" in os.environ or not _IN_MEMORY.is_dir():
-        return
-    if min(shutil.disk_usage(_IN_MEMORY).free, _available()) >= _NEEDED:
-        os.environ["TMPDIR"] = str(_IN_MEMORY)
-        tempfile.tempdir = None
+        return None
+    with suppress(OSError):  # another run that begins does the same
+        remove_what_has_ended(_IN_MEMORY)
+    if min(shutil.disk_usage(_IN_MEMORY).free, _available()) < _NEEDED:
+        return None
+    directory = _IN_MEMORY / f"{_PREFIX}{os.getpid()}"
+    directory.mkdir(mode=0o700)
+    os.environ["TMPDIR"] = str(directory)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))  # it keeps what failed tests have written itself
+    tempfile.tempdir = None
+    return directory
+
+
+def remove_what_has_ended(place: Path) -> None:
+    """Remove what runs have left that were killed, and all but the last directory of those that have failed."""
+    left = [each for each in place.glob(f"{_PREFIX}*") if not _runs(each.name.removeprefix(_PREFIX))]
+    left.sort(key=lambda each: each.stat().st_mtime)
+    locks = [lock for lock in place.glob("pytest-of-*/pytest-*/.lock") if not _runs(lock.read_text())]
+    for directory in (*left[:-1], *(lock.parent for lock in locks)):
+        for mounted in _mounted_below(directory):
+            subprocess.run(["umount", "--lazy", mounted], check=False)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _runs(number: str) -> bool:
+    return Path("/proc", number).exists()
+
+
+def _mounted_below(directory: Path) -> Iterator[str]:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        place = line.split()[1]
+        if place.startswith(f"{directory}/"):
+            yield place
 
 
 def _available() -> int:

@@ -123,7 +123,7 @@ def with_routes(directory: Path, header: str, *lines: str, account: dict[str, An
     }
     path = directory / "vosd.yaml"
     path.write_text(json.dumps(file))
-    return load(path, {})
+    return load(path, {}, now_ms=_ms(SUNDAY))
 
 
 def takes_calls(loaded: Loaded, moment: str) -> bool:

@@ -1,0 +1,43 @@
+"""What runs of the tests leave in memory."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from scratch import remove_what_has_ended
+
+NEVER_A_PROCESS = 2**31
+
+
+def run_of(number: int, process: int, root: Path) -> Path:
+    """Make the directory that pytest locks for a process."""
+    directory = root / "pytest-of-root" / f"pytest-{number}"
+    directory.mkdir(parents=True)
+    (directory / ".lock").write_text(str(process))
+    return directory
+
+
+def test_a_run_removes_what_a_killed_one_has_left_and_nothing_of_a_running_one(tmp_path):
+    killed, running = run_of(1, NEVER_A_PROCESS, tmp_path), run_of(2, os.getpid(), tmp_path)
+    remove_what_has_ended(tmp_path)
+    assert (killed.exists(), running.exists()) == (False, True)
+
+
+def test_a_small_disk_of_a_killed_run_is_unmounted(tmp_path):
+    killed = run_of(1, NEVER_A_PROCESS, tmp_path)
+    disk = killed / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(disk)], check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    remove_what_has_ended(tmp_path)
+    assert not killed.exists()
+
+
+def test_only_the_last_of_the_runs_that_have_failed_keeps_its_files(tmp_path):
+    older, last = (tmp_path / f"vosd-tests-{NEVER_A_PROCESS + number}" for number in (1, 2))
+    for age, directory in enumerate((last, older)):
+        directory.mkdir()
+        os.utime(directory, (1_000 - age, 1_000 - age))
+    remove_what_has_ended(tmp_path)
+    assert (older.exists(), last.exists()) == (False, True)
