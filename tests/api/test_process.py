@@ -2,10 +2,19 @@
 
 import gzip
 import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import pytest
 from doubles.api import VIEWER, Api
 
 MEMORY_MAX_MIB = 120
+
+
+@pytest.fixture(scope="module")
+def api(install: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with Api(install(tmp_path_factory.mktemp("api")), is_executed=True) as process:
+        yield process
 
 
 def test_health_needs_no_token_and_the_rest_does(api: Api) -> None:

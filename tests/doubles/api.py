@@ -12,6 +12,9 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from doubles.daemon import Forked
+from doubles.forked_api import run_api, run_forked_api
+from doubles.process.daemon import Running
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED, Permission
 from vosd.admin.office.principal import Means, Principal, Role
@@ -68,9 +71,11 @@ class Reply(NamedTuple):
 class Api:
     """The process; a context manager."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *, is_executed: bool = False) -> None:
+        """``is_executed``: not forked from a process that has imported everything, nor are its jobs."""
         self.config = config
-        self._process: subprocess.Popen[bytes] | None = None
+        self._is_executed = is_executed
+        self._process: Running | None = None
         self._port = 0
 
     def __enter__(self) -> Self:
@@ -90,9 +95,10 @@ class Api:
         """Start it, and wait until it answers."""
         with socket.create_server((HOST, 0)) as listener:
             self._port = listener.getsockname()[1]
-            words = [sys.executable, "-m", "doubles.api", str(self.config), str(listener.fileno())]
-            environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[1]), search_path()))}
-            self._process = subprocess.Popen(words, pass_fds=[listener.fileno()], env=environ)
+            if self._is_executed:
+                self._process = _executed(self.config, listener)
+            else:
+                self._process = Forked(run_forked_api, self.config, listener, dict(os.environ), identify)
         assert self.ask("GET", "/health").status == 200
 
     def stop(self) -> int:
@@ -174,19 +180,11 @@ class Api:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1_048_576
 
 
-def main() -> None:
-    """Serve a configuration at a socket that listens: ``CONFIG DESCRIPTOR``."""
-    import asyncio
-
-    from vosd.api.process import serve
-    from vosd.engine.settings import ApiSettings, HttpListener
-    from vosd.wiring.configured_switch import ConfiguredSwitch
-
-    config = Path(sys.argv[1])
-    # Without api.listen a switch beside it starts none of its own.
-    settings = ConfiguredSwitch(config).settings.api or ApiSettings(HttpListener(HOST, 0))
-    asyncio.run(serve(config, settings, socket.socket(fileno=int(sys.argv[2])), identify, None))
+def _executed(config: Path, listener: socket.socket) -> "subprocess.Popen[bytes]":
+    words = [sys.executable, "-m", "doubles.api", str(config), str(listener.fileno())]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[1]), search_path()))}
+    return subprocess.Popen(words, pass_fds=[listener.fileno()], env=environ)
 
 
 if __name__ == "__main__":
-    main()
+    run_api(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), identify)

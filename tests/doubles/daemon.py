@@ -9,10 +9,10 @@ import re
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from doubles.forked import forked
@@ -58,22 +58,16 @@ class Daemon(daemon.Daemon):
     def _begin(self) -> Running:
         if self._launcher:
             return super()._begin()
-        return Forked(self._command("run"), self.directory, self.log_file, dict(os.environ), self._prepare)
+        command = self._command("run")
+        return Forked(run_switch, command, self.directory, self.log_file, dict(os.environ), self._prepare)
 
 
 class Forked:
     """A forked process with the methods of ``subprocess.Popen`` that ``Daemon`` uses."""
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        directory: Path,
-        log: Path,
-        environment: Mapping[str, str],
-        prepare: Prepare | None = None,
-    ) -> None:
-        self._command = command
-        self._process = forked(run_switch, command, directory, log, environment, prepare)
+    def __init__(self, run: Callable[..., None], *arguments: Any) -> None:
+        self._name = run.__name__
+        self._process = forked(run, *arguments)
 
     @property
     def pid(self) -> int:
@@ -95,7 +89,7 @@ class Forked:
         code = self._process.exitcode
         if code is None:
             assert timeout is not None
-            raise subprocess.TimeoutExpired(list(self._command), timeout)
+            raise subprocess.TimeoutExpired(self._name, timeout)
         return code
 
     def send_signal(self, number: int) -> None:

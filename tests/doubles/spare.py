@@ -1,7 +1,7 @@
-"""A process that waits, with everything imported, to become the first one that a switch starts for itself.
+"""Processes that wait, with everything imported, to become the first ones that a switch or an API starts for itself.
 
-It is forked from the switch before its first thread, and is its child as an executed one is. It has its own memory,
-descriptors and signals, ends with the switch and may be killed; whatever is started after it is executed.
+They are forked before its first thread, and are its children as executed ones are. Each has its own memory, descriptors
+and signals, ends with its parent and may be killed; whatever is started after them is executed.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
@@ -21,12 +22,14 @@ _DESCRIPTORS: Final = 4
 class Spare:
     """The part of ``asyncio.subprocess.Process`` that the switch uses, for a process that is there already."""
 
-    def __init__(self) -> None:
+    def __init__(self, closed: Sequence[socket.socket] = ()) -> None:
+        """``closed``: what the parent alone shall have open."""
         self._orders, theirs = socket.socketpair()
         self.pid = os.fork()
         self.returncode: int | None = None
         if self.pid == 0:
-            self._orders.close()
+            for each in (self._orders, *closed):
+                each.close()
             _obey(theirs)
         theirs.close()
 
@@ -57,15 +60,14 @@ class Spare:
         return self.returncode
 
 
-def wait_for(module: str, user: str) -> None:
-    """Fork a process that ``user``, a module that imports ``started``, is given when it first starts ``module``."""
-    spare: Spare | None = Spare()
+def wait_for(module: str, user: str, number: int = 1, closed: Sequence[socket.socket] = ()) -> None:
+    """Fork processes that ``user``, a module that imports ``started``, is given when it first starts ``module``."""
+    spares = [Spare(closed) for _ in range(number)]
 
     async def started(wanted: str, *descriptors: int) -> Child:
-        nonlocal spare
-        if spare is None or wanted != module:
+        if not spares or wanted != module:
             return await child.started(wanted, *descriptors)
-        process, spare = spare, None
+        process = spares.pop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:

@@ -1,0 +1,37 @@
+"""The management API in a forked process, with processes beside it that its first jobs become."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from doubles import spare
+from vosd.api import job_process, jobs
+from vosd.api.identity import Identify
+from vosd.api.process import serve
+from vosd.engine.settings import ApiSettings, HttpListener
+from vosd.wiring.configured_switch import ConfiguredSwitch
+
+_JOBS: Final = 12
+"""More than one file of tests orders of one API."""
+
+
+def run_forked_api(config: Path, listener: socket.socket, environment: Mapping[str, str], identify: Identify) -> None:
+    """Become the API."""
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.freeze()
+    spare.wait_for(job_process.__name__, jobs.__name__, _JOBS, [listener])
+    run_api(config, listener, identify)
+
+
+def run_api(config: Path, listener: socket.socket, identify: Identify) -> None:
+    """Serve a configuration at a socket that listens."""
+    # Without api.listen a switch beside it starts none of its own.
+    settings = ConfiguredSwitch(config).settings.api or ApiSettings(HttpListener("127.0.0.1", 0))
+    asyncio.run(serve(config, settings, listener, identify, None))
