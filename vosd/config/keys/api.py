@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, model_validator
 
 from vosd.config.reader.addresses import http_listener, network
-from vosd.config.reader.fields import KeyProblemError, one_or_many
+from vosd.config.reader.fields import KeyProblemError, one_or_many, whole
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
 from vosd.engine.settings import ApiSettings, HttpListener
@@ -42,6 +42,12 @@ class ApiKeys(Keys):
     ] = ()
     """Addresses and networks of proxies whose ``X-Forwarded-For`` names the client; that of others is ignored."""
 
+    token_rate: Annotated[int, whole(0, 100_000)] = 500
+    """Most requests a second of one token or session, of which two seconds' worth may come at once; more get 429 with
+    ``Retry-After``. 0 = any."""
+    address_rate: Annotated[int, whole(0, 100_000)] = 1_000
+    """Most requests a second of one address, of IPv6 of one network of 64 bits, whatever their tokens. 0 = any."""
+
     not_built: ClassVar[frozenset[str]] = frozenset({"console"})
 
     @model_validator(mode="after")
@@ -62,4 +68,6 @@ class ApiKeys(Keys):
             None if self.tls.certificate is None else str(self.tls.certificate),
             None if self.tls.key is None else str(self.tls.key),
             tuple(map(str, self.trusted_proxies)),
+            self.token_rate,
+            self.address_rate,
         )
