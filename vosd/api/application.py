@@ -230,8 +230,10 @@ class Application:
     async def _answer_of_session(self, operation: Operation, request: Request) -> Answer:
         """Answer what comes before there is a principal."""
         assert operation.session is not None
-        given = Given({}, dict(request.query), {}, await _body(operation, request), {})
-        order = operation.order(given)
+        query = dict(request.query)
+        if operation.takes_any_query:
+            query = {each.name: query[each.name] for each in operation.fields() if each.name in query}
+        order = operation.order(Given({}, query, {}, await _body(operation, request), {}))
         office = await self._offices.open(needs_database=True)
         answer: Answer = await operation.session(office, self._log_ins, request, order)
         return answer

@@ -120,6 +120,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Content types other than JSON that ``Accept`` may ask for, and the functions that write the result so."""
     shown: Callable[[Any], Any] | None = None
     """Function that makes the JSON of the result; None = the result is it."""
+    takes_any_query: bool = False
+    """Whether parameters of the query that are unknown are left out: others than we have written the link."""
     patience_s: float = 30.0
     """Time for the whole request, until its answer begins."""
     asks_switch: bool = False

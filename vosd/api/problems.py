@@ -21,7 +21,8 @@ _STATUS: Final = {
         "second_factor_missing", "too_powerful",
     ),
     HTTPStatus.NOT_FOUND: (
-        "no_deck_group", "no_record", "no_result", "no_such_backup", "no_such_call", "no_such_charge", "no_such_deck",
+        "no_deck_group", "no_provider", "no_record", "no_result", "no_such_backup", "no_such_call", "no_such_charge",
+        "no_such_deck",
         "no_such_group", "no_such_job", "no_such_object", "no_such_override", "no_such_person", "no_such_role",
         "no_such_token", "no_such_trunk", "not_refused", "not_registered",
         "not_running", "not_waiting", "nothing_kept", "out_of_scope", "unknown_account",
@@ -35,7 +36,7 @@ _STATUS: Final = {
     ),
     HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses", "too_many_jobs"),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("daemon_unreachable", "not_ready", "store_unavailable"),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("daemon_unreachable", "not_ready", "provider_unavailable", "store_unavailable"),
 }  # fmt: skip
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}
 

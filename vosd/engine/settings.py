@@ -118,6 +118,30 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityProviderSettings:
+    """OpenID Connect provider by which people log in, and what its claims mean here."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret | None
+    redirect_uri: str
+    page: str
+    """Path to which the browser is sent after the log-in."""
+    scopes: tuple[str, ...]
+    name_claim: str
+    role_claim: str
+    """Claims within claims have dots."""
+    roles: tuple[tuple[str, str], ...]
+    """Values of the claim, each with the role that it gives; the first that fits counts."""
+    role: str | None
+    """Role of people whose claim has none of these values; None = they may not log in."""
+    makes_people: bool
+    """Whether a person that is not known is made at its first log-in."""
+    links_people: bool
+    """Whether a person with the same name that is known already is taken for the same one."""
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneServiceSettings:
     """Program that receives the registrations of phones."""
 
@@ -365,6 +389,7 @@ class Settings:
     lookups: LookupSettings = field(default_factory=LookupSettings)
     metrics: MetricsSettings | None = None
     api: ApiSettings | None = None
+    identity_provider: IdentityProviderSettings | None = None
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     retention: RetentionSettings = RetentionSettings()

@@ -20,7 +20,7 @@ from vosd.storage.types import descriptive, identifying
 
 _person: Final = schema.person
 _session: Final = schema.person_session
-_COMPARED: Final = ("role", "password", "totp", "disabled_at")
+_COMPARED: Final = ("role", "password", "totp", "identity", "disabled_at")
 
 
 class PersonExistsError(VosError):
@@ -57,6 +57,8 @@ class StoredPerson(msgspec.Struct, frozen=True, kw_only=True):
     link: str | None = None
     """SHA-256 of the secret of the one-time link."""
     link_until: int | None = None
+    identity: str | None = None
+    """SHA-256 of issuer and subject at the identity provider by which it logs in."""
     disabled_at: int | None = None
     created_at: int
     created_by: str
@@ -78,6 +80,8 @@ class StoredSession(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     used_at: int
     ends_at: int
+    by_provider: int = 0
+    """1 = an identity provider has vouched for the person, the second factor included."""
 
 
 class SqlPeople:
@@ -107,6 +111,10 @@ class SqlPeople:
     async def of_link(self, digest: str) -> StoredPerson | None:
         """Return the person of a one-time link; None where there is none."""
         return await self._one(_person.c.link == digest)
+
+    async def of_identity(self, digest: str) -> StoredPerson | None:
+        """Return the person of an identity at a provider; None where there is none."""
+        return await self._one(_person.c.identity == digest)
 
     async def all(self) -> Sequence[StoredPerson]:
         """Return all people by name."""

@@ -316,10 +316,12 @@ person: Final = Table(
     Column("recovery", Text, nullable=False, comment="JSON: SHA-256 of each code that is left"),
     Column("link", String(DIGEST_LENGTH), comment="SHA-256 of the secret of the one-time link"),
     Column("link_until", Moment),
+    Column("identity", String(DIGEST_LENGTH), comment="SHA-256 of issuer and subject at the identity provider"),
     Column("disabled_at", Moment),
     Column("created_at", Moment, nullable=False),
     Column("created_by", String(NAME_LENGTH), nullable=False),
     Column("logged_in_at", Moment),
+    Index("person_identity", "identity", unique=True),
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )
@@ -334,6 +336,9 @@ person_session: Final = Table(
     Column("created_at", Moment, nullable=False),
     Column("used_at", Moment, nullable=False, comment="to the minute"),
     Column("ends_at", Moment, nullable=False),
+    Column(
+        "by_provider", SmallInteger, nullable=False, server_default="0", comment="1 = logged in by an identity provider"
+    ),
     Index("person_session_person", "person"),
     sqlite_with_rowid=False,
     **_IN_MYSQL,

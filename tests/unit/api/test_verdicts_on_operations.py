@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 import pytest
+from doubles.asgi import answered
 from doubles.data.records import answered_call, call_id
 from doubles.migrated import migrated
 
@@ -156,27 +157,9 @@ IDLE: Final[dict[str, Any]] = {
 
 
 async def _answered(application: Application, caller: str, asked: Asked) -> Reply:
-    target, _, query = asked.path.partition("?")
-    content = b"" if asked.body is None else json.dumps(asked.body).encode()
-    scope = {
-        "type": "http", "method": asked.method, "path": target, "raw_path": f"/api/v1{target}".encode(),
-        "query_string": query.encode(), "client": ("192.0.2.1", 5000),
-        "headers": [
-            (b"authorization", f"Bearer {caller}".encode()), (b"content-type", b"application/json"),
-            (b"content-length", str(len(content)).encode()),
-        ],
-    }  # fmt: skip
-    coming: list[Any] = [{"type": "http.request", "body": content}]
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return coming.pop() if coming else {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await application(scope, receive, send)
-    return Reply(sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:]))
+    proof = {"authorization": f"Bearer {caller}"}
+    found = await answered(application, asked.method, asked.path, asked.body, proof)
+    return Reply(found.status, found.content)
 
 
 OPERATORS_KINDS: Final = (

@@ -94,6 +94,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "phone_service",
         "lookups",
         "api",
+        "identity_provider",
         "metrics",
         "alarms",
         "call_reports",

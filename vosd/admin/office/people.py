@@ -262,7 +262,7 @@ def _link(name: str, secret: str, now: int) -> PersonLink:
 
 
 def _sheet(person: StoredPerson) -> PersonSheet:
-    state = "active" if person.password else "invited"
+    state = "active" if person.password or person.identity else "invited"
     return PersonSheet(
         name=person.name,
         role=person.role,

@@ -121,7 +121,7 @@ class LogIns:
 
     def __init__(self, settings: LockOutSettings | None = None) -> None:
         self._guesses = Guesses(settings or LockOutSettings())
-        self._refused = RefusedLogIns()
+        self.refused: Final = RefusedLogIns()
         self._hashing = asyncio.Lock()
         self._waiting = 0
 
@@ -139,22 +139,9 @@ class LogIns:
             role = await role_named(office, person.role)
         except NoSuchRoleError as error:
             raise LogInRefusedError(f"the role {person.role} of {person.name} is gone: ask an administrator") from error
-        now, session, csrf = office.now(), secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
-        stored = StoredSession(
-            digest=digest_of(session),
-            person=person.name,
-            csrf=csrf,
-            source=source,
-            created_at=now,
-            used_at=now,
-            ends_at=now + LIFE_MS,
-        )
         hidden = LogIn(name=order.name, password=HIDDEN)
         line = office.audit_line(_principal(person, role, source), hidden, person.name)
-        after = msgspec.structs.replace(person, logged_in_at=now)
-        if not await office.stores.people.change(person, after, line, opens=stored):
-            raise ChangedMeanwhileError(f"person {person.name} was changed at the same time: log in again")
-        return OpenedSession(session=session, sheet=session_sheet(stored, person, role))
+        return await open_session(office, person, role, source, line, by_provider=False)
 
     async def change_password(self, office: Office, who: Principal, order: "ChangePassword", session: str) -> str:
         """Change the password of the person whose session it is, end all its sessions, and return the id of a new one.
@@ -221,8 +208,34 @@ class LogIns:
         if is_right and person is not None and person.disabled_at is None:
             why = "wrong code"
         known = None if person is None else person.name
-        await self._refused.note(office, source, known, why, locks_out=failed.locks_out)
+        await self.refused.note(office, source, known, why, locks_out=failed.locks_out)
         raise LogInRefusedError("the name, the password or the code is wrong, or the person is disabled")
+
+
+async def open_session(
+    office: Office, person: StoredPerson, role: RoleSheet, source: str, line: AuditLine, *, by_provider: bool
+) -> OpenedSession:
+    """Open a session of a person who has proved who it is; ``by_provider``: its second factor is asked for elsewhere.
+
+    Raises:
+        ChangedMeanwhileError: the person is not as it was when it did.
+        StoreUnavailable: try again.
+    """
+    now, session, csrf = office.now(), secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
+    stored = StoredSession(
+        digest=digest_of(session),
+        person=person.name,
+        csrf=csrf,
+        source=source,
+        created_at=now,
+        used_at=now,
+        ends_at=now + LIFE_MS,
+        by_provider=int(by_provider),
+    )
+    after = msgspec.structs.replace(person, logged_in_at=now)
+    if not await office.stores.people.change(person, after, line, opens=stored):
+        raise ChangedMeanwhileError(f"person {person.name} was changed at the same time: log in again")
+    return OpenedSession(session=session, sheet=session_sheet(stored, person, role))
 
 
 class ChangePassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -299,7 +312,7 @@ async def principal_of_session(
     stored, person, role = await _session(office, session)
     if changes and (csrf is None or not hmac.compare_digest(csrf.encode(), stored.csrf.encode())):
         raise CsrfError("a request that changes something sends the CSRF token of the session")
-    if role.wants_totp and person.totp is None and not enrols:
+    if _lacks_totp(stored, person, role) and not enrols:
         raise SecondFactorMissingError(f"the role {role.name} demands a second factor: set one up")
     if is_use and office.now() - stored.used_at >= USE_NOTED_MS:
         await office.stores.people.note_use(stored.digest, office.now())
@@ -325,8 +338,12 @@ def session_sheet(stored: StoredSession, person: StoredPerson, role: RoleSheet) 
         account=person.account,
         permissions=tuple(each for each in Permission if each in role.permissions),
         ends=iso_utc(stored.ends_at),
-        wants_totp=role.wants_totp and person.totp is None,
+        wants_totp=_lacks_totp(stored, person, role),
     )
+
+
+def _lacks_totp(stored: StoredSession, person: StoredPerson, role: RoleSheet) -> bool:
+    return role.wants_totp and person.totp is None and not stored.by_provider
 
 
 async def _session(office: Office, session: str) -> tuple[StoredSession, StoredPerson, RoleSheet]:

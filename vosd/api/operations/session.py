@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from vosd.admin.office.identity_provider import begin, log_in_by_provider, provider_of, resume
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.sessions import (
@@ -15,6 +16,7 @@ from vosd.admin.office.sessions import (
     ChangePassword,
     ConfirmTotp,
     LogIn,
+    LogInRefusedError,
     LogIns,
     RecoveryCodes,
     SessionSheet,
@@ -30,10 +32,15 @@ from vosd.admin.office.sessions import (
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.http import Answer, Request
 from vosd.api.operation import Operation
+from vosd.api.provider import Provider
 
 COOKIE: Final = "__Host-vosd"
 """Name of the cookie; its beginning has browsers refuse one that another host or path has set."""
 CSRF_HEADER: Final = "x-csrf-token"
+PROVIDER_COOKIE: Final = "__Host-vosd-oidc"
+_PROVIDER_TERMS: Final = "Path=/; Secure; HttpOnly; SameSite=Lax"
+"""The provider sends the browser back from another site, and ``Strict`` would keep the cookie away from that."""
+_PROVIDER: Final = Provider()
 _TERMS: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
 _GONE: Final = (("Set-Cookie", f"{COOKIE}=; Max-Age=0; {_TERMS}"),)
 
@@ -53,11 +60,11 @@ def proof_of(request: Request) -> bytes:
     return hashlib.sha256(proof.encode()).digest()
 
 
-def cookie_of(request: Request) -> str | None:
-    """Return the id of the session that a request names; None = it names none."""
+def cookie_of(request: Request, wanted: str = COOKIE) -> str | None:
+    """Return the id of the session that a request names, or another cookie; None = it names none."""
     for part in request.headers.get("cookie", "").replace(",", ";").split(";"):
         name, _, value = part.strip().partition("=")
-        if name == COOKIE and value:
+        if name == wanted and value:
             return value
     return None
 
@@ -94,6 +101,38 @@ async def _open(office: Office, log_ins: LogIns, request: Request, order: LogIn)
 
 def _cookie(session: str) -> tuple[str, str]:
     return "Set-Cookie", f"{COOKIE}={session}; {_TERMS}"
+
+
+async def _begin_at_provider(office: Office, _log_ins: LogIns, _request: Request, _order: Nothing) -> Answer:
+    provider = provider_of(office)
+    begun = begin(office, provider, await _PROVIDER.metadata(provider))
+    cookie = ("Set-Cookie", f"{PROVIDER_COOKIE}={begun.sealed}; Max-Age=600; {_PROVIDER_TERMS}")
+    return Answer(status=HTTPStatus.SEE_OTHER, headers=(("Location", begun.url), cookie))
+
+
+class ComeBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The answer of the provider, which the browser brings (OpenID Connect Core section 3.1.2.5)."""
+
+    state: str = ""
+    code: str = ""
+    iss: str = ""
+    """The provider, where it says so (RFC 9207)."""
+    error: str = ""
+
+
+async def _open_by_provider(office: Office, log_ins: LogIns, request: Request, order: ComeBack) -> Answer:
+    provider = provider_of(office)
+    begun = resume(office, cookie_of(request, PROVIDER_COOKIE), order.state)
+    if order.error or not order.code or order.iss not in {"", provider.issuer}:
+        raise LogInRefusedError("the identity provider has not logged the person in: begin again")
+    proof = await _PROVIDER.proof(provider, order.code, begun, office.now())
+    opened = await log_in_by_provider(office, log_ins, request.source, provider, proof)
+    before = cookie_of(request)
+    if before is not None:
+        await log_out(office, before)
+    gone = ("Set-Cookie", f"{PROVIDER_COOKIE}=; Max-Age=0; {_PROVIDER_TERMS}")
+    headers = (("Location", provider.page), _cookie(opened.session), gone)
+    return Answer(status=HTTPStatus.SEE_OTHER, headers=headers)
 
 
 async def _show(office: Office, _log_ins: LogIns, request: Request, _order: Nothing) -> Answer:
@@ -178,5 +217,26 @@ OPERATIONS: Final = (
         HTTPStatus.NO_CONTENT,
     ),
     _operation("POST", "/session/totp", "Begin to set up a second factor.", BeginTotp, BegunTotp, _begin_totp),
+    _operation(
+        "GET",
+        "/session/oidc",
+        "Begin to log in by the identity provider: redirects the browser to it.",
+        Nothing,
+        None,
+        _begin_at_provider,
+        HTTPStatus.SEE_OTHER,
+    ),
+    msgspec.structs.replace(
+        _operation(
+            "GET",
+            "/session/oidc/callback",
+            "Log in by the answer of the identity provider: sets the cookie, and redirects the browser to the page.",
+            ComeBack,
+            None,
+            _open_by_provider,
+            HTTPStatus.SEE_OTHER,
+        ),
+        takes_any_query=True,
+    ),
     _operation("PUT", "/session/totp", "Put it in force by a code of it.", ConfirmTotp, RecoveryCodes, _confirm_totp),
 )

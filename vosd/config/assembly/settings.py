@@ -128,6 +128,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         lookups=lookup_settings(keys),
         metrics=keys.metrics.settings(),
         api=keys.api.settings(),
+        identity_provider=keys.api.oidc.settings(),
         log_level=keys.log.level,
         alarms=_alarm_settings(keys.alarms),
         retention=_RETENTION(keys.retention, at_s=keys.retention.at, zone=keys.retention.timezone),

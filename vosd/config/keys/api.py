@@ -3,14 +3,54 @@
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, model_validator
 
+from vosd.base.secret import Secret
+from vosd.config.keys.proofs import password_text
+from vosd.config.keys.webhooks import report_url
 from vosd.config.reader.addresses import http_listener, network
-from vosd.config.reader.fields import KeyProblemError, one_or_many, whole
+from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text, one_or_many, switch, whole
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
-from vosd.engine.settings import ApiSettings, HttpListener
+from vosd.engine.settings import ApiSettings, HttpListener, IdentityProviderSettings
+
+_LONGEST: int = 200
+
+
+def provider_url() -> FromText:
+    """Read a URL of https; http is accepted of this machine alone."""
+
+    def read(text: str) -> str:
+        report_url().read(text)
+        url = urlsplit(text)
+        if url.scheme != "https" and not (url.hostname == "localhost" or _is_loopback(url.hostname or "")):
+            raise ValueError
+        return text
+
+    return FromText("an https URL, such as https://login.example.com", read)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def path_of_page() -> FromText:
+    """Read a path of the same host: a browser takes ``//`` and a backslash for another one."""
+
+    def read(text: str) -> str:
+        is_path = (
+            text.startswith("/") and text.isascii() and text.isprintable() and "\\" not in text and " " not in text
+        )
+        if not is_path or text.startswith("//"):
+            raise ValueError
+        return text
+
+    return FromText("a path of this host, such as /", read)
 
 
 class ApiTlsKeys(Keys):
@@ -30,6 +70,86 @@ class ApiTlsKeys(Keys):
         return self
 
 
+class ProviderRoleKeys(Keys):
+    """A value of the claim, and the role that it gives."""
+
+    value: Annotated[str, line_of_text(1, _LONGEST)]
+    """The value, such as the name of a group of the provider."""
+    role: Annotated[str, line_of_text(1, 64)]
+    """A role about the whole installation: one that ships, or one of ``vosd user role-set``."""
+
+
+class IdentityProviderKeys(Keys):
+    """OpenID Connect provider by which people log in, beside passwords. Default: none. A reload changes it."""
+
+    issuer: Annotated[str | None, provider_url()] = None
+    """URL of the provider; ``/.well-known/openid-configuration`` is below it."""
+    client_id: Annotated[str, line_of_text(1, _LONGEST)] = ""
+    """Name of this switch at the provider."""
+    client_secret: Annotated[Secret | None, password_text()] = None
+    """Secret of this switch at the provider, best with ``${ENV}``. Default: none; PKCE protects the log-in with and
+    without one."""
+    redirect_uri: Annotated[str | None, provider_url()] = None
+    """Public URL of ``/api/v1/session/oidc/callback``, as the provider has it."""
+    page: Annotated[str, path_of_page()] = "/"
+    """Path of this host to which the browser is sent after the log-in."""
+    scopes: Annotated[tuple[Annotated[str, line_of_text(1, _LONGEST)], ...], BeforeValidator(one_or_many)] = (
+        "openid",
+        "profile",
+        "email",
+    )
+    """Scopes that are asked for; ``openid`` must be among them."""
+    name_claim: Annotated[str, line_of_text(1, _LONGEST)] = "preferred_username"
+    """Claim with the name of the person; with ``email`` the provider must say that it is verified."""
+    role_claim: Annotated[str, line_of_text(1, _LONGEST)] = "groups"
+    """Claim with a word or a list of words; one within others has dots: ``realm_access.roles``."""
+    roles: tuple[ProviderRoleKeys, ...] = ()
+    """Roles by values of that claim; the first that fits counts, at each log-in. Without these and without ``role``
+    people keep the role that they have here."""
+    role: Annotated[str | None, line_of_text(1, 64)] = None
+    """Role of people who have none of these values. Default: they are refused where ``roles`` are given."""
+    makes_people: Annotated[bool, switch()] = False
+    """Whether a person that is not known here is made at its first log-in, with the role of its claim."""
+    links_people: Annotated[bool, switch()] = False
+    """Whether a person of the same name that is known here may log in by the provider. Only where people cannot choose
+    their name at the provider: else one could choose that of an administrator."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "IdentityProviderKeys":
+        if self.issuer is None:
+            if self.model_fields_set:
+                raise KeyProblemError("issuer", "the URL of the provider")
+            return self
+        if not self.client_id:
+            raise KeyProblemError("client_id", "the name of this switch at the provider")
+        if self.redirect_uri is None:
+            raise KeyProblemError("redirect_uri", "a URL that ends in /api/v1/session/oidc/callback")
+        if "openid" not in self.scopes:
+            raise KeyProblemError("scopes", "openid among the scopes")
+        if self.makes_people and not self.roles and self.role is None:
+            raise KeyProblemError("roles", "roles, or role: a new person needs one")
+        return self
+
+    def settings(self) -> IdentityProviderSettings | None:
+        """Return the provider; None = there is none."""
+        if self.issuer is None or self.redirect_uri is None:
+            return None
+        return IdentityProviderSettings(
+            issuer=self.issuer,
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            redirect_uri=self.redirect_uri,
+            page=self.page,
+            scopes=self.scopes,
+            name_claim=self.name_claim,
+            role_claim=self.role_claim,
+            roles=tuple((each.value, each.role) for each in self.roles),
+            role=self.role,
+            makes_people=self.makes_people,
+            links_people=self.links_people,
+        )
+
+
 class ApiKeys(Keys):
     """Management API over HTTP, by a process of its own. Default: none. A reload changes it."""
 
@@ -41,12 +161,12 @@ class ApiKeys(Keys):
         tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)
     ] = ()
     """Addresses and networks of proxies whose ``X-Forwarded-For`` names the client; that of others is ignored."""
-
     token_rate: Annotated[int, whole(0, 100_000)] = 500
     """Most requests a second of one token or session, of which two seconds' worth may come at once; more get 429 with
     ``Retry-After``. 0 = any."""
     address_rate: Annotated[int, whole(0, 100_000)] = 1_000
     """Most requests a second of one address, of IPv6 of one network of 64 bits, whatever their tokens. 0 = any."""
+    oidc: IdentityProviderKeys = IdentityProviderKeys()
 
     not_built: ClassVar[frozenset[str]] = frozenset({"console"})
 

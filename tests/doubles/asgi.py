@@ -1,0 +1,49 @@
+"""Requests to the application of the management API in this process, without a connection."""
+
+import json
+from typing import Any, NamedTuple
+
+from vosd.api.application import Application
+
+
+class Answered(NamedTuple):
+    """An answer."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        """The content, which is JSON."""
+        return json.loads(self.content)
+
+    def header(self, wanted: str) -> list[str]:
+        """Return the values of a header."""
+        return [value for name, value in self.headers if name == wanted]
+
+
+async def answered(
+    application: Application, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+) -> Answered:
+    """Send a request, whose path is below ``/api/v1``; the client has gone when it is sent."""
+    target, _, query = path.partition("?")
+    content = b"" if body is None else json.dumps(body).encode()
+    given = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
+    scope = {
+        "type": "http", "method": method, "path": target, "raw_path": f"/api/v1{target}".encode(),
+        "query_string": query.encode(), "client": ("192.0.2.1", 5000),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    }  # fmt: skip
+    coming: list[Any] = [{"type": "http.request", "body": content}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return coming.pop() if coming else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    named = [(name.decode(), value.decode()) for name, value in sent[0]["headers"]]
+    return Answered(sent[0]["status"], named, b"".join(each.get("body", b"") for each in sent[1:]))

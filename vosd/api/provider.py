@@ -1,0 +1,144 @@
+"""The identity provider over HTTP: its metadata, its keys, the token for a code; bounded in time, size and number."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from vosd.admin.office.identity_provider import Continued, Metadata, Proof, UnknownKeyError, proof_of
+from vosd.admin.office.sessions import LogInRefusedError
+from vosd.base.errors import VosError
+from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.http_client import NO_ANSWER, HttpServer
+from vosd.engine.settings import IdentityProviderSettings
+
+TIMEOUT_S: Final = 5.0
+"""Time of one request to the provider."""
+AT_ONCE: Final = 4
+KEPT_S: Final = 3_600.0
+"""Time after which metadata and keys are read again."""
+RENEWED_S: Final = 60.0
+"""Least time between two readings of the keys for a token whose key is not known."""
+_NAMES: Final = DaemonThreads(1, "name of the identity provider")
+
+
+class ProviderUnavailableError(VosError):
+    """The identity provider does not answer, or not as it should."""
+
+
+class _Tokens(msgspec.Struct, frozen=True):
+    id_token: str
+
+
+class Provider:
+    """Requests to the provider, and the metadata and keys that it gave; one for the process."""
+
+    def __init__(self) -> None:
+        self._asking = asyncio.Semaphore(AT_ONCE)
+        self._metadata: tuple[str, float, Metadata] | None = None
+        self._keys: tuple[str, float, Mapping[str, Any]] | None = None
+
+    async def metadata(self, settings: IdentityProviderSettings) -> Metadata:
+        """Return the metadata of the provider; raises ProviderUnavailableError."""
+        if self._metadata is not None and self._metadata[0] == settings.issuer and self._metadata[1] > time.monotonic():
+            return self._metadata[2]
+        content = await self._ask("GET", settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
+        try:
+            found = msgspec.json.decode(content, type=Metadata)
+        except msgspec.MsgspecError as error:
+            raise ProviderUnavailableError(f"the metadata of {settings.issuer} cannot be read: {error}") from error
+        if found.issuer != settings.issuer:
+            raise ProviderUnavailableError(
+                f"{settings.issuer} names {found.issuer} as its issuer: write that in api.oidc"
+            )
+        is_secure = urlsplit(settings.issuer).scheme == "https"
+        for each in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
+            if urlsplit(each).scheme not in ({"https"} if is_secure else {"http", "https"}):
+                raise ProviderUnavailableError(f"{each} of the identity provider is no https URL")
+        self._metadata = (settings.issuer, time.monotonic() + KEPT_S, found)
+        return found
+
+    async def proof(self, settings: IdentityProviderSettings, code: str, begun: Continued, now_ms: int) -> Proof:
+        """Return what the provider says for a code.
+
+        Raises:
+            LogInRefusedError: it refuses the code, or its token proves nothing.
+            ProviderUnavailableError: try again.
+        """
+        metadata = await self.metadata(settings)
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": settings.redirect_uri,
+            "code_verifier": begun.verifier,
+        }
+        headers = {}
+        secret = None if settings.client_secret is None else settings.client_secret.reveal()
+        if secret is not None and "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
+            pair = f"{quote(settings.client_id, safe='')}:{quote(secret, safe='')}"  # RFC 6749 section 2.3.1
+            headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        else:
+            form |= {"client_id": settings.client_id} | ({} if secret is None else {"client_secret": secret})
+        content = await self._ask("POST", metadata.token_endpoint, urlencode(form).encode(), headers)
+        try:
+            token = msgspec.json.decode(content, type=_Tokens).id_token
+        except msgspec.MsgspecError as error:
+            raise LogInRefusedError("the identity provider gave no ID token") from error
+        try:
+            return proof_of(settings, await self._known_keys(metadata), token, begun.nonce, now_ms)
+        except UnknownKeyError:
+            keys = await self._known_keys(metadata, older_than_s=RENEWED_S)
+        try:
+            return proof_of(settings, keys, token, begun.nonce, now_ms)
+        except UnknownKeyError as error:
+            raise LogInRefusedError(str(error)) from error
+
+    async def _known_keys(self, metadata: Metadata, older_than_s: float = KEPT_S) -> Mapping[str, Any]:
+        """Return the keys, read again where they are older."""
+        now = time.monotonic()
+        if self._keys is not None and self._keys[0] == metadata.jwks_uri and now - self._keys[1] < older_than_s:
+            return self._keys[2]
+        content = await self._ask("GET", metadata.jwks_uri)
+        try:
+            keys = msgspec.json.decode(content, type=dict[str, Any])
+        except msgspec.MsgspecError as error:
+            raise ProviderUnavailableError(f"the keys of {metadata.issuer} cannot be read: {error}") from error
+        self._keys = (metadata.jwks_uri, now, keys)
+        return keys
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] = {},
+    ) -> bytes:
+        fields = [("Accept", "application/json"), ("Connection", "close"), *headers.items()]
+        if body:
+            fields += [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", str(len(body)))]
+        if self._asking.locked():
+            raise ProviderUnavailableError("many people log in by the identity provider: try again")
+        try:
+            async with self._asking, asyncio.timeout(TIMEOUT_S):
+                server = HttpServer(url, _NAMES)
+                connection = await server.connect()
+                try:
+                    answer = await connection.ask(
+                        server.request(method, server.target, fields), body, status_only=False
+                    )
+                finally:
+                    connection.close()
+        except NO_ANSWER as error:
+            said = (
+                f"the identity provider does not answer at {url}: {str(error) or type(error).__name__}; passwords work"
+            )
+            raise ProviderUnavailableError(said) from error
+        if method == "POST" and answer.status in {400, 401}:
+            raise LogInRefusedError("the identity provider refuses the code: begin again")
+        if answer.status != 200:
+            raise ProviderUnavailableError(f"the identity provider answers {answer.status} at {url}; passwords work")
+        return answer.body
