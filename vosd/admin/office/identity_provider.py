@@ -171,7 +171,7 @@ def proof_of(provider: IdentityProviderSettings, keys: Mapping[str, Any], token:
     subject = claims.get("sub")
     faults["subject"] = not isinstance(subject, str) or not 1 <= len(subject) <= _SUBJECT_MAX
     name = _claim(claims, provider.name_claim)
-    faults[provider.name_claim] = not isinstance(name, str)
+    faults[provider.name_claim] = not isinstance(name, str) or not name.isprintable()
     if provider.name_claim == "email":
         faults["email_verified"] = claims.get("email_verified") is not True
     wrong = [each for each, is_wrong in faults.items() if is_wrong]

@@ -125,7 +125,11 @@ async def _open_by_provider(office: Office, log_ins: LogIns, request: Request, o
     begun = resume(office, cookie_of(request, PROVIDER_COOKIE), order.state)
     if order.error or not order.code or order.iss not in {"", provider.issuer}:
         raise LogInRefusedError("the identity provider has not logged the person in: begin again")
-    proof = await _PROVIDER.proof(provider, order.code, begun, office.now())
+    try:
+        proof = await _PROVIDER.proof(provider, order.code, begun, office.now())
+    except LogInRefusedError as error:
+        await log_ins.refused.note(office, request.source, None, str(error))
+        raise
     opened = await log_in_by_provider(office, log_ins, request.source, provider, proof)
     before = cookie_of(request)
     if before is not None:
