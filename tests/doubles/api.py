@@ -19,6 +19,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED, Permission
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.tokens import UnauthorizedError
+from vosd.api.identity import Identify
 from vosd.processes.child import search_path
 
 HOST: Final = "127.0.0.1"
@@ -71,10 +72,14 @@ class Reply(NamedTuple):
 class Api:
     """The process; a context manager."""
 
-    def __init__(self, config: Path, *, is_executed: bool = False) -> None:
-        """``is_executed``: not forked from a process that has imported everything, nor are its jobs."""
+    def __init__(self, config: Path, *, is_executed: bool = False, knows: Identify = identify) -> None:
+        """``is_executed``: not forked from a process that has imported everything, nor are its jobs.
+
+        ``knows`` returns the principal of a token, in a forked one.
+        """
         self.config = config
         self._is_executed = is_executed
+        self._knows = knows
         self._process: Running | None = None
         self._port = 0
 
@@ -98,7 +103,7 @@ class Api:
             if self._is_executed:
                 self._process = _executed(self.config, listener)
             else:
-                self._process = Forked(run_forked_api, self.config, listener, dict(os.environ), identify)
+                self._process = Forked(run_forked_api, self.config, listener, dict(os.environ), self._knows)
         assert self.ask("GET", "/health").status == 200
 
     def stop(self) -> int:

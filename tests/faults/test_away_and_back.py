@@ -1,7 +1,12 @@
 """What the log says of a database that goes away and comes back, and of a vendor that answers no BYE."""
 
+import json
+
 import pytest
+from doubles.api import Api
 from e2e.conditions import eventually
+
+from vosd.admin.office.tokens import principal_of
 
 from .conftest import CONFIGURATION
 
@@ -29,6 +34,27 @@ def test_every_part_that_missed_the_database_says_once_that_it_is_back(stage, se
     away = [(line["part"], line["error"]) for line in scene.events("database_away")]
     assert len(away) == len(set(away)), "a reason is told once"
     assert len(scene.events("database_back")) == len(parts(scene, "database_away"))
+
+
+@pytest.mark.mariadb
+def test_the_api_answers_what_the_switch_knows_while_the_database_is_away(stage, server):
+    scene = stage(configuration=CONFIGURATION.replace(SQLITE_URL, server.create_database("api")))
+    used, unused = (
+        json.loads(scene.daemon.succeed("token", "add", name, "--role", "viewer", "--json")) for name in "ab"
+    )
+    with Api(scene.daemon.configuration_file, knows=principal_of) as api:
+        assert api.ask("GET", "/status", token=used["token"]).status == 200
+        server.stop()
+        eventually(lambda: api.ask("GET", "/accounts", token=used["token"]).status == 503, "the database missed")
+        away = api.ask("GET", "/accounts", token=used["token"])
+        assert (away.json["code"], away.headers["retry-after"]) == ("store_unavailable", "5")
+        assert api.ask("GET", "/status", token=used["token"]).status == 200
+        assert api.ask("GET", "/calls", token=used["token"]).json["items"] == []
+        assert api.ask("GET", "/status", token=unused["token"]).status == 503, (
+            "the database has not known this one of late"
+        )
+        server.start()
+        eventually(lambda: api.ask("GET", "/accounts", token=used["token"]).status == 200, "the database found again")
 
 
 def test_a_vendor_that_answers_no_bye_is_named_in_the_log(stage):

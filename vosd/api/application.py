@@ -1,6 +1,7 @@
 """The ASGI application: from a request to an operation of the table, its order, the office, and an answer."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from http import HTTPStatus
 from sys import maxsize
@@ -19,12 +20,14 @@ from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, s
 from vosd.api.identity import Identify
 from vosd.api.job import KeptOrder, Long
 from vosd.api.jobs import Jobs, is_long, kept_upload
+from vosd.api.known_senders import KnownSenders
 from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
-from vosd.api.operations.session import check_proof, sender_of, token_of
+from vosd.api.operations.session import proof_of, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
+from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.streams import live_answer
 from vosd.base.errors import VosError
@@ -46,7 +49,20 @@ _log = structlog.get_logger()
 class Application:
     """Answers every request; what goes wrong in one concerns no other."""
 
-    def __init__(self, offices: Offices, identify: Identify, routes: Routes, jobs: Jobs) -> None:
+    def __init__(
+        self,
+        offices: Offices,
+        identify: Identify,
+        routes: Routes,
+        jobs: Jobs,
+        *,
+        token_rate: int = 0,
+        address_rate: int = 0,
+    ) -> None:
+        """The rates are requests a second of one token or session, and of one address; 0 = any."""
+        self._token_rates = RequestRates(token_rate, "this token or session")
+        self._address_rates = RequestRates(address_rate, "this address")
+        self._known_senders = KnownSenders()
         self._offices = offices
         self._identify = identify
         self._routes = routes
@@ -69,6 +85,7 @@ class Application:
         try:
             request = Request(scope, receive)
             asked = request.headers
+            self._address_rates.take(network_of(request.source), time.monotonic())
             operation, path = self._routes.find(request)
             patience_s = operation.patience_s
             async with asyncio.timeout(patience_s):
@@ -96,9 +113,10 @@ class Application:
             order = operation.order(Given(path, query, {}, None, {}))
             opened = await self._offices.open(needs_database=False) if operation.asks_switch else None
             return await _done(operation, cast("Office", opened), cast("Principal", None), order, request)
-        check_proof(request)
+        proof = proof_of(request)
+        self._token_rates.take(proof, time.monotonic())
         office = await self._offices.open(needs_database=operation.needs_database)
-        who = await self._sender(office, operation, request)
+        who = await self._known_sender(office, operation, request, proof)
         if operation.permission is not None and operation.permission not in who.permissions:
             raise RequestError(
                 HTTPStatus.FORBIDDEN,
@@ -192,6 +210,13 @@ class Application:
         finally:
             if upload is not None and not is_needed:
                 upload.unlink(missing_ok=True)
+
+    async def _known_sender(self, office: Office, operation: Operation, request: Request, proof: bytes) -> "Principal":
+        """Return who sends a request; what the switch answers may be read while the database is away, too."""
+        sender = self._sender(office, operation, request)
+        if operation.needs_database or operation.is_write:
+            return await sender
+        return await self._known_senders.look(proof + request.source.encode(), sender, time.monotonic())
 
     async def _sender(
         self, office: Office, operation: Operation, request: Request, *, is_use: bool = True

@@ -88,7 +88,14 @@ async def serve(
     log.configure(LOG_LEVEL)  # structlog's own form would print the values of variables, which have tokens
     async with Offices(config) as offices:
         jobs = Jobs(config, offices)
-        application = Application(offices, identify, Routes(OPERATIONS), jobs)
+        application = Application(
+            offices,
+            identify,
+            Routes(OPERATIONS),
+            jobs,
+            token_rate=settings.token_rate,
+            address_rate=settings.address_rate,
+        )
         server = ApiServer(application, settings, application.feed.close, takes_signals=until is None)
         gc.collect()
         gc.freeze()

@@ -111,6 +111,10 @@ class ApiSettings:
     key: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     """Networks of proxies whose word about the client's address is taken."""
+    token_rate: int = 500
+    """Requests a second of one token or session; 0 = any."""
+    address_rate: int = 1_000
+    """Requests a second of one address; 0 = any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ BUT = "all but "
 """Beginning of a token with every permission but the one that follows."""
 NAMED = [f"{each.method} {each.path}" for each in OPERATIONS]
 
+ROUTES = Routes(OPERATIONS)
+
 
 class ClosedOffice:
     """An office that has nothing: a request that asks it was let in."""
@@ -56,7 +58,9 @@ async def identify(_office: Office, token: str, _source: str) -> Principal:
     return Principal(role=Role.OPERATOR, name=token, login=token, means=Means.TOKEN, permissions=permissions)
 
 
-def asked(operation: Operation, token: str | None, **more: bytes) -> tuple[int, dict[str, Any]]:
+def asked(
+    operation: Operation, token: str | None, application: Application | None = None, **more: bytes
+) -> tuple[int, dict[str, Any]]:
     """Send a request that has a body of the right form, and return status and problem."""
     path = re.sub(r"{\w+}", "1", f"/api/v1{operation.path}")
     headers = [(b"content-type", b"application/json"), *((name.encode(), value) for name, value in more.items())]
@@ -74,7 +78,7 @@ def asked(operation: Operation, token: str | None, **more: bytes) -> tuple[int, 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    application = Application(ClosedOffices(), identify, Routes(OPERATIONS), None)  # type: ignore[arg-type]
+    application = application or Application(ClosedOffices(), identify, ROUTES, None)  # type: ignore[arg-type]
     asyncio.run(application(scope, receive, send))
     return sent[0]["status"], json.loads(sent[1]["body"])
 
@@ -98,6 +102,25 @@ def test_every_operation_asks_for_its_permission_before_it_reads_anything_else(o
     assert asked(operation, "none")[0] == 403
     assert asked(operation, BUT + operation.permission)[0] == 403
     assert asked(operation, operation.permission)[0] != 403
+
+
+@pytest.mark.parametrize(
+    ("token_rate", "address_rate", "answers"),
+    [(1, 0, [403, 403, 429, 403]), (0, 1, [403, 403, 429, 429]), (0, 0, [403, 403, 403, 403])],
+)
+def test_a_token_and_an_address_have_so_many_requests_a_second(
+    token_rate: int, address_rate: int, answers: list[int]
+) -> None:
+    limited = Application(
+        ClosedOffices(),
+        identify,
+        ROUTES,
+        None,
+        token_rate=token_rate,
+        address_rate=address_rate,  # type: ignore[arg-type]
+    )
+    status = next(each for each in OPERATIONS if each.path == "/status")
+    assert [asked(status, token, limited)[0] for token in ("none", "none", "none", "other")] == answers
 
 
 def test_every_request_of_a_page_that_may_change_something_needs_the_csrf_token() -> None:

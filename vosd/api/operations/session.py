@@ -1,5 +1,6 @@
 """Operations of people: log in and out, first password, second factor; the session is a cookie."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -50,11 +51,13 @@ def token_of(request: Request) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def check_proof(request: Request) -> None:
-    """Check that a request has a token or a session; raises UnauthorizedError."""
-    if token_of(request) is None and cookie_of(request) is None:
+def proof_of(request: Request) -> bytes:
+    """Return a digest of the token or the session of a request; raises UnauthorizedError where it has neither."""
+    proof = token_of(request) or cookie_of(request)
+    if proof is None:
         said = "the request has no token: send it as Authorization: Bearer TOKEN, or log in by POST /api/v1/session"
         raise UnauthorizedError(said)
+    return hashlib.sha256(proof.encode()).digest()
 
 
 def cookie_of(request: Request, wanted: str = COOKIE) -> str | None:

@@ -11,7 +11,7 @@ from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
 from vosd.config.reader.addresses import http_listener, network
-from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text, one_or_many, switch
+from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text, one_or_many, switch, whole
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
 from vosd.engine.settings import ApiSettings, HttpListener, IdentityProviderSettings
@@ -161,6 +161,11 @@ class ApiKeys(Keys):
         tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)
     ] = ()
     """Addresses and networks of proxies whose ``X-Forwarded-For`` names the client; that of others is ignored."""
+    token_rate: Annotated[int, whole(0, 100_000)] = 500
+    """Most requests a second of one token or session, of which two seconds' worth may come at once; more get 429 with
+    ``Retry-After``. 0 = any."""
+    address_rate: Annotated[int, whole(0, 100_000)] = 1_000
+    """Most requests a second of one address, of IPv6 of one network of 64 bits, whatever their tokens. 0 = any."""
     oidc: IdentityProviderKeys = IdentityProviderKeys()
 
     not_built: ClassVar[frozenset[str]] = frozenset({"console"})
@@ -183,4 +188,6 @@ class ApiKeys(Keys):
             None if self.tls.certificate is None else str(self.tls.certificate),
             None if self.tls.key is None else str(self.tls.key),
             tuple(map(str, self.trusted_proxies)),
+            self.token_rate,
+            self.address_rate,
         )

@@ -1,0 +1,52 @@
+"""Senders that were known of late, while the database is away."""
+
+import pytest
+
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.tokens import UnauthorizedError
+from vosd.api import known_senders
+from vosd.api.known_senders import KEPT_S, KnownSenders
+from vosd.cdr.ports import StoreUnavailable
+
+WHO = Principal(role=Role.PROGRAM, name="crm", login="token 1", means=Means.TOKEN, permissions=frozenset())
+
+
+async def answered(found: Principal | Exception) -> Principal:
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def away() -> StoreUnavailable:
+    return StoreUnavailable("the database is away")
+
+
+async def test_a_sender_is_known_for_a_while_after_the_database_knew_it():
+    senders = KnownSenders()
+    with pytest.raises(StoreUnavailable):
+        await senders.look(b"1", answered(away()), 0.0)
+    await senders.look(b"1", answered(WHO), 10.0)
+    assert await senders.look(b"1", answered(away()), 10.0 + KEPT_S) == WHO
+    with pytest.raises(StoreUnavailable):
+        await senders.look(b"2", answered(away()), 11.0)
+    with pytest.raises(StoreUnavailable):
+        await senders.look(b"1", answered(away()), 10.1 + KEPT_S)
+
+
+async def test_a_token_that_was_revoked_is_not_taken_again():
+    senders = KnownSenders()
+    await senders.look(b"1", answered(WHO), 0.0)
+    with pytest.raises(UnauthorizedError):
+        await senders.look(b"1", answered(UnauthorizedError("it was revoked")), 1.0)
+    with pytest.raises(StoreUnavailable):
+        await senders.look(b"1", answered(away()), 2.0)
+
+
+async def test_of_too_many_the_one_that_asked_longest_ago_is_forgotten(monkeypatch):
+    monkeypatch.setattr(known_senders, "SENDERS_MAX", 1)
+    senders = KnownSenders()
+    for digest in (b"1", b"2"):
+        await senders.look(digest, answered(WHO), 0.0)
+    assert await senders.look(b"2", answered(away()), 1.0) == WHO
+    with pytest.raises(StoreUnavailable):
+        await senders.look(b"1", answered(away()), 1.0)

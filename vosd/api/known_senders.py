@@ -1,0 +1,38 @@
+"""Senders of the latest requests, for the time in which the database, which knows them, is away."""
+
+from collections.abc import Awaitable
+from typing import Final
+
+from vosd.admin.office.principal import Principal
+from vosd.cdr.ports import StoreUnavailable
+
+KEPT_S: Final = 300.0
+"""So long after the database last knew a sender its word is taken."""
+SENDERS_MAX: Final = 1_000
+
+
+class KnownSenders:
+    """Principals by a digest of their token or session, and their address; no clock of its own."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[Principal, float]] = {}
+
+    async def look(self, digest: bytes, found: Awaitable[Principal], now_s: float) -> Principal:
+        """Return the sender that the database finds; while it is away, the one that it found lately.
+
+        Raises:
+            StoreUnavailable: it is away, and has not known the sender of late.
+            VosError: as ``found``, whose refusal is remembered: a token that was revoked is not taken again.
+        """
+        known = self._known.pop(digest, None)
+        try:
+            who = await found
+        except StoreUnavailable:
+            if known is None or now_s - known[1] > KEPT_S:
+                raise
+            self._known[digest] = known
+            return known[0]
+        self._known[digest] = who, now_s
+        if len(self._known) > SENDERS_MAX:
+            del self._known[next(iter(self._known))]
+        return who
