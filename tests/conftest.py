@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from itertools import count
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Final
 
@@ -67,7 +68,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the run's directory, unless what failed tests have left in it is still to be looked at."""
     directory = config.stash.get(_DIRECTORY, None)
     if directory is not None and config.stash.get(_HAS_PASSED, False):
-        shutil.rmtree(directory, ignore_errors=True)
+        # after multiprocessing has removed its own directory there, which has the priority -100
+        Finalize(None, shutil.rmtree, [directory], {"ignore_errors": True}, exitpriority=-200)
 
 
 @pytest.hookimpl(tryfirst=True)
