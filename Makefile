@@ -19,7 +19,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: help run install test suites check explore chaos soak interop demo bench bench-count bench-compare install-system clean
+.PHONY: api-fuzz help run install test suites check explore chaos soak interop demo bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -50,6 +50,10 @@ explore: $(VENV)/.tested-with ## the property tests with new random examples, an
 
 chaos: $(VENV)/.tested-with system-packages ## kill, stop, cut, fill and put back the switch and its database at random while calls run; ROUNDS=500 kills, SEED= to do the same again
 	@cd tests && $(abspath $(BIN))/python -m chaos.campaign $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+api-fuzz: $(VENV)/.tested-with system-packages ## requests made up from docs/openapi.json for the API beside a switch on MariaDB; SECONDS=120
+	@$(BIN)/pip install --quiet "schemathesis>=4,<5"
+	@cd tests && $(abspath $(BIN))/python -m fuzz.api $(SECONDS)
 
 soak: $(VENV)/.tested-with system-packages ## an even load for an hour: memory, descriptors, timers, transactions must stay flat; MINUTES=60 RATE=20
 	@$(BIN)/python -m bench.soak --minutes $(MINUTES) --rate $(RATE)

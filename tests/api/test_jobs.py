@@ -111,3 +111,5 @@ def test_calls_are_exported_to_a_file_and_rated_again_as_jobs(api: Api) -> None:
 @pytest.mark.parametrize("body", [{"since": "2026-01-01T00:00:00Z"}, {"since": 1, "until": 2}, {"book": True}])
 def test_an_order_that_makes_no_sense_is_refused_before_it_is_queued(api: Api, body: Any) -> None:
     assert api.ask("POST", "/calls/rerate", body).status == 422
+    refused = api.ask("POST", "/bulk?dry_run=null", objects("d"), headers=ASYNC)
+    assert (refused.status, refused.json["field"]) == (422, "dry_run")

@@ -41,6 +41,10 @@ def test_parameters_that_no_operation_has_or_that_are_repeated_are_refused(api: 
     unknown = api.ask("GET", "/status?verbose=yes")
     assert (unknown.status, unknown.json["field"]) == (422, "verbose")
     assert api.ask("GET", "/status?a=1&a=2").json["code"] == "parameter_repeated"
+    empty = api.ask("GET", "/overrides/changes?name=")
+    assert (empty.status, empty.json["code"], empty.json["field"]) == (422, "bad_field", "name")
+    too_few = api.ask("GET", "/overrides/changes?limit=-1")
+    assert (too_few.status, too_few.json["code"], too_few.json["field"]) == (422, "bad_field", "limit")
     assert api.ask("GET", "/status?a=%ff").json["code"] == "bad_text"
 
 

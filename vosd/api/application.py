@@ -180,6 +180,8 @@ class Application:
                 order = operation.order(Given(path, request.query, {}, None, {}))
                 if long.check is not None:
                     long.check(office, order)
+            else:
+                operation.check_query(request.query)
             upload, digest = await kept_upload(request, long, await self._jobs.directory())
         else:
             kept = msgspec.structs.replace(kept, body=await _body(operation, request))

@@ -148,7 +148,7 @@ def _parameter(field: Field, each: Operation) -> dict[str, Any]:
             "name": "If-Match",
             "in": "header",
             "description": "ETag of the object that was read; another one is refused with 412.",
-            "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
+            "schema": {"type": "string", "pattern": r'^(\*|(W/)?"?[0-9]{1,18}"?)$'},
         }
     schema: dict[str, Any] = _schema(field)
     if field.place is Place.PATH and schema.get("type") == "string":

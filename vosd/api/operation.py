@@ -215,6 +215,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise _unfit(error) from error
 
+    def check_query(self, query: Mapping[str, str]) -> None:
+        """Raise RequestError where a parameter is unknown or cannot have its value; the body is read later."""
+        known = {each.name: each for each in self.fields() if each.place is Place.QUERY}
+        _refuse_unknown(query, {*known}, "the query")
+        for name, text in query.items():
+            _from_text(known[name], text)
+
 
 def _refuse_unknown(given: Mapping[str, Any], known: set[str], where: str) -> None:
     for name in given:
@@ -261,8 +268,8 @@ def _amount(field: Field, value: Any) -> Decimal:
 def _from_text(field: Field, text: str) -> Any:
     if field.name in TIMES:
         return _time(field, text)
-    if field.place is Place.PATH and not text:
-        raise _bad(field, "is empty")
+    if not text:
+        raise _bad(field, "has no value")
     try:
         given = text.split(",") if get_origin(field.type) is tuple else text
         return _bounded(field, msgspec.convert(given, field.type, strict=False))

@@ -147,6 +147,13 @@ def test_every_operation_and_every_field_of_the_api_has_a_meaning() -> None:
             assert operation["summary"].endswith("."), (method, path)
 
 
+def test_a_number_of_items_is_at_least_one() -> None:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            for each in operation["parameters"]:
+                assert each["name"] != "limit" or each["schema"].get("minimum") == 1, (method, path)
+
+
 def test_the_committed_document_is_that_of_the_code() -> None:
     committed = Path(__file__).parents[3] / "docs" / "openapi.json"
     assert json.loads(committed.read_text()) == json.loads(json.dumps(document())), (

@@ -3,7 +3,7 @@
 It is read from the ledger and from the record of changes of overrides; the charges of calls are not in it.
 """
 
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -56,7 +56,7 @@ class ShowAccountHistory(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """The latest changes of an account."""
 
     account: str
-    limit: int = 100
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100
 
 
 @needs(Permission.ACCOUNTS_SEE)

@@ -1,6 +1,6 @@
 """Use case of the audit: read who has changed what."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec.structs import asdict
@@ -36,7 +36,7 @@ class AuditSheet(msgspec.Struct, frozen=True):
 class ListAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The newest lines; all given criteria must hold."""
 
-    limit: int = 100
+    limit: Annotated[int, msgspec.Meta(ge=1)] = 100
     principal: str | None = None
     """The name that the records keep."""
     login: str | None = None

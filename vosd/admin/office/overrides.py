@@ -4,7 +4,7 @@ The names are those of the configuration; whether the running switch has the sam
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec.structs import asdict
@@ -314,7 +314,7 @@ async def show_overrides(office: Office, who: Principal, order: ShowOverrides) -
 class ShowOverrideChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The latest overrides that were set, cleared or have expired."""
 
-    limit: int = CHANGES_MAX
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = CHANGES_MAX
     name: str | None = None
 
 

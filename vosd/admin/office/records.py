@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec.structs import asdict
@@ -34,7 +34,7 @@ class NoRecordError(VosError):
 class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Calls, the newest first; all given criteria must hold, as ``CallFilter`` says."""
 
-    limit: int = LISTED_AT_MOST
+    limit: Annotated[int, msgspec.Meta(ge=1)] = LISTED_AT_MOST
     since: int | None = None
     until: int | None = None
     ended_since: int | None = None

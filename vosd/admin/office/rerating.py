@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from decimal import Decimal
 from sys import maxsize
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -47,7 +47,7 @@ class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Rate the calls of the account by this rate group instead."""
     compares_steps: bool = False
     """Compare the stored steps of each fee, too."""
-    limit: int = maxsize
+    limit: Annotated[int, msgspec.Meta(ge=1)] = maxsize
     """At most so many calls, the newest."""
     top: int = 20
     """Calls and prefixes that are listed."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from sys import maxsize
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -119,7 +119,7 @@ class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """File of another configuration whose routes and rates are tried; None = those of the installation."""
     account: str | None = None
     """The customer's or the vendor's."""
-    limit: int = maxsize
+    limit: Annotated[int, msgspec.Meta(ge=1)] = maxsize
     """At most so many calls, the newest."""
     currency: str | None = None
     """Currency of fees, costs and margins; None = that of most customers."""

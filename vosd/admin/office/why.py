@@ -5,7 +5,7 @@ The log is not read: it belongs to the system's journal. Each call names the spa
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
@@ -75,7 +75,7 @@ class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     since: int | None = None
     """UTC milliseconds of the INVITE; without it and without ``call_id`` the last 24 hours."""
     until: int | None = None
-    limit: int = 5
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
     """Most calls that are over."""
 
     def __post_init__(self) -> None:
