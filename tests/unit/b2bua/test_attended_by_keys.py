@@ -102,6 +102,30 @@ def test_without_the_target_the_telephone_talks_to_its_party_again(scene, how):
     assert reasons(scene) == ["Normal", "Normal"]
 
 
+def test_without_the_target_a_party_that_was_busy_is_not_put_on_hold_late(scene):
+    scene.vendor.by_number = {TARGET: answers(1_000)}
+    call = talking(scene)
+    party = scene.vendor.only_call
+    press(scene, call, f"*2{TARGET}#")
+    scene.wire.run_until(lambda: len(scene.vendor.calls) == 2)
+    scene.wire.run_for(700)
+    party.acknowledges = False
+    first = party.ask("INVITE", body=party.mine)
+    scene.wire.run_for(800)
+    target = scene.vendor.calls[1]
+    target.hang_up()
+    scene.wire.run_for(500)
+    first.acknowledge()
+    party.acknowledges = True
+    scene.wire.run_for(10_000)
+    assert (call.is_over, party.is_over, target.is_over) == (False, False, True)
+    assert all("a=inactive" not in each.body for each in party.asked["INVITE"])
+    assert latest(call) == media_of(party.mine)
+    call.hang_up()
+    settle(scene)
+    assert reasons(scene) == ["Normal", "Normal"]
+
+
 def test_a_party_that_does_not_wait_ends_it_for_all(scene):
     call, party, target = consulting(scene)
     party.hang_up()
