@@ -108,7 +108,7 @@ def json_option(command: Any) -> Any:
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 _CONFIRM: Final = ("--yes", "--force")
-"""Options of a verb that does not ask, and so is told beforehand."""
+"""Options by which a verb that does not ask is confirmed."""
 
 
 class Verb(click.Command):
