@@ -1,6 +1,7 @@
 """What import-linter cannot see of the rooms: one wiring, typed owners, protocols instead of questions about a type."""
 
 import ast
+import re
 
 from syntax_nodes import matches, names_in
 
@@ -61,3 +62,21 @@ def test_no_method_of_the_switchboard_takes_a_call_to_look_it_up():
     }
     assert "set_deadline" in methods
     assert [name for name, types in methods.items() if "Call" in types] == []
+
+
+def test_no_text_below_the_command_line_names_an_option_of_it():
+    """The management API shows the same text; a field in backticks is an option to those who type it.
+
+    A whole command is a remedy on either.
+    """
+    nodes = [(file, node) for file, node in matches(("",), "--") if not file.startswith("cli/")]
+    documenting = {id(node.value) for _, node in nodes if isinstance(node, ast.Expr)}
+    named = [
+        f"{file}:{node.lineno}: {node.value}"
+        for file, node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documenting
+        if " " in node.value
+        and not node.value.startswith(" --")
+        and re.search(r"(?<![\w-])--[a-z]", node.value.split("vosd ")[0])
+    ]
+    assert named == []

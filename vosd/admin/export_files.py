@@ -176,7 +176,7 @@ class ExportDirectory:
         try:
             found = msgspec.json.decode(text, type=ExportState)
         except msgspec.DecodeError as error:
-            advice = "remove it, and say --after with the last of the newest manifest"
+            advice = "remove it, and say `after` with the last of the newest manifest"
             message = f"{self._state_file} is damaged ({error}): {advice}"
             raise ExportBlocked(message) from error
         if found.version != STATE_VERSION:

@@ -118,7 +118,7 @@ def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, s
 
 
 def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bool) -> str:
-    presence = "which is registered" if is_live else "taken to be registered (--live knows)"
+    presence = "which is registered" if is_live else "taken to be registered (the running switch knows)"
     if choice.gateway.is_phone:
         return f"the number is this phone's, {presence}"
     if phone is not None and choice.gateway.dialect.redirects is Redirects.FOLLOW:

@@ -107,6 +107,9 @@ def json_option(command: Any) -> Any:
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
+_CONFIRM: Final = ("--yes", "--force")
+"""Options by which a verb that does not ask is confirmed."""
+
 
 class Verb(click.Command):
     """A verb; accepts ``-c/--config``."""
@@ -120,11 +123,22 @@ class Verb(click.Command):
         try:
             return super().invoke(ctx)
         except VosError as error:
-            if error.code != "order":  # by its code, for its module is seldom loaded
-                raise
-            written = {each.name: each.human_readable_name for each in self.params if isinstance(each, click.Argument)}
-            message = re.sub("`([a-z_]+)`", lambda field: written.get(field[1]) or _option(field[1]), str(error))
-            raise click.UsageError(message) from error
+            message = self._in_its_words(str(error))
+            if error.code == "order":  # by its code, for its module is seldom loaded
+                raise click.UsageError(message) from error
+            raise _as_exit(error, message) from error
+
+    def _in_its_words(self, said: str) -> str:
+        """Return a message with arguments and options in place of the fields that it names."""
+        written = {each.name: each.human_readable_name for each in self.params if isinstance(each, click.Argument)}
+        options = {each for param in self.params if isinstance(param, click.Option) for each in param.opts}
+        confirm = next((each for each in _CONFIRM if each in options), None)
+
+        def word(field: "re.Match[str]") -> str:
+            option = confirm if field[1] == "confirm" else f"--{field[1].replace('_', '-')}"
+            return written.get(field[1]) or (option if option in options else field[0])
+
+        return re.sub("`([a-z_]+)`", word, said)
 
 
 class Family(click.Group):
@@ -173,21 +187,17 @@ class VerbDirectory(Family):
         try:
             return super().invoke(ctx)
         except VosError as error:
-            raise _as_exit(error) from error
+            raise _as_exit(error, str(error)) from error
 
 
-def _option(field: str) -> str:
-    return f"--{field.replace('_', '-')}"
-
-
-def _as_exit(error: VosError) -> click.ClickException:
+def _as_exit(error: VosError, said: str) -> click.ClickException:
     from vosd.catalogue.problems import ConfigError
     from vosd.control.client import DaemonUnreachableError
 
     if isinstance(error, ConfigError | NoConfigurationError):
-        return BadConfigurationError(str(error))
+        return BadConfigurationError(said)
     if isinstance(error, DaemonUnreachableError):
-        return DaemonAwayError(str(error))
+        return DaemonAwayError(said)
     from vosd.cli.output import printable
 
-    return OperationError("\n".join(map(printable, str(error).split("\n"))))
+    return OperationError("\n".join(map(printable, said.split("\n"))))

@@ -94,7 +94,7 @@ def check_unmasked(masked: int, since: int | None) -> None:
         date = iso_utc(masked)[:10]
         message = (
             f"numbers of calls from before {date} are masked, because their time was over: these calls cannot be"
-            f" rated or routed again; say --since {date}"
+            f" rated or routed again; say `since` {date}"
         )
         raise DroppedPeriod(message)
 

@@ -330,7 +330,7 @@ def check_rest(payment: Payment, before: Decimal) -> None:
     if spare is not None and spare + payment.amount < 0:
         message = (
             f"account {payment.account} has {format_amount(spare)} to spare beside what running calls hold, "
-            f"less than {format_amount(-payment.amount)}; --force books it all the same"
+            f"less than {format_amount(-payment.amount)}; `force` books it all the same"
         )
         raise TooLittleLeft(message)
 

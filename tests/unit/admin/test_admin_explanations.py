@@ -253,13 +253,14 @@ def test_without_the_running_switch_phones_count_as_not_known() -> None:
         return [(each.routing_gateway, each.reason) for each in found.candidates]
 
     instead = ("first", "takes the calls of phone 442012 while it is not registered")
-    taken = ("442012", "the number is this phone's, taken to be registered (--live knows)")
+    taken = ("442012", "the number is this phone's, taken to be registered (the running switch knows)")
     assert reasons(is_live=False) == [taken, instead]
     assert reasons(is_live=True) == [("442012", "the number is this phone's, which is registered"), instead]
 
 
 @pytest.mark.parametrize(
-    ("is_live", "presence"), [(True, "which is registered"), (False, "taken to be registered (--live knows)")]
+    ("is_live", "presence"),
+    [(True, "which is registered"), (False, "taken to be registered (the running switch knows)")],
 )
 def test_without_the_running_switch_registered_vendors_count_as_not_known(is_live: bool, presence: str) -> None:
     proof = builders.credentials("box", "secret")

@@ -238,7 +238,7 @@ async def test_the_history_has_payments_and_settings_the_newest_first(
 
 async def test_an_account_that_is_closed_and_paid_out_leaves_a_line_for_each(office: Office) -> None:
     await pay(office, reference="r1")
-    with pytest.raises(MoneyLeftError, match="--pay-out"):
+    with pytest.raises(MoneyLeftError, match="`pay_out` books it"):
         await close_account(office, operator(), CloseAccount(account="acme"))
     closed = await close_account(office, operator("bob"), CloseAccount(account="acme", pay_out=True, memo="bye"))
     assert (closed.paid_out, closed.balance, (await show(office)).closed) == ("10.00", "0.00", True)

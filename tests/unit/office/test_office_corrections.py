@@ -66,7 +66,7 @@ def test_nothing_is_taxed_with_nothing():
 
 
 def test_without_steps_the_tax_must_be_said():
-    with pytest.raises(TaxUnknownError, match="say --tax"):
+    with pytest.raises(TaxUnknownError, match="say `tax`"):
         changes_of(answered_call(1, fee_breakdown="{}"), [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))])
 
 

@@ -162,7 +162,7 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
         message = (
             f"{outcome.fitting} calls begin with {selection.call_id} and none was ended; say more of the id"
             if names_one
-            else f"{outcome.fitting} calls fit and none was ended; say --yes to end them all"
+            else f"{outcome.fitting} calls fit and none was ended; say `confirm` to end them all"
         )
         raise TooManyCallsError(message)
     if not outcome.ended:

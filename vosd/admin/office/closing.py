@@ -76,7 +76,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         message = f"account {name} owes {format_amount(-balance)}: book its payment, or vosd payment add --type zero"
         raise MoneyLeftError(message)
     if balance and not order.pay_out:
-        message = f"account {name} has {format_amount(balance)}: --pay-out books it as a refund"
+        message = f"account {name} has {format_amount(balance)}: `pay_out` books it as a refund"
         raise MoneyLeftError(message)
     if confirm_above is not None and balance > confirm_above:
         message = (

@@ -174,7 +174,7 @@ def _tax(charge: ChargeRow, fee: Decimal) -> Decimal:
     try:
         return tax_by(_decode(charge.breakdown or ""), fee)
     except (msgspec.DecodeError, KeyError):
-        option = {CUSTOMER: "--tax", VENDOR: "--cost-tax", AGENT: f"--agent-tax {charge.level}"}[charge.role]
+        option = {CUSTOMER: "`tax`", VENDOR: "`cost_tax`", AGENT: f"`agent_tax` {charge.level}"}[charge.role]
         message = f"call has no steps of its {charge.role}'s charge to compute the tax from: say {option}"
         raise TaxUnknownError(message) from None
 

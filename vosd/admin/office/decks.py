@@ -191,7 +191,7 @@ async def put_in_force(office: Office, who: Principal, prepared: Prepared) -> Im
     if not order.is_confirmed and changes.lost * CLOSED_AT_MOST > changes.prefixes_before:
         message = (
             f"{changes.lost} of {changes.prefixes_before} prefixes of deck {order.rate_group} would be closed or taken "
-            "out, and nothing was imported: see --dry-run; if that is meant, say --force"
+            "out, and nothing was imported: see `dry_run`; if that is meant, say `confirm`"
         )
         raise ManyClosedError(message)
     version = 1 if before is None else before.version + 1

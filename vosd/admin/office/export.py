@@ -183,7 +183,7 @@ class Export:
         found = f"number {replaced} is another call's now" if replaced else f"its newest number is {until}"
         message = (
             f"calls up to number {state.last} were exported, but {found}: the database has lost commits or is another"
-            " one. Export to another directory with --after and a number from before the loss; call_id says which calls"
+            " one. Export to another directory with `after` and a number from before the loss; call_id says which calls"
             " were exported twice (docs/operations/exports.md)"
         )
         raise ExportBlocked(message)

@@ -278,7 +278,7 @@ async def clear_overrides(office: Office, who: Principal, order: ClearOverrides)
     if not found:
         raise NoSuchOverrideError("there is no such override; vosd overrides list shows all")
     if order.name is None and not order.clears_many and len(found) > 1:
-        message = f"{len(found)} overrides would be cleared and none was; say --yes to clear them all"
+        message = f"{len(found)} overrides would be cleared and none was; say `confirm` to clear them all"
         raise ManyOverridesError(message)
     return await _clear(office, who, order, found, order.name or "overrides")
 
@@ -500,7 +500,7 @@ async def _set(
     """Override settings of an object, of both where a name means two; a setting that only one has is set there."""
     now, until = office.now(), order.until
     if until is not None and until <= now:
-        message = f"--until {iso_utc(until)} is in the past"
+        message = f"`until` {iso_utc(until)} is in the past"
         raise UnfitSettingError(message)
     if until is not None and until > NEVER:
         raise OrderError("until", "is after the year 9999")

@@ -108,7 +108,7 @@ def read_payment_file(
     found = next(((delimiter, cells) for delimiter, cells in fitting if set(wanted) <= set(cells)), None)
     if found is None:
         said = f"line 1: the header has no columns {', '.join(wanted)}; it is {header.strip()[:200]!r}"
-        raise BadPaymentFile([f"{said}: name the columns with --column account=TITLE ..."])
+        raise BadPaymentFile([f"{said}: name the columns by `column` account=TITLE ..."])
     delimiter, cells = found
     faults: list[str] = []
     read = list(_read(csv.reader(rows, delimiter=delimiter), cells, columns, faults, has_comma=has_decimal_comma))

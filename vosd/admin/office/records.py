@@ -127,7 +127,7 @@ async def show_record(office: Office, who: Principal, order: ShowRecord) -> Reco
         )
         raise NoRecordError(message)
     running = await _still_running(office, order.call_id)
-    hint = "--ladder draws what was said so far, vosd calls lists it"
+    hint = "`ladder` draws what was said so far, vosd calls lists it"
     message = f"call {running.call_id} still runs and has no CDR yet: {hint}"
     raise NoRecordError(message)
 

@@ -72,7 +72,7 @@ def difference(file: SheetFile, stored: Iterable[str | None]) -> str:
         if names
     ]
     differs = "; ".join(words) or "other columns in this order"
-    return f"its header is not that of the layout that was saved from {layout.name} ({differs}): say --map"
+    return f"its header is not that of the layout that was saved from {layout.name} ({differs}): say `map`"
 
 
 def _header(file: SheetFile, keys: SheetMapKeys) -> Sequence[str]:

@@ -41,7 +41,7 @@ async def check_free(database: Database, *, may_replace: bool) -> bool:
     if filled and not may_replace:
         message = (
             f"{database.place} is not empty ({', '.join(sorted(filled)[:3])} ...): restore into an empty database, or"
-            " say --replace, and what it has is lost"
+            " say `replace`, and what it has is lost"
         )
         raise DatabaseOccupied(message)
     return bool(filled)
@@ -63,7 +63,7 @@ async def check_untouched(database: Database, known: frozenset[tuple[object, ...
     """
     if await leases(database) != known:
         message = (
-            f"a switch has begun to use {database.place} during the restore: stop it, and restore again with --replace"
+            f"a switch has begun to use {database.place} during the restore: stop it, and restore again with `replace`"
         )
         raise DatabaseOccupied(message)
 
