@@ -58,9 +58,9 @@ async def pay(database, day, **changes):
 
 @pytest.fixture
 async def booked(database):
-    """A payment, a transfer and a call every ten days; the books are closed every 50 days."""
-    for day in range(0, 400, 10):
-        if day and day % 50 == 0:
+    """A payment, a transfer and a call every twenty days; the books are closed every 100 days."""
+    for day in range(0, 400, 20):
+        if day and day % 100 == 0:
             await SqlCheckpoints(database).close(FIRST + day * DAY_MS, "ann", None, NOW)
         at = day * DAY_MS
         await pay(database, day)
@@ -102,29 +102,29 @@ async def test_old_payments_are_in_the_archive_and_balances_and_statements_stay(
     ledger, until = SqlLedger(booked), FIRST + 200 * DAY_MS
     listed = [each async for each in ledger.entries(EntryFilter(until=until, kinds=old_payments.KINDS))]
     before = (await SqlBooks(booked).standings()).standings
-    statement = await ledger.statement("acme", until, until + 50 * DAY_MS)
+    statement = await ledger.statement("acme", until, until + 100 * DAY_MS)
     trial = await run(dry_run=True)
     assert not (state_dir / "archive").exists()
-    assert await payments_left(booked) == 120
+    assert await payments_left(booked) == 60
 
     done = await run()
 
-    assert (done, await payments_left(booked)) == (trial, 60)
-    assert sum(each.records for each in done.months) == 60
+    assert (done, await payments_left(booked)) == (trial, 30)
+    assert sum(each.records for each in done.months) == 30
     assert [each["id"] for each in archived(state_dir)] == sorted((each.id for each in listed), key=_order(listed))
     assert {(each["account"], each["reference"], each["amount"], each["operator"]) for each in archived(state_dir)} >= {
         ("acme", "bank/0", "3.00000001", "ann"),
-        ("other", "move/190", "0.50", None),
+        ("other", "move/180", "0.50", None),
     }
     assert (await SqlBooks(booked).standings()).standings == before
-    assert await ledger.statement("acme", until, until + 50 * DAY_MS) == statement
+    assert await ledger.statement("acme", until, until + 100 * DAY_MS) == statement
     with pytest.raises(DroppedPeriod, match="ledger entries from before"):
-        await ledger.statement("acme", until - 50 * DAY_MS, until)
+        await ledger.statement("acme", until - 100 * DAY_MS, until)
     assert await audited(booked) == []
     assert {each.kind for each in await drop_history(booked)} == {"payments"}
     assert (await run()).months == ()
-    assert sum(each.records for each in (await run(100)).months) == 30
-    assert len({each["id"] for each in archived(state_dir)}) == len(archived(state_dir)) == 90
+    assert sum(each.records for each in (await run(100)).months) == 15
+    assert len({each["id"] for each in archived(state_dir)}) == len(archived(state_dir)) == 45
     assert await audited(booked) == []
 
 
@@ -136,19 +136,19 @@ def _order(listed):
 async def test_the_reference_of_a_dropped_payment_books_nothing_again(booked, run):
     before = (await SqlBooks(booked).standings()).standings
     await run()
-    again = await pay(booked, 30)
+    again = await pay(booked, 40)
     assert again.repeated
     assert again.after - again.before == AMOUNT
     with pytest.raises(ReferenceTaken):
-        await pay(booked, 30, amount=Decimal(1))
-    assert not (await pay(booked, 30, kind=EntryKind.ADJUSTMENT, amount=Decimal(0))).repeated
+        await pay(booked, 40, amount=Decimal(1))
+    assert not (await pay(booked, 40, kind=EntryKind.ADJUSTMENT, amount=Decimal(0))).repeated
     assert (await SqlBooks(booked).standings()).standings["acme"].balance == before["acme"].balance
 
 
 async def test_nothing_goes_that_is_not_in_a_sound_archive(booked, run, state_dir):
     (state_dir / "archive").write_text("a file where the directory should be")
     held = (await run()).held[0]
-    assert (held.guard, await payments_left(booked)) == ("archive", 120)
+    assert (held.guard, await payments_left(booked)) == ("archive", 60)
     (state_dir / "archive").unlink()
     await run()
     (path,) = (state_dir / "archive").iterdir()
@@ -169,7 +169,7 @@ async def test_a_run_that_ends_in_the_middle_is_completed_from_its_archive(booke
     async def killed(*_):
         raise KilledError
 
-    for when, left in (("checked_archive", 120), ("begin", 120), ("publish", 120), ("drop", 120)):
+    for when, left in (("checked_archive", 60), ("begin", 60), ("publish", 60), ("drop", 60)):
         with monkeypatch.context() as patch:
             match when:
                 case "checked_archive":
@@ -195,12 +195,12 @@ async def test_a_run_that_ends_in_the_middle_is_completed_from_its_archive(booke
         patch.setattr("vosd.storage.old_payments.SqlOldPayments.drop", third)
         with pytest.raises(KilledError):
             await run()
-    assert await payments_left(booked) == 120 - 8
+    assert await payments_left(booked) == 60 - 8
     (path,) = (state_dir / "archive").glob("payments*")
     path.rename(state_dir / "elsewhere")
     assert "put it back" in (await run(100)).held[0].why
     (state_dir / "elsewhere").rename(path)
     await run(100)
-    assert await payments_left(booked) == 30
-    assert len({each["id"] for each in archived(state_dir)}) == len(archived(state_dir)) == 90
+    assert await payments_left(booked) == 15
+    assert len({each["id"] for each in archived(state_dir)}) == len(archived(state_dir)) == 45
     assert await audited(booked) == []

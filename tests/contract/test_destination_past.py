@@ -5,7 +5,7 @@ from decimal import Decimal
 from doubles.data.records import STARTED, answered_call
 
 from vosd.billing.destination_past import Span
-from vosd.callcontrol.admission import FREE_NUMBER
+from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.storage.books import SqlBooks
 from vosd.storage.destination_past import SqlDestinationPast
 

@@ -14,8 +14,8 @@ from vosd.base.ids import uuid7
 from vosd.billing.parties import Party
 from vosd.callcontrol.bookkeeping import conclude, opened
 from vosd.callcontrol.call_request import CallRequest
-from vosd.callcontrol.payers import rated_agents
 from vosd.callcontrol.replay import Replay
+from vosd.callcontrol.sell_rate import rated_agents
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall
 from vosd.cdr.record import AGENT, Attempt, CallRecord

@@ -7,7 +7,8 @@ from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 from golden.test_vectors_booking import BILLING, ROUTING
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import FREE_NUMBER, Admission
+from vosd.billing.free_numbers import FREE_NUMBER
+from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.number_billing import bill_number
 from vosd.callcontrol.sell_rate import rate_in

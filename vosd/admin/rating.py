@@ -14,14 +14,13 @@ from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
 from vosd.billing.accounts import Account
 from vosd.billing.agents import LEVELS_MAX
+from vosd.billing.free_numbers import free_rate
 from vosd.billing.parties import Party
 from vosd.billing.ports import Rates
 from vosd.billing.rate_choice import RateChoice
 from vosd.billing.rater import Step, breakdown, charged_by, rate_call
 from vosd.billing.rates import AppliedRate, RatingPolicy
-from vosd.callcontrol.number_billing import free_rate
-from vosd.callcontrol.payers import rated_agents
-from vosd.callcontrol.sell_rate import of_allowed_type, rate_in
+from vosd.callcontrol.sell_rate import of_allowed_type, rate_in, rated_agents
 from vosd.routing.special_numbers import SpecialNumbers
 
 

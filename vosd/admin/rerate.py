@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from vosd.admin.price_differences import CallName, PriceDifferences, total_of
 from vosd.base.money import EXACT
+from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import charged_by, itemise, rate_call
 from vosd.billing.rates import AppliedRate, for_unanswered
-from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.corrections import Amounts, ChargeChange

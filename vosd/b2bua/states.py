@@ -51,7 +51,7 @@ class CallEvent(IntEnum):
 PROGRESS: Final = CallEvent.PROGRESS
 ANSWER: Final = CallEvent.ANSWER
 ACK: Final = CallEvent.ACK
-"""Those of every call, as globals."""
+"""Events of every call, as globals."""
 
 _TRYING: Final = frozenset(
     {

@@ -179,7 +179,6 @@ class Transfer:
             case Stage.CONSULTING if call is self.second:
                 self._resume(now)
             case Stage.CONSULTING:
-                self._stop(now)
                 self._part(self.second, at, now)
             case Stage.JOINED:
                 self._part(self.second if call is self.first else self.first, at, now)

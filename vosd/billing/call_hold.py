@@ -25,7 +25,7 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
     ceiling_s: int
     """The call ends here whatever money there is; a call that reached it has not used its money up."""
     vendors: list[Hold] = []
-    """Those of them that are of attempts: more than one only while an attempt takes the place of another."""
+    """Holds of attempts: more than one only while an attempt takes the place of another."""
     is_shared: bool = False
     """Two of the holds are on one account."""
 

@@ -201,7 +201,7 @@ class DestinationUses:
         self.all: dict[tuple[str, str], DestinationUse] = {}
         """By account and class; there are never more than the configuration has of both."""
         self.active: dict[tuple[str, str], DestinationUse] = {}
-        """Those with an answered call that runs, or has ended in the present hour."""
+        """Uses with an answered call that runs, or has ended in the present hour."""
 
     def of(self, account: str, destination: str, wall_ms: int) -> DestinationUse:
         """Return the use of a class by an account, which may be new; ``wall_ms`` is the present, UTC."""

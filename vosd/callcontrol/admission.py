@@ -15,13 +15,14 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
+from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.holds import Hold
 from vosd.billing.ports import Rates
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import destination_objection, watched_call
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents, rated_agents
-from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
+from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents
+from vosd.callcontrol.sell_rate import no_rate, of_allowed_type, rated_agents
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
@@ -33,8 +34,6 @@ from vosd.sip.headers.phone_context import global_beginning
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import LimitScope
 
-FREE_NUMBER: Final = "free number"
-"""Stands in place of a rate group for calls that are free by SERVER_BILLING_FREE_E164S."""
 _UNIDENTIFIED: Final = "the call is not identified yet"
 
 

@@ -14,10 +14,10 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.money import EXACT, in_places
 from vosd.billing.currencies import Currencies
+from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.parties import Party
 from vosd.billing.rater import Charge, charged_by, itemise
 from vosd.billing.rates import AppliedRate, for_unanswered, hold_seconds
-from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.vendor_terms import buy_rate

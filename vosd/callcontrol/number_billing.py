@@ -3,17 +3,10 @@
 It stands between the rewriting of numbers and the account. Which numbers those are is in ``routing.special_numbers``.
 """
 
-from typing import Final
-
 from vosd.base.errors import Refusal
-from vosd.base.money import ZERO
-from vosd.billing.accounts import Account
-from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
-from vosd.callcontrol.admission import FREE_NUMBER, Admission, StepOutOfOrderError
+from vosd.billing.free_numbers import free_rate
+from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
-
-_VERSION: Final = "-"
-"""Free numbers are in no rate group that could have versions."""
 
 
 def bill_number(admission: Admission, call: CallRequest) -> Refusal | None:
@@ -45,8 +38,3 @@ def bill_number(admission: Admission, call: CallRequest) -> Refusal | None:
     elif numbers.forward_prefix and call.numbers is not None and call.numbers.is_forwarded():
         call.forward_prefix = "" if call.callee_billing in numbers.emergency else numbers.forward_prefix
     return None
-
-
-def free_rate(pattern: str, account: Account, policy: RatingPolicy) -> AppliedRate:
-    """Return the rate of free numbers: it costs nothing, and by it their calls are billed like all others."""
-    return AppliedRate(FREE_NUMBER, _VERSION, account.currency, Rate(pattern, ZERO, 1), policy)

@@ -11,7 +11,8 @@ from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
-from vosd.callcontrol.admission import FREE_NUMBER, Admission, StepOutOfOrderError
+from vosd.billing.free_numbers import FREE_NUMBER
+from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, Question

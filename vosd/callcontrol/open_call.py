@@ -84,7 +84,7 @@ class ClosedCalls(NamedTuple):
     """Calls of an earlier run that were closed."""
 
     lost: Sequence[CallRecord]
-    """Those that were charged."""
+    """Records of lost calls that were charged."""
     unanswered: Sequence[str]
     """The ids of the others, as far as a gateway had their INVITE; they leave no record."""
 

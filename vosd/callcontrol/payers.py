@@ -4,7 +4,7 @@ A refusal names the account that it is about. Everything is taken as the steps o
 refusal releases it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from vosd.base.cause import EndReason
@@ -12,10 +12,8 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account, WhileAway
 from vosd.billing.call_hold import CallHold
-from vosd.billing.parties import Party, Role
-from vosd.billing.ports import Rates
+from vosd.billing.parties import Party
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.sell_rate import of_allowed_type, rate_in
 from vosd.callcontrol.taken import PlaceTaken, Taken
 from vosd.routing.ports import Full
 from vosd.routing.sections import NumberSection, objection_in
@@ -77,26 +75,6 @@ def occupy_agents(
         if refusal is not None:
             return refusal
     return None
-
-
-def rated_agents(
-    agents: Sequence[Account],
-    rates_of: Callable[[Account], Rates | None],
-    number: str,
-    wall_ms: int,
-    caller: str,
-    forward_prefix: str = "",
-) -> tuple[Party, ...] | Refusal:
-    """Return the agents, each with its own rate; refuse where one has none, or none of a type that it may call."""
-    parties = []
-    for level, agent in enumerate(agents, start=1):
-        rate = rate_in(rates_of(agent), number, wall_ms, caller, forward_prefix)
-        if not isinstance(rate, Refusal):
-            rate = of_allowed_type(agent, rate)
-        if isinstance(rate, Refusal):
-            return Refusal(rate.reason, rate.status, f"agent {agent.id}: {rate.detail}")
-        parties.append(Party(agent.id, Role.AGENT, level, rate))
-    return tuple(parties)
 
 
 def hold_agents(

@@ -8,10 +8,10 @@ from vosd.base.number import without_separators
 from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import rates_for
+from vosd.billing.free_numbers import free_rate
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.number_billing import free_rate
 from vosd.callcontrol.sell_rate import of_allowed_type
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall

@@ -1,8 +1,11 @@
 """The rate of a customer's call, or why it has none: what the set-up of a call and its explanations have in common."""
 
+from collections.abc import Callable, Sequence
+
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
+from vosd.billing.parties import Party, Role
 from vosd.billing.ports import Rates
 from vosd.billing.rate_choice import of_types
 from vosd.billing.rates import AppliedRate
@@ -33,3 +36,23 @@ def no_rate(group: Rates | None, number: str) -> Refusal:
     """Return the refusal of a call to a number without rate."""
     name = "no rate group" if group is None else group.name
     return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
+
+
+def rated_agents(
+    agents: Sequence[Account],
+    rates_of: Callable[[Account], Rates | None],
+    number: str,
+    wall_ms: int,
+    caller: str,
+    forward_prefix: str = "",
+) -> tuple[Party, ...] | Refusal:
+    """Return the agents, each with its own rate; refuse where one has none, or none of a type that it may call."""
+    parties = []
+    for level, agent in enumerate(agents, start=1):
+        rate = rate_in(rates_of(agent), number, wall_ms, caller, forward_prefix)
+        if not isinstance(rate, Refusal):
+            rate = of_allowed_type(agent, rate)
+        if isinstance(rate, Refusal):
+            return Refusal(rate.reason, rate.status, f"agent {agent.id}: {rate.detail}")
+        parties.append(Party(agent.id, Role.AGENT, level, rate))
+    return tuple(parties)

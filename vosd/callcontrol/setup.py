@@ -46,7 +46,7 @@ class Setup(msgspec.Struct, eq=False):
     admission: Admission
     call_request: CallRequest
     steps: Iterator[Step]
-    """Those that are left: the set-up goes on behind the step that has asked."""
+    """Steps that are left: the set-up goes on behind the step that has asked."""
     asked: Ask | None = None
     """The question that is open, if there is one."""
     number: int = 0

@@ -8,7 +8,7 @@ from vosd.admin.office.principal import Means, Principal, Role
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.billing.destinations import DestinationUse
-from vosd.callcontrol.admission import FREE_NUMBER
+from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import is_watched, watched_call
 from vosd.callcontrol.live_state import LiveState

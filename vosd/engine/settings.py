@@ -115,6 +115,8 @@ class ApiSettings:
     """Requests a second of one token or session; 0 = any."""
     address_rate: int = 1_000
     """Requests a second of one address; 0 = any."""
+    statement_seconds: int | None = 20
+    """Longest time of one statement in MariaDB; None = any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,7 @@ class AlarmSettings:
     hysteresis: int = 10
     """By how many percent of its limit a value must be better before its alarm is cleared."""
     levels: Mapping[Event, Level] = field(default_factory=dict)
-    """Those that differ from the usual ones."""
+    """Levels that differ from the usual ones."""
     webhook: WebhookSettings | None = None
     mail: MailSettings | None = None
 

@@ -192,7 +192,7 @@ class DynamicLists:
         self._first_until = 0
         """No caller on the list leaves it before this instant, in monotonic milliseconds."""
         self.changes = 0
-        """Number of changes of the list."""
+        """Number of changes of the list since the start."""
         self.calls = RecentTimes(times_max)
         self.unanswered = RecentTimes(times_max)
         self.to_targets = RecentTimes(times_max)
@@ -267,9 +267,8 @@ class DynamicLists:
         return (each for each in self._listed.values() if mono_ms < each.until_mono)
 
     def restore(self, listing: ListedCaller) -> None:
-        """Put a caller back on the list, without notice."""
+        """Put a caller back on the list at the start, without notice; that is no change of it."""
         self._listed[listing.gateway, listing.caller] = listing
-        self.changes += 1
 
     def expire(self, mono_ms: int) -> None:
         """Remove the callers whose time is over."""

@@ -110,7 +110,7 @@ _NO_ANSWER_FROM_USER: Final = 19
 OUR_CREDENTIALS: Final = frozenset({401, 402, 407})
 """Codes about our own credentials at a vendor; the caller gets 503 instead."""
 OURS_TO_SETTLE: Final = OUR_CREDENTIALS | {420, 421, 422, 423, 489, 494}
-"""Those, and codes about the form of our own requests: extensions, intervals. Their headers are not passed on."""
+"""Codes about our credentials, and the form of our requests: extensions, intervals. Their headers are not passed on."""
 
 
 def stops(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:

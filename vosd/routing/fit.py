@@ -52,23 +52,23 @@ class Fit(NamedTuple):
     ranked: tuple[Candidate, ...]
     """In the order in which they are tried, as far as the configuration decides it."""
     groups: tuple[tuple[Candidate, ...], ...] = ()
-    """Those of equal rank together."""
+    """Candidates of equal rank together."""
     criteria: tuple[Criterion, ...] = ()
     """The criteria that decide within a group; none = ``ranked`` is the order."""
     stopped: tuple[Candidate, ...] = ()
-    """Those that are out because one with a longer prefix ends the search."""
+    """Candidates that are out because one with a longer prefix ends the search."""
     has_repeats: bool = False
     """Whether a gateway is among them by several lines of the plan's routes."""
     calendars: tuple[GatewayCalendar, ...] = ()
-    """Those of the candidates, where the first of ``criteria`` is the calendar."""
+    """Calendars of the candidates, where the first of ``criteria`` is the calendar."""
     choosy: tuple[Candidate, ...] = ()
-    """Those of them that take some calls and not others, apart from their calendars."""
+    """Candidates that take some calls and not others, apart from their calendars."""
     by_tiers: dict[tuple[int | None, ...], "Fit"] = _NO_TIERS
     """Orders that ``calendar_order`` has found, by the tiers of the calendars."""
     outranked: tuple[Candidate, ...] = ()
-    """Those that are out because another one's calendar fits more closely."""
+    """Candidates that are out because another one's calendar fits more closely."""
     stoppers: tuple[Candidate, ...] = ()
-    """Those because of which others are ``stopped``: they end the search for numbers and at times that they accept."""
+    """Candidates that stop others (``stopped``): they end the search for numbers, and at times, that they accept."""
     otherwise: "Fit | None" = None
     """The candidates of a call that none of ``stoppers`` accepts."""
     alike: tuple[tuple[Places, ...], ...] = ()

@@ -57,7 +57,7 @@ class Ordering:
         self._key: ShareKey | None = None
         """The group that shares calls and that the candidate yielded last is one of."""
         self._shares: list[Share] = []
-        """Those of the group that can still take the call, that candidate included."""
+        """Members of the group that can still take the call, that candidate included."""
         self.outranked: list[Candidate] = []
         """Candidates that are out because another one has a calendar that fits by a more special entry."""
 

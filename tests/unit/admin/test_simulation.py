@@ -17,6 +17,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastAgent, PastCall
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 from vosd.routing.plan import Criterion, RoutingPlan
+from vosd.routing.special_numbers import SpecialNumbers
 
 ACME = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", max_concurrent=1, max_cps=1)
 DEAR = builders.routing_gateway("dear", "44", max_concurrent=1)
@@ -91,6 +92,15 @@ def simulated(known: Catalogue, calls: Iterable[PastCall]) -> Any:
     for each in calls:
         simulation.add(each)
     return simulation.to_json(10)
+
+
+@pytest.mark.parametrize(("forward_prefix", "fee"), [(None, "0.60"), ("9", "1.20")])
+def test_a_call_that_was_forwarded_is_sold_behind_the_forward_prefix(forward_prefix: str | None, fee: str) -> None:
+    sell = builders.rate_group("sell", builders.applied_rate("0.60"), builders.applied_rate("1.20", prefix="944"))
+    numbers = SpecialNumbers(forward_prefix="9")
+    known = builders.catalogue([ACME, DEAR], rate_groups=[sell], special_numbers=numbers)
+    found = simulated(known, [call(forward_prefix=forward_prefix)])
+    assert found["currencies"][0]["after"]["fee"] == fee
 
 
 def test_with_the_same_routes_nothing_changes() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway
-from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
+from doubles.doorkeeper import ScriptedDoorkeeper, Treatment, title_of
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from vosd.b2bua.call import Call
 from vosd.base.cause import EndReason
 from vosd.billing.destinations import DestinationClass, DestinationLimit
-from vosd.sip.door.door import WAIT_MAX_MS, Change
+from vosd.sip.door.door import WAIT_MAX_MS, Change, Wait
 from vosd.trunks.dialect import CallerDialect, Transfers
 
 REWRITTEN = b"v=0\r\no=- 1 1 IN IP4 192.0.2.99\r\ns=-\r\nc=IN IP4 192.0.2.99\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
@@ -249,6 +249,71 @@ def test_the_answer_that_there_is_none_ends_the_waiting_at_once():
     call, _ = scene.talk()
     assert titles(scene, VENDORS[0])[0] == (201, "INVITE")
     scene.finish(call)
+
+
+# -- a doorkeeper that raises -------------------------------------------------------------------------------------
+
+
+def doorkeeper_errors(lines):
+    return [(line["message"], line["call_id"]) for line in lines if line["event"] == "doorkeeper_failed"]
+
+
+def test_messages_leave_as_they_are_and_in_order_from_a_doorkeeper_that_raises():
+    scene, keeper = scene_with({"INVITE": LATE})
+    keeper.examined = mistaken
+    with capture_logs() as lines:
+        call, there = scene.talk()
+        offer = call.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+        assert there.theirs == offer
+        scene.finish(call)
+    assert names(scene, VENDORS[0]) == ["INVITE", "ACK", "INVITE", "ACK", "BYE"]
+    assert scene.record.end_reason == "Normal"
+    assert doorkeeper_errors(lines) == [("OutgoingResponse", scene.record.call_id)]  # once a minute
+
+
+@pytest.mark.parametrize("title", ["INVITE", "183 INVITE", "200 INVITE", "ACK", "re-INVITE", "BYE"])
+def test_a_doorkeeper_that_raises_for_one_message_keeps_none_behind_it(title):
+    scene, keeper = scene_with({})
+    keeper.examined = lambda waiting: mistaken() if title_of(waiting.message) == title else None
+    with capture_logs() as lines:
+        call, there = scene.talk(script=Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))))
+        offer = call.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+        assert there.theirs == offer
+        scene.finish(call)
+    assert len(doorkeeper_errors(lines)) == 1
+    assert scene.record.end_reason == "Normal"
+
+
+@pytest.mark.parametrize("verdict", [True, "INVITE", Wait("long"), Change(headers=b"X-Charge: none\r\n")])
+def test_a_verdict_of_a_wrong_type_lets_the_message_leave_as_it_is(verdict):
+    scene, keeper = scene_with({})
+    examine, keeper.examine = keeper.examine, lambda waiting, now: (examine(waiting, now), verdict)[1]
+    call, there = scene.talk()
+    assert there.theirs == OFFER
+    scene.finish(call)
+    assert scene.record.end_reason == "Normal"
+
+
+def test_an_error_of_a_doorkeeper_that_is_to_forget_a_message_ends_no_call():
+    scene, keeper = scene_with({"INVITE": NEVER, "200 INVITE": NEVER})
+    keeper.is_forgotten = mistaken
+    with capture_logs() as lines:
+        call, there = scene.talk()
+        scene.finish(call)
+    assert there.theirs == OFFER
+    assert scene.record.end_reason == "Normal"
+    assert doorkeeper_errors(lines) == [("OutgoingInvite", scene.record.call_id)]
+
+
+def test_a_doorkeeper_withholds_a_message_by_a_wait_of_no_time():
+    scene, _ = scene_with({"INVITE": Treatment(longest_ms=0, may_leave=False)})
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert names(scene, VENDORS[0]) == []
+    assert scene.record.attempts[0].code == 0
+    scene.close()
 
 
 # -- across other events ------------------------------------------------------------------------------------------

@@ -87,6 +87,15 @@ def test_running_calls_are_cut_at_the_limit_only_where_it_says_so(action, lasts_
     assert call.granted_s == lasts_s
 
 
+def test_what_ended_calls_have_spent_is_no_more_granted_to_running_ones():
+    acme = limited("1.19", SpendAction.HANG_UP)
+    acme.post(Decimal("-0.40"))
+    call = talking(acme)
+    while call.extend():
+        pass
+    assert call.granted_s == 79
+
+
 def test_the_smaller_of_money_and_limit_ends_a_call():
     call = talking(limited("5", SpendAction.HANG_UP, limit="0.80"))
     while call.extend():

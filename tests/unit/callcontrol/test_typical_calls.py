@@ -107,6 +107,8 @@ def test_the_guard_can_compare_the_price_alone():
     assert tried(content(MINUTES, SECONDS, typical_s=5, guard=by_price)) == ["vendor-0", "vendor-1"]
     dearer = content(applied_rate("0.61"), SECONDS, typical_s=5, guard=by_price)
     assert explained(dearer).left[0].reason.startswith("loss: sold for 0.60 a minute and bought for 0.61: a margin")
+    begun_minutes = applied_rate("0.50", 60)
+    assert tried(content(applied_rate("0.55"), sell=begun_minutes, typical_s=5, guard=by_price)) == []
 
 
 def test_with_agents_what_the_last_of_them_pays_is_compared():

@@ -312,6 +312,13 @@ def test_what_changed_while_the_database_was_away_is_in_force_before_calls_are_t
     assert asyncio.run(_life(site, daemon))[1] == 2
 
 
+def test_listeners_open_once_all_is_begun_that_calls_need(site: Site) -> None:
+    names = [step.name for step in site.daemon().steps()]
+    before = names[: names.index("listeners")]
+    needed = {"database", "lease", "bookkeeper", "switch", "watch over destinations", "late database", "definitions"}
+    assert needed - {*before} == set()
+
+
 def test_a_start_with_the_same_rates_in_both_uses_the_last_good_catalogue_with_an_alarm(site: Site) -> None:
     site.decks.put("sell", "44,0.012\n45,0.012\n")
     lived(site)

@@ -269,6 +269,16 @@ def test_a_late_event_loop_counts_as_waiting(world):
     assert "call" in world.refused
 
 
+def test_what_a_start_has_to_do_beside_its_first_calls_refuses_none_of_them(world):
+    world.inbox.detach()
+    world.inbox.attach(world)
+    world.cost_s = 0.001
+    world.load(GATEWAY, 1_200, START_S - 1)
+    assert (world.inbox.load, world.refused) == (Load.NORMAL, [])
+    world.load(GATEWAY, 1_200, 3.0)
+    assert world.inbox.load is Load.OVERLOADED
+
+
 def test_start_and_end_of_an_overload_are_logged_once(world, monkeypatch):
     told: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(

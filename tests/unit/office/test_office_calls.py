@@ -64,7 +64,16 @@ from vosd.control.calls import (
     TrialUpdate,
 )
 from vosd.control.client import DaemonUnreachableError
-from vosd.control.traces import CallSought, CallUpdate, FollowCalls, TraceUpdate
+from vosd.control.traces import (
+    CallSought,
+    CallUpdate,
+    EndedCallMessages,
+    FindMessages,
+    FindRunningCall,
+    FollowCalls,
+    RunningCall,
+    TraceUpdate,
+)
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
@@ -90,6 +99,7 @@ OF_ACME = replace(CALL, call_id=call_id(2), mapping_gateway="acme-pbx", customer
 @pytest.fixture
 async def switch(tmp_path: Path) -> AsyncIterator[FakeSwitch]:
     switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, [CALL, OF_ACME])
+    switch.answers(FindRunningCall, RunningCall([], None)).answers(FindMessages, EndedCallMessages([], 0))
     async with switch.answers(Hangup, HangupOutcome(0, 0)).reports(FollowCalls).reports(MakeTestCall):
         yield switch
 
@@ -171,6 +181,25 @@ async def test_orders_for_operators_are_refused_to_agents(
 ) -> None:
     with pytest.raises(OperatorsOnlyError):
         await order(office, agent("south"))
+
+
+@pytest.mark.parametrize(
+    ("criteria", "expected"),
+    [
+        ({"account": "acme"}, [8]),
+        ({"account": "carrier"}, [8, 7]),
+        ({"gateway": "shop-pbx"}, [7]),
+        ({"gateway": "carrier-a"}, [8, 7]),
+        ({"call_id": call_id(8)}, [8]),
+        ({"call_id": "no-such@call"}, []),
+    ],
+)
+async def test_of_the_running_calls_those_are_explained_that_were_asked_for(
+    office: Office, switch: FakeSwitch, criteria: dict[str, Any], expected: list[int]
+) -> None:
+    switch.answers(ListCalls, [replace(CALL, call_id=call_id(7)), replace(OF_ACME, call_id=call_id(8))])
+    page = await explain_calls(office, operator(), ExplainCalls(**criteria, since=NOW))
+    assert [each.shown.call_id for each in page.running] == [call_id(number) for number in expected]
 
 
 async def test_a_hang_up_leaves_a_line_in_the_audit_if_it_ended_a_call(office: Office, switch: FakeSwitch) -> None:

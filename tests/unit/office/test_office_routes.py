@@ -1,5 +1,6 @@
 """Routes in the office: imaginary calls, and other routes for stored ones."""
 
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -60,6 +61,19 @@ async def test_a_call_of_now_is_explained_with_the_overrides_of_now_and_one_of_t
     assert [each.routing_gateway for each in before.sheet.candidates] == ["vendor-0", "vendor-1"]
     assert before.is_past
     assert "balances" in before.sheet.not_known
+
+
+async def test_the_configuration_is_loaded_by_a_thread_so_that_the_loop_goes_on(office, monkeypatch):
+    loaded, load = [], office.definitions.catalogue
+
+    def noted(*asked):
+        loaded.append(threading.current_thread())
+        return load(*asked)
+
+    monkeypatch.setattr(office.definitions, "catalogue", noted)
+    await explain_call(office, operator(), CALL)
+    assert threading.current_thread() not in loaded
+    assert len(loaded) == 1
 
 
 async def test_a_call_is_explained_without_money_while_the_database_is_away(tmp_path):

@@ -68,6 +68,13 @@ def test_each_of_the_others_is_left_with_the_word_and_the_reason():
     }
 
 
+@pytest.mark.parametrize("plan", [None, RoutingPlan("own")])
+def test_gateways_whose_prefix_does_not_fit_are_not_listed_as_left_out(plan):
+    elsewhere = [routing_gateway(f"elsewhere-{number}", f"33{number}") for number in range(3)]
+    found = explained("2026-06-01T10:00", *elsewhere, OFFICE, plan=plan)
+    assert ([each.routing_gateway for each in found.candidates], found.left) == (["office"], ())
+
+
 def test_the_calendar_comes_before_the_length_of_the_prefix():
     """An order of criteria that begins with the prefix is a plan's."""
     narrow = routing_gateway("narrow", "442079")
@@ -86,6 +93,8 @@ def test_a_plan_without_calendar_in_its_order_leaves_out_less_close_calendars(or
     assert found.left == (PassedOver("daytime", "calendar: the calendar of another gateway fits more closely"),)
     ignoring = msgspec.structs.replace(plan, ignores_calendars=True)
     assert {*tried(at, *gateways, plan=ignoring, blocked=blocked)} == {"plain", "christmas", "daytime"}
+    by_calendar = msgspec.structs.replace(ignoring, order=(Criterion.CALENDAR, *order))
+    assert {*tried(at, *gateways, plan=by_calendar, blocked=blocked)} == {"plain", "christmas", "daytime"}
     assert tried("2026-06-01T22:00", *gateways, plan=plan, blocked=blocked) == ["plain"]
 
 

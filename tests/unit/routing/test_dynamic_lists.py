@@ -115,6 +115,17 @@ def test_a_caller_begins_anew_when_its_time_is_over_or_it_is_cleared(lists):
     assert isinstance(call(lists, 65, limits=limits), CountedCall)
 
 
+@pytest.mark.parametrize("limits", [LIMITS, CallerLimits(concurrent_limit=1, no_answer_limit=1, expire_s=60)])
+def test_clearing_a_caller_forgets_its_calls_that_ended_while_it_was_listed(lists, limits):
+    running = [call(lists, 0, limits=limits, ends=False) for _ in range(limits.concurrent_limit)]
+    assert call(lists, 1, limits=limits).cause is ListingCause.CONCURRENT
+    for each in running:
+        each.unanswered(at(2).mono)
+        each.give_back()
+    lists.clear("1001", at(3).mono)
+    assert isinstance(call(lists, 4, limits=limits), CountedCall)
+
+
 def test_one_number_or_all_can_be_cleared(lists):
     limits = CallerLimits(frequency_limit=1)
     for caller, gateway in [("1001", "acme"), ("1001", "other"), ("1002", "acme")]:

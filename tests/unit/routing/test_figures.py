@@ -27,6 +27,13 @@ def test_ratio_length_and_delay_are_of_the_calls_that_have_them(figures):
     assert (hour.attempts, hour.answered) == (3, 2)
 
 
+def test_the_totals_count_the_calls_that_rang_and_their_delay(figures):
+    for pdd_ms in (1_000, 2_001, None):
+        figures.note(LimitScope.ROUTING, "carrier-a", 0, talk_ms=30_000, pdd_ms=pdd_ms)
+    totals = figures.totals(LimitScope.ROUTING, "carrier-a")
+    assert (totals.rang, totals.pdd_ms, totals.talk_ms) == (2, 3_001, 90_000)
+
+
 def test_without_calls_there_are_no_figures(figures):
     hour = figures.last_hour(LimitScope.ROUTING, "carrier-b", 0)
     assert hour == Hour()

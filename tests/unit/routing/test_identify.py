@@ -225,6 +225,21 @@ def test_same_network_with_another_port_or_tech_prefix_is_no_conflict():
     )
 
 
+def test_the_gateways_at_a_host_end_with_the_closest_one_that_takes_every_call():
+    index = SourceIndex(
+        [
+            mapping_gateway("wide", "10.0.0.0/8"),
+            mapping_gateway("all", "10.0.0.0/24"),
+            mapping_gateway("same", "10.0.0.0/24", tech_prefix="7"),
+            mapping_gateway("same port", "10.0.0.0/24@5062", tech_prefix="8"),
+            mapping_gateway("port", "10.0.0.1@5062"),
+            mapping_gateway("prefix", "10.0.0.1", tech_prefix="7"),
+        ]
+    )
+    assert {each.name for each in index.gateways_at("10.0.0.1")} == {"port", "prefix", "same", "same port", "all"}
+    assert {each.name for each in index.gateways_at("10.1.0.1")} == {"wide"}
+
+
 def test_the_cache_of_hosts_is_bounded_and_holds_known_ones_only(monkeypatch):
     monkeypatch.setattr(identify, "_REMEMBERED_HOSTS", 3)
     index = SourceIndex([mapping_gateway("net", "10.0.0.0/24"), mapping_gateway("one", "10.0.0.9")])

@@ -1,5 +1,6 @@
 """Which gateways may be tried, and what each of the others was left out for."""
 
+import pytest
 from doubles.data.builders import applied_rate, routing_gateway
 from doubles.priced_vendors import PricedByTerms
 
@@ -11,6 +12,7 @@ from vosd.base.secret import Secret
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, FoundRoutes, LeftOut, RouteChoice, RouteRequest, examine_routes, find_routes
+from vosd.routing.plan import RoutingPlan
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
@@ -275,6 +277,16 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
         PassedOver("fast", "rate limit: 3 calls in the last second, 3 allowed"),
     )
     assert explanation.unfit == 1
+
+
+@pytest.mark.parametrize("plan", [None, RoutingPlan("own", gateways=frozenset({"fitting", "other"}))])
+def test_gateways_that_the_number_does_not_fit_are_counted_and_never_listed(plan):
+    gateways = [routing_gateway("fitting"), routing_gateway("other", "1"), routing_gateway("third", "33")]
+    everything = RouteTable(gateways)
+    table = everything if plan is None else everything.by_plan(plan)
+    found = explain_routes(REQUEST, table, Occupancy(), Rests(), Vendors(), others=everything)
+    assert [each.routing_gateway for each in found.candidates] == ["fitting"]
+    assert (found.left, found.unfit) == ((), 2)
 
 
 def test_protected_gateways_come_last_whatever_their_prefix_and_priority_are():

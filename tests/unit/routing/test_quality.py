@@ -5,7 +5,7 @@ import pytest
 
 from vosd.base.clock import Instant
 from vosd.routing.failover import AttemptOutcome
-from vosd.routing.quality import Quality, QualityFigures, SavedQuality, is_effective
+from vosd.routing.quality import LENGTH_CALLS, Quality, QualityFigures, SavedQuality, is_effective
 
 SLICE = 60_000
 HOUR = 3_600_000
@@ -108,6 +108,18 @@ def test_a_restart_continues_with_what_was_counted_and_drops_it_in_time(booted_m
     assert restarted.figures("a", now.mono + 2 * SLICE).attempts == 1
     assert restarted.figures("a", now.mono + 2 * SLICE).talks == 1, "the talk was of the slice that ran at the end"
     assert restarted.figures("a", now.mono + 3 * SLICE) == QualityFigures()
+
+
+@pytest.mark.parametrize(("talk_ms", "seconds"), [(30_499, 30), (30_500, 31), (300, 1)])
+def test_the_length_of_calls_is_rounded_to_seconds_and_known_again_after_a_restart(talk_ms, seconds):
+    quality = Quality(SLICE, slices=3)
+    for _ in range(LENGTH_CALLS - 1):
+        quality.talked("a", UK, talk_ms, 0, UK)
+    assert quality.lengths == {}
+    quality.talked("a", UK, talk_ms, 0, UK)
+    restarted = Quality(SLICE, slices=3)
+    restarted.restore(quality.saved(Instant(0, HOUR)), Instant(0, HOUR))
+    assert quality.lengths == restarted.lengths == {UK: seconds}
 
 
 def test_what_was_counted_before_a_long_stop_is_not_used():

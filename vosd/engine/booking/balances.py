@@ -69,7 +69,7 @@ class Balances(Counting):
         self._limited: set[str] = set()
         """Accounts with spend limits."""
         self._partly_counted: set[str] = set()
-        """Those of which only calls since the last start count, for the database was away then."""
+        """Accounts of which only calls since the last start count, for the database was away then."""
         self._lows: list[AccountCredit] = []
         """Credits below their ``balance_low``, each at most once."""
         self._books = books

@@ -17,9 +17,9 @@ from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.base.money import ZERO
 from vosd.base.session_timer import SessionTimerSettings
+from vosd.billing.free_numbers import free_rate
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate, hold_seconds
-from vosd.callcontrol.number_billing import free_rate
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.taken import CallerHeld, Held, MoneyHeld, PlaceHeld
 from vosd.cdr.columns import RECORD_COLUMNS

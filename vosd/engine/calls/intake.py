@@ -110,7 +110,7 @@ class Intake:
         self._closed = closed
         self.settings = settings
         self.settings_by_plan: Mapping[str, CallSettings] = {}
-        """Those of calls with a routing plan that has limits of its own, by name of the plan."""
+        """Settings of calls with a routing plan that has limits of its own, by name of the plan."""
 
     def take_invite(self, event: InviteArrived) -> None:
         """Make a call of an INVITE, or refuse it.

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from vosd.b2bua.call import Call
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -19,6 +20,7 @@ from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
 from vosd.routing.dynamic_lists import ListedCaller
 from vosd.routing.failover import OUR_CREDENTIALS
+from vosd.sip.door.door import WaitingMessage
 from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnknownSourceIgnored
@@ -36,6 +38,8 @@ class Notices(Counting):
     def __init__(self, endpoint: Endpoint) -> None:
         """``endpoint`` is asked to report BYEs that are not answered."""
         endpoint.set_unclaimed_owner(self)
+        if endpoint.doors is not None:
+            endpoint.doors.failed = self.doorkeeper_failed
         self.vendors: Mapping[str, Sequence[str]] = {}
         """Names of the routing gateways at each configured host."""
         self.near_matches = NearMatches()
@@ -48,6 +52,13 @@ class Notices(Counting):
         """Calls that were refused without a record, since the start."""
         self.counted: Counter[Figure] = Counter()
         """Figures that are counted in the path of a call, since the start."""
+
+    def doorkeeper_failed(self, waiting: WaitingMessage, error: Exception, at: Instant) -> None:
+        """Report an error of the doorkeeper: its message did not wait for what it would have said."""
+        if self._log_limiter.admits("doorkeeper_failed", at.mono):
+            call = waiting.call
+            call_id = call.arrival.call_id if isinstance(call, Call) else None
+            _log.error("doorkeeper_failed", message=type(waiting.message).__name__, call_id=call_id, exc_info=error)
 
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
         """Warn about an unknown or locked-out source, and name gateways with similar addresses."""

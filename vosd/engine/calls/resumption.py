@@ -50,9 +50,9 @@ class Resumed(NamedTuple):
     """Answered calls of an earlier process that go on."""
 
     calls: list[OpenCall]
-    """Those that go on, as they are to be journalled again."""
+    """Calls that go on, as they are to be journalled again."""
     changed: list[str]
-    """Those of them whose description is to be written anew."""
+    """Ids of calls whose description is to be written anew."""
 
 
 class Resumption:

@@ -49,7 +49,7 @@ class Backlog:
         """Ids of the file that is being read, and of older ones where they were not found: a full disk may have moved
         them to the next file. The number is that under which a call is counted."""
         self._taken: dict[bytes, int] = {}
-        """Those of them that were read, until ``read`` returns them."""
+        """Ids that were read, until ``read`` returns them."""
         self._number = 0
         """The file that is being read; 0 = none."""
         self._offset = 0

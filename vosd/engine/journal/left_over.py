@@ -35,7 +35,7 @@ class LeftOverLegs:
         self._append = append
         self._legs: dict[bytes, LeftOver] = {}
         self.given_up: dict[bytes, LeftOver] = {}
-        """Those whose peers were asked too often."""
+        """Legs whose peers were asked too often."""
 
     def __len__(self) -> int:
         """Return how many legs are to be released."""

@@ -32,7 +32,7 @@ class ReleasedLegs(msgspec.Struct):
     late: dict[str, tuple[int, LeftOver]] = {}
     """By call id: those whose BYE may have had to wait."""
     of_users: deque[tuple[int, LeftOver]] = msgspec.field(default_factory=deque)
-    """Those whose BYE may have had to wait until a phone registered again."""
+    """Legs whose BYE may have had to wait until a phone registered again."""
 
     def ended(self, call: OpenCall, record: CallRecord, *, is_acknowledged: bool) -> None:
         """Note the legs of a call that ended, without that of the side that has ended it."""

@@ -98,7 +98,7 @@ class Remains(msgspec.Struct):
     kept: Kept | None = None
     """The earlier run has stopped and kept its calls: all of them are known exactly."""
     kept_calls: dict[str, bytes] = {}
-    """Those of them that no gateway has answered (``KeptCall``)."""
+    """Kept calls that no gateway has answered (``KeptCall``)."""
     shifts: dict[str, int] = {}
     """Milliseconds by which instants in the descriptions of open calls are to be moved: the machine was booted."""
     _epoch: int | None = None

@@ -69,7 +69,7 @@ class NameDirectory(Counting):
         self._watched: dict[Hop, CachedName] = {}
         self._watching = NameLookups(resolver, clock, means, settings, self._learned)
         self._looked_up: dict[Hop, CachedName] = {}
-        """Those of gateways that are to be called."""
+        """Names of gateways that are to be called."""
         self._hosts: frozenset[str] = frozenset()
         self._without_name: frozenset[str] = frozenset()
         """The addresses that gateways are configured with."""

@@ -35,7 +35,7 @@ class Spooled(NamedTuple):
     """Reports that an earlier run has left."""
 
     reports: list[CallReport]
-    """Those that wait, the oldest first."""
+    """Reports that wait, the oldest first."""
     last_number: int
     unreadable: int
     """Lines that were left out."""

@@ -83,9 +83,9 @@ class CallMessages:
         self.began_at = began_at
         """UTC milliseconds of the first message."""
         self.entries: list[Entry] = []
-        """Those that are not compressed; the latest."""
+        """The latest messages, not compressed."""
         self.packed: tuple[bytes, ...] = ()
-        """Those before, compressed."""
+        """Earlier messages, compressed."""
         self.packed_messages = 0
         self.has_final = False
         """Whether an INVITE was answered in a compressed message."""

@@ -68,7 +68,10 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class Doorkeeper(Protocol):
-    """Examines every message of a leg before it leaves; returns at once."""
+    """Examines every message of a leg before it leaves; returns at once.
+
+    An error of it ends no call and keeps no message: the one that it examined leaves as it is.
+    """
 
     def examine(self, waiting: "WaitingMessage", now: Instant) -> Change | Wait | None:
         """Change a message, let it wait for an answer, or let it leave as it is (None)."""
@@ -100,6 +103,14 @@ class DoorOwner(Protocol):
         ...
 
 
+KeeperFailed = Callable[["WaitingMessage", Exception, Instant], None]
+"""Receiver of errors of a doorkeeper, with the message that it was given."""
+
+
+def unreported(_waiting: "WaitingMessage", _error: Exception, _now: Instant) -> None:
+    """Report no error of a doorkeeper."""
+
+
 class Doors:
     """The doors of an endpoint's legs."""
 
@@ -109,9 +120,10 @@ class Doors:
         """``placed`` is called for every INVITE that waits: a start after a kill has to refuse its caller."""
         self.placed = placed
         self.keeper = keeper
+        self.failed: KeeperFailed = unreported
         self.wheel = wheel
         self.waiting: dict[Door, None] = {}
-        """Those at which messages wait."""
+        """Doors at which messages wait."""
 
     def open(self, now: Instant) -> None:
         """Let all messages leave, or fail, as if their time were over: the process stops.
@@ -141,14 +153,12 @@ class Door:
             message.transaction.prepare(message.parts)
         waiting = WaitingMessage(self, message, owner)
         self.queue.append(waiting)
-        verdict = self._doors.keeper.examine(waiting, now)
-        if isinstance(verdict, Wait):
-            waiting.may_leave = verdict.may_leave or not _may_fail(message)
-            waiting.timer = self._doors.wheel.schedule(now.mono + min(verdict.ms, WAIT_MAX_MS), waiting)
-            self._doors.waiting[self] = None
-        else:
-            if verdict is not None:
-                waiting.change(verdict)
+        try:
+            waits = self._examine(waiting, now)
+        except Exception as error:  # noqa: BLE001  the boundary: a message that stayed would keep all those behind it
+            self._doors.failed(waiting, error, now)
+            waits = False
+        if not waits:
             waiting.is_ready = True
             self.go_on(now)
         if isinstance(message, OutgoingInvite) and waiting in self.queue:
@@ -166,7 +176,7 @@ class Door:
                     and message.transaction is transaction
                 )
             if found:
-                self._remove(waiting)
+                self._remove(waiting, now)
                 if isinstance(transaction, Client | InviteClient):
                     transaction.withdraw()
                 self.go_on(now)
@@ -175,12 +185,12 @@ class Door:
 
     def overdue(self, waiting: "WaitingMessage", now: Instant) -> None:
         """Let a message leave without an answer, or fail."""
-        self._doors.keeper.forget(waiting)
+        self._forget(waiting, now)
         self._stop(waiting)
         if waiting.may_leave:
             waiting.is_ready = True
         else:
-            self._remove(waiting)
+            self._remove(waiting, now)
             waiting.owner.not_sent(waiting.message, now)
         self.go_on(now)
 
@@ -216,11 +226,29 @@ class Door:
         if timer is not None:
             self._doors.wheel.cancel(timer)
 
-    def _remove(self, waiting: "WaitingMessage") -> None:
+    def _remove(self, waiting: "WaitingMessage", now: Instant) -> None:
         self.queue.remove(waiting)
         if not waiting.is_ready:
             self._stop(waiting)
+            self._forget(waiting, now)
+
+    def _examine(self, waiting: "WaitingMessage", now: Instant) -> bool:
+        """Have a message examined, and changed; return whether it waits."""
+        verdict = self._doors.keeper.examine(waiting, now)
+        if isinstance(verdict, Wait):
+            waiting.timer = self._doors.wheel.schedule(now.mono + min(verdict.ms, WAIT_MAX_MS), waiting)
+            waiting.may_leave = verdict.may_leave or not _may_fail(waiting.message)
+            self._doors.waiting[self] = None
+            return True
+        if verdict is not None:
+            waiting.change(verdict)
+        return False
+
+    def _forget(self, waiting: "WaitingMessage", now: Instant) -> None:
+        try:
             self._doors.keeper.forget(waiting)
+        except Exception as error:  # noqa: BLE001  the boundary: the message is withdrawn, leaves or fails all the same
+            self._doors.failed(waiting, error, now)
 
 
 class WaitingMessage:

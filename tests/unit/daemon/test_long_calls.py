@@ -1,0 +1,51 @@
+"""The calls that last longer than the limit of the alarm: by the length of the talk, and by what the account wants."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+
+from vosd.base.clock import Instant
+from vosd.billing.accounts import LongCallAlarm
+from vosd.daemon.alarms import SwitchMeasures
+from vosd.routing.calendar import Calendar, CalendarEntry
+
+OFFICE = Calendar("office", UTC, (CalendarEntry(True, (), 9 * 3_600, 18 * 3_600),))
+BY_DAY, BY_NIGHT = "2026-06-01T10:00", "2026-06-01T22:00"
+
+
+def measured(at: str, **terms):
+    """Return the measures of a switch at a moment, with a call that was answered 60 s before."""
+    acme = account("acme", overdraft_limit=None, **terms)
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = Scene(catalogue(gateways, accounts=[acme], calendars=[OFFICE]))
+    scene.talk(Intent(hang_up_after_ms=3_600_000))
+    switch = scene.exchange.switch
+    (call,) = switch.calls()
+    answered_at = call.call.journey.answered_at
+    wall_ms = round(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp() * 1_000)
+    clock = SimpleNamespace(now=lambda: Instant(answered_at.mono + 60_000, wall_ms))
+    return SwitchMeasures(SimpleNamespace(switch=switch), clock)
+
+
+@pytest.mark.parametrize(("limit_s", "count"), [(59, 1), (60, 1), (61, 0)])
+def test_a_call_is_long_by_its_talk(limit_s, count):
+    assert len([*measured(BY_DAY).long_calls(limit_s)]) == count
+
+
+@pytest.mark.parametrize(
+    ("alarm", "calendar", "by_day", "by_night"),
+    [
+        (LongCallAlarm.YES, "office", 1, 1),
+        (LongCallAlarm.NO, "office", 0, 0),
+        (LongCallAlarm.OUTSIDE_WORKING_HOURS, "office", 0, 1),
+        (LongCallAlarm.OUTSIDE_WORKING_HOURS, None, 1, 1),
+    ],
+)
+def test_long_calls_of_an_account_are_reported_when_it_wants_that(alarm, calendar, by_day, by_night):
+    terms = {"long_call_alarm": alarm, "calendar": calendar}
+    found = [len([*measured(at, **terms).long_calls(30)]) for at in (BY_DAY, BY_NIGHT)]
+    assert found == [by_day, by_night]
