@@ -2,19 +2,33 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
-from typing import Final
+import re
+from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
 from contract.conftest import shared_database
+from doubles.api import ADMINISTRATOR, identify
+from doubles.asgi import answered
 from doubles.data.records import STARTED, answered_call, call_id
 from doubles.migrated import migrate_on_server, migrated
-from sqlalchemy import event
+from sqlalchemy import event, insert
 
+from vosd.api.application import Application
+from vosd.api.jobs import Jobs
+from vosd.api.offices import Offices
+from vosd.api.operation import Operation, Place
+from vosd.api.routes import Routes
+from vosd.api.table import OPERATIONS
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
-from vosd.storage import listing
+from vosd.storage import listing, schema
 from vosd.storage import queries as queries_module
+from vosd.storage.audit import SqlAudit
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.listing import newest, newest_of_recent
@@ -178,3 +192,147 @@ async def test_a_long_listing_holds_few_calls_at_a_time(database, monkeypatch):
             most = max(most, sum(isinstance(each, CallRecord) for each in gc.get_objects()))
     assert seen == [call_id(CALLS - 1 - index) for index in range(LONG)]
     assert most <= LONG / 3
+
+
+# -- the lists of the management API -----------------------------------------------------------------------------------
+
+LARGE: Final = ("cdr", "cdr_attempt", "cdr_charge", "ledger_entry", "audit")
+"""Tables that grow with every call or order."""
+LINES: Final = 4_000
+ONE: Final = Decimal(1)
+VALUES: Final = {
+    "account": "customer-7", "action": "Rare", "before": call_id(CALLS // 2), "callee": "33", "caller": "4940",
+    "gateway": "rare-trunk", "kinds": "payment", "login": "rare", "loss": "true", "operator": "ann",
+    "principal": "rare", "reason": "Loop", "sip_call_id": "out-5000", "subject": "rare",
+    "since": iso_utc(STARTED + CALLS - 50), "until": iso_utc(STARTED + 50), "at": iso_utc(STARTED + 50),
+    "ended_since": iso_utc(STARTED + CALLS - 50), "ended_until": iso_utc(STARTED + 50), "zone": "UTC", "group": "none",
+    "agent": "customer-7", "all": "true", "accounts": "customer-7", "revoked": "true", "name": "customer-7",
+    "month": "2026-03", "rate_group": "sell", "receiver": "crm", "longer_ms": "5",
+}  # fmt: skip
+"""A value of each filter that few items have."""
+LISTS: Final = [each for each in OPERATIONS if each.listing is not None and each.needs_database]
+
+
+def _filters(operation: Operation) -> list[dict[str, str]]:
+    """Return each filter that the operation takes alone, with what has to stand beside it."""
+    assert operation.listing is not None
+    fields = [each for each in operation.fields() if each.place is Place.QUERY]
+    needed = {each.name for each in fields if each.is_required}
+    alone = [{}, *({each.name: VALUES[each.name]} for each in fields)]
+    served = operation.listing.unindexed
+    for given in [*alone]:
+        beside = served.get(next(iter(given), ""), ())
+        alone += [{**given, name: VALUES[name]} for name in beside]
+    return [each | {name: VALUES[name] for name in needed | _wanted(operation, each)} for each in alone]
+
+
+def _wanted(operation: Operation, given: Mapping[str, str]) -> set[str]:
+    if operation.path == "/balances":
+        return {"agent"} if "all" in given else set()
+    names_none = operation.path == "/statements/{month}" and given.keys().isdisjoint({"all", "group"})
+    return {"accounts"} if names_none else set()
+
+
+@pytest.fixture(scope="module")
+def lists(filled, tmp_path_factory):
+    """The application on that database, with an audit and a ledger."""
+    asyncio.run(_fill_lines(filled))
+    config = tmp_path_factory.mktemp("lists") / "vosd.yaml"
+    accounts = "".join(f"  - {{id: customer-{number}}}\n" for number in range(50))
+    config.write_text(f"database: {{url: '{filled}'}}\nstate_dir: {config.parent}\naccounts:\n{accounts}")
+    return config
+
+
+async def _fill_lines(url: str) -> None:
+    database = Database(url)
+    lines = [
+        {
+            "at": STARTED + number, "principal": "rare" if number < 3 else "often", "role": "operator",
+            "login": "rare" if number < 3 else "often", "means": "token", "source": "", "detail": "{}",
+            "action": "Rare" if number < 3 else "SetObjects", "subject": "rare" if number < 3 else f"s{number % 50}",
+        }
+        for number in range(LINES)
+    ]  # fmt: skip
+    entries = [
+        {
+            "account": f"customer-{number % 50}", "seq": number // 50 + 1, "amount": ONE, "balance_after": ONE,
+            "kind": "payment" if number < 3 else "adjustment", "reference": f"r{number}",
+            "created_at": STARTED + number, "operator": "ann" if number < 3 else "bob",
+        }
+        for number in range(LINES)
+    ]  # fmt: skip
+    async with database.writing() as connection:
+        for table, rows in ((schema.audit, lines), (schema.ledger_entry, entries)):
+            for start in range(0, LINES, _AT_ONCE):
+                await connection.execute(insert(table), rows[start : start + _AT_ONCE])
+        await connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "ANALYZE TABLE audit, ledger_entry")
+    await database.close()
+
+
+def _tables_read_whole(plan: list[str], *, is_mariadb: bool) -> set[str]:
+    """Return the large tables of which a plan reads all rows, or all of an index."""
+    whole = set()
+    for line in plan:
+        words = line.split()
+        for table in LARGE:
+            if is_mariadb:
+                if f"table={table}" in words and {"type=ALL", "type=index"} & {*words}:
+                    whole.add(table)
+            elif f"SCAN {table}" in line and f"SCAN {table}_" not in line:
+                whole.add(table)
+    return whole
+
+
+async def test_every_filter_of_every_list_of_the_api_has_an_index_or_is_refused(lists):
+    statements: list[tuple[str, Any]] = []
+    whole, refused = {}, set()
+    async with Offices(lists) as offices:
+        application = Application(offices, identify, Routes(OPERATIONS), Jobs(lists, offices))
+        head = {"authorization": f"Bearer {ADMINISTRATOR}"}
+        database = (await offices.open(needs_database=True)).stores.database
+        listen = (database.engine.sync_engine, "before_cursor_execute")
+        event.listen(*listen, lambda _c, _k, text, parameters, *_: statements.append((text, parameters)))
+        for operation in LISTS:
+            path = re.sub(r"{(\w+)}", lambda field: VALUES[field[1]], operation.path)
+            for given in _filters(operation):
+                statements.clear()
+                query = urlencode(given | {"limit": "10"})
+                found = await answered(application, "GET", f"{path}?{query}", headers=head)
+                if found.status == 422 and found.json["code"] == "no_index":
+                    refused.add((operation.path, *given))
+                    continue
+                assert found.status in {200, 404}, (operation.path, given, found.content)
+                asked = [each for each in statements if any(table in each[0] for table in LARGE)]
+                for text, parameters in asked:
+                    if ("WHERE" not in text and "LIMIT" in text) or "AS recent" in text:
+                        continue  # a bounded number of rows in the order of a key
+                    async with database.reading() as connection:
+                        plan = await _plan_of(connection, text, parameters)
+                    found_whole = _tables_read_whole(plan, is_mariadb=not database.is_sqlite)
+                    if found_whole:
+                        whole[operation.path, *given] = (found_whole, text, plan)
+    assert whole == {}
+    assert refused == {("/cdrs", "loss"), *(("/ledger", name) for name in ("since", "until", "kinds", "operator"))}
+
+
+async def _plan_of(connection, text: str, parameters: Any) -> list[str]:
+    words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+    rows = (await connection.exec_driver_sql(f"{words} {text}", parameters)).mappings().all()
+    return [" ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
+
+
+async def test_lines_of_the_audit_that_are_numbered_out_of_order_are_found_by_their_time(database):
+    minute, begin = 60_000, STARTED + 10 * 86_400_000
+    line = AuditLine(0, "clock", "operator", "clock", "token", "", "SetClock", "clock", "{}")
+    for number in (5, 3, 9, 1, 7):
+        await SqlAudit(database).add(line._replace(at=begin + number * minute))
+
+    async def minutes(**span: int) -> list[int]:
+        found = await SqlAudit(database).newest(100, principal="clock", **span)
+        return [(each.at - begin) // minute for each in found]
+
+    assert await minutes() == [7, 1, 9, 3, 5]
+    assert await minutes(since=begin + 3 * minute) == [7, 9, 3, 5]
+    assert await minutes(until=begin + 7 * minute) == [1, 3, 5]
+    assert await minutes(since=begin + 3 * minute, until=begin + 7 * minute) == [3, 5]
+    assert await minutes(since=begin + 90 * minute) == await minutes(until=STARTED - 90 * minute) == []

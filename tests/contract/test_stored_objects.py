@@ -120,6 +120,20 @@ def opening(account: str, **more: object) -> Payment:
     )
 
 
+async def test_the_first_objects_are_read_by_kind_and_name_without_those_that_have_ended(objects):
+    versions = [msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(10)]
+    ended = [next_of(each, body=None) for each in versions[:3]]
+    changed = next_of(versions[4], body="{}")
+    planned = msgspec.structs.replace(ACME, name="a00005b", begins_at=STARTED + 1)
+    await objects.add([TRUNK, *versions, *ended, changed, planned])
+    left = [versions[3], changed, *versions[5:]]
+    for most in range(1, 7):
+        assert await objects.first(STARTED, most) == left[:most]
+    assert await objects.first(STARTED, 100) == [*left, TRUNK]
+    assert await objects.first(STARTED, 100, "accounts") == left
+    assert await objects.first(STARTED, 100, "phones") == []
+
+
 async def test_payments_are_booked_with_objects_or_neither(objects, database):
     await objects.add([ACME], None, [opening("acme", currency="EUR"), opening("zeta")])
     receipt = await SqlPayments(database).earlier(opening("acme"))

@@ -84,7 +84,8 @@ def test_profit_is_shown_for_a_time_in_each_currency(booked: Installation) -> No
 def test_calls_are_listed_by_their_end_as_the_statement_counts_them(booked: Installation) -> None:
     began, ended = 1_790_805_500_000, 1_790_807_400_000  # 21:58 and 22:30
     parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
-    booked.book([answered_call(4, **parties, started_at=began, ended_at=ended)])
+    earlier = answered_call(5, **parties, started_at=began, ended_at=began + 60_000)
+    booked.book([answered_call(4, **parties, started_at=began, ended_at=ended), earlier])
     since, until = "2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z"
     found = booked.document("cdr", "list", "--ended-since", since, "--ended-until", until)
     assert [each["call_id"] for each in found] == [call_id(4)]

@@ -6,13 +6,14 @@ copied. So a call that is not in the one is in the other.
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from vosd import __version__
-from vosd.admin.backup_file import BackupError, BackupManifest, BackupWriter, check_room, written
+from vosd.admin.backup_file import BackupError, BackupManifest, BackupWriter, check_room, reserved, written
 from vosd.cdr.columns import iso_utc
 from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, opened
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
@@ -40,15 +41,19 @@ class ConfigurationFiles(msgspec.Struct, frozen=True):
 def target_in(place: Path, node: str, now: int) -> Path:
     """Return the file of a backup: in a directory it is named after the node and the time (UTC milliseconds).
 
+    A name in a directory is reserved: backups of one second are numbered.
+
     Raises:
         BackupError: there is no such directory; a single file has to be called ``.zip``.
+        OSError: the directory cannot be written to.
     """
     if not place.is_dir():
         if place.suffix != ".zip":
             raise BackupError(f"there is no directory {place}: make it, or name a file that ends in .zip")
         return place
     stamp = iso_utc(now)[:19].replace("-", "").replace(":", "")
-    return place / f"vosd-{node}-{stamp}Z.zip"
+    endings = chain([""], (f"-{number}" for number in count(2)))
+    return next(filter(reserved, (place / f"vosd-{node}-{stamp}Z{ending}.zip" for ending in endings)))
 
 
 async def make_backup(

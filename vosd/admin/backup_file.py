@@ -4,6 +4,7 @@ It is written from beginning to end, so it needs no memory and no knowledge of s
 it is complete and on the disk. Refuses to know what the members mean.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -34,14 +35,17 @@ class Member(msgspec.Struct, frozen=True):
     """A part of a backup."""
 
     name: str
+    """Name of the part."""
     bytes: int
     sha256: str
+    """SHA-256 of the part, in hexadecimal digits."""
 
 
 class BackupManifest(msgspec.Struct, frozen=True, kw_only=True):
     """Content of a backup."""
 
     format: int = FORMAT
+    """Number of the format of the file."""
     version: str
     """Version of the program that made it."""
     schema: str
@@ -60,6 +64,7 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     """Files that the configuration names and that could not be read."""
     members: tuple[Member, ...] = ()
+    """Parts of the file with their digests."""
 
 
 class BackupWriter:
@@ -134,28 +139,48 @@ def written(target: Path) -> Iterator[BackupWriter]:
     """Yield a writer; the target appears at the end, whole, and readable by its owner only.
 
     Raises:
-        BackupError: the target is there already, or the disk is full.
+        BackupError: the target is there already, or is being written, or the disk is full.
         OSError: it cannot be written.
     """
     if target.exists():
         message = f"{target} is there already: say another name"
         raise BackupError(message)
-    draft = target.with_name(f".{target.name}.part")
-    check_room(target.parent, 0)
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
+    draft = _draft_of(target)
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupError(f"{target} is being written by another backup: say another name") from error
+        try:
+            file.truncate()
+            check_room(target.parent, 0)
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
                 yield BackupWriter(archive, target.parent)
             file.flush()
             os.fsync(descriptor)
-        draft.rename(target)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
+            draft.rename(target)
+        except BaseException:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
     sync_directory(target.parent)
+
+
+def reserved(target: Path) -> bool:
+    """Reserve a name for a backup that is written next; return False where another has it."""
+    try:
+        os.close(os.open(_draft_of(target), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    if target.exists():
+        _draft_of(target).unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _draft_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
 
 
 def sync_directory(directory: Path) -> None:

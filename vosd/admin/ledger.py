@@ -41,8 +41,11 @@ class MovementSheet(msgspec.Struct, frozen=True):
     """All entries of one kind."""
 
     kind: str
+    """Kind of the entries, such as ``payment`` or ``call``."""
     count: int
+    """Number of the entries."""
     amount: str
+    """Sum of the entries, as text."""
     net: str | None
     """The part of the amount that is no tax; None = not known of some entries that an earlier version booked."""
     tax: str | None
@@ -55,11 +58,15 @@ class StatementSheet(msgspec.Struct, frozen=True):
     currency: str | None
     month: str
     zone: str
+    """Time zone of the month."""
     since: str
     until: str
     opening: str
+    """Balance at the beginning, as text."""
     movements: tuple[MovementSheet, ...]
+    """Sums of the entries, a row a kind."""
     closing: str
+    """Balance at the end, as text."""
     closed: bool
     """Whether the books are closed until the end of the month: it does not change any more."""
 
@@ -68,16 +75,23 @@ class EntrySheet(msgspec.Struct, frozen=True):
     """An entry as ``vosd ledger list`` prints it; money as text."""
 
     id: int
+    """Number of the entry among all."""
     account: str
     seq: int
+    """Number of the entry in its account, from 1, without gaps."""
     amount: str
+    """Amount, as text; below zero: the account pays."""
     balance_after: str
+    """Balance of the account behind the entry, as text."""
     kind: str
+    """Kind of the entry, such as ``payment`` or ``call``."""
     reference: str
     call_id: str | None
+    """Id of the call that was charged; None = the entry is about no call."""
     operator: str | None
     memo: str | None
     created_at: str
+    """Date of the entry, RFC 3339."""
     currency: str | None
     tax: str | None
     """None = not known: an earlier version booked it, and its charge was corrected since."""
@@ -91,6 +105,7 @@ class BalanceSheet(msgspec.Struct, frozen=True):
     account: str
     currency: str | None
     balance: str
+    """Balance at the moment, as text."""
 
 
 class ProfitSheet(msgspec.Struct, frozen=True):
@@ -98,10 +113,15 @@ class ProfitSheet(msgspec.Struct, frozen=True):
 
     currency: str | None
     calls: int
+    """Number of the calls."""
     income: str
+    """Charges of the customers, as text."""
     cost: str
+    """Charges of the vendors, as text."""
     profit: str
+    """Income less cost, as text."""
     margin_percent: str | None
+    """Profit in percent of the income; None = no income."""
 
 
 class ClosingSheet(msgspec.Struct, frozen=True):

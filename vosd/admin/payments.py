@@ -25,10 +25,13 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
 
     account: str
     type: str
+    """``payment``, ``adjustment``, ``refund``, ``zero`` or ``transfer``."""
     reference: str
     amount: str
     before: str
+    """Balance before, as text."""
     after: str
+    """Balance now, as text."""
     repeated: bool
     """The reference was booked before: nothing was booked now, and the balances are those of that booking."""
     untold: str = ""

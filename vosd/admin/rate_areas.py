@@ -18,6 +18,7 @@ class RateGroupSheet(msgspec.Struct, frozen=True):
     price_per: str
     """The unit of its prices: ``minute``, ``cycle`` and so on."""
     rates: int
+    """Number of its rates."""
     rates_from: str
     """The key that says where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``."""
     base: str | None
@@ -41,7 +42,9 @@ class Area(msgspec.Struct, frozen=True):
     lowest: str | None
     """Price of a minute, without tax and beside a first period; None = every prefix is closed."""
     highest: str | None
+    """Highest price of a minute; None = every prefix is closed."""
     prefixes: list[str]
+    """Prefixes of the area."""
 
 
 def areas_of(group: RateGroup, wall_ms: int) -> list[Area]:

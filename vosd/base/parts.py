@@ -36,9 +36,9 @@ def give_way() -> None:
         rest()
 
 
-def in_parts(items: Iterable[Item]) -> Iterator[list[Item]]:
+def in_parts(items: Iterable[Item], at_once: int = AT_ONCE) -> Iterator[list[Item]]:
     """Yield all items, some at a time."""
     rest = iter(items)
-    while part := [*islice(rest, AT_ONCE)]:
+    while part := [*islice(rest, at_once)]:
         yield part
         give_way()

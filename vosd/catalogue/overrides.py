@@ -194,7 +194,7 @@ class Blocks:
         self.destinations: dict[str, Override] = {}
         """Classes of destinations that an account may not call (``destination_name``)."""
         self.pending: dict[str, Override] = {}
-        """Those of them that this switch has set and the database does not have yet."""
+        """Overrides that this switch has set and the database does not have yet."""
 
     def block(self, block: Override) -> None:
         """Block a class of destinations before the database has it."""

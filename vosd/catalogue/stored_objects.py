@@ -49,8 +49,11 @@ class SearchedObjects(Mapping[str, ObjectVersion]):
     """Objects of one kind by name, of which some can be found without reading all."""
 
     @abstractmethod
-    def containing(self, *words: str) -> Sequence[ObjectVersion]:
-        """Return the objects that have one of some words in their keys or values."""
+    def texts(self, *keys: str) -> Sequence[tuple[str, Sequence[str] | None]]:
+        """Return the names of the objects that may have one of some keys, and the texts of these keys.
+
+        A key that is missing has an empty text; None in place of the texts: they may name variables of the environment.
+        """
 
 
 class ObjectStore(Protocol):

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import EXPIRY, as_option, operator_option
+from vosd.cli.arguments import EXPIRY, FOR_PEOPLE, as_option, limit_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
@@ -83,17 +83,27 @@ def show(invocation: Invocation, account_id: str, consumption: bool, acting: str
 @click.option("--group", metavar="NAME", help="Accounts of this group only.")
 @click.option("--agent", metavar="ID", help="Only the accounts that name this one as their agent.")
 @click.option("--all", "is_whole", is_flag=True, help="With --agent: those below its sub-agents, too.")
+@limit_option
 @as_option
 @json_option
 @pass_invocation
 def list_all(
-    invocation: Invocation, group: str | None, agent: str | None, is_whole: bool, acting: str | None, as_json: bool
+    invocation: Invocation,
+    group: str | None,
+    agent: str | None,
+    is_whole: bool,
+    limit: int | None,
+    acting: str | None,
+    as_json: bool,
 ) -> None:
-    """List all accounts, those of a group, or those below an agent."""
+    """List accounts in the order of the configuration: all, those of a group, or those below an agent."""
     from vosd.admin.office.accounts import ListAccounts, list_accounts
 
-    who, order = principal(acting=acting), ListAccounts(group=group, agent=agent, all=is_whole)
-    sheets = in_office(invocation, lambda office: list_accounts(office, who, order))
+    most = limit or (None if as_json else FOR_PEOPLE)
+    order = ListAccounts(group=group, agent=agent, all=is_whole, limit=None if most is None else most + 1)
+    who = principal(acting=acting)
+    found = in_office(invocation, lambda office: list_accounts(office, who, order))
+    sheets = output.first(found, most, "accounts")
     if as_json:
         output.document(sheets)
         return

@@ -28,6 +28,8 @@ OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
 OF_THE_SWITCH: Final = "the "
 """Beginning of the names under which the switch records its own actions: ``the switch``, ``the fraud watch``."""
+FOR_PEOPLE: Final = 1_000
+"""Items of a list for people who do not say how many."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = re.compile(r"[1-9]\d{3}-\d\d-\d\d\Z", re.ASCII)
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
@@ -275,6 +277,12 @@ def operator_option(command: Any) -> Any:
         metavar="NAME",
         help="Who does it, for the records; default: who called sudo, else who is logged in.",
     )(command)
+
+
+def limit_option(command: Any) -> Any:
+    """Add ``--limit`` to a list that may be long; the verb gets None where the option is not given."""
+    text = f"The first N; default {FOR_PEOPLE:,}, with --json all."
+    return click.option("--limit", type=click.IntRange(1), metavar="N", help=text)(command)
 
 
 def as_option(command: Any) -> Any:

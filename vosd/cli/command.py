@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,13 +21,10 @@ from vosd.base.errors import VosError
 from vosd.wiring.configured_switch import ConfiguredSwitch, NoConfigurationError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from vosd.config.assembly.rate_compilers import Progress
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """Modules are no garbage: to look through them while they are imported takes a fifth of most commands."""
-Held = TypeVar("Held")
 PROGRESS_S: Final = 2.0
 """Seconds between two messages of progress."""
 
@@ -58,13 +55,13 @@ class DaemonAwayError(click.ClickException):
 class Invocation(ConfiguredSwitch):
     """Options of the command line before the verb."""
 
+    def __post_init__(self) -> None:
+        """Have what is held left when the command ends; it may be entered in any thread."""
+        click.get_current_context().find_root().call_on_close(self._held.close)
+
     def remark(self, text: str) -> None:
         """Print to standard error."""
         click.echo(text, err=True)
-
-    def held(self, resource: "AbstractContextManager[Held]") -> "Held":
-        """Enter a resource, and leave it when the verb ends."""
-        return click.get_current_context().with_resource(resource)
 
     def progress(self) -> "Progress":
         """Return what prints how far the compilation of rates is, at most every two seconds."""

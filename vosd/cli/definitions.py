@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, COMING, operator_option
+from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, limit_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
@@ -63,13 +63,17 @@ def definitions() -> None:
 
 @definitions.command("list")
 @click.argument("kind", required=False)
+@limit_option
 @json_option
 @pass_invocation
-def list_(invocation: Invocation, kind: str | None, as_json: bool) -> None:
+def list_(invocation: Invocation, kind: str | None, limit: int | None, as_json: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
     from vosd.admin.office.definitions import ListObjects, list_objects, sheet_of
 
-    found = in_office(invocation, lambda office: list_objects(office, principal(), ListObjects(kind)))
+    most = limit or (None if as_json else FOR_PEOPLE)
+    order = ListObjects(kind, None if most is None else most + 1)
+    found = in_office(invocation, lambda office: list_objects(office, principal(), order))
+    found = output.first(found, most, "objects")
     if as_json:
         output.document([sheet_of(each) for each in found])
         return

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import indent
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -15,6 +15,8 @@ from rich.cells import cell_len, set_cell_size
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+Item = TypeVar("Item")
 
 UNFOLDED: Final = 4_000
 """Width of a file or pipe: a line that is piped into grep stays one line."""
@@ -173,6 +175,14 @@ def figures(steps: Iterable[Mapping[str, object]]) -> list[tuple[object, str]]:
 def line(text: str) -> None:
     """Print one sentence of the result."""
     click.echo(text)
+
+
+def first(found: Sequence[Item], most: int | None, what: str) -> Sequence[Item]:
+    """Return the first items of a list, and say where there are more; ``most`` None = all."""
+    if most is None or len(found) <= most:
+        return found
+    remark(f"only the first {most:,} {what} are listed; --limit lists more")
+    return found[:most]
 
 
 def remark(text: str) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import astuple
 
 from vosd.cli import output
 from vosd.cli.arguments import as_option
-from vosd.cli.command import Invocation, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
 
@@ -32,7 +32,7 @@ _AREAS: Final = (
 )
 
 
-@click.command("groups")
+@click.command("groups", cls=Verb)
 @as_option
 @json_option
 @pass_invocation
@@ -55,7 +55,7 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     output.listing(_GROUPS, rows, output.columns_of_screen() or output.UNFOLDED, empty="no rate groups")
 
 
-@click.command("areas")
+@click.command("areas", cls=Verb)
 @click.argument("rate_group", metavar="GROUP")
 @json_option
 @pass_invocation

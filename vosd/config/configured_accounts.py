@@ -120,7 +120,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
 
     def agents(self) -> dict[str, str]:
         """Return the agent of each account that names one, as written: no account is validated."""
-        return dict(self._sections.written("agent", self._templates, TEMPLATE))
+        return dict(self._sections.written(["agent"], self._templates, TEMPLATE))
 
     def __contains__(self, account_id: object) -> bool:
         """Return whether an account of that id is configured, with mistakes or without."""

@@ -99,6 +99,7 @@ class Excerpt:
         """The lists that were read."""
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
+        self._agents: Mapping[str, str] | None = None
         self.texts: Texts | None = None
         """Place of the files of YAML; None = the disk."""
 
@@ -148,6 +149,12 @@ class Excerpt:
         parameters = self._parameters()
         templates = take_templates(self._copy(), ProblemList())
         return ConfiguredAccounts(accounts, groups, templates, parameters, self._exchange())
+
+    def agents(self) -> "Mapping[str, str]":
+        """Return the agent of each account that names one, as written; found once, since every agent's order asks."""
+        if self._agents is None:
+            self._agents = self.accounts().agents()
+        return self._agents
 
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
@@ -235,13 +242,8 @@ class Excerpt:
         templates = take_templates(self._copy(), ProblemList())
         self._lists(*lists)
         keys = ("rate_group", "private_rate_group")
-        users = {
-            (group, kind, name)
-            for kind in lists
-            for key in keys
-            for name, group in self._long_lists[kind].written(key, templates, TEMPLATE)
-        }
-        return Counter(group for group, _, _ in users)
+        long_lists = [self._long_lists[kind] for kind in lists]
+        return Counter(group for each in long_lists for _, group in each.written(keys, templates, TEMPLATE))
 
     def _rate_group(self, name: str, decks: Mapping[str, Path] | None = None) -> "ReadGroup | None":
         """Return one rate group with the rates of its own; ``decks``: files of decks in place of those in force."""
@@ -271,7 +273,8 @@ class Excerpt:
             for section, label in zip(found, labels, strict=True)
         ]
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names(sections))
-        stored = (self._definitions or nothing_stored)(wanted) if decks is None else nothing_stored(wanted)
+        has_decks = decks is None and bool(wanted.decks)
+        stored = (self._definitions or nothing_stored)(wanted) if has_decks else nothing_stored(wanted)
         files = names_of_decks(stored.decks, stored.files)
         if decks is not None:
             files = {path: f"the new rates of deck {group}" for group, path in decks.items()}
@@ -382,7 +385,7 @@ class Excerpt:
         templates = take_templates(self._copy(), ProblemList())
         self._lists("mapping_gateways", "phones")
         lists = (self._long_lists[name] for name in ("mapping_gateways", "phones"))
-        return {name: account for each in lists for name, account in each.written("account", templates, TEMPLATE)}
+        return {name: account for each in lists for name, account in each.written(["account"], templates, TEMPLATE)}
 
     def written(self, kind: str) -> "Mapping[str, Section]":
         """Return the objects of a kind that the files have, by name, as they are written: none of them is validated."""
@@ -488,6 +491,7 @@ class Excerpt:
         if any(each.severity is Severity.ERROR for each in found):
             raise ConfigError(self._naming(found))
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
+        self._agents = None
         return document
 
     def _section_of(self, each: "ObjectVersion") -> Section:

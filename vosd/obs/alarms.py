@@ -158,7 +158,7 @@ class KeptAlarms(msgspec.Struct, frozen=True):
 
     active: tuple[Alarm, ...] = ()
     history: tuple[Alarm, ...] = ()
-    """Those that were cleared, the oldest first."""
+    """Alarms that were cleared, the oldest first."""
 
 
 class AlarmChange(NamedTuple):

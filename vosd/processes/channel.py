@@ -3,7 +3,8 @@
 import asyncio
 from typing import Final
 
-_LENGTH_BYTES: Final = 4
+LENGTH_BYTES: Final = 4
+"""Bytes of the length of a message."""
 
 
 def send(writer: asyncio.StreamWriter, *contents: bytes) -> None:
@@ -19,7 +20,7 @@ def send(writer: asyncio.StreamWriter, *contents: bytes) -> None:
 
 def message(content: bytes) -> bytes:
     """Return a message as it is sent: its length, then the content."""
-    return len(content).to_bytes(_LENGTH_BYTES, "big") + content
+    return len(content).to_bytes(LENGTH_BYTES, "big") + content
 
 
 async def received(reader: asyncio.StreamReader) -> bytes:
@@ -28,5 +29,5 @@ async def received(reader: asyncio.StreamReader) -> bytes:
     Raises:
         EOFError: the other process has ended.
     """
-    length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
+    length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
     return await reader.readexactly(length)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, func, insert, select
 
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
@@ -15,6 +15,9 @@ from vosd.storage.requests import keep_request
 from vosd.storage.types import descriptive
 
 _table: Final = schema.audit
+_OUT_OF_ORDER_MS: Final = 3_600_000
+"""Lines are numbered in the order of their times, except within such a span, such as after a change of the clock."""
+_NUMBER_MAX: Final = 2**63 - 1
 _LENGTHS: Final = {
     "principal": NAME_LENGTH,
     "role": schema.KIND_LENGTH,
@@ -81,11 +84,27 @@ class SqlAudit:
             if value is not None:
                 query = query.where(_table.c[name] == value)
         if since is not None:
-            query = query.where(_table.c.at >= since)
+            query = query.where(_table.c.at >= since, _table.c.id > _earlier(since - _OUT_OF_ORDER_MS))
         if until is not None:
-            query = query.where(_table.c.at < until)
+            query = query.where(_table.c.at < until, _table.c.id < _later(until + _OUT_OF_ORDER_MS))
         if before is not None:
             query = query.where(_table.c.id < before)
         async with self._database.reading() as connection:
             rows = await connection.execute(query)
         return [AuditLine(*row[:-1])._replace(number=row[-1]) for row in rows]
+
+
+def _earlier(moment: int) -> ColumnElement[int]:
+    """Return the number of the last line before a moment: by an index of the time the list would have to be sorted."""
+    at, number = _table.c.at, _table.c.id
+    return func.coalesce(
+        select(number).where(at < moment).order_by(at.desc(), number.desc()).limit(1).scalar_subquery(), 0
+    )
+
+
+def _later(moment: int) -> ColumnElement[int]:
+    """Return the number of the first line from a moment on."""
+    at, number = _table.c.at, _table.c.id
+    return func.coalesce(
+        select(number).where(at >= moment).order_by(at, number).limit(1).scalar_subquery(), _NUMBER_MAX
+    )

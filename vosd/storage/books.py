@@ -154,6 +154,16 @@ class SqlBooks:
                 rows += (await connection.execute(_standing.where(some))).all()
         return _changes(rows, 0)
 
+    async def standings_between(self, first: str, last: str | None) -> ChangedStandings:
+        """Return the standing of every account behind one, and up to another, by name; the mark is 0.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        wanted = _account.id > first if last is None else (_account.id > first) & (_account.id <= last)
+        async with self._database.reading() as connection:
+            return _changes((await connection.execute(_standing.where(wanted))).all(), 0)
+
     async def standings(self, after: int = 0) -> ChangedStandings:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
 

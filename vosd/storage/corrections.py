@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Select, and_, bindparam, case, insert, select, update
 
 from vosd.base.errors import VosError
-from vosd.callcontrol.admission import FREE_NUMBER
+from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.cdr.charges import charges_of
 from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
 from vosd.cdr.kinds import NAME_LENGTH

@@ -66,6 +66,7 @@ _DAMAGED_COLUMNS: Final = {
 _REFUSED: Final = frozenset({1044, 1045, 1698})
 """Errors about user or password."""
 _UNKNOWN_DATABASE: Final = 1049
+_STATEMENT_ENDED: Final = 1969
 _IN_MEMORY: Final = ":memory:"
 _FILE: Final = "vosd_file"
 _WRITING: Final = "vosd_writing"
@@ -74,6 +75,12 @@ _ONE_STATE: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ"}
 
 class DatabaseRefusesUs(StoreUnavailable):
     """The database refuses the connection until the operator changes the user, the password or the directory."""
+
+
+class StatementTooLong(StoreUnavailable):
+    """The database has ended a statement that took longer than one of this process may; it has changed nothing."""
+
+    remedy = "ask for less: a shorter span by `since` and `until`, one account or gateway"
 
 
 class SchemaOutdated(StoreDamaged):
@@ -95,8 +102,10 @@ class AlreadyThere(ContentRefused):
 class Database:
     """One database, shared by everything in a process that reads or writes it."""
 
-    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, url: str, *, patience_s: float = PATIENCE_S, statement_s: float | None = None) -> None:
         """Prepare connections to ``url``; none is opened before the first use.
+
+        ``statement_s`` is the longest time of one statement, in MariaDB alone; None = any.
 
         Raises:
             UnsupportedDatabase: unless the URL begins with ``sqlite+aiosqlite`` or ``mysql+aiomysql``.
@@ -106,14 +115,18 @@ class Database:
         self.place: Final = parsed.set(query={}).render_as_string(hide_password=True)
         """The URL as it may be shown: without password, and without options, which may hold another."""
         self._patience_s = patience_s
+        self._statement_s = statement_s
         self.engine: Final = (
             _sqlite_engine(parsed, self.place, busy_s=min(_BUSY_S, patience_s))
             if parsed.drivername == _SQLITE
-            else _mysql_engine(parsed)
+            else _mysql_engine(parsed, statement_s)
         )
 
     def apart(self) -> "Database":
-        """Return the same database with connections of its own, for the loop of another thread."""
+        """Return the same database with connections of its own and without limit of a statement's time.
+
+        For the loop of another thread.
+        """
         return Database(self.engine.url.render_as_string(hide_password=False))
 
     @property
@@ -233,6 +246,9 @@ class Database:
             return self._meaning_of_duplicate(str(cause.args[-1]) if cause is not None else "")
         if isinstance(error, exc.DataError) or code in _TOO_LARGE_OR_UNFIT:
             return ContentRefused(str(cause))
+        if code == _STATEMENT_ENDED:
+            longest = "its max_statement_time" if self._statement_s is None else f"{self._statement_s:g} s"
+            return StatementTooLong(f"{self.place} was busy with one statement for longer than {longest}: ask for less")
         if code == _UNKNOWN_DATABASE:
             return StoreDamaged(f"{self.place} does not exist ({cause}): make the database, then run vosd migrate")
         if cause is not None and isinstance(cause.__cause__, ssl.SSLError):
@@ -345,14 +361,19 @@ def _file_number(path: str | None) -> int:
         return 0
 
 
-def _mysql_engine(url: URL) -> AsyncEngine:
+def _mysql_engine(url: URL, statement_s: float | None) -> AsyncEngine:
     encrypted = context_of(url)
+    session = _SESSION_OF_MYSQL
+    if statement_s is not None:
+        session += (
+            f" /*M! , max_statement_time = {statement_s:g} */"  # for MySQL, which has no such variable, a comment
+        )
     engine = create_async_engine(
         without_encryption(url).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
-        connect_args={"connect_timeout": _CONNECT_S, "init_command": _SESSION_OF_MYSQL, "ssl": encrypted},
+        connect_args={"connect_timeout": _CONNECT_S, "init_command": session, "ssl": encrypted},
     )
     if encrypted is not None:
 

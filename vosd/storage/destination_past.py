@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Integer, Row, Select, String, func, litera
 from vosd.base.money import ZERO
 from vosd.billing.destination_past import PastUsage, Span
 from vosd.billing.destinations import Usage
-from vosd.callcontrol.admission import FREE_NUMBER
+from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.types import Money

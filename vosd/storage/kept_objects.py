@@ -26,6 +26,8 @@ _ENDED: Final = "DELETE FROM object WHERE kind = ? AND name = ?"
 _SET: Final = f"INSERT OR REPLACE INTO object ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
 _ALONE: Final = 20
 """Objects of a kind that are read one by one: each opens the file, and all of 50,000 cost as much as some hundred."""
+_PAGE: Final = 1_000
+"""Objects of a kind that are read at once while one after the other is asked for."""
 _Row = tuple[Any, ...]
 
 
@@ -68,11 +70,21 @@ class KeptObjects:
         """Return all objects of a kind by name."""
         return {row[1]: _object_of(row) for row in self._rows(f"SELECT {_COLUMNS} FROM object WHERE kind = ?", kind)}  # noqa: S608 - constants
 
-    def containing(self, kind: str, *words: str) -> list[ObjectVersion]:
-        """Return the objects of a kind with one of some words in their keys or values."""
-        found = " OR ".join(["instr(body, ?)"] * len(words))
-        query = f"SELECT {_COLUMNS} FROM object WHERE kind = ? AND ({found})"  # noqa: S608 - constants
-        return [*map(_object_of, self._rows(query, kind, *words))]
+    def following(self, kind: str, name: str) -> list[ObjectVersion]:
+        """Return the next objects of a kind after a name, the first ones after the empty one."""
+        query = f"SELECT {_COLUMNS} FROM object WHERE kind = ? AND name > ? ORDER BY name LIMIT {_PAGE}"  # noqa: S608 - constants
+        return [*map(_object_of, self._rows(query, kind, name))]
+
+    def texts(self, kind: str, *keys: str) -> list[tuple[str, list[str] | None]]:
+        """Return ``SearchedObjects.texts`` of a kind."""
+        wanted = ", json_extract(body, ?)" * len(keys)
+        found = " OR ".join(["instr(body, ?)"] * len(keys))
+        query = f"SELECT name, instr(body, '$'){wanted} FROM object WHERE kind = ? AND ({found})"  # noqa: S608 - constants
+        rows = self._rows(query, *(f'$."{key}"' for key in keys), kind, *keys)
+        return [
+            (name, None if has_variable else ["" if text is None else str(text) for text in texts])
+            for name, has_variable, *texts in rows
+        ]
 
     def one(self, kind: str, name: str) -> ObjectVersion | None:
         """Return one object; None where there is none."""
@@ -138,7 +150,8 @@ class KeptKind(SearchedObjects):
     def __init__(self, kept: KeptObjects, kind: str) -> None:
         self._kept = kept
         self._kind = kind
-        self._all: dict[str, ObjectVersion] | None = None
+        self._read: dict[str, ObjectVersion] = {}
+        self._has_all = False
         self._read_alone = 0
 
     def __getitem__(self, name: str) -> ObjectVersion:
@@ -147,31 +160,44 @@ class KeptKind(SearchedObjects):
         Raises:
             KeyError: there is none of that name.
         """
-        if self._all is None and self._read_alone < _ALONE:
-            self._read_alone += 1
-            found = self._kept.one(self._kind, name)
-        else:
-            found = self._loaded().get(name)
+        found = self._read.get(name)
+        if found is None and not self._has_all:
+            if self._read_alone < _ALONE:
+                self._read_alone += 1
+                found = self._kept.one(self._kind, name)
+            else:
+                found = self._loaded().get(name)
         if found is None:
             raise KeyError(name)
         return found
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
-        return iter(self._loaded())
+        """Yield the names in their order; who stops after a few has not read the others."""
+        if self._has_all:
+            yield from self._read
+            return
+        everything: dict[str, ObjectVersion] = {}
+        page = self._kept.following(self._kind, "")
+        while page:
+            part = {each.name: each for each in page}
+            everything |= part
+            self._read |= part
+            yield from part
+            page = self._kept.following(self._kind, page[-1].name)
+        self._read, self._has_all = everything, True
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._loaded())
 
-    def containing(self, *words: str) -> list[ObjectVersion]:
-        """Return the objects that have one of some words in their keys or values."""
-        return self._kept.containing(self._kind, *words)
+    def texts(self, *keys: str) -> list[tuple[str, list[str] | None]]:
+        """Return the names of the objects that may have one of some keys, and the texts of these keys."""
+        return self._kept.texts(self._kind, *keys)
 
     def _loaded(self) -> dict[str, ObjectVersion]:
-        if self._all is None:
-            self._all = self._kept.of_kind(self._kind)
-        return self._all
+        if not self._has_all:
+            self._read, self._has_all = self._kept.of_kind(self._kind), True
+        return self._read
 
 
 def _row_of(each: ObjectVersion) -> tuple[object, ...]:

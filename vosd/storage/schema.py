@@ -479,6 +479,10 @@ audit: Final = Table(
     Column("subject", String(NAME_LENGTH), nullable=False, comment="the object that it is about"),
     Column("detail", Text, nullable=False, comment="JSON: the order"),
     Index("audit_subject", "subject"),
+    Index("audit_at", "at"),
+    Index("audit_principal", "principal"),
+    Index("audit_login", "login"),
+    Index("audit_action", "action"),
     **_IN_MYSQL,
 )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Select, func, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, tuple_
 from sqlalchemy.engine import Row
 
 from vosd.catalogue.stored_objects import Objects, ObjectsMoved, ObjectVersion
@@ -49,6 +49,33 @@ class SqlObjects:
             rows = (await connection.execute(begun.order_by(_row.kind, _row.name))).all()
             next_at = (await connection.execute(planned)).scalar()
         return Objects(version=version, at=at, next_at=next_at, found=_in_force(map(_object_of, rows)))
+
+    async def first(self, at: int, most: int, kind: str | None = None, after: str | None = None) -> list[ObjectVersion]:
+        """Return the first objects in force at a moment, of one kind or of all, without those that have ended.
+
+        ``after``: of a kind only those after a name.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        wanted: ColumnElement[bool] = _row.begins_at <= at
+        if kind is not None:
+            wanted &= _row.kind == kind
+        if after is not None:
+            wanted &= _row.name > after
+        name = select(_row.kind, _row.name).distinct().order_by(_row.kind, _row.name)
+        found: list[ObjectVersion] = []
+        async with self._database.reading(unhurried=True) as connection:
+            page = (await connection.execute(name.where(wanted).limit(most))).all()
+            while page:
+                part = wanted & ~_follows(*page[-1])
+                rows = await connection.execute(select(_table).where(part).order_by(_row.kind, _row.name))
+                found += (each for each in _in_force(map(_object_of, rows.all())) if each.body is not None)
+                if len(found) >= most:
+                    break
+                wanted &= _follows(*page[-1])
+                page = (await connection.execute(name.where(wanted).limit(most))).all()
+        return found[:most]
 
     async def has_any(self) -> bool:
         """Return whether there is a version of any object.
@@ -115,6 +142,11 @@ async def _insert(connection: AsyncConnection, versions: Iterable[ObjectVersion]
     rows = [_row_of(each, changed) for each in versions]
     for begin in range(0, len(rows), _ROWS_AT_ONCE):
         await connection.execute(insert(_table), rows[begin : begin + _ROWS_AT_ONCE])
+
+
+def _follows(kind: str, name: str) -> ColumnElement[bool]:
+    """Select what comes after an object by kind and name."""
+    return (_row.kind > kind) | ((_row.kind == kind) & (_row.name > name))
 
 
 def _changed(since: tuple[int, int], at: int) -> Select[Any]:

@@ -2,7 +2,8 @@
 
 import os
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -53,7 +54,9 @@ class ConfiguredSwitch:
 
     def with_file(self, file: Path) -> "ConfiguredSwitch":
         """Return the same with another configuration file."""
-        return replace(self, config=file, _excerpt=None)
+        switch = copy(self)  # not made anew: a command, which closes it, may be entered in one thread alone
+        switch.config, switch._excerpt = file, None
+        return switch
 
     def config_path(self) -> Path:
         """Return the configuration file: the option, ``$VOSD_CONFIG``, or the first usual path that exists.

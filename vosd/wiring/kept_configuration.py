@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from vosd.config.named_files import files_of
@@ -69,6 +70,8 @@ class _KeptSwitch(ConfiguredSwitch):
     """Version of the definitions of the database; None = not known."""
     _texts: _WatchedTexts = field(default_factory=_WatchedTexts)
     _loaded: "Loaded | None" = None
+    _loading: Lock = field(default_factory=Lock)
+    """Held by the thread that loads it: several requests may want it."""
     _reads_again_at: int | None = None
     """Beginning of the next planned version of an object, UTC milliseconds."""
 
@@ -86,11 +89,12 @@ class _KeptSwitch(ConfiguredSwitch):
 
     def load(self) -> "Loaded":
         """Return the whole configuration, which is read once; its problems are remarks of the first time."""
-        if self._loaded is None:
-            for file in files_of(self.config_path(), texts=self._texts):
-                self._texts.watch(file)
-            self._loaded = super().load()
-        return self._loaded
+        with self._loading:
+            if self._loaded is None:
+                for file in files_of(self.config_path(), texts=self._texts):
+                    self._texts.watch(file)
+                self._loaded = super().load()
+            return self._loaded
 
     def definitions(self, wanted: "Wanted") -> "Stored":
         """Return the definitions of the database, and note until when they are in force."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -31,18 +31,21 @@ if TYPE_CHECKING:
     from vosd.routing.special_numbers import SpecialNumbers
     from vosd.storage.stores import SqlStores
 
+    Check = Callable[[Path, Sequence[ObjectVersion], Collection[str]], Awaitable[Mapping[str, Account]]]
+
 
 class _Configured:
     """Definitions of the configuration file, read as far as they are asked for."""
 
-    def __init__(self, switch: ConfiguredSwitch) -> None:
+    def __init__(self, switch: ConfiguredSwitch, check: "Check | None") -> None:
         self._switch = switch
+        self._check = check
 
     def accounts(self) -> "Mapping[str, Account]":
         return self._switch.excerpt.accounts()
 
     def agents(self) -> "Mapping[str, str]":
-        return self._switch.excerpt.accounts().agents()
+        return self._switch.excerpt.agents()
 
     def gateways(self) -> "Collection[str]":
         return self._switch.excerpt.gateways()
@@ -52,10 +55,8 @@ class _Configured:
 
         return written_gateways(self._switch.config_path(), name)
 
-    def written_objects(self, kind: str) -> "Mapping[str, WrittenObject]":
-        from vosd.config.written_objects import written_objects
-
-        return written_objects(kind, self._switch.excerpt.written(kind))
+    def written_names(self, kind: str) -> "Collection[str]":
+        return self._switch.excerpt.written(kind).keys()
 
     def written_object(self, kind: str, name: str) -> "WrittenObject | None":
         from vosd.config.written_objects import written_object
@@ -105,16 +106,12 @@ class _Configured:
 
         check_kind(kind)
 
-    def check_objects(self, versions: "Sequence[ObjectVersion]") -> "Mapping[str, Account]":
-        from vosd.config.load import load
-        from vosd.config.stored_text import overlaid
-
-        loaded = load(
-            self._switch.config_path(),
-            tables=self._switch.tables,
-            definitions=lambda wanted: overlaid(self._switch.definitions(wanted), versions),
-        )
-        return loaded.catalogue.accounts
+    async def check_objects(
+        self, versions: "Sequence[ObjectVersion]", accounts: "Collection[str]" = ()
+    ) -> "Mapping[str, Account]":
+        if self._check is not None:
+            return await self._check(self._switch.config_path(), versions, accounts)
+        return check_here(self._switch, versions, accounts)
 
     def catalogue(self, file: "Path | None" = None) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)
@@ -186,9 +183,32 @@ async def office_of(switch: ConfiguredSwitch, *, with_database: bool = True) -> 
         yield Office(definitions_of(switch), open_stores, switch.running_switch, now_ms)
 
 
-def definitions_of(switch: ConfiguredSwitch) -> "Definitions":
-    """Return the definitions of a configuration, read as far as they are asked for."""
-    return _Configured(switch)
+def definitions_of(switch: ConfiguredSwitch, check: "Check | None" = None) -> "Definitions":
+    """Return the definitions of a configuration, read as far as they are asked for.
+
+    ``check`` is what ``check_objects`` asks in another process; None = it loads the configuration here.
+    """
+    return _Configured(switch, check)
+
+
+def check_here(
+    switch: ConfiguredSwitch, versions: "Sequence[ObjectVersion]", accounts: "Collection[str]"
+) -> "Mapping[str, Account]":
+    """Load a configuration with further versions of objects, and return those of some accounts that it has.
+
+    Raises:
+        ConfigError: it is not valid.
+    """
+    from vosd.config.load import load
+    from vosd.config.stored_text import overlaid
+
+    loaded = load(
+        switch.config_path(),
+        tables=switch.tables,
+        definitions=lambda wanted: overlaid(switch.definitions(wanted), versions),
+    )
+    found = loaded.catalogue.accounts
+    return {name: found[name] for name in accounts if name in found}
 
 
 def now_ms() -> int:

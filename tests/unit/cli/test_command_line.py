@@ -4,7 +4,11 @@ import re
 import subprocess
 import sys
 import time as clock
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 
 import click
@@ -13,6 +17,7 @@ from click.testing import CliRunner
 
 from vosd import __version__
 from vosd.cli.arguments import MOMENT
+from vosd.cli.command import Invocation
 from vosd.cli.commit import commit
 from vosd.cli.main import SUMMARIES, VERBS, main
 from vosd.wiring import configured_switch
@@ -110,6 +115,33 @@ def test_every_verb_has_a_help_page_that_takes_the_configuration(name: str) -> N
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0
     assert "-c, --config FILE" in result.stdout
+
+
+def test_a_thread_of_a_command_may_read_another_configuration() -> None:
+    with click.Context(main):
+        invocation = Invocation(Path("a.yaml"))
+        with ThreadPoolExecutor() as threads:
+            other = threads.submit(invocation.with_file, Path("b.yaml")).result()
+        left = other.held(closing(StringIO()))
+        assert not left.closed
+    assert (invocation.config, other.config, left.closed) == (Path("a.yaml"), Path("b.yaml"), True)
+
+
+def test_the_configuration_may_be_named_after_every_verb() -> None:
+    def verbs(command: click.Command, words: str) -> Iterator[tuple[str, click.Command]]:
+        if not isinstance(command, click.Group):
+            yield words, command
+            return
+        with click.Context(command) as context:
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None
+                yield from verbs(inner, f"{words} {name}")
+
+    found = dict(verbs(main, "vosd"))
+    assert len(found) > 100
+    options = {words: {each for parameter in verb.params for each in parameter.opts} for words, verb in found.items()}
+    assert [words for words, taken in options.items() if "--config" not in taken] == []
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,39 @@ def _flip(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
+def test_among_prefixes_of_more_than_sixteen_digits_the_longest_is_found(tmp_path):
+    begin = "4420794600001234"
+    prefixes = ("4420", begin, f"{begin}3", f"{begin}5", f"{begin}56", f"{begin}567", f"{begin}58", f"{begin}9997")
+    columns = RateColumns(per_cycle=False)
+    for place, prefix in enumerate(prefixes):
+        columns.add(Rate(prefix, Decimal(place), 6))
+    store = RateStore(tmp_path)
+    store.write("a.rates", columns.encoded())
+    table = store.open("a.rates")
+    for more in (
+        "",
+        "2",
+        "39",
+        "5",
+        "55",
+        "569",
+        "568",
+        "567",
+        "5670",
+        "57",
+        "58",
+        "589",
+        "59",
+        "8",
+        "90",
+        "9998",
+        "99970",
+    ):
+        number = begin + more
+        expected = max((each for each in prefixes if number.startswith(each)), key=len)
+        assert table.find(number, 0).prefix == expected, number
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -12,10 +12,12 @@ def test_the_api_listens_where_the_file_says(site):
 
 
 def test_requests_a_second_of_a_token_and_of_an_address_are_bounded(site):
-    api = site.load(f"{site.minimal}\napi: {{listen: '127.0.0.1:8080', token_rate: 7, address_rate: 0}}\n").settings.api
-    assert (api.token_rate, api.address_rate) == (7, 0)
+    api = site.load(
+        f"{site.minimal}\napi: {{listen: '127.0.0.1:8080', token_rate: 7, address_rate: 0, statement_seconds: 0}}\n"
+    ).settings.api
+    assert (api.token_rate, api.address_rate, api.statement_seconds) == (7, 0, None)
     api = site.load(f"{site.minimal}\napi: {{listen: '127.0.0.1:8080'}}\n").settings.api
-    assert (api.token_rate, api.address_rate) == (500, 1_000)
+    assert (api.token_rate, api.address_rate, api.statement_seconds) == (500, 1_000, 20)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Objects of the configuration beside the switch: one is found without the others."""
 
+import itertools
 import sqlite3
 
 import msgspec
@@ -41,10 +42,50 @@ def test_many_objects_of_a_kind_are_not_read_one_by_one(kept, monkeypatch):
     assert len(opened) < 30
 
 
-def test_objects_are_found_by_a_word_without_the_others(kept):
-    agent = msgspec.structs.replace(ACME, version=2, body='{"agent":"shop"}')
-    kept.write(KeptState(8, 300, None), [agent, msgspec.structs.replace(TRUNK, body='{"agent":"x"}')], everything=False)
-    assert kept.by_kind()["accounts"].containing("agent", "template") == [agent]
+def test_a_few_names_are_read_without_all_the_others(kept, monkeypatch):
+    many = {f"a{number:05}": msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(3_500)}
+    kept.write(KeptState(8, 300, None), many.values(), everything=True)
+    connect, read = sqlite3.connect, []
+
+    class Noted(sqlite3.Cursor):
+        def fetchall(self):
+            rows = super().fetchall()
+            read.extend(rows)
+            return rows
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *words):
+            return self.cursor(Noted).execute(*words)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *words, **more: connect(*words, factory=Connection, **more))
+    accounts = kept.by_kind()["accounts"]
+    read.clear()
+    first = [*itertools.islice(accounts, 50)]
+    assert ([accounts[name] for name in first], len(read)) == ([many[name] for name in first], 1_000)
+    assert [*accounts] == [*many]
+    assert (dict(accounts), len(accounts), len(read)) == (many, len(many), 1_000 + len(many))
+
+
+def test_the_texts_of_keys_are_found_without_the_other_objects(kept):
+    def account(name: str, body: str) -> ObjectVersion:
+        return msgspec.structs.replace(ACME, name=name, body=body)
+
+    written = [
+        account("by-name", '{"agent":"shop","memo":"x"}'),
+        account("by-number", '{"agent":7}'),
+        account("by-variable", '{"agent":"${SHOP}"}'),
+        account("by-template", '{"template":"small"}'),
+        account("in-a-value", '{"memo":"an agent"}'),
+        account("nowhere", '{"memo":"x"}'),
+    ]
+    kept.write(KeptState(8, 300, None), [*written, TRUNK], everything=True)
+    assert kept.by_kind()["accounts"].texts("agent", "template") == [
+        ("by-name", ["shop", ""]),
+        ("by-number", ["7", ""]),
+        ("by-template", ["", "small"]),
+        ("by-variable", None),
+        ("in-a-value", ["", ""]),
+    ]
 
 
 def test_a_change_replaces_what_it_names_and_nothing_else(kept):

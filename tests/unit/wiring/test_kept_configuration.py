@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_a_configuration_is_read_once_while_nothing_changes(kept: KeptConfigurat
     again = kept.current(VERSION)
     assert (again, again.excerpt, again.load().catalogue) == (first, first.excerpt, catalogue)
     assert again.load().catalogue is catalogue
+    assert again.excerpt.agents() is first.excerpt.agents()
+
+
+def test_two_threads_that_want_a_configuration_load_it_once(kept: KeptConfiguration) -> None:
+    switch = kept.current(VERSION)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = (threads.submit(switch.load) for _ in range(2))
+    assert first.result() is second.result()
 
 
 def test_a_changed_file_is_read_again(kept: KeptConfiguration, config: Path) -> None:

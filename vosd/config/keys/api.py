@@ -166,6 +166,9 @@ class ApiKeys(Keys):
     ``Retry-After``. 0 = any."""
     address_rate: Annotated[int, whole(0, 100_000)] = 1_000
     """Most requests a second of one address, of IPv6 of one network of 64 bits, whatever their tokens. 0 = any."""
+    statement_seconds: Annotated[int, whole(0, 3_600)] = 20
+    """Longest time of one statement of the API in MariaDB, which then ends it; the request gets 504. Jobs and backups
+    have no such limit. 0 = any."""
     oidc: IdentityProviderKeys = IdentityProviderKeys()
 
     not_built: ClassVar[frozenset[str]] = frozenset({"console"})
@@ -190,4 +193,5 @@ class ApiKeys(Keys):
             tuple(map(str, self.trusted_proxies)),
             self.token_rate,
             self.address_rate,
+            self.statement_seconds or None,
         )

@@ -1,7 +1,8 @@
 """Items of a long list by name: those of the files, and those of the database, read when they are asked for."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
 
 from vosd.catalogue.problems import ConfigError, Problem
 from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
@@ -40,24 +41,42 @@ class LongList(Mapping[str, Section]):
                 others = [each for each in others if each not in own]
         return others
 
-    def written(self, key: str, templates: Mapping[str, Section], template_key: str) -> Iterator[tuple[str, str]]:
-        """Yield the name of each item and the value of one key, as written in it or its template; items without none.
+    def written(
+        self, keys: Sequence[str], templates: Mapping[str, Section], template_key: str
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the name of each item with each text that some keys have, as written in it or its template, once.
 
-        Only objects of the database with one of the two words in their text are looked at.
+        Only objects of the database with one of the words in their text are looked at.
         """
-        by_template = {name: text for name, each in templates.items() if (text := name_of(each, key))}
-        sought = (
-            self._section_of(each) for each in self._containing(key, template_key) if each.name not in self._items
-        )
-        for section in chain(self._items.values(), sought):
-            value = name_of(section, key) or by_template.get(name_of(section, template_key), "")
-            if value:
-                yield name_of(section, self._key), value
+        by_template = {name: [name_of(each, key) for key in keys] for name, each in templates.items()}
+        nothing = [""] * len(keys)
+        for name, (template, *own) in self._written((template_key, *keys)):
+            given = by_template.get(template, nothing)
+            for found in {text or of_template for text, of_template in zip(own, given, strict=True)}:
+                if found:
+                    yield name, found
 
-    def _containing(self, *words: str) -> Iterable[ObjectVersion]:
-        if isinstance(self._stored, SearchedObjects):
-            return self._stored.containing(*words)
-        return [each for each in self._stored.values() if any(word in (each.body or "") for word in words)]
+    def _written(self, keys: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield the name of each item that may have one of some keys, and the texts of these keys."""
+        for name, section in self._items.items():
+            yield name, [name_of(section, key) for key in keys]
+        stored = self._stored
+        if isinstance(stored, SearchedObjects):
+            found = stored.texts(*keys)
+        else:
+            found = [(name, None) for name, each in stored.items() if any(key in (each.body or "") for key in keys)]
+        for name, texts in found:
+            if name not in self._items:
+                yield name, self._texts_of(stored[name], keys) if texts is None else texts
+
+    def _texts_of(self, stored: ObjectVersion, keys: Sequence[str]) -> list[str]:
+        """Return the texts of some keys of an object of the database; empty for a key without a text."""
+        assert stored.body is not None
+        if "$" in stored.body:  # perhaps a variable of the environment
+            section = self._section_of(stored)
+            return [name_of(section, key) for key in keys]
+        written = msgspec.json.decode(stored.body)
+        return ["" if isinstance(value := written.get(key, ""), dict | list) else str(value) for key in keys]
 
     @property
     def of_files(self) -> Mapping[str, Section]:
