@@ -19,7 +19,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: api-fuzz help run install test suites check explore chaos soak interop demo bench bench-count bench-compare install-system clean
+.PHONY: api-fuzz api-released help run install test suites check explore chaos soak interop demo bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,6 +54,9 @@ chaos: $(VENV)/.tested-with system-packages ## kill, stop, cut, fill and put bac
 api-fuzz: $(VENV)/.tested-with system-packages ## requests made up from docs/openapi.json for the API beside a switch on MariaDB; SECONDS=120
 	@$(BIN)/pip install --quiet "schemathesis>=4,<5"
 	@cd tests && $(abspath $(BIN))/python -m fuzz.api $(SECONDS)
+
+api-released: $(VENV)/.tested-with ## at a release: keep the management API, with which later versions are compared, in docs/openapi-released.json
+	@cd tests && $(abspath $(BIN))/python -m released.api
 
 soak: $(VENV)/.tested-with system-packages ## an even load for an hour: memory, descriptors, timers, transactions must stay flat; MINUTES=60 RATE=20
 	@$(BIN)/python -m bench.soak --minutes $(MINUTES) --rate $(RATE)

@@ -1,8 +1,10 @@
 """The recipes of ``docs/api.md`` as they stand there: a shell runs each, and it succeeds."""
 
+import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from doubles.api import ADMINISTRATOR, Api
@@ -11,7 +13,26 @@ PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def test_every_recipe_of_the_page_succeeds(api: Api) -> None:
-    assert run_recipes(api, "Recipes") >= 17
+    assert run_recipes(api, "Recipes") >= 37
+
+
+def test_the_page_has_twenty_recipes_and_each_says_what_it_does() -> None:
+    chapters = PAGE.read_text().split("\n## Recipes", 1)[1]
+    assert len(re.findall(r"^# .+$", chapters, re.MULTILINE)) >= 20
+
+
+def test_the_script_of_the_page_may_be_run_again_and_books_once(api: Api) -> None:
+    chapter = PAGE.read_text().split("\n## A script in Python", 1)[1]
+    script = re.search(r"```python\n(.*?)```", chapter, re.DOTALL)
+    assert script is not None
+    environ = {**os.environ, "API": api.url, "TOKEN": ADMINISTRATOR, "COUNT": "3"}
+    for _ in range(2):
+        words = [sys.executable, "-c", script[1]]
+        ran = subprocess.run(words, env=environ, cwd=api.config.parent, capture_output=True, timeout=120, check=False)
+        assert (ran.returncode, ran.stderr) == (0, b"")
+        balances = json.loads(ran.stdout)
+        assert {balances[f"customer-{number}"] for number in range(3)} == {"10.00"}
+        assert (api.config.parent / "cdrs.csv").read_text().startswith("call_id")
 
 
 def run_recipes(api: Api, heading: str, **values: str) -> int:

@@ -85,6 +85,7 @@ def test_a_trial_changes_nothing(api: Api) -> None:
         (b"{", 400, None),
         (b"\xff", 400, None),
         (b"[" * 200_000, 400, None),
+        (b'{"name": "a", "keys": {"rates": %s}}' % (b"[" * 400 + b"]" * 400), 400, None),
         (b'{"name": "a", "keys": {"type": "direct", "type": "clearing"}}', 400, "type"),
         (b'{"name": "a", "keys": {"x": "\xff"}}', 400, None),
         ([], 422, None),
@@ -128,22 +129,31 @@ def test_passwords_never_come_back_and_stay_when_they_are_sent_as_shown(api: Api
     assert api.ask("PUT", "/phones/7001", {"keys": one.json["keys"]}).json["changes"][0]["action"] == "unchanged"
 
 
+def in_pages(api: Api, path: str) -> list[str]:
+    """Return the names of all items of a list, read page by page."""
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = api.ask("GET", path + (f"&cursor={cursor}" if cursor else "")).json
+        seen += [each["name"] for each in page["items"]]
+        cursor = page["next"]
+    return seen
+
+
 def test_a_list_is_read_in_pages_sorted_filtered_and_in_other_forms(api: Api) -> None:
     for number in range(5):
         keys, memo = {"numbers": [f"49{number}"]}, ("even", "odd")[number % 2]
         assert api.ask("POST", "/number-pools", {"name": f"list-{number}", "keys": keys, "memo": memo}).status == 201
-    seen, cursor = [], ""
-    while True:
-        page = api.ask("GET", f"/number-pools?sort=-name&limit=2{cursor}").json
-        seen += [each["name"] for each in page["items"]]
-        if page["next"] is None:
-            break
-        cursor = f"&cursor={page['next']}"
-    assert seen == [f"list-{number}" for number in (4, 3, 2, 1, 0)]
+    everything = [f"list-{number}" for number in range(5)]
+    assert in_pages(api, "/number-pools?limit=2&sort=-name") == everything[::-1]
+    assert in_pages(api, "/number-pools?limit=2") == everything
+    assert in_pages(api, "/number-pools?limit=5") == everything
+    of_another = api.ask("GET", "/number-pools?limit=2&sort=-name").json["next"]
+    refused = api.ask("GET", f"/number-pools?limit=2&cursor={of_another}")
+    assert (refused.status, refused.json["field"]) == (422, "cursor")
     odd = api.ask("GET", "/number-pools?memo=odd&fields=name,memo").json["items"]
     assert odd == [{"name": "list-1", "memo": "odd"}, {"name": "list-3", "memo": "odd"}]
     lines = api.ask("GET", "/number-pools", headers={"Accept": "application/x-ndjson"})
-    assert [json.loads(line)["name"] for line in lines.content.splitlines()] == sorted(seen)
+    assert [json.loads(line)["name"] for line in lines.content.splitlines()] == everything
     table = api.ask("GET", "/number-pools?fields=name,version", headers=PACKED)
     assert table.headers["content-encoding"] == "gzip"
     rows = [*csv.reader(io.StringIO(gzip.decompress(table.content).decode()))]

@@ -1,11 +1,13 @@
 """Long work over HTTP: what becomes of a job, who sees it, and that it is done once whatever ends the process."""
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from doubles.api import Api
+from doubles.api import ADMINISTRATOR, Api
 
 from vosd.cli.main import main
 
@@ -20,6 +22,17 @@ def verb(api: Api, *words: str) -> Any:
 
 def objects(*names: str, action: str = "create", **keys: Any) -> dict[str, Any]:
     return {"objects": [{"action": action, "kind": "accounts", "name": each, "keys": keys} for each in names]}
+
+
+@pytest.fixture
+def told(api: Api) -> Iterator[Iterator[Any]]:
+    """Follow the events of jobs; the client is there before the test begins."""
+    with closing(api.connection()) as connection:
+        connection.request("GET", "/api/v1/events?types=job", headers={"Authorization": f"Bearer {ADMINISTRATOR}"})
+        with connection.getresponse() as answer:
+            assert answer.readline().startswith(b"retry:")
+            documents = (json.loads(line.removeprefix(b"data: ")) for line in answer if line.startswith(b"data: "))
+            yield (each for each in documents if each["type"].startswith("job."))
 
 
 def test_many_objects_are_changed_in_one_request_or_none_of_them(api: Api) -> None:
@@ -66,7 +79,7 @@ def test_each_mistake_of_many_objects_names_the_object_and_its_field(api: Api) -
 
 
 def test_a_long_change_is_one_job_with_the_same_result_and_audit_seen_by_its_owner_and_administrators(
-    api: Api,
+    api: Api, told: Iterator[Any]
 ) -> None:
     keyed, body = {**ASYNC, "Idempotency-Key": "one job"}, objects("j1", "j2", currency="USD")
     queued, again = (api.ask("POST", "/bulk", body, headers=keyed, token="administrator-2") for _ in range(2))
@@ -95,6 +108,12 @@ def test_a_long_change_is_one_job_with_the_same_result_and_audit_seen_by_its_own
 
     assert verb(api, "jobs", "show", str(job["id"])) == job
     assert [each["id"] for each in verb(api, "jobs", "list")][:2] == [failed["id"], job["id"]]
+
+    events = [next(told) for _ in range(4)]
+    assert [(each["type"], each["data"]["id"]) for each in events] == [
+        ("job.begun", job["id"]), ("job.done", job["id"]), ("job.begun", failed["id"]), ("job.failed", failed["id"]),
+    ]  # fmt: skip
+    assert (events[1]["data"], events[3]["data"]) == (job, failed)
 
 
 def test_calls_are_exported_to_a_file_and_rated_again_as_jobs(api: Api) -> None:

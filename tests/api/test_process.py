@@ -1,8 +1,13 @@
 """The process of the API: who may ask, what a request may be, what it costs while it rests."""
 
 import gzip
+import json
+import os
+import select
+import signal
 import socket
 from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -68,6 +73,47 @@ def test_what_is_no_http_is_answered_and_closed(api: Api) -> None:
 
 def test_at_rest_the_process_is_small(api: Api) -> None:
     assert api.resident_mib < MEMORY_MAX_MIB
+
+
+def begun_change(api: Api, name: str) -> socket.socket:
+    """Return the connection of a change that waits for its check: the processes of the API are stopped."""
+    for each in children(api):
+        os.kill(each, signal.SIGSTOP)
+    connection = api.connect()
+    connection.sendall(api.request("POST", "/accounts", {"name": name, "keys": {}}, headers={}))
+    return connection
+
+
+def children(api: Api) -> list[int]:
+    tasks = Path(f"/proc/{api.pid}/task").glob("*/children")
+    return [int(each) for task in tasks for each in task.read_text().split()]
+
+
+def test_other_requests_are_answered_while_a_change_is_checked(api: Api) -> None:
+    assert api.ask("POST", "/accounts", {"name": "before", "keys": {}}).status == 201
+    with begun_change(api, "kiosk") as change:
+        for _ in range(10):
+            assert api.ask("GET", "/accounts/before").status == 200
+        assert select.select([change], [], [], 0) == ([], [], [])
+        assert api.ask("GET", "/accounts/kiosk").status == 404
+        for each in children(api):
+            os.kill(each, signal.SIGCONT)
+        answer = HTTPResponse(change)
+        answer.begin()
+        assert answer.status == 201
+    assert api.ask("GET", "/accounts/kiosk").status == 200
+
+
+def test_a_change_whose_check_is_killed_is_a_503_and_changes_nothing(api: Api) -> None:
+    assert api.ask("POST", "/accounts", {"name": "earlier", "keys": {}}).status == 201
+    with begun_change(api, "stall") as change:
+        assert api.ask("GET", "/accounts/earlier").status == 200
+        for each in children(api):
+            os.kill(each, signal.SIGKILL)
+        answer = HTTPResponse(change)
+        answer.begin()
+        assert (answer.status, json.load(answer)["code"]) == (503, "check_ended")
+    assert api.ask("GET", "/accounts/stall").status == 404
 
 
 def test_it_ends_when_it_is_asked_to(api: Api) -> None:

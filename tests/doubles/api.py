@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from doubles.daemon import Forked
+from doubles.documented import check_documented
 from doubles.forked_api import run_api, run_forked_api
 from doubles.process.daemon import Running
 from vosd.admin.office.office import Office
@@ -139,9 +140,11 @@ class Api:
         try:
             connection.request(method, base + path, content, sent)
             found = connection.getresponse()
-            return Reply(found.status, {name.lower(): value for name, value in found.getheaders()}, found.read())
+            reply = Reply(found.status, {name.lower(): value for name, value in found.getheaders()}, found.read())
         finally:
             connection.close()
+        check_documented(method, base + path, reply.status, reply.headers.get("content-type", ""), reply.content)
+        return reply
 
     def request(self, method: str, path: str, body: Any, *, headers: dict[str, str]) -> bytes:
         """Return the bytes of a request by the administrator, for a connection of the test's own."""

@@ -3,6 +3,7 @@
 import json
 from typing import Any, NamedTuple
 
+from doubles.documented import check_documented
 from vosd.api.application import Application
 
 
@@ -26,9 +27,12 @@ class Answered(NamedTuple):
 async def answered(
     application: Application, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> Answered:
-    """Send a request, whose path is below ``/api/v1``; the client has gone when it is sent."""
+    """Send a request, whose path is below ``/api/v1``; the client has gone when it is sent.
+
+    ``body`` is JSON, or bytes as they are.
+    """
     target, _, query = path.partition("?")
-    content = b"" if body is None else json.dumps(body).encode()
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     given = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
     scope = {
         "type": "http", "method": method, "path": target, "raw_path": f"/api/v1{target}".encode(),
@@ -46,4 +50,6 @@ async def answered(
 
     await application(scope, receive, send)
     named = [(name.decode(), value.decode()) for name, value in sent[0]["headers"]]
-    return Answered(sent[0]["status"], named, b"".join(each.get("body", b"") for each in sent[1:]))
+    found = Answered(sent[0]["status"], named, b"".join(each.get("body", b"") for each in sent[1:]))
+    check_documented(method, f"/api/v1{target}", found.status, "".join(found.header("content-type")), found.content)
+    return found

@@ -69,11 +69,16 @@ class ScriptedDoorkeeper:
         """Whether each answer was taken."""
         self.then: Callable[[WaitingMessage], None] = lambda _waiting: None
         """Called for each message that is to wait."""
+        self.examined: Callable[[WaitingMessage], None] = lambda _waiting: None
+        """Called for each message; may raise."""
+        self.is_forgotten: Callable[[WaitingMessage], None] = lambda _waiting: None
+        """Called for each message whose answer is not needed any more; may raise."""
 
     def examine(self, waiting: WaitingMessage, now: Instant) -> Change | Wait | None:
         """Do with a message what the test wants (``Doorkeeper``)."""
         title = title_of(waiting.message)
         self.seen.append(title)
+        self.examined(waiting)
         treatment = self.treatments.get(title)
         if treatment is None:
             return None
@@ -88,6 +93,7 @@ class ScriptedDoorkeeper:
     def forget(self, waiting: WaitingMessage) -> None:
         """Note that an answer is not needed any more (``Doorkeeper``)."""
         self.forgotten.append(title_of(waiting.message))
+        self.is_forgotten(waiting)
 
     def answer(self, waiting: WaitingMessage, change: Change | None) -> None:
         """Answer for a message."""

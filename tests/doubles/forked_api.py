@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from doubles import spare
-from vosd.api import job_process, jobs
+from vosd.api import check_process, checks, job_process, jobs
 from vosd.api.identity import Identify
 from vosd.api.process import serve
 from vosd.engine.settings import ApiSettings, HttpListener
@@ -27,6 +27,7 @@ def run_forked_api(config: Path, listener: socket.socket, environment: Mapping[s
     signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.freeze()
     spare.wait_for(job_process.__name__, jobs.__name__, _JOBS, [listener])
+    spare.wait_for(check_process.__name__, checks.__name__, closed=[listener])
     run_api(config, listener, identify)
 
 

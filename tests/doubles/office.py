@@ -128,19 +128,21 @@ class Defined:
         """Return none."""
         return []
 
-    def written_objects(self, kind: str) -> Mapping[str, WrittenObject]:
-        """Return what the test has of a kind."""
-        return self._written.get(kind, {})
+    def written_names(self, kind: str) -> Collection[str]:
+        """Return the names of what the test has of a kind."""
+        return self._written.get(kind, {}).keys()
 
     def written_object(self, kind: str, name: str) -> WrittenObject | None:
         """Return one object of the files."""
-        return self.written_objects(kind).get(name)
+        return self._written.get(kind, {}).get(name)
 
     def check_kind(self, kind: str) -> None:
         """Refuse kinds that the database cannot define."""
         check_kind(kind)
 
-    def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
+    async def check_objects(
+        self, versions: Sequence[ObjectVersion], accounts: Collection[str] = ()
+    ) -> Mapping[str, Account]:
         """Refuse keys that the models of production refuse; what objects say of each other is not compared."""
         problems = ProblemList()
         for each in versions:
@@ -149,7 +151,7 @@ class Defined:
                 read_section(MODELS[each.kind], section, f"{each.kind}[{each.name}]", problems)
         if problems.has_errors:
             raise ConfigError(problems.in_order())
-        return self._accounts
+        return {name: self._accounts[name] for name in accounts if name in self._accounts}
 
     def catalogue(self, _file: Path | None = None) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-RELATIVE: Final = re.compile(r"(What|Where|How|Who|Whose|Which|The same|Of|Its|Their)\b")
+RELATIVE: Final = re.compile(r"(What|Where|How|Who|Whose|Which|The same|Of|Its|Their|Those)\b")
 KNOWN: Final = 0
 """Most docstrings that may open so. The number only falls."""
 

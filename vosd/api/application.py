@@ -21,7 +21,16 @@ from vosd.api.identity import Identify
 from vosd.api.job import KeptOrder, Long
 from vosd.api.jobs import Jobs, is_long, kept_upload
 from vosd.api.known_senders import KnownSenders
-from vosd.api.listing import PageWanted, page_wanted, read_list, whole_list
+from vosd.api.listing import (
+    PageWanted,
+    check_cursor,
+    check_indexed,
+    each_of,
+    is_read_in_parts,
+    page_wanted,
+    read_list,
+    whole_list,
+)
 from vosd.api.offices import Offices
 from vosd.api.operation import VERSION, Given, Operation
 from vosd.api.operations.session import proof_of, sender_of, token_of
@@ -56,6 +65,7 @@ class Application:
         routes: Routes,
         jobs: Jobs,
         *,
+        feed: EventFeed | None = None,
         token_rate: int = 0,
         address_rate: int = 0,
     ) -> None:
@@ -69,7 +79,7 @@ class Application:
         self._jobs = jobs
         self._repeats = Repeats()
         self._log_ins = LogIns()
-        self.feed: Final = EventFeed(lambda: offices.running_switch)
+        self.feed: Final = feed or EventFeed(lambda: offices.running_switch)
         """Live events, for all clients."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,6 +137,7 @@ class Application:
             return await self._queued(operation, operation.long, office, who, path, request)
         wanted = None
         if operation.listing is not None:
+            check_indexed(operation.listing, query, is_operator=who.account is None)
             accept = request.headers.get("accept", "")
             wanted = page_wanted(operation.listing, operation.columns(), query, accept)
         given = Given(path, query, _header(request), await _body(operation, request), _paging(operation, wanted))
@@ -246,7 +257,10 @@ async def _list(operation: Operation, office: "Office", who: "Principal", order:
     result = operation.run(office, who, order)
     if isinstance(result, AsyncIterator):
         return await read_list(operation.listing, result, wanted)
-    return whole_list(operation.listing, await result, wanted)
+    items = await result
+    if is_read_in_parts(operation.listing, wanted):
+        return await read_list(operation.listing, each_of(items), wanted)
+    return await whole_list(operation.listing, items, wanted)
 
 
 async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: Request) -> Answer:
@@ -281,6 +295,9 @@ def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
         return {}
     if listing.cursor is None:
         return {listing.limit: wanted.limit}
+    if not is_read_in_parts(listing, wanted):
+        return {listing.limit: None, listing.cursor: None}
+    check_cursor(wanted, next(each for each in msgspec.structs.fields(operation.takes) if each.name == listing.cursor))
     return {listing.limit: maxsize if wanted.limit is None else wanted.limit + 1, listing.cursor: wanted.after}
 
 

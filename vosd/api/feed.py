@@ -134,6 +134,11 @@ class EventFeed:
         """Return the event for a client that misses some: as if it had all until now."""
         return FedEvent(_of_stream(EventType.GAP, {"why": why}), f"{self._epoch}-{self._next - 1}")
 
+    def report(self, event: LiveEvent) -> None:
+        """Add an event that is not the switch's; without clients it is dropped."""
+        if self._task is not None and not self._task.done():
+            self._add(event)
+
     def left(self) -> None:
         """Note that a client has gone."""
         self._clients -= 1

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import aclosing
 from decimal import Decimal
 from http import HTTPStatus
@@ -14,12 +14,22 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 BODY_BYTES_MAX: Final = 1_048_576
+DEPTH_MAX: Final = 32
+"""Levels of objects and lists in a body; definitions need fewer than ten."""
 PART_S: Final = 30
 """Longest time between two parts of a body."""
 COMPRESSED_FROM: Final = 1_024
 """Shorter answers are not compressed."""
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+
+_ALWAYS: Final = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+)
+"""Headers of every answer that does not bring its own."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -132,11 +142,28 @@ def document_of(content: bytes) -> Any:
     """Return the JSON of a body; numbers with a point are ``Decimal``. Raises RequestError: it is none."""
     try:
         msgspec.json.decode(content)  # refuses what json takes: numbers out of range, NaN, text that is no UTF-8
-        return json.loads(content, object_pairs_hook=_named_once, parse_float=Decimal)
+        document = json.loads(content, object_pairs_hook=_named_once, parse_float=Decimal)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", f"the body is no JSON: {error}") from error
     except RecursionError as error:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "bad_json", "the body is JSON that is too deep") from error
+        raise _too_deep() from error
+    level = [document]
+    for _ in range(DEPTH_MAX):
+        level = [inner for each in level for inner in _inside(each)]
+    if any(isinstance(each, dict | list) for each in level):  # readers of definitions call themselves at each level
+        raise _too_deep()
+    return document
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep() -> RequestError:
+    said = f"the body has more than {DEPTH_MAX} levels of objects and lists"
+    return RequestError(HTTPStatus.BAD_REQUEST, "bad_json", said)
 
 
 def _named_once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -178,13 +205,8 @@ async def send_answer(send: Send, receive: Receive, answer: Answer, asked: Mappi
     packs = "gzip" in asked.get("accept-encoding", "") and (
         answer.content_type != EVENT_STREAM if answer.stream is not None else len(answer.content) >= COMPRESSED_FROM
     )
-    headers = [
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-        ("Referrer-Policy", "no-referrer"),
-        *answer.headers,
-    ]
+    named = {name for name, _ in answer.headers}
+    headers = [*(each for each in _ALWAYS if each[0] not in named), *answer.headers]
     if answer.content or answer.stream is not None:
         headers.append(("Content-Type", answer.content_type))
     if packs:

@@ -21,12 +21,13 @@ from typing import IO, Final, TypeVar
 import msgspec
 import structlog
 
-from vosd.admin.office.jobs import KEPT_MS, JobKind
+from vosd.admin.office.jobs import KEPT_MS, JobKind, job_event
 from vosd.api.http import Request, RequestError
 from vosd.api.job import DIRECTORY, Long, Opening, Outcome, Progress
 from vosd.api.offices import Offices
 from vosd.api.problems import problem
 from vosd.base.errors import VosError
+from vosd.control.events import LiveEvent
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 from vosd.storage.audit_line import JobRun
@@ -55,7 +56,11 @@ _log = structlog.get_logger()
 class Jobs:
     """The jobs of one installation."""
 
-    def __init__(self, config: Path, offices: Offices) -> None:
+    def __init__(
+        self, config: Path, offices: Offices, report: Callable[[LiveEvent], None] = lambda _event: None
+    ) -> None:
+        """``report`` takes the live events of jobs."""
+        self._report = report
         self._config = config
         self._offices = offices
         self._wake = asyncio.Event()
@@ -153,12 +158,15 @@ class Jobs:
         run = await store.begin(job, now_ms())
         if run is None:
             return
+        begun = msgspec.structs.replace(job, state=JobState.RUNNING, attempt=run.attempt, begun_at=now_ms())
+        self._note(begun)
         out = directory / f"{job.id}-{run.attempt}.result"
         try:
             child = await started(_PROCESS)
         except OSError as error:
             said = f"its process cannot be started: {error}"
             await _repeated(lambda: _failed(store, run, "not_started", said))
+            self._note(await _repeated(lambda: store.job(job.id)))
             return
         outcome = None
         try:
@@ -169,13 +177,18 @@ class Jobs:
             await _repeated(lambda: _finish(store, run, outcome, out))
         else:
             why = "its process was killed, perhaps for lack of memory"
-            begun = msgspec.structs.replace(job, attempt=run.attempt)
             await _repeated(lambda: _settle(store, begun, why))
         left = await _repeated(lambda: store.job(job.id))
+        self._note(left)
         if left is None or left.result_file != out.name:
             out.unlink(missing_ok=True)
         if job.upload is not None and (left is None or left.ended_at is not None):
             (directory / job.upload).unlink(missing_ok=True)
+
+    def _note(self, job: StoredJob | None) -> None:
+        event = None if job is None else job_event(job, now_ms())
+        if event is not None:
+            self._report(event)
 
     async def _outcome(
         self, store: SqlJobs, child: Child, run: JobRun, job: StoredJob, directory: Path, out: Path

@@ -1,5 +1,6 @@
 """Lists: filters, sorting, cursors and sparse fields, as a page of JSON or as a stream of all items."""
 
+import asyncio
 import base64
 import csv
 import io
@@ -8,9 +9,11 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 from vosd.api.http import Answer, RequestError
 from vosd.api.operation import Listing
+from vosd.base.parts import in_parts
 
 LIMIT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -55,8 +58,10 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     fields = tuple(filter(None, (named or "").split(",")))
     known = list(columns)
     for each in fields:
-        if known and each not in known:
+        if each not in known:
             raise _bad("fields", f"has {each!r}", _choice(known, ""))
+    if form == CSV:  # the first item may lack some
+        fields = fields or tuple(known)
     cursor = query.pop("cursor", None)
     if cursor is not None and listing.limit is not None and listing.cursor is None:
         raise _bad("cursor", "is not offered by this list", "use `since` and `until`")
@@ -64,9 +69,44 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     return PageWanted(limit, None if cursor is None else _opened(cursor), sort, is_reversed, fields, filters, form)
 
 
-def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted) -> Answer:
-    """Return the part of a list that the office has returned whole."""
-    rows = [msgspec.to_builtins(item) for item in items]
+def check_indexed(listing: Listing, asked: Iterable[str], *, is_operator: bool) -> None:
+    """Refuse filters for which the database would read everything; agents and customers have few accounts.
+
+    Raises:
+        RequestError: one has none of those beside it that an index serves.
+    """
+    names = {*asked}
+    for name, served in listing.unindexed.items():
+        if is_operator and name in names and names.isdisjoint(served):
+            raise RequestError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "no_index",
+                f"`{name}` alone would have the database read the whole list",
+                field=name,
+                remedy=f"add `{'` or `'.join(served)}`",
+            )
+
+
+def is_read_in_parts(listing: Listing, wanted: PageWanted) -> bool:
+    """Return whether the office reads a page alone: by a filter of items, or in another order, it needs the whole."""
+    is_in_order = wanted.sort in {None, listing.key} and not wanted.is_reversed
+    return listing.cursor is not None and is_in_order and not wanted.filters
+
+
+def check_cursor(wanted: PageWanted, field: FieldInfo) -> None:
+    """Raise RequestError where a cursor is of another list than that which takes it in a field of its order."""
+    try:
+        msgspec.convert(wanted.after, field.type)
+    except msgspec.ValidationError as error:
+        raise _bad("cursor", "is of another list") from error
+
+
+async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted) -> Answer:
+    """Return the part of a list that the office has returned whole; other requests are answered meanwhile."""
+    rows: list[Any] = []
+    for part in in_parts(items):
+        rows += map(msgspec.to_builtins, part)
+        await asyncio.sleep(0)
     for name, value in wanted.filters.items():
         rows = [row for row in rows if _text(row.get(name)) == value]
 
@@ -87,7 +127,7 @@ def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted) -> An
     shown = rows if wanted.limit is None else rows[: wanted.limit]
     following = place(shown[-1]) if shown and len(shown) < len(rows) else None
     if wanted.form:
-        return _streamed(_each(shown), wanted)
+        return _streamed(each_of(shown), wanted)
     return _page([_sparse(row, wanted.fields) for row in shown], following)
 
 
@@ -108,7 +148,7 @@ def _comparable(value: Any) -> int | float | str:
 
 def _page(rows: list[Any], following: Any) -> Answer:
     return Answer(
-        content=msgspec.json.encode({"items": rows, "next": None if following is None else _closed(following)})
+        content=msgspec.json.encode({"items": rows, "next": None if following is None else closed_cursor(following)})
     )
 
 
@@ -117,7 +157,8 @@ def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> Ans
     return Answer(stream=parts, content_type=NDJSON if wanted.form == NDJSON else f"{CSV}; charset=utf-8")
 
 
-async def _each(rows: Iterable[Mapping[str, Any]]) -> AsyncIterator[Mapping[str, Any]]:
+async def each_of(rows: Iterable[Any]) -> AsyncIterator[Any]:
+    """Yield the items of a list that was returned whole."""
     for row in rows:
         yield row
 
@@ -135,14 +176,11 @@ async def _lines(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> 
 async def _table(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> AsyncGenerator[bytes, None]:
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\r\n")
-    columns: list[str] = list(wanted.fields)
+    writer.writerow(wanted.fields)
     number = 0
     async for row in rows:
-        if number == 0:
-            columns = columns or list(row)
-            writer.writerow(columns)
         number += 1
-        writer.writerow([_cell(row.get(column)) for column in columns])
+        writer.writerow([_cell(row.get(column)) for column in wanted.fields])
         if number % _CHUNK == 0:
             yield _taken(written)
     yield _taken(written)
@@ -185,7 +223,8 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _closed(place: Any) -> str:
+def closed_cursor(place: Any) -> str:
+    """Return the place of an item in a list as the text that a client gets."""
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 

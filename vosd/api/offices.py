@@ -1,9 +1,13 @@
 """The office for one request: definitions as they are now, read when they change; one database for all requests."""
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vosd.admin.office.office import Office
+from vosd.api.checks import Checks
+from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import RunningSwitch
 from vosd.storage.database import Database
@@ -19,12 +23,17 @@ if TYPE_CHECKING:
 class Offices:
     """Opens the office of one configuration for each request."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, statement_s: float | None = None) -> None:
+        """``statement_s`` is the longest time of one statement in MariaDB; None = any."""
+        self._statement_s = statement_s
         self._configuration = KeptConfiguration(config)
         self._switch = ConfiguredSwitch(config)
         self._url = ""
         self._database: Database | None = None
         self._is_checked = False
+        self._checks = Checks()
+        self._following = asyncio.Lock()
+        """Held by the request that reads a configuration which has changed; others wait for it."""
 
     async def __aenter__(self) -> "Offices":
         return self
@@ -33,6 +42,7 @@ class Offices:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: "TracebackType | None"
     ) -> None:
         self._configuration.close()
+        await self._checks.close()
         if self._database is not None:
             await self._database.close()
 
@@ -43,13 +53,17 @@ class Offices:
             ConfigError: the configuration cannot be read, as far as the office needs it.
             StoreUnavailable: the database is needed, and away.
         """
-        switch = self._configuration.current(await self._version())
+        version = await self._version()
+        switch = self._configuration.current(version)
         if switch is not self._switch:
-            await self._follow(switch)
+            async with self._following:
+                if version is not None and switch is not self._switch:
+                    await asyncio.to_thread(_read_accounts, switch)
+                await self._follow(switch)
         if needs_database and not self._is_checked:
             await self._stores().check_schema()
             self._is_checked = True
-        return Office(definitions_of(switch), self._stores, self._switch.running_switch, now_ms)
+        return Office(definitions_of(switch, self._checks.check), self._stores, self._switch.running_switch, now_ms)
 
     @property
     def running_switch(self) -> RunningSwitch:
@@ -75,5 +89,11 @@ class Offices:
 
     def _stores(self) -> SqlStores:
         if self._database is None:
-            self._database = Database(self._url)
+            self._database = Database(self._url, statement_s=self._statement_s)
         return SqlStores(self._database)
+
+
+def _read_accounts(switch: ConfiguredSwitch) -> None:
+    """Read what most requests need of a configuration; its mistakes are those of the requests."""
+    with suppress(VosError):
+        switch.excerpt.agents()

@@ -7,22 +7,28 @@ import ast
 import inspect
 import re
 import sys
-import textwrap
 from functools import cache
-from typing import Any, Final
+from http import HTTPStatus
+from itertools import pairwise
+from types import NoneType
+from typing import Any, Final, get_args
 
 import msgspec
 
 import vosd
 from vosd.admin.office.jobs import JobSheet
+from vosd.api.documented_problems import documented_problems, is_whole_list
+from vosd.api.examples import ANSWERS, BODIES, example_of
 from vosd.api.http import EVENT_STREAM
-from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON
-from vosd.api.operation import TIMES, VERSION, Field, Operation, Place
+from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor
+from vosd.api.operation import SWITCHES, TIMES, VERSION, Field, Operation, Place
 from vosd.api.problems import PROBLEM_JSON, Problem
 from vosd.api.repeats import KEY_CHARACTERS_MAX
 from vosd.api.table import BASE, OPERATIONS
+from vosd.api.words import word
 
 _PROBLEM: Final = "#/components/schemas/Problem"
+_RESPONSE: Final = "#/components/responses/{name}"
 _REF: Final = "#/components/schemas/{name}"
 _KEY: Final = {
     "name": "Idempotency-Key",
@@ -51,10 +57,9 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 @cache
 def document() -> dict[str, Any]:
     """Return the document."""
-    _, components = _schemas()
+    schemas, components = _schemas()
     for struct in _structs():
-        if struct.__name__ in components:
-            _explain(components[struct.__name__], struct)
+        _explain(components[schemas[struct]["$ref"].rpartition("/")[2]], getattr(struct, "__origin__", struct))
     paths: dict[str, dict[str, Any]] = {}
     for each in OPERATIONS:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
@@ -69,6 +74,7 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            "responses": _problems(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -77,23 +83,38 @@ def document() -> dict[str, Any]:
 @cache
 def _schemas() -> tuple[dict[Any, dict[str, Any]], dict[str, Any]]:
     """Return the schema of each type that the document names, and the components that they refer to."""
-    types = [Problem, *(each.result for each in OPERATIONS)]
-    types += [field.type for each in OPERATIONS for field in each.fields()]
+    types = [*_types(), *_structs()]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
-    return dict(zip(types, schemas, strict=True)), components
+    return dict(zip(types, map(_plain, schemas), strict=True)), _plain(components)
 
 
-def _structs() -> list[type[msgspec.Struct]]:
-    """Return all structs that results have, in the order of their names."""
-    found: dict[str, type[msgspec.Struct]] = {"Problem": Problem}
-    waiting: list[Any] = [msgspec.inspect.type_info(each.result) for each in OPERATIONS]
-    waiting.append(msgspec.inspect.type_info(Problem))
+def _plain(value: Any) -> Any:
+    """Return a schema whose tuples of anything are arrays of a length; Schemathesis misreads ``prefixItems``."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _plain(inner) for name, inner in value.items()}
+    if not any(found.get("prefixItems", [True])):
+        found["items"] = found.pop("prefixItems")[0]
+    return found
+
+
+def _types() -> list[Any]:
+    fields = [field.type for each in OPERATIONS for field in each.fields()]
+    return [Problem, JobSheet, *(each.result for each in OPERATIONS), *fields]
+
+
+def _structs() -> list[Any]:
+    """Return all structs that orders and results have."""
+    found: list[Any] = []
+    waiting: list[Any] = [msgspec.inspect.type_info(each) for each in _types()]
     while waiting:
         each = waiting.pop()
         if isinstance(each, msgspec.inspect.StructType):
-            if found.get(each.cls.__name__) is each.cls and each.cls is not Problem:
+            if each.cls in found:
                 continue
-            found[each.cls.__name__] = each.cls
+            found.append(each.cls)
             waiting += [field.type for field in each.fields]
         elif isinstance(each, msgspec.inspect.UnionType):
             waiting += each.types
@@ -103,7 +124,7 @@ def _structs() -> list[type[msgspec.Struct]]:
             waiting.append(inner)
         elif isinstance(each, msgspec.inspect.TupleType):
             waiting += each.item_types
-    return [found[name] for name in sorted(found)]
+    return found
 
 
 def _operation(each: Operation) -> dict[str, Any]:
@@ -129,12 +150,33 @@ def _operation(each: Operation) -> dict[str, Any]:
         made["parameters"] += _list_parameters(each)
     if each.long is not None and not each.long.is_always:
         made["parameters"].append(dict(_PREFER))
+    for parameter in made["parameters"]:
+        parameter["example"] = _example_of_parameter(parameter, each)
     if each.long is not None and not each.has_body:
         file = {"schema": {"type": "string", "format": "binary"}}
         made["requestBody"] = {"required": True, "content": dict.fromkeys(each.long.uploads, file)}
     elif each.has_body:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(each)}}}
+        made["requestBody"] = {"required": True, "content": {"application/json": _body(each)}}
     return made
+
+
+def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
+    name, listing = parameter["name"], each.listing
+    if name == "fields":  # those that the schema of the answer requires
+        kinds = get_args(each.result) or (each.result,)
+        parts = [_schemas()[1][kind.__name__]["required"] for kind in kinds if issubclass(kind, msgspec.Struct)]
+        return ",".join(dict.fromkeys([name for part in parts for name in part] or each.columns()[:2]))
+    if listing is not None and name in {"cursor", *listing.filters}:
+        item = ANSWERS.get(f"{each.method} {each.path}") or _example("", _schemas()[0][each.result])
+        if name == "cursor":
+            keys = [item[key] for key in listing.key.split(",")]
+            return closed_cursor(keys[0] if listing.cursor else [False, "", *keys])
+        return item[name] if isinstance(item[name], str) else msgspec.json.encode(item[name]).decode()
+    return _example(parameter["name"], parameter["schema"] | {"description": parameter["description"]})
+
+
+def _example(name: str, schema: dict[str, Any]) -> Any:
+    return example_of(name, schema, _schemas()[1])
 
 
 def _identifier(each: Operation) -> str:
@@ -161,35 +203,30 @@ def _parameter(field: Field, each: Operation) -> dict[str, Any]:
     }
     if schema.get("type") == "array":
         made |= {"style": "form", "explode": False}
-    meaning = meanings(each.takes).get(field.field)
-    return made if meaning is None else {**made, "description": meaning}
+    return made | _meaning(each, field)
 
 
 def _schema(field: Field) -> dict[str, Any]:
     if field.name in TIMES:
-        return dict(_TIME)
+        is_absent_as_null = field.place is Place.BODY and NoneType in get_args(field.type)
+        return {"anyOf": [_TIME, {"type": "null"}]} if is_absent_as_null else dict(_TIME)
     schema = dict(_schemas()[0][field.type])
     if field.place is not Place.BODY:
         kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
-        schema = kinds[0] if len(kinds) == 1 else schema
+        schema = dict(kinds[0]) if len(kinds) == 1 else schema
     return schema
 
 
 def _body(each: Operation) -> dict[str, Any]:
-    properties = {}
-    explained = meanings(each.takes)
-    for field in each.fields():
-        if field.place is Place.BODY:
-            meaning = explained.get(field.field)
-            properties[field.name] = _schema(field) | ({} if meaning is None else {"description": meaning})
-    required = [field.name for field in each.fields() if field.place is Place.BODY and field.is_required]
-    return {
-        "type": "object",
-        "description": inspect.cleandoc(each.takes.__doc__ or ""),
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
+    properties = {
+        field.name: _schema(field) | _meaning(each, field) for field in each.fields() if field.place is Place.BODY
     }
+    required = [field.name for field in each.fields() if field.place is Place.BODY and field.is_required]
+    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    example = BODIES.get(f"{each.method} {each.path}")
+    if example is None:
+        example = {name: _example(name, properties[name]) for name in required}
+    return {"schema": schema, "example": example}
 
 
 def _list_parameters(each: Operation) -> list[dict[str, Any]]:
@@ -198,9 +235,10 @@ def _list_parameters(each: Operation) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = [
         _query("limit", f"At most so many items; {LIMIT} where it is left out. CSV and NDJSON have all.",
                {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
-        _query("cursor", "`next` of the page before.", {"type": "string"}),
         _query("fields", "Fields of the items, with commas; default: all.", {"type": "string"}),
     ]  # fmt: skip
+    if listing.limit is None or listing.cursor is not None:
+        made.append(_query("cursor", "`next` of the page before.", {"type": "string"}))
     if listing.sorts:
         ways = [f"{sign}{name}" for name in listing.sorts for sign in ("", "-")]
         made.append(_query("sort", "Field to sort by, - before it: backwards.", {"type": "string", "enum": ways}))
@@ -214,52 +252,95 @@ def _query(name: str, meaning: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _responses(each: Operation) -> dict[str, Any]:
     schema = _schemas()[0][each.result]
-    content: dict[str, Any] = {EVENT_STREAM if each.is_live else "application/json": {"schema": schema}}
+    content: dict[str, Any] = {}
+    if each.is_live:
+        content = {EVENT_STREAM: {"schema": schema}}
+    elif each.result is not bytes:
+        found = ANSWERS.get(f"{each.method} {each.path}")
+        example = _example("", schema) if found is None else found
+        content = {"application/json": {"schema": schema, "example": example}}
     if each.listing is not None:
         page = {
             "type": "object",
             "properties": {"items": {"type": "array", "items": schema}, "next": {"type": ["string", "null"]}},
             "required": ["items", "next"],
         }
-        content = {"application/json": {"schema": page}, NDJSON: {}, CSV: {}}
+        shown = {"items": [content["application/json"]["example"]], "next": None}
+        content = {"application/json": {"schema": page, "example": shown}, NDJSON: {}, CSV: {}}
     content |= {form: {} for form in each.forms}
     good: dict[str, Any] = {"description": each.status.phrase, "content": content}
     if each.etag is not None:
         good["headers"] = {"ETag": {"schema": {"type": "string"}}}
-    problem = {"description": "A problem.", "content": {PROBLEM_JSON: {"schema": {"$ref": _PROBLEM}}}}
-    made = {str(int(each.status)): good, "default": problem}
+    made = {str(int(each.status)): good}
     if each.long is not None:
         place = {"Location": {"schema": {"type": "string"}, "description": "Path of the job."}}
-        queued = {"application/json": {"schema": _schemas()[0][JobSheet]}}
+        job = _schemas()[0][JobSheet]
+        queued = {"application/json": {"schema": job, "example": _example("", job)}}
         made["202"] = {"description": "Accepted", "content": queued, "headers": place}
     if each.etag is not None and each.method == "GET":
         made["304"] = {"description": "The object is as If-None-Match says."}
+    for status, codes in documented_problems(each).items():
+        made[str(int(status))] = {"$ref": _RESPONSE.format(name=_problem_name(status, codes))}
     return made
+
+
+def _problem_name(status: HTTPStatus, codes: list[str]) -> str:
+    return ".".join([str(int(status)), *codes])
+
+
+def _problems() -> dict[str, Any]:
+    """Return the responses with problems that operations refer to, by their names."""
+    found = {}
+    for each in OPERATIONS:
+        for status, codes in documented_problems(each).items():
+            listed = ", ".join(f"`{code}`" for code in codes) + ("" if is_whole_list(status, codes) else ", and others")
+            found[_problem_name(status, codes)] = {
+                "description": f"{status.phrase}: {listed}.",
+                "content": {PROBLEM_JSON: {"schema": {"$ref": _PROBLEM}}},
+            }
+    return dict(sorted(found.items()))
 
 
 def _explain(component: dict[str, Any], struct: type[msgspec.Struct]) -> None:
     """Add the meanings of the fields, and remove names that are the schema's own."""
     component.pop("title", None)
-    for name, meaning in meanings(struct).items():
-        if name in component.get("properties", {}):
-            component["properties"][name]["description"] = meaning
+    component |= _described(component.get("description"), "null =")
+    for name, schema in component["properties"].items():
+        schema.update(_described(_docstrings(struct).get(name) or word(name), "null ="))
+
+
+def _meaning(each: Operation, field: Field) -> dict[str, str]:
+    return _described(_docstrings(each.takes).get(field.name) or word(field.name), "default:")
+
+
+def _described(meaning: str | None, none: str) -> dict[str, str]:
+    """Return a meaning as JSON has it: there is no None."""
+    if meaning is None:
+        return {}
+    return {"description": meaning.replace("None =", none).replace("``", "`")}
 
 
 @cache
-def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the docstrings of the fields of a struct, those of the structs that it extends included."""
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    found = ast.parse(inspect.getsource(sys.modules[module])).body
+    return {each.name: each for each in found if isinstance(each, ast.ClassDef)}
+
+
+@cache
+def _docstrings(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the docstrings of the fields of a struct by their names in JSON, those that it inherits included."""
     found: dict[str, str] = {}
     for each in reversed(struct.__mro__):
         if not issubclass(each, msgspec.Struct) or each is msgspec.Struct:
             continue
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
-        assert isinstance(definition, ast.ClassDef)
-        for field, text in zip(definition.body, definition.body[1:], strict=False):
+        body = _classes(each.__module__)[each.__name__].body
+        for field, text in pairwise(body):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
                 match text:
                     case ast.Expr(ast.Constant(str(value))):
                         found[field.target.id] = inspect.cleandoc(value)
-    return found
+    named = {each.name: SWITCHES.get(each.name, each.encode_name) for each in msgspec.structs.fields(struct)}
+    return {named[name]: meaning for name, meaning in found.items() if name in named}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cache, reduce
 from http import HTTPStatus
+from operator import or_
+from types import NoneType
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
@@ -21,7 +24,7 @@ from vosd.base.money import parse_amount
 
 TIMES: Final = frozenset({"at", "effective", "ended_since", "ended_until", "expires_at", "since", "until"})
 """Fields of orders that are times: text in a request, UTC milliseconds in the order."""
-SWITCHES: Final = {"is_trial": "dry_run", "is_confirmed": "confirm"}
+SWITCHES: Final = {"clears_many": "confirm", "is_trial": "dry_run", "is_confirmed": "confirm"}
 """Fields of orders that are parameters of the query, with their names there, whatever the method."""
 VERSION: Final = "if_version"
 """Field of orders that the header If-Match sets."""
@@ -29,7 +32,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_MAX: Final = 2**53
 """Larger whole numbers are not the same in every JSON parser."""
 _FIELD: Final = re.compile(r"unknown field `([^`]+)`|required field `([^`]+)`")
-_PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")
+_PLACE: Final = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
+
+_fields_of: Final = cache(msgspec.structs.fields)
+"""It reads annotations, which takes longer than many an order."""
 
 Run = Callable[[Office, Principal, Any], Awaitable[Any] | AsyncIterator[Any]]
 
@@ -49,6 +55,8 @@ class Listing(NamedTuple):
     """Field of the order that takes the number of items; None = the office returns the whole list."""
     columns: Sequence[str] = ()
     """Fields of items whose type does not declare them."""
+    unindexed: Mapping[str, Sequence[str]] = {}
+    """Filters that no index serves, with those of which one must stand beside."""
 
 
 class Place(Enum):
@@ -135,6 +143,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     """Field of the order that an Idempotency-Key fills where the request leaves it out; a repeat then does nothing."""
 
+    problems: Sequence[str] = ()
+    """Codes of errors of its own; ``documented_problems`` has those that follow from the rest."""
     is_for_everyone: bool = False
     """Whether every token and every session may do it, whatever its permissions."""
     makes_secret: bool = False
@@ -157,7 +167,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         listing = self.listing
         apart = {*self.fixed} if listing is None else {*self.fixed, listing.limit, listing.cursor}
         found = []
-        for each in msgspec.structs.fields(self.takes):
+        for each in _fields_of(self.takes):
             if each.name in apart:
                 continue
             place = inside
@@ -179,8 +189,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     def columns(self) -> list[str]:
         """Return the fields of an item of the list; empty where they are not declared."""
-        names: tuple[str, ...] = getattr(self.result, "__struct_encode_fields__", ())
-        return list(names if self.listing is None else self.listing.columns or names)
+        if self.listing is not None and self.listing.columns:
+            return list(self.listing.columns)
+        names: dict[str, None] = {}
+        for each in get_args(self.result) or (self.result,):
+            if issubclass(each, msgspec.Struct):
+                tag = each.__struct_config__.tag_field
+                names |= dict.fromkeys([*([] if tag is None else [tag]), *each.__struct_encode_fields__])
+        return list(names)
 
     def order(self, given: "Given") -> Any:
         """Return the order of a request.
@@ -272,9 +288,16 @@ def _from_text(field: Field, text: str) -> Any:
         raise _bad(field, "has no value")
     try:
         given = text.split(",") if get_origin(field.type) is tuple else text
-        return _bounded(field, msgspec.convert(given, field.type, strict=False))
+        return _bounded(field, msgspec.convert(given, _said_kind(field.type), strict=False))
     except msgspec.ValidationError as error:
         raise _bad(field, f"is {text!r}: {_said(error)}") from error
+
+
+@cache
+def _said_kind(kind: Any) -> Any:
+    """Return a type without None: text that says null is text."""
+    kinds = get_args(kind)
+    return reduce(or_, (each for each in kinds if each is not NoneType)) if NoneType in kinds else kind
 
 
 def _time(field: Field, value: Any) -> int:
@@ -306,7 +329,7 @@ def _said(error: msgspec.ValidationError) -> str:
 def _unfit(error: msgspec.ValidationError) -> RequestError:
     """Return the error of a value that does not fit, with its field."""
     place, named = _PLACE.search(str(error)), _FIELD.search(str(error))
-    field = (named and (named[1] or named[2])) or (place and place[1]) or None
+    field = ".".join(filter(None, [place and place[1], named and (named[1] or named[2])])) or None
     return RequestError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", f"`{field or 'the body'}`: {_said(error)}", field=field
     )

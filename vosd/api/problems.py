@@ -36,7 +36,10 @@ _STATUS: Final = {
     ),
     HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses", "too_many_jobs"),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("daemon_unreachable", "not_ready", "provider_unavailable", "store_unavailable"),
+    HTTPStatus.GATEWAY_TIMEOUT: ("statement_too_long",),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "check_ended", "daemon_unreachable", "not_ready", "provider_unavailable", "store_unavailable",
+    ),
 }  # fmt: skip
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}
 
@@ -45,7 +48,9 @@ class Mistake(msgspec.Struct, frozen=True):
     """One of several mistakes."""
 
     field: str
+    """Field that is wrong; empty = none alone."""
     detail: str
+    """Sentence for people."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +61,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str
     """Phrase of the status."""
     status: int
+    """Status of the answer."""
     detail: str
     """Sentence for people; it says what to do."""
     code: str
@@ -66,6 +72,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Text that says what to send instead."""
     errors: tuple[Mistake, ...] = ()
     """Every mistake, where there are several."""
+
+
+def status_of_code(code: str) -> HTTPStatus:
+    """Return the status of a code."""
+    return _STATUS_OF.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def status_of(error: VosError) -> HTTPStatus:

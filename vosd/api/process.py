@@ -16,6 +16,7 @@ import msgspec
 
 from vosd.admin.office.tokens import principal_of
 from vosd.api.application import Application
+from vosd.api.feed import EventFeed
 from vosd.api.identity import Identify
 from vosd.api.jobs import Jobs
 from vosd.api.offices import Offices
@@ -86,17 +87,19 @@ async def serve(
 ) -> None:
     """Answer requests until ``until`` returns; None: until a signal. ``identify`` returns the principal of a token."""
     log.configure(LOG_LEVEL)  # structlog's own form would print the values of variables, which have tokens
-    async with Offices(config) as offices:
-        jobs = Jobs(config, offices)
+    async with Offices(config, settings.statement_seconds) as offices:
+        feed = EventFeed(lambda: offices.running_switch)
+        jobs = Jobs(config, offices, feed.report)
         application = Application(
             offices,
             identify,
             Routes(OPERATIONS),
             jobs,
+            feed=feed,
             token_rate=settings.token_rate,
             address_rate=settings.address_rate,
         )
-        server = ApiServer(application, settings, application.feed.close, takes_signals=until is None)
+        server = ApiServer(application, settings, feed.close, takes_signals=until is None)
         gc.collect()
         gc.freeze()
         working = asyncio.create_task(jobs.run(), name="jobs")

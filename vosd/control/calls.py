@@ -19,6 +19,7 @@ class CallSnapshot(msgspec.Struct, frozen=True):
 
     call_id: str
     state: str
+    """State of the call: ``setup``, ``hunting``, ``ringing``, ``answered`` or ``talking``."""
     mapping_gateway: str | None
     routing_gateway: str | None
     """The gateway that is tried or has answered."""
@@ -28,6 +29,7 @@ class CallSnapshot(msgspec.Struct, frozen=True):
     callee: str
     started_at: str
     answered_at: str | None
+    """Time of the answer, RFC 3339; None = not answered yet."""
     age_s: int
     """Since the INVITE arrived."""
     talk_s: int | None
@@ -118,7 +120,9 @@ class HangupOutcome(msgspec.Struct, frozen=True):
     """Number of calls that matched, and that were ended."""
 
     fitting: int
+    """Number of calls that matched."""
     ended: int
+    """Number of calls that were ended."""
 
 
 class Hangup(Order[HangupOutcome], frozen=True, tag="hangup"):
@@ -132,7 +136,9 @@ class TrialStep(msgspec.Struct, frozen=True):
     """Something that happened in a test call; ``ms`` is the time since the INVITE."""
 
     ms: int
+    """Milliseconds since the INVITE."""
     what: str
+    """The event, in words."""
 
 
 class TrialResult(Enum):
@@ -150,8 +156,10 @@ class TrialReport(msgspec.Struct, frozen=True):
     """Outcome of a test call; money as text."""
 
     result: TrialResult
+    """Result of the call."""
     routing_gateway: str
     address: str | None
+    """Address that was called; None = none was found."""
     caller_out: str
     callee_out: str
     code: int | None
@@ -161,6 +169,7 @@ class TrialReport(msgspec.Struct, frozen=True):
     pdd_ms: int | None
     codec: str | None
     talk_ms: int | None
+    """Milliseconds from the answer to the end."""
     call_id: str | None
     """Id of its record; None = the call was not answered."""
     vendor_account: str | None
@@ -182,7 +191,10 @@ class MakeTestCall(Following[TrialUpdate], frozen=True, tag="test_call"):
     """Call a number through one gateway, without a customer."""
 
     via: str
+    """Routing gateway to call through."""
     callee: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     caller: Annotated[str, msgspec.Meta(max_length=64)] = ""
     is_ring_only: bool = False
+    """Whether to end the call as soon as it rings."""
     talk_s: Annotated[int, msgspec.Meta(ge=1, le=TALK_S_MAX)] = 5
+    """Seconds after the answer until the call is ended."""

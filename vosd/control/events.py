@@ -38,8 +38,12 @@ class EventType(StrEnum):
     OVERRIDE_ENDED = "override.ended"
     DEFINITIONS_CHANGED = "definitions.changed"
     """Another configuration, or another version of the objects in the database, is in force."""
-    JOB = "job"
-    """Progress or end of a job."""
+    JOB_BEGUN = "job.begun"
+    """The management API carries a job out; one that was interrupted begins again."""
+    JOB_DONE = "job.done"
+    JOB_FAILED = "job.failed"
+    JOB_CANCELLED = "job.cancelled"
+    """It was cancelled while it ran."""
     GAP = "stream.gap"
     """Events are missing: read the lists again. It is sent to every follower, whatever its filter."""
     SWITCH_AWAY = "stream.switch_away"
@@ -69,6 +73,8 @@ class LiveEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     accounts: tuple[str, ...] = ()
     """Accounts that it is about: for a call the customer's first, then the vendor's."""
     gateways: tuple[str, ...] = ()
+    ordered_by: str = ""
+    """Means and login of the one who has ordered the job that it is about."""
 
 
 class EventDocument(msgspec.Struct, frozen=True):
@@ -77,6 +83,7 @@ class EventDocument(msgspec.Struct, frozen=True):
     id: str
     """Text that the header Last-Event-ID names later."""
     type: EventType
+    """Type of the event, as in docs/api.md."""
     at: str
     """RFC 3339."""
     data: Any
@@ -99,6 +106,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """An event that a receiver did not get and will not get, unless it is replayed."""
 
     receiver: str
+    """Name of the webhook."""
     number: int
     """Number among the events for the receiver."""
     made: str
@@ -113,6 +121,7 @@ class ListDeadLetters(Order[list[DeadLetter]], frozen=True, tag="dead_letters"):
     """Return the dead letters of all receivers, or of one."""
 
     receiver: str | None = None
+    """Name of the webhook; None = all."""
 
 
 class ReplayedLetters(msgspec.Struct, frozen=True):
@@ -126,7 +135,9 @@ class ReplayDeadLetters(Order[ReplayedLetters], frozen=True, tag="replay_dead_le
     """Deliver dead letters of a receiver again: one, or all."""
 
     receiver: str
+    """Name of the webhook."""
     number: int | None = None
+    """Number of the dead letter; None = all."""
 
 
 def document_of(event: LiveEvent, event_id: str) -> bytes:

@@ -26,6 +26,7 @@ class MachineUse(msgspec.Struct, frozen=True):
     cpu_percent: float | None = None
     """Use of one core by the switch over a minute."""
     memory_percent: float | None = None
+    """Used part of the memory, in percent."""
     disk_free_percent: float | None = None
     """Free part of the disk of ``state_dir``."""
 
@@ -34,28 +35,36 @@ class CatalogueState(msgspec.Struct, frozen=True):
     """The catalogue in force, and why the last reload was refused."""
 
     version: str
+    """Version of the configuration in force."""
     loaded_at: str
+    """Time at which it was loaded, RFC 3339."""
     error: str | None
+    """Why the last reload was refused; None = it was not."""
 
 
 class SwitchStatus(msgspec.Struct, frozen=True):
     """Process, live objects, counters and catalogue of one switch."""
 
     version: str
+    """Version of the program."""
     node: str
     id: str
     """Id of the installation."""
     configuration: str
     """Absolute path of the file."""
     pid: int
+    """Id of its process."""
     started_at: str
     figures: dict[str, int]
-    """By the values of ``obs.figures.Figure``."""
+    """Counters since the start and present numbers, by name, as ``vosd status`` has them."""
     session_refresh_failed: dict[str, int]
     """By gateway or phone."""
     machine: MachineUse
+    """Use of the machine."""
     database: DatabaseReport
+    """State of the database, and what waits for it."""
     catalogue: CatalogueState
+    """Configuration in force."""
 
     def document(self) -> dict[str, Any]:
         """Return the object of ``vosd status --json``: the figures are keys of it."""
@@ -73,7 +82,9 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
     """Version of the catalogue in force, and warnings."""
 
     version: str
+    """Version in force now."""
     problems: list[str]
+    """Warnings, as text."""
 
 
 class Reload(Order[ReloadOutcome], frozen=True, tag="reload"):
@@ -103,12 +114,17 @@ class OverrideRow(msgspec.Struct, frozen=True):
     """An override as ``vosd overrides list`` shows it."""
 
     target: str
+    """``account``, ``mapping`` (also a phone), ``routing``, or ``destination`` (a class of an account)."""
     name: str
     setting: str
+    """Name of the setting, such as ``max_concurrent``."""
     value: str | None
+    """Value of the setting, as text; None = it has none, as a block."""
     operator: str
     since: str
+    """Time at which it was set, RFC 3339."""
     until: str | None
+    """Time at which it ends, RFC 3339; None = it is cleared by hand."""
     memo: str | None
 
 
@@ -124,25 +140,36 @@ class AlarmRow(msgspec.Struct, frozen=True):
     """An alarm as JSON has it."""
 
     alarm: str
+    """Name of the alarm, as in docs/operations.md."""
     subject: str
+    """The object that it is about, such as a gateway; empty = the switch."""
     level: str
+    """Urgency: ``info``, ``warning`` or ``critical``."""
     since: str
+    """Time of the first report, RFC 3339."""
     last: str
+    """Time of the latest report, RFC 3339."""
     count: int
+    """Number of reports since it began."""
     text: str
+    """Sentence for people."""
     do: str
-    """Remedy."""
+    """Steps for people that end it."""
     cleared_at: str | None
+    """Time at which it ended, RFC 3339; None = it holds."""
 
 
 class AlarmList(msgspec.Struct, frozen=True):
     """Alarms, and the number of reports that were not kept."""
 
     alarms: list[AlarmRow]
+    """Alarms, the most urgent first, of those the latest first."""
     left_out: int
+    """Reports that were not kept, because there were too many."""
 
 
 class ListAlarms(Order[AlarmList], frozen=True, tag="alarms"):
     """List the alarms that hold, or (``history``) those that were cleared."""
 
     history: bool = False
+    """Whether alarms that are over are wanted instead of those that hold."""

@@ -12,6 +12,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
     kind: str
     """``routing`` or ``mapping``."""
     state: str
+    """``disabled``, ``blocked``, ``unregistered``, ``not located``, ``down``, ``resting``, ``registered`` or ``up``."""
     blocked: str | None
     """The operator who has blocked it, until when, and why; None = none has."""
     since_s: int | None
@@ -19,9 +20,13 @@ class GatewayRow(msgspec.Struct, frozen=True):
     rest_s: int | None
     """Remaining seconds of its Retry-After pause."""
     calls: int
+    """Calls that run now."""
     max_concurrent: int | None
+    """Limit of calls at once; None = no limit."""
     attempts: int
+    """Calls that were tried."""
     answered: int
+    """Calls that were answered."""
     asr: float | None
     """Answered calls per hundred attempts."""
     acd_s: float | None
@@ -29,7 +34,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
     pdd_ms: int | None
     """Average time from INVITE to ringing or answer."""
     cost: str | None
-    """Average cost of a minute that a routing gateway charged for, without tax; None where it charged for none."""
+    """Average cost of a minute that a routing gateway charged for, without tax; None = it charged for none."""
     currency: str | None
     """ISO 4217, of ``cost``."""
     cps: int = 0
@@ -47,15 +52,22 @@ class InboundRow(msgspec.Struct, frozen=True, tag_field="direction", tag="inboun
 
     name: str
     kind: str
+    """``phone``, ``mapping_gateway`` or ``routing_gateway``."""
     state: str
+    """State of the registration."""
     contact: str
     received: str
     """Address and port that its messages come from."""
     transport: str
+    """``udp``, ``tcp`` or ``tls``."""
     path: list[str]
+    """Addresses of the Path header (RFC 3327)."""
     q: float
+    """Preference of the contact, 0 to 1."""
     user_agent: str | None
+    """Text of the User-Agent header."""
     registered_at: str
+    """Time of the last REGISTER, RFC 3339."""
     expires_at: str
 
 
@@ -64,15 +76,23 @@ class OutboundRow(msgspec.Struct, frozen=True, tag_field="direction", tag="outbo
 
     name: str
     kind: str
+    """Always ``routing_gateway``: the switch registers for no other."""
     state: str
+    """State of the registration."""
     server: str
+    """Server that the switch registers with."""
     username: str
+    """Name that it registers."""
     contact: str | None
     registered_at: str | None
+    """Time of the last success, RFC 3339; null = none."""
     expires_at: str | None
     next_attempt_at: str | None
+    """Time of the next REGISTER, RFC 3339."""
     failures: int
+    """Failures since the last success."""
     last_status: int | None
+    """Code of the last response; null = none came."""
 
 
 class ListRegistrations(Order[list[InboundRow | OutboundRow]], frozen=True, tag="registrations"):
@@ -83,24 +103,32 @@ class ForgottenRegistrations(msgspec.Struct, frozen=True):
     """Number of bindings of a phone or gateway that were removed."""
 
     name: str
+    """Name of the phone or gateway."""
     bindings: int
+    """Number of bindings that were removed."""
 
 
 class ForgetRegistration(Order[ForgottenRegistrations], frozen=True, tag="forget_registration"):
     """Remove the bindings of a phone or gateway that is registered with the switch; it may register again."""
 
     name: str
+    """Name of the phone or gateway."""
 
 
 class SilencedSource(msgspec.Struct, frozen=True):
     """A source whose messages are dropped, or whose passwords are not looked at."""
 
     source: str
+    """Address or network."""
     cause: str
+    """``wrong credentials``, ``wrong credentials, its calls go on``, or ``flood``."""
     remaining_s: int
+    """Seconds until it is taken again."""
     until: str
     failures: int | None
+    """Number of wrong passwords; None = it floods."""
     username: str | None
+    """Last name whose password was wrong; None = it floods."""
 
 
 class ListLockedOut(Order[list[SilencedSource]], frozen=True, tag="locked_out"):
@@ -111,13 +139,16 @@ class UnblockOutcome(msgspec.Struct, frozen=True):
     """Whether an address was locked out or blocked."""
 
     address: str
+    """Address that was named."""
     unblocked: bool
+    """Whether it was locked out or blocked."""
 
 
 class Unblock(Order[UnblockOutcome], frozen=True, tag="unblock"):
     """Unblock an IP address."""
 
     address: str
+    """IP address."""
 
 
 class BlacklistedCaller(msgspec.Struct, frozen=True):
@@ -126,10 +157,13 @@ class BlacklistedCaller(msgspec.Struct, frozen=True):
     caller: str
     mapping_gateway: str
     cause: str
+    """Rule that was broken: ``concurrent``, ``frequency`` and so on."""
     limit: int
+    """Limit of the rule."""
     since: str
     until: str
     remaining_s: int
+    """Seconds until the caller is taken off the list."""
 
 
 class ListBlacklist(Order[list[BlacklistedCaller]], frozen=True, tag="blacklist"):
@@ -140,10 +174,13 @@ class ClearedCallers(msgspec.Struct, frozen=True):
     """Number of callers that were taken off the list, and the number that was named."""
 
     number: str | None
+    """Calling number that was named; None = all."""
     cleared: int
+    """Number of callers that were taken off."""
 
 
 class ClearBlacklist(Order[ClearedCallers], frozen=True, tag="clear_blacklist"):
     """Take a calling number off the dynamic blacklist; None = all."""
 
     number: str | None = None
+    """Calling number; None = all."""

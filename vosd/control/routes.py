@@ -12,9 +12,12 @@ class RateSheet(msgspec.Struct, frozen=True, omit_defaults=True):
     rate_prefix: str
     price_per_minute: str
     effective_price: str
+    """Price of a minute in a call of typical length, as text."""
     currency: str
     source: str = ""
+    """Place that says which rate group it is."""
     candidates: tuple["RateSheet", ...] = ()
+    """Rate groups that may price the call."""
 
 
 class CandidateSheet(msgspec.Struct, frozen=True):
@@ -22,13 +25,17 @@ class CandidateSheet(msgspec.Struct, frozen=True):
 
     routing_gateway: str
     position: int
+    """Place in the order of attempts, from 1."""
     callee_out: str
     caller_out: str
     reason: str
+    """Reason for its place."""
     prefix: str
     """By which the number fits; ``*`` = any number."""
     priority: int
+    """Priority of the gateway; the lowest number comes first."""
     weight: int
+    """Share of calls among gateways of one priority."""
     cost: str | None
     """The buy rate of a minute, in the vendor's currency; None = the gateway has none."""
     currency: str | None
@@ -41,6 +48,7 @@ class CandidateSheet(msgspec.Struct, frozen=True):
     """Absent where the plan does not compare quality, and where no switch was asked, as the following three."""
     acd_s: float | msgspec.UnsetType | None = msgspec.UNSET
     ner: float | msgspec.UnsetType | None = msgspec.UNSET
+    """Attempts per hundred that reached the called terminal."""
     pdd_ms: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
@@ -49,6 +57,7 @@ class LeftOutSheet(msgspec.Struct, frozen=True):
 
     routing_gateway: str
     reason: str
+    """Reason for which it would not be tried."""
 
 
 class LevelSheet(msgspec.Struct, frozen=True):
@@ -70,18 +79,23 @@ class RouteSheet(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     """Object and figure that led to the refusal; empty for an accepted call."""
     callee_billed: str
+    """The called number that is charged."""
     caller_routed: str
     """The calling number behind the rules of the mapping gateway."""
     rate: RateSheet | None
     """The sell rate; of several that may price the call the one that is cheapest at admission."""
     plan: str | msgspec.UnsetType | None = msgspec.UNSET
+    """Name of the routing plan."""
     order: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Rules by which candidates are ordered."""
     typical_seconds: int | msgspec.UnsetType = msgspec.UNSET
     """Length of the call that costs are compared of."""
     typical_seconds_measured: bool | msgspec.UnsetType = msgspec.UNSET
     """Whether calls to the prefix lasted so long lately; else it is what the configuration says."""
     candidates: list[CandidateSheet]
+    """Gateways that would be tried, in their order."""
     left: list[LeftOutSheet]
+    """Gateways that would not be tried."""
     unfit: int
     """Gateways that the number does not fit; they are not named."""
     agents: list[LevelSheet] | msgspec.UnsetType = msgspec.UNSET

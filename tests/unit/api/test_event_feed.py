@@ -9,11 +9,13 @@ import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.office import agent, customer, office_on, operator
+from msgspec.structs import replace
 
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.events import EventView, WatchEvents, follow_events, for_agents, view_events
+from vosd.admin.office.jobs import job_event
 from vosd.admin.office.permissions import Permission
-from vosd.admin.office.principal import Principal
+from vosd.admin.office.principal import Means, Principal
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api import feed as feeds
 from vosd.api import streams
@@ -24,6 +26,7 @@ from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import NoDaemonError
 from vosd.control.events import EventBatch, EventType, LiveEvent
+from vosd.storage.jobs import JobState, StoredJob
 
 ACCOUNTS = (account("south", rights=frozenset()), account("acme", agent="south"), account("other"))
 
@@ -274,10 +277,41 @@ async def test_an_operator_sees_all_and_what_it_asks_for_alone():
 
 
 async def test_a_permission_opens_its_subject_alone():
-    few = msgspec.structs.replace(operator(), permissions=frozenset({Permission.EVENTS_SEE, Permission.STATE_SEE}))
+    few = replace(operator(), permissions=frozenset({Permission.EVENTS_SEE, Permission.STATE_SEE}))
     assert await seen(few) == ["alarm", "gap"]
     with pytest.raises(OrderError, match="names nothing that ann may see"):
         await seen(few, types="call")
+
+
+async def test_events_of_jobs_are_for_those_who_ordered_them_and_for_administrators():
+    own = replace(operator(), permissions=frozenset({Permission.EVENTS_SEE, Permission.JOBS}))
+    order = WatchEvents(types="job")
+    office = office_on(None, *ACCOUNTS, now=0)  # type: ignore[arg-type]
+    views = [await view_events(office, who, order) for who in (own, replace(own, means=Means.TOKEN), operator("bob"))]
+    job = StoredJob(id=7, kind="bulk", subject="", login="ann", means="terminal", who="", order="", queued_at=0)
+    for state, kind in (
+        (JobState.RUNNING, "job.begun"),
+        (JobState.DONE, "job.done"),
+        (JobState.FAILED, "job.failed"),
+        (JobState.CANCELLED, "job.cancelled"),
+    ):
+        event = job_event(replace(job, state=state), 0)
+        assert event is not None
+        assert (event.type, event.data.id, event.data.state) == (kind, 7, state)
+        assert [each.shows(event) for each in views] == [True, False, True]
+    assert job_event(job, 0) is None, "it waits for its turn"
+    with pytest.raises(OrderError, match="names nothing"):
+        await view_events(office, agent("south"), order)
+
+
+async def test_events_of_the_api_itself_come_between_those_of_the_switch_and_are_dropped_without_clients(source, feed):
+    feed.report(event(0, EventType.JOB_BEGUN))
+    client, task = await opened(feed)
+    feed.report(event(1, EventType.JOB_DONE))
+    source.put(event(2))
+    await client.until(b"call.ended")
+    assert [name for name, _ in client.events] == ["job.done", "call.ended"]
+    await closed((client, task))
 
 
 async def test_agents_and_customers_see_calls_and_balances_of_their_accounts_without_the_vendor():

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.documented import check_documented
 
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, Permission
@@ -15,11 +17,12 @@ from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api.application import Application
 from vosd.api.openapi import document
 from vosd.api.operation import Operation
+from vosd.api.problems import status_of_code
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.cdr.ports import StoreUnavailable
 
-OPEN = {"/health", "/openapi.json", "/ready"}
+OPEN = {"/docs", "/health", "/openapi.json", "/ready"}
 """Paths that need no token."""
 FREE = {
     "POST /configuration/check",
@@ -80,7 +83,8 @@ def asked(
 
     application = application or Application(ClosedOffices(), identify, ROUTES, None)  # type: ignore[arg-type]
     asyncio.run(application(scope, receive, send))
-    return sent[0]["status"], json.loads(sent[1]["body"])
+    content = sent[1]["body"]
+    return sent[0]["status"], json.loads(content) if content.startswith(b"{") else {}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=NAMED)
@@ -142,9 +146,50 @@ def test_routes_with_a_word_win_over_those_with_a_field_whatever_their_order() -
 
 def test_every_operation_and_every_field_of_the_api_has_a_meaning() -> None:
     found = document()
+    unsaid = [
+        f"{name}.{field}"
+        for name, schema in found["components"]["schemas"].items()
+        for field, inner in schema.get("properties", {}).items()
+        if not inner.get("description")
+    ]
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
             assert operation["summary"].endswith("."), (method, path)
+            fields = {each["name"]: each for each in operation["parameters"]}
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                fields |= content["schema"].get("properties", {})
+            unsaid += [f"{method} {path} {name}" for name, each in fields.items() if not each.get("description")]
+    assert not unsaid, "write a docstring at the field, or what it means everywhere into api/words.py"
+    assert not [text for text in _descriptions(found) if "None =" in text or "UTC milliseconds" in text]
+
+
+def _descriptions(found: Any) -> list[str]:
+    inner = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    said = [found["description"]] if isinstance(found, dict) and isinstance(found.get("description"), str) else []
+    return said + [text for each in inner for text in _descriptions(each)]
+
+
+def test_every_operation_documents_its_problems_by_their_statuses_and_codes() -> None:
+    """That each answer is among them is looked at wherever tests send requests (``doubles.documented``)."""
+    for each in OPERATIONS:
+        unknown = {code for code in each.problems if status_of_code(code) is HTTPStatus.UNPROCESSABLE_ENTITY}
+        assert unknown <= {"no_rate"}, (each.path, "these have no status in api/problems.py")
+        found = document()["paths"][each.path][each.method.lower()]["responses"]
+        assert "default" not in found
+        wanted = {"400", "422", "429", "503"} | ({"401", "403"} if each.permission is not None else set())
+        wanted |= {"413", "415"} if each.has_body else set()
+        wanted |= {"409"} if each.is_write else set()
+        assert wanted <= found.keys(), each.path
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"code": "last_administrator"}'])
+def test_an_answer_that_is_not_documented_fails_the_test_that_gets_it(content: bytes) -> None:
+    check_documented("GET", "/api/v1/people/ann", 404, "application/problem+json", b'{"code": "no_such_person"}')
+    check_documented("GET", "/api/v1/people/ann", 200, "application/json", content)
+    with pytest.raises((AssertionError, KeyError)):
+        check_documented("GET", "/api/v1/people/ann", 404, "application/problem+json", content)
+    with pytest.raises(AssertionError):
+        check_documented("GET", "/api/v1/people/ann", 500, "application/problem+json", b'{"code": "internal"}')
 
 
 def test_a_number_of_items_is_at_least_one() -> None:
@@ -161,9 +206,21 @@ def test_the_committed_document_is_that_of_the_code() -> None:
     )
 
 
+def test_a_field_that_a_path_must_have_is_no_longer_text_elsewhere() -> None:
+    body = document()["paths"]["/accounts"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"]["memo"]["anyOf"] == [{"type": "string"}, {"type": "null"}]
+    assert {"type": "null"} in body["properties"]["at"]["anyOf"]
+
+
 def test_a_documents_references_all_lead_somewhere() -> None:
     text = json.dumps(document())
     named = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
     assert named <= document()["components"]["schemas"].keys()
     identifiers = re.findall(r'"operationId": "(\w+)"', text)
     assert len(identifiers) == len(set(identifiers)) == len(OPERATIONS)
+
+
+def test_many_overrides_are_cleared_by_the_parameter_that_the_refusal_names() -> None:
+    """ManyOverridesError says `confirm`."""
+    (clear,) = (each for each in OPERATIONS if (each.method, each.path) == ("DELETE", "/overrides"))
+    assert "confirm" in {each.name for each in clear.fields()}

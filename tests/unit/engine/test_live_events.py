@@ -81,7 +81,7 @@ def test_a_follower_that_is_too_slow_loses_the_oldest_events_and_is_told_how_man
     monkeypatch.setattr(live_events, "WAITING_MAX", 3)
     follower = live_events.EventFollower()
     for number in range(5):
-        follower.put(LiveEvent(EventType.JOB, "", number))
+        follower.put(LiveEvent(EventType.JOB_DONE, "", number))
     batch = follower.batch()
     assert ([each.data for each in batch.events], batch.left_out) == ([2, 3, 4], 2)
     assert follower.batch().left_out == 0

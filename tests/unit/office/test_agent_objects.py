@@ -1,6 +1,7 @@
 """Agents and definitions: each right permits its changes and no other, in the agent's own tree and nowhere else."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Set
 from itertools import product
 from pathlib import Path
@@ -11,7 +12,9 @@ from doubles.data import builders
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
+from vosd.admin.office import agent_objects
 from vosd.admin.office.accounts import ListAccounts, list_accounts
+from vosd.admin.office.agent_objects import AgentObjects
 from vosd.admin.office.customers import NewObject, ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
     AccountsBelowError,
@@ -37,6 +40,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_000_000
@@ -328,3 +332,21 @@ def test_no_key_that_agents_set_is_unknown_to_the_configuration() -> None:
     known = {"accounts": AccountKeys, "mapping_gateways": MappingGatewayKeys, "phones": PhoneKeys}
     for kind, keys in SETTABLE.items():
         assert set(keys) <= known[kind].by_key().keys(), kind
+
+
+def test_the_names_that_an_agent_sees_are_gathered_once_for_a_list(office: Office, monkeypatch: Any) -> None:
+    gathered = Counter[str]()
+    monkeypatch.setattr(agent_objects, "recorded_as", lambda name: gathered.update([name]) or f"agent {name}")
+    scope = office.scope_of(agent("south"))
+    objects = AgentObjects(office.definitions, scope)
+    version = ObjectVersion(
+        kind="phones",
+        name="7001",
+        version=1,
+        body='{"account": "shop"}',
+        begins_at=0,
+        made_at=0,
+        operator="agent south",
+    )
+    assert [objects.shown(version).operator for _ in range(3)] == ["agent south"] * 3
+    assert gathered == Counter(scope.visible)

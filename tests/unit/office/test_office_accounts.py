@@ -160,6 +160,14 @@ async def test_the_list_has_every_configured_account_and_forgotten_money(with_ac
     assert (gone.type, gone.balance, gone.available, gone.currency) == (None, "3.00", None, "USD")
     assert by_id["idle"].blocked
     assert (await show(office, "gone")).balance == "3.00"
+    for limit in range(1, 7):
+        assert [each.id for each in await listed(office, limit=limit)] == [*by_id][:limit]
+        pages, after = [], ""
+        while page := await listed(office, limit=limit, after=after):
+            assert len(page) == min(limit, 5 - len(pages))
+            pages += page
+            after = page[-1].id
+        assert pages == sorted(by_id.values(), key=lambda sheet: sheet.id)
 
 
 async def test_the_list_is_of_a_group_or_below_an_agent(office: Office) -> None:
@@ -169,6 +177,7 @@ async def test_the_list_is_of_a_group_or_below_an_agent(office: Office) -> None:
     assert await names(agent="south") == ["mid"]
     assert await names(agent="south", all=True) == ["mid", "acme"]
     assert (await names(group="g"), await names(group="g", agent="south")) == (["idle"], [])
+    assert (await names(group="g", limit=1, after="acme"), await names(agent="south", limit=1)) == (["idle"], ["mid"])
     with pytest.raises(NoSuchGroupError, match="vosd account groups"):
         await names(group="h")
     with pytest.raises(OrderError, match="give `agent` as well"):

@@ -1,7 +1,9 @@
 """Use cases of accounts: limits as configured, balances of the ledger, amounts that running calls reserve, validity."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -43,14 +45,20 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """One account, as ``vosd account show`` prints it; money as text."""
 
     id: str
+    """Name of the account."""
     type: str | None
-    """None for an account that has a balance but is no longer configured."""
+    """``direct``, ``clearing`` or ``partner``; None = it has a balance but is no longer configured."""
     balance: str
+    """Balance, as text."""
     overdraft_limit: str | None
+    """Amount to which calls may take the balance below zero, or ``unlimited``; None = it is no longer configured."""
     reserved: str
+    """Amount that running calls hold, as text."""
     available: str | None
+    """Amount that further calls may hold, or ``unlimited``; None = it is no longer configured."""
     currency: str | None
     blocked: bool
+    """Whether its calls are refused: by the configuration, or by an operator or agent."""
     category: str | msgspec.UnsetType = msgspec.UNSET
     """``agent`` while other accounts name this one as theirs; else absent."""
     agent: str | msgspec.UnsetType = msgspec.UNSET
@@ -64,12 +72,14 @@ class AccountSheet(msgspec.Struct, frozen=True):
     group: str | msgspec.UnsetType = msgspec.UNSET
     """Group of the account; absent for an account without."""
     name: str | msgspec.UnsetType = msgspec.UNSET
-    """As its ``contact`` and ``memo`` as the configuration has it; absent for an account without."""
+    """Name for people, as ``contact`` and ``memo`` from the configuration; absent for an account without."""
     contact: str | msgspec.UnsetType = msgspec.UNSET
+    """Free text of the configuration: the person in charge."""
     memo: str | msgspec.UnsetType = msgspec.UNSET
     consumed_today: str | msgspec.UnsetType = msgspec.UNSET
     """Cost of its calls since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
     consumed_month: str | msgspec.UnsetType = msgspec.UNSET
+    """Cost of the calls of this month, without tax, as text."""
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
     """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
 
@@ -100,6 +110,7 @@ class ShowAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     account: str
     consumption: bool = False
+    """Whether to add what its calls cost today and this month, without tax."""
 
 
 @needs(Permission.ACCOUNTS_SEE, by_account=True)
@@ -132,9 +143,15 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Accounts: those of a group, those directly below an agent, or every one; both criteria must hold."""
 
     group: str | None = None
+    """Name of an account group."""
     agent: str | None = None
+    """Agent: accounts directly below it."""
     all: bool = False
     """With an agent: those below its sub-agents, too."""
+    limit: int | None = None
+    """Only so many, the first ones; None = all."""
+    after: str | None = None
+    """By name, only those after this one; None = in the order of the configuration."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where it says ``all`` of no agent."""
@@ -161,16 +178,30 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         agents = office.definitions.agents()
         hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
         below = frozenset(hierarchy.all_below(agent) if order.all else hierarchy.directly_below(agent))
-    changes = await office.stores.books.standings()
-    standings = changes.standings
-    left_over = sorted(name for name, standing in standings.items() if name not in accounts and standing.balance)
-    wanted = [name for name in (*accounts, *left_over) if (below is None or name in below) and scope.sees(name)]
+
+    def listed(names: Iterable[str]) -> Iterator[str]:
+        return (name for name in names if (below is None or name in below) and scope.sees(name))
+
+    def left_over(changes: ChangedStandings) -> list[str]:
+        return sorted(name for name, each in changes.standings.items() if each.balance and name not in accounts)
+
+    books, limit = office.stores.books, order.limit
+    if order.after is not None:
+        named = [name for name in sorted(listed(accounts)) if name > order.after]
+        some = named if limit is None or order.group is not None else named[:limit]
+        changes = await books.standings_between(order.after, some[-1] if len(some) < len(named) else None)
+        wanted = sorted((*some, *listed(left_over(changes))))
+    elif limit is not None and order.group is None and len(first := [*islice(listed(accounts), limit)]) == limit:
+        wanted, changes = first, await books.standings_of(first)
+    else:
+        changes = await books.standings()
+        wanted = [*listed(chain(accounts, left_over(changes)))]
     sheets = await _sheets(office, scope, wanted, changes)
     of_group = [each for each in sheets if order.group in {None, each.group}]
     if order.group is not None and agent is None and not of_group:
         message = f"no account has the group {order.group!r}; vosd account groups lists them"
         raise NoSuchGroupError(message)
-    return of_group
+    return of_group[:limit]
 
 
 async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: ChangedStandings) -> list[AccountSheet]:
@@ -286,18 +317,25 @@ async def list_account_groups(office: Office, who: Principal, _order: ListAccoun
         StoreUnavailable: the balances cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
-    grouped: dict[tuple[str | None, str | None], list[AccountSheet]] = {}
-    for sheet in await list_accounts(office, who, ListAccounts()):
-        grouped.setdefault((sheet.group or None, sheet.currency), []).append(sheet)
+    accounts, books = office.definitions.accounts(), office.stores.books
+    standings, committed = (await books.standings()).standings, await commitments(office.switch)
+    left_over = sorted(name for name, each in standings.items() if each.balance and name not in accounts)
+    keys: dict[str, tuple[str | None, str | None]] = {
+        name: (account.group or None, account.currency) for name, account in accounts.items()
+    }
+    if left_over:
+        keys |= {name: (None, currency) for name, currency in (await books.currencies(left_over)).items()}
+    members, nothing = Counter(keys.values()), Standing(ZERO, 0)
+    balances, reserved = dict.fromkeys(members, ZERO), dict.fromkeys(members, ZERO)
+    for name, key in keys.items():
+        balances[key] += standings.get(name, nothing).balance
+    for name, each in committed.items():
+        if name in keys:
+            reserved[keys[name]] += Decimal(each.reserved)
     return [
-        GroupSheet(
-            group,
-            currency,
-            len(members),
-            format_amount(sum((Decimal(each.balance) for each in members), ZERO)),
-            format_amount(sum((Decimal(each.reserved) for each in members), ZERO)),
-        )
-        for (group, currency), members in grouped.items()
+        GroupSheet(group, currency, count, format_amount(balances[key]), format_amount(reserved[key]))
+        for key, count in members.items()
+        for group, currency in [key]
     ]
 
 

@@ -74,6 +74,8 @@ class AgentObjects:
         self._definitions = definitions
         self._scope = scope
         self._payers: Mapping[str, str] | None = None
+        self._operators = frozenset(map(recorded_as, scope.visible or ()))
+        """Names of operators that the agent sees."""
         self._made: set[str] = set()
         """Accounts that the same order makes below the agent."""
 
@@ -113,7 +115,7 @@ class AgentObjects:
         shown = {key: value for key, value in keys.items() if key in SETTABLE[version.kind]}
         if version.name == self._scope.agent:
             shown.pop("agent", None)
-        is_known = any(version.operator == recorded_as(each) for each in self._scope.visible or ())
+        is_known = version.operator in self._operators
         return msgspec.structs.replace(
             version,
             body=None if version.body is None else json.dumps(shown, ensure_ascii=False),

@@ -21,14 +21,17 @@ class AuditSheet(msgspec.Struct, frozen=True):
     principal: str
     """The name that the records keep."""
     role: str
+    """Role of the principal: operator, agent, customer or program."""
     login: str
     """The name that was proved."""
     means: str
+    """Proof of the principal: ``terminal``, ``token``, ``page`` or ``switch`` (it acts by itself)."""
     source: str
     """An address; empty = this machine."""
     action: str
     """Name of the order."""
     subject: str
+    """The object that was changed or looked at."""
     detail: Any
     """The order."""
 

@@ -35,6 +35,7 @@ class BackupEntry(msgspec.Struct, frozen=True):
     """A backup that is kept."""
 
     name: str
+    """Name of the file."""
     bytes: int
     written_at: str
     """When the file was complete."""
@@ -74,6 +75,7 @@ class VerifyBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A backup to be compared with its checksums."""
 
     name: str
+    """Name of the file."""
 
 
 @needs(Permission.INSTALLATION_RUN)

@@ -43,6 +43,7 @@ class BulkObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A wanted change of one object."""
 
     action: BulkAction
+    """Change of the object."""
     kind: str
     """The section of the configuration, such as ``accounts`` or ``routing_gateways``."""
     name: str
@@ -56,6 +57,7 @@ class ChangeObjects(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_field
     """Up to 10,000 objects of any kinds, which are all changed in one transaction, or none of them."""
 
     objects: tuple[BulkObject, ...]
+    """Changes, at most 10,000."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense, whatever is defined."""

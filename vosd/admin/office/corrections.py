@@ -34,7 +34,9 @@ class WantedCharge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Wanted amounts of a charge; None = as it is, and a tax follows from the fee."""
 
     role: str
+    """Party of the charge: ``customer``, ``agent`` or ``vendor``."""
     level: int = 0
+    """0 = customer or vendor, 1 = the customer's agent, and so on."""
     fee: Decimal | None = None
     tax: Decimal | None = None
     billed_seconds: int | None = None
@@ -50,6 +52,7 @@ class CorrectCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     call_id: str
     charges: tuple[WantedCharge, ...]
+    """Charges that shall hold; those that are not named stay."""
     memo: str
     """Why; it stands in the ledger."""
     reference: str | None = None
@@ -75,19 +78,29 @@ class CorrectionSheet(msgspec.Struct, frozen=True):
     call_id: str
     account: str
     role: str
+    """Party of the charge: ``customer``, ``agent`` or ``vendor``."""
     level: int
+    """0 = customer or vendor, 1 = the customer's agent, and so on."""
     fee_before: str
+    """Charge without tax before, as text."""
     fee_after: str
+    """Charge without tax now, as text."""
     tax_before: str
+    """Tax before, as text."""
     tax_after: str
+    """Tax now, as text."""
     billed_seconds_before: int
+    """Seconds that were charged before."""
     billed_seconds_after: int
+    """Seconds that are charged now."""
     amount: str
+    """Amount of the ledger entry, as text; below zero: the account pays."""
     currency: str | None
     reference: str
     operator: str
     memo: str
     corrected_at: str
+    """Time of the correction, RFC 3339."""
     repeated: bool
     """It was booked under this reference before; nothing was booked now."""
 
@@ -96,6 +109,7 @@ class CorrectedCall(msgspec.Struct, frozen=True):
     """The charges that were changed, or would be."""
 
     changes: list[CorrectionSheet]
+    """Charges before and after."""
     untold: str = ""
     """Why a running switch does not know the balances yet; empty if it does, or if none runs."""
 

@@ -75,6 +75,7 @@ class ProvisionCustomer(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_f
     phones: tuple[NewObject, ...] = ()
     """Phones by number; their account is this one."""
     payment: FirstPayment | None = None
+    """First payment; None = none."""
     reference: str | None = None
     """Reference of the payment; the order repeated with the same one changes nothing more. None = a new one."""
 
@@ -118,6 +119,7 @@ class CustomerSheet(ChangeSheet, frozen=True, kw_only=True):
 
     account: str
     payment: FirstPaymentSheet | None
+    """The first payment; None = there is none."""
     repeated: bool
     """An earlier order had this reference: nothing was changed now."""
 
@@ -166,7 +168,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         if detail is None:
             raise
         return await _repeated(office, order, detail)
-    accounts = checked(office, plan.versions, owned_by(office, scope))
+    accounts = await checked(office, plan.versions, owned_by(office, scope), {order.account})
     reference = order.reference or str(uuid4())
     payment = _payment(office, who, order, accounts, reference)
     waits = payment is not None and needs_second(office, who, payment.amount)

@@ -266,6 +266,7 @@ class ReadDeck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     rate_group: str
     version: int | None = None
+    """Number of the version; None = the one in force."""
 
 
 @needs(Permission.RATES_SEE)
@@ -289,10 +290,12 @@ class FoundRate(msgspec.Struct, frozen=True):
 
     rate_group: str
     number: str
+    """Number that was looked up."""
     at: str
     version: int
     """The version of the deck that was in force then."""
     made_at: str
+    """Time at which the version of the deck was made, RFC 3339."""
     closed: bool
     """Whether the prefix is closed: calls to the number are refused."""
     rate: Mapping[str, str] | None
@@ -307,6 +310,7 @@ class LookUpRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_group: str
     number: str
     at: int | None = None
+    """Moment; None = now."""
 
 
 @needs(Permission.RATES_SEE)

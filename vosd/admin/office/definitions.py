@@ -1,7 +1,9 @@
 """Use cases of objects that the database defines: what is in force, changes, and every version there was."""
 
+import asyncio
+import heapq
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,6 +20,7 @@ from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
+from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.catalogue.problems import ConfigError, is_secret
 from vosd.catalogue.stored_objects import ObjectVersion
@@ -36,6 +39,8 @@ _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
 _NOTED_AT_MOST: Final = 100
 """Versions that a line of the audit names."""
+_HIDDEN_AT_ONCE: Final = 500
+"""Objects whose passwords are hidden before other requests get their turn: about 20 ms."""
 _ASKED_ALONE: Final = 50
 """Objects whose versions are read one by one; for more all are read."""
 
@@ -124,6 +129,7 @@ class RevertObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields
     kind: str
     name: str
     version: int
+    """Number of the version whose keys hold again."""
 
 
 class Action(Enum):
@@ -139,6 +145,7 @@ class CallsUsing(msgspec.Struct, frozen=True):
     """Running calls that use an object; they go on, whatever becomes of it."""
 
     number: int
+    """Number of calls."""
     first: Sequence[str]
     """Ids of the oldest of them."""
 
@@ -149,6 +156,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     action: Action
+    """Change of the object."""
     version: int | None
     """The version that it makes; None = it makes none."""
     begins_at: int
@@ -164,6 +172,7 @@ class DifferenceSheet(Difference, frozen=True, kw_only=True):
     """Effect of a change on one object, its time as text."""
 
     begins_at: str  # type: ignore[assignment]
+    """Time at which the change comes into force, RFC 3339."""
 
 
 class ChangeSheet(msgspec.Struct, frozen=True):
@@ -174,6 +183,7 @@ class ChangeSheet(msgspec.Struct, frozen=True):
     in_force: bool | None
     """Whether a running switch has taken it; None = it was not asked to."""
     changes: list[DifferenceSheet]
+    """Objects that were changed, or would be."""
     calls_unknown: str
     """Why a trial does not know which calls use the objects; empty = it does."""
 
@@ -241,7 +251,7 @@ async def check_and_add(
 ) -> ChangedObjects:
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     if plan.versions:
-        checked(office, plan.versions, owned)
+        await checked(office, plan.versions, owned)
     in_force = None
     if plan.versions and not terms.is_trial:
         await office.stores.objects.add(plan.versions, audit_line(office, who, terms, plan.versions))
@@ -251,8 +261,12 @@ async def check_and_add(
     return ChangedObjects(is_trial=terms.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
 
 
-def checked(office: Office, versions: Sequence[ObjectVersion], owned: AgentObjects | None) -> Mapping[str, Account]:
-    """Return the accounts of the configuration with further versions; ``owned`` are the objects that an agent sees.
+async def checked(
+    office: Office, versions: Sequence[ObjectVersion], owned: AgentObjects | None, wanted: Collection[str] = ()
+) -> Mapping[str, Account]:
+    """Check the configuration with further versions, and return the wanted accounts that it has then.
+
+    ``owned`` are the objects that an agent sees.
 
     Raises:
         AccountsBelowError: an agent would end that has accounts below it.
@@ -269,7 +283,7 @@ def checked(office: Office, versions: Sequence[ObjectVersion], owned: AgentObjec
                 )
                 raise AccountsBelowError(message)
     try:
-        return office.definitions.check_objects(versions)
+        return await office.definitions.check_objects(versions, wanted)
     except ConfigError as error:
         if owned is None:
             raise
@@ -561,6 +575,10 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The objects in force, of one kind or of all."""
 
     kind: str | None = None
+    limit: int | None = None
+    """Only so many, the first ones by kind and name; None = all."""
+    after: str | None = None
+    """Name behind which the objects of a kind begin; None = at the first."""
 
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
@@ -574,11 +592,24 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
     owned = owned_by(office, office.scope_of(who))
     if order.kind is not None:
         office.definitions.check_kind(order.kind)
-    found = (await office.stores.objects.current(office.now())).found
-    objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
-    if owned is not None:
-        return [_hidden_in(owned.shown(each)) for each in objects if owned.sees(each)]
-    return objects if Permission.DEFINITIONS_CHANGE in who.permissions else [_hidden_in(each) for each in objects]
+    store, most = office.stores.objects, order.limit
+    if most is not None and owned is None:
+        objects = await store.first(office.now(), most, order.kind, order.after)
+    else:
+        found = (await store.current(office.now())).found
+        objects = [
+            each
+            for each in found
+            if each.body is not None and order.kind in {None, each.kind} and each.name > (order.after or "")
+        ]
+    if owned is None and Permission.DEFINITIONS_CHANGE in who.permissions:
+        return objects
+    shown: list[ObjectVersion] = []
+    for part in in_parts(objects, _HIDDEN_AT_ONCE):
+        seen = part if owned is None else (owned.shown(each) for each in part if owned.sees(each))
+        shown += map(_hidden_in, seen)
+        await asyncio.sleep(0)
+    return shown[:most]
 
 
 class VersionSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -587,9 +618,11 @@ class VersionSheet(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     version: int
+    """Number of the version."""
     begins_at: str
     """Time from which it holds."""
     made_at: str
+    """Time at which the version was made, RFC 3339."""
     operator: str
     memo: str | None
     defined: bool
@@ -602,6 +635,7 @@ class KeysSheet(VersionSheet, frozen=True, kw_only=True):
     keys: Any
     """All of them, passwords hidden; in a list of versions those that it changed, with the value before and after."""
     source: str = "database"
+    """Always ``database``: files have no versions."""
 
 
 class DefinitionSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -614,10 +648,12 @@ class DefinitionSheet(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None = None
     """None = it is in the files, as of the following fields."""
     begins_at: str | None = None
+    """Time at which it comes into force, RFC 3339."""
     made_at: str | None = None
     operator: str | None = None
     memo: str | None = None
     defined: bool = True
+    """Whether it exists; false = the version removed it."""
     keys: Any
     """All that the principal sees of them, passwords hidden."""
 
@@ -638,7 +674,7 @@ def sheet_of(version: ObjectVersion) -> VersionSheet:
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
 async def list_definitions(office: Office, who: Principal, order: ListObjects) -> list[DefinitionSheet]:
-    """Return the objects of one kind, those of the database and those of the files.
+    """Return the objects of one kind by name, those of the database and those of the files.
 
     Raises:
         BadObjectError: there is no such kind.
@@ -648,11 +684,18 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
     owned = owned_by(office, office.scope_of(who))
     if order.kind is None:
         raise OrderError("kind", "is missing")
-    found = [_defined(each) for each in await list_objects(office, who, order)]
-    for name, written in office.definitions.written_objects(order.kind).items():
-        if (sheet := _written(order.kind, name, written, owned)) is not None:
-            found.append(sheet)
-    return found
+    found: list[DefinitionSheet] = []
+    for part in in_parts(await list_objects(office, who, order), _HIDDEN_AT_ONCE):
+        found += map(_defined, part)
+        await asyncio.sleep(0)
+    names = sorted(name for name in office.definitions.written_names(order.kind) if name > (order.after or ""))
+    of_files: list[DefinitionSheet] = []
+    for some in in_parts(names, _HIDDEN_AT_ONCE):
+        of_files += filter(None, (_written(office, order.kind, name, owned) for name in some))
+        if order.limit is not None and len(of_files) >= order.limit:
+            break
+        await asyncio.sleep(0)
+    return [*heapq.merge(found, of_files, key=lambda each: each.name)][: order.limit]
 
 
 def _defined(version: ObjectVersion) -> DefinitionSheet:
@@ -669,8 +712,11 @@ def _defined(version: ObjectVersion) -> DefinitionSheet:
     )
 
 
-def _written(kind: str, name: str, written: WrittenObject, owned: AgentObjects | None) -> DefinitionSheet | None:
+def _written(office: Office, kind: str, name: str, owned: AgentObjects | None) -> DefinitionSheet | None:
     """Return an object of the files as it is shown; None = the agent does not see it."""
+    written = office.definitions.written_object(kind, name)
+    if written is None:
+        return None
     keys, source = written.keys, written.at
     if owned is not None:
         version = _as_version(kind, name, written)
@@ -686,6 +732,7 @@ class ShowObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     kind: str
     name: str
     version: int | None = None
+    """Number of a version; None = the one in force."""
     secrets: bool = False
     """With its passwords."""
 
@@ -727,8 +774,7 @@ async def show_definition(office: Office, who: Principal, order: ShowObject) -> 
     owned = owned_by(office, office.scope_of(who))
     office.definitions.check_kind(order.kind)
     if order.version is None:
-        written = office.definitions.written_object(order.kind, order.name)
-        sheet = None if written is None else _written(order.kind, order.name, written, owned)
+        sheet = _written(office, order.kind, order.name, owned)
         if sheet is not None:
             return sheet
     return _defined((await show_object(office, who, order)).version)
@@ -767,7 +813,9 @@ class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     kind: str
     name: str
     first: int | None = None
+    """The earlier version; None = the one before the last."""
     last: int | None = None
+    """The later version; None = the newest."""
 
 
 class ComparedVersions(msgspec.Struct, frozen=True):
@@ -776,7 +824,9 @@ class ComparedVersions(msgspec.Struct, frozen=True):
     first: int
     """0 = before there was one."""
     last: int
+    """The later version."""
     keys: Mapping[str, tuple[Any, Any]]
+    """Keys that differ, each with the value before and after."""
 
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)

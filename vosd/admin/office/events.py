@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.jobs import orderer_of, sees_all_jobs
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
@@ -22,7 +23,7 @@ _SUBJECTS: Final = {
     "balance": Permission.ACCOUNTS_SEE,
     "override": Permission.ROUTES_SEE,
     "definitions": Permission.DEFINITIONS_SEE,
-    "job": Permission.STATE_SEE,
+    "job": Permission.JOBS,
 }
 """The permission that each subject of events needs beside that of the stream."""
 _OF_ACCOUNTS: Final = frozenset({"call", "balance"})
@@ -54,6 +55,8 @@ class EventView(msgspec.Struct, frozen=True):
     """The accounts that an agent or a customer sees; None = all."""
     account: str | None
     gateway: str | None
+    orderer: str | None = None
+    """The one whose jobs are shown; None = the jobs of all."""
 
     @property
     def is_whole(self) -> bool:
@@ -64,7 +67,7 @@ class EventView(msgspec.Struct, frozen=True):
         """Return whether the principal sees an event; those about the stream itself are for all."""
         if event.type in OF_THE_STREAM:
             return True
-        if event.type not in self.types:
+        if event.type not in self.types or (event.ordered_by and self.orderer not in {None, event.ordered_by}):
             return False
         if self.visible is not None:
             # The customer of a call alone: that an account is the vendor of others' calls is for operators.
@@ -105,7 +108,8 @@ def _view(scope: Scope, who: Principal, order: WatchEvents) -> EventView:
     if not types:
         subject = ", ".join(sorted(subjects)) or "none"
         raise OrderError("types", f"names nothing that {who.name} may see", f"you see {subject}")
-    return EventView(frozenset(types), scope.visible, order.account, order.gateway)
+    orderer = None if sees_all_jobs(who) else orderer_of(who.means.value, who.login)
+    return EventView(frozenset(types), scope.visible, order.account, order.gateway, orderer)
 
 
 def _named(text: str) -> set[EventType]:

@@ -49,6 +49,7 @@ class ReloadConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Have the running switch load the configuration again; ``is_confirmed``: also where much or used is removed."""
 
     is_confirmed: bool = False
+    """Whether to load it also where much or used is removed."""
 
 
 @needs(Permission.INSTALLATION_RUN)
@@ -101,8 +102,10 @@ class BackupSheet(msgspec.Struct, frozen=True):
     """A backup that was written."""
 
     file: str
+    """Path of the file on the machine of the switch."""
     bytes: int
     manifest: BackupManifest
+    """Content of the backup."""
     unaudited: str = ""
     """Why the audit has no line of it."""
 
@@ -151,11 +154,15 @@ class ProblemSheet(msgspec.Struct, frozen=True):
     """A mistake or a warning."""
 
     file: str
+    """File of the configuration."""
     line: int
+    """Line in the file."""
     key: str
+    """Path of the key."""
     value: str | None
     """As it is written; null where there is none, or where it may be a secret."""
     expected: str
+    """Text that says what is wrong and what was expected."""
     severity: str
     """``error`` or ``warning``."""
 
@@ -164,7 +171,9 @@ class CheckedConfiguration(msgspec.Struct, frozen=True):
     """Whether a configuration can be loaded, and what was noticed."""
 
     valid: bool
+    """Whether it can be loaded."""
     problems: list[ProblemSheet]
+    """Mistakes and warnings."""
     more: bool
     """Whether there are more problems; ``vosd check`` has all."""
 

@@ -11,12 +11,13 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
+from vosd.control.events import EventType, LiveEvent
 from vosd.storage.jobs import JobState, StoredJob
 
 OPEN_AT_MOST: Final = 200
 """Jobs of the installation that have not ended; further ones are refused."""
 OPEN_AT_MOST_EACH: Final = 20
-"""Those of one person or token."""
+"""Open jobs of one person or token; further ones are refused."""
 KEPT_MS: Final = 7 * 86_400_000
 """Time for which a job that has ended can be seen, and its result be read."""
 
@@ -36,6 +37,14 @@ class JobKind(Enum):
         return self is JobKind.RERATE  # an entry is named by its run and its call
 
 
+_EVENTS: Final = {
+    JobState.RUNNING: EventType.JOB_BEGUN,
+    JobState.DONE: EventType.JOB_DONE,
+    JobState.FAILED: EventType.JOB_FAILED,
+    JobState.CANCELLED: EventType.JOB_CANCELLED,
+}
+
+
 class NoSuchJobError(VosError):
     """There is no such job, or none that the principal may see."""
 
@@ -52,20 +61,27 @@ class JobSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A job; times are RFC 3339."""
 
     id: int
+    """Number of the job."""
     kind: JobKind
+    """Kind of the work."""
     subject: str
     """The object that it is about, such as a rate group; empty where there are many."""
     state: JobState
+    """State of the job."""
     progress: float
     """Part that is done, 0 to 1."""
     ordered_by: str
+    """Name of the principal who has ordered it."""
     queued: str
+    """Time of the order, RFC 3339."""
     begun: str | None
     """Time of the last beginning: one that was interrupted begins again."""
     beginnings: int
+    """Number of times that it was begun."""
     committed: str | None
     """Time at which its change was made, in the same transaction; null = it has changed nothing."""
     ended: str | None
+    """Time of the end, RFC 3339; null = it has not ended."""
     has_result: bool
     """Whether there is a result to be read."""
     problem: dict[str, Any] | None
@@ -130,7 +146,7 @@ async def queue_job(
 @needs(Permission.JOBS)
 async def list_jobs(office: Office, who: Principal, order: ListJobs) -> list[JobSheet]:
     """Return the newest jobs, the newest first; raises StoreUnavailable."""
-    login, means = (None, None) if _sees_all(who) else (who.login, who.means.value)
+    login, means = (None, None) if sees_all_jobs(who) else (who.login, who.means.value)
     return [_sheet(each) for each in await office.stores.jobs.jobs(login, means)]
 
 
@@ -183,14 +199,27 @@ async def read_result(office: Office, who: Principal, order: ReadResult) -> JobR
 
 async def _job(office: Office, who: Principal, number: int) -> StoredJob:
     job = await office.stores.jobs.job(number)
-    if job is None or not (_sees_all(who) or (job.login, job.means) == (who.login, who.means.value)):
+    if job is None or not (sees_all_jobs(who) or (job.login, job.means) == (who.login, who.means.value)):
         message = f"there is no job {number}: jobs are kept for {KEPT_MS // 86_400_000} days after their end"
         raise NoSuchJobError(message)
     return job
 
 
-def _sees_all(who: Principal) -> bool:
+def sees_all_jobs(who: Principal) -> bool:
+    """Return whether a principal sees the jobs of others, too."""
     return Permission.INSTALLATION_RUN in who.permissions
+
+
+def job_event(job: StoredJob, at: int) -> LiveEvent | None:
+    """Return the live event of a job that has come to another state; None = it waits for its turn again."""
+    if job.state not in _EVENTS:
+        return None
+    return LiveEvent(_EVENTS[job.state], iso_utc(at), _sheet(job), ordered_by=orderer_of(job.means, job.login))
+
+
+def orderer_of(means: str, login: str) -> str:
+    """Return the name of one who orders jobs: a person and a token may have the same login."""
+    return f"{means} {login}"
 
 
 def _sheet(job: StoredJob) -> JobSheet:

@@ -41,6 +41,7 @@ class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     since: int | None = None
     until: int | None = None
     kinds: tuple[str, ...] = ()
+    """Kinds of entries; empty = all."""
     operator: str | None = None
     newest: int | None = None
     """Only so many of them, the ones that were booked last."""
@@ -130,6 +131,7 @@ class ListBalances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The balance of every account at a moment, UTC milliseconds; entries dated before count."""
 
     at: int
+    """Moment; entries dated before it count."""
 
 
 @needs(Permission.BOOKS_SEE)

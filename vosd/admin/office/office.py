@@ -22,6 +22,7 @@ class Done(msgspec.Struct, Generic[Outcome], frozen=True):
     """Outcome of an order that the running switch carries out, or that changes files."""
 
     outcome: Outcome
+    """Result of the order."""
     unaudited: str = ""
     """Why the audit has no line of it; empty if it has one, or if nothing was changed."""
 

@@ -63,6 +63,7 @@ class OverrideOutcome(msgspec.Struct, frozen=True):
     """The overrides that were set or cleared, and why a running switch does not know it yet, empty if it does."""
 
     overrides: list[OverrideRow]
+    """Overrides that were set or cleared."""
     untold: str = ""
 
 
@@ -81,7 +82,9 @@ class SetGateway(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     name: str
     values: Mapping[Setting, str]
+    """Values by the names of the settings, as text."""
     until: int | None = None
+    """End of the overrides; None = until they are cleared."""
     memo: str | None = None
 
     def __post_init__(self) -> None:
@@ -164,6 +167,7 @@ class BlockAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     destination: str | None = None
     """Only its calls to this class of destinations."""
     until: int | None = None
+    """End of the block; None = until it is taken back."""
     memo: str | None = None
 
 
@@ -195,6 +199,7 @@ class UnblockAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     account: str
     destination: str | None = None
+    """Class of destinations whose block ends; None = the block of the account."""
 
 
 @needs(Permission.BLOCK, by_account=True)
@@ -221,6 +226,7 @@ class SetOverdraftLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     overdraft_limit: str
     """An amount, or ``unlimited``."""
     until: int | None = None
+    """End of the override; None = until it is cleared."""
     memo: str | None = None
 
     def __post_init__(self) -> None:
@@ -293,6 +299,7 @@ class OverrideInForce(OverrideRow, frozen=True):
     """An override, and whether the configuration has the object."""
 
     applies: bool
+    """Whether the configuration has the object."""
 
 
 @needs(Permission.ROUTES_SEE)
@@ -315,25 +322,35 @@ class ShowOverrideChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """The latest overrides that were set, cleared or have expired."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = CHANGES_MAX
+    """At most so many changes."""
     name: str | None = None
+    """Name of the object; None = all."""
 
 
 class OverrideChange(msgspec.Struct, frozen=True):
     """A change of an override; times as text."""
 
     at: str
+    """Time of the change, RFC 3339."""
     action: str
+    """``set``, ``cleared`` or ``expired``."""
     by: str | None
     """None = it expired."""
     target: str
+    """Kind of the object, as of an override."""
     name: str
     setting: str
+    """Name of the setting, as of an override."""
     value: str | None
+    """Value of the setting, as text; None = it has none."""
     operator: str
     since: str
+    """Time at which the override was set, RFC 3339."""
     until: str | None
+    """Time at which the override ends, RFC 3339; None = it is cleared by hand."""
     memo: str | None
     before: str | None
+    """Value before; None = there was none."""
 
 
 @needs(Permission.ROUTES_SEE)

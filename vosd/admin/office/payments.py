@@ -60,12 +60,16 @@ class WaitingSheet(msgspec.Struct, frozen=True):
     id: int
     account: str
     target: str | None
+    """Account that gets the money of a transfer; None = it is no transfer."""
     type: str
+    """Type of the payment."""
     amount: str
     reference: str
     memo: str | None
     asked_by: str
+    """Name of the person who has ordered it."""
     asked_at: str
+    """Time of the order, RFC 3339."""
 
 
 Receipts = tuple[PaymentReceipt, ...]
@@ -86,8 +90,9 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     account: str
     amount: Decimal | None = None
-    """Amount; a refund has the amount that is paid back. None for type zero alone."""
+    """Amount; a refund has the amount that is paid back. Type zero alone has none."""
     type: PaymentType = PaymentType.PAYMENT
+    """Type of the payment."""
     reference: str | None = None
     """A reference that was used before books nothing again; None = a new one."""
     memo: str | None = None
@@ -164,8 +169,11 @@ class MoveMoney(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Money that is moved between two accounts of one currency; an agent moves from its own."""
 
     source: str
+    """Account that gives the money."""
     target: str
+    """Account that gets the money."""
     amount: Decimal
+    """Amount above zero, as text."""
     reference: str | None = None
     """A reference that was used before moves nothing again; None = a new one."""
     memo: str | None = None

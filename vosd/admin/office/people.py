@@ -37,6 +37,7 @@ class AddPerson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A person who shall log in."""
 
     name: str
+    """Name by which the person logs in."""
     role: str
     account: str | None = None
     """Account for which it acts, where its role is one of agents or customers."""
@@ -89,8 +90,10 @@ class PersonSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A person, without secrets; times are RFC 3339."""
 
     name: str
+    """Name by which it logs in."""
     role: str
     account: str | None
+    """Account of an agent or customer; None = the whole installation."""
     state: str
     """``active``, ``invited`` (no password yet), or ``disabled``."""
     totp: bool
@@ -185,6 +188,7 @@ class GiveRole(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: str
     role: str
     account: str | None = None
+    """Account of an agent or customer; None = the whole installation."""
 
 
 @needs(Permission.PEOPLE_CHANGE)

@@ -27,6 +27,7 @@ class SetPhonePassword(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fi
     """A phone's new password; the phone registers with it from then on."""
 
     number: str
+    """Number of the phone."""
     password: str
 
     def __post_init__(self) -> None:

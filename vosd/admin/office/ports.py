@@ -49,7 +49,9 @@ class ParameterSheet(msgspec.Struct, frozen=True):
     """A parameter of VOS3000 as it is in force."""
 
     name: str
+    """Name of the parameter, as VOS3000 has it."""
     value: str
+    """Value in force, as text."""
     source: str
     """``default``, the preset that has another default, file and line, or the version in the database."""
     meaning: str
@@ -75,8 +77,8 @@ class Definitions(Protocol):
         """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""
         ...
 
-    def written_objects(self, kind: str) -> "Mapping[str, WrittenObject]":
-        """Return the objects of a kind that the files have, by name; raises ConfigError."""
+    def written_names(self, kind: str) -> Collection[str]:
+        """Return the names of the objects of a kind that the files have; raises ConfigError."""
         ...
 
     def written_object(self, kind: str, name: str) -> "WrittenObject | None":
@@ -127,8 +129,14 @@ class Definitions(Protocol):
         """Check that the database may define objects of a kind; raises BadObjectError."""
         ...
 
-    def check_objects(self, versions: Sequence[ObjectVersion]) -> Mapping[str, Account]:
-        """Check the configuration with further versions of objects, and return its accounts; raises ConfigError."""
+    async def check_objects(
+        self, versions: Sequence[ObjectVersion], accounts: Collection[str] = ()
+    ) -> Mapping[str, Account]:
+        """Check the configuration with further versions of objects, and return those of some accounts that it has.
+
+        Raises:
+            ConfigError: it would not be valid.
+        """
         ...
 
     def catalogue(self, file: Path | None = None) -> "Catalogue":

@@ -1,5 +1,7 @@
 """Use cases of rates: rate groups, their areas, and the price of a call that is not made."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from vosd.admin.agents import rate_groups_of, visible_above
@@ -26,11 +28,12 @@ async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroup
     Raises:
         ConfigError: a rate group has mistakes.
     """
-    agent, accounts = office.scope_of(who).agent, office.definitions.accounts()
-    given = None if agent is None else rate_groups_of(accounts, agent)
-    if who.role is Role.CUSTOMER and agent is not None:
-        given = frozenset(filter(None, [accounts[agent].rate_group]))
-    return [each for each in office.definitions.rate_groups() if given is None or each.name in given]
+    agent, groups = office.scope_of(who).agent, office.definitions.rate_groups()
+    given: Collection[str] | None = None
+    if agent is not None:
+        accounts = office.definitions.accounts()
+        given = [accounts[agent].rate_group or ""] if who.role is Role.CUSTOMER else rate_groups_of(accounts, agent)
+    return [each for each in groups if given is None or each.name in given]
 
 
 class ListAreas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +48,7 @@ class AreasSheet(msgspec.Struct, frozen=True):
     rate_group: str
     currency: str
     areas: list[Area]
+    """Areas, in the order of their names."""
 
 
 @needs(Permission.RATES_SEE)
@@ -72,7 +76,7 @@ class ExplainRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """From answer to end."""
     caller: str = ""
     at: int | None = None
-    """UTC milliseconds; None = now."""
+    """Moment of the call; None = now."""
     buy: bool = False
     """The account is a vendor's: the rate is what its calls cost."""
 

@@ -38,14 +38,20 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     since: int | None = None
     until: int | None = None
     ended_since: int | None = None
+    """Calls that have ended at this moment or later."""
     ended_until: int | None = None
+    """Calls that have ended before this moment."""
     account: str | None = None
     gateway: str | None = None
+    """Gateway or phone of either side."""
     caller: str | None = None
     callee: str | None = None
     reason: str | None = None
+    """End reason of the calls."""
     sip_call_id: str | None = None
+    """Call-ID header of either side."""
     loss: bool = False
+    """Whether only calls that cost more than they brought are wanted."""
     before: str | None = None
     """Calls older than the one whose id begins so."""
 

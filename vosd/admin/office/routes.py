@@ -1,5 +1,6 @@
 """Use cases of routes: explain the route of a call, and try other routes on the calls of a span."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -35,7 +36,7 @@ class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     callee: str
     """As it is dialled; a context is written behind it: ``1234;phone-context=+49``."""
     at: int | None = None
-    """When, UTC milliseconds; None = now."""
+    """Moment of the call; None = now."""
     forwarded: bool = False
     """Whether the INVITE has a Diversion header."""
     live: bool = False
@@ -46,6 +47,7 @@ class ExplainedCall(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of the call, and facts that were not known."""
 
     sheet: RouteSheet
+    """Outcome of the call."""
     is_past: bool = False
     """By the configuration of now, and by what is kept of the moment: overrides, calendars, validity, rates."""
     without_database: str = ""
@@ -79,7 +81,8 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
                 )
             )
         )
-    catalogue, changes, overrides, why = office.definitions.catalogue(), None, NO_OVERRIDES, ""
+    catalogue = await asyncio.to_thread(office.definitions.catalogue)
+    changes, overrides, why = None, NO_OVERRIDES, ""
     try:
         stores = office.stores
         await stores.check_schema()
@@ -143,7 +146,8 @@ async def simulate_routes(
         StoreUnavailable: they cannot be read.
     """
     stores = office.stores
-    catalogue = office.definitions.catalogue(None if order.other is None else Path(order.other))
+    other = None if order.other is None else Path(order.other)
+    catalogue = await asyncio.to_thread(office.definitions.catalogue, other)
     simulation = Simulation(catalogue, order.currency)
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
     async with aclosing(stores.spans.pages(wanted, with_tried=True, with_charges=True)) as pages:

@@ -1,6 +1,7 @@
 """Accounts that a principal sees: all, those of an agent by ``billing.authority``, or the one of a customer."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from vosd.admin.agents import MayNotActError, authority_of, authority_of_customer
 from vosd.admin.office.principal import Principal, Role
@@ -20,20 +21,17 @@ class Scope:
     def __init__(self, authority: Authority | None) -> None:
         """``authority`` of None: everything."""
         self._authority = authority
+        self.visible: Final = None if authority is None else authority.visible
+        """The accounts that are visible; None = all."""
 
     @property
     def agent(self) -> str | None:
         """The account of the agent or customer that acts; None for an operator."""
         return None if self._authority is None else self._authority.agent
 
-    @property
-    def visible(self) -> frozenset[str] | None:
-        """The accounts that are visible; None = all."""
-        return None if self._authority is None else self._authority.visible
-
     def sees(self, account: str) -> bool:
         """Return whether an account is visible."""
-        return self._authority is None or account in self._authority.visible
+        return self.visible is None or account in self.visible
 
     def require_operator(self) -> None:
         """Check that an operator acts.

@@ -85,6 +85,7 @@ class LogIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A person with the proof."""
 
     name: str
+    """Name of the person."""
     password: str
     code: str = ""
     """Code of the second factor, or a recovery code."""
@@ -96,8 +97,10 @@ class SessionSheet(msgspec.Struct, frozen=True, kw_only=True):
     csrf: str
     """Token that requests which change something send back."""
     name: str
+    """Name of the person."""
     role: str
     account: str | None
+    """Account of an agent or customer; None = the whole installation."""
     permissions: tuple[Permission, ...]
     ends: str
     """RFC 3339; it ends before that where it is not used for 30 minutes."""
@@ -242,8 +245,11 @@ class ChangePassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A new password of the person who is logged in."""
 
     old: str
+    """The present password."""
     new: str
+    """The new password."""
     code: str = ""
+    """Code of the second factor, where there is one."""
 
 
 class UseLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -252,12 +258,14 @@ class UseLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     link: str
     """The secret of the link, or the whole link."""
     password: str
+    """The new password."""
 
 
 class UsedLink(msgspec.Struct, frozen=True):
     """A link that has set a password; the person logs in with that."""
 
     name: str
+    """Name of the person."""
 
 
 async def use_link(office: Office, source: str, order: UseLink) -> UsedLink:
@@ -381,7 +389,9 @@ class BegunTotp(msgspec.Struct, frozen=True):
     """The secret of a second factor, which holds when a code of it has confirmed it."""
 
     secret: str
+    """Secret of the second factor in base 32, which is shown this once."""
     uri: str
+    """The secret as ``otpauth://`` for a QR code."""
 
 
 class BeginTotp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -390,18 +400,21 @@ class BeginTotp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     password: str = ""
     """Needed, as ``code`` is, where there is a second factor already: else who has the session could change it."""
     code: str = ""
+    """Code of the present second factor, where there is one."""
 
 
 class ConfirmTotp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A code of the new second factor."""
 
     code: str
+    """Code that the new second factor shows now."""
 
 
 class RecoveryCodes(msgspec.Struct, frozen=True):
     """Codes that each replace one of the second factor, once; they are shown this once."""
 
     codes: list[str]
+    """Codes that each stand in for the second factor once; they are shown this once."""
 
 
 class ConfirmedTotp(NamedTuple):

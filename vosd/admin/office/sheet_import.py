@@ -114,7 +114,8 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
     plan = await plan_of(office, who, order, order.objects)
     try:
         definitions = office.definitions
-        accounts = definitions.check_objects(plan.versions) if plan.versions else definitions.accounts()
+        wanted = {each.account for each in order.balances}
+        accounts = await definitions.check_objects(plan.versions, wanted) if plan.versions else definitions.accounts()
     except ConfigError as error:
         raise ConfigError(_of_lines(order, error.problems)) from error
     openings = await _openings(office, who, order, accounts)

@@ -51,7 +51,7 @@ class AddToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     networks: tuple[str, ...] = ()
     """Networks from which it may be used; empty = from anywhere."""
     expires_at: int | None = None
-    """UTC milliseconds; None = never."""
+    """End of its validity; None = none."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense, whatever the state of the switch."""
@@ -71,6 +71,7 @@ class NewToken(msgspec.Struct, frozen=True):
     """A token that was made."""
 
     id: str
+    """Id of the token, by which it is listed and revoked."""
     token: str
     """The secret, which is shown this once."""
 
@@ -114,16 +115,22 @@ class TokenSheet(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    """Name of the program."""
     role: str
     scopes: tuple[str, ...]
+    """Permissions that it is narrowed to; empty = all of its role."""
     account: str | None
+    """Account of an agent or customer; None = the whole installation."""
     networks: tuple[str, ...]
+    """Networks that it is taken from; empty = any."""
     created: str
     created_by: str
     expires: str | None
+    """End of its validity; None = none."""
     last_used: str | None
     """To the minute."""
     revoked: str | None
+    """Time at which it was revoked; None = it holds."""
     permissions: tuple[Permission, ...] = ()
     """Permissions that its role and its scopes leave; only of one that is shown alone."""
 
@@ -132,6 +139,7 @@ class ListTokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All tokens, or also those that were revoked."""
 
     revoked: bool = False
+    """Whether tokens that were revoked are wanted, too."""
 
 
 @needs(Permission.PEOPLE_SEE)

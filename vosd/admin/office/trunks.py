@@ -86,6 +86,7 @@ class TrunkSheet(msgspec.Struct, frozen=True):
     """A gateway or phone, or both halves of a trunk, as written and as it runs."""
 
     defined: Sequence[WrittenGateway]
+    """The object as it is written, or both halves of a trunk."""
     running: list[GatewayRow] | None
     """None = no switch runs."""
 

@@ -70,10 +70,11 @@ class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     caller: str | None = None
     account: str | None = None
     gateway: str | None = None
+    """Gateway or phone of either side."""
     call_id: str | None = None
     """The beginning of the id of one call alone, or a Call-ID of its messages."""
     since: int | None = None
-    """UTC milliseconds of the INVITE; without it and without ``call_id`` the last 24 hours."""
+    """Beginning of the span of the INVITEs; without it and without ``call_id`` the last 24 hours."""
     until: int | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
     """Most calls that are over."""
@@ -99,7 +100,7 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
     since = office.now() - _DAY_MS if order.since is None and call_id is None else order.since
     given = {name: value for name, value in asdict(order).items() if name != "call_id"}
     wanted = CallFilter(**given | {"since": since})
-    beginning = beginning_of(call_id or "")
+    beginning = "" if call_id is None else beginning_of(call_id)
     try:
         running = await _running(switch, wanted, beginning, may_trace=may_trace)
         is_live = True
@@ -127,11 +128,12 @@ async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> 
 async def _running(
     switch: RunningSwitch, wanted: CallFilter, beginning: str | None, *, may_trace: bool
 ) -> list[GoingOn]:
-    """Return the running calls that fit, the newest first."""
+    """Return the running calls that fit, the newest first; none by a Call-ID of messages (no ``beginning``)."""
     fitting = [
         row
         for row in await switch.ask(ListCalls())
-        if row.call_id.startswith(beginning or "")
+        if beginning is not None
+        and row.call_id.startswith(beginning)
         and _is_one(wanted.account, row.customer_account, row.vendor_account)
         and _is_one(wanted.gateway, row.mapping_gateway, row.routing_gateway)
         and _begins(row.callee, wanted.callee)

@@ -50,6 +50,7 @@ class RoleDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A role: permissions under a name."""
 
     name: str
+    """Name of the role."""
     permissions: tuple[Permission, ...]
     acts_for: ActsFor
     """Accounts that it is about."""
@@ -63,15 +64,20 @@ class AllowedOperation(msgspec.Struct, frozen=True):
     """An operation that permissions allow; which objects it shows and changes depends on the account, too."""
 
     method: str
+    """Method of HTTP."""
     path: str
+    """Path below /api/v1, with its fields in braces."""
     permission: Permission
+    """Permission that it needs."""
     meaning: str
+    """Sentence that says what it does."""
 
 
 class Myself(msgspec.Struct, frozen=True, kw_only=True):
     """Sender of the request."""
 
     name: str
+    """Name of the person or token."""
     login: str
     """Name of the person, or ``token`` and the id."""
     acts_for: str
@@ -79,8 +85,10 @@ class Myself(msgspec.Struct, frozen=True, kw_only=True):
     means: str
     """``token``, or ``page`` for a session."""
     account: str | None
+    """Account of an agent or customer; null = the whole installation."""
     permissions: tuple[Permission, ...]
     operations: tuple[AllowedOperation, ...]
+    """Operations that it may use."""
 
 
 class NoFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,6 +151,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=AddPerson,
         run=add_person,
         result=PersonLink,
+        problems=("no_such_role", "person_exists", "too_powerful"),
         status=HTTPStatus.CREATED,
         location=_place_of_person,
         makes_secret=True,
@@ -155,6 +164,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=ShowPerson,
         run=show_person,
         result=PersonSheet,
+        problems=("no_such_person",),
     ),
     Operation(
         method="PUT",
@@ -164,6 +174,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=GiveRole,
         run=give_role,
         result=PersonSheet,
+        problems=("changed_meanwhile", "last_administrator", "no_such_person", "no_such_role", "too_powerful"),
     ),
     Operation(
         method="POST",
@@ -173,6 +184,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=DisablePerson,
         run=disable_person,
         result=PersonSheet,
+        problems=("changed_meanwhile", "last_administrator", "no_such_person", "too_powerful"),
     ),
     Operation(
         method="POST",
@@ -182,6 +194,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=EnablePerson,
         run=enable_person,
         result=PersonSheet,
+        problems=("changed_meanwhile", "no_such_person", "too_powerful"),
     ),
     Operation(
         method="POST",
@@ -191,6 +204,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=ResetPerson,
         run=reset_person,
         result=PersonLink,
+        problems=("changed_meanwhile", "no_such_person", "too_powerful"),
         makes_secret=True,
     ),
     Operation(
@@ -211,6 +225,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=AddToken,
         run=add_token,
         result=NewToken,
+        problems=("no_such_role", "too_powerful"),
         status=HTTPStatus.CREATED,
         location=_place_of_token,
         makes_secret=True,
@@ -223,6 +238,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=ShowToken,
         run=show_token,
         result=TokenSheet,
+        problems=("no_such_token",),
     ),
     Operation(
         method="DELETE",
@@ -232,6 +248,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=RevokeToken,
         run=revoke_token,
         result=TokenSheet,
+        problems=("no_such_token", "too_powerful"),
     ),
     Operation(
         method="GET",
@@ -251,6 +268,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=SetRole,
         run=change_role,
         result=RoleDocument,
+        problems=("last_administrator", "too_powerful"),
     ),
     Operation(
         method="DELETE",
@@ -260,6 +278,7 @@ _PEOPLE_AND_TOKENS: Final = (
         takes=DropRole,
         run=remove_role,
         result=RoleDocument,
+        problems=("last_administrator", "no_such_role", "role_in_use", "too_powerful"),
     ),
 )
 
@@ -301,6 +320,7 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             takes=ShowToken,
             run=of_token,
             result=list[AllowedOperation],
+            problems=("no_such_token",),
         ),
         Operation(
             method="GET",
@@ -310,6 +330,7 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             takes=PreviewToken,
             run=of_role,
             result=list[AllowedOperation],
+            problems=("no_such_role",),
         ),
         Operation(
             method="GET",

@@ -57,6 +57,7 @@ from vosd.control.calls import (
 from vosd.obs.traced import TracedCall
 
 _OBJECT: Final = dict[str, Any]
+_BESIDE_LOSS: Final = ("since", "ended_since", "account", "gateway", "caller", "callee", "reason", "sip_call_id")
 
 
 class EndCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,6 +159,7 @@ OPERATIONS: Final = (
         takes=ListRunningCalls,
         run=list_running_calls,
         result=CallSnapshot,
+        problems=("daemon_unreachable", "out_of_scope", "unknown_name"),
         needs_database=False,
         listing=Listing("call_id", filters=("state", "caller", "callee"), sorts=("call_id", "age_s", "talk_s")),
     ),
@@ -169,6 +171,7 @@ OPERATIONS: Final = (
         takes=ShowCall,
         run=show_one_call,
         result=_OBJECT,
+        problems=("ambiguous_call", "daemon_unreachable", "no_record"),
         needs_database=False,
     ),
     Operation(
@@ -179,6 +182,7 @@ OPERATIONS: Final = (
         takes=EndCall,
         run=end_call,
         result=Done[HangupOutcome],
+        problems=("ambiguous_call", "daemon_refused", "daemon_unreachable", "not_running"),
         needs_database=False,
     ),
     Operation(
@@ -189,6 +193,7 @@ OPERATIONS: Final = (
         takes=EndCalls,
         run=end_calls,
         result=Done[HangupOutcome],
+        problems=("daemon_refused", "daemon_unreachable", "too_many_calls", "unknown_name"),
         needs_database=False,
     ),
     Operation(
@@ -199,6 +204,7 @@ OPERATIONS: Final = (
         takes=MakeTestCall,
         run=make_call,
         result=TrialReport,
+        problems=("daemon_refused", "daemon_unreachable", "unknown_name"),
         needs_database=False,
         patience_s=_RINGING_S + TALK_S_MAX,
     ),
@@ -210,6 +216,7 @@ OPERATIONS: Final = (
         takes=ExplainCalls,
         run=why_calls,
         result=_OBJECT,
+        problems=("ambiguous_call", "no_record", "unknown_account", "unknown_name"),
     ),
     Operation(
         method="GET",
@@ -219,6 +226,7 @@ OPERATIONS: Final = (
         takes=DrawRunningCall,
         run=draw_call,
         result=_OBJECT,
+        problems=("ambiguous_call", "daemon_refused", "daemon_unreachable", "not_running", "nothing_kept"),
         shown=call_json,
         forms=FORMS,
         needs_database=False,
@@ -231,7 +239,14 @@ OPERATIONS: Final = (
         takes=ListRecords,
         run=list_cdrs,
         result=_OBJECT,
-        listing=Listing("call_id", cursor="before", limit="limit", columns=KEYS),
+        problems=("ambiguous_call", "no_record", "out_of_scope", "unknown_account", "unknown_name"),
+        listing=Listing(
+            "call_id",
+            cursor="before",
+            limit="limit",
+            columns=KEYS,
+            unindexed={"loss": _BESIDE_LOSS},
+        ),
     ),
     Operation(
         method="GET",
@@ -241,6 +256,7 @@ OPERATIONS: Final = (
         takes=ShowRecord,
         run=show_cdr,
         result=_OBJECT,
+        problems=("ambiguous_call", "no_record"),
     ),
     Operation(
         method="GET",
@@ -250,6 +266,7 @@ OPERATIONS: Final = (
         takes=ExplainRecord,
         run=explain_record,
         result=_OBJECT,
+        problems=("ambiguous_call", "no_record"),
     ),
     Operation(
         method="GET",
@@ -259,6 +276,7 @@ OPERATIONS: Final = (
         takes=DrawRecord,
         run=draw_cdr,
         result=_OBJECT,
+        problems=("ambiguous_call", "daemon_refused", "daemon_unreachable", "no_record", "nothing_kept"),
         shown=call_json,
         forms=FORMS,
     ),
@@ -270,6 +288,7 @@ OPERATIONS: Final = (
         takes=ShowCharges,
         run=list_charges,
         result=list[dict[str, Any]],
+        problems=("ambiguous_call", "no_record"),
     ),
     Operation(
         method="GET",
@@ -279,6 +298,7 @@ OPERATIONS: Final = (
         takes=ListCorrections,
         run=list_corrections,
         result=list[CorrectionSheet],
+        problems=("ambiguous_call", "no_record"),
     ),
     Operation(
         method="POST",
@@ -288,6 +308,7 @@ OPERATIONS: Final = (
         takes=CorrectCall,
         run=correct_call,
         result=CorrectedCall,
+        problems=("ambiguous_call", "no_record", "no_such_call", "no_such_charge", "other_currency", "reference_taken"),
         status=HTTPStatus.CREATED,
         reference="reference",
     ),

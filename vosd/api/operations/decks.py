@@ -81,12 +81,15 @@ class DeckSheet(msgspec.Struct, frozen=True, kw_only=True):
     content: int
     """The version that brought these rates."""
     replaced: int | None
+    """Version that was in force before; None = it was the first."""
     made_at: str
     operator: str
     mode: str
     """``full``, ``delta`` or ``rollback``."""
     effective: str | None
+    """Moment from which its rates hold, where they say no other; None = at once."""
     rates: int
+    """Number of its rates."""
     digest: str
     """SHA-256 of its content."""
     changes: dict[str, int]
@@ -196,6 +199,7 @@ OPERATIONS: Final = (
         takes=UploadDeck,
         run=never,
         result=JobSheet,
+        problems=("no_deck_group",),
         status=HTTPStatus.ACCEPTED,
         patience_s=_UPLOAD_S,
         long=Long(
@@ -216,6 +220,7 @@ OPERATIONS: Final = (
         takes=ListDeckVersions,
         run=list_deck_versions,
         result=DeckSheet,
+        problems=("no_deck_group",),
         listing=Listing("version", filters=("operator", "mode", "memo"), sorts=("version", "made_at")),
     ),
     Operation(
@@ -225,7 +230,8 @@ OPERATIONS: Final = (
         permission=permission_of(read_deck),
         takes=ReadDeck,
         run=read_chunks,
-        result=Any,
+        result=bytes,
+        problems=("no_deck_group", "no_such_deck"),
         answer=rates_answer,
         forms={CSV: bytes},
     ),
@@ -237,6 +243,7 @@ OPERATIONS: Final = (
         takes=RollBackDeck,
         run=roll_back_deck,
         result=DeckSheet,
+        problems=("daemon_refused", "no_deck_group", "no_such_deck"),
     ),
     Operation(
         method="GET",
@@ -246,6 +253,7 @@ OPERATIONS: Final = (
         takes=LookUpRate,
         run=look_up,
         result=FoundRate,
+        problems=("no_deck_group", "no_such_deck"),
     ),
     Operation(
         method="GET",
@@ -266,5 +274,6 @@ OPERATIONS: Final = (
         takes=ListAreas,
         run=list_areas,
         result=AreasSheet,
+        problems=("unknown_name",),
     ),
 )

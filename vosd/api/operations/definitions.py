@@ -123,6 +123,13 @@ def _place_of(path: str, made: ChangeSheet) -> str:
     return f"/api/v1{path}/{quote(made.changes[0].name, safe='')}"
 
 
+_ABSENT: Final = ("no_such_object",)
+_CHANGES: Final = (
+    *_ABSENT, "check_ended", "defined_in_files", "no_agent", "not_taken", "objects_moved", "out_of_scope",
+    "right_lacking",
+)  # fmt: skip
+
+
 def _operations() -> Iterator[Operation]:
     for kind in KINDS:
         path, words = f"/{kind.replace('_', '-')}", kind.replace("_", " ")
@@ -138,7 +145,11 @@ def _operations() -> Iterator[Operation]:
             result=DefinitionSheet,
             fixed=fixed,
             listing=Listing(
-                "name", filters=("name", "operator", "memo", "source"), sorts=("name", "made_at", "begins_at")
+                "name",
+                filters=("name", "operator", "memo", "source"),
+                sorts=("name", "made_at", "begins_at"),
+                cursor="after",
+                limit="limit",
             ),
         )
         yield Operation(
@@ -149,6 +160,7 @@ def _operations() -> Iterator[Operation]:
             takes=CreateObject,
             run=create,
             result=ChangeSheet,
+            problems=("already_defined", *_CHANGES),
             fixed=fixed,
             status=HTTPStatus.CREATED,
             etag=_version_of,
@@ -162,6 +174,7 @@ def _operations() -> Iterator[Operation]:
             takes=ShowObject,
             run=show_definition,
             result=DefinitionSheet,
+            problems=_ABSENT,
             fixed={**fixed, "secrets": False},
             etag=_version_of,
         )
@@ -173,6 +186,7 @@ def _operations() -> Iterator[Operation]:
             takes=ReplaceObject,
             run=replace,
             result=ChangeSheet,
+            problems=_CHANGES,
             fixed=fixed,
             etag=_version_of,
         )
@@ -184,6 +198,7 @@ def _operations() -> Iterator[Operation]:
             takes=MergeObject,
             run=merge,
             result=ChangeSheet,
+            problems=_CHANGES,
             fixed=fixed,
             etag=_version_of,
             merges=True,
@@ -196,6 +211,7 @@ def _operations() -> Iterator[Operation]:
             takes=RemoveObject,
             run=remove,
             result=ChangeSheet,
+            problems=("accounts_below", *_CHANGES),
             fixed=fixed,
         )
         yield Operation(
@@ -206,6 +222,7 @@ def _operations() -> Iterator[Operation]:
             takes=ListVersions,
             run=list_version_sheets,
             result=KeysSheet,
+            problems=_ABSENT,
             fixed=fixed,
             listing=Listing("version", filters=("operator", "version"), sorts=("version", "made_at", "begins_at")),
         )
@@ -217,6 +234,7 @@ def _operations() -> Iterator[Operation]:
             takes=CompareVersions,
             run=compare_versions,
             result=ComparedVersions,
+            problems=_ABSENT,
             fixed=fixed,
         )
         yield Operation(
@@ -227,6 +245,7 @@ def _operations() -> Iterator[Operation]:
             takes=RevertObject,
             run=revert,
             result=ChangeSheet,
+            problems=_CHANGES,
             fixed=fixed,
             etag=_version_of,
         )
@@ -247,6 +266,7 @@ OPERATIONS: Final = (
         takes=SetPhonePassword,
         run=change_password,
         result=ChangeSheet,
+        problems=_CHANGES,
         etag=_version_of,
     ),
 )

@@ -1,5 +1,6 @@
 """Operations about the API itself and the installation."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from vosd.admin.office.installation import (
 )
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
+from vosd.api.http import Answer, Request
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.base.errors import VosError
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
@@ -34,6 +36,7 @@ from vosd.control.installation import GetStatus, ReloadOutcome, SwitchStatus
 
 BACKUP_S: Final = 3_600.0
 """Longest time of a request that makes or verifies a backup; one that takes longer is completed all the same."""
+HTML: Final = "text/html"
 WELL: Final = "well"
 
 
@@ -49,6 +52,7 @@ class Health(msgspec.Struct, frozen=True):
     """The process answers; of the switch it says nothing."""
 
     healthy: bool
+    """Always true."""
 
 
 async def show_health(_office: Office, _who: Principal, _order: AskNothing) -> Health:
@@ -60,6 +64,7 @@ class Readiness(msgspec.Struct, frozen=True):
     """The switch answers, and reaches its database; else the answer is 503 and says which of the two is away."""
 
     ready: bool
+    """Always true: an answer that says no is a 503."""
 
 
 async def show_readiness(office: Office, _who: Principal, _order: AskNothing) -> Readiness:
@@ -86,7 +91,22 @@ async def show_document(_office: Office, _who: Principal, _order: AskNothing) ->
     """Return the OpenAPI document; it is made when it is asked for first."""
     from vosd.api.openapi import document
 
-    return document()
+    return await asyncio.to_thread(document)
+
+
+async def show_page(_office: Office, _who: Principal, _order: AskNothing) -> bytes:
+    """Return the page; what it needs is read when it is asked for first."""
+    from vosd.api.documentation_page import documentation_page
+
+    return await asyncio.to_thread(documentation_page)
+
+
+async def page_answer(_office: Office, _request: Request, content: bytes) -> Answer:
+    """Return the page with the policy that lets its style in."""
+    from vosd.api.documentation_page import POLICY
+
+    policy = (("Content-Security-Policy", POLICY),)
+    return Answer(content=content, content_type=f"{HTML}; charset=utf-8", headers=policy)
 
 
 OPERATIONS: Final = (
@@ -108,6 +128,7 @@ OPERATIONS: Final = (
         takes=AskNothing,
         run=show_readiness,
         result=Readiness,
+        problems=("not_ready",),
         needs_database=False,
         asks_switch=True,
     ),
@@ -123,12 +144,25 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="GET",
+        path="/docs",
+        meaning="This document as a page for people, which needs no internet.",
+        permission=None,
+        takes=AskNothing,
+        run=show_page,
+        result=bytes,
+        answer=page_answer,
+        forms={HTML: bytes},
+        needs_database=False,
+    ),
+    Operation(
+        method="GET",
         path="/status",
         meaning="State of the running switch.",
         permission=permission_of(show_status),
         takes=ShowStatus,
         run=show_status,
         result=SwitchStatus,
+        problems=("daemon_unreachable",),
         needs_database=False,
     ),
     Operation(
@@ -151,6 +185,7 @@ OPERATIONS: Final = (
         takes=ReloadConfiguration,
         run=reload_configuration,
         result=Done[ReloadOutcome],
+        problems=("daemon_refused", "daemon_unreachable"),
         needs_database=False,
         patience_s=RELOAD_S,
     ),
@@ -184,6 +219,7 @@ OPERATIONS: Final = (
         takes=VerifyBackup,
         run=verify_backup,
         result=BackupSheet,
+        problems=("no_such_backup",),
         is_question=True,
         needs_database=False,
         patience_s=BACKUP_S,

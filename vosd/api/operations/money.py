@@ -72,8 +72,9 @@ class AccountBalance(AccountSheet, frozen=True):
 
 
 async def list_account_balances(office: Office, who: Principal, order: ListAccounts) -> list[AccountBalance]:
-    """Return accounts with their money."""
-    return [AccountBalance(**asdict(each)) for each in await list_accounts(office, who, order)]
+    """Return accounts with their money, by name."""
+    by_name = msgspec.structs.replace(order, after=order.after or "")
+    return [AccountBalance(**asdict(each)) for each in await list_accounts(office, who, by_name)]
 
 
 async def show_account_balance(office: Office, who: Principal, order: ShowAccount) -> AccountBalance:
@@ -117,7 +118,9 @@ class ListStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     accounts: tuple[str, ...] = ()
     """Names with commas."""
     group: str | None = None
+    """Name of an account group."""
     all: bool = False
+    """Whether all accounts are wanted."""
     after: str | None = None
     limit: int | None = None
 
@@ -149,7 +152,10 @@ OPERATIONS: Final = (
         takes=ListAccounts,
         run=list_account_balances,
         result=AccountBalance,
-        listing=Listing("id", filters=("currency", "type", "blocked"), sorts=("id", "group")),
+        problems=("no_such_group", "out_of_scope", "unknown_account"),
+        listing=Listing(
+            "id", filters=("currency", "type", "blocked"), sorts=("id", "group"), cursor="after", limit="limit"
+        ),
     ),
     Operation(
         method="GET",
@@ -159,6 +165,7 @@ OPERATIONS: Final = (
         takes=ShowAccount,
         run=show_account_balance,
         result=AccountBalance,
+        problems=("out_of_scope", "unknown_account"),
     ),
     Operation(
         method="GET",
@@ -168,6 +175,7 @@ OPERATIONS: Final = (
         takes=ListEntries,
         run=list_entries,
         result=EntrySheet,
+        problems=("out_of_scope", "unknown_account"),
         fixed={"kinds": _BY_HAND, "after": None, "limit": None},
         listing=Listing("id", limit="newest"),
     ),
@@ -179,6 +187,17 @@ OPERATIONS: Final = (
         takes=BookPayment,
         run=book,
         result=Booked,
+        problems=(
+            "may_not_act",
+            "other_currency",
+            "out_of_scope",
+            "own_payment",
+            "reference_taken",
+            "right_lacking",
+            "too_little_left",
+            "unknown_account",
+            "was_refused",
+        ),
         status=HTTPStatus.CREATED,
         reference="reference",
     ),
@@ -190,6 +209,7 @@ OPERATIONS: Final = (
         takes=ListEntries,
         run=list_entries,
         result=EntrySheet,
+        problems=("out_of_scope", "unknown_account"),
         fixed={"kinds": (), "after": None, "limit": None},
         listing=Listing("id", limit="newest"),
     ),
@@ -201,8 +221,14 @@ OPERATIONS: Final = (
         takes=ListEntries,
         run=list_entries,
         result=EntrySheet,
+        problems=("out_of_scope", "unknown_account"),
         fixed={"newest": None},
-        listing=Listing("id", cursor="after", limit="limit"),
+        listing=Listing(
+            "id",
+            cursor="after",
+            limit="limit",
+            unindexed=dict.fromkeys(("since", "until", "kinds", "operator"), ("account",)),
+        ),
     ),
     Operation(
         method="GET",
@@ -231,6 +257,7 @@ OPERATIONS: Final = (
         takes=ListStatements,
         run=list_statements,
         result=StatementSheet,
+        problems=("no_such_group", "out_of_scope", "unknown_account"),
         listing=Listing("account", cursor="after", limit="limit"),
     ),
     Operation(
@@ -241,6 +268,7 @@ OPERATIONS: Final = (
         takes=ShowStatement,
         run=show_statement,
         result=StatementSheet,
+        problems=("out_of_scope", "unknown_account"),
     ),
     Operation(
         method="POST",
@@ -250,6 +278,17 @@ OPERATIONS: Final = (
         takes=MoveMoney,
         run=move,
         result=Booked,
+        problems=(
+            "may_not_act",
+            "other_currency",
+            "out_of_scope",
+            "own_payment",
+            "reference_taken",
+            "right_lacking",
+            "too_little_left",
+            "unknown_account",
+            "was_refused",
+        ),
         status=HTTPStatus.CREATED,
         reference="reference",
     ),
@@ -271,6 +310,14 @@ OPERATIONS: Final = (
         takes=ConfirmPayment,
         run=confirm,
         result=Booked,
+        problems=(
+            "not_waiting",
+            "other_currency",
+            "own_payment",
+            "reference_taken",
+            "too_little_left",
+            "unknown_account",
+        ),
         status=HTTPStatus.CREATED,
     ),
     Operation(
@@ -281,5 +328,6 @@ OPERATIONS: Final = (
         takes=RefusePayment,
         run=refuse_payment,
         result=WaitingSheet,
+        problems=("not_waiting",),
     ),
 )

@@ -93,6 +93,7 @@ OPERATIONS: Final = (
         takes=ExplainCall,
         run=explain_call,
         result=ExplainedCall,
+        problems=("daemon_refused", "daemon_unreachable", "unknown_gateway", "unknown_name"),
         is_question=True,
         needs_database=False,
     ),
@@ -105,6 +106,7 @@ OPERATIONS: Final = (
         run=simulate,
         long=Long(JobKind.SIMULATE, simulate_long),
         result=dict[str, Any],
+        problems=("unknown_account", "unknown_name"),
         is_question=True,
     ),
     Operation(
@@ -115,6 +117,7 @@ OPERATIONS: Final = (
         takes=ExplainRate,
         run=explain_rate,
         result=RateExplanation,
+        problems=("no_rate", "out_of_scope", "unknown_account"),
         is_question=True,
     ),
     Operation(
@@ -125,6 +128,7 @@ OPERATIONS: Final = (
         takes=ListGateways,
         run=list_gateways,
         result=GatewayRow,
+        problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing("gateway,kind", filters=("gateway", "kind", "state"), sorts=("gateway", "state")),
     ),
@@ -136,6 +140,7 @@ OPERATIONS: Final = (
         takes=ShowTrunk,
         run=show_trunk,
         result=TrunkSheet,
+        problems=("daemon_unreachable", "no_such_trunk"),
         needs_database=False,
     ),
     Operation(
@@ -146,6 +151,7 @@ OPERATIONS: Final = (
         takes=ListRegistrations,
         run=list_registrations,
         result=InboundRow | OutboundRow,
+        problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing(
             "direction,name,contact", filters=("direction", "name", "kind", "state"), sorts=("name", "expires_at")
@@ -159,6 +165,7 @@ OPERATIONS: Final = (
         takes=ForgetRegistration,
         run=forget_registration,
         result=Done[ForgottenRegistrations],
+        problems=("daemon_refused", "daemon_unreachable", "not_registered"),
         needs_database=False,
     ),
 )

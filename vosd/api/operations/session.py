@@ -1,7 +1,7 @@
 """Operations of people: log in and out, first password, second factor; the session is a cookie."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -114,10 +114,13 @@ class ComeBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The answer of the provider, which the browser brings (OpenID Connect Core section 3.1.2.5)."""
 
     state: str = ""
+    """Text that the switch gave the provider."""
     code: str = ""
+    """Code that the provider gives; empty = it reports an error."""
     iss: str = ""
     """The provider, where it says so (RFC 9207)."""
     error: str = ""
+    """Error of the provider; empty = none."""
 
 
 async def _open_by_provider(office: Office, log_ins: LogIns, request: Request, order: ComeBack) -> Answer:
@@ -191,6 +194,7 @@ def _operation(
     result: Any,
     session: Callable[[Office, LogIns, Request, Any], Awaitable[Answer]],
     status: HTTPStatus = HTTPStatus.OK,
+    problems: Sequence[str] = (),
 ) -> Operation:
     return Operation(
         method=method,
@@ -202,15 +206,40 @@ def _operation(
         result=result,
         session=session,
         status=status,
+        problems=problems,
     )
 
 
+_OF_SESSION: Final = ("csrf", "unauthorized")
+_OF_PASSWORD: Final = (*_OF_SESSION, "changed_meanwhile", "code_missing", "log_in_refused", "too_many_guesses")
+
 OPERATIONS: Final = (
-    _operation("POST", "/session", "Log in: the answer sets a cookie.", LogIn, SessionSheet, _open, HTTPStatus.CREATED),
-    _operation("GET", "/session", "The session of the cookie.", Nothing, SessionSheet, _show),
-    _operation("DELETE", "/session", "Log out.", Nothing, None, _close, HTTPStatus.NO_CONTENT),
-    _operation("DELETE", "/sessions", "Log out everywhere.", Nothing, None, _close_all, HTTPStatus.NO_CONTENT),
-    _operation("POST", "/session/link", "Set the password by a one-time link.", UseLink, UsedLink, _use_link),
+    _operation(
+        "POST",
+        "/session",
+        "Log in: the answer sets a cookie.",
+        LogIn,
+        SessionSheet,
+        _open,
+        HTTPStatus.CREATED,
+        ("code_missing", "log_in_refused", "too_many_guesses"),
+    ),
+    _operation(
+        "GET", "/session", "The session of the cookie.", Nothing, SessionSheet, _show, problems=("unauthorized",)
+    ),
+    _operation("DELETE", "/session", "Log out.", Nothing, None, _close, HTTPStatus.NO_CONTENT, _OF_SESSION),
+    _operation(
+        "DELETE", "/sessions", "Log out everywhere.", Nothing, None, _close_all, HTTPStatus.NO_CONTENT, _OF_SESSION
+    ),
+    _operation(
+        "POST",
+        "/session/link",
+        "Set the password by a one-time link.",
+        UseLink,
+        UsedLink,
+        _use_link,
+        problems=("changed_meanwhile", "link_refused", "too_many_guesses"),
+    ),
     _operation(
         "PUT",
         "/session/password",
@@ -219,8 +248,17 @@ OPERATIONS: Final = (
         None,
         _change_password,
         HTTPStatus.NO_CONTENT,
+        ("second_factor_missing", *_OF_PASSWORD),
     ),
-    _operation("POST", "/session/totp", "Begin to set up a second factor.", BeginTotp, BegunTotp, _begin_totp),
+    _operation(
+        "POST",
+        "/session/totp",
+        "Begin to set up a second factor.",
+        BeginTotp,
+        BegunTotp,
+        _begin_totp,
+        problems=_OF_PASSWORD,
+    ),
     _operation(
         "GET",
         "/session/oidc",
@@ -229,6 +267,7 @@ OPERATIONS: Final = (
         None,
         _begin_at_provider,
         HTTPStatus.SEE_OTHER,
+        ("no_provider", "provider_unavailable"),
     ),
     msgspec.structs.replace(
         _operation(
@@ -239,8 +278,17 @@ OPERATIONS: Final = (
             None,
             _open_by_provider,
             HTTPStatus.SEE_OTHER,
+            ("log_in_refused", "no_provider", "provider_unavailable", "too_many_guesses"),
         ),
         takes_any_query=True,
     ),
-    _operation("PUT", "/session/totp", "Put it in force by a code of it.", ConfirmTotp, RecoveryCodes, _confirm_totp),
+    _operation(
+        "PUT",
+        "/session/totp",
+        "Put it in force by a code of it.",
+        ConfirmTotp,
+        RecoveryCodes,
+        _confirm_totp,
+        problems=("changed_meanwhile", "log_in_refused", "too_many_guesses", *_OF_SESSION),
+    ),
 )

@@ -37,6 +37,7 @@ class TraceCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sip_call_id: str | None = None
     """Call-ID of a leg."""
     seconds: Annotated[int, msgspec.Meta(ge=1, le=TRACE_S_MAX)] = 60
+    """Seconds after which the stream ends."""
 
 
 class Trace(NamedTuple):
@@ -122,6 +123,7 @@ OPERATIONS: Final = (
         takes=TraceCalls,
         run=begin_trace,
         result=dict[str, Any],
+        problems=("daemon_refused", "daemon_unreachable", "unknown_name"),
         answer=answer_of,
         forms={NDJSON: bytes, TEXT: bytes, PCAP: bytes},
         needs_database=False,

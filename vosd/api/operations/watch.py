@@ -88,6 +88,7 @@ OPERATIONS: Final = (
         takes=ListDeadLetters,
         run=list_dead_letters,
         result=DeadLetter,
+        problems=("daemon_refused", "daemon_unreachable"),
         needs_database=False,
         listing=Listing("receiver,number", sorts=("number",)),
     ),
@@ -99,6 +100,7 @@ OPERATIONS: Final = (
         takes=ReplayDeadLetters,
         run=replay_dead_letters,
         result=Done[ReplayedLetters],
+        problems=("daemon_refused", "daemon_unreachable"),
         needs_database=False,
     ),
     Operation(
@@ -109,6 +111,7 @@ OPERATIONS: Final = (
         takes=WatchEvents,
         run=view_events,
         result=EventDocument,
+        problems=("out_of_scope", "unknown_name"),
         is_live=True,
     ),
     Operation(
@@ -119,6 +122,7 @@ OPERATIONS: Final = (
         takes=ListAlarms,
         run=list_alarms,
         result=AlarmList,
+        problems=("daemon_unreachable",),
         needs_database=False,
     ),
     Operation(
@@ -141,6 +145,7 @@ OPERATIONS: Final = (
         takes=ClearOverrides,
         run=clear_overrides,
         result=OverrideOutcome,
+        problems=("many_overrides", "no_such_override"),
     ),
     Operation(
         method="GET",
@@ -159,6 +164,7 @@ OPERATIONS: Final = (
         takes=SetGateway,
         run=set_gateway,
         result=OverrideOutcome,
+        problems=("out_of_scope", "right_lacking", "set_by_others", "unknown_name"),
     ),
     Operation(
         method="POST",
@@ -168,6 +174,7 @@ OPERATIONS: Final = (
         takes=SetOverdraftLimit,
         run=set_overdraft_limit,
         result=OverrideOutcome,
+        problems=("out_of_scope", "right_lacking", "set_by_others", "unknown_name"),
     ),
     Operation(
         method="POST",
@@ -177,6 +184,7 @@ OPERATIONS: Final = (
         takes=BlockGateway,
         run=block_gateway,
         result=OverrideOutcome,
+        problems=("out_of_scope", "right_lacking", "set_by_others", "unknown_name"),
     ),
     Operation(
         method="DELETE",
@@ -186,6 +194,7 @@ OPERATIONS: Final = (
         takes=UnblockGateway,
         run=unblock_gateway,
         result=OverrideOutcome,
+        problems=("no_such_override", "out_of_scope", "right_lacking", "set_by_others"),
     ),
     Operation(
         method="POST",
@@ -195,6 +204,7 @@ OPERATIONS: Final = (
         takes=BlockAccount,
         run=block_account,
         result=OverrideOutcome,
+        problems=("out_of_scope", "right_lacking", "set_by_others", "unknown_name"),
     ),
     Operation(
         method="DELETE",
@@ -204,6 +214,7 @@ OPERATIONS: Final = (
         takes=UnblockAccount,
         run=unblock_account,
         result=OverrideOutcome,
+        problems=("no_such_override", "out_of_scope", "right_lacking", "set_by_others"),
     ),
     Operation(
         method="GET",
@@ -213,6 +224,7 @@ OPERATIONS: Final = (
         takes=ListBlacklist,
         run=list_blacklist,
         result=list[BlacklistedCaller],
+        problems=("daemon_unreachable",),
         needs_database=False,
     ),
     Operation(
@@ -223,6 +235,7 @@ OPERATIONS: Final = (
         takes=ClearBlacklist,
         run=clear_blacklist,
         result=Done[ClearedCallers],
+        problems=("daemon_refused", "daemon_unreachable", "not_refused"),
         needs_database=False,
     ),
     Operation(
@@ -233,6 +246,7 @@ OPERATIONS: Final = (
         takes=ListLockedOut,
         run=list_locked_out,
         result=SilencedSource,
+        problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing("source", filters=("source", "cause", "username"), sorts=("source", "remaining_s")),
     ),
@@ -244,6 +258,7 @@ OPERATIONS: Final = (
         takes=Unblock,
         run=unblock_source,
         result=Done[UnblockOutcome],
+        problems=("daemon_refused", "daemon_unreachable", "not_refused"),
         needs_database=False,
     ),
     Operation(

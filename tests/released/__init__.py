@@ -1,0 +1,1 @@
+"""Comparison of the management API with that of the last release."""

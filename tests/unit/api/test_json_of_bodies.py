@@ -1,0 +1,34 @@
+"""JSON of a body: what is no JSON, or more than a request may have, is refused before anything reads it."""
+
+import pytest
+
+from vosd.api.http import DEPTH_MAX, RequestError, document_of
+
+
+def nested(levels: int) -> bytes:
+    return b'{"keys": ' * (levels - 1) + b"{}" + b"}" * (levels - 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"\xff", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e999999}', b'{"a": %s}' % (b"9" * 5000),
+        b'{"a": "\\ud800"}', b'{"a": "\xed\xa0\x80"}', b"\xef\xbb\xbf{}", b"[" * 100_000 + b"]" * 100_000,
+        b"[" * 800 + b"]" * 800, nested(800), nested(DEPTH_MAX + 1),
+    ],
+    ids=lambda content: repr(content[:20]),
+)  # fmt: skip
+def test_what_is_no_json_or_too_deep_is_refused(content: bytes) -> None:
+    with pytest.raises(RequestError) as refused:
+        document_of(content)
+    assert (refused.value.status, refused.value.code) == (400, "bad_json")
+
+
+def test_a_field_that_is_given_twice_is_refused_by_its_name() -> None:
+    with pytest.raises(RequestError) as refused:
+        document_of(b'{"keys": {"type": "direct", "type": "clearing"}}')
+    assert (refused.value.status, refused.value.code, refused.value.field) == (400, "field_repeated", "type")
+
+
+def test_json_of_the_greatest_depth_is_taken() -> None:
+    assert document_of(nested(DEPTH_MAX))["keys"]

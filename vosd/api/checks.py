@@ -1,0 +1,85 @@
+"""Checks of changes, in a process of their own that is kept: a large configuration takes seconds to check."""
+
+import asyncio
+import pickle
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from vosd.base.errors import VosError
+from vosd.billing.accounts import Account
+from vosd.catalogue.problems import ConfigError, Problem
+from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.processes.channel import received, send
+from vosd.processes.child import Child, ended, started
+
+IDLE_S: Final = 300.0
+"""The process ends after so long without a check, and gives its memory back."""
+_PROCESS: Final = "vosd.api.check_process"
+
+
+class CheckEndedError(VosError):
+    """The process that checks changes was killed, or cannot be started; nothing was changed."""
+
+
+class Checks:
+    """The process, which checks one change after the other; it is started by the first one."""
+
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
+        self._child: Child | None = None
+        self._turn = asyncio.Lock()
+        self._ending: asyncio.Task[None] | None = None
+
+    async def check(
+        self, config: Path, versions: Sequence[ObjectVersion], accounts: Collection[str]
+    ) -> Mapping[str, Account]:
+        """Check a configuration with further versions of objects, and return those of some accounts that it has.
+
+        Raises:
+            ConfigError: it would not be valid.
+            CheckEndedError: it was not checked.
+        """
+        async with self._turn:
+            if self._ending is not None:
+                self._ending.cancel()
+            try:
+                found = await self._asked(pickle.dumps((config, versions, accounts)))
+            except (OSError, EOFError) as error:
+                await self._end()
+                message = f"the process that checks changes has ended ({error}), and nothing was changed: free memory"
+                raise CheckEndedError(message) from error
+            except BaseException:  # the request was given up: nothing waits for the answer any more
+                await self._end()
+                raise
+            self._ending = asyncio.create_task(self._end_when_idle(), name="idle check")
+        if isinstance(found, dict):
+            return found
+        raise ConfigError(found)
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._ending is not None:
+            self._ending.cancel()
+        await self._end()
+
+    async def _asked(self, question: bytes) -> dict[str, Account] | tuple[Problem, ...]:
+        if self._child is not None and (self._child.process.returncode is not None or self._child.reader.at_eof()):
+            await self._end()
+        if self._child is None:
+            self._child = await started(_PROCESS)
+        send(self._child.writer, question)
+        answer: dict[str, Account] | tuple[Problem, ...] = pickle.loads(  # noqa: S301 - from our own process
+            await received(self._child.reader)
+        )
+        return answer
+
+    async def _end_when_idle(self) -> None:
+        await asyncio.sleep(self._idle_s)
+        async with self._turn:
+            await self._end()
+
+    async def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await ended(child, is_asked=False)
