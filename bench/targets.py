@@ -61,14 +61,19 @@ def on_sqlite(directory: Path, launcher: Sequence[str] = (), accounts: int = 0) 
 @contextmanager
 def on_mariadb(directory: Path, launcher: Sequence[str] = ()) -> Iterator[Target]:
     """This switch with a MariaDB of its own, whose processor time is read separately."""
+    with mariadb(directory) as (server, url), Daemon(directory, configuration(url), launcher) as daemon:
+        yield _target("vosd, MariaDB", daemon, lambda: cpu_of(server.pid))
+
+
+@contextmanager
+def mariadb(directory: Path) -> Iterator[tuple[MariaDb, str]]:
+    """Yield a MariaDB of its own, and the URL of an empty database."""
     data = directory / "mariadb"
     data.mkdir()
     server = MariaDb(data)
     server.start()
     try:
-        url = server.create_database("vosd")
-        with Daemon(directory, configuration(url), launcher) as daemon:
-            yield _target("vosd, MariaDB", daemon, lambda: cpu_of(server.pid))
+        yield server, server.create_database("vosd")
     finally:
         server.stop()
 

@@ -1,5 +1,6 @@
-"""A connection that is cut before the first statement on it: the database is away, as at any other moment."""
+"""Connections that are cut before the first statement on them, and how often the server is asked for a read."""
 
+import aiomysql
 import pytest
 from sqlalchemy import event
 
@@ -23,3 +24,38 @@ async def test_a_connection_that_is_cut_while_its_session_is_prepared_means_a_da
         async with database.reading():
             pass
     await database.close()
+
+
+@pytest.mark.mariadb
+async def test_a_read_asks_the_server_for_its_state_its_rows_and_the_end_and_for_nothing_else(mariadb_url, monkeypatch):
+    database, asked = Database(mariadb_url), []
+    execute = aiomysql.Connection._execute_command
+    async with database.reading() as connection:
+        await connection.exec_driver_sql("SELECT 1")
+
+    async def note(self, command, text):
+        asked.append(text if isinstance(text, str) else text.decode())
+        await execute(self, command, text)
+
+    monkeypatch.setattr(aiomysql.Connection, "_execute_command", note)
+    async with database.reading() as connection:
+        await connection.exec_driver_sql("SELECT 2")
+    monkeypatch.undo()
+    await database.close()
+    assert asked == ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 2", "ROLLBACK"]
+
+
+@pytest.mark.mariadb
+async def test_a_connection_that_the_server_has_ended_is_replaced_before_its_next_use(mariadb_server, mariadb_url):
+    database = Database(mariadb_url)
+    own = "SELECT CONNECTION_ID()"
+    async with database.reading() as connection:
+        number = (await connection.exec_driver_sql(own)).scalar()
+    with mariadb_server.connection() as other, other.cursor() as cursor:
+        cursor.execute(f"KILL CONNECTION {number}")
+        while cursor.execute("SELECT 1 FROM information_schema.processlist WHERE id = %s", (number,)):
+            pass
+    async with database.reading() as connection:
+        following = (await connection.exec_driver_sql(own)).scalar()
+    await database.close()
+    assert following != number

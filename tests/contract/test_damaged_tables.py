@@ -110,11 +110,12 @@ async def test_a_server_that_takes_smaller_packets_than_before_is_asked_again(ma
         ((before,),) = cursor.fetchall()
         cursor.execute("SET GLOBAL max_allowed_packet = 16384")
         try:
-            cursor.execute(
-                "SELECT id FROM information_schema.processlist WHERE db = %s", (database.engine.url.database,)
-            )
+            ours = "SELECT id FROM information_schema.processlist WHERE db = %s", (database.engine.url.database,)
+            cursor.execute(*ours)
             for (session,) in cursor.fetchall():
                 cursor.execute(f"KILL {session}")  # as a restart of the server does
+            while cursor.execute(*ours):
+                pass
             await books.book(calls)
         finally:
             cursor.execute("SET GLOBAL max_allowed_packet = %s", (before,))

@@ -38,6 +38,7 @@ from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
+from vosd.api.shared_readings import SharedReadings
 from vosd.api.streams import live_answer
 from vosd.base.errors import VosError
 from vosd.storage.jobs import TooManyJobsError
@@ -73,6 +74,7 @@ class Application:
         self._token_rates = RequestRates(token_rate, "this token or session")
         self._address_rates = RequestRates(address_rate, "this address")
         self._known_senders = KnownSenders()
+        self._senders = SharedReadings["Principal"]()
         self._offices = offices
         self._identify = identify
         self._routes = routes
@@ -226,10 +228,13 @@ class Application:
 
     async def _known_sender(self, office: Office, operation: Operation, request: Request, proof: bytes) -> "Principal":
         """Return who sends a request; what the switch answers may be read while the database is away, too."""
-        sender = self._sender(office, operation, request)
-        if operation.needs_database or operation.is_write:
+        if operation.is_write:
+            return await self._sender(office, operation, request)
+        key = proof + request.source.encode()
+        sender = self._senders.of(key, lambda: self._sender(office, operation, request))
+        if operation.needs_database:
             return await sender
-        return await self._known_senders.look(proof + request.source.encode(), sender, time.monotonic())
+        return await self._known_senders.look(key, sender, time.monotonic())
 
     async def _sender(
         self, office: Office, operation: Operation, request: Request, *, is_use: bool = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vosd.admin.office.office import Office
 from vosd.api.checks import Checks
+from vosd.api.shared_readings import SharedReadings
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import RunningSwitch
@@ -34,6 +35,7 @@ class Offices:
         self._checks = Checks()
         self._following = asyncio.Lock()
         """Held by the request that reads a configuration which has changed; others wait for it."""
+        self._versions = SharedReadings[int | None]()
 
     async def __aenter__(self) -> "Offices":
         return self
@@ -53,7 +55,7 @@ class Offices:
             ConfigError: the configuration cannot be read, as far as the office needs it.
             StoreUnavailable: the database is needed, and away.
         """
-        version = await self._version()
+        version = await self._versions.of(None, self._version)
         switch = self._configuration.current(version)
         if switch is not self._switch:
             async with self._following:

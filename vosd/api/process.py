@@ -7,12 +7,13 @@ import asyncio
 import gc
 import socket
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import uvloop
 
 from vosd.admin.office.tokens import principal_of
 from vosd.api.application import Application
@@ -48,7 +49,12 @@ def main() -> None:
         live_as_long_as_the_switch()
         give_way(_NICENESS)
         channel, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-        asyncio.run(_beside_the_switch(channel, listener))
+        _run(_beside_the_switch(channel, listener))
+
+
+def _run(serving: Coroutine[object, object, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serving)
 
 
 async def _beside_the_switch(channel: socket.socket, listener: socket.socket) -> None:
@@ -75,7 +81,7 @@ def _stand_alone(config: Path) -> None:
     except OSError as error:
         sys.stderr.write(f"{settings.listen}: {error.strerror}; change api.listen\n")
         sys.exit(1)
-    asyncio.run(serve(config, settings, listener, principal_of, None))
+    _run(serve(config, settings, listener, principal_of, None))
 
 
 async def serve(

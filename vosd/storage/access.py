@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
@@ -19,6 +19,12 @@ USE_NOTED_MS: Final = 60_000
 """Time for which a further use of a token is not written."""
 _token: Final = schema.api_token
 _role: Final = schema.access_role
+_token_with_role: Final = (
+    select(_token, _role.c.acts_for, _role.c.permissions, _role.c.wants_totp)
+    .join_from(_token, _role, _role.c.name == _token.c.role, isouter=True)
+    .where(_token.c.id == bindparam("token"))
+)
+"""Made once: each request reads it."""
 
 
 class NoSuchTokenError(VosError):
@@ -78,6 +84,14 @@ class SqlAccess:
             row = (await connection.execute(select(_token).where(_token.c.id == token_id))).one_or_none()
         return None if row is None else _token_of(row)
 
+    async def token_with_role(self, token_id: str) -> tuple[StoredToken, StoredRole | None] | None:
+        """Return a token, also one that was revoked, and what is stored of its role; None where there is none."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(_token_with_role, {"token": token_id})).one_or_none()
+        if row is None:
+            return None
+        return _token_of(row), None if row.acts_for is None else _role_of(row.role, row)
+
     async def tokens(self) -> Sequence[StoredToken]:
         """Return all tokens, in the order in which they were made."""
         async with self._database.reading() as connection:
@@ -104,13 +118,13 @@ class SqlAccess:
         """Return a role; None where there is none."""
         async with self._database.reading() as connection:
             row = (await connection.execute(select(_role).where(_role.c.name == name))).one_or_none()
-        return None if row is None else _role_of(row)
+        return None if row is None else _role_of(row.name, row)
 
     async def roles(self) -> Sequence[StoredRole]:
         """Return all roles by name."""
         async with self._database.reading() as connection:
             rows = await connection.execute(select(_role).order_by(_role.c.name))
-        return [_role_of(row) for row in rows]
+        return [_role_of(row.name, row) for row in rows]
 
     async def set_role(self, role: StoredRole, audit: AuditLine | None = None) -> None:
         """Add a role, or replace the one of its name."""
@@ -132,15 +146,15 @@ class SqlAccess:
 
 
 def _token_of(row: Any) -> StoredToken:
-    values = dict(row._mapping)
+    values = {name: getattr(row, name) for name in StoredToken.__struct_fields__}
     lists = {name: tuple(json.loads(values[name])) for name in ("scopes", "networks")}
     return StoredToken(**values | lists)
 
 
-def _role_of(row: Any) -> StoredRole:
+def _role_of(name: str, row: Any) -> StoredRole:
     permissions = json.loads(row.permissions)
     return StoredRole(
-        name=row.name,
+        name=name,
         acts_for=row.acts_for,
         permissions=None if permissions is None else tuple(permissions),
         wants_totp=bool(row.wants_totp),

@@ -6,6 +6,7 @@ know statements.
 
 import asyncio
 import re
+import select
 import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -70,7 +71,7 @@ _STATEMENT_ENDED: Final = 1969
 _IN_MEMORY: Final = ":memory:"
 _FILE: Final = "vosd_file"
 _WRITING: Final = "vosd_writing"
-_ONE_STATE: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ"}
+_ONE_STATE: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
 
 class DatabaseRefusesUs(StoreUnavailable):
@@ -162,10 +163,11 @@ class Database:
             SchemaOutdated: a table or column is missing.
         """
         with self._our_errors():
-            async with asyncio.timeout(None if unhurried else self._patience_s), self.engine.connect() as raw:
-                connection = raw if self.is_sqlite else await raw.execution_options(**_ONE_STATE)
-                async with connection.begin():
-                    yield connection
+            # The transaction begins with the first statement and ends with the use of the connection.
+            async with asyncio.timeout(None if unhurried else self._patience_s), self.engine.connect() as connection:
+                if not self.is_sqlite:
+                    await connection.exec_driver_sql(_ONE_STATE)
+                yield connection
 
     @asynccontextmanager
     async def writing(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -372,9 +374,19 @@ def _mysql_engine(url: URL, statement_s: float | None) -> AsyncEngine:
         without_encryption(url).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
         connect_args={"connect_timeout": _CONNECT_S, "init_command": session, "ssl": encrypted},
     )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def expect_an_open_connection(connection: Any, _: object, __: object) -> None:
+        # Instead of SQLAlchemy's pre-ping, which waits for the server at each use: the kernel knows of an end, too.
+        if not _may_be_closed(connection.driver_connection):
+            return
+        try:
+            connection.ping(False)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise exc.InvalidatePoolError("the server has closed the connection") from error
+
     if encrypted is not None:
 
         @event.listens_for(engine.sync_engine, "connect")
@@ -390,3 +402,13 @@ def _mysql_engine(url: URL, statement_s: float | None) -> AsyncEngine:
                 raise DatabaseRefusesUs(message)
 
     return engine
+
+
+def _may_be_closed(connection: Any) -> bool:
+    """Return whether a connection on which nothing was asked has ended, or something has come over it."""
+    number = -1 if connection.closed else connection._writer.get_extra_info("socket").fileno()
+    if number < 0:
+        return True
+    poll = select.poll()
+    poll.register(number, select.POLLIN | select.POLLRDHUP)
+    return bool(poll.poll(0))

@@ -169,10 +169,10 @@ class SqlPeople:
         """Return a session and its person; None where there is none."""
         async with self._database.reading() as connection:
             row = (await connection.execute(select(_session).where(_session.c.digest == digest))).one_or_none()
-        if row is None:
-            return None
-        person = await self.find(row.person)
-        return None if person is None else (StoredSession(**row._mapping), person)
+            if row is None:
+                return None
+            person = (await connection.execute(select(_person).where(_person.c.name == row.person))).one_or_none()
+        return None if person is None else (StoredSession(**row._mapping), _person_of(person))
 
     async def note_use(self, digest: str, at: int) -> None:
         """Write when a session was used."""

@@ -58,7 +58,7 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
         LastAdministratorError: no person would have all permissions any more.
         StoreUnavailable: probably nothing was changed.
     """
-    known = await _found(office, order.name)
+    known = _role_of(order.name, await office.stores.access.role(order.name))
     if known is not None and known.ships and (order.permissions is not None or order.acts_for is not None):
         raise OrderError("name", f"{order.name} is a role that ships", "make one of another name")
     if known is None and (not order.permissions or not order.name.strip()):
@@ -127,7 +127,12 @@ async def role_named(office: Office, name: str) -> RoleSheet:
         NoSuchRoleError: there is none.
         StoreUnavailable: try again.
     """
-    found = await _found(office, name)
+    return role_of(name, await office.stores.access.role(name))
+
+
+def role_of(name: str, stored: StoredRole | None) -> RoleSheet:
+    """Return the role of a name, of which the database has this; raises NoSuchRoleError where there is none."""
+    found = _role_of(name, stored)
     if found is None:
         raise NoSuchRoleError(f"there is no role {name!r}: vosd user roles lists them")
     return found
@@ -146,8 +151,7 @@ async def _check_left(office: Office, name: str) -> None:
         raise LastAdministratorError(name)
 
 
-async def _found(office: Office, name: str) -> RoleSheet | None:
-    stored = await office.stores.access.role(name)
+def _role_of(name: str, stored: StoredRole | None) -> RoleSheet | None:
     return SHIPPED.get(name) if stored is None else _sheet(stored)
 
 

@@ -17,7 +17,7 @@ from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet, permissions_of
 from vosd.admin.office.principal import Means, Principal, Role
-from vosd.admin.office.roles import NoSuchRoleError, check_account, require_all, role_named
+from vosd.admin.office.roles import NoSuchRoleError, check_account, require_all, role_named, role_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
@@ -223,10 +223,11 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
     token_id, _, secret = rest.partition("_")
     is_formed = beginning == _BEGINNING and token.isascii() and len(token_id) == 2 * _ID_BYTES
     access, now = office.stores.access, office.now()
-    found = await access.token(token_id) if is_formed else None
-    digest = _NO_DIGEST if found is None else found.digest
-    if not hmac.compare_digest(_digest(secret), digest) or found is None:
+    stored = await access.token_with_role(token_id) if is_formed else None
+    digest = _NO_DIGEST if stored is None else stored[0].digest
+    if not hmac.compare_digest(_digest(secret), digest) or stored is None:
         raise UnauthorizedError("the token is unknown: send one that vosd token add has printed")
+    found, stored_role = stored
     if found.revoked_at is not None:
         raise UnauthorizedError(f"token {found.id} was revoked")
     if found.expires_at is not None and found.expires_at <= now:
@@ -234,7 +235,7 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
     if found.networks and not _is_in(source, found.networks):
         raise UnauthorizedError(f"token {found.id} may not be used from {source}")
     try:
-        role = await role_named(office, found.role)
+        role = role_of(found.role, stored_role)
     except NoSuchRoleError as error:
         raise UnauthorizedError(f"token {found.id} has a role that is gone: {found.role}") from error
     if found.used_at is None or now - found.used_at >= USE_NOTED_MS:
