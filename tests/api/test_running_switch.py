@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,8 +15,10 @@ from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
 from doubles.telephone import Telephone
 from e2e.addresses import API_SWITCH, PHONES, VENDORS
+from e2e.conditions import eventually
 from e2e.conversation import Conversation, conversing
 
+from vosd.api.operations.traces import TRACES_MAX
 from vosd.obs.events import Event
 
 
@@ -160,6 +162,19 @@ def test_new_calls_are_followed_while_they_are_made(site: Watched) -> None:
     assert (call["callee"], call["gateways"], call["outcome"]["end_reason"]) == (wanted.callee, ["carrier-a"], "Normal")
     (line,) = site.items("/audit?limit=1&action=FollowCalls")
     assert (line["subject"], line["means"]) == (wanted.callee, "token")
+    site.stage.expect_nothing_left()
+
+
+def test_traces_at_once_are_bounded(site: Watched) -> None:
+    path, headers = "/api/v1/calls/trace?seconds=600", {"Authorization": f"Bearer {ADMINISTRATOR}"}
+    with ExitStack() as opened:
+        for _ in range(TRACES_MAX):
+            connection = opened.enter_context(closing(site.api.connection()))
+            connection.request("GET", path, headers=headers)
+            assert opened.enter_context(connection.getresponse()).status == 200
+        refused = site.api.ask("GET", "/calls/trace?seconds=600")
+        assert (refused.status, refused.json["code"], refused.headers["retry-after"]) == (503, "too_many_streams", "5")
+    eventually(lambda: site.api.ask("GET", "/calls/trace?seconds=1").status == 200, "there is a place again")
     site.stage.expect_nothing_left()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from http import HTTPStatus
 from sys import maxsize
@@ -39,7 +40,7 @@ from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
-from vosd.api.streams import live_answer
+from vosd.api.streams import check_places, live_answer
 from vosd.base.errors import VosError
 from vosd.storage.jobs import TooManyJobsError
 
@@ -80,6 +81,8 @@ class Application:
         self._routes = routes
         self._jobs = jobs
         self._repeats = Repeats()
+        self._streams = Counter[str]()
+        """Answers under way, by path, of operations that bound them."""
         self._log_ins = LogIns()
         self.feed: Final = feed or EventFeed(lambda: offices.running_switch)
         """Live events, for all clients."""
@@ -87,8 +90,13 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         asked, answer = await self._answered(scope, receive)
-        if answer is not None:
+        if answer is None:
+            return
+        try:
             await send_answer(send, receive, answer, asked)
+        finally:
+            if answer.ended is not None:
+                answer.ended()
 
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
         """Return the headers of the request, and the answer; None = the client has gone."""
@@ -148,6 +156,8 @@ class Application:
             return await _list(operation, office, who, order, wanted)
         if operation.is_live:
             return await self._live(operation, request, order)
+        if operation.streams_max is not None:
+            return await self._streamed(operation, operation.streams_max, office, who, order, request)
         if not operation.is_write or HEADER not in request.headers or getattr(order, "is_trial", False):
             return await _done(operation, office, who, order, request)
         key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, request.content)
@@ -162,6 +172,23 @@ class Application:
         return await self._repeats.once(
             key, office.stores.requests, office.now(), act, is_harmless=is_harmless, is_secret=operation.makes_secret
         )
+
+    async def _streamed(
+        self, operation: Operation, streams_max: int, office: Office, who: "Principal", order: Any, request: Request
+    ) -> Answer:
+        """Return an answer that holds one of the places of its operation until it was sent."""
+        path = operation.path
+        check_places(self._streams[path], streams_max)
+        self._streams[path] += 1
+
+        def leave() -> None:
+            self._streams[path] -= 1
+
+        try:
+            return msgspec.structs.replace(await _done(operation, office, who, order, request), ended=leave)
+        except BaseException:
+            leave()
+            raise
 
     async def _live(self, operation: Operation, request: Request, order: WatchEvents) -> Answer:
         """Answer with live events; who asks is looked up again and again, as long as the stream lasts."""

@@ -65,6 +65,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     stream: AsyncGenerator[bytes, None] | None = None
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    ended: Callable[[], None] | None = None
+    """Called when it was sent, or cannot be."""
 
 
 class Request:

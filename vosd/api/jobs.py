@@ -148,8 +148,9 @@ class Jobs:
         needed = {*await store.files(), ".lock"}
         before = now_ms() / 1_000 - _UPLOAD_KEPT_S
         for file in (await self.directory()).iterdir():
-            if file.name not in needed and file.stat().st_mtime < before:
-                file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # the process of a job may remove its own meanwhile
+                if file.name not in needed and file.stat().st_mtime < before:
+                    file.unlink()
         self._purged_s = time.monotonic()
 
     async def _carry_out(self, job: StoredJob) -> None:

@@ -140,6 +140,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The operation as a job."""
     answer: Callable[[Office, Request, Any], Awaitable[Answer]] | None = None
     """Makes the answer of the result, where that is more than JSON."""
+    streams_max: int | None = None
+    """Answers of it that may be under way at once, for streams that last; None = any."""
     reference: str | None = None
     """Field of the order that an Idempotency-Key fills where the request leaves it out; a repeat then does nothing."""
 

@@ -25,6 +25,18 @@ Admit = Callable[[], Awaitable[EventView]]
 """Returns what the client may see now; raises where its token or session has ended."""
 
 
+def check_places(taken: int, most: int) -> None:
+    """Raise RequestError where as many clients as may follow a stream do so."""
+    if taken >= most:
+        raise RequestError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "too_many_streams",
+            f"{most} clients follow this already",
+            remedy="close one, or come again later",
+            headers=(("Retry-After", "5"),),
+        )
+
+
 async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents) -> Answer:
     """Return the answer to a client that follows the live events.
 
@@ -34,14 +46,7 @@ async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents) -> Answ
     """
     if order.seconds is not None and order.seconds < 1:
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", "`seconds` is not positive", field="seconds")
-    if feed.clients >= CLIENTS_MAX:
-        raise RequestError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "too_many_streams",
-            f"{CLIENTS_MAX} clients follow the events already",
-            remedy="close one, or come again later",
-            headers=(("Retry-After", "5"),),
-        )
+    check_places(feed.clients, CLIENTS_MAX)
     view = await admit()
     return Answer(
         stream=_events(feed, admit, view, order),

@@ -205,10 +205,10 @@ def revert(invocation: Invocation, /, kind: str, name: str, version: int, **term
 @pass_invocation
 def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     """Write the objects in force as YAML, passwords included: vosd check accepts it, and import takes it back."""
-    from vosd.admin.office.definitions import ListObjects, list_objects
+    from vosd.admin.office.definitions import ExportObjects, export_objects
     from vosd.config.stored_text import yaml_of_objects
 
-    found = in_office(invocation, lambda office: list_objects(office, principal(), ListObjects(kind)))
+    found = in_office(invocation, lambda office: export_objects(office, principal(), ExportObjects(kind)))
     text = yaml_of_objects(found)
     if out is None:
         click.echo(text, nl=False)

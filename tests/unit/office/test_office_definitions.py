@@ -19,6 +19,7 @@ from vosd.admin.office.definitions import (
     CallsUsing,
     CompareVersions,
     EndObject,
+    ExportObjects,
     ListObjects,
     ListVersions,
     NoSuchObjectError,
@@ -30,6 +31,7 @@ from vosd.admin.office.definitions import (
     WantedObject,
     compare_versions,
     end_object,
+    export_objects,
     list_objects,
     list_versions,
     revert_object,
@@ -132,6 +134,11 @@ async def test_versions_are_listed_compared_and_shown_without_passwords(office: 
     assert sheet.keys == {"account": "shop", "password": "(hidden)"}
     sheet = await show_object(office, operator(), ShowObject(kind="phones", name="7001", version=1, secrets=True))
     assert sheet.keys == PHONE.keys
+    *_, line = await audited(office)
+    assert (line.action, line.subject, line.detail["version"]) == ("ShowObject", "phones 7001", 1)
+    assert "other-Secret" in str(await export_objects(office, operator("ann"), ExportObjects("phones")))
+    *_, line = await audited(office)
+    assert (line.action, line.principal, line.subject) == ("ExportObjects", "ann", "phones")
     assert [each.version for each in await list_objects(office, operator(), ListObjects("phones"))] == [2]
     with pytest.raises(NoSuchObjectError, match="has no version 7"):
         await revert_object(office, operator(), RevertObject(kind="phones", name="7001", version=7))
@@ -213,6 +220,7 @@ async def test_an_agent_imports_no_sheets_and_reads_no_passwords(office: Office)
     with pytest.raises(OperatorsOnlyError):
         await show_object(office, agent("south"), ShowObject(kind="phones", name="7001", secrets=True))
     assert "very-Secret" not in str(await list_objects(office, agent("south"), ListObjects()))
+    assert "very-Secret" not in str(await export_objects(office, agent("south"), ExportObjects()))
 
 
 async def changed(office: Office, wanted: WantedObject) -> None:

@@ -46,7 +46,8 @@ def test_a_use_case_that_is_for_agents_and_customers_checks_their_scope(use_case
     scoped = textwrap.dedent(inspect.getsource(use_case))
     if getattr(use_case, BY_ACCOUNT):
         assert getattr(use_case, NEEDED) in OPEN_TO[ActsFor.AGENT]
-        assert "scope_of(who)" in scoped or "_set_gateway(office, who" in scoped
+        ways = ("scope_of(who)", "_set_gateway(office, who", "await list_objects(office, who")
+        assert any(each in scoped for each in ways)
         return
     agent = Principal(role=Role.AGENT, name="a", login="a", means=Means.TOKEN, permissions=ALL, account="south")
     office = closed_office()

@@ -612,6 +612,25 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
     return shown[:most]
 
 
+class ExportObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The objects in force, of one kind or of all, for a file."""
+
+    kind: str | None = None
+
+
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
+async def export_objects(office: Office, who: Principal, order: ExportObjects) -> Sequence[ObjectVersion]:
+    """Return them as ``list_objects``, with the passwords that the principal may see; the audit has a line of it.
+
+    Raises:
+        BadObjectError: there is no such kind.
+        StoreUnavailable: try again.
+    """
+    found = await list_objects(office, who, ListObjects(order.kind))
+    await office.stores.audit.add(office.audit_line(who, order, order.kind or ""))
+    return found
+
+
 class VersionSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A version of an object, without its keys; times as text."""
 
@@ -750,7 +769,7 @@ class ObjectSheet(msgspec.Struct, frozen=True):
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
 async def show_object(office: Office, who: Principal, order: ShowObject) -> ObjectSheet:
-    """Return a version with its keys.
+    """Return a version with its keys; the audit has a line of each look at passwords.
 
     Raises:
         OperatorsOnlyError: an agent asks for passwords.
@@ -764,6 +783,7 @@ async def show_object(office: Office, who: Principal, order: ShowObject) -> Obje
     if order.secrets:
         scope.require_operator()
         require(who, Permission.DEFINITIONS_CHANGE)
+        await office.stores.audit.add(office.audit_line(who, order, f"{order.kind} {order.name}"))
         return ObjectSheet(found, keys)
     return ObjectSheet(_hidden_in(found), hidden("", keys))
 

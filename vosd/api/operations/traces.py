@@ -19,6 +19,8 @@ from vosd.obs.pcap import FILE_HEADER, packet
 from vosd.obs.traced import TracedCall
 
 TRACE_S_MAX: Final = 3_600
+TRACES_MAX: Final = 20
+"""Traces at once: for each the switch looks at the messages of all new calls, and this process keeps those that fit."""
 TEXT: Final = "text/plain"
 PCAP: Final = "application/vnd.tcpdump.pcap"
 
@@ -125,6 +127,7 @@ OPERATIONS: Final = (
         result=dict[str, Any],
         problems=("daemon_refused", "daemon_unreachable", "unknown_name"),
         answer=answer_of,
+        streams_max=TRACES_MAX,
         forms={NDJSON: bytes, TEXT: bytes, PCAP: bytes},
         needs_database=False,
     ),
