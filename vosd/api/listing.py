@@ -214,7 +214,7 @@ def _text(value: Any) -> str:
 
 
 def _sparse(row: Mapping[str, Any], fields: tuple[str, ...]) -> Mapping[str, Any]:
-    return {name: row.get(name) for name in fields} if fields else row
+    return {name: row[name] for name in fields if name in row} if fields else row
 
 
 def _limit(text: str) -> int:

@@ -5,11 +5,26 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from vosd.base.errors import VosError
+
+KINDS: Final[Mapping[str, str | None]] = {
+    "accounts": "id",
+    "mapping_gateways": "name",
+    "routing_gateways": "name",
+    "phones": "number",
+    "rate_groups": "name",
+    "routing_plans": "name",
+    "calendars": "name",
+    "number_lists": "name",
+    "number_pools": "name",
+    "templates": None,
+    "parameters": None,
+}
+"""Sections whose objects the database may define, and the key with the name; None = the section has names as keys."""
 
 
 class ObjectsMoved(VosError):  # noqa: N818 - states what was found

@@ -389,7 +389,8 @@ class Excerpt:
 
     def written(self, kind: str) -> "Mapping[str, Section]":
         """Return the objects of a kind that the files have, by name, as they are written: none of them is validated."""
-        from vosd.config.stored_text import KINDS, version_at
+        from vosd.catalogue.stored_objects import KINDS
+        from vosd.config.stored_text import version_at
 
         name_key = KINDS[kind]
         if name_key is None:

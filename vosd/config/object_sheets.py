@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject
 from vosd.base.money import parse_amount
 from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
+from vosd.catalogue.stored_objects import KINDS
 from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_encoding
 from vosd.config.decks.sheets import SheetLine, lines_of
 from vosd.config.keys.accounts import AccountKeys
@@ -25,7 +26,6 @@ from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.renamed import hint
 from vosd.config.reader.templates import TEMPLATE
-from vosd.config.stored_text import KINDS
 
 MODELS: Final[Mapping[str, type[Keys]]] = {
     "accounts": AccountKeys,

@@ -17,24 +17,10 @@ import yaml
 from vosd.base.edited import edited
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import Place, Problem, ProblemList, suggestion
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import KINDS, ObjectVersion
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, with_variables
 from vosd.config.stored import Stored
 
-KINDS: Final[Mapping[str, str | None]] = {
-    "accounts": "id",
-    "mapping_gateways": "name",
-    "routing_gateways": "name",
-    "phones": "number",
-    "rate_groups": "name",
-    "routing_plans": "name",
-    "calendars": "name",
-    "number_lists": "name",
-    "number_pools": "name",
-    "templates": None,
-    "parameters": None,
-}
-"""Sections whose objects the database may define, and the key with the name; None = the section has names as keys."""
 _WIDTH: Final = 120
 _SUFFIX: Final = " in the database"
 

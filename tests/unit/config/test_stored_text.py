@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.catalogue.problems import Place, Problem, ProblemList
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import KINDS, ObjectVersion
 from vosd.config.reader.document import Listing, Node, Scalar, Section
 from vosd.config.stored_text import (
-    KINDS,
     BadObjectError,
     Object,
     document_of,

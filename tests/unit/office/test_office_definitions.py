@@ -231,6 +231,15 @@ async def keys_of(office: Office, name: str, kind: str = "phones") -> object:
     return (await show_object(office, operator(), ShowObject(kind=kind, name=name, secrets=True))).keys
 
 
+@pytest.mark.parametrize("is_merged", [False, True])
+async def test_keys_that_name_another_object_are_refused(office: Office, is_merged: bool) -> None:
+    await changed(office, WantedObject("accounts", "shop", {"id": "shop", "currency": "EUR"}))
+    assert await keys_of(office, "shop", "accounts") == {"currency": "EUR"}
+    wanted = WantedObject("accounts", "shop", {"id": "other"}, is_merged=is_merged)
+    with pytest.raises(OrderError, match="`keys` has id 'other', and the object is shop: leave it out"):
+        await changed(office, wanted)
+
+
 async def test_an_object_that_shall_be_new_is_refused_where_there_is_one(office: Office) -> None:
     new = WantedObject("accounts", "shop", {}, is_new=True)
     await changed(office, new)

@@ -23,7 +23,7 @@ from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.catalogue.problems import ConfigError, is_secret
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import KINDS, ObjectVersion
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
@@ -499,8 +499,14 @@ def _body(wanted: WantedObject, before: str | None) -> str | None:
     if isinstance(wanted.keys, dict) == (wanted.kind == "parameters") or isinstance(wanted.keys, list):
         expected = "is no text" if wanted.kind == "parameters" else "is no object of keys and values"
         raise OrderError("keys", expected)
+    name_key = KINDS[wanted.kind]
+    if isinstance(wanted.keys, dict) and name_key is not None and wanted.keys.get(name_key, wanted.name) != wanted.name:
+        said = f"has {name_key} {wanted.keys[name_key]!r}, and the object is {wanted.name}"
+        raise OrderError("keys", said, "leave it out, for an object keeps its name")
     old = None if before is None else json.loads(before)
     keys = _as_written("", wanted.keys, old)
+    if name_key is not None:
+        keys.pop(name_key, None)
     if wanted.is_merged:
         if old is None:
             raise _not_defined(wanted.kind, wanted.name)
