@@ -361,6 +361,9 @@ def test_a_caller_is_taken_off_the_blacklist_once(site: Watched, ended: str) -> 
     assert site.items("/sources") == []
     assert site.api.ask("DELETE", "/sources?address=192.0.2.1").json["code"] == "not_refused"
     assert site.api.ask("DELETE", "/sources?address=x").json["field"] == "address"
+    replayed = site.api.ask("POST", "/webhooks/crm/replay", {})
+    assert (replayed.status, replayed.json["code"]) == (404, "no_such_receiver")
+    assert "webhooks has no receiver 'crm'" in replayed.json["detail"]
 
 
 def test_a_registration_is_forgotten_until_the_phone_registers_again(site: Watched, ended: str) -> None:
@@ -464,7 +467,7 @@ def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old
         checked = site.api.ask("POST", "/configuration/check").json
         assert (checked["valid"], checked["problems"][0]["severity"]) == (False, "error")
         refused = site.api.ask("POST", "/configuration/reload")
-        assert (refused.status, refused.json["code"]) == (409, "command")
+        assert (refused.status, refused.json["code"]) == (409, "configuration_invalid")
         assert "concurrent_limit" in refused.json["errors"][0]["detail"]
         assert site.api.ask("GET", "/status").json["catalogue"]["error"]
         site.daemon.configure(good)

@@ -39,7 +39,10 @@ _log = structlog.get_logger()
 
 
 class CommandError(VosError):
-    """An order that the running switch did not carry out; ``problems`` holds lines for people."""
+    """An order that the running switch did not carry out; ``problems`` holds lines for people.
+
+    Each kind has a class of its own, whose code programs read.
+    """
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         super().__init__(message)

@@ -98,6 +98,18 @@ ROWS_AT_ONCE: Final = 500
 _log = structlog.get_logger()
 
 
+class ConfigurationInvalidError(CommandError):
+    """The configuration was not loaded; the former one holds."""
+
+
+class UnreadableJournalError(CommandError):
+    """A journal file cannot be read."""
+
+
+class NoAddressError(CommandError):
+    """The text is no address."""
+
+
 class Commands:
     """The verbs of one running switch."""
 
@@ -179,7 +191,7 @@ class Commands:
         try:
             reloaded = await self._configuration.reload(is_confirmed=order.is_confirmed)
         except ConfigError as error:
-            raise CommandError(REFUSED, [str(problem) for problem in error.problems]) from error
+            raise ConfigurationInvalidError(REFUSED, [str(problem) for problem in error.problems]) from error
         return ReloadOutcome(reloaded.in_force.catalogue.version, [str(problem) for problem in reloaded.problems])
 
     async def configuration(self, _order: GetConfiguration) -> Description:
@@ -253,7 +265,7 @@ class Commands:
             outcome = await self._service.spool.salvage(Path(order.file))
         except OSError as error:
             message = f"the switch cannot read {order.file}: {error.strerror or error}"
-            raise CommandError(message) from error
+            raise UnreadableJournalError(message) from error
         _log.info("journal_file_salvaged", file=order.file, booked=len(outcome.booked), refused=len(outcome.refused))
         return outcome
 
@@ -262,7 +274,7 @@ class Commands:
         try:
             unblocked = self._silenced.unblock(order.address)
         except ValueError as error:
-            raise CommandError(str(error)) from error
+            raise NoAddressError(str(error)) from error
         return UnblockOutcome(order.address, unblocked)
 
     async def locked_out(self, _order: ListLockedOut) -> list[SilencedSource]:

@@ -38,6 +38,10 @@ _NOT_HANDED_OVER: Final = "the switch that was to be replaced has ended without 
 _log = structlog.get_logger()
 
 
+class NotRestartedError(CommandError):
+    """No successor has become ready: this switch goes on."""
+
+
 class SuccessorReport(msgspec.Struct, frozen=True):
     """Report of a successor; with an error it ends."""
 
@@ -65,19 +69,19 @@ class Handover:
         """Start a successor and, once it is ready, stop; return its process id.
 
         Raises:
-            CommandError: there is no service manager, the switch is restarted already, or the successor did not get
-                ready; this switch goes on.
+            NotRestartedError: there is no service manager, the switch is restarted already, or the successor did not
+                get ready; this switch goes on.
         """
         if not self._notifier.has_manager:
-            raise CommandError("no service manager watches this switch: stop it and start it again")
+            raise NotRestartedError("no service manager watches this switch: stop it and start it again")
         if self._is_asked:
-            raise CommandError("the switch is being restarted already")
+            raise NotRestartedError("the switch is being restarted already")
         process, channel = _executed()
         self._is_asked = True
         try:
             readiness = await _readiness(channel)
             if readiness.error is not None:
-                raise CommandError(readiness.error, readiness.problems)
+                raise NotRestartedError(readiness.error, readiness.problems)
         except BaseException:  # also of a stop meanwhile: closing the channel ends a successor that waits
             channel.close()
             process.kill()
@@ -162,7 +166,7 @@ def _executed() -> tuple["subprocess.Popen[bytes]", socket.socket]:
     """Execute the program of this process once more: its path may lead to another version by now.
 
     Raises:
-        CommandError: it cannot be executed.
+        NotRestartedError: it cannot be executed.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS}
@@ -175,7 +179,7 @@ def _executed() -> tuple["subprocess.Popen[bytes]", socket.socket]:
         except OSError as error:
             ours.close()
             message = f"{sys.argv[0]} cannot be executed: {(error.strerror or str(error)).lower()}"
-            raise CommandError(message) from error
+            raise NotRestartedError(message) from error
     ours.setblocking(False)
     _log.info("successor_started", pid=process.pid)
     return process, ours
@@ -185,7 +189,7 @@ async def _readiness(channel: socket.socket) -> SuccessorReport:
     """Return what the successor says first.
 
     Raises:
-        CommandError: it has ended, or said nothing in time.
+        NotRestartedError: it has ended, or said nothing in time.
     """
     is_readable = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -195,11 +199,11 @@ async def _readiness(channel: socket.socket) -> SuccessorReport:
             await is_readable.wait()
     except TimeoutError as error:
         message = f"the successor was not ready within {READY_S:.0f} s; this switch goes on"
-        raise CommandError(message) from error
+        raise NotRestartedError(message) from error
     finally:
         loop.remove_reader(channel)
     said = channel.recv(_MESSAGE_MAX)
     channel.setblocking(True)
     if not said:
-        raise CommandError("the successor has ended before it was ready, its log says why; this switch goes on")
+        raise NotRestartedError("the successor has ended before it was ready, its log says why; this switch goes on")
     return msgspec.json.decode(said, type=SuccessorReport)

@@ -32,6 +32,10 @@ FULL_S: Final = 1.0
 """Interval at which gateways are looked for that carry as many calls as they may."""
 
 
+class NoSuchReceiverError(CommandError):
+    """The configuration has no such receiver of webhooks."""
+
+
 class LiveEventPart:
     """The events of one switch, from the start of the process to its end."""
 
@@ -85,7 +89,7 @@ class LiveEventPart:
     def _receiver(self, name: str) -> Webhook:
         if name not in self._webhooks:
             known = ", ".join(sorted(self._webhooks)) or "none"
-            raise CommandError(f"webhooks has no receiver {name!r}; there are {known}")
+            raise NoSuchReceiverError(f"webhooks has no receiver {name!r}; there are {known}")
         return self._webhooks[name]
 
     def _is_busy(self) -> bool:

@@ -8,7 +8,6 @@ import structlog
 
 from vosd.admin.names import unknown
 from vosd.base.clock import Clock, Instant
-from vosd.base.errors import VosError
 from vosd.base.number import without_separators
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.control.calls import MakeTestCall, TrialUpdate
@@ -23,6 +22,14 @@ SILENCE_S: Final = 2.0
 """Longest time between two reports, so that a client that went away is noticed."""
 
 _log = structlog.get_logger()
+
+
+class TrunkUnderTestError(CommandError):
+    """A test call by the trunk is under way."""
+
+
+class StoppingError(CommandError):
+    """The switch begins no call any more."""
 
 
 class Trials:
@@ -46,19 +53,16 @@ class Trials:
 
         Raises:
             UnknownNameError: there is no such gateway.
-            CommandError: it takes no test call now.
+            TrunkUnderTestError, StoppingError: it takes no test call now.
         """
         if order.via in self._running:
             message = f"{order.via} has a test call already: wait for its end"
-            raise CommandError(message)
+            raise TrunkUnderTestError(message)
         service, now = self._service, self._clock.now()
         if not service.switch.takes_calls:
-            raise CommandError("the switch is stopping")
+            raise StoppingError("the switch is stopping")
         call = self._prepared(order, now)
-        try:
-            call.begin()
-        except VosError as error:
-            raise CommandError(str(error)) from error
+        call.begin()
         service.loop.flush(now)
         _log.info("test_call_begun", routing_gateway=order.via, callee=order.callee)
         self._running[order.via] = call

@@ -100,7 +100,7 @@ OPERATIONS: Final = (
         takes=ReplayDeadLetters,
         run=replay_dead_letters,
         result=Done[ReplayedLetters],
-        problems=("daemon_refused", "daemon_unreachable"),
+        problems=("daemon_refused", "daemon_unreachable", "no_such_receiver"),
         needs_database=False,
     ),
     Operation(
