@@ -1,5 +1,6 @@
 """Decks over HTTP: sheets are imported as jobs, tried, read, looked up and rolled back."""
 
+import fcntl
 import json
 import select
 import time
@@ -30,12 +31,15 @@ def imported(api: Api, content: bytes, query: str = "") -> Any:
     return api.ask("GET", f"/jobs/{job['id']}/result").json
 
 
-def left_files(api: Api) -> list[str]:
+def uploads(api: Api) -> list[str]:
+    return [each.name for each in (api.config.parent / "var" / "jobs").iterdir() if each.name.startswith("upload")]
+
+
+def left_files(api: Api, *expected: str) -> list[str]:
     """Return the sheets that stay: one goes after the end of its job can be read."""
     until = time.monotonic() + JOB_S
-    directory = api.config.parent / "var" / "jobs"
     while True:
-        left = [each.name for each in directory.iterdir() if each.name.startswith("upload")]
+        left = [each for each in uploads(api) if each not in expected]
         if not left or time.monotonic() > until:
             return left
         select.select([], [], [], 0.01)
@@ -140,6 +144,25 @@ def test_an_import_whose_process_is_killed_while_it_runs_is_made_once(killed: Ap
     (version,) = killed.ask("GET", "/decks/buy/versions").json["items"]
     assert (version["version"], version["rates"]) == (1, 2)
     assert [each["action"] for each in killed.ask("GET", "/audit?subject=buy").json["items"]] == ["ImportDeck"]
+    assert not left_files(killed)
+
+
+def test_a_sheet_that_a_killed_process_was_receiving_is_removed_and_that_of_another_process_stays(killed: Api) -> None:
+    head = killed.request("POST", "/decks/buy/imports?file=a.csv", None, headers={}).partition(b"Content-Type")[0]
+    other = killed.config.parent / "var" / "jobs" / "upload-other.csv"
+    with killed.connect() as half, other.open("xb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        half.sendall(head + b"Content-Type: text/csv\r\nContent-Length: 9999\r\n\r\nprefix")
+        while len(uploads(killed)) < 2:
+            assert not select.select([half], [], [], 0.01)[0], half.recv(1_000)
+        killed.kill()
+        killed.start()
+        # A job is begun after files were removed.
+        assert killed.wait_for(upload(killed, SHEET))["state"] == "done"
+        assert not left_files(killed, other.name)
+        assert uploads(killed) == [other.name]
+    killed.kill()
+    killed.start()
     assert not left_files(killed)
 
 

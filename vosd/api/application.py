@@ -214,7 +214,7 @@ class Application:
     ) -> Answer:
         """Queue the order of a request as a job."""
         kept = KeptOrder(path, request.query)
-        upload, digest = None, ""
+        upload = None
         if long.uploads:
             if not operation.has_body:
                 order = operation.order(Given(path, request.query, {}, None, {}))
@@ -222,7 +222,7 @@ class Application:
                     long.check(office, order)
             else:
                 operation.check_query(request.query)
-            upload, digest = await kept_upload(request, long, await self._jobs.directory())
+            upload = await kept_upload(request, long, await self._jobs.directory())
         else:
             kept = msgspec.structs.replace(kept, body=await _body(operation, request))
             operation.order(Given(path, request.query, {}, kept.body, {}))
@@ -231,7 +231,7 @@ class Application:
         async def queue(key: "RequestKey | None") -> Answer:
             nonlocal is_needed
             subject = "" if long.subject is None else path[long.subject]
-            name = None if upload is None else upload.name
+            name = None if upload is None else upload.path.name
             keyed = msgspec.structs.replace(who, request=key)
             is_needed = True  # also where it is not known whether the job was queued
             try:
@@ -246,12 +246,14 @@ class Application:
         try:
             if HEADER not in request.headers:
                 return await queue(None)
-            text, content = request.headers[HEADER], digest.encode() or request.content
-            key = key_of(text, who.login, request.method.encode(), request.target, content)
+            content = request.content if upload is None else upload.digest.encode()
+            key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, content)
             return await self._repeats.once(key, office.stores.requests, office.now(), queue, is_harmless=False)
         finally:
-            if upload is not None and not is_needed:
-                upload.unlink(missing_ok=True)
+            if upload is not None:
+                if not is_needed:
+                    upload.path.unlink(missing_ok=True)
+                upload.file.close()
 
     async def _known_sender(self, office: Office, operation: Operation, request: Request, proof: bytes) -> "Principal":
         """Return who sends a request; what the switch answers may be read while the database is away, too."""

@@ -12,11 +12,11 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import IO, Final, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -44,8 +44,10 @@ LONG_BODY: Final = 65_536
 """Bytes of a body that may be a file from which on it is one."""
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PURGE_S: Final = 3_600.0
-_UPLOAD_KEPT_S: Final = 3_600.0
-"""A file whose job is not known: it may be on its way."""
+_RESULT_KEPT_S: Final = 3_600.0
+"""A result whose job is not known: the process of the job may be writing it."""
+_UPLOAD: Final = "upload-"
+"""Beginning of the names of bodies that are kept as files."""
 _PROCESS: Final = "vosd.api.job_process"
 _MESSAGE: Final = msgspec.msgpack.Decoder(Progress | Outcome)
 
@@ -66,7 +68,7 @@ class Jobs:
         self._wake = asyncio.Event()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._lock = -1
-        self._purged_s = 0.0
+        self._purged_s = -_PURGE_S
 
     def wake(self) -> None:
         """Look for jobs at once."""
@@ -145,12 +147,14 @@ class Jobs:
     async def _purge(self, store: SqlJobs) -> None:
         """Remove what is old, and files that no job needs."""
         await store.forget(now_ms() - KEPT_MS)
-        needed = {*await store.files(), ".lock"}
-        before = now_ms() / 1_000 - _UPLOAD_KEPT_S
-        for file in (await self.directory()).iterdir():
-            with suppress(FileNotFoundError):  # the process of a job may remove its own meanwhile
-                if file.name not in needed and file.stat().st_mtime < before:
-                    file.unlink()
+        directory, before = await self.directory(), now_ms() / 1_000 - _RESULT_KEPT_S
+        with ExitStack() as locked:
+            files = [each for each in directory.iterdir() if not each.name.startswith(_UPLOAD) or _lock(each, locked)]
+            needed = {*await store.files(), ".lock"}  # asked while they are locked: no job is queued meanwhile
+            for file in files:
+                with suppress(FileNotFoundError):  # the process of a job may remove its own meanwhile
+                    if file.name not in needed and (file.name.startswith(_UPLOAD) or file.stat().st_mtime < before):
+                        file.unlink()
         self._purged_s = time.monotonic()
 
     async def _carry_out(self, job: StoredJob) -> None:
@@ -266,8 +270,17 @@ def is_long(long: Long, request: Request) -> bool:
     )
 
 
-async def kept_upload(request: Request, long: Long, directory: Path) -> tuple[Path, str]:
-    """Write the body of a request to a file, and return it with its digest; there is none where anything fails.
+class KeptUpload(NamedTuple):
+    """A body that is kept as a file."""
+
+    path: Path
+    digest: str
+    file: IO[bytes]
+    """Open and locked: no process removes it as left behind before this is closed."""
+
+
+async def kept_upload(request: Request, long: Long, directory: Path) -> KeptUpload:
+    """Write the body of a request to a file; there is none where anything fails.
 
     Raises:
         RequestError: the body is of another type, too long, comes too slowly, or the disk is full.
@@ -278,20 +291,46 @@ async def kept_upload(request: Request, long: Long, directory: Path) -> tuple[Pa
         raise RequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_type", said, remedy=f"send {' or '.join(long.uploads)}"
         )
-    path, digest = directory / f"upload-{secrets.token_hex(12)}{long.uploads[given]}", hashlib.sha256()
-    try:
-        with path.open("xb", buffering=0) as file:
+    digest = hashlib.sha256()
+    with ExitStack() as opened:
+        try:
+            path, file = _new_file(directory, long.uploads[given])
+            opened.enter_context(file)
+            opened.callback(path.unlink, missing_ok=True)
             async for part in request.parts(long.upload_max):
                 digest.update(part)
                 await asyncio.to_thread(_write, file, part)
             await asyncio.to_thread(os.fsync, file.fileno())
-    except BaseException as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
             said = "the disk of state_dir is full: free some of it"
             raise RequestError(HTTPStatus.INSUFFICIENT_STORAGE, "disk_full", said) from error
-        raise
-    return path, digest.hexdigest()
+        opened.pop_all()
+    return KeptUpload(path, digest.hexdigest(), file)
+
+
+def _new_file(directory: Path, suffix: str) -> tuple[Path, IO[bytes]]:
+    """Create and lock a file; another process may take it for one that was left behind before it is locked."""
+    while True:
+        path = directory / f"{_UPLOAD}{secrets.token_hex(12)}{suffix}"
+        with ExitStack() as opened:
+            file = opened.enter_context(path.open("xb", buffering=0))
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file.fileno()).st_nlink:
+                    opened.pop_all()
+                    return path, file
+
+
+def _lock(path: Path, locked: ExitStack) -> bool:
+    """Lock a file; return False where a process is writing it, or has removed it."""
+    try:
+        file = locked.enter_context(path.open("r+b"))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    return True
 
 
 def _write(file: IO[bytes], part: bytes) -> None:
