@@ -10,6 +10,7 @@ import pytest
 from api.test_api_recipes import run_recipes
 from api.watched import Watched, watched
 from doubles.api import ADMINISTRATOR, AGENT, ONLY, VIEWER
+from doubles.report_server import ReportServer
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
@@ -458,6 +459,28 @@ def test_a_backup_is_made_listed_and_verified_and_has_a_name_and_no_path(site: W
     names = {each["name"] for each in site.items("/backups")}
     assert ("damaged.zip" in names, kept["name"] in names, "linked.zip" in names) == (True, True, False)
     assert site.api.ask("POST", "/backups", token=VIEWER).status == 403
+
+
+def test_the_end_of_a_call_is_told_to_a_server_and_told_again_when_that_is_ordered(site: Watched) -> None:
+    good = site.daemon.configuration_file.read_text()
+    secret = "of-the-crm-and-of-no-other"
+    with ReportServer(secret=secret.encode()) as crm:
+        receiver = f"{{name: crm, url: '{crm.url}', types: [call.ended], secret: {secret}, allow_private: yes}}"
+        site.daemon.configure(f"{good}\nwebhooks: [{receiver}]\n")
+        assert site.api.ask("POST", "/configuration/reload").status == 200
+        crm.fails.append(400)
+        with site.stage.expecting(Event.CALL_REPORTS_DROPPED), one_call(site) as talk:
+            (call,) = site.items("/calls")
+            talk.hang_up()
+            letter = eventually(lambda: site.items("/webhooks/dead-letters"), "the server has refused the event")[0]
+        assert (letter["receiver"], crm.taken(), crm.faults) == ("crm", [], [])
+        assert site.api.ask("POST", "/webhooks/crm/replay", {}).json["outcome"] == {"replayed": 1}
+        (event,) = crm.wait_for(1)
+        assert (event["type"], event["data"]["call_id"]) == ("call.ended", call["call_id"])
+        assert site.items("/webhooks/dead-letters") == []
+        site.daemon.configure(good)
+        assert site.api.ask("POST", "/configuration/reload").status == 200
+    assert crm.faults == []
 
 
 def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old_one_stays(site: Watched) -> None:
