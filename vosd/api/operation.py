@@ -31,7 +31,7 @@ VERSION: Final = "if_version"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_MAX: Final = 2**53
 """Larger whole numbers are not the same in every JSON parser."""
-_FIELD: Final = re.compile(r"unknown field `([^`]+)`|required field `([^`]+)`")
+_FIELD: Final = re.compile(r"(?:unknown field `|required field `|^Invalid enum value '(?=.*at `key` in))([^`']+)[`']")
 _PLACE: Final = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 
 _fields_of: Final = cache(msgspec.structs.fields)
@@ -331,7 +331,8 @@ def _said(error: msgspec.ValidationError) -> str:
 def _unfit(error: msgspec.ValidationError) -> RequestError:
     """Return the error of a value that does not fit, with its field."""
     place, named = _PLACE.search(str(error)), _FIELD.search(str(error))
-    field = ".".join(filter(None, [place and place[1], named and (named[1] or named[2])])) or None
+    parts = (place and place[1].replace("[...]", ""), named and named[1])  # ... is the value of some key
+    field = ".".join(filter(None, parts)) or None
     return RequestError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", f"`{field or 'the body'}`: {_said(error)}", field=field
     )

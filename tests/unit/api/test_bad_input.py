@@ -19,6 +19,7 @@ HUGE = 10**18
 VALUES = ([["x"]], {"x": [1]}, "x\u00e9", 7.5, HUGE, True, None)
 """JSON of every kind; a field refuses those that its type does not have."""
 GOOD = ("1", 1, [], {}, [{"role": "customer"}])
+HEADERS = {"authorization": "Bearer x", "content-type": "application/json"}
 MOMENT = "2026-03-01T00:00:00Z"
 
 
@@ -169,3 +170,15 @@ def test_a_version_or_a_key_that_is_none_is_refused(loop: asyncio.AbstractEventL
 def test_null_in_a_query_is_text_and_not_all() -> None:
     (calls,) = (each for each in OPERATIONS if (each.method, each.path) == ("GET", "/calls"))
     assert calls.order(Given({}, {"account": "null"}, {}, None, {})).account == "null"
+
+
+@pytest.mark.parametrize(
+    ("values", "field"), [({"colour": "5"}, "values.colour"), ({"max_cps": 5}, "values"), ({"max_cps": "x"}, "max_cps")]
+)
+def test_a_setting_of_a_gateway_that_is_refused_is_named(
+    loop: asyncio.AbstractEventLoop, values: dict[str, Any], field: str
+) -> None:
+    content = json.dumps({"values": values}).encode()
+    asked = answered(APPLICATION, "POST", "/api/v1/gateways/x/overrides", content, HEADERS)
+    found = loop.run_until_complete(asked)
+    assert (found.status, found.json["field"], f"`{field}`" in found.json["detail"]) == (422, field, True)
