@@ -179,6 +179,6 @@ def test_a_setting_of_a_gateway_that_is_refused_is_named(
     loop: asyncio.AbstractEventLoop, values: dict[str, Any], field: str
 ) -> None:
     content = json.dumps({"values": values}).encode()
-    asked = answered(APPLICATION, "POST", "/api/v1/gateways/x/overrides", content, HEADERS)
+    asked = answered(APPLICATION, "POST", "/gateways/x/overrides", content, HEADERS)
     found = loop.run_until_complete(asked)
     assert (found.status, found.json["field"], f"`{field}`" in found.json["detail"]) == (422, field, True)
