@@ -28,6 +28,7 @@ from vosd.config.cdr_map import read_cdr_map
 from vosd.config.object_sheets import MODELS
 from vosd.config.reader.reading import read_section
 from vosd.config.stored_text import check_kind, section_of
+from vosd.config.text_values import number_for_text
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
@@ -139,6 +140,10 @@ class Defined:
     def check_kind(self, kind: str) -> None:
         """Refuse kinds that the database cannot define."""
         check_kind(kind)
+
+    def number_for_text(self, kind: str, keys: Any) -> tuple[str, Any] | None:
+        """Return what production does."""
+        return number_for_text(kind, keys)
 
     async def check_objects(
         self, versions: Sequence[ObjectVersion], accounts: Collection[str] = ()

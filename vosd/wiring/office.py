@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
+    from typing import Any
 
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
@@ -105,6 +106,11 @@ class _Configured:
         from vosd.config.stored_text import check_kind
 
         check_kind(kind)
+
+    def number_for_text(self, kind: str, keys: "Any") -> "tuple[str, Any] | None":
+        from vosd.config.text_values import number_for_text
+
+        return number_for_text(kind, keys)
 
     async def check_objects(
         self, versions: "Sequence[ObjectVersion]", accounts: "Collection[str]" = ()

@@ -231,6 +231,33 @@ async def keys_of(office: Office, name: str, kind: str = "phones") -> object:
     return (await show_object(office, operator(), ShowObject(kind=kind, name=name, secrets=True))).keys
 
 
+@pytest.mark.parametrize(
+    ("kind", "keys", "named"),
+    [
+        ("accounts", {"memo": 5}, "keys.memo` is a number"),
+        ("accounts", {"name": True}, "keys.name` is a boolean"),
+        ("accounts", {"denied_prefixes": ["44", 4.5]}, "keys.denied_prefixes` is a number"),
+        ("phones", {"password": 1234}, "keys.password` is a number, and text is expected: write it in quotes"),
+        ("routing_gateways", {"auth": {"username": False}}, "keys.auth.username` is a boolean"),
+        ("routing_plans", {"gateways": ["a", 7]}, "keys.gateways` is a number"),
+        ("templates", {"rate_group": 7}, "keys.rate_group` is a number"),
+    ],
+)
+async def test_a_number_or_a_boolean_where_text_is_meant_is_refused(
+    office: Office, kind: str, keys: object, named: str
+) -> None:
+    with pytest.raises(OrderError, match=f"^`{named}"):
+        await changed(office, WantedObject(kind, "new", keys))
+
+
+async def test_numbers_and_booleans_of_keys_that_are_such_are_kept_as_in_a_file(office: Office) -> None:
+    keys = {"enabled": False, "max_cps": 5, "overdraft_limit": 2, "spend_limits": [{"per": "day", "amount": 3}]}
+    await changed(office, WantedObject("accounts", "new", keys))
+    assert await keys_of(office, "new", "accounts") == {
+        "enabled": "no", "max_cps": "5", "overdraft_limit": "2", "spend_limits": [{"per": "day", "amount": "3"}],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("is_merged", [False, True])
 async def test_keys_that_name_another_object_are_refused(office: Office, is_merged: bool) -> None:
     await changed(office, WantedObject("accounts", "shop", {"id": "shop", "currency": "EUR"}))

@@ -379,6 +379,7 @@ async def compared_each(
             found = in_force_at(versions, now)
             if found is None or found.body is None:
                 _check_not_written(office, asked, owned)
+            _check_texts(office, asked)
             wanted = asked if owned is None else _of_agent(asked, found, owned)
             change, version = _compared(wanted, versions, begins_at, now)
             if owned is not None and version is not None:
@@ -419,6 +420,21 @@ def _parsed(version: ObjectVersion | None) -> dict[str, Any] | None:
         return None
     keys: dict[str, Any] = json.loads(version.body)
     return keys
+
+
+def _check_texts(office: Office, wanted: WantedObject) -> None:
+    """Raise OrderError for a number or a boolean where text is meant: it would be kept as another text."""
+    found = office.definitions.number_for_text(wanted.kind, wanted.keys) if _has_number(wanted.keys) else None
+    if found is not None:
+        key, value = found
+        shown = "a boolean" if isinstance(value, bool) else "a number"  # it may be a password
+        raise OrderError(f"keys.{key}", f"is {shown}, and text is expected", "write it in quotes")
+
+
+def _has_number(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_has_number, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int | float)
 
 
 def _of_agent(wanted: WantedObject, found: ObjectVersion | None, owned: AgentObjects) -> WantedObject:

@@ -129,6 +129,10 @@ class Definitions(Protocol):
         """Check that the database may define objects of a kind; raises BadObjectError."""
         ...
 
+    def number_for_text(self, kind: str, keys: Any) -> tuple[str, Any] | None:
+        """Return the first key that shall be text and has a number or a boolean, with that; None = there is none."""
+        ...
+
     async def check_objects(
         self, versions: Sequence[ObjectVersion], accounts: Collection[str] = ()
     ) -> Mapping[str, Account]:
