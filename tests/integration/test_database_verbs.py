@@ -309,6 +309,24 @@ def test_a_route_is_explained_with_the_balances_of_the_database(installation: In
     assert installation.vosd(*words, "--live").exit_code == 4
 
 
+def test_under_a_plan_by_cost_the_text_has_what_is_compared(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    written = installation.config.read_text().replace("{name: pbx,", "{name: pbx, routing_plan: cheap,")
+    vendors = 'rate_groups:\n  - {name: buy, rates: [{prefix: "44", billing_rate: "0.004", billing_cycle: 60}]}'
+    written = written.replace("rate_groups:", vendors, 1).replace(
+        "clearing, rate_group: sell", "clearing, rate_group: buy"
+    )
+    installation.config.write_text(
+        f"{written}routing_plans: [{{name: cheap, order: [cost]}}]\nrouting: {{typical_seconds: 30}}\n"
+    )
+    shown = installation.vosd("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012").stdout
+    _, plan, by, sold, heads, line = shown.splitlines()
+    assert (plan, by) == ("plan cheap: cost; costs of a minute in a call of", "30 s (routing.typical_seconds)")
+    assert sold == "sold for 0.012 USD (price 0.012)"
+    assert heads.split() == ["position", "routing_gateway", "cost", "effective_cost", "currency", "margin", "reason"]
+    assert line.split()[:6] == ["1", "trunk", "0.004", "0.008", "USD", "0.004"]
+
+
 def test_a_route_of_the_past_has_the_overrides_of_then_and_says_what_is_not_kept(installation: Installation) -> None:
     words = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012")
     name = _first_gateway(installation)

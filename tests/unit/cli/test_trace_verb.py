@@ -80,9 +80,15 @@ def two_calls(switch: Switch) -> Switch:
 async def test_what_is_sought_and_for_how_long_is_sent(switch: Switch) -> None:
     switch.news = [TraceUpdate([], 0, is_over=True)]
     await switch.vosd("--caller", "49", "--callee", "44", "--gateway", "carrier-a", "--seconds", "5")
+    await switch.vosd("--address", "192.0.2.7:5060", "--sip-call-id", "a@b")
     await switch.vosd()
     sought = {"caller": "49", "callee": "44", "gateway": "carrier-a"}
-    assert switch.asked == [FollowCalls(CallSought(**sought), 5), FollowCalls(CallSought(), 600)]
+    of_leg = CallSought(address="192.0.2.7:5060", sip_call_id="a@b")
+    assert switch.asked == [
+        FollowCalls(CallSought(**sought), 5),
+        FollowCalls(of_leg, 600),
+        FollowCalls(CallSought(), 600),
+    ]
 
 
 async def test_each_call_is_drawn_when_it_has_ended_and_the_others_at_the_end(two_calls: Switch) -> None:
