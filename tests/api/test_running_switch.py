@@ -483,6 +483,12 @@ def test_the_end_of_a_call_is_told_to_a_server_and_told_again_when_that_is_order
     assert crm.faults == []
 
 
+def test_a_number_that_is_none_is_refused_alike_whether_the_switch_is_asked_or_not(site: Watched) -> None:
+    for live in (False, True):
+        refused = site.api.ask("POST", "/routes/explain", {**CALL, "callee": "1" * 200, "live": live})
+        assert (refused.status, refused.json["code"]) == (422, "no_number")
+
+
 def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old_one_stays(site: Watched) -> None:
     good = site.daemon.configuration_file.read_text()
     with site.stage.expecting(Event.RELOAD_REFUSED):

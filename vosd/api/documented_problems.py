@@ -47,6 +47,8 @@ def _of_requests(operation: Operation) -> _Problems:
         yield HTTPStatus.INSUFFICIENT_STORAGE, ("disk_full",)
     if operation.long is not None:
         yield HTTPStatus.TOO_MANY_REQUESTS, ("too_many_jobs",)
+    if "daemon_unreachable" in operation.problems:
+        yield HTTPStatus.SERVICE_UNAVAILABLE, ("busy", "other_version")
     if operation.is_live or operation.streams_max is not None:
         yield HTTPStatus.SERVICE_UNAVAILABLE, ("too_many_streams",)
 

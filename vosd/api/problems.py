@@ -32,14 +32,16 @@ _STATUS: Final = {
         "configuration_invalid", "daemon_refused", "defined_in_files", "gateway_busy", "job_ended",
         "job_not_running", "last_administrator", "many_overrides", "not_taken", "objects_moved",
         "other_currency", "person_exists", "reference_taken", "role_in_use", "set_by_others", "too_little_left",
-        "too_many_calls", "trunk_under_test", "was_refused",
+        "too_many_calls", "trunk_under_test", "unconfirmed", "was_refused",
     ),
     HTTPStatus.PRECONDITION_FAILED: ("stale_version",),
+    HTTPStatus.UNPROCESSABLE_ENTITY: ("no_number", "not_understood"),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses", "too_many_jobs"),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("defect",),
     HTTPStatus.GATEWAY_TIMEOUT: ("statement_too_long",),
     HTTPStatus.SERVICE_UNAVAILABLE: (
-        "check_ended", "daemon_unreachable", "not_ready", "provider_unavailable", "stopping",
-        "store_unavailable",
+        "busy", "check_ended", "daemon_unreachable", "not_ready", "other_version", "provider_unavailable", "stopping",
+        "store_unavailable", "unknown_order",
     ),
 }  # fmt: skip
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}

@@ -185,7 +185,7 @@ OPERATIONS: Final = (
         takes=ReloadConfiguration,
         run=reload_configuration,
         result=Done[ReloadOutcome],
-        problems=("configuration_invalid", "daemon_refused", "daemon_unreachable"),
+        problems=("configuration_invalid", "daemon_refused", "daemon_unreachable", "unconfirmed"),
         needs_database=False,
         patience_s=RELOAD_S,
     ),
