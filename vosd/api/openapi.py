@@ -52,6 +52,7 @@ _PREFER: Final = {
     "schema": {"type": "string", "enum": ["respond-async"]},
 }
 _TIME: Final = {"type": "string", "format": "date-time"}
+_FIELDS: Final = "Fields of the items, with commas; default: all. Others are left out, also required ones."
 
 
 @cache
@@ -235,7 +236,7 @@ def _list_parameters(each: Operation) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = [
         _query("limit", f"At most so many items; {LIMIT} where it is left out. CSV and NDJSON have all.",
                {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
-        _query("fields", "Fields of the items, with commas; default: all.", {"type": "string"}),
+        _query("fields", _FIELDS, {"type": "string"}),
     ]  # fmt: skip
     if listing.limit is None or listing.cursor is not None:
         made.append(_query("cursor", "`next` of the page before.", {"type": "string"}))

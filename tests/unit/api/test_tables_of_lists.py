@@ -1,6 +1,7 @@
-"""Lists as CSV: the header has every column of every kind of item."""
+"""Lists as CSV, whose header has every column of every kind of item, and with some of their fields."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -41,3 +42,12 @@ def test_every_list_knows_its_fields_and_refuses_others() -> None:
             assert operation.columns(), operation.path
             with pytest.raises(RequestError):
                 page_wanted(operation.listing, operation.columns(), {"fields": "nonsense"}, "")
+
+
+def test_sparse_items_have_no_null_for_a_field_that_they_have_not() -> None:
+    rows = [{"id": "shop", "balance": "1"}, {"id": "top", "balance": "2", "agent": "reseller"}]
+    operation = listed("/balances")
+    assert operation.listing is not None
+    wanted = page_wanted(operation.listing, operation.columns(), {"fields": "id,agent"}, "")
+    found = json.loads(asyncio.run(whole_list(operation.listing, rows, wanted)).content)
+    assert found["items"] == [{"id": "shop"}, {"id": "top", "agent": "reseller"}]
