@@ -252,6 +252,7 @@ READS = (
         "sheet",
     ),
     Read(("route", "simulate", *SPAN), "/routes/simulate", SPAN_JSON),
+    Read(("account", "rates", "acme", "--prefix", "4"), "/accounts/acme/rates?prefix=4"),
     Read(("check",), "/configuration/check", {}, "problems"),
     Read(("definitions", "history", "accounts", "shop"), "/accounts/shop/versions"),
 )

@@ -110,13 +110,7 @@ def explain_rate(
     pattern = None if free is None else free.numbers.free_by(number, number)
     if free is not None and pattern is not None:
         return _explained(free_rate(pattern, account, free.policy), duration_ms)
-    if not account.names_rates:
-        message = f"account {account.id} has no rate_group, so nothing has a price on it"
-        raise NoRateError(message)
-    rates = rates_of(account)
-    if rates is None:
-        message = f"rate group {account.rate_group} of account {account.id} is not configured"
-        raise NoRateError(message)
+    rates = rates_named_by(account, rates_of)
     applied = rate_in(rates, callee, wall_ms, caller)
     if isinstance(applied, Refusal):
         message = f"{applied.reason.text}: rate group {rates.name} has none for {callee}"
@@ -132,6 +126,18 @@ def explain_rate(
     found = rates.found(callee, wall_ms, caller) if isinstance(rates, RateChoice) else ()
     explained = _explained(permitted, duration_ms, found)
     return msgspec.structs.replace(explained, agents=tuple(_charged(each, duration_ms) for each in parties))
+
+
+def rates_named_by(account: Account, rates_of: Callable[[Account], Rates | None]) -> Rates:
+    """Return the rates of an account; raises NoRateError where it has none."""
+    if not account.names_rates:
+        message = f"account {account.id} has no rate_group, so nothing has a price on it"
+        raise NoRateError(message)
+    rates = rates_of(account)
+    if rates is None:
+        message = f"rate group {account.rate_group} of account {account.id} is not configured"
+        raise NoRateError(message)
+    return rates
 
 
 def _agents_above(account: Account, accounts: Mapping[str, Account]) -> list[Account]:

@@ -26,6 +26,18 @@ _ON_SCREEN: Final = {
     "blocked": ScreenColumn("blocked"),
 }
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
+_PRICES: Final = {
+    "prefix": ScreenColumn("prefix"),
+    "area": ScreenColumn("area", narrowest=10),
+    "price_per_minute": ScreenColumn("a minute", is_figure=True),
+    "currency": ScreenColumn("currency"),
+    "billing_cycle": ScreenColumn("cycle s", is_figure=True, rank=1),
+    "first_duration": ScreenColumn("first s", is_figure=True, rank=3),
+    "first_rate": ScreenColumn("first", is_figure=True, rank=3),
+    "connection_fee": ScreenColumn("connection", is_figure=True, rank=4),
+    "minimum_charge": ScreenColumn("minimum", is_figure=True, rank=5),
+    "tax_rate": ScreenColumn("tax %", is_figure=True, rank=2),
+}
 _HISTORY: Final = {
     "at": ScreenColumn("at, UTC"),
     "action": ScreenColumn("action", rank=3),
@@ -113,6 +125,32 @@ def list_all(
         output.table([*_ON_SCREEN], rows, empty="no accounts")
     else:
         output.listing([*_ON_SCREEN.values()], rows, width, empty="no accounts")
+
+
+@account.command("rates")
+@click.argument("account_id", metavar="ID")
+@click.option("--prefix", default="", metavar="DIGITS", help="Only prefixes that begin so.")
+@limit_option
+@as_option
+@json_option
+@pass_invocation
+def rates(
+    invocation: Invocation, account_id: str, prefix: str, limit: int | None, acting: str | None, as_json: bool
+) -> None:
+    """List what calls of an account cost now, by prefix: without tax, in its currency."""
+    from vosd.admin.office.rates import ListPrices, list_prices
+
+    most = limit or (None if as_json else FOR_PEOPLE)
+    order = ListPrices(account=account_id, prefix=prefix, limit=None if most is None else most + 1)
+    who = principal(acting=acting)
+    found = in_office(invocation, lambda office: list_prices(office, who, order), with_database=False)
+    sheets = output.first(found, most, "prefixes")
+    if as_json:
+        output.document(sheets)
+        return
+    rows = [[*(getattr(sheet, key) for key in _PRICES), "closed" if sheet.closed else ""] for sheet in sheets]
+    columns = [*_PRICES.values(), ScreenColumn("", rank=1)]
+    output.listing(columns, rows, output.columns_of_screen() or output.UNFOLDED, empty="no rates")
 
 
 @account.command("groups")

@@ -12,7 +12,16 @@ from doubles.office import agent, office_on, operator
 from vosd.admin.names import UnknownAccountError, UnknownNameError
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
-from vosd.admin.office.rates import ExplainRate, ListAreas, ListRateGroups, explain_rate, list_areas, list_rate_groups
+from vosd.admin.office.rates import (
+    ExplainRate,
+    ListAreas,
+    ListPrices,
+    ListRateGroups,
+    explain_rate,
+    list_areas,
+    list_prices,
+    list_rate_groups,
+)
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.rating import NoRateError
 from vosd.billing.accounts import AccountType
@@ -51,6 +60,15 @@ async def test_the_areas_of_a_rate_group_are_for_operators(office: Office) -> No
         await list_areas(office, agent("south"), ListAreas("sell"))
     with pytest.raises(UnknownNameError, match="no rate group 'none' is configured"):
         await list_areas(office, operator(), ListAreas("none"))
+
+
+async def test_prices_are_listed_within_the_scope_of_who_asks(office: Office) -> None:
+    (found,) = await list_prices(office, agent("south"), ListPrices(account="shop"))
+    assert [found] == await list_prices(office, operator(), ListPrices(account="shop", prefix=found.prefix))
+    with pytest.raises(OutOfScopeError):
+        await list_prices(office, agent("south"), ListPrices(account="acme"))
+    with pytest.raises(UnknownAccountError):
+        await list_prices(office, operator(), ListPrices(account="none"))
 
 
 async def test_a_price_is_explained_within_the_scope_of_who_asks(office: Office) -> None:

@@ -1,18 +1,20 @@
 """Use cases of rates: rate groups, their areas, and the price of a call that is not made."""
 
+import asyncio
 from collections.abc import Collection
 
 import msgspec
 
+from vosd.admin.account_rates import PriceSheet, prices_of
 from vosd.admin.agents import rate_groups_of, visible_above
-from vosd.admin.names import UnknownNameError
+from vosd.admin.names import UnknownNameError, configured
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal, Role
 from vosd.admin.rate_areas import Area, RateGroupSheet, areas_of
-from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation
+from vosd.admin.rating import FreeNumbers, NoRateError, RateExplanation, rates_named_by
 from vosd.admin.rating import explain_rate as explained
 from vosd.billing.accounts import AccountType
 
@@ -65,6 +67,36 @@ async def list_areas(office: Office, who: Principal, order: ListAreas) -> AreasS
         message = f"no rate group {order.rate_group!r} is configured; vosd rates groups lists them"
         raise UnknownNameError(message)
     return AreasSheet(group.name, group.currency, areas_of(group, office.now()))
+
+
+class ListPrices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Prices of an account's calls as they are now."""
+
+    account: str
+    prefix: str = ""
+    """Only prefixes that begin so."""
+    after: str | None = None
+    """Prefix behind which the list begins; None = at the first."""
+    limit: int | None = None
+    """None = all."""
+
+
+@needs(Permission.RATES_SEE, by_account=True)
+async def list_prices(office: Office, who: Principal, order: ListPrices) -> list[PriceSheet]:
+    """Return what calls of an account cost, by prefix; agents and customers see those of their own accounts.
+
+    Raises:
+        OutOfScopeError: an agent or customer names an account that it does not see.
+        UnknownAccountError: the account is not configured.
+        NoRateError: it has no rate group.
+        ConfigError: a rate group has mistakes.
+    """
+    scope, definitions = office.scope_of(who), office.definitions
+    if scope.agent is not None:
+        scope.require_visible(order.account)
+    account = configured(definitions.accounts(), order.account)
+    rates = rates_named_by(account, lambda each: definitions.rates_of(each, is_vendor=False))
+    return await asyncio.to_thread(prices_of, account, rates, office.now(), order.prefix, order.after, order.limit)
 
 
 class ExplainRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

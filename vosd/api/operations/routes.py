@@ -5,11 +5,12 @@ from typing import Any, Final
 
 import msgspec
 
+from vosd.admin.account_rates import PriceSheet
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.rates import ExplainRate, explain_rate
+from vosd.admin.office.rates import ExplainRate, ListPrices, explain_rate, list_prices
 from vosd.admin.office.routes import ExplainCall, ExplainedCall, SimulateRoutes, explain_call, simulate_routes
 from vosd.admin.office.trunks import (
     ShowTrunk,
@@ -119,6 +120,17 @@ OPERATIONS: Final = (
         result=RateExplanation,
         problems=("no_rate", "out_of_scope", "unknown_account"),
         is_question=True,
+    ),
+    Operation(
+        method="GET",
+        path="/accounts/{account}/rates",
+        meaning="What calls of an account cost now, by prefix.",
+        permission=permission_of(list_prices),
+        takes=ListPrices,
+        run=list_prices,
+        result=PriceSheet,
+        problems=("no_rate", "out_of_scope", "unknown_account"),
+        listing=Listing("prefix", sorts=("prefix",), cursor="after", limit="limit"),
     ),
     Operation(
         method="GET",
