@@ -70,6 +70,7 @@ def test_each_mistake_of_many_objects_names_the_object_and_its_field(api: Api) -
         ({"action": "delete", "kind": "accounts", "name": "x", "keys": {}}, "objects[0].keys"),
         ({"action": "delete", "kind": "accounts", "name": "absent"}, "objects[0]"),
         ({"action": "create", "kind": "accounts", "name": "x"}, "objects[0].keys"),
+        ({"action": "create", "kind": "accounts", "name": "x", "keys": {"memo": 5}}, "objects[0].keys.memo"),
     ):
         refused = api.ask("POST", "/bulk", {"objects": [change]})
         assert (refused.status, refused.json["errors"][0]["field"]) == (422, field), refused.content

@@ -12,6 +12,7 @@ from vosd.base.secret import Secret
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
+from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.object_sheets import MODELS
 from vosd.config.reader.model import Keys
@@ -41,6 +42,8 @@ def _numbers(models: tuple[type[Keys], ...], keys: Any, within: str) -> Iterator
         fields = [field for model in models if (field := model.by_key().get(model.aliases.get(name, name))) is not None]
         kinds = [field.annotation for field in fields]
         nested = [each for kind in kinds if (each := section_of(kind) or section_in_list(kind)) is not None]
+        if name == "rates" and RateGroupKeys in models:  # read before the other keys of the group
+            nested = [RateKeys]
         is_text = bool(kinds) and all(_leaves(kind) <= _TEXTS for kind in kinds)
         for each in _items(value):
             if nested:

@@ -241,6 +241,7 @@ async def keys_of(office: Office, name: str, kind: str = "phones") -> object:
         ("routing_gateways", {"auth": {"username": False}}, "keys.auth.username` is a boolean"),
         ("routing_plans", {"gateways": ["a", 7]}, "keys.gateways` is a number"),
         ("templates", {"rate_group": 7}, "keys.rate_group` is a number"),
+        ("rate_groups", {"rates": [{"prefix": 44, "billing_rate": "1"}]}, "keys.rates.prefix` is a number"),
     ],
 )
 async def test_a_number_or_a_boolean_where_text_is_meant_is_refused(

@@ -101,7 +101,8 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
     if not mistakes:
         for number, found in enumerate(await compared_each(office, who, order, wanted, None)):
             if isinstance(found, VosError):
-                mistakes.append(BulkMistake(f"objects[{number}]", str(found)))
+                field = f".{found.field}" if isinstance(found, OrderError) else ""
+                mistakes.append(BulkMistake(f"objects[{number}]{field}", str(found)))
                 continue
             plan.differences.append(found[0])
             plan.versions.extend(found[1])
