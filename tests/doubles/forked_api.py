@@ -1,6 +1,5 @@
 """The management API in a forked process, with processes beside it that its first jobs become."""
 
-import asyncio
 import gc
 import os
 import signal
@@ -12,7 +11,7 @@ from typing import Final
 from doubles import spare
 from vosd.api import check_process, checks, job_process, jobs
 from vosd.api.identity import Identify
-from vosd.api.process import serve
+from vosd.api.process import run, serve
 from vosd.engine.settings import ApiSettings, HttpListener
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
@@ -35,4 +34,4 @@ def run_api(config: Path, listener: socket.socket, identify: Identify) -> None:
     """Serve a configuration at a socket that listens."""
     # Without api.listen a switch beside it starts none of its own.
     settings = ConfiguredSwitch(config).settings.api or ApiSettings(HttpListener("127.0.0.1", 0))
-    asyncio.run(serve(config, settings, listener, identify, None))
+    run(serve(config, settings, listener, identify, None))

@@ -108,7 +108,9 @@ async def _carried_out(opening: Opening, progress: Callable[[float], None]) -> s
     who = msgspec.structs.replace(who, job=JobRun(opening.id, opening.attempt))
     switch = ConfiguredSwitch(Path(opening.config))
     try:
-        async with office_of(switch) as office:
+        api = switch.settings.api
+        replica = None if api is None or api.replica is None else api.replica.reveal()
+        async with office_of(switch, replica=replica) as office:
             result = await long.run(office, who, order, Work(switch, upload, Path(opening.out), progress))
     finally:
         switch.close()

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 class Offices:
     """Opens the office of one configuration for each request."""
 
-    def __init__(self, config: Path, statement_s: float | None = None) -> None:
-        """``statement_s`` is the longest time of one statement in MariaDB; None = any."""
+    def __init__(self, config: Path, statement_s: float | None = None, replica: str | None = None) -> None:
+        """``statement_s`` is the longest time of one statement in MariaDB; None = any.
+
+        ``replica`` is the URL of a copy of the database, for heavy reads; None = there is none.
+        """
+        self._replica = replica
         self._statement_s = statement_s
         self._configuration = KeptConfiguration(config)
         self._switch = ConfiguredSwitch(config)
@@ -91,7 +95,7 @@ class Offices:
 
     def _stores(self) -> SqlStores:
         if self._database is None:
-            self._database = Database(self._url, statement_s=self._statement_s)
+            self._database = Database(self._url, statement_s=self._statement_s, replica=self._replica)
         return SqlStores(self._database)
 
 

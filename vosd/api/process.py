@@ -24,6 +24,7 @@ from vosd.api.offices import Offices
 from vosd.api.routes import Routes
 from vosd.api.server import ApiServer
 from vosd.api.table import OPERATIONS
+from vosd.base.secret import Secret
 from vosd.catalogue.problems import ConfigError
 from vosd.engine.settings import ApiSettings
 from vosd.obs import log
@@ -49,10 +50,11 @@ def main() -> None:
         live_as_long_as_the_switch()
         give_way(_NICENESS)
         channel, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-        _run(_beside_the_switch(channel, listener))
+        run(_beside_the_switch(channel, listener))
 
 
-def _run(serving: Coroutine[object, object, None]) -> None:
+def run(serving: Coroutine[object, object, None]) -> None:
+    """Serve in a loop of this process."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serving)
 
@@ -60,9 +62,14 @@ def _run(serving: Coroutine[object, object, None]) -> None:
 async def _beside_the_switch(channel: socket.socket, listener: socket.socket) -> None:
     reader, writer = await asyncio.open_connection(sock=channel)
     opening = await received(reader)
-    config, settings = msgspec.msgpack.decode(opening, type=tuple[str, ApiSettings])
+    config, settings = msgspec.msgpack.decode(opening, type=tuple[str, ApiSettings], dec_hook=_secret)
     await serve(Path(config), settings, listener, principal_of, reader.read(1))
     writer.close()
+
+
+def _secret(kind: type, text: str) -> Secret:
+    assert kind is Secret
+    return Secret(text)
 
 
 def _stand_alone(config: Path) -> None:
@@ -81,7 +88,7 @@ def _stand_alone(config: Path) -> None:
     except OSError as error:
         sys.stderr.write(f"{settings.listen}: {error.strerror}; change api.listen\n")
         sys.exit(1)
-    _run(serve(config, settings, listener, principal_of, None))
+    run(serve(config, settings, listener, principal_of, None))
 
 
 async def serve(
@@ -93,7 +100,8 @@ async def serve(
 ) -> None:
     """Answer requests until ``until`` returns; None: until a signal. ``identify`` returns the principal of a token."""
     log.configure(LOG_LEVEL)  # structlog's own form would print the values of variables, which have tokens
-    async with Offices(config, settings.statement_seconds) as offices:
+    replica = None if settings.replica is None else settings.replica.reveal()
+    async with Offices(config, settings.statement_seconds, replica) as offices:
         feed = EventFeed(lambda: offices.running_switch)
         jobs = Jobs(config, offices, feed.report)
         application = Application(

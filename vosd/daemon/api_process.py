@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from vosd.base.secret import Secret
 from vosd.daemon.listening import listening
 from vosd.engine import background
 from vosd.engine.background import kept_going
@@ -56,7 +57,7 @@ class ApiProcess:
     async def _keep(self, settings: ApiSettings) -> None:
         """Listen, and start the process again whenever it has ended; runs until cancelled."""
         loop, pause_s = asyncio.get_running_loop(), RETRY_S
-        opening = msgspec.msgpack.encode((str(self._config), settings))
+        opening = msgspec.msgpack.encode((str(self._config), settings), enc_hook=Secret.reveal)
         with await listening(settings.listen, RETRY_S, _note_busy) as listener:
             while True:
                 begun_s = loop.time()

@@ -117,6 +117,8 @@ class ApiSettings:
     """Requests a second of one address; 0 = any."""
     statement_seconds: int | None = 20
     """Longest time of one statement in MariaDB; None = any."""
+    replica: Secret | None = None
+    """URL of a copy of the database, for heavy reads; None = there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,18 @@ know statements.
 """
 
 import asyncio
+import math
 import re
 import select
 import sqlite3
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -30,8 +33,11 @@ PATIENCE_S: Final = 30.0
 
 _SQLITE: Final = "sqlite+aiosqlite"
 _MYSQL: Final = "mysql+aiomysql"
+_log: Final = structlog.get_logger()
 _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5
+_REPLICA_AWAY_S: Final = 30.0
+"""A replica that could not be reached is not asked again for so long."""
 
 _SESSION_OF_MYSQL: Final = (
     "SET SESSION time_zone = '+00:00', "
@@ -103,10 +109,13 @@ class AlreadyThere(ContentRefused):
 class Database:
     """One database, shared by everything in a process that reads or writes it."""
 
-    def __init__(self, url: str, *, patience_s: float = PATIENCE_S, statement_s: float | None = None) -> None:
+    def __init__(
+        self, url: str, *, patience_s: float = PATIENCE_S, statement_s: float | None = None, replica: str | None = None
+    ) -> None:
         """Prepare connections to ``url``; none is opened before the first use.
 
-        ``statement_s`` is the longest time of one statement, in MariaDB alone; None = any.
+        ``statement_s`` is the longest time of one statement, in MariaDB alone; None = any. ``replica`` is the URL of a
+        copy of the database, for ``searching``; None = there is none.
 
         Raises:
             UnsupportedDatabase: unless the URL begins with ``sqlite+aiosqlite`` or ``mysql+aiomysql``.
@@ -122,6 +131,9 @@ class Database:
             if parsed.drivername == _SQLITE
             else _mysql_engine(parsed, statement_s)
         )
+
+        self._replica = None if replica is None else Database(replica, patience_s=patience_s, statement_s=statement_s)
+        self._replica_is_away_until = -math.inf
 
     def apart(self) -> "Database":
         """Return the same database with connections of its own and without limit of a statement's time.
@@ -151,6 +163,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+        if self._replica is not None:
+            await self._replica.close()
 
     @asynccontextmanager
     async def reading(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -168,6 +182,31 @@ class Database:
                 if not self.is_sqlite:
                     await connection.exec_driver_sql(_ONE_STATE)
                 yield connection
+
+    @asynccontextmanager
+    async def searching(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection as ``reading`` for what may read much, and need not have what was booked a moment ago.
+
+        It is one to the replica, where there is one that can be reached. Raises as ``reading``.
+        """
+        source = self._replica if await self._has_replica() else None
+        async with (source or self).reading(unhurried=unhurried) as connection:
+            yield connection
+
+    async def _has_replica(self) -> bool:
+        """Return whether there is a replica that can be reached; one that cannot is left alone for a while."""
+        if self._replica is None or time.monotonic() < self._replica_is_away_until:
+            return False
+        try:
+            with self._replica._our_errors():
+                async with asyncio.timeout(_CONNECT_S), self._replica.engine.connect():
+                    return True
+        except VosError as error:
+            self._replica_is_away_until = time.monotonic() + _REPLICA_AWAY_S
+            _log.warning(
+                "replica_away", place=self._replica.place, error=str(error), means="the database itself is read"
+            )
+            return False
 
     @asynccontextmanager
     async def writing(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:

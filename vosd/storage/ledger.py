@@ -75,12 +75,12 @@ class SqlLedger:
             last = wanted.after if wanted.account is None else await self._seq_of(wanted.account, wanted.after)
         if wanted.newest is not None:
             newest = _fitting(wanted).with_only_columns(order).order_by(order.desc()).offset(wanted.newest - 1).limit(1)
-            async with self._database.reading(unhurried=True) as connection:
+            async with self._database.searching(unhurried=True) as connection:
                 last = ((await connection.execute(newest)).scalar() or 1) - 1
         while True:
             page = min(left, ENTRIES_AT_ONCE)
             # No time limit: where few entries fit, the database reads many for a page.
-            async with self._database.reading(unhurried=True) as connection:
+            async with self._database.searching(unhurried=True) as connection:
                 rows = (await connection.execute(query.where(order > last).limit(page))).all()
             found = [LedgerEntry._make(row) for row in rows]
             for each in found:

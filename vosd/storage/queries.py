@@ -58,10 +58,10 @@ class SqlQueries:
         left = wanted.limit
         while left > 0:
             part = replace(wanted, limit=min(left, KEYS_AT_ONCE))
-            async with self._database.reading() as connection:
+            async with self._database.searching() as connection:
                 keys = await _keys(connection, part)
             for start in range(0, len(keys), CALLS_AT_ONCE):
-                async with self._database.reading() as connection:
+                async with self._database.searching() as connection:
                     calls = await _calls_of(connection, keys[start : start + CALLS_AT_ONCE])
                 for call in calls:
                     yield call

@@ -161,10 +161,13 @@ class _Configured:
 
 
 @asynccontextmanager
-async def office_of(switch: ConfiguredSwitch, *, with_database: bool = True) -> "AsyncIterator[Office]":
+async def office_of(
+    switch: ConfiguredSwitch, *, with_database: bool = True, replica: str | None = None
+) -> "AsyncIterator[Office]":
     """Yield the office of the configured installation.
 
-    ``with_database`` of False: it is opened where a use case asks for it, and may be away.
+    ``with_database`` of False: it is opened where a use case asks for it, and may be away. ``replica`` is the URL of a
+    copy of it for heavy reads; None = there is none.
 
     Raises:
         StoreUnavailable: the database cannot be reached, or has not this version's schema.
@@ -179,7 +182,7 @@ async def office_of(switch: ConfiguredSwitch, *, with_database: bool = True) -> 
                 from vosd.storage.database import Database
                 from vosd.storage.stores import SqlStores
 
-                database = Database(switch.database_url)
+                database = Database(switch.database_url, replica=replica)
                 opened.push_async_callback(database.close)
                 stores.append(SqlStores(database))
             return stores[0]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from vosd.base.secret import Secret
 from vosd.engine.settings import ApiSettings, HttpListener
 
 
@@ -18,6 +19,13 @@ def test_requests_a_second_of_a_token_and_of_an_address_are_bounded(site):
     assert (api.token_rate, api.address_rate, api.statement_seconds) == (7, 0, None)
     api = site.load(f"{site.minimal}\napi: {{listen: '127.0.0.1:8080'}}\n").settings.api
     assert (api.token_rate, api.address_rate, api.statement_seconds) == (500, 1_000, 20)
+
+
+def test_the_api_knows_of_a_copy_of_the_database(site):
+    url = "mysql+aiomysql://reader@192.0.2.1/vosd"
+    text = f"{site.minimal}\napi: {{listen: '127.0.0.1:8080'}}\ndatabase: {{replica: '{url}'}}\n"
+    assert site.load(text).settings.api == ApiSettings(HttpListener("127.0.0.1", 8080), replica=Secret(url))
+    assert "database.replica" in "\n".join(site.errors(text.replace("mysql+aiomysql", "mysql")))
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ WITHOUT_EFFECT: Final = {
     "billing.ask_above": "for commands",
     "billing.confirm_above": "for commands",
     "billing.confirm_above_by": "for commands",
+    "database.replica": "for the API, where there is one: test_config_api",
     "rates.memo": "a comment",
     "rate_groups.memo": "for vosd rates groups",
     "rate_groups.notice_days": "for imports, which read it themselves",

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from e2e.conditions import a_moment
 
+from vosd.base.secret import Secret
 from vosd.daemon import api_process
 from vosd.daemon.api_process import ApiProcess
 from vosd.engine.settings import ApiSettings, HttpListener
@@ -51,7 +52,8 @@ async def test_a_process_that_was_killed_is_started_again_and_ends_with_the_swit
     await process.begin()
     try:
         assert children() == []
-        await process.adjust(ApiSettings(listen))
+        replica = Secret(f"sqlite+aiosqlite:///{tmp_path}/copy.db")
+        await process.adjust(ApiSettings(listen, replica=replica))
         with structlog.testing.capture_logs() as logs:
             await answers(listen)
             for _ in range(2):

@@ -127,7 +127,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         phone_service=keys.phone_service.settings(),
         lookups=lookup_settings(keys),
         metrics=keys.metrics.settings(),
-        api=keys.api.settings(),
+        api=keys.api.settings(keys.database.replica),
         identity_provider=keys.api.oidc.settings(),
         log_level=keys.log.level,
         alarms=_alarm_settings(keys.alarms),

@@ -182,7 +182,7 @@ class ApiKeys(Keys):
             raise KeyProblemError("tls", "a certificate: tokens and passwords pass here, and others could read them")
         return self
 
-    def settings(self) -> ApiSettings | None:
+    def settings(self, replica: Secret | None) -> ApiSettings | None:
         """Return the listener, its protection and the proxies; None = there is no API."""
         if self.listen is None:
             return None
@@ -194,4 +194,5 @@ class ApiKeys(Keys):
             self.token_rate,
             self.address_rate,
             self.statement_seconds or None,
+            replica,
         )

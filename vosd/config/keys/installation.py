@@ -119,6 +119,10 @@ class DatabaseKeys(Keys):
 
     url: Annotated[Secret, database_url()] = Secret(DATABASE_URL)
     """``sqlite+aiosqlite:///FILE`` or ``mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME``; best with ``${ENV}``."""
+    replica: Annotated[Secret | None, database_url()] = None
+    """A copy of the database that MySQL or MariaDB keeps by replication. The management API and its jobs read lists of
+    calls and of the ledger from it, however long; what has just been booked may be missing there. While it is away they
+    read the database itself, as exports by number always do: none may be missing there. Written as ``url``."""
     start_without: Annotated[int, whole(0, 86_400, "seconds")] = 10
     """Time that a start waits for the database before it takes calls without it, by the balances, overrides and
     registrations that were known last; without those it waits on. 0 always waits. Only with MySQL or MariaDB."""
