@@ -70,6 +70,8 @@ def test_a_repeat_with_the_same_key_gets_the_first_answer_and_another_body_is_re
     )
     assert theirs.status == 201, "keys of one principal are not those of another"
     assert pay(api, "1", key="\t").json["code"] == "bad_key"
+    tried = api.ask("POST", "/accounts?dry_run=true", {"name": "new", "keys": {}}, headers={"Idempotency-Key": "\t"})
+    assert tried.json["code"] == "bad_key", "also where it is not used"
 
 
 def test_a_request_that_failed_may_be_repeated_with_its_key(api: Api) -> None:

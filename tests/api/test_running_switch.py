@@ -363,6 +363,7 @@ def test_a_caller_is_taken_off_the_blacklist_once(site: Watched, ended: str) -> 
     assert site.items("/sources") == []
     assert site.api.ask("DELETE", "/sources?address=192.0.2.1").json["code"] == "not_refused"
     assert site.api.ask("DELETE", "/sources?address=x").json["field"] == "address"
+    assert site.api.ask("GET", "/webhooks/dead-letters?receiver=crm").json["code"] == "no_such_receiver"
     replayed = site.api.ask("POST", "/webhooks/crm/replay", {})
     assert (replayed.status, replayed.json["code"]) == (404, "no_such_receiver")
     assert "webhooks has no receiver 'crm'" in replayed.json["detail"]

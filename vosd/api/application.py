@@ -158,9 +158,17 @@ class Application:
             return await self._live(operation, request, order)
         if operation.streams_max is not None:
             return await self._streamed(operation, operation.streams_max, office, who, order, request)
-        if not operation.is_write or HEADER not in request.headers or getattr(order, "is_trial", False):
+        if not operation.is_write or HEADER not in request.headers:
             return await _done(operation, office, who, order, request)
+        return await self._once(operation, office, who, order, request)
+
+    async def _once(
+        self, operation: Operation, office: Office, who: "Principal", order: Any, request: Request
+    ) -> Answer:
+        """Answer a request that has a key: a repeat gets the answer of the first."""
         key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, request.content)
+        if getattr(order, "is_trial", False):
+            return await _done(operation, office, who, order, request)
         if operation.reference is not None and getattr(order, operation.reference) is None:
             order = msgspec.structs.replace(order, **{operation.reference: reference_of(key)})
 

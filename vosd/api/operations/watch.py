@@ -88,7 +88,7 @@ OPERATIONS: Final = (
         takes=ListDeadLetters,
         run=list_dead_letters,
         result=DeadLetter,
-        problems=("daemon_refused", "daemon_unreachable"),
+        problems=("daemon_refused", "daemon_unreachable", "no_such_receiver"),
         needs_database=False,
         listing=Listing("receiver,number", sorts=("number",)),
     ),
