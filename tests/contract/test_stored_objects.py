@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from doubles.data.records import STARTED
+from sqlalchemy import event
 
 from vosd.catalogue.stored_objects import ObjectsMoved, ObjectVersion
 from vosd.storage.database import ContentRefused
@@ -132,6 +133,22 @@ async def test_the_first_objects_are_read_by_kind_and_name_without_those_that_ha
     assert await objects.first(STARTED, 100) == [*left, TRUNK]
     assert await objects.first(STARTED, 100, "accounts") == left
     assert await objects.first(STARTED, 100, "phones") == []
+
+
+async def test_the_first_objects_are_read_in_few_statements_where_thousands_have_ended(objects, database):
+    versions = [msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(3_000)]
+    await objects.add([*versions, *(next_of(each, body=None) for each in versions[:-1])])
+    asked: list[str] = []
+
+    def note(_connection, _cursor, statement, *_more):
+        asked.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        assert await objects.first(STARTED, 1) == versions[-1:]
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert len([each for each in asked if "FROM definition" in each]) <= 6, asked
 
 
 async def test_payments_are_booked_with_objects_or_neither(objects, database):

@@ -65,16 +65,16 @@ class SqlObjects:
             wanted &= _row.name > after
         name = select(_row.kind, _row.name).distinct().order_by(_row.kind, _row.name)
         found: list[ObjectVersion] = []
+        following, at_once = wanted, most
         async with self._database.reading(unhurried=True) as connection:
-            page = (await connection.execute(name.where(wanted).limit(most))).all()
-            while page:
-                part = wanted & ~_follows(*page[-1])
+            while page := (await connection.execute(name.where(following).limit(at_once))).all():
+                part = following & ~_follows(*page[-1])
                 rows = await connection.execute(select(_table).where(part).order_by(_row.kind, _row.name))
                 found += (each for each in _in_force(map(_object_of, rows.all())) if each.body is not None)
                 if len(found) >= most:
                     break
-                wanted &= _follows(*page[-1])
-                page = (await connection.execute(name.where(wanted).limit(most))).all()
+                following = wanted & _follows(*page[-1])
+                at_once = max(most, _ROWS_AT_ONCE)  # thousands may have ended: few statements pass them
         return found[:most]
 
     async def has_any(self) -> bool:
