@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -33,7 +32,6 @@ PATIENCE_S: Final = 30.0
 
 _SQLITE: Final = "sqlite+aiosqlite"
 _MYSQL: Final = "mysql+aiomysql"
-_log: Final = structlog.get_logger()
 _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5
 _REPLICA_AWAY_S: Final = 30.0
@@ -203,9 +201,10 @@ class Database:
                     return True
         except VosError as error:
             self._replica_is_away_until = time.monotonic() + _REPLICA_AWAY_S
-            _log.warning(
-                "replica_away", place=self._replica.place, error=str(error), means="the database itself is read"
-            )
+            import structlog  # most commands log nothing
+
+            _log = structlog.get_logger()
+            _log.warning("replica_away", error=str(error), means="the database itself is read")
             return False
 
     @asynccontextmanager

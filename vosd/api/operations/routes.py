@@ -130,6 +130,7 @@ OPERATIONS: Final = (
         run=list_prices,
         result=PriceSheet,
         problems=("no_rate", "out_of_scope", "unknown_account"),
+        needs_database=False,
         listing=Listing("prefix", sorts=("prefix",), cursor="after", limit="limit"),
     ),
     Operation(
