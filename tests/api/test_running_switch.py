@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
@@ -489,6 +490,39 @@ def test_a_number_that_is_none_is_refused_alike_whether_the_switch_is_asked_or_n
     for live in (False, True):
         refused = site.api.ask("POST", "/routes/explain", {**CALL, "callee": "1" * 200, "live": live})
         assert (refused.status, refused.json["code"]) == (422, "no_number")
+
+
+def test_a_charge_is_set_right_once_and_the_ledger_has_the_difference(site: Watched) -> None:
+    with one_call(site) as talk:
+        (call,) = site.items("/calls")
+        talk.hang_up()
+    site.stage.record_of(talk.callee)
+    path, keyed = f"/cdrs/{call['call_id']}/corrections", {"Idempotency-Key": "complaint-7"}
+    before = Decimal(site.api.ask("GET", "/accounts/acme/balance").json["balance"])
+    body = {"charges": [{"role": "customer", "fee": "0.01", "tax": "0.00"}], "memo": "complaint 7"}
+    tried = site.api.ask("POST", f"{path}?dry_run=true", body).json["changes"]
+    assert site.api.ask("GET", path).json == []
+    first, again = (site.api.ask("POST", path, body, headers=keyed) for _ in range(2))
+    assert (first.status, again.content) == (201, first.content)
+    (change,) = first.json["changes"]
+    assert [each["amount"] for each in tried] == [change["amount"]]
+    assert (change["account"], change["fee_after"], change["tax_after"]) == ("acme", "0.01", "0.00")
+    paid = Decimal(change["fee_before"]) + Decimal(change["tax_before"])
+    after = Decimal(site.api.ask("GET", "/accounts/acme/balance").json["balance"])
+    assert after - before == paid - Decimal("0.01") != 0
+    assert site.api.ask("GET", f"/cdrs/{call['call_id']}").json["fee"] == "0.01"
+    assert [each["fee_after"] for each in site.api.ask("GET", path).json] == ["0.01"]
+    (line,) = site.items("/audit?limit=1&action=CorrectCall")
+    assert (line["subject"], line["means"]) == (call["call_id"], "token")
+    site.stage.expect_books_in_order()
+
+
+def test_a_span_is_routed_again_as_a_job_with_the_same_outcome(site: Watched, ended: str) -> None:
+    at_once = site.api.ask("POST", "/routes/simulate", SPAN_JSON)
+    queued = site.api.ask("POST", "/routes/simulate", SPAN_JSON, headers={"Prefer": "respond-async"})
+    assert (at_once.status, queued.status, queued.json["kind"]) == (200, 202, "simulate")
+    done = site.api.wait_for(queued)
+    assert (done["state"], site.api.ask("GET", f"/jobs/{done['id']}/result").json) == ("done", at_once.json)
 
 
 def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old_one_stays(site: Watched) -> None:
