@@ -25,6 +25,7 @@ class PriceSheet(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool
     """Whether calls to it are refused; there is no price then."""
     currency: str = ""
+    """ISO 4217; empty = the prefix is closed."""
     price_per_minute: str | None = None
     """Price of a minute after the first period."""
     billing_cycle: int | None = None

@@ -12,7 +12,7 @@ import sqlite3
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,8 @@ _SQLITE: Final = "sqlite+aiosqlite"
 _MYSQL: Final = "mysql+aiomysql"
 _BUSY_S: Final = 5.0
 _CONNECT_S: Final = 5
+_REPLICA_S: Final = 5.0
+"""A replica that takes longer to begin a transaction counts as away."""
 _REPLICA_AWAY_S: Final = 30.0
 """A replica that could not be reached is not asked again for so long."""
 
@@ -187,25 +189,30 @@ class Database:
 
         It is one to the replica, where there is one that can be reached. Raises as ``reading``.
         """
-        source = self._replica if await self._has_replica() else None
-        async with (source or self).reading(unhurried=unhurried) as connection:
+        async with AsyncExitStack() as opened:
+            connection = await self._to_replica(opened, unhurried=unhurried)
+            if connection is None:
+                connection = await opened.enter_async_context(self.reading(unhurried=unhurried))
             yield connection
 
-    async def _has_replica(self) -> bool:
-        """Return whether there is a replica that can be reached; one that cannot is left alone for a while."""
+    async def _to_replica(self, opened: AsyncExitStack, *, unhurried: bool) -> AsyncConnection | None:
+        """Return a connection to the replica; None = there is none, or it cannot be reached.
+
+        One that cannot be reached is left alone for a while.
+        """
         if self._replica is None or time.monotonic() < self._replica_is_away_until:
-            return False
+            return None
         try:
-            with self._replica._our_errors():
-                async with asyncio.timeout(_CONNECT_S), self._replica.engine.connect():
-                    return True
-        except VosError as error:
+            async with asyncio.timeout(_REPLICA_S):
+                return await opened.enter_async_context(self._replica.reading(unhurried=unhurried))
+        except (StoreUnavailable, TimeoutError) as error:
             self._replica_is_away_until = time.monotonic() + _REPLICA_AWAY_S
             import structlog  # most commands log nothing
 
             _log = structlog.get_logger()
-            _log.warning("replica_away", error=str(error), means="the database itself is read")
-            return False
+            said = str(error) or f"it did not answer within {_REPLICA_S:g} s"
+            _log.warning("replica_away", error=said, means="the database itself is read")
+            return None
 
     @asynccontextmanager
     async def writing(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:

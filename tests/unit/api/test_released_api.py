@@ -14,7 +14,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def test_clients_of_the_last_release_are_understood() -> None:
-    """Where a change has to break them, it is said in CHANGELOG.md, and ``make api-released`` writes the file."""
+    """A change that has to break them is named in CHANGELOG.md, and ``make api-released`` writes the file."""
     assert breaking_changes(json.loads(RELEASED.read_text()), shape(document())) == []
 
 

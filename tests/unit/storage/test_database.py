@@ -1,5 +1,8 @@
 """Opening a database: which URLs are taken, what a session is set to, what never shows."""
 
+import asyncio
+from contextlib import asynccontextmanager
+
 import pytest
 
 from vosd.storage.database import Database, SchemaOutdated, UnsupportedDatabase
@@ -63,3 +66,22 @@ async def test_a_file_that_is_not_there_is_not_made_by_reading_it(tmp_path, monk
         await database.check_schema()
     await database.close()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_replica_that_hangs_is_left_alone_for_a_while(database, sqlite_url, monkeypatch):
+    monkeypatch.setattr("vosd.storage.database._REPLICA_S", 0.01)
+    asked = []
+
+    @asynccontextmanager
+    async def hanging(**_options):
+        asked.append(1)
+        await asyncio.Event().wait()
+        yield None
+
+    searched = Database(sqlite_url, replica=sqlite_url)
+    monkeypatch.setattr(searched._replica, "reading", hanging)
+    for _ in range(2):
+        async with searched.searching() as connection:
+            assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
+    assert len(asked) == 1
+    await searched.close()
