@@ -1,20 +1,19 @@
-"""What a running switch does and knows, over HTTP, with its calls; and that the command line says the same."""
+"""What a running switch does and knows, over HTTP, with its calls."""
 
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from decimal import Decimal
-from typing import Any, NamedTuple
 
 import pytest
 from api.test_api_recipes import run_recipes
-from api.watched import Watched, watched
+from api.watched import Watched, refused_call, something_of_everything, watched
 from doubles.api import ADMINISTRATOR, AGENT, ONLY, VIEWER
 from doubles.report_server import ReportServer
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
-from doubles.sockets.peer import OutgoingCall, Peer
+from doubles.sockets.peer import Peer
 from doubles.telephone import Telephone
 from e2e.addresses import API_SWITCH, PHONES, VENDORS
 from e2e.conditions import eventually
@@ -180,22 +179,6 @@ def test_traces_at_once_are_bounded(site: Watched) -> None:
     site.stage.expect_nothing_left()
 
 
-def refused_call(site: Watched, customer: str = "acme") -> dict[str, Any]:
-    """Make a call that two vendors refuse, and return its record."""
-    with (
-        Peer(VENDORS["carrier-b"]) as first,
-        Peer(VENDORS["carrier-c"]) as second,
-        Peer(site.stage.endpoint_of(customer)) as caller,
-    ):
-        call = OutgoingCall(caller, API_SWITCH, site.stage.number("4420"))
-        call.invite()
-        for vendor, status in ((first, 503), (second, 486)):
-            vendor.reply(vendor.expect("INVITE"), status, tag="vendor")
-            vendor.expect("ACK")
-        assert call.refused().status == 486
-    return site.stage.record_of(call.callee)
-
-
 def test_every_recipe_of_a_running_switch_succeeds(site: Watched) -> None:
     ended = refused_call(site)["call_id"]
     with conversing(site.stage, "4410", "4410") as (first, second):
@@ -209,150 +192,14 @@ def test_every_recipe_of_a_running_switch_succeeds(site: Watched) -> None:
     site.stage.expect_nothing_left()
 
 
-class Read(NamedTuple):
-    """A question that both fronts answer in the same way."""
-
-    words: tuple[str, ...]
-    """The verb."""
-    path: str
-    body: dict[str, Any] | None = None
-    key: str | None = None
-    """Part of the answer over HTTP that the verb prints; None = all of it, or its items."""
-    passing: frozenset[str] = frozenset()
-    """Fields that change by themselves."""
-
-
-SPAN = ("--since", "2020-01-01T00:00:00Z", "--until", "2120-01-01T00:00:00Z")
 SPAN_JSON = {"since": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z"}
 CALL = {"gateway": "acme-pbx", "caller": "12025550100", "callee": "442012345"}
-CALL_WORDS = ("--gateway", "acme-pbx", "--caller", "12025550100", "--callee", "442012345")
-READS = (
-    Read(("gateway", "list"), "/gateways/quality", passing=frozenset({"cps"})),
-    Read(("gateway", "show", "carrier-a"), "/gateways/carrier-a", passing=frozenset({"cps"})),
-    Read(("registrations",), "/registrations"),
-    Read(("alarms",), "/alarms"),
-    Read(("alarms", "--history"), "/alarms?history=true"),
-    Read(("overrides", "list"), "/overrides"),
-    Read(("overrides", "list", "--history"), "/overrides/changes"),
-    Read(("blacklist", "list"), "/blacklist", passing=frozenset({"remaining_s", "until"})),
-    Read(("unblock", "--list"), "/sources"),
-    Read(("parameters",), "/parameters?limit=1000"),
-    Read(("audit", "--limit", "7"), "/audit?limit=7"),
-    Read(("audit", "--action", "HangUp"), "/audit?action=HangUp"),
-    Read(("cdr", "list"), "/cdrs"),
-    Read(("cdr", "list", "--account", "acme", "--reason", "Busy"), "/cdrs?account=acme&reason=Busy"),
-    Read(("cdr", "show", "$CDR"), "/cdrs/$CDR"),
-    Read(("cdr", "show", "$CDR", "--why"), "/cdrs/$CDR/why"),
-    Read(("cdr", "charges", "$CDR"), "/cdrs/$CDR/charges"),
-    Read(("route", "explain", *CALL_WORDS), "/routes/explain", CALL, "sheet"),
-    Read(("route", "explain", *CALL_WORDS, "--live"), "/routes/explain", {**CALL, "live": True}, "sheet"),
-    Read(
-        ("route", "explain", *CALL_WORDS, "--at", "2026-03-01T12:00:00Z"),
-        "/routes/explain",
-        {**CALL, "at": "2026-03-01T12:00:00Z"},
-        "sheet",
-    ),
-    Read(("route", "simulate", *SPAN), "/routes/simulate", SPAN_JSON),
-    Read(("account", "rates", "acme", "--prefix", "4"), "/accounts/acme/rates?prefix=4"),
-    Read(("check",), "/configuration/check", {}, "problems"),
-    Read(("definitions", "history", "accounts", "shop"), "/accounts/shop/versions"),
-)
 
 
 @pytest.fixture(scope="module")
 def ended(site: Watched) -> str:
     """Have something of everything, and return the id of a call that two vendors refused."""
-    assert [refused_call(site, "poor")["sip_code"] for _ in range(2)] == [486, 486]
-    with Peer(site.stage.endpoint_of("poor")) as listed, Peer(Endpoint(PHONES["desk"], 15_998)) as desk:
-        call = OutgoingCall(listed, API_SWITCH, site.stage.number("4420"))
-        call.invite()
-        assert call.refused().status == 403
-        Telephone(desk, API_SWITCH, Login("7001", "secret")).register()
-    for limit in ("10", "20"):
-        made = site.api.ask("PUT", "/accounts/shop", {"keys": {"overdraft_limit": limit}})
-        assert made.status == 200, made.content
-    return str(refused_call(site)["call_id"])
-
-
-def steady(found: Any, passing: frozenset[str]) -> Any:
-    """Return an answer without the fields that change by themselves, lists in one order."""
-    if isinstance(found, dict):
-        return {key: steady(value, passing) for key, value in found.items() if key not in passing}
-    return [steady(each, passing) for each in found] if isinstance(found, list) else found
-
-
-@pytest.mark.parametrize("read", READS, ids=[" ".join(each.words[:3]) for each in READS])
-def test_both_fronts_answer_alike(site: Watched, ended: str, read: Read) -> None:
-    printed = site.cli(*(word.replace("$CDR", ended) for word in read.words))
-    method = "GET" if read.body is None else "POST"
-    reply = site.api.ask(method, read.path.replace("$CDR", ended), read.body)
-    assert reply.status == 200, reply.content
-    found = reply.json["items"] if isinstance(reply.json, dict) and "items" in reply.json else reply.json
-    found = found if read.key is None else found[read.key]
-    assert in_order(steady(found, read.passing)) == in_order(steady(printed, read.passing))
-
-
-def in_order(found: Any) -> Any:
-    return sorted(found, key=str) if isinstance(found, list) else found
-
-
-class Write(NamedTuple):
-    """An order that both fronts carry out in the same way, and leave the same line in the audit."""
-
-    words: tuple[str, ...]
-    method: str
-    path: str
-    body: dict[str, Any] | None = None
-    undo: tuple[str, ...] = ()
-    """Verb that takes it back."""
-    key: str | None = None
-    """Part of the answer over HTTP that the verb prints."""
-
-
-BLOCK_ACME = ("account", "block", "acme", "--memo", "unpaid")
-WRITES = (
-    Write(
-        ("gateway", "block", "carrier-a", "--memo", "ill"),
-        "POST", "/gateways/carrier-a/block", {"memo": "ill"}, ("gateway", "unblock", "carrier-a"), "overrides",
-    ),
-    Write(
-        ("gateway", "set", "carrier-a", "--priority", "7", "--max-cps", "3"),
-        "POST", "/gateways/carrier-a/overrides", {"values": {"priority": "7", "max_cps": "3"}},
-        ("overrides", "clear", "carrier-a"), "overrides",
-    ),
-    Write(
-        BLOCK_ACME, "POST", "/accounts/acme/block", {"memo": "unpaid"}, ("account", "unblock", "acme"), "overrides"
-    ),
-    Write(
-        ("account", "set", "acme", "--overdraft-limit", "50"),
-        "POST", "/accounts/acme/overrides", {"overdraft_limit": "50"}, ("overrides", "clear", "acme"), "overrides",
-    ),
-    Write(("reload",), "POST", "/configuration/reload", key="outcome"),
-    Write(
-        ("definitions", "revert", "accounts", "shop", "--to", "1"),
-        "POST", "/accounts/shop/revert", {"version": 1},
-        ("definitions", "revert", "accounts", "shop", "--to", "2"),
-    ),
-)  # fmt: skip
-BY_TIME = frozenset({"since", "operator", "at", "begins_at", "made_at", "version", "from", "to", "versions"})
-
-
-@pytest.mark.parametrize("write", WRITES, ids=[" ".join(each.words[:3]) for each in WRITES])
-def test_both_fronts_do_the_same_and_leave_the_same_line_in_the_audit(site: Watched, ended: str, write: Write) -> None:
-    printed = site.cli(*write.words)
-    (line,) = site.items("/audit?limit=1")
-    if write.undo:
-        site.daemon.succeed(*write.undo)
-    reply = site.api.ask(write.method, write.path, write.body)
-    assert reply.status == 200, reply.content
-    (again,) = site.items("/audit?limit=1")
-    if write.undo:
-        site.daemon.succeed(*write.undo)
-    found = reply.json if write.key is None else reply.json[write.key]
-    assert steady(found, BY_TIME) == steady(printed, BY_TIME)
-    for key in ("action", "subject", "detail"):
-        assert steady(again[key], BY_TIME) == steady(line[key], BY_TIME)
-    assert (line["means"], again["means"], again["login"]) == ("terminal", "token", "administrator")
+    return something_of_everything(site)
 
 
 def test_a_caller_is_taken_off_the_blacklist_once(site: Watched, ended: str) -> None:

@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 
 from doubles.api import ADMINISTRATOR, Api
 from doubles.daemon import Daemon
-from e2e.addresses import API_SWITCH
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall, Peer
+from doubles.telephone import Telephone
+from e2e.addresses import API_SWITCH, PHONES, VENDORS
 from e2e.stage import Stage, configuration
 
 from vosd.obs.events import Event
@@ -37,10 +41,51 @@ class Watched(NamedTuple):
 
 
 @contextmanager
-def watched(directory: Path) -> Iterator[Watched]:
-    """Start both."""
-    text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH)
+def watched(directory: Path, more: str = "") -> Iterator[Watched]:
+    """Start both; ``more`` is put behind the configuration."""
+    text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH) + more
     with Daemon(directory, text) as daemon, Api(daemon.configuration_file) as api:
         stage = Stage(daemon, API_SWITCH, Event.CALLER_BLACKLISTED)
         yield Watched(daemon, api, stage)
         stage.expect_clean_log()
+
+
+def refused_call(site: Watched, customer: str = "acme") -> dict[str, Any]:
+    """Make a call that two vendors refuse, and return its record."""
+    with (
+        Peer(VENDORS["carrier-b"]) as first,
+        Peer(VENDORS["carrier-c"]) as second,
+        Peer(site.stage.endpoint_of(customer)) as caller,
+    ):
+        call = OutgoingCall(caller, API_SWITCH, site.stage.number("4420"))
+        call.invite()
+        for vendor, status in ((first, 503), (second, 486)):
+            vendor.reply(vendor.expect("INVITE"), status, tag="vendor")
+            vendor.expect("ACK")
+        assert call.refused().status == 486
+    return site.stage.record_of(call.callee)
+
+
+def blacklist(site: Watched) -> None:
+    """Have a caller on the blacklist, which has to be empty."""
+    assert [refused_call(site, "poor")["sip_code"] for _ in range(2)] == [486, 486]
+    with Peer(site.stage.endpoint_of("poor")) as listed:
+        call = OutgoingCall(listed, API_SWITCH, site.stage.number("4420"))
+        call.invite()
+        assert call.refused().status == 403
+
+
+def register(_site: Watched) -> None:
+    """Have a phone registered."""
+    with Peer(Endpoint(PHONES["desk"], 15_998)) as desk:
+        Telephone(desk, API_SWITCH, Login("7001", "secret")).register()
+
+
+def something_of_everything(site: Watched) -> str:
+    """Have calls, a caller on the blacklist, a phone, versions of an account; return the id of a refused call."""
+    blacklist(site)
+    register(site)
+    for limit in ("10", "20"):
+        made = site.api.ask("PUT", "/accounts/shop", {"keys": {"overdraft_limit": limit}})
+        assert made.status == 200, made.content
+    return str(refused_call(site)["call_id"])

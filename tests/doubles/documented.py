@@ -6,6 +6,7 @@ from http import HTTPStatus
 from vosd.api.documented_problems import documented_problems, is_whole_list
 from vosd.api.examples import ANSWERS
 from vosd.api.http import JSON, Request, RequestError
+from vosd.api.operation import Operation
 from vosd.api.problems import PROBLEM_JSON
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
@@ -15,12 +16,19 @@ _OF_ANY_KIND = {"GET /jobs/{id}/result"}
 _CODES = {(each.method, each.path): documented_problems(each) for each in OPERATIONS}
 
 
-def check_documented(method: str, path: str, status: int, content_type: str, content: bytes) -> None:
-    """Fail where an operation does not document the status of an answer, or the code of its problem."""
+def operation_at(method: str, path: str) -> Operation | None:
+    """Return the operation of a request; None = there is none."""
     scope = {"method": method, "raw_path": path.partition("?")[0].encode(), "query_string": b"", "headers": []}
     try:
-        operation, _ = _ROUTES.find(Request(scope, None))  # type: ignore[arg-type]
+        return _ROUTES.find(Request(scope, None))[0]  # type: ignore[arg-type]
     except RequestError:
+        return None
+
+
+def check_documented(method: str, path: str, status: int, content_type: str, content: bytes) -> None:
+    """Fail where an operation does not document the status of an answer, or the code of its problem."""
+    operation = operation_at(method, path)
+    if operation is None:
         return
     if status < HTTPStatus.BAD_REQUEST:
         if status == operation.status:  # else it is a job

@@ -121,6 +121,8 @@ class EndObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     kind: str
     name: str
+    if_version: int | None = None
+    """Only where this version is in force; None = whichever is."""
 
 
 class RevertObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -227,7 +229,8 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
 async def end_object(office: Office, who: Principal, order: EndObject) -> ChangedObjects:
     """End an object; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
     owned = owned_by(office, office.scope_of(who))
-    return await _change(office, who, order, [WantedObject(order.kind, order.name, None)], owned)
+    wanted = WantedObject(order.kind, order.name, None, if_version=order.if_version)
+    return await _change(office, who, order, [wanted], owned)
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)

@@ -11,6 +11,7 @@ from vosd.admin.office.definitions import (
     ComparedVersions,
     CompareVersions,
     DefinitionSheet,
+    EndObject,
     KeysSheet,
     ListObjects,
     ListVersions,
@@ -20,6 +21,7 @@ from vosd.admin.office.definitions import (
     ShowObject,
     WantedObject,
     compare_versions,
+    end_object,
     list_definitions,
     list_versions,
     revert_object,
@@ -67,14 +69,6 @@ class MergeObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=
     if_version: int | None = None
 
 
-class RemoveObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An object that the database shall define no longer; its versions stay."""
-
-    kind: str
-    name: str
-    if_version: int | None = None
-
-
 async def list_version_sheets(office: Office, who: Principal, order: ListVersions) -> list[KeysSheet]:
     """Return the versions of an object with what each has changed."""
     return [each.sheet() for each in await list_versions(office, who, order)]
@@ -97,9 +91,9 @@ async def merge(office: Office, who: Principal, order: MergeObject) -> ChangeShe
     return await _change(office, who, order, wanted)
 
 
-async def remove(office: Office, who: Principal, order: RemoveObject) -> ChangeSheet:
+async def remove(office: Office, who: Principal, order: EndObject) -> ChangeSheet:
     """End an object."""
-    return await _change(office, who, order, WantedObject(order.kind, order.name, None, if_version=order.if_version))
+    return (await end_object(office, who, order)).sheet()
 
 
 async def _change(office: Office, who: Principal, order: ObjectOrder, wanted: WantedObject) -> ChangeSheet:
@@ -208,7 +202,7 @@ def _operations() -> Iterator[Operation]:
             path=one,
             meaning=f"End one of the {words}; its versions stay.",
             permission=change,
-            takes=RemoveObject,
+            takes=EndObject,
             run=remove,
             result=ChangeSheet,
             problems=("accounts_below", *_CHANGES),

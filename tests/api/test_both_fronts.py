@@ -1,0 +1,442 @@
+"""The command line and HTTP give the same result and the same line of the audit, for each use case that both have.
+
+A use case of the office and an operation of the API that are not compared here need a reason: the last tests name them.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from api.fronts import (
+    Step,
+    by_request,
+    by_verb,
+    compare,
+    family,
+    of_operations,
+    of_verbs,
+    operation_of,
+    use_cases,
+    verb_of,
+)
+from api.watched import Watched, blacklist, register, something_of_everything, watched
+from doubles.api import ADMINISTRATOR, Api
+from doubles.daemon import Daemon
+from doubles.sockets.peer import ANSWER, Peer
+from e2e.addresses import API_SWITCH, VENDORS
+from e2e.conditions import eventually
+from e2e.conversation import conversing
+from e2e.stage import Stage, configuration
+
+from vosd.cli.arguments import operator
+
+BILLING: Final = "billing: {confirm_above: 1000}\n"
+SPAN: Final = "--since 2020-01-01T00:00:00Z --until 2120-01-01T00:00:00Z"
+SPAN_JSON: Final = {"since": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z"}
+CALL: Final = {"gateway": "acme-pbx", "caller": "12025550100", "callee": "442012345"}
+CALL_WORDS: Final = "--gateway acme-pbx --caller 12025550100 --callee 442012345"
+DECK: Final = "prefix,area,billing_rate,interval\n44,United Kingdom,0.012,30/6\n49,Germany,0.005,1/1\n"
+NOW: Final = frozenset({"age_s", "talk_s"})
+ENTERED: Final = frozenset({"id", "created_at", "operator"})
+FILED: Final = frozenset({"file"})
+OVERRIDDEN: Final = itemgetter("overrides")
+OUTCOME: Final = itemgetter("outcome")
+SHEET: Final = itemgetter("sheet")
+
+
+def with_sorted_permissions(roles: Any) -> Any:
+    """Return roles with their permissions in alphabetical order, as the verb prints them."""
+    return [each | {"permissions": sorted(each["permissions"])} for each in roles]
+
+
+READS: Final = (
+    Step("status", "GET /status", part=lambda found: found.pop("figures") | found),
+    Step("calls", "GET /calls"),
+    Step("gateway list", "GET /gateways/quality", passing=frozenset({"cps"})),
+    Step("gateway show carrier-a", "GET /gateways/carrier-a", passing=frozenset({"cps"})),
+    Step("registrations", "GET /registrations"),
+    Step("alarms", "GET /alarms"),
+    Step("alarms --history", "GET /alarms?history=true"),
+    Step("overrides list", "GET /overrides"),
+    Step("overrides list --history", "GET /overrides/changes"),
+    Step("blacklist list", "GET /blacklist", passing=frozenset({"remaining_s", "until"})),
+    Step("unblock --list", "GET /sources"),
+    Step("webhooks list", "GET /webhooks/dead-letters"),
+    Step("parameters", "GET /parameters?limit=1000"),
+    Step("audit --limit 7", "GET /audit?limit=7"),
+    Step("audit --action SetObjects", "GET /audit?action=SetObjects"),
+    Step("check", "POST /configuration/check", {}, part=itemgetter("problems")),
+    Step("cdr list", "GET /cdrs"),
+    Step("cdr list --account acme --reason Busy", "GET /cdrs?account=acme&reason=Busy"),
+    Step("cdr show $CDR", "GET /cdrs/$CDR"),
+    Step("cdr show $CDR --why", "GET /cdrs/$CDR/why"),
+    Step("cdr show $CDR --ladder", "GET /cdrs/$CDR/ladder", file="-", accept="text/plain"),
+    Step("cdr charges $CDR", "GET /cdrs/$CDR/charges"),
+    Step("cdr corrections $CDR", "GET /cdrs/$CDR/corrections"),
+    Step("call show $CDR", "GET /calls/$CDR"),
+    Step("why --callee 44", "GET /calls/why?callee=44"),
+    Step(f"route explain {CALL_WORDS}", "POST /routes/explain", CALL, part=SHEET),
+    Step(f"route explain {CALL_WORDS} --live", "POST /routes/explain", {**CALL, "live": True}, part=SHEET),
+    Step(
+        f"route explain {CALL_WORDS} --at 2026-03-01T12:00:00Z",
+        "POST /routes/explain", {**CALL, "at": "2026-03-01T12:00:00Z"}, part=SHEET,
+    ),
+    Step(f"route simulate {SPAN}", "POST /routes/simulate", SPAN_JSON),
+    Step("rate explain --account acme --callee 441 --duration 61", "POST /rates/explain",
+         {"account": "acme", "callee": "441", "duration_ms": 61_000}),
+    Step("account rates acme --prefix 4", "GET /accounts/acme/rates?prefix=4"),
+    Step("rates groups", "GET /rates/groups"),
+    Step("rates areas sell", "GET /rates/groups/sell/areas"),
+    Step("user list", "GET /people"),
+    Step("user roles", "GET /roles", part=with_sorted_permissions),
+    Step("token list", "GET /tokens"),
+    Step("ledger profit --since 2026-03-01T00:00:00Z --until 2126-03-02T00:00:00Z",
+         "GET /ledger/profit?since=2026-03-01T00:00:00Z&until=2126-03-02T00:00:00Z"),
+    Step("jobs list", "GET /jobs"),
+)  # fmt: skip
+
+OVERRIDES: Final = (
+    Step("gateway block carrier-a --memo ill", "POST /gateways/carrier-a/block", {"memo": "ill"}, part=OVERRIDDEN,
+         undo="gateway unblock carrier-a"),
+    Step("gateway unblock carrier-a", "DELETE /gateways/carrier-a/block", part=OVERRIDDEN,
+         before="gateway block carrier-a"),
+    Step("gateway set carrier-a --priority 7 --max-cps 3", "POST /gateways/carrier-a/overrides",
+         {"values": {"priority": "7", "max_cps": "3"}}, part=OVERRIDDEN, undo="overrides clear carrier-a"),
+    Step("overrides clear carrier-a", "DELETE /overrides?name=carrier-a", part=OVERRIDDEN,
+         before="gateway block carrier-a"),
+    Step("account block acme --memo unpaid", "POST /accounts/acme/block", {"memo": "unpaid"}, part=OVERRIDDEN,
+         undo="account unblock acme"),
+    Step("account unblock acme", "DELETE /accounts/acme/block", part=OVERRIDDEN, before="account block acme"),
+    Step("account set acme --overdraft-limit 50", "POST /accounts/acme/overrides", {"overdraft_limit": "50"},
+         part=OVERRIDDEN, undo="overrides clear acme"),
+    Step("reload", "POST /configuration/reload", part=OUTCOME),
+    Step("blacklist clear 49", "DELETE /blacklist?number=49", is_refused=True),
+    Step("unblock 192.0.2.1", "DELETE /sources?address=192.0.2.1", is_refused=True),
+    Step("webhooks replay crm", "POST /webhooks/crm/replay", {}, is_refused=True),
+)  # fmt: skip
+
+DEFINITIONS: Final = (
+    Step("definitions set number_lists $N --file $FILE --memo new", "POST /number-lists",
+         {"name": "$N", "keys": {"patterns": ["4477*"]}, "memo": "new"}, json.dumps({"patterns": ["4477*"]})),
+    Step("definitions set number_lists $N --file $FILE", "PUT /number-lists/$N", {"keys": {"patterns": ["4478*"]}},
+         json.dumps({"patterns": ["4478*"]})),
+    Step("definitions history number_lists $N", "GET /number-lists/$N/versions",
+         passing=frozenset({"begins_at", "made_at", "operator"})),
+    Step("definitions diff number_lists $N --from 1 --to 2", "GET /number-lists/$N/diff?first=1&last=2",
+         part=itemgetter("keys"), printed="keys"),
+    Step("definitions revert number_lists $N --to 1", "POST /number-lists/$N/revert", {"version": 1}),
+    Step("definitions delete number_lists $N --memo over --yes", "DELETE /number-lists/$N?memo=over&confirm=true"),
+    Step("definitions delete number_lists $N", "DELETE /number-lists/$N", is_refused=True),
+)  # fmt: skip
+
+MONEY: Final = (
+    Step("definitions provision $FILE --payment 10.00 --reference of-$N", "POST /customers",
+         {"account": "shop-$N", "keys": {"currency": "USD"}, "reference": "of-$N", "payment": {"amount": "10.00"},
+          "phones": [{"name": "$PHONE", "keys": {"password": "long-enough-1"}}]},
+         json.dumps({"accounts": [{"id": "shop-$N", "currency": "USD"}],
+                     "phones": [{"number": "$PHONE", "account": "shop-$N", "password": "long-enough-1"}]})),
+    Step("payment add --account shop-$N --amount 5.50 --reference p-$N --memo cash", "POST /accounts/shop-$N/payments",
+         {"amount": "5.50", "reference": "p-$N", "memo": "cash"}, part=lambda found: found["receipts"][-1]),
+    Step("payment transfer --from shop-$N --to other --amount 2 --reference t-$N", "POST /transfers",
+         {"source": "shop-$N", "target": "other", "amount": "2", "reference": "t-$N"}, part=itemgetter("receipts"),
+         passing=frozenset({"before", "after"})),
+    Step("account show shop-$N", "GET /accounts/shop-$N/balance", passing=frozenset({"balance_includes_reserved"})),
+    Step("account list", "GET /balances", passing=frozenset({"balance_includes_reserved"})),
+    Step("ledger list --account shop-$N", "GET /accounts/shop-$N/ledger", passing=ENTERED),
+    Step("ledger list --account shop-$N --type payment --type transfer", "GET /accounts/shop-$N/payments",
+         passing=ENTERED),
+    Step("ledger list", "GET /ledger"),
+    Step("ledger balances --at 2126-01-01T00:00:00Z", "GET /ledger/balances?at=2126-01-01T00:00:00Z",
+         printed="accounts"),
+    Step("ledger statement --account other --month 2026-03", "GET /accounts/other/statements/2026-03"),
+    Step("ledger statement --all --month 2026-03", "GET /statements/2026-03?all=true"),
+    Step("payment add --account shop-$N --amount 2000 --reference w-$N --yes", "POST /accounts/shop-$N/payments",
+         {"amount": "2000", "reference": "w-$N"}, part=itemgetter("waiting"), code=1, keeps={"WAITING": "id"},
+         passing=frozenset({"id"})),
+    Step("payment waiting", "GET /waiting-payments"),
+    Step("payment confirm $WAITING", "POST /waiting-payments/$WAITING/confirmation", is_refused=True),
+    Step("payment refuse $WAITING --memo no", "POST /waiting-payments/$WAITING/refusal", {"memo": "no"},
+         passing=frozenset({"id"})),
+)  # fmt: skip
+
+ACCESS: Final = (
+    Step("user role-set cashier-$N --permission money.see --permission accounts.see", "PUT /roles/cashier-$N",
+         {"permissions": ["money.see", "accounts.see"]}),
+    Step("user add ann-$N --role cashier-$N", "POST /people", {"name": "ann-$N", "role": "cashier-$N"},
+         passing=frozenset({"link"})),
+    Step("user role ann-$N viewer", "PUT /people/ann-$N/role", {"role": "viewer"}),
+    Step("user disable ann-$N", "POST /people/ann-$N/disable"),
+    Step("user enable ann-$N", "POST /people/ann-$N/enable"),
+    Step("user reset ann-$N", "POST /people/ann-$N/reset", passing=frozenset({"link"})),
+    Step("user role-drop cashier-$N", "DELETE /roles/cashier-$N"),
+    Step("token add crm-$N --role finance --scope money.see --network 192.0.2.0/24", "POST /tokens",
+         {"name": "crm-$N", "role": "finance", "scopes": ["money.see"], "networks": ["192.0.2.0/24"]},
+         passing=frozenset({"token"}), keeps={"TOKEN": "id"}),
+    Step("token show $TOKEN", "GET /tokens/$TOKEN", passing=frozenset({"created", "created_by"})),
+    Step("token revoke $TOKEN", "DELETE /tokens/$TOKEN", passing=frozenset({"revoked"})),
+)  # fmt: skip
+
+DECKS: Final = (
+    Step("definitions set rate_groups buy-$N --file $FILE", "PUT /rate-groups/buy-$N", {"keys": {"deck": True}},
+         "deck: yes"),
+    Step("rates import buy-$N $FILE", "POST /decks/buy-$N/imports?file=sheet.csv", DECK.encode(), DECK,
+         passing=FILED),
+    Step("rates import buy-$N $FILE --dry-run", "POST /decks/buy-$N/imports?file=sheet.csv&dry_run=true",
+         DECK.replace("0.012", "0.02").encode(), DECK.replace("0.012", "0.02"), passing=FILED, changes=False),
+    Step("rates import buy-$N $FILE", "POST /decks/buy-$N/imports?file=sheet.csv",
+         DECK.replace("0.012", "0.015").encode(), DECK.replace("0.012", "0.015"), passing=FILED),
+    Step("rates lookup buy-$N 4420", "GET /decks/buy-$N/lookup?number=4420", passing=frozenset({"at", "made_at"})),
+    Step("rates rollback buy-$N --to 1", "POST /decks/buy-$N/rollback", {"to": 1}, passing=frozenset({"layout"})),
+    Step("rates versions buy-$N", "GET /decks/buy-$N/versions",
+         passing=frozenset({"made_at", "operator", "layout"})),
+    Step("rates export buy-$N $DIR/deck.csv", "GET /decks/buy-$N/rates", file="deck.csv", accept="text/csv"),
+)  # fmt: skip
+
+JOBS: Final = (
+    Step("cdr export", "POST /cdrs/export", {}, file="-", accept="text/csv", changes=False),
+    Step(f"rerate {SPAN}", "POST /calls/rerate", SPAN_JSON, changes=False),
+    Step("jobs list", "GET /jobs"),
+    Step("jobs show 1", "GET /jobs/1"),
+    Step("jobs cancel 1", "DELETE /jobs/1", is_refused=True),
+)
+
+BLACKLIST: Final = (Step("blacklist clear", "DELETE /blacklist", part=OUTCOME, before=blacklist),)
+PHONES_GO: Final = (
+    Step("registrations --forget 7001", "DELETE /registrations/7001", part=OUTCOME, before=register),
+    Step("registrations --forget 7001", "DELETE /registrations/7001", is_refused=True),
+)
+TALKS: Final = (
+    Step("calls", "GET /calls", passing=NOW),
+    Step("call show $TALK", "GET /calls/$TALK", part=itemgetter("legs"), printed="legs"),
+    Step("calls --ladder $TALK", "GET /calls/$TALK/ladder", file="-", accept="text/plain"),
+    Step("hangup $CALL", "DELETE /calls/$CALL", part=OUTCOME),
+    Step("hangup $CALL", "DELETE /calls/$CALL", is_refused=True),
+    Step("hangup --prefix $NUMBER", "POST /calls/hangup", {"prefix": "$NUMBER"}, part=OUTCOME),
+)
+FOLLOWED: Final = Step(
+    "trace --callee $NUMBER --seconds 2", "GET /calls/trace?callee=$NUMBER&seconds=2", file="-", accept="text/plain"
+)
+TRIALS: Final = (
+    Step("call test --via carrier-b --callee 4420", "POST /calls/test", {"via": "carrier-b", "callee": "4420"},
+         keeps={"TRIAL": "call_id"}, passing=frozenset({"pdd_ms", "ms", "talk_ms"})),
+    Step("call test --via nowhere --callee 44", "POST /calls/test", {"via": "nowhere", "callee": "44"},
+         is_refused=True),
+)  # fmt: skip
+CORRECTIONS: Final = (
+    Step("cdr correct $BOOKED --fee 0.01 --tax 0 --memo complaint --reference c-$N", "POST /cdrs/$BOOKED/corrections",
+         {"charges": [{"role": "customer", "fee": "0.01", "tax": "0"}], "memo": "complaint", "reference": "c-$N"},
+         part=itemgetter("changes"), passing=frozenset({"corrected_at"})),
+    Step("cdr corrections $BOOKED", "GET /cdrs/$BOOKED/corrections", passing=frozenset({"corrected_at", "operator"})),
+)  # fmt: skip
+CONFIRMED: Final = (
+    Step("payment confirm $WAITING", "POST /waiting-payments/$WAITING/confirmation", part=itemgetter("receipts"),
+         token=f"{ADMINISTRATOR}-2", passing=frozenset({"before", "after"})),
+)  # fmt: skip
+
+STORIES: Final = {
+    "reads": READS, "overrides": OVERRIDES, "definitions": DEFINITIONS, "money": MONEY, "access": ACCESS,
+    "decks": DECKS, "jobs": JOBS,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watched(tmp_path_factory.mktemp("fronts"), BILLING) as installation:
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def cdr(site: Watched) -> str:
+    """Have something of everything, and return the id of a call that two vendors refused."""
+    return something_of_everything(site)
+
+
+def fronts(**more: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the names of the command line and of HTTP."""
+    return {**more, "N": "by-verb", "PHONE": "493011", "LOGIN": operator()}, {
+        **more,
+        "N": "by-http",
+        "PHONE": "493012",
+        "LOGIN": ADMINISTRATOR,
+    }
+
+
+def expect_same(site: Watched, steps: Iterable[Step], *names: dict[str, str]) -> None:
+    """Take steps over both fronts."""
+    for step in steps:
+        compare(site, step, *names)
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_both_fronts_do_the_same(site: Watched, cdr: str, story: str) -> None:
+    expect_same(site, STORIES[story], *fronts(CDR=cdr))
+
+
+def test_both_fronts_clear_the_blacklist(site: Watched, cdr: str) -> None:
+    site.daemon.verb("blacklist", "clear")
+    expect_same(site, BLACKLIST, *fronts())
+
+
+def test_both_fronts_have_the_switch_forget_a_phone(site: Watched) -> None:
+    expect_same(site, PHONES_GO, *fronts())
+
+
+def test_both_fronts_show_running_calls_and_hang_them_up(site: Watched) -> None:
+    names = fronts()
+    with conversing(site.stage, "4410", "4410", "4410", "4410", "4410") as talks:
+        for talk in talks:
+            talk.establish()
+        ids = {each["callee"]: each["call_id"] for each in site.items("/calls")}
+        for values, one, many in ((names[0], talks[1], talks[2]), (names[1], talks[3], talks[4])):
+            values |= {"TALK": ids[talks[0].callee], "CALL": ids[one.callee], "NUMBER": many.callee}
+        expect_same(site, TALKS, *names)
+        for ended in talks[1:]:
+            ended.is_ended_by_the_switch()
+        talks[0].hang_up()
+    site.stage.expect_nothing_left()
+
+
+def test_both_fronts_follow_a_call(site: Watched) -> None:
+    with conversing(site.stage, "4410") as (talk,), ThreadPoolExecutor(2) as beside:
+        names = fronts(NUMBER=talk.callee)
+        followed = [
+            beside.submit(act, site, FOLLOWED, values) for act, values in zip((by_verb, by_request), names, strict=True)
+        ]
+        lines = eventually(lambda: both_lines(site, "FollowCalls", talk.callee), "both follow")
+        talk.establish()
+        talk.hang_up()
+        verb, request = (each.result() for each in followed)
+    assert "200 OK" in verb
+    assert verb == request
+    assert {each["means"] for each in lines} == {"terminal", "token"}
+    assert lines[0]["detail"] == lines[1]["detail"]
+    site.stage.expect_nothing_left()
+
+
+def both_lines(site: Watched, action: str, subject: str) -> list[dict[str, Any]]:
+    """Return two lines of the audit; none where there are not two yet."""
+    found = [each for each in site.items(f"/audit?limit=4&action={action}") if each["subject"] == subject]
+    return found if len(found) == 2 else []
+
+
+def test_both_fronts_make_a_test_call(site: Watched) -> None:
+    with Peer(VENDORS["carrier-b"]) as vendor, ThreadPoolExecutor(1) as beside:
+        taken = beside.submit(lambda: [answer(vendor, tag) for tag in ("first", "second")])
+        expect_same(site, TRIALS, *fronts())
+        taken.result()
+
+
+def answer(vendor: Peer, tag: str) -> None:
+    """Answer a call and hang up."""
+    invite = vendor.expect("INVITE")
+    vendor.reply(invite, 200, tag=tag, body=ANSWER)
+    vendor.expect("ACK")
+    vendor.hang_up(invite, tag)
+    vendor.expect(200)
+
+
+def test_both_fronts_set_a_charge_right(site: Watched) -> None:
+    names = fronts()
+    for values in names:
+        with conversing(site.stage, "4410") as (talk,):
+            talk.establish()
+            talk.hang_up()
+        values["BOOKED"] = site.stage.record_of(talk.callee)["call_id"]
+    expect_same(site, CORRECTIONS, *names)
+    site.stage.expect_nothing_left()
+    site.stage.expect_books_in_order()
+
+
+def test_both_fronts_confirm_a_payment(site: Watched) -> None:
+    names = fronts()
+    for values in names:
+        asked = {"amount": "3000", "reference": f"second-{values['N']}"}
+        values["WAITING"] = str(site.api.ask("POST", "/accounts/other/payments", asked).json["waiting"]["id"])
+    expect_same(site, CONFIRMED, *names)
+
+
+@pytest.fixture
+def on_mariadb(tmp_path: Path, mariadb_url: str) -> Iterator[Watched]:
+    """Return an installation whose switch does not run."""
+    text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH, mariadb_url) + BILLING
+    daemon = Daemon(tmp_path, text)
+    daemon.migrate()
+    with Api(daemon.configuration_file) as api:
+        yield Watched(daemon, api, Stage(daemon, API_SWITCH))
+
+
+@pytest.mark.mariadb
+def test_both_fronts_do_the_same_on_mariadb(on_mariadb: Watched) -> None:
+    for steps in (MONEY, ACCESS):
+        expect_same(on_mariadb, steps, *fronts())
+
+
+STEPS: Final = (
+    *chain.from_iterable(STORIES.values()), *BLACKLIST, *PHONES_GO, *TALKS, FOLLOWED, *TRIALS, *CORRECTIONS, *CONFIRMED,
+)  # fmt: skip
+NO_VERB: Final = {
+    "verbs are for the machine of the switch, where backups are files": ("backups.keep_backup", "backups.list_backups",
+        "backups.verify_backup"),
+    "vosd definitions import changes many objects, by another order": ("bulk.change_objects",),
+    "vosd definitions list, show: without the objects of the files": ("definitions.list_definitions",
+        "definitions.show_definition"),
+    "vosd events asks the running switch": ("events.view_events",),
+    "vosd check works without an office": ("installation.check_configuration",),
+    "verbs are carried out at once, not as jobs": ("jobs.read_result",),
+    "vosd user list has all of each": ("people.show_person",),
+    "for customers: at the terminal it is a key of the phone": ("phone_passwords.set_phone_password",),
+    "for forms in which a token is made": ("tokens.preview_token",),
+    "part of other use cases": ("definitions.plan_of",),
+}  # fmt: skip
+"""Use cases without a verb, by their reasons."""
+NO_OPERATION: Final = {
+    "GET /KIND and GET /KIND/{name} have those of the files, too": ("definitions.list_objects",
+        "definitions.show_object"),
+    "a file with passwords, for the machine of the switch": ("definitions.export_objects",),
+    "GET /events is the same, of the API's own feed": ("events.follow_events",),
+    "files on the machine of the switch": ("export.write_export", "foreign_calls.rate_foreign_calls",
+        "installation.make_backup", "payment_file.import_payments", "retention.check_archive",
+        "sheet_import.import_sheet", "spool.book_journal_file", "spool.book_refused", "spool.list_refused",
+        "spool.show_refused"),
+    "it would end the process that answers": ("installation.restart_switch",),
+    "a link of POST /people/{name}/reset takes its place": ("people.set_password",),
+    "for what a person sees at a terminal": ("records.shorten_ids",),
+    "the operator's work on the books at the terminal": ("accounts.set_expiry", "accounts.list_account_groups",
+        "account_history.show_account_history", "closing.close_account", "ledger.close_period",
+        "ledger.verify_ledger", "minimum.book_minimums", "retention.list_drops", "retention.run_retention",
+        "retention.show_dropped_totals"),
+}  # fmt: skip
+"""Use cases without an operation, by their reasons."""
+APART: Final = {
+    "about the session or the connection itself": ("DELETE /session", "DELETE /sessions", "GET /me", "GET /session",
+        "GET /session/oidc", "GET /session/oidc/callback", "POST /session", "POST /session/link", "POST /session/totp",
+        "PUT /session/password", "PUT /session/totp"),
+    "about the API": ("GET /docs", "GET /health", "GET /openapi.json", "GET /ready"),
+    "its use case has no verb": ("GET /KIND", "GET /KIND/{name}", "GET /backups", "GET /events",
+        "GET /jobs/{id}/result", "GET /people/{name}", "GET /roles/{role}/operations", "POST /backups",
+        "POST /backups/{name}/verify", "POST /bulk", "PUT /phones/{number}/password"),
+    "vosd definitions set replaces all keys": ("PATCH /KIND/{name}",),
+    "vosd token show prints the permissions, not the operations": ("GET /tokens/{id}/operations",),
+}  # fmt: skip
+"""Operations that no verb is compared with, by their reasons."""
+
+
+def test_each_use_case_is_compared_or_has_a_reason() -> None:
+    by_operation = frozenset().union(*of_operations().values())
+    by_a_verb = frozenset().union(*of_verbs().values())
+    compared = {
+        each for step in STEPS for each in of_operations()[family(operation_of(step))] & of_verbs()[verb_of(step)]
+    }
+    no_verb, no_operation = ({*chain.from_iterable(names.values())} for names in (NO_VERB, NO_OPERATION))
+    assert use_cases() - compared == no_verb | no_operation
+    assert (no_verb & by_a_verb, no_operation & by_operation) == (set(), set()), "what has both is compared"
+
+
+def test_each_operation_is_compared_or_has_a_reason() -> None:
+    compared = {family(operation_of(step)) for step in STEPS}
+    assert of_operations().keys() - compared == {*chain.from_iterable(APART.values())}
