@@ -42,7 +42,7 @@ class Step(NamedTuple):
     """What is ordered or asked by a verb and by a request."""
 
     verb: str
-    """With words that have spaces in quotes; ``$FILE`` is a file with ``sheet``."""
+    """``$FILE`` is a file with ``sheet``."""
     request: str
     """Method and path."""
     body: Any = None
@@ -166,7 +166,7 @@ def by_request(site: Watched, step: Step, values: Values) -> Any:
 
 
 def _words(verb: str, values: Values) -> list[str]:
-    return [_filled(each.replace("~", " "), values) for each in verb.split()]
+    return [_filled(each, values) for each in verb.split()]
 
 
 def _filled(text: str, values: Values) -> str:

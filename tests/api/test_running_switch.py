@@ -311,13 +311,23 @@ def test_a_backup_is_made_listed_and_verified_and_has_a_name_and_no_path(site: W
     assert site.api.ask("POST", "/backups", token=VIEWER).status == 403
 
 
-def test_the_end_of_a_call_is_told_to_a_server_and_told_again_when_that_is_ordered(site: Watched) -> None:
+@contextmanager
+def crm_told_of_calls(site: Watched) -> Iterator[ReportServer]:
+    """Have a server that is told of the ends of calls, and again a tenth of a second after it has failed."""
     good = site.daemon.configuration_file.read_text()
     secret = "of-the-crm-and-of-no-other"
     with ReportServer(secret=secret.encode()) as crm:
-        receiver = f"{{name: crm, url: '{crm.url}', types: [call.ended], secret: {secret}, allow_private: yes}}"
-        site.daemon.configure(f"{good}\nwebhooks: [{receiver}]\n")
+        terms = f"types: [call.ended], secret: {secret}, allow_private: yes, retry_interval: 0.1"
+        site.daemon.configure(f"{good}\nwebhooks: [{{name: crm, url: '{crm.url}', {terms}}}]\n")
         assert site.api.ask("POST", "/configuration/reload").status == 200
+        yield crm
+        site.daemon.configure(good)
+        assert site.api.ask("POST", "/configuration/reload").status == 200
+    assert crm.faults == []
+
+
+def test_the_end_of_a_call_is_told_to_a_server_and_told_again_when_that_is_ordered(site: Watched) -> None:
+    with crm_told_of_calls(site) as crm:
         crm.fails.append(400)
         with site.stage.expecting(Event.CALL_REPORTS_DROPPED), one_call(site) as talk:
             (call,) = site.items("/calls")
@@ -328,9 +338,21 @@ def test_the_end_of_a_call_is_told_to_a_server_and_told_again_when_that_is_order
         (event,) = crm.wait_for(1)
         assert (event["type"], event["data"]["call_id"]) == ("call.ended", call["call_id"])
         assert site.items("/webhooks/dead-letters") == []
-        site.daemon.configure(good)
-        assert site.api.ask("POST", "/configuration/reload").status == 200
-    assert crm.faults == []
+
+
+def test_a_server_that_answers_503_twice_gets_the_event_a_third_time_with_its_id_and_growing_gaps(
+    site: Watched,
+) -> None:
+    with crm_told_of_calls(site) as crm:
+        crm.fails += [503, 503]
+        with site.stage.expecting(Event.CALL_REPORTS_DOWN), one_call(site) as talk:
+            talk.hang_up()
+            (event,) = crm.wait_for(1)
+        (first, second, third), bodies = zip(*crm.arrived, strict=True)
+        assert (second - first >= 0.1, third - second >= 0.2) == (True, True)
+        assert [json.loads(each) for each in bodies] == [event] * 3
+        assert event["data"]["callee_in"] == talk.callee
+        assert site.items("/webhooks/dead-letters") == []
 
 
 def test_a_number_that_is_none_is_refused_alike_whether_the_switch_is_asked_or_not(site: Watched) -> None:

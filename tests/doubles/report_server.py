@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Event, Thread
 from typing import Any, Final, Self
@@ -27,6 +28,8 @@ class ReportServer:
         self.faults: list[str] = []
         """Requests that no report may be."""
         self.attempts = 0
+        self.arrived: list[tuple[float, bytes]] = []
+        """Moment, on the monotonic clock, and body of each attempt that was signed well, whatever it was answered."""
         self._changed = Condition()
         self.closing = Event()
         self._server: ThreadingHTTPServer | None = None
@@ -97,6 +100,7 @@ class ReportServer:
             if signature != expected or path != self._path or headers["Content-Type"] != "application/json":
                 self.faults.append(f"{path} {signature}")
                 return 401
+            self.arrived.append((time.monotonic(), body))
             answer = self.fails.pop(0) if self.fails else 200
             if answer in {200, "huge"}:
                 self.reports.append(json.loads(body))
