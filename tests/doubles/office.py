@@ -89,9 +89,9 @@ class Defined:
         """Return a profile that is called as its file."""
         return ExportProfile(name=file.stem)
 
-    def cdr_map(self, file: Path, price: str | None = None) -> CdrMap:
+    def cdr_map(self, file: Path, price: str | None = None, vendor: str | None = None) -> CdrMap:
         """Return the map that a file says."""
-        return read_cdr_map(file, {}, price)
+        return read_cdr_map(file, {}, price, vendor)
 
     def notice_days_of_deck(self, _rate_group: str) -> int:
         """Return a week for every group."""

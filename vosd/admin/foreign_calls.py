@@ -72,6 +72,8 @@ class ForeignLayout(msgspec.Struct, frozen=True):
     caller: str | None = None
     price: str | None = None
     """Charge of the other switch; None = nothing is compared."""
+    billed: str | None = None
+    """Seconds that the other switch has billed."""
     has_header: bool = True
     delimiter: str | None = None
     """None = the one that the first line has most."""
@@ -103,6 +105,7 @@ class ForeignCall(NamedTuple):
     """UTC milliseconds."""
     duration_ms: int
     price: Decimal | None
+    billed_seconds: int | None = None
 
 
 class ForeignFile:
@@ -170,6 +173,7 @@ class _Columns(NamedTuple):
     gateway: int | None
     caller: int | None
     price: int | None
+    billed: int | None
 
 
 def _columns(layout: ForeignLayout, heading: Sequence[str]) -> _Columns:
@@ -195,6 +199,7 @@ def _columns(layout: ForeignLayout, heading: Sequence[str]) -> _Columns:
         optional(layout.gateway),
         optional(layout.caller),
         optional(layout.price),
+        optional(layout.billed),
     )
 
 
@@ -228,6 +233,7 @@ class _RowReader:
                 self._start(row[columns.start].strip()),
                 self._duration(row[columns.duration].strip()),
                 None if columns.price is None else self._price(row[columns.price].strip()),
+                None if columns.billed is None else self._duration(row[columns.billed].strip()) // 1_000,
             )
         except BadRowError as error:
             return error

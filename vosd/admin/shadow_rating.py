@@ -31,6 +31,10 @@ class CdrMap(NamedTuple):
     layout: ForeignLayout
     side: RatedSide
     includes_tax: bool
+    strip_ours: tuple[str, ...] = ()
+    """Beginnings of our numbers that the file of a vendor has not, of which the first that fits is taken off."""
+    starts_at_invite: bool = False
+    """Whether the start that the file has is that of the INVITE, and not that of the answer."""
 
 
 class RatedRow(NamedTuple):

@@ -12,6 +12,7 @@ from vosd.api.operations import (
     installation,
     jobs,
     money,
+    reconciliations,
     routes,
     session,
     traces,
@@ -30,6 +31,7 @@ _OTHERS: Final[tuple[Operation, ...]] = (
     *routes.OPERATIONS,
     *jobs.OPERATIONS,
     *decks.OPERATIONS,
+    *reconciliations.OPERATIONS,
     *watch.OPERATIONS,
 )
 OPERATIONS: Final[tuple[Operation, ...]] = (*_OTHERS, *access.operations_beside(_OTHERS))

@@ -25,5 +25,4 @@ def not_built_yet(name: str) -> Verb:
     )
 
 
-reconcile = not_built_yet("reconcile")
 report = not_built_yet("report")

@@ -1,7 +1,11 @@
-"""The map of a call record file of another switch: which column is what (``vosd rate cdr-file --map``)."""
+"""The map of a call record file of another switch: which column is what.
+
+For ``vosd rate cdr-file --map`` and ``vosd reconcile import --map``.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -63,6 +67,15 @@ class ColumnKeys(Keys):
     caller: Annotated[str | None, _COLUMN] = None
     price: Annotated[str | None, _COLUMN] = None
     """Column of the charge; ``--diff`` names another column."""
+    billed: Annotated[str | None, _COLUMN] = None
+    """Column of the billed seconds, in a vendor's file; it has the unit of ``duration``."""
+
+
+class StartOf(Enum):
+    """Moment that the start of a call is."""
+
+    ANSWER = "answer"
+    INVITE = "invite"
 
 
 class StartKeys(Keys):
@@ -71,6 +84,8 @@ class StartKeys(Keys):
     format: Annotated[StartForm | str, _start_form()] = StartForm.ISO
     zone: Annotated[ZoneInfo, time_zone()] = ZoneInfo("UTC")
     """Zone of times without a zone of their own."""
+    of: Annotated[StartOf, choice(StartOf)] = StartOf.ANSWER
+    """Moment that a vendor's file has; calls are matched by it."""
 
 
 class NameKeys(Keys):
@@ -93,6 +108,8 @@ class MapKeys(Keys):
     decimal_comma: Annotated[bool, switch()] = False
     strip: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
     """Beginnings of called numbers that are taken off: the first of the list that fits."""
+    strip_ours: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
+    """The same of the numbers that were sent to the vendor, such as a routing prefix that its file has not."""
     account: Annotated[str | None, _WORD] = None
     """The account of all calls, where no column says it."""
     accounts: tuple[NameKeys, ...] = ()
@@ -107,15 +124,25 @@ class MapKeys(Keys):
         return self
 
 
-def read_cdr_map(path: Path, environ: Mapping[str, str], price: str | None = None) -> CdrMap:
+class BillKeys(MapKeys):
+    """The map of a vendor's file, all of whose calls are of that vendor."""
+
+    @model_validator(mode="after")
+    def _says_who_pays(self) -> "BillKeys":
+        return self
+
+
+def read_cdr_map(path: Path, environ: Mapping[str, str], price: str | None = None, vendor: str | None = None) -> CdrMap:
     """Read a map; ``price`` names the column to compare with, whatever the map says.
+
+    With ``vendor`` it is of a file of that account's calls.
 
     Raises:
         ConfigError: with every mistake that was found.
     """
     problems = ProblemList()
     document = read_files(path, environ, problems)
-    keys = read_section(MapKeys, document, "", problems)
+    keys = read_section(MapKeys if vendor is None else BillKeys, document, "", problems)
     if keys is None or problems.has_errors:
         raise ConfigError(problems.in_order())
     columns = keys.columns
@@ -123,10 +150,11 @@ def read_cdr_map(path: Path, environ: Mapping[str, str], price: str | None = Non
         callee=columns.callee,
         start=columns.start,
         duration=columns.duration,
-        account=columns.account,
+        account=columns.account if vendor is None else None,
         gateway=columns.gateway,
         caller=columns.caller,
         price=price or columns.price,
+        billed=columns.billed,
         has_header=keys.header,
         delimiter=keys.delimiter,
         encoding="utf-8-sig" if keys.encoding.lower() in {"utf-8", "utf8"} else keys.encoding,
@@ -135,8 +163,9 @@ def read_cdr_map(path: Path, environ: Mapping[str, str], price: str | None = Non
         duration_unit=keys.duration_unit,
         has_decimal_comma=keys.decimal_comma,
         strip=keys.strip,
-        all_of=keys.account,
+        all_of=vendor or keys.account,
         accounts={each.theirs: each.ours for each in keys.accounts},
         gateways={each.theirs: each.ours for each in keys.gateways},
     )
-    return CdrMap(layout, keys.side, keys.price_includes_tax)
+    starts_at_invite = keys.start.of is StartOf.INVITE
+    return CdrMap(layout, keys.side, keys.price_includes_tax, keys.strip_ours, starts_at_invite)

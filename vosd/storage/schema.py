@@ -572,3 +572,51 @@ rate_deck_chunk: Final = Table(
     Column("compressed", LargeBinary().with_variant(MEDIUMBLOB(), "mysql"), nullable=False, comment="zlib"),
     **_IN_MYSQL,
 )
+
+reconciliation: Final = Table(
+    "reconciliation",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("account", String(ACCOUNT_LENGTH), nullable=False, comment="of the vendor"),
+    Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the vendor's file"),
+    Column("file", String(MEMO_LENGTH), nullable=False, comment="its name"),
+    Column("since", Moment, nullable=False, comment="first moment of the span that is compared"),
+    Column("until", Moment, nullable=False, comment="first moment behind it"),
+    Column("made_at", Moment, nullable=False),
+    Column("operator", String(NAME_LENGTH), nullable=False),
+    Column("currency", String(CURRENCY_LENGTH)),
+    Column("ours", Money, nullable=False, comment="cost of the span as it is booked here"),
+    Column("theirs", Money, nullable=False, comment="price of the file"),
+    Column("result", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False, comment="JSON: classes and counts"),
+    Unique("account", "digest", name="reconciliation_once"),  # a repeated import adds nothing
+    **_IN_MYSQL,
+)
+
+reconciliation_chunk: Final = Table(
+    "reconciliation_chunk",
+    metadata,
+    Column("reconciliation", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "compressed", LargeBinary().with_variant(MEDIUMBLOB(), "mysql"), nullable=False, comment="calls that differ"
+    ),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+reconciliation_dispute: Final = Table(
+    "reconciliation_dispute",
+    metadata,
+    Column("reconciliation", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", String(ACCOUNT_LENGTH), nullable=False),
+    Column("state", String(KIND_LENGTH), nullable=False, comment="open, sent, accepted, rejected or settled"),
+    Column("amount", Money, nullable=False, comment="that the vendor is asked to credit"),
+    Column("currency", String(CURRENCY_LENGTH)),
+    Column("reference", String(REFERENCE_LENGTH), comment="of the vendor's credit note, and of its ledger entry"),
+    Column("memo", String(MEMO_LENGTH)),
+    Column("opened_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("operator", String(NAME_LENGTH), nullable=False, comment="who changed it last"),
+    Index("reconciliation_dispute_state", "state"),
+    **_IN_MYSQL,
+)

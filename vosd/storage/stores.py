@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vosd.storage.people import SqlPeople
     from vosd.storage.queries import SqlQueries
     from vosd.storage.reconcile import SqlBookedCalls
+    from vosd.storage.reconciliations import SqlReconciliations
     from vosd.storage.requests import SqlRequests
     from vosd.storage.spans import SqlSpans
     from vosd.storage.stored_objects import SqlObjects
@@ -173,6 +174,13 @@ class SqlStores:
         from vosd.storage.decks import SqlDecks
 
         return SqlDecks(self.database)
+
+    @property
+    def reconciliations(self) -> "SqlReconciliations":
+        """Comparisons of vendors' files with our calls, and disputes."""
+        from vosd.storage.reconciliations import SqlReconciliations
+
+        return SqlReconciliations(self.database)
 
     async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
         """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.

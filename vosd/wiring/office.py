@@ -132,10 +132,10 @@ class _Configured:
 
         return read_export_profile(file, os.environ)
 
-    def cdr_map(self, file: "Path", price: str | None = None) -> "CdrMap":
+    def cdr_map(self, file: "Path", price: str | None = None, vendor: str | None = None) -> "CdrMap":
         from vosd.config.cdr_map import read_cdr_map
 
-        return read_cdr_map(file, os.environ, price)
+        return read_cdr_map(file, os.environ, price, vendor)
 
     def notice_days_of_deck(self, rate_group: str) -> int:
         return self._switch.excerpt.deck_group(rate_group).notice_days or 0

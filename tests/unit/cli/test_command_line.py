@@ -178,7 +178,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
 @pytest.mark.parametrize(
     "words",
     [
-        ["reconcile"],
         ["report"],
     ],
     ids=" ".join,

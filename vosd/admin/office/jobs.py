@@ -30,6 +30,7 @@ class JobKind(Enum):
     RERATE = "rerate"
     SIMULATE = "simulate"
     CDR_EXPORT = "cdr_export"
+    BILL_IMPORT = "bill_import"
 
     @property
     def is_repeatable(self) -> bool:

@@ -156,8 +156,11 @@ class Definitions(Protocol):
         """Return the columns and format of an export that a file says; raises ConfigError."""
         ...
 
-    def cdr_map(self, file: Path, price: str | None = None) -> "CdrMap":
-        """Return the columns of another switch's call records that a file says; raises ConfigError."""
+    def cdr_map(self, file: Path, price: str | None = None, vendor: str | None = None) -> "CdrMap":
+        """Return the columns of another switch's call records that a file says; raises ConfigError.
+
+        With ``vendor`` they are those of calls of that account.
+        """
         ...
 
     def notice_days_of_deck(self, rate_group: str) -> int:

@@ -1,0 +1,231 @@
+"""A vendor's file against the calls of a database: imported once, explained, disputed."""
+
+import csv
+import io
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from doubles.data.builders import account, applied_rate
+from doubles.data.records import STARTED
+from doubles.ended_calls import ended_call
+from doubles.office import office_on, operator
+
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.reconciliations import (
+    DisputeBill,
+    ImportBill,
+    ListReconciliations,
+    NoDisputeError,
+    NoUsableRowError,
+    ReadDifferences,
+    ReconciliationSheet,
+    ShowReconciliation,
+    WriteLetter,
+    dispute_bill,
+    import_bill,
+    list_reconciliations,
+    read_differences,
+    show_reconciliation,
+    write_letter,
+)
+from vosd.billing.accounts import AccountType
+from vosd.billing.rater import rate_call
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.record import CallRecord
+from vosd.clearing.calls import BillClass
+from vosd.storage import reconciliations
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.reconciliations import DisputeMovedError, DisputeState, NoSuchReconciliationError, StoredDispute
+
+NOW = STARTED + 86_400_000
+BUY = applied_rate("0.0123", prefix="44")
+MAP = """
+columns: {callee: number, start: start, duration: seconds, price: price, caller: from}
+strip_ours: "99"
+"""
+HELD_MS = (61_500, 30_200, 12_000, 600_100, 5_000, 90_000, 44_000)
+
+
+def call(index: int) -> CallRecord:
+    record = ended_call(index, applied_rate("0.60"), BUY, held_ms=HELD_MS[index])
+    began, ended = record.started_at + 10_000 * index, record.ended_at + 10_000 * index
+    moved = {"started_at": began, "vendor_answered_at": ended - HELD_MS[index], "ended_at": ended}
+    return msgspec.structs.replace(record, vendor_account="carrier", callee_out=f"99{record.callee_billing}", **moved)
+
+
+CALLS = [call(index) for index in range(len(HELD_MS))]
+
+
+def row(record: CallRecord, *, unit: int = 1, extra_ms: int = 0, rate: str = "0.0123", late_ms: int = 400) -> list[str]:
+    assert record.vendor_answered_at is not None
+    ms = record.ended_at - record.vendor_answered_at + extra_ms
+    price = rate_call(applied_rate(rate, unit), ms).fee
+    start = iso_utc(record.vendor_answered_at + late_ms)
+    return [f"+{record.callee_billing}", start, str(Decimal(ms) / 1_000), str(price), f"00{record.caller_out}"]
+
+
+class Site:
+    """The office, and a directory for files of the vendor."""
+
+    def __init__(self, office: Office, directory: Path) -> None:
+        self.office, self.directory = office, directory
+
+    def order(self, rows: list[list[str]], name: str = "october.csv", map_text: str = MAP, **more: Any) -> ImportBill:
+        (self.directory / "map.yaml").write_text(map_text)
+        lines = ["number,start,seconds,price,from", *(",".join(each) for each in rows)]
+        (self.directory / name).write_text("\n".join(lines) + "\n")
+        files = {"file": str(self.directory / name), "map": str(self.directory / "map.yaml")}
+        return ImportBill(**{"account": "carrier", **files, **more})
+
+    async def imported(self, *args: Any, **more: Any) -> ReconciliationSheet:
+        return await import_bill(self.office, operator(), self.order(*args, **more), lambda _part, _count: None)
+
+    async def differing(self, number: int, result: BillClass | None = None) -> list[dict[str, str]]:
+        order = ReadDifferences(id=number, result=result)
+        text = "".join([part async for part in read_differences(self.office, operator(), order)])
+        return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture
+async def site(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(reconciliations, "CALLS_AT_ONCE", 3)
+    await SqlBooks(database).book(CALLS)
+    vendor = account("carrier", type=AccountType.CLEARING)
+    return Site(office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+
+
+def faulty() -> list[list[str]]:
+    """Return the file: two calls agree, one each has another unit, duration and rate, and each side lacks one."""
+    agreed, unit, lacking, longer, dearer, _ = CALLS[:6]
+    unknown = ["+447700900999", iso_utc(lacking.started_at), "60", "0.0123", ""]
+    attempt = ["+447700900111", iso_utc(lacking.started_at), "0", "0", ""]
+    return [
+        row(CALLS[6]),
+        row(dearer, rate="0.0147"),
+        row(longer, extra_ms=60_000),
+        row(unit, unit=60),
+        row(agreed),
+        unknown,
+        attempt,
+        row(CALLS[5]),
+        ["+44", "soon", "1", "1", ""],
+    ]
+
+
+def classes(sheet: ReconciliationSheet) -> dict[tuple[str, str], tuple[int, str, str]]:
+    found = sheet.comparison.classes
+    return {(each.result.value, each.explanation): (each.calls, each.ours, each.theirs) for each in found}
+
+
+async def test_a_file_is_compared_once_and_every_difference_has_its_class_and_money(site: Site) -> None:
+    made = await site.imported(faulty())
+    assert classes(made) == {
+        ("matched", ""): (3, "0.04018", "0.04018"),
+        ("missing_here", ""): (1, "0.00", "0.0123"),
+        ("missing_there", ""): (1, "0.00246", "0.00"),
+        ("duration_differs", "their duration"): (1, "0.123205", "0.135505"),
+        ("unit_differs", "their unit is 60 s"): (1, "0.006355", "0.0123"),
+        ("rate_differs", "price of 0.0147 a minute"): (1, "0.001025", "0.001225"),
+    }
+    compared = made.comparison
+    assert (compared.rows, compared.bad_rows, compared.attempts) == (9, 1, 1)
+    assert (compared.first_bad_rows[0].line, "soon" in compared.first_bad_rows[0].reason) == (10, True)
+    assert made.difference == str(Decimal(made.theirs) - Decimal(made.ours))
+    again = await site.imported(faulty(), name="the-same.csv")
+    assert (again.id, again.repeated, again.file) == (made.id, True, "october.csv")
+    assert [each.id for each in await list_reconciliations(site.office, operator(), ListReconciliations())] == [made.id]
+    lines = await list_audit(site.office, operator(), ListAudit())
+    assert [(each.action, each.subject) for each in lines] == [("ImportBill", "carrier")]
+
+
+async def test_calls_that_differ_are_listed_with_both_sides(site: Site) -> None:
+    made = await site.imported(faulty())
+    found = await site.differing(made.id)
+    assert len(found) == 5
+    (unit,) = [each for each in found if each["result"] == "unit_differs"]
+    assert (unit["line"], unit["our_billed_seconds"], unit["difference"]) == ("5", "31", "0.005945")
+    assert (unit["call_id"], unit["rate_prefix"]) == (str(CALLS[1].call_id), "44")
+    (lacking,) = await site.differing(made.id, BillClass.MISSING_THERE)
+    assert (lacking["call_id"], lacking["line"], lacking["their_price"]) == (str(CALLS[2].call_id), "", "")
+
+
+async def test_a_file_that_is_compared_again_takes_the_place_of_the_first_and_keeps_the_dispute(site: Site) -> None:
+    made = await site.imported(faulty())
+    await dispute_bill(site.office, operator(), DisputeBill(id=made.id))
+    order = msgspec.structs.replace(site.order(faulty()), again=True, duration_tolerance=60.0)
+    again = await import_bill(site.office, operator(), order, lambda _part, _count: None)
+    assert (again.id, again.repeated, again.comparison.duration_tolerance) == (made.id, False, 60.0)
+    assert again.dispute is not None
+    assert len(await site.differing(made.id)) == 5
+
+
+async def test_the_period_of_the_bill_says_which_calls_must_be_in_it(site: Site) -> None:
+    until = (CALLS[3].vendor_answered_at or 0) + 1_000
+    made = await site.imported([row(each) for each in CALLS[:5]], since=STARTED, until=until)
+    assert classes(made)["missing_here", "outside of the period"][0] == 1
+    assert ("missing_there", "") not in classes(made)
+    everything = await site.imported([row(CALLS[0])], name="two.csv", since=0, until=NOW)
+    assert classes(everything)["missing_there", ""][0] == len(CALLS) - 1
+
+
+async def test_a_file_may_have_the_time_of_the_invite_and_billed_seconds_alone(site: Site) -> None:
+    text = f"{MAP}start: {{of: invite}}\n".replace("price: price, ", "billed: price, ")
+    rows = [[*row(each)[:1], iso_utc(each.started_at), "62", "62", ""] for each in CALLS[:1]]
+    assert set(classes(await site.imported(rows, map_text=text))) == {("matched", "")}
+
+
+async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(site: Site) -> None:
+    made = await site.imported(faulty())
+    office, who = site.office, operator()
+    with pytest.raises(NoDisputeError):
+        await write_letter(office, who, WriteLetter(id=made.id))
+    opened = await dispute_bill(office, who, DisputeBill(id=made.id, memo="Please answer within 30 days."))
+    assert opened.dispute is not None
+    assert (opened.dispute.state, opened.dispute.amount) == (DisputeState.OPEN, made.disputable)
+    letter = (await write_letter(office, who, WriteLetter(id=made.id))).text
+    assert f"We dispute **{made.disputable} USD**" in letter
+    assert "| Calls whose billing unit differs (their unit is 60 s) | 1 | 0.0123 | 0.006355 | 0.005945 |" in letter
+    assert "Please answer within 30 days." in letter
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="CN-17")
+    settled = await dispute_bill(office, who, order)
+    assert await dispute_bill(office, who, order) == settled, "a repeat changes nothing"
+    assert (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute == settled.dispute
+    with pytest.raises(OrderError, match="cannot be open: the dispute is settled"):
+        await dispute_bill(office, who, DisputeBill(id=made.id, state=DisputeState.OPEN))
+    with pytest.raises(OrderError, match="above zero"):
+        await dispute_bill(office, who, DisputeBill(id=made.id, amount=Decimal(0)))
+    lines = await list_audit(office, who, ListAudit(action="DisputeBill"))
+    assert len(lines) == 2
+
+
+async def test_a_dispute_that_another_person_has_changed_is_not_changed_over_it(site: Site, database: Database) -> None:
+    made = await site.imported(faulty())
+    await dispute_bill(site.office, operator(), DisputeBill(id=made.id))
+    store = site.office.stores.reconciliations
+    read: StoredDispute = (await store.disputes())[made.id]
+    await dispute_bill(site.office, operator("bob"), DisputeBill(id=made.id, state=DisputeState.SENT))
+    line = site.office.audit_line(operator(), DisputeBill(id=made.id), "carrier")
+    for before in (read, None):
+        with pytest.raises(DisputeMovedError):
+            await store.dispute(read, before, line)
+
+
+async def test_what_cannot_be_compared_is_refused(site: Site) -> None:
+    with pytest.raises(OrderError, match="is acme, which is no vendor"):
+        await site.imported(faulty(), account="acme")
+    with pytest.raises(OrderError, match="is not behind"):
+        await site.imported(faulty(), since=NOW, until=NOW)
+    with pytest.raises(NoUsableRowError, match="start 'soon'"):
+        await site.imported(faulty()[-1:])
+    with pytest.raises(NoSuchReconciliationError):
+        await show_reconciliation(site.office, operator(), ShowReconciliation(id=1))
+    matched = await site.imported([row(each) for each in CALLS])
+    assert set(classes(matched)) == {("matched", "")}
+    with pytest.raises(OrderError, match="asks for no more"):
+        await dispute_bill(site.office, operator(), DisputeBill(id=matched.id))

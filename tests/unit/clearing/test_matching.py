@@ -1,0 +1,116 @@
+"""Calls of two books: which are one, and which are missing."""
+
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from vosd.clearing import matching
+from vosd.clearing.calls import BilledCall, CallPair, SentCall, comparable
+from vosd.clearing.matching import Matcher
+
+NUMBER = "442012345"
+
+
+def sent(at_s: float, number: str = NUMBER, caller: str = "49301", seconds: float = 60) -> SentCall:
+    ms = round(1_000 * seconds)
+    return SentCall(round(at_s * 1_000), number, f"{at_s}/{number}", caller, ms, ms, 60, Decimal(1), "44", "", 0, "")
+
+
+def billed(at_s: float, number: str = NUMBER, caller: str = "", seconds: float = 60, line: int = 1) -> BilledCall:
+    return BilledCall(round(at_s * 1_000), number, line, caller, round(1_000 * seconds), None, Decimal(1))
+
+
+def matched(ours: list[SentCall], theirs: list[BilledCall]) -> list[tuple[float | None, float | None]]:
+    def at(call: SentCall | BilledCall | None) -> float | None:
+        return None if call is None else call.at / 1_000
+
+    pairs = Matcher(3_000, 2_000).pairs(ours, theirs)
+    return sorted(((at(each.ours), at(each.theirs)) for each in pairs), key=str)
+
+
+def test_a_start_two_seconds_apart_is_one_call_and_five_are_two():
+    """T-REC-02."""
+    assert matched([sent(100)], [billed(102)]) == [(100, 102)]
+    assert matched([sent(100)], [billed(105)]) == [(100, None), (None, 105)]
+    assert matched([sent(105)], [billed(103)]) == [(105, 103)]
+
+
+def test_other_numbers_are_other_calls():
+    assert matched([sent(100)], [billed(100, "442099999")]) == [(100, None), (None, 100)]
+
+
+def test_the_nearest_is_the_same_call_and_the_other_is_missing():
+    assert matched([sent(100), sent(102)], [billed(102)]) == [(100, None), (102, 102)]
+
+
+def test_as_many_as_possible_are_matched_where_they_are_of_equal_length():
+    assert matched([sent(100), sent(103)], [billed(103), billed(106)]) == [(100, 103), (103, 106)]
+
+
+def test_length_tells_calls_apart_that_begin_together():
+    ours = [sent(100, seconds=10), sent(101, seconds=50)]
+    theirs = [billed(100.5, seconds=50), billed(101.5, seconds=10)]
+    assert matched(ours, theirs) == [(100, 101.5), (101, 100.5)]
+
+
+def test_a_call_of_another_length_is_not_exchanged_for_a_match():
+    ours = [sent(100, seconds=10), sent(103, seconds=60)]
+    theirs = [billed(103, seconds=60), billed(106, seconds=300)]
+    assert matched(ours, theirs) == [(100, None), (103, 103), (None, 106)]
+
+
+def test_the_calling_number_decides_between_equal_calls():
+    ours = [sent(100, caller="1"), sent(100.5, caller="2")]
+    assert matched(ours, [billed(100, caller="2")]) == [(100, None), (100.5, 100)]
+
+
+def test_a_row_that_the_vendor_has_twice_is_said_to_be_repeated():
+    pairs = list(Matcher(3_000, 2_000).pairs([sent(100)], [billed(100, line=2), billed(100, line=3)]))
+    assert [(each.theirs and each.theirs.line, each.is_repeated) for each in pairs] == [(2, False), (3, True)]
+
+
+@pytest.mark.parametrize(
+    ("number", "strip", "expected"),
+    [
+        ("+442012345", (), "442012345"),
+        ("00442012345", (), "442012345"),
+        ("442012345", ("99", "#"), "442012345"),
+        ("9900442012345", ("99",), "442012345"),
+        ("0201", (), "0201"),
+    ],
+)
+def test_prefixes_plus_and_zeros_do_not_make_another_number(number, strip, expected):
+    assert comparable(number, strip) == expected
+
+
+def in_time(pairs: Iterator[CallPair], counted: dict[str, int]) -> list[CallPair]:
+    found = list(pairs)
+    for each in found:
+        counted["ours"] += each.ours is not None
+        counted["theirs"] += each.theirs is not None
+    return found
+
+
+def test_one_number_called_all_day_is_settled_in_parts_and_each_call_once(monkeypatch):
+    monkeypatch.setattr(matching, "GROUP_MAX", 20)
+    ours = [sent(each * 0.7) for each in range(1_000)]
+    theirs = [billed(each.at / 1_000 + 0.2, line=line) for line, each in enumerate(ours) if line % 50]
+    counted = {"ours": 0, "theirs": 0}
+    pairs = in_time(Matcher(3_000, 2_000).pairs(ours, theirs), counted)
+    assert counted == {"ours": len(ours), "theirs": len(theirs)}
+    assert sum(each.theirs is None for each in pairs) == len(ours) - len(theirs)
+    assert not [each for each in pairs if each.ours is None]
+
+
+def test_random_books_without_faults_match_as_a_whole():
+    source = random.Random(7)
+    numbers = [f"4420{each}" for each in range(40)]
+    ours, theirs = [], []
+    for each in range(600):
+        at, number, seconds = each * 0.9, source.choice(numbers), source.choice([7, 60, 185])
+        ours.append(sent(at, number, seconds=seconds))
+        theirs.append(billed(at + source.uniform(-1, 1), number, seconds=seconds + source.uniform(-0.9, 0.9)))
+    theirs.sort(key=lambda call: call.at)
+    assert all(each.ours and each.theirs for each in Matcher(3_000, 2_000).pairs(ours, theirs))

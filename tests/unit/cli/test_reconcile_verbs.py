@@ -1,0 +1,72 @@
+"""``vosd reconcile``: a vendor's file compared, shown and disputed from the command line; no switch runs."""
+
+import csv
+from pathlib import Path
+
+import msgspec
+import pytest
+from doubles.data.builders import applied_rate
+from doubles.ended_calls import ended_call
+from doubles.installation import Installation
+from doubles.migrated import migrated
+
+from vosd.cdr.columns import iso_utc
+
+MAP = "columns: {callee: number, start: start, duration: seconds, price: price}\nstart: {of: invite}\n"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Installation:
+    installation = Installation(tmp_path_factory.mktemp("bills"))
+    migrated(installation.database)
+    record = ended_call(4, applied_rate("0.60"), applied_rate("0.30"))
+    record = msgspec.structs.replace(record, vendor_account="vendor-1", vendor_answered_at=record.ended_at - 61_500)
+    installation.book([record])
+    directory = installation.config.parent
+    (directory / "map.yaml").write_text(MAP)
+    start = iso_utc(record.started_at)
+    rows = f"number,start,seconds,price\n{record.callee_out},{start},61.5,0.60\n442,{start},7,0.07\n442,soon,7,0.07\n"
+    (directory / "bill.csv").write_text(rows)
+    return installation
+
+
+def test_a_bill_is_imported_once_shown_and_disputed(site: Installation) -> None:
+    directory: Path = site.config.parent
+    words = ("reconcile", "import", "vendor-1", str(directory / "bill.csv"), "--map", str(directory / "map.yaml"))
+    said = site.vosd(*words)
+    assert said.exit_code == 0, said.output
+    assert "unit_differs" in said.stdout
+    assert "their unit is 60 s" in said.stdout
+    assert "1 of 3 rows could not be read" in said.stderr
+    assert "imported before, as reconciliation 1" in site.vosd(*words).stderr
+    shown = site.document("reconcile", "show", "1")
+    assert (shown["theirs"], shown["ours"], shown["disputable"], shown["dispute"]) == ("0.67", "0.31", "0.36", None)
+    files = ("--calls", str(directory / "calls.csv"), "--letter", str(directory / "letter.md"))
+    disputed = site.document("reconcile", "dispute", "1", "--amount", "0.35", "--memo", "See the file.", *files)
+    assert (disputed["dispute"]["state"], disputed["dispute"]["amount"]) == ("open", "0.35")
+    with (directory / "calls.csv").open() as calls:
+        assert [each["result"] for each in csv.DictReader(calls)] == ["missing_here", "unit_differs"]
+    assert "We dispute **0.35" in (directory / "letter.md").read_text()
+    assert "dispute: sent, 0.35" in site.vosd("reconcile", "dispute", "1", "--state", "sent").stdout
+    of_class = ("--class", "missing_here", "--calls", str(directory / "few.csv"))
+    assert site.vosd("reconcile", "show", "1", *of_class).exit_code == 0
+    assert len((directory / "few.csv").read_text().splitlines()) == 2
+    listed = site.vosd("reconcile", "list").stdout.splitlines()
+    assert (len(listed), listed[1].split()[-1]) == (2, "sent")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("show", "9"), 1, "there is no reconciliation 9: vosd reconcile list has them"),
+        (("import", "customer-1", "bill.csv", "--map", "map.yaml"), 2, "ACCOUNT is customer-1, which is no vendor"),
+        (("import", "vendor-1", "bill.csv", "--map", "map.yaml", "--tolerance", "-1"), 2, "--tolerance must be"),
+    ],
+    ids=["no such comparison", "no vendor", "tolerance below zero"],
+)
+def test_what_makes_no_sense_is_said(
+    site: Installation, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int, message: str
+) -> None:
+    monkeypatch.chdir(site.config.parent)
+    said = site.vosd("reconcile", *words)
+    assert (said.exit_code, message in said.stderr) == (code, True), said.stderr

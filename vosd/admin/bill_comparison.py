@@ -1,0 +1,260 @@
+"""Compare the calls of a vendor's file with ours: sums by class, and the calls that differ in compressed chunks."""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from vosd.admin.foreign_calls import ForeignCall
+from vosd.admin.shadow_rating import CdrMap
+from vosd.base.money import EXACT, ZERO, format_amount
+from vosd.billing.rater import Step
+from vosd.billing.rates import AppliedRate
+from vosd.billing.stored_rate import rate_of_steps
+from vosd.callcontrol.rates_again import RatesAgain
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.record import VENDOR
+from vosd.clearing.calls import BillClass, BilledCall, CallPair, SentCall, comparable
+from vosd.clearing.explanations import MATCHED, Explanation, Judge, Terms, Verdict
+from vosd.clearing.sums import BillSums
+from vosd.storage.reconciliations import VendorCall
+
+CHUNK: Final = 2_000
+"""Calls of a compressed chunk."""
+GROUPS_MAX: Final = 50
+"""Rate groups that are tried for a call that nothing else explains."""
+_DAY_MS: Final = 86_400_000
+_OTHER_DAYS: Final = (-1, -7, -30, -90, 1, 7, 30)
+_REPEATED: Final = "billed twice"
+_OUTSIDE: Final = "outside of the period"
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class DifferingCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A call whose books differ; of a call that is missing on one side the fields of that side are empty."""
+
+    result: BillClass
+    explanation: str
+    callee: str
+    line: int | None
+    their_start: int | None
+    their_ms: int | None
+    their_billed_s: int | None
+    their_price: Decimal | None
+    call_id: str | None
+    our_start: int | None
+    our_ms: int | None
+    our_billed_s: int | None
+    our_cost: Decimal | None
+    rate_prefix: str
+    gateway: str
+
+
+CSV_COLUMNS: Final = (
+    "result", "explanation", "difference", "callee", "line", "their_start", "their_seconds", "their_billed_seconds",
+    "their_price", "call_id", "our_start", "our_seconds", "our_billed_seconds", "our_cost", "rate_prefix", "gateway",
+)  # fmt: skip
+
+
+def csv_row(call: DifferingCall) -> list[str]:
+    """Return the cells of a call under ``CSV_COLUMNS``."""
+    theirs, ours = call.their_price, call.our_cost
+    cells = (
+        call.result.value,
+        call.explanation,
+        format_amount(EXACT.subtract(theirs or ZERO, ours or ZERO)),
+        call.callee,
+        call.line,
+        None if call.their_start is None else iso_utc(call.their_start),
+        None if call.their_ms is None else _seconds(call.their_ms),
+        call.their_billed_s,
+        None if theirs is None else format_amount(theirs),
+        call.call_id,
+        None if call.our_start is None else iso_utc(call.our_start),
+        None if call.our_ms is None else _seconds(call.our_ms),
+        call.our_billed_s,
+        None if ours is None else format_amount(ours),
+        call.rate_prefix,
+        call.gateway,
+    )
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
+def _seconds(ms: int) -> str:
+    return f"{Decimal(ms).scaleb(-3).normalize():f}"
+
+
+def read_chunk(compressed: bytes) -> Sequence[DifferingCall]:
+    """Return the calls of a chunk."""
+    return _decode(zlib.decompress(compressed))
+
+
+_decode: Final = msgspec.msgpack.Decoder(list[DifferingCall]).decode
+
+
+def billed_call(line: int, call: ForeignCall) -> BilledCall:
+    """Return a row of a vendor's file as it is compared."""
+    number, caller = comparable(call.callee), comparable(call.caller)
+    return BilledCall(call.started_at, number, line, caller, call.duration_ms, call.billed_seconds, call.price)
+
+
+def sent_call(call: VendorCall, wanted: CdrMap) -> SentCall:
+    """Return a call of ours as it is compared with a file of ``wanted``."""
+    at = call.started_at if wanted.starts_at_invite else call.vendor_answered_at or call.started_at
+    length = call.vendor_billing_base_ms
+    if length is None:
+        length = 0 if call.vendor_answered_at is None else max(0, call.ended_at - call.vendor_answered_at)
+    rated = call.callee_billing or call.callee_out or ""
+    return SentCall(
+        at=at,
+        number=comparable(call.callee_out or rated, wanted.strip_ours),
+        call_id=call.call_id,
+        caller=comparable(call.caller_out or ""),
+        duration_ms=length,
+        from_invite_ms=max(0, call.ended_at - call.started_at),
+        billed_seconds=call.vendor_billed_seconds,
+        cost=EXACT.add(call.cost, call.cost_tax) if wanted.includes_tax else call.cost,
+        prefix=call.vendor_rate_prefix or "",
+        gateway=call.routing_gateway or "",
+        started_at=call.started_at,
+        rated_number=rated,
+    )
+
+
+def rate_of_breakdown(text: str) -> AppliedRate | None:
+    """Return the rate by which the vendor is paid for a call, by its stored steps; None = it has none."""
+    try:
+        steps: list[Step] = _parts(text)[VENDOR]
+        return rate_of_steps(steps)
+    except (KeyError, ValueError, TypeError, msgspec.DecodeError):
+        return None  # a call without rate, or steps of another version
+
+
+_parts: Final = msgspec.json.Decoder(dict[str, list[Step]]).decode
+
+
+def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[Explanation]:
+    """Yield explanations by rates that the configuration has: the vendor's of other days, then all other groups."""
+    again = RatesAgain(catalogue)
+
+    def of_day(days: int) -> Explanation:
+        def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms | None:
+            at = ours.started_at + days * _DAY_MS
+            other = again.of_vendor(vendor, ours.gateway, ours.rated_number, at, ours.caller)
+            return None if other is None else Terms(other, ours.duration_ms)
+
+        when = f"{abs(days)} day{'s' if abs(days) > 1 else ''} {'before' if days < 0 else 'after'}"
+        return Explanation(BillClass.RATE_DIFFERS, f"our rate of {when}", found)
+
+    def of_now() -> Explanation:
+        def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms | None:
+            other = again.of_vendor(vendor, ours.gateway, ours.rated_number, ours.started_at, ours.caller)
+            return None if other is None else Terms(other, ours.duration_ms)
+
+        return Explanation(BillClass.RATE_DIFFERS, "our rate as it is configured now", found)
+
+    yield of_now()
+    yield from map(of_day, _OTHER_DAYS)
+    account = catalogue.accounts.get(vendor)
+    currency = None if account is None else account.currency
+    same = [each for each in catalogue.rate_groups.values() if currency is None or each.currency == currency]
+    for group in same[:GROUPS_MAX]:
+
+        def in_group(
+            rate: AppliedRate, ours: SentCall, _theirs: BilledCall, find: Callable[..., AppliedRate | None] = group.find
+        ) -> Terms | None:
+            other = find(ours.rated_number, ours.started_at, ours.caller)
+            return None if other is None or other.group == rate.group else Terms(other, ours.duration_ms)
+
+        yield Explanation(BillClass.RATE_DIFFERS, f"rate group {group.name}", in_group)
+
+
+class BillComparison:
+    """Classes of pairs; memory grows with the calls that differ, some 30 bytes each."""
+
+    def __init__(self, judge: Judge, since: int, until: int) -> None:
+        """``since`` and ``until`` are the span in which a call must be in both books."""
+        self._judge = judge
+        self._since, self._until = since, until
+        self.sums = BillSums()
+        self.attempts = 0
+        """Rows without seconds and price: attempts, of which no bill is made."""
+        self.differ = 0
+        self._waiting: list[CallPair] = []
+        self._rows: list[DifferingCall] = []
+        self.chunks: list[bytes] = []
+
+    @property
+    def waiting(self) -> Sequence[CallPair]:
+        """Matched calls that differ, whose stored steps are needed to say why."""
+        return self._waiting
+
+    def add(self, pair: CallPair) -> None:
+        """Compare a pair, or keep it until its steps are read."""
+        ours, theirs = pair.ours, pair.theirs
+        if ours is not None and theirs is not None:
+            if self._judge.is_equal(ours, theirs):
+                self._count(pair, MATCHED)
+            else:
+                self._waiting.append(pair)
+        elif theirs is not None:
+            self._add_missing_here(pair, theirs)
+        elif ours is not None and (ours.cost or ours.billed_seconds) and self._since <= ours.at < self._until:
+            self._count(pair, Verdict(BillClass.MISSING_THERE))
+
+    def judge(self, breakdowns: Mapping[str, str]) -> None:
+        """Explain the pairs that wait, by the stored steps of their calls."""
+        for pair in self._waiting:
+            assert pair.ours is not None
+            assert pair.theirs is not None
+            rate = rate_of_breakdown(breakdowns.get(pair.ours.call_id, ""))
+            self._count(pair, self._judge.verdict(pair.ours, pair.theirs, rate))
+        self._waiting = []
+
+    def close(self) -> None:
+        """Complete the last chunk."""
+        if self._rows:
+            self.chunks.append(zlib.compress(_encode(self._rows), 6))
+            self._rows = []
+
+    def _add_missing_here(self, pair: CallPair, theirs: BilledCall) -> None:
+        if not theirs.duration_ms and not theirs.billed_seconds and not theirs.price:
+            self.attempts += 1
+            return
+        why = _REPEATED if pair.is_repeated else ""
+        if not self._since <= theirs.at < self._until:
+            why = _OUTSIDE
+        self._count(pair, Verdict(BillClass.MISSING_HERE, why))
+
+    def _count(self, pair: CallPair, verdict: Verdict) -> None:
+        ours, theirs = pair.ours, pair.theirs
+        cost = ZERO if ours is None else ours.cost
+        price = None if theirs is None else theirs.price
+        self.sums.add(verdict.result, verdict.explanation, cost, price or ZERO)
+        if verdict.result is BillClass.MATCHED:
+            return
+        self.differ += 1
+        self._rows.append(
+            DifferingCall(
+                verdict.result,
+                verdict.explanation,
+                (ours or theirs).number,  # type: ignore[union-attr]  # one of them is there
+                None if theirs is None else theirs.line,
+                None if theirs is None else theirs.at,
+                None if theirs is None else theirs.duration_ms,
+                None if theirs is None else theirs.billed_seconds,
+                price,
+                None if ours is None else ours.call_id,
+                None if ours is None else ours.at,
+                None if ours is None else ours.duration_ms,
+                None if ours is None else ours.billed_seconds,
+                None if ours is None else ours.cost,
+                "" if ours is None else ours.prefix,
+                "" if ours is None else ours.gateway,
+            )
+        )
+        if len(self._rows) >= CHUNK:
+            self.close()

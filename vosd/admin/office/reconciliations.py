@@ -1,0 +1,555 @@
+"""Use cases of vendors' bills: compare a file with our calls, show what differs, dispute it (docs/books.md)."""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd.admin.bill_comparison import (
+    CSV_COLUMNS,
+    BillComparison,
+    billed_call,
+    csv_row,
+    other_rates,
+    read_chunk,
+    sent_call,
+)
+from vosd.admin.dispute_letter import dispute_letter
+from vosd.admin.foreign_calls import BadRowError, opened
+from vosd.admin.names import configured
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.shadow_rating import BAD_ROWS_SHOWN, CdrMap
+from vosd.admin.sorted_calls import SortedCalls
+from vosd.base.csv_text import CsvWriter
+from vosd.base.errors import VosError
+from vosd.base.money import EXACT, ZERO, format_amount
+from vosd.billing.accounts import AccountType
+from vosd.cdr.columns import iso_utc
+from vosd.clearing.calls import BillClass, BilledCall, SentCall
+from vosd.clearing.explanations import Judge
+from vosd.clearing.matching import Matcher
+from vosd.clearing.sums import ClassSheet
+from vosd.storage.reconciliations import DisputeState, StoredDispute, StoredReconciliation
+
+SETUP_MAX_MS: Final = 3_600_000
+"""Time from the INVITE to the answer that is allowed for, where calls are matched by their answer."""
+TOLERANCE_MAX: Final = 600
+"""Seconds."""
+_REPORTED_EVERY: Final = 1_000
+_EXPLAINED_AT_ONCE: Final = 500
+_FOLLOWING: Final = {
+    DisputeState.OPEN: {DisputeState.SENT, DisputeState.ACCEPTED, DisputeState.REJECTED, DisputeState.SETTLED},
+    DisputeState.SENT: {DisputeState.ACCEPTED, DisputeState.REJECTED, DisputeState.SETTLED},
+    DisputeState.ACCEPTED: {DisputeState.SETTLED, DisputeState.REJECTED},
+    DisputeState.REJECTED: {DisputeState.SENT, DisputeState.SETTLED},
+    DisputeState.SETTLED: set(),
+}
+"""States that may follow each state of a dispute."""
+
+
+class NoUsableRowError(VosError):
+    """No row of the file can be read by the map; nothing was imported."""
+
+
+class NoDisputeError(VosError):
+    """Nothing is disputed of this reconciliation."""
+
+
+class ImportBill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A vendor's file of calls and a map of its columns, on the machine of the switch."""
+
+    account: str
+    """Account of the vendor."""
+    file: str
+    map: str
+    name: str | None = None
+    """Name that the file is listed by; None = that of the file."""
+    since: int | None = None
+    """First moment of the period that the file is for; None = that of its first call."""
+    until: int | None = None
+    """First moment behind that period; None = behind its last call."""
+    tolerance: float = 3.0
+    """Seconds by which the starts of a call may differ."""
+    duration_tolerance: float = 2.0
+    """Seconds by which the durations of a call may differ."""
+    again: bool = False
+    """Compare a file that was imported before once more, in the place of that comparison."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense."""
+        check_bill(self.since, self.until, self.tolerance, self.duration_tolerance)
+
+
+def check_bill(since: int | None, until: int | None, tolerance: float, duration_tolerance: float) -> None:
+    """Check the terms of a comparison.
+
+    Raises:
+        OrderError: the period ends before it begins, or a tolerance is too great.
+    """
+    if since is not None and until is not None and since >= until:
+        raise OrderError("until", "is not behind `since`")
+    if not 0 <= tolerance <= TOLERANCE_MAX:
+        raise OrderError("tolerance", f"must be 0 to {TOLERANCE_MAX} seconds")
+    if not 0 <= duration_tolerance <= TOLERANCE_MAX:
+        raise OrderError("duration_tolerance", f"must be 0 to {TOLERANCE_MAX} seconds")
+
+
+class BadRowSheet(msgspec.Struct, frozen=True):
+    """A row that could not be read."""
+
+    line: int
+    """Line of the file."""
+    reason: str
+    """Why it could not be read."""
+
+
+class ComparisonSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts and classes of a comparison."""
+
+    rows: int
+    """Rows of the file."""
+    bad_rows: int
+    """Rows that could not be read."""
+    first_bad_rows: tuple[BadRowSheet, ...]
+    attempts: int
+    """Rows without seconds and price."""
+    tolerance: float
+    """Seconds by which the starts of a call may differ."""
+    duration_tolerance: float
+    """Seconds by which the durations of a call may differ."""
+    classes: tuple[ClassSheet, ...]
+    """Calls and money by class and explanation."""
+
+
+class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute with a vendor; money as text, times are RFC 3339."""
+
+    state: DisputeState
+    amount: str
+    """Amount that the vendor is asked to credit, or has agreed to, as text."""
+    reference: str | None
+    """Reference of the vendor's credit note."""
+    memo: str | None
+    opened_at: str
+    """Time at which it was opened, RFC 3339."""
+    changed_at: str
+    """Time of the last change, RFC 3339."""
+    operator: str
+    """Name of who has changed it last."""
+
+
+class ReconciliationSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A comparison of a vendor's file with our calls; money as text, times are RFC 3339."""
+
+    id: int
+    """Number of the comparison."""
+    account: str
+    """Account of the vendor."""
+    file: str
+    """Name of the vendor's file."""
+    since: str
+    """First moment of the period, RFC 3339."""
+    until: str
+    """First moment behind the period, RFC 3339."""
+    made_at: str
+    """Time of the comparison."""
+    operator: str
+    currency: str | None
+    ours: str
+    """Cost that is booked here, as text."""
+    theirs: str
+    """Price of the vendor, as text."""
+    difference: str
+    """Price of the vendor less the cost that is booked here, as text."""
+    disputable: str
+    """Sum of the classes in which the vendor asks for more than is booked here, as text."""
+    comparison: ComparisonSheet
+    dispute: DisputeSheet | None
+    repeated: bool = False
+    """Whether the same file was imported before: this is the comparison of then."""
+
+
+@needs(Permission.BOOKS_CHANGE)
+async def import_bill(
+    office: Office, who: Principal, order: ImportBill, report: Callable[[float, int], None]
+) -> ReconciliationSheet:
+    """Compare the calls of a vendor's file with ours, and keep the result; a file is compared once.
+
+    ``report`` receives a part of 1 and a count of calls.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        UnknownAccountError, OrderError: the account is none of a vendor.
+        ConfigError: the map or the configuration is invalid.
+        ForeignFileError, NoUsableRowError: the file cannot be read, or none of its rows.
+        DroppedPeriod: numbers of these calls are masked.
+        StoreUnavailable: nothing was kept.
+    """
+    account = configured(office.definitions.accounts(), order.account)
+    if account.type is AccountType.DIRECT:
+        raise OrderError("account", f"is {order.account}, which is no vendor", "vosd account list has their types")
+    wanted = office.definitions.cdr_map(Path(order.map), vendor=order.account)
+    digest = await asyncio.to_thread(_digest, Path(order.file))
+    earlier = await office.stores.reconciliations.of_file(order.account, digest)
+    if earlier is not None and not order.again:
+        return await _sheet(office, earlier, is_repeated=True)
+    with SortedCalls(BilledCall) as theirs, SortedCalls(SentCall) as ours:
+        work = _Work(office, order, wanted, theirs, ours, report)
+        await work.read_bill()
+        await work.read_calls()
+        comparison = await work.compare()
+    mine, other = comparison.sums.totals
+    made = StoredReconciliation(
+        id=0,
+        account=order.account,
+        digest=digest,
+        file=order.name or Path(order.file).name,
+        since=work.since,
+        until=work.until,
+        made_at=office.now(),
+        operator=who.recorded,
+        currency=account.currency,
+        ours=mine,
+        theirs=other,
+        result=msgspec.json.encode(work.result(comparison)).decode(),
+    )
+    line = office.audit_line(who, order, order.account)
+    kept, is_new = await office.stores.reconciliations.add(made, comparison.chunks, line, again=order.again)
+    return await _sheet(office, kept, is_repeated=not is_new)
+
+
+class _Work:
+    """Steps of one comparison."""
+
+    def __init__(
+        self,
+        office: Office,
+        order: ImportBill,
+        wanted: CdrMap,
+        theirs: SortedCalls[BilledCall],
+        ours: SortedCalls[SentCall],
+        report: Callable[[float, int], None],
+    ) -> None:
+        self._office, self._order, self._wanted, self._report = office, order, wanted, report
+        self._theirs, self._ours = theirs, ours
+        self._rows = self._bad = 0
+        self._bad_rows: list[BadRowSheet] = []
+        self._tolerance_ms = round(1_000 * order.tolerance)
+        self.since = self.until = 0
+
+    async def read_bill(self) -> None:
+        """Read the file; the period is that of its calls unless the order says it."""
+        first, last = None, 0
+        with opened(Path(self._order.file), self._wanted.layout) as file:
+            for line, call in file.rows():
+                self._rows += 1
+                if isinstance(call, BadRowError):
+                    self._bad += 1
+                    if len(self._bad_rows) < BAD_ROWS_SHOWN:
+                        self._bad_rows.append(BadRowSheet(line, str(call)))
+                else:
+                    first = call.started_at if first is None else min(first, call.started_at)
+                    last = max(last, call.started_at)
+                    self._theirs.add(billed_call(line, call))
+                if self._rows % _REPORTED_EVERY == 0:
+                    self._report(file.part * 0.3, self._rows)
+                    await asyncio.sleep(0)
+        if first is None:
+            why = self._bad_rows[0].reason if self._bad_rows else "it has none"
+            raise NoUsableRowError(f"no row of {self._order.file} can be read: {why}")
+        self.since = first if self._order.since is None else self._order.since
+        self.until = last + 1 if self._order.until is None else self._order.until
+
+    async def read_calls(self) -> None:
+        """Read our calls of the period, and those around it that may be in the file."""
+        since, until = self.since - self._tolerance_ms, self.until + self._tolerance_ms
+        pages = self._office.stores.reconciliations.calls(self._order.account, max(0, since - SETUP_MAX_MS), until)
+        async with aclosing(pages):
+            async for page in pages:
+                for each in page:
+                    call = sent_call(each, self._wanted)
+                    if since <= call.at < until:
+                        self._ours.add(call)
+                self._report(0.3 + 0.3 * (page[-1].started_at - since) / (until - since), self._ours.count)
+
+    async def compare(self) -> BillComparison:
+        """Match the calls of both books, and explain those that differ."""
+        catalogue, order = self._office.definitions.catalogue(), self._order
+        judge = Judge(
+            round(1_000 * order.duration_tolerance),
+            includes_tax=self._wanted.includes_tax,
+            others=tuple(other_rates(catalogue, order.account)),
+        )
+        comparison = BillComparison(judge, self.since, self.until)
+        whole = self._ours.count + self._theirs.count
+        matcher = Matcher(self._tolerance_ms, round(1_000 * order.duration_tolerance))
+        for done, pair in enumerate(matcher.pairs(self._ours, self._theirs)):
+            comparison.add(pair)
+            if len(comparison.waiting) >= _EXPLAINED_AT_ONCE:
+                await self._explain(comparison)
+            if done % _REPORTED_EVERY == 0:
+                self._report(0.6 + 0.8 * done / whole, done)
+                await asyncio.sleep(0)
+        await self._explain(comparison)
+        comparison.close()
+        return comparison
+
+    async def _explain(self, comparison: BillComparison) -> None:
+        calls = [pair.ours.call_id for pair in comparison.waiting if pair.ours is not None]
+        if calls:
+            comparison.judge(await self._office.stores.reconciliations.breakdowns(calls))
+
+    def result(self, comparison: BillComparison) -> ComparisonSheet:
+        """Return the counts and classes."""
+        return ComparisonSheet(
+            rows=self._rows,
+            bad_rows=self._bad,
+            first_bad_rows=tuple(self._bad_rows),
+            attempts=comparison.attempts,
+            tolerance=self._order.tolerance,
+            duration_tolerance=self._order.duration_tolerance,
+            classes=tuple(comparison.sums.sheets()),
+        )
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+class ListReconciliations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Comparisons of vendors' files, the newest first."""
+
+    account: str | None = None
+    """Account of a vendor; None = all."""
+
+
+@needs(Permission.BOOKS_SEE)
+async def list_reconciliations(office: Office, who: Principal, order: ListReconciliations) -> list[ReconciliationSheet]:
+    """Return the newest comparisons.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        StoreUnavailable: try again.
+    """
+    found = await office.stores.reconciliations.all(order.account)
+    disputes = await office.stores.reconciliations.disputes([each.id for each in found])
+    return [_made_sheet(each, disputes.get(each.id)) for each in found]
+
+
+class ReconciliationOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One comparison."""
+
+    id: int
+
+
+class ShowReconciliation(ReconciliationOrder, frozen=True):
+    """Counts, classes and dispute of a comparison."""
+
+
+class ReadDifferences(ReconciliationOrder, frozen=True):
+    """The calls of a comparison that differ."""
+
+    result: BillClass | None = None
+    """Class of the calls; None = all that differ."""
+
+
+class DisputeBill(ReconciliationOrder, frozen=True):
+    """A dispute about a comparison: opened, or its state and amount changed."""
+
+    state: DisputeState | None = None
+    """State that it comes to; None = it stays, and a new one is open."""
+    amount: Decimal | None = None
+    """Amount that the vendor is asked to credit; None = it stays, of a new one the disputable amount."""
+    reference: str | None = None
+    """Reference of the vendor's credit note, and of its entry in the ledger."""
+    memo: str | None = None
+
+
+class WriteLetter(ReconciliationOrder, frozen=True):
+    """The letter to the vendor about a dispute."""
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A letter as Markdown."""
+
+    text: str
+
+
+@needs(Permission.BOOKS_SEE)
+async def show_reconciliation(office: Office, who: Principal, order: ShowReconciliation) -> ReconciliationSheet:
+    """Return a comparison.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoSuchReconciliationError: there is none of the number.
+        StoreUnavailable: try again.
+    """
+    return await _sheet(office, await office.stores.reconciliations.one(order.id))
+
+
+@needs(Permission.BOOKS_SEE)
+async def read_differences(office: Office, who: Principal, order: ReadDifferences) -> AsyncGenerator[str, None]:
+    """Yield the calls that differ as CSV with a header, in parts: the file that a dispute is sent with.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoSuchReconciliationError: there is none of the number.
+        StoreUnavailable: what was yielded is correct, and is not all.
+    """
+    await office.stores.reconciliations.one(order.id)
+    yield _csv([CSV_COLUMNS])
+    chunks = office.stores.reconciliations.chunks(order.id)
+    async with aclosing(chunks):
+        async for compressed in chunks:
+            calls = await asyncio.to_thread(read_chunk, compressed)
+            yield _csv(csv_row(each) for each in calls if order.result in {None, each.result})
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    written = io.StringIO()
+    CsvWriter(written, for_people=True).rows(rows)
+    return written.getvalue()
+
+
+@needs(Permission.BOOKS_CHANGE)
+async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> ReconciliationSheet:
+    """Open a dispute, or change its state and amount; an order that changes nothing leaves no line in the audit.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoSuchReconciliationError: there is none of the number.
+        OrderError: the state cannot follow the present one, or the amount is none.
+        DisputeMovedError: another person has changed it meanwhile.
+        StoreUnavailable: probably nothing was changed.
+    """
+    stored = await office.stores.reconciliations.one(order.id)
+    before = (await office.stores.reconciliations.disputes([order.id])).get(order.id)
+    amount = order.amount
+    if amount is not None and amount <= 0:
+        raise OrderError("amount", f"is {format_amount(amount)}: it must be above zero")
+    if before is None:
+        amount = _disputable(stored) if amount is None else amount
+        if amount <= 0:
+            raise OrderError("amount", "is missing: the vendor asks for no more than is booked here")
+        wanted = _opened(office, who, order, stored, amount)
+    else:
+        wanted = _changed(office, who, order, before, amount)
+    if before is None or msgspec.structs.replace(before, changed_at=0, operator="") != msgspec.structs.replace(
+        wanted, changed_at=0, operator=""
+    ):
+        line = office.audit_line(who, order, stored.account)
+        await office.stores.reconciliations.dispute(wanted, before, line)
+    return _made_sheet(stored, wanted)
+
+
+def _opened(
+    office: Office, who: Principal, order: DisputeBill, stored: StoredReconciliation, amount: Decimal
+) -> StoredDispute:
+    now = office.now()
+    return StoredDispute(
+        reconciliation=stored.id,
+        account=stored.account,
+        state=order.state or DisputeState.OPEN,
+        amount=amount,
+        currency=stored.currency,
+        reference=order.reference,
+        memo=order.memo,
+        opened_at=now,
+        changed_at=now,
+        operator=who.recorded,
+    )
+
+
+def _changed(
+    office: Office, who: Principal, order: DisputeBill, before: StoredDispute, amount: Decimal | None
+) -> StoredDispute:
+    state = order.state or before.state
+    if state is not before.state and state not in _FOLLOWING[before.state]:
+        raise OrderError("state", f"cannot be {state.value}: the dispute is {before.state.value}")
+    return msgspec.structs.replace(
+        before,
+        state=state,
+        amount=before.amount if amount is None else amount,
+        reference=order.reference or before.reference,
+        memo=order.memo or before.memo,
+        changed_at=office.now(),
+        operator=who.recorded,
+    )
+
+
+@needs(Permission.BOOKS_SEE)
+async def write_letter(office: Office, who: Principal, order: WriteLetter) -> Letter:
+    """Return the letter about a dispute: amounts by class and explanation, and what is asked for.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoSuchReconciliationError: there is none of the number.
+        NoDisputeError: nothing is disputed.
+        StoreUnavailable: try again.
+    """
+    stored = await office.stores.reconciliations.one(order.id)
+    dispute = (await office.stores.reconciliations.disputes([order.id])).get(order.id)
+    if dispute is None:
+        raise NoDisputeError(f"nothing of reconciliation {order.id} is disputed: vosd reconcile dispute {order.id}")
+    name = configured(office.definitions.accounts(), stored.account).id
+    return Letter(dispute_letter(stored, dispute, _comparison(stored).classes, name))
+
+
+async def _sheet(office: Office, stored: StoredReconciliation, *, is_repeated: bool = False) -> ReconciliationSheet:
+    disputes = await office.stores.reconciliations.disputes([stored.id])
+    sheet = _made_sheet(stored, disputes.get(stored.id))
+    return msgspec.structs.replace(sheet, repeated=is_repeated)
+
+
+def _comparison(stored: StoredReconciliation) -> ComparisonSheet:
+    return msgspec.json.decode(stored.result, type=ComparisonSheet)
+
+
+def _disputable(stored: StoredReconciliation) -> Decimal:
+    found = ZERO
+    for each in _comparison(stored).classes:
+        if each.result is not BillClass.MATCHED:
+            found = EXACT.add(found, max(Decimal(each.difference), ZERO))
+    return found
+
+
+def _made_sheet(stored: StoredReconciliation, dispute: StoredDispute | None) -> ReconciliationSheet:
+    return ReconciliationSheet(
+        id=stored.id,
+        account=stored.account,
+        file=stored.file,
+        since=iso_utc(stored.since),
+        until=iso_utc(stored.until),
+        made_at=iso_utc(stored.made_at),
+        operator=stored.operator,
+        currency=stored.currency,
+        ours=format_amount(stored.ours),
+        theirs=format_amount(stored.theirs),
+        difference=format_amount(EXACT.subtract(stored.theirs, stored.ours)),
+        disputable=format_amount(_disputable(stored)),
+        comparison=_comparison(stored),
+        dispute=None if dispute is None else _dispute_sheet(dispute),
+    )
+
+
+def _dispute_sheet(dispute: StoredDispute) -> DisputeSheet:
+    return DisputeSheet(
+        state=dispute.state,
+        amount=format_amount(dispute.amount),
+        reference=dispute.reference,
+        memo=dispute.memo,
+        opened_at=iso_utc(dispute.opened_at),
+        changed_at=iso_utc(dispute.changed_at),
+        operator=dispute.operator,
+    )

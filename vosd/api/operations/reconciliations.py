@@ -1,0 +1,178 @@
+"""Operations about vendors' bills: compare a file with our calls, show what differs, dispute it."""
+
+import tempfile
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd.admin.foreign_calls import ForeignFileError
+from vosd.admin.office.jobs import JobKind, JobSheet
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.reconciliations import (
+    DisputeBill,
+    ImportBill,
+    Letter,
+    ListReconciliations,
+    ReadDifferences,
+    ReconciliationSheet,
+    ShowReconciliation,
+    WriteLetter,
+    check_bill,
+    dispute_bill,
+    import_bill,
+    list_reconciliations,
+    read_differences,
+    show_reconciliation,
+    write_letter,
+)
+from vosd.api.http import Answer, Request
+from vosd.api.job import Long, Work
+from vosd.api.listing import CSV
+from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operations.jobs import never
+
+GZIP: Final = "application/gzip"
+BILL_BYTES_MAX: Final = 1 << 30
+_UPLOAD_S: Final = 3_600.0
+
+
+class UploadBill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A vendor's file of calls; its content is the body of the request."""
+
+    account: str
+    """Account of the vendor."""
+    map: str
+    """JSON of a map of its columns, with the keys of a map file."""
+    file: str = "bill.csv"
+    """Name of the file, as lists and letters have it."""
+    since: int | None = None
+    """First moment of the period that the file is for; without it: that of its first call."""
+    until: int | None = None
+    """First moment behind that period; without it: behind its last call."""
+    tolerance: float = 3.0
+    """Seconds by which the starts of a call may differ."""
+    duration_tolerance: float = 2.0
+    """Seconds by which the durations of a call may differ."""
+    again: bool = False
+    """Compare a file that was imported before once more, in the place of that comparison."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense."""
+        check_bill(self.since, self.until, self.tolerance, self.duration_tolerance)
+
+
+async def import_upload(office: Office, who: Principal, order: UploadBill, work: Work) -> ReconciliationSheet:
+    """Compare the file that came with the order."""
+    assert work.upload is not None
+    with tempfile.TemporaryDirectory(prefix="vosd-bill-") as directory:
+        map_file = Path(directory) / "map.yaml"
+        map_file.write_text(order.map, encoding="utf-8")
+        values = msgspec.structs.asdict(order) | {"file": str(work.upload), "map": str(map_file), "name": order.file}
+        wanted = ImportBill(**values)
+        try:
+            return await import_bill(office, who, wanted, lambda part, _count: work.progress(part))
+        except ForeignFileError as error:
+            raise ForeignFileError(str(error).replace(str(work.upload), order.file)) from error
+
+
+async def read_calls(office: Office, who: Principal, order: ReadDifferences) -> AsyncGenerator[str, None]:
+    """Return the calls that differ, once the first part of them is there."""
+    parts = read_differences(office, who, order)
+    first = await anext(parts)
+
+    async def whole() -> AsyncGenerator[str, None]:
+        yield first
+        async for part in parts:
+            yield part
+
+    return whole()
+
+
+async def calls_answer(_office: Office, _request: Request, calls: AsyncGenerator[str, None]) -> Answer:
+    """Return the calls as CSV."""
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        async for part in calls:
+            yield part.encode()
+
+    return Answer(stream=parts(), content_type=f"{CSV}; charset=utf-8")
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/reconciliations/{account}/imports",
+        meaning="Job: compare a vendor's file of calls, CSV or gzip of up to 1 GiB, with the calls that it was sent.",
+        permission=permission_of(import_bill),
+        takes=UploadBill,
+        run=never,
+        result=JobSheet,
+        problems=("unknown_account",),
+        status=HTTPStatus.ACCEPTED,
+        patience_s=_UPLOAD_S,
+        long=Long(
+            JobKind.BILL_IMPORT,
+            import_upload,
+            is_always=True,
+            subject="account",
+            uploads={CSV: ".csv", GZIP: ".gz"},
+            upload_max=BILL_BYTES_MAX,
+        ),
+    ),
+    Operation(
+        method="GET",
+        path="/reconciliations",
+        meaning="Comparisons of vendors' files with our calls, the newest first.",
+        permission=permission_of(list_reconciliations),
+        takes=ListReconciliations,
+        run=list_reconciliations,
+        result=ReconciliationSheet,
+        listing=Listing("id", filters=("file", "operator"), sorts=("id", "made_at")),
+    ),
+    Operation(
+        method="GET",
+        path="/reconciliations/{id}",
+        meaning="A comparison: calls and money by class and explanation, and its dispute.",
+        permission=permission_of(show_reconciliation),
+        takes=ShowReconciliation,
+        run=show_reconciliation,
+        result=ReconciliationSheet,
+        problems=("no_such_reconciliation",),
+    ),
+    Operation(
+        method="GET",
+        path="/reconciliations/{id}/calls",
+        meaning="The calls of a comparison that differ, as CSV: the file that a dispute is sent with.",
+        permission=permission_of(read_differences),
+        takes=ReadDifferences,
+        run=read_calls,
+        result=bytes,
+        problems=("no_such_reconciliation",),
+        answer=calls_answer,
+        forms={CSV: bytes},
+    ),
+    Operation(
+        method="PUT",
+        path="/reconciliations/{id}/dispute",
+        meaning="Open a dispute about a comparison, or change its state and amount; nothing is booked.",
+        permission=permission_of(dispute_bill),
+        takes=DisputeBill,
+        run=dispute_bill,
+        result=ReconciliationSheet,
+        problems=("dispute_moved", "no_such_reconciliation"),
+    ),
+    Operation(
+        method="GET",
+        path="/reconciliations/{id}/letter",
+        meaning="The letter to the vendor about a dispute, as Markdown.",
+        permission=permission_of(write_letter),
+        takes=WriteLetter,
+        run=write_letter,
+        result=Letter,
+        problems=("no_dispute", "no_such_reconciliation"),
+    ),
+)

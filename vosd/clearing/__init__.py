@@ -1,0 +1,1 @@
+"""Clearing with vendors: calls of their bills matched with ours, and the differences explained. No I/O, no clock."""

@@ -1,0 +1,78 @@
+"""A call as a vendor bills it, and as this switch has sent it to the vendor."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+
+class BillClass(Enum):
+    """Outcome of the comparison of one call."""
+
+    MATCHED = "matched"
+    MISSING_HERE = "missing_here"
+    """The vendor bills a call that this switch has not sent to it."""
+    MISSING_THERE = "missing_there"
+    """The vendor does not bill a call that this switch has booked a cost for."""
+    DURATION_DIFFERS = "duration_differs"
+    UNIT_DIFFERS = "unit_differs"
+    RATE_DIFFERS = "rate_differs"
+    ROUNDING_DIFFERS = "rounding_differs"
+
+
+class BilledCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A row of a vendor's file; times are UTC milliseconds."""
+
+    at: int
+    """The moment by which calls are matched: the start that the file has."""
+    number: str
+    """Called number in the form that is compared."""
+    line: int
+    caller: str
+    """Calling number in the form that is compared; empty = the file has none."""
+    duration_ms: int
+    billed_seconds: int | None
+    """None = the file does not say it."""
+    price: Decimal | None
+    """None = the file has no prices."""
+
+
+class SentCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A call that this switch has sent to the vendor; times are UTC milliseconds."""
+
+    at: int
+    number: str
+    call_id: str
+    caller: str
+    duration_ms: int
+    """Milliseconds that the cost is for."""
+    from_invite_ms: int
+    """Milliseconds from the INVITE to the end."""
+    billed_seconds: int
+    cost: Decimal
+    """With tax where the prices of the vendor contain it."""
+    prefix: str
+    """Prefix of the rate; empty = the call had none."""
+    gateway: str
+    started_at: int
+    rated_number: str
+
+
+class CallPair(NamedTuple):
+    """One call of both books, or of one of them."""
+
+    ours: SentCall | None
+    theirs: BilledCall | None
+    is_repeated: bool = False
+    """Whether the vendor bills the same call by another row, too."""
+
+
+def comparable(number: str, strip: Sequence[str] = ()) -> str:
+    """Return a number without separators in the form that is compared: no plus sign, no international prefix 00.
+
+    Of ``strip`` the first beginning that fits is taken off before.
+    """
+    prefix = next((each for each in strip if each and number.startswith(each)), "")
+    return number[len(prefix) :].removeprefix("+").removeprefix("00")

@@ -1,0 +1,246 @@
+"""Say why a vendor's price of a call differs: the terms that would give it are tried and named (docs/books.md).
+
+Each explanation changes one term of the rate by which the call was booked: its rounding, the seconds, the unit, the
+beginning of the billing, or the whole rate. The first that gives the price and the billed seconds of the vendor holds.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from vosd.base.money import EXACT, ZERO, Rounding, unit_of
+from vosd.billing.rater import Charge, charged_by, rate_call
+from vosd.billing.rates import AppliedRate
+from vosd.clearing.calls import BillClass, BilledCall, SentCall
+
+FRUITLESS_MAX: Final = 200
+"""Calls of a prefix that nothing explains, after which only explanations of earlier calls are tried."""
+_UNITS: Final = ((0, 60), (0, 1), (30, 6), (0, 6), (0, 30), (60, 1), (60, 6), (30, 1), (0, 10), (0, 15), (0, 20))
+"""First period and cycle in seconds, the usual ones first: a call may fit several."""
+_PLACES: Final = 8
+_MINUTE: Final = Decimal(60)
+_HUNDRED: Final = Decimal(100)
+
+
+class Terms(NamedTuple):
+    """A rate and a length by which a call may have been billed."""
+
+    rate: AppliedRate
+    duration_ms: int
+
+
+class Explanation(NamedTuple):
+    """A difference of terms that may explain a price."""
+
+    result: BillClass
+    text: str
+    terms: Callable[[AppliedRate, SentCall, BilledCall], Terms | None]
+    """Returns the terms of the vendor if this holds; None = it does not apply to the call."""
+
+
+class Verdict(NamedTuple):
+    """Class of a call and its explanation, empty where there is none."""
+
+    result: BillClass
+    explanation: str = ""
+
+
+MATCHED: Final = Verdict(BillClass.MATCHED)
+
+
+class Judge:
+    """Compares matched calls; it remembers what has explained earlier calls of a prefix, and tries that first."""
+
+    def __init__(
+        self, duration_tolerance_ms: int, *, includes_tax: bool = False, others: Sequence[Explanation] = ()
+    ) -> None:
+        """``includes_tax``: the prices of the vendor contain tax. ``others``: explanations by further rates."""
+        self._tolerance, self._includes_tax = duration_tolerance_ms, includes_tax
+        self._explanations = (*_ROUNDINGS, *_of_lengths(duration_tolerance_ms), *_SECONDS, *_units(), *others)
+        self._known: dict[str, list[Explanation]] = {}
+        self._fruitless: dict[str, int] = {}
+
+    def is_equal(self, ours: SentCall, theirs: BilledCall) -> bool:
+        """Return whether length, billed seconds and price agree, as far as the vendor's file says them."""
+        if theirs.price is not None and theirs.price != ours.cost:
+            return False
+        if theirs.billed_seconds is not None:
+            return theirs.billed_seconds == ours.billed_seconds and self._is_as_long(ours, theirs)
+        return self._is_as_long(ours, theirs) or (
+            theirs.price is not None and theirs.duration_ms == 1_000 * ours.billed_seconds
+        )
+
+    def verdict(self, ours: SentCall, theirs: BilledCall, rate: AppliedRate | None) -> Verdict:
+        """Return class and explanation of a pair that differs; ``rate`` is that of our cost, None = it is unknown."""
+        if rate is not None and not rate.rate.locked:
+            rate = charged_by(rate, ours.duration_ms)
+            known = self._known.setdefault(ours.prefix, [])
+            found = self._first(known, rate, ours, theirs)
+            if found is None and self._fruitless.get(ours.prefix, 0) < FRUITLESS_MAX:
+                found = self._first((*self._explanations, *self._implied(rate, ours, theirs)), rate, ours, theirs)
+                if found is None:
+                    self._fruitless[ours.prefix] = self._fruitless.get(ours.prefix, 0) + 1
+            if found is not None:
+                if found in known:
+                    known.remove(found)
+                known.insert(0, found)  # a call may fit several: the one of the call before is the likeliest
+                return Verdict(found.result, found.text)
+        if not self._is_as_long(ours, theirs):
+            return Verdict(BillClass.DURATION_DIFFERS)
+        if theirs.billed_seconds not in {None, ours.billed_seconds}:
+            return Verdict(BillClass.UNIT_DIFFERS)
+        return Verdict(BillClass.RATE_DIFFERS)
+
+    def _is_as_long(self, ours: SentCall, theirs: BilledCall) -> bool:
+        return abs(ours.duration_ms - theirs.duration_ms) <= self._tolerance
+
+    def _first(
+        self, explanations: Sequence[Explanation], rate: AppliedRate, ours: SentCall, theirs: BilledCall
+    ) -> Explanation | None:
+        billed = theirs.billed_seconds
+        for each in explanations:
+            terms = each.terms(rate, ours, theirs)
+            if terms is None:
+                continue
+            charge = rate_call(terms.rate, terms.duration_ms)
+            if theirs.price is not None and theirs.price != self._amount(charge):
+                continue
+            if billed is not None and billed != charge.billed_seconds:
+                continue
+            if self._explains_length(each, charge, ours, theirs):
+                return each
+        return None
+
+    def _explains_length(self, each: Explanation, charge: Charge, ours: SentCall, theirs: BilledCall) -> bool:
+        """Return whether a length that differs is explained, too: by itself, or as the billed seconds."""
+        if each.result is BillClass.DURATION_DIFFERS or self._is_as_long(ours, theirs):
+            return True
+        return theirs.duration_ms == 1_000 * charge.billed_seconds
+
+    def _amount(self, charge: Charge) -> Decimal:
+        return charge.total if self._includes_tax else charge.fee
+
+    def _implied(self, rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Iterator[Explanation]:
+        """Yield the price of a minute that gives the vendor's price, with as few decimals as do."""
+        seconds = theirs.billed_seconds or ours.billed_seconds
+        if not theirs.price or theirs.price < 0 or not seconds or rate.rate.sections:
+            return
+        fee = theirs.price
+        if self._includes_tax and not rate.policy.tax_exempt:
+            fee = EXACT.divide(EXACT.multiply(fee, _HUNDRED), EXACT.add(_HUNDRED, rate.rate.tax_rate))
+        fee = max(EXACT.subtract(fee, rate.rate.connection_fee), ZERO)
+        exact = EXACT.divide(EXACT.multiply(fee, _MINUTE), Decimal(seconds))
+        for places in range(1, _PLACES + 1):
+            price = exact.quantize(unit_of(places), ROUND_HALF_UP, EXACT)
+            yield _of_price(price)
+
+
+def _of_price(price: Decimal) -> Explanation:
+    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms:
+        flat = replace(rate.rate, billing_rate=price, per_cycle=False, first_rate=None)
+        return Terms(replace(rate, rate=flat, exchange_rate=None), ours.duration_ms)
+
+    return Explanation(BillClass.RATE_DIFFERS, f"price of {price.normalize():f} a minute", terms)
+
+
+def _of_rounding(places: int, rounding: Rounding) -> Explanation:
+    unit = unit_of(places)
+
+    def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+        price = theirs.price
+        if price is None or abs(price - ours.cost) > 2 * max(unit, rate.policy.fee_unit) or price % unit:
+            return None
+        policy = replace(rate.policy, fee_precision=places, fee_unit=unit, rounding=rounding, nonzero_floor=False)
+        return Terms(replace(rate, policy=policy), ours.duration_ms)
+
+    words = {Rounding.HALF_UP: "half up", Rounding.UP: "up", Rounding.DOWN: "down"}
+    return Explanation(BillClass.ROUNDING_DIFFERS, f"{places} decimals, rounded {words[rounding]}", terms)
+
+
+_ROUNDINGS: Final = tuple(_of_rounding(places, how) for places in reversed(range(_PLACES + 1)) for how in Rounding)
+
+
+def _of_seconds(threshold_ms: int, text: str) -> Explanation:
+    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms:
+        policy = replace(rate.policy, hold_time_precision_ms=threshold_ms)
+        return Terms(replace(rate, policy=policy), ours.duration_ms)
+
+    return Explanation(BillClass.ROUNDING_DIFFERS, text, terms)
+
+
+_SECONDS: Final = (
+    _of_seconds(0, "a begun second is a whole one"),
+    _of_seconds(500, "half a second is a whole one"),
+    _of_seconds(1_000, "a begun second is none"),
+)
+
+
+def _of_lengths(tolerance_ms: int) -> tuple[Explanation, ...]:
+    """Return the explanations by the vendor's own length and by the beginning of the billing."""
+
+    def from_invite(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+        rings = ours.from_invite_ms - ours.duration_ms > tolerance_ms
+        if not rings or abs(theirs.duration_ms - ours.from_invite_ms) > tolerance_ms:
+            return None
+        return Terms(rate, theirs.duration_ms)
+
+    def ringing_billed(late_ms: int) -> Explanation:
+        def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+            rings = ours.from_invite_ms - ours.duration_ms > tolerance_ms
+            is_as_long = abs(theirs.duration_ms - ours.duration_ms) <= tolerance_ms
+            if not rings or not is_as_long or theirs.billed_seconds is None:
+                return None
+            return Terms(rate, ours.from_invite_ms + late_ms)
+
+        return Explanation(BillClass.DURATION_DIFFERS, "billed from the INVITE", terms)
+
+    def theirs_by_our_terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+        if theirs.duration_ms == ours.duration_ms or _is_unit_of(ours, theirs):
+            return None
+        return Terms(rate, theirs.duration_ms)
+
+    def _is_unit_of(ours: SentCall, theirs: BilledCall) -> bool:
+        """Return whether the vendor's length is ours in whole units of half a minute or a minute: billed seconds."""
+        is_as_long = abs(theirs.duration_ms - ours.duration_ms) <= tolerance_ms
+        return not is_as_long and any(
+            theirs.duration_ms == -(-ours.duration_ms // unit) * unit for unit in (60_000, 30_000)
+        )
+
+    return (
+        Explanation(BillClass.DURATION_DIFFERS, "billed from the INVITE", from_invite),
+        Explanation(BillClass.DURATION_DIFFERS, "their duration", theirs_by_our_terms),
+        *(ringing_billed(late_ms) for late_ms in (0, -1_000, 1_000, -2_000, 2_000)),
+    )
+
+
+def _of_unit(first_s: int, cycle_s: int) -> Explanation:
+    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms | None:
+        own = rate.rate
+        if own.sections or (own.billing_cycle, own.first_duration) == (cycle_s, first_s):
+            return None
+        minute = own.billing_rate
+        if own.per_cycle:
+            minute = EXACT.divide(EXACT.multiply(minute, _MINUTE), Decimal(own.billing_cycle))
+        other = replace(
+            own, billing_rate=minute, per_cycle=False, billing_cycle=cycle_s, first_duration=first_s, first_rate=None
+        )
+        return Terms(replace(rate, rate=other), ours.duration_ms)
+
+    text = f"{first_s}/{cycle_s}" if first_s else f"{cycle_s}"
+    return Explanation(BillClass.UNIT_DIFFERS, f"their unit is {text} s", terms)
+
+
+def _units() -> tuple[Explanation, ...]:
+    """Return the explanations by another unit: of our length, then of the vendor's where that differs a little."""
+    plain = tuple(_of_unit(first, cycle) for first, cycle in _UNITS)
+    return (*plain, *(_of_their_length(each) for each in plain))
+
+
+def _of_their_length(plain: Explanation) -> Explanation:
+    def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+        found = None if theirs.duration_ms == ours.duration_ms else plain.terms(rate, ours, theirs)
+        return None if found is None else found._replace(duration_ms=theirs.duration_ms)
+
+    return plain._replace(terms=terms)

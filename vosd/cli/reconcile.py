@@ -1,0 +1,151 @@
+"""``vosd reconcile``: vendors' bills compared with our calls."""
+
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import AMOUNT, COMING, MOMENT, operator_option
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
+from vosd.cli.progress import meter
+
+if TYPE_CHECKING:
+    from vosd.admin.office.office import Office
+    from vosd.admin.office.reconciliations import ReconciliationSheet
+
+_FILE: Final = click.Path(exists=True, dir_okay=False)
+_CLASSES: Final = (
+    "matched", "missing_here", "missing_there", "duration_differs", "unit_differs", "rate_differs", "rounding_differs",
+)  # fmt: skip
+_STATES: Final = ("open", "sent", "accepted", "rejected", "settled")
+_NUMBER: Final = click.argument("number", type=click.IntRange(1), metavar="ID")
+_CALLS: Final = click.option("--calls", type=click.File("w"), metavar="FILE", help="Write the calls that differ: CSV.")
+
+
+@click.group(cls=Family)
+def reconcile() -> None:
+    """Vendors' bills: compare a vendor's file with our calls, show what differs, dispute it."""
+
+
+@reconcile.command("import")
+@click.argument("account")
+@click.argument("file", type=_FILE)
+@click.option("--map", type=_FILE, required=True, metavar="MAP", help="Which column is what (docs/books.md).")
+@click.option("--since", type=MOMENT, help="Begin of the period of the bill; default: the first call of the file.")
+@click.option("--until", type=COMING, help="End of that period; default: the last call of the file.")
+@click.option("--tolerance", type=float, default=3.0, show_default=True, help="Seconds by which starts may differ.")
+@click.option("--duration-tolerance", type=float, default=2.0, show_default=True, help="The same of durations.")
+@click.option("--again", is_flag=True, help="Compare a file once more that was imported before.")
+@operator_option
+@json_option
+@pass_invocation
+def import_file(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) -> None:
+    """Compare the calls that a vendor's FILE has with those that we have sent to ACCOUNT; nothing is booked.
+
+    A file is compared once: the same file again shows the comparison of then. One that ends in .gz is decompressed.
+    """
+    from vosd.admin.office.reconciliations import ImportBill, import_bill
+
+    who, order = principal(operator), ImportBill(**wanted)
+    with meter("calls") as shown:
+        found = in_office(invocation, lambda office: import_bill(office, who, order, shown.show))
+    if found.repeated:
+        output.remark(f"this file was imported before, as reconciliation {found.id}; --again compares it once more")
+    _show(found, as_json=as_json)
+
+
+@reconcile.command("list")
+@click.option("--account", metavar="ID", help="Of this vendor alone.")
+@json_option
+@pass_invocation
+def list_all(invocation: Invocation, account: str | None, as_json: bool) -> None:
+    """List the newest comparisons, the newest first."""
+    from vosd.admin.office.reconciliations import ListReconciliations, list_reconciliations
+
+    order = ListReconciliations(account=account)
+    found = in_office(invocation, lambda office: list_reconciliations(office, principal(), order))
+    if as_json:
+        output.document(found)
+        return
+    columns = ("id", "account", "file", "since", "until", "theirs", "ours", "difference", "currency")
+    rows = [
+        [*(getattr(each, name) for name in columns), each.dispute.state.value if each.dispute else ""] for each in found
+    ]
+    output.table((*columns, "dispute"), rows, empty="no vendor's bill was imported")
+
+
+@reconcile.command()
+@_NUMBER
+@click.option("--class", "result", type=click.Choice(_CLASSES), help="Calls of this class alone, with --calls.")
+@_CALLS
+@json_option
+@pass_invocation
+def show(invocation: Invocation, number: int, result: str | None, calls: "IO[str] | None", as_json: bool) -> None:
+    """Show comparison ID: calls and money by class and explanation, and its dispute."""
+    from vosd.admin.office.reconciliations import ShowReconciliation, show_reconciliation
+
+    order = ShowReconciliation(id=number)
+    found = in_office(invocation, lambda office: show_reconciliation(office, principal(), order))
+    if calls is not None:
+        in_office(invocation, lambda office: _write_calls(office, number, result, calls))
+    _show(found, as_json=as_json)
+
+
+@reconcile.command()
+@_NUMBER
+@click.option(
+    "--state", type=click.Choice(_STATES), help="State that the dispute comes to; default of a new one: open."
+)
+@click.option("--amount", type=AMOUNT, help="What the vendor is asked to credit; default: all that it asks too much.")
+@click.option("--reference", metavar="TEXT", help="Reference of the vendor's credit note.")
+@click.option("--memo", metavar="TEXT", help="A sentence for the letter.")
+@_CALLS
+@click.option("--letter", type=click.File("w"), metavar="FILE", help="Write the letter to the vendor: Markdown.")
+@operator_option
+@json_option
+@pass_invocation
+def dispute(
+    invocation: Invocation, /, number: int, calls: "IO[str] | None", letter: "IO[str] | None", operator: str,
+    as_json: bool, **wanted: Any,
+) -> None:  # fmt: skip
+    """Open a dispute about comparison ID, or change its state and amount; nothing is booked."""
+    from vosd.admin.office.reconciliations import DisputeBill, WriteLetter, dispute_bill, write_letter
+    from vosd.storage.reconciliations import DisputeState
+
+    state = wanted.pop("state")
+    order = DisputeBill(id=number, state=None if state is None else DisputeState(state), **wanted)
+    found = in_office(invocation, lambda office: dispute_bill(office, principal(operator), order))
+    if calls is not None:
+        in_office(invocation, lambda office: _write_calls(office, number, None, calls))
+    if letter is not None:
+        told = in_office(invocation, lambda office: write_letter(office, principal(), WriteLetter(id=number)))
+        letter.write(told.text)
+    _show(found, as_json=as_json)
+
+
+async def _write_calls(office: "Office", number: int, result: str | None, out: "IO[str]") -> None:
+    from vosd.admin.office.reconciliations import ReadDifferences, read_differences
+    from vosd.clearing.calls import BillClass
+
+    order = ReadDifferences(id=number, result=None if result is None else BillClass(result))
+    async for part in read_differences(office, principal(), order):
+        out.write(part)
+
+
+def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
+    if as_json:
+        output.document(found)
+        return
+    compared, disputed = found.comparison, found.dispute
+    names = ("id", "account", "file", "since", "until", "currency", "theirs", "ours", "difference", "disputable")
+    output.sheet({name: getattr(found, name) for name in names} | {"rows": compared.rows})
+    columns = ("result", "explanation", "calls", "theirs", "ours", "difference")
+    rows = [(each.result.value, *(getattr(each, name) for name in columns[1:])) for each in compared.classes]
+    output.table(columns, rows, empty="no calls")
+    if disputed is not None:
+        output.line(f"dispute: {disputed.state.value}, {disputed.amount} {found.currency or ''}".rstrip())
+    if compared.bad_rows:
+        output.remark(f"{compared.bad_rows} of {compared.rows} rows could not be read:")
+        for bad in compared.first_bad_rows:
+            output.remark(output.printable(f"  line {bad.line}: {bad.reason}"))

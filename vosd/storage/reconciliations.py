@@ -1,0 +1,269 @@
+"""Comparisons of vendors' files with our calls in MySQL and SQLite: results, calls that differ, disputes.
+
+The calls that differ are compressed in chunks: a comparison of a million calls is written in one transaction.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.engine import Row
+
+from vosd.base.errors import VosError
+from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.dropped import check_unmasked, dropped_before
+from vosd.storage.types import descriptive, identifying
+
+CALLS_AT_ONCE: Final = 5_000
+"""Calls of a page."""
+_LISTED_AT_MOST: Final = 1_000
+
+_cdr: Final = schema.cdr.c
+_reconciliation: Final = schema.reconciliation
+_chunk: Final = schema.reconciliation_chunk
+_dispute: Final = schema.reconciliation_dispute
+
+
+class NoSuchReconciliationError(VosError):
+    """No comparison has the number."""
+
+
+class DisputeMovedError(VosError):
+    """The dispute was changed by another person meanwhile."""
+
+
+class DisputeState(Enum):
+    """State of a dispute with a vendor."""
+
+    OPEN = "open"
+    SENT = "sent"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    SETTLED = "settled"
+
+
+class StoredDispute(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute; times are UTC milliseconds."""
+
+    reconciliation: int
+    account: str
+    state: DisputeState
+    amount: Decimal
+    currency: str | None
+    reference: str | None
+    memo: str | None
+    opened_at: int
+    changed_at: int
+    operator: str
+
+
+class StoredReconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """A comparison of a vendor's file with our calls; times are UTC milliseconds."""
+
+    id: int
+    account: str
+    digest: str
+    file: str
+    since: int
+    until: int
+    made_at: int
+    operator: str
+    currency: str | None
+    ours: Decimal
+    theirs: Decimal
+    result: str
+    """JSON."""
+
+
+class VendorCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A call that a vendor is paid for, as far as it is compared; times are UTC milliseconds."""
+
+    call_id: str
+    started_at: int
+    vendor_answered_at: int | None
+    ended_at: int
+    caller_out: str | None
+    callee_out: str | None
+    callee_billing: str | None
+    routing_gateway: str | None
+    vendor_billing_base_ms: int | None
+    vendor_billed_seconds: int
+    cost: Decimal
+    cost_tax: Decimal
+    vendor_rate_prefix: str | None
+
+
+_COLUMNS: Final = tuple(_cdr[name] for name in VendorCall.__struct_fields__)
+
+
+class SqlReconciliations:
+    """Reads calls of vendors, and keeps comparisons. Every method raises StoreUnavailable: try again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def calls(self, vendor: str, since: int, until: int) -> AsyncGenerator[Sequence[VendorCall], None]:
+        """Yield the calls of a vendor whose INVITE arrived in a span and that it is paid for, the earliest first.
+
+        Raises:
+            DroppedPeriod: the span begins with calls whose numbers are masked.
+        """
+        async with self._database.reading() as connection:
+            check_unmasked((await dropped_before(connection)).numbers, since)
+        paid = _cdr.vendor_answered_at.is_not(None) | (_cdr.cost != 0) | (_cdr.cost_tax != 0)
+        query = (
+            select(*_COLUMNS)
+            .where(_cdr.vendor_account == vendor, _cdr.started_at < until)
+            .order_by(_cdr.started_at, _cdr.call_id)
+            .limit(CALLS_AT_ONCE)
+        )
+        after = _cdr.started_at >= since
+        while True:
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(query.where(after, paid))).all()
+            if rows:
+                yield [VendorCall(*row) for row in rows]
+            if len(rows) < CALLS_AT_ONCE:
+                return
+            last = rows[-1]
+            behind = (_cdr.started_at > last.started_at) | (_cdr.call_id > last.call_id)
+            after = (_cdr.started_at >= last.started_at) & behind
+
+    async def breakdowns(self, call_ids: Sequence[str]) -> dict[str, str]:
+        """Return the steps of the charges of some calls, by call."""
+        query = select(_cdr.call_id, _cdr.fee_breakdown).where(_cdr.call_id.in_(call_ids))
+        async with self._database.reading() as connection:
+            return {row.call_id: row.fee_breakdown for row in await connection.execute(query)}
+
+    async def of_file(self, account: str, digest: str) -> StoredReconciliation | None:
+        """Return the comparison of a file; None = it was not imported."""
+        async with self._database.reading() as connection:
+            return await _of_file(connection, account, digest)
+
+    async def add(
+        self, made: StoredReconciliation, chunks: Sequence[bytes], audit: AuditLine, *, again: bool
+    ) -> tuple[StoredReconciliation, bool]:
+        """Write a comparison with the calls that differ; return it with its number, and whether it was written.
+
+        The comparison of the same file is returned unless it is made ``again``: then the new one takes its place and
+        its number, and its dispute stays.
+        """
+        try:
+            async with self._database.writing(unhurried=True) as connection:
+                earlier = await _of_file(connection, made.account, made.digest)
+                if earlier is not None and not again:
+                    return earlier, False
+                number = await _written(connection, made, None if earlier is None else earlier.id)
+                for position, compressed in enumerate(chunks):
+                    row = {"reconciliation": number, "position": position, "compressed": compressed}
+                    await connection.execute(insert(_chunk).values(row))
+                await note(connection, audit)
+        except AlreadyThere:  # another process has written it since
+            found = await self.of_file(made.account, made.digest)
+            if found is None:
+                raise
+            return found, False
+        return msgspec.structs.replace(made, id=number), True
+
+    async def all(self, account: str | None = None) -> Sequence[StoredReconciliation]:
+        """Return the newest comparisons, the newest first; None = those of all vendors."""
+        query = select(_reconciliation).order_by(_reconciliation.c.id.desc()).limit(_LISTED_AT_MOST)
+        if account is not None:
+            query = query.where(_reconciliation.c.account == account)
+        async with self._database.reading() as connection:
+            return [_reconciliation_of(row) for row in await connection.execute(query)]
+
+    async def one(self, number: int) -> StoredReconciliation:
+        """Return a comparison; raises NoSuchReconciliationError, too."""
+        async with self._database.reading() as connection:
+            query = select(_reconciliation).where(_reconciliation.c.id == number)
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NoSuchReconciliationError(f"there is no reconciliation {number}: vosd reconcile list has them")
+        return _reconciliation_of(row)
+
+    async def chunks(self, number: int) -> AsyncGenerator[bytes, None]:
+        """Yield the calls of a comparison that differ, compressed."""
+        position = 0
+        while True:
+            own = (_chunk.c.reconciliation == number) & (_chunk.c.position == position)
+            async with self._database.reading() as connection:
+                found = (await connection.execute(select(_chunk.c.compressed).where(own))).scalar()
+            if found is None:
+                return
+            yield found
+            position += 1
+
+    async def disputes(self, numbers: Sequence[int] | None = None) -> dict[int, StoredDispute]:
+        """Return the disputes of some comparisons, or of all, by their numbers."""
+        query = select(_dispute)
+        if numbers is not None:
+            query = query.where(_dispute.c.reconciliation.in_(numbers))
+        async with self._database.reading() as connection:
+            return {row.reconciliation: _dispute_of(row) for row in await connection.execute(query)}
+
+    async def dispute(self, wanted: StoredDispute, before: StoredDispute | None, audit: AuditLine) -> None:
+        """Open a dispute, or change the one that was read ``before``.
+
+        Raises:
+            DisputeMovedError: another person has opened or changed it meanwhile; nothing was changed.
+        """
+        values = msgspec.structs.asdict(wanted) | {
+            "state": wanted.state.value,
+            "operator": descriptive(wanted.operator, NAME_LENGTH),
+            "reference": None if wanted.reference is None else identifying(wanted.reference, schema.REFERENCE_LENGTH),
+            "memo": None if wanted.memo is None else descriptive(wanted.memo, schema.MEMO_LENGTH),
+        }
+        moved = DisputeMovedError(f"the dispute of reconciliation {wanted.reconciliation} was changed meanwhile")
+        try:
+            async with self._database.writing() as connection:
+                if before is None:
+                    await connection.execute(insert(_dispute).values(values))
+                else:
+                    own = _dispute.c.reconciliation == before.reconciliation
+                    unchanged = own & (_dispute.c.state == before.state.value) & (_dispute.c.amount == before.amount)
+                    changed = await connection.execute(update(_dispute).where(unchanged).values(values))
+                    if changed.rowcount != 1:
+                        raise moved
+                await note(connection, audit)
+        except AlreadyThere as error:
+            raise moved from error
+
+
+async def _of_file(connection: AsyncConnection, account: str, digest: str) -> StoredReconciliation | None:
+    own = (_reconciliation.c.account == account) & (_reconciliation.c.digest == digest)
+    row = (await connection.execute(select(_reconciliation).where(own))).one_or_none()
+    return None if row is None else _reconciliation_of(row)
+
+
+async def _written(connection: AsyncConnection, made: StoredReconciliation, number: int | None) -> int:
+    """Write the row of a comparison, in the place of an earlier one with ``number``; return its number."""
+    values = msgspec.structs.asdict(made) | {
+        "account": identifying(made.account, ACCOUNT_LENGTH),
+        "file": descriptive(made.file, schema.MEMO_LENGTH),
+        "operator": descriptive(made.operator, NAME_LENGTH),
+    }
+    del values["id"]
+    if number is not None:
+        await connection.execute(update(_reconciliation).where(_reconciliation.c.id == number).values(values))
+        await connection.execute(delete(_chunk).where(_chunk.c.reconciliation == number))
+        return number
+    key = (await connection.execute(insert(_reconciliation).values(values))).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _reconciliation_of(row: Row[Any]) -> StoredReconciliation:
+    return StoredReconciliation(**row._mapping)
+
+
+def _dispute_of(row: Row[Any]) -> StoredDispute:
+    return StoredDispute(**{**row._mapping, "state": DisputeState(row.state)})
