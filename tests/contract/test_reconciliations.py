@@ -192,7 +192,7 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(s
     assert f"We dispute **{made.disputable} USD**" in letter
     assert "| Calls whose billing unit differs (their unit is 60 s) | 1 | 0.0123 | 0.006355 | 0.005945 |" in letter
     assert "Please answer within 30 days." in letter
-    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="CN-17")
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="credit-17")
     settled = await dispute_bill(office, who, order)
     assert await dispute_bill(office, who, order) == settled, "a repeat changes nothing"
     assert (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute == settled.dispute

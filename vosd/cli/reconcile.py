@@ -119,8 +119,8 @@ def dispute(
     if calls is not None:
         in_office(invocation, lambda office: _write_calls(office, number, None, calls))
     if letter is not None:
-        told = in_office(invocation, lambda office: write_letter(office, principal(), WriteLetter(id=number)))
-        letter.write(told.text)
+        written = in_office(invocation, lambda office: write_letter(office, principal(), WriteLetter(id=number)))
+        letter.write(written.text)
     _show(found, as_json=as_json)
 
 

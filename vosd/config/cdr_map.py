@@ -109,7 +109,7 @@ class MapKeys(Keys):
     strip: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
     """Beginnings of called numbers that are taken off: the first of the list that fits."""
     strip_ours: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
-    """The same of the numbers that were sent to the vendor, such as a routing prefix that its file has not."""
+    """Beginnings of numbers that were sent to the vendor, such as a routing prefix that its file has not."""
     account: Annotated[str | None, _WORD] = None
     """The account of all calls, where no column says it."""
     accounts: tuple[NameKeys, ...] = ()

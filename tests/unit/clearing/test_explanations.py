@@ -45,7 +45,7 @@ def by(rate: AppliedRate, seconds: float) -> Decimal:
 
 
 def test_another_unit_is_named():
-    """T-REC-01 and V:UNIT-RECON."""
+    """The example of 65 s against 120 s, as the vector ``UNIT-RECON`` has it."""
     (vector,) = [each for each in json.loads(VECTORS.read_text())["vectors"] if each["id"] == "UNIT-RECON"]
     given, expected = vector["given"], vector["expect"]
     ours = sent(given["duration_s"], applied_rate("0.0123", given["vendor_unit_s"]))

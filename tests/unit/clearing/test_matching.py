@@ -31,7 +31,6 @@ def matched(ours: list[SentCall], theirs: list[BilledCall]) -> list[tuple[float 
 
 
 def test_a_start_two_seconds_apart_is_one_call_and_five_are_two():
-    """T-REC-02."""
     assert matched([sent(100)], [billed(102)]) == [(100, 102)]
     assert matched([sent(100)], [billed(105)]) == [(100, None), (None, 105)]
     assert matched([sent(105)], [billed(103)]) == [(105, 103)]

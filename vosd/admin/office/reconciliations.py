@@ -121,6 +121,7 @@ class ComparisonSheet(msgspec.Struct, frozen=True, kw_only=True):
     bad_rows: int
     """Rows that could not be read."""
     first_bad_rows: tuple[BadRowSheet, ...]
+    """The first of them, with the reason."""
     attempts: int
     """Rows without seconds and price."""
     tolerance: float
@@ -135,6 +136,7 @@ class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A dispute with a vendor; money as text, times are RFC 3339."""
 
     state: DisputeState
+    """State of the dispute."""
     amount: str
     """Amount that the vendor is asked to credit, or has agreed to, as text."""
     reference: str | None
@@ -174,7 +176,9 @@ class ReconciliationSheet(msgspec.Struct, frozen=True, kw_only=True):
     disputable: str
     """Sum of the classes in which the vendor asks for more than is booked here, as text."""
     comparison: ComparisonSheet
+    """Counts and classes."""
     dispute: DisputeSheet | None
+    """The dispute; null = nothing is disputed."""
     repeated: bool = False
     """Whether the same file was imported before: this is the comparison of then."""
 
@@ -381,9 +385,10 @@ class WriteLetter(ReconciliationOrder, frozen=True):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A letter as Markdown."""
+    """A letter."""
 
     text: str
+    """The letter as Markdown."""
 
 
 @needs(Permission.BOOKS_SEE)
