@@ -10,6 +10,7 @@ from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from api.fronts import (
@@ -206,6 +207,37 @@ JOBS: Final = (
     Step("jobs cancel 1", "DELETE /jobs/1", is_refused=True),
 )
 
+
+def write_map(site: Watched) -> None:
+    """Write the map of a vendor's file beside the files of verbs."""
+    directory = site.daemon.directory / "of-verbs"
+    directory.mkdir(exist_ok=True)
+    (directory / "map.yaml").write_text(BILL_MAP)
+
+
+BILL_MAP: Final = json.dumps(
+    {"columns": {"callee": "number", "start": "start", "duration": "seconds", "price": "price"}}
+)
+BILL_ROWS: Final = "".join(f"44207000{each},2026-03-01T12:00:00Z,61,0.70,$N\n" for each in range(10, 15))
+BILL: Final = f"number,start,seconds,price,of\n\n\n\n{BILL_ROWS}"
+MADE: Final = frozenset({"id", "made_at", "operator", "opened_at", "changed_at"})
+BILLS: Final = (
+    Step("reconcile import vendors $FILE --map $DIR/map.yaml",
+         f"POST /reconciliations/vendors/imports?file=sheet.csv&map={quote(BILL_MAP)}", BILL.encode(), BILL,
+         before=write_map, keeps={"BILL": "id"}, passing=MADE),
+    Step("reconcile list", "GET /reconciliations", passing=MADE),
+    Step("reconcile dispute $BILL --memo please", "PUT /reconciliations/$BILL/dispute", {"memo": "please"},
+         passing=MADE),
+    Step("reconcile dispute $BILL --state settled", "PUT /reconciliations/$BILL/dispute", {"state": "settled"},
+         passing=MADE),
+    Step("reconcile show 999", "GET /reconciliations/999", is_refused=True),
+    Step("reconcile show $BILL", "GET /reconciliations/$BILL", passing=MADE),
+    Step("reconcile show $BILL --calls $DIR/calls.csv", "GET /reconciliations/$BILL/calls", file="calls.csv",
+         accept="text/csv"),
+    Step("reconcile dispute $BILL --letter $DIR/letter.md", "GET /reconciliations/$BILL/letter", file="letter.md",
+         accept="text/plain"),
+)  # fmt: skip
+
 BLACKLIST: Final = (Step("blacklist clear", "DELETE /blacklist", part=OUTCOME, before=blacklist),)
 PHONES_GO: Final = (
     Step("registrations --forget 7001", "DELETE /registrations/7001", part=OUTCOME, before=register),
@@ -241,7 +273,7 @@ CONFIRMED: Final = (
 
 STORIES: Final = {
     "reads": READS, "overrides": OVERRIDES, "definitions": DEFINITIONS, "money": MONEY, "access": ACCESS,
-    "decks": DECKS, "jobs": JOBS,
+    "decks": DECKS, "jobs": JOBS, "bills": BILLS,
 }  # fmt: skip
 
 

@@ -227,7 +227,8 @@ async def import_bill(
         theirs=other,
         result=msgspec.json.encode(work.result(comparison)).decode(),
     )
-    line = office.audit_line(who, order, order.account)
+    noted = msgspec.structs.replace(order, file=made.file, map="", name=None)  # paths of this machine say nothing
+    line = office.audit_line(who, noted, order.account)
     kept, is_new = await office.stores.reconciliations.add(made, comparison.chunks, line, again=order.again)
     return await _sheet(office, kept, is_repeated=not is_new)
 

@@ -34,6 +34,7 @@ from vosd.api.job import Long, Work
 from vosd.api.listing import CSV
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.jobs import never
+from vosd.api.operations.traces import TEXT
 
 GZIP: Final = "application/gzip"
 BILL_BYTES_MAX: Final = 1 << 30
@@ -174,5 +175,6 @@ OPERATIONS: Final = (
         run=write_letter,
         result=Letter,
         problems=("no_dispute", "no_such_reconciliation"),
+        forms={TEXT: lambda letter: letter.text.encode()},
     ),
 )
