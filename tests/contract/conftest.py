@@ -119,6 +119,7 @@ async def _empty(database: Database) -> None:
                 await connection.exec_driver_sql(f"DELETE FROM {name}")
         beginnings = "LEFT(name, 7) = 'dropped' OR LEFT(name, 6) = 'masked'"
         await connection.exec_driver_sql(f"DELETE FROM counter WHERE {beginnings}")
+        await connection.exec_driver_sql("UPDATE counter SET value = 0 WHERE LEFT(name, 7) = 'traffic'")
 
 
 @cache

@@ -26,6 +26,7 @@ from vosd.storage.database import Database
 from vosd.storage.ports import REFERENCE_MAX, EntryKind, OtherCurrency, ReferenceTaken
 from vosd.storage.queries import calls_with_ids
 from vosd.storage.rows import reference_of
+from vosd.storage.traffic import SqlTraffic, locked_mark
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import writer_for
 
@@ -59,6 +60,7 @@ class SqlCorrections:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._writer = writer_for(database)
+        self._traffic = SqlTraffic(database)
 
     async def preview(self, corrections: Sequence[Correction]) -> list[CorrectedCharge]:
         """Return what ``book`` would change, and change nothing.
@@ -87,6 +89,7 @@ class SqlCorrections:
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
         async with self._database.writing() as connection:
+            counted = await locked_mark(connection)
             mark = await self._writer.take_numbers(connection, 1)
             stored: dict[str, CallRecord] = {}
             changes = await _changes(connection, corrections, stored)
@@ -95,6 +98,7 @@ class SqlCorrections:
                 names = sorted({each.account for each in new})
                 accounts = await lock_accounts(connection, names, mark, {each.account: each.currency for each in new})
                 _check_currencies(new, accounts)
+                await self._traffic.take_out(connection, counted, {each.call_id for each in new})
                 await _add_charges_of_earlier_versions(connection, new, stored)
                 await _post(connection, new, accounts, mark)
                 await _update_calls(connection, new)

@@ -21,12 +21,14 @@ from vosd.cdr.kinds import (
     ADDRESS_LENGTH,
     CURRENCY_LENGTH,
     NAME_LENGTH,
+    REASON_LENGTH,
     SIP_CALL_ID_LENGTH,
     ColumnKind,
 )
 from vosd.cdr.kinds import Column as CdrColumn
 from vosd.cdr.record import ROLE_LENGTH
 from vosd.storage.types import CallKey, Document, Moment, Money
+from vosd.traffic.counted import AMOUNTS, COUNTS
 
 REFERENCE_LENGTH: Final = 128
 KIND_LENGTH: Final = 16
@@ -43,6 +45,8 @@ SETTING_LENGTH: Final = 32
 VALUE_LENGTH: Final = 64
 DIGEST_LENGTH: Final = 64
 PREFIX_LENGTH: Final = 32
+AREA_LENGTH: Final = 128
+TRAFFIC_DIGEST_LENGTH: Final = 32
 MONTH_LENGTH: Final = 7
 DAY_LENGTH: Final = 10
 REVISION_LENGTH: Final = 32
@@ -60,6 +64,10 @@ DIVIDE_CDR: Final = "divide_cdr"
 DIVIDE_ENTRY: Final = "divide_entry"
 """Counter beside it: the ``ledger_entry.id`` up to which the ledger is searched for calls that leave charges and no
 CDR."""
+TRAFFIC: Final = "traffic"
+"""Name of the number up to which calls, by ``cdr.export_seq``, are added to ``traffic``."""
+TRAFFIC_DAYS: Final = "traffic_days"
+"""Name of the slot before which ``traffic_day`` has the sums of whole days."""
 COMMITS: Final = "commits"
 """Name of the counter that orders commits."""
 OVERRIDES: Final = "overrides"
@@ -374,6 +382,48 @@ daily_total: Final = Table(
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )
+
+traffic_key: Final = Table(
+    "traffic_key",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("digest", String(TRAFFIC_DIGEST_LENGTH), nullable=False, comment="of the columns that follow"),
+    Column("kind", String(ROLE_LENGTH), nullable=False, comment="call, agent, attempt or wait"),
+    Column("party", String(ACCOUNT_LENGTH), nullable=False, comment="agent whose charges these are; else empty"),
+    Column("customer_account", String(ACCOUNT_LENGTH), nullable=False, comment="empty = none, as in all columns"),
+    Column("vendor_account", String(ACCOUNT_LENGTH), nullable=False),
+    Column("mapping_gateway", String(NAME_LENGTH), nullable=False),
+    Column("routing_gateway", String(NAME_LENGTH), nullable=False),
+    Column("billing_method", String(ROLE_LENGTH), nullable=False),
+    Column("area", String(AREA_LENGTH), nullable=False, comment="of the customer's rate; else its prefix"),
+    Column("rate_type", String(KIND_LENGTH), nullable=False),
+    Column("currency", String(CURRENCY_LENGTH), nullable=False),
+    Column("vendor_currency", String(CURRENCY_LENGTH), nullable=False),
+    Column("income_currency", String(CURRENCY_LENGTH), nullable=False),
+    Column("end_reason", String(REASON_LENGTH), nullable=False),
+    Column("sip_code", SmallInteger, nullable=False, comment="of unanswered calls; else 0"),
+    Column("hangup_source", String(ROLE_LENGTH), nullable=False, comment="of unanswered calls"),
+    Column("wait_ms", Integer, nullable=False, comment="step of the wait for the first ringing; else 0"),
+    Unique("digest", name="traffic_key_once"),
+    **_IN_MYSQL,
+)
+
+
+def _sums(name: str, when: str, meaning: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column(when, Integer, primary_key=True, autoincrement=False, comment=meaning),
+        Column("key_id", BigInteger, primary_key=True, autoincrement=False),
+        *(Column(count, BigInteger, nullable=False) for count in COUNTS),
+        *(Column(amount, Money, nullable=False) for amount in AMOUNTS),
+        sqlite_with_rowid=False,
+        **_IN_MYSQL,
+    )
+
+
+traffic: Final = _sums("traffic", "slot", "quarters of an hour since 1970, in which the calls began")
+traffic_day: Final = _sums("traffic_day", "slot", "the first quarter of the UTC day")
 
 registration: Final = Table(
     "registration",

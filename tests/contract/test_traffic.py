@@ -1,0 +1,163 @@
+"""Sums of calls for reports: each call is in them once, corrected or late, and any division has the same totals."""
+
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
+from sqlalchemy import update
+
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
+from vosd.storage import schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.corrections import SqlCorrections
+from vosd.storage.traffic import AT_ONCE, SqlTraffic
+from vosd.storage.traffic_sums import REACHED, SqlTrafficSums, TrafficQuery
+from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, TrafficKind
+from vosd.traffic.spans import Grouping, spans_of
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+BEGIN = STARTED // DAY * DAY
+LATER = BEGIN + 40 * DAY
+
+
+def call_at(index: int, begin: int, **changes):
+    shift = begin - STARTED - index
+    record = answered_call(index, **changes)
+    times = {name: getattr(record, name) for name in ("started_at", "ringing_at", "answered_at", "ended_at")}
+    moved = {name: None if value is None else value + shift for name, value in times.items()}
+    return answered_call(index, **{**changes, **moved})
+
+
+async def advance(database, now: int = LATER) -> int:
+    traffic, added = SqlTraffic(database), 0
+    while some := await traffic.advance(now):
+        added += some
+    return added
+
+
+async def differences(database, since: int = BEGIN, until: int = BEGIN + 3 * DAY):
+    return [each async for each in SqlTraffic(database).differences(since, until)]
+
+
+async def sums(database, *by: str, measures=("calls", "answered", "fee", "cost"), since=BEGIN, until=BEGIN + 3 * DAY,
+               grouping=Grouping.WHOLE, zone="UTC", kind=TrafficKind.CALL, **where):  # fmt: skip
+    spans = spans_of(since, until, grouping, ZoneInfo(zone))
+    query = TrafficQuery(kind, by, measures, where)
+    (rows,) = await SqlTrafficSums(database).rows(spans, [query])
+    return {(spans[row.span].label, *row.by): row.sums for row in rows}
+
+
+@pytest.fixture
+async def booked(database):
+    """Calls of three days, one of them refused; all but the first are of one account."""
+    calls = [
+        call_at(1, BEGIN + HOUR, customer_account="acme", vendor_account="carrier", fee=Decimal("0.50")),
+        call_at(2, BEGIN + 23 * HOUR, customer_account="zen", vendor_account="carrier", fee=Decimal("0.25")),
+        call_at(
+            3, BEGIN + DAY + HOUR // 2, customer_account="zen", vendor_account="carrier", fee=Decimal("0.12345678")
+        ),
+        refused_call(4),
+    ]
+    await SqlBooks(database).book(calls)
+    return database
+
+
+async def test_calls_are_added_once_however_often_the_job_runs(booked):
+    assert await advance(booked) == 4
+    assert await advance(booked) == 0
+    assert (await sums(booked))["",][:2] == (4, 3)
+    by_account = await sums(booked, "customer_account", measures=("calls", "fee"))
+    assert by_account["", "zen"] == (2, Decimal("0.37345678"))
+    assert await differences(booked) == []
+
+
+async def test_a_corrected_call_counts_as_it_is_now(booked):
+    await advance(booked)
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.20"), Decimal(0), 30))
+    correction = Correction(call_id(1), (change,), "ticket", "ann", "wrong", LATER)
+    await SqlCorrections(booked).book([correction])
+    assert (await sums(booked, "customer_account", measures=("calls", "fee")))["", "zen"][0] == 2
+    assert await advance(booked) == 1
+    assert (await sums(booked, "customer_account", measures=("calls", "billed_seconds", "fee")))["", "acme"] == (
+        1, 30, Decimal("0.20"),
+    )  # fmt: skip
+    assert await differences(booked) == []
+
+
+async def test_a_call_that_is_corrected_before_it_was_added_counts_once(booked):
+    change = ChargeChange(VENDOR, 0, Amounts(Decimal("0.02"), Decimal(0), 60))
+    await SqlCorrections(booked).book([Correction(call_id(1), (change,), "ticket", "ann", "wrong", LATER)])
+    await advance(booked)
+    assert (await sums(booked, "customer_account", measures=("calls", "cost")))["", "acme"] == (1, Decimal("0.02"))
+    assert await differences(booked) == []
+
+
+async def test_a_late_record_changes_the_day_that_was_closed(booked):
+    await advance(booked)
+    await SqlBooks(booked).book([call_at(9, BEGIN + 2 * HOUR, customer_account="acme", fee=Decimal("1.00"))])
+    await advance(booked)
+    by_day = await sums(booked, "customer_account", grouping=Grouping.DAY, measures=("calls", "fee"))
+    label = sorted(key[0] for key in by_day)[0]
+    assert by_day[label, "acme"] == (2, Decimal("1.50"))
+    assert await differences(booked) == []
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York"])
+async def test_every_division_in_every_zone_has_the_same_totals(booked, zone):
+    await advance(booked)
+    whole = (await sums(booked))["",]
+    for grouping in Grouping:
+        divided = await sums(booked, "customer_account", grouping=grouping, zone=zone)
+        assert tuple(map(sum, zip(*divided.values(), strict=True))) == whole
+
+
+async def test_a_day_is_that_of_the_zone(booked):
+    await advance(booked)
+    by_day = await sums(booked, grouping=Grouping.DAY, zone="Europe/Berlin", measures=("calls",))
+    utc = await sums(booked, grouping=Grouping.DAY, measures=("calls",))
+    assert by_day != utc, "the call at 23 h UTC is of the next day there"
+
+
+async def test_a_planted_difference_is_found_and_mended(booked):
+    await advance(booked)
+    table = schema.traffic
+    async with booked.writing() as connection:
+        await connection.execute(update(table).where(table.c.slot == (BEGIN + HOUR) // SLOT_MS).values(fee=Decimal(7)))
+        await connection.execute(update(schema.traffic_day).values(calls=schema.traffic_day.c.calls + 1))
+    found = await differences(booked)
+    assert {each.measure for each in found} == {"fee", "calls"}
+    assert Decimal(7) in {each.stored for each in found}
+    ends = [end async for end in SqlTraffic(booked).rebuild(BEGIN, BEGIN + 3 * DAY)]
+    assert ends[-1] == BEGIN + 3 * DAY
+    assert await differences(booked) == []
+
+
+async def test_agents_attempts_and_waits_are_counted_beside_the_calls(database):
+    plain = answered_call(1, customer_account="acme", vendor_account="carrier", fee=Decimal(1), cost=Decimal("0.3"))
+    charges = (plain.charges[0], charge_row("reseller", AGENT, 1, Decimal("0.4")), plain.charges[1])
+    attempts = (Attempt("first", 503, 900, None, "Unavailable"), Attempt("second", 200, 4_000, 940, "Normal"))
+    terms = {"customer_account": "acme", "vendor_account": "carrier", "fee": Decimal(1), "cost": Decimal("0.3")}
+    await SqlBooks(database).book([answered_call(1, charges=charges, attempts=attempts, **terms)])
+    await advance(database)
+    whole = {"since": BEGIN, "until": BEGIN + DAY}
+    assert await sums(database, "party", kind=TrafficKind.AGENT, measures=("calls", "fee"), **whole) == {
+        ("", "reseller"): (1, Decimal("0.4"))
+    }
+    tried = await sums(
+        database, "routing_gateway", kind=TrafficKind.ATTEMPT, measures=("calls", "answered", "failed_over"), **whole
+    )
+    assert tried == {("", "first"): (1, 0, 1), ("", "second"): (1, 1, 0)}
+    waits = await sums(database, "wait_ms", kind=TrafficKind.WAIT, measures=("calls",), **whole)
+    assert waits == {("", 900): (1,)}
+    assert await sums(database, measures=("income", REACHED), **whole) == {("",): (Decimal("0.4"), 1)}
+
+
+async def test_many_calls_are_added_in_several_transactions(database):
+    await SqlBooks(database).book([answered_call(index) for index in range(1, AT_ONCE + 3)])
+    traffic = SqlTraffic(database)
+    assert [await traffic.advance(LATER) for _ in range(3)] == [AT_ONCE, 2, 0]
+    assert await traffic.behind() == 0
+    assert await differences(database) == []

@@ -1,0 +1,350 @@
+"""Sums of calls for reports, made behind the bookings and complete up to a number of commit (ADR 133).
+
+A job adds the calls behind that number, and moves it on in the same transaction: whatever is killed, each call is in
+the sums once. A correction takes its call out of the sums, in its own transaction, and gives it a new number of commit
+(``SqlCorrections``): so the job adds the call again as it is now.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Insert, Select, Table, delete, func, insert, literal, select, update
+from sqlalchemy.dialects import mysql, sqlite
+
+from vosd.cdr.record import AGENT
+from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.database import Database
+from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.writers import no_counter
+from vosd.traffic.counted import (
+    MEASURES,
+    SLOT_MS,
+    SLOTS_OF_DAY,
+    SLOTS_OF_HOUR,
+    AgentCharge,
+    CountedAttempt,
+    CountedCall,
+    TrafficKey,
+    TrafficSums,
+)
+
+AT_ONCE: Final = 1_000
+"""Calls of one transaction: no booking waits longer than a tenth of a second for it."""
+DAY_CLOSED_MS: Final = 2 * 3_600_000
+"""How long after the end of a day its sums are made: most calls of the day are booked then."""
+_KEYS_KNOWN: Final = 200_000
+_ROWS_AT_ONCE: Final = 500
+_cdr: Final = schema.cdr.c
+_attempt: Final = schema.cdr_attempt.c
+_charge: Final = schema.cdr_charge.c
+_key: Final = schema.traffic_key
+_counter: Final = schema.counter
+Sums = Mapping[tuple[int, TrafficKey], Sequence[int | Decimal]]
+
+
+class TrafficDifference(NamedTuple):
+    """A sum that is not that of its calls."""
+
+    slot: int
+    """Quarters since 1970."""
+    key: TrafficKey
+    measure: str
+    stored: int | Decimal
+    counted: int | Decimal
+
+
+class SqlTraffic:
+    """Adds calls to the sums, checks them, and makes them anew."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[TrafficKey, int] = {}
+        """Ids of keys that are committed."""
+
+    async def advance(self, now: int) -> int:
+        """Add the next calls, at most ``AT_ONCE``; return how many were added, 0 = all are.
+
+        Where all are, the sums of the next day that is over are made; ``now`` is UTC milliseconds.
+
+        Raises:
+            StoreUnavailable: probably nothing was added; try again.
+        """
+        async with self._database.writing() as connection:
+            mark = await locked_mark(connection)
+            query = _calls().where(_cdr.export_seq > mark).order_by(_cdr.export_seq).limit(AT_ONCE)
+            rows = (await connection.execute(query)).all()
+            if not rows:
+                await self._close_day(connection, now)
+                return 0
+            sums = await _summed(connection, [CountedCall(*row[:-1]) for row in rows])
+            known = await self._add(connection, sums)
+            await _set(connection, schema.TRAFFIC, rows[-1].export_seq)
+        if len(self._known) > _KEYS_KNOWN:
+            self._known.clear()
+        self._known |= known
+        return len(rows)
+
+    async def take_out(self, connection: AsyncConnection, mark: int, call_ids: Iterable[str]) -> None:
+        """Take calls out of the sums, as they are stored now; the caller has ``locked_mark`` and numbers them anew."""
+        wanted = list(call_ids)
+        rows: list[CountedCall] = []
+        for start in range(0, len(wanted), _ROWS_AT_ONCE):
+            some = _calls().where(_cdr.call_id.in_(wanted[start : start + _ROWS_AT_ONCE]), _cdr.export_seq <= mark)
+            rows += [CountedCall(*row[:-1]) for row in await connection.execute(some)]
+        if rows:
+            sums = await _summed(connection, rows)
+            await self._add(connection, {place: [-value for value in values] for place, values in sums.items()})
+
+    async def behind(self) -> int:
+        """Return how many numbers of commits are not looked at yet; nearly as many calls.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            newest = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
+            return max(0, newest - await _value(connection, schema.TRAFFIC))
+
+    async def differences(self, since: int, until: int) -> AsyncIterator[TrafficDifference]:
+        """Count the calls again that began in a span, and yield each sum that differs; whole hours, UTC milliseconds.
+
+        Raises:
+            DroppedPeriod: calls of then were dropped.
+            StoreUnavailable: try again.
+        """
+        for first, end in _hours(since, until):
+            async with self._database.reading(unhurried=True) as connection:
+                await _check_there(connection, first)
+                mark = await _value(connection, schema.TRAFFIC)
+                counted = await _counted(connection, first, end, mark)
+                stored = await _stored(connection, schema.traffic, first, end)
+            for found in _compared(stored, counted):
+                yield found
+        for first, end in _days(since, until):
+            async with self._database.reading(unhurried=True) as connection:
+                if end > await _value(connection, schema.TRAFFIC_DAYS):
+                    return
+                stored = await _stored(connection, schema.traffic_day, first, end)
+                of_day = await _stored(connection, schema.traffic, first, end)
+            for found in _compared(stored, _together(of_day, first)):
+                yield found
+
+    async def rebuild(self, since: int, until: int) -> AsyncIterator[int]:
+        """Make the sums of a span anew, hour by hour; yield after each the end of what is done, UTC milliseconds.
+
+        It may be interrupted at any time, and be repeated.
+
+        Raises:
+            DroppedPeriod: calls of then were dropped: their sums are all that is left of them.
+            StoreUnavailable: try again.
+        """
+        for first, end in _hours(since, until):
+            async with self._database.writing(unhurried=True) as connection:
+                mark = await locked_mark(connection)
+                await _check_there(connection, first)
+                before = await _stored(connection, schema.traffic, first, end)
+                counted = await _counted(connection, first, end, mark)
+                table = schema.traffic
+                await connection.execute(delete(table).where(table.c.slot >= first, table.c.slot < end))
+                await self._write(connection, table, counted, await self._ids(connection, counted))
+                await self._add_to_days(connection, _difference(counted, before))
+                if end % SLOTS_OF_DAY == 0 and end <= await _value(connection, schema.TRAFFIC_DAYS):
+                    days = schema.traffic_day
+                    await connection.execute(delete(days).where(days.c.slot == end - SLOTS_OF_DAY))
+                    await _make_day(connection, end - SLOTS_OF_DAY)
+            yield end * SLOT_MS
+
+    async def _add(self, connection: AsyncConnection, sums: Sums) -> Mapping[TrafficKey, int]:
+        """Add sums to those that are stored, the days included; return the ids of their keys."""
+        ids = await self._ids(connection, sums)
+        await self._write(connection, schema.traffic, sums, ids)
+        await self._add_to_days(connection, sums, ids)
+        return ids
+
+    async def _add_to_days(
+        self, connection: AsyncConnection, sums: Sums, ids: Mapping[TrafficKey, int] | None = None
+    ) -> None:
+        closed = await _value(connection, schema.TRAFFIC_DAYS)
+        late = {place: values for place, values in sums.items() if place[0] < closed}
+        if late:
+            together = _together(late)
+            known = ids or await self._ids(connection, together)
+            await self._write(connection, schema.traffic_day, together, known)
+
+    async def _ids(self, connection: AsyncConnection, sums: Sums) -> dict[TrafficKey, int]:
+        """Return the id of each key; one that is new gets its row."""
+        wanted = {key for _, key in sums}
+        ids = {key: self._known[key] for key in wanted if key in self._known}
+        by_digest = {key.digest: key for key in wanted if key not in ids}
+        ids |= await _ids_of(connection, by_digest)
+        new = [key for key in by_digest.values() if key not in ids]
+        if new:
+            await connection.execute(insert(_key), [{"digest": key.digest, **key._asdict()} for key in new])
+            ids |= await _ids_of(connection, {key.digest: key for key in new})
+        return ids
+
+    async def _write(
+        self, connection: AsyncConnection, table: Table, sums: Sums, ids: Mapping[TrafficKey, int]
+    ) -> None:
+        """Add sums to the rows of a table; a row that is missing is made."""
+        rows = [
+            {"slot": slot, "key_id": ids[key], **dict(zip(MEASURES, values, strict=True))}
+            for (slot, key), values in sorted(sums.items(), key=lambda row: (row[0][0], ids[row[0][1]]))
+        ]
+        statement = _adding(table, is_sqlite=self._database.is_sqlite)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            await connection.execute(statement, rows[start : start + _ROWS_AT_ONCE])
+
+    async def _close_day(self, connection: AsyncConnection, now: int) -> None:
+        """Make the sums of the first day that is over and has none."""
+        table = schema.traffic
+        closed = await _value(connection, schema.TRAFFIC_DAYS)
+        first = await connection.scalar(select(func.min(table.c.slot)).where(table.c.slot >= closed))
+        if first is None:
+            return
+        begin = first // SLOTS_OF_DAY * SLOTS_OF_DAY
+        end = begin + SLOTS_OF_DAY
+        if end * SLOT_MS + DAY_CLOSED_MS > now:
+            return
+        await _make_day(connection, begin)
+        await _set(connection, schema.TRAFFIC_DAYS, end)
+
+
+async def locked_mark(connection: AsyncConnection) -> int:
+    """Return the number of commit up to which calls are in the sums; its row stays locked until the transaction ends.
+
+    Taken before the counter of commits, so that no booking waits for a transaction that waits for this.
+    """
+    query = select(_counter.c.value).where(_counter.c.name == schema.TRAFFIC).with_for_update()
+    value = await connection.scalar(query)
+    if value is None:
+        raise no_counter()
+    return int(value)
+
+
+async def _make_day(connection: AsyncConnection, begin: int) -> None:
+    """Make the sums of a day, which has none, of those of its quarters."""
+    table = schema.traffic
+    columns = [literal(begin), table.c.key_id, *(func.sum(table.c[name]) for name in MEASURES)]
+    of_day = select(*columns).where(table.c.slot >= begin, table.c.slot < begin + SLOTS_OF_DAY)
+    names = ["slot", "key_id", *MEASURES]
+    await connection.execute(insert(schema.traffic_day).from_select(names, of_day.group_by(table.c.key_id)))
+
+
+def _calls() -> Select[Any]:
+    return select(*(_cdr[name] for name in CountedCall._fields), _cdr.export_seq)
+
+
+async def _summed(connection: AsyncConnection, calls: Sequence[CountedCall]) -> Sums:
+    """Add calls up, with their attempts and the charges of their agents."""
+    sums = TrafficSums()
+    for start in range(0, len(calls), _ROWS_AT_ONCE):
+        some = calls[start : start + _ROWS_AT_ONCE]
+        ids = [call.call_id for call in some]
+        attempts: dict[str, list[CountedAttempt]] = defaultdict(list)
+        columns = select(_attempt.call_id, *(_attempt[name] for name in CountedAttempt._fields))
+        query = columns.where(_attempt.call_id.in_(ids)).order_by(_attempt.call_id, _attempt.position)
+        for row in await connection.execute(query):
+            attempts[row[0]].append(CountedAttempt(*row[1:]))
+        agents: dict[str, list[AgentCharge]] = defaultdict(list)
+        charges = select(_charge.call_id, *(_charge[name] for name in AgentCharge._fields))
+        for row in await connection.execute(charges.where(_charge.call_id.in_(ids), _charge.role == AGENT)):
+            agents[row[0]].append(AgentCharge(*row[1:]))
+        for call in some:
+            sums.add(call, attempts.get(call.call_id, ()), agents.get(call.call_id, ()))
+    return sums.rows
+
+
+async def _counted(connection: AsyncConnection, first: int, end: int, mark: int) -> Sums:
+    """Add up the calls of a span of slots that are in the sums."""
+    query = _calls().where(_cdr.started_at >= first * SLOT_MS, _cdr.started_at < end * SLOT_MS)
+    rows = await connection.execute(query.where(_cdr.export_seq <= mark))
+    return await _summed(connection, [CountedCall(*row[:-1]) for row in rows])
+
+
+async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:
+    columns = [_key.c[name] for name in TrafficKey._fields]
+    query = select(table.c.slot, *(table.c[name] for name in MEASURES), *columns)
+    query = query.join(_key, _key.c.id == table.c.key_id).where(table.c.slot >= first, table.c.slot < end)
+    count = len(MEASURES) + 1
+    return {(row[0], TrafficKey(*row[count:])): row[1:count] for row in await connection.execute(query)}
+
+
+def _compared(stored: Sums, counted: Sums) -> list[TrafficDifference]:
+    nothing = (0,) * len(MEASURES)
+    return [
+        TrafficDifference(slot, key, name, held, made)
+        for slot, key in sorted({*stored, *counted})
+        for name, held, made in zip(
+            MEASURES, stored.get((slot, key), nothing), counted.get((slot, key), nothing), strict=True
+        )
+        if held != made
+    ]
+
+
+def _difference(after: Sums, before: Sums) -> Sums:
+    nothing = (0,) * len(MEASURES)
+    return {
+        place: [a - b for a, b in zip(after.get(place, nothing), before.get(place, nothing), strict=True)]
+        for place in {*after, *before}
+    }
+
+
+def _together(sums: Sums, day: int | None = None) -> Sums:
+    """Add slots up to the days that they are in; ``day`` is the first slot of the only one, where it is known."""
+    found: dict[tuple[int, TrafficKey], list[int | Decimal]] = {}
+    for (slot, key), values in sums.items():
+        place = slot // SLOTS_OF_DAY * SLOTS_OF_DAY if day is None else day, key
+        before = found.get(place)
+        found[place] = list(values) if before is None else [a + b for a, b in zip(before, values, strict=True)]
+    return found
+
+
+def _hours(since: int, until: int) -> Iterable[tuple[int, int]]:
+    first, end = _slots(since, until)
+    return ((slot, min(slot + SLOTS_OF_HOUR, end)) for slot in range(first, end, SLOTS_OF_HOUR))
+
+
+def _days(since: int, until: int) -> Iterable[tuple[int, int]]:
+    first, end = _slots(since, until)
+    begin = -(-first // SLOTS_OF_DAY) * SLOTS_OF_DAY
+    return ((slot, slot + SLOTS_OF_DAY) for slot in range(begin, end - SLOTS_OF_DAY + 1, SLOTS_OF_DAY))
+
+
+def _slots(since: int, until: int) -> tuple[int, int]:
+    """Return the slots of a span of UTC milliseconds: those in which it begins and ends are whole."""
+    return since // SLOT_MS, -(-until // SLOT_MS)
+
+
+async def _check_there(connection: AsyncConnection, slot: int) -> None:
+    check_there((await dropped_before(connection)).calls, slot * SLOT_MS, "calls")
+
+
+async def _ids_of(connection: AsyncConnection, by_digest: Mapping[str, TrafficKey]) -> dict[TrafficKey, int]:
+    found: dict[TrafficKey, int] = {}
+    digests = list(by_digest)
+    for start in range(0, len(digests), _ROWS_AT_ONCE):
+        query = select(_key.c.digest, _key.c.id).where(_key.c.digest.in_(digests[start : start + _ROWS_AT_ONCE]))
+        found |= {by_digest[row.digest]: row.id for row in await connection.execute(query)}
+    return found
+
+
+async def _value(connection: AsyncConnection, name: str) -> int:
+    return int(await connection.scalar(select(_counter.c.value).where(_counter.c.name == name)) or 0)
+
+
+async def _set(connection: AsyncConnection, name: str, value: int) -> None:
+    await connection.execute(update(_counter).where(_counter.c.name == name).values(value=value))
+
+
+def _adding(table: Table, *, is_sqlite: bool) -> Insert:
+    """Return the statement that adds a row to the one that is there."""
+    if is_sqlite:
+        into = sqlite.insert(table)
+        added = {name: table.c[name] + into.excluded[name] for name in MEASURES}
+        return into.on_conflict_do_update(index_elements=["slot", "key_id"], set_=added)
+    to_mysql = mysql.insert(table)
+    return to_mysql.on_duplicate_key_update({name: table.c[name] + to_mysql.inserted[name] for name in MEASURES})

@@ -1,0 +1,238 @@
+"""What a call adds to the sums that reports are made of (ADR 133).
+
+Sums are kept by quarters of an hour of UTC, because every zone differs from UTC by whole quarters: the days, weeks and
+months of any zone are made of them. Four kinds of things are counted: calls, the charges of agents, attempts at routing
+gateways, and how long callers waited for the first ringing.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from vosd.base.money import ZERO
+from vosd.cdr.record import FORKED, TOO_DEAR
+
+SLOT_MS: Final = 900_000
+SLOTS_OF_HOUR: Final = 4
+SLOTS_OF_DAY: Final = 96
+BANDS: Final = (0, 6, 30, 60, 180, 600)
+"""Longest hold times in seconds of the bands of answered calls; the last band has all that are longer."""
+COUNTS: Final = (
+    "calls", "answered", "progressed", "hold_ms", "hold_s", "billed_seconds", "vendor_billed_seconds", "pdd_calls",
+    "pdd_ms", "setup_ms", *(f"band_{number}" for number in range(len(BANDS) + 1)), "below_cost", "failed_over",
+)  # fmt: skip
+AMOUNTS: Final = ("fee", "tax", "cost", "cost_tax", "income", "loss")
+MEASURES: Final = (*COUNTS, *AMOUNTS)
+_PLACE: Final = {name: place for place, name in enumerate(MEASURES)}
+_NOTHING: Final = (0,) * len(COUNTS) + (ZERO,) * len(AMOUNTS)
+_STEPS: Final = ((3_000, 50), (10_000, 250), (60_000, 1_000))
+"""How exactly a wait is kept: up to so many milliseconds in steps of so many."""
+
+
+class TrafficKind(StrEnum):
+    """Kinds of sums."""
+
+    CALL = "call"
+    AGENT = "agent"
+    """Charges of one agent, ``party``: ``calls``, ``answered``, ``billed_seconds``, ``fee`` and ``tax`` are counted."""
+    ATTEMPT = "attempt"
+    """Attempts at ``routing_gateway``; ``sip_code`` and ``end_reason`` are those of the attempt."""
+    WAIT = "wait"
+    """Calls whose callers waited ``wait_ms`` for the first ringing, rounded down to a step."""
+
+
+class TrafficKey(NamedTuple):
+    """What calls that are added up have in common; empty and 0 = nothing."""
+
+    kind: str
+    party: str = ""
+    customer_account: str = ""
+    vendor_account: str = ""
+    mapping_gateway: str = ""
+    routing_gateway: str = ""
+    billing_method: str = ""
+    area: str = ""
+    """Area of the customer's rate; where its rate has none, the rate's prefix."""
+    rate_type: str = ""
+    currency: str = ""
+    vendor_currency: str = ""
+    income_currency: str = ""
+    end_reason: str = ""
+    sip_code: int = 0
+    """Final code of an unanswered call; 0 for answered ones."""
+    hangup_source: str = ""
+    """Who ended an unanswered call; empty for answered ones."""
+    wait_ms: int = 0
+
+    @property
+    def digest(self) -> str:
+        """The key in 32 characters, by which a database finds it."""
+        return sha256("\x1f".join(map(str, self)).encode()).hexdigest()[:32]
+
+
+class CountedCall(NamedTuple):
+    """The columns of a CDR that are counted; times are UTC milliseconds."""
+
+    call_id: str
+    started_at: int
+    ringing_at: int | None
+    answered_at: int | None
+    customer_account: str | None
+    vendor_account: str | None
+    mapping_gateway: str | None
+    routing_gateway: str | None
+    billing_method: str | None
+    rate_area: str | None
+    rate_prefix: str | None
+    rate_type: str | None
+    currency: str | None
+    vendor_currency: str | None
+    end_reason: str
+    sip_code: int | None
+    hangup_source: str
+    pdd_ms: int | None
+    hold_time_ms: int
+    hold_time_s: int
+    billed_seconds: int
+    vendor_billed_seconds: int
+    fee: Decimal
+    tax: Decimal
+    cost: Decimal
+    cost_tax: Decimal
+    loss: Decimal | None
+
+
+class CountedAttempt(NamedTuple):
+    """The columns of an attempt that are counted."""
+
+    gateway: str
+    code: int
+    pdd_ms: int | None
+    reason: str
+
+
+class AgentCharge(NamedTuple):
+    """The columns of an agent's charge that are counted."""
+
+    account: str
+    level: int
+    billed_seconds: int
+    fee: Decimal
+    tax: Decimal
+    currency: str | None
+
+
+class TrafficSums:
+    """Sums of calls by quarter of an hour and key."""
+
+    def __init__(self) -> None:
+        self.rows: Final[dict[tuple[int, TrafficKey], list[int | Decimal]]] = {}
+        """Values in the order of ``MEASURES`` by slot (quarters since 1970) and key."""
+
+    def add(self, call: CountedCall, attempts: Iterable[CountedAttempt], agents: Iterable[AgentCharge]) -> None:
+        """Add a call that has a CDR, with its attempts in order and the charges of its agents."""
+        slot = call.started_at // SLOT_MS
+        key = _key_of(call)
+        is_answered = call.answered_at is not None
+        top = max(agents, key=lambda agent: agent.level, default=None)
+        income, paid_in = (call.fee, call.currency) if top is None else (top.fee, top.currency)
+        self._add(slot, key._replace(income_currency=paid_in or ""), _counts_of(call), _amounts_of(call, income))
+        for agent in agents:
+            charged = key._replace(
+                kind=TrafficKind.AGENT, party=agent.account, currency=agent.currency or "", end_reason="", sip_code=0,
+                hangup_source="", vendor_account="", routing_gateway="", vendor_currency="",
+            )  # fmt: skip
+            counts = {"calls": 1, "answered": int(is_answered), "billed_seconds": agent.billed_seconds}
+            self._add(slot, charged, counts, {"fee": agent.fee, "tax": agent.tax})
+        self._add_attempts(slot, key, [each for each in attempts if each.reason not in {TOO_DEAR, FORKED}])
+        if call.pdd_ms is not None:
+            waited = TrafficKey(
+                TrafficKind.WAIT, mapping_gateway=key.mapping_gateway, routing_gateway=key.routing_gateway,
+                wait_ms=step_of(call.pdd_ms),
+            )  # fmt: skip
+            self._add(slot, waited, {"calls": 1}, {})
+
+    def _add_attempts(self, slot: int, key: TrafficKey, attempts: list[CountedAttempt]) -> None:
+        for number, attempt in enumerate(attempts, start=1):
+            tried = TrafficKey(
+                TrafficKind.ATTEMPT, customer_account=key.customer_account, mapping_gateway=key.mapping_gateway,
+                routing_gateway=attempt.gateway, area=key.area, end_reason=attempt.reason, sip_code=attempt.code,
+            )  # fmt: skip
+            is_answered, is_last = 200 <= attempt.code < 300, number == len(attempts)
+            counts = {"calls": 1, "answered": int(is_answered), "failed_over": int(not is_last)}
+            if attempt.pdd_ms is not None:
+                counts |= {"pdd_calls": 1, "pdd_ms": attempt.pdd_ms}
+            self._add(slot, tried, counts, {})
+
+    def _add(self, slot: int, key: TrafficKey, counts: Mapping[str, int], amounts: Mapping[str, Decimal]) -> None:
+        values = self.rows.get((slot, key))
+        if values is None:
+            values = self.rows[slot, key] = list(_NOTHING)
+        for name, count in counts.items():
+            values[_PLACE[name]] += count
+        for name, amount in amounts.items():
+            values[_PLACE[name]] += amount
+
+
+def _key_of(call: CountedCall) -> TrafficKey:
+    is_answered = call.answered_at is not None
+    return TrafficKey(
+        TrafficKind.CALL,
+        "",
+        call.customer_account or "",
+        call.vendor_account or "",
+        call.mapping_gateway or "",
+        call.routing_gateway or "",
+        call.billing_method or "",
+        call.rate_area or call.rate_prefix or "",
+        call.rate_type or "",
+        call.currency or "",
+        call.vendor_currency or "",
+        "",
+        call.end_reason,
+        0 if is_answered else call.sip_code or 0,
+        "" if is_answered else call.hangup_source,
+    )
+
+
+def _counts_of(call: CountedCall) -> dict[str, int]:
+    counts = {"calls": 1}
+    if call.pdd_ms is not None:
+        counts |= {"pdd_calls": 1, "pdd_ms": call.pdd_ms}
+    if call.ringing_at is not None or call.answered_at is not None:
+        counts["progressed"] = 1
+    if call.answered_at is not None:
+        counts |= {
+            "answered": 1,
+            "hold_ms": call.hold_time_ms,
+            "hold_s": call.hold_time_s,
+            "setup_ms": call.answered_at - call.started_at,
+            f"band_{band_of(call.hold_time_s)}": 1,
+        }
+    if call.billed_seconds or call.vendor_billed_seconds:
+        counts |= {"billed_seconds": call.billed_seconds, "vendor_billed_seconds": call.vendor_billed_seconds}
+    if call.loss is not None:
+        counts["below_cost"] = 1
+    return counts
+
+
+def _amounts_of(call: CountedCall, income: Decimal) -> dict[str, Decimal]:
+    amounts = {"fee": call.fee, "tax": call.tax, "cost": call.cost, "cost_tax": call.cost_tax, "income": income}
+    if call.loss is not None:
+        amounts["loss"] = call.loss
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
+def band_of(hold_time_s: int) -> int:
+    """Return the band of an answered call by its hold time in seconds."""
+    return next((band for band, longest in enumerate(BANDS) if hold_time_s <= longest), len(BANDS))
+
+
+def step_of(wait_ms: int) -> int:
+    """Return the step of a wait: the milliseconds from which the step counts."""
+    for limit, width in _STEPS:
+        if wait_ms < limit:
+            return wait_ms // width * width
+    return _STEPS[-1][0]

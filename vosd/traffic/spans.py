@@ -1,0 +1,155 @@
+"""Spans of a report in the viewer's zone, and from which sums each of them is made."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from vosd.base.errors import VosError
+from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY
+
+SPANS_MAX: Final = 1_500
+"""Most spans of a report: two months by the hour, four years by the day."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SpanNotWhole(VosError):  # noqa: N818 - says what is wrong with the span
+    """A report begins or ends within a quarter of an hour, or is empty."""
+
+
+class TooManySpans(VosError):  # noqa: N818 - says what is wrong with the order
+    """A report would have more spans than anybody reads."""
+
+
+class Grouping(StrEnum):
+    """Spans into which a report is divided."""
+
+    WHOLE = "whole"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    """From Monday."""
+    MONTH = "month"
+
+
+class Span(NamedTuple):
+    """A part of a report's time."""
+
+    since: int
+    """UTC milliseconds."""
+    until: int
+    label: str
+    """Its begin in the viewer's zone; empty for the whole."""
+
+
+class Piece(NamedTuple):
+    """Sums of some slots that count in a span."""
+
+    span: int
+    """Number of the span."""
+    first: int
+    """First slot, quarters since 1970."""
+    end: int
+    sign: int
+    """1 or -1: whether the sums are added or taken away."""
+
+
+class Pieces(NamedTuple):
+    """What the spans of a report are made of."""
+
+    days: Sequence[Piece]
+    """Pieces of whole UTC days, which have sums of their own."""
+    quarters: Sequence[Piece]
+
+
+def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list[Span]:
+    """Divide a time, UTC milliseconds, into the hours, days, weeks or months of a zone.
+
+    The first and the last are cut where the time begins and ends.
+
+    Raises:
+        SpanNotWhole: it is empty, or begins or ends within a quarter of an hour.
+        TooManySpans: there are more than ``SPANS_MAX``.
+    """
+    if since % SLOT_MS or until % SLOT_MS:
+        message = "a report begins and ends with a quarter of an hour: such as 12:00, 12:15, 12:30 or 12:45"
+        raise SpanNotWhole(message)
+    if since >= until:
+        message = "the report ends before it begins"
+        raise SpanNotWhole(message)
+    if grouping is Grouping.WHOLE:
+        return [Span(since, until, "")]
+    moments = [since]
+    for moment in _beginnings(since, grouping, zone):
+        if moment >= until:
+            break
+        if moment > since:
+            moments.append(moment)
+        if len(moments) > SPANS_MAX:
+            message = f"the report would have more than {SPANS_MAX} rows a {grouping}: ask for less, or for longer ones"
+            raise TooManySpans(message)
+    shown = "%Y-%m-%dT%H:%M%z" if grouping is Grouping.HOUR else "%Y-%m" if grouping is Grouping.MONTH else "%Y-%m-%d"
+    return [Span(begin, end, _local(begin, zone).strftime(shown)) for begin, end in pairwise([*moments, until])]
+
+
+def _local(wall_ms: int, zone: ZoneInfo) -> datetime:
+    return (_EPOCH + timedelta(milliseconds=wall_ms)).astimezone(zone)
+
+
+def _beginnings(since: int, grouping: Grouping, zone: ZoneInfo) -> Iterator[int]:
+    """Yield the moments at which hours, days, weeks or months begin, from one at or before ``since`` on."""
+    if grouping is Grouping.HOUR:
+        local = _local(since, zone)
+        moment = since - local.minute * 60_000
+        while True:
+            yield moment
+            moment += 3_600_000
+            moment -= _local(moment, zone).minute * 60_000  # summer time of half an hour
+    day = _local(since, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    if grouping is Grouping.WEEK:
+        day -= timedelta(days=day.weekday())
+    if grouping is Grouping.MONTH:
+        day = day.replace(day=1)
+    while True:
+        yield (day.replace(tzinfo=zone) - _EPOCH) // timedelta(milliseconds=1)
+        match grouping:
+            case Grouping.DAY:
+                day += timedelta(days=1)
+            case Grouping.WEEK:
+                day += timedelta(days=7)
+            case _:
+                day = (day + timedelta(days=31)).replace(day=1)
+
+
+def pieces_of(spans: Sequence[Span], days_until: int) -> Pieces:
+    """Return from which sums the spans are made; days have their own up to the slot ``days_until``.
+
+    A border of spans lies within a UTC day in most zones. The day is then counted as a whole in one of the two spans,
+    and the quarters between the border and midnight are moved to the other one: a month by the day is made of its days
+    and of a few hours of each, not of all quarters.
+    """
+    days: list[Piece] = []
+    quarters: list[Piece] = []
+    for number, span in enumerate(spans):
+        first, end = span.since // SLOT_MS, span.until // SLOT_MS
+        begin, stop = _midnight(first), min(_midnight(end), days_until)
+        if begin >= stop or abs(first - begin) + abs(end - stop) >= end - first:
+            quarters.append(Piece(number, first, end, 1))
+            continue
+        days.append(Piece(number, begin, stop, 1))
+        quarters += [*_between(number, first, begin), *_between(number, stop, end)]
+    return Pieces(days, quarters)
+
+
+def _midnight(slot: int) -> int:
+    """Return the midnight of UTC that is nearest to a slot."""
+    return (slot + SLOTS_OF_DAY // 2) // SLOTS_OF_DAY * SLOTS_OF_DAY
+
+
+def _between(number: int, first: int, end: int) -> list[Piece]:
+    """Return the quarters from one slot to another; backwards they are taken away."""
+    if first == end:
+        return []
+    return [Piece(number, first, end, 1) if first < end else Piece(number, end, first, -1)]
