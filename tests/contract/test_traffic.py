@@ -13,8 +13,9 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
-from vosd.storage.traffic_sums import REACHED, SqlTrafficSums, TrafficQuery
-from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, TrafficKind
+from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
+from vosd.traffic.counted import SLOT_MS, TrafficKind
+from vosd.traffic.reports import REACHED
 from vosd.traffic.spans import Grouping, spans_of
 
 HOUR = 3_600_000
@@ -45,7 +46,7 @@ async def differences(database, since: int = BEGIN, until: int = BEGIN + 3 * DAY
 async def sums(database, *by: str, measures=("calls", "answered", "fee", "cost"), since=BEGIN, until=BEGIN + 3 * DAY,
                grouping=Grouping.WHOLE, zone="UTC", kind=TrafficKind.CALL, **where):  # fmt: skip
     spans = spans_of(since, until, grouping, ZoneInfo(zone))
-    query = TrafficQuery(kind, by, measures, where)
+    query = TrafficQuery(kind, by, measures, [((name,), values) for name, values in where.items()])
     (rows,) = await SqlTrafficSums(database).rows(spans, [query])
     return {(spans[row.span].label, *row.by): row.sums for row in rows}
 
@@ -100,7 +101,7 @@ async def test_a_late_record_changes_the_day_that_was_closed(booked):
     await SqlBooks(booked).book([call_at(9, BEGIN + 2 * HOUR, customer_account="acme", fee=Decimal("1.00"))])
     await advance(booked)
     by_day = await sums(booked, "customer_account", grouping=Grouping.DAY, measures=("calls", "fee"))
-    label = sorted(key[0] for key in by_day)[0]
+    label = min(key[0] for key in by_day)
     assert by_day[label, "acme"] == (2, Decimal("1.50"))
     assert await differences(booked) == []
 

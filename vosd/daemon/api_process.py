@@ -8,19 +8,15 @@ import msgspec
 import structlog
 
 from vosd.base.secret import Secret
+from vosd.daemon.kept_process import RETRY_S, keep_process
 from vosd.daemon.listening import listening
 from vosd.engine import background
 from vosd.engine.background import kept_going
 from vosd.engine.settings import ApiSettings, HttpListener
-from vosd.processes.channel import received, send
-from vosd.processes.child import ended, started
+from vosd.processes.child import started
 
 API: Final = "vosd.api.process"
 """Module of the process; the switch does not import what that one needs."""
-RETRY_S: Final = 1.0
-"""Pause before a process that has ended is started again; it doubles with each that ends soon."""
-RETRY_MAX_S: Final = 60.0
-"""Longest such pause; a process that ran as long has not ended soon."""
 
 _log = structlog.get_logger()
 
@@ -56,24 +52,13 @@ class ApiProcess:
 
     async def _keep(self, settings: ApiSettings) -> None:
         """Listen, and start the process again whenever it has ended; runs until cancelled."""
-        loop, pause_s = asyncio.get_running_loop(), RETRY_S
         opening = msgspec.msgpack.encode((str(self._config), settings), enc_hook=Secret.reveal)
         with await listening(settings.listen, RETRY_S, _note_busy) as listener:
-            while True:
-                begun_s = loop.time()
-                child = await started(API, listener.fileno())
-                try:
-                    send(child.writer, opening)
-                    await received(child.reader)  # it sends nothing: this returns when it has ended
-                except (EOFError, OSError):
-                    pass
-                finally:
-                    await ended(child)
-                ran_s = loop.time() - begun_s
-                pause_s = RETRY_S if ran_s >= RETRY_MAX_S else pause_s
-                _log.warning("api_process_ended", means="it is started again; calls are not affected", in_s=pause_s)
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, RETRY_MAX_S)
+            await keep_process(lambda: started(API, listener.fileno()), opening, _note_end)
+
+
+def _note_end(pause_s: float) -> None:
+    _log.warning("api_process_ended", means="it is started again; calls are not affected", in_s=pause_s)
 
 
 def _note_busy(listen: HttpListener, why: str) -> None:

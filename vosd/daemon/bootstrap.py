@@ -48,6 +48,7 @@ from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, as_mistakes, load_at_start
 from vosd.daemon.status import Status
 from vosd.daemon.systemd import Notifier, Watchdog
+from vosd.daemon.traffic import TrafficPart
 from vosd.daemon.waiting import StillAway, until_database_answers
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.engine.booking.database_watch import RELEASE_S
@@ -253,6 +254,7 @@ class Daemon:
         self.ask_to_stop: Callable[[signal.Signals], None] = lambda _signal: None
         self._handover = Handover(notifier, lambda: self.ask_to_stop(signal.SIGTERM))
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
+        self._traffic = TrafficPart(settings.database_url.reveal())
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
@@ -282,6 +284,7 @@ class Daemon:
             StartStep("late database", self._await_database, self._late.end),
             StartStep("definitions", self._definitions.begin, self._definitions.end),
             StartStep("daily work", self._daily.begin, self._daily.end),
+            StartStep("sums for reports", self._traffic.begin, self._traffic.end),
             StartStep("listeners", self._listen, self._transports.close),
             StartStep("control socket", self._control.open, self._control.close),
             StartStep("management API", self._api.begin, self._api.end),

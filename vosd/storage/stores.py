@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vosd.storage.requests import SqlRequests
     from vosd.storage.spans import SqlSpans
     from vosd.storage.stored_objects import SqlObjects
+    from vosd.storage.traffic import SqlTraffic
+    from vosd.storage.traffic_sums import SqlTrafficSums
     from vosd.storage.validity import SqlValidity
     from vosd.storage.waiting_payments import SqlWaitingPayments
 
@@ -111,6 +113,20 @@ class SqlStores:
         from vosd.storage.corrections import SqlCorrections
 
         return SqlCorrections(self.database)
+
+    @property
+    def traffic(self) -> "SqlTraffic":
+        """Sums of calls for reports: adds to them, checks them, makes them anew."""
+        from vosd.storage.traffic import SqlTraffic
+
+        return SqlTraffic(self.database)
+
+    @property
+    def traffic_sums(self) -> "SqlTrafficSums":
+        """Sums of calls as reports read them."""
+        from vosd.storage.traffic_sums import SqlTrafficSums
+
+        return SqlTrafficSums(self.database)
 
     @property
     def export(self) -> "SqlExport":

@@ -6,7 +6,7 @@ the sums once. A correction takes its call out of the sums, in its own transacti
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -34,7 +34,7 @@ from vosd.traffic.counted import (
 AT_ONCE: Final = 1_000
 """Calls of one transaction: no booking waits longer than a tenth of a second for it."""
 DAY_CLOSED_MS: Final = 2 * 3_600_000
-"""How long after the end of a day its sums are made: most calls of the day are booked then."""
+"""Time from the end of a day to its sums: most calls of the day are booked then."""
 _KEYS_KNOWN: Final = 200_000
 _ROWS_AT_ONCE: Final = 500
 _cdr: Final = schema.cdr.c
@@ -108,7 +108,7 @@ class SqlTraffic:
             newest = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
             return max(0, newest - await _value(connection, schema.TRAFFIC))
 
-    async def differences(self, since: int, until: int) -> AsyncIterator[TrafficDifference]:
+    async def differences(self, since: int, until: int) -> AsyncGenerator[TrafficDifference, None]:
         """Count the calls again that began in a span, and yield each sum that differs; whole hours, UTC milliseconds.
 
         Raises:
@@ -132,7 +132,7 @@ class SqlTraffic:
             for found in _compared(stored, _together(of_day, first)):
                 yield found
 
-    async def rebuild(self, since: int, until: int) -> AsyncIterator[int]:
+    async def rebuild(self, since: int, until: int) -> AsyncGenerator[int, None]:
         """Make the sums of a span anew, hour by hour; yield after each the end of what is done, UTC milliseconds.
 
         It may be interrupted at any time, and be repeated.

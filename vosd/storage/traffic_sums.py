@@ -1,6 +1,6 @@
 """Sums of calls as reports read them: of spans, by what calls have in common (ADR 133)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BindParameter, Integer, String, TextualSelect, bindparam, column, text
@@ -10,6 +10,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Money
 from vosd.traffic.counted import AMOUNTS, TrafficKey, TrafficKind
+from vosd.traffic.reports import REACHED
 from vosd.traffic.spans import Piece, Pieces, Span, pieces_of
 
 _PIECES_AT_ONCE: Final = 100
@@ -17,11 +18,13 @@ _PIECES_AT_ONCE: Final = 100
 _NUMBERS: Final = {"sip_code", "wait_ms"}
 _DAYS_UNTIL: Final = text("SELECT value FROM counter WHERE name = 'traffic_days'")
 
-REACHED: Final = "reached"
-"""Measure that is made of the end reasons: answered calls, and those that ended at the called party."""
 _REACHED: Final = (
     "CASE WHEN k.end_reason IN ('Busy', 'No Answer', 'Rejected') THEN s.calls - s.answered ELSE 0 END + s.answered"
 )
+
+
+Condition = tuple[tuple[str, ...], Collection[str]]
+"""Names, one of which must have one of the values."""
 
 
 class TrafficQuery(NamedTuple):
@@ -29,10 +32,9 @@ class TrafficQuery(NamedTuple):
 
     kind: TrafficKind
     by: tuple[str, ...]
-    """What the calls of a row have in common."""
+    """Names whose values the calls of a row have in common."""
     measures: tuple[str, ...]
-    where: Mapping[str, Collection[str]] = {}
-    """Values, one of which a call must have."""
+    where: Sequence[Condition] = ()
 
 
 class TrafficRow(NamedTuple):
@@ -64,8 +66,9 @@ class SqlTrafficSums:
 
 async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery) -> list[TrafficRow]:
     found: dict[tuple[int, tuple[str | int, ...]], list[Any]] = {}
-    assert set(TrafficKey._fields).issuperset({*query.by, *query.where}), "else they are no names of our own"
-    values = {f"in_{name}": list(some) for name, some in query.where.items()}
+    names = {*query.by, *(name for some, _ in query.where for name in some)}
+    assert names.issubset(TrafficKey._fields), "else they are no names of our own"
+    values = {f"in_{number}": list(some) for number, (_, some) in enumerate(query.where)}
     width = len(query.by) + 1
     for table, some in (("traffic_day", pieces.days), ("traffic", pieces.quarters)):
         for start in range(0, len(some), _PIECES_AT_ONCE):
@@ -84,18 +87,21 @@ def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery) -> Text
     stored = sorted({*query.measures, "calls", "answered"} - {REACHED})
     inner = ", ".join(f"SUM({name}) AS {name}" for name in stored)
     by = ", ".join(f"k.{name}" for name in query.by)
-    filters = "".join(f" AND k.{name} IN :in_{name}" for name in query.where)
+    filters = "".join(
+        f" AND ({' OR '.join(f'k.{name} IN :in_{number}' for name in names)})"
+        for number, (names, _) in enumerate(query.where)
+    )
     parts = []
     for piece in pieces:
         sums = ", ".join(
             f"{piece.sign} * SUM({_REACHED if name == REACHED else f's.{name}'})" for name in query.measures
         )
-        parts.append(
-            f"SELECT {piece.span}{', ' * bool(by)}{by}, {sums} FROM (SELECT key_id, {inner} FROM {table}"
-            f" WHERE slot >= {piece.first} AND slot < {piece.end} GROUP BY key_id) s"
-            f" JOIN traffic_key k ON k.id = s.key_id WHERE k.kind = :kind{filters} GROUP BY {by or 'k.kind'}"  # noqa: S608 - names of our own
+        every = (
+            f"SELECT key_id, {inner} FROM {table} WHERE slot >= {piece.first} AND slot < {piece.end} GROUP BY key_id"  # noqa: S608 - ours
         )
-    values: list[BindParameter[str]] = [bindparam(f"in_{name}", expanding=True) for name in query.where]
+        joined = f"({every}) s JOIN traffic_key k ON k.id = s.key_id WHERE k.kind = :kind{filters}"
+        parts.append(f"SELECT {piece.span}{', ' * bool(by)}{by}, {sums} FROM {joined} GROUP BY {by or 'k.kind'}")  # noqa: S608 - ours
+    values: list[BindParameter[str]] = [bindparam(f"in_{number}", expanding=True) for number in range(len(query.where))]
     kinds: list[TypeEngine[Any]] = [Integer(), *(Integer() if name in _NUMBERS else String() for name in query.by)]
     kinds += [Money() if name in AMOUNTS else Integer() for name in query.measures]
     columns = [column(f"c{place}", kind) for place, kind in enumerate(kinds)]

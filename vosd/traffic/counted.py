@@ -1,4 +1,4 @@
-"""What a call adds to the sums that reports are made of (ADR 133).
+"""Counts of a call: its part of the sums that reports are made of (ADR 133).
 
 Sums are kept by quarters of an hour of UTC, because every zone differs from UTC by whole quarters: the days, weeks and
 months of any zone are made of them. Four kinds of things are counted: calls, the charges of agents, attempts at routing
@@ -28,7 +28,7 @@ MEASURES: Final = (*COUNTS, *AMOUNTS)
 _PLACE: Final = {name: place for place, name in enumerate(MEASURES)}
 _NOTHING: Final = (0,) * len(COUNTS) + (ZERO,) * len(AMOUNTS)
 _STEPS: Final = ((3_000, 50), (10_000, 250), (60_000, 1_000))
-"""How exactly a wait is kept: up to so many milliseconds in steps of so many."""
+"""Steps in which waits are kept: up to so many milliseconds in steps of so many."""
 
 
 class TrafficKind(StrEnum):
@@ -36,7 +36,8 @@ class TrafficKind(StrEnum):
 
     CALL = "call"
     AGENT = "agent"
-    """Charges of one agent, ``party``: ``calls``, ``answered``, ``billed_seconds``, ``fee`` and ``tax`` are counted."""
+    """Charges of one agent, ``party``: ``fee`` and ``tax`` are what it pays, ``income`` is what it is paid, by the
+    customer or by the agent below it."""
     ATTEMPT = "attempt"
     """Attempts at ``routing_gateway``; ``sip_code`` and ``end_reason`` are those of the attempt."""
     WAIT = "wait"
@@ -44,7 +45,7 @@ class TrafficKind(StrEnum):
 
 
 class TrafficKey(NamedTuple):
-    """What calls that are added up have in common; empty and 0 = nothing."""
+    """Values that calls have in common which are added up; empty and 0 = nothing."""
 
     kind: str
     party: str = ""
@@ -63,7 +64,7 @@ class TrafficKey(NamedTuple):
     sip_code: int = 0
     """Final code of an unanswered call; 0 for answered ones."""
     hangup_source: str = ""
-    """Who ended an unanswered call; empty for answered ones."""
+    """Side that ended an unanswered call; empty for answered ones."""
     wait_ms: int = 0
 
     @property
@@ -135,24 +136,29 @@ class TrafficSums:
         """Add a call that has a CDR, with its attempts in order and the charges of its agents."""
         slot = call.started_at // SLOT_MS
         key = _key_of(call)
-        is_answered = call.answered_at is not None
         top = max(agents, key=lambda agent: agent.level, default=None)
         income, paid_in = (call.fee, call.currency) if top is None else (top.fee, top.currency)
         self._add(slot, key._replace(income_currency=paid_in or ""), _counts_of(call), _amounts_of(call, income))
-        for agent in agents:
-            charged = key._replace(
-                kind=TrafficKind.AGENT, party=agent.account, currency=agent.currency or "", end_reason="", sip_code=0,
-                hangup_source="", vendor_account="", routing_gateway="", vendor_currency="",
-            )  # fmt: skip
-            counts = {"calls": 1, "answered": int(is_answered), "billed_seconds": agent.billed_seconds}
-            self._add(slot, charged, counts, {"fee": agent.fee, "tax": agent.tax})
+        self._add_agents(slot, call, key, agents)
         self._add_attempts(slot, key, [each for each in attempts if each.reason not in {TOO_DEAR, FORKED}])
         if call.pdd_ms is not None:
             waited = TrafficKey(
-                TrafficKind.WAIT, mapping_gateway=key.mapping_gateway, routing_gateway=key.routing_gateway,
-                wait_ms=step_of(call.pdd_ms),
+                TrafficKind.WAIT, customer_account=key.customer_account, mapping_gateway=key.mapping_gateway,
+                routing_gateway=key.routing_gateway, wait_ms=step_of(call.pdd_ms),
             )  # fmt: skip
             self._add(slot, waited, {"calls": 1}, {})
+
+    def _add_agents(self, slot: int, call: CountedCall, key: TrafficKey, agents: Iterable[AgentCharge]) -> None:
+        paid, paid_in = call.fee, call.currency
+        for agent in sorted(agents, key=lambda agent: agent.level):
+            charged = key._replace(
+                kind=TrafficKind.AGENT, party=agent.account, currency=agent.currency or "",
+                income_currency=paid_in or "", end_reason="", sip_code=0, hangup_source="", vendor_account="",
+                routing_gateway="", vendor_currency="",
+            )  # fmt: skip
+            counts = {"calls": 1, "answered": int(call.answered_at is not None), "billed_seconds": agent.billed_seconds}
+            self._add(slot, charged, counts, {"fee": agent.fee, "tax": agent.tax, "income": paid})
+            paid, paid_in = agent.fee, agent.currency
 
     def _add_attempts(self, slot: int, key: TrafficKey, attempts: list[CountedAttempt]) -> None:
         for number, attempt in enumerate(attempts, start=1):

@@ -15,12 +15,12 @@ SPANS_MAX: Final = 1_500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class SpanNotWhole(VosError):  # noqa: N818 - says what is wrong with the span
-    """A report begins or ends within a quarter of an hour, or is empty."""
+class EmptySpan(VosError):  # noqa: N818 - says what is wrong with the span
+    """A report ends before it begins."""
 
 
 class TooManySpans(VosError):  # noqa: N818 - says what is wrong with the order
-    """A report would have more spans than anybody reads."""
+    """A report would have more spans than people read."""
 
 
 class Grouping(StrEnum):
@@ -41,7 +41,7 @@ class Span(NamedTuple):
     """UTC milliseconds."""
     until: int
     label: str
-    """Its begin in the viewer's zone; empty for the whole."""
+    """Begin in the viewer's zone, as text; empty for the whole."""
 
 
 class Piece(NamedTuple):
@@ -57,7 +57,7 @@ class Piece(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """What the spans of a report are made of."""
+    """All pieces of the spans of a report."""
 
     days: Sequence[Piece]
     """Pieces of whole UTC days, which have sums of their own."""
@@ -67,18 +67,16 @@ class Pieces(NamedTuple):
 def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list[Span]:
     """Divide a time, UTC milliseconds, into the hours, days, weeks or months of a zone.
 
-    The first and the last are cut where the time begins and ends.
+    The quarters of an hour in which it begins and ends are whole. The first and the last span are cut where they are.
 
     Raises:
-        SpanNotWhole: it is empty, or begins or ends within a quarter of an hour.
+        EmptySpan: it ends before it begins.
         TooManySpans: there are more than ``SPANS_MAX``.
     """
-    if since % SLOT_MS or until % SLOT_MS:
-        message = "a report begins and ends with a quarter of an hour: such as 12:00, 12:15, 12:30 or 12:45"
-        raise SpanNotWhole(message)
+    since, until = since // SLOT_MS * SLOT_MS, -(-until // SLOT_MS) * SLOT_MS
     if since >= until:
         message = "the report ends before it begins"
-        raise SpanNotWhole(message)
+        raise EmptySpan(message)
     if grouping is Grouping.WHOLE:
         return [Span(since, until, "")]
     moments = [since]
@@ -92,6 +90,11 @@ def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list
             raise TooManySpans(message)
     shown = "%Y-%m-%dT%H:%M%z" if grouping is Grouping.HOUR else "%Y-%m" if grouping is Grouping.MONTH else "%Y-%m-%d"
     return [Span(begin, end, _local(begin, zone).strftime(shown)) for begin, end in pairwise([*moments, until])]
+
+
+def begin_of_day(wall_ms: int, zone: ZoneInfo) -> int:
+    """Return the beginning of the day of a zone in which a moment is; UTC milliseconds."""
+    return next(_beginnings(wall_ms, Grouping.DAY, zone))
 
 
 def _local(wall_ms: int, zone: ZoneInfo) -> datetime:

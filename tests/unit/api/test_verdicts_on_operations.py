@@ -269,6 +269,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/backups": ("BACKUP", "", "vosd-20260301T000000Z.zip"),
     "/webhooks": ("crm", "", "absent"),
     "/waiting-payments": ("998", "", "999"),
+    "/reports": ("daily", "profit", "absent"),
 }
 """Own, foreign and absent object by the beginning of the path; capitals stand for a name in ``Site.made``."""
 
@@ -408,6 +409,8 @@ VERDICTS: Final = """
     POST   /calls/test                                 .x..x.....
     GET    /calls/why                                  .x.xx.....
     GET    /calls/{call_id}/ladder                     .x..x.....
+    GET    /reports                                    xx.xx.x.xx
+    GET    /reports/{name}                             xx.xx.x.oo
     GET    /cdrs                                       xx.xx.x.oo
     GET    /cdrs/{call_id}                             xx.xx.x.oo
     GET    /cdrs/{call_id}/why                         .x.xx.....

@@ -175,19 +175,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["report"],
-    ],
-    ids=" ".join,
-)
-def test_a_verb_that_is_not_built_yet_prints_a_message_and_fails(words: list[str]) -> None:
-    result = CliRunner().invoke(main, words)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "is not built yet" in result.stderr
-
-
 def test_without_a_configuration_the_searched_paths_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(configured_switch, "CONFIG_PLACES", (tmp_path / "here.yaml", tmp_path / "there.yaml"))
     result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])

@@ -11,7 +11,7 @@ import structlog
 from e2e.conditions import a_moment
 
 from vosd.base.secret import Secret
-from vosd.daemon import api_process
+from vosd.daemon import api_process, kept_process
 from vosd.daemon.api_process import ApiProcess
 from vosd.engine.settings import ApiSettings, HttpListener
 
@@ -42,7 +42,7 @@ async def answers(listen: HttpListener) -> None:
 
 
 async def test_a_process_that_was_killed_is_started_again_and_ends_with_the_switch(tmp_path, monkeypatch):
-    monkeypatch.setattr(api_process, "RETRY_S", 0.01)
+    monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     with socket.socket() as probe:
         probe.bind(("127.0.0.8", 0))
         listen = HttpListener("127.0.0.8", probe.getsockname()[1])

@@ -1,0 +1,76 @@
+"""``vosd report``: rows of each report, totals, spreadsheets, what agents see, and the check of the sums."""
+
+import csv
+import io
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from doubles.data.records import STARTED, answered_call, refused_call
+from doubles.installation import Installation
+from python_calamine import CalamineWorkbook
+
+from vosd.cdr.columns import iso_utc
+from vosd.traffic.reports import REPORTS
+
+SPAN = ("--since", iso_utc(STARTED // 3_600_000 * 3_600_000), "--until", iso_utc(STARTED + 3_600_000))
+
+
+@pytest.fixture
+def installation(tmp_path: Path, migrated: Path) -> Installation:
+    installation = Installation(tmp_path)
+    shutil.copy(migrated, installation.database)
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    calls = [answered_call(number, **parties, fee=Decimal("0.10"), cost=Decimal("0.04")) for number in (1, 2, 3)]
+    installation.book([*calls, answered_call(4, vendor_account="vendor-1", fee=Decimal("0.20")), refused_call(5)])
+    assert installation.vosd("report", "rebuild").exit_code == 0
+    return installation
+
+
+def test_revenue_is_shown_by_account_with_totals(installation: Installation) -> None:
+    sheet = installation.document("report", "revenue", *SPAN)
+    (row,) = [row for row in sheet["rows"] if row["customer_account"] == "customer-1"]
+    assert (row["calls"], row["answered"], row["fee"], row["cost"], row["profit"]) == (3, 3, "0.30", "0.12", "0.18")
+    (total,) = sheet["totals"]
+    assert (total["calls"], total["answered"], total["fee"]) == (5, 4, "0.50")
+    assert sheet["missing"] == 0
+    assert [column["name"] for column in sheet["columns"]] == [*row]
+
+
+def test_all_reports_have_the_same_calls(installation: Installation) -> None:
+    for name, report in REPORTS.items():
+        sheet = installation.document("report", name, *SPAN, "--group", "whole")
+        wanted = {"phones": 0, "agents": 0, "failures": 1}.get(name, 5)
+        assert sum(total["calls"] for total in sheet["totals"]) == wanted, name
+        assert all(column["meaning"] for column in sheet["columns"])
+        assert installation.vosd("report", name, *SPAN).exit_code == 0, report.meaning
+
+
+def test_a_report_is_csv_for_programs_and_a_spreadsheet_for_people(installation: Installation, tmp_path: Path) -> None:
+    printed = installation.vosd("report", "areas", *SPAN, "--csv").stdout
+    rows = [*csv.DictReader(io.StringIO(printed))]
+    assert [row["calls"] for row in rows if row["area"] == "United Kingdom London"] == ["4"]
+    file = tmp_path / "areas.xlsx"
+    assert installation.vosd("report", "areas", *SPAN, "--xlsx", str(file)).exit_code == 0
+    page = CalamineWorkbook.from_path(str(file)).get_sheet_by_name("areas").to_python()
+    header, *body = page
+    london = next(row for row in body if row[0] == "United Kingdom London")
+    assert dict(zip(header, london, strict=True))["fee"] == 0.5
+
+
+def test_a_planted_difference_is_found_and_mended(installation: Installation) -> None:
+    assert installation.vosd("report", "verify", *SPAN).exit_code == 0
+    installation.tamper("UPDATE traffic SET fee = fee + 1")
+    found = installation.vosd("report", "verify", *SPAN)
+    assert found.exit_code == 1
+    assert "fee" in found.stdout
+    assert installation.vosd("report", "rebuild", *SPAN).exit_code == 0
+    assert installation.vosd("report", "verify", *SPAN).exit_code == 0
+
+
+def test_wrong_usage_says_what_is_expected(installation: Installation) -> None:
+    assert installation.vosd("report", "nothing").exit_code == 2
+    assert installation.vosd("report", "rebuild", "--since", "8h").exit_code == 2
+    refused = installation.vosd("report", "daily", "--since", "2026-09-02T00:00:00Z", "--until", "2026-09-01T00:00:00Z")
+    assert (refused.exit_code, "ends before it begins" in refused.stderr) == (1, True)

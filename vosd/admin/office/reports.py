@@ -1,0 +1,368 @@
+"""Use cases of reports over calls: make one, check the sums that they are made of, and make those anew."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import Scope
+from vosd.base.errors import VosError
+from vosd.base.money import format_amount
+from vosd.cdr.columns import iso_utc
+from vosd.storage.traffic_sums import Condition, TrafficQuery, TrafficRow
+from vosd.traffic.counted import SLOT_MS, TrafficKind
+from vosd.traffic.reports import FIGURES, REPORTS, FigureKind, Report
+from vosd.traffic.spans import Grouping, Span, begin_of_day, spans_of
+from vosd.traffic.tables import Layout, Line, ReportRow, Source, layout_of, table_of
+
+ROWS_MAX: Final = 50_000
+"""Most rows of a report."""
+_CRITERIA: Final = {"customer_account": "account", "vendor_account": "account", "party": "account"}
+_KNOWN: Final[Mapping[TrafficKind, frozenset[str]]] = {
+    TrafficKind.ATTEMPT: frozenset({"customer_account", "mapping_gateway", "routing_gateway", "area"}),
+    TrafficKind.WAIT: frozenset({"customer_account", "mapping_gateway", "routing_gateway"}),
+}
+"""Criteria of the kinds of sums that do not know all."""
+_OF_COMMON: Final = {
+    "party": "the agent",
+    "customer_account": "account that pays the fee",
+    "vendor_account": "account that the cost is booked on",
+    "mapping_gateway": "mapping gateway or phone that the calls came from",
+    "routing_gateway": "routing gateway that was tried last",
+    "area": "area of the customer's rate; where the rate has none, its prefix",
+    "rate_type": "type of the customer's rate",
+    "end_reason": "why the calls ended",
+    "sip_code": "final code as the caller saw it",
+    "hangup_source": "who ended the calls: caller, callee or switch",
+    "currency": "currency of fees",
+    "vendor_currency": "currency of costs",
+    "income_currency": "currency of income and profit",
+}
+
+
+class NoSuchReportError(VosError):
+    """There is no report of that name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no report {name}: they are {', '.join(known)}")
+
+
+class TooManyRowsError(VosError):
+    """The report has more rows than it may have."""
+
+    remedy = "ask for one account, gateway or area, for a shorter time, or for longer spans"
+
+
+class ColumnSheet(msgspec.Struct, frozen=True):
+    """A column of a report."""
+
+    name: str
+    kind: str
+    """``text``, ``count``, ``seconds``, ``percent`` or ``money``."""
+    meaning: str
+    """Sentence about its values."""
+
+
+class ReportKindSheet(msgspec.Struct, frozen=True):
+    """A report that there is."""
+
+    name: str
+    meaning: str
+    """Sentence about its rows."""
+    columns: tuple[ColumnSheet, ...]
+    """Columns of its rows, as the one who asks sees them."""
+    group: str
+    """Spans into which it is divided where the order says none."""
+
+
+class ReportSheet(msgspec.Struct, frozen=True):
+    """A report: rows of figures, and their totals."""
+
+    name: str
+    since: str
+    until: str
+    zone: str
+    """Time zone in which hours, days, weeks and months begin."""
+    group: str
+    """Spans into which it is divided."""
+    columns: tuple[ColumnSheet, ...]
+    """Columns of its rows, in order."""
+    rows: list[dict[str, str | int | None]]
+    """Values by column; money and figures with decimals as text, null where a figure has no meaning."""
+    totals: list[dict[str, str | int | None]]
+    """Values over all rows, one for each currency."""
+    missing: int
+    """Calls that are booked and not added up yet; nearly always 0."""
+
+
+class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """List the reports that one may see."""
+
+
+class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Make a report over the calls that began in a time; all given criteria must hold."""
+
+    name: str
+    since: int | None = None
+    """Calls that began in the quarter of an hour of this moment, or later; None = since midnight."""
+    until: int | None = None
+    """Calls that began before the end of the quarter of an hour of this moment; None = until now."""
+    group: str | None = None
+    """``whole``, ``hour``, ``day``, ``week`` or ``month``; None = as the report says."""
+    zone: str = "UTC"
+    """In which hours, days, weeks and months begin."""
+    account: str | None = None
+    """Account of the customer; in reports about vendors' gateways that of the vendor."""
+    gateway: str | None = None
+    """Gateway or phone of either side."""
+    area: str | None = None
+    """Area, or prefix where rates have none."""
+
+
+class CheckReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Count the calls of a time again, and compare them with the sums."""
+
+    since: int
+    until: int
+
+
+class DifferenceSheet(msgspec.Struct, frozen=True):
+    """A sum that is not that of its calls."""
+
+    at: str
+    """Begin of the quarter of an hour, RFC 3339."""
+    of: dict[str, str | int]
+    """Names and values that its calls have in common."""
+    figure: str
+    """The sum that differs."""
+    stored: str
+    counted: str
+
+
+class RebuildReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Make the sums of a time anew from the calls."""
+
+    since: int
+    until: int
+
+
+class AddUpCalls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Add the calls up that are not in the sums yet."""
+
+
+@needs(Permission.CALLS_SEE, by_account=True)
+async def list_reports(office: Office, who: Principal, order: ListReports) -> list[ReportKindSheet]:
+    """Return the reports that the principal may see, each with the columns that it sees."""
+    scope = office.scope_of(who)
+    is_inside = _is_inside(who, scope)
+    return [
+        ReportKindSheet(each.name, each.meaning, _columns(layout_of(each, is_inside=is_inside), each.group), each.group)
+        for each in _seen(is_inside=is_inside)
+    ]
+
+
+@needs(Permission.CALLS_SEE, by_account=True)
+async def show_report(office: Office, who: Principal, order: ShowReport) -> ReportSheet:
+    """Return a report; an agent or a customer sees the calls of its accounts, and nothing of vendors.
+
+    Raises:
+        NoSuchReportError: there is none of that name, or it is not for the principal.
+        OutOfScopeError: an agent names an account that it does not see.
+        OrderError, EmptySpan, TooManySpans: the order makes no sense.
+        TooManyRowsError: the report would be too long.
+        StoreUnavailable: try again.
+    """
+    scope = office.scope_of(who)
+    is_inside = _is_inside(who, scope)
+    report = REPORTS.get(order.name)
+    if report is None or (report.is_inside and not is_inside):
+        raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
+    zone, group = _zone(order.zone), _grouping(order.group or report.group)
+    where = _conditions(report, order, scope)
+    until = office.now() if order.until is None else order.until
+    spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
+    layout = layout_of(report, is_inside=is_inside)
+    stores = office.stores
+    own, of_waits = _queries(report, layout, where)
+    missing = await stores.traffic.behind()
+    found = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
+    if len(found[0]) > ROWS_MAX:
+        message = f"the report would have {len(found[0]):,} rows, and {ROWS_MAX:,} are the most"
+        raise TooManyRowsError(message)
+    by_source = [(source, rows) for (source, _), rows in zip(own, found[: len(own)], strict=True)]
+    waits = found[-1] if of_waits else []
+    # In a thread: a process that serves others does not stop for a long table.
+    rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, by_source, waits)
+    return ReportSheet(
+        name=report.name,
+        since=iso_utc(spans[0].since),
+        until=iso_utc(spans[-1].until),
+        zone=zone.key,
+        group=group.value,
+        columns=_columns(layout, group),
+        rows=rows,
+        totals=totals,
+        missing=missing,
+    )
+
+
+@needs(Permission.BOOKS_SEE)
+async def check_reports(office: Office, who: Principal, order: CheckReports) -> AsyncGenerator[DifferenceSheet, None]:
+    """Yield each sum of a time that is not that of its calls.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        DroppedPeriod: calls of then were dropped.
+        StoreUnavailable: try again.
+    """
+    async with aclosing(office.stores.traffic.differences(order.since, order.until)) as differences:
+        async for each in differences:
+            common = {name: value for name, value in each.key._asdict().items() if value}
+            at = iso_utc(each.slot * SLOT_MS)
+            yield DifferenceSheet(at, common, each.measure, str(each.stored), str(each.counted))
+
+
+@needs(Permission.BOOKS_CHANGE)
+async def rebuild_reports(office: Office, who: Principal, order: RebuildReports) -> AsyncGenerator[str, None]:
+    """Make the sums of a time anew, hour by hour; yield the end of what is done, RFC 3339.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        DroppedPeriod: calls of then were dropped.
+        StoreUnavailable: try again; what is done stays.
+    """
+    await office.stores.audit.add(office.audit_line(who, order, "reports"))
+    async with aclosing(office.stores.traffic.rebuild(order.since, order.until)) as ends:
+        async for end in ends:
+            yield iso_utc(end)
+
+
+@needs(Permission.CALLS_SEE)
+async def add_up_calls(office: Office, who: Principal, order: AddUpCalls) -> AsyncGenerator[int, None]:
+    """Add calls to the sums until all are in them; yield how many were added in all.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        StoreUnavailable: try again; what is added stays.
+    """
+    traffic, added = office.stores.traffic, 0
+    while some := await traffic.advance(office.now()):
+        added += some
+        yield added
+
+
+def _is_inside(who: Principal, scope: Scope) -> bool:
+    return scope.agent is None and Permission.BOOKS_SEE in who.permissions
+
+
+def _seen(*, is_inside: bool) -> list[Report]:
+    return [each for each in REPORTS.values() if is_inside or not each.is_inside]
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise OrderError("zone", f"{name!r} is no time zone", "such as Europe/Berlin") from None
+
+
+def _grouping(name: str) -> Grouping:
+    try:
+        return Grouping(name)
+    except ValueError:
+        raise OrderError("group", f"{name!r} is none of them", f"one of {', '.join(Grouping)}") from None
+
+
+def _conditions(report: Report, order: ShowReport, scope: Scope) -> list[Condition]:
+    where: list[Condition] = [((name,), [value]) for name, value in report.only.items()]
+    if order.account is not None:
+        scope.require_visible(order.account)
+        where.append(((report.account,), [order.account]))
+    elif scope.visible is not None:
+        where.append(((report.account,), sorted(scope.visible)))
+    if order.gateway is not None:
+        if scope.agent is not None:
+            raise OrderError("gateway", "is not for agents and customers")
+        where.append((("mapping_gateway", "routing_gateway"), [order.gateway]))
+    if order.area is not None:
+        where.append((("area",), [order.area]))
+    return where
+
+
+def _queries(
+    report: Report, layout: Layout, where: Sequence[Condition]
+) -> tuple[list[tuple[Source, TrafficQuery]], list[TrafficQuery]]:
+    """Return what is read of the sums for rows, and of the waits: nothing where a criterion is none of theirs."""
+    own = []
+    for source in layout.sources(report):
+        unknown = _unknown(source.kind, where)
+        if unknown:
+            raise OrderError(unknown, "is no criterion of this report", "leave it out, or ask for one gateway")
+        own.append((source, TrafficQuery(source.kind, source.by, tuple(source.measures.values()), where)))
+    if not layout.has_waits or _unknown(TrafficKind.WAIT, where):
+        return own, []
+    return own, [TrafficQuery(TrafficKind.WAIT, (layout.by[0], "wait_ms"), ("calls",), where)]
+
+
+def _unknown(kind: TrafficKind, where: Iterable[Condition]) -> str:
+    """Return the criterion that sums of a kind do not know; empty if they know all."""
+    known = _KNOWN.get(kind)
+    lacking = [names for names, _ in where if known is not None and not known.issuperset(names)]
+    return _CRITERIA.get(lacking[0][0], lacking[0][0]) if lacking else ""
+
+
+def _sheet(
+    report: Report,
+    layout: Layout,
+    group: Grouping,
+    spans: Sequence[Span],
+    found: Sequence[tuple[Source, Sequence[TrafficRow]]],
+    waits: Sequence[TrafficRow],
+) -> tuple[list[dict[str, str | int | None]], list[dict[str, str | int | None]]]:
+    waited: dict[tuple[int, str | int], dict[int, int]] = defaultdict(dict)
+    for row in waits:
+        waited[row.span, row.by[0]][int(row.by[1])] = row.sums[0]
+    table = table_of(report, layout, spans, _lines(layout, found), waited)
+    has_spans = group is not Grouping.WHOLE
+    return (
+        [_values(layout, row, has_spans=has_spans) for row in table.rows],
+        [_values(layout, row, has_spans=False, has_names=False) for row in table.totals],
+    )
+
+
+def _lines(layout: Layout, found: Iterable[tuple[Source, Iterable[TrafficRow]]]) -> list[Line]:
+    width = len(layout.by)
+    lines = []
+    for source, rows in found:
+        for row in rows:
+            currencies = tuple(map(str, row.by[width:])) if source.has_currencies else ("",) * len(layout.currencies)
+            lines.append(Line(row.span, row.by[:width], currencies, dict(zip(source.measures, row.sums, strict=True))))
+    return lines
+
+
+def _values(layout: Layout, row: ReportRow, *, has_spans: bool, has_names: bool = True) -> dict[str, str | int | None]:
+    values: dict[str, str | int | None] = {"span": row.span} if has_spans else {}
+    if has_names:
+        values |= dict(zip(layout.by, row.by, strict=True))
+    values |= dict(zip(layout.currencies, row.currencies, strict=True))
+    for name, figure in zip(layout.figures, row.figures, strict=True):
+        is_money = FIGURES[name].kind is FigureKind.MONEY and figure is not None
+        values[name] = format_amount(figure) if is_money else str(figure) if isinstance(figure, Decimal) else figure
+    return values
+
+
+def _columns(layout: Layout, group: str) -> tuple[ColumnSheet, ...]:
+    spans = [] if group == Grouping.WHOLE else [ColumnSheet("span", "text", f"begin of the {group}")]
+    common = [ColumnSheet(name, "text", _OF_COMMON[name]) for name in (*layout.by, *layout.currencies)]
+    figures = [ColumnSheet(name, FIGURES[name].kind.value, FIGURES[name].meaning) for name in layout.figures]
+    return (*spans, *common, *figures)

@@ -1,0 +1,52 @@
+"""Operations about reports over calls."""
+
+from io import StringIO
+from typing import Final
+
+from vosd.admin.office.reports import (
+    ListReports,
+    ReportKindSheet,
+    ReportSheet,
+    ShowReport,
+    list_reports,
+    show_report,
+)
+from vosd.admin.spreadsheet import workbook_of
+from vosd.api.operation import Operation, permission_of
+from vosd.base.csv_text import CsvWriter
+
+_SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def _csv(sheet: ReportSheet) -> bytes:
+    out = StringIO()
+    writer = CsvWriter(out)
+    columns = [column.name for column in sheet.columns]
+    writer.row(columns)
+    writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
+    return out.getvalue().encode()
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/reports",
+        meaning="The reports that there are, with their columns.",
+        permission=permission_of(list_reports),
+        takes=ListReports,
+        run=list_reports,
+        result=list[ReportKindSheet],
+        needs_database=False,
+    ),
+    Operation(
+        method="GET",
+        path="/reports/{name}",
+        meaning="A report over the calls that began in a time: revenue, gateways, destinations, quality, profit.",
+        permission=permission_of(show_report),
+        takes=ShowReport,
+        run=show_report,
+        result=ReportSheet,
+        problems=("no_such_report", "out_of_scope", "unknown_account"),
+        forms={"text/csv": _csv, _SPREADSHEET: workbook_of},
+    ),
+)

@@ -1,0 +1,174 @@
+"""``vosd report``: reports over calls, and the sums that they are made of."""
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT, ZONE, as_option
+from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.csv_form import csv_option, csv_writer
+from vosd.cli.office import in_office, principal
+from vosd.processes.whole_file import replace_file
+from vosd.traffic.reports import REPORTS, Report
+from vosd.traffic.spans import Grouping
+from vosd.wiring.office import office_of
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from vosd.admin.office.reports import ReportSheet, ShowReport
+
+_SINCE: Final = click.option("--since", type=MOMENT, metavar="TIME", help="Begin; default: midnight.")
+_UNTIL: Final = click.option("--until", type=MOMENT, metavar="TIME", help="End; default: now.")
+_FIRST: Final = click.option("--since", type=MOMENT, required=True, metavar="TIME", help="Begin of the first hour.")
+_LAST: Final = click.option("--until", type=MOMENT, required=True, metavar="TIME", help="End of the last hour.")
+
+
+@click.group(cls=Family)
+def report() -> None:
+    """Reports over calls: revenue, gateways, destinations, quality, profit ...
+
+    A report is about the calls that began in a time. Hours, days, weeks and months begin in --zone. Calls are added up
+    for reports a few seconds after they were booked.
+    """
+
+
+def _verb_of(shown: Report) -> click.Command:
+    @click.command(shown.name, cls=Verb, help=shown.meaning)
+    @_SINCE
+    @_UNTIL
+    @click.option(
+        "--group", type=click.Choice([each.value for each in Grouping]), default=shown.group, show_default=True
+    )
+    @click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which days begin.")
+    @click.option("--account", metavar="ID", help="Calls that this account pays for only.")
+    @click.option("--gateway", metavar="NAME", help="Calls by this gateway or phone, of either side, only.")
+    @click.option("--area", metavar="AREA", help="Calls to this area only; a prefix where rates have no areas.")
+    @click.option("--xlsx", type=click.Path(path_type=Path, dir_okay=False), help="Write a spreadsheet.")
+    @as_option
+    @csv_option
+    @json_option
+    @pass_invocation
+    def show(invocation: Invocation, /, zone: "ZoneInfo", acting: str | None, **given: Any) -> None:
+        from vosd.admin.office.reports import ShowReport
+
+        forms = {name: given.pop(name) for name in ("as_csv", "as_json", "xlsx")}
+        _print(_made(invocation, acting, ShowReport(name=shown.name, zone=zone.key, **given)), **forms)
+
+    return show
+
+
+for _each in REPORTS.values():
+    report.add_command(_verb_of(_each))
+
+
+@report.command("list")
+@as_option
+@json_option
+@pass_invocation
+def list_all(invocation: Invocation, acting: str | None, as_json: bool) -> None:
+    """List the reports with their columns."""
+    from vosd.admin.office.reports import ListReports, list_reports
+
+    who = principal(acting=acting)
+    found = in_office(invocation, lambda office: list_reports(office, who, ListReports()))
+    if as_json:
+        output.document(found)
+        return
+    output.table(
+        ("report", "meaning", "columns"),
+        [(each.name, each.meaning, " ".join(column.name for column in each.columns)) for each in found],
+        empty="no reports",
+    )
+
+
+@report.command("verify")
+@_FIRST
+@_LAST
+@json_option
+@pass_invocation
+def verify(invocation: Invocation, since: int, until: int, as_json: bool) -> None:
+    """Count the calls of a time again; exit code 1 where a sum differs. Needs the calls: none that were dropped."""
+    found = asyncio.run(_differences(invocation, since, until))
+    if as_json:
+        output.document(found)
+    else:
+        columns = ("at", "figure", "stored", "counted", "of")
+        output.table(columns, [[each[name] for name in columns] for each in found], empty="all sums agree")
+    if found:
+        message = f"{len(found)} sums differ from their calls: vosd report rebuild makes them anew"
+        raise OperationError(message)
+
+
+@report.command("rebuild")
+@_SINCE
+@_UNTIL
+@pass_invocation
+def rebuild(invocation: Invocation, since: int | None, until: int | None) -> None:
+    """Add up the calls that are missing in the sums; with --since and --until make the sums of that time anew.
+
+    It may be interrupted, and be repeated: what is done stays.
+    """
+    if (since is None) != (until is None):
+        raise click.UsageError("--since and --until, or neither")
+    asyncio.run(_rebuilt(invocation, since, until))
+
+
+def _made(invocation: Invocation, acting: str | None, order: "ShowReport") -> "ReportSheet":
+    from vosd.admin.office.reports import show_report
+
+    who = principal(acting=acting)
+    return in_office(invocation, lambda office: show_report(office, who, order))
+
+
+def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path | None) -> None:
+    columns = [column.name for column in sheet.columns]
+    if xlsx is not None:
+        from vosd.admin.spreadsheet import workbook_of
+
+        replace_file(xlsx, workbook_of(sheet))
+        output.remark(f"{len(sheet.rows)} rows: {xlsx}")
+    elif as_json:
+        output.document(sheet)
+    elif as_csv:
+        writer = csv_writer(as_csv)
+        writer.row(columns)
+        writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
+    else:
+        rows = [*sheet.rows, *({columns[0]: "total", **total} for total in sheet.totals if len(sheet.rows) > 1)]
+        output.table(columns, [["" if (cell := row.get(name)) is None else cell for name in columns] for row in rows],
+                     empty="no calls began in that time")  # fmt: skip
+    if sheet.missing:
+        output.remark(f"{sheet.missing} calls are booked and not added up yet: vosd report rebuild adds them")
+
+
+async def _differences(invocation: Invocation, since: int, until: int) -> list[dict[str, Any]]:
+    from vosd.admin.office.reports import CheckReports, check_reports
+
+    async with (
+        office_of(invocation) as office,
+        aclosing(check_reports(office, principal(), CheckReports(since, until))) as found,
+    ):
+        return [
+            {"at": each.at, "figure": each.figure, "stored": each.stored, "counted": each.counted, "of": each.of}
+            async for each in found
+        ]
+
+
+async def _rebuilt(invocation: Invocation, since: int | None, until: int | None) -> None:
+    from vosd.admin.office.reports import AddUpCalls, RebuildReports, add_up_calls, rebuild_reports
+
+    async with office_of(invocation) as office:
+        who = principal()
+        if since is None or until is None:
+            async with aclosing(add_up_calls(office, who, AddUpCalls())) as added:
+                async for count in added:
+                    output.remark(f"{count} calls added")
+            return
+        async with aclosing(rebuild_reports(office, who, RebuildReports(since, until))) as ends:
+            async for end in ends:
+                output.remark(f"done until {end}")

@@ -1,0 +1,280 @@
+"""The reports over sums of calls: what each is divided by, and its figures.
+
+A figure that has no meaning is None, never 0: there is no share of no attempts, and no margin on no income.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from vosd.base.money import ZERO
+from vosd.traffic.counted import BANDS, TrafficKind
+
+Sums = Mapping[str, Any]
+"""Sums by the name that a report gives them."""
+REACHED: Final = "reached"
+"""Calls that were answered, or refused by the called party itself: busy, no answer, rejected."""
+_CENT: Final = Decimal("0.01")
+_TENTH: Final = Decimal("0.1")
+_THOUSANDTH: Final = Decimal("0.001")
+
+
+class FigureKind(StrEnum):
+    """Notations of figures."""
+
+    COUNT = "count"
+    SECONDS = "seconds"
+    PERCENT = "percent"
+    MONEY = "money"
+
+
+class Figure(NamedTuple):
+    """A figure of a report."""
+
+    kind: FigureKind
+    meaning: str
+    needs: tuple[str, ...]
+    """Sums that it is made of."""
+    of: Callable[[Sums], Any]
+    currency: str = ""
+    """Name of the currency that it is in, of money."""
+    is_inside: bool = False
+    """Whether it says what vendors cost: agents and customers do not see it."""
+
+
+def percent(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
+    """Return a share in percent with two decimals, half up; None of nothing."""
+    return None if not whole else (Decimal(part) * 100 / Decimal(whole)).quantize(_CENT, ROUND_HALF_UP)
+
+
+def mean_s(total_ms: int, count: int, unit: Decimal = _THOUSANDTH) -> Decimal | None:
+    """Return the mean of milliseconds in seconds, half up; None of nothing."""
+    return None if not count else (Decimal(total_ms) / count / 1000).quantize(unit, ROUND_HALF_UP)
+
+
+def _count(name: str, meaning: str, *, is_inside: bool = False) -> Figure:
+    return Figure(FigureKind.COUNT, meaning, (name,), lambda sums: sums[name], is_inside=is_inside)
+
+
+def _amount(name: str, meaning: str, currency: str = "currency", *, is_inside: bool = False) -> Figure:
+    return Figure(FigureKind.MONEY, meaning, (name,), lambda sums: sums[name], currency, is_inside)
+
+
+def _profit(sums: Sums) -> Decimal:
+    return Decimal(sums["income"] - sums["cost"])
+
+
+_OF_CALLS: Final = "answered calls by hold time in seconds: "
+FIGURES: Final[Mapping[str, Figure]] = {
+    "calls": _count("calls", "attempts to call, each counted once"),
+    "answered": _count("answered", "answered calls"),
+    "asr": Figure(
+        FigureKind.PERCENT, "answered calls of all", ("calls", "answered"),
+        lambda sums: percent(sums["answered"], sums["calls"]),
+    ),
+    "ner": Figure(
+        FigureKind.PERCENT, "calls that reached the called party: answered, busy, no answer or rejected",
+        ("calls", REACHED), lambda sums: percent(sums[REACHED], sums["calls"]),
+    ),
+    "response": Figure(
+        FigureKind.PERCENT, "calls with ringing or an answer", ("calls", "progressed"),
+        lambda sums: percent(sums["progressed"], sums["calls"]),
+    ),
+    "acd": Figure(
+        FigureKind.SECONDS, "mean hold time of answered calls in seconds", ("hold_ms", "answered"),
+        lambda sums: mean_s(sums["hold_ms"], sums["answered"], _TENTH),
+    ),
+    "pdd": Figure(
+        FigureKind.SECONDS, "mean time from the INVITE to the first ringing in seconds", ("pdd_ms", "pdd_calls"),
+        lambda sums: mean_s(sums["pdd_ms"], sums["pdd_calls"]),
+    ),
+    "pdd_median": Figure(
+        FigureKind.SECONDS, "median of that; exact to 50 ms below 3 s, to 250 ms below 10 s", (),
+        lambda sums: sums["waits"][0],
+    ),
+    "pdd_95": Figure(
+        FigureKind.SECONDS, "95 of 100 callers waited no longer; exact as the median", (), lambda sums: sums["waits"][1]
+    ),
+    "setup": Figure(
+        FigureKind.SECONDS, "mean time from the INVITE to the answer in seconds", ("setup_ms", "answered"),
+        lambda sums: mean_s(sums["setup_ms"], sums["answered"]),
+    ),
+    "hold_s": _count("hold_s", "hold time in seconds, each call by the hold-time rule"),
+    "minutes": Figure(
+        FigureKind.SECONDS, "hold time in minutes", ("hold_ms",),
+        lambda sums: (Decimal(sums["hold_ms"]) / 60_000).quantize(_CENT, ROUND_HALF_UP),
+    ),
+    "billed_seconds": _count("billed_seconds", "seconds that the fees cover"),
+    "vendor_billed_seconds": _count("vendor_billed_seconds", "seconds that the costs cover", is_inside=True),
+    "fee": _amount("fee", "charges without tax"),
+    "tax": _amount("tax", "tax on them"),
+    "gross": Figure(
+        FigureKind.MONEY, "charges with tax", ("fee", "tax"), lambda sums: sums["fee"] + sums["tax"], "currency"
+    ),
+    "cost": _amount("cost", "what vendors charge, without tax", "vendor_currency", is_inside=True),
+    "cost_tax": _amount("cost_tax", "tax on the cost", "vendor_currency", is_inside=True),
+    "income": _amount(
+        "income", "what is paid to the installation without tax: by the last agent, else by the customer",
+        "income_currency", is_inside=True,
+    ),
+    "profit": Figure(
+        FigureKind.MONEY, "income less cost, where both are in one currency", ("income", "cost"), _profit,
+        "income_currency", is_inside=True,
+    ),
+    "margin": Figure(
+        FigureKind.PERCENT, "profit of the income", ("income", "cost"),
+        lambda sums: percent(_profit(sums), sums["income"]), is_inside=True,
+    ),
+    "agent_income": _amount("income", "what those right below the agent pay it, without tax", "income_currency"),
+    "agent_profit": Figure(
+        FigureKind.MONEY, "that less what it pays, where both are in one currency", ("income", "fee"),
+        lambda sums: sums["income"] - sums["fee"], "income_currency",
+    ),
+    "below_cost": _count("below_cost", "calls that cost more than they brought", is_inside=True),
+    "loss": _amount("loss", "what those calls cost more than they brought", "income_currency", is_inside=True),
+    "offered": _count("offered", "attempts at the gateway", is_inside=True),
+    "taken": _count("taken", "attempts that it answered", is_inside=True),
+    "taken_share": Figure(
+        FigureKind.PERCENT, "attempts that it answered, of all", ("offered", "taken"),
+        lambda sums: percent(sums["taken"], sums["offered"]), is_inside=True,
+    ),
+    "failed_over": _count("failed_over", "attempts after which another gateway was tried", is_inside=True),
+    **{
+        f"band_{number}": _count(f"band_{number}", _OF_CALLS + shown)
+        for number, shown in enumerate(
+            [
+                "0",
+                *(f"{low + 1} to {high}" for low, high in pairwise(BANDS)),
+                f"above {BANDS[-1]}",
+            ]
+        )
+    },
+    "share": Figure(
+        FigureKind.PERCENT, "calls of all unanswered calls of the span", ("calls", "answered"),
+        lambda sums: percent(sums["calls"] - sums["answered"], sums["of_span"]),
+    ),
+}  # fmt: skip
+"""The figures by name."""
+
+
+class Part(NamedTuple):
+    """Sums of one kind that a report is made of."""
+
+    kind: TrafficKind
+    names: Mapping[str, str] = {}
+    """Names of the report for measures that are named otherwise."""
+
+
+class Report(NamedTuple):
+    """A report: its rows by what calls have in common, and the figures of each."""
+
+    name: str
+    meaning: str
+    by: tuple[str, ...]
+    figures: tuple[str, ...]
+    order: str = ""
+    """Figure by which rows are sorted; empty = by what they have in common."""
+    is_rising: bool = False
+    """Whether the lowest comes first."""
+    most: int | None = None
+    """Rows of a span; None = all."""
+    account: str = "customer_account"
+    """Name that ``--account`` is compared with."""
+    only: Mapping[str, str] = {}
+    """Values that calls must have."""
+    parts: tuple[Part, ...] = (Part(TrafficKind.CALL),)
+    leaves_out_answered: bool = False
+    group: str = "whole"
+    """Spans into which it is divided where the order says none."""
+    is_inside: bool = False
+    """Whether agents and customers see nothing of it."""
+
+
+_QUALITY: Final = ("calls", "answered", "asr", "ner", "acd", "pdd")
+_WAITS: Final = ("pdd_median", "pdd_95")
+_MONEY: Final = ("fee", "tax", "cost", "income", "profit", "margin")
+_REPORTS: Final = (
+    Report(
+        "revenue", "What accounts were charged, and what their calls brought.", ("customer_account",),
+        ("calls", "answered", "hold_s", "billed_seconds", "fee", "tax", "gross", "cost", "income", "profit"),
+        group="day",
+    ),
+    Report(
+        "phones", "What calls of each phone cost.", ("mapping_gateway", "customer_account"),
+        ("calls", "answered", "hold_s", "billed_seconds", "fee", "tax", "gross"), only={"billing_method": "phone"},
+    ),
+    Report(
+        "areas", "Calls by destination.", ("area", "rate_type"), (*_QUALITY, "hold_s", "billed_seconds", *_MONEY),
+    ),
+    Report(
+        "account-areas", "Calls of each account by destination.", ("customer_account", "area", "rate_type"),
+        (*_QUALITY, "hold_s", "billed_seconds", *_MONEY),
+    ),
+    Report(
+        "gateway-areas", "Calls by both gateways and destination.", ("mapping_gateway", "routing_gateway", "area"),
+        (*_QUALITY, "hold_s", *_MONEY), is_inside=True,
+    ),
+    Report(
+        "mapping-gateways", "Calls of each customer's gateway.", ("mapping_gateway", "customer_account"),
+        (*_QUALITY, *_WAITS, "response", "setup", "hold_s", "billed_seconds", "fee", "tax", "income"),
+    ),
+    Report(
+        "routing-gateways", "What each vendor's gateway did with the calls that were offered to it.",
+        ("routing_gateway",),
+        ("offered", "taken", "taken_share", "failed_over", "calls", "answered", "asr", "ner", "acd", "pdd", *_WAITS,
+         "hold_s", "vendor_billed_seconds", "cost", "cost_tax"),
+        is_inside=True,
+        parts=(Part(TrafficKind.CALL),
+               Part(TrafficKind.ATTEMPT, {"offered": "calls", "taken": "answered", "failed_over": "failed_over"})),
+    ),
+    Report(
+        "performance", "Quality over time.", (), (*_QUALITY, "response", "setup", "minutes"), group="hour",
+    ),
+    Report(
+        "durations", "Answered calls by how long they lasted.", (),
+        ("calls", "answered", *(f"band_{number}" for number in range(len(BANDS) + 1)), "acd"), group="day",
+    ),
+    Report(
+        "failures", "Why calls were not answered.", ("end_reason", "sip_code", "hangup_source", "routing_gateway"),
+        ("calls", "share"), order="calls", leaves_out_answered=True, is_inside=True,
+    ),
+    Report(
+        "daily", "One row a day.", (), (*_QUALITY, "minutes", *_MONEY), group="day",
+    ),
+    Report(
+        "top-customers", "The customers whose calls were billed for the most seconds.", ("customer_account",),
+        ("calls", "answered", "asr", "billed_seconds", "fee", "gross"), order="billed_seconds", most=10,
+    ),
+    Report(
+        "profit", "What calls brought and cost, by customer, vendor and destination; losses first.",
+        ("customer_account", "vendor_account", "area"),
+        ("calls", "answered", "minutes", "income", "cost", "profit", "margin", "below_cost", "loss"), order="profit",
+        is_rising=True, is_inside=True,
+    ),
+    Report(
+        "agents", "What agents are paid and pay for the calls below them.", ("party", "customer_account"),
+        ("calls", "answered", "billed_seconds", "fee", "tax", "agent_income", "agent_profit"), account="party",
+        parts=(Part(TrafficKind.AGENT),),
+    ),
+)  # fmt: skip
+REPORTS: Final[Mapping[str, Report]] = {report.name: report for report in _REPORTS}
+"""The reports over sums of calls, by name."""
+
+
+def median_and_95(waits: Mapping[int, int]) -> tuple[Decimal | None, Decimal | None]:
+    """Return the median and the 95th percentile, in seconds, of waits in milliseconds with how often each occurred."""
+    count = sum(waits.values())
+    if not count:
+        return None, None
+    return _ranked(waits, (count + 1) // 2), _ranked(waits, -(-count * 95 // 100))
+
+
+def _ranked(waits: Mapping[int, int], rank: int) -> Decimal:
+    passed = 0
+    for wait_ms in sorted(waits):
+        passed += waits[wait_ms]
+        if passed >= rank:
+            return Decimal(wait_ms) / 1000
+    return ZERO

@@ -1,0 +1,194 @@
+"""A report as a table: sums of spans to rows of figures, sorted, with totals."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from vosd.base.money import ZERO
+from vosd.traffic.counted import TrafficKind
+from vosd.traffic.reports import FIGURES, FigureKind, Report, Sums, median_and_95
+from vosd.traffic.spans import Span
+
+CURRENCIES: Final = ("currency", "vendor_currency", "income_currency")
+_PAID_IN: Final = {
+    "fee": "currency", "tax": "currency", "cost": "vendor_currency", "cost_tax": "vendor_currency",
+    "income": "income_currency", "loss": "income_currency",
+}  # fmt: skip
+"""Currency of each amount."""
+_WAITED: Final = frozenset({"pdd_median", "pdd_95"})
+_MAYBE_OF_TWO: Final = {"profit": "vendor_currency", "margin": "vendor_currency", "agent_profit": "currency"}
+"""Figures that are made of two amounts, by the currency of the one that is taken away."""
+
+
+class Line(NamedTuple):
+    """Sums of the calls of a span that have something in common."""
+
+    span: int
+    by: tuple[str | int, ...]
+    currencies: tuple[str, ...]
+    """As ``Layout.currencies`` names them; empty = the calls have none."""
+    sums: Mapping[str, Any]
+
+
+class Source(NamedTuple):
+    """Sums that a report reads: of one kind, by what calls have in common."""
+
+    kind: TrafficKind
+    by: tuple[str, ...]
+    has_currencies: bool
+    measures: Mapping[str, str]
+    """Names of measures by the names that the report gives them."""
+
+
+class Layout(NamedTuple):
+    """The columns of a report for one reader."""
+
+    by: tuple[str, ...]
+    currencies: tuple[str, ...]
+    figures: tuple[str, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The sums that its figures are made of."""
+        return tuple(dict.fromkeys(name for figure in self.figures for name in FIGURES[figure].needs))
+
+    def sources(self, report: Report) -> list[Source]:
+        """Return what is read; the first is of the calls themselves, which always count the answered ones, too."""
+        elsewhere = {name for part in report.parts for name in part.names}
+        own = {name: name for name in ("calls", "answered", *self.needs) if name not in elsewhere}
+        return [
+            Source(part.kind, self.by, has_currencies=False, measures=part.names)
+            if part.names
+            else Source(part.kind, (*self.by, *self.currencies), has_currencies=True, measures=own)
+            for part in report.parts
+        ]
+
+    @property
+    def has_waits(self) -> bool:
+        """Whether it shows how waits are distributed."""
+        return not _WAITED.isdisjoint(self.figures)
+
+
+class ReportRow(NamedTuple):
+    """A row of a report; None = the figure has no meaning."""
+
+    span: str
+    by: tuple[str | int, ...]
+    currencies: tuple[str, ...]
+    figures: tuple[Any, ...]
+
+
+class ReportTable(NamedTuple):
+    """A report with its totals, one for each currency."""
+
+    rows: Sequence[ReportRow]
+    totals: Sequence[ReportRow]
+
+
+def layout_of(report: Report, *, is_inside: bool) -> Layout:
+    """Return the columns of a report; ``is_inside``: for operators, who see what vendors cost."""
+    figures = tuple(name for name in report.figures if is_inside or not FIGURES[name].is_inside)
+    paid_in = {_PAID_IN[name] for figure in figures for name in FIGURES[figure].needs if name in _PAID_IN}
+    return Layout(report.by, tuple(name for name in CURRENCIES if name in paid_in), figures)
+
+
+def table_of(
+    report: Report,
+    layout: Layout,
+    spans: Sequence[Span],
+    lines: Iterable[Line],
+    waits: Mapping[tuple[int, str | int], Mapping[int, int]],
+) -> ReportTable:
+    """Make the table of a report; ``waits`` has how often each wait occurred, by span and first column."""
+    settled = _settled(layout.currencies, _unanswered(lines) if report.leaves_out_answered else lines)
+    of_span: dict[int, int] = defaultdict(int)
+    for line in settled:
+        of_span[line.span] += line.sums.get("calls", 0)
+    rows = []
+    for line in settled:
+        waited = waits.get((line.span, line.by[0] if line.by else ""), {})
+        rows.append((line.span, _row(layout, spans[line.span].label, line, waited, of_span[line.span])))
+    place = layout.figures.index(report.order) if report.order in layout.figures else None
+    rows.sort(key=lambda row: (row[0], *_order(row[1], place, is_rising=report.is_rising)))
+    if report.most is not None:
+        rows = _first(rows, report.most)
+    totals = _settled(layout.currencies, [line._replace(span=0, by=()) for line in settled])
+    every: dict[int, int] = defaultdict(int)
+    for some in waits.values():
+        for wait, count in some.items():
+            every[wait] += count
+    total = sum(of_span.values())
+    return ReportTable([row for _, row in rows], [_row(layout, "", line, every, total) for line in totals])
+
+
+def _row(layout: Layout, label: str, line: Line, waits: Mapping[int, int], of_span: int) -> ReportRow:
+    sums = {**dict.fromkeys(layout.needs, 0), **line.sums, "of_span": of_span}
+    if layout.has_waits:
+        sums["waits"] = median_and_95(waits)
+    paid_in = dict(zip(layout.currencies, line.currencies, strict=True))
+    figures = []
+    for name in layout.figures:
+        other = paid_in.get(_MAYBE_OF_TWO.get(name, ""), "")
+        is_mixed = bool(other) and other != paid_in["income_currency"]
+        value = None if is_mixed else FIGURES[name].of(sums)
+        figures.append(ZERO + value if value is not None and FIGURES[name].kind is FigureKind.MONEY else value)
+    return ReportRow(label, line.by, line.currencies, tuple(figures))
+
+
+def _order(row: ReportRow, place: int | None, *, is_rising: bool) -> tuple[Any, ...]:
+    if place is None:
+        return (row.by, row.currencies)
+    value = row.figures[place]
+    if value is None:
+        return (1, 0, row.by, row.currencies)
+    return (0, value if is_rising else -value, row.by, row.currencies)
+
+
+def _first(rows: Iterable[tuple[int, ReportRow]], most: int) -> list[tuple[int, ReportRow]]:
+    """Return the first rows of each span."""
+    found: list[tuple[int, ReportRow]] = []
+    counts: dict[int, int] = defaultdict(int)
+    for span, row in rows:
+        counts[span] += 1
+        if counts[span] <= most:
+            found.append((span, row))
+    return found
+
+
+def _unanswered(lines: Iterable[Line]) -> list[Line]:
+    left = (
+        line._replace(sums={**line.sums, "calls": line.sums["calls"] - line.sums["answered"], "answered": 0})
+        for line in lines
+    )
+    return [line for line in left if line.sums["calls"]]
+
+
+def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:
+    """Add lines of the same calls together: a call that failed early has no currency, and counts with the others.
+
+    Else an account would have two rows, each with a part of its attempts.
+    """
+    found: dict[tuple[int, tuple[str | int, ...]], dict[tuple[str, ...], dict[str, Any]]] = defaultdict(dict)
+    most_of_all_first = sorted(lines, key=lambda line: (line.currencies.count(""), -_size(line.sums), line.currencies))
+    for line in most_of_all_first:
+        there = found[line.span, line.by]
+        place = next((known for known in there if _fits(names, line, known)), None)
+        if place is None:
+            there[line.currencies] = dict(line.sums)
+            continue
+        for name, value in line.sums.items():
+            there[place][name] = there[place].get(name, 0) + value
+    return [Line(span, by, currencies, sums) for (span, by), some in found.items() for currencies, sums in some.items()]
+
+
+def _size(sums: Sums) -> int:
+    return int(sums.get("calls", 0))
+
+
+def _fits(names: Sequence[str], line: Line, known: tuple[str, ...]) -> bool:
+    """Return whether the currencies of a line are the known ones; one that is missing is, where there is no money."""
+    for name, one, other in zip(names, line.currencies, known, strict=True):
+        has_money = any(line.sums.get(amount) for amount, paid_in in _PAID_IN.items() if paid_in == name)
+        if one != other and (one or has_money):
+            return False
+    return True
