@@ -34,8 +34,10 @@ def call_at(index: int, begin: int, **changes):
 
 async def advance(database, now: int = LATER) -> int:
     traffic, added = SqlTraffic(database), 0
-    while some := await traffic.advance(now):
+    while some := await traffic.advance():
         added += some
+    while await traffic.close_day(now):
+        pass
     return added
 
 
@@ -159,6 +161,6 @@ async def test_agents_attempts_and_waits_are_counted_beside_the_calls(database):
 async def test_many_calls_are_added_in_several_transactions(database):
     await SqlBooks(database).book([answered_call(index) for index in range(1, AT_ONCE + 3)])
     traffic = SqlTraffic(database)
-    assert [await traffic.advance(LATER) for _ in range(3)] == [AT_ONCE, 2, 0]
+    assert [await traffic.advance() for _ in range(3)] == [AT_ONCE, 2, 0]
     assert await traffic.behind() == 0
     assert await differences(database) == []

@@ -53,7 +53,10 @@ async def _serve(channel: socket.socket) -> None:
 async def _add_up(traffic: SqlTraffic) -> None:
     while True:
         try:
-            added = await traffic.advance(time.time_ns() // 1_000_000)
+            added = await traffic.advance()
+            if added < AT_ONCE:
+                while await traffic.close_day(time.time_ns() // 1_000_000):
+                    pass
         except StoreUnavailable as error:
             _log.info("traffic_waits", why=str(error))
             await asyncio.sleep(AWAY_S)

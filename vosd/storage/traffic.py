@@ -64,10 +64,8 @@ class SqlTraffic:
         self._known: dict[TrafficKey, int] = {}
         """Ids of keys that are committed."""
 
-    async def advance(self, now: int) -> int:
+    async def advance(self) -> int:
         """Add the next calls, at most ``AT_ONCE``; return how many were added, 0 = all are.
-
-        Where all are, the sums of the next day that is over are made; ``now`` is UTC milliseconds.
 
         Raises:
             StoreUnavailable: probably nothing was added; try again.
@@ -77,7 +75,6 @@ class SqlTraffic:
             query = _calls().where(_cdr.export_seq > mark).order_by(_cdr.export_seq).limit(AT_ONCE)
             rows = (await connection.execute(query)).all()
             if not rows:
-                await self._close_day(connection, now)
                 return 0
             sums = await _summed(connection, [CountedCall(*row[:-1]) for row in rows])
             known = await self._add(connection, sums)
@@ -86,6 +83,29 @@ class SqlTraffic:
             self._known.clear()
         self._known |= known
         return len(rows)
+
+    async def close_day(self, now: int) -> bool:
+        """Make the sums of the first day that is over and has none; return whether there was one.
+
+        ``now`` is UTC milliseconds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        table = schema.traffic
+        async with self._database.writing(unhurried=True) as connection:
+            await locked_mark(connection)
+            closed = await _value(connection, schema.TRAFFIC_DAYS)
+            first = await connection.scalar(select(func.min(table.c.slot)).where(table.c.slot >= closed))
+            if first is None:
+                return False
+            begin = first // SLOTS_OF_DAY * SLOTS_OF_DAY
+            end = begin + SLOTS_OF_DAY
+            if end * SLOT_MS + DAY_CLOSED_MS > now:
+                return False
+            await _make_day(connection, begin)
+            await _set(connection, schema.TRAFFIC_DAYS, end)
+        return True
 
     async def take_out(self, connection: AsyncConnection, mark: int, call_ids: Iterable[str]) -> None:
         """Take calls out of the sums, as they are stored now; the caller has ``locked_mark`` and numbers them anew."""
@@ -197,20 +217,6 @@ class SqlTraffic:
         statement = _adding(table, is_sqlite=self._database.is_sqlite)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             await connection.execute(statement, rows[start : start + _ROWS_AT_ONCE])
-
-    async def _close_day(self, connection: AsyncConnection, now: int) -> None:
-        """Make the sums of the first day that is over and has none."""
-        table = schema.traffic
-        closed = await _value(connection, schema.TRAFFIC_DAYS)
-        first = await connection.scalar(select(func.min(table.c.slot)).where(table.c.slot >= closed))
-        if first is None:
-            return
-        begin = first // SLOTS_OF_DAY * SLOTS_OF_DAY
-        end = begin + SLOTS_OF_DAY
-        if end * SLOT_MS + DAY_CLOSED_MS > now:
-            return
-        await _make_day(connection, begin)
-        await _set(connection, schema.TRAFFIC_DAYS, end)
 
 
 async def locked_mark(connection: AsyncConnection) -> int:

@@ -70,15 +70,17 @@ async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery
     assert names.issubset(TrafficKey._fields), "else they are no names of our own"
     values = {f"in_{number}": list(some) for number, (_, some) in enumerate(query.where)}
     width = len(query.by) + 1
+    are_money = [name in AMOUNTS for name in query.measures]  # a sum of whole numbers is a decimal in MariaDB
     for table, some in (("traffic_day", pieces.days), ("traffic", pieces.quarters)):
         for start in range(0, len(some), _PIECES_AT_ONCE):
             statement = _statement(table, some[start : start + _PIECES_AT_ONCE], query)
             for row in await connection.execute(statement, {"kind": query.kind.value, **values}):
                 place = row[0], tuple(row[1:width])
+                sums = [
+                    value if is_money else int(value) for value, is_money in zip(row[width:], are_money, strict=True)
+                ]
                 before = found.get(place)
-                found[place] = (
-                    [*row[width:]] if before is None else [a + b for a, b in zip(before, row[width:], strict=True)]
-                )
+                found[place] = sums if before is None else [a + b for a, b in zip(before, sums, strict=True)]
     return [TrafficRow(span, by, tuple(sums)) for (span, by), sums in found.items() if any(sums)]
 
 

@@ -256,8 +256,10 @@ async def add_up_calls(office: Office, who: Principal, order: AddUpCalls) -> Asy
         StoreUnavailable: try again; what is added stays.
     """
     traffic, added = office.stores.traffic, 0
-    while some := await traffic.advance(office.now()):
+    while some := await traffic.advance():
         added += some
+        yield added
+    while await traffic.close_day(office.now()):
         yield added
 
 

@@ -1,0 +1,288 @@
+"""Every report, compared with one that is made plainly of the calls: random traffic, with corrections."""
+
+import random
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
+
+from vosd.admin.office.permissions import ALL
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.reports import ShowReport, show_report
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
+from vosd.storage.books import SqlBooks
+from vosd.storage.corrections import SqlCorrections
+from vosd.storage.queries import SqlQueries
+from vosd.storage.stores import SqlStores
+from vosd.storage.traffic import SqlTraffic
+from vosd.traffic.reports import REPORTS
+
+HOUR = 3_600_000
+BEGIN = 1_792_800_000_000 // HOUR * HOUR  # 24 October 2026: summer time of Europe ends in the night to the 25th
+SINCE, UNTIL = BEGIN, BEGIN + 60 * HOUR
+NOW = BEGIN + 30 * 24 * HOUR
+ROOT = Principal(role=Role.OPERATOR, name="root", login="root", means=Means.TERMINAL, permissions=ALL)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CURRENCY = {"acme": "USD", "zen": "EUR", "shop": "GBP", "carrier": "USD", "telco": "EUR"}
+
+
+class Office:
+    """What reports need of an office."""
+
+    def __init__(self, database) -> None:
+        self.stores = SqlStores(database)
+
+    def scope_of(self, _who):
+        class Everything:
+            agent = visible = None
+
+            def require_operator(self) -> None: ...
+
+        return Everything()
+
+    def now(self) -> int:
+        return NOW
+
+
+def some_call(index: int, dice: random.Random):
+    """A call of any kind, begun at any time of the span."""
+    begun = SINCE + dice.randrange(UNTIL - SINCE)
+    customer, vendor = dice.choice(["acme", "zen", "shop"]), dice.choice(["carrier", "telco"])
+    shift = begun - STARTED - index
+    area = dice.choice(["London", "Paris", None])
+    if dice.random() < 0.3:
+        record = refused_call(index)
+        moved = {name: None if getattr(record, name) is None else getattr(record, name) + shift
+                 for name in ("started_at", "ringing_at", "ended_at")}  # fmt: skip
+        reason, code = dice.choice(
+            [("Busy", 486), ("No Answer", 480), ("Unavailable", 503), ("Insufficient Balance", 402)]
+        )
+        return refused_call(index, customer_account=customer, end_reason=reason, sip_code=code, **moved)
+    fee, cost, share = (Decimal(dice.randrange(10**6)) / 10**6 for _ in range(3))
+    terms = {"customer_account": customer, "vendor_account": vendor, "fee": fee, "cost": cost}
+    plain = answered_call(index, **terms)
+    charges = tuple(
+        charge.__class__(
+            **{name: getattr(charge, name) for name in charge.__struct_fields__}
+            | {"currency": CURRENCY[charge.account]}
+        )
+        for charge in plain.charges
+    )
+    if customer == "shop":
+        charges = (charges[0], charge_row("reseller", AGENT, 1, share), charges[1])
+    postings = tuple(
+        each.__class__(each.account, each.amount, each.reference, CURRENCY[each.account]) for each in plain.postings
+    )
+    times = {name: getattr(plain, name) + shift for name in ("started_at", "ringing_at", "answered_at", "ended_at")}
+    attempts = [Attempt("telco-trunk", 503, 300, None, "Unavailable")] if dice.random() < 0.4 else []
+    attempts.append(Attempt(f"{vendor}-trunk", 200, 4_000, 700, "Normal"))
+    held = dice.randrange(700_000)
+    return answered_call(
+        index, **terms, **times, charges=charges, postings=postings, attempts=tuple(attempts), rate_area=area,
+        currency=CURRENCY[customer], vendor_currency=CURRENCY[vendor], hold_time_ms=held, hold_time_s=-(-held // 1000),
+        pdd_ms=dice.choice([None, dice.randrange(9_000)]), loss=cost - fee if cost > fee else None,
+        billing_method=dice.choice(["gateway", "phone"]),
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def booked(database):
+    """Calls that are booked out of order, some late, with corrections between, while the job runs."""
+    dice = random.Random(7)
+    calls = [some_call(index, dice) for index in range(1, 200)]
+    late, calls = calls[:20], calls[20:]
+    dice.shuffle(calls)
+    books, traffic, corrections = SqlBooks(database), SqlTraffic(database), SqlCorrections(database)
+    answered = [call for call in calls if call.answered_at is not None]
+    for part in range(6):
+        await books.book(calls[part::6])
+        if part % 2:
+            await traffic.advance()
+        done = [call for call in answered if call in calls[part::6]]
+        for call in dice.sample(done, 2):
+            role = dice.choice([CUSTOMER, VENDOR])
+            change = ChargeChange(role, 0, Amounts(Decimal(dice.randrange(10**6)) / 10**6, Decimal(0), 61))
+            await corrections.book([Correction(call.call_id, (change,), f"{part}", "ann", "wrong", NOW)])
+    while await traffic.advance() or await traffic.close_day(NOW):
+        pass
+    await books.book(late)
+    while await traffic.advance():
+        pass
+    return database
+
+
+async def records(database):
+    queries = SqlQueries(database)
+    return [(await queries.call(call_id(index))).record for index in range(1, 200)]
+
+
+BY = {
+    "revenue": ["customer_account"], "phones": ["mapping_gateway", "customer_account"], "areas": ["area", "rate_type"],
+    "account-areas": ["customer_account", "area", "rate_type"],
+    "gateway-areas": ["mapping_gateway", "routing_gateway", "area"],
+    "mapping-gateways": ["mapping_gateway", "customer_account"], "performance": [], "durations": [],
+    "failures": ["end_reason", "sip_code", "hangup_source", "routing_gateway"], "daily": [],
+    "top-customers": ["customer_account"], "profit": ["customer_account", "vendor_account", "area"],
+}  # fmt: skip
+
+
+def common(call, name):
+    if name == "area":
+        return call.rate_area or call.rate_prefix or ""
+    return getattr(call, name) or (0 if name == "sip_code" else "")
+
+
+def paid(call):
+    """Return what the installation is paid, and in which currency."""
+    agents = [each for each in call.charges if each.role == AGENT]
+    return (agents[-1].fee, agents[-1].currency) if agents else (call.fee, call.currency)
+
+
+def span_of(call, group, zone) -> str:
+    local = (EPOCH + timedelta(milliseconds=call.started_at)).astimezone(ZoneInfo(zone))
+    if group == "hour":
+        return f"{local:%Y-%m-%dT%H:00%z}"
+    if group == "week":
+        return f"{local - timedelta(days=local.weekday()):%Y-%m-%d}"
+    return {"whole": "", "day": f"{local:%Y-%m-%d}", "month": f"{local:%Y-%m}"}[group]
+
+
+def money(amounts):
+    return sum(amounts, Decimal(0))
+
+
+def share(part, whole):
+    return None if not whole else str((Decimal(100) * part / whole).quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def mean(total_ms, count, unit):
+    return None if not count else str((Decimal(total_ms) / count / 1000).quantize(Decimal(unit), ROUND_HALF_UP))
+
+
+def figures(calls):
+    """Return the figures of calls without money."""
+    answered = [call for call in calls if call.answered_at is not None]
+    rung = [call for call in calls if call.pdd_ms is not None]
+    reached = [call for call in calls if call in answered or call.end_reason in {"Busy", "No Answer", "Rejected"}]
+    held = sum(call.hold_time_ms for call in answered)
+    found = {
+        "calls": len(calls), "answered": len(answered), "asr": share(len(answered), len(calls)),
+        "ner": share(len(reached), len(calls)), "hold_s": sum(call.hold_time_s for call in answered),
+        "billed_seconds": sum(call.billed_seconds for call in calls),
+        "acd": mean(held, len(answered), "0.1"),
+        "pdd": mean(sum(call.pdd_ms for call in rung), len(rung), "0.001"),
+        "below_cost": sum(call.loss is not None for call in calls),
+    }  # fmt: skip
+    for number, (low, high) in enumerate([(0, 0), (1, 6), (7, 30), (31, 60), (61, 180), (181, 600), (601, 10**9)]):
+        found[f"band_{number}"] = sum(low <= call.hold_time_s <= high for call in answered)
+    return found
+
+
+def amounts(calls):
+    return {
+        "fee": money(call.fee for call in calls), "tax": money(call.tax for call in calls),
+        "cost": money(call.cost for call in calls), "income": money(paid(call)[0] for call in calls),
+        "loss": money(call.loss or Decimal(0) for call in calls),
+    }  # fmt: skip
+
+
+def grouped(calls, report, group, zone):
+    rows = defaultdict(list)
+    for call in calls:
+        rows[span_of(call, group, zone), *(common(call, name) for name in BY[report])].append(call)
+    return rows
+
+
+DIVIDED = [
+    ("UTC", "whole"), ("UTC", "hour"), ("Europe/Berlin", "day"), ("Asia/Kolkata", "week"), ("Asia/Kathmandu", "month"),
+    ("America/St_Johns", "hour"), ("America/St_Johns", "day"),
+]  # fmt: skip
+
+
+async def test_each_report_has_what_the_calls_have(booked):
+    calls, office = await records(booked), Office(booked)
+    for name in BY:
+        wanted = [call for call in calls if name != "phones" or call.billing_method == "phone"]
+        if name == "failures":
+            wanted = [call for call in wanted if call.answered_at is None]
+        for zone, group in DIVIDED:
+            order = ShowReport(name=name, since=SINCE, until=UNTIL, group=group, zone=zone)
+            sheet = await show_report(office, ROOT, order)
+            rows = grouped(wanted, name, group, zone)
+            found = defaultdict(list)
+            for row in sheet.rows:
+                span = _shown(row.get("span", ""), group, zone)
+                found[span, *(row[each] for each in BY[name])].append(row)
+            assert {*rows} == {*found}, (name, group)
+            for key, some in rows.items():
+                check(found[key], some, name, key)
+
+
+def _shown(span, group, zone) -> str:
+    """Return the label of the whole span; the first of a report begins where the report does."""
+    if group not in {"week", "hour"} or not span:
+        return span
+    first = (EPOCH + timedelta(milliseconds=SINCE)).astimezone(ZoneInfo(zone))
+    if group == "hour":
+        return span[:14] + "00" + span[16:]
+    return f"{first - timedelta(days=first.weekday()):%Y-%m-%d}" if span == f"{first:%Y-%m-%d}" else span
+
+
+def check(rows, calls, name, key):
+    """Compare the rows of some calls, one for each currency, with the calls."""
+    plain = figures(calls)
+    for figure in ("calls", "answered", "hold_s", "billed_seconds", "below_cost", *(f"band_{n}" for n in range(7))):
+        if figure in rows[0] and name != "failures":
+            assert sum(row[figure] for row in rows) == plain[figure], (name, key, figure)
+    if len(rows) == 1:
+        for figure in ("asr", "ner", "acd", "pdd"):
+            if figure in rows[0]:
+                assert rows[0][figure] == plain[figure], (name, key, figure)
+    for figure, currency_of in (
+        ("fee", lambda call: call.currency),
+        ("cost", lambda call: call.vendor_currency),
+        ("income", lambda call: paid(call)[1]),
+        ("loss", lambda call: paid(call)[1]),
+    ):  # fmt: skip
+        if figure not in rows[0]:
+            continue
+        where = {"fee": "currency", "cost": "vendor_currency"}.get(figure, "income_currency")
+        by_currency = defaultdict(list)
+        for call in calls:
+            by_currency[currency_of(call) or ""].append(call)
+        for currency, some in by_currency.items():
+            shown = money(Decimal(row[figure]) for row in rows if row[where] == currency)
+            if currency:
+                assert shown == amounts(some)[figure], (name, key, figure, currency)
+            else:
+                assert amounts(some)[figure] == 0
+
+
+async def test_attempts_at_gateways_are_those_of_the_calls(booked):
+    calls, office = await records(booked), Office(booked)
+    sheet = await show_report(
+        office, ROOT, ShowReport(name="routing-gateways", since=SINCE, until=UNTIL, group="whole")
+    )
+    tried = [(each.gateway, each.code) for call in calls for each in call.attempts]
+    for gateway in {gateway for gateway, _ in tried}:
+        rows = [row for row in sheet.rows if row["routing_gateway"] == gateway]
+        assert sum(row["offered"] for row in rows) == sum(each == gateway for each, _ in tried)
+        assert sum(row["taken"] for row in rows) == sum(each == (gateway, 200) for each in tried)
+
+
+async def test_agents_are_paid_and_pay_what_the_charges_say(booked):
+    calls, office = await records(booked), Office(booked)
+    sheet = await show_report(office, ROOT, ShowReport(name="agents", since=SINCE, until=UNTIL, group="whole"))
+    charges = [(each, call) for call in calls for each in call.charges if each.role == AGENT]
+    assert charges
+    assert money(Decimal(row["fee"]) for row in sheet.rows) == money(each.fee for each, _ in charges)
+    assert money(Decimal(row["agent_income"]) for row in sheet.rows) == money(call.fee for _, call in charges)
+    assert {row["party"] for row in sheet.rows} == {"reseller"}
+
+
+async def test_every_report_is_compared(booked):
+    assert {*BY, "routing-gateways", "agents"} == {*REPORTS}
