@@ -1,0 +1,75 @@
+"""Spans of reports in zones, and the pieces that they are made of."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, band_of, step_of
+from vosd.traffic.spans import SPANS_MAX, EmptySpan, Grouping, Span, TooManySpans, pieces_of, spans_of
+
+HOUR = 3_600_000
+SUMMER_ENDS = 1_792_890_000_000  # 25 October 2026 in Europe
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe")
+
+
+@given(
+    st.integers(0, 4_000), st.integers(1, 400), st.sampled_from([*Grouping]), st.sampled_from(ZONES),
+    st.integers(0, 60),
+)  # fmt: skip
+def test_pieces_are_exactly_the_quarters_of_each_span(first, length, grouping, zone, closed_days):
+    begin = SUMMER_ENDS // SLOT_MS + first
+    spans = spans_of(begin * SLOT_MS, (begin + length) * SLOT_MS, grouping, ZoneInfo(zone))
+    assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
+    days_until = (begin // SLOTS_OF_DAY + closed_days - 20) * SLOTS_OF_DAY
+    pieces = pieces_of(spans, days_until)
+    for piece in pieces.days:
+        assert piece.first % SLOTS_OF_DAY == piece.end % SLOTS_OF_DAY == 0
+        assert piece.end <= days_until
+    for number, span in enumerate(spans):
+        counted = {}
+        for piece in (*pieces.days, *pieces.quarters):
+            for slot in range(piece.first, piece.end) if piece.span == number else ():
+                counted[slot] = counted.get(slot, 0) + piece.sign
+        wanted = range(span.since // SLOT_MS, span.until // SLOT_MS)
+        assert {slot for slot, count in counted.items() if count} == {*wanted}
+        assert {*counted.values()} <= {0, 1}
+
+
+def test_a_day_of_25_hours_is_one_day():
+    zone = ZoneInfo("Europe/Berlin")
+    begin = spans_of(SUMMER_ENDS - 48 * HOUR, SUMMER_ENDS + 72 * HOUR, Grouping.DAY, zone)
+    assert {(span.until - span.since) // HOUR for span in begin[1:-1]} == {24, 25}
+
+
+def test_a_month_by_the_day_is_made_of_days_and_a_few_quarters():
+    zone = ZoneInfo("Europe/Berlin")
+    since = 1_790_805_600_000  # 1 October 2026 in Berlin
+    spans = spans_of(since, since + 31 * 24 * HOUR + HOUR, Grouping.DAY, zone)
+    pieces = pieces_of(spans, 10**9)
+    assert len(spans) == len(pieces.days) == 31
+    assert sum(piece.end - piece.first for piece in pieces.quarters) < 31 * 2 * 2 * 4 + 1
+
+
+def test_spans_that_make_no_sense_are_refused():
+    with pytest.raises(EmptySpan):
+        spans_of(HOUR, HOUR, Grouping.DAY, ZoneInfo("UTC"))
+    with pytest.raises(TooManySpans):
+        spans_of(0, (SPANS_MAX + 2) * HOUR, Grouping.HOUR, ZoneInfo("UTC"))
+
+
+def test_quarters_in_which_a_report_begins_and_ends_are_whole():
+    assert spans_of(SLOT_MS + 1, 2 * SLOT_MS + 1, Grouping.WHOLE, ZoneInfo("UTC")) == [Span(SLOT_MS, 3 * SLOT_MS, "")]
+
+
+@pytest.mark.parametrize(
+    ("hold_time_s", "band"), [(0, 0), (1, 1), (6, 1), (7, 2), (30, 2), (60, 3), (180, 4), (600, 5), (601, 6)]
+)
+def test_an_answered_call_is_in_one_band(hold_time_s, band):
+    assert band_of(hold_time_s) == band
+
+
+@pytest.mark.parametrize(("wait_ms", "step"), [(0, 0), (949, 900), (2_999, 2_950), (3_100, 3_000), (99_000, 60_000)])
+def test_a_wait_is_kept_by_its_step(wait_ms, step):
+    assert step_of(wait_ms) == step

@@ -1,0 +1,109 @@
+"""Tables of reports: figures of known calls, what has no meaning, currencies, order, and what agents see."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.traffic.reports import FIGURES, REPORTS, median_and_95, percent
+from vosd.traffic.spans import Span
+from vosd.traffic.tables import Line, layout_of, table_of
+
+WHOLE = (Span(0, 900_000, ""),)
+DOLLARS = ("USD", "USD", "USD")
+NONE = ("", "", "")
+
+
+def rows_of(name: str, *lines: Line, is_inside: bool = True, waits=None):
+    """Return the rows and the totals of a report as dictionaries."""
+    report = REPORTS[name]
+    layout = layout_of(report, is_inside=is_inside)
+    table = table_of(report, layout, WHOLE, lines, waits or {})
+
+    def shown(row):
+        named = dict(zip(layout.by, row.by, strict=False)) | dict(zip(layout.figures, row.figures, strict=True))
+        return named | {"currencies": row.currencies}
+
+    return [*map(shown, table.rows)], [*map(shown, table.totals)]
+
+
+def sums(calls: int, answered: int, **others):
+    zero = {name: 0 for figure in FIGURES.values() for name in figure.needs}
+    return zero | {"calls": calls, "answered": answered, **others}
+
+
+def test_ten_attempts_of_which_four_were_answered():
+    """Hold times of 30, 60, 90 and 120 seconds."""
+    (row,), _ = rows_of("daily", Line(0, (), DOLLARS, sums(10, 4, hold_ms=300_000)))
+    assert (row["asr"], row["acd"]) == (Decimal("40.00"), Decimal("75.0"))
+
+
+def test_a_figure_of_nothing_is_empty_and_not_zero():
+    (row,), _ = rows_of("daily", Line(0, (), DOLLARS, sums(3, 0)))
+    assert (row["asr"], row["acd"], row["pdd"], row["margin"]) == (Decimal("0.00"), None, None, None)
+    assert percent(0, 0) is None
+    assert rows_of("daily") == ([], [])
+
+
+def test_calls_without_a_currency_count_with_the_others_of_their_account():
+    answered = Line(0, ("acme",), DOLLARS, sums(4, 4, fee=Decimal(1), income=Decimal(1)))
+    (row,), (total,) = rows_of("revenue", Line(0, ("acme",), NONE, sums(6, 0)), answered)
+    assert (row["calls"], row["answered"], row["currencies"]) == (10, 4, DOLLARS)
+    assert total["calls"] == 10
+
+
+def test_money_without_a_currency_stays_apart_from_money_that_has_one():
+    old = Line(0, ("acme",), NONE, sums(1, 1, fee=Decimal(3)))
+    rows, totals = rows_of("revenue", old, Line(0, ("acme",), DOLLARS, sums(1, 1, fee=Decimal(1))))
+    assert sorted(row["fee"] for row in rows) == [Decimal(1), Decimal(3)]
+    assert len(totals) == 2
+
+
+def test_there_is_no_profit_between_two_currencies():
+    line = Line(0, ("acme",), ("USD", "EUR", "USD"), sums(1, 1, income=Decimal(2), cost=Decimal(1)))
+    (row,), _ = rows_of("revenue", line)
+    assert (row["income"], row["cost"], row["profit"]) == (Decimal(2), Decimal(1), None)
+
+
+def test_losses_come_first():
+    lines = [
+        Line(0, (name, "carrier", "x"), ("USD", "USD"), sums(1, 1, income=Decimal(income), cost=Decimal(5)))
+        for name, income in (("good", 9), ("bad", 1), ("fair", 5))
+    ]
+    rows, _ = rows_of("profit", *lines)
+    assert [row["customer_account"] for row in rows] == ["bad", "fair", "good"]
+    assert rows[0]["margin"] == Decimal("-400.00")
+
+
+def test_the_ten_with_the_most_billed_seconds_are_shown_and_all_are_in_the_totals():
+    lines = [Line(0, (f"c{each}",), ("USD",), sums(1, 1, billed_seconds=each)) for each in range(15)]
+    report_rows, (total,) = rows_of("top-customers", *lines)
+    assert [row["billed_seconds"] for row in report_rows] == [*range(14, 4, -1)]
+    assert total["calls"] == 15
+
+
+def test_failures_are_shares_of_the_unanswered_calls():
+    busy = Line(0, ("Busy", 486, "callee", "one"), (), sums(3, 0))
+    answered = Line(0, ("Normal", 0, "", "one"), (), sums(90, 90))
+    rows, _ = rows_of("failures", Line(0, ("No Answer", 480, "callee", "one"), (), sums(1, 0)), answered, busy)
+    assert [(row["end_reason"], row["calls"], row["share"]) for row in rows] == [
+        ("Busy", 3, Decimal("75.00")),
+        ("No Answer", 1, Decimal("25.00")),
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name, report in REPORTS.items() if not report.is_inside])
+def test_agents_see_nothing_of_vendors(name):
+    layout = layout_of(REPORTS[name], is_inside=False)
+    assert not {"cost", "cost_tax", "profit", "margin", "income", "below_cost", "loss"}.intersection(layout.figures)
+    assert not {"vendor_account", "routing_gateway"}.intersection(layout.by)
+    assert "vendor_currency" not in layout.currencies
+    assert not {"cost", "vendor_billed_seconds"}.intersection(layout.needs)
+
+
+def test_the_median_and_the_95th_percentile_are_those_of_the_waits():
+    assert median_and_95({}) == (None, None)
+    assert median_and_95({900: 1}) == (Decimal("0.9"), Decimal("0.9"))
+    assert median_and_95({100: 50, 200: 44, 5_000: 5, 9_000: 1}) == (Decimal("0.1"), Decimal(5))
+    waits = {(0, "pbx"): {100: 1, 300: 2}}
+    (row,), _ = rows_of("mapping-gateways", Line(0, ("pbx", "acme"), ("USD", "USD"), sums(3, 3)), waits=waits)
+    assert row["pdd_median"] == Decimal("0.3")
