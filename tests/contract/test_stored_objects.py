@@ -175,3 +175,12 @@ async def test_a_payment_that_was_refused_keeps_objects_away(objects, database):
         await objects.add([TRUNK], None, [opening("acme")], [asked])
     assert await objects.history("mapping_gateways", "acme") == []
     assert await payments.earlier(opening("acme")) is None
+
+
+async def test_objects_are_read_by_their_names_alone(objects):
+    plain = [msgspec.structs.replace(ACME, name=f"name-{index}") for index in range(4)]
+    ended = msgspec.structs.replace(ACME, name="name-9", body=None)
+    await objects.add([*plain, ended, TRUNK])
+    assert await objects.named(STARTED, "accounts", ["name-3", "name-1", "name-9", "absent"]) == [plain[1], plain[3]]
+    assert await objects.named(STARTED, "phones", ["name-1"]) == []
+    assert await objects.named(STARTED, "accounts", []) == []

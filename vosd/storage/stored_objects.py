@@ -77,6 +77,20 @@ class SqlObjects:
                 at_once = max(most, _ROWS_AT_ONCE)  # thousands may have ended: few statements pass them
         return found[:most]
 
+    async def named(self, at: int, kind: str, names: Sequence[str]) -> list[ObjectVersion]:
+        """Return those of some objects of a kind that are in force at a moment, by name.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        found: list[ObjectVersion] = []
+        async with self._database.reading() as connection:
+            for begin in range(0, len(names), _ROWS_AT_ONCE):
+                own = (_row.kind == kind) & _row.name.in_(names[begin : begin + _ROWS_AT_ONCE]) & (_row.begins_at <= at)
+                rows = await connection.execute(select(_table).where(own).order_by(_row.name))
+                found += (each for each in _in_force(map(_object_of, rows.all())) if each.body is not None)
+        return found
+
     async def has_any(self) -> bool:
         """Return whether there is a version of any object.
 

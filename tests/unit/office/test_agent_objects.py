@@ -30,6 +30,7 @@ from vosd.admin.office.definitions import (
     WantedObject,
     compare_versions,
     end_object,
+    list_definitions,
     list_objects,
     list_versions,
     revert_object,
@@ -38,10 +39,12 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.storage.database import Database
+from vosd.storage.stored_objects import SqlObjects
 
 NOW: Final = 1_790_000_000_000
 ALL_RIGHTS: Final = frozenset(Right)
@@ -130,7 +133,8 @@ def office_with(database: Database, directory: Path, rights: Set[Right] = ALL_RI
         builders.account(name, agent=above, rights=frozenset(of.get(name, rights if name == "south" else ALL_RIGHTS)))
         for name, above in AGENT_OF.items()
     ]
-    return office_on(database, *accounts, now=NOW, socket=directory / "vosd.sock")
+    payers = {name_of(kind, each): each for kind in ("mapping_gateways", "phones") for each in AGENT_OF}
+    return office_on(database, *accounts, now=NOW, socket=directory / "vosd.sock", payers=payers)
 
 
 async def outcome(office: Office, wanted: WantedObject, who: str = "south") -> str:
@@ -180,6 +184,26 @@ def test_a_right_that_an_agent_above_lost_is_suspended_for_all_below_it(
         for who in ("top", "south"):
             office = office_with(database, tmp_path, **{who: above})
             assert loop.run_until_complete(outcome(office, wanted, "east")) == expected
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_list_reads_the_objects_that_it_shows_and_no_others(
+    database: Database, loop: asyncio.AbstractEventLoop, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office, own = office_with(database, tmp_path), name_of(kind, "own")
+    monkeypatch.delattr(SqlObjects, "current")
+
+    def names(who: Principal, order: ListObjects) -> list[str]:
+        return [each.name for each in loop.run_until_complete(list_definitions(office, who, order))]
+
+    south = sorted(name_of(kind, each) for each in ("south", "east", "own", "shop"))
+    assert names(agent("south"), ListObjects(kind)) == south
+    assert names(agent("south"), ListObjects(kind, 2, south[0])) == south[1:3]
+    assert names(agent("south"), ListObjects(kind, name=own)) == [own]
+    assert names(agent("south"), ListObjects(kind, name=name_of(kind, "other"))) == []
+    assert names(operator(), ListObjects(kind, name=own)) == [own]
+    with pytest.raises(OrderError, match="kind"):
+        names(operator(), ListObjects(name=own))
 
 
 ABSENT: Final = ("nothing", *(place.account for place in PLACES.values() if place.account in {"top", "other"}))

@@ -79,6 +79,15 @@ class AgentObjects:
         self._made: set[str] = set()
         """Accounts that the same order makes below the agent."""
 
+    def names(self, kind: str) -> list[str]:
+        """Return the names, sorted, of all objects of a kind that may be ones that the agent sees."""
+        if kind not in SETTABLE:
+            return []
+        visible = self._scope.visible or frozenset()
+        if kind == "accounts":
+            return sorted(visible)
+        return sorted(name for name, account in self._accounts_of_trunks().items() if account in visible)
+
     def sees(self, version: ObjectVersion) -> bool:
         """Return whether an object is of an account that the agent sees, as a version has it; ended ones are not."""
         if version.kind not in SETTABLE or version.body is None:
@@ -105,9 +114,12 @@ class AgentObjects:
     def _account_of(self, name: str, keys: Body) -> str:
         if "account" in keys:
             return str(keys["account"])
+        return self._accounts_of_trunks().get(name, "")
+
+    def _accounts_of_trunks(self) -> Mapping[str, str]:
         if self._payers is None:
             self._payers = self._definitions.payers()
-        return self._payers.get(name, "")
+        return self._payers
 
     def shown(self, version: ObjectVersion) -> ObjectVersion:
         """Return a version as the agent sees it: without keys that it may not set, and without names of operators."""

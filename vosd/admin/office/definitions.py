@@ -604,6 +604,8 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only so many, the first ones by kind and name; None = all."""
     after: str | None = None
     """Name behind which the objects of a kind begin; None = at the first."""
+    name: str | None = None
+    """Only the object of this name, of the kind that is named, too."""
 
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
@@ -617,16 +619,17 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
     owned = owned_by(office, office.scope_of(who))
     if order.kind is not None:
         office.definitions.check_kind(order.kind)
+    if order.name is not None and order.kind is None:
+        raise OrderError("kind", "is missing", "name one beside `name`")
+    if order.kind is not None and (order.name is not None or owned is not None):
+        return await _named(office, who, order, order.kind, owned)
     store, most = office.stores.objects, order.limit
     if most is not None and owned is None:
         objects = await store.first(office.now(), most, order.kind, order.after)
     else:
         found = (await store.current(office.now())).found
-        objects = [
-            each
-            for each in found
-            if each.body is not None and order.kind in {None, each.kind} and each.name > (order.after or "")
-        ]
+        objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+        objects = [each for each in objects if each.name > (order.after or "")]
     if owned is None and Permission.DEFINITIONS_CHANGE in who.permissions:
         return objects
     shown: list[ObjectVersion] = []
@@ -635,6 +638,26 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
         shown += map(_hidden_in, seen)
         await asyncio.sleep(0)
     return shown[:most]
+
+
+async def _named(
+    office: Office, who: Principal, order: ListObjects, kind: str, owned: AgentObjects | None
+) -> list[ObjectVersion]:
+    """Return the object that is asked for, or the first ones of an agent: whatever others there are is not read."""
+    names = [order.name] if order.name is not None else owned.names(kind) if owned is not None else []
+    waiting = [name for name in names if name > (order.after or "")]
+    is_open = owned is None and Permission.DEFINITIONS_CHANGE in who.permissions
+    shown: list[ObjectVersion] = []
+    for part in in_parts(waiting, _HIDDEN_AT_ONCE):
+        for each in await office.stores.objects.named(office.now(), kind, part):
+            if owned is None:
+                shown.append(each if is_open else _hidden_in(each))
+            elif owned.sees(each):
+                shown.append(_hidden_in(owned.shown(each)))
+        if order.limit is not None and len(shown) >= order.limit:
+            break
+        await asyncio.sleep(0)
+    return shown[: order.limit]
 
 
 class ExportObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -732,7 +755,9 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
     for part in in_parts(await list_objects(office, who, order), _HIDDEN_AT_ONCE):
         found += map(_defined, part)
         await asyncio.sleep(0)
-    names = sorted(name for name in office.definitions.written_names(order.kind) if name > (order.after or ""))
+    of_kind = office.definitions.written_names(order.kind)
+    wanted = of_kind if order.name is None else {order.name}.intersection(of_kind)
+    names = sorted(name for name in wanted if name > (order.after or ""))
     of_files: list[DefinitionSheet] = []
     for some in in_parts(names, _HIDDEN_AT_ONCE):
         of_files += filter(None, (_written(office, order.kind, name, owned) for name in some))

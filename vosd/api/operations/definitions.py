@@ -140,7 +140,7 @@ def _operations() -> Iterator[Operation]:
             fixed=fixed,
             listing=Listing(
                 "name",
-                filters=("name", "operator", "memo", "source"),
+                filters=("operator", "memo", "source"),
                 sorts=("name", "made_at", "begins_at"),
                 cursor="after",
                 limit="limit",
