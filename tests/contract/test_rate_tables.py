@@ -275,3 +275,11 @@ def test_a_call_is_charged_on_both_sides_by_the_rates_that_are_in_force_when_it_
         record = scene.exchange.sink.records[-1]
         fees.append((record.fee, record.cost))
     assert fees == [(Decimal("0.10"), Decimal("0.05")), (Decimal("1.00"), Decimal("0.50"))]
+
+
+def test_prefixes_are_read_from_one_on(make):
+    table = make(rates("44", "*", "4420", "33", "0" * 18), "v1")
+    every = ["*", "0" * 18, "33", "44", "4420"]
+    assert [*table.prefixes()] == every
+    for first in ("", "*", "0", "0" * 17 + "1", "33", "34", "44", "441", "4420", "5"):
+        assert [*table.prefixes(first)] == [prefix for prefix in every if prefix >= first], first

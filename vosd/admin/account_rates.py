@@ -1,14 +1,13 @@
 """Prices of an account by prefix: what its calls cost now."""
 
-import heapq
-from collections.abc import Iterator
 from decimal import Decimal
+from itertools import takewhile
 
 import msgspec
 
 from vosd.base.errors import Refusal
 from vosd.base.money import EXACT, format_amount
-from vosd.base.prefixes import ANY
+from vosd.base.prefixes import ANY, each_once
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rates import AppliedRate, Rate
@@ -49,10 +48,11 @@ def prices_of(
 ) -> list[PriceSheet]:
     """Return the prices in force at ``wall_ms`` (UTC), in the order of the prefixes, those after one of them."""
     tables = rates.tables_at(wall_ms)
-    known = {each for table in tables for each in table.prefixes() if each.startswith(prefix) and each > (after or "")}
-    ordered = iter(sorted(known)) if most is None else _in_order(known, most)
+    known = each_once(*(table.prefixes(max(prefix, after or "")) for table in tables))
     found: list[PriceSheet] = []
-    for each in ordered:
+    for each in takewhile(lambda each: each.startswith(prefix), known):
+        if each == after:
+            continue
         number = "" if each == ANY else each
         own = [rate for table in tables if (rate := table.find(number, wall_ms)) is not None and rate.prefix == each]
         if own:  # else it is not in force
@@ -62,12 +62,6 @@ def prices_of(
         if len(found) == most:
             break
     return found
-
-
-def _in_order(known: set[str], most: int) -> Iterator[str]:
-    """Yield prefixes in order, without sorting all where few are wanted."""
-    yield from (first := heapq.nsmallest(most, known))
-    yield from sorted(known.difference(first))
 
 
 def _sheet(prefix: str, own: Rate, applied: AppliedRate | None) -> PriceSheet:

@@ -1,12 +1,19 @@
 """Longest-prefix index, for routing and rates."""
 
+import heapq
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Final, Generic, TypeVar
 
 ANY: Final = "*"
 """The prefix that matches every number with length zero."""
 
 Value = TypeVar("Value")
+
+
+def each_once(*ordered: Iterable[str]) -> Iterator[str]:
+    """Yield the prefixes of several lists in order, each once; each list is in order."""
+    return (prefix for prefix, _ in groupby(heapq.merge(*ordered)))
 
 
 class PrefixIndex(Generic[Value]):

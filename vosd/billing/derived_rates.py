@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.money import EXACT, PLACES, ROUNDING_MODE, ZERO, Rounding
-from vosd.base.prefixes import ANY
+from vosd.base.prefixes import ANY, each_once
 from vosd.billing.ports import RateTable
 from vosd.billing.rates import Rate
 
@@ -96,12 +96,9 @@ class DerivedTable:
         """Return whether a rate of exactly this prefix exists, in force or not."""
         return self.own.has(prefix) or self._base.has(prefix)
 
-    def prefixes(self) -> Iterator[str]:
-        """Yield every prefix that has a rate, each once."""
-        yield from self.own.prefixes()
-        for prefix in self._base.prefixes():
-            if not self.own.has(prefix):
-                yield prefix
+    def prefixes(self, first: str = "", /) -> Iterator[str]:
+        """Yield every prefix that has a rate, each once and in order, from ``first`` on."""
+        return each_once(self.own.prefixes(first), self._base.prefixes(first))
 
 
 def _length(rate: Rate) -> int:

@@ -36,8 +36,8 @@ class RateTable(Protocol):
         """Return whether a rate of exactly this prefix exists, in force or not; ``*`` fits every number."""
         ...
 
-    def prefixes(self) -> Iterator[str]:
-        """Yield every prefix that has a rate, each once, in any order; ``*`` fits every number."""
+    def prefixes(self, first: str = "", /) -> Iterator[str]:
+        """Yield every prefix that has a rate, each once and in order, from ``first`` on; ``*`` fits every number."""
         ...
 
 

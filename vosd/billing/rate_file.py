@@ -148,15 +148,16 @@ class RateFile:
             row, _ = self._row_of_long(key, second, row)
         return row >= 0 and self._is_at(row, key, second) and self._lengths[row] == len(digits)
 
-    def prefixes(self) -> Iterator[str]:
-        """Yield every prefix, each once, in the order of the alphabet."""
+    def prefixes(self, first: str = "", /) -> Iterator[str]:
+        """Yield every prefix, each once and in the order of the alphabet, from ``first`` on."""
+        begin = keys_of("" if first == ANY else first)
         before = -1, -1
-        more = self._more_keys
-        for row, key in enumerate(self._keys):
-            second = more[row] if more else 0
-            if (key, second) != before:
-                before = key, second
-                yield prefix_of(key, second, self._lengths[row])
+        keys, more = self._keys, self._more_keys
+        for row in range(bisect_left(keys, begin[0]), self.size):
+            at = keys[row], more[row] if more else 0
+            if at != before and at >= begin:
+                before = at
+                yield prefix_of(*at, self._lengths[row])
 
     def noted(self) -> Iterator[NotedRate]:
         """Yield the rates that the report on rounding names, in the order of the source."""

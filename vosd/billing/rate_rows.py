@@ -36,6 +36,6 @@ class RateRows:
         """Return whether a rate of exactly this prefix exists."""
         return ("" if prefix == ANY else prefix) in self._rates
 
-    def prefixes(self) -> Iterator[str]:
-        """Yield every prefix, in the order in which the rates were given."""
-        return (rate.prefix for rate in self._rates.values())
+    def prefixes(self, first: str = "", /) -> Iterator[str]:
+        """Yield every prefix in order, from ``first`` on."""
+        return iter(sorted(rate.prefix for rate in self._rates.values() if rate.prefix >= first))
