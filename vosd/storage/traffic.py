@@ -10,16 +10,17 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Insert, Select, Table, delete, func, insert, literal, select, update
-from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy import Select, Table, delete, func, insert, literal, select, update
 
 from vosd.cdr.record import AGENT
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.types import money_text, money_units
 from vosd.storage.writers import no_counter
 from vosd.traffic.counted import (
+    COUNTS,
     MEASURES,
     SLOT_MS,
     SLOTS_OF_DAY,
@@ -37,12 +38,23 @@ DAY_CLOSED_MS: Final = 2 * 3_600_000
 """Time from the end of a day to its sums: most calls of the day are booked then."""
 _KEYS_KNOWN: Final = 200_000
 _ROWS_AT_ONCE: Final = 500
+_MONEY: Final = 2 + len(COUNTS)
+"""Place of the first amount in a row of sums."""
+_INTO: Final = f"INSERT INTO {{table}} (slot, key_id, {', '.join(MEASURES)})"
+_MARKS: Final = ", ".join("?" for _ in range(2 + len(MEASURES)))
+_ADDED_IN_SQLITE: Final = "ON CONFLICT (slot, key_id) DO UPDATE SET " + ", ".join(
+    f"{name} = {name} + excluded.{name}" for name in MEASURES
+)
+_ADDED_IN_MYSQL: Final = "ON DUPLICATE KEY UPDATE " + ", ".join(
+    f"{name} = {name} + VALUES({name})" for name in MEASURES
+)
 _cdr: Final = schema.cdr.c
 _attempt: Final = schema.cdr_attempt.c
 _charge: Final = schema.cdr_charge.c
 _key: Final = schema.traffic_key
 _counter: Final = schema.counter
-Sums = Mapping[tuple[int, TrafficKey], Sequence[int | Decimal]]
+Sums = Mapping[tuple[int, TrafficKey], Sequence[Any]]
+"""Values in the order of ``MEASURES``, whole numbers and amounts, by slot and key."""
 
 
 class TrafficDifference(NamedTuple):
@@ -210,13 +222,18 @@ class SqlTraffic:
         self, connection: AsyncConnection, table: Table, sums: Sums, ids: Mapping[TrafficKey, int]
     ) -> None:
         """Add sums to the rows of a table; a row that is missing is made."""
-        rows = [
-            {"slot": slot, "key_id": ids[key], **dict(zip(MEASURES, values, strict=True))}
-            for (slot, key), values in sorted(sums.items(), key=lambda row: (row[0][0], ids[row[0][1]]))
-        ]
-        statement = _adding(table, is_sqlite=self._database.is_sqlite)
+        rows = sorted((slot, ids[key], *values) for (slot, key), values in sums.items())
         for start in range(0, len(rows), _ROWS_AT_ONCE):
-            await connection.execute(statement, rows[start : start + _ROWS_AT_ONCE])
+            some = rows[start : start + _ROWS_AT_ONCE]
+            if self._database.is_sqlite:
+                native = [(*row[:_MONEY], *map(money_units, row[_MONEY:])) for row in some]
+                await connection.exec_driver_sql(_adding_to_sqlite(table), native)
+            else:
+                values = ",".join(
+                    [f"({','.join([*map(str, row[:_MONEY]), *map(money_text, row[_MONEY:])])})" for row in some]
+                )
+                statement = f"{_INTO.format(table=table.name)} VALUES {values} {_ADDED_IN_MYSQL}"
+                await connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 async def locked_mark(connection: AsyncConnection) -> int:
@@ -346,11 +363,5 @@ async def _set(connection: AsyncConnection, name: str, value: int) -> None:
     await connection.execute(update(_counter).where(_counter.c.name == name).values(value=value))
 
 
-def _adding(table: Table, *, is_sqlite: bool) -> Insert:
-    """Return the statement that adds a row to the one that is there."""
-    if is_sqlite:
-        into = sqlite.insert(table)
-        added = {name: table.c[name] + into.excluded[name] for name in MEASURES}
-        return into.on_conflict_do_update(index_elements=["slot", "key_id"], set_=added)
-    to_mysql = mysql.insert(table)
-    return to_mysql.on_duplicate_key_update({name: table.c[name] + to_mysql.inserted[name] for name in MEASURES})
+def _adding_to_sqlite(table: Table) -> str:
+    return f"{_INTO.format(table=table.name)} VALUES ({_MARKS}) {_ADDED_IN_SQLITE}"
