@@ -9,7 +9,7 @@ import click
 import pytest
 
 from vosd.base.cause import EndReason
-from vosd.cli.main import VERBS, main
+from vosd.cli.main import main
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])

@@ -270,6 +270,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/webhooks": ("crm", "", "absent"),
     "/waiting-payments": ("998", "", "999"),
     "/reports": ("daily", "profit", "absent"),
+    "/reconciliations": ("998", "", "999"),
 }
 """Own, foreign and absent object by the beginning of the path; capitals stand for a name in ``Site.made``."""
 
@@ -328,6 +329,11 @@ BEHIND: Final[dict[str, str]] = {
     "GET /decks/{rate_group}/lookup": "no_such_deck",
     "POST /decks/{rate_group}/rollback": "no_such_deck",
     "POST /decks/{rate_group}/imports": "content_type",
+    "POST /reconciliations/{account}/imports": "bad_field",
+    "GET /reconciliations/{id}": "no_such_reconciliation",
+    "GET /reconciliations/{id}/calls": "no_such_reconciliation",
+    "GET /reconciliations/{id}/letter": "no_such_reconciliation",
+    "PUT /reconciliations/{id}/dispute": "no_such_reconciliation",
 }
 """Errors that come behind permission and scope, where the objects of the test allow no success."""
 
@@ -409,6 +415,12 @@ VERDICTS: Final = """
     POST   /calls/test                                 .x..x.....
     GET    /calls/why                                  .x.xx.....
     GET    /calls/{call_id}/ladder                     .x..x.....
+    POST   /reconciliations/{account}/imports          ...xx.....
+    GET    /reconciliations                            ...xx.x...
+    GET    /reconciliations/{id}                       ...xx.x...
+    GET    /reconciliations/{id}/calls                 ...xx.x...
+    PUT    /reconciliations/{id}/dispute               ...xx.....
+    GET    /reconciliations/{id}/letter                ...xx.x...
     GET    /reports                                    xx.xx.x.xx
     GET    /reports/{name}                             xx.xx.x.oo
     GET    /cdrs                                       xx.xx.x.oo
