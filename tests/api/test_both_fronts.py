@@ -56,6 +56,9 @@ def with_sorted_permissions(roles: Any) -> Any:
 
 
 READS: Final = (
+    Step("report list", "GET /reports"),
+    Step("report revenue --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z",
+         "GET /reports/revenue?since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z"),
     Step("status", "GET /status", part=lambda found: found.pop("figures") | found,
          passing=frozenset({"machine"})),
     Step("calls", "GET /calls"),
@@ -439,6 +442,8 @@ NO_OPERATION: Final = {
     "it would end the process that answers": ("installation.restart_switch",),
     "a link of POST /people/{name}/reset takes its place": ("people.set_password",),
     "for what a person sees at a terminal": ("records.shorten_ids",),
+    "work on the sums of reports, as long as it takes": ("reports.add_up_calls", "reports.check_reports",
+        "reports.rebuild_reports"),
     "the operator's work on the books at the terminal": ("accounts.set_expiry", "accounts.list_account_groups",
         "account_history.show_account_history", "closing.close_account", "ledger.close_period",
         "ledger.verify_ledger", "minimum.book_minimums", "retention.list_drops", "retention.run_retention",

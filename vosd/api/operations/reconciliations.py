@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from vosd.admin.foreign_calls import ForeignFileError
+from vosd.admin.names import configured
 from vosd.admin.office.jobs import JobKind, JobSheet
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
@@ -120,6 +121,7 @@ OPERATIONS: Final = (
             import_upload,
             is_always=True,
             subject="account",
+            check=lambda office, order: configured(office.definitions.accounts(), order.account),
             uploads={CSV: ".csv", GZIP: ".gz"},
             upload_max=BILL_BYTES_MAX,
         ),
