@@ -5,6 +5,7 @@ from typing import Final
 from vosd.api.operation import Operation
 from vosd.api.operations import (
     access,
+    bilateral,
     calls,
     customers,
     decks,
@@ -34,6 +35,7 @@ _OTHERS: Final[tuple[Operation, ...]] = (
     *jobs.OPERATIONS,
     *decks.OPERATIONS,
     *reconciliations.OPERATIONS,
+    *bilateral.OPERATIONS,
     *watch.OPERATIONS,
 )
 OPERATIONS: Final[tuple[Operation, ...]] = (*_OTHERS, *access.operations_beside(_OTHERS))

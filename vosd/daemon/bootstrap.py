@@ -31,6 +31,7 @@ from vosd.control.server import ControlServer
 from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.api_process import ApiProcess
+from vosd.daemon.bilateral import BilateralPart
 from vosd.daemon.claim import StateDirectory
 from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
@@ -255,6 +256,9 @@ class Daemon:
         self._handover = Handover(notifier, lambda: self.ask_to_stop(signal.SIGTERM))
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
         self._traffic = TrafficPart(settings.database_url.reveal())
+        self._bilateral = BilateralPart(
+            settings.database_url.reveal(), settings.bilateral, clock, lambda: self.service.switch.catalogue
+        )
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
@@ -285,6 +289,7 @@ class Daemon:
             StartStep("definitions", self._definitions.begin, self._definitions.end),
             StartStep("daily work", self._daily.begin, self._daily.end),
             StartStep("sums for reports", self._traffic.begin, self._traffic.end),
+            StartStep("totals of partners", self._bilateral.begin, self._bilateral.end),
             StartStep("listeners", self._listen, self._transports.close),
             StartStep("control socket", self._control.open, self._control.close),
             StartStep("management API", self._api.begin, self._api.end),
@@ -418,6 +423,7 @@ class Daemon:
         self._alarms.adjust(loaded.settings.alarms)
         self._fraud.adjust(loaded.settings.alarms)
         await self._daily.adjust(loaded.settings)
+        self._bilateral.adjust(loaded.settings.bilateral)
         await self._call_reports.adjust(loaded.settings.call_reports)
         await self._events.adjust(loaded.settings.webhooks)
 

@@ -45,7 +45,9 @@ class HttpConnection:
         """Whether another question may be asked; the server may have closed it all the same."""
         return not self._writer.is_closing()
 
-    async def ask(self, request: h11.Request, body: bytes, *, status_only: bool) -> HttpAnswer:
+    async def ask(
+        self, request: h11.Request, body: bytes, *, status_only: bool, body_max: int = BODY_BYTES_MAX
+    ) -> HttpAnswer:
         """Send a request and read the answer; ``status_only`` leaves a body unread of which the end is not known.
 
         Raises:
@@ -66,8 +68,8 @@ class HttpConnection:
         content = bytearray()
         while isinstance(part := await self._next(), h11.Data):
             content += part.data
-            if len(content) > BODY_BYTES_MAX:
-                raise ValueError(f"a body of more than {BODY_BYTES_MAX} bytes")
+            if len(content) > body_max:
+                raise ValueError(f"a body of more than {body_max} bytes")
         if self._state.our_state is self._state.their_state is h11.DONE:
             self._state.start_next_cycle()
         else:

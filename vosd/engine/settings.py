@@ -6,6 +6,7 @@ What decides calls (gateways, rates, accounts) is in the catalogue; the form in 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -319,6 +320,21 @@ class NightlySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BilateralSettings:
+    """A partner whose switch is asked for totals of the calls between both."""
+
+    account: str
+    url: str
+    """Management API of its switch."""
+    their_account: str
+    """Account that stands for us there."""
+    token: Secret
+    percent: Decimal
+    amount: Decimal
+    """A difference is an alarm if it is more than both."""
+
+
+@dataclass(frozen=True, slots=True)
 class PortabilitySettings:
     """The server that knows the routing numbers of called numbers; either ``url`` or ``server``."""
 
@@ -398,6 +414,7 @@ class Settings:
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     retention: RetentionSettings = RetentionSettings()
     nightly: NightlySettings = NightlySettings()
+    bilateral: tuple[BilateralSettings, ...] = ()
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     call_reports: CallReportSettings | None = None
     webhooks: tuple[ReceiverSettings, ...] = ()

@@ -121,6 +121,8 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.ACCOUNT_EXPIRES: AlarmKind(_WARNING, ("account",)),
     Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL),
     Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",)),
+    Event.BILATERAL_DIFFERS: AlarmKind(_CRITICAL, ("account",)),
+    Event.BILATERAL_AWAY: AlarmKind(_WARNING, ("account",)),
     Event.ALARM_REFUSED: AlarmKind(_WARNING, ("output",), passes=True),
     Event.CALL_REPORTS_DOWN: AlarmKind(_WARNING, ("receiver",)),
     Event.CALL_REPORTS_DROPPED: AlarmKind(_WARNING, ("receiver",), passes=True),

@@ -197,6 +197,12 @@ class Event(StrEnum):
     """A ``work`` of the night was not done, or not all of it: ``verify`` or ``minimum``."""
     NIGHTLY_DONE = "nightly_done"
     """A ``work`` of the night was done."""
+    BILATERAL_DIFFERS = "bilateral_differs"
+    """The switch of a partner (``account``) has other totals of the calls between both."""
+    BILATERAL_AGREES = "bilateral_agrees"
+    BILATERAL_AWAY = "bilateral_away"
+    """The calls of a partner (``account``) are not compared: its switch does not answer, or the database."""
+    BILATERAL_BACK = "bilateral_back"
     ALARM_REFUSED = "alarm_refused"
     """An ``output`` refuses an alarm, which is not repeated."""
     CALL_REPORTS_DOWN = "call_reports_down"
@@ -254,6 +260,8 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.ACCOUNT_EXPIRES: Event.ACCOUNT_EXPIRY_OVER,
     Event.LEDGER_DIFFERS: Event.LEDGER_AGREES,
     Event.NIGHTLY_FAILED: Event.NIGHTLY_DONE,
+    Event.BILATERAL_DIFFERS: Event.BILATERAL_AGREES,
+    Event.BILATERAL_AWAY: Event.BILATERAL_BACK,
     Event.CALL_REPORTS_DOWN: Event.CALL_REPORTS_UP,
     Event.CALL_REPORTS_UNWRITTEN: Event.CALL_REPORTS_WRITTEN,
 }

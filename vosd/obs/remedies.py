@@ -78,6 +78,8 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.ACCOUNT_EXPIRES: "book its payment, vosd account set ID --expires-at TIME, or let it expire",
     Event.LEDGER_DIFFERS: "vosd ledger verify says what differs; correct nothing by hand before its cause is known",
     Event.NIGHTLY_FAILED: "the why; vosd ledger verify, vosd ledger minimum do it by hand",
+    Event.BILATERAL_DIFFERS: "the prefixes and gateways; vosd cdr list of them here and there shows which calls differ",
+    Event.BILATERAL_AWAY: "the why; is the token valid, is the partner's management API open to this address",
     Event.ALARM_REFUSED: "the receiver's log: it takes no report of this kind",
     Event.CALL_REPORTS_DOWN: "look at the server of call_reports; reports wait",
     Event.CALL_REPORTS_DROPPED: "why counts the causes; look at the server of call_reports",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from vosd.cdr.record import ChargeRow
     from vosd.storage.access import SqlAccess
     from vosd.storage.audit import SqlAudit
+    from vosd.storage.bilateral import SqlEndedCalls
     from vosd.storage.books import SqlBooks
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
@@ -190,6 +191,13 @@ class SqlStores:
         from vosd.storage.decks import SqlDecks
 
         return SqlDecks(self.database)
+
+    @property
+    def ended_calls(self) -> "SqlEndedCalls":
+        """Calls of a partner by the time of their end."""
+        from vosd.storage.bilateral import SqlEndedCalls
+
+        return SqlEndedCalls(self.database)
 
     @property
     def reconciliations(self) -> "SqlReconciliations":

@@ -70,6 +70,9 @@ FILE: Final[Mapping[str, Any]] = {
     "routing_plans": [{"name": "premium"}],
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
     "currencies": [{"code": "USD", "fee_precision": "3"}],
+    "bilateral": [
+        {"account": "acme", "url": "https://peer.example.com/api/v1", "their_account": "us", "token": "secret"}
+    ],
     "webhooks": [{"name": "crm", "url": "https://crm.example.com/vosd"}],
     "exchange_rates": [{"base": "USD", "quote": "KWD", "rate": "0.3"}],
     "destination_classes": [{"name": "premium", "prefixes": "4490"}, {"name": "satellite", "prefixes": "881"}],
@@ -194,6 +197,8 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "secret_file": {"secret_file": "password.txt"},
     "call_reports.secret": {"secret": "another secret"},
     "call_reports.url": {"url": "http://192.0.2.4/calls"},
+    "bilateral.url": {"url": "https://other.example.com/api/v1"},
+    "bilateral.token": {"token": "not a secret"},
     "webhooks.url": {"url": "https://other.example.com/vosd"},
     "webhooks.name": {"name": "other"},
     "webhooks.secret": {"secret": "not a secret"},

@@ -28,6 +28,8 @@ class Permission(StrEnum):
     """The books as a whole: balances of all accounts, profit, costs, charges of all parties, verification."""
     BOOKS_CHANGE = "books.change"
     """Closed periods, minimums, closed accounts, corrections and repeated rating of calls."""
+    BILATERAL_SEE = "bilateral.see"
+    """Totals of one's calls by five minutes: for the switch of a partner."""
     RATES_SEE = "rates.see"
     """Rate groups, prices and their explanation."""
     RATES_CHANGE = "rates.change"
@@ -103,7 +105,13 @@ _SEEN: Final = frozenset(each for each in Permission if each.endswith(".see"))
 _NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE} | {Permission.JOBS}
 _OF_CUSTOMERS: Final = frozenset(
     {Permission.ACCOUNTS_SEE, Permission.MONEY_SEE, Permission.RATES_SEE, Permission.CALLS_SEE}
-    | {Permission.EVENTS_SEE, Permission.ROUTES_SEE, Permission.DEFINITIONS_SEE, Permission.PHONES_PASSWORD}
+    | {
+        Permission.BILATERAL_SEE,
+        Permission.EVENTS_SEE,
+        Permission.ROUTES_SEE,
+        Permission.DEFINITIONS_SEE,
+        Permission.PHONES_PASSWORD,
+    }
 )
 _OF_AGENTS: Final = (
     _OF_CUSTOMERS

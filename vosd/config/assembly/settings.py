@@ -8,6 +8,7 @@ from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.lookups import lookup_settings
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.alarms import AlarmKeys, MailKeys, WebhookKeys
+from vosd.config.keys.bilateral import BilateralKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, NightlyKeys, TraceKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -19,6 +20,7 @@ from vosd.control.events import TYPES_BY_NAME
 from vosd.engine.overload.load import OverloadSettings
 from vosd.engine.settings import (
     AlarmSettings,
+    BilateralSettings,
     CallReportSettings,
     CdrSettings,
     DnsSettings,
@@ -51,6 +53,7 @@ _TRACE: Final = full_conversion(
     TraceKeys, TraceSettings, by_hand={"recent_mb": "recent_bytes", "failed_mb": "failed_bytes"}
 )
 _NIGHTLY: Final = full_conversion(NightlyKeys, NightlySettings, by_hand={"at": "at_s", "timezone": "zone"})
+_BILATERAL: Final = full_conversion(BilateralKeys, BilateralSettings)
 _RETENTION: Final = full_conversion(RetentionKeys, RetentionSettings, by_hand={"at": "at_s", "timezone": "zone"})
 _REPORTS: Final = full_conversion(
     CallReportKeys, CallReportSettings, elsewhere={"secret_file": "the secret, which is read from it"}
@@ -90,6 +93,7 @@ _SETTINGS: Final = full_conversion(
         "api": "api",
         "retention": "retention",
         "nightly": "nightly",
+        "bilateral": "bilateral",
     },
     elsewhere={
         "limits": "the parameters of the catalogue",
@@ -133,6 +137,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         alarms=_alarm_settings(keys.alarms),
         retention=_RETENTION(keys.retention, at_s=keys.retention.at, zone=keys.retention.timezone),
         nightly=_NIGHTLY(keys.nightly, at_s=keys.nightly.at, zone=keys.nightly.timezone),
+        bilateral=tuple(map(_BILATERAL, keys.bilateral)),
         call_reports=_REPORTS(keys.call_reports) if keys.call_reports.url else None,
         webhooks=tuple(_receiver(each) for each in keys.webhooks),
         overload=_OVERLOAD(sip.overload),

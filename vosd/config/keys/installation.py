@@ -17,6 +17,7 @@ from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.alarms import AlarmKeys
 from vosd.config.keys.api import ApiKeys
+from vosd.config.keys.bilateral import BilateralKeys
 from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
@@ -211,6 +212,7 @@ class InstallationKeys(Keys):
     api: ApiKeys = ApiKeys()
     retention: RetentionKeys = RetentionKeys()
     nightly: NightlyKeys = NightlyKeys()
+    bilateral: tuple[BilateralKeys, ...] = ()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 
@@ -239,4 +241,6 @@ class InstallationKeys(Keys):
     def _receivers_have_names(self) -> "InstallationKeys":
         if len({each.name for each in self.webhooks}) < len(self.webhooks):
             raise KeyProblemError("webhooks", "each name once")
+        if len({each.account for each in self.bilateral}) < len(self.bilateral):
+            raise KeyProblemError("bilateral", "each account once")
         return self

@@ -1,0 +1,72 @@
+"""Totals that the switch of a partner is shown: of its account alone, by the end of the calls."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from doubles.data.builders import account
+from doubles.data.records import STARTED, answered_call, refused_call
+from doubles.office import customer, office_on, operator
+
+from vosd.admin.office.bilateral import BilateralTotals, ShowTotals, book_of, show_totals
+from vosd.admin.office.errors import OrderError
+from vosd.billing.authority import OutOfScopeError
+from vosd.cdr.columns import iso_utc
+from vosd.clearing.bilateral import PERIOD_MS, Direction, Totals, TotalsKey
+from vosd.storage import bilateral
+from vosd.storage.bilateral import TooManyCallsError
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+BEGIN = STARTED - STARTED % PERIOD_MS
+ORDER = ShowTotals(account="peer", since=BEGIN, until=BEGIN + PERIOD_MS)
+
+
+async def test_the_calls_of_a_partner_are_added_up_by_gateway_and_prefix(database: Database, tmp_path: Path) -> None:
+    ended = {"ended_at": BEGIN + 70_000}
+    at_edge = {"ended_at": BEGIN + PERIOD_MS - 1}
+    sent = {"vendor_account": "peer", "vendor_answered_at": STARTED, "cost": Decimal(2), "cost_tax": Decimal("0.2")}
+    await SqlBooks(database).book(
+        [
+            answered_call(1, customer_account="peer", fee=Decimal(3), tax=Decimal("0.3"), **ended),
+            answered_call(2, customer_account="peer", fee=Decimal(5), **at_edge),
+            answered_call(3, callee_out="0044201", **sent, **ended),
+            answered_call(4, customer_account="peer", ended_at=BEGIN + PERIOD_MS),
+            answered_call(5, **ended),
+            refused_call(6, customer_account="peer", **ended),
+        ]
+    )
+    office = office_on(database, account("peer"), account("other"), now=STARTED, socket=tmp_path / "s")
+    found = await show_totals(office, customer("peer"), ORDER)
+    assert (found.currency, {row.since for row in found.rows}) == ("USD", {iso_utc(BEGIN)})
+    assert book_of(found, BEGIN) == {
+        TotalsKey(BEGIN, Direction.RECEIVED, "peer-pbx", "4420"): Totals(2, 120, Decimal("8.3"), 60, Decimal(5)),
+        TotalsKey(BEGIN, Direction.SENT, "peer-trunk", "4420"): Totals(1, 60, Decimal("2.2")),
+    }
+    with pytest.raises(OutOfScopeError):
+        await show_totals(office, customer("other"), ORDER)
+
+
+async def test_spans_that_are_too_long_or_too_full_are_refused(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = office_on(database, account("peer"), now=STARTED, socket=tmp_path / "s")
+    for changes in ({"since": BEGIN + 1}, {"until": BEGIN}, {"until": BEGIN + 25 * PERIOD_MS}):
+        with pytest.raises(OrderError):
+            await show_totals(office, operator(), msgspec.structs.replace(ORDER, **changes))
+    monkeypatch.setattr(bilateral, "CALLS_MAX", 1)
+    await SqlBooks(database).book([answered_call(1, customer_account="peer", ended_at=BEGIN + 70_000)])
+    with pytest.raises(TooManyCallsError, match="more than 1 calls"):
+        await show_totals(office, operator(), ORDER)
+
+
+@pytest.mark.parametrize("changes", [{"since": "soon"}, {"amount": "NaN"}, {"edge_amount": "much"}], ids=str)
+def test_times_and_amounts_of_others_that_are_none_are_refused(changes: dict[str, str]) -> None:
+    row = {
+        "since": iso_utc(BEGIN), "direction": "sent", "gateway": "", "prefix": "", "calls": 1, "seconds": 1,
+        "amount": "1", "edge_seconds": 0, "edge_amount": "0",
+    }  # fmt: skip
+    found = {"account": "a", "currency": None, "rows": [row | changes]}
+    with pytest.raises((ValueError, ArithmeticError)):
+        book_of(msgspec.convert(found, BilateralTotals), BEGIN)

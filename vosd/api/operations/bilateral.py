@@ -1,0 +1,19 @@
+"""Operation by which the switch of a partner compares its calls with ours."""
+
+from typing import Final
+
+from vosd.admin.office.bilateral import BilateralTotals, ShowTotals, show_totals
+from vosd.api.operation import Operation, permission_of
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/bilateral/{account}",
+        meaning="Totals of the calls of an account by five minutes, gateway and prefix, for the switch of a partner.",
+        permission=permission_of(show_totals),
+        takes=ShowTotals,
+        run=show_totals,
+        result=BilateralTotals,
+        problems=("out_of_scope", "unknown_account"),
+    ),
+)

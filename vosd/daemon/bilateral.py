@@ -1,0 +1,143 @@
+"""Every five minutes the calls of the last hour are compared with those of partners' switches, by a process beside.
+
+What differs is logged, so that it is an alarm, until a later comparison agrees.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.catalogue.catalogue import Catalogue
+from vosd.clearing.bilateral import PERIOD_MS
+from vosd.daemon.bilateral_process import BilateralOrder, BilateralOutcome, Partner, PartnerOutcome
+from vosd.daemon.daily import answer_of, why_failed
+from vosd.engine.background import end, kept_going
+from vosd.engine.settings import BilateralSettings
+from vosd.obs.events import GONE, Event
+
+PROCESS: Final = "vosd.daemon.bilateral_process"
+DELAY_MS: Final = 60_000
+"""Time after the end of a period in which both switches book its last calls."""
+SPAN_MS: Final = 12 * PERIOD_MS
+LOOK_S: Final = 1.0
+RUN_S: Final = 180.0
+"""Longest comparison of all partners."""
+
+_log = structlog.get_logger()
+
+
+def due_after(wall_ms: int) -> int:
+    """Return the next moment of a comparison; UTC milliseconds."""
+    return ((wall_ms - DELAY_MS) // PERIOD_MS + 1) * PERIOD_MS + DELAY_MS
+
+
+class BilateralPart:
+    """The comparison with partners, while the switch runs."""
+
+    def __init__(
+        self, database: str, settings: tuple[BilateralSettings, ...], clock: Clock, catalogue: Callable[[], Catalogue]
+    ) -> None:
+        """``database`` is its URL."""
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._catalogue = catalogue
+        self._raised: dict[Event, set[str]] = {Event.BILATERAL_DIFFERS: set(), Event.BILATERAL_AWAY: set()}
+        """Accounts with an alarm."""
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Begin to compare; without partners nothing is done."""
+        self._task = asyncio.create_task(kept_going("bilateral", self._keep), name="bilateral")
+
+    async def end(self) -> None:
+        """End a comparison that goes on."""
+        task, self._task = self._task, None
+        if task is not None:
+            await end([task])
+
+    def adjust(self, settings: tuple[BilateralSettings, ...]) -> None:
+        """Apply other settings, from the next comparison on; a partner that is taken out has no alarm."""
+        self._settings = settings
+        named = {each.account for each in settings}
+        for event, over in _OVER.items():
+            for account in sorted(self._raised[event] - named):
+                self._raised[event].discard(account)
+                _log.info(over.value, account=account, why=GONE)
+
+    async def _keep(self) -> None:
+        due = due_after(self._clock.now().wall)
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = self._clock.now().wall
+            if now >= due:
+                await self.run(due)
+            if now >= due or due - now > PERIOD_MS + DELAY_MS:  # the clock may have been set back
+                due = due_after(self._clock.now().wall)
+
+    async def run(self, due: int) -> None:
+        """Compare the hour before a moment with every partner; what fails, for whatever reason, is an alarm."""
+        order = self.order(due - DELAY_MS)
+        for name in sorted({each.account for each in self._settings} - {each.account for each in order.partners}):
+            self._report(PartnerOutcome(name, failed="the account is not configured"))
+        if not order.partners:
+            return
+        try:
+            async with asyncio.timeout(RUN_S):
+                outcome = await answer_of(PROCESS, order, BilateralOutcome)
+        except Exception as error:  # noqa: BLE001  the boundary: else a comparison that is not made would be silent
+            why = f"not compared within {RUN_S:.0f} s" if isinstance(error, TimeoutError) else why_failed(error)
+            outcome = BilateralOutcome(tuple(PartnerOutcome(each.account, failed=why) for each in order.partners))
+        for each in outcome.partners:
+            self._report(each)
+
+    def order(self, until: int) -> BilateralOrder:
+        """Return the order to compare the hour that ends at ``until``."""
+        accounts = self._catalogue().accounts
+        partners = tuple(
+            Partner(
+                each.account,
+                accounts[each.account].currency,
+                each.url,
+                each.their_account,
+                each.token.reveal(),
+                each.percent,
+                each.amount,
+            )
+            for each in self._settings
+            if each.account in accounts
+        )
+        return BilateralOrder(self._database, until - SPAN_MS, until, partners)
+
+    def _report(self, found: PartnerOutcome) -> None:
+        account = found.account
+        if found.failed:
+            self._raised[Event.BILATERAL_AWAY].add(account)
+            _log.warning(Event.BILATERAL_AWAY.value, account=account, why=found.failed)
+            return
+        self._over(Event.BILATERAL_AWAY, account)
+        for each in found.deviations:
+            self._raised[Event.BILATERAL_DIFFERS].add(account)
+            _log.error(
+                Event.BILATERAL_DIFFERS.value,
+                account=account,
+                what=each.what,
+                since=each.since,
+                until=each.until,
+                prefixes=", ".join(each.prefixes),
+                gateways=", ".join(each.gateways),
+                their_gateways=", ".join(each.their_gateways),
+            )
+        if not found.deviations:
+            self._over(Event.BILATERAL_DIFFERS, account)
+
+    def _over(self, event: Event, account: str) -> None:
+        if account in self._raised[event]:
+            self._raised[event].discard(account)
+            _log.info(_OVER[event].value, account=account)
+
+
+_OVER: Final = {Event.BILATERAL_DIFFERS: Event.BILATERAL_AGREES, Event.BILATERAL_AWAY: Event.BILATERAL_BACK}

@@ -1,0 +1,64 @@
+"""The calls of one account that ended in a span, in MySQL and SQLite, for totals that two switches compare."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from vosd.cdr.ports import StoreUnavailable
+from vosd.clearing.bilateral import PREFIX_DIGITS, Direction, EndedCall
+from vosd.clearing.calls import comparable
+from vosd.storage import schema
+from vosd.storage.database import Database
+
+LONGEST_MS: Final = 7_200_000
+"""Calls that began longer before the span are left out, on both switches: no index is of the end of a call."""
+CALLS_MAX: Final = 500_000
+
+_cdr: Final = schema.cdr.c
+
+
+class TooManyCallsError(StoreUnavailable):
+    """The span has more calls than are added up at once."""
+
+
+class SqlEndedCalls:
+    """Reads the calls of a partner."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of(self, account: str, since: int, until: int) -> Sequence[EndedCall]:
+        """Return the answered calls of an account that ended in a span, by both directions; UTC milliseconds.
+
+        Raises:
+            TooManyCallsError: ask for a shorter span.
+            StoreUnavailable: try again.
+        """
+        sent = (_cdr.vendor_account == account) & (_cdr.vendor_answered_at.is_not(None) | (_cdr.cost != 0))
+        received = (_cdr.customer_account == account) & (_cdr.answered_at.is_not(None) | (_cdr.fee != 0))
+        columns = {
+            Direction.SENT: (sent, _cdr.routing_gateway, _cdr.callee_out, _cdr.cost, _cdr.cost_tax),
+            Direction.RECEIVED: (received, _cdr.mapping_gateway, _cdr.callee_in, _cdr.fee, _cdr.tax),
+        }
+        found: list[EndedCall] = []
+        for direction, (own, *values) in columns.items():
+            query = (
+                select(_cdr.ended_at, _cdr.hold_time_s, *values)
+                .where(own, _cdr.started_at >= since - LONGEST_MS, _cdr.started_at < until)
+                .where(_cdr.ended_at >= since, _cdr.ended_at < until)
+                .limit(CALLS_MAX)
+            )
+            async with self._database.searching() as connection:
+                rows = (await connection.execute(query)).all()
+            if len(rows) == CALLS_MAX:
+                raise TooManyCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
+            found += [_ended(direction, row) for row in rows]
+        return found
+
+
+def _ended(direction: Direction, row: Any) -> EndedCall:
+    ended_at, seconds, gateway, number, amount, tax = row
+    return EndedCall(
+        direction, ended_at, gateway or "", comparable(number or "")[:PREFIX_DIGITS], seconds, amount + tax
+    )
