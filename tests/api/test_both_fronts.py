@@ -418,6 +418,7 @@ STEPS: Final = (
 NO_VERB: Final = {
     "verbs are for the machine of the switch, where backups are files": ("backups.keep_backup", "backups.list_backups",
         "backups.verify_backup"),
+    "for the switch of a partner": ("bilateral.show_totals",),
     "vosd definitions import changes many objects, by another order": ("bulk.change_objects",),
     "vosd definitions list, show: without the objects of the files": ("definitions.list_definitions",
         "definitions.show_definition"),
@@ -455,7 +456,7 @@ APART: Final = {
         "GET /session/oidc", "GET /session/oidc/callback", "POST /session", "POST /session/link", "POST /session/totp",
         "PUT /session/password", "PUT /session/totp"),
     "about the API": ("GET /docs", "GET /health", "GET /openapi.json", "GET /ready"),
-    "its use case has no verb": ("GET /KIND", "GET /KIND/{name}", "GET /backups", "GET /events",
+    "its use case has no verb": ("GET /KIND", "GET /KIND/{name}", "GET /backups", "GET /bilateral/{account}", "GET /events",
         "GET /jobs/{id}/result", "GET /people/{name}", "GET /roles/{role}/operations", "POST /backups",
         "POST /backups/{name}/verify", "POST /bulk", "PUT /phones/{number}/password"),
     "vosd definitions set replaces all keys": ("PATCH /KIND/{name}",),
