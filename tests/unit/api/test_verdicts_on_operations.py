@@ -271,6 +271,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/waiting-payments": ("998", "", "999"),
     "/reports": ("daily", "profit", "absent"),
     "/reconciliations": ("998", "", "999"),
+    "/bilateral": ("shop", "rival", "absent"),
 }
 """Own, foreign and absent object by the beginning of the path; capitals stand for a name in ``Site.made``."""
 
@@ -306,6 +307,7 @@ REQUESTS: Final[dict[str, Any]] = {
     "GET /decks/{rate_group}/lookup": "number=44",
     "GET /events": "account=ACCOUNT&seconds=1",
     "POST /reconciliations/{account}/imports": "map=callee",
+    "GET /bilateral/{account}": "since=2026-03-01T00:00:00Z&until=2026-03-01T01:00:00Z",
     "DELETE /overrides": "name=shop-in",
     "POST /gateways/{name}/overrides": {"values": {"max_concurrent": "2"}},
     "POST /accounts/{account}/overrides": {"overdraft_limit": "3"},
@@ -422,6 +424,7 @@ VERDICTS: Final = """
     GET    /reconciliations/{id}/calls                 ...xx.x...
     PUT    /reconciliations/{id}/dispute               ...xx.....
     GET    /reconciliations/{id}/letter                ...xx.x...
+    GET    /bilateral/{account}                        x..xx.x.oo
     GET    /reports                                    xx.xx.x.xx
     GET    /reports/{name}                             xx.xx.x.oo
     GET    /cdrs                                       xx.xx.x.oo

@@ -135,7 +135,7 @@ SHIPPED: Final[Mapping[str, RoleSheet]] = MappingProxyType(
             _shipped("viewer", _NO_PEOPLE - {Permission.BOOKS_SEE}),
             _shipped(
                 "night",
-                _NO_PEOPLE - {Permission.BOOKS_SEE, Permission.MONEY_SEE}
+                _NO_PEOPLE - {Permission.BOOKS_SEE, Permission.MONEY_SEE, Permission.BILATERAL_SEE}
                 | {
                     Permission.BLOCK,
                     Permission.CALLS_HANG_UP,
