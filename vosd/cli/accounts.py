@@ -13,6 +13,10 @@ from vosd.cli.output import ScreenColumn
 from vosd.cli.overrides import order_options, show_set, show_unblocked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vosd.admin.office.accounts import AccountSheet
+    from vosd.admin.office.principal import Principal
     from vosd.cli.arguments import Expiry
 
 _ON_SCREEN: Final = {
@@ -91,6 +95,15 @@ def show(invocation: Invocation, account_id: str, consumption: bool, acting: str
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
 
 
+def _print_accounts(sheets: "Sequence[AccountSheet]") -> None:
+    rows = [[getattr(sheet, key) for key in _ON_SCREEN] for sheet in sheets]
+    width = output.columns_of_screen()
+    if width is None:
+        output.table([*_ON_SCREEN], rows, empty="no accounts")
+    else:
+        output.listing([*_ON_SCREEN.values()], rows, width, empty="no accounts")
+
+
 @account.command("list")
 @click.option("--group", metavar="NAME", help="Accounts of this group only.")
 @click.option("--agent", metavar="ID", help="Only the accounts that name this one as their agent.")
@@ -118,13 +131,8 @@ def list_all(
     sheets = output.first(found, most, "accounts")
     if as_json:
         output.document(sheets)
-        return
-    rows = [[getattr(sheet, key) for key in _ON_SCREEN] for sheet in sheets]
-    width = output.columns_of_screen()
-    if width is None:
-        output.table([*_ON_SCREEN], rows, empty="no accounts")
     else:
-        output.listing([*_ON_SCREEN.values()], rows, width, empty="no accounts")
+        _print_accounts(sheets)
 
 
 @account.command("rates")
@@ -198,13 +206,18 @@ def set_values(
 
         limit = SetOverdraftLimit(account=account_id, overdraft_limit=overdraft_limit, **terms)
         show_set(in_office(invocation, lambda office: set_overdraft_limit(office, who, limit)), as_json=as_json)
-        return
+    elif terms["until"] is not None:
+        raise click.UsageError("--until is not for --expires-at, which is a time itself")
+    elif expires_at is not None:
+        _set_expiry(invocation, who, account_id, expires_at, terms["memo"], as_json=as_json)
+
+
+def _set_expiry(
+    invocation: Invocation, who: "Principal", account_id: str, expires_at: "Expiry", memo: str | None, *, as_json: bool
+) -> None:
     from vosd.admin.office.accounts import SetExpiry, set_expiry
 
-    if terms["until"] is not None:
-        raise click.UsageError("--until is not for --expires-at, which is a time itself")
-    assert expires_at is not None, "one of the two was given"
-    order = SetExpiry(account=account_id, expires_at=expires_at.wall_ms, memo=terms["memo"])
+    order = SetExpiry(account=account_id, expires_at=expires_at.wall_ms, memo=memo)
     changed = in_office(invocation, lambda office: set_expiry(office, who, order))
     if changed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {changed.untold}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vosd.admin.backup_file import BackupManifest, BackupReader
+    from vosd.admin.office.installation import BackupSheet
     from vosd.admin.restore import Restored
     from vosd.storage.faults import BookDifference
 
@@ -43,16 +44,19 @@ def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
     order = MakeBackup(str(place))
     with _said("the backup was not written"), meter("rows, pages or bytes") as shown:
         made = in_office(invocation, lambda office: make_backup(office, principal(), order, shown.show))
-    manifest = made.manifest
-    for path in manifest.missing:
+    for path in made.manifest.missing:
         output.remark(f"{path} is named in the configuration and cannot be read: it is not in the backup")
     if as_json:
-        output.document({"file": made.file, "bytes": made.bytes, **_shown(manifest)})
-        return
-    calls, entries = manifest.tables.get("cdr", 0), manifest.tables.get("ledger_entry", 0)
-    output.line(
-        f"{made.file}: {made.bytes:,} bytes, {calls:,} calls, {entries:,} ledger entries, as of {manifest.made_at}"
-    )
+        output.document({"file": made.file, "bytes": made.bytes, **_shown(made.manifest)})
+    else:
+        output.line(_summary(made))
+
+
+def _summary(made: "BackupSheet") -> str:
+    tables = made.manifest.tables
+    calls, entries = tables.get("cdr", 0), tables.get("ledger_entry", 0)
+    held = f"{calls:,} calls, {entries:,} ledger entries"
+    return f"{made.file}: {made.bytes:,} bytes, {held}, as of {made.manifest.made_at}"
 
 
 def _shown(manifest: "BackupManifest") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """``vosd calls`` and ``vosd hangup``: the calls of the running switch."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -56,7 +57,11 @@ def calls(
     running = in_office(invocation, lambda office: list_running_calls(office, principal(), order), with_database=False)
     if as_json:
         output.document(running)
-        return
+    else:
+        _print_running(running)
+
+
+def _print_running(running: Sequence[CallSnapshot]) -> None:
     width = output.columns_of_screen()
     if width is None:
         output.records(CallSnapshot.__struct_fields__, running, empty="no calls")
@@ -95,7 +100,11 @@ def show_call(invocation: Invocation, /, call_id: str, acting: str | None, as_js
     document = found.document(KEYS if acting is None else KEYS_FOR_AGENTS)
     if as_json:
         output.document(document)
-        return
+    else:
+        _print_call(document)
+
+
+def _print_call(document: dict[str, Any]) -> None:
     record, legs, call = document.pop("record"), document.pop("legs"), document.pop("call")
     if call is not None:
         output.sheet({**msgspec.to_builtins(call), **document})

@@ -114,13 +114,10 @@ def show(
     In ladder, capture and the messages of --ladder --json, digest credentials and media keys are blanked. With
     --ladder or --pcap the call may still run. With --as the vendor's side is left out.
     """
-    from vosd.admin.office.errors import OrderError
     from vosd.admin.office.records import ExplainRecord, ShowRecord, explain_record, show_record
 
-    if as_why and (as_ladder or pcap is not None):
-        raise click.UsageError("--why or --ladder with --pcap, not both")
-    if acting is not None and (as_why or as_ladder or pcap is not None):
-        raise OrderError("why" if as_why else "ladder" if as_ladder else "pcap", "is not for agents")
+    wanted = [name for name, is_wanted in (("why", as_why), ("ladder", as_ladder), ("pcap", pcap)) if is_wanted]
+    _check_forms(wanted, acting)
     who = principal(acting=acting)
     if as_ladder or pcap is not None:
         _draw(invocation, call_id, pcap, as_ladder=as_ladder, as_json=as_json)
@@ -130,6 +127,16 @@ def show(
     else:
         found = in_office(invocation, lambda office: show_record(office, who, ShowRecord(call_id=call_id)))
         _show_record(found, None if acting is None else KEYS_FOR_AGENTS, as_json=as_json)
+
+
+def _check_forms(wanted: list[str], acting: str | None) -> None:
+    """Check that the forms of one call go together, and that an agent asks for none."""
+    from vosd.admin.office.errors import OrderError
+
+    if wanted[:1] == ["why"] and len(wanted) > 1:
+        raise click.UsageError("--why or --ladder with --pcap, not both")
+    if acting is not None and wanted:
+        raise OrderError(wanted[0], "is not for agents")
 
 
 def _draw(invocation: Invocation, call_id: str, pcap: Path | None, *, as_ladder: bool, as_json: bool) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -13,6 +13,11 @@ from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.wiring.office import office_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from vosd.admin.export_files import ExportManifest
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
@@ -43,18 +48,29 @@ def export(
         asyncio.run(_print(invocation, after or 0, profile, as_json=as_json))
         return
     order = WriteExport(out=str(out), after=after, profile=profile)
-    try:
+    with _said_of(out):
         written = in_office(invocation, lambda office: write_export(office, principal(), order))
-    except OSError as error:
-        message = f"{out} cannot be written: {error.strerror}; the next run goes on where this one ended"
-        raise OperationError(message) from error
     if after is not None and written.goes_on:
         output.remark(f"{out} goes on where its last run ended: --after {after} is for the first run only")
     if as_json:
         output.document(written.files)
     else:
-        rows = [[each.file, each.first, each.last, each.rows, each.corrected_rows] for each in written.files]
-        output.table(("file", "first", "last", "calls", "corrected"), rows, empty="nothing new")
+        _print_files(written.files)
+
+
+@contextmanager
+def _said_of(out: Path) -> "Iterator[None]":
+    """Say of an error of the disk where the next run goes on."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{out} cannot be written: {error.strerror}; the next run goes on where this one ended"
+        raise OperationError(message) from error
+
+
+def _print_files(files: "Iterable[ExportManifest]") -> None:
+    rows = [[each.file, each.first, each.last, each.rows, each.corrected_rows] for each in files]
+    output.table(("file", "first", "last", "calls", "corrected"), rows, empty="nothing new")
 
 
 async def _print(invocation: Invocation, after: int, profile: str | None, *, as_json: bool) -> None:

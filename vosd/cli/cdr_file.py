@@ -16,6 +16,7 @@ from vosd.cli.price_tables import show_differences, show_prices
 from vosd.cli.progress import meter
 
 if TYPE_CHECKING:
+    from vosd.admin.office.foreign_calls import RateForeignCalls
     from vosd.admin.shadow_rating import RatedRow
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -45,9 +46,20 @@ def cdr_file(
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    from vosd.admin.office.foreign_calls import RateForeignCalls, rate_foreign_calls
+    from vosd.admin.office.foreign_calls import RateForeignCalls
 
     order = RateForeignCalls(file=str(file), map=str(map_file), price=diff, top=top)
+    answer = _rated(invocation, order, as_csv)
+    if as_json:
+        output.document(answer)
+    elif not as_csv:
+        _show(answer)
+    _check_rows(answer)
+
+
+def _rated(invocation: Invocation, order: "RateForeignCalls", as_csv: str | None) -> dict[str, Any]:
+    from vosd.admin.office.foreign_calls import rate_foreign_calls
+
     each = _row_writer(as_csv) if as_csv else None
     with meter("rows") as shown:
         found = in_office(
@@ -56,10 +68,11 @@ def cdr_file(
             with_database=False,
         )
     answer: dict[str, Any] = msgspec.to_builtins(found)
-    if as_json:
-        output.document(answer)
-    elif not as_csv:
-        _show(answer)
+    return answer
+
+
+def _check_rows(answer: dict[str, Any]) -> None:
+    """Print the first rows that could not be read; where that is all of them it is an error."""
     if answer["bad_rows"]:
         output.remark(f"{answer['bad_rows']} of {answer['rows']} rows could not be read:")
         for bad in answer["first_bad_rows"]:

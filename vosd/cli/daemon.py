@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vosd.admin.differences import Description, RunningDifference
     from vosd.catalogue.problems import Problem
     from vosd.config.load import Loaded
-    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow
+    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, ReloadOutcome
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 _NAMED_OF_GROUP: Final = 10
@@ -91,18 +91,26 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
         sys.exit(BAD_CONFIGURATION)
     if diff:
         _show_differences(_differences(_switch_beside(invocation), loaded), as_json)
-        return
+    else:
+        _show_loaded(path, loaded, report, as_json=as_json)
+
+
+def _show_loaded(path: Path, loaded: "Loaded", report: Path | None, *, as_json: bool) -> None:
     with _ReportFile(report) as file:
         if as_json:
             _show_problems(file.noting(chain(loaded.problems, *loaded.reports_by_group())), as_json)
             return
-        _show_problems(file.noting(loaded.problems), as_json)
-        for found in map(file.noting, loaded.reports_by_group()):
-            _show_problems(islice(found, _NAMED_OF_GROUP), as_json)
-            if more := sum(1 for _ in found):
-                where = report or "vosd check --report FILE"
-                output.line(f"and {more} more such warnings as the last one: {where} has all")
+        _print_warnings(loaded, file, report)
     output.line(f"{path} holds: {_summary(loaded)}")
+
+
+def _print_warnings(loaded: "Loaded", file: "_ReportFile", report: Path | None) -> None:
+    _show_problems(file.noting(loaded.problems), False)
+    for found in map(file.noting, loaded.reports_by_group()):
+        _show_problems(islice(found, _NAMED_OF_GROUP), False)
+        if more := sum(1 for _ in found):
+            where = report or "vosd check --report FILE"
+            output.line(f"and {more} more such warnings as the last one: {where} has all")
 
 
 class _ReportFile:
@@ -266,16 +274,17 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     from vosd.admin.office.installation import ReloadConfiguration, reload_configuration
     from vosd.catalogue.problems import ConfigError
 
-    order = ReloadConfiguration(yes)
+    who, order = principal(), ReloadConfiguration(yes)
     try:
-        done = in_office(
-            invocation, lambda office: reload_configuration(office, principal(), order), with_database=False
-        )
+        done = in_office(invocation, lambda office: reload_configuration(office, who, order), with_database=False)
     except ConfigError as error:
         _refused(str(error), list(map(str, error.problems)), as_json)
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
-    outcome = outcome_of(done)
+    _show_reload(outcome_of(done), as_json=as_json)
+
+
+def _show_reload(outcome: "ReloadOutcome", *, as_json: bool) -> None:
     if as_json:
         output.document(outcome)
         return
@@ -325,10 +334,13 @@ def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool)
     """Show the state of the running switch."""
     if explain:
         _explain_figures(as_json=as_json)
-        return
-    if gateways:
+    elif gateways:
         show_gateways(invocation, as_json=as_json)
-        return
+    else:
+        _show_status(invocation, as_json=as_json)
+
+
+def _show_status(invocation: Invocation, *, as_json: bool) -> None:
     from vosd.admin.office.installation import ShowStatus, show_status
 
     answer = in_office(invocation, lambda office: show_status(office, principal(), ShowStatus()), with_database=False)

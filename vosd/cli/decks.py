@@ -15,7 +15,8 @@ from vosd.cli.output import ScreenColumn
 from vosd.cli.rate_groups import areas, groups
 
 if TYPE_CHECKING:
-    from vosd.admin.office.decks import FoundRate
+    from vosd.admin.office.decks import FoundRate, ImportReport
+    from vosd.admin.office.principal import Principal
     from vosd.storage.deck_values import StoredDeck
 
 _VERSIONS: Final = (
@@ -90,25 +91,31 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: st
     Exit code 1 if a row of the file has a mistake, also with --dry-run. Running calls keep their rate; a running
     switch uses the new rates within seconds.
     """
+    if terms["traffic"] is not None and not terms["is_dry"]:
+        raise click.UsageError("--traffic is for --dry-run")
+    document, report = _imported(invocation, principal(operator), rate_group, file, terms)
+    if as_json:
+        output.document(document)
+    else:
+        from vosd.cli.deck_report import show_import
+
+        show_import(report, document)
+    if document["invalid_rows"]:
+        sys.exit(OperationError.exit_code)
+
+
+def _imported(
+    invocation: Invocation, who: "Principal", rate_group: str, file: Path, terms: dict[str, Any]
+) -> "tuple[dict[str, Any], ImportReport]":
     from vosd.billing.decks import Mode
-    from vosd.cli.deck_report import show_import
     from vosd.cli.progress import DeckProgress
     from vosd.processes.life import give_way
     from vosd.wiring.deck_import import DeckFile, import_deck
 
-    if terms["traffic"] is not None and not terms["is_dry"]:
-        raise click.UsageError("--traffic is for --dry-run")
     give_way()
-    terms["mode"], who = Mode(terms["mode"]), principal(operator)
-    wanted = DeckFile(rate_group=rate_group, file=file, name=str(file), **terms)
+    wanted = DeckFile(rate_group=rate_group, file=file, name=str(file), **terms | {"mode": Mode(terms["mode"])})
     with DeckProgress() as steps:
-        document, report = in_office(invocation, lambda office: import_deck(invocation, office, who, wanted, steps))
-    if as_json:
-        output.document(document)
-    else:
-        show_import(report, document)
-    if document["invalid_rows"]:
-        sys.exit(OperationError.exit_code)
+        return in_office(invocation, lambda office: import_deck(invocation, office, who, wanted, steps))
 
 
 @rates.command("versions")
@@ -118,22 +125,23 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, operator: st
 def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     """List the versions of the deck of rate group GROUP, newest first."""
     from vosd.admin.office.decks import ListDeckVersions, list_versions
-    from vosd.cli.deck_report import counts_in_words
 
     found = in_office(invocation, lambda office: list_versions(office, principal(), ListDeckVersions(rate_group)))
     documents = [_document(deck) for deck in found]
     if as_json:
         output.document(documents)
         return
-    rows = [
-        (
-            each["version"], each["made_at"], each["operator"], each["mode"], each["effective"], each["rates"],
-            counts_in_words({kind: count for kind, count in each["changes"].items() if count}), each["memo"],
-        )
-        for each in documents
-    ]  # fmt: skip
     width = output.columns_of_screen() or output.UNFOLDED
+    rows = [*map(_version_row, documents)]
     output.listing(_VERSIONS, rows, width, empty=f"nothing was imported into deck {rate_group} yet")
+
+
+def _version_row(each: dict[str, Any]) -> tuple[Any, ...]:
+    from vosd.cli.deck_report import counts_in_words
+
+    changes = counts_in_words({kind: count for kind, count in each["changes"].items() if count})
+    how = each["mode"], each["effective"], each["rates"], changes
+    return each["version"], each["made_at"], each["operator"], *how, each["memo"]
 
 
 @rates.command("rollback")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from decimal import Decimal
 
-    from vosd.admin.office.definitions import ChangedObjects, Difference
+    from vosd.admin.office.definitions import ChangedObjects, Difference, ObjectSheet
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
 
@@ -149,18 +149,13 @@ def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None
     if as_json:
         output.document([each.sheet() for each in found])
         return
-    rows = [
-        (
-            each.version.version,
-            iso_utc(each.version.begins_at),
-            iso_utc(each.version.made_at),
-            each.version.operator,
-            "ends" if each.version.body is None else ", ".join(each.keys) or "nothing",
-            each.version.memo or "",
-        )
-        for each in found
-    ]
-    output.listing(_VERSIONS, rows, output.columns_of_screen() or 80, empty="none")
+    output.listing(_VERSIONS, [*map(_version_row, found)], output.columns_of_screen() or 80, empty="none")
+
+
+def _version_row(each: "ObjectSheet") -> tuple[object, ...]:
+    made = each.version
+    changed = "ends" if made.body is None else ", ".join(each.keys) or "nothing"
+    return made.version, iso_utc(made.begins_at), iso_utc(made.made_at), made.operator, changed, made.memo or ""
 
 
 @definitions.command()
@@ -262,7 +257,20 @@ def provision(
 
     FILE has the sections of a configuration: one account, and its mapping gateways, phones and rate group, if any.
     """
-    from vosd.admin.office.customers import FirstPayment, NewObject, ProvisionCustomer, provision_customer
+    from vosd.admin.office.customers import FirstPayment, ProvisionCustomer, provision_customer
+
+    parts = _parts_of(file)
+
+    def order(**terms: Any) -> ProvisionCustomer:
+        first = None if payment is None else FirstPayment(payment, terms["memo"])
+        return ProvisionCustomer(**parts, payment=first, reference=reference, **terms)
+
+    _change(invocation, provision_customer, order, **terms)
+
+
+def _parts_of(file: Path) -> dict[str, Any]:
+    """Return the objects of a customer's file by their places in the order."""
+    from vosd.admin.office.customers import NewObject
     from vosd.config.stored_text import read_objects
 
     text, called = _text_of(file)
@@ -274,15 +282,10 @@ def provision(
     if len(accounts) != 1 or len(groups) > 1 or found:
         expected = "expected one account, its mapping_gateways and phones, and at most one rate group"
         raise OperationError(f"{called}: {expected}")
-
-    def order(**terms: Any) -> ProvisionCustomer:
-        return ProvisionCustomer(
-            account=accounts[0].name, keys=accounts[0].keys, rate_group=next(iter(groups), None),
-            mapping_gateways=tuple(gateways), phones=tuple(phones),
-            payment=None if payment is None else FirstPayment(payment, terms["memo"]), reference=reference, **terms,
-        )  # fmt: skip
-
-    _change(invocation, provision_customer, order, **terms)
+    return {
+        "account": accounts[0].name, "keys": accounts[0].keys, "rate_group": next(iter(groups), None),
+        "mapping_gateways": tuple(gateways), "phones": tuple(phones),
+    }  # fmt: skip
 
 
 def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from vosd.admin.ledger import EntrySheet, Month
+    from vosd.admin.office.ledger import VerifiedLedger
     from vosd.admin.office.principal import Principal
     from vosd.storage.faults import BookDifference
 
@@ -216,33 +217,38 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
     """
     from vosd.admin.office.ledger import VerifyLedger, verify_ledger
 
-    found: list[BookDifference] = []
-    count = 0
-
-    def report(difference: "BookDifference") -> None:
-        nonlocal count
-        count += 1
-        if as_json:
-            found.append(difference)
-        else:
-            output.line(str(difference))
-
+    differences = _Differences(is_printed=not as_json)
     order = VerifyLedger(whole)
-    result = in_office(invocation, lambda office: verify_ledger(office, principal(), order, report))
+    result = in_office(invocation, lambda office: verify_ledger(office, principal(), order, differences.add))
     if as_json:
-        output.document(asdict(result) | {"differences": [_difference(each) for each in found]})
+        output.document(asdict(result) | {"differences": [_difference(each) for each in differences.kept]})
     else:
-        compared = (
-            "no journal here"
-            if result.journal_records is None
-            else f"{result.journal_records} records in the journal ({result.waiting} calls not booked yet)"
-        )
-        output.line(
-            f"{result.accounts} accounts, {result.entries} entries, {result.calls} calls"
-            f" ({result.calls_without_cdr} without record), {compared}: {count or 'no'} differences"
-        )
-    if count:
+        output.line(f"{_verified(result)}: {differences.count or 'no'} differences")
+    if differences.count:
         sys.exit(OperationError.exit_code)
+
+
+class _Differences:
+    """Prints differences as they are found, or keeps them for one document."""
+
+    def __init__(self, *, is_printed: bool) -> None:
+        self._is_printed = is_printed
+        self.count = 0
+        self.kept: list[BookDifference] = []
+
+    def add(self, difference: "BookDifference") -> None:
+        self.count += 1
+        if self._is_printed:
+            output.line(str(difference))
+        else:
+            self.kept.append(difference)
+
+
+def _verified(result: "VerifiedLedger") -> str:
+    calls = f"{result.calls} calls ({result.calls_without_cdr} without record)"
+    waiting = f"{result.journal_records} records in the journal ({result.waiting} calls not booked yet)"
+    journal = "no journal here" if result.journal_records is None else waiting
+    return f"{result.accounts} accounts, {result.entries} entries, {calls}, {journal}"
 
 
 def _difference(difference: "BookDifference") -> dict[str, object]:

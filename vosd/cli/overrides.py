@@ -29,6 +29,7 @@ _ON_SCREEN: Final = {
     "operator": ScreenColumn("by", rank=3),
     "memo": ScreenColumn("memo", narrowest=10),
 }
+_CHANGES: Final = {"at": ScreenColumn("at"), "action": ScreenColumn("action"), **_ON_SCREEN}
 
 
 def order_options(command: Any) -> Any:
@@ -132,11 +133,7 @@ def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limi
     if is_history:
         wanted = ShowOverrideChanges(limit=limit, name=name)
         changes = in_office(invocation, lambda office: show_override_changes(office, who, wanted))
-        _show(
-            [*map(asdict, changes)],
-            {"at": ScreenColumn("at"), "action": ScreenColumn("action"), **_ON_SCREEN},
-            as_json=as_json,
-        )
+        _show([*map(asdict, changes)], _CHANGES, as_json=as_json)
         return
     found = in_office(invocation, lambda office: show_overrides(office, who, ShowOverrides(name)))
     _show([*map(asdict, found)], _ON_SCREEN, as_json=as_json)

@@ -82,7 +82,11 @@ def add(
     _remark(receipt)
     if as_json:
         output.document(receipt)
-        return
+    else:
+        _print_receipt(receipt)
+
+
+def _print_receipt(receipt: "PaymentReceipt") -> None:
     _say_repeated(receipt)
     shown = {"balance before": receipt.before, "amount": receipt.amount, "balance after": receipt.after}
     output.sheet(shown if receipt.expires_at is msgspec.UNSET else shown | {"expires at": receipt.expires_at})

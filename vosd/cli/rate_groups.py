@@ -1,6 +1,6 @@
 """``vosd rates groups`` and ``areas``: what rate groups there are, and what stands in one."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from msgspec.structs import astuple
@@ -10,6 +10,9 @@ from vosd.cli.arguments import as_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
+
+if TYPE_CHECKING:
+    from vosd.admin.office.rates import AreasSheet
 
 _GROUPS: Final = (
     ScreenColumn("group"),
@@ -72,11 +75,15 @@ def areas(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     found = in_office(invocation, lambda office: list_areas(office, who, order), with_database=False)
     if as_json:
         output.document(found)
-        return
+    else:
+        _print_areas(found)
+
+
+def _print_areas(found: "AreasSheet") -> None:
     rows = [
         (each.area or "(none)", each.rates, each.closed, each.lowest, each.highest, ", ".join(each.prefixes))
         for each in found.areas
     ]
     width = output.columns_of_screen() or output.UNFOLDED
-    output.listing(_AREAS, rows, width, empty=f"rate group {rate_group} has no rates in force")
+    output.listing(_AREAS, rows, width, empty=f"rate group {found.rate_group} has no rates in force")
     output.remark(f"prices are of a minute, in {found.currency}")

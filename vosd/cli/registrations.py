@@ -1,5 +1,6 @@
 """``vosd registrations``: users registered with the running switch, and its own registrations."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -45,7 +46,11 @@ def registrations(invocation: Invocation, forget: str | None, as_json: bool) -> 
     rows = in_office(invocation, lambda office: list_registrations(office, who, order), with_database=False)
     if as_json:
         output.document(rows)
-        return
+    else:
+        _print_rows(rows)
+
+
+def _print_rows(rows: Sequence[InboundRow | OutboundRow]) -> None:
     width = output.columns_of_screen()
     if width is None:
         shown = [{"direction": tag_of(type(row)), **asdict(row)} for row in rows]

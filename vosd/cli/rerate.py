@@ -56,7 +56,11 @@ def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: An
     answer.pop("untold", None)
     if as_json:
         output.document(answer)
-        return
+    else:
+        _print_rerated(answer, is_booked=order.book)
+
+
+def _print_rerated(answer: dict[str, Any], *, is_booked: bool) -> None:
     output.line(f"{answer['calls']} calls, {answer['charges']} charges, {answer['differ']} differ")
     if answer.get("steps_differ"):
         output.line(f"{answer['steps_differ']} calls cost the same by other steps, or by another version of the rates")
@@ -65,7 +69,7 @@ def rerate(invocation: Invocation, /, operator: str, as_json: bool, **wanted: An
             f"{answer['corrected_by_hand']} charges were corrected by hand and stay: --corrected-too takes them, too"
         )
     show_differences(answer, "booked", "rated")
-    if order.book:
+    if is_booked:
         _show_booked(answer)
 
 

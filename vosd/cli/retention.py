@@ -16,7 +16,7 @@ from vosd.cli.office import in_office, principal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vosd.admin.retention import KindSheet
+    from vosd.admin.retention import KindSheet, RetentionRun
     from vosd.storage.daily_totals import TotalsLine
 
 LINE_S: Final = 10.0
@@ -44,28 +44,37 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
     give_way()
     from vosd.admin.office.retention import RunRetention, run_retention
 
-    who, order, said_at = principal(operator), RunRetention(dry_run), time.monotonic()
-
-    def show(looked_at: int) -> None:
-        nonlocal said_at
-        if time.monotonic() - said_at >= LINE_S:
-            said_at = time.monotonic()
-            output.remark(f"{looked_at:,} records")
-
-    done = in_office(invocation, lambda office: run_retention(office, who, order, show))
+    who, order = principal(operator), RunRetention(dry_run)
+    done = in_office(invocation, lambda office: run_retention(office, who, order, _Progress().show))
     if as_json:
         output.document(done)
     else:
-        for sheet in done.kinds:
-            _show(sheet, is_trial=dry_run)
-        if done.partitions_dropped:
-            output.line(f"empty months dropped: {', '.join(done.partitions_dropped)}")
-        if done.partitions_left:
-            output.remark(f"empty months that were not dropped: {done.partitions_left}")
-        if not done.kinds:
-            output.line("nothing is ever dropped: the configuration has no retention")
+        _print_run(done, is_trial=dry_run)
     if any(sheet.held for sheet in done.kinds):
         sys.exit(OperationError.exit_code)
+
+
+class _Progress:
+    """Says every few seconds how many records were looked at."""
+
+    def __init__(self) -> None:
+        self._said_at = time.monotonic()
+
+    def show(self, looked_at: int) -> None:
+        if time.monotonic() - self._said_at >= LINE_S:
+            self._said_at = time.monotonic()
+            output.remark(f"{looked_at:,} records")
+
+
+def _print_run(done: "RetentionRun", *, is_trial: bool) -> None:
+    for sheet in done.kinds:
+        _show(sheet, is_trial=is_trial)
+    if done.partitions_dropped:
+        output.line(f"empty months dropped: {', '.join(done.partitions_dropped)}")
+    if done.partitions_left:
+        output.remark(f"empty months that were not dropped: {done.partitions_left}")
+    if not done.kinds:
+        output.line("nothing is ever dropped: the configuration has no retention")
 
 
 def _show(sheet: "KindSheet", *, is_trial: bool) -> None:

@@ -129,16 +129,18 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool,
         message = f"{file} has no record that can be read: vosd spool check says what it holds"
         raise OperationError(message)
     if book:
-        from vosd.admin.office.spool import BookJournalFile, book_journal_file
+        _book(invocation, file, as_json=as_json)
+    else:
+        records = [_with_postings(record) for record in _examined(ended_in, file)]
+        _deliver(records, "ended calls", target, as_json=as_json)
 
-        order = BookJournalFile(str(file.absolute()))
-        booked = in_office(
-            invocation, lambda office: book_journal_file(office, principal(), order), with_database=False
-        )
-        _report(booked, as_json)
-        return
-    records = [_with_postings(record) for record in _examined(ended_in, file)]
-    _deliver(records, "ended calls", target, as_json=as_json)
+
+def _book(invocation: Invocation, file: Path, *, as_json: bool) -> None:
+    from vosd.admin.office.spool import BookJournalFile, book_journal_file
+
+    order = BookJournalFile(str(file.absolute()))
+    booked = in_office(invocation, lambda office: book_journal_file(office, principal(), order), with_database=False)
+    _report(booked, as_json)
 
 
 def _examined(read: Any, path: Path) -> Any:

@@ -12,7 +12,7 @@ from vosd.cli.office import in_office, principal
 
 if TYPE_CHECKING:
     from vosd.admin.office.people import PersonLink, PersonSheet
-    from vosd.admin.office.permissions import RoleSheet
+    from vosd.admin.office.permissions import Permission, RoleSheet
 
 
 @click.group(cls=Family)
@@ -183,25 +183,27 @@ def role_set(
     as_json: bool,
 ) -> None:
     """Make or change the role NAME; of a role that ships only --totp can be changed."""
-    from vosd.admin.office.permissions import ActsFor, Permission
+    from vosd.admin.office.permissions import ActsFor
     from vosd.admin.office.roles import SetRole, set_role
 
-    unknown = [each for each in permissions if each not in set(Permission)]
-    if unknown:
-        expected = ", ".join(Permission)
-        raise click.BadParameter(f"{unknown[0]!r} is none: expected one of {expected}", param_hint="--permission")
-    order = SetRole(
-        name=name,
-        permissions=tuple(map(Permission, permissions)) or None,
-        acts_for=None if acts_for is None else ActsFor(acts_for),
-        wants_totp=totp,
-    )
+    whose = None if acts_for is None else ActsFor(acts_for)
+    order = SetRole(name=name, permissions=_permissions(permissions), acts_for=whose, wants_totp=totp)
     who = principal(operator)
     role = in_office(invocation, lambda office: set_role(office, who, order))
     if as_json:
         output.document(_shown(role))
     else:
         output.line(f"role {role.name}: {' '.join(sorted(role.permissions))}")
+
+
+def _permissions(names: tuple[str, ...]) -> "tuple[Permission, ...] | None":
+    from vosd.admin.office.permissions import Permission
+
+    unknown = [each for each in names if each not in set(Permission)]
+    if unknown:
+        expected = ", ".join(Permission)
+        raise click.BadParameter(f"{unknown[0]!r} is none: expected one of {expected}", param_hint="--permission")
+    return tuple(map(Permission, names)) or None
 
 
 @user.command("role-drop")
