@@ -1,5 +1,6 @@
 """A vendor's file against the calls of a database: imported once, explained, disputed."""
 
+import asyncio
 import csv
 import io
 from decimal import Decimal
@@ -10,8 +11,10 @@ import msgspec
 import pytest
 from doubles.data.builders import account, applied_rate
 from doubles.data.records import STARTED
+from doubles.dying import Steps, is_killed
 from doubles.ended_calls import ended_call
 from doubles.office import office_on, operator
+from sqlalchemy import event
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
@@ -39,9 +42,17 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
 from vosd.clearing.calls import BillClass
 from vosd.storage import reconciliations
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.reconciliations import DisputeMovedError, DisputeState, NoSuchReconciliationError, StoredDispute
+from vosd.storage.reconciliations import (
+    DisputeMovedError,
+    DisputeState,
+    NoSuchReconciliationError,
+    SqlReconciliations,
+    StoredDispute,
+    StoredReconciliation,
+)
 
 NOW = STARTED + 86_400_000
 BUY = applied_rate("0.0123", prefix="44")
@@ -214,6 +225,53 @@ async def test_a_dispute_that_another_person_has_changed_is_not_changed_over_it(
     for before in (read, None):
         with pytest.raises(DisputeMovedError):
             await store.dispute(read, before, line)
+
+
+def test_an_import_that_is_killed_is_kept_as_a_whole_or_not_at_all(database_url: str) -> None:
+    """It is killed behind each of its statements, and repeated."""
+    number, found, is_dead = 0, [], True
+    while is_dead:
+        number += 1
+        is_dead = is_killed(lambda number=number: 0 * with_store(database_url, number, Steps(number)))
+        found.append(with_store(database_url, number))
+        with_store(database_url, number, Steps(0))
+        assert with_store(database_url, number) == 2
+    assert {*found} == {-1, 2}
+    assert found.count(-1) >= 4
+    assert found == sorted(found)
+
+
+def with_store(url: str, number: int, steps: Steps | None = None) -> int:
+    """Write a comparison of this number, or return how many chunks it has; -1 = it is not there."""
+    made = StoredReconciliation(
+        id=0, account="carrier", digest=f"{number}", file="f", since=0, until=1, made_at=NOW, operator="ann",
+        currency="USD", ours=Decimal(1), theirs=Decimal(2), result="{}",
+    )  # fmt: skip
+    line = AuditLine(NOW, "ann", "operator", "ann", "terminal", "", "ImportBill", "carrier", "{}")
+
+    async def act(database: Database) -> int:
+        store = SqlReconciliations(database)
+        if steps is not None:
+            event.listen(database.engine.sync_engine, "after_cursor_execute", lambda *_: steps.step())
+            await store.add(made, [b"one", b"two"], line, again=False)
+            return 0
+        kept = await store.of_file("carrier", made.digest)
+        return -1 if kept is None else len([each async for each in store.chunks(kept.id)])
+
+    async def run() -> int:
+        database = Database(url)
+        try:
+            return await act(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def test_times_of_another_zone_are_noticed(site: Site) -> None:
+    late = [row(each, late_ms=3_600_000) for each in CALLS]
+    made = await site.imported(late, since=0, until=NOW)
+    assert (set(classes(made)), made.comparison.time_shift) == ({("missing_here", ""), ("missing_there", "")}, 3_600)
 
 
 async def test_what_cannot_be_compared_is_refused(site: Site) -> None:

@@ -17,6 +17,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
 from vosd.clearing.explanations import Judge
 from vosd.clearing.matching import Matcher
+from vosd.clearing.time_shift import TimeShift
 
 CALLS: Final = 400
 FAULTS: Final = 40
@@ -92,7 +93,7 @@ def planted(random: Random) -> Book:
 @given(st.integers(0, 2**32))
 def test_all_planted_faults_are_found_and_none_is_invented(seed: int) -> None:
     ours, theirs, made, lines = planted(Random(seed))
-    comparison = BillComparison(Judge(2_000), 0, SPAN_MS + 1_000)
+    comparison = BillComparison(Judge(2_000), 0, SPAN_MS + 1_000, TimeShift(3_000, 2_000))
     for pair in Matcher(3_000, 2_000).pairs(ours, theirs):
         comparison.add(pair)
     comparison.judge({call.call_id: BREAKDOWN for call in ours})

@@ -20,6 +20,7 @@ from vosd.cdr.record import VENDOR
 from vosd.clearing.calls import BillClass, BilledCall, CallPair, SentCall, comparable
 from vosd.clearing.explanations import MATCHED, Explanation, Judge, Terms, Verdict
 from vosd.clearing.sums import BillSums
+from vosd.clearing.time_shift import TimeShift
 from vosd.storage.reconciliations import VendorCall
 
 CHUNK: Final = 2_000
@@ -175,9 +176,12 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[Explanation]:
 class BillComparison:
     """Classes of pairs; memory grows with the calls that differ, some 30 bytes each."""
 
-    def __init__(self, judge: Judge, since: int, until: int) -> None:
-        """``since`` and ``until`` are the span in which a call must be in both books."""
-        self._judge = judge
+    def __init__(self, judge: Judge, since: int, until: int, time_shift: TimeShift) -> None:
+        """``since`` and ``until`` are the span in which a call must be in both books.
+
+        ``time_shift`` is told which calls have no partner.
+        """
+        self._judge, self._time_shift = judge, time_shift
         self._since, self._until = since, until
         self.sums = BillSums()
         self.attempts = 0
@@ -202,8 +206,10 @@ class BillComparison:
                 self._waiting.append(pair)
         elif theirs is not None:
             self._add_missing_here(pair, theirs)
-        elif ours is not None and (ours.cost or ours.billed_seconds) and self._since <= ours.at < self._until:
-            self._count(pair, Verdict(BillClass.MISSING_THERE))
+        elif ours is not None:
+            self._time_shift.add_ours(ours)
+            if (ours.cost or ours.billed_seconds) and self._since <= ours.at < self._until:
+                self._count(pair, Verdict(BillClass.MISSING_THERE))
 
     def judge(self, breakdowns: Mapping[str, str]) -> None:
         """Explain the pairs that wait, by the stored steps of their calls."""
@@ -224,6 +230,7 @@ class BillComparison:
         if not theirs.duration_ms and not theirs.billed_seconds and not theirs.price:
             self.attempts += 1
             return
+        self._time_shift.add_theirs(theirs)
         why = _REPEATED if pair.is_repeated else ""
         if not self._since <= theirs.at < self._until:
             why = _OUTSIDE

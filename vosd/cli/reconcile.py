@@ -145,6 +145,10 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
     output.table(columns, rows, empty="no calls")
     if disputed is not None:
         output.line(f"dispute: {disputed.state.value}, {disputed.amount} {found.currency or ''}".rstrip())
+    if compared.time_shift is not None:
+        output.remark(
+            f"the times of the file seem to be {compared.time_shift / 3600:+g} h from ours: see start in the map"
+        )
     if compared.bad_rows:
         output.remark(f"{compared.bad_rows} of {compared.rows} rows could not be read:")
         for bad in compared.first_bad_rows:

@@ -23,7 +23,9 @@ from vosd.storage.dropped import check_unmasked, dropped_before
 from vosd.storage.types import descriptive, identifying
 
 CALLS_AT_ONCE: Final = 5_000
-"""Calls of a page."""
+"""Calls of a page, more or less."""
+_FIRST_SLICE_MS: Final = 60_000
+"""Time of the first page: the next ones are longer or shorter, as calls are rare or frequent."""
 _LISTED_AT_MOST: Final = 1_000
 
 _cdr: Final = schema.cdr.c
@@ -111,7 +113,10 @@ class SqlReconciliations:
         self._database = database
 
     async def calls(self, vendor: str, since: int, until: int) -> AsyncGenerator[Sequence[VendorCall], None]:
-        """Yield the calls of a vendor whose INVITE arrived in a span and that it is paid for, the earliest first.
+        """Yield the calls of a vendor whose INVITE arrived in a span and that it is paid for, the earliest pages first.
+
+        A page is a slice of time of about ``CALLS_AT_ONCE`` calls in any order: with a limit and an order the server
+        would sort all that is left for each page, because the table is partitioned.
 
         Raises:
             DroppedPeriod: the span begins with calls whose numbers are masked.
@@ -119,24 +124,20 @@ class SqlReconciliations:
         async with self._database.reading() as connection:
             check_unmasked((await dropped_before(connection)).numbers, since)
         paid = _cdr.vendor_answered_at.is_not(None) | (_cdr.cost != 0) | (_cdr.cost_tax != 0)
-        query = (
-            select(*_COLUMNS)
-            .where(_cdr.vendor_account == vendor, _cdr.started_at < until)
-            .with_hint(schema.cdr, "FORCE INDEX (cdr_vendor)", "mysql")  # else a vendor of most calls is sorted
-            .order_by(_cdr.started_at, _cdr.call_id)
-            .limit(CALLS_AT_ONCE)
-        )
-        after = _cdr.started_at >= since
-        while True:
+        query = select(*_COLUMNS).where(_cdr.vendor_account == vendor, paid)
+        begin, slice_ms = since, _FIRST_SLICE_MS
+        while begin < until:
+            end = min(begin + slice_ms, until)
             async with self._database.reading() as connection:
-                rows = (await connection.execute(query.where(after, paid))).all()
+                part = query.where(_cdr.started_at >= begin, _cdr.started_at < end)
+                rows = (await connection.execute(part)).all()
             if rows:
                 yield [VendorCall(*row) for row in rows]
-            if len(rows) < CALLS_AT_ONCE:
-                return
-            last = rows[-1]
-            behind = (_cdr.started_at > last.started_at) | (_cdr.call_id > last.call_id)
-            after = (_cdr.started_at >= last.started_at) & behind
+            begin = end
+            if len(rows) > CALLS_AT_ONCE:
+                slice_ms = max(slice_ms // 2, 1)
+            elif len(rows) < CALLS_AT_ONCE // 3:
+                slice_ms *= 2
 
     async def breakdowns(self, call_ids: Sequence[str]) -> dict[str, str]:
         """Return the steps of the charges of some calls, by call."""

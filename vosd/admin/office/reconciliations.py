@@ -39,6 +39,7 @@ from vosd.clearing.calls import BillClass, BilledCall, SentCall
 from vosd.clearing.explanations import Judge
 from vosd.clearing.matching import Matcher
 from vosd.clearing.sums import ClassSheet
+from vosd.clearing.time_shift import TimeShift
 from vosd.storage.reconciliations import DisputeState, StoredDispute, StoredReconciliation
 
 SETUP_MAX_MS: Final = 3_600_000
@@ -130,6 +131,8 @@ class ComparisonSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds by which the durations of a call may differ."""
     classes: tuple[ClassSheet, ...]
     """Calls and money by class and explanation."""
+    time_shift: int | None = None
+    """Seconds by which the times of the file seem to be after ours: the zone of the map may be wrong; null = none."""
 
 
 class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,6 +253,7 @@ class _Work:
         self._rows = self._bad = 0
         self._bad_rows: list[BadRowSheet] = []
         self._tolerance_ms = round(1_000 * order.tolerance)
+        self._time_shift = TimeShift(self._tolerance_ms, round(1_000 * order.duration_tolerance))
         self.since = self.until = 0
 
     async def read_bill(self) -> None:
@@ -295,7 +299,7 @@ class _Work:
             includes_tax=self._wanted.includes_tax,
             others=tuple(other_rates(catalogue, order.account)),
         )
-        comparison = BillComparison(judge, self.since, self.until)
+        comparison = BillComparison(judge, self.since, self.until, self._time_shift)
         whole = self._ours.count + self._theirs.count
         matcher = Matcher(self._tolerance_ms, round(1_000 * order.duration_tolerance))
         for done, pair in enumerate(matcher.pairs(self._ours, self._theirs)):
@@ -316,6 +320,7 @@ class _Work:
 
     def result(self, comparison: BillComparison) -> ComparisonSheet:
         """Return the counts and classes."""
+        shift_ms = self._time_shift.found()
         return ComparisonSheet(
             rows=self._rows,
             bad_rows=self._bad,
@@ -324,6 +329,7 @@ class _Work:
             tolerance=self._order.tolerance,
             duration_tolerance=self._order.duration_tolerance,
             classes=tuple(comparison.sums.sheets()),
+            time_shift=None if shift_ms is None else shift_ms // 1_000,
         )
 
 

@@ -1,0 +1,76 @@
+"""Two switches that compare their calls: one asks the management API of the other with the token of a customer."""
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from api.conftest import installed
+from doubles.api import CUSTOMER, Api
+from doubles.data.records import STARTED, answered_call
+from doubles.migrated import migrated
+
+from vosd.cdr.record import CallRecord
+from vosd.clearing.bilateral import PERIOD_MS
+from vosd.daemon.bilateral_process import BilateralOrder, Partner, PartnerOutcome, compare_all
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+UNTIL = STARTED - STARTED % PERIOD_MS + PERIOD_MS
+CALLS = [(each, Decimal(each)) for each in range(1, 6)]
+
+
+def book(url: str, records: list[CallRecord]) -> None:
+    async def run() -> None:
+        database = Database(url)
+        await SqlBooks(database).book(records)
+        await database.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The partner, which has received all calls."""
+    directory = tmp_path_factory.mktemp("there")
+    url = migrated(directory / "vosd.db")
+    received = [
+        answered_call(each, customer_account="acme", fee=amount, ended_at=UNTIL - 9_000) for each, amount in CALLS
+    ]
+    book(url, received)
+    with Api(installed(directory, url)) as api:
+        yield api
+
+
+@pytest.fixture
+def order(tmp_path: Path, there: Api) -> BilateralOrder:
+    """We have sent all calls but the last."""
+    url = migrated(tmp_path / "vosd.db")
+    sent = [
+        answered_call(each, vendor_account="peer", cost=amount, vendor_answered_at=STARTED, ended_at=UNTIL - 9_000)
+        for each, amount in CALLS[:-1]
+    ]
+    book(url, sent)
+    partner = Partner("peer", "USD", there.url, "acme", f"{CUSTOMER}acme", Decimal(1), Decimal(1))
+    return BilateralOrder(url, UNTIL - 12 * PERIOD_MS, UNTIL, (partner,))
+
+
+def compared(order: BilateralOrder, **changes: str | Decimal) -> PartnerOutcome:
+    (partner,) = order.partners
+    changed = msgspec.structs.replace(order, partners=(msgspec.structs.replace(partner, **changes),))
+    (outcome,) = asyncio.run(compare_all(changed)).partners
+    return outcome
+
+
+def test_a_call_that_one_switch_lacks_is_found_with_prefix_and_gateways(order: BilateralOrder) -> None:
+    (found,) = compared(order).deviations
+    assert found.what == "we have sent 4 calls, 240 s, 10.00; they have received 5 calls, 300 s, 15.00"
+    assert (found.prefixes, found.gateways, found.their_gateways) == (("4420",), ("peer-trunk",), ("acme-pbx",))
+    assert compared(order, amount=Decimal(6)) == PartnerOutcome("peer")
+
+
+def test_a_token_shows_no_other_account_and_a_wrong_one_nothing(order: BilateralOrder) -> None:
+    assert "404" in compared(order, their_account="reseller").failed
+    assert "401" in compared(order, token="wrong").failed

@@ -1,0 +1,88 @@
+"""Prices of a vendor by other rates of the configuration; and calls that are sorted outside of memory."""
+
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+from doubles.data.builders import applied_rate, rating_policy
+
+from vosd.admin import sorted_calls
+from vosd.admin.bill_comparison import other_rates, rate_of_breakdown
+from vosd.admin.sorted_calls import SortedCalls
+from vosd.billing.rater import itemise, rate_call
+from vosd.catalogue.catalogue import Catalogue
+from vosd.clearing.calls import BillClass, BilledCall, SentCall
+from vosd.clearing.explanations import Judge, Verdict
+from vosd.config.load import load
+
+CONFIGURATION = """
+rate_groups:
+  - name: buy
+    rates:
+      - {prefix: "44", billing_rate: "0.0111", effective_to: "2026-10-01T00:00:00Z"}
+      - {prefix: "44", billing_rate: "0.0123", effective_from: "2026-10-01T00:00:00Z"}
+  - {name: gold, rates: [{prefix: "44", billing_rate: "0.0177"}]}
+  - {name: euros, currency: EUR, rates: [{prefix: "44", billing_rate: "0.0199"}]}
+accounts: [{id: carrier, type: clearing, rate_group: buy, overdraft_limit: unlimited, currency: USD}]
+routing_gateways: [{name: trunk, account: carrier, address: 203.0.113.1}]
+"""
+OCTOBER_3 = 1_790_985_600_000
+BOOKED = applied_rate("0.0123")
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    path: Path = tmp_path_factory.mktemp("rates") / "vosd.yaml"
+    path.write_text(CONFIGURATION)
+    return load(path, {}).catalogue
+
+
+def verdict(catalogue: Catalogue, price: str, booked: str = "0.0123") -> Verdict:
+    """Judge a call of 300 s that the vendor bills by the price of a minute."""
+    rate, theirs = applied_rate(booked), applied_rate(price)
+    charge = rate_call(rate, 300_000)
+    ours = SentCall(
+        0, "4420", "c", "", 300_000, 303_000, 300, charge.fee, "44", "trunk", OCTOBER_3, "4420"
+    )  # fmt: skip
+    billed = BilledCall(0, "4420", 2, "", 300_000, None, rate_call(theirs, 300_000).fee)
+    return Judge(2_000, others=tuple(other_rates(catalogue, "carrier"))).verdict(ours, billed, rate)
+
+
+@pytest.mark.parametrize(
+    ("price", "booked", "explanation"),
+    [
+        ("0.0111", "0.0123", "our rate of 7 days before"),
+        ("0.0123", "0.0140", "our rate as it is configured now"),
+        ("0.0177", "0.0123", "rate group gold"),
+        ("0.0199", "0.0123", "price of 0.0199 a minute"),
+    ],
+)
+def test_another_rate_of_ours_is_named(catalogue: Catalogue, price: str, booked: str, explanation: str) -> None:
+    assert verdict(catalogue, price, booked) == (BillClass.RATE_DIFFERS, explanation)
+
+
+def test_the_rate_of_a_call_is_that_of_its_stored_steps() -> None:
+    rate = applied_rate("0.0123", 6, first_duration=30, policy=rating_policy(fee_precision=4))
+    stored = rate_of_breakdown(f'{{"customer":[],"vendor":{itemise(rate, 61_000)[1]}}}')
+    assert stored is not None
+    assert [rate_call(stored, ms) for ms in (5_000, 61_000)] == [rate_call(rate, ms) for ms in (5_000, 61_000)]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"vendor":[]}', '{"vendor":[{"step":"rate"}]}', '{"vendor":7}'])
+def test_a_call_without_steps_has_no_rate(text: str) -> None:
+    assert rate_of_breakdown(text) is None
+
+
+def test_calls_come_in_the_order_of_their_times_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sorted_calls, "RUN", 100)
+    monkeypatch.setattr(sorted_calls, "BLOCK", 30)
+    calls = [BilledCall(at, f"44{at}", at, "", 1_000, None, Decimal("0.10")) for at in range(1_050)]
+    shuffled = [*calls]
+    Random(3).shuffle(shuffled)
+    with SortedCalls(BilledCall) as kept:
+        for each in shuffled:
+            kept.add(each)
+        assert kept.count == len(calls)
+        assert list(kept) == calls
+        assert list(kept) == calls, "it can be read again"

@@ -1,0 +1,35 @@
+"""Times of a file in another zone: named where most calls say so."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.clearing.calls import BilledCall, SentCall
+from vosd.clearing.time_shift import TimeShift
+
+HOUR_MS = 3_600_000
+
+
+def shift_of(*shifts_ms: int) -> int | None:
+    """Return the shift that is found of calls whose times are so much after ours."""
+    found = TimeShift(3_000, 2_000)
+    for index, shift in enumerate(shifts_ms):
+        at, ms = 600_000 * index, 10_000 * (index % 40 + 1)
+        found.add_ours(SentCall(at, f"44{index % 7}", str(index), "", ms, ms, 0, Decimal(0), "", "", 0, ""))
+        found.add_theirs(BilledCall(at + shift, f"44{index % 7}", index, "", ms + 900, None, None))
+    return found.found()
+
+
+@pytest.mark.parametrize("shift", [2 * HOUR_MS, -HOUR_MS, 5 * HOUR_MS + 1_800_000, 5 * HOUR_MS + 2_700_000])
+def test_a_shift_of_zones_is_found(shift):
+    assert shift_of(*(shift + jitter for jitter in range(-1_000, 1_000, 100))) == shift
+
+
+def test_calls_that_are_missing_beside_it_do_not_hide_it():
+    assert shift_of(*[HOUR_MS + 200] * 20, *range(100_000, 800_000, 11_111)) == HOUR_MS
+
+
+def test_nothing_stands_out_where_the_differences_are_any():
+    assert shift_of(*range(60_000, 800_000, 17_777)) is None
+    assert shift_of(*[HOUR_MS] * 4) is None
+    assert shift_of() is None
