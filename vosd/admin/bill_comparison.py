@@ -179,7 +179,7 @@ class BillComparison:
     def __init__(self, judge: Judge, since: int, until: int, time_shift: TimeShift) -> None:
         """``since`` and ``until`` are the span in which a call must be in both books.
 
-        ``time_shift`` is told which calls have no partner.
+        ``time_shift`` receives the calls that have no partner.
         """
         self._judge, self._time_shift = judge, time_shift
         self._since, self._until = since, until
