@@ -169,6 +169,8 @@ def filled(name: str, directory: Path, made: Iterator[Call]) -> Iterator[str]:
         there = pymysql.connect(host="127.0.0.1", port=server.port, user="root", database="bench")
         copy_calls(there, "%s", made, is_sqlite=False)
         there.close()
+        server.stop()  # what was written is on the disk then, and the measurement does not wait for it
+        server.start()
         yield url
     finally:
         server.kill()

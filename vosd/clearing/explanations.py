@@ -17,6 +17,8 @@ from vosd.clearing.calls import BillClass, BilledCall, SentCall
 
 FRUITLESS_MAX: Final = 200
 """Calls of a prefix that nothing explains, after which only explanations of earlier calls are tried."""
+KNOWN_MAX: Final = 20
+"""Explanations of earlier calls of a prefix that are tried first."""
 _UNITS: Final = ((0, 60), (0, 1), (30, 6), (0, 6), (0, 30), (60, 1), (60, 6), (30, 1), (0, 10), (0, 15), (0, 20))
 """First period and cycle in seconds, the usual ones first: a call may fit several."""
 _PLACES: Final = 8
@@ -86,6 +88,7 @@ class Judge:
                 if found in known:
                     known.remove(found)
                 known.insert(0, found)  # a call may fit several: the one of the call before is the likeliest
+                del known[KNOWN_MAX:]
                 return Verdict(found.result, found.text)
         if not self._is_as_long(ours, theirs):
             return Verdict(BillClass.DURATION_DIFFERS)

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.clearing.calls import BillClass
+
+EXPLANATIONS_MAX: Final = 200
+"""Explanations that have sums of their own; the calls of all others are counted together."""
+OTHERS: Final = "(others)"
 
 
 class ClassSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +39,8 @@ class BillSums:
 
     def add(self, result: BillClass, explanation: str, ours: Decimal, theirs: Decimal) -> None:
         """Count one call."""
+        if len(self._sums) >= EXPLANATIONS_MAX and (result, explanation) not in self._sums:
+            explanation = OTHERS
         calls, mine, other = self._sums.get((result, explanation), (0, ZERO, ZERO))
         self._sums[result, explanation] = calls + 1, EXACT.add(mine, ours), EXACT.add(other, theirs)
 

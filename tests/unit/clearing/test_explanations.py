@@ -15,6 +15,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.billing.stored_rate import rate_of_steps
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
 from vosd.clearing.explanations import FRUITLESS_MAX, Explanation, Judge, Terms, Verdict
+from vosd.clearing.sums import EXPLANATIONS_MAX, OTHERS, BillSums
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "billing.json"
 RATE = applied_rate("0.0123", 1)
@@ -161,6 +162,16 @@ def test_equal_lengths_seconds_and_prices_are_equal():
     assert judge.is_equal(sent(65, applied_rate("0.6", 60)), billed(120, "1.2")), "the file has billed seconds alone"
     assert not judge.is_equal(ours, billed(62.1, ours.cost))
     assert not judge.is_equal(ours, billed(60, ours.cost, 61))
+
+
+def test_sums_of_many_explanations_are_bounded_and_none_is_lost():
+    sums = BillSums()
+    for each in range(EXPLANATIONS_MAX + 50):
+        sums.add(BillClass.RATE_DIFFERS, f"price of {each} a minute", Decimal(1), Decimal(3))
+    sheets = sums.sheets()
+    assert len(sheets) == EXPLANATIONS_MAX + 1
+    assert (sheets[0].explanation, sheets[0].calls, sheets[0].difference) == (OTHERS, 50, "100.00")
+    assert (sums.calls, sums.totals) == (EXPLANATIONS_MAX + 50, (Decimal(250), Decimal(750)))
 
 
 def test_what_explained_a_call_is_tried_first_where_nothing_explains_many():
