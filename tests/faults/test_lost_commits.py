@@ -60,8 +60,12 @@ def books(scene):
 
 def expect_mended(scene, calls):
     """Wait until so many calls were booked again; the books are right then."""
-    eventually(lambda: database_of(scene)["booked_again"] == calls, lambda: str(database_of(scene)))
-    eventually(lambda: database_of(scene)["state"] == "well", lambda: str(database_of(scene)))
+
+    def found() -> str:
+        return f"{database_of(scene)}, {scene.daemon.log()[-5:]}"
+
+    eventually(lambda: database_of(scene)["booked_again"] == calls, found)
+    eventually(lambda: database_of(scene)["state"] == "well", found)
     eventually(lambda: scene.daemon.ask("status")["cdr_queue"] == 0, "nothing left to book")
     scene.daemon.succeed("ledger", "verify")
 

@@ -14,8 +14,8 @@ from vosd.cli.office import in_office, principal
 from vosd.cli.payment_file import import_file
 
 if TYPE_CHECKING:
+    from vosd.admin.office.bookings import PaymentReceipt
     from vosd.admin.office.payments import Receipts, WaitingSheet
-    from vosd.admin.payments import PaymentReceipt
 
 ZERO_TYPE: Final = "zero"
 REFUND_TYPE: Final = "refund"

@@ -12,7 +12,7 @@ from doubles.data import builders
 from doubles.memory.store import MemoryStore
 
 from vosd.admin.names import UnknownAccountError
-from vosd.admin.payments import add_payment, make_transfer
+from vosd.admin.office.bookings import add_payment, make_transfer
 from vosd.base.money import ZERO
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import StoreUnavailable

@@ -11,13 +11,13 @@ import msgspec
 from vosd.admin.consumption import consumption_of
 from vosd.admin.ledger import known_standing
 from vosd.admin.names import configured
+from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
-from vosd.admin.payments import refresh_balances
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType

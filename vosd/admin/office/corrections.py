@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import msgspec
 
+from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import booked_call
-from vosd.admin.payments import refresh_balances
 from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
+from vosd.admin.office.bookings import for_account, refresh_balances
 from vosd.admin.office.definitions import (
     Action,
     AlreadyDefinedError,
@@ -32,7 +33,6 @@ from vosd.admin.office.payment_file import ImportOutcome
 from vosd.admin.office.payments import needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.payments import for_account, refresh_balances
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken

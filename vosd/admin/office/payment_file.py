@@ -15,12 +15,12 @@ import msgspec
 
 from vosd.admin.ledger import known_standing
 from vosd.admin.names import UnknownAccountError
+from vosd.admin.office.bookings import add_payment
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, ManualBooking, WaitingSheet, book_by_hand, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.payments import add_payment
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount, parse_amount
 from vosd.billing.accounts import Account

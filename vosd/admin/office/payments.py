@@ -13,13 +13,13 @@ from uuid import uuid4
 import msgspec
 
 from vosd.admin.ledger import known_standing
+from vosd.admin.office.bookings import PaymentReceipt, add_payment, least_left, make_transfer
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
-from vosd.admin.payments import PaymentReceipt, add_payment, least_left, make_transfer
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.definitions import (
     ChangedObjects,
     ObjectOrder,
@@ -29,7 +30,6 @@ from vosd.admin.office.payment_file import ImportOutcome
 from vosd.admin.office.payments import needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.payments import refresh_balances
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from vosd.admin.ledger import BalanceSheet, EntrySheet, Month, ProfitSheet, StatementSheet
 from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, list_accounts, show_account
+from vosd.admin.office.bookings import PaymentReceipt
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ledger import (
     ListBalances,
@@ -38,7 +39,6 @@ from vosd.admin.office.payments import (
 )
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.payments import PaymentReceipt
 from vosd.api.operation import Listing, Operation, permission_of
 
 _MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
