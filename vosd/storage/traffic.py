@@ -25,9 +25,9 @@ from vosd.traffic.counted import (
     SLOT_MS,
     SLOTS_OF_DAY,
     SLOTS_OF_HOUR,
-    AgentCharge,
-    CountedAttempt,
-    CountedCall,
+    TrafficAttempt,
+    TrafficCall,
+    TrafficCharge,
     TrafficKey,
     TrafficSums,
 )
@@ -88,7 +88,7 @@ class SqlTraffic:
             rows = (await connection.execute(query)).all()
             if not rows:
                 return 0
-            sums = await _summed(connection, [CountedCall(*row[:-1]) for row in rows])
+            sums = await _summed(connection, [TrafficCall(*row[:-1]) for row in rows])
             known = await self._add(connection, sums)
             await _set(connection, schema.TRAFFIC, rows[-1].export_seq)
         if len(self._known) > _KEYS_KNOWN:
@@ -122,10 +122,10 @@ class SqlTraffic:
     async def take_out(self, connection: AsyncConnection, mark: int, call_ids: Iterable[str]) -> None:
         """Take calls out of the sums, as they are stored now; the caller has ``locked_mark`` and numbers them anew."""
         wanted = list(call_ids)
-        rows: list[CountedCall] = []
+        rows: list[TrafficCall] = []
         for start in range(0, len(wanted), _ROWS_AT_ONCE):
             some = _calls().where(_cdr.call_id.in_(wanted[start : start + _ROWS_AT_ONCE]), _cdr.export_seq <= mark)
-            rows += [CountedCall(*row[:-1]) for row in await connection.execute(some)]
+            rows += [TrafficCall(*row[:-1]) for row in await connection.execute(some)]
         if rows:
             sums = await _summed(connection, rows)
             await self._add(connection, {place: [-value for value in values] for place, values in sums.items()})
@@ -258,24 +258,24 @@ async def _make_day(connection: AsyncConnection, begin: int) -> None:
 
 
 def _calls() -> Select[Any]:
-    return select(*(_cdr[name] for name in CountedCall._fields), _cdr.export_seq)
+    return select(*(_cdr[name] for name in TrafficCall._fields), _cdr.export_seq)
 
 
-async def _summed(connection: AsyncConnection, calls: Sequence[CountedCall]) -> Sums:
+async def _summed(connection: AsyncConnection, calls: Sequence[TrafficCall]) -> Sums:
     """Add calls up, with their attempts and the charges of their agents."""
     sums = TrafficSums()
     for start in range(0, len(calls), _ROWS_AT_ONCE):
         some = calls[start : start + _ROWS_AT_ONCE]
         ids = [call.call_id for call in some]
-        attempts: dict[str, list[CountedAttempt]] = defaultdict(list)
-        columns = select(_attempt.call_id, *(_attempt[name] for name in CountedAttempt._fields))
+        attempts: dict[str, list[TrafficAttempt]] = defaultdict(list)
+        columns = select(_attempt.call_id, *(_attempt[name] for name in TrafficAttempt._fields))
         query = columns.where(_attempt.call_id.in_(ids)).order_by(_attempt.call_id, _attempt.position)
         for row in await connection.execute(query):
-            attempts[row[0]].append(CountedAttempt(*row[1:]))
-        agents: dict[str, list[AgentCharge]] = defaultdict(list)
-        charges = select(_charge.call_id, *(_charge[name] for name in AgentCharge._fields))
+            attempts[row[0]].append(TrafficAttempt(*row[1:]))
+        agents: dict[str, list[TrafficCharge]] = defaultdict(list)
+        charges = select(_charge.call_id, *(_charge[name] for name in TrafficCharge._fields))
         for row in await connection.execute(charges.where(_charge.call_id.in_(ids), _charge.role == AGENT)):
-            agents[row[0]].append(AgentCharge(*row[1:]))
+            agents[row[0]].append(TrafficCharge(*row[1:]))
         for call in some:
             sums.add(call, attempts.get(call.call_id, ()), agents.get(call.call_id, ()))
     return sums.rows
@@ -285,7 +285,7 @@ async def _counted(connection: AsyncConnection, first: int, end: int, mark: int)
     """Add up the calls of a span of slots that are in the sums."""
     query = _calls().where(_cdr.started_at >= first * SLOT_MS, _cdr.started_at < end * SLOT_MS)
     rows = await connection.execute(query.where(_cdr.export_seq <= mark))
-    return await _summed(connection, [CountedCall(*row[:-1]) for row in rows])
+    return await _summed(connection, [TrafficCall(*row[:-1]) for row in rows])
 
 
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:

@@ -11,7 +11,7 @@ from vosd.storage.database import Database
 from vosd.storage.types import Money
 from vosd.traffic.counted import AMOUNTS, TrafficKey, TrafficKind
 from vosd.traffic.reports import REACHED
-from vosd.traffic.spans import Piece, Pieces, Span, pieces_of
+from vosd.traffic.spans import Piece, Pieces, ReportSpan, pieces_of
 
 _PIECES_AT_ONCE: Final = 100
 """Pieces of one statement; SQLite takes at most 500."""
@@ -53,7 +53,7 @@ class SqlTrafficSums:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def rows(self, spans: Sequence[Span], queries: Sequence[TrafficQuery]) -> list[list[TrafficRow]]:
+    async def rows(self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery]) -> list[list[TrafficRow]]:
         """Return for each query the sums of its spans, of one state of the database, in no order.
 
         Raises:

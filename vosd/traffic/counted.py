@@ -73,7 +73,7 @@ class TrafficKey(NamedTuple):
         return sha256("\x1f".join(map(str, self)).encode()).hexdigest()[:32]
 
 
-class CountedCall(NamedTuple):
+class TrafficCall(NamedTuple):
     """The columns of a CDR that are counted; times are UTC milliseconds."""
 
     call_id: str
@@ -105,7 +105,7 @@ class CountedCall(NamedTuple):
     loss: Decimal | None
 
 
-class CountedAttempt(NamedTuple):
+class TrafficAttempt(NamedTuple):
     """The columns of an attempt that are counted."""
 
     gateway: str
@@ -114,7 +114,7 @@ class CountedAttempt(NamedTuple):
     reason: str
 
 
-class AgentCharge(NamedTuple):
+class TrafficCharge(NamedTuple):
     """The columns of an agent's charge that are counted."""
 
     account: str
@@ -132,7 +132,7 @@ class TrafficSums:
         self.rows: Final[dict[tuple[int, TrafficKey], list[int | Decimal]]] = {}
         """Values in the order of ``MEASURES`` by slot (quarters since 1970) and key."""
 
-    def add(self, call: CountedCall, attempts: Iterable[CountedAttempt], agents: Iterable[AgentCharge]) -> None:
+    def add(self, call: TrafficCall, attempts: Iterable[TrafficAttempt], agents: Iterable[TrafficCharge]) -> None:
         """Add a call that has a CDR, with its attempts in order and the charges of its agents."""
         slot = call.started_at // SLOT_MS
         key = _key_of(call)
@@ -148,7 +148,7 @@ class TrafficSums:
             )  # fmt: skip
             self._add(slot, waited, {"calls": 1}, {})
 
-    def _add_agents(self, slot: int, call: CountedCall, key: TrafficKey, agents: Iterable[AgentCharge]) -> None:
+    def _add_agents(self, slot: int, call: TrafficCall, key: TrafficKey, agents: Iterable[TrafficCharge]) -> None:
         paid, paid_in = call.fee, call.currency
         for agent in sorted(agents, key=lambda agent: agent.level):
             charged = key._replace(
@@ -160,7 +160,7 @@ class TrafficSums:
             self._add(slot, charged, counts, {"fee": agent.fee, "tax": agent.tax, "income": paid})
             paid, paid_in = agent.fee, agent.currency
 
-    def _add_attempts(self, slot: int, key: TrafficKey, attempts: list[CountedAttempt]) -> None:
+    def _add_attempts(self, slot: int, key: TrafficKey, attempts: list[TrafficAttempt]) -> None:
         for number, attempt in enumerate(attempts, start=1):
             tried = TrafficKey(
                 TrafficKind.ATTEMPT, customer_account=key.customer_account, mapping_gateway=key.mapping_gateway,
@@ -182,7 +182,7 @@ class TrafficSums:
             values[_PLACE[name]] += amount
 
 
-def _key_of(call: CountedCall) -> TrafficKey:
+def _key_of(call: TrafficCall) -> TrafficKey:
     is_answered = call.answered_at is not None
     return TrafficKey(
         TrafficKind.CALL,
@@ -203,7 +203,7 @@ def _key_of(call: CountedCall) -> TrafficKey:
     )
 
 
-def _counts_of(call: CountedCall) -> dict[str, int]:
+def _counts_of(call: TrafficCall) -> dict[str, int]:
     counts = {"calls": 1}
     if call.pdd_ms is not None:
         counts |= {"pdd_calls": 1, "pdd_ms": call.pdd_ms}
@@ -224,7 +224,7 @@ def _counts_of(call: CountedCall) -> dict[str, int]:
     return counts
 
 
-def _amounts_of(call: CountedCall, income: Decimal) -> dict[str, Decimal]:
+def _amounts_of(call: TrafficCall, income: Decimal) -> dict[str, Decimal]:
     amounts = {"fee": call.fee, "tax": call.tax, "cost": call.cost, "cost_tax": call.cost_tax, "income": income}
     if call.loss is not None:
         amounts["loss"] = call.loss

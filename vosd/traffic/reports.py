@@ -30,7 +30,7 @@ class FigureKind(StrEnum):
     MONEY = "money"
 
 
-class Figure(NamedTuple):
+class ReportFigure(NamedTuple):
     """A figure of a report."""
 
     kind: FigureKind
@@ -54,12 +54,12 @@ def mean_s(total_ms: int, count: int, unit: Decimal = _THOUSANDTH) -> Decimal | 
     return None if not count else (Decimal(total_ms) / count / 1000).quantize(unit, ROUND_HALF_UP)
 
 
-def _count(name: str, meaning: str, *, is_inside: bool = False) -> Figure:
-    return Figure(FigureKind.COUNT, meaning, (name,), lambda sums: sums[name], is_inside=is_inside)
+def _count(name: str, meaning: str, *, is_inside: bool = False) -> ReportFigure:
+    return ReportFigure(FigureKind.COUNT, meaning, (name,), lambda sums: sums[name], is_inside=is_inside)
 
 
-def _amount(name: str, meaning: str, currency: str = "currency", *, is_inside: bool = False) -> Figure:
-    return Figure(FigureKind.MONEY, meaning, (name,), lambda sums: sums[name], currency, is_inside)
+def _amount(name: str, meaning: str, currency: str = "currency", *, is_inside: bool = False) -> ReportFigure:
+    return ReportFigure(FigureKind.MONEY, meaning, (name,), lambda sums: sums[name], currency, is_inside)
 
 
 def _profit(sums: Sums) -> Decimal:
@@ -67,42 +67,42 @@ def _profit(sums: Sums) -> Decimal:
 
 
 _OF_CALLS: Final = "answered calls by hold time in seconds: "
-FIGURES: Final[Mapping[str, Figure]] = {
+FIGURES: Final[Mapping[str, ReportFigure]] = {
     "calls": _count("calls", "attempts to call, each counted once"),
     "answered": _count("answered", "answered calls"),
-    "asr": Figure(
+    "asr": ReportFigure(
         FigureKind.PERCENT, "answered calls of all", ("calls", "answered"),
         lambda sums: percent(sums["answered"], sums["calls"]),
     ),
-    "ner": Figure(
+    "ner": ReportFigure(
         FigureKind.PERCENT, "calls that reached the called party: answered, busy, no answer or rejected",
         ("calls", REACHED), lambda sums: percent(sums[REACHED], sums["calls"]),
     ),
-    "response": Figure(
+    "response": ReportFigure(
         FigureKind.PERCENT, "calls with ringing or an answer", ("calls", "progressed"),
         lambda sums: percent(sums["progressed"], sums["calls"]),
     ),
-    "acd": Figure(
+    "acd": ReportFigure(
         FigureKind.SECONDS, "mean hold time of answered calls in seconds", ("hold_ms", "answered"),
         lambda sums: mean_s(sums["hold_ms"], sums["answered"], _TENTH),
     ),
-    "pdd": Figure(
+    "pdd": ReportFigure(
         FigureKind.SECONDS, "mean time from the INVITE to the first ringing in seconds", ("pdd_ms", "pdd_calls"),
         lambda sums: mean_s(sums["pdd_ms"], sums["pdd_calls"]),
     ),
-    "pdd_median": Figure(
+    "pdd_median": ReportFigure(
         FigureKind.SECONDS, "median of that; exact to 50 ms below 3 s, to 250 ms below 10 s", (),
         lambda sums: sums["waits"][0],
     ),
-    "pdd_95": Figure(
+    "pdd_95": ReportFigure(
         FigureKind.SECONDS, "95 of 100 callers waited no longer; exact as the median", (), lambda sums: sums["waits"][1]
     ),
-    "setup": Figure(
+    "setup": ReportFigure(
         FigureKind.SECONDS, "mean time from the INVITE to the answer in seconds", ("setup_ms", "answered"),
         lambda sums: mean_s(sums["setup_ms"], sums["answered"]),
     ),
     "hold_s": _count("hold_s", "hold time in seconds, each call by the hold-time rule"),
-    "minutes": Figure(
+    "minutes": ReportFigure(
         FigureKind.SECONDS, "hold time in minutes", ("hold_ms",),
         lambda sums: (Decimal(sums["hold_ms"]) / 60_000).quantize(_CENT, ROUND_HALF_UP),
     ),
@@ -110,7 +110,7 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "vendor_billed_seconds": _count("vendor_billed_seconds", "seconds that the costs cover", is_inside=True),
     "fee": _amount("fee", "charges without tax"),
     "tax": _amount("tax", "tax on them"),
-    "gross": Figure(
+    "gross": ReportFigure(
         FigureKind.MONEY, "charges with tax", ("fee", "tax"), lambda sums: sums["fee"] + sums["tax"], "currency"
     ),
     "cost": _amount("cost", "what vendors charge, without tax", "vendor_currency", is_inside=True),
@@ -119,16 +119,16 @@ FIGURES: Final[Mapping[str, Figure]] = {
         "income", "what is paid to the installation without tax: by the last agent, else by the customer",
         "income_currency", is_inside=True,
     ),
-    "profit": Figure(
+    "profit": ReportFigure(
         FigureKind.MONEY, "income less cost, where both are in one currency", ("income", "cost"), _profit,
         "income_currency", is_inside=True,
     ),
-    "margin": Figure(
+    "margin": ReportFigure(
         FigureKind.PERCENT, "profit of the income", ("income", "cost"),
         lambda sums: percent(_profit(sums), sums["income"]), is_inside=True,
     ),
     "agent_income": _amount("income", "what those right below the agent pay it, without tax", "income_currency"),
-    "agent_profit": Figure(
+    "agent_profit": ReportFigure(
         FigureKind.MONEY, "that less what it pays, where both are in one currency", ("income", "fee"),
         lambda sums: sums["income"] - sums["fee"], "income_currency",
     ),
@@ -136,7 +136,7 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "loss": _amount("loss", "what those calls cost more than they brought", "income_currency", is_inside=True),
     "offered": _count("offered", "attempts at the gateway", is_inside=True),
     "taken": _count("taken", "attempts that it answered", is_inside=True),
-    "taken_share": Figure(
+    "taken_share": ReportFigure(
         FigureKind.PERCENT, "attempts that it answered, of all", ("offered", "taken"),
         lambda sums: percent(sums["taken"], sums["offered"]), is_inside=True,
     ),
@@ -151,7 +151,7 @@ FIGURES: Final[Mapping[str, Figure]] = {
             ]
         )
     },
-    "share": Figure(
+    "share": ReportFigure(
         FigureKind.PERCENT, "calls of all unanswered calls of the span", ("calls", "answered"),
         lambda sums: percent(sums["calls"] - sums["answered"], sums["of_span"]),
     ),
@@ -175,7 +175,7 @@ class Report(NamedTuple):
     by: tuple[str, ...]
     figures: tuple[str, ...]
     order: str = ""
-    """Figure by which rows are sorted; empty = by what they have in common."""
+    """ReportFigure by which rows are sorted; empty = by what they have in common."""
     is_rising: bool = False
     """Whether the lowest comes first."""
     most: int | None = None

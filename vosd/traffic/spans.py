@@ -34,7 +34,7 @@ class Grouping(StrEnum):
     MONTH = "month"
 
 
-class Span(NamedTuple):
+class ReportSpan(NamedTuple):
     """A part of a report's time."""
 
     since: int
@@ -64,7 +64,7 @@ class Pieces(NamedTuple):
     quarters: Sequence[Piece]
 
 
-def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list[Span]:
+def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list[ReportSpan]:
     """Divide a time, UTC milliseconds, into the hours, days, weeks or months of a zone.
 
     The quarters of an hour in which it begins and ends are whole. The first and the last span are cut where they are.
@@ -78,7 +78,7 @@ def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list
         message = "the report ends before it begins"
         raise EmptySpan(message)
     if grouping is Grouping.WHOLE:
-        return [Span(since, until, "")]
+        return [ReportSpan(since, until, "")]
     moments = [since]
     for moment in _beginnings(since, grouping, zone):
         if moment >= until:
@@ -89,7 +89,7 @@ def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list
             message = f"the report would have more than {SPANS_MAX} rows a {grouping}: ask for less, or for longer ones"
             raise TooManySpans(message)
     shown = "%Y-%m-%dT%H:%M%z" if grouping is Grouping.HOUR else "%Y-%m" if grouping is Grouping.MONTH else "%Y-%m-%d"
-    return [Span(begin, end, _local(begin, zone).strftime(shown)) for begin, end in pairwise([*moments, until])]
+    return [ReportSpan(begin, end, _local(begin, zone).strftime(shown)) for begin, end in pairwise([*moments, until])]
 
 
 def begin_of_day(wall_ms: int, zone: ZoneInfo) -> int:
@@ -126,7 +126,7 @@ def _beginnings(since: int, grouping: Grouping, zone: ZoneInfo) -> Iterator[int]
                 day = (day + timedelta(days=31)).replace(day=1)
 
 
-def pieces_of(spans: Sequence[Span], days_until: int) -> Pieces:
+def pieces_of(spans: Sequence[ReportSpan], days_until: int) -> Pieces:
     """Return from which sums the spans are made; days have their own up to the slot ``days_until``.
 
     A border of spans lies within a UTC day in most zones. The day is then counted as a whole in one of the two spans,

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from vosd.base.money import ZERO
 from vosd.traffic.counted import TrafficKind
 from vosd.traffic.reports import FIGURES, FigureKind, Report, Sums, median_and_95
-from vosd.traffic.spans import Span
+from vosd.traffic.spans import ReportSpan
 
 CURRENCIES: Final = ("currency", "vendor_currency", "income_currency")
 _PAID_IN: Final = {
@@ -26,11 +26,11 @@ class Line(NamedTuple):
     span: int
     by: tuple[str | int, ...]
     currencies: tuple[str, ...]
-    """As ``Layout.currencies`` names them; empty = the calls have none."""
+    """As ``ReportLayout.currencies`` names them; empty = the calls have none."""
     sums: Mapping[str, Any]
 
 
-class Source(NamedTuple):
+class ReportSource(NamedTuple):
     """Sums that a report reads: of one kind, by what calls have in common."""
 
     kind: TrafficKind
@@ -40,7 +40,7 @@ class Source(NamedTuple):
     """Names of measures by the names that the report gives them."""
 
 
-class Layout(NamedTuple):
+class ReportLayout(NamedTuple):
     """The columns of a report for one reader."""
 
     by: tuple[str, ...]
@@ -52,14 +52,14 @@ class Layout(NamedTuple):
         """The sums that its figures are made of."""
         return tuple(dict.fromkeys(name for figure in self.figures for name in FIGURES[figure].needs))
 
-    def sources(self, report: Report) -> list[Source]:
+    def sources(self, report: Report) -> list[ReportSource]:
         """Return what is read; the first is of the calls themselves, which always count the answered ones, too."""
         elsewhere = {name for part in report.parts for name in part.names}
         own = {name: name for name in ("calls", "answered", *self.needs) if name not in elsewhere}
         return [
-            Source(part.kind, self.by, has_currencies=False, measures=part.names)
+            ReportSource(part.kind, self.by, has_currencies=False, measures=part.names)
             if part.names
-            else Source(part.kind, (*self.by, *self.currencies), has_currencies=True, measures=own)
+            else ReportSource(part.kind, (*self.by, *self.currencies), has_currencies=True, measures=own)
             for part in report.parts
         ]
 
@@ -85,17 +85,17 @@ class ReportTable(NamedTuple):
     totals: Sequence[ReportRow]
 
 
-def layout_of(report: Report, *, is_inside: bool) -> Layout:
+def layout_of(report: Report, *, is_inside: bool) -> ReportLayout:
     """Return the columns of a report; ``is_inside``: for operators, who see what vendors cost."""
     figures = tuple(name for name in report.figures if is_inside or not FIGURES[name].is_inside)
     paid_in = {_PAID_IN[name] for figure in figures for name in FIGURES[figure].needs if name in _PAID_IN}
-    return Layout(report.by, tuple(name for name in CURRENCIES if name in paid_in), figures)
+    return ReportLayout(report.by, tuple(name for name in CURRENCIES if name in paid_in), figures)
 
 
 def table_of(
     report: Report,
-    layout: Layout,
-    spans: Sequence[Span],
+    layout: ReportLayout,
+    spans: Sequence[ReportSpan],
     lines: Iterable[Line],
     waits: Mapping[tuple[int, str | int], Mapping[int, int]],
 ) -> ReportTable:
@@ -121,7 +121,7 @@ def table_of(
     return ReportTable([row for _, row in rows], [_row(layout, "", line, every, total) for line in totals])
 
 
-def _row(layout: Layout, label: str, line: Line, waits: Mapping[int, int], of_span: int) -> ReportRow:
+def _row(layout: ReportLayout, label: str, line: Line, waits: Mapping[int, int], of_span: int) -> ReportRow:
     sums = {**dict.fromkeys(layout.needs, 0), **line.sums, "of_span": of_span}
     if layout.has_waits:
         sums["waits"] = median_and_95(waits)

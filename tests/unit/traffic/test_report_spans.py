@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, band_of, step_of
-from vosd.traffic.spans import SPANS_MAX, EmptySpan, Grouping, Span, TooManySpans, pieces_of, spans_of
+from vosd.traffic.spans import SPANS_MAX, EmptySpan, Grouping, ReportSpan, TooManySpans, pieces_of, spans_of
 
 HOUR = 3_600_000
 SUMMER_ENDS = 1_792_890_000_000  # 25 October 2026 in Europe
@@ -60,7 +60,9 @@ def test_spans_that_make_no_sense_are_refused():
 
 
 def test_quarters_in_which_a_report_begins_and_ends_are_whole():
-    assert spans_of(SLOT_MS + 1, 2 * SLOT_MS + 1, Grouping.WHOLE, ZoneInfo("UTC")) == [Span(SLOT_MS, 3 * SLOT_MS, "")]
+    assert spans_of(SLOT_MS + 1, 2 * SLOT_MS + 1, Grouping.WHOLE, ZoneInfo("UTC")) == [
+        ReportSpan(SLOT_MS, 3 * SLOT_MS, "")
+    ]
 
 
 @pytest.mark.parametrize(

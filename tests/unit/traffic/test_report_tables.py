@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 
 from vosd.traffic.reports import FIGURES, REPORTS, median_and_95, percent
-from vosd.traffic.spans import Span
+from vosd.traffic.spans import ReportSpan
 from vosd.traffic.tables import Line, layout_of, table_of
 
-WHOLE = (Span(0, 900_000, ""),)
+WHOLE = (ReportSpan(0, 900_000, ""),)
 DOLLARS = ("USD", "USD", "USD")
 NONE = ("", "", "")
 

@@ -22,8 +22,8 @@ from vosd.cdr.columns import iso_utc
 from vosd.storage.traffic_sums import Condition, TrafficQuery, TrafficRow
 from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.reports import FIGURES, REPORTS, FigureKind, Report
-from vosd.traffic.spans import Grouping, Span, begin_of_day, spans_of
-from vosd.traffic.tables import Layout, Line, ReportRow, Source, layout_of, table_of
+from vosd.traffic.spans import Grouping, ReportSpan, begin_of_day, spans_of
+from vosd.traffic.tables import Line, ReportLayout, ReportRow, ReportSource, layout_of, table_of
 
 ROWS_MAX: Final = 50_000
 """Most rows of a report."""
@@ -136,7 +136,7 @@ class CheckReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: int
 
 
-class DifferenceSheet(msgspec.Struct, frozen=True):
+class SumDifferenceSheet(msgspec.Struct, frozen=True):
     """A sum that is not that of its calls."""
 
     at: str
@@ -217,7 +217,9 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
 
 
 @needs(Permission.BOOKS_SEE)
-async def check_reports(office: Office, who: Principal, order: CheckReports) -> AsyncGenerator[DifferenceSheet, None]:
+async def check_reports(
+    office: Office, who: Principal, order: CheckReports
+) -> AsyncGenerator[SumDifferenceSheet, None]:
     """Yield each sum of a time that is not that of its calls.
 
     Raises:
@@ -229,7 +231,7 @@ async def check_reports(office: Office, who: Principal, order: CheckReports) -> 
         async for each in differences:
             common = {name: value for name, value in each.key._asdict().items() if value}
             at = iso_utc(each.slot * SLOT_MS)
-            yield DifferenceSheet(at, common, each.measure, str(each.stored), str(each.counted))
+            yield SumDifferenceSheet(at, common, each.measure, str(each.stored), str(each.counted))
 
 
 @needs(Permission.BOOKS_CHANGE)
@@ -302,8 +304,8 @@ def _conditions(report: Report, order: ShowReport, scope: Scope) -> list[Conditi
 
 
 def _queries(
-    report: Report, layout: Layout, where: Sequence[Condition]
-) -> tuple[list[tuple[Source, TrafficQuery]], list[TrafficQuery]]:
+    report: Report, layout: ReportLayout, where: Sequence[Condition]
+) -> tuple[list[tuple[ReportSource, TrafficQuery]], list[TrafficQuery]]:
     """Return what is read of the sums for rows, and of the waits: nothing where a criterion is none of theirs."""
     own = []
     for source in layout.sources(report):
@@ -325,10 +327,10 @@ def _unknown(kind: TrafficKind, where: Iterable[Condition]) -> str:
 
 def _sheet(
     report: Report,
-    layout: Layout,
+    layout: ReportLayout,
     group: Grouping,
-    spans: Sequence[Span],
-    found: Sequence[tuple[Source, Sequence[TrafficRow]]],
+    spans: Sequence[ReportSpan],
+    found: Sequence[tuple[ReportSource, Sequence[TrafficRow]]],
     waits: Sequence[TrafficRow],
 ) -> tuple[list[dict[str, str | int | None]], list[dict[str, str | int | None]]]:
     waited: dict[tuple[int, str | int], dict[int, int]] = defaultdict(dict)
@@ -342,7 +344,7 @@ def _sheet(
     )
 
 
-def _lines(layout: Layout, found: Iterable[tuple[Source, Iterable[TrafficRow]]]) -> list[Line]:
+def _lines(layout: ReportLayout, found: Iterable[tuple[ReportSource, Iterable[TrafficRow]]]) -> list[Line]:
     width = len(layout.by)
     lines = []
     for source, rows in found:
@@ -352,7 +354,9 @@ def _lines(layout: Layout, found: Iterable[tuple[Source, Iterable[TrafficRow]]])
     return lines
 
 
-def _values(layout: Layout, row: ReportRow, *, has_spans: bool, has_names: bool = True) -> dict[str, str | int | None]:
+def _values(
+    layout: ReportLayout, row: ReportRow, *, has_spans: bool, has_names: bool = True
+) -> dict[str, str | int | None]:
     values: dict[str, str | int | None] = {"span": row.span} if has_spans else {}
     if has_names:
         values |= dict(zip(layout.by, row.by, strict=True))
@@ -363,7 +367,7 @@ def _values(layout: Layout, row: ReportRow, *, has_spans: bool, has_names: bool 
     return values
 
 
-def _columns(layout: Layout, group: str) -> tuple[ColumnSheet, ...]:
+def _columns(layout: ReportLayout, group: str) -> tuple[ColumnSheet, ...]:
     spans = [] if group == Grouping.WHOLE else [ColumnSheet("span", "text", f"begin of the {group}")]
     common = [ColumnSheet(name, "text", _OF_COMMON[name]) for name in (*layout.by, *layout.currencies)]
     figures = [ColumnSheet(name, FIGURES[name].kind.value, FIGURES[name].meaning) for name in layout.figures]
