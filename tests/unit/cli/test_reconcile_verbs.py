@@ -1,6 +1,7 @@
 """``vosd reconcile``: a vendor's file compared, shown and disputed from the command line; no switch runs."""
 
 import csv
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -53,6 +54,21 @@ def test_a_bill_is_imported_once_shown_and_disputed(site: Installation) -> None:
     assert len((directory / "few.csv").read_text().splitlines()) == 2
     listed = site.vosd("reconcile", "list").stdout.splitlines()
     assert (len(listed), listed[1].split()[-1]) == (2, "sent")
+
+
+def test_a_prepayment_and_a_credit_note_of_a_vendor_are_entries_of_the_ledger_once(site: Installation) -> None:
+    before = site.document("account", "show", "vendor-1")["balance"]
+    for words in (
+        ("--amount", "50", "--reference", "prepayment"),
+        ("--amount", "0.35", "--type", "adjustment", "--reference", "credit-1"),
+        ("--amount", "0.35", "--type", "adjustment", "--reference", "credit-1"),
+        ("--amount", "-0.05", "--type", "adjustment", "--reference", "debit-1"),
+    ):
+        site.document("payment", "add", "--account", "vendor-1", *words)
+    after = site.document("account", "show", "vendor-1")["balance"]
+    assert Decimal(after) - Decimal(before) == Decimal("50.30")
+    kinds = [each["kind"] for each in site.document("ledger", "list", "--account", "vendor-1")]
+    assert sorted(kinds) == ["adjustment", "adjustment", "payment"]
 
 
 @pytest.mark.parametrize(

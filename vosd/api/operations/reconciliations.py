@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -87,9 +88,10 @@ async def read_calls(office: Office, who: Principal, order: ReadDifferences) -> 
     first = await anext(parts)
 
     async def whole() -> AsyncGenerator[str, None]:
-        yield first
-        async for part in parts:
-            yield part
+        async with aclosing(parts):
+            yield first
+            async for part in parts:
+                yield part
 
     return whole()
 
