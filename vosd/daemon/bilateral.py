@@ -45,8 +45,9 @@ class BilateralPart:
         self._settings = settings
         self._clock = clock
         self._catalogue = catalogue
-        self._raised: dict[Event, set[str]] = {Event.BILATERAL_DIFFERS: set(), Event.BILATERAL_AWAY: set()}
-        """Accounts with an alarm."""
+        self._over: dict[Event, set[str]] = {Event.BILATERAL_DIFFERS: set(), Event.BILATERAL_AWAY: set()}
+        """Accounts without an alarm; of the others there is one, or an earlier run of the switch may have raised it."""
+        self._named = {each.account for each in settings}
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -64,9 +65,10 @@ class BilateralPart:
         self._settings = settings
         named = {each.account for each in settings}
         for event, over in _OVER.items():
-            for account in sorted(self._raised[event] - named):
-                self._raised[event].discard(account)
+            for account in sorted(self._named - named - self._over[event]):
                 _log.info(over.value, account=account, why=GONE)
+            self._over[event] &= named
+        self._named = named
 
     async def _keep(self) -> None:
         due = due_after(self._clock.now().wall)
@@ -115,12 +117,12 @@ class BilateralPart:
     def _report(self, found: PartnerOutcome) -> None:
         account = found.account
         if found.failed:
-            self._raised[Event.BILATERAL_AWAY].add(account)
+            self._over[Event.BILATERAL_AWAY].discard(account)
             _log.warning(Event.BILATERAL_AWAY.value, account=account, why=found.failed)
             return
-        self._over(Event.BILATERAL_AWAY, account)
+        self._end_alarm(Event.BILATERAL_AWAY, account)
         for each in found.deviations:
-            self._raised[Event.BILATERAL_DIFFERS].add(account)
+            self._over[Event.BILATERAL_DIFFERS].discard(account)
             _log.error(
                 Event.BILATERAL_DIFFERS.value,
                 account=account,
@@ -132,11 +134,11 @@ class BilateralPart:
                 their_gateways=", ".join(each.their_gateways),
             )
         if not found.deviations:
-            self._over(Event.BILATERAL_DIFFERS, account)
+            self._end_alarm(Event.BILATERAL_DIFFERS, account)
 
-    def _over(self, event: Event, account: str) -> None:
-        if account in self._raised[event]:
-            self._raised[event].discard(account)
+    def _end_alarm(self, event: Event, account: str) -> None:
+        if account not in self._over[event]:
+            self._over[event].add(account)
             _log.info(_OVER[event].value, account=account)
 
 
