@@ -1,20 +1,28 @@
 """Two switches that compare their calls: one asks the management API of the other with the token of a customer."""
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from api.conftest import installed
 from doubles.api import CUSTOMER, Api
+from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
 from doubles.migrated import migrated
+from doubles.office import office_on, operator
 
+from vosd.admin.office.partners import ComparePartner, compare_partner
+from vosd.admin.partner_totals import Partner, PartnerOutcome
+from vosd.base.secret import Secret
 from vosd.cdr.record import CallRecord
-from vosd.clearing.bilateral import PERIOD_MS
-from vosd.daemon.bilateral_process import BilateralOrder, Partner, PartnerOutcome, compare_all
+from vosd.clearing.bilateral import DELAY_MS, PERIOD_MS
+from vosd.daemon.bilateral_process import BilateralOrder, compare_all
+from vosd.engine.settings import BilateralSettings
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
@@ -69,6 +77,26 @@ def test_a_call_that_one_switch_lacks_is_found_with_prefix_and_gateways(order: B
     assert found.what == "we have sent 4 calls, 240 s, 10.00; they have received 5 calls, 300 s, 15.00"
     assert (found.prefixes, found.gateways, found.their_gateways) == (("4420",), ("peer-trunk",), ("acme-pbx",))
     assert compared(order, amount=Decimal(6)) == PartnerOutcome("peer")
+
+
+def test_an_operator_compares_by_hand(order: BilateralOrder, tmp_path: Path) -> None:
+    (partner,) = order.partners
+    settings = BilateralSettings(
+        "peer", partner.url, "acme", Secret(partner.token), Decimal(1), Decimal(1)
+    )  # fmt: skip
+
+    async def run(**more: Any) -> PartnerOutcome:
+        database = Database(order.database)
+        office = office_on(database, account("peer"), now=UNTIL + DELAY_MS + 7, socket=tmp_path / "s")
+        installation = dataclasses.replace(office.definitions.settings, bilateral=(settings,))
+        office.definitions.settings = installation  # type: ignore[misc]
+        try:
+            return await compare_partner(office, operator(), ComparePartner(account="peer", **more))
+        finally:
+            await database.close()
+
+    assert asyncio.run(run()) == compared(order)
+    assert asyncio.run(run(until=UNTIL - 1)) == PartnerOutcome("peer")
 
 
 def test_a_token_shows_no_other_account_and_a_wrong_one_nothing(order: BilateralOrder) -> None:

@@ -440,6 +440,7 @@ NO_OPERATION: Final = {
         "installation.make_backup", "payment_file.import_payments", "retention.check_archive",
         "sheet_import.import_sheet", "spool.book_journal_file", "spool.book_refused", "spool.list_refused",
         "spool.show_refused"),
+    "it asks the switch of a partner": ("partners.compare_partner",),
     "it would end the process that answers": ("installation.restart_switch",),
     "a link of POST /people/{name}/reset takes its place": ("people.set_password",),
     "for what a person sees at a terminal": ("records.shorten_ids",),

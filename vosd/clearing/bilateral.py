@@ -12,6 +12,10 @@ from typing import Final, NamedTuple
 from vosd.base.money import EXACT, ZERO, format_amount
 
 PERIOD_MS: Final = 300_000
+SPAN_MS: Final = 12 * PERIOD_MS
+"""Time that is compared at once."""
+DELAY_MS: Final = 60_000
+"""Time after the end of a period in which both switches book its last calls."""
 EDGE_MS: Final = 1_000
 PREFIX_DIGITS: Final = 4
 NAMED_MAX: Final = 5

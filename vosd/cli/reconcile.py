@@ -1,18 +1,20 @@
 """``vosd reconcile``: vendors' bills compared with our calls."""
 
+import sys
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, COMING, MOMENT, operator_option
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import meter
 
 if TYPE_CHECKING:
     from vosd.admin.office.office import Office
     from vosd.admin.office.reconciliations import ReconciliationSheet
+    from vosd.admin.partner_totals import PartnerOutcome
 
 _FILE: Final = click.Path(exists=True, dir_okay=False)
 _CLASSES: Final = (
@@ -122,6 +124,37 @@ def dispute(
         written = in_office(invocation, lambda office: write_letter(office, principal(), WriteLetter(id=number)))
         letter.write(written.text)
     _show(found, as_json=as_json)
+
+
+@reconcile.command()
+@click.argument("account")
+@click.option("--until", type=MOMENT, help="End of the hour that is compared; default: five minutes ago, or less.")
+@json_option
+@pass_invocation
+def partner(invocation: Invocation, account: str, until: int | None, as_json: bool) -> None:
+    """Compare an hour of calls with the switch of partner ACCOUNT now; exit code 1 if they differ.
+
+    The running switch does it every five minutes by itself, for partners that `bilateral` names.
+    """
+    from vosd.admin.office.partners import ComparePartner, compare_partner
+
+    order = ComparePartner(account=account, until=until)
+    found = in_office(invocation, lambda office: compare_partner(office, principal(), order))
+    _show_partner(found, as_json=as_json)
+
+
+def _show_partner(found: "PartnerOutcome", *, as_json: bool) -> None:
+    if as_json:
+        output.document(found)
+    for each in () if as_json else found.deviations:
+        output.line(f"{each.since} to {each.until}: {each.what}")
+        output.line(f"  prefixes {', '.join(each.prefixes)}; gateways {', '.join(each.gateways)}")
+    if found.failed:
+        raise OperationError(f"nothing was compared: {found.failed}")
+    if found.deviations:
+        sys.exit(OperationError.exit_code)
+    if not as_json:
+        output.line("both switches agree")
 
 
 async def _write_calls(office: "Office", number: int, result: str | None, out: "IO[str]") -> None:

@@ -9,19 +9,17 @@ from typing import Final
 
 import structlog
 
+from vosd.admin.partner_totals import PartnerOutcome, partner_of
 from vosd.base.clock import Clock
 from vosd.catalogue.catalogue import Catalogue
-from vosd.clearing.bilateral import PERIOD_MS
-from vosd.daemon.bilateral_process import BilateralOrder, BilateralOutcome, Partner, PartnerOutcome
+from vosd.clearing.bilateral import DELAY_MS, PERIOD_MS, SPAN_MS
+from vosd.daemon.bilateral_process import BilateralOrder, BilateralOutcome
 from vosd.daemon.daily import answer_of, why_failed
 from vosd.engine.background import end, kept_going
 from vosd.engine.settings import BilateralSettings
 from vosd.obs.events import GONE, Event
 
 PROCESS: Final = "vosd.daemon.bilateral_process"
-DELAY_MS: Final = 60_000
-"""Time after the end of a period in which both switches book its last calls."""
-SPAN_MS: Final = 12 * PERIOD_MS
 LOOK_S: Final = 1.0
 RUN_S: Final = 180.0
 """Longest comparison of all partners."""
@@ -100,17 +98,7 @@ class BilateralPart:
         """Return the order to compare the hour that ends at ``until``."""
         accounts = self._catalogue().accounts
         partners = tuple(
-            Partner(
-                each.account,
-                accounts[each.account].currency,
-                each.url,
-                each.their_account,
-                each.token.reveal(),
-                each.percent,
-                each.amount,
-            )
-            for each in self._settings
-            if each.account in accounts
+            partner_of(each, accounts[each.account].currency) for each in self._settings if each.account in accounts
         )
         return BilateralOrder(self._database, until - SPAN_MS, until, partners)
 

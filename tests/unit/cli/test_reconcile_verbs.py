@@ -71,14 +71,25 @@ def test_a_prepayment_and_a_credit_note_of_a_vendor_are_entries_of_the_ledger_on
     assert sorted(kinds) == ["adjustment", "adjustment", "payment"]
 
 
+def test_a_partner_that_does_not_answer_is_said(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = site.config.read_text()
+    entry = "{account: vendor-1, url: 'http://127.0.0.1:9/api/v1', their_account: us, token: t}"
+    with_partner = site.config.parent / "partner.yaml"
+    with_partner.write_text(f"{text}bilateral: [{entry}]\n")
+    monkeypatch.setattr(site, "config", with_partner)
+    said = site.vosd("reconcile", "partner", "vendor-1")
+    assert (said.exit_code, "nothing was compared: " in said.stderr) == (1, True), said.output
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (("show", "9"), 1, "there is no reconciliation 9: vosd reconcile list has them"),
         (("import", "customer-1", "bill.csv", "--map", "map.yaml"), 2, "ACCOUNT is customer-1, which is no vendor"),
         (("import", "vendor-1", "bill.csv", "--map", "map.yaml", "--tolerance", "-1"), 2, "--tolerance must be"),
+        (("partner", "vendor-1"), 2, "ACCOUNT is vendor-1, which is no partner: `bilateral` lists partners"),
     ],
-    ids=["no such comparison", "no vendor", "tolerance below zero"],
+    ids=["no such comparison", "no vendor", "tolerance below zero", "no partner"],
 )
 def test_what_makes_no_sense_is_said(
     site: Installation, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int, message: str

@@ -14,13 +14,15 @@ from doubles.migrated import migrated
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
+from vosd.admin import partner_totals
+from vosd.admin.partner_totals import PartnerOutcome
 from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
-from vosd.clearing.bilateral import PERIOD_MS
+from vosd.clearing.bilateral import DELAY_MS, PERIOD_MS, SPAN_MS
 from vosd.config.load import load
-from vosd.daemon import bilateral, bilateral_process
-from vosd.daemon.bilateral import DELAY_MS, SPAN_MS, BilateralPart, due_after
-from vosd.daemon.bilateral_process import BilateralOutcome, PartnerOutcome, compare_all
+from vosd.daemon import bilateral
+from vosd.daemon.bilateral import BilateralPart, due_after
+from vosd.daemon.bilateral_process import BilateralOutcome, compare_all
 from vosd.engine.settings import BilateralSettings
 from vosd.obs.alarms import KINDS
 from vosd.obs.events import Event
@@ -124,10 +126,10 @@ async def test_what_a_partner_answers_instead_of_totals_is_said(
     assert "is no amount" in (await compared(part)).failed
     partner.status, partner.answer = 403, b"no"
     assert (await compared(part)).failed == "it answers with 403: no"
-    monkeypatch.setattr(bilateral_process, "BODY_BYTES_MAX", 10)
+    monkeypatch.setattr(partner_totals, "BODY_BYTES_MAX", 10)
     partner.status, partner.answer = 200, b"x" * 11
     assert (await compared(part)).failed == "a body of more than 10 bytes"
-    monkeypatch.setattr(bilateral_process, "ANSWER_S", 0.05)
+    monkeypatch.setattr(partner_totals, "ANSWER_S", 0.05)
     partner.is_silent.set()
     assert "no answer within" in (await compared(part)).failed
 

@@ -1,0 +1,122 @@
+"""Compare our calls with those of a partner, by the totals that its switch shows."""
+
+import asyncio
+from decimal import Decimal
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from vosd.admin.office.bilateral import BilateralTotals, book_of
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc
+from vosd.clearing.bilateral import Deviation, Threshold, add_up, compare
+from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.http_client import NO_ANSWER, HttpServer
+from vosd.engine.settings import BilateralSettings
+from vosd.storage.bilateral import SqlEndedCalls
+
+ANSWER_S: Final = 30.0
+"""Time that a partner's switch has to answer."""
+BODY_BYTES_MAX: Final = 4 << 20
+_OK: Final = 200
+
+
+class Partner(msgspec.Struct, frozen=True):
+    """A partner and its switch."""
+
+    account: str
+    currency: str | None
+    url: str
+    their_account: str
+    token: str
+    percent: Decimal
+    amount: Decimal
+
+
+def partner_of(settings: BilateralSettings, currency: str | None) -> Partner:
+    """Return a partner as it is configured; ``currency`` is that of its account."""
+    return Partner(
+        settings.account,
+        currency,
+        settings.url,
+        settings.their_account,
+        settings.token.reveal(),
+        settings.percent,
+        settings.amount,
+    )
+
+
+class FoundDeviation(msgspec.Struct, frozen=True):
+    """A difference with a partner, in words."""
+
+    what: str
+    since: str
+    until: str
+    gateways: tuple[str, ...]
+    their_gateways: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+
+class PartnerOutcome(msgspec.Struct, frozen=True):
+    """Result of one partner."""
+
+    account: str
+    deviations: tuple[FoundDeviation, ...] = ()
+    failed: str = ""
+    """Why nothing was compared; empty = it was."""
+
+
+class NoTotalsError(VosError):
+    """The partner's switch has not answered with its totals."""
+
+
+async def compared_with(
+    partner: Partner, calls: SqlEndedCalls, threads: DaemonThreads, since: int, until: int
+) -> PartnerOutcome:
+    """Compare a span of whole periods with a partner; UTC milliseconds. What fails is in the outcome."""
+    try:
+        theirs = await totals_of(partner, threads, since, until)
+        ours = add_up(await calls.of(partner.account, since, until))
+        book = book_of(theirs, since)
+    except (VosError, ValueError, ArithmeticError) as error:
+        return PartnerOutcome(partner.account, failed=str(error))
+    threshold = Threshold(partner.percent, partner.amount)
+    has_money = theirs.currency == partner.currency
+    found = compare(ours, book, threshold, since, until, has_money=has_money)
+    return PartnerOutcome(partner.account, tuple(map(_in_words, found)))
+
+
+async def totals_of(partner: Partner, threads: DaemonThreads, since: int, until: int) -> BilateralTotals:
+    """Return the totals that the switch of a partner has.
+
+    Raises:
+        NoTotalsError: it does not answer in time, or not with totals.
+    """
+    server = HttpServer(partner.url, threads)
+    path = f"{server.target.rstrip('/')}/bilateral/{quote(partner.their_account, safe='')}"
+    target = f"{path}?since={iso_utc(since)}&until={iso_utc(until)}"
+    headers = [("Authorization", f"Bearer {partner.token}"), ("Accept", "application/json")]
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            connection = await server.connect()
+            try:
+                request = server.request("GET", target, headers)
+                answer = await connection.ask(request, b"", status_only=False, body_max=BODY_BYTES_MAX)
+            finally:
+                connection.close()
+    except TimeoutError:
+        raise NoTotalsError(f"no answer within {ANSWER_S:.0f} s") from None
+    except NO_ANSWER as error:
+        raise NoTotalsError(str(error) or type(error).__name__) from error
+    if answer.status != _OK:
+        raise NoTotalsError(f"it answers with {answer.status}: {answer.body[:300].decode(errors='replace')}")
+    try:
+        return msgspec.json.decode(answer.body, type=BilateralTotals)
+    except msgspec.DecodeError as error:
+        raise NoTotalsError(f"it answers with something else: {error}") from error
+
+
+def _in_words(found: Deviation) -> FoundDeviation:
+    times = iso_utc(found.since), iso_utc(found.until)
+    return FoundDeviation(found.text, *times, found.gateways, found.their_gateways, found.prefixes)
