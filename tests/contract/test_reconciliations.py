@@ -14,7 +14,7 @@ from doubles.data.records import STARTED
 from doubles.dying import Steps, is_killed
 from doubles.ended_calls import ended_call
 from doubles.office import office_on, operator
-from sqlalchemy import event
+from sqlalchemy import event, insert
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
@@ -40,8 +40,9 @@ from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord
+from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
-from vosd.storage import reconciliations
+from vosd.storage import reconciliations, schema
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -272,6 +273,19 @@ async def test_times_of_another_zone_are_noticed(site: Site) -> None:
     late = [row(each, late_ms=3_600_000) for each in CALLS]
     made = await site.imported(late, since=0, until=NOW)
     assert (set(classes(made)), made.comparison.time_shift) == ({("missing_here", ""), ("missing_there", "")}, 3_600)
+
+
+@pytest.mark.parametrize("name", ["dropped_calls", "masked_calls"])
+async def test_calls_that_are_gone_or_have_no_numbers_are_no_faults_of_the_vendor(
+    site: Site, database: Database, name: str
+) -> None:
+    begin = CALLS[2].started_at
+    async with database.writing() as connection:
+        await connection.execute(insert(schema.counter).values(name=name, value=begin))
+    with pytest.raises(DroppedPeriod):
+        await site.imported([row(each) for each in CALLS])
+    made = await site.imported([row(each) for each in CALLS[2:]], since=begin, until=NOW)
+    assert set(classes(made)) == {("matched", "")}
 
 
 async def test_what_cannot_be_compared_is_refused(site: Site) -> None:

@@ -238,6 +238,8 @@ class BillComparison:
 
     def _count(self, pair: CallPair, verdict: Verdict) -> None:
         ours, theirs = pair.ours, pair.theirs
+        either = ours if ours is not None else theirs
+        assert either is not None
         cost = ZERO if ours is None else ours.cost
         price = None if theirs is None else theirs.price
         self.sums.add(verdict.result, verdict.explanation, cost, price or ZERO)
@@ -248,7 +250,7 @@ class BillComparison:
             DifferingCall(
                 verdict.result,
                 verdict.explanation,
-                (ours or theirs).number,  # type: ignore[union-attr]  # one of them is there
+                either.number,
                 None if theirs is None else theirs.line,
                 None if theirs is None else theirs.at,
                 None if theirs is None else theirs.duration_ms,

@@ -19,7 +19,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
-from vosd.storage.dropped import check_unmasked, dropped_before
+from vosd.storage.dropped import check_there, check_unmasked, dropped_before
 from vosd.storage.types import descriptive, identifying
 
 CALLS_AT_ONCE: Final = 5_000
@@ -112,17 +112,23 @@ class SqlReconciliations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def check_kept(self, since: int) -> None:
+        """Check that the calls since a time (UTC milliseconds) are there with their numbers.
+
+        Raises:
+            DroppedPeriod: some were dropped, or their numbers are masked.
+        """
+        async with self._database.reading() as connection:
+            dropped = await dropped_before(connection)
+        check_there(dropped.calls, since, "calls")
+        check_unmasked(dropped.numbers, since)
+
     async def calls(self, vendor: str, since: int, until: int) -> AsyncGenerator[Sequence[VendorCall], None]:
         """Yield the calls of a vendor whose INVITE arrived in a span and that it is paid for, the earliest pages first.
 
         A page is a slice of time of about ``CALLS_AT_ONCE`` calls in any order: with a limit and an order the server
         would sort all that is left for each page, because the table is partitioned.
-
-        Raises:
-            DroppedPeriod: the span begins with calls whose numbers are masked.
         """
-        async with self._database.reading() as connection:
-            check_unmasked((await dropped_before(connection)).numbers, since)
         paid = _cdr.vendor_answered_at.is_not(None) | (_cdr.cost != 0) | (_cdr.cost_tax != 0)
         query = select(*_COLUMNS).where(_cdr.vendor_account == vendor, paid)
         begin, slice_ms = since, _FIRST_SLICE_MS

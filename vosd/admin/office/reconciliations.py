@@ -199,7 +199,7 @@ async def import_bill(
         UnknownAccountError, OrderError: the account is none of a vendor.
         ConfigError: the map or the configuration is invalid.
         ForeignFileError, NoUsableRowError: the file cannot be read, or none of its rows.
-        DroppedPeriod: numbers of these calls are masked.
+        DroppedPeriod: calls of the period were dropped, or their numbers are masked.
         StoreUnavailable: nothing was kept.
     """
     account = configured(office.definitions.accounts(), order.account)
@@ -281,6 +281,7 @@ class _Work:
 
     async def read_calls(self) -> None:
         """Read our calls of the period, and those around it that may be in the file."""
+        await self._office.stores.reconciliations.check_kept(self.since)
         since, until = self.since - self._tolerance_ms, self.until + self._tolerance_ms
         pages = self._office.stores.reconciliations.calls(self._order.account, max(0, since - SETUP_MAX_MS), until)
         async with aclosing(pages):
