@@ -109,16 +109,25 @@ def spread(cursor: Any) -> None:
     cursor.execute("ANALYZE TABLE traffic, traffic_day, traffic_key")
 
 
-async def add_up(database: Database) -> int:
+async def book_one(url: str) -> None:
+    database = Database(url)
+    await SqlBooks(database).book([answered_call(0)])
+    await database.close()
+
+
+async def add_up(url: str) -> int:
+    database = Database(url)
     traffic, added = SqlTraffic(database), 0
     while some := await traffic.advance():
         added += some
     while await traffic.close_day(BEGIN + 60 * DAY_MS):
         pass
+    await database.close()
     return added
 
 
-async def show(database: Database) -> None:
+async def show(url: str) -> None:
+    database = Database(url)
     office: Any = Office(database)
     print(
         f"{'report':<20}{'day s':>8}{'rows':>8}{'month s':>9}{'rows':>8}{'month by the day in Berlin s':>30}{'rows':>8}"
@@ -135,6 +144,7 @@ async def show(database: Database) -> None:
                 rows = type(error).__name__[:7]
             line += f"{time.monotonic() - begun:>{(8, 9, 30)[(days > 1) + (group == 'day')]}.2f}{rows!s:>8}"
         print(line, flush=True)
+    await database.close()
 
 
 def main() -> None:
@@ -146,29 +156,25 @@ def main() -> None:
         try:
             url = server.create_database("vosd")
             migrate(url)
-            database = Database(url)
-            asyncio.run(SqlBooks(database).book([answered_call(0)]))
-            asyncio.run(database.close())
+            asyncio.run(book_one(url))
             with server.connection(autocommit=True, database="vosd") as connection, connection.cursor() as cursor:
                 cursor.execute("CREATE TABLE one AS SELECT * FROM cdr LIMIT 1")
                 begun = time.monotonic()
                 make_calls(cursor, calls)
                 print(f"{calls:,} calls made in {time.monotonic() - begun:.0f} s", flush=True)
-                database = Database(url)
                 begun, theirs = time.monotonic(), server.cpu_seconds()
                 own = resource.getrusage(resource.RUSAGE_SELF)
-                added = asyncio.run(add_up(database))
-                asyncio.run(database.close())
+                added = asyncio.run(add_up(url))
                 used = resource.getrusage(resource.RUSAGE_SELF)
                 mine = (used.ru_utime + used.ru_stime - own.ru_utime - own.ru_stime) / added * 1e6
                 theirs = (server.cpu_seconds() - theirs) / added * 1e6
                 print(f"{added:,} calls added up in {time.monotonic() - begun:.0f} s:"
                       f" {mine:.0f} us of processor time a call here, {theirs:.0f} in the server")  # fmt: skip
-                cursor.execute("SELECT COUNT(*) FROM traffic")
-                print(f"{cursor.fetchone()[0]:,} sums of quarters in {DAYS} days", flush=True)
+                cursor.execute("SELECT kind, COUNT(*) FROM traffic JOIN traffic_key ON id = key_id GROUP BY kind")
+                kinds = ", ".join(f"{count:,} of {kind}" for kind, count in cursor.fetchall())
+                print(f"sums of quarters in {DAYS} days: {kinds}", flush=True)
                 spread(cursor)
-            database = Database(url)
-            asyncio.run(show(database))
+            asyncio.run(show(url))
         finally:
             server.stop()
 

@@ -27,7 +27,7 @@ AMOUNTS: Final = ("fee", "tax", "cost", "cost_tax", "income", "loss")
 MEASURES: Final = (*COUNTS, *AMOUNTS)
 _PLACE: Final = {name: place for place, name in enumerate(MEASURES)}
 _NOTHING: Final = (0,) * len(COUNTS) + (ZERO,) * len(AMOUNTS)
-_STEPS: Final = ((3_000, 50), (10_000, 250), (60_000, 1_000))
+_STEPS: Final = ((1_000, 50), (3_000, 100), (10_000, 500), (60_000, 5_000))
 """Steps in which waits are kept: up to so many milliseconds in steps of so many."""
 
 

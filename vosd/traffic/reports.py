@@ -91,7 +91,7 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
         lambda sums: mean_s(sums["pdd_ms"], sums["pdd_calls"]),
     ),
     "pdd_median": ReportFigure(
-        FigureKind.SECONDS, "median of that; exact to 50 ms below 3 s, to 250 ms below 10 s", (),
+        FigureKind.SECONDS, "median of that; exact to 50 ms below 1 s, to 100 ms below 3 s, to 500 ms below 10 s", (),
         lambda sums: sums["waits"][0],
     ),
     "pdd_95": ReportFigure(
