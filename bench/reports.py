@@ -101,7 +101,8 @@ def spread(cursor: Any) -> None:
     for table in ("traffic", "traffic_day"):
         for day in range(DAYS, MONTH, DAYS):
             cursor.execute(
-                f"INSERT INTO {table} (slot, key_id, {sums}) SELECT slot + {day * SLOTS_OF_DAY}, key_id, {sums}"
+                f"INSERT INTO {table} (kind, slot, key_id, {sums})"
+                f" SELECT kind, slot + {day * SLOTS_OF_DAY}, key_id, {sums}"
                 f" FROM {table} WHERE slot < {BEGIN // 900_000 + DAYS * SLOTS_OF_DAY}"
             )
     end = BEGIN // 900_000 + MONTH * SLOTS_OF_DAY
@@ -170,8 +171,8 @@ def main() -> None:
                 theirs = (server.cpu_seconds() - theirs) / added * 1e6
                 print(f"{added:,} calls added up in {time.monotonic() - begun:.0f} s:"
                       f" {mine:.0f} us of processor time a call here, {theirs:.0f} in the server")  # fmt: skip
-                cursor.execute("SELECT kind, COUNT(*) FROM traffic JOIN traffic_key ON id = key_id GROUP BY kind")
-                kinds = ", ".join(f"{count:,} of {kind}" for kind, count in cursor.fetchall())
+                cursor.execute("SELECT kind, COUNT(*) FROM traffic GROUP BY kind")
+                kinds = ", ".join(f"{count:,} of kind {kind}" for kind, count in cursor.fetchall())
                 print(f"sums of quarters in {DAYS} days: {kinds}", flush=True)
                 spread(cursor)
             asyncio.run(show(url))

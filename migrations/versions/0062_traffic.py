@@ -31,6 +31,13 @@ def money() -> sa.types.TypeEngine[Any]:
 def sums(name: str, meaning: str) -> None:
     op.create_table(
         name,
+        sa.Column(
+            "kind",
+            sa.SmallInteger(),
+            primary_key=True,
+            autoincrement=False,
+            comment="0 call, 1 agent, 2 attempt, 3 wait",
+        ),
         sa.Column("slot", sa.Integer(), primary_key=True, autoincrement=False, comment=meaning),
         sa.Column("key_id", sa.BigInteger(), primary_key=True, autoincrement=False),
         *(sa.Column(count, sa.BigInteger(), nullable=False) for count in _COUNTS),

@@ -409,11 +409,14 @@ traffic_key: Final = Table(
 )
 
 
-def _sums(name: str, when: str, meaning: str) -> Table:
+def _sums(name: str, meaning: str) -> Table:
     return Table(
         name,
         metadata,
-        Column(when, Integer, primary_key=True, autoincrement=False, comment=meaning),
+        Column(
+            "kind", SmallInteger, primary_key=True, autoincrement=False, comment="0 call, 1 agent, 2 attempt, 3 wait"
+        ),
+        Column("slot", Integer, primary_key=True, autoincrement=False, comment=meaning),
         Column("key_id", BigInteger, primary_key=True, autoincrement=False),
         *(Column(count, BigInteger, nullable=False) for count in COUNTS),
         *(Column(amount, Money, nullable=False) for amount in AMOUNTS),
@@ -422,8 +425,8 @@ def _sums(name: str, when: str, meaning: str) -> Table:
     )
 
 
-traffic: Final = _sums("traffic", "slot", "quarters of an hour since 1970, in which the calls began")
-traffic_day: Final = _sums("traffic_day", "slot", "the first quarter of the UTC day")
+traffic: Final = _sums("traffic", "quarters of an hour since 1970, in which the calls began")
+traffic_day: Final = _sums("traffic_day", "the first quarter of the UTC day")
 
 registration: Final = Table(
     "registration",

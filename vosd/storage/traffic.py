@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, Table, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, literal, select, update
 
 from vosd.cdr.record import AGENT
 from vosd.storage import schema
@@ -21,6 +21,7 @@ from vosd.storage.types import money_text, money_units
 from vosd.storage.writers import no_counter
 from vosd.traffic.counted import (
     COUNTS,
+    KIND_NUMBERS,
     MEASURES,
     SLOT_MS,
     SLOTS_OF_DAY,
@@ -38,11 +39,11 @@ DAY_CLOSED_MS: Final = 2 * 3_600_000
 """Time from the end of a day to its sums: most calls of the day are booked then."""
 _KEYS_KNOWN: Final = 200_000
 _ROWS_AT_ONCE: Final = 500
-_MONEY: Final = 2 + len(COUNTS)
+_MONEY: Final = 3 + len(COUNTS)
 """Place of the first amount in a row of sums."""
-_INTO: Final = f"INSERT INTO {{table}} (slot, key_id, {', '.join(MEASURES)})"
-_MARKS: Final = ", ".join("?" for _ in range(2 + len(MEASURES)))
-_ADDED_IN_SQLITE: Final = "ON CONFLICT (slot, key_id) DO UPDATE SET " + ", ".join(
+_INTO: Final = f"INSERT INTO {{table}} (kind, slot, key_id, {', '.join(MEASURES)})"
+_MARKS: Final = ", ".join("?" for _ in range(3 + len(MEASURES)))
+_ADDED_IN_SQLITE: Final = "ON CONFLICT (kind, slot, key_id) DO UPDATE SET " + ", ".join(
     f"{name} = {name} + excluded.{name}" for name in MEASURES
 )
 _ADDED_IN_MYSQL: Final = "ON DUPLICATE KEY UPDATE " + ", ".join(
@@ -107,8 +108,8 @@ class SqlTraffic:
         table = schema.traffic
         async with self._database.writing(unhurried=True) as connection:
             await locked_mark(connection)
-            closed = await _value(connection, schema.TRAFFIC_DAYS)
-            first = await connection.scalar(select(func.min(table.c.slot)).where(table.c.slot >= closed))
+            closed, of_calls = await _value(connection, schema.TRAFFIC_DAYS), table.c.kind == 0
+            first = await connection.scalar(select(func.min(table.c.slot)).where(of_calls, table.c.slot >= closed))
             if first is None:
                 return False
             begin = first // SLOTS_OF_DAY * SLOTS_OF_DAY
@@ -180,12 +181,12 @@ class SqlTraffic:
                 before = await _stored(connection, schema.traffic, first, end)
                 counted = await _counted(connection, first, end, mark)
                 table = schema.traffic
-                await connection.execute(delete(table).where(table.c.slot >= first, table.c.slot < end))
+                await connection.execute(delete(table).where(_within(table, first, end)))
                 await self._write(connection, table, counted, await self._ids(connection, counted))
                 await self._add_to_days(connection, _difference(counted, before))
                 if end % SLOTS_OF_DAY == 0 and end <= await _value(connection, schema.TRAFFIC_DAYS):
                     days = schema.traffic_day
-                    await connection.execute(delete(days).where(days.c.slot == end - SLOTS_OF_DAY))
+                    await connection.execute(delete(days).where(_within(days, end - SLOTS_OF_DAY, end)))
                     await _make_day(connection, end - SLOTS_OF_DAY)
             yield end * SLOT_MS
 
@@ -222,7 +223,7 @@ class SqlTraffic:
         self, connection: AsyncConnection, table: Table, sums: Sums, ids: Mapping[TrafficKey, int]
     ) -> None:
         """Add sums to the rows of a table; a row that is missing is made."""
-        rows = sorted((slot, ids[key], *values) for (slot, key), values in sums.items())
+        rows = sorted((KIND_NUMBERS[key.kind], slot, ids[key], *values) for (slot, key), values in sums.items())
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
             if self._database.is_sqlite:
@@ -251,10 +252,12 @@ async def locked_mark(connection: AsyncConnection) -> int:
 async def _make_day(connection: AsyncConnection, begin: int) -> None:
     """Make the sums of a day, which has none, of those of its quarters."""
     table = schema.traffic
-    columns = [literal(begin), table.c.key_id, *(func.sum(table.c[name]) for name in MEASURES)]
-    of_day = select(*columns).where(table.c.slot >= begin, table.c.slot < begin + SLOTS_OF_DAY)
-    names = ["slot", "key_id", *MEASURES]
-    await connection.execute(insert(schema.traffic_day).from_select(names, of_day.group_by(table.c.key_id)))
+    columns = [table.c.kind, literal(begin), table.c.key_id, *(func.sum(table.c[name]) for name in MEASURES)]
+    of_day = select(*columns).where(_within(table, begin, begin + SLOTS_OF_DAY))
+    names = ["kind", "slot", "key_id", *MEASURES]
+    await connection.execute(
+        insert(schema.traffic_day).from_select(names, of_day.group_by(table.c.kind, table.c.key_id))
+    )
 
 
 def _calls() -> Select[Any]:
@@ -291,9 +294,14 @@ async def _counted(connection: AsyncConnection, first: int, end: int, mark: int)
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:
     columns = [_key.c[name] for name in TrafficKey._fields]
     query = select(table.c.slot, *(table.c[name] for name in MEASURES), *columns)
-    query = query.join(_key, _key.c.id == table.c.key_id).where(table.c.slot >= first, table.c.slot < end)
+    query = query.join(_key, _key.c.id == table.c.key_id).where(_within(table, first, end))
     count = len(MEASURES) + 1
     return {(row[0], TrafficKey(*row[count:])): row[1:count] for row in await connection.execute(query)}
+
+
+def _within(table: Table, first: int, end: int) -> ColumnElement[bool]:
+    """Select the sums of a span of slots, of all kinds."""
+    return table.c.kind.in_(KIND_NUMBERS.values()) & (table.c.slot >= first) & (table.c.slot < end)
 
 
 def _compared(stored: Sums, counted: Sums) -> list[TrafficDifference]:

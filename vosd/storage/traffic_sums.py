@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Money
-from vosd.traffic.counted import AMOUNTS, TrafficKey, TrafficKind
+from vosd.traffic.counted import AMOUNTS, KIND_NUMBERS, SLOTS_OF_DAY, TrafficKey, TrafficKind
 from vosd.traffic.reports import REACHED
 from vosd.traffic.spans import Piece, Pieces, ReportSpan, pieces_of
 
@@ -73,15 +73,26 @@ async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery
     are_money = [name in AMOUNTS for name in query.measures]  # a sum of whole numbers is a decimal in MariaDB
     for table, some in (("traffic_day", pieces.days), ("traffic", pieces.quarters)):
         for start in range(0, len(some), _PIECES_AT_ONCE):
-            statement = _statement(table, some[start : start + _PIECES_AT_ONCE], query)
-            for row in await connection.execute(statement, {"kind": query.kind.value, **values}):
-                place = row[0], tuple(row[1:width])
+            at_once = some[start : start + _PIECES_AT_ONCE]
+            for row in await connection.execute(_statement(table, at_once, query), values):
                 sums = [
                     value if is_money else int(value) for value, is_money in zip(row[width:], are_money, strict=True)
                 ]
-                before = found.get(place)
-                found[place] = sums if before is None else [a + b for a, b in zip(before, sums, strict=True)]
+                for span, sign in at_once[row[0]].signs:
+                    _count(found, (span, tuple(row[1:width])), sums, sign)
     return [TrafficRow(span, by, tuple(sums)) for (span, by), sums in found.items() if any(sums)]
+
+
+def _count(
+    found: dict[tuple[int, tuple[str | int, ...]], list[Any]],
+    place: tuple[int, tuple[str | int, ...]],
+    sums: Sequence[Any],
+    sign: int,
+) -> None:
+    """Add sums to those of a place, or take them away."""
+    before = found.get(place)
+    signed = sums if sign == 1 else [-value for value in sums]
+    found[place] = [*signed] if before is None else [a + b for a, b in zip(before, signed, strict=True)]
 
 
 def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery) -> TextualSelect:
@@ -93,16 +104,16 @@ def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery) -> Text
         f" AND ({' OR '.join(f'k.{name} IN :in_{number}' for name in names)})"
         for number, (names, _) in enumerate(query.where)
     )
+    sums = ", ".join(f"SUM({_REACHED if name == REACHED else f's.{name}'})" for name in query.measures)
+    kind = KIND_NUMBERS[query.kind.value]
     parts = []
-    for piece in pieces:
-        sums = ", ".join(
-            f"{piece.sign} * SUM({_REACHED if name == REACHED else f's.{name}'})" for name in query.measures
-        )
-        every = (
-            f"SELECT key_id, {inner} FROM {table} WHERE slot >= {piece.first} AND slot < {piece.end} GROUP BY key_id"  # noqa: S608 - ours
-        )
-        joined = f"({every}) s JOIN traffic_key k ON k.id = s.key_id WHERE k.kind = :kind{filters}"
-        parts.append(f"SELECT {piece.span}{', ' * bool(by)}{by}, {sums} FROM {joined} GROUP BY {by or 'k.kind'}")  # noqa: S608 - ours
+    for number, piece in enumerate(pieces):
+        where = f"s.kind = {kind} AND s.slot >= {piece.first} AND s.slot < {piece.end}"
+        is_long = piece.end - piece.first > SLOTS_OF_DAY
+        # Over many days a key has many rows: they are added up before they are looked up.
+        rows = f"(SELECT key_id, {inner} FROM {table} s WHERE {where} GROUP BY key_id)" if is_long else table  # noqa: S608 - ours
+        found = f"{rows} s JOIN traffic_key k ON k.id = s.key_id WHERE {'TRUE' if is_long else where}{filters}"
+        parts.append(f"SELECT {number}{', ' * bool(by)}{by}, {sums} FROM {found} GROUP BY {by or 'k.kind'}")  # noqa: S608 - ours
     values: list[BindParameter[str]] = [bindparam(f"in_{number}", expanding=True) for number in range(len(query.where))]
     kinds: list[TypeEngine[Any]] = [Integer(), *(Integer() if name in _NUMBERS else String() for name in query.by)]
     kinds += [Money() if name in AMOUNTS else Integer() for name in query.measures]

@@ -44,6 +44,10 @@ class TrafficKind(StrEnum):
     """Calls whose callers waited ``wait_ms`` for the first ringing, rounded down to a step."""
 
 
+KIND_NUMBERS: Final[Mapping[str, int]] = {kind.value: number for number, kind in enumerate(TrafficKind)}
+"""Numbers of the kinds, as the sums have them."""
+
+
 class TrafficKey(NamedTuple):
     """Values that calls have in common which are added up; empty and 0 = nothing."""
 

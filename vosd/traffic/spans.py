@@ -45,15 +45,13 @@ class ReportSpan(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Sums of some slots that count in a span."""
+    """Sums of some slots that count in a span, or in two."""
 
-    span: int
-    """Number of the span."""
     first: int
     """First slot, quarters since 1970."""
     end: int
-    sign: int
-    """1 or -1: whether the sums are added or taken away."""
+    signs: tuple[tuple[int, int], ...]
+    """Numbers of the spans, each with 1 or -1: whether the sums are added or taken away."""
 
 
 class Pieces(NamedTuple):
@@ -134,25 +132,20 @@ def pieces_of(spans: Sequence[ReportSpan], days_until: int) -> Pieces:
     and of a few hours of each, not of all quarters.
     """
     days: list[Piece] = []
-    quarters: list[Piece] = []
+    moved: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for number, span in enumerate(spans):
         first, end = span.since // SLOT_MS, span.until // SLOT_MS
         begin, stop = _midnight(first), min(_midnight(end), days_until)
         if begin >= stop or abs(first - begin) + abs(end - stop) >= end - first:
-            quarters.append(Piece(number, first, end, 1))
+            moved.setdefault((first, end), []).append((number, 1))
             continue
-        days.append(Piece(number, begin, stop, 1))
-        quarters += [*_between(number, first, begin), *_between(number, stop, end)]
-    return Pieces(days, quarters)
+        days.append(Piece(begin, stop, ((number, 1),)))
+        for one, other in ((first, begin), (stop, end)):
+            if one != other:
+                moved.setdefault((min(one, other), max(one, other)), []).append((number, 1 if one < other else -1))
+    return Pieces(days, [Piece(*place, tuple(signs)) for place, signs in moved.items()])
 
 
 def _midnight(slot: int) -> int:
     """Return the midnight of UTC that is nearest to a slot."""
     return (slot + SLOTS_OF_DAY // 2) // SLOTS_OF_DAY * SLOTS_OF_DAY
-
-
-def _between(number: int, first: int, end: int) -> list[Piece]:
-    """Return the quarters from one slot to another; backwards they are taken away."""
-    if first == end:
-        return []
-    return [Piece(number, first, end, 1) if first < end else Piece(number, end, first, -1)]
