@@ -21,9 +21,8 @@ def configuration(request):
 
 
 def bookkeepers(scene) -> list[int]:
-    """Return the process ids of the switch's children."""
-    tasks = Path(f"/proc/{scene.daemon.pid}/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    """Return the process ids of the switch's children but the one that adds calls up."""
+    return scene.daemon.children(but="traffic_process")
 
 
 def test_calls_are_booked_once_however_often_the_bookkeeper_is_killed(stage, configuration):

@@ -166,6 +166,12 @@ class Daemon:
         assert self._process is not None, "start() comes first"
         self._process.send_signal(number)
 
+    def children(self, *, but: str = "nothing") -> list[int]:
+        """Return the process ids of the daemon's children, but not of those that run a module."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        every = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+        return [pid for pid in every if but not in Path(f"/proc/{pid}/cmdline").read_text()]
+
     def interrupt(self) -> int:
         """Stop as Ctrl-C does, and return the exit code."""
         self.signal(signal.SIGINT)
