@@ -83,6 +83,9 @@ def test_a_long_change_is_one_job_with_the_same_result_and_audit_seen_by_its_own
     api: Api, told: Iterator[Any]
 ) -> None:
     keyed, body = {**ASYNC, "Idempotency-Key": "one job"}, objects("j1", "j2", currency="USD")
+    wrong = {"objects": [{"action": "rename", "kind": "accounts", "name": "b"}]}
+    refused = api.ask("POST", "/bulk", wrong, headers=ASYNC)
+    assert (refused.status, refused.json["field"]) == (422, "objects[0].action"), "no job says it later"
     queued, again = (api.ask("POST", "/bulk", body, headers=keyed, token="administrator-2") for _ in range(2))
     assert (again.status, again.json["id"]) == (202, queued.json["id"]), "a repeat with the same key is the same job"
     assert (queued.status, queued.json["kind"], queued.json["state"]) == (202, "bulk", "queued"), queued.content

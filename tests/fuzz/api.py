@@ -4,6 +4,7 @@ No answer may be an error of the server, or one that the document does not allow
 Schemathesis makes the requests; ``make api-fuzz`` installs it.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -43,16 +44,23 @@ def main(seconds: int) -> int:
 
 
 def _asked(api: Api, seconds: int) -> int:
+    """Send single requests, right and wrong ones, and then chains of right ones along the links of the document."""
+    single = _run(api, seconds // 2, *("--phases", "coverage,fuzzing", "--max-examples", "20"))
+    hooks = {"SCHEMATHESIS_HOOKS": "fuzz.valid_bodies"}
+    chained = _run(api, seconds // 2, *("--phases", "stateful", "--mode", "positive"), **hooks)
+    return single or chained
+
+
+def _run(api: Api, seconds: int, *more: str, **environment: str) -> int:
     program, settings = Path(sys.executable).with_name("st"), Path(__file__).with_name("schemathesis.toml")
     words = [
         *(str(program), "--config-file", str(settings)),
         *("run", str(_TESTS.parent / "docs" / "openapi.json")),
         *("--url", api.url, "--header", f"Authorization: Bearer {ADMINISTRATOR}", "--checks", _CHECKS),
-        *("--exclude-path-regex", _WITHOUT_END, "--max-time", str(seconds), "--max-examples", "20", "--no-shrink"),
-        *("--phases", "coverage,fuzzing", "--continue-on-failure", "--suppress-health-check", "all", "--no-color"),
-        *("--warnings", "off"),
+        *("--exclude-path-regex", _WITHOUT_END, "--max-time", str(seconds), "--no-shrink", *more),
+        *("--continue-on-failure", "--suppress-health-check", "all", "--no-color", "--warnings", "off"),
     ]
-    return subprocess.run(words, check=False).returncode
+    return subprocess.run(words, check=False, env={**os.environ, **environment}).returncode
 
 
 if __name__ == "__main__":

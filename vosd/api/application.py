@@ -17,10 +17,10 @@ from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
 from vosd.admin.office.sessions import LogIns
 from vosd.api.feed import EventFeed
-from vosd.api.http import Answer, Receive, Request, RequestError, Scope, Send, send_answer
+from vosd.api.http import BODY_BYTES_MAX, Answer, Receive, Request, RequestError, Scope, Send, document_of, send_answer
 from vosd.api.identity import Identify
 from vosd.api.job import KeptOrder, Long
-from vosd.api.jobs import Jobs, is_long, kept_upload
+from vosd.api.jobs import Jobs, KeptUpload, is_long, kept_upload
 from vosd.api.known_senders import KnownSenders
 from vosd.api.listing import (
     PageWanted,
@@ -252,6 +252,8 @@ class Application:
             return Answer(status=HTTPStatus.ACCEPTED, content=msgspec.json.encode(job), headers=headers)
 
         try:
+            if upload is not None:
+                _check_short(operation, path, request.query, upload)
             if HEADER not in request.headers:
                 return await queue(None)
             content = request.content if upload is None else upload.digest.encode()
@@ -311,6 +313,12 @@ async def _done(operation: Operation, office: "Office", who: "Principal", order:
     if operation.answer is not None:
         return await operation.answer(office, request, await result)
     return _answer_of(operation, request, await result)
+
+
+def _check_short(operation: Operation, path: Mapping[str, str], query: Mapping[str, str], upload: KeptUpload) -> None:
+    """Refuse a body that says no order at once, where it is not longer than others; of a long one its job says it."""
+    if operation.has_body and upload.path.stat().st_size <= BODY_BYTES_MAX:
+        operation.order(Given(path, query, {}, document_of(upload.path.read_bytes()), {}))
 
 
 async def _body(operation: Operation, request: Request) -> Any:

@@ -5,7 +5,6 @@
 
 import ast
 import inspect
-import re
 import sys
 from functools import cache
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from vosd.admin.office.jobs import JobSheet
 from vosd.api.documented_problems import documented_problems, is_whole_list
 from vosd.api.examples import ANSWERS, BODIES, example_of
 from vosd.api.http import EVENT_STREAM
+from vosd.api.links import identifier, links_of
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor
 from vosd.api.operation import SWITCHES, TIMES, VERSION, Field, Operation, Place
 from vosd.api.problems import PROBLEM_JSON, Problem
@@ -131,7 +131,7 @@ def _structs() -> list[Any]:
 def _operation(each: Operation) -> dict[str, Any]:
     fields = each.fields()
     made: dict[str, Any] = {
-        "operationId": _identifier(each),
+        "operationId": identifier(each),
         "summary": each.meaning,
         "parameters": [_parameter(field, each) for field in fields if field.place is not Place.BODY],
         "responses": _responses(each),
@@ -178,11 +178,6 @@ def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
 
 def _example(name: str, schema: dict[str, Any]) -> Any:
     return example_of(name, schema, _schemas()[1])
-
-
-def _identifier(each: Operation) -> str:
-    words = re.findall(r"[a-z0-9]+", each.path.lower())
-    return "_".join([each.method.lower(), *words])
 
 
 def _parameter(field: Field, each: Operation) -> dict[str, Any]:
@@ -273,11 +268,14 @@ def _responses(each: Operation) -> dict[str, Any]:
     if each.etag is not None:
         good["headers"] = {"ETag": {"schema": {"type": "string"}}}
     made = {str(int(each.status)): good}
+    if links := links_of(each, each.status):
+        good["links"] = links
     if each.long is not None:
         place = {"Location": {"schema": {"type": "string"}, "description": "Path of the job."}}
         job = _schemas()[0][JobSheet]
         queued = {"application/json": {"schema": job, "example": _example("", job)}}
-        made["202"] = {"description": "Accepted", "content": queued, "headers": place}
+        links = links_of(each, HTTPStatus.ACCEPTED)
+        made["202"] = {"description": "Accepted", "content": queued, "headers": place, "links": links}
     if each.etag is not None and each.method == "GET":
         made["304"] = {"description": "The object is as If-None-Match says."}
     for status, codes in documented_problems(each).items():
