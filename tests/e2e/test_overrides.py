@@ -212,6 +212,7 @@ def test_an_account_is_not_closed_while_its_calls_run_and_then_at_once(overridde
         running.establish()
         outcome = daemon.verb("account", "close", "acme", "--pay-out")
         assert (outcome.code, "acme has 1 running calls" in outcome.stderr) == (1, True)
+        eventually(lambda: daemon.ask("status")["cdr_queue"] == 0, "no earlier call that is not booked yet")
         shown = daemon.ask("account", "show", "acme")
         move = ("payment", "transfer", "--from", "acme", "--to", "poor", "--amount")
         outcome = daemon.verb(*move, shown["balance"])
