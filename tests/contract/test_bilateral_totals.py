@@ -13,9 +13,9 @@ from vosd.admin.office.bilateral import BilateralTotals, ShowTotals, book_of, sh
 from vosd.admin.office.errors import OrderError
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.columns import iso_utc
-from vosd.clearing.bilateral import PERIOD_MS, Direction, Totals, TotalsKey
+from vosd.clearing.bilateral import PERIOD_MS, PartnerDirection, PartnerTotals, TotalsKey
 from vosd.storage import bilateral
-from vosd.storage.bilateral import TooManyCallsError
+from vosd.storage.bilateral import TooManyPartnerCallsError
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
@@ -41,8 +41,10 @@ async def test_the_calls_of_a_partner_are_added_up_by_gateway_and_prefix(databas
     found = await show_totals(office, customer("peer"), ORDER)
     assert (found.currency, {row.since for row in found.rows}) == ("USD", {iso_utc(BEGIN)})
     assert book_of(found, BEGIN) == {
-        TotalsKey(BEGIN, Direction.RECEIVED, "peer-pbx", "4420"): Totals(2, 120, Decimal("8.3"), 60, Decimal(5)),
-        TotalsKey(BEGIN, Direction.SENT, "peer-trunk", "4420"): Totals(1, 60, Decimal("2.2")),
+        TotalsKey(BEGIN, PartnerDirection.RECEIVED, "peer-pbx", "4420"): PartnerTotals(
+            2, 120, Decimal("8.3"), 60, Decimal(5)
+        ),
+        TotalsKey(BEGIN, PartnerDirection.SENT, "peer-trunk", "4420"): PartnerTotals(1, 60, Decimal("2.2")),
     }
     with pytest.raises(OutOfScopeError):
         await show_totals(office, customer("other"), ORDER)
@@ -57,7 +59,7 @@ async def test_spans_that_are_too_long_or_too_full_are_refused(
             await show_totals(office, operator(), msgspec.structs.replace(ORDER, **changes))
     monkeypatch.setattr(bilateral, "CALLS_MAX", 1)
     await SqlBooks(database).book([answered_call(1, customer_account="peer", ended_at=BEGIN + 70_000)])
-    with pytest.raises(TooManyCallsError, match="more than 1 calls"):
+    with pytest.raises(TooManyPartnerCallsError, match="more than 1 calls"):
         await show_totals(office, operator(), ORDER)
 
 

@@ -18,7 +18,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import VENDOR
 from vosd.clearing.calls import BillClass, BilledCall, CallPair, SentCall, comparable
-from vosd.clearing.explanations import MATCHED, Explanation, Judge, Terms, Verdict
+from vosd.clearing.explanations import MATCHED, Judge, PriceExplanation, PriceTerms, RowVerdict
 from vosd.clearing.sums import BillSums
 from vosd.clearing.time_shift import TimeShift
 from vosd.storage.reconciliations import VendorCall
@@ -137,25 +137,25 @@ def rate_of_breakdown(text: str) -> AppliedRate | None:
 _parts: Final = msgspec.json.Decoder(dict[str, list[Step]]).decode
 
 
-def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[Explanation]:
+def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]:
     """Yield explanations by rates that the configuration has: the vendor's of other days, then all other groups."""
     again = RatesAgain(catalogue)
 
-    def of_day(days: int) -> Explanation:
-        def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms | None:
+    def of_day(days: int) -> PriceExplanation:
+        def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms | None:
             at = ours.started_at + days * _DAY_MS
             other = again.of_vendor(vendor, ours.gateway, ours.rated_number, at, ours.caller)
-            return None if other is None else Terms(other, ours.duration_ms)
+            return None if other is None else PriceTerms(other, ours.duration_ms)
 
         when = f"{abs(days)} day{'s' if abs(days) > 1 else ''} {'before' if days < 0 else 'after'}"
-        return Explanation(BillClass.RATE_DIFFERS, f"our rate of {when}", found)
+        return PriceExplanation(BillClass.RATE_DIFFERS, f"our rate of {when}", found)
 
-    def of_now() -> Explanation:
-        def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms | None:
+    def of_now() -> PriceExplanation:
+        def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms | None:
             other = again.of_vendor(vendor, ours.gateway, ours.rated_number, ours.started_at, ours.caller)
-            return None if other is None else Terms(other, ours.duration_ms)
+            return None if other is None else PriceTerms(other, ours.duration_ms)
 
-        return Explanation(BillClass.RATE_DIFFERS, "our rate as it is configured now", found)
+        return PriceExplanation(BillClass.RATE_DIFFERS, "our rate as it is configured now", found)
 
     yield of_now()
     yield from map(of_day, _OTHER_DAYS)
@@ -166,11 +166,11 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[Explanation]:
 
         def in_group(
             rate: AppliedRate, ours: SentCall, _theirs: BilledCall, find: Callable[..., AppliedRate | None] = group.find
-        ) -> Terms | None:
+        ) -> PriceTerms | None:
             other = find(ours.rated_number, ours.started_at, ours.caller)
-            return None if other is None or other.group == rate.group else Terms(other, ours.duration_ms)
+            return None if other is None or other.group == rate.group else PriceTerms(other, ours.duration_ms)
 
-        yield Explanation(BillClass.RATE_DIFFERS, f"rate group {group.name}", in_group)
+        yield PriceExplanation(BillClass.RATE_DIFFERS, f"rate group {group.name}", in_group)
 
 
 class BillComparison:
@@ -209,7 +209,7 @@ class BillComparison:
         elif ours is not None:
             self._time_shift.add_ours(ours)
             if (ours.cost or ours.billed_seconds) and self._since <= ours.at < self._until:
-                self._count(pair, Verdict(BillClass.MISSING_THERE))
+                self._count(pair, RowVerdict(BillClass.MISSING_THERE))
 
     def judge(self, breakdowns: Mapping[str, str]) -> None:
         """Explain the pairs that wait, by the stored steps of their calls."""
@@ -234,9 +234,9 @@ class BillComparison:
         why = _REPEATED if pair.is_repeated else ""
         if not self._since <= theirs.at < self._until:
             why = _OUTSIDE
-        self._count(pair, Verdict(BillClass.MISSING_HERE, why))
+        self._count(pair, RowVerdict(BillClass.MISSING_HERE, why))
 
-    def _count(self, pair: CallPair, verdict: Verdict) -> None:
+    def _count(self, pair: CallPair, verdict: RowVerdict) -> None:
         ours, theirs = pair.ours, pair.theirs
         either = ours if ours is not None else theirs
         assert either is not None

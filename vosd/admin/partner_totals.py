@@ -10,7 +10,7 @@ import msgspec
 from vosd.admin.office.bilateral import BilateralTotals, book_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
-from vosd.clearing.bilateral import Deviation, Threshold, add_up, compare
+from vosd.clearing.bilateral import Deviation, DeviationLimit, add_up, compare
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.http_client import NO_ANSWER, HttpServer
 from vosd.engine.settings import BilateralSettings
@@ -81,7 +81,7 @@ async def compared_with(
         book = book_of(theirs, since)
     except (VosError, ValueError, ArithmeticError) as error:
         return PartnerOutcome(partner.account, failed=str(error))
-    threshold = Threshold(partner.percent, partner.amount)
+    threshold = DeviationLimit(partner.percent, partner.amount)
     has_money = theirs.currency == partner.currency
     found = compare(ours, book, threshold, since, until, has_money=has_money)
     return PartnerOutcome(partner.account, tuple(map(_in_words, found)))

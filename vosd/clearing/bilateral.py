@@ -24,7 +24,7 @@ _HUNDRED: Final = Decimal(100)
 _LEAST_SECONDS: Final = Decimal(60)
 
 
-class Direction(Enum):
+class PartnerDirection(Enum):
     """Side of a call that an account is on."""
 
     SENT = "sent"
@@ -33,15 +33,15 @@ class Direction(Enum):
     """The switch has received the call from the account, which pays for it."""
 
     @property
-    def other(self) -> "Direction":
+    def other(self) -> "PartnerDirection":
         """Side of the call on the switch of the account."""
-        return Direction.RECEIVED if self is Direction.SENT else Direction.SENT
+        return PartnerDirection.RECEIVED if self is PartnerDirection.SENT else PartnerDirection.SENT
 
 
-class EndedCall(NamedTuple):
+class PartnerCall(NamedTuple):
     """A call of an account that was answered."""
 
-    direction: Direction
+    direction: PartnerDirection
     ended_at: int
     """UTC milliseconds."""
     gateway: str
@@ -55,12 +55,12 @@ class TotalsKey(NamedTuple):
 
     period: int
     """UTC milliseconds of its beginning."""
-    direction: Direction
+    direction: PartnerDirection
     gateway: str
     prefix: str
 
 
-class Totals(NamedTuple):
+class PartnerTotals(NamedTuple):
     """Sums of calls."""
 
     calls: int = 0
@@ -70,9 +70,9 @@ class Totals(NamedTuple):
     """Seconds of the calls that may be in another period of the other switch."""
     edge_amount: Decimal = ZERO
 
-    def plus(self, other: "Totals") -> "Totals":
+    def plus(self, other: "PartnerTotals") -> "PartnerTotals":
         """Return the sums of both."""
-        return Totals(
+        return PartnerTotals(
             self.calls + other.calls,
             self.seconds + other.seconds,
             EXACT.add(self.amount, other.amount),
@@ -81,24 +81,24 @@ class Totals(NamedTuple):
         )
 
 
-Book = dict[TotalsKey, Totals]
+Book = dict[TotalsKey, PartnerTotals]
 
 
-def add_up(calls: Iterable[EndedCall]) -> Book:
+def add_up(calls: Iterable[PartnerCall]) -> Book:
     """Add calls up by period, direction, gateway and prefix."""
     book: Book = {}
     for call in calls:
         into = call.ended_at % PERIOD_MS
         is_edge = into < EDGE_MS or into >= PERIOD_MS - EDGE_MS
         key = TotalsKey(call.ended_at - into, call.direction, call.gateway, call.prefix)
-        own = Totals(
+        own = PartnerTotals(
             1, call.seconds, call.amount, call.seconds if is_edge else 0, call.amount if is_edge else ZERO
         )  # fmt: skip
-        book[key] = book.get(key, Totals()).plus(own)
+        book[key] = book.get(key, PartnerTotals()).plus(own)
     return book
 
 
-class Threshold(NamedTuple):
+class DeviationLimit(NamedTuple):
     """A difference that counts: more than both."""
 
     percent: Decimal
@@ -110,11 +110,11 @@ class Threshold(NamedTuple):
 class Deviation(NamedTuple):
     """Sums that differ more than they may."""
 
-    direction: Direction
+    direction: PartnerDirection
     since: int
     until: int
-    ours: Totals
-    theirs: Totals
+    ours: PartnerTotals
+    theirs: PartnerTotals
     gateways: tuple[str, ...]
     """Ours with calls of these prefixes, those that differ most first."""
     their_gateways: tuple[str, ...]
@@ -124,16 +124,16 @@ class Deviation(NamedTuple):
     @property
     def text(self) -> str:
         """Both sums as a sentence."""
-        done, other = ("sent", "received") if self.direction is Direction.SENT else ("received", "sent")
+        done, other = ("sent", "received") if self.direction is PartnerDirection.SENT else ("received", "sent")
         return f"we have {done} {_shown(self.ours)}; they have {other} {_shown(self.theirs)}"
 
 
-def _shown(totals: Totals) -> str:
+def _shown(totals: PartnerTotals) -> str:
     return f"{totals.calls} calls, {totals.seconds} s, {format_amount(totals.amount)}"
 
 
 def compare(
-    ours: Book, theirs: Book, threshold: Threshold, since: int, until: int, *, has_money: bool
+    ours: Book, theirs: Book, threshold: DeviationLimit, since: int, until: int, *, has_money: bool
 ) -> Iterator[Deviation]:
     """Yield where both books differ: the newest period for itself, then the whole span, for each direction.
 
@@ -141,7 +141,7 @@ def compare(
     are of two currencies, and seconds are compared, by the same percentage and more than a minute.
     """
     turned = {key._replace(direction=key.direction.other): totals for key, totals in theirs.items()}
-    for direction in Direction:
+    for direction in PartnerDirection:
         for begin in dict.fromkeys((until - PERIOD_MS, since)):
             mine = _of(ours, direction, begin, until)
             other = _of(turned, direction, begin, until)
@@ -152,22 +152,24 @@ def compare(
                 break
 
 
-def _of(book: Book, direction: Direction, since: int, until: int) -> Book:
+def _of(book: Book, direction: PartnerDirection, since: int, until: int) -> Book:
     return {key: totals for key, totals in book.items() if key.direction is direction and since <= key.period < until}
 
 
-def _sum(totals: Iterable[Totals]) -> Totals:
-    found = Totals()
+def _sum(totals: Iterable[PartnerTotals]) -> PartnerTotals:
+    found = PartnerTotals()
     for each in totals:
         found = found.plus(each)
     return found
 
 
-def _value(totals: Totals, *, has_money: bool) -> Decimal:
+def _value(totals: PartnerTotals, *, has_money: bool) -> Decimal:
     return totals.amount if has_money else Decimal(totals.seconds)
 
 
-def _edges(ours: Book, theirs: Book, direction: Direction, since: int, until: int, *, has_money: bool) -> Decimal:
+def _edges(
+    ours: Book, theirs: Book, direction: PartnerDirection, since: int, until: int, *, has_money: bool
+) -> Decimal:
     """Return what may be beyond the first or the last border of a span in one of the books."""
     outer = {since, until - PERIOD_MS}
     found = _sum(
@@ -179,7 +181,9 @@ def _edges(ours: Book, theirs: Book, direction: Direction, since: int, until: in
     return found.edge_amount if has_money else Decimal(found.edge_seconds)
 
 
-def _exceeds(ours: Totals, theirs: Totals, allowed: Decimal, threshold: Threshold, *, has_money: bool) -> bool:
+def _exceeds(
+    ours: PartnerTotals, theirs: PartnerTotals, allowed: Decimal, threshold: DeviationLimit, *, has_money: bool
+) -> bool:
     mine, other = _value(ours, has_money=has_money), _value(theirs, has_money=has_money)
     difference = EXACT.subtract(abs(EXACT.subtract(mine, other)), allowed)
     least = threshold.amount if has_money else _LEAST_SECONDS
@@ -187,7 +191,9 @@ def _exceeds(ours: Totals, theirs: Totals, allowed: Decimal, threshold: Threshol
     return difference > least and difference > share
 
 
-def _deviation(direction: Direction, since: int, until: int, mine: Book, other: Book, *, has_money: bool) -> Deviation:
+def _deviation(
+    direction: PartnerDirection, since: int, until: int, mine: Book, other: Book, *, has_money: bool
+) -> Deviation:
     by_prefix: dict[str, Decimal] = {}
     for book, sign in ((mine, 1), (other, -1)):
         for key, totals in book.items():

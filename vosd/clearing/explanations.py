@@ -26,42 +26,42 @@ _MINUTE: Final = Decimal(60)
 _HUNDRED: Final = Decimal(100)
 
 
-class Terms(NamedTuple):
+class PriceTerms(NamedTuple):
     """A rate and a length by which a call may have been billed."""
 
     rate: AppliedRate
     duration_ms: int
 
 
-class Explanation(NamedTuple):
+class PriceExplanation(NamedTuple):
     """A difference of terms that may explain a price."""
 
     result: BillClass
     text: str
-    terms: Callable[[AppliedRate, SentCall, BilledCall], Terms | None]
+    terms: Callable[[AppliedRate, SentCall, BilledCall], PriceTerms | None]
     """Returns the terms of the vendor if this holds; None = it does not apply to the call."""
 
 
-class Verdict(NamedTuple):
+class RowVerdict(NamedTuple):
     """Class of a call and its explanation, empty where there is none."""
 
     result: BillClass
     explanation: str = ""
 
 
-MATCHED: Final = Verdict(BillClass.MATCHED)
+MATCHED: Final = RowVerdict(BillClass.MATCHED)
 
 
 class Judge:
     """Compares matched calls; it remembers what has explained earlier calls of a prefix, and tries that first."""
 
     def __init__(
-        self, duration_tolerance_ms: int, *, includes_tax: bool = False, others: Sequence[Explanation] = ()
+        self, duration_tolerance_ms: int, *, includes_tax: bool = False, others: Sequence[PriceExplanation] = ()
     ) -> None:
         """``includes_tax``: the prices of the vendor contain tax. ``others``: explanations by further rates."""
         self._tolerance, self._includes_tax = duration_tolerance_ms, includes_tax
         self._explanations = (*_ROUNDINGS, *_of_lengths(duration_tolerance_ms), *_SECONDS, *_units(), *others)
-        self._known: dict[str, list[Explanation]] = {}
+        self._known: dict[str, list[PriceExplanation]] = {}
         self._fruitless: dict[str, int] = {}
 
     def is_equal(self, ours: SentCall, theirs: BilledCall) -> bool:
@@ -74,7 +74,7 @@ class Judge:
             theirs.price is not None and theirs.duration_ms == 1_000 * ours.billed_seconds
         )
 
-    def verdict(self, ours: SentCall, theirs: BilledCall, rate: AppliedRate | None) -> Verdict:
+    def verdict(self, ours: SentCall, theirs: BilledCall, rate: AppliedRate | None) -> RowVerdict:
         """Return class and explanation of a pair that differs; ``rate`` is that of our cost, None = it is unknown."""
         if rate is not None and not rate.rate.locked:
             rate = charged_by(rate, ours.duration_ms)
@@ -89,19 +89,19 @@ class Judge:
                     known.remove(found)
                 known.insert(0, found)  # a call may fit several: the one of the call before is the likeliest
                 del known[KNOWN_MAX:]
-                return Verdict(found.result, found.text)
+                return RowVerdict(found.result, found.text)
         if not self._is_as_long(ours, theirs):
-            return Verdict(BillClass.DURATION_DIFFERS)
+            return RowVerdict(BillClass.DURATION_DIFFERS)
         if theirs.billed_seconds not in {None, ours.billed_seconds}:
-            return Verdict(BillClass.UNIT_DIFFERS)
-        return Verdict(BillClass.RATE_DIFFERS)
+            return RowVerdict(BillClass.UNIT_DIFFERS)
+        return RowVerdict(BillClass.RATE_DIFFERS)
 
     def _is_as_long(self, ours: SentCall, theirs: BilledCall) -> bool:
         return abs(ours.duration_ms - theirs.duration_ms) <= self._tolerance
 
     def _first(
-        self, explanations: Sequence[Explanation], rate: AppliedRate, ours: SentCall, theirs: BilledCall
-    ) -> Explanation | None:
+        self, explanations: Sequence[PriceExplanation], rate: AppliedRate, ours: SentCall, theirs: BilledCall
+    ) -> PriceExplanation | None:
         billed = theirs.billed_seconds
         for each in explanations:
             terms = each.terms(rate, ours, theirs)
@@ -116,7 +116,7 @@ class Judge:
                 return each
         return None
 
-    def _explains_length(self, each: Explanation, charge: Charge, ours: SentCall, theirs: BilledCall) -> bool:
+    def _explains_length(self, each: PriceExplanation, charge: Charge, ours: SentCall, theirs: BilledCall) -> bool:
         """Return whether a length that differs is explained, too: by itself, or as the billed seconds."""
         if each.result is BillClass.DURATION_DIFFERS or self._is_as_long(ours, theirs):
             return True
@@ -125,7 +125,7 @@ class Judge:
     def _amount(self, charge: Charge) -> Decimal:
         return charge.total if self._includes_tax else charge.fee
 
-    def _implied(self, rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Iterator[Explanation]:
+    def _implied(self, rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Iterator[PriceExplanation]:
         """Yield the price of a minute that gives the vendor's price, with as few decimals as do."""
         seconds = theirs.billed_seconds or ours.billed_seconds
         if not theirs.price or theirs.price < 0 or not seconds or rate.rate.sections:
@@ -140,37 +140,37 @@ class Judge:
             yield _of_price(price)
 
 
-def _of_price(price: Decimal) -> Explanation:
-    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms:
+def _of_price(price: Decimal) -> PriceExplanation:
+    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms:
         flat = replace(rate.rate, billing_rate=price, per_cycle=False, first_rate=None)
-        return Terms(replace(rate, rate=flat, exchange_rate=None), ours.duration_ms)
+        return PriceTerms(replace(rate, rate=flat, exchange_rate=None), ours.duration_ms)
 
-    return Explanation(BillClass.RATE_DIFFERS, f"price of {price.normalize():f} a minute", terms)
+    return PriceExplanation(BillClass.RATE_DIFFERS, f"price of {price.normalize():f} a minute", terms)
 
 
-def _of_rounding(places: int, rounding: Rounding) -> Explanation:
+def _of_rounding(places: int, rounding: Rounding) -> PriceExplanation:
     unit = unit_of(places)
 
-    def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+    def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> PriceTerms | None:
         price = theirs.price
         if price is None or abs(price - ours.cost) > 2 * max(unit, rate.policy.fee_unit) or price % unit:
             return None
         policy = replace(rate.policy, fee_precision=places, fee_unit=unit, rounding=rounding, nonzero_floor=False)
-        return Terms(replace(rate, policy=policy), ours.duration_ms)
+        return PriceTerms(replace(rate, policy=policy), ours.duration_ms)
 
     words = {Rounding.HALF_UP: "half up", Rounding.UP: "up", Rounding.DOWN: "down"}
-    return Explanation(BillClass.ROUNDING_DIFFERS, f"{places} decimals, rounded {words[rounding]}", terms)
+    return PriceExplanation(BillClass.ROUNDING_DIFFERS, f"{places} decimals, rounded {words[rounding]}", terms)
 
 
 _ROUNDINGS: Final = tuple(_of_rounding(places, how) for places in reversed(range(_PLACES + 1)) for how in Rounding)
 
 
-def _of_seconds(threshold_ms: int, text: str) -> Explanation:
-    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms:
+def _of_seconds(threshold_ms: int, text: str) -> PriceExplanation:
+    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms:
         policy = replace(rate.policy, hold_time_precision_ms=threshold_ms)
-        return Terms(replace(rate, policy=policy), ours.duration_ms)
+        return PriceTerms(replace(rate, policy=policy), ours.duration_ms)
 
-    return Explanation(BillClass.ROUNDING_DIFFERS, text, terms)
+    return PriceExplanation(BillClass.ROUNDING_DIFFERS, text, terms)
 
 
 _SECONDS: Final = (
@@ -180,29 +180,29 @@ _SECONDS: Final = (
 )
 
 
-def _of_lengths(tolerance_ms: int) -> tuple[Explanation, ...]:
+def _of_lengths(tolerance_ms: int) -> tuple[PriceExplanation, ...]:
     """Return the explanations by the vendor's own length and by the beginning of the billing."""
 
-    def from_invite(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+    def from_invite(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> PriceTerms | None:
         rings = ours.from_invite_ms - ours.duration_ms > tolerance_ms
         if not rings or abs(theirs.duration_ms - ours.from_invite_ms) > tolerance_ms:
             return None
-        return Terms(rate, theirs.duration_ms)
+        return PriceTerms(rate, theirs.duration_ms)
 
-    def ringing_billed(late_ms: int) -> Explanation:
-        def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+    def ringing_billed(late_ms: int) -> PriceExplanation:
+        def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> PriceTerms | None:
             rings = ours.from_invite_ms - ours.duration_ms > tolerance_ms
             is_as_long = abs(theirs.duration_ms - ours.duration_ms) <= tolerance_ms
             if not rings or not is_as_long or theirs.billed_seconds is None:
                 return None
-            return Terms(rate, ours.from_invite_ms + late_ms)
+            return PriceTerms(rate, ours.from_invite_ms + late_ms)
 
-        return Explanation(BillClass.DURATION_DIFFERS, "billed from the INVITE", terms)
+        return PriceExplanation(BillClass.DURATION_DIFFERS, "billed from the INVITE", terms)
 
-    def theirs_by_our_terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+    def theirs_by_our_terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> PriceTerms | None:
         if theirs.duration_ms == ours.duration_ms or _is_unit_of(ours, theirs):
             return None
-        return Terms(rate, theirs.duration_ms)
+        return PriceTerms(rate, theirs.duration_ms)
 
     def _is_unit_of(ours: SentCall, theirs: BilledCall) -> bool:
         """Return whether the vendor's length is ours in whole units of half a minute or a minute: billed seconds."""
@@ -212,14 +212,14 @@ def _of_lengths(tolerance_ms: int) -> tuple[Explanation, ...]:
         )
 
     return (
-        Explanation(BillClass.DURATION_DIFFERS, "billed from the INVITE", from_invite),
-        Explanation(BillClass.DURATION_DIFFERS, "their duration", theirs_by_our_terms),
+        PriceExplanation(BillClass.DURATION_DIFFERS, "billed from the INVITE", from_invite),
+        PriceExplanation(BillClass.DURATION_DIFFERS, "their duration", theirs_by_our_terms),
         *(ringing_billed(late_ms) for late_ms in (0, -1_000, 1_000, -2_000, 2_000)),
     )
 
 
-def _of_unit(first_s: int, cycle_s: int) -> Explanation:
-    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> Terms | None:
+def _of_unit(first_s: int, cycle_s: int) -> PriceExplanation:
+    def terms(rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms | None:
         own = rate.rate
         if own.sections or (own.billing_cycle, own.first_duration) == (cycle_s, first_s):
             return None
@@ -229,20 +229,20 @@ def _of_unit(first_s: int, cycle_s: int) -> Explanation:
         other = replace(
             own, billing_rate=minute, per_cycle=False, billing_cycle=cycle_s, first_duration=first_s, first_rate=None
         )
-        return Terms(replace(rate, rate=other), ours.duration_ms)
+        return PriceTerms(replace(rate, rate=other), ours.duration_ms)
 
     text = f"{first_s}/{cycle_s}" if first_s else f"{cycle_s}"
-    return Explanation(BillClass.UNIT_DIFFERS, f"their unit is {text} s", terms)
+    return PriceExplanation(BillClass.UNIT_DIFFERS, f"their unit is {text} s", terms)
 
 
-def _units() -> tuple[Explanation, ...]:
+def _units() -> tuple[PriceExplanation, ...]:
     """Return the explanations by another unit: of our length, then of the vendor's where that differs a little."""
     plain = tuple(_of_unit(first, cycle) for first, cycle in _UNITS)
     return (*plain, *(_of_their_length(each) for each in plain))
 
 
-def _of_their_length(plain: Explanation) -> Explanation:
-    def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> Terms | None:
+def _of_their_length(plain: PriceExplanation) -> PriceExplanation:
+    def terms(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> PriceTerms | None:
         found = None if theirs.duration_ms == ours.duration_ms else plain.terms(rate, ours, theirs)
         return None if found is None else found._replace(duration_ms=theirs.duration_ms)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from vosd.cdr.ports import StoreUnavailable
-from vosd.clearing.bilateral import PREFIX_DIGITS, Direction, EndedCall
+from vosd.clearing.bilateral import PREFIX_DIGITS, PartnerCall, PartnerDirection
 from vosd.clearing.calls import comparable
 from vosd.storage import schema
 from vosd.storage.database import Database
@@ -18,7 +18,7 @@ CALLS_MAX: Final = 500_000
 _cdr: Final = schema.cdr.c
 
 
-class TooManyCallsError(StoreUnavailable):
+class TooManyPartnerCallsError(StoreUnavailable):
     """The span has more calls than are added up at once."""
 
 
@@ -28,7 +28,7 @@ class SqlEndedCalls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def of(self, account: str, since: int, until: int) -> Sequence[EndedCall]:
+    async def of(self, account: str, since: int, until: int) -> Sequence[PartnerCall]:
         """Return the answered calls of an account that ended in a span, by both directions; UTC milliseconds.
 
         Raises:
@@ -38,10 +38,10 @@ class SqlEndedCalls:
         sent = (_cdr.vendor_account == account) & (_cdr.vendor_answered_at.is_not(None) | (_cdr.cost != 0))
         received = (_cdr.customer_account == account) & (_cdr.answered_at.is_not(None) | (_cdr.fee != 0))
         columns = {
-            Direction.SENT: (sent, _cdr.routing_gateway, _cdr.callee_out, _cdr.cost, _cdr.cost_tax),
-            Direction.RECEIVED: (received, _cdr.mapping_gateway, _cdr.callee_in, _cdr.fee, _cdr.tax),
+            PartnerDirection.SENT: (sent, _cdr.routing_gateway, _cdr.callee_out, _cdr.cost, _cdr.cost_tax),
+            PartnerDirection.RECEIVED: (received, _cdr.mapping_gateway, _cdr.callee_in, _cdr.fee, _cdr.tax),
         }
-        found: list[EndedCall] = []
+        found: list[PartnerCall] = []
         for direction, (own, *values) in columns.items():
             query = (
                 select(_cdr.ended_at, _cdr.hold_time_s, *values)
@@ -52,13 +52,13 @@ class SqlEndedCalls:
             async with self._database.searching() as connection:
                 rows = (await connection.execute(query)).all()
             if len(rows) == CALLS_MAX:
-                raise TooManyCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
+                raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
             found += [_ended(direction, row) for row in rows]
         return found
 
 
-def _ended(direction: Direction, row: Any) -> EndedCall:
+def _ended(direction: PartnerDirection, row: Any) -> PartnerCall:
     ended_at, seconds, gateway, number, amount, tax = row
-    return EndedCall(
+    return PartnerCall(
         direction, ended_at, gateway or "", comparable(number or "")[:PREFIX_DIGITS], seconds, amount + tax
     )

@@ -13,7 +13,7 @@ from vosd.admin.sorted_calls import SortedCalls
 from vosd.billing.rater import itemise, rate_call
 from vosd.catalogue.catalogue import Catalogue
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
-from vosd.clearing.explanations import Judge, Verdict
+from vosd.clearing.explanations import Judge, RowVerdict
 from vosd.config.load import load
 
 CONFIGURATION = """
@@ -38,7 +38,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     return load(path, {}).catalogue
 
 
-def verdict(catalogue: Catalogue, price: str, booked: str = "0.0123") -> Verdict:
+def verdict(catalogue: Catalogue, price: str, booked: str = "0.0123") -> RowVerdict:
     """Judge a call of 300 s that the vendor bills by the price of a minute."""
     rate, theirs = applied_rate(booked), applied_rate(price)
     charge = rate_call(rate, 300_000)

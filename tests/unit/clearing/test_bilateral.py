@@ -9,9 +9,9 @@ from vosd.clearing.bilateral import (
     PERIOD_MS,
     Book,
     Deviation,
-    Direction,
-    EndedCall,
-    Threshold,
+    DeviationLimit,
+    PartnerCall,
+    PartnerDirection,
     add_up,
     compare,
 )
@@ -19,21 +19,21 @@ from vosd.clearing.bilateral import (
 BEGIN = 1_790_000_100_000
 HOUR = BEGIN + 12 * PERIOD_MS
 LAST = HOUR - PERIOD_MS
-THRESHOLD = Threshold(Decimal(1), Decimal(1))
+THRESHOLD = DeviationLimit(Decimal(1), Decimal(1))
 
 
 def call(
     at: int,
     amount: str = "0.60",
     prefix: str = "4420",
-    direction: Direction = Direction.SENT,
+    direction: PartnerDirection = PartnerDirection.SENT,
     gateway: str = "ours",
     seconds: int = 60,
-) -> EndedCall:
-    return EndedCall(direction, at, gateway, prefix, seconds, Decimal(amount))
+) -> PartnerCall:
+    return PartnerCall(direction, at, gateway, prefix, seconds, Decimal(amount))
 
 
-def there(*calls: EndedCall) -> Book:
+def there(*calls: PartnerCall) -> Book:
     """Return the same calls as the other switch has them."""
     return add_up(each._replace(direction=each.direction.other, gateway="theirs") for each in calls)
 
@@ -64,7 +64,7 @@ def test_a_deviation_of_the_newest_period_names_prefixes_and_gateways():
         add_up([*CALLS, *(each._replace(gateway="mobile", amount=Decimal("0.60")) for each in right)]),
         there(*CALLS, *wrong),
     )
-    assert (one.direction, one.since, one.until) == (Direction.SENT, LAST, HOUR)
+    assert (one.direction, one.since, one.until) == (PartnerDirection.SENT, LAST, HOUR)
     assert (one.prefixes, one.gateways, one.their_gateways) == (("4477",), ("mobile",), ("theirs",))
     assert one.text == "we have sent 28 calls, 1680 s, 16.80; they have received 28 calls, 1680 s, 21.00"
 
@@ -88,9 +88,9 @@ def test_less_than_a_unit_of_money_is_none():
 
 
 def test_both_directions_are_compared():
-    received = call(LAST + 5_000, "9", direction=Direction.RECEIVED)
+    received = call(LAST + 5_000, "9", direction=PartnerDirection.RECEIVED)
     (one,) = found(add_up(CALLS), there(*CALLS, received))
-    assert (one.direction, one.ours.calls, one.theirs.calls) == (Direction.RECEIVED, 0, 1)
+    assert (one.direction, one.ours.calls, one.theirs.calls) == (PartnerDirection.RECEIVED, 0, 1)
     assert one.text.startswith("we have received 0 calls")
 
 

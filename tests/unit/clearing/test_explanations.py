@@ -14,7 +14,7 @@ from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.rates import AppliedRate
 from vosd.billing.stored_rate import rate_of_steps
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
-from vosd.clearing.explanations import FRUITLESS_MAX, Explanation, Judge, Terms, Verdict
+from vosd.clearing.explanations import FRUITLESS_MAX, Judge, PriceExplanation, PriceTerms, RowVerdict
 from vosd.clearing.sums import EXPLANATIONS_MAX, OTHERS, BillSums
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "billing.json"
@@ -35,7 +35,7 @@ def billed(seconds: float, price: Decimal | str | None = None, billed_s: int | N
     return BilledCall(0, "4420", 2, "", round(1_000 * seconds), billed_s, None if price is None else Decimal(price))
 
 
-def verdict(ours: SentCall, theirs: BilledCall, rate: AppliedRate | None = RATE, **more: Any) -> Verdict:
+def verdict(ours: SentCall, theirs: BilledCall, rate: AppliedRate | None = RATE, **more: Any) -> RowVerdict:
     judge = Judge(2_000, **more)
     assert not judge.is_equal(ours, theirs)
     return judge.verdict(ours, theirs, rate)
@@ -143,8 +143,10 @@ def test_prices_with_tax_are_compared_with_tax():
 
 
 def test_a_rate_that_another_room_knows_is_named():
-    other = Explanation(
-        BillClass.RATE_DIFFERS, "rate group gold", lambda _r, ours, _t: Terms(applied_rate("0.0131"), ours.duration_ms)
+    other = PriceExplanation(
+        BillClass.RATE_DIFFERS,
+        "rate group gold",
+        lambda _r, ours, _t: PriceTerms(applied_rate("0.0131"), ours.duration_ms),
     )
     found = verdict(sent(200), billed(200, by(applied_rate("0.0131"), 200)), others=(other,))
     assert found == (BillClass.RATE_DIFFERS, "rate group gold")
@@ -181,7 +183,7 @@ def test_what_explained_a_call_is_tried_first_where_nothing_explains_many():
         nonlocal calls
         calls += 1
 
-    judge = Judge(2_000, others=(Explanation(BillClass.RATE_DIFFERS, "never", counted),))
+    judge = Judge(2_000, others=(PriceExplanation(BillClass.RATE_DIFFERS, "never", counted),))
     for _ in range(FRUITLESS_MAX + 50):
         judge.verdict(sent(60), billed(60, "-1"), RATE)
     assert calls == FRUITLESS_MAX

@@ -13,7 +13,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.clearing.bilateral import PERIOD_MS, Book, Direction, Totals, TotalsKey, add_up
+from vosd.clearing.bilateral import PERIOD_MS, Book, PartnerDirection, PartnerTotals, TotalsKey, add_up
 
 SPAN_MAX_MS: Final = 7_200_000
 
@@ -33,7 +33,7 @@ class TotalsRow(msgspec.Struct, frozen=True, kw_only=True):
 
     since: str
     """Beginning of the period, RFC 3339."""
-    direction: Direction
+    direction: PartnerDirection
     """``sent``: by this switch to the account; ``received``: by this switch from the account."""
     gateway: str
     """Gateway of this switch."""
@@ -87,7 +87,7 @@ def _order_of(key: TotalsKey) -> tuple[int, str, str, str]:
     return key.period, key.direction.value, key.gateway, key.prefix
 
 
-def _row(key: TotalsKey, totals: Totals) -> TotalsRow:
+def _row(key: TotalsKey, totals: PartnerTotals) -> TotalsRow:
     return TotalsRow(
         since=iso_utc(key.period),
         direction=key.direction,
@@ -116,6 +116,6 @@ def book_of(found: BilateralTotals, since: int) -> Book:
         amounts = Decimal(row.amount), Decimal(row.edge_amount)
         if not all(each.is_finite() for each in amounts):
             raise ValueError(f"{row.amount} is no amount")
-        own = Totals(row.calls, row.seconds, amounts[0], row.edge_seconds, amounts[1])
-        book[key] = book.get(key, Totals()).plus(own)
+        own = PartnerTotals(row.calls, row.seconds, amounts[0], row.edge_seconds, amounts[1])
+        book[key] = book.get(key, PartnerTotals()).plus(own)
     return book
