@@ -127,6 +127,8 @@ BY = {
     "mapping-gateways": ["mapping_gateway", "customer_account"], "performance": [], "durations": [],
     "failures": ["end_reason", "sip_code", "hangup_source", "routing_gateway"], "daily": [],
     "top-customers": ["customer_account"], "profit": ["customer_account", "vendor_account", "area"],
+    "profit-customers": ["customer_account"], "profit-vendors": ["vendor_account"], "profit-areas": ["area"],
+    "profit-hours": [],
 }  # fmt: skip
 
 

@@ -63,11 +63,11 @@ class SimulatedCall(NamedTuple):
 class CallSums:
     """Sums of some calls."""
 
-    __slots__ = ("answered", "calls", "cost", "fee", "losses", "ms")
+    __slots__ = ("answered", "calls", "cost", "fee", "losses", "lost", "ms")
 
     def __init__(self) -> None:
         self.calls = self.answered = self.losses = self.ms = 0
-        self.fee = self.cost = ZERO
+        self.fee = self.cost = self.lost = ZERO
 
     def add(self, ms: int | None, fee: Decimal, cost: Decimal) -> None:
         """Add a call that lasted ``ms`` milliseconds from its answer; None = it was not answered."""
@@ -77,7 +77,9 @@ class CallSums:
             self.ms += ms
             self.fee = EXACT.add(self.fee, fee)
             self.cost = EXACT.add(self.cost, cost)
-            self.losses += cost > fee
+            if cost > fee:
+                self.losses += 1
+                self.lost = EXACT.add(self.lost, EXACT.subtract(cost, fee))
 
     @property
     def margin(self) -> Decimal:
@@ -93,6 +95,10 @@ class CallSums:
         """Return fees, costs and margin for JSON."""
         amounts = {"fee": self.fee, "cost": self.cost, "margin": self.margin}
         return {name: format_amount(amount) for name, amount in amounts.items()}
+
+    def below_cost(self) -> dict[str, object]:
+        """Return the calls that cost more than they brought, and by how much, for JSON."""
+        return {"loss_calls": self.losses, "loss": format_amount(self.lost)}
 
 
 class ComparedSums:
@@ -126,6 +132,8 @@ class Simulation:
         """By name and currency of its vendor."""
         self._destinations: dict[tuple[str, str], ComparedSums] = {}
         """By prefix and area of the customer's rate."""
+        self._margins: dict[tuple[str, str], ComparedSums] = {}
+        """By area of the customer's rate, or its prefix where it has none, and the vendor's account."""
         self._refused: tuple[Counter[str], Counter[str]] = Counter(), Counter()
         """Calls without route by reason, before and after."""
         self._left_out: Counter[str] = Counter()
@@ -159,11 +167,18 @@ class Simulation:
                 continue
             fee = self._converted(each.fee, each.currency, past.started_at)
             cost = self._converted(each.cost, each.vendor_currency, past.started_at)
-            for sums in (whole, part):
+            of_vendor = self._of_area_and_vendor(each)
+            for sums in (whole, part, of_vendor.before if each is before else of_vendor.after):
                 sums.add(ms, fee, cost)
         if ms is not None and after.prefix:
             # The order of the calls is that of the span, newest first, so all are taken to be of one moment.
             self._quality.talked(after.gateway or OTHERS, after.prefix, ms, 0, after.prefix)
+
+    def _of_area_and_vendor(self, outcome: SimulatedCall) -> ComparedSums:
+        key = outcome.area or outcome.prefix, outcome.vendor
+        if key not in self._margins and len(self._margins) >= GROUPS_MAX:
+            key = OTHERS, ""
+        return _at(self._margins, key)
 
     def _converted(self, amount: Decimal, currency: str, wall_ms: int) -> Decimal:
         """Return an amount in the currency of the simulation; without exchange rate it is counted, and zero.
@@ -233,6 +248,11 @@ class Simulation:
             ],
             "vendors": [_row("vendor", key, each) for key, each in sorted(self._vendors.items())],
             "gateways": [_row("routing_gateway", key, each) for key, each in sorted(self._gateways.items())],
+            "margins": [
+                _margin_row(*key, self.currency, each)
+                for key, each in sorted(self._margins.items(), key=lambda item: (-_difference(item[1]), item[0]))[:most]
+            ],
+            "margins_in_all": len(self._margins),
             "without_route": [
                 {"reason": reason, "before": self._refused[0][reason], "after": self._refused[1][reason]}
                 for reason in reasons
@@ -286,6 +306,16 @@ def _row(kind: str, key: tuple[str, str], compared: ComparedSums) -> dict[str, o
         kind: key[0] or None,
         "currency": key[1] or None,
         **{name: {**sums.counts(), "cost": format_amount(sums.cost)} for name, sums in sides},
+    }
+
+
+def _margin_row(area: str, vendor: str, currency: str, compared: ComparedSums) -> dict[str, object]:
+    sides = (("before", compared.before), ("after", compared.after))
+    return {
+        "area": area or None,
+        "vendor": vendor or None,
+        "currency": currency or None,
+        **{name: {**sums.counts(), **sums.money(), **sums.below_cost()} for name, sums in sides},
     }
 
 

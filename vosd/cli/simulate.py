@@ -17,6 +17,7 @@ ALL_CALLS: Final = sys.maxsize
 _SIDES: Final = ("before", "after")
 _COUNTS: Final = ("calls", "answered", "minutes", "cost")
 _MONEY: Final = ("cost", "margin")
+_OF_VENDORS: Final = ("calls", "cost", "margin", "loss_calls", "loss")
 
 
 @click.command("simulate", cls=Verb)
@@ -32,7 +33,14 @@ _MONEY: Final = ("cost", "margin")
 @click.option("--account", metavar="ID", help="The customer's or the vendor's.")
 @click.option("--limit", type=click.IntRange(1), default=ALL_CALLS, metavar="N", help="At most so many, the newest.")
 @click.option("--currency", metavar="CODE", help="Of fees, costs and margins; default that of most customers.")
-@click.option("--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Destinations listed.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Rows of destinations, and of areas and vendors.",
+)
 @json_option
 @pass_invocation
 def simulate(
@@ -46,6 +54,9 @@ def simulate(
 
     Nothing is booked. The calls pass the steps of a real call, without live state: no limit is reached, no gateway is
     down, quality is unknown, money is not checked, overrides do not hold. A gateway that failed a call fails it again.
+
+    "before" is what was booked. "after" is what the routes and rates say: simulate with those of now, once calls have
+    passed them, to see what was foreseen beside what came.
     """
     from vosd.admin.office.routes import SimulateRoutes, simulate_routes
 
@@ -82,6 +93,8 @@ def _show(answer: Mapping[str, Any]) -> None:
     for kind, title in (("vendors", "vendor"), ("gateways", "routing_gateway")):
         output.line("")
         _show_groups(answer[kind], title)
+    output.line("")
+    _show_margins(answer)
     if answer["without_route"]:
         output.line("")
         rows = [tuple(each.values()) for each in answer["without_route"]]
@@ -95,6 +108,14 @@ def _show(answer: Mapping[str, Any]) -> None:
 def _show_groups(groups: Sequence[Mapping[str, Any]], title: str) -> None:
     rows = [[each[title], each["currency"], *_beside(each, _COUNTS)] for each in groups]
     output.table((title, "currency", *_titles(_COUNTS)), rows, empty="no gateway was called")
+
+
+def _show_margins(answer: Mapping[str, Any]) -> None:
+    own = ("area", "vendor", "currency")
+    rows = [[*(each[name] for name in own), *_beside(each, _OF_VENDORS)] for each in answer["margins"]]
+    output.table((*own, *_titles(_OF_VENDORS)), rows, empty="no call was carried")
+    if answer["margins_in_all"] > len(rows):
+        output.remark(f"of {answer['margins_in_all']} areas and vendors; --top N lists more")
 
 
 def _show_destinations(destinations: Sequence[Mapping[str, Any]]) -> None:

@@ -195,6 +195,7 @@ class Report(NamedTuple):
 _QUALITY: Final = ("calls", "answered", "asr", "ner", "acd", "pdd")
 _WAITS: Final = ("pdd_median", "pdd_95")
 _MONEY: Final = ("fee", "tax", "cost", "income", "profit", "margin")
+_MARGINS: Final = ("calls", "answered", "minutes", "income", "cost", "profit", "margin", "below_cost", "loss")
 _REPORTS: Final = (
     Report(
         "revenue", "What accounts were charged, and what their calls brought.", ("customer_account",),
@@ -250,8 +251,22 @@ _REPORTS: Final = (
     Report(
         "profit", "What calls brought and cost, by customer, vendor and destination; losses first.",
         ("customer_account", "vendor_account", "area"),
-        ("calls", "answered", "minutes", "income", "cost", "profit", "margin", "below_cost", "loss"), order="profit",
-        is_rising=True, is_inside=True,
+        _MARGINS, order="profit", is_rising=True, is_inside=True,
+    ),
+    *(
+        Report(
+            f"profit-{of}", f"Margin and calls that were sold below cost, by {meaning}; losses first.", (by,),
+            _MARGINS, order="profit", is_rising=True, is_inside=True, account=account,
+        )
+        for of, meaning, by, account in (
+            ("customers", "customer", "customer_account", "customer_account"),
+            ("vendors", "vendor", "vendor_account", "vendor_account"),
+            ("areas", "destination", "area", "customer_account"),
+        )
+    ),
+    Report(
+        "profit-hours", "Margin and calls that were sold below cost, by time.", (), _MARGINS, is_inside=True,
+        group="hour",
     ),
     Report(
         "agents", "What agents are paid and pay for the calls below them.", ("party", "customer_account"),

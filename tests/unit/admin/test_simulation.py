@@ -132,6 +132,25 @@ def test_without_a_vendor_its_calls_go_to_the_next_and_cost_what_that_charges() 
     assert (destination["before"]["margin"], destination["after"]["margin"]) == ("1.20", "1.92")
 
 
+def test_margins_by_area_and_vendor_stand_as_booked_beside_as_foreseen() -> None:
+    below_cost = call(4, vendor_account="costly", cost=Decimal("0.75"))
+    found = simulated(catalogue(CHEAP), [*(call(number) for number in range(4)), below_cost])
+    assert found["margins_in_all"] == 3
+    figures = ("calls", "fee", "cost", "margin", "loss_calls", "loss")
+    rows = [
+        (row["area"], row["vendor"], side, *(row[side][each] for each in figures))
+        for row in found["margins"]
+        for side in ("before", "after")
+        if row[side]["calls"]
+    ]
+    assert sorted(rows) == [
+        ("44", "cheap", "after", 5, "3.00", "0.60", "2.40", 0, "0.00"),
+        ("United Kingdom", "costly", "before", 1, "0.60", "0.75", "-0.15", 1, "0.15"),
+        ("United Kingdom", "dear", "before", 4, "2.40", "1.20", "1.20", 0, "0.00"),
+    ]
+    assert found["margins"][0]["vendor"] == "cheap", "the greatest difference of margins comes first"
+
+
 def test_a_gateway_that_failed_a_call_fails_it_again() -> None:
     after_failover = call(
         routing_gateway="cheap", vendor_account="cheap", cost=Decimal("0.12"), tried=("dear", "cheap")
