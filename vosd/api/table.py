@@ -11,6 +11,7 @@ from vosd.api.operations import (
     decks,
     definitions,
     installation,
+    invoices,
     jobs,
     money,
     reconciliations,
@@ -35,6 +36,7 @@ _OTHERS: Final[tuple[Operation, ...]] = (
     *jobs.OPERATIONS,
     *decks.OPERATIONS,
     *reconciliations.OPERATIONS,
+    *invoices.OPERATIONS,
     *bilateral.OPERATIONS,
     *watch.OPERATIONS,
 )

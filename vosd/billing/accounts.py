@@ -10,6 +10,7 @@ from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding
 from vosd.billing.account_rates import AccountRounding
 from vosd.billing.destinations import DestinationLimit
+from vosd.billing.invoice_terms import InvoiceTerms
 from vosd.billing.rate_choice import RateSelection
 from vosd.billing.rights import Rights
 from vosd.billing.spending import SpendLimit
@@ -58,6 +59,7 @@ class Account(msgspec.Struct, frozen=True):
     """A label: ``vosd account groups`` adds up the accounts that have the same."""
     minimum_consumption: Decimal | None = None
     """Least cost of a month's calls, without tax; None = no minimum."""
+    invoice: InvoiceTerms = InvoiceTerms()
     max_concurrent: int | None = None
     max_cps: int | None = None
     max_call_seconds: int | None = None

@@ -78,15 +78,16 @@ def add(
     )
     if amount is not None:
         _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", yes=yes)
-    receipt = _booked(in_office(invocation, lambda office: book_payment(office, who, order)), as_json=as_json)[-1]
+    show_booked(in_office(invocation, lambda office: book_payment(office, who, order)), as_json=as_json)
+
+
+def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool) -> None:
+    """Print a payment that was booked; end with exit code 1 where it waits for a second person."""
+    receipt = _booked(done, as_json=as_json)[-1]
     _remark(receipt)
     if as_json:
         output.document(receipt)
-    else:
-        _print_receipt(receipt)
-
-
-def _print_receipt(receipt: "PaymentReceipt") -> None:
+        return
     _say_repeated(receipt)
     shown = {"balance before": receipt.before, "amount": receipt.amount, "balance after": receipt.after}
     output.sheet(shown if receipt.expires_at is msgspec.UNSET else shown | {"expires at": receipt.expires_at})

@@ -106,9 +106,11 @@ class Excerpt:
     @property
     def settings(self) -> "Settings":
         """The settings of the installation."""
+        from vosd.config.assembly.invoice_files import with_invoice_files
         from vosd.config.assembly.settings import settings_of
 
-        return settings_of(*self._installation())
+        keys, parameters = self._installation()
+        return settings_of(with_invoice_files(keys, self._copy(), ProblemList()), parameters)
 
     @property
     def database_url(self) -> str:

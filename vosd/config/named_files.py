@@ -14,7 +14,20 @@ from vosd.config.reader.includes import read_files
 from vosd.config.reader.texts import DiskTexts, Texts, absolute
 
 FILE_KEYS: Final = frozenset(
-    {"ca", "certificate", "file", "key", "password_file", "private_key", "rates_file", "routes_file", "secret_file"}
+    {
+        "ca",
+        "certificate",
+        "file",
+        "key",
+        "labels_file",
+        "logo_file",
+        "password_file",
+        "private_key",
+        "rates_file",
+        "routes_file",
+        "secret_file",
+        "template_file",
+    }
 )
 """Keys whose value is a file to read, relative to the file that names it."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from vosd.base.secret import Secret
+from vosd.billing.invoice_terms import IssuerTerms
 from vosd.cdr.retention import Age, KeepSettings
 from vosd.control.events import EventType
 from vosd.engine.overload.load import OverloadSettings
@@ -335,6 +336,22 @@ class BilateralSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InvoiceSettings:
+    """Invoices: their issuers and their form."""
+
+    issuer: IssuerTerms = field(default_factory=IssuerTerms)
+    """The installation."""
+    agents: Mapping[str, IssuerTerms] = field(default_factory=dict)
+    """Agents that have terms of their own, by account."""
+    zone: str = "UTC"
+    template_file: Path | None = None
+    labels_file: Path | None = None
+    logo_file: Path | None = None
+    fonts: Path | None = None
+    lock_after_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PortabilitySettings:
     """The server that knows the routing numbers of called numbers; either ``url`` or ``server``."""
 
@@ -415,6 +432,7 @@ class Settings:
     retention: RetentionSettings = RetentionSettings()
     nightly: NightlySettings = NightlySettings()
     bilateral: tuple[BilateralSettings, ...] = ()
+    invoices: InvoiceSettings = field(default_factory=InvoiceSettings)
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     call_reports: CallReportSettings | None = None
     webhooks: tuple[ReceiverSettings, ...] = ()

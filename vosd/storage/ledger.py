@@ -132,7 +132,10 @@ class SqlLedger:
             opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
             kind = case((_is_earned(), EARNED), else_=_entry.kind).label("kind")
             lines = (
-                select(kind, _entry.amount, _tax().label("tax")).where(*of_account, within, not_(before)).subquery().c
+                select(kind, _entry.amount, tax_of_entry().label("tax"))
+                .where(*of_account, within, not_(before))
+                .subquery()
+                .c
             )
             taxed, sums = func.count(lines.tax).label("taxed"), (_sum(lines.amount), _sum(lines.tax))
             by_kind = select(lines.kind, func.count(), *sums, taxed).group_by(lines.kind).order_by(lines.kind)
@@ -193,16 +196,31 @@ def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
     return type_coerce(func.sum(amounts), Money)
 
 
-def _tax() -> ColumnElement[Any]:
+def of_charge() -> ColumnElement[bool]:
+    """Return the condition that joins the entry of a call with its charge."""
+    own = _charge.call_id == _entry.call_id, _charge.account == _entry.account
+    return and_(*own, func.substr(_entry.reference, _ROLE_BEGINS) == _role())
+
+
+def corrected_charge() -> ColumnElement[bool]:
+    """Return the condition that joins the entry of a correction with the charge that was corrected."""
+    own = _charge.call_id == _entry.call_id, _charge.account == _entry.account
+    return and_(*own, _entry.reference.like(literal("%/") + _role()))
+
+
+def _role() -> ColumnElement[str]:
+    """Return the end of the references of a charge's entries."""
+    return case((_charge.role == AGENT, literal(f"{AGENT}-") + cast(_charge.level, String)), else_=_charge.role)
+
+
+def tax_of_entry() -> ColumnElement[Any]:
     """Return what of an entry's amount is tax: as it was booked, else that of the charge while it is as rated.
 
     NULL where neither says so.
     """
-    role = case((_charge.role == AGENT, literal(f"{AGENT}-") + cast(_charge.level, String)), else_=_charge.role)
-    own = _charge.call_id == _entry.call_id, _charge.account == _entry.account, _charge.corrected == 0
-    of_charge = select(type_coerce(case((_charge.earned == 1, _charge.tax), else_=-_charge.tax), Money))
-    of_charge = of_charge.where(*own, func.substr(_entry.reference, _ROLE_BEGINS) == role).limit(1)
-    earlier = of_charge.correlate(schema.ledger_entry).scalar_subquery()
+    charged = select(type_coerce(case((_charge.earned == 1, _charge.tax), else_=-_charge.tax), Money))
+    charged = charged.where(of_charge(), _charge.corrected == 0).limit(1)
+    earlier = charged.correlate(schema.ledger_entry).scalar_subquery()
     found = case(
         (_entry.tax.is_not(None), _entry.tax),
         (_entry.kind == EntryKind.CALL.value, earlier),
@@ -225,7 +243,7 @@ def _before(points: Sequence[Checkpoint], moment: int) -> ColumnElement[bool]:
 
 def _fitting(wanted: EntryFilter) -> Select[Any]:
     columns = (_entry[name] for name in LedgerEntry._fields if name != "tax")
-    query = select(*columns, _tax().label("tax"))
+    query = select(*columns, tax_of_entry().label("tax"))
     if wanted.account is not None:
         query = query.where(_entry.account == descriptive(wanted.account, _SEARCHED_AT_MOST))
     if wanted.since is not None:

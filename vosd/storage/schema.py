@@ -50,6 +50,7 @@ TRAFFIC_DIGEST_LENGTH: Final = 32
 MONTH_LENGTH: Final = 7
 DAY_LENGTH: Final = 10
 REVISION_LENGTH: Final = 32
+INVOICE_NUMBER_LENGTH: Final = 32
 CALL_ID_INDEXED: Final = 20
 """Characters of a SIP Call-ID that MySQL has in its index; the row is compared in full."""
 
@@ -671,5 +672,58 @@ reconciliation_dispute: Final = Table(
     Column("changed_at", Moment, nullable=False),
     Column("operator", String(NAME_LENGTH), nullable=False, comment="who changed it last"),
     Index("reconciliation_dispute_state", "state"),
+    **_IN_MYSQL,
+)
+invoice: Final = Table(
+    "invoice",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("issuer", String(ACCOUNT_LENGTH), nullable=False, comment="account of an agent; empty = the installation"),
+    Column("account", String(ACCOUNT_LENGTH), nullable=False, comment="who is to pay"),
+    Column("kind", String(KIND_LENGTH), nullable=False, comment="invoice or credit_note"),
+    Column("state", String(KIND_LENGTH), nullable=False, comment="draft, issued or cancelled"),
+    Column("number", String(INVOICE_NUMBER_LENGTH), comment="null = a draft"),
+    Column("follows", BigInteger, comment="the invoice of the account before it; null = the first one"),
+    Column("cancels", BigInteger, comment="of a credit note: the invoice"),
+    Column("period", String(KIND_LENGTH), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("begin_until", Moment, nullable=False, comment="entries dated before it, up to begin_seq, are not on it"),
+    Column("begin_seq", BigInteger, nullable=False),
+    Column("floor_seq", BigInteger, nullable=False, comment="entries up to it are not on it"),
+    Column("end_seq", BigInteger, nullable=False, comment="entries dated before until, up to this one, are on it"),
+    Column("open_seq", BigInteger, nullable=False, comment="behind it is every entry that is on no invoice yet"),
+    Column("currency", String(CURRENCY_LENGTH), nullable=False),
+    Column("net", Money, nullable=False),
+    Column("tax", Money, nullable=False),
+    Column("opening", Money, nullable=False),
+    Column("carried", Money, nullable=False, comment="what calls of a partner have earned"),
+    Column("closing", Money, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("issued_at", Moment),
+    Column("due_at", Moment, comment="first moment at which it is overdue"),
+    Column("operator", String(NAME_LENGTH), nullable=False, comment="who has made or issued it"),
+    Column("document", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False, comment="JSON: what is printed"),
+    Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the document"),
+    Column("template", String(DIGEST_LENGTH), comment="SHA-256 of the template; null = a draft"),
+    Unique("issuer", "number", name="invoice_number"),
+    Index("invoice_account", "account", "id"),
+    Index("invoice_state", "state", "due_at"),
+    **_IN_MYSQL,
+)
+invoice_series: Final = Table(
+    "invoice_series",
+    metadata,
+    Column("issuer", String(ACCOUNT_LENGTH), primary_key=True),
+    Column("series", String(INVOICE_NUMBER_LENGTH), primary_key=True),
+    Column("last", BigInteger, nullable=False, comment="number that was given last"),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+invoice_template: Final = Table(
+    "invoice_template",
+    metadata,
+    Column("digest", String(DIGEST_LENGTH), primary_key=True),
+    Column("content", LargeBinary().with_variant(MEDIUMBLOB(), "mysql"), nullable=False, comment="JSON: its files"),
     **_IN_MYSQL,
 )

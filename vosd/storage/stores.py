@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vosd.storage.decks import SqlDecks
     from vosd.storage.export import SqlExport
     from vosd.storage.faults import BookDifference, Verification
+    from vosd.storage.invoices import SqlInvoices
     from vosd.storage.jobs import SqlJobs
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
@@ -205,6 +206,13 @@ class SqlStores:
         from vosd.storage.reconciliations import SqlReconciliations
 
         return SqlReconciliations(self.database)
+
+    @property
+    def invoices(self) -> "SqlInvoices":
+        """Invoices, and the ledger entries that they are about."""
+        from vosd.storage.invoices import SqlInvoices
+
+        return SqlInvoices(self.database)
 
     async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
         """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.

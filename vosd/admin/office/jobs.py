@@ -31,11 +31,13 @@ class JobKind(Enum):
     SIMULATE = "simulate"
     CDR_EXPORT = "cdr_export"
     BILL_IMPORT = "bill_import"
+    INVOICE_RUN = "invoice_run"
 
     @property
     def is_repeatable(self) -> bool:
         """Whether a job goes on where one stopped that had changed something already."""
-        return self is JobKind.RERATE  # an entry is named by its run and its call
+        # Of repeated rating an entry is named by its run and its call; an account has one invoice of a period.
+        return self in {JobKind.RERATE, JobKind.INVOICE_RUN}
 
 
 _EVENTS: Final = {

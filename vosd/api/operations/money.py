@@ -84,20 +84,21 @@ async def show_account_balance(office: Office, who: Principal, order: ShowAccoun
 
 async def book(office: Office, who: Principal, order: BookPayment) -> Booked:
     """Book a payment."""
-    return _booked(await book_payment(office, who, order))
+    return booked(await book_payment(office, who, order))
 
 
 async def move(office: Office, who: Principal, order: MoveMoney) -> Booked:
     """Move money between two accounts."""
-    return _booked(await move_money(office, who, order))
+    return booked(await move_money(office, who, order))
 
 
 async def confirm(office: Office, who: Principal, order: ConfirmPayment) -> Booked:
     """Book a payment that waits."""
-    return _booked(await confirm_payment(office, who, order))
+    return booked(await confirm_payment(office, who, order))
 
 
-def _booked(done: tuple[PaymentReceipt, ...] | WaitingSheet) -> Booked:
+def booked(done: tuple[PaymentReceipt, ...] | WaitingSheet) -> Booked:
+    """Return the outcome of a booking as the API has it."""
     return Booked(receipts=done) if isinstance(done, tuple) else Booked(waiting=done)
 
 

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -31,7 +30,7 @@ from vosd.admin.office.reconciliations import (
     show_reconciliation,
     write_letter,
 )
-from vosd.api.http import Answer, Request
+from vosd.api.csv_stream import begun, csv_answer
 from vosd.api.job import Long, Work
 from vosd.api.listing import CSV
 from vosd.api.operation import Listing, Operation, permission_of
@@ -83,27 +82,8 @@ async def import_upload(office: Office, who: Principal, order: UploadBill, work:
 
 
 async def read_calls(office: Office, who: Principal, order: ReadDifferences) -> AsyncGenerator[str, None]:
-    """Return the calls that differ, once the first part of them is there."""
-    parts = read_differences(office, who, order)
-    first = await anext(parts)
-
-    async def whole() -> AsyncGenerator[str, None]:
-        async with aclosing(parts):
-            yield first
-            async for part in parts:
-                yield part
-
-    return whole()
-
-
-async def calls_answer(_office: Office, _request: Request, calls: AsyncGenerator[str, None]) -> Answer:
-    """Return the calls as CSV."""
-
-    async def parts() -> AsyncGenerator[bytes, None]:
-        async for part in calls:
-            yield part.encode()
-
-    return Answer(stream=parts(), content_type=f"{CSV}; charset=utf-8")
+    """Return the calls of a comparison that differ."""
+    return await begun(read_differences(office, who, order))
 
 
 OPERATIONS: Final = (
@@ -157,7 +137,7 @@ OPERATIONS: Final = (
         run=read_calls,
         result=bytes,
         problems=("no_such_reconciliation",),
-        answer=calls_answer,
+        answer=csv_answer,
         forms={CSV: bytes},
     ),
     Operation(

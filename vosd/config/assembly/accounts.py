@@ -3,11 +3,13 @@
 from typing import Final
 
 from vosd.billing.accounts import Account
+from vosd.billing.invoice_terms import InvoiceTerms
 from vosd.billing.spending import SpendLimit
 from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.destinations import destination_limit
 from vosd.config.keys.accounts import AccountKeys, SpendLimitKeys
+from vosd.config.keys.invoices import InvoiceTermKeys
 from vosd.config.keys.parameters import ParameterKeys
 
 _ACCOUNT: Final = full_conversion(
@@ -22,8 +24,10 @@ _ACCOUNT: Final = full_conversion(
         "spend_limits": "spend_limits",
         "destination_limits": "destination_limits",
         "timezone": "timezone",
+        "invoice": "invoice",
     },
 )
+_INVOICE: Final = full_conversion(InvoiceTermKeys, InvoiceTerms)
 _SPEND_LIMIT: Final = full_conversion(SpendLimitKeys, SpendLimit)
 
 
@@ -39,5 +43,6 @@ def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:
         spend_limits=tuple(map(_SPEND_LIMIT, keys.spend_limits)),
         destination_limits=tuple(map(destination_limit, keys.destination_limits)),
         timezone="UTC" if keys.timezone is None else str(keys.timezone),
+        invoice=_INVOICE(keys.invoice),
         advance_s=60 * (keys.advance_minutes or parameters.advance_minutes),
     )

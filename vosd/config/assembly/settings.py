@@ -2,7 +2,10 @@
 
 from typing import Final
 
+import msgspec
+
 import vosd
+from vosd.billing.invoice_terms import IssuerTerms
 from vosd.cdr.retention import KeepSettings
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.lookups import lookup_settings
@@ -11,6 +14,7 @@ from vosd.config.keys.alarms import AlarmKeys, MailKeys, WebhookKeys
 from vosd.config.keys.bilateral import BilateralKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, NightlyKeys, TraceKeys
+from vosd.config.keys.invoices import AgentIssuerKeys, InvoiceKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.protection import OverloadKeys
 from vosd.config.keys.retention import RetentionKeys
@@ -24,6 +28,7 @@ from vosd.engine.settings import (
     CallReportSettings,
     CdrSettings,
     DnsSettings,
+    InvoiceSettings,
     MailSettings,
     NightlySettings,
     ReceiverSettings,
@@ -73,6 +78,15 @@ _WEBHOOK: Final = full_conversion(
 _MAIL: Final = full_conversion(
     MailKeys, MailSettings, elsewhere={"password_file": "the password, which is read from it"}
 )
+_OF_THE_FORM: Final = "the settings of all issuers"
+_ISSUER: Final = full_conversion(
+    InvoiceKeys,
+    IssuerTerms,
+    elsewhere=dict.fromkeys(
+        ("timezone", "agents", "template_file", "labels_file", "logo_file", "fonts", "lock_after_days"), _OF_THE_FORM
+    ),
+)
+_AGENT_ISSUER: Final = full_conversion(AgentIssuerKeys, IssuerTerms, elsewhere={"account": "the name of the terms"})
 _SETTINGS: Final = full_conversion(
     InstallationKeys,
     Settings,
@@ -94,6 +108,7 @@ _SETTINGS: Final = full_conversion(
         "retention": "retention",
         "nightly": "nightly",
         "bilateral": "bilateral",
+        "invoices": "invoices",
     },
     elsewhere={
         "limits": "the parameters of the catalogue",
@@ -138,6 +153,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         retention=_RETENTION(keys.retention, at_s=keys.retention.at, zone=keys.retention.timezone),
         nightly=_NIGHTLY(keys.nightly, at_s=keys.nightly.at, zone=keys.nightly.timezone),
         bilateral=tuple(map(_BILATERAL, keys.bilateral)),
+        invoices=_invoice_settings(keys),
         call_reports=_REPORTS(keys.call_reports) if keys.call_reports.url else None,
         webhooks=tuple(_receiver(each) for each in keys.webhooks),
         overload=_OVERLOAD(sip.overload),
@@ -147,6 +163,21 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
 def _receiver(keys: ReceiverKeys) -> ReceiverSettings:
     types = frozenset().union(*(TYPES_BY_NAME[name] for name in keys.types or TYPES_BY_NAME))
     return ReceiverSettings(keys.name, types, _DELIVERY(keys))
+
+
+def _invoice_settings(keys: InstallationKeys) -> InvoiceSettings:
+    invoices = keys.invoices
+    issuer = _ISSUER(invoices)
+    return InvoiceSettings(
+        issuer=issuer if issuer.name else msgspec.structs.replace(issuer, name=keys.node),
+        agents={each.account: _AGENT_ISSUER(each) for each in invoices.agents},
+        zone="UTC" if invoices.timezone is None else str(invoices.timezone),
+        template_file=invoices.template_file,
+        labels_file=invoices.labels_file,
+        logo_file=invoices.logo_file,
+        fonts=invoices.fonts,
+        lock_after_days=invoices.lock_after_days,
+    )
 
 
 def _sip_settings(keys: SipKeys, parameters: ParameterKeys) -> SipSettings:

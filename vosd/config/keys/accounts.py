@@ -16,6 +16,7 @@ from vosd.billing.rights import Right
 from vosd.billing.spending import SpendAction, SpendPeriod
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.destinations import DestinationLimitKeys
+from vosd.config.keys.invoices import InvoiceTermKeys
 from vosd.config.keys.rates import RateType
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price, step
@@ -105,6 +106,7 @@ class AccountKeys(Keys):
     """A label: ``vosd account list --group`` lists the accounts that have it, ``vosd account groups`` adds them up."""
     minimum_consumption: Annotated[Decimal | None, price()] = None
     """Least cost of its calls in a month, without tax; ``vosd ledger minimum`` books what is missing."""
+    invoice: InvoiceTermKeys = InvoiceTermKeys()
     max_concurrent: Annotated[int | None, limit()] = None
     """Calls at the same time."""
     max_cps: Annotated[int | None, limit()] = None

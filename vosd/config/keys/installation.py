@@ -21,6 +21,7 @@ from vosd.config.keys.bilateral import BilateralKeys
 from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.invoices import InvoiceKeys
 from vosd.config.keys.limits import LimitKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.presets import Preset
@@ -213,6 +214,7 @@ class InstallationKeys(Keys):
     retention: RetentionKeys = RetentionKeys()
     nightly: NightlyKeys = NightlyKeys()
     bilateral: tuple[BilateralKeys, ...] = ()
+    invoices: InvoiceKeys = InvoiceKeys()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 

@@ -1,0 +1,490 @@
+"""Invoices over a database: each entry of the ledger on one invoice, totals to the last digit, numbers without gaps."""
+
+import asyncio
+import csv
+import io
+import random
+from collections import defaultdict
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from doubles.data.builders import account, applied_rate, rating_policy
+from doubles.data.records import answered_call
+from doubles.dying import Steps, is_killed
+from doubles.migrated import migrated
+from doubles.office import agent, customer, office_on, operator
+from sqlalchemy import event
+
+from vosd.admin.ledger import Month
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.invoices import (
+    CancelInvoice,
+    DraftEarlyError,
+    FindInvoice,
+    InvoiceOutcome,
+    InvoiceRunSheet,
+    InvoiceSheet,
+    IssueInvoice,
+    ListInvoices,
+    NotADraftError,
+    NotIssuedError,
+    PayInvoice,
+    PeriodNotOverError,
+    PrintInvoice,
+    ReadInvoicedCalls,
+    RunInvoices,
+    ShowInvoice,
+    cancel_invoice,
+    find_invoice,
+    issue_invoice,
+    list_invoices,
+    pay_invoice,
+    print_invoice,
+    read_invoiced_calls,
+    run_invoices,
+    show_invoice,
+)
+from vosd.admin.office.ledger import ShowStatements, show_statements
+from vosd.admin.office.office import Office
+from vosd.b2bua.stamps import Ending
+from vosd.base.cause import EndReason, HangupSource
+from vosd.base.clock import Instant
+from vosd.billing.accounts import AccountType
+from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, InvoiceTerms, IssuerTerms
+from vosd.billing.parties import Party, Role
+from vosd.billing.rates import AppliedRate
+from vosd.billing.rights import Right
+from vosd.callcontrol.bookkeeping import conclude
+from vosd.callcontrol.open_call import OpenCall
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
+from vosd.cdr.record import CallRecord
+from vosd.engine.settings import InvoiceSettings
+from vosd.invoicing.settlement import InvoiceState
+from vosd.storage.books import SqlBooks
+from vosd.storage.checkpoints import SqlCheckpoints
+from vosd.storage.corrections import SqlCorrections
+from vosd.storage.database import Database
+from vosd.storage.invoices import InvoiceMovedError, NoSuchInvoiceError
+from vosd.storage.ledger_values import EntryFilter, LedgerEntry
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
+
+ZONE = "Europe/Berlin"
+SELL = [
+    ("London", applied_rate("0.0371", prefix="4420", tax_rate="19")),
+    ("London", applied_rate("0.0377", prefix="44207", tax_rate="19")),
+    ("Paris", applied_rate("0.09", 60, prefix="331", tax_rate="7.5")),
+    ("Mars", applied_rate("0.5", prefix="99", tax_rate="19", policy=rating_policy(tax_exempt=True))),
+    ("", applied_rate("0.01", prefix="7")),
+]
+BUY = applied_rate("0.02", prefix="4")
+TERMS = InvoiceTerms(address=("Way 2", "12345 City"), tax_id="GB1")
+ACCOUNTS = (
+    msgspec.structs.replace(account("acme"), name="Acme Ltd", invoice=TERMS),
+    account("peer", type=AccountType.PARTNER),
+    account("reseller", rights=frozenset({Right.OWN_PAYMENTS, Right.SUB_PAYMENTS})),
+    account("shop", agent="reseller"),
+    account("carrier", type=AccountType.CLEARING),
+    account("idle"),
+)
+
+
+def at(text: str) -> int:
+    """Return a time of Berlin as UTC milliseconds."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(ZONE)).timestamp() * 1_000)
+
+
+def call(
+    index: int, customer_name: str, ended: int, area: str, rate: AppliedRate, held_ms: int = 61_500, vendor: str = ""
+) -> CallRecord:
+    """Return a call as call control makes it; calls of the shop are charged to the reseller, too."""
+    plain = answered_call(
+        index, fee_breakdown="{}", charges=(), postings=(), customer_account=customer_name,
+        vendor_account=vendor or "carrier", rate_group=rate.group, rate_prefix=rate.rate.prefix, rate_area=area or None,
+        end_reason="Lost",
+    )  # fmt: skip
+    begun = ended - held_ms - 4_000
+    shift = begun - plain.started_at
+    times = {name: getattr(plain, name) + shift for name in ("started_at", "ringing_at", "answered_at")}
+    fresh = msgspec.structs.replace(plain, **times, ended_at=times["answered_at"])
+    agents = (Party("reseller", Role.AGENT, 1, applied_rate("0.03")),) if customer_name == "shop" else ()
+    ending = Ending(EndReason.NORMAL, HangupSource.CALLER, Instant(4_000 + held_ms, 0), 200, 16)
+    return conclude(OpenCall(fresh, rate, BUY, 4_000, 4_000, agents=agents), ending, "PCMU", "PCMU", recorded=True)
+
+
+class Site:
+    """An office whose clock the test sets, and its books."""
+
+    def __init__(self, database: Database, **settings: Any) -> None:
+        self.database = database
+        self.now = 0
+        office = office_on(database, *ACCOUNTS, now=0)
+        defined = office.definitions
+        self.settings = InvoiceSettings(zone=ZONE, **settings)
+        defined.settings = replace(defined.settings, invoices=self.settings)
+        self.office = Office(defined, lambda: office.stores, lambda: office.switch, lambda: self.now)
+
+    async def pay(self, name: str, amount: str, when: int, kind: EntryKind = EntryKind.PAYMENT, ref: str = "") -> None:
+        reference = ref or f"{kind.value}-{when}-{amount}"
+        await SqlPayments(self.database).add(
+            Payment(account=name, kind=kind, reference=reference, made_at=when, amount=Decimal(amount), currency="USD")
+        )
+
+    async def run(self, period: str, now: str, *accounts: str, draft: bool = False) -> dict[str, InvoiceRunSheet]:
+        self.now = at(now)
+        order = RunInvoices(period=period, accounts=accounts, draft=draft)
+        return {each.account: each for each in await run_invoices(self.office, operator(), order)}
+
+    async def entries(self, name: str) -> list[LedgerEntry]:
+        found = self.office.stores.ledger.entries(EntryFilter(account=name))
+        async with aclosing(found):
+            return [each async for each in found]
+
+    async def listed(self, who: Any = None, **criteria: Any) -> list[InvoiceSheet]:
+        return await list_invoices(self.office, who or operator(), ListInvoices(**criteria))
+
+    async def shown(self, number: str | None) -> Any:
+        assert number is not None
+        found = await find_invoice(self.office, operator(), FindInvoice(number))
+        return await show_invoice(self.office, operator(), ShowInvoice(id=found.id))
+
+
+@pytest.fixture
+def site(database: Database) -> Site:
+    return Site(database)
+
+
+def some_traffic(dice: random.Random, count: int, first: date, days: int) -> list[CallRecord]:
+    calls = []
+    for index in range(1, count + 1):
+        area, rate = dice.choice(SELL)
+        name = dice.choice(["acme", "acme", "peer", "reseller", "shop"])
+        ended = at(first.isoformat()) + dice.randrange(days * 86_400_000)
+        calls.append(call(index, name, ended, area, rate, dice.randrange(1, 400_000)))
+    return calls
+
+
+def tax_rate(record: CallRecord) -> str:
+    rate = next(each for _, each in SELL if each.rate.prefix == record.rate_prefix)
+    return "0" if rate.policy.tax_exempt else str(rate.rate.tax_rate)
+
+
+def expected(name: str, taken: list[LedgerEntry], records: dict[str, CallRecord], since: int) -> Any:
+    """Return an invoice's lines and taxes made plainly of its entries: by section, area and tax rate."""
+    own = {each.call_id: each for each in taken if each.kind == "call"}
+    lines: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
+    taxes: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for entry in taken:
+        if entry.kind not in {"call", "correction", "minimum"}:
+            continue
+        tax = -(entry.tax or Decimal(0))
+        if entry.kind == "minimum":
+            key, rate, counted, seconds = ("minimum", "", "0"), "0", 1, 0
+        else:
+            record = records[str(entry.call_id)]
+            booked = own.get(entry.call_id)
+            section = "corrections" if booked is None else "earlier_calls" if booked.created_at < since else "calls"
+            if entry.kind == "correction" and booked is not None:
+                section = "earlier_calls" if booked.created_at < since else "calls"
+            rate = "0" if entry.reference.endswith("agent-1") else tax_rate(record)
+            key = (section, record.rate_area or "", rate)
+            charge = next(each for each in record.charges if each.account == name)
+            is_counted = entry.kind == "call" or booked is None
+            counted, seconds = int(is_counted), charge.billed_seconds if entry.kind == "call" else 0
+        line = lines[key]
+        line[0], line[1], line[2] = line[0] + counted, line[1] + seconds, line[2] - entry.amount - tax
+        taxes[rate][0] += -entry.amount - tax
+        taxes[rate][1] += tax
+    return dict(lines), dict(taxes)
+
+
+def made(document: Any) -> Any:
+    lines: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
+    for each in document.lines:
+        line = lines[each.section.value, each.area, each.tax_rate]
+        line[0], line[1], line[2] = line[0] + each.calls, line[1] + each.seconds, line[2] + Decimal(each.net)
+    taxes = {each.rate: [Decimal(each.net), Decimal(each.tax)] for each in document.taxes}
+    return dict(lines), taxes
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site: Site, seed: int) -> None:
+    dice = random.Random(seed)
+    calls = some_traffic(dice, 70, date(2026, 9, 20), 70)
+    records = {each.call_id: each for each in calls}
+    books, corrections = SqlBooks(site.database), SqlCorrections(site.database)
+    late = [each for each in calls if dice.random() < 0.2]
+    on_time = sorted((each for each in calls if each not in late), key=lambda each: each.ended_at)
+    invoiced: dict[str, set[int]] = defaultdict(set)
+    closing: dict[str, str] = {}
+    numbers = []
+    for period, until, now in (
+        ("2026-10", at("2026-11-01"), "2026-11-02"),
+        ("2026-11", at("2026-12-01"), "2026-12-03"),
+    ):
+        since = at(f"{period}-01")
+        await books.book([each for each in on_time if each.ended_at < at(now)])
+        on_time = [each for each in on_time if each.ended_at >= at(now)]
+        for name in ("acme", "peer", "shop"):
+            await site.pay(name, str(dice.randrange(1, 10_000) / 100), since + dice.randrange(10**9))
+            await site.pay(name, "-0.07", until - 1, EntryKind.MINIMUM, f"minimum/{period}")
+        booked = [each for each in calls if each not in late and each.ended_at < at(now)]
+        for each in dice.sample(booked, 4):
+            fee = Decimal(dice.randrange(10**6)) / 10**6
+            tax = (fee * Decimal(tax_rate(each)) / 100).quantize(Decimal("0.000001"))
+            change = ChargeChange("customer", 0, Amounts(fee, tax, 61))
+            wanted = Correction(each.call_id, (change,), f"{period}-{each.call_id[-6:]}", "ann", "wrong", at(now) - 9)
+            await corrections.book([wanted])
+            found = await site.office.stores.queries.call(each.call_id)
+            records[each.call_id] = found.record
+        runs = await site.run(period, now)
+        assert "carrier" not in runs
+        assert "idle" not in runs
+        for name, run in runs.items():
+            assert run.outcome is InvoiceOutcome.ISSUED
+            numbers.append((run.number, "reseller" if name == "shop" else ""))
+            detail = await site.shown(f"#{run.id}")
+            entries = await site.entries(name)
+            first = period == "2026-10"
+            taken = [
+                each for each in entries
+                if each.created_at < until and each.id not in invoiced[name] and not (first and each.created_at < since)
+            ]  # fmt: skip
+            before = sum((each.amount for each in entries if first and each.created_at < since), Decimal(0))
+            assert detail.opening == closing.get(name, detail.opening)
+            if first:
+                assert Decimal(detail.opening) == before
+            total = sum((each.amount for each in taken), Decimal(0))
+            assert Decimal(detail.closing) == Decimal(detail.opening) + total
+            charged = [each for each in taken if each.kind in {"call", "correction", "minimum"}]
+            charges = sum((each.amount for each in charged), Decimal(0))
+            assert Decimal(detail.gross) == -charges == Decimal(detail.net) + Decimal(detail.tax)
+            assert made(detail.document) == expected(name, taken, records, since)
+            moved = sum((Decimal(each.amount) for each in detail.document.movements), Decimal(0))
+            assert moved == total - charges
+            order = ReadInvoicedCalls(id=detail.id)
+            text = "".join([part async for part in read_invoiced_calls(site.office, operator(), order)])
+            listed = list(csv.DictReader(io.StringIO(text)))
+            minimum = sum(1 for each in charged if each.kind == "minimum") * Decimal("0.07")
+            assert sum((Decimal(each["gross"]) for each in listed), Decimal(0)) == Decimal(detail.gross) - minimum
+            closing[name] = detail.closing
+            invoiced[name] |= {each.id for each in taken} | {
+                each.id for each in entries if first and each.created_at < since
+            }
+        again = await site.run(period, now)
+        assert {each.outcome for each in again.values()} == {InvoiceOutcome.INVOICED_BEFORE}
+        assert {name: each.number for name, each in again.items()} == {name: each.number for name, each in runs.items()}
+        await books.book([each for each in late if each.ended_at < at(now)])  # of the invoice behind
+        late = [each for each in late if each.ended_at >= at(now)]
+    for issuer in ("", "reseller"):
+        own = sorted(str(number) for number, by in numbers if by == issuer)
+        assert own == [f"2026-{index:06}" for index in range(1, len(own) + 1)]
+
+
+async def test_an_invoice_agrees_with_the_statement_of_closed_books(site: Site) -> None:
+    def of(index: int, ended: int) -> CallRecord:
+        return call(index, "acme", ended, *SELL[0])
+
+    midnight = at("2026-11-01")
+    books = SqlBooks(site.database)
+    for record in (of(1, midnight - 5_000), of(2, midnight + 1_000), of(3, midnight - 1_000)):
+        await books.book([record])  # the third one ended in October, and was booked behind one of November
+    await SqlCheckpoints(site.database).close(midnight, "ann", None, midnight + 10_000)
+    run = (await site.run("2026-10", "2026-11-02"))["acme"]
+    order = ShowStatements(month=Month(2026, 10), zone=ZONE, accounts=("acme",))
+    async with aclosing(show_statements(site.office, operator(), order)) as sheets:
+        statement = await anext(sheets)
+    shown = await site.shown(run.number)
+    assert (shown.opening, shown.closing) == (statement.opening, statement.closing)
+    assert [line.calls for line in shown.document.lines] == [1]
+    november = await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)
+    assert {line.section.value: line.calls for line in november.document.lines} == {"calls": 1, "earlier_calls": 1}
+
+
+async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Site, database: Database) -> None:
+    books = SqlBooks(database)
+    await books.book([call(index, "acme", at("2026-10-05") + index, *SELL[index % 3]) for index in range(6)])
+    site = Site(
+        database, issuer=IssuerTerms(name="Ours", lines=InvoiceLines.PREFIX, number="R-{number:04}", due_days=7)
+    )
+    run = (await site.run("2026-10", "2026-11-02"))["acme"]
+    assert run.number == "R-0001"
+    shown = await site.shown("R-0001")
+    assert [(line.prefix, line.price, line.per, line.calls) for line in shown.document.lines] == [
+        ("4420", "0.0371", "minute", 2), ("44207", "0.0377", "minute", 2), ("331", "0.09", "minute", 2),
+    ]  # fmt: skip
+    document = shown.document
+    assert (document.issuer.name, document.recipient.name, document.recipient.address) == (
+        "Ours", "Acme Ltd", ("Way 2", "12345 City"),
+    )  # fmt: skip
+    assert (document.issued_on, document.due_on, document.currency) == ("2026-11-02", "2026-11-09", "USD")
+    assert (document.first_day, document.last_day) == ("2026-10-01", "2026-10-31")
+    assert shown.due_at == "2026-11-09T23:00:00.000Z"  # the midnight of Berlin behind the ninth
+
+
+async def test_a_draft_is_replaced_by_the_next_run_and_issued_once(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    early = (await site.run("2026-10", "2026-10-20", draft=True))["acme"]
+    with pytest.raises(PeriodNotOverError):
+        await site.run("2026-10", "2026-10-20")
+    with pytest.raises(DraftEarlyError):
+        await issue_invoice(site.office, operator(), IssueInvoice(id=early.id))
+    await SqlBooks(site.database).book([call(2, "acme", at("2026-10-25"), *SELL[0])])
+    draft = (await site.run("2026-10", "2026-11-02", draft=True))["acme"]
+    assert (draft.outcome, draft.number) == (InvoiceOutcome.DRAFT, None)
+    assert [each.id for each in await site.listed()] == [draft.id]
+    assert await site.listed(customer("acme")) == []
+    assert print_is_pdf(await print_invoice(site.office, operator(), PrintInvoice(id=draft.id)))
+    issued = await issue_invoice(site.office, operator(), IssueInvoice(id=draft.id))
+    assert (issued.number, issued.state) == ("2026-000001", InvoiceState.OPEN)
+    with pytest.raises(NotADraftError):
+        await issue_invoice(site.office, operator(), IssueInvoice(id=draft.id))
+    audit = await list_audit(site.office, operator(), ListAudit())
+    assert [each.action for each in audit][-3:] in (
+        ["RunInvoices", "RunInvoices", "IssueInvoice"], ["IssueInvoice", "RunInvoices", "RunInvoices"],
+    )  # fmt: skip
+
+
+def print_is_pdf(content: bytes) -> bool:
+    return content.startswith(b"%PDF")
+
+
+async def test_money_pays_the_oldest_invoice_and_a_named_payment_its_own(site: Site) -> None:
+    rate = applied_rate("60", prefix="4420")  # a unit a second
+    books = SqlBooks(site.database)
+    for month, seconds in ((9, 10), (10, 20), (11, 30)):
+        await books.book([call(month, "acme", at(f"2026-{month:02}-05"), "London", rate, 1_000 * seconds)])
+        await site.run(f"2026-{month:02}", f"2026-{month + 1:02}-02")
+    first, second, third = reversed(await site.listed())
+    assert [each.gross for each in (first, second, third)] == ["10.00", "20.00", "30.00"]
+    assert {each.state for each in (first, second)} == {InvoiceState.OVERDUE}
+    await pay_invoice(site.office, operator(), PayInvoice(id=third.id, amount=Decimal(12), reference="bank 7"))
+    await pay_invoice(site.office, operator(), PayInvoice(id=third.id, amount=Decimal(12), reference="bank 7"))
+    await site.pay("acme", "15", site.now)
+
+    async def states() -> list[tuple[str, InvoiceState]]:
+        return [(each.paid, each.state) for each in reversed(await site.listed(account="acme"))]
+
+    assert await states() == [
+        ("10.00", InvoiceState.PAID), ("5.00", InvoiceState.OVERDUE), ("12.00", InvoiceState.PART_PAID),
+    ]  # fmt: skip
+    await pay_invoice(site.office, operator(), PayInvoice(id=third.id))
+    with pytest.raises(OrderError):
+        await pay_invoice(site.office, operator(), PayInvoice(id=third.id))
+    assert await states() == [
+        ("10.00", InvoiceState.PAID), ("5.00", InvoiceState.OVERDUE), ("30.00", InvoiceState.PAID),
+    ]  # fmt: skip
+    assert [each.period for each in await site.listed(state=InvoiceState.OVERDUE)] == ["2026-10"]
+    before = third.digest
+    assert (await site.shown(third.number)).digest == before
+
+
+async def test_a_credit_note_takes_the_last_invoice_back_and_its_charges_come_again(site: Site) -> None:
+    books = SqlBooks(site.database)
+    await books.book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    await books.book([call(2, "acme", at("2026-11-05"), *SELL[0])])
+    await site.run("2026-11", "2026-12-02")
+    second, first = await site.listed()
+    with pytest.raises(InvoiceMovedError):
+        await cancel_invoice(site.office, operator(), CancelInvoice(id=first.id))
+    note = await cancel_invoice(site.office, operator(), CancelInvoice(id=second.id, memo="wrong address"))
+    assert (note.number, note.kind, note.gross, note.cancels) == (
+        "C2026-000001", "credit_note", f"-{second.gross}", second.id,
+    )  # fmt: skip
+    with pytest.raises(NotIssuedError):
+        await cancel_invoice(site.office, operator(), CancelInvoice(id=second.id))
+    with pytest.raises(NotIssuedError):
+        await pay_invoice(site.office, operator(), PayInvoice(id=note.id))
+    again = (await site.run("2026-11", "2026-12-02"))["acme"]
+    assert (again.number, again.gross) == ("2026-000003", second.gross)
+    assert [each.state for each in await site.listed()] == [
+        InvoiceState.OPEN, InvoiceState.ISSUED, InvoiceState.CANCELLED, InvoiceState.OVERDUE,
+    ]  # fmt: skip
+
+
+async def test_charges_of_a_period_without_invoice_keep_the_next_one_from_being_made(site: Site) -> None:
+    books = SqlBooks(site.database)
+    await books.book([call(1, "acme", at("2026-09-05"), *SELL[0]), call(2, "acme", at("2026-10-05"), *SELL[0])])
+    await books.book([call(3, "acme", at("2026-11-05"), *SELL[0])])
+    await site.run("2026-09", "2026-10-02")
+    run = (await site.run("2026-11", "2026-12-02"))["acme"]
+    assert (run.outcome, run.detail) == (InvoiceOutcome.EARLIER_MISSING, "charges of 2026-10-05 are on no invoice")
+    assert (await site.run("2026-10", "2026-12-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+    assert (await site.run("2026-11", "2026-12-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+
+
+async def test_halves_weeks_and_days_follow_each_other(site: Site) -> None:
+    books = SqlBooks(site.database)
+    await books.book([call(day, "acme", at(f"2026-10-{day:02}T12:00:00"), *SELL[0]) for day in range(1, 32)])
+    counts = {}
+    for period in ("2026-10-H1", "2026-10-16", "2026-W43", "2026-10"):
+        run = (await site.run(period, "2026-11-02", "acme"))["acme"]
+        assert run.outcome in {InvoiceOutcome.ISSUED, InvoiceOutcome.EARLIER_MISSING}
+        if run.number:
+            counts[period] = sum(line.calls for line in (await site.shown(run.number)).document.lines)
+    assert counts == {"2026-10-H1": 15, "2026-10-16": 1, "2026-10": 15}  # two days are before the week
+    assert InvoiceCycle.WEEK.value == "week"
+
+
+async def test_agents_and_customers_see_the_invoices_of_their_accounts(site: Site) -> None:
+    books = SqlBooks(site.database)
+    await books.book([call(1, "acme", at("2026-10-05"), *SELL[0]), call(2, "shop", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    of_acme = (await site.listed(account="acme"))[0]
+    assert [each.account for each in await site.listed(customer("acme"))] == ["acme"]
+    assert sorted(each.account for each in await site.listed(agent("reseller"))) == ["reseller", "shop"]
+    with pytest.raises(NoSuchInvoiceError):
+        await show_invoice(site.office, customer("shop"), ShowInvoice(id=of_acme.id))
+    with pytest.raises(NoSuchInvoiceError):  # the reseller's first invoice has the same number
+        await find_invoice(site.office, operator(), FindInvoice("2026-000001"))
+    own = await find_invoice(site.office, agent("reseller"), FindInvoice("2026-000001"))
+    assert (own.account, own.issuer) == ("shop", "reseller")
+
+
+async def test_runs_at_the_same_time_make_each_invoice_once(site: Site) -> None:
+    books = SqlBooks(site.database)
+    for index, name in enumerate(["acme", "peer", "reseller"]):
+        await books.book([call(index, name, at("2026-10-05"), *SELL[0])])
+    site.now = at("2026-11-02")
+    order = RunInvoices(period="2026-10")
+    runs = [run_invoices(site.office, operator(), order) for _ in range(3)]
+    done = await asyncio.gather(*runs, return_exceptions=True)
+    assert all(isinstance(each, list | InvoiceMovedError) for each in done)
+    await run_invoices(site.office, operator(), order)
+    found = await site.listed()
+    assert sorted(each.account for each in found) == ["acme", "peer", "reseller"]
+    assert sorted(str(each.number) for each in found) == ["2026-000001", "2026-000002", "2026-000003"]
+
+
+def test_a_run_that_is_killed_at_any_step_is_completed_by_the_next(tmp_path: Path) -> None:
+    async def act(url: str, steps: Steps | None, *, is_new: bool = False) -> list[tuple[str, str | None]]:
+        database = Database(url)
+        try:
+            site = Site(database)
+            if is_new:
+                both = enumerate(("acme", "peer"))
+                await SqlBooks(database).book([call(index, name, at("2026-10-05"), *SELL[0]) for index, name in both])
+            if steps is not None:
+                for name in ("after_cursor_execute", "commit"):
+                    event.listen(database.engine.sync_engine, name, lambda *_: steps.step())
+            await site.run("2026-10", "2026-11-02")
+            return sorted((each.account, each.number) for each in await site.listed())
+        finally:
+            await database.close()
+
+    number, is_dead = 0, True
+    while is_dead:
+        number += 1
+        url, steps = migrated(tmp_path / f"{number}.db"), Steps(number)
+        is_dead = is_killed(lambda url=url, steps=steps: 0 * len(asyncio.run(act(url, steps, is_new=True))))
+        assert asyncio.run(act(url, None)) == [("acme", "2026-000001"), ("peer", "2026-000002")]
+    assert number > 20

@@ -1,0 +1,88 @@
+"""Invoices as PDF: typst compiles a template, and the invoice is data to it, so that no name of a customer is markup.
+
+The files of the template are kept with the invoice: it is printed the same for ever, whatever is configured later.
+"""
+
+import base64
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from vosd.base.errors import VosError
+
+if TYPE_CHECKING:
+    from vosd.engine.settings import InvoiceSettings
+
+FORM: Final = Path(__file__).parent / "invoice_form"
+TEMPLATE: Final = "invoice.typ"
+LABELS: Final = "labels.json"
+DATA: Final = "data.json"
+LOGO: Final = "logo"
+
+
+class InvoiceFormError(VosError):
+    """The form cannot be printed: its template, its labels or its logo has a mistake."""
+
+
+def form_of(settings: "InvoiceSettings") -> bytes:
+    """Return the files by which invoices are printed now: JSON of their contents by name.
+
+    Raises:
+        InvoiceFormError: a file cannot be read, or the labels are no JSON of words by language.
+    """
+    try:
+        labels = _labels((FORM / LABELS).read_bytes())
+        if settings.labels_file is not None:
+            for language, words in _labels(settings.labels_file.read_bytes()).items():
+                labels[language] = labels.get(language, {}) | words
+        files = {
+            TEMPLATE: (settings.template_file or FORM / TEMPLATE).read_bytes(),
+            LABELS: msgspec.json.encode(labels, order="sorted"),
+        }
+        if settings.logo_file is not None:
+            files[LOGO + settings.logo_file.suffix.lower()] = settings.logo_file.read_bytes()
+    except (OSError, msgspec.DecodeError) as error:
+        raise InvoiceFormError(f"the form of invoices cannot be read: {error}") from error
+    return msgspec.json.encode({name: base64.b64encode(content).decode() for name, content in files.items()})
+
+
+def _labels(content: bytes) -> dict[str, dict[str, str]]:
+    return msgspec.json.decode(content, type=dict[str, dict[str, str]])
+
+
+def printed(form: bytes, document: str, issued_at: int | None, fonts: Path | None) -> bytes:
+    """Return the PDF of an invoice; the same files and document always make the same bytes.
+
+    Args:
+        form: what ``form_of`` has returned when it was issued.
+        document: the invoice as JSON.
+        issued_at: date of the file, UTC milliseconds.
+        fonts: directory of further fonts.
+
+    Raises:
+        InvoiceFormError: the template has a mistake.
+    """
+    import typst  # only who prints needs it
+
+    with tempfile.TemporaryDirectory(prefix="vosd-invoice-") as name:
+        directory = Path(name)
+        inputs: dict[str, str] = {}
+        for file, content in msgspec.json.decode(form, type=dict[str, str]).items():
+            (directory / file).write_bytes(base64.b64decode(content))
+            if file.startswith(f"{LOGO}."):
+                inputs[LOGO] = file
+        (directory / DATA).write_text(document, encoding="utf-8")
+        made_at = datetime.fromtimestamp((issued_at or 0) // 1_000, tz=UTC)
+        try:
+            return typst.compile(
+                directory / TEMPLATE,
+                root=directory,
+                font_paths=[] if fonts is None else [fonts],
+                sys_inputs=inputs,
+                timestamp=int(made_at.timestamp()),
+            )
+        except (typst.TypstError, RuntimeError) as error:
+            raise InvoiceFormError(f"the template of invoices has a mistake: {error}") from error

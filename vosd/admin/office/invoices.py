@@ -1,0 +1,762 @@
+"""Use cases of invoices: make and issue them, show what is paid, take them back, print them (docs/books.md)."""
+
+import io
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from vosd.admin.invoice_pdf import form_of, printed
+from vosd.admin.names import configured
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.payments import BookPayment, Receipts, WaitingSheet, book_payment
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import Scope
+from vosd.base.csv_text import CsvWriter
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount
+from vosd.billing.accounts import Account, AccountType
+from vosd.billing.invoice_terms import InvoiceTerms, IssuerTerms
+from vosd.cdr.columns import iso_utc
+from vosd.control.money import ListUnbooked
+from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, summed, taken_back
+from vosd.invoicing.numbers import NumberForm
+from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
+from vosd.invoicing.settlement import REFERENCE, InvoiceState, Owed, paid_of, state_of
+from vosd.storage.invoice_sums import InvoicedPart
+from vosd.storage.invoices import (
+    CREDIT_NOTE,
+    INVOICE,
+    InvoiceFilter,
+    IssuePlan,
+    NoSuchInvoiceError,
+    StoredInvoice,
+    StoredState,
+)
+
+LISTED_MAX: Final = 1_000
+CALL_COLUMNS: Final = (
+    "call_id", "ended_at", "caller", "callee", "area", "prefix", "billed_seconds", "net", "tax", "gross", "kind",
+)  # fmt: skip
+
+
+class PeriodNotOverError(VosError):
+    """The period has not ended, so its invoice cannot be issued."""
+
+    remedy = "a draft shows what there is so far"
+
+
+class DraftEarlyError(VosError):
+    """The draft was made before its period had ended: it lacks calls."""
+
+    remedy = "make it again (vosd invoice run)"
+
+
+class NotIssuedError(VosError):
+    """The order is for issued invoices that are not cancelled."""
+
+
+class InvoiceOutcome(Enum):
+    """Result of a run for one account."""
+
+    ISSUED = "issued"
+    DRAFT = "draft"
+    INVOICED_BEFORE = "invoiced before"
+    NOTHING = "nothing"
+    """There are no charges that are on no invoice."""
+    WAITING = "waiting"
+    """Calls of the period are not booked yet: try again."""
+    EARLIER_MISSING = "earlier missing"
+    """Charges of an earlier period are on no invoice: run that period first."""
+
+
+UNFINISHED: Final = frozenset({InvoiceOutcome.WAITING, InvoiceOutcome.EARLIER_MISSING})
+"""Outcomes of accounts that have charges and no invoice."""
+
+
+class RunInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Make the invoices of a period: of some accounts, or of all that have periods of that length."""
+
+    period: str
+    """Period, such as 2026-10, 2026-10-H1, 2026-W41 or 2026-10-05."""
+    accounts: tuple[str, ...] = ()
+    """Accounts; empty = all that have invoices of such periods."""
+    draft: bool = False
+    """Make drafts, which are issued one by one, or replaced by the next run."""
+
+    def __post_init__(self) -> None:
+        """Raise BadPeriodError where the text is no period."""
+        period_of(self.period)
+
+
+class InvoiceRunSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Result of a run for one account; money as text."""
+
+    account: str
+    outcome: InvoiceOutcome
+    """What was done."""
+    id: int | None = None
+    """Id of the invoice; null = there is none."""
+    number: str | None = None
+    """Number; null while it is a draft."""
+    net: str | None = None
+    """Amount without tax, as text."""
+    tax: str | None = None
+    gross: str | None = None
+    """Amount with tax, as text."""
+    currency: str | None = None
+    detail: str = ""
+    """What is missing, where something is."""
+
+
+class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """An invoice or a credit note; money as text, times are RFC 3339."""
+
+    id: int
+    """Id among all invoices, drafts included."""
+    number: str | None
+    """Number; null while it is a draft."""
+    kind: str
+    """``invoice`` or ``credit_note``."""
+    state: InvoiceState
+    """State by what is paid now."""
+    account: str
+    """Account that is to pay."""
+    issuer: str
+    """Account of the agent that issues it; empty = the installation."""
+    period: str
+    """Period, such as 2026-10."""
+    since: str
+    """First moment of the period, RFC 3339."""
+    until: str
+    """First moment behind the period, RFC 3339."""
+    currency: str
+    net: str
+    """Amount without tax, as text."""
+    tax: str
+    gross: str
+    """Amount with tax, as text."""
+    paid: str
+    """What of the amount is paid, as text."""
+    opening: str
+    """Balance of the account before, as text."""
+    closing: str
+    """Balance of the account behind, as text."""
+    issued_at: str | None
+    """Time of issue; null while it is a draft."""
+    due_at: str | None
+    """Time from which it is overdue unless it is paid; null while it is a draft."""
+    cancels: int | None
+    """Of a credit note the id of the invoice that it takes back."""
+    digest: str
+    """SHA-256 of the document; of an issued invoice it never changes."""
+    operator: str
+
+
+class InvoiceDetail(InvoiceSheet, frozen=True, kw_only=True):
+    """An invoice with its document."""
+
+    document: InvoiceDocument
+    """Contents, as they are printed."""
+
+
+class InvoiceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One invoice."""
+
+    id: int
+
+
+class ShowInvoice(InvoiceOrder, frozen=True):
+    """An invoice with its document, and what is paid of it."""
+
+
+class PrintInvoice(InvoiceOrder, frozen=True):
+    """The printed form of an invoice."""
+
+
+class IssueInvoice(InvoiceOrder, frozen=True):
+    """Issue a draft."""
+
+
+class CancelInvoice(InvoiceOrder, frozen=True):
+    """Take an issued invoice back by a credit note; its charges are on the next invoice again."""
+
+    memo: str | None = None
+
+
+class ReadInvoicedCalls(InvoiceOrder, frozen=True):
+    """The calls that an invoice is about."""
+
+
+class PayInvoice(InvoiceOrder, frozen=True):
+    """Book a payment for one invoice."""
+
+    amount: Decimal | None = None
+    """Amount; None = what is not paid of it yet."""
+    reference: str | None = None
+    """A reference that was used before books nothing again; None = one payment that has the number alone."""
+    memo: str | None = None
+
+
+class FindInvoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The invoice of a number."""
+
+    number: str
+    """Number, or ``#`` and the id."""
+
+
+class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Invoices and credit notes, the newest first; all given criteria must hold."""
+
+    account: str | None = None
+    """None = all that the principal may see."""
+    state: InvoiceState | None = None
+    period: str | None = None
+    before: int | None = None
+    """Those with a smaller id."""
+    limit: int = LISTED_MAX
+
+
+@needs(Permission.BOOKS_CHANGE)
+async def run_invoices(
+    office: Office, who: Principal, order: RunInvoices, report: Callable[[float, int], None] | None = None
+) -> list[InvoiceRunSheet]:
+    """Make the invoices of a period; a second run makes none again. Each is complete in itself if the run is killed.
+
+    ``report`` receives a part of 1 and a count of accounts. Accounts without charges have no row unless they are named.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        BadPeriodError, PeriodNotOverError: the period is none, or has not ended.
+        UnknownAccountError: an account is neither configured nor in the ledger.
+        InvoiceFormError: the template cannot be read; nothing was made.
+        DroppedPeriod, InvoiceUnsoundError: the invoices made so far stay, the others are missing.
+        DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
+        StoreUnavailable: some may be made; try the same again.
+    """
+    period = period_of(order.period)
+    run = _Run(office, who, order, period)
+    if run.until > office.now() and not order.draft:
+        raise PeriodNotOverError(f"{period} is not over in {run.zone.key}")
+    # Asked before the entries are read: what is booked in between is found there.
+    run.unbooked = await office.switch.ask_if_running(ListUnbooked(run.since, run.until)) or {}
+    names = await run.accounts()
+    sheets = []
+    for done, name in enumerate(names):
+        sheet = await run.one(name)
+        if sheet.outcome is not InvoiceOutcome.NOTHING or order.accounts:
+            sheets.append(sheet)
+        if report is not None:
+            report((done + 1) / len(names), done + 1)
+    return sheets
+
+
+class _Run:
+    """Steps of one run."""
+
+    def __init__(self, office: Office, who: Principal, order: RunInvoices, period: InvoicePeriod) -> None:
+        self._office, self._who, self._order, self._period = office, who, order, period
+        self._terms = _Terms(office)
+        self.zone: Final = self._terms.zone
+        self.since, self.until = period.bounds(self.zone)
+        self.unbooked: Mapping[str, str] = {}
+        self._currencies: dict[str, str | None] = {}
+        self._last: dict[str, StoredInvoice] = {}
+
+    async def accounts(self) -> Sequence[str]:
+        """Return the accounts to look at."""
+        invoices, known = self._office.stores.invoices, self._terms.accounts
+        rows = {row.id: row for row in await invoices.accounts()}
+        self._currencies = {name: row.currency for name, row in rows.items()}
+        self._last = await invoices.last()
+        if self._order.accounts:
+            for name in self._order.accounts:
+                if name not in rows:
+                    configured(known, name)
+            return list(dict.fromkeys(self._order.accounts))
+        return [name for name in rows if self._has_invoices(known.get(name))]
+
+    def _has_invoices(self, account: Account | None) -> bool:
+        cycle = InvoiceTerms().cycle if account is None else account.invoice.cycle
+        is_vendor = account is not None and account.type is AccountType.CLEARING
+        return cycle is self._period.cycle and not is_vendor
+
+    async def one(self, name: str) -> InvoiceRunSheet:
+        """Make the invoice of an account."""
+        last = self._last.get(name)
+        if last is not None and last.until >= self.until:
+            is_this = last.period == str(self._period)
+            return InvoiceRunSheet(
+                account=name,
+                outcome=InvoiceOutcome.INVOICED_BEFORE,
+                id=last.id if is_this else None,
+                number=last.number if is_this else None,
+            )
+        if name in self.unbooked:
+            detail = f"calls of {self.unbooked[name]} are not booked"
+            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.WAITING, detail=detail)
+        before = None if last is None else last.end
+        part = await self._office.stores.invoices.part(name, self.since, self.until, self.zone, before)
+        if part is None or not part.charges:
+            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.NOTHING)
+        if part.skipped is not None:
+            detail = f"charges of {day_of(part.skipped, self.zone)} are on no invoice"
+            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.EARLIER_MISSING, detail=detail)
+        draft = self._draft(name, part, last)
+        plan = None if self._order.draft else await self._terms.plan(draft)
+        noted = msgspec.structs.replace(self._order, accounts=(name,))
+        made = await self._office.stores.invoices.add(draft, plan, self._office.audit_line(self._who, noted, name))
+        outcome = InvoiceOutcome.DRAFT if plan is None else InvoiceOutcome.ISSUED
+        return InvoiceRunSheet(
+            account=name,
+            outcome=outcome,
+            id=made.id,
+            number=made.number,
+            net=format_amount(made.net),
+            tax=format_amount(made.tax),
+            gross=format_amount(made.gross),
+            currency=made.currency,
+        )
+
+    def _draft(self, name: str, part: InvoicedPart, last: StoredInvoice | None) -> StoredInvoice:
+        terms = self._terms
+        account, issuer = terms.accounts.get(name), terms.issuer_of(name)
+        wanted, from_issuer = terms.of_account(name), terms.of_issuer(issuer)
+        sums = summed(part.part, wanted.lines or from_issuer.lines)
+        currency = self._currencies.get(name) or ("" if account is None else account.currency)
+        document = InvoiceDocument(
+            kind=INVOICE,
+            number="",
+            cancels="",
+            issuer=terms.issuing_party(issuer),
+            recipient=InvoiceParty(
+                account=name,
+                name=wanted.name or (account.name if account is not None else None) or name,
+                address=wanted.address,
+                tax_id=wanted.tax_id,
+            ),
+            period=str(self._period),
+            first_day=self._period.first.isoformat(),
+            last_day=(self._period.behind - timedelta(days=1)).isoformat(),
+            zone=self.zone.key,
+            issued_on="",
+            due_on="",
+            currency=currency,
+            language=wanted.language or from_issuer.language,
+            lines=sums.lines,
+            taxes=sums.taxes,
+            net=format_amount(sums.net),
+            tax=format_amount(sums.tax),
+            gross=format_amount(sums.gross),
+            opening=format_amount(part.part.opening),
+            movements=sums.movements,
+            closing=format_amount(sums.closing),
+        )
+        return StoredInvoice(
+            issuer=issuer,
+            account=name,
+            follows=None if last is None else last.id,
+            period=str(self._period),
+            since=self.since,
+            until=self.until,
+            begin_until=part.begin.until,
+            begin_seq=part.begin.seq,
+            floor_seq=part.begin.floor,
+            end_seq=part.end_seq,
+            open_seq=part.open_seq,
+            currency=currency,
+            net=sums.net,
+            tax=sums.tax,
+            opening=part.part.opening,
+            carried=sums.carried,
+            closing=sums.closing,
+            made_at=self._office.now(),
+            operator=self._who.recorded,
+            document=_encoded(document),
+        )
+
+
+class _Terms:
+    """Terms of issuers and accounts, as they are configured now."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self.settings: Final = office.definitions.settings.invoices
+        self.zone: Final = ZoneInfo(self.settings.zone)
+        self.accounts: Final = office.definitions.accounts()
+        self._agents = office.definitions.agents()
+        self._prepared: dict[tuple[str, str], str] = {}
+
+    def issuer_of(self, name: str) -> str:
+        """Return the agent above an account; empty = the installation issues its invoices."""
+        return self._agents.get(name, "")
+
+    def of_account(self, name: str) -> InvoiceTerms:
+        """Return the terms of an account."""
+        account = self.accounts.get(name)
+        return InvoiceTerms() if account is None else account.invoice
+
+    def of_issuer(self, issuer: str) -> IssuerTerms:
+        """Return the terms of an issuer; an agent without own ones has the numbers and days of the installation."""
+        ours = self.settings.issuer
+        if not issuer:
+            return ours
+        found = self.settings.agents.get(issuer)
+        if found is not None and found.name:
+            return found
+        account = self.accounts.get(issuer)
+        name = (account.name if account is not None else None) or issuer
+        if found is not None:
+            return msgspec.structs.replace(found, name=name)
+        return msgspec.structs.replace(ours, name=name, address=(), tax_id="", bank=(), contact=())
+
+    def issuing_party(self, issuer: str) -> InvoiceParty:
+        """Return an issuer as it is printed."""
+        terms = self.of_issuer(issuer)
+        return InvoiceParty(
+            account=issuer,
+            name=terms.name,
+            address=terms.address,
+            tax_id=terms.tax_id,
+            bank=terms.bank,
+            contact=terms.contact,
+        )
+
+    async def plan(self, draft: StoredInvoice) -> IssuePlan:
+        """Return the terms by which a draft is issued now."""
+        now = self._office.now()
+        issuer, today = self.of_issuer(draft.issuer), day_of(now, self.zone)
+        wanted = self.of_account(draft.account)
+        is_invoice = draft.kind == INVOICE
+        form = NumberForm(issuer.number if is_invoice else issuer.credit_number)
+        due = today + timedelta(days=issuer.due_days if wanted.due_days is None else wanted.due_days)
+        series = form.series(today)
+        key = draft.issuer, series
+        if key not in self._prepared:
+            template = form_of(self.settings)
+            self._prepared[key] = await self._office.stores.invoices.prepare(draft.issuer, series, template)
+        content = msgspec.json.decode(draft.document, type=InvoiceDocument)
+        return IssuePlan(
+            series=series,
+            written=lambda counted: form.written(today, counted),
+            at=now,
+            due_at=midnight(due + timedelta(days=1), self.zone),
+            document=lambda number: _encoded(_dated(content, number, today, due)),
+            template=self._prepared[key],
+        )
+
+
+def _dated(content: InvoiceDocument, number: str, today: date, due: date) -> InvoiceDocument:
+    due_on = due.isoformat() if content.kind == INVOICE else ""
+    return msgspec.structs.replace(content, number=number, issued_on=today.isoformat(), due_on=due_on)
+
+
+def _encoded(document: InvoiceDocument) -> str:
+    return msgspec.json.encode(document).decode()
+
+
+@needs(Permission.BOOKS_CHANGE)
+async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> InvoiceSheet:
+    """Issue a draft: it gets its number, and never changes any more.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NoSuchInvoiceError, InvoiceMovedError: there is no such draft, or it does not follow the last invoice any more.
+        DraftEarlyError: its period had not ended when it was made.
+        StoreUnavailable: it may be issued; look before you try again.
+    """
+    draft = await office.stores.invoices.one(order.id)
+    if draft.state is not StoredState.DRAFT:
+        raise NotADraftError(f"invoice {draft.number} is issued already")
+    if draft.made_at < draft.until:
+        raise DraftEarlyError(f"draft #{draft.id} was made before {draft.period} was over")
+    plan = await _Terms(office).plan(draft)
+    made = await office.stores.invoices.issue(draft, plan, office.audit_line(who, order, draft.account))
+    return await _sheet(office, made)
+
+
+class NotADraftError(VosError):
+    """The invoice is issued already."""
+
+
+@needs(Permission.BOOKS_CHANGE)
+async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -> InvoiceSheet:
+    """Take the last invoice of an account back, and return the credit note; the ledger is not changed.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NoSuchInvoiceError: there is none of the id.
+        NotIssuedError: it is a draft, a credit note or cancelled.
+        InvoiceMovedError: a later invoice of the account was issued: that one is to be cancelled first.
+        StoreUnavailable: it may be cancelled; look before you try again.
+    """
+    invoice = await office.stores.invoices.one(order.id)
+    _require_issued(invoice)
+    taken = taken_back(msgspec.json.decode(invoice.document, type=InvoiceDocument))
+    note = msgspec.structs.replace(
+        invoice,
+        id=0,
+        kind=CREDIT_NOTE,
+        state=StoredState.DRAFT,
+        number=None,
+        follows=None,
+        cancels=invoice.id,
+        net=-invoice.net,
+        tax=-invoice.tax,
+        made_at=office.now(),
+        issued_at=None,
+        due_at=None,
+        operator=who.recorded,
+        document=_encoded(taken),
+    )
+    plan = await _Terms(office).plan(note)
+    made = await office.stores.invoices.cancel(invoice, note, plan, office.audit_line(who, order, invoice.account))
+    return await _sheet(office, made)
+
+
+def _require_issued(invoice: StoredInvoice) -> None:
+    if invoice.kind == INVOICE and invoice.state is StoredState.ISSUED:
+        return
+    said = "a draft" if invoice.state is StoredState.DRAFT else "a credit note"
+    if invoice.state is StoredState.CANCELLED:
+        said = "cancelled"
+    raise NotIssuedError(f"invoice {invoice.number or f'#{invoice.id}'} is {said}")
+
+
+@needs(Permission.MONEY_BOOK, by_account=True)
+async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Receipts | WaitingSheet:
+    """Book a payment of an account for one of its invoices, or have it wait for a second person.
+
+    Raises:
+        NoSuchInvoiceError: there is none of the id, or the principal may not see it.
+        NotIssuedError: it is a draft, a credit note or cancelled.
+        OrderError: nothing of it is to be paid, and no amount is said.
+        OutOfScopeError, RightLackingError, ReferenceTaken, OtherCurrency, TooLittleLeft: nothing was booked.
+        DaemonUnreachableError, DaemonRefusedError: nothing was booked.
+        StoreUnavailable: nothing was booked, as far as is known.
+    """
+    invoice = await _visible(office, who, order.id)
+    _require_issued(invoice)
+    amount = order.amount
+    reference = f"{REFERENCE}{invoice.number}{f' {order.reference}' if order.reference else ''}"
+    if amount is None:
+        paid = (await _paid(office, [invoice]))[invoice.id]
+        amount = invoice.gross - paid
+        if amount <= ZERO:
+            raise OrderError("amount", f"is missing: invoice {invoice.number} is paid")
+    booked = BookPayment(account=invoice.account, amount=amount, reference=reference, memo=order.memo)
+    return await book_payment(office, who, booked)
+
+
+@needs(Permission.MONEY_SEE, by_account=True)
+async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> list[InvoiceSheet]:
+    """Return invoices and credit notes; agents and customers see the issued ones of their accounts.
+
+    Raises:
+        OutOfScopeError, RightLackingError: the principal may not see the account.
+        StoreUnavailable: try again.
+    """
+    scope = office.scope_of(who)
+    wanted = None if order.account is None else [order.account]
+    if scope.visible is not None:
+        if order.account is not None:
+            scope.require_ledger(order.account)
+        wanted = sorted(scope.visible) if wanted is None else wanted
+        wanted = [name for name in wanted if _may_see(scope, name)]
+    sheets: list[InvoiceSheet] = []
+    before = order.before
+    while len(sheets) < order.limit:
+        page = InvoiceFilter(
+            accounts=wanted, period=order.period, before=before, limit=LISTED_MAX, drafts=scope.visible is None
+        )
+        found = await office.stores.invoices.list(page)
+        made = await _sheets(office, found)
+        sheets += [each for each in made if order.state in {None, each.state}]
+        if len(found) < LISTED_MAX:
+            break
+        before = found[-1].id
+    return sheets[: order.limit]
+
+
+def _may_see(scope: Scope, account: str) -> bool:
+    try:
+        scope.require_ledger(account)
+    except VosError:
+        return False
+    return True
+
+
+@needs(Permission.MONEY_SEE, by_account=True)
+async def find_invoice(office: Office, who: Principal, order: FindInvoice) -> InvoiceSheet:
+    """Return the invoice or credit note of a number.
+
+    Raises:
+        NoSuchInvoiceError: there is none, the principal may not see it, or several issuers have one.
+        StoreUnavailable: try again.
+    """
+    found = await office.stores.invoices.numbered(order.number)
+    scope = office.scope_of(who)
+    seen = [each for each in found if _is_visible(scope, each)]
+    if len(seen) > 1:
+        named = " or ".join(f"#{each.id}" for each in seen)
+        raise NoSuchInvoiceError(f"several issuers have an invoice {order.number}: say {named}")
+    if not seen:
+        raise _none(order.number)
+    return await _sheet(office, seen[0])
+
+
+def _none(named: str) -> NoSuchInvoiceError:
+    return NoSuchInvoiceError(f"there is no invoice {named}: vosd invoice list has them")
+
+
+@needs(Permission.MONEY_SEE, by_account=True)
+async def show_invoice(office: Office, who: Principal, order: ShowInvoice) -> InvoiceDetail:
+    """Return an invoice with its document.
+
+    Raises:
+        NoSuchInvoiceError: there is none of the id, or the principal may not see it.
+        StoreUnavailable: try again.
+    """
+    found = await _visible(office, who, order.id)
+    document = msgspec.json.decode(found.document, type=InvoiceDocument)
+    return InvoiceDetail(**msgspec.structs.asdict(await _sheet(office, found)), document=document)
+
+
+@needs(Permission.MONEY_SEE, by_account=True)
+async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> bytes:
+    """Return the PDF of an invoice, by the template of the time of its issue; a draft's by the one of now.
+
+    Raises:
+        NoSuchInvoiceError: there is none of the id, or the principal may not see it.
+        InvoiceFormError: the template has a mistake.
+        StoreUnavailable: try again.
+    """
+    found = await _visible(office, who, order.id)
+    settings = office.definitions.settings.invoices
+    form = form_of(settings) if found.template is None else await office.stores.invoices.template(found.template)
+    return printed(form, found.document, found.issued_at, settings.fonts)
+
+
+@needs(Permission.MONEY_SEE, by_account=True)
+async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoicedCalls) -> AsyncGenerator[str, None]:
+    """Yield the calls of an invoice, and the corrections of calls, as CSV with a header.
+
+    Raises:
+        NoSuchInvoiceError: there is none of the id, or the principal may not see it.
+        StoreUnavailable: what was yielded is correct, and is not all.
+    """
+    invoice = await _visible(office, who, order.id)
+    yield _csv([CALL_COLUMNS])
+    pages = office.stores.invoices.calls(invoice)
+    async with aclosing(pages):
+        async for page in pages:
+            yield _csv(
+                [
+                    each.call_id or "",
+                    iso_utc(each.ended_at),
+                    each.caller or "",
+                    each.callee or "",
+                    each.area or "",
+                    each.prefix or "",
+                    str(each.seconds or 0),
+                    format_amount(-each.amount + (each.tax or ZERO)),
+                    format_amount(-(each.tax or ZERO)),
+                    format_amount(-each.amount),
+                    each.kind,
+                ]
+                for each in page
+            )
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    written = io.StringIO()
+    CsvWriter(written, for_people=True).rows(rows)
+    return written.getvalue()
+
+
+async def _visible(office: Office, who: Principal, number: int) -> StoredInvoice:
+    found = await office.stores.invoices.one(number)
+    if not _is_visible(office.scope_of(who), found):
+        raise _none(f"#{number}")
+    return found
+
+
+def _is_visible(scope: Scope, invoice: StoredInvoice) -> bool:
+    if scope.visible is None:
+        return True
+    return invoice.state is not StoredState.DRAFT and _may_see(scope, invoice.account)
+
+
+async def _sheet(office: Office, invoice: StoredInvoice) -> InvoiceSheet:
+    return (await _sheets(office, [invoice]))[0]
+
+
+async def _sheets(office: Office, found: Sequence[StoredInvoice]) -> list[InvoiceSheet]:
+    paid = await _paid(office, found)
+    return [_sheet_of(each, paid.get(each.id, ZERO), office.now()) for each in found]
+
+
+async def _paid(office: Office, found: Sequence[StoredInvoice]) -> Mapping[int, Decimal]:
+    """Return what is paid of issued invoices, by id."""
+    live = {each.account for each in found if each.kind == INVOICE and each.state is StoredState.ISSUED}
+    return await paid_by_invoice(office, sorted(live))
+
+
+async def paid_by_invoice(office: Office, accounts: Sequence[str]) -> Mapping[int, Decimal]:
+    """Return what is paid of the issued invoices of some accounts, by id."""
+    if not accounts:
+        return {}
+    owed = await office.stores.invoices.owed(accounts)
+    credits = await office.stores.invoices.credits([each[0] for each in owed.values() if each])
+    paid: dict[int, Decimal] = {}
+    for name, invoices in owed.items():
+        if not invoices:
+            continue
+        opening = invoices[0].opening + sum((each.carried for each in invoices), ZERO)
+        named = [Owed(each.number or "", each.gross) for each in invoices]
+        found = paid_of(opening, named, credits[name])
+        paid |= {each.id: amount for each, amount in zip(invoices, found, strict=True)}
+    return paid
+
+
+def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
+    match invoice.state:
+        case StoredState.DRAFT:
+            state = InvoiceState.DRAFT
+        case StoredState.CANCELLED:
+            state = InvoiceState.CANCELLED
+        case StoredState.ISSUED:
+            state = InvoiceState.ISSUED
+            if invoice.kind == INVOICE:
+                state = state_of(invoice.gross, paid, invoice.due_at or 0, now)
+    return InvoiceSheet(
+        id=invoice.id,
+        number=invoice.number,
+        kind=invoice.kind,
+        state=state,
+        account=invoice.account,
+        issuer=invoice.issuer,
+        period=invoice.period,
+        since=iso_utc(invoice.since),
+        until=iso_utc(invoice.until),
+        currency=invoice.currency,
+        net=format_amount(invoice.net),
+        tax=format_amount(invoice.tax),
+        gross=format_amount(invoice.gross),
+        paid=format_amount(paid),
+        opening=format_amount(invoice.opening),
+        closing=format_amount(invoice.closing),
+        issued_at=None if invoice.issued_at is None else iso_utc(invoice.issued_at),
+        due_at=None if invoice.due_at is None else iso_utc(invoice.due_at),
+        cancels=invoice.cancels,
+        digest=invoice.digest,
+        operator=invoice.operator,
+    )

@@ -1,0 +1,163 @@
+"""Operations about invoices: make and issue them, show what is paid, print them, take them back."""
+
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+from typing import Final
+
+from vosd.admin.office.invoices import (
+    CancelInvoice,
+    InvoiceDetail,
+    InvoiceRunSheet,
+    InvoiceSheet,
+    IssueInvoice,
+    ListInvoices,
+    PayInvoice,
+    PrintInvoice,
+    ReadInvoicedCalls,
+    RunInvoices,
+    ShowInvoice,
+    cancel_invoice,
+    issue_invoice,
+    list_invoices,
+    pay_invoice,
+    print_invoice,
+    read_invoiced_calls,
+    run_invoices,
+    show_invoice,
+)
+from vosd.admin.office.jobs import JobKind, JobSheet
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.api.csv_stream import begun, csv_answer
+from vosd.api.http import Answer, Request
+from vosd.api.job import Long, Work
+from vosd.api.listing import CSV
+from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operations.jobs import never
+from vosd.api.operations.money import Booked, booked
+
+PDF: Final = "application/pdf"
+
+
+async def run(office: Office, who: Principal, order: RunInvoices, work: Work) -> list[InvoiceRunSheet]:
+    """Make the invoices of a period."""
+    return await run_invoices(office, who, order, lambda part, _accounts: work.progress(part))
+
+
+async def pay(office: Office, who: Principal, order: PayInvoice) -> Booked:
+    """Book a payment for an invoice."""
+    return booked(await pay_invoice(office, who, order))
+
+
+async def pdf_answer(_office: Office, _request: Request, content: bytes) -> Answer:
+    """Return the printed form."""
+    return Answer(content=content, content_type=PDF)
+
+
+async def read_calls(office: Office, who: Principal, order: ReadInvoicedCalls) -> AsyncGenerator[str, None]:
+    """Return the calls of an invoice."""
+    return await begun(read_invoiced_calls(office, who, order))
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/invoices/runs",
+        meaning="Job: make the invoices of a period, and issue them; a second run makes none again.",
+        permission=permission_of(run_invoices),
+        takes=RunInvoices,
+        run=never,
+        result=JobSheet,
+        problems=("bad_period",),
+        status=HTTPStatus.ACCEPTED,
+        long=Long(JobKind.INVOICE_RUN, run, is_always=True),
+    ),
+    Operation(
+        method="GET",
+        path="/invoices",
+        meaning="Invoices and credit notes with what is paid, the newest first.",
+        permission=permission_of(list_invoices),
+        takes=ListInvoices,
+        run=list_invoices,
+        result=InvoiceSheet,
+        problems=("out_of_scope", "unknown_account"),
+        listing=Listing("id", cursor="before", limit="limit"),
+    ),
+    Operation(
+        method="GET",
+        path="/invoices/{id}",
+        meaning="An invoice with its lines, taxes, payments and balances.",
+        permission=permission_of(show_invoice),
+        takes=ShowInvoice,
+        run=show_invoice,
+        result=InvoiceDetail,
+        problems=("no_such_invoice",),
+    ),
+    Operation(
+        method="GET",
+        path="/invoices/{id}/pdf",
+        meaning="The printed form of an invoice, by the template of the time of its issue.",
+        permission=permission_of(print_invoice),
+        takes=PrintInvoice,
+        run=print_invoice,
+        result=bytes,
+        problems=("invoice_form", "no_such_invoice"),
+        answer=pdf_answer,
+        forms={PDF: bytes},
+    ),
+    Operation(
+        method="GET",
+        path="/invoices/{id}/calls",
+        meaning="The calls of an invoice and the corrections of calls, as CSV.",
+        permission=permission_of(read_invoiced_calls),
+        takes=ReadInvoicedCalls,
+        run=read_calls,
+        result=bytes,
+        problems=("no_such_invoice",),
+        answer=csv_answer,
+        forms={CSV: bytes},
+    ),
+    Operation(
+        method="POST",
+        path="/invoices/{id}/issue",
+        meaning="Issue a draft: it gets its number, and never changes any more.",
+        permission=permission_of(issue_invoice),
+        takes=IssueInvoice,
+        run=issue_invoice,
+        result=InvoiceSheet,
+        problems=("draft_early", "invoice_form", "invoice_moved", "no_such_invoice", "not_a_draft"),
+    ),
+    Operation(
+        method="POST",
+        path="/invoices/{id}/payments",
+        meaning="Book a payment of an account for one of its invoices.",
+        permission=permission_of(pay_invoice),
+        takes=PayInvoice,
+        run=pay,
+        result=Booked,
+        problems=(
+            "may_not_act",
+            "no_such_invoice",
+            "not_issued",
+            "other_currency",
+            "out_of_scope",
+            "own_payment",
+            "reference_taken",
+            "right_lacking",
+            "too_little_left",
+            "unknown_account",
+            "was_refused",
+        ),
+        reference="reference",
+    ),
+    Operation(
+        method="POST",
+        path="/invoices/{id}/cancel",
+        meaning="Take the last invoice of an account back; the answer is the credit note.",
+        permission=permission_of(cancel_invoice),
+        takes=CancelInvoice,
+        run=cancel_invoice,
+        result=InvoiceSheet,
+        problems=("invoice_form", "invoice_moved", "no_such_invoice", "not_issued"),
+    ),
+)

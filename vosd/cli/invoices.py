@@ -1,0 +1,251 @@
+"""``vosd invoice``: make, issue, show, print, pay and take back invoices."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import AMOUNT, as_option, operator_option
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.csv_form import csv_option, csv_writer
+from vosd.cli.office import Result, in_office, principal
+from vosd.cli.payments import show_booked
+from vosd.cli.progress import meter
+from vosd.processes.whole_file import replace_file
+
+if TYPE_CHECKING:
+    from vosd.admin.office.invoices import InvoiceDetail, InvoiceRunSheet, InvoiceSheet
+    from vosd.admin.office.office import Office
+    from vosd.admin.office.principal import Principal
+
+_NUMBER: Final = click.argument("number", metavar="NUMBER")
+_STATES: Final = ("draft", "open", "part_paid", "paid", "overdue", "issued", "cancelled")
+_COLUMNS: Final = (
+    "id", "number", "kind", "state", "account", "period", "net", "tax", "gross", "paid", "currency", "due_at",
+)  # fmt: skip
+
+
+@click.group(cls=Family)
+def invoice() -> None:
+    """Invoices: make those of a period, show what is paid, print them, take them back.
+
+    NUMBER is the number of an invoice, or # and its id, which drafts have, too.
+    """
+
+
+@invoice.command("run")
+@click.option("--period", required=True, metavar="PERIOD", help="2026-10, 2026-10-H1, 2026-W41 or 2026-10-05.")
+@click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account alone; may be repeated.")
+@click.option("--draft", is_flag=True, help="Make drafts, which the next run replaces or `issue` makes final.")
+@operator_option
+@json_option
+@pass_invocation
+def run(invocation: Invocation, /, operator: str, as_json: bool, **wanted: Any) -> None:
+    """Make and issue the invoices of a PERIOD; a second run makes none again, and completes one that was killed."""
+    from vosd.admin.office.invoices import RunInvoices, run_invoices
+
+    who, order = principal(operator), RunInvoices(**wanted)
+    with meter("accounts") as shown:
+        found = in_office(invocation, lambda office: run_invoices(office, who, order, shown.show))
+    _show_run(found, as_json=as_json)
+
+
+@invoice.command("list")
+@click.option("--account", metavar="ID", help="Of this account alone.")
+@click.option("--state", type=click.Choice(_STATES), help="In this state alone.")
+@click.option("--period", metavar="PERIOD", help="Of this period alone.")
+@as_option
+@csv_option
+@json_option
+@pass_invocation
+def list_all(invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **wanted: Any) -> None:
+    """List invoices and credit notes, the newest first, with what is paid."""
+    from vosd.admin.office.invoices import ListInvoices, list_invoices
+    from vosd.invoicing.settlement import InvoiceState
+
+    state = wanted.pop("state")
+    order = ListInvoices(state=None if state is None else InvoiceState(state), **wanted)
+    found = in_office(invocation, lambda office: list_invoices(office, principal(acting=acting), order))
+    _list(found, as_csv=as_csv, as_json=as_json)
+
+
+def _list(found: "list[InvoiceSheet]", *, as_csv: str | None, as_json: bool) -> None:
+    if as_json:
+        output.document(found)
+        return
+    rows = [[each.state.value if name == "state" else getattr(each, name) for name in _COLUMNS] for each in found]
+    shown = [["" if value is None else value for value in row] for row in rows]
+    if as_csv:
+        csv_writer(as_csv).rows([_COLUMNS, *shown])
+    else:
+        output.table(_COLUMNS, shown, empty="no invoices")
+
+
+@invoice.command()
+@_NUMBER
+@click.option("--calls", type=click.File("w"), metavar="FILE", help="Write its calls: CSV.")
+@as_option
+@json_option
+@pass_invocation
+def show(invocation: Invocation, number: str, calls: "IO[str] | None", acting: str | None, as_json: bool) -> None:
+    """Show an invoice: lines, taxes, payments and balances."""
+    from vosd.admin.office.invoices import ShowInvoice, show_invoice
+
+    who = principal(acting=acting)
+
+    async def shown(office: "Office", found: int) -> "InvoiceDetail":
+        if calls is not None:
+            await _write_calls(office, who, found, calls)
+        return await show_invoice(office, who, ShowInvoice(id=found))
+
+    _show(_of(invocation, number, who, shown), as_json=as_json)
+
+
+@invoice.command()
+@_NUMBER
+@operator_option
+@json_option
+@pass_invocation
+def issue(invocation: Invocation, number: str, operator: str, as_json: bool) -> None:
+    """Issue a draft: it gets its number, and never changes any more."""
+    from vosd.admin.office.invoices import IssueInvoice, issue_invoice
+
+    who = principal(operator)
+    made = _of(invocation, number, who, lambda office, found: issue_invoice(office, who, IssueInvoice(id=found)))
+    if as_json:
+        output.document(made)
+        return
+    output.line(f"invoice {made.number} over {made.gross} {made.currency} is issued")
+
+
+@invoice.command()
+@_NUMBER
+@click.option("--amount", type=AMOUNT, help="Default: all that is not paid of it.")
+@click.option("--reference", metavar="TEXT", help="A reference that was used before books nothing again.")
+@click.option("--memo", metavar="TEXT")
+@operator_option
+@json_option
+@pass_invocation
+def pay(invocation: Invocation, /, number: str, operator: str, as_json: bool, **wanted: Any) -> None:
+    """Book a payment for an invoice."""
+    from vosd.admin.office.invoices import PayInvoice, pay_invoice
+
+    who = principal(operator)
+    done = _of(invocation, number, who, lambda office, found: pay_invoice(office, who, PayInvoice(id=found, **wanted)))
+    show_booked(done, as_json=as_json)
+
+
+@invoice.command()
+@_NUMBER
+@click.option("--memo", metavar="TEXT", help="Why.")
+@operator_option
+@json_option
+@pass_invocation
+def cancel(invocation: Invocation, number: str, memo: str | None, operator: str, as_json: bool) -> None:
+    """Take the last invoice of an account back by a credit note; its charges are on the next invoice."""
+    from vosd.admin.office.invoices import CancelInvoice, cancel_invoice
+
+    who = principal(operator)
+    made = _of(
+        invocation, number, who, lambda office, found: cancel_invoice(office, who, CancelInvoice(id=found, memo=memo))
+    )
+    if as_json:
+        output.document(made)
+        return
+    output.line(f"credit note {made.number} over {made.gross} {made.currency} takes it back")
+
+
+@invoice.command()
+@_NUMBER
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: NUMBER.pdf.")
+@as_option
+@pass_invocation
+def pdf(invocation: Invocation, number: str, out: Path | None, acting: str | None) -> None:
+    """Print an invoice: PDF. It looks the same for ever, whatever is configured later."""
+    from vosd.admin.office.invoices import PrintInvoice, print_invoice
+
+    who = principal(acting=acting)
+    content = _of(invocation, number, who, lambda office, found: print_invoice(office, who, PrintInvoice(id=found)))
+    file = out or Path(f"{number.replace('/', '-').replace('#', 'draft-')}.pdf")
+    replace_file(file, content)
+    output.line(str(file))
+
+
+@invoice.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@pass_invocation
+def template(_invocation: Invocation, directory: Path) -> None:
+    """Copy the template and the words of the printed form to DIRECTORY, to change them."""
+    from vosd.admin.invoice_pdf import FORM, LABELS, TEMPLATE
+
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in (TEMPLATE, LABELS):
+        if (directory / name).exists():
+            raise OperationError(f"{directory / name} is there already")
+        replace_file(directory / name, (FORM / name).read_bytes())
+        output.line(str(directory / name))
+
+
+_RUN_COLUMNS: Final = ("account", "outcome", "number", "id", "net", "tax", "gross", "currency", "detail")
+
+
+def _show_run(found: "list[InvoiceRunSheet]", *, as_json: bool) -> None:
+    from vosd.admin.office.invoices import UNFINISHED
+
+    if as_json:
+        output.document(found)
+    else:
+        rows = [
+            [each.account, each.outcome.value, *(getattr(each, name) for name in _RUN_COLUMNS[2:])] for each in found
+        ]
+        shown = [["" if value is None else value for value in row] for row in rows]
+        output.table(_RUN_COLUMNS, shown, empty="no account has charges of that period")
+    missing = [each.account for each in found if each.outcome in UNFINISHED]
+    if missing:
+        raise OperationError(f"{len(missing)} accounts have no invoice yet: see the outcome, and run the period again")
+
+
+_SHOWN: Final = (
+    "id", "number", "kind", "state", "account", "issuer", "period", "currency", "opening", "net", "tax", "gross",
+    "closing", "paid", "issued_at", "due_at", "cancels", "digest",
+)  # fmt: skip
+
+
+def _show(found: "InvoiceDetail", *, as_json: bool) -> None:
+    if as_json:
+        output.document(found)
+        return
+    values = {name: getattr(found, name) for name in _SHOWN} | {"state": found.state.value}
+    output.sheet({name: value for name, value in values.items() if value not in {None, ""}})
+    columns = ("section", "area", "prefix", "calls", "seconds", "price", "tax_rate", "net")
+    lines = [[line.section.value, *(getattr(line, name) for name in columns[1:])] for line in found.document.lines]
+    output.table(columns, [["" if value is None else value for value in line] for line in lines], empty="no lines")
+    for tax in found.document.taxes:
+        output.line(f"tax {'not known' if tax.rate is None else f'{tax.rate} %'}: {tax.tax} on {tax.net}")
+    for each in found.document.movements:
+        output.line(output.printable(f"{each.date} {each.kind} {each.amount} {each.reference} {each.memo}".strip()))
+
+
+def _of(
+    invocation: Invocation, number: str, who: "Principal", order: "Callable[[Office, int], Awaitable[Result]]"
+) -> Result:
+    """Carry out an order about the invoice of a number."""
+    from vosd.admin.office.invoices import FindInvoice, find_invoice
+
+    async def carried_out(office: "Office") -> Result:
+        found = await find_invoice(office, who, FindInvoice(number))
+        return await order(office, found.id)
+
+    return in_office(invocation, carried_out)
+
+
+async def _write_calls(office: "Office", who: "Principal", number: int, out: "IO[str]") -> None:
+    from vosd.admin.office.invoices import ReadInvoicedCalls, read_invoiced_calls
+
+    parts = read_invoiced_calls(office, who, ReadInvoicedCalls(id=number))
+    async with aclosing(parts):
+        async for part in parts:
+            out.write(part)

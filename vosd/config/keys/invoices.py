@@ -1,0 +1,132 @@
+"""``invoices``: who issues them, their numbers and their form; and ``accounts[].invoice``: who gets them."""
+
+from datetime import tzinfo
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, IssuerTerms
+from vosd.config.reader.fields import (
+    ExpectedError,
+    FromText,
+    KeyProblemError,
+    choice,
+    line_of_text,
+    object_name,
+    one_or_many,
+    whole,
+)
+from vosd.config.reader.files import file_path
+from vosd.config.reader.model import Keys
+from vosd.config.reader.times import time_zone
+from vosd.invoicing.numbers import BadFormError, NumberForm
+
+_DEFAULT: Final = IssuerTerms()
+
+
+def _number_form() -> FromText:
+    """Read the form of numbers."""
+
+    def read(text: str) -> str:
+        try:
+            NumberForm(text)
+        except BadFormError as error:
+            raise ExpectedError(str(error)) from None
+        return text
+
+    return FromText("a form of numbers such as {year}-{number:06}", read)
+
+
+def _language() -> FromText:
+    """Read the name of a language."""
+
+    def read(text: str) -> str:
+        if not text.isascii() or not text.replace("-", "").isalpha() or not 2 <= len(text) <= 8:
+            raise ValueError
+        return text.lower()
+
+    return FromText("a language such as en or zh", read)
+
+
+PrintedLines = Annotated[tuple[Annotated[str, line_of_text(1, 128)], ...], BeforeValidator(one_or_many)]
+
+
+class InvoiceTermKeys(Keys):
+    """How an account gets invoices. What it does not say is as its issuer has it."""
+
+    cycle: Annotated[InvoiceCycle, choice(InvoiceCycle)] = InvoiceCycle.MONTH
+    """Length of its periods: ``month``, ``half_month``, ``week`` or ``day``."""
+    name: Annotated[str | None, line_of_text(1, 128)] = None
+    """Name that invoices are addressed to. Default: ``name`` of the account."""
+    address: PrintedLines = ()
+    """Lines of the postal address."""
+    tax_id: Annotated[str, line_of_text(0, 64)] = ""
+    """Number that its tax office knows it by."""
+    language: Annotated[str | None, _language()] = None
+    due_days: Annotated[int | None, whole(0, 365)] = None
+    lines: Annotated[InvoiceLines | None, choice(InvoiceLines)] = None
+
+
+class IssuerKeys(Keys):
+    """Issuer of invoices, as it is printed on them."""
+
+    name: Annotated[str, line_of_text(0, 128)] = ""
+    """Name that is printed. Default: ``node``; of an agent the name of its account."""
+    address: PrintedLines = ()
+    """Lines of the postal address."""
+    tax_id: Annotated[str, line_of_text(0, 64)] = ""
+    """Number that the tax office knows it by."""
+    bank: PrintedLines = ()
+    """Lines that say where to pay."""
+    contact: PrintedLines = ()
+    """Lines that say whom to ask."""
+    number: Annotated[str, _number_form()] = _DEFAULT.number
+    """Form of the numbers of invoices, with {year}, {month} and {number}; ``{number:06}`` has six digits. Each issuer
+    counts without gaps, anew where the text around the number changes."""
+    credit_number: Annotated[str, _number_form()] = _DEFAULT.credit_number
+    """Form of the numbers of credit notes."""
+    due_days: Annotated[int, whole(0, 365)] = _DEFAULT.due_days
+    """Days from the issue in which an invoice is to be paid."""
+    language: Annotated[str, _language()] = _DEFAULT.language
+    """Language of the printed form: ar, de, en, es, fr or zh; ``labels_file`` may have others."""
+    lines: Annotated[InvoiceLines, choice(InvoiceLines)] = _DEFAULT.lines
+    """What calls are added up by: ``area`` or ``prefix``, which has the price, too."""
+
+    @model_validator(mode="after")
+    def _numbers_differ(self) -> "IssuerKeys":
+        if self.number == self.credit_number:
+            raise KeyProblemError("credit_number", "another form than that of number")
+        return self
+
+
+class AgentIssuerKeys(IssuerKeys):
+    """An agent that issues invoices to the accounts below it."""
+
+    account: Annotated[str, object_name()]
+    """Account of the agent."""
+
+
+class InvoiceKeys(IssuerKeys):
+    """Invoices (docs/books.md). A reload changes all of it."""
+
+    timezone: Annotated[tzinfo | None, time_zone()] = None
+    """The zone in which periods begin and end. Default: UTC."""
+    agents: tuple[AgentIssuerKeys, ...] = ()
+    """Agents whose invoices look otherwise than the defaults, each by itself."""
+    template_file: Annotated[Path | None, file_path()] = None
+    """Template of the printed form, typst. Default: the one that ships (`vosd invoice template`)."""
+    labels_file: Annotated[Path | None, file_path()] = None
+    """JSON file with the words of the form by language, which add to those that ship."""
+    logo_file: Annotated[Path | None, file_path()] = None
+    """PNG, JPEG or SVG file that is printed at the top."""
+    fonts: Annotated[Path | None, file_path()] = None
+    """Directory with further fonts, such as those of Chinese or Arabic."""
+    lock_after_days: Annotated[int | None, whole(1, 365)] = None
+    """Calls of an account are refused when an invoice is overdue for so many days. Default: never."""
+
+    @model_validator(mode="after")
+    def _agents_have_names(self) -> "InvoiceKeys":
+        if len({each.account for each in self.agents}) < len(self.agents):
+            raise KeyProblemError("agents", "each account once")
+        return self

@@ -1,0 +1,85 @@
+"""What is paid of invoices: the money of an account goes to the oldest, but a payment that names one goes to that.
+
+It follows from the ledger at any time and is written down nowhere, so it cannot differ from it.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vosd.base.money import ZERO
+
+REFERENCE: Final = "invoice/"
+"""Beginning of the reference of a payment for one invoice; its number follows, and behind a space what tells payments
+apart."""
+
+
+class InvoiceState(Enum):
+    """State of an invoice."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    PART_PAID = "part_paid"
+    PAID = "paid"
+    OVERDUE = "overdue"
+    """Not paid, or not in whole, behind the day on which it was due."""
+    ISSUED = "issued"
+    """State of a credit note, of which nothing is to be paid."""
+    CANCELLED = "cancelled"
+    """A credit note takes all of it back."""
+
+
+class Owed(NamedTuple):
+    """An issued invoice that was not cancelled."""
+
+    number: str
+    gross: Decimal
+
+
+class Credit(NamedTuple):
+    """Money that is no charge: a payment, or what was paid back."""
+
+    reference: str
+    amount: Decimal
+
+
+def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -> list[Decimal]:
+    """Return what is paid of each invoice of an account, given the oldest first.
+
+    ``opening`` is its balance before the first one: money that it had already, or an older debt. A payment of more
+    than its invoice goes on to the others.
+    """
+    paid = [ZERO] * len(owed)
+    places = {each.number: place for place, each in enumerate(owed)}
+    pool = opening
+    for credit in credits:
+        place = places.get(_named(credit.reference)) if credit.amount > ZERO else None
+        if place is None:
+            pool += credit.amount
+            continue
+        taken = min(credit.amount, max(ZERO, owed[place].gross - paid[place]))
+        paid[place] += taken
+        pool += credit.amount - taken
+    pool -= sum((each.gross for each in owed if each.gross < ZERO), ZERO)  # such an invoice is money for the others
+    for place, each in enumerate(owed):
+        taken = max(ZERO, min(pool, each.gross - paid[place]))
+        paid[place] += taken
+        pool -= taken
+    return paid
+
+
+def _named(reference: str) -> str:
+    """Return the number in the reference of a payment for one invoice; empty = it names none."""
+    if not reference.startswith(REFERENCE):
+        return ""
+    return reference.removeprefix(REFERENCE).partition(" ")[0]
+
+
+def state_of(gross: Decimal, paid: Decimal, due_at: int, now: int) -> InvoiceState:
+    """Return the state of an issued invoice; times are UTC milliseconds."""
+    if paid >= gross:
+        return InvoiceState.PAID
+    if now >= due_at:
+        return InvoiceState.OVERDUE
+    return InvoiceState.PART_PAID if paid > ZERO else InvoiceState.OPEN

@@ -1,0 +1,302 @@
+"""Sums of the ledger entries that an invoice is about, with the areas and prices of their calls (ADR 131)."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, not_, or_, select, type_coerce
+from sqlalchemy.engine import Row
+
+from vosd.base.money import ZERO
+from vosd.cdr.record import CUSTOMER
+from vosd.invoicing.invoice import CARRIED, ChargedSum, LedgerPart, Moved, Section
+from vosd.invoicing.periods import day_of
+from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.checkpoints import Checkpoint, checkpoints_of
+from vosd.storage.database import Database
+from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.ledger import corrected_charge, of_charge, tax_of_entry
+from vosd.storage.ports import EntryKind
+from vosd.storage.types import Money
+
+CHARGES: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value, EntryKind.MINIMUM.value)
+"""Kinds of entries that are charges; all others are movements."""
+_OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
+_SAMPLES_AT_ONCE: Final = 500
+
+_account: Final = schema.account.c
+_cdr: Final = schema.cdr.c
+_charge: Final = schema.cdr_charge.c
+_entry: Final = schema.ledger_entry.c
+_call_entry: Final = schema.ledger_entry.alias("call_entry").c
+"""The entry of the call that a correction is about."""
+
+
+class InvoiceBegin(NamedTuple):
+    """From where an invoice goes on: entries dated before ``until`` up to ``seq`` are not on it."""
+
+    until: int
+    seq: int
+    floor: int
+    """No entry up to this one is on it."""
+    opening: Decimal
+
+
+class InvoicedPart(NamedTuple):
+    """Entries of an account that an invoice is about."""
+
+    begin: InvoiceBegin
+    end_seq: int
+    open_seq: int
+    charges: int
+    """Number of the entries that are charges."""
+    skipped: int | None
+    """Date of a charge between the invoice before and the period, UTC milliseconds; None = there is none."""
+    part: LedgerPart
+
+
+async def read_invoiced(
+    database: Database, account: str, since: int, until: int, zone: ZoneInfo, before: InvoiceBegin | None
+) -> InvoicedPart | None:
+    """Return what an invoice over a period is about; None = the account has no entry that is on no invoice.
+
+    ``before`` is the end of the invoice before it; None = it is the first one, and begins with the period.
+
+    Raises:
+        DroppedPeriod: entries or calls of the period were dropped.
+        StoreUnavailable: try again.
+    """
+    async with database.reading(unhurried=True) as connection:
+        newest = await connection.scalar(select(_account.seq).where(_account.id == account))
+        if newest is None or (before is not None and newest <= before.floor):
+            return None
+        dropped = await dropped_before(connection)
+        check_there(dropped.entries, since, "ledger entries")
+        check_there(dropped.calls, since, "calls")
+        points = await checkpoints_of(connection, account)
+
+        def closed(moment: int) -> int:
+            """Return up to which entry dates before a moment count as such, because the books were closed."""
+            return min([int(newest), *(each.seq for each in points if each.closed_until >= moment)])
+
+        begin = before
+        if begin is None:
+            start = max((each for each in points if each.closed_until <= since), key=_closed_until, default=None)
+            floor, balance = (0, ZERO) if start is None else (start.seq, start.balance)
+            earlier = _of(account, floor), _entry.created_at < since, _entry.seq <= closed(since)
+            opening = await connection.scalar(select(_sum(_entry.amount)).where(*earlier))
+            begin = InvoiceBegin(since, closed(since), floor, balance + (opening or ZERO))
+        end_seq = max(begin.seq, closed(until))
+        ends = and_(_entry.created_at < until, _entry.seq <= end_seq)
+        within = _within(_entry, account, begin, until, end_seq)
+        left = select(func.min(_entry.seq)).where(_of(account, begin.floor), _entry.seq <= end_seq, not_(ends))
+        open_seq = await connection.scalar(left)
+        of_call = _call_entry.account == _entry.account, _call_entry.call_id == _entry.call_id
+        has_call = exists().where(
+            _within(_call_entry, account, begin, until, end_seq), *of_call, _call_entry.kind == EntryKind.CALL.value
+        )
+        charged = [
+            *await _charges(connection, EntryKind.CALL, within, literal(1), since, account),
+            *await _charges(connection, EntryKind.CORRECTION, within, case((has_call, 1), else_=0), since, account),
+            *await _without_cdr(connection, within, account),
+        ]
+        minimums, moved = await _others(connection, within, zone)
+        skipped = select(func.min(_entry.created_at)).where(
+            within, _entry.kind.in_(CHARGES), _entry.created_at >= begin.until, _entry.created_at < since
+        )
+        counted = select(func.count(), _sum(_entry.amount)).where(within)
+        of_charges = await connection.scalar(select(func.count()).where(within, _entry.kind.in_(CHARGES)))
+        _, total = (await connection.execute(counted)).one()
+        earliest = await connection.scalar(skipped) if begin.until < since else None
+    return InvoicedPart(
+        begin,
+        end_seq,
+        end_seq if open_seq is None else open_seq - 1,
+        of_charges or 0,
+        earliest,
+        LedgerPart(begin.opening, [*charged, *minimums], moved, total or ZERO),
+    )
+
+
+def _within(entry: Any, account: str, begin: InvoiceBegin, until: int, end_seq: int) -> ColumnElement[bool]:
+    """Return the condition that an invoice is about an entry."""
+    earlier = and_(entry.created_at < begin.until, entry.seq <= begin.seq)
+    return and_(
+        entry.account == account,
+        entry.seq > begin.floor,
+        entry.seq <= end_seq,
+        entry.created_at < until,
+        not_(earlier),
+    )
+
+
+def _of(account: str, floor: int) -> ColumnElement[bool]:
+    return and_(_entry.account == account, _entry.seq > floor)
+
+
+def _closed_until(point: Checkpoint) -> int:
+    return point.closed_until
+
+
+def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
+    return type_coerce(func.sum(amounts), Money)
+
+
+async def _charges(
+    connection: AsyncConnection,
+    kind: EntryKind,
+    within: ColumnElement[bool],
+    here: ColumnElement[int],
+    since: int,
+    account: str,
+) -> list[ChargedSum]:
+    """Return the charges of calls, or their corrections, those that are alike as a sum.
+
+    ``here`` is 1 where the invoice has the call, too: a correction is then in the line of its call.
+    """
+    is_call = kind is EntryKind.CALL
+    tax = tax_of_entry()
+    on_charge = of_charge() if is_call else corrected_charge()
+    keys = (
+        here.label("here"),
+        case((_entry.created_at < since, 1), else_=0).label("late"),
+        func.coalesce(_cdr.rate_area, "").label("area"),
+        func.coalesce(_charge.rate_prefix, _cdr.rate_prefix, "").label("prefix"),
+        _charge.rate_group,
+        _charge.rate_version,
+        _charge.unit_price,
+        _charge.price_per,
+        case((tax != 0, 1), else_=0).label("taxed"),
+    )
+    seconds = func.coalesce(_charge.billed_seconds, _cdr.billed_seconds, 0)
+    tables = schema.ledger_entry.outerjoin(schema.cdr, _cdr.call_id == _entry.call_id)
+    sums = (
+        func.count().label("calls"),
+        func.sum(seconds).label("seconds"),
+        _sum(_entry.amount).label("amount"),
+        _sum(tax).label("tax"),
+        func.min(_entry.call_id).label("sample"),
+    )
+    wanted = [within, _entry.kind == kind.value, _entry.call_id.is_not(None)]
+    if is_call:
+        wanted.append(_entry.amount <= 0)
+    query = select(*keys, *sums).select_from(tables.outerjoin(schema.cdr_charge, on_charge)).where(*wanted)
+    rows = (await connection.execute(query.group_by(*(key for key in keys if key is not keys[0] or not is_call)))).all()
+    rates = await _tax_rates(connection, [row.sample for row in rows], account)
+    found = []
+    for row in rows:
+        section = Section.CORRECTIONS if not row.here else Section.EARLIER if row.late and is_call else Section.CALLS
+        is_counted = is_call or section is Section.CORRECTIONS
+        found.append(
+            ChargedSum(
+                section,
+                row.area,
+                row.prefix,
+                row.unit_price,
+                row.price_per,
+                rates.get(row.sample),
+                row.calls if is_counted else 0,
+                int(row.seconds) if is_call else 0,
+                (row.tax or ZERO) - row.amount,
+                -(row.tax or ZERO),
+            )
+        )
+    return found
+
+
+def calls_within(account: str, begin: InvoiceBegin, until: int, end_seq: int, after: int | None) -> Select[Any]:
+    """Select the number of the entry and the columns of ``InvoicedCall`` of the calls that an invoice is about.
+
+    ``after`` is the number of the last entry before; None = from the first one.
+    """
+    tables = schema.ledger_entry.outerjoin(schema.cdr, _cdr.call_id == _entry.call_id)
+    tables = tables.outerjoin(schema.cdr_charge, or_(of_charge(), corrected_charge()))
+    columns = (
+        _entry.seq, _entry.call_id, _entry.created_at, _cdr.caller_in, _cdr.callee_in, _cdr.rate_area,
+        func.coalesce(_charge.rate_prefix, _cdr.rate_prefix), _charge.billed_seconds, _entry.amount,
+        tax_of_entry(), _entry.kind,
+    )  # fmt: skip
+    wanted = [_within(_entry, account, begin, until, end_seq), _entry.kind.in_(_OF_CALLS)]
+    wanted.append(or_(_entry.kind == EntryKind.CORRECTION.value, _entry.amount <= 0))
+    if after is not None:
+        wanted.append(_entry.seq > after)
+    return select(*columns).select_from(tables).where(*wanted).order_by(_entry.seq)
+
+
+async def _tax_rates(connection: AsyncConnection, calls: Sequence[str], account: str) -> dict[str, Decimal]:
+    """Return the tax rate by which some calls were charged to the account, as far as their steps have it."""
+    found: dict[str, Decimal] = {}
+    tables = schema.cdr.outerjoin(schema.cdr_charge, and_(_charge.call_id == _cdr.call_id, _charge.account == account))
+    columns = select(_cdr.call_id, _cdr.fee_breakdown, _charge.role, _charge.breakdown).select_from(tables)
+    for place in range(0, len(calls), _SAMPLES_AT_ONCE):
+        part = calls[place : place + _SAMPLES_AT_ONCE]
+        for row in await connection.execute(columns.where(_cdr.call_id.in_(part))):
+            rate = tax_rate_of(row.breakdown, row.fee_breakdown, row.role or CUSTOMER)
+            if rate is not None:
+                found[row.call_id] = rate
+    return found
+
+
+async def _without_cdr(connection: AsyncConnection, within: ColumnElement[bool], account: str) -> list[ChargedSum]:
+    """Return the charges of calls that have left no CDR, each by itself."""
+    query = select(_entry.reference, _entry.amount, tax_of_entry().label("tax"))
+    own = within, _entry.kind == EntryKind.CALL.value, _entry.amount <= 0, _entry.call_id.is_(None)
+    rows = (await connection.execute(query.where(*own))).all()
+    charges: dict[str, Row[Any]] = {}
+    names = [row.reference.partition("/")[0] for row in rows]
+    for place in range(0, len(names), _SAMPLES_AT_ONCE):
+        part = _charge.call_id.in_(names[place : place + _SAMPLES_AT_ONCE])
+        for charge in await connection.execute(select(schema.cdr_charge).where(part, _charge.account == account)):
+            charges[charge.call_id] = charge
+    found = []
+    for name, row in zip(names, rows, strict=True):
+        of_call, tax = charges.get(name), row.tax or ZERO
+        price, per, rate, seconds, prefix = None, None, None, 0, ""
+        if of_call is not None:
+            price, per, seconds = of_call.unit_price, of_call.price_per, of_call.billed_seconds
+            rate, prefix = tax_rate_of(of_call.breakdown, "{}", of_call.role), of_call.rate_prefix or ""
+        found.append(ChargedSum(Section.CALLS, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax))
+    return found
+
+
+async def _others(
+    connection: AsyncConnection, within: ColumnElement[bool], zone: ZoneInfo
+) -> tuple[list[ChargedSum], list[Moved]]:
+    """Return what is no charge of a call: minimums, and movements in the order of booking."""
+    columns = (_entry.kind, _entry.reference, _entry.memo, _entry.amount, _entry.created_at)
+    by_hand = _entry.kind.not_in(_OF_CALLS)
+    query = select(*columns).where(within, by_hand).order_by(_entry.seq)
+    minimums, moved = [], []
+    for row in await connection.execute(query):
+        memo = row.memo or ""
+        if row.kind == EntryKind.MINIMUM.value:
+            minimums.append(ChargedSum(Section.MINIMUM, "", row.reference, None, None, ZERO, 1, 0, -row.amount, ZERO))
+        else:
+            moved.append(Moved(_day(row.created_at, zone), row.kind, row.reference, memo, row.amount))
+    earned = within, _entry.kind == EntryKind.CALL.value, _entry.amount > 0
+    carried = await connection.scalar(select(_sum(_entry.amount)).where(*earned))
+    if carried:
+        moved.append(Moved("", CARRIED, "", "", carried))
+    return minimums, moved
+
+
+def _day(moment: int, zone: ZoneInfo) -> str:
+    return day_of(moment, zone).isoformat()
+
+
+def tax_rate_of(own: str | None, of_call: str, role: str) -> Decimal | None:
+    """Return the tax rate in the steps of a charge, percent; None = they do not say it.
+
+    ``own`` are the steps of the charge, ``of_call`` those of customer and vendor by role.
+    """
+    try:
+        steps = msgspec.json.decode(of_call).get(role) if own is None else msgspec.json.decode(own)
+    except (msgspec.DecodeError, AttributeError):
+        return None  # damaged steps must not keep an invoice from being made
+    for step in steps or ():
+        if isinstance(step, dict) and step.get("step") == "rate":
+            return ZERO if step.get("tax_exempt") else Decimal(str(step.get("tax_rate", "0")))
+    return None

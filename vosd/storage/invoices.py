@@ -1,0 +1,414 @@
+"""Invoices in MySQL and SQLite: drafts, numbers without gaps, credit notes, and the money that pays them (ADR 131)."""
+
+import hashlib
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import and_, delete, func, insert, not_, select, type_coerce, update
+from sqlalchemy.engine import Row
+
+from vosd.base.errors import VosError
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.invoicing.settlement import REFERENCE, Credit
+from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.invoice_sums import CHARGES, InvoiceBegin, InvoicedPart, calls_within, read_invoiced
+from vosd.storage.types import Money, descriptive
+
+_CALLS_AT_ONCE: Final = 1_000
+_ID_DIGITS_MAX: Final = 18
+_SEARCHED_AT_MOST: Final = 1_000
+_invoice: Final = schema.invoice
+_series: Final = schema.invoice_series
+_template: Final = schema.invoice_template
+_account: Final = schema.account.c
+_entry: Final = schema.ledger_entry.c
+INVOICE: Final = "invoice"
+CREDIT_NOTE: Final = "credit_note"
+
+
+class NoSuchInvoiceError(VosError):
+    """There is no such invoice, or the principal may not see it."""
+
+
+class InvoiceMovedError(VosError):
+    """Another invoice of the account was issued or cancelled meanwhile, or this one was."""
+
+    remedy = "make the invoice again (vosd invoice run)"
+
+
+class StoredState(Enum):
+    """State of an invoice as it is stored; what is paid follows from the ledger."""
+
+    DRAFT = "draft"
+    ISSUED = "issued"
+    CANCELLED = "cancelled"
+
+
+class StoredInvoice(msgspec.Struct, frozen=True, kw_only=True):
+    """An invoice or a credit note; times are UTC milliseconds. The columns are those of the table."""
+
+    id: int = 0
+    issuer: str
+    account: str
+    kind: str = INVOICE
+    state: StoredState = StoredState.DRAFT
+    number: str | None = None
+    follows: int | None = None
+    cancels: int | None = None
+    period: str
+    since: int
+    until: int
+    begin_until: int
+    begin_seq: int
+    floor_seq: int
+    end_seq: int
+    open_seq: int
+    currency: str
+    net: Decimal
+    tax: Decimal
+    opening: Decimal
+    carried: Decimal
+    closing: Decimal
+    made_at: int
+    issued_at: int | None = None
+    due_at: int | None = None
+    operator: str
+    document: str
+    digest: str = ""
+    template: str | None = None
+
+    @property
+    def gross(self) -> Decimal:
+        """The amount of the invoice."""
+        return self.net + self.tax
+
+    @property
+    def begin(self) -> InvoiceBegin:
+        """Where it begins."""
+        return InvoiceBegin(self.begin_until, self.begin_seq, self.floor_seq, self.opening)
+
+    @property
+    def end(self) -> InvoiceBegin:
+        """Where the next invoice begins."""
+        return InvoiceBegin(self.until, self.end_seq, self.open_seq, self.closing)
+
+
+class IssuePlan(NamedTuple):
+    """Terms of the issue of an invoice, apart from its number."""
+
+    series: str
+    written: Callable[[int], str]
+    """Makes a number of the counter."""
+    at: int
+    due_at: int
+    document: Callable[[str], str]
+    """Makes the document of the number."""
+    template: str
+    """Digest of the files by which it is printed (``SqlInvoices.prepare``)."""
+
+
+class AccountRow(NamedTuple):
+    """An account of the ledger: the number of its newest entry."""
+
+    id: str
+    seq: int
+    currency: str | None
+
+
+class InvoicedCall(NamedTuple):
+    """A call, or the correction of one, on an invoice; ``ended_at`` is UTC milliseconds."""
+
+    call_id: str | None
+    ended_at: int
+    """When the call ended, or the correction was made."""
+    caller: str | None
+    callee: str | None
+    area: str | None
+    prefix: str | None
+    seconds: int | None
+    """Billed seconds, as they are now."""
+    amount: Decimal
+    """As the ledger has it: negative = the account pays."""
+    tax: Decimal | None
+    kind: str
+
+
+class InvoiceFilter(NamedTuple):
+    """The invoices to list; all given criteria must hold."""
+
+    accounts: Collection[str] | None = None
+    """Those of these accounts alone; None = of all."""
+    state: StoredState | None = None
+    period: str | None = None
+    before: int | None = None
+    """Those with a smaller id."""
+    limit: int = 1_000
+    drafts: bool = True
+
+
+class SqlInvoices:
+    """Reads and writes invoices. Every method raises StoreUnavailable: try again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def accounts(self) -> Sequence[AccountRow]:
+        """Return the accounts that have entries, in their order."""
+        query = select(_account.id, _account.seq, _account.currency).where(_account.seq > 0).order_by(_account.id)
+        async with self._database.reading(unhurried=True) as connection:
+            return [AccountRow._make(row) for row in await connection.execute(query)]
+
+    async def last(self, accounts: Collection[str] | None = None) -> dict[str, StoredInvoice]:
+        """Return the last issued invoice of some accounts, or of all, by account, without its document."""
+        newest = _live().with_only_columns(func.max(_invoice.c.id))
+        if accounts is not None:
+            newest = newest.where(_invoice.c.account.in_(accounts))
+        query = select(*_BARE).where(_invoice.c.id.in_(newest.group_by(_invoice.c.account)))
+        async with self._database.reading(unhurried=True) as connection:
+            return {row.account: _bare(row) for row in await connection.execute(query)}
+
+    async def part(
+        self, account: str, since: int, until: int, zone: ZoneInfo, before: InvoiceBegin | None
+    ) -> InvoicedPart | None:
+        """Return what an invoice is about (``read_invoiced``); raises DroppedPeriod, too."""
+        return await read_invoiced(self._database, account, since, until, zone, before)
+
+    async def prepare(self, issuer: str, series: str, template: bytes) -> str:
+        """Make the counter of a series where there is none, and keep a template; return the digest of that."""
+        digest = hashlib.sha256(template).hexdigest()
+        rows = (
+            (_template, _template.c.digest == digest, {"digest": digest, "content": template}),
+            (
+                _series,
+                and_(_series.c.issuer == issuer, _series.c.series == series),
+                {"issuer": issuer, "series": series, "last": 0},
+            ),
+        )
+        for table, own, values in rows:
+            async with self._database.reading() as connection:
+                if (await connection.execute(select(table).where(own))).first() is not None:
+                    continue
+            try:
+                async with self._database.writing() as connection:
+                    await connection.execute(insert(table).values(values))
+            except AlreadyThere:
+                pass  # another process has written it since
+        return digest
+
+    async def add(self, draft: StoredInvoice, plan: IssuePlan | None, audit: AuditLine | None) -> StoredInvoice:
+        """Write an invoice in the place of the drafts of its account, and issue it where there is a plan.
+
+        Raises:
+            InvoiceMovedError: it does not follow the last invoice of the account any more; nothing was written.
+        """
+        async with self._database.writing() as connection:
+            await self._check_follows(connection, draft, plan)
+            drafts = _invoice.c.account == draft.account, _invoice.c.state == StoredState.DRAFT.value
+            await connection.execute(delete(_invoice).where(*drafts))
+            made = await _written(connection, draft)
+            if plan is not None:
+                made = await _issued(connection, made, plan)
+            await note(connection, audit)
+        return made
+
+    async def issue(self, draft: StoredInvoice, plan: IssuePlan, audit: AuditLine) -> StoredInvoice:
+        """Issue a draft: it gets its number, and is not changed any more.
+
+        Raises:
+            InvoiceMovedError: it was issued or removed meanwhile, or does not follow the last invoice of the account.
+        """
+        async with self._database.writing() as connection:
+            await self._check_follows(connection, draft, plan)
+            state = select(_invoice.c.state).where(_invoice.c.id == draft.id).with_for_update()
+            if await connection.scalar(state) != StoredState.DRAFT.value:
+                raise InvoiceMovedError(f"invoice {draft.id} is no draft any more")
+            made = await _issued(connection, draft, plan)
+            await note(connection, audit)
+        return made
+
+    async def cancel(
+        self, invoice: StoredInvoice, note_: StoredInvoice, plan: IssuePlan, audit: AuditLine
+    ) -> StoredInvoice:
+        """Cancel an issued invoice by a credit note, and return that with its number.
+
+        Raises:
+            InvoiceMovedError: it was cancelled meanwhile, or is not the last one of its account.
+        """
+        async with self._database.writing() as connection:
+            await _locked_series(connection, invoice.issuer, plan.series)
+            newest = await connection.scalar(
+                _live().with_only_columns(func.max(_invoice.c.id)).where(_invoice.c.account == invoice.account)
+            )
+            if newest != invoice.id:
+                raise InvoiceMovedError(f"invoice {invoice.number} is cancelled, or not the last one of its account")
+            own = _invoice.c.id == invoice.id
+            await connection.execute(update(_invoice).where(own).values(state=StoredState.CANCELLED.value))
+            made = await _issued(connection, await _written(connection, note_), plan)
+            await note(connection, audit)
+        return made
+
+    async def _check_follows(self, connection: AsyncConnection, draft: StoredInvoice, plan: IssuePlan | None) -> None:
+        """Check that a draft follows the last invoice of its account; lock the counter of its issuer for its issue."""
+        if plan is not None:
+            await _locked_series(connection, draft.issuer, plan.series)
+        newest = _live().with_only_columns(func.max(_invoice.c.id)).where(_invoice.c.account == draft.account)
+        if await connection.scalar(newest) != draft.follows:
+            message = f"another invoice of account {draft.account} was issued or cancelled meanwhile"
+            raise InvoiceMovedError(message)
+
+    async def one(self, number: int) -> StoredInvoice:
+        """Return an invoice or credit note by its id; raises NoSuchInvoiceError, too."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(_invoice).where(_invoice.c.id == number))).one_or_none()
+        if row is None:
+            raise NoSuchInvoiceError(f"there is no invoice #{number}: vosd invoice list has them")
+        return _stored(row)
+
+    async def numbered(self, number: str) -> Sequence[StoredInvoice]:
+        """Return the invoices of a number, one of each issuer; ``#`` and an id is the one of that id."""
+        own = _invoice.c.number == descriptive(number, _SEARCHED_AT_MOST)
+        if number.startswith("#") and number[1:].isdecimal() and len(number) <= _ID_DIGITS_MAX:
+            own = _invoice.c.id == int(number[1:])
+        async with self._database.reading() as connection:
+            return [_bare(row) for row in await connection.execute(select(*_BARE).where(own).order_by(_invoice.c.id))]
+
+    async def calls(self, invoice: StoredInvoice) -> AsyncGenerator[Sequence[InvoicedCall], None]:
+        """Yield the calls of an invoice and the corrections of calls in the order of booking, some at a time.
+
+        Of calls that were dropped since, numbers and areas are missing.
+        """
+        after: int | None = None
+        while True:
+            query = calls_within(invoice.account, invoice.begin, invoice.until, invoice.end_seq, after)
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(query.limit(_CALLS_AT_ONCE))).all()
+            if not rows:
+                return
+            after = rows[-1].seq
+            yield [InvoicedCall(*row[1:]) for row in rows]
+
+    async def list(self, wanted: InvoiceFilter) -> Sequence[StoredInvoice]:
+        """Return invoices and credit notes, the newest first, without their documents."""
+        query = select(*_BARE).order_by(_invoice.c.id.desc()).limit(wanted.limit)
+        if wanted.accounts is not None:
+            query = query.where(_invoice.c.account.in_(wanted.accounts))
+        if wanted.state is not None:
+            query = query.where(_invoice.c.state == wanted.state.value)
+        if not wanted.drafts:
+            query = query.where(_invoice.c.state != StoredState.DRAFT.value)
+        if wanted.period is not None:
+            query = query.where(_invoice.c.period == wanted.period)
+        if wanted.before is not None:
+            query = query.where(_invoice.c.id < wanted.before)
+        async with self._database.reading() as connection:
+            return [_bare(row) for row in await connection.execute(query)]
+
+    async def owed(self, accounts: Collection[str]) -> Mapping[str, Sequence[StoredInvoice]]:
+        """Return the issued invoices of some accounts, the oldest first, without their documents."""
+        found: dict[str, list[StoredInvoice]] = {name: [] for name in accounts}
+        query = select(*_BARE).where(*_LIVE, _invoice.c.account.in_(accounts)).order_by(_invoice.c.id)
+        async with self._database.reading(unhurried=True) as connection:
+            for row in await connection.execute(query):
+                found[row.account].append(_bare(row))
+        return found
+
+    async def credits(self, firsts: Collection[StoredInvoice]) -> Mapping[str, Sequence[Credit]]:
+        """Return the money that accounts got since the begin of their first invoices, which are given.
+
+        What names no invoice is one sum for each account.
+        """
+        found: dict[str, list[Credit]] = {each.account: [] for each in firsts}
+        no_charge = _entry.kind.not_in(CHARGES)
+        names_one = _entry.reference.startswith(REFERENCE, autoescape=True)
+        async with self._database.reading(unhurried=True) as connection:
+            for first in firsts:
+                earlier = and_(_entry.created_at < first.begin_until, _entry.seq <= first.begin_seq)
+                own = _entry.account == first.account, no_charge, not_(earlier)
+                others = select(type_coerce(func.sum(_entry.amount), Money)).where(*own, not_(names_one))
+                rest = await connection.scalar(others)
+                if rest:
+                    found[first.account].append(Credit("", rest))
+                named = select(_entry.reference, _entry.amount).where(*own, names_one).order_by(_entry.seq)
+                found[first.account] += [Credit(*row) for row in await connection.execute(named)]
+        return found
+
+    async def accounts_with_invoices(self) -> Sequence[str]:
+        """Return the accounts that have issued invoices, in their order."""
+        query = select(_invoice.c.account).where(*_LIVE).distinct().order_by(_invoice.c.account)
+        async with self._database.reading(unhurried=True) as connection:
+            return (await connection.scalars(query)).all()
+
+    async def template(self, digest: str) -> bytes:
+        """Return the files by which an invoice was printed."""
+        async with self._database.reading() as connection:
+            found = await connection.scalar(select(_template.c.content).where(_template.c.digest == digest))
+        if found is None:
+            raise NoSuchInvoiceError(f"the template {digest} is not in the database")
+        return bytes(found)
+
+
+_LIVE: Final = (_invoice.c.kind == INVOICE, _invoice.c.state == StoredState.ISSUED.value)
+_BARE: Final = tuple(column for column in _invoice.c if column.name != "document")
+
+
+def _live() -> Any:
+    return select(_invoice.c.id).where(*_LIVE)
+
+
+async def _locked_series(connection: AsyncConnection, issuer: str, series: str) -> int:
+    """Lock the counter of a series, and return the number that was given last."""
+    own = _series.c.issuer == issuer, _series.c.series == series
+    last = await connection.scalar(select(_series.c.last).where(*own).with_for_update())
+    if last is None:
+        raise InvoiceMovedError(f"the series {series} has no counter")
+    return int(last)
+
+
+async def _issued(connection: AsyncConnection, draft: StoredInvoice, plan: IssuePlan) -> StoredInvoice:
+    """Give a stored draft its number; the counter of its issuer is locked."""
+    counted = await _locked_series(connection, draft.issuer, plan.series) + 1
+    own = _series.c.issuer == draft.issuer, _series.c.series == plan.series
+    await connection.execute(update(_series).where(*own).values(last=counted))
+    number = plan.written(counted)
+    document = plan.document(number)
+    made = msgspec.structs.replace(
+        draft,
+        state=StoredState.ISSUED,
+        number=number,
+        issued_at=plan.at,
+        due_at=plan.due_at,
+        document=document,
+        digest=hashlib.sha256(document.encode()).hexdigest(),
+        template=plan.template,
+    )
+    await connection.execute(update(_invoice).where(_invoice.c.id == draft.id).values(_values(made)))
+    return made
+
+
+async def _written(connection: AsyncConnection, draft: StoredInvoice) -> StoredInvoice:
+    draft = msgspec.structs.replace(draft, digest=hashlib.sha256(draft.document.encode()).hexdigest())
+    key = (await connection.execute(insert(_invoice).values(_values(draft)))).inserted_primary_key
+    assert key is not None
+    return msgspec.structs.replace(draft, id=int(key[0]))
+
+
+def _values(invoice: StoredInvoice) -> dict[str, Any]:
+    values = msgspec.structs.asdict(invoice)
+    del values["id"]
+    return values | {"state": invoice.state.value, "operator": descriptive(invoice.operator, NAME_LENGTH)}
+
+
+def _stored(row: Row[Any]) -> StoredInvoice:
+    return StoredInvoice(**{**row._mapping, "state": StoredState(row.state)})
+
+
+def _bare(row: Row[Any]) -> StoredInvoice:
+    return StoredInvoice(**{**row._mapping, "state": StoredState(row.state), "document": ""})
