@@ -4,6 +4,7 @@
 names in the code, so that a new one is noticed that no test knows of.
 """
 
+import hashlib
 import inspect
 import json
 import re
@@ -139,8 +140,9 @@ def by_verb(site: Watched, step: Step, values: Values) -> Any:
         return done.stderr.strip().removeprefix("Error: ")
     assert done.code == step.code, done
     if step.file is not None:
-        text = done.stdout if step.file == "-" else (directory / step.file).read_text()
-        return text.rstrip("\n")
+        if step.file == "-":
+            return done.stdout.rstrip("\n")
+        return _text_of((directory / step.file).read_bytes())
     found = json.loads(done.stdout)
     return found if step.printed is None else found[step.printed]
 
@@ -160,9 +162,17 @@ def by_request(site: Watched, step: Step, values: Values) -> Any:
         reply = site.api.ask("GET", f"/jobs/{job['id']}/result", headers=headers)
     assert reply.status in {200, 201}, reply.content
     if step.file is not None:
-        return reply.content.decode().rstrip("\n")
+        return _text_of(reply.content)
     found = reply.json["items"] if isinstance(reply.json, dict) and "items" in reply.json else reply.json
     return found if step.part is None else step.part(found)
+
+
+def _text_of(content: bytes) -> str:
+    """Return a file as text; of one that is none its digest."""
+    try:
+        return content.decode().rstrip("\n")
+    except UnicodeDecodeError:
+        return hashlib.sha256(content).hexdigest()
 
 
 def _words(verb: str, values: Values) -> list[str]:

@@ -3,9 +3,11 @@
 A use case of the office and an operation of the API that are not compared here need a reason: the last tests name them.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -28,6 +30,7 @@ from api.fronts import (
 from api.watched import Watched, blacklist, register, something_of_everything, watched
 from doubles.api import ADMINISTRATOR, Api
 from doubles.daemon import Daemon
+from doubles.data.records import answered_call
 from doubles.sockets.peer import ANSWER, Peer
 from e2e.addresses import API_SWITCH, VENDORS
 from e2e.conditions import eventually
@@ -35,6 +38,8 @@ from e2e.conversation import conversing
 from e2e.stage import Stage, configuration
 
 from vosd.cli.arguments import operator
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
 
 BILLING: Final = "billing: {confirm_above: 1000}\n"
 SPAN: Final = "--since 2020-01-01T00:00:00Z --until 2120-01-01T00:00:00Z"
@@ -274,6 +279,27 @@ CONFIRMED: Final = (
          token=f"{ADMINISTRATOR}-2", passing=frozenset({"before", "after"})),
 )  # fmt: skip
 
+BY_NUMBER: Final = frozenset({"id", "number", "digest", "issued_at", "due_at", "cancels"})
+INVOICE_RUN: Final = Step(
+    "invoice run --period 2026-02 --account $N --draft", "POST /invoices/runs",
+    {"period": "2026-02", "accounts": ["$N"], "draft": True}, passing=BY_NUMBER,
+)  # fmt: skip
+INVOICES: Final = (
+    Step("invoice issue #$INV", "POST /invoices/$INV/issue", passing=BY_NUMBER, keeps={"NUM": "number"}),
+    Step("invoice issue #$INV", "POST /invoices/$INV/issue", is_refused=True),
+    Step("invoice list --account $N", "GET /invoices?account=$N", passing=BY_NUMBER),
+    Step("invoice show #$INV", "GET /invoices/$INV", passing=BY_NUMBER),
+    Step("invoice show #$READ", "GET /invoices/$READ", passing=BY_NUMBER | {"operator"}),
+    Step("invoice show #$READ --calls $DIR/calls.csv", "GET /invoices/$READ/calls", file="calls.csv",
+         accept="text/csv"),
+    Step("invoice pdf #$READ --out $DIR/invoice.pdf", "GET /invoices/$READ/pdf", file="invoice.pdf",
+         accept="application/pdf"),
+    Step("invoice pay #$INV --amount 0.01 --reference bank-7", "POST /invoices/$INV/payments",
+         {"amount": "0.01", "reference": "bank-7"}, part=lambda found: found["receipts"][0]),
+    Step("invoice cancel #$INV --memo wrong", "POST /invoices/$INV/cancel", {"memo": "wrong"}, passing=BY_NUMBER),
+    Step("invoice cancel #$INV --memo wrong", "POST /invoices/$INV/cancel", {"memo": "wrong"}, is_refused=True),
+)  # fmt: skip
+
 STORIES: Final = {
     "reads": READS, "overrides": OVERRIDES, "definitions": DEFINITIONS, "money": MONEY, "access": ACCESS,
     "decks": DECKS, "jobs": JOBS, "bills": BILLS,
@@ -412,8 +438,39 @@ def test_both_fronts_do_the_same_on_mariadb(on_mariadb: Watched) -> None:
         expect_same(on_mariadb, steps, *fronts())
 
 
+def test_both_fronts_make_invoices(tmp_path: Path) -> None:
+    text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH) + BILLING
+    daemon = Daemon(tmp_path, text)
+    daemon.migrate()
+    names = fronts()
+    book_calls_of_february(daemon, *(values["N"] for values in names), "acme")
+    with Api(daemon.configuration_file) as api:
+        site = Watched(daemon, api, Stage(daemon, API_SWITCH))
+        daemon.succeed("invoice", "run", "--period", "2026-02", "--account", "acme")
+        expect_same(site, [INVOICE_RUN], *names)
+        of_account = {each["account"]: str(each["id"]) for each in site.items("/invoices")}
+        for values in names:
+            values |= {"INV": of_account[values["N"]], "READ": of_account["acme"]}
+        expect_same(site, INVOICES, *names)
+
+
+def book_calls_of_february(daemon: Daemon, *accounts: str) -> None:
+    """Book a call of February 2026 on each account."""
+
+    async def book() -> None:
+        database = Database(f"sqlite+aiosqlite:///{daemon.directory / 'vosd.db'}")
+        begun = 1_770_000_000_000
+        for index, name in enumerate(accounts):
+            times = {"started_at": begun, "answered_at": begun + 4_000, "ended_at": begun + 64_000}
+            await SqlBooks(database).book([answered_call(index, customer_account=name, tax=Decimal("0.001"), **times)])
+        await database.close()
+
+    asyncio.run(book())
+
+
 STEPS: Final = (
     *chain.from_iterable(STORIES.values()), *BLACKLIST, *PHONES_GO, *TALKS, FOLLOWED, *TRIALS, *CORRECTIONS, *CONFIRMED,
+    INVOICE_RUN, *INVOICES,
 )  # fmt: skip
 NO_VERB: Final = {
     "verbs are for the machine of the switch, where backups are files": ("backups.keep_backup", "backups.list_backups",
@@ -441,6 +498,7 @@ NO_OPERATION: Final = {
         "sheet_import.import_sheet", "spool.book_journal_file", "spool.book_refused", "spool.list_refused",
         "spool.show_refused"),
     "it asks the switch of a partner": ("partners.compare_partner",),
+    "GET /invoices has the ids of numbers": ("invoices.find_invoice",),
     "it would end the process that answers": ("installation.restart_switch",),
     "a link of POST /people/{name}/reset takes its place": ("people.set_password",),
     "for what a person sees at a terminal": ("records.shorten_ids",),

@@ -53,14 +53,13 @@ def _labels(content: bytes) -> dict[str, dict[str, str]]:
     return msgspec.json.decode(content, type=dict[str, dict[str, str]])
 
 
-def printed(form: bytes, document: str, issued_at: int | None, fonts: Path | None) -> bytes:
+def printed(form: bytes, document: str, issued_at: int | None) -> bytes:
     """Return the PDF of an invoice; the same files and document always make the same bytes.
 
     Args:
         form: what ``form_of`` has returned when it was issued.
         document: the invoice as JSON.
         issued_at: date of the file, UTC milliseconds.
-        fonts: directory of further fonts.
 
     Raises:
         InvoiceFormError: the template has a mistake.
@@ -80,7 +79,6 @@ def printed(form: bytes, document: str, issued_at: int | None, fonts: Path | Non
             return typst.compile(
                 directory / TEMPLATE,
                 root=directory,
-                font_paths=[] if fonts is None else [fonts],
                 sys_inputs=inputs,
                 timestamp=int(made_at.timestamp()),
             )

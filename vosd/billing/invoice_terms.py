@@ -17,7 +17,7 @@ class InvoiceCycle(Enum):
 
 
 class InvoiceLines(Enum):
-    """What calls are added up by on an invoice."""
+    """Key by which calls are added up on an invoice."""
 
     AREA = "area"
     PREFIX = "prefix"

@@ -89,7 +89,7 @@ SUMMARIES: Final = {
     "rerate": "Rate the booked calls of a span again, and show by account, prefix and call...",
     "reconcile": "Vendors' bills: compare a vendor's file with our calls, show what differs,...",
     "report": "Reports over calls: revenue, gateways, destinations, quality, profit ...",
-    "invoice": "Invoices: make those of a period, show what is paid, print them, take them...",
+    "invoice": "Invoices: make those of a period, show what is paid, print them, take them back.",
     "call": "One call, running or over; test calls.",
     "unblock": "Unblock ADDRESS, which was locked out or blocked for a flood; exit code 1 if...",
     "retention": "Records whose time is over.",

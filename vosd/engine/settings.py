@@ -347,7 +347,6 @@ class InvoiceSettings:
     template_file: Path | None = None
     labels_file: Path | None = None
     logo_file: Path | None = None
-    fonts: Path | None = None
     lock_after_days: int | None = None
 
 

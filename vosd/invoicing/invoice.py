@@ -88,7 +88,7 @@ class InvoiceParty(msgspec.Struct, frozen=True, kw_only=True):
     bank: tuple[str, ...] = ()
     """Lines that say where to pay."""
     contact: tuple[str, ...] = ()
-    """Lines that say whom to ask."""
+    """Lines that say where to ask."""
 
 
 class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     price: str | None
     """Price of the rate as text; null where calls of several prices are in the line."""
     per: str | None
-    """What the price is of: minute or cycle."""
+    """Unit of the price: minute or cycle."""
     tax_rate: str | None
     """Tax in percent, as text; null = not known, an earlier version booked it."""
     calls: int
@@ -194,7 +194,7 @@ class InvoiceSums(NamedTuple):
     net: Decimal
     tax: Decimal
     carried: Decimal
-    """What calls of a partner have earned."""
+    """Amount that calls of a partner have earned."""
     closing: Decimal
 
     @property

@@ -1,4 +1,4 @@
-"""What is paid of invoices: the money of an account goes to the oldest, but a payment that names one goes to that.
+"""Paid amounts of invoices: money of an account goes to the oldest one, a payment that names an invoice goes to that.
 
 It follows from the ledger at any time and is written down nowhere, so it cannot differ from it.
 """

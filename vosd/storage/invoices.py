@@ -92,12 +92,12 @@ class StoredInvoice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def begin(self) -> InvoiceBegin:
-        """Where it begins."""
+        """The place in the ledger at which it begins."""
         return InvoiceBegin(self.begin_until, self.begin_seq, self.floor_seq, self.opening)
 
     @property
     def end(self) -> InvoiceBegin:
-        """Where the next invoice begins."""
+        """The place in the ledger at which the next invoice begins."""
         return InvoiceBegin(self.until, self.end_seq, self.open_seq, self.closing)
 
 
@@ -145,11 +145,11 @@ class InvoiceFilter(NamedTuple):
     """The invoices to list; all given criteria must hold."""
 
     accounts: Collection[str] | None = None
-    """Those of these accounts alone; None = of all."""
+    """Invoices of these accounts alone; None = of all."""
     state: StoredState | None = None
     period: str | None = None
     before: int | None = None
-    """Those with a smaller id."""
+    """Invoices with a smaller id."""
     limit: int = 1_000
     drafts: bool = True
 
@@ -346,13 +346,11 @@ class SqlInvoices:
         async with self._database.reading(unhurried=True) as connection:
             return (await connection.scalars(query)).all()
 
-    async def template(self, digest: str) -> bytes:
-        """Return the files by which an invoice was printed."""
+    async def template(self, invoice: StoredInvoice) -> bytes:
+        """Return the files by which an issued invoice is printed."""
+        own = _template.c.digest == invoice.template
         async with self._database.reading() as connection:
-            found = await connection.scalar(select(_template.c.content).where(_template.c.digest == digest))
-        if found is None:
-            raise NoSuchInvoiceError(f"the template {digest} is not in the database")
-        return bytes(found)
+            return bytes((await connection.execute(select(_template.c.content).where(own))).scalar_one())
 
 
 _LIVE: Final = (_invoice.c.kind == INVOICE, _invoice.c.state == StoredState.ISSUED.value)

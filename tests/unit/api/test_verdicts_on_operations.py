@@ -271,6 +271,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/waiting-payments": ("998", "", "999"),
     "/reports": ("daily", "profit", "absent"),
     "/reconciliations": ("998", "", "999"),
+    "/invoices": ("998", "", "999"),
     "/bilateral": ("shop", "rival", "absent"),
 }
 """Own, foreign and absent object by the beginning of the path; capitals stand for a name in ``Site.made``."""
@@ -307,6 +308,8 @@ REQUESTS: Final[dict[str, Any]] = {
     "GET /decks/{rate_group}/lookup": "number=44",
     "GET /events": "account=ACCOUNT&seconds=1",
     "POST /reconciliations/{account}/imports": "map=callee",
+    "POST /invoices/runs": {"period": "2026-02", "accounts": ["shop"]},
+    "GET /invoices": "account=ACCOUNT",
     "GET /bilateral/{account}": "since=2026-03-01T00:00:00Z&until=2026-03-01T01:00:00Z",
     "DELETE /overrides": "name=shop-in",
     "POST /gateways/{name}/overrides": {"values": {"max_concurrent": "2"}},
@@ -337,6 +340,12 @@ BEHIND: Final[dict[str, str]] = {
     "GET /reconciliations/{id}/calls": "no_such_reconciliation",
     "GET /reconciliations/{id}/letter": "no_such_reconciliation",
     "PUT /reconciliations/{id}/dispute": "no_such_reconciliation",
+    "GET /invoices/{id}": "no_such_invoice",
+    "GET /invoices/{id}/pdf": "no_such_invoice",
+    "GET /invoices/{id}/calls": "no_such_invoice",
+    "POST /invoices/{id}/issue": "no_such_invoice",
+    "POST /invoices/{id}/payments": "no_such_invoice",
+    "POST /invoices/{id}/cancel": "no_such_invoice",
 }
 """Errors that come behind permission and scope, where the objects of the test allow no success."""
 
@@ -424,6 +433,14 @@ VERDICTS: Final = """
     GET    /reconciliations/{id}/calls                 ...xx.x...
     PUT    /reconciliations/{id}/dispute               ...xx.....
     GET    /reconciliations/{id}/letter                ...xx.x...
+    POST   /invoices/runs                              ...xx.....
+    GET    /invoices                                   x..xxxxxoo
+    GET    /invoices/{id}                              x..xxxxxxx
+    GET    /invoices/{id}/pdf                          x..xxxxxxx
+    GET    /invoices/{id}/calls                        x..xxxxxxx
+    POST   /invoices/{id}/issue                        ...xx.....
+    POST   /invoices/{id}/payments                     ...xxx.xx.
+    POST   /invoices/{id}/cancel                       ...xx.....
     GET    /bilateral/{account}                        x..xx.x.oo
     GET    /reports                                    xx.xx.x.xx
     GET    /reports/{name}                             xx.xx.x.oo

@@ -102,6 +102,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "retention",
         "nightly",
         "bilateral",
+        "invoices",
     }
 
     assert {field.name for field in fields(Settings)} == RESTART_KEYS.keys() | taken_at_once

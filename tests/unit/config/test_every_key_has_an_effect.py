@@ -197,6 +197,11 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "secret_file": {"secret_file": "password.txt"},
     "call_reports.secret": {"secret": "another secret"},
     "call_reports.url": {"url": "http://192.0.2.4/calls"},
+    "invoices.number": {"number": "R{number}"},
+    "invoices.credit_number": {"credit_number": "N{number}"},
+    "invoices.template_file": {"template_file": "numbers.txt"},
+    "invoices.labels_file": {"labels_file": "numbers.txt"},
+    "invoices.logo_file": {"logo_file": "numbers.txt"},
     "bilateral.url": {"url": "https://other.example.com/api/v1"},
     "bilateral.token": {"token": "not a secret"},
     "webhooks.url": {"url": "https://other.example.com/vosd"},
@@ -331,7 +336,7 @@ LOADED: Final[dict[str, tuple[object, ...]]] = {}
 """By the text of the file."""
 
 
-APART: Final = {"sip.tls", "api.tls", "api.oidc", "api.oidc.roles"}
+APART: Final = {"sip.tls", "api.tls", "api.oidc", "api.oidc.roles", "invoices.agents"}
 """Sections that need another one beside them; tests of their own try their keys."""
 TRIED: Final = [key for key in every_key() if key.path not in WITHOUT_EFFECT and key.section not in APART]
 

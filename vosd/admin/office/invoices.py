@@ -1,5 +1,6 @@
 """Use cases of invoices: make and issue them, show what is paid, take them back, print them (docs/books.md)."""
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -102,7 +103,7 @@ class InvoiceRunSheet(msgspec.Struct, frozen=True, kw_only=True):
 
     account: str
     outcome: InvoiceOutcome
-    """What was done."""
+    """Outcome for the account."""
     id: int | None = None
     """Id of the invoice; null = there is none."""
     number: str | None = None
@@ -114,7 +115,7 @@ class InvoiceRunSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Amount with tax, as text."""
     currency: str | None = None
     detail: str = ""
-    """What is missing, where something is."""
+    """Sentence about what is missing; empty = nothing is."""
 
 
 class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +146,7 @@ class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
     gross: str
     """Amount with tax, as text."""
     paid: str
-    """What of the amount is paid, as text."""
+    """Amount that is paid of it, as text."""
     opening: str
     """Balance of the account before, as text."""
     closing: str
@@ -155,7 +156,7 @@ class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
     due_at: str | None
     """Time from which it is overdue unless it is paid; null while it is a draft."""
     cancels: int | None
-    """Of a credit note the id of the invoice that it takes back."""
+    """Id of the invoice that a credit note takes back; null = it is an invoice."""
     digest: str
     """SHA-256 of the document; of an issued invoice it never changes."""
     operator: str
@@ -219,9 +220,11 @@ class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     account: str | None = None
     """None = all that the principal may see."""
     state: InvoiceState | None = None
+    """State, by what is paid now; None = any."""
     period: str | None = None
+    """Period, such as 2026-10; None = any."""
     before: int | None = None
-    """Those with a smaller id."""
+    """Invoices with a smaller id."""
     limit: int = LISTED_MAX
 
 
@@ -640,9 +643,9 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
         StoreUnavailable: try again.
     """
     found = await _visible(office, who, order.id)
-    settings = office.definitions.settings.invoices
-    form = form_of(settings) if found.template is None else await office.stores.invoices.template(found.template)
-    return printed(form, found.document, found.issued_at, settings.fonts)
+    is_draft = found.template is None
+    form = form_of(office.definitions.settings.invoices) if is_draft else await office.stores.invoices.template(found)
+    return await asyncio.to_thread(printed, form, found.document, found.issued_at)
 
 
 @needs(Permission.MONEY_SEE, by_account=True)

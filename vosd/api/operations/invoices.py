@@ -68,7 +68,6 @@ OPERATIONS: Final = (
         takes=RunInvoices,
         run=never,
         result=JobSheet,
-        problems=("bad_period",),
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.INVOICE_RUN, run, is_always=True),
     ),
@@ -101,7 +100,7 @@ OPERATIONS: Final = (
         takes=PrintInvoice,
         run=print_invoice,
         result=bytes,
-        problems=("invoice_form", "no_such_invoice"),
+        problems=("no_such_invoice",),
         answer=pdf_answer,
         forms={PDF: bytes},
     ),
@@ -125,7 +124,7 @@ OPERATIONS: Final = (
         takes=IssueInvoice,
         run=issue_invoice,
         result=InvoiceSheet,
-        problems=("draft_early", "invoice_form", "invoice_moved", "no_such_invoice", "not_a_draft"),
+        problems=("draft_early", "invoice_moved", "no_such_invoice", "not_a_draft"),
     ),
     Operation(
         method="POST",
@@ -158,6 +157,6 @@ OPERATIONS: Final = (
         takes=CancelInvoice,
         run=cancel_invoice,
         result=InvoiceSheet,
-        problems=("invoice_form", "invoice_moved", "no_such_invoice", "not_issued"),
+        problems=("invoice_moved", "no_such_invoice", "not_issued"),
     ),
 )

@@ -14,19 +14,16 @@ _BYTES_MAX: Final = 1 << 20
 
 
 def with_invoice_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
-    """Return the keys with the whole paths of the files and of ``fonts``; a file that cannot be read is reported."""
+    """Return the keys with the whole paths of the files; one that cannot be read is reported."""
     entry = document.entries.get(_SECTION)
     if entry is None or not isinstance(entry.node, Section):
         return keys
     found: dict[str, Path] = {}
-    for key in (*_FILES, "fonts"):
+    for key in _FILES:
         path = getattr(keys.invoices, key)
         if path is None:
             continue
         place = entry.node.place_of(key)
         found[key] = Path(place.file).absolute().parent / path
-        if key in _FILES:
-            read_bytes(found[key], place, f"{_SECTION}.{key}", problems, _BYTES_MAX)
-        elif not found[key].is_dir():
-            problems.error(place, f"{_SECTION}.{key}", "a directory", str(path))
+        read_bytes(found[key], place, f"{_SECTION}.{key}", problems, _BYTES_MAX)
     return keys.model_copy(update={_SECTION: keys.invoices.model_copy(update=found)}) if found else keys

@@ -83,7 +83,7 @@ _ISSUER: Final = full_conversion(
     InvoiceKeys,
     IssuerTerms,
     elsewhere=dict.fromkeys(
-        ("timezone", "agents", "template_file", "labels_file", "logo_file", "fonts", "lock_after_days"), _OF_THE_FORM
+        ("timezone", "agents", "template_file", "labels_file", "logo_file", "lock_after_days"), _OF_THE_FORM
     ),
 )
 _AGENT_ISSUER: Final = full_conversion(AgentIssuerKeys, IssuerTerms, elsewhere={"account": "the name of the terms"})
@@ -175,7 +175,6 @@ def _invoice_settings(keys: InstallationKeys) -> InvoiceSettings:
         template_file=invoices.template_file,
         labels_file=invoices.labels_file,
         logo_file=invoices.logo_file,
-        fonts=invoices.fonts,
         lock_after_days=invoices.lock_after_days,
     )
 

@@ -53,7 +53,7 @@ PrintedLines = Annotated[tuple[Annotated[str, line_of_text(1, 128)], ...], Befor
 
 
 class InvoiceTermKeys(Keys):
-    """How an account gets invoices. What it does not say is as its issuer has it."""
+    """Terms of the invoices of an account; a term that is left out is that of the issuer."""
 
     cycle: Annotated[InvoiceCycle, choice(InvoiceCycle)] = InvoiceCycle.MONTH
     """Length of its periods: ``month``, ``half_month``, ``week`` or ``day``."""
@@ -80,7 +80,7 @@ class IssuerKeys(Keys):
     bank: PrintedLines = ()
     """Lines that say where to pay."""
     contact: PrintedLines = ()
-    """Lines that say whom to ask."""
+    """Lines that say where to ask."""
     number: Annotated[str, _number_form()] = _DEFAULT.number
     """Form of the numbers of invoices, with {year}, {month} and {number}; ``{number:06}`` has six digits. Each issuer
     counts without gaps, anew where the text around the number changes."""
@@ -91,7 +91,7 @@ class IssuerKeys(Keys):
     language: Annotated[str, _language()] = _DEFAULT.language
     """Language of the printed form: ar, de, en, es, fr or zh; ``labels_file`` may have others."""
     lines: Annotated[InvoiceLines, choice(InvoiceLines)] = _DEFAULT.lines
-    """What calls are added up by: ``area`` or ``prefix``, which has the price, too."""
+    """Key by which calls are added up: ``area``, or ``prefix``, which has the price, too."""
 
     @model_validator(mode="after")
     def _numbers_differ(self) -> "IssuerKeys":
@@ -120,8 +120,6 @@ class InvoiceKeys(IssuerKeys):
     """JSON file with the words of the form by language, which add to those that ship."""
     logo_file: Annotated[Path | None, file_path()] = None
     """PNG, JPEG or SVG file that is printed at the top."""
-    fonts: Annotated[Path | None, file_path()] = None
-    """Directory with further fonts, such as those of Chinese or Arabic."""
     lock_after_days: Annotated[int | None, whole(1, 365)] = None
     """Calls of an account are refused when an invoice is overdue for so many days. Default: never."""
 

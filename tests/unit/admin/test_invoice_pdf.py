@@ -1,0 +1,142 @@
+"""The printed form of invoices, read by a program that knows PDF."""
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import msgspec
+import pytest
+from pypdf import PdfReader
+
+from vosd.admin.invoice_pdf import FORM, LABELS, TEMPLATE, InvoiceFormError, form_of, printed
+from vosd.engine.settings import InvoiceSettings
+from vosd.invoicing.invoice import InvoiceDocument, InvoiceLine, InvoiceParty, MovementLine, Section, TaxLine
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
+)
+HOSTILE = '#panic("x") <script>alert(1)</script> $1^2$ *b* @preview'
+
+
+def invoice(language: str = "en", lines: int = 3, **changes: object) -> InvoiceDocument:
+    document = InvoiceDocument(
+        kind="invoice",
+        number="2026-000017",
+        cancels="",
+        issuer=InvoiceParty(account="", name="Example Telecom", address=("1 High Street",), bank=("IBAN GB00",)),
+        recipient=InvoiceParty(account="acme", name=HOSTILE, tax_id="T1"),
+        period="2026-10",
+        first_day="2026-10-01",
+        last_day="2026-10-31",
+        zone="UTC",
+        issued_on="2026-11-02",
+        due_on="2026-11-16",
+        currency="EUR",
+        language=language,
+        lines=tuple(
+            InvoiceLine(
+                section=Section.CALLS, area=f"Area {index}", prefix="", price=None, per=None, tax_rate="19",
+                calls=index, seconds=61 * index, net=f"{index}.12345678",
+            )
+            for index in range(1, lines + 1)
+        ),
+        taxes=(TaxLine("19", "1234.5678", "234.567882"),),
+        net="1234.5678",
+        tax="234.567882",
+        gross="1469.135682",
+        opening="-5.50",
+        movements=(MovementLine("2026-10-03", "payment", "bank 7", "thanks", "1000000.25"),),
+        closing="998525.614318",
+    )  # fmt: skip
+    return msgspec.structs.replace(document, **changes)
+
+
+def text_of(document: InvoiceDocument, settings: InvoiceSettings | None = None) -> list[str]:
+    form = form_of(settings or InvoiceSettings())
+    content = printed(form, msgspec.json.encode(document).decode(), 1_793_000_000_000)
+    return [page.extract_text() for page in PdfReader(BytesIO(content)).pages]
+
+
+def test_every_figure_of_the_invoice_is_on_its_pages() -> None:
+    pages = text_of(invoice(lines=80))
+    whole = "\n".join(pages)
+    assert len(pages) > 1
+    for index in range(1, 81):
+        assert f"Area {index} {index} {61 * index // 60}:{61 * index % 60:02} 19 % {index}.12345678" in whole
+    for said in (
+        "Example Telecom", "2026-000017", "2026-10-01 \u2013 2026-10-31", "2026-11-16", "EUR", "IBAN GB00",
+        "Tax 19 % (1,234.5678) 234.567882", "Total 1,469.135682 EUR", "Balance before \u22125.50", "Invoice \u22121,469.135682",
+        "Payment bank 7 thanks 1,000,000.25", "Balance 998,525.614318",
+    ):  # fmt: skip
+        assert said in whole, said
+    assert f"{len(pages)} / {len(pages)}" in pages[-1]
+
+
+def test_names_are_text_and_no_markup() -> None:
+    whole = " ".join("\n".join(text_of(invoice())).split())
+    assert '#panic("x") <script>alert(1)</script> $1^2$ *b*' in whole
+    assert "@preview" in whole
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("de", "Gesamt 1.469,135682 EUR"), ("fr", "Total 1 469,135682 EUR"), ("es", "Total 1.469,135682 EUR"),
+        ("xx", "Total 1,469.135682 EUR"),
+    ],
+)  # fmt: skip
+def test_words_and_amounts_are_those_of_the_language(language: str, said: str) -> None:
+    assert said in "\n".join(text_of(invoice(language))).replace("\u00a0", " ")
+
+
+def test_every_language_has_every_word() -> None:
+    labels = msgspec.json.decode((FORM / LABELS).read_bytes())
+    assert sorted(labels) == ["ar", "de", "en", "es", "fr", "zh"]
+    assert {tuple(sorted(words)) for words in labels.values()} == {tuple(sorted(labels["en"]))}
+    for language in ("ar", "zh"):
+        assert len(text_of(invoice(language))) == 1
+
+
+def test_a_credit_note_and_a_draft_say_so() -> None:
+    note = "\n".join(text_of(invoice(kind="credit_note", number="C1", cancels="2026-000017", due_on="")))
+    assert "Credit note" in note
+    assert "Takes back invoice 2026-000017" in note
+    assert "Please pay by" not in note
+    assert "DRAFT" in "\n".join(text_of(invoice(number="", issued_on="", due_on="")))
+
+
+def test_a_template_words_and_a_logo_of_the_operator_are_used(tmp_path: Path) -> None:
+    (tmp_path / "own.typ").write_text(
+        '#let invoice = json("data.json")\n#json("labels.json").nl.total: #invoice.gross'
+        '#if "logo" in sys.inputs [#image(sys.inputs.logo) with logo]\n'
+    )
+    (tmp_path / "labels.json").write_text('{"nl": {"total": "Totaal"}}')
+    (tmp_path / "logo.png").write_bytes(PIXEL)
+    settings = InvoiceSettings(
+        template_file=tmp_path / "own.typ", labels_file=tmp_path / "labels.json", logo_file=tmp_path / "logo.png"
+    )
+    assert "".join(text_of(invoice(), settings)).replace("\n", " ").split() == [
+        "Totaal:", "1469.135682", "with", "logo",
+    ]  # fmt: skip
+
+
+def test_the_same_invoice_is_the_same_file() -> None:
+    form, document = form_of(InvoiceSettings()), msgspec.json.encode(invoice()).decode()
+    assert printed(form, document, 1_793_000_000_000) == printed(form, document, 1_793_000_000_000)
+
+
+@pytest.mark.parametrize("text", ["#nothing", '#read("/etc/passwd")', '#read("../x")'])
+def test_a_template_with_a_mistake_says_so_and_reads_nothing_else(tmp_path: Path, text: str) -> None:
+    (tmp_path / "own.typ").write_text(text)
+    form = form_of(InvoiceSettings(template_file=tmp_path / "own.typ"))
+    with pytest.raises(InvoiceFormError, match="the template of invoices has a mistake"):
+        printed(form, "{}", None)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvoiceFormError, match="absent"):
+        form_of(InvoiceSettings(logo_file=tmp_path / "absent.png"))
+    (tmp_path / "labels.json").write_text("[]")
+    with pytest.raises(InvoiceFormError):
+        form_of(InvoiceSettings(labels_file=tmp_path / "labels.json"))
+    assert TEMPLATE.endswith(".typ")

@@ -1,0 +1,49 @@
+"""Paid amounts of invoices."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.base.money import ZERO
+from vosd.invoicing.settlement import Credit, InvoiceState, Owed, paid_of, state_of
+
+amounts = st.integers(-5_000, 20_000).map(lambda units: Decimal(units) / 100)
+invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100), max_size=6).map(
+    lambda found: [Owed(f"N{index}", gross) for index, gross in enumerate(found)]
+)
+references = st.sampled_from(["", "bank", "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/N99"])
+
+
+def test_money_goes_to_the_oldest_and_a_named_payment_to_its_own() -> None:
+    owed = [Owed("1", Decimal(10)), Owed("2", Decimal(20)), Owed("3", Decimal(30))]
+    paid = paid_of(ZERO, owed, [Credit("invoice/3 bank 7", Decimal(12)), Credit("", Decimal(15))])
+    assert paid == [Decimal(10), Decimal(5), Decimal(12)]
+
+
+def test_what_a_named_payment_is_too_much_goes_to_the_others() -> None:
+    owed = [Owed("1", Decimal(10)), Owed("2", Decimal(20))]
+    assert paid_of(ZERO, owed, [Credit("invoice/2", Decimal(26))]) == [Decimal(6), Decimal(20)]
+
+
+def test_an_older_debt_comes_before_the_first_invoice() -> None:
+    assert paid_of(Decimal(-8), [Owed("1", Decimal(10))], [Credit("", Decimal(15))]) == [Decimal(7)]
+
+
+def test_an_invoice_below_zero_is_money_for_the_others() -> None:
+    owed = [Owed("1", Decimal(10)), Owed("2", Decimal(-4))]
+    assert paid_of(ZERO, owed, []) == [Decimal(4), ZERO]
+    assert state_of(Decimal(-4), ZERO, 0, 1) is InvoiceState.PAID
+
+
+@given(amounts, invoices, st.lists(st.builds(Credit, references, amounts), max_size=8))
+def test_nothing_is_paid_twice_or_lost(opening: Decimal, owed: list[Owed], credits: list[Credit]) -> None:
+    paid = paid_of(opening, owed, credits)
+    assert all(ZERO <= amount <= each.gross for amount, each in zip(paid, owed, strict=True))
+    money = opening + sum((each.amount for each in credits), ZERO)
+    whole = sum((each.gross for each in owed), ZERO)
+    assert sum(paid, ZERO) >= min(max(money, ZERO), whole)
+    if all(not each.reference.startswith("invoice/") for each in credits):
+        assert sum(paid, ZERO) == min(max(money, ZERO), whole)
+        first_open = next((index for index, each in enumerate(owed) if paid[index] < each.gross), len(owed))
+        assert not any(paid[first_open + 1 :])
