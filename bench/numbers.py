@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly.number_files import read_number_file
 from vosd.routing.number_lists import NumberList
 from vosd.routing.rewrite import RewriteRules, WrittenRule
@@ -40,7 +40,7 @@ def read(count: int) -> NumberList:
             for _ in range(0, count, BATCH):
                 file.write("".join(f"49{drawn.randrange(10**11):011d}\n" for _ in range(min(BATCH, count))))
         before, began = resident_mb(), time.perf_counter()
-        numbers = read_number_file(path, Place("", 0), "file", ProblemList())
+        numbers = read_number_file(path, SourceLine("", 0), "file", ProblemList())
     if numbers is None:
         raise SystemExit("the file cannot be read")
     taken_mb = resident_mb() - before

@@ -19,7 +19,7 @@ from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import CallOutcome
-from vosd.engine.trace.messages import Trace
+from vosd.engine.trace.messages import CallTraces
 from vosd.obs.traced import Direction
 from vosd.sip.wire.outgoing import Datagram, Peer
 
@@ -79,7 +79,7 @@ def batches(seconds: float, padding: bytes) -> Iterator[list[Call]]:
         first += BATCH
 
 
-def keep(trace: Trace, calls: Sequence[Call], failing: int) -> None:
+def keep(trace: CallTraces, calls: Sequence[Call], failing: int) -> None:
     """Keep whole calls, of which ``failing`` in a hundred fail."""
     now = Instant(0, NOW)
     for index, (call, legs, _, turns) in enumerate(calls):
@@ -91,7 +91,7 @@ def keep(trace: Trace, calls: Sequence[Call], failing: int) -> None:
         trace.ended(call.arrival.call_id, legs, CallOutcome.FAILED if fails else CallOutcome.WELL, NOW)
 
 
-def nanoseconds_a_message(trace: Trace, seconds: float, failing: int, padding: bytes) -> float:
+def nanoseconds_a_message(trace: CallTraces, seconds: float, failing: int, padding: bytes) -> float:
     """Return the median over the batches, measured with a full buffer where calls fail."""
     number = 10**6
     while failing and trace.held_bytes < 0.9 * SETTINGS.failed_bytes:
@@ -125,7 +125,7 @@ def main() -> None:
         ("every call fails", 100, b""),
         ("every call fails, messages of 64 KiB", 100, b"x" * 65_000),
     ):
-        trace = Trace(SETTINGS, lambda _host, _port: True)
+        trace = CallTraces(SETTINGS, lambda _host, _port: True)
         cost = nanoseconds_a_message(trace, seconds, failing, padding)
         more = [each for number in range(100) for each in call_of(10**7 + number, padding).said]
         longest = longest_ms([partial(trace.message, NOW, Direction.IN, *each) for each in more])

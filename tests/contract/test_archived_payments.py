@@ -20,7 +20,7 @@ from vosd.storage.drop_history import drop_history
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, Payment, ReferenceTaken, Transfer
+from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, ReferenceTaken
 from vosd.storage.verify import verify_ledger
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
@@ -64,7 +64,7 @@ async def booked(database):
             await SqlCheckpoints(database).close(FIRST + day * DAY_MS, "ann", None, NOW)
         at = day * DAY_MS
         await pay(database, day)
-        moved = Transfer(
+        moved = MoneyTransfer(
             source="acme",
             target="other",
             amount=Decimal("0.5"),

@@ -9,7 +9,7 @@ from doubles.data.records import call_id
 from doubles.ended_calls import ended_call
 from doubles.recomputed import recompute
 
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import CallSide, Party
 from vosd.billing.rater import tax_by
 from vosd.billing.rates import AppliedRate
 from vosd.cdr.ports import RejectedRecords
@@ -24,7 +24,7 @@ def in_currency(currency: str, exchange_rate: str, fee_precision: int, price: st
 
 
 SELL = in_currency("EUR", "0.9215", 2, "0.60", "19")
-AGENTS = (Party("reseller", Role.AGENT, 1, in_currency("KWD", "0.3068", 3, "0.50")),)
+AGENTS = (Party("reseller", CallSide.AGENT, 1, in_currency("KWD", "0.3068", 3, "0.50")),)
 BUY = in_currency("JPY", "156.7", 0, "0.30")
 CALL = ended_call(1, SELL, BUY, AGENTS, held_ms=61_000)
 
@@ -59,6 +59,6 @@ async def test_the_audit_agrees(database):
 
 async def test_the_money_of_an_account_in_the_currency_of_the_rate_takes_no_converted_charge(store):
     await store.books.settle_currencies({"reseller": "USD"})
-    await store.books.book([ended_call(2, None, None, (Party("reseller", Role.AGENT, 1, applied_rate("0.5")),))])
+    await store.books.book([ended_call(2, None, None, (Party("reseller", CallSide.AGENT, 1, applied_rate("0.5")),))])
     with pytest.raises(RejectedRecords):
         await store.books.book([CALL])

@@ -20,7 +20,7 @@ from sqlalchemy import event, insert
 from vosd.api.application import Application
 from vosd.api.jobs import Jobs
 from vosd.api.offices import Offices
-from vosd.api.operation import Operation, Place
+from vosd.api.operation import FieldPlace, Operation
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.cdr.columns import iso_utc
@@ -216,7 +216,7 @@ LISTS: Final = [each for each in OPERATIONS if each.listing is not None and each
 def _filters(operation: Operation) -> list[dict[str, str]]:
     """Return each filter that the operation takes alone, with what has to stand beside it."""
     assert operation.listing is not None
-    fields = [each for each in operation.fields() if each.place is Place.QUERY]
+    fields = [each for each in operation.fields() if each.place is FieldPlace.QUERY]
     needed = {each.name for each in fields if each.is_required}
     alone = [{}, *({each.name: VALUES[each.name]} for each in fields)]
     served = operation.listing.unindexed

@@ -8,7 +8,7 @@ from doubles.data.records import call_id
 from doubles.ended_calls import ended_call, open_call
 from doubles.recomputed import recompute
 
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import CallSide, Party
 from vosd.billing.period_rates import Period, PeriodTable
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
@@ -35,7 +35,9 @@ def in_period(price: str, multiplier: str, fee_precision: int = 6, **terms: str)
 
 
 SELL = in_period("0.012345", "0.333")
-AGENTS = (Party("reseller", Role.AGENT, 1, in_period("0.01", "0.12345678", 8, sections="0.00000001@60;0.00012345@90")),)
+AGENTS = (
+    Party("reseller", CallSide.AGENT, 1, in_period("0.01", "0.12345678", 8, sections="0.00000001@60;0.00012345@90")),
+)
 YEN = msgspec.structs.replace(in_period("0.00312345", "0.90000001", 4), exchange_rate=Decimal("156.789"), paid_in="JPY")
 
 

@@ -14,13 +14,13 @@ from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import (
     EntryKind,
+    MoneyTransfer,
     NoSuchAccount,
     OtherCurrency,
     Payment,
     Receipt,
     ReferenceTaken,
     TooLittleLeft,
-    Transfer,
 )
 from vosd.storage.queries import SqlQueries
 
@@ -105,9 +105,11 @@ async def test_an_amount_that_no_column_holds_is_refused_and_books_nothing(datab
     assert await SqlQueries(database).standing("acme") is None
 
 
-def transfer(amount: str = "3", **changes) -> Transfer:
+def transfer(amount: str = "3", **changes) -> MoneyTransfer:
     fields = {"source": "acme", "target": "globex", "reference": "move-1", "made_at": STARTED, "operator": "ann"}
-    return Transfer(**(fields | {"amount": Decimal(amount), "currencies": {"acme": "USD", "globex": "USD"}} | changes))
+    return MoneyTransfer(
+        **(fields | {"amount": Decimal(amount), "currencies": {"acme": "USD", "globex": "USD"}} | changes)
+    )
 
 
 async def test_a_transfer_moves_money_in_two_entries_of_one_reference(store):

@@ -31,7 +31,7 @@ from vosd.storage.ledger import SqlLedger
 from vosd.storage.migrate import migrate
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import CallFilter, EntryKind, Payment, Transfer
+from vosd.storage.ports import CallFilter, EntryKind, MoneyTransfer, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.validity import SqlValidity
@@ -115,7 +115,7 @@ async def test_all_that_the_switch_and_its_commands_do_is_allowed(database):
     assert receipt.expires_at is not None
     assert (await payments.add(Payment(**paid))).repeated
     terms = {"reference": "m1", "made_at": STARTED, "currencies": {"acme": "USD", "idle": "USD"}}
-    await payments.transfer(Transfer(source="acme", target="idle", amount=Decimal(3), **terms))
+    await payments.transfer(MoneyTransfer(source="acme", target="idle", amount=Decimal(3), **terms))
     await SqlValidity(database).set("acme", NEVER, None, "ann", None, STARTED)
     amounts = Amounts(Decimal("0.02"), Decimal(0), 60)
     made = Correction(call_id(1), (ChargeChange(CUSTOMER, 0, amounts),), "ticket 7", "ann", "wrong rate", STARTED)

@@ -7,7 +7,7 @@ import pytest
 from doubles.data.records import STARTED
 
 from vosd.catalogue.overrides import Override, Setting, Target
-from vosd.catalogue.ports import Action
+from vosd.catalogue.ports import OverrideAction
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.overrides import SqlOverrides
@@ -75,11 +75,11 @@ async def test_each_change_is_on_record_with_who_and_when(store):
     await store.overrides.put([CREDIT], STARTED + 2 * HOUR_MS)  # notes what has expired by then
     found = await store.overrides.changes(10)
     assert [(each.action, each.override.setting, each.operator, each.at - STARTED) for each in found] == [
-        (Action.SET, Setting.OVERDRAFT_LIMIT, "bob", 2 * HOUR_MS),
-        (Action.EXPIRED, Setting.MAX_CONCURRENT, None, HOUR_MS),
-        (Action.CLEARED, Setting.BLOCKED, "bob", 60_000),
-        (Action.SET, Setting.MAX_CONCURRENT, "ann", 0),
-        (Action.SET, Setting.BLOCKED, "ann", 0),
+        (OverrideAction.SET, Setting.OVERDRAFT_LIMIT, "bob", 2 * HOUR_MS),
+        (OverrideAction.EXPIRED, Setting.MAX_CONCURRENT, None, HOUR_MS),
+        (OverrideAction.CLEARED, Setting.BLOCKED, "bob", 60_000),
+        (OverrideAction.SET, Setting.MAX_CONCURRENT, "ann", 0),
+        (OverrideAction.SET, Setting.BLOCKED, "ann", 0),
     ]
     assert found[2].override == BLOCK
     assert await store.overrides.changes(1) == found[:1]
@@ -135,9 +135,9 @@ async def test_a_change_has_the_value_before_and_can_be_listed_for_one_kind_of_o
     await store.overrides.clear([CREDIT.key], "bob", STARTED + 2)
     changes = await store.overrides.changes(10, "acme", Target.ACCOUNT)
     assert [(each.action, each.before, each.override.value) for each in changes] == [
-        (Action.CLEARED, None, "20.00"),
-        (Action.SET, "12.50", "20.00"),
-        (Action.SET, None, "12.50"),
+        (OverrideAction.CLEARED, None, "20.00"),
+        (OverrideAction.SET, "12.50", "20.00"),
+        (OverrideAction.SET, None, "12.50"),
     ]
 
 

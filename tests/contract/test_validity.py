@@ -6,7 +6,7 @@ import pytest
 from doubles.data.records import STARTED
 
 from vosd.billing.validity import DAY_MS, NEVER
-from vosd.catalogue.ports import Action
+from vosd.catalogue.ports import OverrideAction
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.validity import SqlValidity
@@ -71,7 +71,7 @@ async def test_an_operator_sets_and_unsets_it_and_each_change_is_kept(database):
     assert await validity.expiry("idle") is None
     changes = await SqlOverrides(database).changes(10, "acme")
     assert [(each.action, each.before, each.override.value, each.operator) for each in changes] == [
-        (Action.CLEARED, None, "2026-09-22T14:13:20.000Z", "bob"),
-        (Action.SET, "never", "2026-09-22T14:13:20.000Z", "bob"),
-        (Action.SET, "2026-09-30T14:13:20.000Z", "never", "ann"),
+        (OverrideAction.CLEARED, None, "2026-09-22T14:13:20.000Z", "bob"),
+        (OverrideAction.SET, "never", "2026-09-22T14:13:20.000Z", "bob"),
+        (OverrideAction.SET, "2026-09-30T14:13:20.000Z", "never", "ann"),
     ]

@@ -6,32 +6,32 @@
 from collections.abc import Callable
 from typing import ClassVar, Final, NamedTuple
 
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
-from vosd.callcontrol.questions import Ask, Question, Step, Ticket
+from vosd.callcontrol.questions import Ask, SetupQuestion, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 
 DEADLINE_MS: Final = 2_000
 TOO_LATE: Final = Refusal(EndReason.UNAVAILABLE, 480, "the lookup gave no answer")
 
 
-class Located(Answer, frozen=True):
+class Located(SetupAnswer, frozen=True):
     """The number that is to be called instead; empty = the number is blocked."""
 
     number: str
 
 
-class Unfit(Answer, frozen=True):
+class Unfit(SetupAnswer, frozen=True):
     """An answer to a question that was never asked."""
 
 
-class WhereIs(Question, frozen=True):
+class WhereIs(SetupQuestion, frozen=True):
     """Which number is to be called for this one?"""
 
-    answered_by: ClassVar[type[Answer]] = Located
+    answered_by: ClassVar[type[SetupAnswer]] = Located
     asked_of: ClassVar[str] = "directory"
     number: str
 
@@ -40,7 +40,7 @@ def looking_up(otherwise: Refusal | None = TOO_LATE, deadline_ms: int = DEADLINE
     """Return a step that asks where the called number is."""
 
     def look_up(_admission: Admission, call: CallRequest) -> Ask:
-        def take(answer: Answer) -> Refusal | None:
+        def take(answer: SetupAnswer) -> Refusal | None:
             assert isinstance(answer, Located), "only what fits the question may come here"
             if not answer.number:
                 return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "the number is blocked")
@@ -62,13 +62,13 @@ class Asked(NamedTuple):
     """A question as it was asked."""
 
     ticket: Ticket
-    question: Question
+    question: SetupQuestion
 
 
-AtOnce = Callable[[Ticket, Question], Answer | None]
+AtOnce = Callable[[Ticket, SetupQuestion], SetupAnswer | None]
 
 
-def in_time(_ticket: Ticket, _question: Question) -> Answer | None:
+def in_time(_ticket: Ticket, _question: SetupQuestion) -> SetupAnswer | None:
     """Answer no question at once."""
     return None
 
@@ -81,7 +81,7 @@ class ScriptedAsker:
         self.asked: list[Asked] = []
         self.cancelled: list[Ticket] = []
 
-    def ask(self, ticket: Ticket, question: Question) -> Answer | None:
+    def ask(self, ticket: Ticket, question: SetupQuestion) -> SetupAnswer | None:
         """Keep a question."""
         assert ticket not in {each.ticket for each in self.asked}, "a ticket names one question"
         self.asked.append(Asked(ticket, question))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.door.door import Change, Wait, WaitingMessage
+from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
     OutgoingAck,
@@ -49,7 +49,7 @@ class Treatment(NamedTuple):
 
     after_ms: int | None = None
     """When its answer comes; 0 = at once, None = never."""
-    change: Change = Change()
+    change: MessageChange = MessageChange()
     longest_ms: int = 1_000
     may_leave: bool = True
 
@@ -74,7 +74,7 @@ class ScriptedDoorkeeper:
         self.is_forgotten: Callable[[WaitingMessage], None] = lambda _waiting: None
         """Called for each message whose answer is not needed any more; may raise."""
 
-    def examine(self, waiting: WaitingMessage, now: Instant) -> Change | Wait | None:
+    def examine(self, waiting: WaitingMessage, now: Instant) -> MessageChange | MessageWait | None:
         """Do with a message what the test wants (``Doorkeeper``)."""
         title = title_of(waiting.message)
         self.seen.append(title)
@@ -88,14 +88,14 @@ class ScriptedDoorkeeper:
         if treatment.after_ms is not None:
             self.exchange.wire.after(treatment.after_ms, lambda: self.answer(waiting, treatment.change))
         self.then(waiting)
-        return Wait(treatment.longest_ms, treatment.may_leave)
+        return MessageWait(treatment.longest_ms, treatment.may_leave)
 
     def forget(self, waiting: WaitingMessage) -> None:
         """Note that an answer is not needed any more (``Doorkeeper``)."""
         self.forgotten.append(title_of(waiting.message))
         self.is_forgotten(waiting)
 
-    def answer(self, waiting: WaitingMessage, change: Change | None) -> None:
+    def answer(self, waiting: WaitingMessage, change: MessageChange | None) -> None:
         """Answer for a message."""
         self.taken.append(waiting.answer(change, self.exchange.clock.now()))
         self.exchange.flush()

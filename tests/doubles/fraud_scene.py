@@ -26,7 +26,7 @@ from vosd.billing.destinations import (
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.overrides import Override, Target
-from vosd.catalogue.ports import Change
+from vosd.catalogue.ports import OverrideRecord
 from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon.fraud import WatchBlocks
 from vosd.engine.alarms.fraud import FraudWatch
@@ -107,7 +107,9 @@ class Scene:
         self.calls._ask()
         await self.store.block(block, now)
 
-    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
+    async def changes(
+        self, limit: int, name: str | None = None, target: Target | None = None
+    ) -> Sequence[OverrideRecord]:
         return await self.store.changes(limit, name, target)
 
     async def blocks_changed(self) -> None:

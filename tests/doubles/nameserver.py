@@ -15,7 +15,7 @@ import dns.rrset
 from dns.rdatatype import RdataType
 
 from doubles.sockets.loopback import HOST
-from vosd.sip.locate import Kind, Question
+from vosd.sip.locate import DnsQuestion, RecordType
 
 _NEGATIVE_TTL_S: Final = 120
 _SOA: Final = f"ns.example. admin.example. 1 3600 600 86400 {_NEGATIVE_TTL_S}"
@@ -40,11 +40,11 @@ class NameServer:
 
     def __init__(self, zone: str = "", host: str = HOST) -> None:
         self.mood = Mood.HELPFUL
-        self.failing: set[Kind] = set()
+        self.failing: set[RecordType] = set()
         """Kinds of records that it answers SERVFAIL to, whatever its mood."""
-        self.asked: list[Question] = []
+        self.asked: list[DnsQuestion] = []
         """By datagram, in order."""
-        self.asked_by_stream: list[Question] = []
+        self.asked_by_stream: list[DnsQuestion] = []
         self.forge: Callable[[bytes], bytes] | None = None
         """Makes the whole response from the query, where a test wants one that no server would give."""
         self._heard = asyncio.Event()
@@ -102,11 +102,11 @@ class NameServer:
         if response is not None and self._datagrams is not None:
             self._datagrams.sendto(response, asker)
 
-    def answer(self, wire: bytes, log: list[Question]) -> bytes | None:
+    def answer(self, wire: bytes, log: list[DnsQuestion]) -> bytes | None:
         """Return the response to a query, None where there is none."""
         query = dns.message.from_wire(wire)
         asked = query.question[0]
-        log.append(Question(Kind(asked.rdtype.name), asked.name.to_text(omit_final_dot=True)))
+        log.append(DnsQuestion(RecordType(asked.rdtype.name), asked.name.to_text(omit_final_dot=True)))
         self._heard.set()
         if self.mood is Mood.SILENT:
             return None

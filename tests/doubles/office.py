@@ -22,7 +22,7 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.problems import ConfigError, Problem, ProblemList
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
 from vosd.config.object_sheets import MODELS
@@ -125,7 +125,7 @@ class Defined:
         """Return one."""
         return [ParameterSheet("SS_BILLINGUNIT", "1", "default", "Increment.")]
 
-    def problems(self) -> Sequence[Problem]:
+    def problems(self) -> Sequence[DefinitionProblem]:
         """Return none."""
         return []
 

@@ -16,7 +16,7 @@ from vosd.engine.node import Node
 from vosd.engine.node import Tokens as TokenSource
 from vosd.engine.settings import TraceSettings
 from vosd.sip.settings import SipSettings
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 
 OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "bucket", "endpoint", "store"})
 DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
@@ -35,7 +35,7 @@ def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None =
     """Yield what of a call, and of all that it consists of, the restored one lacks or has otherwise."""
     seen = set() if seen is None else seen
     if isinstance(there, Move) and here is None:
-        if there.transaction.state is State.PROCEEDING:
+        if there.transaction.state is TransactionState.PROCEEDING:
             yield path
     elif isinstance(there, tuple | list | deque) and here is not None:
         for number, (each, other) in enumerate(zip(there, here, strict=True)):
@@ -52,7 +52,7 @@ def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None =
         if type(here) is not type(there):
             yield path
         for name in attributes_of(type(there)) - OF_THE_SWITCH:
-            if name in {"transaction", "_transaction"} and getattr(there, name).state >= State.ACCEPTED:
+            if name in {"transaction", "_transaction"} and getattr(there, name).state >= TransactionState.ACCEPTED:
                 continue  # of an INVITE that is answered and acknowledged only names are left
             if hasattr(there, name) is not hasattr(here, name):
                 yield f"{path}.{name}"

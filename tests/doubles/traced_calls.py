@@ -8,7 +8,7 @@ from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import CallOutcome
-from vosd.engine.trace.messages import Trace
+from vosd.engine.trace.messages import CallTraces
 from vosd.sip.wire.outgoing import Datagram, Peer
 
 CALLER = Peer(0, "198.51.100.10", 5060)
@@ -18,8 +18,8 @@ NOW = 1_790_000_000_000
 MIB = 1024 * 1024
 
 
-def ring(recent: int = MIB, failed: int = MIB) -> Trace:
-    return Trace(TraceSettings(recent, failed), lambda host, _port: host in {CALLER.host, VENDOR.host})
+def ring(recent: int = MIB, failed: int = MIB) -> CallTraces:
+    return CallTraces(TraceSettings(recent, failed), lambda host, _port: host in {CALLER.host, VENDOR.host})
 
 
 def message(
@@ -33,7 +33,7 @@ RINGING = "SIP/2.0 180 Ringing"
 BUSY = "SIP/2.0 486 Busy Here"
 
 
-def said(trace: Trace, *call_ids: str) -> list[bytes]:
+def said(trace: CallTraces, *call_ids: str) -> list[bytes]:
     return [traced.entry[4] for traced in trace.messages(call_ids)]
 
 
@@ -45,20 +45,20 @@ def the_call(name: str, legs: Iterable[str] = ("out",), state: CallState = CallS
     )
 
 
-def turn(trace: Trace, call: Any, data: bytes, *sent: bytes, at: int = NOW, peer: Peer = CALLER) -> None:
+def turn(trace: CallTraces, call: Any, data: bytes, *sent: bytes, at: int = NOW, peer: Peer = CALLER) -> None:
     """Record one message of a call, and what was sent for it."""
     messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, at)
     if messages is not None:
         trace.turn(call, messages, Instant(0, at), peer, data, [Datagram(VENDOR, each) for each in sent])
 
 
-def end(trace: Trace, call: Any, outcome: CallOutcome, *, at: int = NOW) -> None:
+def end(trace: CallTraces, call: Any, outcome: CallOutcome, *, at: int = NOW) -> None:
     legs = (call.arrival.sip_call_id_in, *call.journey.sip_call_ids_out)
     call.state = CallState.OVER
     trace.ended(call.arrival.call_id, legs, outcome, at)
 
 
-def a_call(trace: Trace, name: str, outcome: CallOutcome | None, *, size: int = 1_000, at: int = NOW) -> None:
+def a_call(trace: CallTraces, name: str, outcome: CallOutcome | None, *, size: int = 1_000, at: int = NOW) -> None:
     """Record four messages of two legs in two turns, and the end of the call."""
     call = the_call(name)
     turn(trace, call, message(f"{name}-in", size=size), message(f"{name}-out", size=size), at=at)

@@ -7,7 +7,7 @@ from doubles.conformance import faults_of
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, Scene
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
@@ -38,7 +38,7 @@ class WaitingScene:
         self.wire.run_for(50)
         return made
 
-    def answer(self, answer: Answer, asked: int = -1) -> None:
+    def answer(self, answer: SetupAnswer, asked: int = -1) -> None:
         """Answer the latest question, or another one."""
         self.exchange.take_answer(self.asker.asked[asked].ticket, answer)
         self.wire.run_for(50)

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from doubles.asking_steps import Located, Unfit, WhereIs, looking_up, steps_with
 
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
-from vosd.callcontrol.questions import Outcome, Question, Ticket
+from vosd.callcontrol.questions import Outcome, SetupQuestion, Ticket
 from vosd.engine.service import SwitchService
 
 DEADLINE_MS: Final = 600
@@ -36,9 +36,9 @@ def _ask(admission: Admission, call: CallRequest) -> Outcome:
 class Lookups:
     """Answers after a while, as a program on another machine would."""
 
-    tell: Callable[[Ticket, Answer], None]
+    tell: Callable[[Ticket, SetupAnswer], None]
 
-    def ask(self, ticket: Ticket, question: Question) -> Answer | None:
+    def ask(self, ticket: Ticket, question: SetupQuestion) -> SetupAnswer | None:
         """Begin to look a number up."""
         assert isinstance(question, WhereIs)
         found = Located(question.number)
@@ -65,13 +65,13 @@ class Lookups:
     def cancel(self, _ticket: Ticket) -> None:
         """Go on looking: what comes of it is late."""
 
-    def _when_told(self, ticket: Ticket, answer: Answer) -> None:
+    def _when_told(self, ticket: Ticket, answer: SetupAnswer) -> None:
         if TOLD.exists():
             self.tell(ticket, answer)
         else:
             asyncio.get_running_loop().call_later(0.05, self._when_told, ticket, answer)
 
-    def _later(self, seconds: float, ticket: Ticket, answer: Answer) -> None:
+    def _later(self, seconds: float, ticket: Ticket, answer: SetupAnswer) -> None:
         asyncio.get_running_loop().call_later(seconds, self.tell, ticket, answer)
 
 

@@ -8,7 +8,7 @@ from doubles.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, Probe
 from vosd.sip import ParseError, parse_message
 from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived
 from vosd.sip.headers.via import Via
-from vosd.sip.registration.registrar import Outcome, register, user_of
+from vosd.sip.registration.registrar import RegisterOutcome, register, user_of
 from vosd.sip.settings import RegistrarSettings, SipSettings
 
 from .torture import MESSAGES, name_of
@@ -105,7 +105,7 @@ def received(probe: Probe, stem: str) -> Event | None:
     event = probe.receive(MESSAGES[stem])
     if not isinstance(event, RegisterArrived):
         return event
-    outcome = Outcome(404, "", ())
+    outcome = RegisterOutcome(404, "", ())
     if user_of(event.request) is not None:
         outcome = register((), event.request, event.source, RegistrarSettings(), probe.now)
     event.transaction.respond(outcome.status, "ours", outcome.headers, probe.now)

@@ -17,7 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import AccountCredit, Hold
+from vosd.billing.holds import AccountCredit, AccountHold
 from vosd.billing.rater import rate_call
 
 money = st.decimals(min_value=0, max_value=3, places=2)  # a few minutes: exhaustion shall be common
@@ -35,7 +35,7 @@ RATES = [
 class RunningCall:
     """A call in talk: what it holds, when it was answered."""
 
-    def __init__(self, hold: Hold, ceiling_s: int, answered_ms: int) -> None:
+    def __init__(self, hold: AccountHold, ceiling_s: int, answered_ms: int) -> None:
         self.hold = hold
         self.call_hold = CallHold([hold], hold.granted_s, ceiling_s)
         self.answered_ms = answered_ms
@@ -117,7 +117,7 @@ class CallsOnOneAccount(RuleBasedStateMachine):
                 self.end(call, granted_before_s * 1000)
         self.now_ms = until_ms
 
-    def there_is_nothing_left_for(self, hold: Hold, ceiling_s: int):
+    def there_is_nothing_left_for(self, hold: AccountHold, ceiling_s: int):
         """However small its share: a call that is cut could not have paid for one second more."""
         if hold.granted_s < ceiling_s:
             wants = rate_call(hold.applied, (hold.granted_s + 1) * 1000).total

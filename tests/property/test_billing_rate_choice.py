@@ -7,7 +7,7 @@ from doubles.recomputed import recompute
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.billing.holds import AccountCredit, Hold
+from vosd.billing.holds import AccountCredit, AccountHold
 from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
@@ -39,7 +39,7 @@ def test_no_call_costs_more_than_was_held_whichever_rate_prices_it(groups, exten
     applied = RateChoice(candidates, RateSelection.CHEAPEST, 60).find("442012", 0)
     credit = AccountCredit("acme", limit=None)
     hold = credit.hold(applied, 60, 10_000)
-    assert isinstance(hold, Hold)
+    assert isinstance(hold, AccountHold)
     for seconds in extensions:
         credit.grant(hold, hold.granted_s + seconds)
         for duration_s in (0, 1, hold.granted_s // 2, hold.granted_s):

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import AccountCredit, Hold
+from vosd.billing.holds import AccountCredit, AccountHold
 from vosd.billing.rater import rate_call
 from vosd.billing.rates import AppliedRate
 
@@ -238,7 +238,7 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
             self.earn(call, lasted_ms + call.lead_ms)
         call.hold.give_back()
 
-    def post(self, hold: Hold, duration_ms: int):
+    def post(self, hold: AccountHold, duration_ms: int):
         charge = rate_call(hold.applied, duration_ms).total
         assert charge <= hold.amount
         hold.credit.post(-charge)
@@ -350,7 +350,7 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
         assert all(each.credit.reserved == 0 and each.credit._holds == 0 for each in self.ledgers.values())
 
 
-def total(hold: Hold, seconds: int) -> Decimal:
+def total(hold: AccountHold, seconds: int) -> Decimal:
     """Return what a call of so many seconds costs; the rates here are dearer the longer a call is."""
     return rate_call(hold.applied, seconds * 1_000).total
 

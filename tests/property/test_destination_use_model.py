@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vosd.base.money import ZERO
 from vosd.billing.destinations import HOUR_MS, DestinationLimit, DestinationUses, Past, Usage, excess
-from vosd.billing.holds import AccountCredit, Hold
+from vosd.billing.holds import AccountCredit, AccountHold
 from vosd.billing.rater import total_at
 from vosd.callcontrol.destinations import WatchedCall
 
@@ -30,7 +30,7 @@ class Told:
     """One call as the recount remembers it."""
 
     watched: WatchedCall
-    hold: Hold
+    hold: AccountHold
     answered: int | None = None
     ended: int | None = None
     is_over: bool = False
@@ -58,7 +58,7 @@ def test_what_is_used_in_an_hour_is_what_a_recount_finds(operations):
         chosen = open_calls[value % len(open_calls)] if open_calls else None
         if what == "call":
             hold = credit.hold(RATES[value], 60, 43_200)
-            assert isinstance(hold, Hold)
+            assert isinstance(hold, AccountHold)
             calls.append(Told(WatchedCall(uses, use, "4490"), hold))
         elif what == "pass":
             now += value

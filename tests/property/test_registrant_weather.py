@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.registration.outbound import REFRESH_MIN_MS
-from vosd.sip.registration.states import State
+from vosd.sip.registration.states import RegistrationState
 
 JITTER_MS = 900
 MOST_IN_AN_ATTEMPT = 14
@@ -115,6 +115,6 @@ def test_once_the_registrar_is_well_it_registers_and_can_be_taken_back(steps, dr
     assert stage.registrant.contact in stage.vendor.holds
     stage.leave()
     stage.run(GIVE_UP)
-    assert stage.registrant.state is State.GONE
+    assert stage.registrant.state is RegistrationState.GONE
     assert stage.vendor.holds == []
     assert stage.exchange.residue() == {}

@@ -16,8 +16,8 @@ from doubles.virtual import customer, ua, vendor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vosd.b2bua.ports import Answer
-from vosd.callcontrol.questions import Question, Step, Ticket
+from vosd.b2bua.ports import SetupAnswer
+from vosd.callcontrol.questions import SetupQuestion, Step, Ticket
 
 
 class AskedAgain(setups.Counting):
@@ -27,7 +27,7 @@ class AskedAgain(setups.Counting):
         super().__init__(known)
         self.expected: set[Ticket] = set()
 
-    def ask(self, ticket: Ticket, question: Question) -> Answer | None:
+    def ask(self, ticket: Ticket, question: SetupQuestion) -> SetupAnswer | None:
         if ticket not in self.expected:
             return super().ask(ticket, question)
         self.expected.remove(ticket)

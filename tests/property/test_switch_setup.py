@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
-from vosd.callcontrol.questions import Question, Step, Ticket, Unanswered
+from vosd.callcontrol.questions import SetupQuestion, Step, Ticket, Unanswered
 from vosd.callcontrol.setup import STEPS
 from vosd.engine.calls.services import UnusedAnswer
 
@@ -33,7 +33,7 @@ CATALOGUES = {
         accounts=[account("acme", max_concurrent=1)],
     ),
 }
-ANSWERS: dict[str, Answer] = {
+ANSWERS: dict[str, SetupAnswer] = {
     "found": Located("442071111111"),
     "blocked": Located(""),
     "unrated": Located("33"),
@@ -62,7 +62,7 @@ class Counting(ScriptedAsker):
         self._answers = known
         self.open: set[Ticket] = set()
 
-    def _known(self, ticket: Ticket, _question: Question) -> Answer | None:
+    def _known(self, ticket: Ticket, _question: SetupQuestion) -> SetupAnswer | None:
         at_once = self._answers[len(self.asked) % len(self._answers)]
         if at_once is None:
             self.open.add(ticket)

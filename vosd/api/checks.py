@@ -8,7 +8,7 @@ from typing import Final
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
-from vosd.catalogue.problems import ConfigError, Problem
+from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
@@ -63,13 +63,13 @@ class Checks:
             self._ending.cancel()
         await self._end()
 
-    async def _asked(self, question: bytes) -> dict[str, Account] | tuple[Problem, ...]:
+    async def _asked(self, question: bytes) -> dict[str, Account] | tuple[DefinitionProblem, ...]:
         if self._child is not None and (self._child.process.returncode is not None or self._child.reader.at_eof()):
             await self._end()
         if self._child is None:
             self._child = await started(_PROCESS)
         send(self._child.writer, question)
-        answer: dict[str, Account] | tuple[Problem, ...] = pickle.loads(  # noqa: S301 - from our own process
+        answer: dict[str, Account] | tuple[DefinitionProblem, ...] = pickle.loads(  # noqa: S301 - from our own process
             await received(self._child.reader)
         )
         return answer

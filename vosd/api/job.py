@@ -53,7 +53,7 @@ class KeptOrder(msgspec.Struct, frozen=True):
     body: Any = None
 
 
-class Opening(msgspec.Struct, frozen=True):
+class JobOpening(msgspec.Struct, frozen=True):
     """First message to the process of a job."""
 
     config: str
@@ -72,7 +72,7 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     done: int
 
 
-class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+class JobOutcome(msgspec.Struct, frozen=True, tag="outcome"):
     """Last message of the process."""
 
     result: str | None = None

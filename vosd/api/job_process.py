@@ -19,7 +19,7 @@ import structlog
 
 from vosd.admin.office.principal import Principal
 from vosd.api.http import RequestError, document_of
-from vosd.api.job import KeptOrder, Long, Opening, Outcome, Progress, Work
+from vosd.api.job import JobOpening, JobOutcome, KeptOrder, Long, Progress, Work
 from vosd.api.jobs import DISK_FULL
 from vosd.api.operation import Given, Operation
 from vosd.api.problems import problem, problem_of, problem_of_request
@@ -50,7 +50,7 @@ def main() -> None:
 async def _serve(channel: int) -> None:
     plain = socket.socket(fileno=channel)
     reader, writer = await asyncio.open_connection(sock=plain)
-    opening = msgspec.msgpack.decode(await received(reader), type=Opening)
+    opening = msgspec.msgpack.decode(await received(reader), type=JobOpening)
     outcome = await _outcome(opening, _reporter(plain))
     send(writer, msgspec.msgpack.encode(outcome))
     await writer.drain()
@@ -73,7 +73,7 @@ def _reporter(channel: socket.socket) -> Callable[[float], None]:
     return report
 
 
-async def _outcome(opening: Opening, progress: Callable[[float], None]) -> Outcome:
+async def _outcome(opening: JobOpening, progress: Callable[[float], None]) -> JobOutcome:
     try:
         result = await _carried_out(opening, progress)
     except RequestError as error:
@@ -92,11 +92,11 @@ async def _outcome(opening: Opening, progress: Callable[[float], None]) -> Outco
         said = "an error of the switch; its log has it"
         answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", said)
     else:
-        return Outcome(result=result)
-    return Outcome(problem=answer.content.decode())
+        return JobOutcome(result=result)
+    return JobOutcome(problem=answer.content.decode())
 
 
-async def _carried_out(opening: Opening, progress: Callable[[float], None]) -> str | None:
+async def _carried_out(opening: JobOpening, progress: Callable[[float], None]) -> str | None:
     operation, long = _of_kind(opening)
     kept = msgspec.json.decode(opening.order, type=KeptOrder)
     upload = None if opening.upload is None else Path(opening.upload)
@@ -117,7 +117,7 @@ async def _carried_out(opening: Opening, progress: Callable[[float], None]) -> s
     return None if result is None else msgspec.json.encode(result).decode()
 
 
-def _of_kind(opening: Opening) -> tuple[Operation, Long]:
+def _of_kind(opening: JobOpening) -> tuple[Operation, Long]:
     for each in OPERATIONS:
         if each.long is not None and each.long.kind is opening.kind:
             return each, each.long

@@ -23,7 +23,7 @@ import structlog
 
 from vosd.admin.office.jobs import KEPT_MS, JobKind, job_event
 from vosd.api.http import Request, RequestError
-from vosd.api.job import DIRECTORY, Long, Opening, Outcome, Progress
+from vosd.api.job import DIRECTORY, JobOpening, JobOutcome, Long, Progress
 from vosd.api.offices import Offices
 from vosd.api.problems import problem
 from vosd.base.errors import VosError
@@ -49,7 +49,7 @@ _RESULT_KEPT_S: Final = 3_600.0
 _UPLOAD: Final = "upload-"
 """Beginning of the names of bodies that are kept as files."""
 _PROCESS: Final = "vosd.api.job_process"
-_MESSAGE: Final = msgspec.msgpack.Decoder(Progress | Outcome)
+_MESSAGE: Final = msgspec.msgpack.Decoder(Progress | JobOutcome)
 
 Answered = TypeVar("Answered")
 _log = structlog.get_logger()
@@ -197,10 +197,10 @@ class Jobs:
 
     async def _outcome(
         self, store: SqlJobs, child: Child, run: JobRun, job: StoredJob, directory: Path, out: Path
-    ) -> Outcome | None:
+    ) -> JobOutcome | None:
         """Return what the process says; None = it has ended without a word, or the job was cancelled."""
         upload = None if job.upload is None else str(directory / job.upload)
-        opening = Opening(
+        opening = JobOpening(
             str(self._config.absolute()), run.id, run.attempt, JobKind(job.kind), job.who, job.order, upload, str(out)
         )
         reading: asyncio.Task[bytes] | None = None
@@ -213,7 +213,7 @@ class Jobs:
                 if found:
                     message = _MESSAGE.decode(reading.result())
                     reading = None
-                    if isinstance(message, Outcome):
+                    if isinstance(message, JobOutcome):
                         return message
                     done = message.done
                 with suppress(VosError):  # the job goes on while the database is away
@@ -226,7 +226,7 @@ class Jobs:
                 reading.cancel()
 
 
-async def _finish(store: SqlJobs, run: JobRun, outcome: Outcome, out: Path) -> bool:
+async def _finish(store: SqlJobs, run: JobRun, outcome: JobOutcome, out: Path) -> bool:
     if outcome.problem is not None:
         return await store.end(run, JobState.FAILED, now_ms(), problem=outcome.problem)
     file = out.name if await asyncio.to_thread(out.exists) else None

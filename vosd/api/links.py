@@ -8,7 +8,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from vosd.api.operation import VERSION, Operation, Place
+from vosd.api.operation import VERSION, FieldPlace, Operation
 from vosd.api.table import OPERATIONS
 
 _PARAMETER: Final = re.compile(r"{(\w+)}")
@@ -72,7 +72,7 @@ def _object_of(source: Operation, status: HTTPStatus) -> _Object | None:
         return _Object(place, f"$response.body#/items/0/{name}", is_whole=False)
     if status is not HTTPStatus.CREATED:
         return None
-    sent = [each.name for each in source.fields() if each.place is Place.BODY and each.is_required]
+    sent = [each.name for each in source.fields() if each.place is FieldPlace.BODY and each.is_required]
     if name in sent:
         return _Object(place, f"$request.body#/{name}")
     if name in source.columns():

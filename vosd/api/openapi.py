@@ -21,7 +21,7 @@ from vosd.api.examples import ANSWERS, BODIES, example_of
 from vosd.api.http import EVENT_STREAM
 from vosd.api.links import identifier, links_of
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor
-from vosd.api.operation import SWITCHES, TIMES, VERSION, Field, Operation, Place
+from vosd.api.operation import SWITCHES, TIMES, VERSION, Field, FieldPlace, Operation
 from vosd.api.problems import PROBLEM_JSON, Problem
 from vosd.api.repeats import KEY_CHARACTERS_MAX
 from vosd.api.table import BASE, OPERATIONS
@@ -133,7 +133,7 @@ def _operation(each: Operation) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": identifier(each),
         "summary": each.meaning,
-        "parameters": [_parameter(field, each) for field in fields if field.place is not Place.BODY],
+        "parameters": [_parameter(field, each) for field in fields if field.place is not FieldPlace.BODY],
         "responses": _responses(each),
     }
     if each.is_for_everyone:
@@ -189,12 +189,12 @@ def _parameter(field: Field, each: Operation) -> dict[str, Any]:
             "schema": {"type": "string", "pattern": r'^(\*|(W/)?"?[0-9]{1,18}"?)$'},
         }
     schema: dict[str, Any] = _schema(field)
-    if field.place is Place.PATH and schema.get("type") == "string":
+    if field.place is FieldPlace.PATH and schema.get("type") == "string":
         schema["minLength"] = 1
     made: dict[str, Any] = {
         "name": field.name,
         "in": field.place.value,
-        "required": field.is_required or field.place is Place.PATH,
+        "required": field.is_required or field.place is FieldPlace.PATH,
         "schema": schema,
     }
     if schema.get("type") == "array":
@@ -204,10 +204,10 @@ def _parameter(field: Field, each: Operation) -> dict[str, Any]:
 
 def _schema(field: Field) -> dict[str, Any]:
     if field.name in TIMES:
-        is_absent_as_null = field.place is Place.BODY and NoneType in get_args(field.type)
+        is_absent_as_null = field.place is FieldPlace.BODY and NoneType in get_args(field.type)
         return {"anyOf": [_TIME, {"type": "null"}]} if is_absent_as_null else dict(_TIME)
     schema = dict(_schemas()[0][field.type])
-    if field.place is not Place.BODY:
+    if field.place is not FieldPlace.BODY:
         kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
         schema = dict(kinds[0]) if len(kinds) == 1 else schema
     return schema
@@ -215,9 +215,9 @@ def _schema(field: Field) -> dict[str, Any]:
 
 def _body(each: Operation) -> dict[str, Any]:
     properties = {
-        field.name: _schema(field) | _meaning(each, field) for field in each.fields() if field.place is Place.BODY
+        field.name: _schema(field) | _meaning(each, field) for field in each.fields() if field.place is FieldPlace.BODY
     }
-    required = [field.name for field in each.fields() if field.place is Place.BODY and field.is_required]
+    required = [field.name for field in each.fields() if field.place is FieldPlace.BODY and field.is_required]
     schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
     example = BODIES.get(f"{each.method} {each.path}")
     if example is None:

@@ -59,7 +59,7 @@ class Listing(NamedTuple):
     """Filters that no index serves, with those of which one must stand beside."""
 
 
-class Place(Enum):
+class FieldPlace(Enum):
     """Place of a field in a request."""
 
     PATH = "path"
@@ -75,7 +75,7 @@ class Field(NamedTuple):
     """Name in the request."""
     field: str
     """Name in the order."""
-    place: Place
+    place: FieldPlace
     type: Any
     is_required: bool
     default: Any
@@ -163,9 +163,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def fields(self) -> list[Field]:
         """Return the fields of the order that a request sets."""
         in_path = set(re.findall(r"{(\w+)}", self.path))
-        inside = Place.BODY if self.method in {"POST", "PUT", "PATCH"} else Place.QUERY
+        inside = FieldPlace.BODY if self.method in {"POST", "PUT", "PATCH"} else FieldPlace.QUERY
         if self.long is not None and self.long.uploads and self.long.is_always:  # then the body is a file
-            inside = Place.QUERY
+            inside = FieldPlace.QUERY
         listing = self.listing
         apart = {*self.fixed} if listing is None else {*self.fixed, listing.limit, listing.cursor}
         found = []
@@ -174,11 +174,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             place = inside
             if each.name in in_path:
-                place = Place.PATH
+                place = FieldPlace.PATH
             elif each.name in SWITCHES:
-                place = Place.QUERY
+                place = FieldPlace.QUERY
             elif each.name == VERSION:
-                place = Place.HEADER
+                place = FieldPlace.HEADER
             default = each.default if each.default_factory is msgspec.NODEFAULT else each.default_factory()
             name = SWITCHES.get(each.name, each.encode_name)
             found.append(Field(name, each.name, place, each.type, each.required, default))
@@ -187,7 +187,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_body(self) -> bool:
         """Whether a request has JSON."""
-        return any(each.place is Place.BODY for each in self.fields())
+        return any(each.place is FieldPlace.BODY for each in self.fields())
 
     def columns(self) -> list[str]:
         """Return the fields of an item of the list; empty where they are not declared."""
@@ -209,20 +209,20 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """
         fields = self.fields()
         values: dict[str, Any] = {**self.fixed, **given.fixed}
-        sources: dict[Place, Mapping[str, Any]] = {
-            Place.PATH: given.path,
-            Place.QUERY: given.query,
-            Place.HEADER: given.header,
-            Place.BODY: given.body if isinstance(given.body, dict) else {},
+        sources: dict[FieldPlace, Mapping[str, Any]] = {
+            FieldPlace.PATH: given.path,
+            FieldPlace.QUERY: given.query,
+            FieldPlace.HEADER: given.header,
+            FieldPlace.BODY: given.body if isinstance(given.body, dict) else {},
         }
         if self.has_body and not isinstance(given.body, dict):
             raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", "the body is no JSON object")
-        for place, where in ((Place.BODY, "the body"), (Place.QUERY, "the query")):
+        for place, where in ((FieldPlace.BODY, "the body"), (FieldPlace.QUERY, "the query")):
             _refuse_unknown(sources[place], {each.name for each in fields if each.place is place}, where)
         for each in fields:
             source = sources[each.place]
             if each.name in source:
-                read = _from_text if each.place in {Place.PATH, Place.QUERY} else _from_json
+                read = _from_text if each.place in {FieldPlace.PATH, FieldPlace.QUERY} else _from_json
                 values[each.field] = read(each, source[each.name])
             if each.is_required and each.field not in values:
                 raise RequestError(
@@ -235,7 +235,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     def check_query(self, query: Mapping[str, str]) -> None:
         """Raise RequestError where a parameter is unknown or cannot have its value; the body is read later."""
-        known = {each.name: each for each in self.fields() if each.place is Place.QUERY}
+        known = {each.name: each for each in self.fields() if each.place is FieldPlace.QUERY}
         _refuse_unknown(query, {*known}, "the query")
         for name, text in query.items():
             _from_text(known[name], text)

@@ -18,12 +18,12 @@ from vosd.b2bua.hunt import Hunt, NextHop, own_deadline
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Granted, Lifetime
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
-from vosd.b2bua.ports import Answer, Decision, Switchboard
+from vosd.b2bua.ports import Decision, SetupAnswer, Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.b2bua.takeover import in_place_of
-from vosd.b2bua.transfer import Transfer
+from vosd.b2bua.transfer import CallTransfer
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -82,7 +82,7 @@ class Call:
         self.arrival = arrival
         self.caller = caller
         self.callee: CalleeLeg | None = None
-        self.transfer: Transfer | None = None
+        self.transfer: CallTransfer | None = None
         self.bridge: Bridge | None = None
         """Bridge between the two legs; made when the first request within a dialog needs it."""
         self.state = states.SETUP
@@ -143,7 +143,7 @@ class Call:
         else:
             self._try_next(now)
 
-    def question_answered(self, answer: Answer, now: Instant) -> None:
+    def question_answered(self, answer: SetupAnswer, now: Instant) -> None:
         """Go on with the set-up by the answer to its open question."""
         if self._accepts(CallEvent.QUESTION_ANSWERED):
             self._set_up(self._board.settle(answer, now), now)

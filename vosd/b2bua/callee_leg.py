@@ -27,7 +27,7 @@ from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.message import Message, Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import Reliability
@@ -137,7 +137,7 @@ class CalleeLeg(Leg):
     @property
     def has_responded(self) -> bool:
         """Whether the gateway has sent any response."""
-        return self.transaction.state is State.PROCEEDING
+        return self.transaction.state is TransactionState.PROCEEDING
 
     @property
     def is_acknowledged(self) -> bool:

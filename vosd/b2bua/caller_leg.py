@@ -23,7 +23,7 @@ from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged
 from vosd.sip.headers.reason import causes, reason_text
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
@@ -332,7 +332,7 @@ class CallerLeg(Leg):
             self._stop_repeating(now)
         if self.keypad is not None:
             self.keypad.stop()
-        if self.invite.state is State.PROCEEDING:
+        if self.invite.state is TransactionState.PROCEEDING:
             self._decided(487, now)
             tag = self.invite_dialog.local_tag
             self.send(OutgoingResponse(self._endpoint.server_header, b"", self.invite, 487, tag), now)

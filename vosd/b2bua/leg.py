@@ -41,7 +41,7 @@ from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.body import SESSION, session_of
 from vosd.sip.wire.message import Message, Request, Response
 from vosd.trunks.dialect import ReasonForm
@@ -312,7 +312,7 @@ class Leg:
                 status, line = refusal
                 self.respond(transaction, status, now, line)
             case "INVITE" | "UPDATE":
-                if self.moving is None or self.moving.transaction.state is not State.PROCEEDING:
+                if self.moving is None or self.moving.transaction.state is not TransactionState.PROCEEDING:
                     # The Contact of a target refresh request holds once it is accepted (RFC 3261 section 12.2.2). A
                     # second offer before that is refused with 500, and must not replace the first one here.
                     self.moving = Move(transaction, event.dialog, request)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.supervision import Limit
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SetupAnswer(msgspec.Struct, frozen=True):
     """The answer to a question of the set-up; each kind of question has a kind of answer of its own."""
 
 
@@ -57,7 +57,7 @@ class Switchboard(Protocol):
         """Ask the open question of the set-up, and set its deadline."""
         ...
 
-    def settle(self, answer: Answer | None, now: Instant) -> Decision:
+    def settle(self, answer: SetupAnswer | None, now: Instant) -> Decision:
         """Go on with the set-up now that its question is answered; None = the deadline has passed."""
         ...
 

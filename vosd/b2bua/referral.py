@@ -10,7 +10,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import of_referral
 from vosd.b2bua.ports import CallPart
 from vosd.b2bua.substitute import Substitute
-from vosd.b2bua.transfer import Transfer
+from vosd.b2bua.transfer import CallTransfer
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
@@ -41,7 +41,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     # because old phones do not understand it.
     name = f"refer;id={event.request.cseq.number}" if caller.progress.has_referred else "refer"
     caller.progress.has_referred = True
-    transfer = Transfer.to_be_called(call.endpoint, call, name, notifies=notifies)
+    transfer = CallTransfer.to_be_called(call.endpoint, call, name, notifies=notifies)
     if target.replaces is None:
         _call_target(transfer, caller, event, board, target.number)
         return
@@ -61,7 +61,9 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     transfer.attended(second, now)
 
 
-def _call_target(transfer: Transfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str) -> None:
+def _call_target(
+    transfer: CallTransfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str
+) -> None:
     call, now = transfer.first, event.at
     placed = _place(transfer, leg, board, number, now)
     if isinstance(placed, int):
@@ -75,14 +77,14 @@ def _call_target(transfer: Transfer, leg: CallerLeg, event: RequestArrived, boar
 
 def by_keys(call: "Call", leg: CallerLeg, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
     """Call the target that a phone has dialled; if the call is refused, it leaves only a record."""
-    transfer = Transfer.to_be_called(call.endpoint, call, "", notifies=False, consults=consults)
+    transfer = CallTransfer.to_be_called(call.endpoint, call, "", notifies=False, consults=consults)
     placed = _place(transfer, leg, board, number, now)
     if not isinstance(placed, int):
         call.transfer = placed.transfer = transfer
         transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
 
 
-def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str, now: Instant) -> "Call | int":
+def _place(transfer: CallTransfer, leg: CallerLeg, board: "Switchboard", number: str, now: Instant) -> "Call | int":
     """Admit the call to a target; a status if it is refused."""
     call = transfer.first
     if call.callee is None:

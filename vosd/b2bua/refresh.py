@@ -103,7 +103,7 @@ class ChangedAnswer(Proposal):
         self._over()
 
 
-class Hold(ChangedAnswer):
+class MediaHold(ChangedAnswer):
     """Put a side on hold while the other one talks to a third party; a refusal changes nothing."""
 
     __slots__ = ("is_over",)
@@ -115,7 +115,7 @@ class Hold(ChangedAnswer):
         self.is_over = is_over
 
     @classmethod
-    def of(cls, endpoint: Endpoint, far: "Leg") -> "Hold":
+    def of(cls, endpoint: Endpoint, far: "Leg") -> "MediaHold":
         """Prepare the hold of a side as it is now."""
         return cls(endpoint, far, inactive(far.sessions.said), far.sessions.said)
 

@@ -19,7 +19,7 @@ from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.message import Response
 
@@ -133,7 +133,7 @@ class Proposal:
         self.facts.is_cancelled = True
         if isinstance(self.asked, InviteClient):
             self.far.cancel_proposal(self.asked, now)
-            if self.asked.state is State.TERMINATED:  # it was never sent
+            if self.asked.state is TransactionState.TERMINATED:  # it was never sent
                 self.asked = None
                 self.withdraw(now)
         elif self.asked is None:

@@ -11,7 +11,7 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.caller_leg import CallerLeg
-    from vosd.b2bua.transfer import Transfer
+    from vosd.b2bua.transfer import CallTransfer
 
 
 class Substitute:
@@ -35,7 +35,7 @@ class Substitute:
 
     def __init__(
         self,
-        transfer: "Transfer | None",
+        transfer: "CallTransfer | None",
         call: "CallPort | None" = None,
         *,
         offer: bytes = b"",
@@ -60,7 +60,7 @@ class Substitute:
         """The customer was answered before it left."""
 
     @classmethod
-    def in_place_of(cls, caller: "CallerLeg", transfer: "Transfer", offer: bytes) -> "Substitute":
+    def in_place_of(cls, caller: "CallerLeg", transfer: "CallTransfer", offer: bytes) -> "Substitute":
         """Return the calling side of the call to a target, which is made in the name of ``caller``."""
         return cls(
             transfer,
@@ -70,7 +70,7 @@ class Substitute:
             named=caller.named,
         )
 
-    def report_to(self, transfer: "Transfer") -> None:
+    def report_to(self, transfer: "CallTransfer") -> None:
         """Report to this transfer from now on."""
         self._transfer = transfer
 
@@ -96,7 +96,7 @@ class Substitute:
         self._transfer.failed(status, now)
 
     def hang_up(self, _reason: str, now: Instant) -> None:
-        """Do nothing: ``Transfer.ended`` decides what the end of this call means for the other one."""
+        """Do nothing: ``CallTransfer.ended`` decides what the end of this call means for the other one."""
 
     def close(self, now: Instant) -> None:
         """Do nothing: there is no dialog."""

@@ -12,7 +12,7 @@ import msgspec
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.outgoing.headers import of_notification
-from vosd.b2bua.refresh import Hold
+from vosd.b2bua.refresh import MediaHold
 from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -49,7 +49,7 @@ class TransferFacts(msgspec.Struct, omit_defaults=True):
     """Statuses that the transferor was notified of, in order."""
 
 
-class Transfer:
+class CallTransfer:
     """One transfer: ``first`` is the call whose other side is transferred, ``second`` the one to the target."""
 
     __slots__ = (
@@ -65,7 +65,7 @@ class Transfer:
     def __init__(self, endpoint: Endpoint, first: "Call", event: str, facts: TransferFacts) -> None:
         """``event`` names the REFER in NOTIFYs."""
         self.facts = facts
-        self.hold: Hold | None = None
+        self.hold: MediaHold | None = None
         """Holds the side that waits."""
         self._endpoint = endpoint
         self.event = event
@@ -76,7 +76,7 @@ class Transfer:
     @classmethod
     def to_be_called(
         cls, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool, consults: bool = False
-    ) -> "Transfer":
+    ) -> "CallTransfer":
         """Prepare the transfer of the other side of a call."""
         return cls(endpoint, first, event, TransferFacts(Stage.CALLING, notifies, consults))
 
@@ -212,7 +212,7 @@ class Transfer:
             # the second. The side that waits is on no bridge; ``talk`` answers its requests itself.
             first.bridge = second.bridge = Bridge(self._endpoint, second.callee, transferor)
             first.bridge.introduce(now, transferor)
-            self.hold = Hold.of(self._endpoint, first.callee)
+            self.hold = MediaHold.of(self._endpoint, first.callee)
             self.hold.begin_when_free(now)
 
     def _resume(self, now: Instant) -> None:

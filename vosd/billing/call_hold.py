@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
-from vosd.billing.holds import AccountCredit, Hold, Pool
+from vosd.billing.holds import AccountCredit, AccountHold, Pool
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate, hold_seconds
 
@@ -18,13 +18,13 @@ from vosd.billing.rates import AppliedRate, hold_seconds
 class CallHold(msgspec.Struct, eq=False, gc=False):
     """Money that a call holds of its customer, of the agents above it, and of vendors that are paid in advance."""
 
-    holds: list[Hold]
+    holds: list[AccountHold]
     """The customer's first, then those of its agents from the nearest up, then those of vendors."""
     granted_s: int
     """For how many seconds from our 200 every account has paid, which may be more than the ceiling."""
     ceiling_s: int
     """The call ends here whatever money there is; a call that reached it has not used its money up."""
-    vendors: list[Hold] = []
+    vendors: list[AccountHold] = []
     """Holds of attempts: more than one only while an attempt takes the place of another."""
     is_shared: bool = False
     """Two of the holds are on one account."""
@@ -113,13 +113,13 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         self._settle()
         return True
 
-    def add(self, hold: Hold) -> None:
+    def add(self, hold: AccountHold) -> None:
         """Add a hold that is taken already."""
         self.is_shared = self.is_shared or any(each.credit is hold.credit for each in self.holds)
         self.holds.append(hold)
         self.granted_s = min(self.granted_s, hold.granted_s - hold.lead_s)
 
-    def add_vendor(self, hold: Hold) -> None:
+    def add_vendor(self, hold: AccountHold) -> None:
         """Add the hold of an attempt that is taken already."""
         self.vendors.append(hold)
         self.add(hold)

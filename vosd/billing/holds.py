@@ -51,7 +51,7 @@ class Pool(Protocol):
         """Amount below zero to which calls may take it, apart from an outage; None = it has no limit."""
         ...
 
-    def reach(self, hold: "Hold", target_s: int) -> int:
+    def reach(self, hold: "AccountHold", target_s: int) -> int:
         """Return up to when a hold may be extended, at most to ``target_s``; nothing is changed."""
         ...
 
@@ -59,16 +59,16 @@ class Pool(Protocol):
         """Return whether that much more may be taken."""
         ...
 
-    def grant(self, hold: "Hold", until_s: int) -> None:
+    def grant(self, hold: "AccountHold", until_s: int) -> None:
         """Extend a hold to a second that ``reach`` has allowed."""
         ...
 
-    def release(self, hold: "Hold") -> None:
+    def release(self, hold: "AccountHold") -> None:
         """Take back what a call holds, because it has ended."""
         ...
 
 
-class Hold(msgspec.Struct, eq=False, gc=False):
+class AccountHold(msgspec.Struct, eq=False, gc=False):
     """Money of one account set aside for one call (``CallHold`` has all of a call)."""
 
     credit: Pool
@@ -219,7 +219,7 @@ class AccountCredit:
         """Whether less than ``low_below`` was left, and no money was added since that is enough."""
         return self._low_at is not None
 
-    def hold(self, applied: AppliedRate, advance_s: int, ceiling_s: int) -> Hold | Refusal:
+    def hold(self, applied: AppliedRate, advance_s: int, ceiling_s: int) -> AccountHold | Refusal:
         """Set aside the price of ``advance_s`` seconds, at most of ``ceiling_s``; refuse where there is less."""
         granted_s = min(advance_s, ceiling_s)
         amount = _first_total(applied, granted_s)
@@ -245,7 +245,7 @@ class AccountCredit:
         self._holds += 1
         if self.low_below is not None:
             self._check_low()
-        return Hold(self, applied, amount, granted_s, advance_s)
+        return AccountHold(self, applied, amount, granted_s, advance_s)
 
     def affords(self, applied: AppliedRate | None, advance_s: int) -> bool:
         """Return whether ``hold`` would set ``advance_s`` seconds aside; without a rate, whether any is left."""
@@ -262,7 +262,7 @@ class AccountCredit:
 
     def resume(
         self, applied: AppliedRate, amount: Decimal, granted_s: int, advance_s: int = 0, lead_s: int = 0
-    ) -> Hold:
+    ) -> AccountHold:
         """Set aside what a restored call holds, whatever is left: its seconds are granted already.
 
         It takes nothing of what calls may cost from now on (``bound``), as no hold does that is open then.
@@ -272,9 +272,9 @@ class AccountCredit:
             self._bound += amount
             self._settle_limit()
         self._holds += 1
-        return Hold(self, applied, amount, granted_s, advance_s, lead_s)
+        return AccountHold(self, applied, amount, granted_s, advance_s, lead_s)
 
-    def reach(self, hold: Hold, target_s: int) -> int:
+    def reach(self, hold: AccountHold, target_s: int) -> int:
         """Return up to when the account grants a hold, at most to ``target_s``; nothing is changed.
 
         A call takes no more at a time than its share of what is left, divided by the number of calls: so as the account
@@ -301,7 +301,7 @@ class AccountCredit:
         paid_s = longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
         return _step(hold, available / self._holds, paid_s)
 
-    def grant(self, hold: Hold, until_s: int) -> None:
+    def grant(self, hold: AccountHold, until_s: int) -> None:
         """Set aside the price up to ``until_s``, which ``reach`` has allowed; a hold is never made shorter."""
         if until_s <= hold.granted_s:
             return
@@ -313,7 +313,7 @@ class AccountCredit:
         if self.low_below is not None:
             self._check_low()
 
-    def release(self, hold: Hold) -> None:
+    def release(self, hold: AccountHold) -> None:
         """End a hold with its call: all of it is free at once; what the call cost is posted apart from it."""
         if not hold.is_open:
             raise HoldEnded(_ENDED)
@@ -412,7 +412,7 @@ class AccountCredit:
             self._low_at = None
 
 
-def _step(hold: Hold, share: Decimal, paid_s: int) -> int:
+def _step(hold: AccountHold, share: Decimal, paid_s: int) -> int:
     """Return up to when a call is granted of its share; ``paid_s`` is all that can be paid."""
     applied = hold.applied
     shared_s = longest_within(hold.amount + share, applied, hold.granted_s, paid_s)

@@ -10,7 +10,7 @@ import msgspec
 from vosd.billing.rates import AppliedRate
 
 
-class Role(Enum):
+class CallSide(Enum):
     """On which side of a call an account stands."""
 
     CUSTOMER = "customer"
@@ -22,7 +22,7 @@ class Party(msgspec.Struct, frozen=True, gc=False):
     """An account that a call is charged to, and the rate that it keeps to the end of the call."""
 
     account: str
-    role: Role
+    role: CallSide
     level: int
     """0 = the customer itself or the vendor, 1 = the customer's agent, 2 = the agent of that one, and so on."""
     applied: AppliedRate

@@ -16,7 +16,7 @@ from vosd.base.money import ZERO
 from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
 from vosd.billing.free_numbers import FREE_NUMBER
-from vosd.billing.holds import Hold
+from vosd.billing.holds import AccountHold
 from vosd.billing.ports import Rates
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import destination_objection, watched_call
@@ -311,7 +311,7 @@ class Admission:
                 ceiling_s = min(ceiling_s, agent.max_call_seconds)
         credit = self.live.credits[account.id]
         if rate.group == FREE_NUMBER:  # whatever the account has
-            hold: Hold | Refusal = credit.resume(rate, ZERO, ceiling_s)
+            hold: AccountHold | Refusal = credit.resume(rate, ZERO, ceiling_s)
         else:
             hold = credit.hold(rate, account.advance_s, ceiling_s)
         if isinstance(hold, Refusal):

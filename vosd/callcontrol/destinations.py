@@ -6,7 +6,7 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
 from vosd.billing.destinations import DestinationUse, DestinationUses
-from vosd.billing.holds import Hold
+from vosd.billing.holds import AccountHold
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import destination_name
@@ -20,7 +20,7 @@ class WatchedCall(msgspec.Struct, eq=False):
     number: str
     answered_mono: int | None = None
 
-    def answered(self, mono_ms: int, hold: Hold) -> None:
+    def answered(self, mono_ms: int, hold: AccountHold) -> None:
         """Count it from its answer on, with the money of ``hold``; a second call changes nothing."""
         if self.answered_mono is None:
             self.answered_mono = mono_ms

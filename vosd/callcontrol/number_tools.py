@@ -7,7 +7,7 @@ ask a question, which ``engine.lookups`` answers; nothing is decided here that d
 from functools import partial
 from typing import ClassVar, Final
 
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
@@ -15,7 +15,7 @@ from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
-from vosd.callcontrol.questions import Ask, Outcome, Question
+from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
 from vosd.routing.dynamic_lists import ListedCaller
 from vosd.routing.lookups import PortabilityTerms, RedirectTarget, RedirectTerms
 
@@ -26,31 +26,31 @@ NOT_REDIRECTED: Final = Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, "the redirect
 _UNIDENTIFIED: Final = "the call is not identified yet"
 
 
-class RoutingNumber(Answer, frozen=True):
+class RoutingNumber(SetupAnswer, frozen=True):
     """The number by which calls to another one are routed; empty = it is not ported."""
 
     number: str
 
 
-class WhichRoutingNumber(Question, frozen=True):
+class WhichRoutingNumber(SetupQuestion, frozen=True):
     """By which number are calls to this one routed?"""
 
-    answered_by: ClassVar[type[Answer]] = RoutingNumber
+    answered_by: ClassVar[type[SetupAnswer]] = RoutingNumber
     asked_of: ClassVar[str] = "number_portability"
     number: str
     """Without leading ``+``."""
 
 
-class Redirected(Answer, frozen=True):
+class Redirected(SetupAnswer, frozen=True):
     """The gateways that a redirect server has named, in order; none = it has named none that is known."""
 
     targets: tuple[RedirectTarget, ...]
 
 
-class WhereTo(Question, frozen=True):
+class WhereTo(SetupQuestion, frozen=True):
     """Through which gateways does a call go?"""
 
-    answered_by: ClassVar[type[Answer]] = Redirected
+    answered_by: ClassVar[type[SetupAnswer]] = Redirected
     asked_of: ClassVar[str] = "redirect_server"
     callee: str
     caller: str
@@ -132,7 +132,7 @@ def _can_pay(admission: Admission, call: CallRequest) -> bool:
     return not isinstance(trial.hold(rate, account.advance_s, longest_s), Refusal)
 
 
-def _looked_up(terms: PortabilityTerms, call: CallRequest, answer: Answer) -> None:
+def _looked_up(terms: PortabilityTerms, call: CallRequest, answer: SetupAnswer) -> None:
     if isinstance(answer, RoutingNumber):
         route_by(answer.number, terms, call)
 
@@ -144,7 +144,7 @@ def route_by(number: str, terms: PortabilityTerms | None, call: CallRequest) -> 
         call.callee_billing = call.callee_rated = for_matching(number)
 
 
-def _redirected(terms: RedirectTerms, call: CallRequest, answer: Answer) -> Refusal | None:
+def _redirected(terms: RedirectTerms, call: CallRequest, answer: SetupAnswer) -> Refusal | None:
     if isinstance(answer, Redirected) and answer.targets:
         call.targets = answer.targets
         return None

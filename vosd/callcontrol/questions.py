@@ -5,22 +5,22 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import msgspec
 
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 
 
-class Unanswered(Answer, frozen=True):
+class Unanswered(SetupAnswer, frozen=True):
     """There will be no answer: ``Ask.otherwise`` applies."""
 
     why: str = ""
 
 
-class Question(msgspec.Struct, frozen=True):
+class SetupQuestion(msgspec.Struct, frozen=True):
     """A question that the set-up of a call waits for; it contains everything that the answer depends on."""
 
-    answered_by: ClassVar[type[Answer]] = Answer
+    answered_by: ClassVar[type[SetupAnswer]] = SetupAnswer
     """The type of the answer. Another type counts as no answer."""
     asked_of: ClassVar[str] = ""
     """The section of the configuration that names who is asked."""
@@ -37,7 +37,7 @@ class Ticket(NamedTuple):
 class Asker(Protocol):
     """Port to the services that answer questions; its methods do no I/O themselves."""
 
-    def ask(self, ticket: Ticket, question: Question) -> Answer | None:
+    def ask(self, ticket: Ticket, question: SetupQuestion) -> SetupAnswer | None:
         """Return the answer if it is known at once. None: it is passed to ``Switch.take_answer`` with the ticket."""
         ...
 
@@ -49,7 +49,7 @@ class Asker(Protocol):
 class CannotAsk:
     """Asker of a switch without services: every question is unanswered at once."""
 
-    def ask(self, _ticket: Ticket, question: Question) -> Answer | None:
+    def ask(self, _ticket: Ticket, question: SetupQuestion) -> SetupAnswer | None:
         """Return that there is no answer."""
         return Unanswered(f"nothing answers {type(question).__name__} here")
 
@@ -63,12 +63,12 @@ class Ask(NamedTuple):
     The step itself must occupy nothing; ``then`` may. A call that is restored runs it again to get its question.
     """
 
-    question: Question
+    question: SetupQuestion
     deadline_ms: int
     """Longest wait for the answer."""
     otherwise: Refusal | None
     """Outcome without an answer in time: a refusal, or None = proceed."""
-    then: Callable[[Answer], Refusal | None]
+    then: Callable[[SetupAnswer], Refusal | None]
     """Decides by the answer, which is of the type ``answered_by``."""
 
 

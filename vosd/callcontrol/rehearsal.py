@@ -5,7 +5,7 @@ from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.questions import Ask, Question, Step, Unanswered
+from vosd.callcontrol.questions import Ask, SetupQuestion, Step, Unanswered
 from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
@@ -78,7 +78,7 @@ class Rehearsal:
         self._turns, self._pool_turns = live.turns, live.pool_turns
         search = steps.index(Admission.find_routes) if Admission.find_routes in steps else len(steps)
         self._steps = (*steps[:search], self._note_turns, *steps[search:])
-        self.questions: list[Question] = []
+        self.questions: list[SetupQuestion] = []
         """Questions that a real call would ask; here every one counts as unanswered."""
 
     def put_through(self, call_request: CallRequest) -> Refusal | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import CallSide, Party
 from vosd.billing.ports import Rates
 from vosd.billing.rate_choice import of_types
 from vosd.billing.rates import AppliedRate
@@ -54,5 +54,5 @@ def rated_agents(
             rate = of_allowed_type(agent, rate)
         if isinstance(rate, Refusal):
             return Refusal(rate.reason, rate.status, f"agent {agent.id}: {rate.detail}")
-        parties.append(Party(agent.id, Role.AGENT, level, rate))
+        parties.append(Party(agent.id, CallSide.AGENT, level, rate))
     return tuple(parties)

@@ -13,14 +13,14 @@ from typing import Final
 
 import msgspec
 
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.number_billing import bill_number
 from vosd.callcontrol.number_tools import ask_redirect_server, check_dynamic_blacklist, find_routing_number
-from vosd.callcontrol.questions import Ask, Outcome, Question, Step
+from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion, Step
 
 STEPS: Final[tuple[Step, ...]] = (
     Admission.identify,
@@ -97,7 +97,7 @@ class Setup(msgspec.Struct, eq=False):
             raise
         return None
 
-    def settle(self, answer: Answer, now: Instant) -> Outcome:
+    def settle(self, answer: SetupAnswer, now: Instant) -> Outcome:
         """Go on with the answer to the open question.
 
         An answer of the wrong type counts as none. Limits use ``now`` from here on; rates and the account are those
@@ -124,4 +124,4 @@ class Setup(msgspec.Struct, eq=False):
 
 def _decided(outcome: Refusal | None) -> Ask:
     """Return a question that has the same outcome whatever is answered."""
-    return Ask(Question(), 0, outcome, lambda _answer: outcome)
+    return Ask(SetupQuestion(), 0, outcome, lambda _answer: outcome)

@@ -74,7 +74,7 @@ class MoneyHeld(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="mon
     account: str
     amount: Decimal
     granted_s: int
-    """The amount is enough until then (``Hold.granted_s``)."""
+    """The amount is enough until then (``AccountHold.granted_s``)."""
     advance_s: int
     lead_s: int
     limit: Decimal | None

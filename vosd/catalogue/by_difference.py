@@ -35,7 +35,7 @@ from vosd.catalogue.settle import (
     settled_phone,
     settled_vendor,
 )
-from vosd.catalogue.source import Change, Definition, Definitions
+from vosd.catalogue.source import Definition, Definitions, SourceDifference
 from vosd.catalogue.users import check_networks, wide_networks
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
@@ -51,7 +51,7 @@ class _Whole(Exception):  # noqa: N818 - it names the finding
 class _Difference(NamedTuple):
     """Changes of the definitions of one kind."""
 
-    change: Change
+    change: SourceDifference
     changed: Mapping[str, Definition[Any]]
     """New definitions, and those with another value."""
     gone: Set[str]

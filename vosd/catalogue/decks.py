@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from vosd.catalogue.problems import Place
+from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.source import CatalogueSource, Definition
 
 DATABASE: Final = "the database"
@@ -72,9 +72,9 @@ class DeckOrigin:
     """Place of a deck, for messages (implements ``Origin``)."""
 
     def __init__(self, version: DeckVersion) -> None:
-        self.place = Place(f"deck {version.group} (version {version.number}) in the database", 0)
+        self.place = SourceLine(f"deck {version.group} (version {version.number}) in the database", 0)
 
-    def place_of(self, _key: str) -> Place:
+    def place_of(self, _key: str) -> SourceLine:
         """Return the deck: its keys have no places."""
         return self.place
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from vosd.billing.period_rates import When
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import CatalogueSource, row_key
 from vosd.routing.calendar import Calendar
 
@@ -18,7 +18,7 @@ _SPANS_SHOWN: Final = 8
 _WARNED_MAX: Final = 20
 """Bindings of a kind that are warned of: each takes some 50 ms."""
 
-_Doubt = tuple[Place, str, str]
+_Doubt = tuple[SourceLine, str, str]
 """Place, key, and what is expected of its ``while``."""
 
 

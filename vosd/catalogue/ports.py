@@ -11,7 +11,7 @@ NOT_KNOWN: Final[Mapping[Key, str]] = MappingProxyType({})
 """No values of the configuration."""
 
 
-class Action(Enum):
+class OverrideAction(Enum):
     """Change of an override; the value is stored."""
 
     SET = "set"
@@ -19,12 +19,12 @@ class Action(Enum):
     EXPIRED = "expired"
 
 
-class Change(NamedTuple):
+class OverrideRecord(NamedTuple):
     """A line of the record of changes, to which lines are only added."""
 
     at: int
     """When it happened, UTC milliseconds."""
-    action: Action
+    action: OverrideAction
     override: Override
     """As it was set, or as it was until then."""
     operator: str | None

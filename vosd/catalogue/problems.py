@@ -20,7 +20,7 @@ _LOGIN: Final = re.compile(r":\S*@")
 _SHOWN_CHARACTERS: Final = 200
 
 
-class Place(NamedTuple):
+class SourceLine(NamedTuple):
     """A line of a file, counted from 1, or a row of a table; 0 is the whole file or table."""
 
     file: str
@@ -37,7 +37,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-class Problem(NamedTuple):
+class DefinitionProblem(NamedTuple):
     """One mistake. ``value`` is the text as written; None where there is none or it may be a secret."""
 
     file: str
@@ -49,7 +49,7 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         """Return the line for a terminal: ``file:line: key: value 'x': expected …``."""
-        parts = [str(Place(self.file, self.line))]
+        parts = [str(SourceLine(self.file, self.line))]
         if self.severity is Severity.WARNING:
             parts.append("warning")
         if self.key:
@@ -63,7 +63,7 @@ class Problem(NamedTuple):
 class ConfigError(VosError):
     """The definitions cannot be used; ``problems`` lists every mistake and warning, by file and line."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[DefinitionProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
@@ -74,25 +74,25 @@ class ProblemList:
     __slots__ = ("_found",)
 
     def __init__(self) -> None:
-        self._found: dict[Problem, None] = {}
+        self._found: dict[DefinitionProblem, None] = {}
 
     def __len__(self) -> int:
         """Return how many problems were found."""
         return len(self._found)
 
-    def error(self, place: Place, key: str, expected: str, value: str | None = None) -> None:
+    def error(self, place: SourceLine, key: str, expected: str, value: str | None = None) -> None:
         """Add a mistake that makes the definitions unusable."""
         self._note(place, key, expected, value, Severity.ERROR)
 
-    def warning(self, place: Place, key: str, expected: str, value: str | None = None) -> None:
+    def warning(self, place: SourceLine, key: str, expected: str, value: str | None = None) -> None:
         """Add a warning of something that works, but probably not as intended."""
         self._note(place, key, expected, value, Severity.WARNING)
 
-    def extend(self, found: Iterable[Problem]) -> None:
+    def extend(self, found: Iterable[DefinitionProblem]) -> None:
         """Add problems that were found elsewhere."""
         self._found.update(dict.fromkeys(found))
 
-    def in_order(self) -> tuple[Problem, ...]:
+    def in_order(self) -> tuple[DefinitionProblem, ...]:
         """Return all problems, each once, by file and line."""
         return tuple(sorted(self._found, key=lambda problem: (problem.file, problem.line)))
 
@@ -101,11 +101,11 @@ class ProblemList:
         """Whether there is any problem other than warnings."""
         return any(problem.severity is Severity.ERROR for problem in self._found)
 
-    def _note(self, place: Place, key: str, expected: str, value: str | None, severity: Severity) -> None:
+    def _note(self, place: SourceLine, key: str, expected: str, value: str | None, severity: Severity) -> None:
         # The only value with several lines is a private key that was pasted where the name of its file belongs.
         is_hidden = value is None or is_secret(key) or "\n" in value
         shown = None if is_hidden or value is None else _shortened(value)
-        self._found[Problem(place.file, place.line, _key_alone(key), shown, expected, severity)] = None
+        self._found[DefinitionProblem(place.file, place.line, _key_alone(key), shown, expected, severity)] = None
 
 
 def is_secret(key: str) -> bool:

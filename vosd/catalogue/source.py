@@ -13,7 +13,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.problems import Place, ProblemList, suggestion
+from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
 from vosd.routing.plan import RoutingPlan
@@ -39,11 +39,11 @@ class Origin(Protocol):
     """Place where a definition is written."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SourceLine:
         """The place of the definition as a whole."""
         ...
 
-    def place_of(self, key: str) -> Place:
+    def place_of(self, key: str) -> SourceLine:
         """Return the place of one of its keys, or of the whole where that key is not written."""
         ...
 
@@ -56,12 +56,12 @@ class Definition(NamedTuple, Generic[Thing_co]):
     """Name in messages, such as ``accounts[acme]``; empty for the source as a whole."""
     origin: Origin
 
-    def at(self, key: str) -> tuple[Place, str]:
+    def at(self, key: str) -> tuple[SourceLine, str]:
         """Return the place of a key, and what messages call that key."""
         return self.origin.place_of(key), f"{self.label}.{key}" if self.label else key
 
 
-class Change(NamedTuple):
+class SourceDifference(NamedTuple):
     """Differences of the definitions of one kind from those of the last catalogue."""
 
     read: Mapping[str, Definition[Any]]
@@ -74,7 +74,7 @@ class Change(NamedTuple):
     """Returns all names in the order of the source."""
 
 
-NO_CHANGE: Final = Change({}, frozenset(), True, tuple)
+NO_CHANGE: Final = SourceDifference({}, frozenset(), True, tuple)
 
 
 class References(NamedTuple):
@@ -95,7 +95,7 @@ class Definitions(Generic[Thing]):
     sound: Mapping[str, Definition[Thing]] = field(default_factory=dict)
     broken: dict[str, Definition[References]] = field(default_factory=dict)
     """Definitions with mistakes that are reported already. A reference to one of them is no further mistake."""
-    change: Change | None = None
+    change: SourceDifference | None = None
     """Differences of ``sound`` from that of the last catalogue, in any order then; None = they are not compared."""
 
     def add(self, name: str, definition: Definition[Thing]) -> None:

@@ -27,7 +27,7 @@ from vosd.control.installation import GetConfiguration, ListOverrides
 
 if TYPE_CHECKING:
     from vosd.admin.differences import Description, RunningDifference
-    from vosd.catalogue.problems import Problem
+    from vosd.catalogue.problems import DefinitionProblem
     from vosd.config.load import Loaded
     from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, ReloadOutcome
 
@@ -141,7 +141,7 @@ class _ReportFile:
             except OSError as error:
                 raise self._unwritten(error) from error
 
-    def noting(self, problems: Iterable["Problem"]) -> Iterator["Problem"]:
+    def noting(self, problems: Iterable["DefinitionProblem"]) -> Iterator["DefinitionProblem"]:
         """Yield problems that are written by then."""
         for problem in problems:
             if self._file is not None:
@@ -155,7 +155,7 @@ class _ReportFile:
         return OperationError(f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}")
 
 
-def _show_problems(problems: Iterable["Problem"], as_json: bool) -> None:
+def _show_problems(problems: Iterable["DefinitionProblem"], as_json: bool) -> None:
     if as_json:
         array = output.Documents()
         for problem in problems:

@@ -9,7 +9,7 @@ import msgspec
 from vosd.billing.accounts import Account
 from vosd.billing.currencies import Currencies
 from vosd.catalogue.exchange import Exchange
-from vosd.catalogue.problems import ConfigError, Place, ProblemList
+from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
 from vosd.catalogue.rate_choices import currency_from
 from vosd.catalogue.references import check_currency
 from vosd.catalogue.settle import settled
@@ -19,7 +19,7 @@ from vosd.config.assembly.inventory import label_of
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.reader.amounts import currency_code
-from vosd.config.reader.document import Section
+from vosd.config.reader.document import YamlSection
 from vosd.config.reader.lists import ACCOUNTS, RATE_GROUPS
 from vosd.config.reader.long_lists import LongList
 from vosd.config.reader.model import Keys
@@ -42,8 +42,8 @@ class ConfiguredAccounts(Mapping[str, Account]):
     def __init__(
         self,
         sections: LongList,
-        groups: Mapping[str, Section],
-        templates: dict[str, Section],
+        groups: Mapping[str, YamlSection],
+        templates: dict[str, YamlSection],
         parameters: ParameterKeys,
         exchange: Currencies,
     ) -> None:
@@ -58,7 +58,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
         self._templates = templates
         self._parameters = parameters
 
-    def place_of(self, account_id: str) -> Place | None:
+    def place_of(self, account_id: str) -> SourceLine | None:
         """Return where an account is defined; None = nowhere."""
         section = self._sections.get(account_id)
         return None if section is None else section.place
@@ -110,7 +110,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
 
                 read: _PricedIn | RateGroupKeys | None = read_group_keys(filled, label, problems)
             else:
-                alone = Section(group.place, {} if written is None else {"currency": written})
+                alone = YamlSection(group.place, {} if written is None else {"currency": written})
                 read = read_section(_PricedIn, alone, label, problems)
             if read is None:
                 return None

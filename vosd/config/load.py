@@ -16,7 +16,7 @@ from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.doubtful_calendars import warn_of_calendars
 from vosd.catalogue.doubtful_rates import warn_of_rates
-from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine
 from vosd.catalogue.source import CatalogueSource, Definition
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
@@ -50,7 +50,7 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.document import Section
+from vosd.config.reader.document import YamlSection
 from vosd.config.reader.includes import merge
 from vosd.config.reader.items import DoubtfulError
 from vosd.config.reader.model import Keys
@@ -78,16 +78,16 @@ class Loaded:
 
     settings: Settings
     catalogue: Catalogue
-    problems: tuple[Problem, ...]
+    problems: tuple[DefinitionProblem, ...]
     """Warnings."""
     rate_reports: tuple[RateReport, ...]
     """Yield the warnings of ``reports_by_group``, which may be as many as there are rates."""
     transports: TransportSettings
     tls: TlsContexts | None
     """The contents of the files of ``sip.tls``, so that the files that were checked are the ones in use."""
-    places: Mapping[str, Place]
+    places: Mapping[str, SourceLine]
     """Place of each setting of the installation, by dotted key; those left out are missing."""
-    account_places: Mapping[str, Place]
+    account_places: Mapping[str, SourceLine]
     """Place of each account's currency, or of the account itself."""
     rate_files: Mapping[str, Compiled]
     """Tables of compiled files, by name of their rate group."""
@@ -96,7 +96,7 @@ class Loaded:
     texts: Mapping[str, bytes] = field(repr=False)
     """The files of YAML that were read, by absolute path; they may have passwords."""
 
-    def reports_by_group(self) -> Iterator[Iterator[Problem]]:
+    def reports_by_group(self) -> Iterator[Iterator[DefinitionProblem]]:
         """Yield, for each rate group and period rates, the rates that rounding would affect, one by one.
 
         ``problems`` has only their number.
@@ -110,13 +110,13 @@ class Loaded:
         return {name: each.gone for name, each in self.rate_files.items() if each.gone is not None}
 
 
-class CurrencyPlaces(Mapping[str, Place]):
+class CurrencyPlaces(Mapping[str, SourceLine]):
     """The places of accounts' currencies, each found when it is asked for."""
 
     def __init__(self, accounts: Mapping[str, Definition[Account]]) -> None:
         self._accounts = accounts
 
-    def __getitem__(self, name: str) -> Place:
+    def __getitem__(self, name: str) -> SourceLine:
         """Return the place of an account's currency, or of the account itself."""
         return self._accounts[name].origin.place_of("currency")
 
@@ -132,10 +132,10 @@ class CurrencyPlaces(Mapping[str, Place]):
 class _WrittenSettings(NamedTuple):
     """Places of the keys of the installation."""
 
-    place: Place
-    places: Mapping[str, Place]
+    place: SourceLine
+    places: Mapping[str, SourceLine]
 
-    def place_of(self, key: str) -> Place:
+    def place_of(self, key: str) -> SourceLine:
         """Return the place of a key, or the whole file where it is left out."""
         return self.places.get(key, self.place)
 
@@ -190,7 +190,7 @@ def _load(
     added = remembered.changed_objects(stored) if uses_known else every_object(stored)
     merge(document, document_of(added, path, environ, problems), problems)
     known = ReadItems(files, stored, remembered, uses_known=uses_known)
-    written = _WrittenSettings(Place(str(path), 0), _places(document))
+    written = _WrittenSettings(SourceLine(str(path), 0), _places(document))
     defaults = defaults_of(document)
     parameters = take_parameters(document, defaults, problems)
     templates = take_templates(document, problems)
@@ -267,8 +267,8 @@ def _load(
 
 
 def _groups(
-    document: Section, templates: dict[str, Section], defaults: Defaults, asked: Asked, problems: ProblemList
-) -> list[Section]:
+    document: YamlSection, templates: dict[str, YamlSection], defaults: Defaults, asked: Asked, problems: ProblemList
+) -> list[YamlSection]:
     """Take the rate groups out of the document, with the files of those that have a deck."""
     groups = [
         over_defaults(
@@ -288,9 +288,9 @@ def _take_apart(*mappings: MutableMapping[str, Any]) -> None:
 
 
 def _objects(
-    document: Section,
-    groups: list[Section],
-    templates: dict[str, Section],
+    document: YamlSection,
+    groups: list[YamlSection],
+    templates: dict[str, YamlSection],
     parameters: ParameterKeys,
     decimals: Mapping[str, FeeDecimals],
     defaults: Defaults,
@@ -302,7 +302,7 @@ def _objects(
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
     check_template_keys(templates, frozenset(keys), elsewhere, problems)
 
-    def laid_under(section: Section, list_name: str) -> Mapping[str, str]:
+    def laid_under(section: YamlSection, list_name: str) -> Mapping[str, str]:
         if list_name != "mapping_gateways":
             return {}
         return defaults_of(section).mapping_gateways or defaults.mapping_gateways
@@ -317,7 +317,7 @@ def _objects(
         with_problems: set[int] = set()
         own = {id(section): each for section, each in zip(sections, written, strict=True)}
 
-        def read(section: Section, label: str) -> Model | None:
+        def read(section: YamlSection, label: str) -> Model | None:
             before = len(problems)
             found = read_section(model, section, label, problems, laid_under(section, list_name))
             if len(problems) > before:
@@ -333,12 +333,12 @@ def _objects(
 
     rates = CompiledGroups(groups, parameters, tables, problems, decimals)
 
-    def read_group(section: Section, label: str) -> ReadGroup | None:
+    def read_group(section: YamlSection, label: str) -> ReadGroup | None:
         if rates.has(section):
             return rates.read(section)
         return read_rate_group(section, label, parameters, problems, decimals)
 
-    def read_plan(section: Section, label: str) -> RoutingPlanKeys | None:
+    def read_plan(section: YamlSection, label: str) -> RoutingPlanKeys | None:
         return read_section(RoutingPlanKeys, section, label, problems)
 
     read_groups = read_inventory(groups, "rate_groups", "name", read_group, problems)
@@ -381,11 +381,11 @@ def _rate_reports(objects: ReadObjects, problems: ProblemList) -> tuple[RateRepo
     return (*reports, *report_coverage(objects.period_rates, groups))
 
 
-def _places(section: Section, above: str = "") -> dict[str, Place]:
+def _places(section: YamlSection, above: str = "") -> dict[str, SourceLine]:
     """Return the place of every key of the installation, nested ones dotted."""
     places = {}
     for name, entry in section.entries.items():
         places[f"{above}{name}"] = entry.place
-        if isinstance(entry.node, Section):
+        if isinstance(entry.node, YamlSection):
             places |= _places(entry.node, f"{above}{name}.")
     return places

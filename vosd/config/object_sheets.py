@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject
 from vosd.base.money import parse_amount
-from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
+from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_encoding
 from vosd.config.decks.sheets import SheetLine, lines_of
@@ -189,7 +189,7 @@ class _SheetReading:
             else:
                 near = f"{len(found)} have this name" if found else suggestion(title, names) if names else "it is empty"
                 expected = f"one column {title!r}, as the map says; {near}"
-                problems.error(Place(str(path), header.number), "header", expected)
+                problems.error(SourceLine(str(path), header.number), "header", expected)
         read = {*self._at.values()}
         self.unread = [cell.strip() for index, cell in enumerate(header.cells) if index not in read and cell.strip()]
 
@@ -198,7 +198,7 @@ class _SheetReading:
         cells = {title: line.cells[at].strip() if at < len(line.cells) else "" for title, at in self._at.items()}
         if not any(cells.values()):
             return
-        place = Place(str(self._path), line.number)
+        place = SourceLine(str(self._path), line.number)
         if len(line.cells) > self._width:
             self._problems.error(place, "", f"{self._width} cells, as the header has, not {len(line.cells)}")
             return
@@ -217,7 +217,7 @@ class _SheetReading:
         if self._keys.balances is not None:
             self._read_balance(self._keys.balances, cells, place)
 
-    def _object(self, kind: str, keys: KindKeys, cells: Mapping[str, str], place: Place) -> dict[str, Any]:
+    def _object(self, kind: str, keys: KindKeys, cells: Mapping[str, str], place: SourceLine) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in (*keys.constants.items(), *self._values(kind, keys, cells, place)):
             if key == KINDS[kind]:
@@ -230,7 +230,7 @@ class _SheetReading:
         return found
 
     def _values(
-        self, kind: str, keys: KindKeys, cells: Mapping[str, str], place: Place
+        self, kind: str, keys: KindKeys, cells: Mapping[str, str], place: SourceLine
     ) -> Iterator[tuple[str, str | list[str]]]:
         for key, title in keys.columns.items():
             text = cells[title]
@@ -253,7 +253,7 @@ class _SheetReading:
     def _amount(self, text: str) -> str:
         return text.replace(".", "").replace(",", ".") if self._keys.decimal == "," else text
 
-    def _read_balance(self, keys: BalanceKeys, cells: Mapping[str, str], place: Place) -> None:
+    def _read_balance(self, keys: BalanceKeys, cells: Mapping[str, str], place: SourceLine) -> None:
         account, text = cells[keys.account], cells[keys.amount]
         if not text:
             return

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.catalogue.losses import Loss, losses
-from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
@@ -38,7 +38,7 @@ class Reloaded:
     """The configuration in force after a reload, with problems and losses."""
 
     in_force: Loaded
-    problems: tuple[Problem, ...]
+    problems: tuple[DefinitionProblem, ...]
     """Warnings; of a bad file, all its mistakes."""
     is_accepted: bool
     """False: the file is bad, and ``in_force`` is the running configuration."""
@@ -78,10 +78,10 @@ def _imported(running: Stored, wanted: Stored) -> Set[str]:
     return {deck.group for deck in wanted.decks if before.get(deck.group) != deck.digest}
 
 
-def _waiting(path: Path, running: Settings, loaded: Loaded) -> tuple[Problem, ...]:
+def _waiting(path: Path, running: Settings, loaded: Loaded) -> tuple[DefinitionProblem, ...]:
     problems = ProblemList()
     for field, key in RESTART_KEYS.items():
         if getattr(running, field) != getattr(loaded.settings, field):
-            place = loaded.places.get(key, Place(str(path), 0))
+            place = loaded.places.get(key, SourceLine(str(path), 0))
             problems.warning(place, key, "a restart: the change takes effect after it")
     return problems.in_order()

@@ -16,9 +16,9 @@ import yaml
 
 from vosd.base.edited import edited
 from vosd.base.errors import VosError
-from vosd.catalogue.problems import Place, Problem, ProblemList, suggestion
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS, ObjectVersion
-from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, with_variables
+from vosd.config.reader.document import Entry, Node, Scalar, YamlList, YamlSection, parse_document, with_variables
 from vosd.config.stored import Stored
 
 _WIDTH: Final = 120
@@ -48,46 +48,46 @@ def keys_of(body: str) -> Any:
     return json.loads(body)
 
 
-def place_of(each: ObjectVersion, config: Path) -> Place:
+def place_of(each: ObjectVersion, config: Path) -> SourceLine:
     """Return where an object is until ``naming_objects``: paths within it are relative to the configuration."""
     name = quote(each.name, safe="")
-    return Place(f"{config.parent}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
+    return SourceLine(f"{config.parent}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
 
 
-def version_at(place: Place) -> int | None:
+def version_at(place: SourceLine) -> int | None:
     """Return the version of the object of the database that a place is in; None = the place is in a file."""
     found = re.search(rf"\(version (\d+)\){_SUFFIX}\Z", place.file)
     return None if found is None else int(found[1])
 
 
-def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> Section:
+def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> YamlSection:
     """Return an object of a list as it would be read from a file; ``config`` is the main file."""
     assert each.body is not None
     reading = _Reading(place_of(each, config), environ, problems)
     name_key = KINDS[each.kind]
     keys = keys_of(each.body)
     node = reading.node(keys if name_key is None else {name_key: each.name, **keys}, "")
-    assert isinstance(node, Section)
+    assert isinstance(node, YamlSection)
     return node
 
 
 def document_of(
     objects: Iterable[ObjectVersion], config: Path, environ: Mapping[str, str], problems: ProblemList
-) -> Section:
+) -> YamlSection:
     """Return objects as a document, those of each kind in the order of their names."""
-    document = Section(Place(str(config), 0))
+    document = YamlSection(SourceLine(str(config), 0))
     for each in sorted(objects, key=lambda one: (one.kind, one.name)):
-        place = Place(str(config.parent / f"{each.kind}{_SUFFIX}"), 0)
+        place = SourceLine(str(config.parent / f"{each.kind}{_SUFFIX}"), 0)
         whole = document.entries.get(each.kind)
         if KINDS[each.kind] is not None:
             if whole is None:
-                whole = document.entries[each.kind] = Entry(place, Listing(place, []))
-            assert isinstance(whole.node, Listing)
+                whole = document.entries[each.kind] = Entry(place, YamlList(place, []))
+            assert isinstance(whole.node, YamlList)
             whole.node.items.append(section_of(each, config, environ, problems))
         elif each.body is not None:
             if whole is None:
-                whole = document.entries[each.kind] = Entry(place, Section(place))
-            assert isinstance(whole.node, Section)
+                whole = document.entries[each.kind] = Entry(place, YamlSection(place))
+            assert isinstance(whole.node, YamlSection)
             own = place_of(each, config)
             node = _Reading(own, environ, problems).node(keys_of(each.body), each.name)
             whole.node.entries[each.name] = Entry(own, node)
@@ -97,7 +97,7 @@ def document_of(
 class _Reading:
     """Turns the keys of one object into nodes."""
 
-    def __init__(self, place: Place, environ: Mapping[str, str], problems: ProblemList) -> None:
+    def __init__(self, place: SourceLine, environ: Mapping[str, str], problems: ProblemList) -> None:
         self._place = place
         self._environ = environ
         self._problems = problems
@@ -106,14 +106,14 @@ class _Reading:
         """Return a value as it is read from a file."""
         place = self._place
         if isinstance(value, dict):
-            return Section(place, {name: Entry(place, self.node(each, name)) for name, each in value.items()})
+            return YamlSection(place, {name: Entry(place, self.node(each, name)) for name, each in value.items()})
         if isinstance(value, list):
-            return Listing(place, [self.node(each, key) for each in value])
+            return YamlList(place, [self.node(each, key) for each in value])
         written = value if type(value) is str else str(value)
         return Scalar(place, written, with_variables(written, key, place, self._environ, self._problems), is_bare=False)
 
 
-def naming_objects(found: Iterable[Problem], config: Path) -> tuple[Problem, ...]:
+def naming_objects(found: Iterable[DefinitionProblem], config: Path) -> tuple[DefinitionProblem, ...]:
     """Return problems that name objects of the database as operators know them."""
     names = "|".join(KINDS)
     anywhere = re.compile(rf"{re.escape(f'{config.parent}/')}({names})( \S+ \(version \d+\))?{_SUFFIX}")
@@ -209,9 +209,9 @@ def read_objects(text: str, file: str, environ: Mapping[str, str]) -> list[Objec
         check_kind(kind)
         if entry.is_empty:
             continue
-        if KINDS[kind] is None and isinstance(entry.node, Section):
+        if KINDS[kind] is None and isinstance(entry.node, YamlSection):
             found += [Object(kind, name, _plain(each.node)) for name, each in entry.node.entries.items()]
-        elif KINDS[kind] is not None and isinstance(entry.node, Listing):
+        elif KINDS[kind] is not None and isinstance(entry.node, YamlList):
             found += [_item(kind, node) for node in entry.node.items]
         else:
             message = f"{entry.place}: {kind}: expected a {'mapping' if KINDS[kind] is None else 'list'} of objects"
@@ -227,7 +227,7 @@ def read_objects(text: str, file: str, environ: Mapping[str, str]) -> list[Objec
 def _item(kind: str, node: Node) -> Object:
     name_key = KINDS[kind]
     assert name_key is not None
-    if isinstance(node, Section):
+    if isinstance(node, YamlSection):
         keys = plain_keys(node)
         name = keys.pop(name_key, None)
         if isinstance(name, str):
@@ -236,7 +236,7 @@ def _item(kind: str, node: Node) -> Object:
     raise BadObjectError(message)
 
 
-def _read(text: str, file: str, environ: Mapping[str, str]) -> Section:
+def _read(text: str, file: str, environ: Mapping[str, str]) -> YamlSection:
     problems = ProblemList()
     document = parse_document(text, file, environ, problems)
     if document is None or problems.has_errors:
@@ -244,7 +244,7 @@ def _read(text: str, file: str, environ: Mapping[str, str]) -> Section:
     return document
 
 
-def plain_keys(section: Section) -> dict[str, Any]:
+def plain_keys(section: YamlSection) -> dict[str, Any]:
     """Return the keys of a section with their values as they are written."""
     return {name: _plain(entry.node) for name, entry in section.entries.items() if not entry.is_empty}
 
@@ -254,7 +254,7 @@ def _plain(node: Node) -> Any:
     match node:
         case Scalar():
             return node.written
-        case Listing():
+        case YamlList():
             return [_plain(item) for item in node.items]
-        case Section():
+        case YamlSection():
             return plain_keys(node)

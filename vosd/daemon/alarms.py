@@ -12,7 +12,7 @@ from vosd.engine.alarms.desk import AlarmDesk, AlarmFile
 from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
 from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
-from vosd.engine.alarms.webhook import Webhook
+from vosd.engine.alarms.webhook import AlarmWebhook
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.counting import census_of
 from vosd.engine.reports.live_events import LiveEvents
@@ -37,7 +37,7 @@ class AlarmPart:
             clock,
             settings.alarms,
             {
-                "webhook": Webhook(settings.node, clock, settings.alarms.webhook),
+                "webhook": AlarmWebhook(settings.node, clock, settings.alarms.webhook),
                 "mail": Mail(settings.node, clock, settings.alarms.mail),
             },
             AlarmFile(settings.state_dir / "alarms.json"),

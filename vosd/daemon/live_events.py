@@ -19,7 +19,7 @@ from vosd.engine.background import BackgroundTasks, every
 from vosd.engine.overload.load import Load
 from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.reports.reporters import CallReporters
-from vosd.engine.reports.webhooks import Webhook
+from vosd.engine.reports.webhooks import EventWebhook
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import ReceiverSettings, Settings
 from vosd.trunks.scope import LimitScope
@@ -44,7 +44,7 @@ class LiveEventPart:
         self._clock = clock
         self._state_dir = settings.state_dir
         self._wanted = settings.webhooks
-        self._webhooks: dict[str, Webhook] = {}
+        self._webhooks: dict[str, EventWebhook] = {}
         service.balances.booked_elsewhere = self.events.balance_changed
         self._service = service
         self._tasks = BackgroundTasks()
@@ -74,7 +74,9 @@ class LiveEventPart:
             if name in self._webhooks:
                 await self._webhooks[name].change(each)
                 continue
-            webhook = self._webhooks[name] = Webhook(self._clock, each, self._state_dir, self.events, self._is_busy)
+            webhook = self._webhooks[name] = EventWebhook(
+                self._clock, each, self._state_dir, self.events, self._is_busy
+            )
             await webhook.begin()
 
     async def dead_letters(self, order: ListDeadLetters) -> list[DeadLetter]:
@@ -86,7 +88,7 @@ class LiveEventPart:
         """Deliver dead letters again."""
         return ReplayedLetters(self._receiver(order.receiver).replay(order.number))
 
-    def _receiver(self, name: str) -> Webhook:
+    def _receiver(self, name: str) -> EventWebhook:
         if name not in self._webhooks:
             known = ", ".join(sorted(self._webhooks)) or "none"
             raise NoSuchReceiverError(f"webhooks has no receiver {name!r}; there are {known}")

@@ -14,7 +14,7 @@ _REST_PART: Final = 2
 _REST_S_MAX: Final = 0.01
 
 
-class Pace:
+class ThreadPace:
     """When the thread has rested last."""
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ from vosd.config.reader.whole_files import stop_reading as stop_reading_files
 from vosd.config.reload import Reloaded, reload
 from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import report_unread
-from vosd.daemon.pace import Pace
+from vosd.daemon.pace import ThreadPace
 from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
@@ -58,7 +58,7 @@ def _beside_calls() -> Iterator[None]:
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(_TURN_S)
     try:
-        with without_collector(), giving_way(Pace().rest):
+        with without_collector(), giving_way(ThreadPace().rest):
             yield
             gc.freeze()
     finally:
@@ -143,7 +143,7 @@ class Configuration:
 
     async def _keep(self, replaced: list[Loaded] | None = None) -> None:
         """Tidy up after a load; ``replaced`` is emptied."""
-        with giving_way(Pace().rest):
+        with giving_way(ThreadPace().rest):
             await asyncio.to_thread(self._tidy, self.loaded, replaced or [])
         self.loaded = replace(self.loaded, texts={})
 

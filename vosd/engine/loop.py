@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from vosd.b2bua.outgoing.reasons import reason_headers
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS
@@ -24,7 +24,7 @@ from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
 from vosd.engine.senders import CloseConnection, Transmit
-from vosd.engine.trace.messages import Trace
+from vosd.engine.trace.messages import CallTraces
 from vosd.engine.turn import Turn
 from vosd.obs.log import LogLimiter, write_call_lines
 from vosd.sip.endpoint import Endpoint
@@ -55,7 +55,7 @@ class Loop:
         endpoint: Endpoint,
         switch: Switch,
         journal: Journal,
-        trace: Trace,
+        trace: CallTraces,
         when_booked: Callable[[Callable[[], None]], None],
     ) -> None:
         """``when_booked`` books what has ended, at once, and then does what it is given."""
@@ -138,7 +138,7 @@ class Loop:
             self._switch.handle(outcome)
         self.flush(now)
 
-    def take_answer(self, ticket: Ticket, answer: Answer) -> None:
+    def take_answer(self, ticket: Ticket, answer: SetupAnswer) -> None:
         """Process the answer to a question of a call's set-up; called by an ``Asker``."""
         if self._is_over:
             return

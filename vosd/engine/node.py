@@ -26,7 +26,7 @@ from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.followers import TraceFollowers
-from vosd.engine.trace.messages import Trace
+from vosd.engine.trace.messages import CallTraces
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.client_core import Placed, not_noted
 from vosd.sip.door.door import Doorkeeper
@@ -158,7 +158,7 @@ class Node:
             around.doorkeeper,
         )
         flows = self.endpoint.flows
-        self.trace = Trace(trace, self.knows)
+        self.trace = CallTraces(trace, self.knows)
         self.followers = TraceFollowers(self.trace, flows.listeners)
         self.registration_writer = RegistrationWriter(around.registered, flows, around.clock)
         calls = CallsOfUsers(self.endpoint.peer_moved, self.endpoint.connected_again, self.endpoint.registered_again)

@@ -11,7 +11,7 @@ from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.calls.switch import Switch
 from vosd.engine.trace.call_messages import CallMessages
-from vosd.engine.trace.messages import Trace
+from vosd.engine.trace.messages import CallTraces
 from vosd.obs.traced import Direction
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, Event, InviteArrived, RequestArrived, ResponseArrived
@@ -27,7 +27,7 @@ class Turn:
 
     __slots__ = ("_endpoint", "_kept", "_store", "_switch", "_trace")
 
-    def __init__(self, endpoint: Endpoint, switch: Switch, trace: Trace) -> None:
+    def __init__(self, endpoint: Endpoint, switch: Switch, trace: CallTraces) -> None:
         self._endpoint = endpoint
         self._store = endpoint.store
         self._switch = switch

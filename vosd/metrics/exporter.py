@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from vosd.metrics.exposition import written
-from vosd.metrics.reading import ExporterAnswer, ExporterQuestion, Opening, QuestionTopic
+from vosd.metrics.reading import ExporterAnswer, ExporterOpening, ExporterQuestion, QuestionTopic
 from vosd.metrics.server import MetricsPage, MetricsServer
 from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
@@ -126,7 +126,7 @@ class Pages:
 async def serve(channel: socket.socket, listener: socket.socket) -> None:
     """Answer clients until the switch closes the channel."""
     reader, writer = await asyncio.open_connection(sock=channel)
-    opening = msgspec.msgpack.decode(await received(reader), type=Opening)
+    opening = msgspec.msgpack.decode(await received(reader), type=ExporterOpening)
     switch = AskedSwitch(reader, writer)
     pages = Pages(switch, os.getppid())
     server = MetricsServer(

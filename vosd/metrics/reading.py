@@ -85,7 +85,7 @@ class ExporterAnswer(msgspec.Struct, frozen=True, array_like=True):
     gateways: list[GatewayReading] = []
 
 
-class Opening(msgspec.Struct, frozen=True, array_like=True):
+class ExporterOpening(msgspec.Struct, frozen=True, array_like=True):
     """The first message to the exporter."""
 
     allow: tuple[str, ...]

@@ -21,7 +21,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
-from vosd.sip.locate import Answer, Naptr, NoAnswerError, Question, Record, Srv
+from vosd.sip.locate import DnsAnswer, DnsQuestion, Naptr, NoAnswerError, Record, Srv
 
 MESSAGE_BYTES_MAX: Final = 4_096
 RECORDS_MAX: Final = 64
@@ -54,7 +54,7 @@ def is_truncated(wire: bytes) -> bool:
     return bool(wire[2] & 0x02)
 
 
-def read_answer(wire: bytes, question: Question) -> Answer:
+def read_answer(wire: bytes, question: DnsQuestion) -> DnsAnswer:
     """Read a response to ``question``; a name without such records gives an answer without records.
 
     Raises:
@@ -71,16 +71,16 @@ def read_answer(wire: bytes, question: Question) -> Answer:
 class _Reader:
     """Parser of one response, section by section."""
 
-    def __init__(self, wire: bytes, question: Question) -> None:
+    def __init__(self, wire: bytes, question: DnsQuestion) -> None:
         self._parser = dns.wire.Parser(wire)
         self._name = dns.name.from_text(question.name)
         self._type = RdataType[question.kind.value]
 
-    def answer(self) -> Answer:
+    def answer(self) -> DnsAnswer:
         _, flags, questions, answers, authorities, _ = self._parser.get_struct("!HHHHHH")
         rcode = dns.rcode.from_flags(flags, 0)
         if rcode == dns.rcode.NOTIMP:
-            return Answer((), NOTHING_TTL_S)  # a server too old to know NAPTR has none
+            return DnsAnswer((), NOTHING_TTL_S)  # a server too old to know NAPTR has none
         if rcode not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
             raise UnusableAnswerError(dns.rcode.to_text(rcode))
         if answers + authorities > RECORDS_MAX:
@@ -95,7 +95,7 @@ class _Reader:
                 ttls.append(ttl_s)
         if not records:
             ttls += [NOTHING_TTL_S, *self._negative_ttls(authorities)]
-        return Answer(tuple(records), min(ttls))
+        return DnsAnswer(tuple(records), min(ttls))
 
     def _check_question(self, count: int) -> None:
         asked = (self._type, dns.rdataclass.IN)

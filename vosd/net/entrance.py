@@ -18,7 +18,7 @@ from vosd.net.shield import Shield, ShieldAnswer, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drops
-from vosd.sip.wire.classify import IN_CALLS, Kind, Rank, classify
+from vosd.sip.wire.classify import IN_CALLS, MessageKind, Rank, classify
 from vosd.sip.wire.outgoing import Peer
 
 SENT_TOGETHER: Final = 8
@@ -49,7 +49,7 @@ class Core(NamedTuple):
     """Refuse one request of a peer above its rate."""
     serve: Callable[[], None]
     """Serve the queued messages."""
-    belongs: Callable[[Kind, bytes], bool]
+    belongs: Callable[[MessageKind, bytes], bool]
     """Return whether a response or an in-dialog request belongs to a transaction or dialog of ours."""
     dropped: Drops
     """Number of dropped messages by reason."""

@@ -15,7 +15,7 @@ import dns.resolver
 from dns.exception import DNSException
 
 from vosd.net.dns_answer import MESSAGE_BYTES_MAX, UnusableAnswerError, answers, is_truncated, read_answer
-from vosd.sip.locate import Answer, NoAnswerError, Question
+from vosd.sip.locate import DnsAnswer, DnsQuestion, NoAnswerError
 
 DNS_PORT: Final = 53
 _DATAGRAM_BYTES: Final = 1_232
@@ -47,7 +47,7 @@ class NameServerResolver:
         self._attempts = attempts
         self._answered_last: NameServer | None = None
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: DnsQuestion) -> DnsAnswer:
         """Return the records, perhaps none.
 
         Raises:
@@ -73,7 +73,7 @@ class NameServerResolver:
         return sorted(servers, key=lambda server: server != self._answered_last) * self._attempts
 
 
-async def _exchange(server: NameServer, question: Question) -> Answer:
+async def _exchange(server: NameServer, question: DnsQuestion) -> DnsAnswer:
     query = dns.message.make_query(question.name, question.kind.value, use_edns=0, payload=_DATAGRAM_BYTES).to_wire()
     wire = await _ask_by_datagram(server, query)
     if is_truncated(wire):

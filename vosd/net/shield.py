@@ -15,7 +15,7 @@ from typing import Final
 from vosd.base.bucket import Allowance, Bucket
 from vosd.base.host import source_of
 from vosd.sip.drops import Drop, Drops
-from vosd.sip.wire.classify import Kind, Rank
+from vosd.sip.wire.classify import MessageKind, Rank
 
 SOURCES_MAX: Final = 16_384
 """Most sources remembered, known and unknown each; the one looked up longest ago is forgotten first."""
@@ -90,7 +90,7 @@ class Shield:
         self,
         settings: ShieldSettings,
         knows: Callable[[str], bool],
-        belongs: Callable[[Kind, bytes], bool],
+        belongs: Callable[[MessageKind, bytes], bool],
         block: Callable[[str, float], None],
         dropped: Drops,
         allowance_at: Callable[[str], Allowance | None] = lambda _host: None,
@@ -146,7 +146,7 @@ class Shield:
         source = self._known.get(host)
         return source is not None and now - source.judged_at < LOOKUP_VALID_S
 
-    def judge(self, kind: Kind, data: bytes, host: str, now: float) -> Rank | ShieldAnswer:
+    def judge(self, kind: MessageKind, data: bytes, host: str, now: float) -> Rank | ShieldAnswer:
         """Return the queue for a message, or that it is refused or dropped."""
         source = self._known.get(host)
         if source is not None and now - source.judged_at < LOOKUP_VALID_S:
@@ -179,8 +179,8 @@ class Shield:
             source.judged_at = now
         return source
 
-    def _judge_known(self, source: _Source, kind: Kind, data: bytes, now: float) -> Rank | ShieldAnswer:
-        if kind is Kind.RESPONSE or kind is Kind.WITHIN:
+    def _judge_known(self, source: _Source, kind: MessageKind, data: bytes, now: float) -> Rank | ShieldAnswer:
+        if kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN:
             # Running calls are never limited: a dropped BYE or ACK bills on, a dropped 200 loses an answered call.
             if self._belongs(kind, data):
                 return Rank.RUNNING
@@ -190,8 +190,8 @@ class Shield:
                 return Rank.OTHER
             self._dropped[Drop.UNMATCHED] += 1
             return ShieldAnswer.SILENCE
-        if kind is Kind.JUNK or kind is Kind.KEEP_ALIVE:
-            self._dropped[Drop.NOT_SIP if kind is Kind.JUNK else Drop.KEEP_ALIVE] += 1
+        if kind is MessageKind.JUNK or kind is MessageKind.KEEP_ALIVE:
+            self._dropped[Drop.NOT_SIP if kind is MessageKind.JUNK else Drop.KEEP_ALIVE] += 1
             return ShieldAnswer.SILENCE
         rate = self._settings.gateway_rate
         if not source.requests.take(1, rate, rate, now):
@@ -200,7 +200,7 @@ class Shield:
         if source.allowance is not None and not self._takes(source.allowance, now):
             self._dropped[Drop.GATEWAY_LIMIT] += 1
             return ShieldAnswer.REFUSE
-        return Rank.CALL if kind is Kind.CALL else Rank.OTHER
+        return Rank.CALL if kind is MessageKind.CALL else Rank.OTHER
 
     def _takes(self, allowance: Allowance, now: float) -> bool:
         """Count a request against the limit shared by a gateway's addresses; return whether it is within."""
@@ -210,22 +210,24 @@ class Shield:
             bucket = self._gateways[name] = Bucket(rate, now)
         return bucket.take(1, rate, rate, now)
 
-    def _judge_unknown(self, source: _Source, kind: Kind, data: bytes, host: str, now: float) -> Rank | ShieldAnswer:
+    def _judge_unknown(
+        self, source: _Source, kind: MessageKind, data: bytes, host: str, now: float
+    ) -> Rank | ShieldAnswer:
         if source.blocked_until:
             if now < source.blocked_until:
                 self._dropped[Drop.BLOCKED] += 1
                 return ShieldAnswer.SILENCE
             source.blocked_until = 0.0
         rate, burst = self._settings.unknown_rate, self._settings.unknown_burst
-        if kind is Kind.RESPONSE or kind is Kind.WITHIN:
+        if kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN:
             if self._belongs(kind, data):
                 return self._within(source, host, now)
             if source.unmatched is None:
                 source.unmatched = Bucket(burst, now)
             bucket, why = source.unmatched, Drop.UNMATCHED
-        elif kind is Kind.JUNK:
+        elif kind is MessageKind.JUNK:
             return self._drop(source, Drop.NOT_SIP, host, now)
-        elif kind is Kind.KEEP_ALIVE:
+        elif kind is MessageKind.KEEP_ALIVE:
             return self._drop(source, Drop.KEEP_ALIVE, host, now)
         elif self._is_scanner(data):
             return self._drop(source, Drop.SCANNER, host, now)

@@ -27,7 +27,7 @@ from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
-from vosd.sip.wire.classify import Kind, answered, to_tag, top_via
+from vosd.sip.wire.classify import MessageKind, answered, to_tag, top_via
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Request, Response
@@ -136,10 +136,10 @@ class Endpoint:
             self.dropped[Drop.MALFORMED_IN_OVERLOAD] += 1
             return None
 
-    def belongs(self, kind: Kind, data: bytes) -> bool:
+    def belongs(self, kind: MessageKind, data: bytes) -> bool:
         """Return whether a message belongs to a live or recently finished transaction or dialog, without parsing it."""
         store = self.store
-        if kind is Kind.RESPONSE:
+        if kind is MessageKind.RESPONSE:
             key = answered(data)
             return key.startswith(self.flows.mark) and (key in store.clients or store.finished.get(key) is not None)
         tag = to_tag(data).decode("utf-8", "surrogateescape")
@@ -239,7 +239,7 @@ class Endpoint:
 
     def set_alarm(self, owner: AlarmOwner, at: Instant) -> Timer[TimerOwner]:
         """Send an ``AlarmFired`` event to ``owner`` at ``at``."""
-        return self.store.set_timer(at.mono, Alarm(owner))
+        return self.store.set_timer(at.mono, UserTimer(owner))
 
     def call_off(self, alarm: Timer[TimerOwner]) -> None:
         """Cancel an alarm; one that has fired is ignored."""
@@ -302,7 +302,7 @@ class Endpoint:
         self.forget(acceptance.dialog.local_tag, now)
 
 
-class Alarm:
+class UserTimer:
     """A timer of the endpoint's user (``Endpoint.set_alarm``)."""
 
     __slots__ = ("_owner",)

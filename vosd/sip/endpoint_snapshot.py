@@ -21,7 +21,7 @@ from vosd.sip.transaction.client_snapshot import (
 from vosd.sip.transaction.entries import Entry, Mark, Unacknowledged
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.compose import encode, parts_acknowledged
 from vosd.sip.wire.outgoing import Datagram, ProvenAck
 
@@ -70,7 +70,7 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
         """Describe an endpoint as it stands."""
         store, flows = endpoint.store, endpoint.flows
         unowned = [client for client in store.clients.values() if client.owner is None]
-        refused = [server for server in store.servers.values() if server.state is State.COMPLETED]
+        refused = [server for server in store.servers.values() if server.state is TransactionState.COMPLETED]
         byes = [owner.acceptance for owner in endpoint.dialog_owners() if isinstance(owner, PendingBye)]
         return cls(
             flows.mark,

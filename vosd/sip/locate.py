@@ -25,7 +25,7 @@ Draw = Callable[[int], int]
 """Return a random whole number from 0 to below the argument, evenly distributed."""
 
 
-class Kind(Enum):
+class RecordType(Enum):
     """Types of records that lead to a SIP server."""
 
     NAPTR = "NAPTR"
@@ -34,10 +34,10 @@ class Kind(Enum):
     AAAA = "AAAA"
 
 
-class Question(NamedTuple):
+class DnsQuestion(NamedTuple):
     """A question to a name server."""
 
-    kind: Kind
+    kind: RecordType
     name: str
 
 
@@ -64,7 +64,7 @@ Record = Naptr | Srv | str
 """An address record is its address as text."""
 
 
-class Answer(NamedTuple):
+class DnsAnswer(NamedTuple):
     """Records of an answer, perhaps none, and its time to live in seconds."""
 
     records: tuple[Record, ...]
@@ -75,19 +75,19 @@ class NoAnswerError(VosError):
     """No name server gave a usable answer; the message lists each failure."""
 
 
-Known = Mapping[Question, Answer | None]
+Known = Mapping[DnsQuestion, DnsAnswer | None]
 """Answers so far; None where a question failed."""
 
 
-class Means(NamedTuple):
+class UsableTransports(NamedTuple):
     """Transports and address families of the switch, preferred first."""
 
     transports: tuple[str, ...]
-    families: tuple[Kind, ...]
-    """``Kind.A`` and ``Kind.AAAA``, as far as there are sockets for them."""
+    families: tuple[RecordType, ...]
+    """``RecordType.A`` and ``RecordType.AAAA``, as far as there are sockets for them."""
 
 
-class Server(NamedTuple):
+class SipServer(NamedTuple):
     """One server of a domain, with the addresses of each family in order of preference."""
 
     priority: int
@@ -98,11 +98,11 @@ class Server(NamedTuple):
 class Survey(NamedTuple):
     """Result of the answers so far."""
 
-    servers: tuple[Server, ...] = ()
+    servers: tuple[SipServer, ...] = ()
     """Sorted by priority, then weight, the heaviest last; empty while an answer is missing."""
-    missing: tuple[Question, ...] = ()
+    missing: tuple[DnsQuestion, ...] = ()
     """Questions to ask before the result is complete."""
-    failed: tuple[Question, ...] = ()
+    failed: tuple[DnsQuestion, ...] = ()
     """Questions that failed: servers may be missing, or be the wrong ones."""
     ttl_s: int | None = None
     """Time to live of the result in seconds; None if no answer was used."""
@@ -113,7 +113,7 @@ _TRANSPORTS: Final = {"sip+d2u": "udp", "sip+d2t": "tcp", "sips+d2t": "tls"}
 _SIP_SERVICES: Final = ("sip+d2", "sips+d2")
 
 
-def survey(sought: Hop, means: Means, known: Known) -> Survey:
+def survey(sought: Hop, means: UsableTransports, known: Known) -> Survey:
     """Return the servers of ``sought.host``, a domain, or the next questions (RFC 3263 section 4)."""
     return _Survey(sought, means, known).result()
 
@@ -130,12 +130,12 @@ class _Services(NamedTuple):
 class _Survey:
     """One pass over the answers; it stops at the first one that is missing."""
 
-    def __init__(self, sought: Hop, means: Means, known: Known) -> None:
+    def __init__(self, sought: Hop, means: UsableTransports, known: Known) -> None:
         self._sought = sought
         self._means = means
         self._known = known
-        self._missing: list[Question] = []
-        self._failed: list[Question] = []
+        self._missing: list[DnsQuestion] = []
+        self._failed: list[DnsQuestion] = []
         self._ttls: list[int] = []
 
     def result(self) -> Survey:
@@ -144,7 +144,7 @@ class _Survey:
             servers = ()
         return Survey(servers, tuple(self._missing), tuple(self._failed), min(self._ttls, default=None))
 
-    def _servers(self) -> tuple[Server, ...]:
+    def _servers(self) -> tuple[SipServer, ...]:
         host, port, transport = self._sought
         if transport is not None and transport not in self._means.transports:
             return ()
@@ -153,7 +153,7 @@ class _Survey:
         services = self._services()
         published = False
         for srv_transport, name in services.srv_names:
-            records = [each for each in self._ask(Question(Kind.SRV, name)) if isinstance(each, Srv)]
+            records = [each for each in self._ask(DnsQuestion(RecordType.SRV, name)) if isinstance(each, Srv)]
             published = published or bool(records)
             servers = self._servers_of(records, srv_transport)
             if servers or self._missing:
@@ -168,7 +168,7 @@ class _Survey:
         host, _, transport = self._sought
         if transport is not None:
             return _Services(((transport, f"{_SERVICES[transport]}.{host}"),), transport)
-        records = [each for each in self._ask(Question(Kind.NAPTR, host)) if isinstance(each, Naptr)]
+        records = [each for each in self._ask(DnsQuestion(RecordType.NAPTR, host)) if isinstance(each, Naptr)]
         if self._missing:
             return _Services((), None)
         published = self._published(records)
@@ -194,7 +194,7 @@ class _Survey:
         lowest = [(transport, name) for order, _, transport, name in fitting if order == fitting[0][0]]
         return tuple(lowest[:SERVICES_MAX])
 
-    def _servers_of(self, records: Sequence[Srv], transport: str) -> tuple[Server, ...]:
+    def _servers_of(self, records: Sequence[Srv], transport: str) -> tuple[SipServer, ...]:
         usable = [each for each in records if each.port and domain(each.target)]
         usable.sort(key=lambda each: (each.priority, -each.weight))
         servers = [
@@ -204,16 +204,16 @@ class _Survey:
         ]
         return tuple(servers)
 
-    def _server(self, host: str, port: int, transport: str | None) -> tuple[Server, ...]:
+    def _server(self, host: str, port: int, transport: str | None) -> tuple[SipServer, ...]:
         """Return the server of that name, or nothing if it has no address."""
         families = []
         for kind in self._means.families:
-            addresses = [each for each in self._ask(Question(kind, host)) if isinstance(each, str)]
+            addresses = [each for each in self._ask(DnsQuestion(kind, host)) if isinstance(each, str)]
             if addresses:
                 families.append(tuple(Hop(each, port, transport) for each in addresses[:ADDRESSES_MAX]))
-        return (Server(0, 0, tuple(families)),) if families else ()
+        return (SipServer(0, 0, tuple(families)),) if families else ()
 
-    def _ask(self, question: Question) -> tuple[Record, ...]:
+    def _ask(self, question: DnsQuestion) -> tuple[Record, ...]:
         """Return the known records, and note a missing answer."""
         if question not in self._known:
             self._missing.append(question)
@@ -226,7 +226,7 @@ class _Survey:
         return answer.records
 
 
-def in_order(servers: Sequence[Server], draw: Draw) -> list[Hop]:
+def in_order(servers: Sequence[SipServer], draw: Draw) -> list[Hop]:
     """Return all addresses in the order in which one call tries them (RFC 2782, "Weight").
 
     Lower priority values come first; among equal ones each next server is drawn by weight, where weight 0 leaves a
@@ -243,7 +243,7 @@ def in_order(servers: Sequence[Server], draw: Draw) -> list[Hop]:
     return hops
 
 
-def _drawn(servers: Sequence[Server], draw: Draw) -> int:
+def _drawn(servers: Sequence[SipServer], draw: Draw) -> int:
     """Return the index of the server whose share of the running sum contains a drawn number."""
     number = draw(sum(server.weight for server in servers) + 1)
     for place, server in enumerate(servers[:-1]):  # ascending: weight 0 first, as RFC 2782 wants

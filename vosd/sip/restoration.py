@@ -11,7 +11,7 @@ from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, AnswersOf, DialogSnapshot
 from vosd.sip.digest.answer import Answers
-from vosd.sip.endpoint import Alarm, Endpoint
+from vosd.sip.endpoint import Endpoint, UserTimer
 from vosd.sip.owners import AlarmOwner
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot
@@ -98,7 +98,7 @@ class Restoration:
 
     def alarm(self, snapshot: TimerSnapshot | None, owner: AlarmOwner) -> Timer[TimerOwner] | None:
         """Return the timer of an alarm (``Endpoint.set_alarm``)."""
-        return self.timer(snapshot, Alarm(owner))
+        return self.timer(snapshot, UserTimer(owner))
 
     def finish(self) -> None:
         """Set the timers, in the order in which they were set before."""

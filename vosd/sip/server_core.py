@@ -29,7 +29,7 @@ from vosd.sip.screening import CAPABILITIES, Objection, claims_tls, objection, o
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import CONFIRMING
@@ -289,7 +289,7 @@ class ServerCore:
         dialog = owner.dialog if owner is not None else None
         tag = None if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
         self._answers.answer_cancel(stem, key, 200 if found else 481, tag, now)
-        if isinstance(transaction, InviteServer) and owner and transaction.state is State.PROCEEDING:
+        if isinstance(transaction, InviteServer) and owner and transaction.state is TransactionState.PROCEEDING:
             return CancelArrived(owner, transaction, request, now)
         return None
 

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 
 from vosd.catalogue.overrides import Key, Override, Overrides, Setting, Target
-from vosd.catalogue.ports import NOT_KNOWN, Action, Change
+from vosd.catalogue.ports import NOT_KNOWN, OverrideAction, OverrideRecord
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -61,7 +61,7 @@ class SqlOverrides:
             for row in (await connection.execute(query)).all():
                 override = _override_of(row)
                 found.pop(override.key, None)
-                if Action(row.action) is Action.SET:
+                if OverrideAction(row.action) is OverrideAction.SET:
                     found[override.key] = override
         return Overrides(found.values()).at(wall_ms)
 
@@ -91,7 +91,7 @@ class SqlOverrides:
                 await connection.execute(insert(_table).values(row))
                 present[each.key] = each
                 before = configured.get(each.key) if replaced is None else replaced.value
-                await note(connection, Change(now, Action.SET, each, each.operator, before))
+                await note(connection, OverrideRecord(now, OverrideAction.SET, each, each.operator, before))
             await note_audit(connection, audit)
 
     async def clear(
@@ -108,7 +108,7 @@ class SqlOverrides:
             found = [present[key] for key in dict.fromkeys(keys) if key in present]
             for each in found:
                 await connection.execute(delete(_table).where(*_is(each.key)))
-                await note(connection, Change(now, Action.CLEARED, each, operator))
+                await note(connection, OverrideRecord(now, OverrideAction.CLEARED, each, operator))
             if found:
                 await note_audit(connection, audit)
         return found
@@ -123,7 +123,9 @@ class SqlOverrides:
             await _advance(connection)
             await _expired(connection, now)
 
-    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
+    async def changes(
+        self, limit: int, name: str | None = None, target: Target | None = None
+    ) -> Sequence[OverrideRecord]:
         """Return the latest changes, newest first.
 
         Raises:
@@ -137,7 +139,9 @@ class SqlOverrides:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [
-            Change(row.changed_at, Action(row.action), _override_of(row), row.changed_by, row.value_before)
+            OverrideRecord(
+                row.changed_at, OverrideAction(row.action), _override_of(row), row.changed_by, row.value_before
+            )
             for row in rows
         ]
 
@@ -175,12 +179,12 @@ async def _expired(connection: AsyncConnection, now: int) -> dict[Key, Override]
         if not each.holds_at(now):
             await connection.execute(delete(_table).where(*_is(key)))
             at = now if each.until is None else each.until
-            await note(connection, Change(at, Action.EXPIRED, each, None))
+            await note(connection, OverrideRecord(at, OverrideAction.EXPIRED, each, None))
             del present[key]
     return present
 
 
-async def note(connection: AsyncConnection, change: Change) -> None:
+async def note(connection: AsyncConnection, change: OverrideRecord) -> None:
     """Add a line to the record of changes."""
     by = None if change.operator is None else descriptive(change.operator, NAME_LENGTH)
     await connection.execute(

@@ -15,10 +15,10 @@ from vosd.storage.database import Database
 from vosd.storage.old_payments import dropped_payment
 from vosd.storage.ports import (
     EntryKind,
+    MoneyTransfer,
     NoSuchAccount,
     Payment,
     Receipt,
-    Transfer,
     both_or_none,
     check_currency,
     check_rest,
@@ -69,7 +69,7 @@ class SqlPayments:
         async with self._database.reading() as connection:
             return await _earlier(connection, payment)
 
-    async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
+    async def transfer(self, transfer: MoneyTransfer) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
 
         Raises:

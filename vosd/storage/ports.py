@@ -68,7 +68,7 @@ class Payment:
     """Money that an operator books; ``made_at`` is UTC milliseconds.
 
     ``reference`` is unique for each account and kind: the same one books once. ``kind`` is none of those of calls; one
-    of ``TRANSFER`` is half of a ``Transfer``.
+    of ``TRANSFER`` is half of a ``MoneyTransfer``.
     ``ZERO`` brings the balance to zero and takes no amount.
     """
 
@@ -103,7 +103,7 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
+class MoneyTransfer:
     """Money that an operator moves from one account to another of the same currency; ``made_at`` is UTC milliseconds.
 
     Both entries have the same ``reference``; the same one moves the money once.
@@ -238,7 +238,7 @@ class Payments(Protocol):
         """
         ...
 
-    async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
+    async def transfer(self, transfer: MoneyTransfer) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
 
         Raises:
@@ -335,7 +335,7 @@ def check_rest(payment: Payment, before: Decimal) -> None:
         raise TooLittleLeft(message)
 
 
-def check_same_currency(transfer: Transfer, source: str | None, target: str | None) -> None:
+def check_same_currency(transfer: MoneyTransfer, source: str | None, target: str | None) -> None:
     """Check the currencies that the accounts of a transfer have.
 
     Raises:
@@ -349,7 +349,7 @@ def check_same_currency(transfer: Transfer, source: str | None, target: str | No
         raise OtherCurrency(message)
 
 
-def both_or_none(transfer: Transfer, receipts: Sequence[Receipt | None]) -> tuple[Receipt, Receipt] | None:
+def both_or_none(transfer: MoneyTransfer, receipts: Sequence[Receipt | None]) -> tuple[Receipt, Receipt] | None:
     """Return the receipts of an earlier booking of the same transfer; None = there was none.
 
     Raises:

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from vosd.billing.validity import NEVER, extended
 from vosd.catalogue.overrides import Override, Setting, Target
-from vosd.catalogue.ports import Action, Change
+from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.storage import schema
@@ -97,9 +97,9 @@ async def _set(
     at: int,
 ) -> None:
     await connection.execute(update(_account).where(_account.c.id == name).values(expires_at=after))
-    action, value = (Action.CLEARED, before) if after is None else (Action.SET, after)
+    action, value = (OverrideAction.CLEARED, before) if after is None else (OverrideAction.SET, after)
     override = Override(Target.ACCOUNT, name, Setting.EXPIRES_AT, written(value), operator, at, memo=memo)
-    await note(connection, Change(at, action, override, operator, None if after is None else written(before)))
+    await note(connection, OverrideRecord(at, action, override, operator, None if after is None else written(before)))
 
 
 def written(expires_at: int | None) -> str:

@@ -27,7 +27,7 @@ from vosd.billing.deck_changes import Each
 from vosd.billing.deck_content import Chunk, columns_of
 from vosd.billing.deck_rows import cut
 from vosd.billing.decks import Mode
-from vosd.catalogue.problems import Problem
+from vosd.catalogue.problems import DefinitionProblem
 from vosd.cdr.columns import iso_utc
 from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
@@ -246,5 +246,5 @@ def _with_first(first: str | None, lines: Iterator[str]) -> Iterator[str]:
         yield from lines
 
 
-def _mistake(problem: Problem) -> dict[str, Any]:
+def _mistake(problem: DefinitionProblem) -> dict[str, Any]:
     return {"line": problem.line, "column": problem.key, "value": problem.value, "expected": problem.expected}

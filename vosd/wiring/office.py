@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
-    from vosd.admin.office.ports import Definitions, ParameterSheet, WrittenGateway, WrittenObject
+    from vosd.admin.office.ports import ConfiguredObjects, ParameterSheet, WrittenGateway, WrittenObject
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.catalogue import Catalogue
-    from vosd.catalogue.problems import Problem
+    from vosd.catalogue.problems import DefinitionProblem
     from vosd.catalogue.stored_objects import ObjectVersion
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
@@ -92,7 +92,7 @@ class _Configured:
     def parameters(self) -> "Sequence[ParameterSheet]":
         return self._switch.excerpt.parameter_sheets()
 
-    def problems(self) -> "Iterable[Problem]":
+    def problems(self) -> "Iterable[DefinitionProblem]":
         from vosd.catalogue.problems import ConfigError
         from vosd.config.load import load
 
@@ -192,7 +192,7 @@ async def office_of(
         yield Office(definitions_of(switch), open_stores, switch.running_switch, now_ms)
 
 
-def definitions_of(switch: ConfiguredSwitch, check: "Check | None" = None) -> "Definitions":
+def definitions_of(switch: ConfiguredSwitch, check: "Check | None" = None) -> "ConfiguredObjects":
     """Return the definitions of a configuration, read as far as they are asked for.
 
     ``check`` is what ``check_objects`` asks in another process; None = it loads the configuration here.

@@ -8,7 +8,7 @@ from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
-from vosd.catalogue.problems import Place
+from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, exchange_name
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
@@ -35,9 +35,9 @@ class Row:
     """A row of a table, as a place."""
 
     def __init__(self, table: str, number: int) -> None:
-        self.place = Place(table, number)
+        self.place = SourceLine(table, number)
 
-    def place_of(self, _key: str) -> Place:
+    def place_of(self, _key: str) -> SourceLine:
         """Return the row: a key has no place of its own."""
         return self.place
 

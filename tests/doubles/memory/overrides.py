@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from vosd.catalogue.overrides import Key, Override, Overrides, Target
-from vosd.catalogue.ports import NOT_KNOWN, Action, Change
+from vosd.catalogue.ports import NOT_KNOWN, OverrideAction, OverrideRecord
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.audit_line import AuditLine
@@ -18,7 +18,7 @@ class MemoryOverrides:
 
     def __init__(self) -> None:
         self._kept: dict[Key, Override] = {}
-        self._changes: list[Change] = []
+        self._changes: list[OverrideRecord] = []
         self._version = 0
         self.audit: list[AuditLine] = []
 
@@ -49,7 +49,7 @@ class MemoryOverrides:
             replaced = self._kept.get(each.key)
             self._kept[each.key] = each
             before = configured.get(each.key) if replaced is None else replaced.value
-            self._changes.append(Change(now, Action.SET, each, each.operator, before))
+            self._changes.append(OverrideRecord(now, OverrideAction.SET, each, each.operator, before))
         self._note(audit)
 
     async def clear(
@@ -59,7 +59,7 @@ class MemoryOverrides:
         self._expire(now)
         found = [self._kept.pop(key) for key in dict.fromkeys(keys) if key in self._kept]
         by = descriptive(operator, NAME_LENGTH)
-        self._changes += [Change(now, Action.CLEARED, each, by) for each in found]
+        self._changes += [OverrideRecord(now, OverrideAction.CLEARED, each, by) for each in found]
         if found:
             self._note(audit)
         return found
@@ -68,7 +68,9 @@ class MemoryOverrides:
         """Remove what has expired."""
         self._expire(now)
 
-    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
+    async def changes(
+        self, limit: int, name: str | None = None, target: Target | None = None
+    ) -> Sequence[OverrideRecord]:
         """Return the latest changes, newest first."""
         return [
             each
@@ -85,7 +87,9 @@ class MemoryOverrides:
         for key, each in [*self._kept.items()]:
             if not each.holds_at(now):
                 del self._kept[key]
-                self._changes.append(Change(now if each.until is None else each.until, Action.EXPIRED, each, None))
+                self._changes.append(
+                    OverrideRecord(now if each.until is None else each.until, OverrideAction.EXPIRED, each, None)
+                )
 
 
 def _stored(override: Override) -> Override:

@@ -17,11 +17,11 @@ from vosd.storage.currencies import other_currency
 from vosd.storage.ports import (
     CallFilter,
     EntryKind,
+    MoneyTransfer,
     NoSuchAccount,
     Payment,
     Receipt,
     StoredCall,
-    Transfer,
     both_or_none,
     check_currency,
     check_rest,
@@ -167,7 +167,7 @@ class MemoryStore:
         row.expires_at = after
         return receipt._replace(expires_at=after)
 
-    async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
+    async def transfer(self, transfer: MoneyTransfer) -> tuple[Receipt, Receipt]:
         """Move money once; return the receipts of source and target.
 
         Raises:

@@ -14,7 +14,7 @@ from doubles.virtual.phone import VirtualPhone
 from doubles.virtual.request_client import SOON_MS, RequestClient
 from doubles.virtual.vendor import Script, Vendor
 from doubles.virtual.wire import Clockwork, Packet, Wire
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
@@ -243,7 +243,7 @@ class Exchange:
         (record,) = self.sink.records
         return record
 
-    def take_answer(self, ticket: Ticket, answer: Answer) -> None:
+    def take_answer(self, ticket: Ticket, answer: SetupAnswer) -> None:
         """Pass the switch the answer to a question of a call's set-up, as ``engine.loop`` does."""
         self.switch.take_answer(ticket, answer, self.clock.now())
         self.flush()

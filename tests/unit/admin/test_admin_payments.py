@@ -25,7 +25,7 @@ from vosd.control.money import (
 )
 from vosd.control.order import OrderDone
 from vosd.control.server import CommandError, ControlServer
-from vosd.storage.ports import EntryKind, Payment, TooLittleLeft, Transfer
+from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, TooLittleLeft
 
 CATALOGUE: Catalogue = builders.catalogue(
     [builders.mapping_gateway("acme", "127.0.0.1/32"), builders.routing_gateway("carrier-a", "44")],
@@ -165,9 +165,11 @@ async def test_a_transfer_that_is_refused_gives_back_what_was_withheld(
     store = MemoryStore()
     await store.add(payment())
     fields = {"source": "acme", "target": "idle", "reference": "m", "made_at": 1, "least_left": ZERO}
-    moved = await make_transfer(CATALOGUE.accounts, store, no_switch, Transfer(**(fields | {"amount": Decimal(4)})))
+    moved = await make_transfer(
+        CATALOGUE.accounts, store, no_switch, MoneyTransfer(**(fields | {"amount": Decimal(4)}))
+    )
     assert [each.after for each in moved] == ["6.00", "4.00"]
-    wanted = Transfer(**(fields | {"amount": Decimal(7), "reference": "n"}))
+    wanted = MoneyTransfer(**(fields | {"amount": Decimal(7), "reference": "n"}))
     with pytest.raises(TooLittleLeft):
         await make_transfer(CATALOGUE.accounts, store, no_switch, wanted)
     assert (live.withheld, live.ended) == ([Decimal(4), Decimal(7)], ["w1", "w1"])

@@ -12,7 +12,7 @@ import pytest
 from doubles.asgi import answered
 from doubles.unasked import unasked_application
 
-from vosd.api.operation import TIMES, VERSION, Field, Given, Operation, Place
+from vosd.api.operation import TIMES, VERSION, Field, FieldPlace, Given, Operation
 from vosd.api.table import OPERATIONS
 
 HUGE = 10**18
@@ -74,14 +74,14 @@ def flaws(operation: Operation) -> Iterator[Flaw]:
         yield Flaw(more(sent, nonsense="1"), content, "nonsense")
         yield Flaw(sent + ("&" if "?" in sent else "?") + "a=1&a=1", content, "a")
     for each in fields:
-        if each.place is Place.QUERY:
+        if each.place is FieldPlace.QUERY:
             yield Flaw(more(path_of(operation, but=each.name), **{each.name: ""}), content, each.name)
             if each.is_required:
                 yield Flaw(path_of(operation, but=each.name), content, each.name)
-        if each.place is Place.QUERY and not takes_text(each, "x\u00e9"):
+        if each.place is FieldPlace.QUERY and not takes_text(each, "x\u00e9"):
             for text in ("x\u00e9", "null"):
                 yield Flaw(more(path_of(operation, but=each.name), **{each.name: text}), content, each.name)
-        if each.place is Place.PATH and not takes_text(each, "x\u00e9"):
+        if each.place is FieldPlace.PATH and not takes_text(each, "x\u00e9"):
             yield Flaw(path_of(operation, **{each.name: "x\u00e9"}), content, each.name)
     if operation.listing is not None:
         for name, text in (("limit", "0"), ("limit", "x"), ("fields", "nonsense"), ("sort", "nonsense")):
@@ -98,7 +98,7 @@ def flaws_of_bodies(operation: Operation, sent: str) -> Iterator[Flaw]:
     yield Flaw(sent, content_of(operation, nonsense=1), "nonsense")
     yield Flaw(sent, content_of(operation), None, "text/plain")
     for each in operation.fields():
-        if each.place is not Place.BODY:
+        if each.place is not FieldPlace.BODY:
             continue
         if each.is_required:
             yield Flaw(sent, content_of(operation, but=each.name), each.name)
@@ -114,7 +114,7 @@ def path_of(operation: Operation, *, but: str = "", **fields: str) -> str:
     query = {
         each.name: good_text(each)
         for each in named.values()
-        if each.place is Place.QUERY and each.is_required and each.name != but
+        if each.place is FieldPlace.QUERY and each.is_required and each.name != but
     }
     return more(path, **query)
 
@@ -134,7 +134,7 @@ def content_of(operation: Operation, *, but: str = "", **fields: Any) -> bytes |
     given = {
         each.name: MOMENT if each.name in TIMES else next(value for value in GOOD if takes(each, value))
         for each in operation.fields()
-        if each.place is Place.BODY and each.is_required and each.name != but
+        if each.place is FieldPlace.BODY and each.is_required and each.name != but
     }
     return json.dumps(given | fields).encode()
 

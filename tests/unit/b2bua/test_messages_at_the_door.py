@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from vosd.b2bua.call import Call
 from vosd.base.cause import EndReason
 from vosd.billing.destinations import DestinationClass, DestinationLimit
-from vosd.sip.door.door import WAIT_MAX_MS, Change, Wait
+from vosd.sip.door.door import WAIT_MAX_MS, MessageChange, MessageWait
 from vosd.trunks.dialect import CallerDialect, Transfers
 
 REWRITTEN = b"v=0\r\no=- 1 1 IN IP4 192.0.2.99\r\ns=-\r\nc=IN IP4 192.0.2.99\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
@@ -49,8 +49,8 @@ def names(scene, target):
 
 
 def test_a_doorkeeper_changes_headers_and_body_of_a_message_that_leaves_at_once():
-    scene, keeper = scene_with({"INVITE": Treatment(0, Change(body=REWRITTEN))})
-    keeper.treatments = {**keeper.treatments, "BYE": Treatment(0, Change(headers="X-Charge: none\r\n"))}
+    scene, keeper = scene_with({"INVITE": Treatment(0, MessageChange(body=REWRITTEN))})
+    keeper.treatments = {**keeper.treatments, "BYE": Treatment(0, MessageChange(headers="X-Charge: none\r\n"))}
     call, there = scene.talk()
     assert there.theirs.encode() == REWRITTEN
     scene.finish(call)
@@ -58,7 +58,7 @@ def test_a_doorkeeper_changes_headers_and_body_of_a_message_that_leaves_at_once(
 
 
 def test_a_session_description_is_changed_in_every_message_that_carries_one():
-    change = Treatment(100, Change(body=REWRITTEN))
+    change = Treatment(100, MessageChange(body=REWRITTEN))
     scene, keeper = scene_with({"INVITE": change, "183 INVITE": change, "200 INVITE": change, "re-INVITE": change})
     call, there = scene.talk(script=Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))))
     assert [response.body.encode() for response in call.responses if response.body] == [REWRITTEN, REWRITTEN]
@@ -223,7 +223,7 @@ def test_a_bye_an_ack_and_a_refusal_leave_always():
     ["no line", "Via: SIP/2.0/UDP 192.0.2.7\r\n", "X: 1\r\n\r\nv=0", "X: 1\r\nX-2 1\r\n", "l: 5\r\n", "X: 1\n"],
 )
 def test_an_answer_that_cannot_be_sent_counts_as_none(headers):
-    scene, keeper = scene_with({"INVITE": Treatment(300, Change(headers=headers, body=REWRITTEN))})
+    scene, keeper = scene_with({"INVITE": Treatment(300, MessageChange(headers=headers, body=REWRITTEN))})
     call, there = scene.talk()
     assert keeper.taken == [False]
     assert there.theirs == OFFER
@@ -232,11 +232,11 @@ def test_an_answer_that_cannot_be_sent_counts_as_none(headers):
 
 
 def test_an_answer_that_comes_late_or_twice_changes_nothing():
-    scene, keeper = scene_with({"INVITE": Treatment(1_500, Change(body=REWRITTEN))})
+    scene, keeper = scene_with({"INVITE": Treatment(1_500, MessageChange(body=REWRITTEN))})
     call, there = scene.talk()
     (waiting,) = keeper.waiting
     scene.wire.run_for(1_000)
-    keeper.answer(waiting, Change(body=REWRITTEN))
+    keeper.answer(waiting, MessageChange(body=REWRITTEN))
     assert keeper.taken == [False, False]
     assert there.theirs == OFFER
     assert names(scene, VENDORS[0]).count("INVITE") == 1
@@ -286,7 +286,7 @@ def test_a_doorkeeper_that_raises_for_one_message_keeps_none_behind_it(title):
     assert scene.record.end_reason == "Normal"
 
 
-@pytest.mark.parametrize("verdict", [True, "INVITE", Wait("long"), Change(headers=b"X-Charge: none\r\n")])
+@pytest.mark.parametrize("verdict", [True, "INVITE", MessageWait("long"), MessageChange(headers=b"X-Charge: none\r\n")])
 def test_a_verdict_of_a_wrong_type_lets_the_message_leave_as_it_is(verdict):
     scene, keeper = scene_with({})
     examine, keeper.examine = keeper.examine, lambda waiting, now: (examine(waiting, now), verdict)[1]

@@ -7,7 +7,7 @@ from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import AccountCredit, Hold
+from vosd.billing.holds import AccountCredit, AccountHold
 from vosd.billing.rater import total_at
 
 CENT_A_SECOND = applied_rate("0.60")
@@ -182,24 +182,24 @@ class Minutes:
     def __init__(self, left_s: int) -> None:
         self.left_s = left_s
 
-    def reach(self, hold: Hold, target_s: int) -> int:
+    def reach(self, hold: AccountHold, target_s: int) -> int:
         return min(target_s, hold.granted_s + self.left_s)
 
     def covers(self, more: Decimal) -> bool:
         return more == 0
 
-    def grant(self, hold: Hold, until_s: int) -> None:
+    def grant(self, hold: AccountHold, until_s: int) -> None:
         self.left_s -= until_s - hold.granted_s
         hold.granted_s = until_s
 
-    def release(self, hold: Hold) -> None:
+    def release(self, hold: AccountHold) -> None:
         hold.is_open = False
 
 
 def test_a_call_lasts_no_longer_than_each_pool_grants_whatever_it_has():
     acme, minutes = credit("acme", "9"), Minutes(left_s=40)
     call = held(acme, advance_s=30)
-    call.add(Hold(minutes, CENT_A_SECOND, Decimal(0), 30, 30))
+    call.add(AccountHold(minutes, CENT_A_SECOND, Decimal(0), 30, 30))
     assert call.extend()
     assert (call.granted_s, minutes.left_s, acme.reserved) == (60, 10, Decimal("0.60"))
     assert call.extend()

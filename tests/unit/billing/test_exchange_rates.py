@@ -12,7 +12,7 @@ from vosd.base.money import Rounding, unit_of
 from vosd.billing.account_rates import AccountRounding
 from vosd.billing.currencies import Currencies, FeeDecimals, rates_for
 from vosd.billing.exchange import ExchangeRate, exchanged
-from vosd.billing.holds import AccountCredit, Hold
+from vosd.billing.holds import AccountCredit, AccountHold
 from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSelection, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
@@ -149,7 +149,7 @@ def test_what_is_held_covers_what_is_booked_and_is_in_the_account_s_currency():
     assert applied is not None
     credit = AccountCredit("acme", limit=Decimal(0), balance=Decimal(200))
     hold = credit.hold(applied, 60, 10_000)
-    assert isinstance(hold, Hold)
+    assert isinstance(hold, AccountHold)
     assert hold.amount == total_at(applied, 60) == Decimal(99)
     credit.grant(hold, credit.reach(hold, 10_000))
     assert rate_call(applied, 1000 * hold.granted_s).total <= hold.amount <= 200

@@ -8,7 +8,7 @@ from doubles.data.builders import applied_rate
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import AccountCredit, Hold, HoldEnded
+from vosd.billing.holds import AccountCredit, AccountHold, HoldEnded
 from vosd.billing.rater import rate_call, total_at
 
 CENT_A_SECOND = applied_rate("0.60", 1)
@@ -19,13 +19,13 @@ def credit(balance: str = "1.00", limit: str | None = "0") -> AccountCredit:
     return AccountCredit("acme", None if limit is None else Decimal(limit), Decimal(balance))
 
 
-def held(credit: AccountCredit, want_s: int = 60, ceiling_s: int = HOUR, applied=CENT_A_SECOND) -> Hold:
+def held(credit: AccountCredit, want_s: int = 60, ceiling_s: int = HOUR, applied=CENT_A_SECOND) -> AccountHold:
     hold = credit.hold(applied, want_s, ceiling_s)
-    assert isinstance(hold, Hold)
+    assert isinstance(hold, AccountHold)
     return hold
 
 
-def extend(hold: Hold, want_s: int, ceiling_s: int = HOUR) -> bool:
+def extend(hold: AccountHold, want_s: int, ceiling_s: int = HOUR) -> bool:
     """Extend the hold of a call that one account pays for."""
     hold.advance_s = want_s
     return CallHold([hold], hold.granted_s, ceiling_s).extend()

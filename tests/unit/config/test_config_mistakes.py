@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from vosd.catalogue.problems import ConfigError, Problem, Severity
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
 
 
 def test_mistakes_of_every_section_are_reported_at_once(site):
@@ -243,6 +243,6 @@ def test_the_error_lists_warnings_too_and_reads_as_a_list(site):
 
 
 def test_a_warning_says_that_it_is_one():
-    problem = Problem("a.yaml", 3, "key", "x", "y", Severity.WARNING)
+    problem = DefinitionProblem("a.yaml", 3, "key", "x", "y", Severity.WARNING)
 
     assert str(problem) == "a.yaml:3: warning: key: value 'x': expected y"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.catalogue.problems import Place, Problem, ProblemList
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import KINDS, ObjectVersion
-from vosd.config.reader.document import Listing, Node, Scalar, Section
+from vosd.config.reader.document import Node, Scalar, YamlList, YamlSection
 from vosd.config.stored_text import (
     BadObjectError,
     Object,
@@ -43,7 +43,7 @@ def version_of(each: Object, version: int = 1) -> ObjectVersion:
     )
 
 
-def document(*objects: Object) -> Section:
+def document(*objects: Object) -> YamlSection:
     problems = ProblemList()
     found = document_of(map(version_of, objects), CONFIG, {}, problems)
     assert not len(problems)
@@ -55,7 +55,7 @@ def test_what_is_stored_is_read_back_whatever_it_contains(kind, by_name):
     objects = [Object(kind, name, keys) for name, keys in by_name.items()]
     objects = [each._replace(keys=eval(repr(each.keys).replace("${", "$ {"))) for each in objects]
     node = document(*objects).entries[kind].node
-    if isinstance(node, Section):
+    if isinstance(node, YamlSection):
         read = {name: plain(entry.node) for name, entry in node.entries.items()}
     else:
         read = {item.entries[KINDS[kind]].node.text: without(plain(item), KINDS[kind]) for item in node.items}
@@ -70,9 +70,9 @@ def plain(node: Node) -> object:
     match node:
         case Scalar():
             return node.text
-        case Listing():
+        case YamlList():
             return [plain(item) for item in node.items]
-        case Section():
+        case YamlSection():
             return {name: plain(entry.node) for name, entry in node.entries.items()}
 
 
@@ -97,7 +97,9 @@ def test_a_problem_names_the_object_and_its_version_without_a_line():
     problems = ProblemList()
     problems.error(place_of(other, CONFIG), "accounts[b].memo", f"something else than at {place_of(one, CONFIG)}", "x")
     problems.error(document_of([one], CONFIG, {}, problems).entries["accounts"].place, "accounts", "a list")
-    problems.error(Place(str(CONFIG), 7), "accounts[a].id", f"each id once; it also stands at {place_of(one, CONFIG)}")
+    problems.error(
+        SourceLine(str(CONFIG), 7), "accounts[a].id", f"each id once; it also stands at {place_of(one, CONFIG)}"
+    )
     first = "accounts a (version 3) in the database"
     second = "accounts ../b c/d (version 3) in the database"
     assert sorted(str(each) for each in naming_objects(problems.in_order(), CONFIG)) == [
@@ -108,7 +110,7 @@ def test_a_problem_names_the_object_and_its_version_without_a_line():
 
 
 def test_problems_of_files_stay_as_they_are():
-    found = Problem("/etc/vosd/vosd.yaml", 3, "node", "x", "a name")
+    found = DefinitionProblem("/etc/vosd/vosd.yaml", 3, "node", "x", "a name")
     assert naming_objects([found], CONFIG) == (found,)
 
 

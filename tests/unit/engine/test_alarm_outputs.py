@@ -21,7 +21,7 @@ from vosd.engine.alarms import mail, webhook
 from vosd.engine.alarms import output as output_of_alarms
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, row
 from vosd.engine.alarms.mail import Mail, composed
-from vosd.engine.alarms.webhook import Webhook
+from vosd.engine.alarms.webhook import AlarmWebhook
 from vosd.engine.background import every
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
 from vosd.obs.alarms import CONFIRMED_MS, AlarmChange, Alarms, KeptAlarms, Level
@@ -99,8 +99,8 @@ async def hook() -> AsyncIterator[Hook]:
         await asyncio.sleep(0)  # its connections are closed by the loop
 
 
-def webhook_of(url: str, level: Level = Level.INFO) -> Webhook:
-    return Webhook("sw1", ManualClock(), WebhookSettings(url, Secret(SECRET), level))
+def webhook_of(url: str, level: Level = Level.INFO) -> AlarmWebhook:
+    return AlarmWebhook("sw1", ManualClock(), WebhookSettings(url, Secret(SECRET), level))
 
 
 async def stopped(task: asyncio.Task[None]) -> None:
@@ -174,7 +174,7 @@ async def test_an_output_receives_what_is_urgent_enough_and_nothing_when_it_is_t
 async def test_the_desk_passes_events_of_its_stream_on(hook: Hook):
     stream, clock = EventStream(), ManualClock()
     settings = AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
-    desk = AlarmDesk(stream, clock, settings, {"webhook": Webhook("sw1", clock, settings.webhook)})
+    desk = AlarmDesk(stream, clock, settings, {"webhook": AlarmWebhook("sw1", clock, settings.webhook)})
     desk.begin(lambda: every(0.01, desk.take))
     stream.put(Noted("lease_lost", {"why": "another switch"}, clock.now().wall))
     assert (await hook.report())["alarm"] == "lease_lost"
@@ -324,7 +324,7 @@ async def test_what_ended_while_the_switch_was_away_is_cleared_for_the_receiver(
 
     def desk() -> tuple[AlarmDesk, EventStream]:
         stream, settings = EventStream(), AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
-        outputs = {"webhook": Webhook("sw1", clock, settings.webhook)}
+        outputs = {"webhook": AlarmWebhook("sw1", clock, settings.webhook)}
         return AlarmDesk(stream, clock, settings, outputs, AlarmFile(tmp_path / "alarms.json")), stream
 
     async def watch() -> None:

@@ -14,7 +14,7 @@ from vosd.base.clock import Instant
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import Currencies
 from vosd.billing.exchange import ExchangeRate
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import CallSide, Party
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.bookkeeping import conclude, draft, lost, opened
 from vosd.callcontrol.call_request import CallRequest
@@ -130,8 +130,8 @@ def test_everyone_who_pays_or_is_paid_has_a_charge():
 
 def test_every_agent_above_the_customer_is_charged_by_its_own_rate():
     agents = (
-        Party("reseller", Role.AGENT, 1, applied_rate("0.50", tax_rate="10")),
-        Party("wholesaler", Role.AGENT, 2, applied_rate("0.40", 60)),
+        Party("reseller", CallSide.AGENT, 1, applied_rate("0.50", tax_rate="10")),
+        Party("wholesaler", CallSide.AGENT, 2, applied_rate("0.40", 60)),
     )
     record = ended(call=msgspec.structs.replace(kept(), agents=agents))
     charged = [(each.account, each.role, each.level, each.fee, each.tax) for each in record.charges]
@@ -156,7 +156,7 @@ def test_every_agent_above_the_customer_is_charged_by_its_own_rate():
 
 def test_agents_pay_nothing_for_a_call_that_was_not_answered_for_the_caller():
     call = kept(answered=None)
-    with_agent = msgspec.structs.replace(call, agents=(Party("reseller", Role.AGENT, 1, SELL),))
+    with_agent = msgspec.structs.replace(call, agents=(Party("reseller", CallSide.AGENT, 1, SELL),))
     assert [each.role for each in ended(call=with_agent).charges] == [VENDOR]
 
 
@@ -340,8 +340,8 @@ def test_a_call_that_costs_more_than_it_is_sold_for_says_by_how_much():
 
 def test_a_call_below_agents_is_sold_for_what_the_last_of_them_pays():
     """By the customer's fee alone no loss would be seen: what agents charge among themselves is theirs."""
-    cheaper, dearer = (Party("top", Role.AGENT, 2, applied_rate(price)) for price in ("0.12", "6"))
-    middle = Party("middle", Role.AGENT, 1, applied_rate("60"))
+    cheaper, dearer = (Party("top", CallSide.AGENT, 2, applied_rate(price)) for price in ("0.12", "6"))
+    middle = Party("middle", CallSide.AGENT, 1, applied_rate("60"))
     for top, loss in ((cheaper, Decimal("0.24")), (dearer, None)):
         call = msgspec.structs.replace(kept(), agents=(middle, top))
         assert loss_of(call, 30) == loss, "0.06 or 3.00 for half a minute, 0.30 for the begun one"

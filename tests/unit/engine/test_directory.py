@@ -17,10 +17,10 @@ from vosd.engine.peers.directory import NameDirectory, means_of
 from vosd.engine.settings import DnsSettings, SipListener
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Hop
-from vosd.sip.locate import Kind, Means
+from vosd.sip.locate import RecordType, UsableTransports
 from vosd.trunks.gateways import Address, RoutingGateway
 
-MEANS = Means(("udp", "tcp", "tls"), (Kind.A, Kind.AAAA))
+MEANS = UsableTransports(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA))
 PATIENT_MS = 5_000
 WITHOUT_SERVER_S = 4
 """On a busy machine; a server that is waited for would take longer."""
@@ -241,13 +241,13 @@ async def test_a_name_that_was_taken_out_of_the_zone_is_gone(desk):
 async def test_without_knowing_its_services_a_name_is_not_guessed_at(desk):
     """A domain's own address is rarely its SIP server: it stands in only where DNS says that there are no services."""
     desk.server.put("example.net 60 A 192.0.2.80")
-    desk.server.failing.add(Kind.SRV)
+    desk.server.failing.add(RecordType.SRV)
     await desk.adopt(CARRIER)
     assert desk.directory.addresses(CARRIER) == ()
 
 
 async def test_what_is_known_of_a_new_name_is_used_though_some_server_of_it_is_not_found(desk):
-    desk.server.failing.add(Kind.AAAA)
+    desk.server.failing.add(RecordType.AAAA)
     await desk.adopt(CARRIER)
     assert [each.host for each in desk.directory.addresses(CARRIER)] == ["192.0.2.1", "192.0.2.2"]
     desk.server.failing.clear()
@@ -257,7 +257,7 @@ async def test_what_is_known_of_a_new_name_is_used_though_some_server_of_it_is_n
 
 async def test_what_was_known_in_full_is_not_replaced_by_a_part_of_it(desk):
     await desk.adopt(CARRIER)
-    desk.server.failing.add(Kind.AAAA)
+    desk.server.failing.add(RecordType.AAAA)
     await desk.pass_time(90)
     assert len(desk.directory.addresses(CARRIER)) == 3
 
@@ -396,4 +396,4 @@ def test_a_switch_uses_the_transports_of_its_sockets():
         SipListener("udp", "192.0.2.1", 5060),
         SipListener("udp", "::1", 5060),
     ]
-    assert means_of(listen) == Means(("udp", "tls"), (Kind.AAAA, Kind.A))
+    assert means_of(listen) == UsableTransports(("udp", "tls"), (RecordType.AAAA, RecordType.A))

@@ -15,7 +15,7 @@ import yaml
 from doubles.data.builders import applied_rate
 from doubles.ended_calls import ended_call, open_call
 
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import CallSide, Party
 from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import UNDESCRIBED, OpenCall
 from vosd.cdr.charges import charges_of
@@ -28,8 +28,8 @@ EARLIER = {
     for name, text in yaml.safe_load(Path(__file__).with_name("journal_without_charges.yaml").read_text()).items()
 }
 AGENTS = (
-    Party("reseller", Role.AGENT, 1, applied_rate("0.50")),
-    Party("wholesaler", Role.AGENT, 2, applied_rate("0.40", 60)),
+    Party("reseller", CallSide.AGENT, 1, applied_rate("0.50")),
+    Party("wholesaler", CallSide.AGENT, 2, applied_rate("0.40", 60)),
 )
 
 
@@ -165,6 +165,6 @@ def test_a_charge_of_a_later_version_with_more_columns_is_read():
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry), type=Ended).record.charges == record.charges
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", CallSide)
 def test_roles_are_named_alike_in_billing_and_in_the_record(role):
     assert role.value in {CUSTOMER, AGENT, VENDOR}

@@ -14,7 +14,7 @@ from doubles.filling_disk import Disk, small_disk
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
 
 from vosd.base.clock import Instant
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import CallSide, Party
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.journal.journal import SPARED_MARKS
@@ -56,7 +56,7 @@ def test_the_reserve_has_room_for_the_ends_of_all_calls_however_many(directory, 
 
 def test_the_charges_of_agents_have_room_as_well(directory, disk):
     """A call of a customer with ten agents above it leaves a record of 10 kB."""
-    agents = tuple(Party(f"reseller-{level}", Role.AGENT, level, applied_rate("0.50")) for level in range(1, 11))
+    agents = tuple(Party(f"reseller-{level}", CallSide.AGENT, level, applied_rate("0.50")) for level in range(1, 11))
     rates = applied_rate("0.60"), applied_rate("0.30")
     journal = opened(directory)
     count = RESERVE_BYTES // END_BYTES - 8

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.lost_attempts import LostAttempts
 from vosd.engine.journal.entries import LeftOver
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 
 NOW = ManualClock().now()
 REFUSED_FIRST = Attempt("first", 486, 40, None, "Refused")
@@ -23,7 +23,11 @@ def end(state, refused_with=0):
     return SimpleNamespace(state=state, refused_with=refused_with)
 
 
-ANSWERED, SILENT, REFUSED = end(State.ACCEPTED), end(State.TERMINATED), end(State.COMPLETED, 487)
+ANSWERED, SILENT, REFUSED = (
+    end(TransactionState.ACCEPTED),
+    end(TransactionState.TERMINATED),
+    end(TransactionState.COMPLETED, 487),
+)
 
 
 def invite(gateway):

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
 from vosd.net.resolve import NameServerResolver
-from vosd.sip.locate import Kind, Means
+from vosd.sip.locate import RecordType, UsableTransports
 from vosd.trunks.gateways import Address
 
 FOUND = routing_gateway("found", addresses=(Address("found.example.net", 5070),))
@@ -23,7 +23,7 @@ BESIDE = routing_gateway("beside", addresses=(Address("lost.example.net", 5080),
 async def directory() -> AsyncIterator[NameDirectory]:
     async with NameServer("found.example.net 60 A 192.0.2.9\n") as server:
         resolver = NameServerResolver([server.address], 5_000, 1)
-        yield NameDirectory(resolver, ManualClock(), Means(("udp",), (Kind.A,)), DnsSettings())
+        yield NameDirectory(resolver, ManualClock(), UsableTransports(("udp",), (RecordType.A,)), DnsSettings())
 
 
 def told(logs):

@@ -9,7 +9,7 @@ from vosd.base.secret import Secret
 from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
 from vosd.sip.flows import Hop
-from vosd.sip.locate import Answer, Kind, Means, Question
+from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
 from vosd.trunks.gateways import Address, Registration
 
 HOST = "192.0.2.9"
@@ -24,13 +24,13 @@ GENUINE = Hop("genuine.example", 5061, "tls")
 class OneAddress:
     """A name server where every name leads to the same address."""
 
-    async def ask(self, question: Question) -> Answer:
-        return Answer((HOST,) if question.kind is Kind.A else (), 60)
+    async def ask(self, question: DnsQuestion) -> DnsAnswer:
+        return DnsAnswer((HOST,) if question.kind is RecordType.A else (), 60)
 
 
 @pytest.fixture
 def directory() -> NameDirectory:
-    return NameDirectory(OneAddress(), ManualClock(), Means(("tls",), (Kind.A,)), DnsSettings())
+    return NameDirectory(OneAddress(), ManualClock(), UsableTransports(("tls",), (RecordType.A,)), DnsSettings())
 
 
 async def use(directory: NameDirectory, hop: Hop, seen_at: str) -> None:

@@ -7,7 +7,7 @@ from doubles.memory import MemoryOverrides
 from doubles.virtual.clock import ManualClock
 
 from vosd.catalogue.overrides import Setting, Target
-from vosd.catalogue.ports import Action
+from vosd.catalogue.ports import OverrideAction
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking import overrides as module
 from vosd.engine.booking.overrides import OverrideWatch
@@ -98,7 +98,7 @@ async def test_what_expired_while_no_switch_ran_is_not_put_in_force(stage, monke
     assert stage.seen == []
     await poll(stage, monkeypatch)
     assert (await stage.store.load()).by_key == {}
-    assert [each.action for each in await stage.store.changes(1)] == [Action.EXPIRED]
+    assert [each.action for each in await stage.store.changes(1)] == [OverrideAction.EXPIRED]
 
 
 async def test_while_the_database_is_away_the_last_overrides_hold(stage, monkeypatch):

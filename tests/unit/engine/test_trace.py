@@ -21,11 +21,11 @@ from doubles.traced_calls import (
 )  # fmt: skip
 
 from vosd.engine.trace.call_messages import LEGS_MAX, MESSAGES_MAX, CallOutcome
-from vosd.engine.trace.messages import SET_UP_WITHIN_MS, UNKNOWN_BYTES, Trace
+from vosd.engine.trace.messages import SET_UP_WITHIN_MS, UNKNOWN_BYTES, CallTraces
 from vosd.obs.traced import Direction
 
 
-def kept(trace: Trace, names: Iterable[str]) -> set[str]:
+def kept(trace: CallTraces, names: Iterable[str]) -> set[str]:
     return {name for name in names if len(trace.messages((f"{name}-in", f"{name}-out"))) == 4}
 
 
@@ -211,7 +211,7 @@ def test_late_messages_of_a_failed_call_are_kept_with_it():
     assert len(trace.messages(("failed-in", "failed-out"), after=found[4].entry[0])) == 1
 
 
-def a_talk(trace: Trace, name: str, *, at: int = NOW) -> None:
+def a_talk(trace: CallTraces, name: str, *, at: int = NOW) -> None:
     """Record a call that was answered and goes on."""
     a_call(trace, name, None, at=at)
     turn(trace, the_call(name), message(f"{name}-in", "SIP/2.0 200 OK"), at=at)

@@ -20,7 +20,7 @@ from doubles.traced_calls import (
 )  # fmt: skip
 
 from vosd.engine.trace.call_messages import CallMessages, CallOutcome, Room
-from vosd.engine.trace.messages import PACK_EVERY_MS, PACKED_AFTER_MS, UNKNOWN_BYTES, Trace
+from vosd.engine.trace.messages import PACK_EVERY_MS, PACKED_AFTER_MS, UNKNOWN_BYTES, CallTraces
 from vosd.obs.traced import Direction
 
 ENDS = (CallOutcome.WELL, CallOutcome.FAILED)
@@ -68,7 +68,7 @@ def test_a_compressed_call_that_rings_still_outlives_others():
 # -- the bound ----------------------------------------------------------------------------------------------------
 
 
-def rooms_of(trace: Trace) -> tuple[Room, Room]:
+def rooms_of(trace: CallTraces) -> tuple[Room, Room]:
     return trace._recent, trace._failed
 
 

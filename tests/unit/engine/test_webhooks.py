@@ -18,7 +18,7 @@ from vosd.engine.poster import Poster, UndeliveredError
 from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.reports.queue import ReportQueue
 from vosd.engine.reports.report import CallReport
-from vosd.engine.reports.webhooks import Webhook
+from vosd.engine.reports.webhooks import EventWebhook
 from vosd.engine.settings import CallReportSettings, ReceiverSettings
 
 SECRET = "not a secret"
@@ -37,10 +37,10 @@ def low(number: int) -> LiveEvent:
 @asynccontextmanager
 async def delivering(
     events: LiveEvents, directory: Path, url: str, name: str = "crm", **delivery: Any
-) -> AsyncGenerator[Webhook, None]:
+) -> AsyncGenerator[EventWebhook, None]:
     terms = {"retry_interval_ms": 10, "retry_max_ms": 100} | delivery
     settings = ReceiverSettings(name, TYPES, CallReportSettings(url, Secret(SECRET), **terms))
-    webhook = Webhook(SystemClock(), settings, directory, events, lambda: False)
+    webhook = EventWebhook(SystemClock(), settings, directory, events, lambda: False)
     await webhook.begin()
     try:
         yield webhook

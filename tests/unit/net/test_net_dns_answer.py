@@ -20,12 +20,12 @@ from vosd.net.dns_answer import (
     is_truncated,
     read_answer,
 )
-from vosd.sip.locate import Answer, Kind, Naptr, Question, Srv
+from vosd.sip.locate import DnsAnswer, DnsQuestion, Naptr, RecordType, Srv
 
-A = Question(Kind.A, "sip.example.net")
+A = DnsQuestion(RecordType.A, "sip.example.net")
 
 
-def response(question: Question, *records: str, authority: str = "", rcode: int = 0) -> bytes:
+def response(question: DnsQuestion, *records: str, authority: str = "", rcode: int = 0) -> bytes:
     """Make what a server answers; a record is ``name ttl type data``."""
     message = dns.message.make_response(dns.message.make_query(question.name, question.kind.value))
     message.set_rcode(rcode)
@@ -42,20 +42,22 @@ def rrset(record: str) -> dns.rrset.RRset:
 @pytest.mark.parametrize(
     ("kind", "data", "record"),
     [
-        (Kind.A, "192.0.2.1", "192.0.2.1"),
-        (Kind.AAAA, "2001:db8::1", "2001:db8::1"),
-        (Kind.SRV, "10 20 5061 Host.Example.NET.", Srv(10, 20, 5061, "Host.Example.NET")),
-        (Kind.SRV, "0 0 0 .", Srv(0, 0, 0, ".")),
+        (RecordType.A, "192.0.2.1", "192.0.2.1"),
+        (RecordType.AAAA, "2001:db8::1", "2001:db8::1"),
+        (RecordType.SRV, "10 20 5061 Host.Example.NET.", Srv(10, 20, 5061, "Host.Example.NET")),
+        (RecordType.SRV, "0 0 0 .", Srv(0, 0, 0, ".")),
         (
-            Kind.NAPTR,
+            RecordType.NAPTR,
             '10 20 "s" "SIP+D2U" "" _sip._udp.example.net.',
             Naptr(10, 20, "s", "SIP+D2U", "_sip._udp.example.net"),
         ),
     ],
 )
 def test_each_kind_of_record_is_read(kind, data, record):
-    question = Question(kind, "sip.example.net")
-    assert read_answer(response(question, f"sip.example.net 60 {kind.value} {data}"), question) == Answer((record,), 60)
+    question = DnsQuestion(kind, "sip.example.net")
+    assert read_answer(response(question, f"sip.example.net 60 {kind.value} {data}"), question) == DnsAnswer(
+        (record,), 60
+    )
 
 
 def test_aliases_are_followed_and_the_shortest_ttl_of_the_way_holds():
@@ -71,18 +73,18 @@ def test_aliases_are_followed_and_the_shortest_ttl_of_the_way_holds():
 
 def test_records_of_other_names_are_no_answer():
     wire = response(A, "else.example.net 60 A 192.0.2.66")
-    assert read_answer(wire, A) == Answer((), NOTHING_TTL_S)
+    assert read_answer(wire, A) == DnsAnswer((), NOTHING_TTL_S)
 
 
 @pytest.mark.parametrize("rcode", [dns.rcode.NOERROR, dns.rcode.NXDOMAIN])
 def test_a_negative_answer_is_cached_as_long_as_the_zone_says(rcode):
     soa = "example.net 900 SOA ns.example. admin.example. 1 3600 600 86400 120"
-    assert read_answer(response(A, authority=soa, rcode=rcode), A) == Answer((), 120)
+    assert read_answer(response(A, authority=soa, rcode=rcode), A) == DnsAnswer((), 120)
 
 
 def test_a_server_without_naptr_support_has_no_such_records():
-    question = Question(Kind.NAPTR, "example.net")
-    assert read_answer(response(question, rcode=dns.rcode.NOTIMP), question) == Answer((), NOTHING_TTL_S)
+    question = DnsQuestion(RecordType.NAPTR, "example.net")
+    assert read_answer(response(question, rcode=dns.rcode.NOTIMP), question) == DnsAnswer((), NOTHING_TTL_S)
 
 
 @pytest.mark.parametrize(("rcode", "says"), [(dns.rcode.SERVFAIL, "SERVFAIL"), (dns.rcode.REFUSED, "REFUSED")])
@@ -93,7 +95,7 @@ def test_a_server_that_failed_is_named_for_it(rcode, says):
 
 def test_the_answer_to_another_question_is_refused():
     with pytest.raises(UnusableAnswerError, match="another question"):
-        read_answer(response(A, "sip.example.net 60 A 192.0.2.1"), Question(Kind.A, "sip.example.org"))
+        read_answer(response(A, "sip.example.net 60 A 192.0.2.1"), DnsQuestion(RecordType.A, "sip.example.org"))
 
 
 def test_an_endless_chain_of_aliases_is_refused():
@@ -111,9 +113,9 @@ def test_an_answer_of_thousands_of_records_is_refused_unread():
         read_answer(response(A, f"sip.example.net 60 A {few_bytes}"), A)
 
 
-def deep_names(records: int) -> tuple[bytes, Question]:
+def deep_names(records: int) -> tuple[bytes, DnsQuestion]:
     """Make an answer whose every record has two names of 126 labels, by compression (RFC 1035 section 4.1.4)."""
-    question = Question(Kind.SRV, "a.example")
+    question = DnsQuestion(RecordType.SRV, "a.example")
     wire = struct.pack("!HHHHHH", 1, 0x8180, 1, records, 0, 0) + b"\1a\7example\0" + struct.pack("!HH", 33, 1)
     deep = len(wire)
     pointer = struct.pack("!H", 0xC000 | deep)
@@ -137,14 +139,14 @@ def test_names_of_a_hundred_labels_do_not_hold_the_loop_up():
 
 
 def test_a_target_of_a_hundred_labels_is_no_target():
-    question = Question(Kind.SRV, "sip.example.net")
+    question = DnsQuestion(RecordType.SRV, "sip.example.net")
     with pytest.raises(UnusableAnswerError, match="labels"):
         read_answer(response(question, f"sip.example.net 60 SRV 1 1 5060 {'a.' * 100}"), question)
 
 
 def test_the_largest_answer_that_is_read_takes_milliseconds():
     name = ".".join(["a" * 6] * 28)
-    question = Question(Kind.SRV, name)
+    question = DnsQuestion(RecordType.SRV, name)
     targets = " | ".join(f"{i} 1 5060 {'b' * 20}{i}.example." for i in range(RECORDS_MAX))
     wire = response(question, f"{name} 60 SRV {targets}")
     assert len(wire) < MESSAGE_BYTES_MAX
@@ -176,7 +178,7 @@ def test_truncation_is_seen_before_anything_is_read():
 
 
 GOOD = response(
-    Question(Kind.SRV, "_sip._udp.example.net"),
+    DnsQuestion(RecordType.SRV, "_sip._udp.example.net"),
     "_sip._udp.example.net 60 CNAME pool.example.net.",
     "pool.example.net 60 SRV 1 2 5060 a.example.net. | 2 2 5060 b.example.net.",
 )
@@ -187,7 +189,7 @@ def test_no_broken_answer_raises_anything_but_the_declared_error(changes, length
     wire = bytearray(GOOD)
     for place, value in changes:
         wire[place] = value
-    question = Question(Kind.SRV, "_sip._udp.example.net")
+    question = DnsQuestion(RecordType.SRV, "_sip._udp.example.net")
     try:
         answer = read_answer(bytes(wire[:length]) if length >= 12 else bytes(wire), question)
     except UnusableAnswerError:

@@ -12,7 +12,7 @@ from doubles.nameserver import Mood, NameServer
 
 from vosd.net import resolve
 from vosd.net.resolve import NameServerResolver, system_name_servers
-from vosd.sip.locate import Answer, Kind, NoAnswerError, Question, Srv
+from vosd.sip.locate import DnsAnswer, DnsQuestion, NoAnswerError, RecordType, Srv
 
 ZONE = """
 sip.example.net 60 A 192.0.2.1
@@ -20,8 +20,8 @@ sip.example.net 60 AAAA 2001:db8::1
 www.example.net 30 CNAME sip.example.net.
 _sip._udp.example.net 90 SRV 10 20 5062 sip.example.net.
 """
-A = Question(Kind.A, "sip.example.net")
-FOUND = Answer(("192.0.2.1",), 60)
+A = DnsQuestion(RecordType.A, "sip.example.net")
+FOUND = DnsAnswer(("192.0.2.1",), 60)
 SOON_MS = 50
 PATIENT_MS = 5_000
 
@@ -41,17 +41,17 @@ async def other() -> AsyncIterator[NameServer]:
 async def test_each_kind_of_record_is_found(server):
     resolver = NameServerResolver([server.address], PATIENT_MS, 1)
     assert await resolver.ask(A) == FOUND
-    assert await resolver.ask(Question(Kind.AAAA, "sip.example.net")) == Answer(("2001:db8::1",), 60)
-    assert await resolver.ask(Question(Kind.A, "www.example.net")) == Answer(("192.0.2.1",), 30)
-    assert await resolver.ask(Question(Kind.SRV, "_sip._udp.example.net")) == Answer(
+    assert await resolver.ask(DnsQuestion(RecordType.AAAA, "sip.example.net")) == DnsAnswer(("2001:db8::1",), 60)
+    assert await resolver.ask(DnsQuestion(RecordType.A, "www.example.net")) == DnsAnswer(("192.0.2.1",), 30)
+    assert await resolver.ask(DnsQuestion(RecordType.SRV, "_sip._udp.example.net")) == DnsAnswer(
         (Srv(10, 20, 5062, "sip.example.net"),), 90
     )
 
 
 async def test_what_does_not_exist_is_an_answer_without_records(server):
     resolver = NameServerResolver([server.address], PATIENT_MS, 1)
-    assert await resolver.ask(Question(Kind.A, "gone.example.net")) == Answer((), 120)
-    assert await resolver.ask(Question(Kind.NAPTR, "sip.example.net")) == Answer((), 120)
+    assert await resolver.ask(DnsQuestion(RecordType.A, "gone.example.net")) == DnsAnswer((), 120)
+    assert await resolver.ask(DnsQuestion(RecordType.NAPTR, "sip.example.net")) == DnsAnswer((), 120)
 
 
 async def test_a_name_server_may_have_an_ipv6_address():
@@ -132,10 +132,10 @@ async def test_thousands_of_records_are_refused_by_datagram_and_by_stream(server
         server.put(f"huge.example.net 60 A 10.0.{index // 256}.{index % 256}")
     resolver = NameServerResolver([server.address], PATIENT_MS, 1)
     with pytest.raises(NoAnswerError, match="more than 4096 bytes"):
-        await resolver.ask(Question(Kind.A, "huge.example.net"))
+        await resolver.ask(DnsQuestion(RecordType.A, "huge.example.net"))
     server.mood = Mood.CURT
     with pytest.raises(NoAnswerError, match="more than 4096 bytes"):
-        await resolver.ask(Question(Kind.A, "huge.example.net"))
+        await resolver.ask(DnsQuestion(RecordType.A, "huge.example.net"))
 
 
 async def test_a_connection_that_ends_in_the_middle_is_a_failure(server):
@@ -160,7 +160,9 @@ async def test_a_server_that_the_kernel_does_not_let_us_reach_gives_way_to_the_n
 
 async def test_a_name_that_cannot_be_asked_for_is_a_failure_and_no_error_of_the_switch(server):
     with pytest.raises(NoAnswerError):
-        await NameServerResolver([server.address], PATIENT_MS, 1).ask(Question(Kind.SRV, f"_sip._udp.{'a' * 63}." * 5))
+        await NameServerResolver([server.address], PATIENT_MS, 1).ask(
+            DnsQuestion(RecordType.SRV, f"_sip._udp.{'a' * 63}." * 5)
+        )
     assert server.asked == []
 
 

@@ -20,7 +20,7 @@ from vosd.net.shield import (
     ShieldAnswer,
     ShieldSettings,
 )
-from vosd.sip.wire.classify import Kind, Rank
+from vosd.sip.wire.classify import MessageKind, Rank
 
 GATEWAY, UNKNOWN_SOURCE = "192.0.2.1", "198.51.100.1"
 REGISTER = request("REGISTER")
@@ -46,10 +46,10 @@ class AuthGate:
             self.allowances.get,
         )
 
-    def judge(self, kind: Kind, host: str, data: bytes = REGISTER) -> Rank | ShieldAnswer:
+    def judge(self, kind: MessageKind, host: str, data: bytes = REGISTER) -> Rank | ShieldAnswer:
         return self.shield.judge(kind, data, host, self.now)
 
-    def heard(self, count: int, kind: Kind, host: str, data: bytes = REGISTER) -> int:
+    def heard(self, count: int, kind: MessageKind, host: str, data: bytes = REGISTER) -> int:
         return sum(isinstance(self.judge(kind, host, data), Rank) for _ in range(count))
 
 
@@ -60,7 +60,12 @@ def auth_gate() -> AuthGate:
 
 @pytest.mark.parametrize(
     ("kind", "rank"),
-    [(Kind.CALL, Rank.CALL), (Kind.OTHER, Rank.OTHER), (Kind.WITHIN, Rank.RUNNING), (Kind.RESPONSE, Rank.RUNNING)],
+    [
+        (MessageKind.CALL, Rank.CALL),
+        (MessageKind.OTHER, Rank.OTHER),
+        (MessageKind.WITHIN, Rank.RUNNING),
+        (MessageKind.RESPONSE, Rank.RUNNING),
+    ],
 )
 def test_what_a_gateway_sends_has_its_rank(auth_gate, kind, rank):
     auth_gate.ours.add(b"ours")
@@ -68,104 +73,108 @@ def test_what_a_gateway_sends_has_its_rank(auth_gate, kind, rank):
 
 
 def test_a_gateway_that_asks_for_too_much_is_refused_and_never_blocked(auth_gate):
-    assert auth_gate.heard(250, Kind.CALL, GATEWAY) == 100
-    assert auth_gate.judge(Kind.CALL, GATEWAY) is ShieldAnswer.REFUSE
+    assert auth_gate.heard(250, MessageKind.CALL, GATEWAY) == 100
+    assert auth_gate.judge(MessageKind.CALL, GATEWAY) is ShieldAnswer.REFUSE
     assert auth_gate.dropped["too many requests of a gateway"] == 151
     auth_gate.now += 0.5
-    assert auth_gate.heard(250, Kind.CALL, GATEWAY) == 50
-    assert auth_gate.heard(100_000, Kind.JUNK, GATEWAY) == 0
+    assert auth_gate.heard(250, MessageKind.CALL, GATEWAY) == 50
+    assert auth_gate.heard(100_000, MessageKind.JUNK, GATEWAY) == 0
     assert auth_gate.blocked == []
 
 
 def test_the_addresses_of_a_gateway_share_what_it_may_ask(auth_gate):
     auth_gate.known |= {"192.0.2.2", "192.0.2.3"}
     auth_gate.allowances.update(dict.fromkeys((GATEWAY, "192.0.2.2"), Allowance("acme", 10)))
-    assert [auth_gate.heard(8, kind, host) for kind, host in ((Kind.CALL, GATEWAY), (Kind.OTHER, "192.0.2.2"))] == [
+    assert [
+        auth_gate.heard(8, kind, host) for kind, host in ((MessageKind.CALL, GATEWAY), (MessageKind.OTHER, "192.0.2.2"))
+    ] == [
         8,
         2,
     ]
-    assert auth_gate.judge(Kind.OTHER, GATEWAY) is ShieldAnswer.REFUSE
-    assert auth_gate.heard(50, Kind.CALL, "192.0.2.3") == 50, "another gateway"
+    assert auth_gate.judge(MessageKind.OTHER, GATEWAY) is ShieldAnswer.REFUSE
+    assert auth_gate.heard(50, MessageKind.CALL, "192.0.2.3") == 50, "another gateway"
     auth_gate.ours.add(b"ours")
-    assert auth_gate.heard(500, Kind.WITHIN, GATEWAY, b"ours") == 500, "what belongs to calls is not counted"
+    assert auth_gate.heard(500, MessageKind.WITHIN, GATEWAY, b"ours") == 500, "what belongs to calls is not counted"
     assert auth_gate.dropped == {"more than max_requests of a gateway": 7}
     auth_gate.now += 0.5
-    assert auth_gate.heard(8, Kind.CALL, "192.0.2.2") == 5
+    assert auth_gate.heard(8, MessageKind.CALL, "192.0.2.2") == 5
 
 
-@pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
+@pytest.mark.parametrize("kind", [MessageKind.WITHIN, MessageKind.RESPONSE])
 def test_what_belongs_to_calls_of_a_gateway_is_never_limited(auth_gate, kind):
     auth_gate.ours.add(b"ours")
-    auth_gate.heard(1_000, Kind.CALL, GATEWAY)
+    auth_gate.heard(1_000, MessageKind.CALL, GATEWAY)
     assert auth_gate.heard(10_000, kind, GATEWAY, b"ours") == 10_000
 
 
-@pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
+@pytest.mark.parametrize("kind", [MessageKind.WITHIN, MessageKind.RESPONSE])
 def test_a_gateways_message_within_a_call_must_match_one(auth_gate, kind):
     assert auth_gate.judge(kind, GATEWAY, b"forged") is Rank.OTHER
     assert auth_gate.heard(10_000, kind, GATEWAY, b"forged") == UNMATCHED_PER_S - 1
     assert auth_gate.judge(kind, GATEWAY, b"forged") is ShieldAnswer.SILENCE
-    assert auth_gate.heard(100, Kind.CALL, GATEWAY) == 100, "what is forged in its name leaves it its calls"
+    assert auth_gate.heard(100, MessageKind.CALL, GATEWAY) == 100, "what is forged in its name leaves it its calls"
     assert auth_gate.blocked == []
 
 
 def test_an_unknown_source_has_a_low_limit_and_gets_no_answer(auth_gate):
-    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
-    assert auth_gate.heard(39, Kind.OTHER, UNKNOWN_SOURCE) == 19
-    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is ShieldAnswer.SILENCE
+    assert auth_gate.judge(MessageKind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
+    assert auth_gate.heard(39, MessageKind.OTHER, UNKNOWN_SOURCE) == 19
+    assert auth_gate.judge(MessageKind.CALL, UNKNOWN_SOURCE) is ShieldAnswer.SILENCE
     assert auth_gate.dropped["too many requests of a stranger"] == 21
     auth_gate.now += 1.0
-    assert auth_gate.heard(30, Kind.OTHER, UNKNOWN_SOURCE) == 10
+    assert auth_gate.heard(30, MessageKind.OTHER, UNKNOWN_SOURCE) == 10
     assert auth_gate.blocked == []
 
 
-@pytest.mark.parametrize("kind", [Kind.WITHIN, Kind.RESPONSE])
+@pytest.mark.parametrize("kind", [MessageKind.WITHIN, MessageKind.RESPONSE])
 def test_what_only_looks_as_if_it_belonged_to_a_call_counts(auth_gate, kind):
     auth_gate.ours.add(b"ours")
     assert auth_gate.judge(kind, UNKNOWN_SOURCE, b"forged") is Rank.UNKNOWN
     assert auth_gate.heard(30, kind, UNKNOWN_SOURCE, b"forged") == 19
     assert auth_gate.heard(100, kind, UNKNOWN_SOURCE, b"ours") == 100
     assert auth_gate.judge(kind, UNKNOWN_SOURCE, b"ours") is Rank.RUNNING
-    assert auth_gate.heard(30, Kind.OTHER, UNKNOWN_SOURCE) == 20, "what is forged in its name leaves it its requests"
+    assert auth_gate.heard(30, MessageKind.OTHER, UNKNOWN_SOURCE) == 20, (
+        "what is forged in its name leaves it its requests"
+    )
 
 
 def test_an_unknown_source_within_a_call_is_served_up_to_a_limit(auth_gate):
     auth_gate.ours.add(b"ours")
-    assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.WITHIN, UNKNOWN_SOURCE, b"ours") == WITHIN_AT_ONCE
+    assert auth_gate.heard(2 * WITHIN_AT_ONCE, MessageKind.WITHIN, UNKNOWN_SOURCE, b"ours") == WITHIN_AT_ONCE
     auth_gate.now += 1.0
-    assert auth_gate.heard(2 * WITHIN_AT_ONCE, Kind.RESPONSE, UNKNOWN_SOURCE, b"ours") == WITHIN_PER_S
+    assert auth_gate.heard(2 * WITHIN_AT_ONCE, MessageKind.RESPONSE, UNKNOWN_SOURCE, b"ours") == WITHIN_PER_S
 
 
 def test_junk_is_dropped_and_much_of_it_blocks_its_source(auth_gate):
-    assert auth_gate.heard(10_000, Kind.JUNK, UNKNOWN_SOURCE) == 0
+    assert auth_gate.heard(10_000, MessageKind.JUNK, UNKNOWN_SOURCE) == 0
     assert auth_gate.blocked == [(UNKNOWN_SOURCE, auth_gate.now + 30)]
     assert auth_gate.dropped["not SIP"] == BLOCK_PER_S + 1
     assert auth_gate.dropped["blocked source"] == 10_000 - BLOCK_PER_S - 1
     auth_gate.ours.add(b"ours")
-    assert auth_gate.judge(Kind.WITHIN, UNKNOWN_SOURCE, b"ours") is ShieldAnswer.SILENCE
+    assert auth_gate.judge(MessageKind.WITHIN, UNKNOWN_SOURCE, b"ours") is ShieldAnswer.SILENCE
     auth_gate.now += 30.1
-    assert auth_gate.heard(1, Kind.OTHER, UNKNOWN_SOURCE) == 1
+    assert auth_gate.heard(1, MessageKind.OTHER, UNKNOWN_SOURCE) == 1
 
 
 def test_junk_with_the_forged_address_of_a_phone_does_not_use_up_its_requests(auth_gate):
     """The sender of a datagram is easily forged: a few forged ones must not block the real source."""
     for _ in range(100):
-        assert auth_gate.heard(BLOCK_PER_S // 20, Kind.JUNK, UNKNOWN_SOURCE) == 0
+        assert auth_gate.heard(BLOCK_PER_S // 20, MessageKind.JUNK, UNKNOWN_SOURCE) == 0
         auth_gate.now += 0.1
-    assert auth_gate.heard(10, Kind.OTHER, UNKNOWN_SOURCE) == 10
+    assert auth_gate.heard(10, MessageKind.OTHER, UNKNOWN_SOURCE) == 10
     assert auth_gate.blocked == []
 
 
 def test_an_unknown_source_slightly_over_its_rate_is_not_blocked(auth_gate):
     for _ in range(200):
-        auth_gate.heard(4, Kind.OTHER, UNKNOWN_SOURCE)  # 40 a second: 10 are served, 30 dropped
+        auth_gate.heard(4, MessageKind.OTHER, UNKNOWN_SOURCE)  # 40 a second: 10 are served, 30 dropped
         auth_gate.now += 0.1
     assert auth_gate.blocked == []
 
 
 def test_keep_alives_are_nothing_to_be_served_and_no_offence(auth_gate):
     for _ in range(100):
-        assert auth_gate.heard(1, Kind.KEEP_ALIVE, UNKNOWN_SOURCE) == 0
+        assert auth_gate.heard(1, MessageKind.KEEP_ALIVE, UNKNOWN_SOURCE) == 0
         auth_gate.now += 1.0
     assert auth_gate.dropped == {"keep-alive": 100}
 
@@ -173,69 +182,71 @@ def test_keep_alives_are_nothing_to_be_served_and_no_offence(auth_gate):
 @pytest.mark.parametrize("agent", [*SCANNERS, "VaxSIPUserAgent/3.5", "FRIENDLY-scanner"])
 def test_scanners_are_dropped(auth_gate, agent):
     data = REGISTER.replace(b"CSeq:", f"user-agent:  {agent} x\r\nCSeq:".encode())
-    assert auth_gate.heard(5, Kind.OTHER, UNKNOWN_SOURCE, data) == 0
+    assert auth_gate.heard(5, MessageKind.OTHER, UNKNOWN_SOURCE, data) == 0
     assert auth_gate.dropped["scanner"] == 5
-    assert auth_gate.heard(1, Kind.OTHER, GATEWAY, data) == 1
+    assert auth_gate.heard(1, MessageKind.OTHER, GATEWAY, data) == 1
 
 
 def test_a_scanner_named_elsewhere_is_none(auth_gate):
     data = REGISTER.replace(b"CSeq:", b"Subject: sipvicious\r\nCSeq:")
-    assert auth_gate.heard(1, Kind.OTHER, UNKNOWN_SOURCE, data) == 1
+    assert auth_gate.heard(1, MessageKind.OTHER, UNKNOWN_SOURCE, data) == 1
 
 
 def test_who_becomes_a_gateway_is_one_within_seconds_and_the_other_way_round(auth_gate):
-    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
+    assert auth_gate.judge(MessageKind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
     auth_gate.known = {UNKNOWN_SOURCE}
-    assert auth_gate.judge(Kind.CALL, GATEWAY) is Rank.UNKNOWN
+    assert auth_gate.judge(MessageKind.CALL, GATEWAY) is Rank.UNKNOWN
     auth_gate.now += LOOKUP_VALID_S
-    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.CALL
+    assert auth_gate.judge(MessageKind.CALL, UNKNOWN_SOURCE) is Rank.CALL
     auth_gate.known = {GATEWAY}
     auth_gate.now += LOOKUP_VALID_S
-    assert auth_gate.judge(Kind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
-    assert auth_gate.judge(Kind.CALL, GATEWAY) is Rank.CALL
+    assert auth_gate.judge(MessageKind.CALL, UNKNOWN_SOURCE) is Rank.UNKNOWN
+    assert auth_gate.judge(MessageKind.CALL, GATEWAY) is Rank.CALL
 
 
 def test_who_becomes_a_gateway_is_not_blocked_meanwhile(auth_gate):
-    auth_gate.heard(1, Kind.OTHER, UNKNOWN_SOURCE)
+    auth_gate.heard(1, MessageKind.OTHER, UNKNOWN_SOURCE)
     auth_gate.known.add(UNKNOWN_SOURCE)
-    auth_gate.heard(10_000, Kind.JUNK, UNKNOWN_SOURCE)
+    auth_gate.heard(10_000, MessageKind.JUNK, UNKNOWN_SOURCE)
     assert auth_gate.blocked == []
 
 
 def test_other_settings_hold_at_once_and_unblock(auth_gate):
-    auth_gate.heard(10_000, Kind.JUNK, UNKNOWN_SOURCE)
+    auth_gate.heard(10_000, MessageKind.JUNK, UNKNOWN_SOURCE)
     auth_gate.shield.settings = ShieldSettings(unknown_rate=0, scanners=(), block_s=0)
     assert (
-        auth_gate.heard(5_000, Kind.OTHER, UNKNOWN_SOURCE, REGISTER.replace(b"CSeq", b"User-Agent: sipcli\r\nCSeq"))
+        auth_gate.heard(
+            5_000, MessageKind.OTHER, UNKNOWN_SOURCE, REGISTER.replace(b"CSeq", b"User-Agent: sipcli\r\nCSeq")
+        )
         == 5_000
     )
 
 
 @pytest.mark.parametrize("host", [UNKNOWN_SOURCE, "2001:db8::7"])
 def test_a_released_source_is_served_at_once(auth_gate, host):
-    auth_gate.heard(10_000, Kind.JUNK, host)
-    assert auth_gate.judge(Kind.OTHER, host) is ShieldAnswer.SILENCE
+    auth_gate.heard(10_000, MessageKind.JUNK, host)
+    assert auth_gate.judge(MessageKind.OTHER, host) is ShieldAnswer.SILENCE
     auth_gate.now += 1.0
     auth_gate.shield.release(host)
-    assert auth_gate.judge(Kind.OTHER, host) is Rank.UNKNOWN
+    assert auth_gate.judge(MessageKind.OTHER, host) is Rank.UNKNOWN
 
 
 def test_an_ipv6_customer_has_one_allowance_and_a_gateway_in_it_its_own(auth_gate):
     auth_gate.known = {"2001:db8::1"}
-    heard = sum(auth_gate.heard(1, Kind.OTHER, f"2001:db8::{index:x}") for index in range(2, 102))
+    heard = sum(auth_gate.heard(1, MessageKind.OTHER, f"2001:db8::{index:x}") for index in range(2, 102))
     assert heard == 20
-    assert auth_gate.heard(50, Kind.CALL, "2001:db8::1") == 50
-    assert auth_gate.heard(1, Kind.OTHER, "2001:db8:0:1::1") == 1
+    assert auth_gate.heard(50, MessageKind.CALL, "2001:db8::1") == 50
+    assert auth_gate.heard(1, MessageKind.OTHER, "2001:db8:0:1::1") == 1
 
 
 def test_sources_without_end_take_no_memory_without_end(auth_gate, monkeypatch):
     monkeypatch.setattr(net_shield, "SOURCES_MAX", 100)
     for index in range(1_000):
-        assert auth_gate.heard(1, Kind.OTHER, f"203.0.{index >> 8}.{index & 255}") == 1
+        assert auth_gate.heard(1, MessageKind.OTHER, f"203.0.{index >> 8}.{index & 255}") == 1
     assert len(auth_gate.shield) == 100
 
 
-@given(st.lists(st.tuples(st.sampled_from(list(Kind)), st.integers(1, 60), st.floats(0, 3)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from(list(MessageKind)), st.integers(1, 60), st.floats(0, 3)), max_size=60))
 def test_an_unknown_source_is_never_served_more_than_its_limit(traffic):
     auth_gate = AuthGate()
     began, heard = auth_gate.now, 0

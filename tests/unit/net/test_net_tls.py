@@ -16,7 +16,7 @@ from vosd.net import tcp
 from vosd.net.settings import TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.tls import TlsContexts, TlsFileError
 from vosd.sip.flows import Hop
-from vosd.sip.locate import Answer, Kind, Means, Question
+from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
 from vosd.trunks.gateways import Address
 
 from .conftest import PATIENCE_S, until
@@ -140,15 +140,15 @@ async def test_a_vendor_by_address_must_have_that_address_certified(secured, sil
 class NamesOfPeers:
     """A name server where every name leads to the vendor."""
 
-    async def ask(self, question: Question) -> Answer:
-        return Answer(("127.0.0.1",) if question.kind is Kind.A else (), 60)
+    async def ask(self, question: DnsQuestion) -> DnsAnswer:
+        return DnsAnswer(("127.0.0.1",) if question.kind is RecordType.A else (), 60)
 
 
 async def test_a_vendor_by_address_is_reached_whatever_names_peers_publish_for_it(secured, silent_vendor, authority):
     """The name in a Contact of any caller may lead to the vendor; its certificate still has to have the address."""
     await silent_vendor.listen(authority.server_context(authority.issue("named", "127.0.0.1")))
     host, port = silent_vendor.address
-    directory = NameDirectory(NamesOfPeers(), ManualClock(), Means(("tls",), (Kind.A,)), DnsSettings())
+    directory = NameDirectory(NamesOfPeers(), ManualClock(), UsableTransports(("tls",), (RecordType.A,)), DnsSettings())
     await directory.adopt([routing_gateway("vendor", addresses=(Address(host, port, "tls"),))])
     for _ in range(2):
         found = directory.locate(Hop("evil.example", port, "tls"), "192.0.2.66")

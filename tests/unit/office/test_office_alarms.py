@@ -11,7 +11,7 @@ from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.alarms import (
-    NotRefusedError,
+    CallerNotRefusedError,
     clear_blacklist,
     list_alarms,
     list_blacklist,
@@ -69,7 +69,7 @@ async def test_callers_and_sources_that_are_let_in_again_leave_a_line_in_the_aud
     await clear_blacklist(office, operator("bob"), ClearBlacklist())
     assert (await unblock_source(office, operator(), Unblock("192.0.2.1"))).unaudited == ""
     for act, order in ((clear_blacklist, ClearBlacklist("7")), (unblock_source, Unblock("192.0.2.9"))):
-        with pytest.raises(NotRefusedError, match="not"):
+        with pytest.raises(CallerNotRefusedError, match="not"):
             await act(office, operator(), order)
     lines = reversed(await office.stores.audit.newest(9))
     assert [(line.principal, line.action, line.subject) for line in lines] == [

@@ -29,7 +29,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rerating import RerateCalls, rerate_calls
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import CallSide, Party
 from vosd.billing.rater import breakdown, rate_call, tax_by
 from vosd.cdr.corrections import Amounts, ChargeChange, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
@@ -37,7 +37,7 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_900_000
-AGENTS = (Party("reseller", Role.AGENT, 1, applied_rate("0.50", tax_rate="20")),)
+AGENTS = (Party("reseller", CallSide.AGENT, 1, applied_rate("0.50", tax_rate="20")),)
 RECORD = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30"), AGENTS)
 
 

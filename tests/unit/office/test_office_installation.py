@@ -40,7 +40,7 @@ from vosd.admin.office.spool import (
     BookJournalFile,
     BookRefused,
     ListRefused,
-    NotRefusedError,
+    NoRefusedRecordError,
     ShowRefused,
     book_journal_file,
     book_refused,
@@ -135,7 +135,7 @@ async def test_refused_records_are_booked_without_a_running_switch_and_by_one(of
     assert [(each.record.call_id, each.why) for each in found.records] == [(call_id(n), "no room") for n in (1, 2)]
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
     assert (await show_refused(office, operator(), ShowRefused(call_id(2)))).record == answered_call(2)
-    with pytest.raises(NotRefusedError):
+    with pytest.raises(NoRefusedRecordError):
         await book_refused(office, operator(), BookRefused((call_id(9),)))
     booked = await book_refused(office, operator(), BookRefused((call_id(1),)))
     assert (booked.outcome.booked, booked.unaudited, quarantine.ids()) == ([call_id(1)], "", {call_id(2)})

@@ -7,7 +7,7 @@ from doubles.virtual.probe import Probe, request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.sip.wire.classify import Kind, answered, classify, to_tag
+from vosd.sip.wire.classify import MessageKind, answered, classify, to_tag
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
 
@@ -17,43 +17,43 @@ IN_DIALOG = b"INVITE sip:1@h SIP/2.0\r\nVia: x\r\nTo: <sip:1@h>;tag=ours\r\n\r\n
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
-        (request("INVITE"), Kind.CALL),
-        (request("OPTIONS"), Kind.OTHER),
-        (request("REGISTER"), Kind.OTHER),
-        (b"ACK sip:1@h SIP/2.0\r\n", Kind.WITHIN),
-        (b"BYE sip:1@h SIP/2.0\r\n", Kind.WITHIN),
-        (b"CANCEL sip:1@h SIP/2.0\r\n", Kind.WITHIN),
-        (b"PRACK sip:1@h SIP/2.0\r\n", Kind.WITHIN),
-        (b"UPDATE sip:1@h SIP/2.0\r\n", Kind.WITHIN),
-        (b"INFO sip:1@h SIP/2.0\r\n", Kind.WITHIN),
-        (b"SIP/2.0 200 OK\r\n", Kind.RESPONSE),
-        (b"sip/2.0 200 OK\r\n", Kind.RESPONSE),
-        (b"\r\nSIP/2.0 200 OK\r\n", Kind.RESPONSE),
-        (b"\r\n\r\n" + request("INVITE"), Kind.CALL),
-        (b"\r\n" + IN_DIALOG, Kind.WITHIN),
-        (IN_DIALOG, Kind.WITHIN),
-        (IN_DIALOG.replace(b"To: <sip:1@h>;tag", b"t \t: <sip:1@h> ;x=1 ; TAG "), Kind.WITHIN),
-        (IN_DIALOG.replace(b"\r\n", b"\n"), Kind.WITHIN),
-        (IN_DIALOG.replace(b"INVITE", b"REFER"), Kind.WITHIN),
-        (IN_DIALOG.replace(b"INVITE", b"UNHEARDOF"), Kind.WITHIN),
-        (IN_DIALOG.replace(b"To:", b"From:"), Kind.CALL),
-        (IN_DIALOG.replace(b";tag=", b";tags="), Kind.CALL),
-        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b'To: "x;tag=1" <sip:1@h>'), Kind.CALL),
-        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b"To: <sip:1;tag=x@h>"), Kind.CALL),
-        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b"To:<sip:1@h;tag=x>"), Kind.CALL),
-        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b'To: <sip:1@h>;x=";tag=1"'), Kind.CALL),
-        (IN_DIALOG.replace(b"tag=ours", b"tag=ours\r\n >"), Kind.CALL),
-        (IN_DIALOG.replace(b"To: <sip:1@h>", b'To: "Bob" <sip:1@h>'), Kind.WITHIN),
-        (IN_DIALOG.replace(b"To: <sip:1@h>", b"To: sip:1@h"), Kind.WITHIN),
-        (b"FLY sip:1@h SIP/2.0\r\n", Kind.OTHER),
-        (b"INVITE sip:1@h SIP/7.0\r\n", Kind.CALL),
-        (b"", Kind.KEEP_ALIVE),
-        (b"\r\n\r\n", Kind.KEEP_ALIVE),
-        (b"\0", Kind.KEEP_ALIVE),
-        (b"jaK", Kind.KEEP_ALIVE),
-        (b"GET / HTTP/1.1\r\n", Kind.JUNK),
-        (b"\x00\x01\x00\x00\x21\x12\xa4\x42", Kind.JUNK),
-        (b"x" * 600, Kind.JUNK),
+        (request("INVITE"), MessageKind.CALL),
+        (request("OPTIONS"), MessageKind.OTHER),
+        (request("REGISTER"), MessageKind.OTHER),
+        (b"ACK sip:1@h SIP/2.0\r\n", MessageKind.WITHIN),
+        (b"BYE sip:1@h SIP/2.0\r\n", MessageKind.WITHIN),
+        (b"CANCEL sip:1@h SIP/2.0\r\n", MessageKind.WITHIN),
+        (b"PRACK sip:1@h SIP/2.0\r\n", MessageKind.WITHIN),
+        (b"UPDATE sip:1@h SIP/2.0\r\n", MessageKind.WITHIN),
+        (b"INFO sip:1@h SIP/2.0\r\n", MessageKind.WITHIN),
+        (b"SIP/2.0 200 OK\r\n", MessageKind.RESPONSE),
+        (b"sip/2.0 200 OK\r\n", MessageKind.RESPONSE),
+        (b"\r\nSIP/2.0 200 OK\r\n", MessageKind.RESPONSE),
+        (b"\r\n\r\n" + request("INVITE"), MessageKind.CALL),
+        (b"\r\n" + IN_DIALOG, MessageKind.WITHIN),
+        (IN_DIALOG, MessageKind.WITHIN),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag", b"t \t: <sip:1@h> ;x=1 ; TAG "), MessageKind.WITHIN),
+        (IN_DIALOG.replace(b"\r\n", b"\n"), MessageKind.WITHIN),
+        (IN_DIALOG.replace(b"INVITE", b"REFER"), MessageKind.WITHIN),
+        (IN_DIALOG.replace(b"INVITE", b"UNHEARDOF"), MessageKind.WITHIN),
+        (IN_DIALOG.replace(b"To:", b"From:"), MessageKind.CALL),
+        (IN_DIALOG.replace(b";tag=", b";tags="), MessageKind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b'To: "x;tag=1" <sip:1@h>'), MessageKind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b"To: <sip:1;tag=x@h>"), MessageKind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b"To:<sip:1@h;tag=x>"), MessageKind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>;tag=ours", b'To: <sip:1@h>;x=";tag=1"'), MessageKind.CALL),
+        (IN_DIALOG.replace(b"tag=ours", b"tag=ours\r\n >"), MessageKind.CALL),
+        (IN_DIALOG.replace(b"To: <sip:1@h>", b'To: "Bob" <sip:1@h>'), MessageKind.WITHIN),
+        (IN_DIALOG.replace(b"To: <sip:1@h>", b"To: sip:1@h"), MessageKind.WITHIN),
+        (b"FLY sip:1@h SIP/2.0\r\n", MessageKind.OTHER),
+        (b"INVITE sip:1@h SIP/7.0\r\n", MessageKind.CALL),
+        (b"", MessageKind.KEEP_ALIVE),
+        (b"\r\n\r\n", MessageKind.KEEP_ALIVE),
+        (b"\0", MessageKind.KEEP_ALIVE),
+        (b"jaK", MessageKind.KEEP_ALIVE),
+        (b"GET / HTTP/1.1\r\n", MessageKind.JUNK),
+        (b"\x00\x01\x00\x00\x21\x12\xa4\x42", MessageKind.JUNK),
+        (b"x" * 600, MessageKind.JUNK),
     ],
 )
 def test_what_a_message_is(data, kind):
@@ -118,7 +118,7 @@ def test_what_a_response_is_for_is_seen(via, cseq, key):
 
 @given(st.binary(max_size=200))
 def test_anything_gets_a_look(data):
-    assert classify(data) in Kind
+    assert classify(data) in MessageKind
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_no_message_makes_us_stare(hostile):
 @pytest.mark.parametrize("length", [1, 40, 41, 400, 4_096])
 def test_a_method_of_any_length_is_one(length):
     data = request("X" * length)
-    assert classify(data) is Kind.OTHER
+    assert classify(data) is MessageKind.OTHER
     probe = Probe()
     assert probe.receive(data) is None
     assert probe.titles() == ["405"]

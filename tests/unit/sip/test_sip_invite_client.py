@@ -6,7 +6,7 @@ from doubles.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, strai
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.settings import SipSettings, Timers
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
 from vosd.sip.wire.outgoing import Datagram
 
@@ -65,7 +65,7 @@ def test_a_provisional_response_ends_the_repetitions(probe, owner):
     assert event.at == probe.now
     assert probe.advance(10 * GIVE_UP) == []
     assert probe.times_of("INVITE") == [0, 500]
-    assert transaction.state is State.PROCEEDING
+    assert transaction.state is TransactionState.PROCEEDING
 
 
 def test_every_provisional_response_is_reported(probe, owner):

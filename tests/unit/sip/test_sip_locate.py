@@ -11,50 +11,50 @@ from vosd.sip.flows import Hop
 from vosd.sip.locate import (
     ADDRESSES_MAX,
     SERVERS_MAX,
-    Answer,
-    Kind,
-    Means,
+    DnsAnswer,
+    DnsQuestion,
     Naptr,
-    Question,
-    Server,
+    RecordType,
+    SipServer,
     Srv,
     Survey,
+    UsableTransports,
     in_order,
     survey,
 )
 
 DOMAIN = Hop("example.net", None, None)
-EVERYTHING = Means(("udp", "tcp", "tls"), (Kind.A, Kind.AAAA))
-UDP = Means(("udp",), (Kind.A,))
+EVERYTHING = UsableTransports(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA))
+UDP = UsableTransports(("udp",), (RecordType.A,))
 
 
 class Dns:
     """DNS records by question; others do not exist. ``None`` instead of records: no server answers."""
 
     def __init__(self) -> None:
-        self.records: dict[Question, tuple | None] = {}
+        self.records: dict[DnsQuestion, tuple | None] = {}
         self.ttl_s = 300
         self.asked: list[str] = []
 
-    def put(self, kind: Kind, name: str, *records: object) -> "Dns":
-        self.records[Question(kind, name)] = records
+    def put(self, kind: RecordType, name: str, *records: object) -> "Dns":
+        self.records[DnsQuestion(kind, name)] = records
         return self
 
-    def breaks(self, kind: Kind, name: str) -> "Dns":
-        self.records[Question(kind, name)] = None
+    def breaks(self, kind: RecordType, name: str) -> "Dns":
+        self.records[DnsQuestion(kind, name)] = None
         return self
 
-    def survey(self, sought: Hop, means: Means = EVERYTHING) -> Survey:
+    def survey(self, sought: Hop, means: UsableTransports = EVERYTHING) -> Survey:
         known = {}
         while (found := survey(sought, means, known)).missing:
             for question in found.missing:
                 assert question not in known
                 self.asked.append(f"{question.kind.value} {question.name}")
                 records = self.records.get(question, ())
-                known[question] = None if records is None else Answer(records, self.ttl_s)
+                known[question] = None if records is None else DnsAnswer(records, self.ttl_s)
         return found
 
-    def hops(self, sought: Hop = DOMAIN, means: Means = EVERYTHING) -> list[tuple]:
+    def hops(self, sought: Hop = DOMAIN, means: UsableTransports = EVERYTHING) -> list[tuple]:
         return [tuple(hop) for hop in in_order(self.survey(sought, means).servers, lambda _: 0)]
 
 
@@ -65,9 +65,9 @@ def naptr(service: str, replacement: str, *, order: int = 10, preference: int = 
 def test_naptr_leads_to_srv_and_srv_to_addresses():
     dns = (
         Dns()
-        .put(Kind.NAPTR, "example.net", naptr("SIP+D2T", "_sip._tcp.pool.example.net"))
-        .put(Kind.SRV, "_sip._tcp.pool.example.net", Srv(1, 0, 5070, "a.example.net"))
-        .put(Kind.A, "a.example.net", "192.0.2.1")
+        .put(RecordType.NAPTR, "example.net", naptr("SIP+D2T", "_sip._tcp.pool.example.net"))
+        .put(RecordType.SRV, "_sip._tcp.pool.example.net", Srv(1, 0, 5070, "a.example.net"))
+        .put(RecordType.A, "a.example.net", "192.0.2.1")
     )
     assert dns.hops() == [("192.0.2.1", 5070, "tcp")]
     assert dns.asked == [
@@ -82,7 +82,7 @@ def test_the_lowest_supported_order_wins_and_preference_decides_within_it():
     dns = (
         Dns()
         .put(
-            Kind.NAPTR,
+            RecordType.NAPTR,
             "example.net",
             naptr("SIPS+D2T", "_sips._tcp.example.net", order=10, preference=50),
             naptr("sip+d2u", "_sip._udp.example.net", order=10, preference=20),
@@ -91,8 +91,8 @@ def test_the_lowest_supported_order_wins_and_preference_decides_within_it():
             naptr("SIP+D2U", "", order=1, flags="u"),
             naptr("E2U+sip", "_sip._udp.else.example", order=1),
         )
-        .put(Kind.SRV, "_sip._udp.example.net", Srv(1, 0, 5060, "u.example.net"))
-        .put(Kind.A, "u.example.net", "192.0.2.1")
+        .put(RecordType.SRV, "_sip._udp.example.net", Srv(1, 0, 5060, "u.example.net"))
+        .put(RecordType.A, "u.example.net", "192.0.2.1")
     )
     assert dns.hops() == [("192.0.2.1", 5060, "udp")]
     assert "SRV _sips._tcp.example.net" not in dns.asked
@@ -102,14 +102,14 @@ def test_a_service_without_an_address_gives_way_to_the_next_preference():
     dns = (
         Dns()
         .put(
-            Kind.NAPTR,
+            RecordType.NAPTR,
             "example.net",
             naptr("SIP+D2U", "_sip._udp.example.net", preference=1),
             naptr("SIPS+D2T", "_sips._tcp.example.net", preference=2),
         )
-        .put(Kind.SRV, "_sip._udp.example.net", Srv(1, 0, 5060, "gone.example.net"))
-        .put(Kind.SRV, "_sips._tcp.example.net", Srv(1, 0, 5061, "b.example.net"))
-        .put(Kind.A, "b.example.net", "192.0.2.2")
+        .put(RecordType.SRV, "_sip._udp.example.net", Srv(1, 0, 5060, "gone.example.net"))
+        .put(RecordType.SRV, "_sips._tcp.example.net", Srv(1, 0, 5061, "b.example.net"))
+        .put(RecordType.A, "b.example.net", "192.0.2.2")
     )
     assert dns.hops() == [("192.0.2.2", 5061, "tls")]
 
@@ -117,8 +117,8 @@ def test_a_service_without_an_address_gives_way_to_the_next_preference():
 def test_a_domain_with_unsupported_transports_only_has_no_server():
     dns = (
         Dns()
-        .put(Kind.NAPTR, "example.net", naptr("SIPS+D2T", "_sips._tcp.example.net"))
-        .put(Kind.A, "example.net", "192.0.2.1")
+        .put(RecordType.NAPTR, "example.net", naptr("SIPS+D2T", "_sips._tcp.example.net"))
+        .put(RecordType.A, "example.net", "192.0.2.1")
     )
     assert dns.hops(means=UDP) == []
     assert dns.asked == ["NAPTR example.net"]
@@ -127,16 +127,16 @@ def test_a_domain_with_unsupported_transports_only_has_no_server():
 def test_without_naptr_the_first_transport_with_srv_records_is_taken():
     dns = (
         Dns()
-        .put(Kind.SRV, "_sip._tcp.example.net", Srv(1, 0, 5060, "t.example.net"))
-        .put(Kind.SRV, "_sips._tcp.example.net", Srv(1, 0, 5061, "s.example.net"))
-        .put(Kind.A, "t.example.net", "192.0.2.1")
+        .put(RecordType.SRV, "_sip._tcp.example.net", Srv(1, 0, 5060, "t.example.net"))
+        .put(RecordType.SRV, "_sips._tcp.example.net", Srv(1, 0, 5061, "s.example.net"))
+        .put(RecordType.A, "t.example.net", "192.0.2.1")
     )
     assert dns.hops() == [("192.0.2.1", 5060, "tcp")]
     assert "SRV _sips._tcp.example.net" not in dns.asked
 
 
 def test_without_srv_the_name_itself_is_the_server_and_the_transport_stays_open():
-    dns = Dns().put(Kind.A, "example.net", "192.0.2.1").put(Kind.AAAA, "example.net", "2001:db8::1")
+    dns = Dns().put(RecordType.A, "example.net", "192.0.2.1").put(RecordType.AAAA, "example.net", "2001:db8::1")
     assert dns.hops() == [("192.0.2.1", 5060, None), ("2001:db8::1", 5060, None)]
     assert dns.asked == [
         "NAPTR example.net",
@@ -151,14 +151,14 @@ def test_without_srv_the_name_itself_is_the_server_and_the_transport_stays_open(
 def test_naptr_without_srv_settles_the_transport_of_the_name_itself():
     dns = (
         Dns()
-        .put(Kind.NAPTR, "example.net", naptr("SIPS+D2T", "_sips._tcp.example.net"))
-        .put(Kind.A, "example.net", "192.0.2.1")
+        .put(RecordType.NAPTR, "example.net", naptr("SIPS+D2T", "_sips._tcp.example.net"))
+        .put(RecordType.A, "example.net", "192.0.2.1")
     )
     assert dns.hops() == [("192.0.2.1", 5061, "tls")]
 
 
 def test_a_port_is_obeyed_without_asking_for_services():
-    dns = Dns().put(Kind.A, "example.net", "192.0.2.1")
+    dns = Dns().put(RecordType.A, "example.net", "192.0.2.1")
     assert dns.hops(DOMAIN._replace(port=5080)) == [("192.0.2.1", 5080, None)]
     assert dns.hops(Hop("example.net", 5080, "tcp")) == [("192.0.2.1", 5080, "tcp")]
     assert {question.split()[0] for question in dns.asked} == {"A", "AAAA"}
@@ -170,12 +170,12 @@ def test_a_port_is_obeyed_without_asking_for_services():
 )
 def test_a_given_transport_asks_for_its_service_only(transport, srv_name, port):
     sought = DOMAIN._replace(transport=transport)
-    dns = Dns().put(Kind.A, "example.net", "192.0.2.1")
+    dns = Dns().put(RecordType.A, "example.net", "192.0.2.1")
     assert dns.hops(sought) == [("192.0.2.1", port, transport)]
     assert dns.asked[0] == f"SRV {srv_name}.example.net"
 
-    dns.put(Kind.SRV, f"{srv_name}.example.net", Srv(1, 0, 5555, "a.example.net"))
-    dns.put(Kind.A, "a.example.net", "192.0.2.9")
+    dns.put(RecordType.SRV, f"{srv_name}.example.net", Srv(1, 0, 5555, "a.example.net"))
+    dns.put(RecordType.A, "a.example.net", "192.0.2.9")
     assert dns.hops(sought) == [("192.0.2.9", 5555, transport)]
 
 
@@ -186,39 +186,43 @@ def test_a_transport_without_socket_is_not_asked_for():
 
 
 def test_an_srv_record_with_a_dot_means_no_service():
-    dns = Dns().put(Kind.SRV, "_sip._udp.example.net", Srv(0, 0, 0, ".")).put(Kind.A, "example.net", "192.0.2.1")
+    dns = (
+        Dns()
+        .put(RecordType.SRV, "_sip._udp.example.net", Srv(0, 0, 0, "."))
+        .put(RecordType.A, "example.net", "192.0.2.1")
+    )
     assert dns.hops(means=UDP) == []
     assert "A example.net" not in dns.asked
 
 
 def test_only_families_that_we_have_sockets_for_are_asked_in_their_order():
-    dns = Dns().put(Kind.A, "example.net", "192.0.2.1").put(Kind.AAAA, "example.net", "2001:db8::1")
+    dns = Dns().put(RecordType.A, "example.net", "192.0.2.1").put(RecordType.AAAA, "example.net", "2001:db8::1")
     sought = DOMAIN._replace(port=5060)
-    assert [host for host, *_ in dns.hops(sought, Means(("udp",), (Kind.AAAA, Kind.A)))] == [
+    assert [host for host, *_ in dns.hops(sought, UsableTransports(("udp",), (RecordType.AAAA, RecordType.A)))] == [
         "2001:db8::1",
         "192.0.2.1",
     ]
-    assert [host for host, *_ in dns.hops(sought, Means(("udp",), (Kind.AAAA,)))] == ["2001:db8::1"]
+    assert [host for host, *_ in dns.hops(sought, UsableTransports(("udp",), (RecordType.AAAA,)))] == ["2001:db8::1"]
 
 
 def test_a_lower_priority_comes_first_whatever_the_weights():
     dns = Dns().put(
-        Kind.SRV,
+        RecordType.SRV,
         "_sip._udp.example.net",
         Srv(20, 100, 5060, "c.example.net"),
         Srv(10, 0, 5060, "a.example.net"),
         Srv(15, 1, 5060, "b.example.net"),
     )
     for last, name in enumerate("abc", start=1):
-        dns.put(Kind.A, f"{name}.example.net", f"192.0.2.{last}")
+        dns.put(RecordType.A, f"{name}.example.net", f"192.0.2.{last}")
     assert [host for host, *_ in dns.hops()] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
 
 
-def server(weight: int, *hosts: str, priority: int = 1) -> Server:
-    return Server(priority, weight, (tuple(Hop(host, 5060, "udp") for host in hosts),))
+def server(weight: int, *hosts: str, priority: int = 1) -> SipServer:
+    return SipServer(priority, weight, (tuple(Hop(host, 5060, "udp") for host in hosts),))
 
 
-def first_choices(servers: list[Server], draws: int) -> Counter:
+def first_choices(servers: list[SipServer], draws: int) -> Counter:
     random = Random(7)
     return Counter(in_order(servers, random.randrange)[0].host for _ in range(draws))
 
@@ -240,7 +244,7 @@ def test_with_weights_of_zero_only_every_server_occurs_once():
 
 
 def test_the_addresses_of_one_server_share_its_calls_and_families_stay_in_order():
-    both = Server(1, 0, ((Hop("a", 1, None), Hop("b", 1, None)), (Hop("c", 1, None),)))
+    both = SipServer(1, 0, ((Hop("a", 1, None), Hop("b", 1, None)), (Hop("c", 1, None),)))
     orders = {tuple(hop.host for hop in in_order([both], Random(seed).randrange)) for seed in range(20)}
     assert orders == {("a", "b", "c"), ("b", "a", "c")}
 
@@ -256,9 +260,9 @@ def test_every_server_is_tried_exactly_once_whatever_is_drawn(servers, random):
 
 def test_what_is_known_holds_as_long_as_its_shortest_answer():
     known = {
-        Question(Kind.NAPTR, "example.net"): Answer((), 600),
-        Question(Kind.SRV, "_sip._udp.example.net"): Answer((Srv(1, 0, 5060, "a.example.net"),), 60),
-        Question(Kind.A, "a.example.net"): Answer(("192.0.2.1",), 300),
+        DnsQuestion(RecordType.NAPTR, "example.net"): DnsAnswer((), 600),
+        DnsQuestion(RecordType.SRV, "_sip._udp.example.net"): DnsAnswer((Srv(1, 0, 5060, "a.example.net"),), 60),
+        DnsQuestion(RecordType.A, "a.example.net"): DnsAnswer(("192.0.2.1",), 300),
     }
     assert survey(DOMAIN, UDP, known).ttl_s == 60
 
@@ -266,18 +270,20 @@ def test_what_is_known_holds_as_long_as_its_shortest_answer():
 def test_an_answer_that_was_not_to_be_had_is_named():
     dns = (
         Dns()
-        .put(Kind.SRV, "_sip._udp.example.net", Srv(1, 0, 5060, "a.example.net"), Srv(2, 0, 5060, "b.example.net"))
-        .breaks(Kind.A, "a.example.net")
-        .put(Kind.A, "b.example.net", "192.0.2.2")
+        .put(
+            RecordType.SRV, "_sip._udp.example.net", Srv(1, 0, 5060, "a.example.net"), Srv(2, 0, 5060, "b.example.net")
+        )
+        .breaks(RecordType.A, "a.example.net")
+        .put(RecordType.A, "b.example.net", "192.0.2.2")
     )
     found = dns.survey(DOMAIN, UDP)
-    assert found.failed == (Question(Kind.A, "a.example.net"),)
+    assert found.failed == (DnsQuestion(RecordType.A, "a.example.net"),)
     assert [hop.host for hop in in_order(found.servers, lambda _: 0)] == ["192.0.2.2"]
 
 
 def test_names_and_ports_that_cannot_be_are_left_out():
     dns = Dns().put(
-        Kind.SRV,
+        RecordType.SRV,
         "_sip._udp.example.net",
         Srv(1, 0, 0, "a.example.net"),
         Srv(1, 0, 5060, "bad name.example.net"),
@@ -287,19 +293,21 @@ def test_names_and_ports_that_cannot_be_are_left_out():
 
 
 def test_a_flood_of_records_leads_to_few_questions_and_few_addresses():
-    dns = Dns().put(Kind.NAPTR, "example.net", *(naptr("SIP+D2U", f"_sip._udp.n{i}.example.net") for i in range(500)))
+    dns = Dns().put(
+        RecordType.NAPTR, "example.net", *(naptr("SIP+D2U", f"_sip._udp.n{i}.example.net") for i in range(500))
+    )
     for index in range(500):
         name = f"_sip._udp.n{index}.example.net"
-        dns.put(Kind.SRV, name, *(Srv(1, 1, 5060, f"s{i}.n{index}.example.net") for i in range(500)))
+        dns.put(RecordType.SRV, name, *(Srv(1, 1, 5060, f"s{i}.n{index}.example.net") for i in range(500)))
     assert dns.hops() == []
     assert len(dns.asked) < 100
 
-    dns = Dns().put(Kind.A, "example.net", *(f"192.0.2.{i}" for i in range(250)))
+    dns = Dns().put(RecordType.A, "example.net", *(f"192.0.2.{i}" for i in range(250)))
     assert len(dns.hops(DOMAIN._replace(port=5060))) == ADDRESSES_MAX
 
 
 def test_the_heaviest_of_too_many_servers_stay():
-    dns = Dns().put(Kind.SRV, "_sip._udp.example.net", *(Srv(1, i, 5060, f"s{i}.example.net") for i in range(40)))
+    dns = Dns().put(RecordType.SRV, "_sip._udp.example.net", *(Srv(1, i, 5060, f"s{i}.example.net") for i in range(40)))
     for index in range(40):
-        dns.put(Kind.A, f"s{index}.example.net", f"192.0.2.{index}")
+        dns.put(RecordType.A, f"s{index}.example.net", f"192.0.2.{index}")
     assert sorted(each.weight for each in dns.survey(DOMAIN).servers) == list(range(40 - SERVERS_MAX, 40))

@@ -12,7 +12,7 @@ from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.registration.granted import EXPIRES_MAX_S
 from vosd.sip.registration.outbound import BACK_OFF_MS, REFRESH_MIN_MS
-from vosd.sip.registration.states import RegistrationChange, State
+from vosd.sip.registration.states import RegistrationChange, RegistrationState
 
 
 @pytest.fixture
@@ -36,10 +36,14 @@ class TestAsking:
         assert register["CSeq"] == "1 REGISTER"
 
     def test_a_registration_holds(self, stage):
-        assert stage.registrant.state is State.UNREGISTERED
+        assert stage.registrant.state is RegistrationState.UNREGISTERED
         stage.run(SLACK)
         registrant = stage.registrant
-        assert (registrant.state, registrant.is_registered, registrant.last_status) == (State.REGISTERED, True, 200)
+        assert (registrant.state, registrant.is_registered, registrant.last_status) == (
+            RegistrationState.REGISTERED,
+            True,
+            200,
+        )
         assert stage.news == [RegistrationChange.GAINED]
         assert registrant.contact == "sip:trunk7@192.0.2.1:5060"
 
@@ -87,7 +91,7 @@ class TestAsking:
     def test_nothing_granted_is_no_registration(self, stage):
         stage.vendor.script.append(Told(200, ("Contact: <sip:trunk7@192.0.2.1:5060>;expires=0",)))
         stage.run(SLACK)
-        assert stage.registrant.state is State.UNREGISTERED
+        assert stage.registrant.state is RegistrationState.UNREGISTERED
         assert stage.news == [RegistrationChange.LOST]
 
     def test_little_granted_makes_no_storm(self, stage):
@@ -100,14 +104,14 @@ class TestAsking:
         stage.vendor.grants_s = 10_000
         stage.run(SLACK)
         assert [each["Expires"] for each in stage.vendor.registered] == ["3600", "7200"]
-        assert stage.registrant.state is State.REGISTERED
+        assert stage.registrant.state is RegistrationState.REGISTERED
 
     @pytest.mark.parametrize("least", ["Min-Expires: 3600", "Min-Expires: 9999999", "X: y", "Min-Expires: 0"])
     def test_423_that_does_not_help_is_a_failure(self, stage, least):
         stage.vendor.script.append(Told(423, (least,)))
         stage.run(SLACK)
         assert len(stage.vendor.registered) == 1
-        assert stage.registrant.state is State.UNREGISTERED
+        assert stage.registrant.state is RegistrationState.UNREGISTERED
 
     def test_a_423_is_followed_once(self, stage):
         stage.vendor.script.extend(Told(423, (f"Min-Expires: {wanted}",)) for wanted in range(4_000, 5_000, 100))
@@ -130,7 +134,7 @@ class TestAsking:
         stage.vendor.script.append(Told(200, (f"Service-Route: {route}",)))
         stage.run(SLACK)
         assert stage.registrant.service_route == ()
-        assert stage.registrant.state is State.REGISTERED
+        assert stage.registrant.state is RegistrationState.REGISTERED
 
     def test_the_service_route_is_kept(self, stage):
         routes = ("Service-Route: <sip:edge.vendor.example;lr>, <sip:core.vendor.example;lr>",)
@@ -148,7 +152,7 @@ class TestProof:
         guard = guarded(algorithms=algorithms, status=status)
         stage = RegistrationStage(guard)
         stage.run(SLACK)
-        assert stage.registrant.state is State.REGISTERED
+        assert stage.registrant.state is RegistrationState.REGISTERED
         assert (guard.challenged, guard.passed, guard.refusals) == (1, 1, [])
         assert faults_of(stage.wire.packets, SWITCH) == []
 
@@ -175,12 +179,12 @@ class TestProof:
         stage = RegistrationStage(guard)
         stage.run(SLACK)
         assert guard.challenged == 7
-        assert (stage.registrant.state, stage.registrant.last_status) == (State.REFUSED, 401)
+        assert (stage.registrant.state, stage.registrant.last_status) == (RegistrationState.REFUSED, 401)
 
     def test_a_proxy_and_the_registrar_behind_it_are_both_satisfied(self):
         stage = RegistrationStage(guarded(status=407, realm="proxy"), guarded(realm="registrar"))
         stage.run(SLACK)
-        assert stage.registrant.state is State.REGISTERED
+        assert stage.registrant.state is RegistrationState.REGISTERED
 
     def test_a_wrong_password_is_sent_once(self):
         """Each time counts towards the vendor's lock-out, which would take other accounts of ours with it."""
@@ -188,7 +192,7 @@ class TestProof:
         stage = RegistrationStage(guard)
         stage.run(SLACK)
         assert guard.refusals == ["response"]
-        assert (stage.registrant.state, stage.registrant.last_status) == (State.REFUSED, 401)
+        assert (stage.registrant.state, stage.registrant.last_status) == (RegistrationState.REFUSED, 401)
         assert stage.news == [RegistrationChange.REFUSED]
 
     def test_a_wrong_password_is_tried_rarely_and_reported_once(self):
@@ -205,7 +209,7 @@ class TestProof:
         stage.run(SLACK)
         stage.registrant.amend(TERMS._replace(login=Login("alice", Secret("another"))), stage.now)
         stage.run(SLACK)
-        assert stage.registrant.state is State.REGISTERED
+        assert stage.registrant.state is RegistrationState.REGISTERED
         assert stage.news == [RegistrationChange.REFUSED, RegistrationChange.GAINED]
         assert len({each["Call-ID"] for each in stage.vendor.received("REGISTER")}) == 1
 
@@ -217,4 +221,4 @@ class TestProof:
         stage.registrant.amend(TERMS._replace(expires_s=600), stage.now)
         stage.run(40_000)
         assert [each["Expires"] for each in stage.vendor.registered] == ["600"]
-        assert stage.registrant.state is State.REGISTERED
+        assert stage.registrant.state is RegistrationState.REGISTERED

@@ -11,7 +11,7 @@ from doubles.virtual.exchange import SWITCH
 
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import BACK_OFF_MAX_MS, BACK_OFF_MS
-from vosd.sip.registration.states import RegistrationChange, State
+from vosd.sip.registration.states import RegistrationChange, RegistrationState
 from vosd.sip.wire.outgoing import Peer
 
 THIRD = Endpoint("203.0.113.11", 5060)
@@ -50,7 +50,7 @@ class TestFailures:
     def test_silence_is_a_failure_after_64_t1(self, stage):
         stage.vendor.is_silent = True
         stage.run(GIVE_UP + SLACK)
-        assert (stage.registrant.state, stage.registrant.last_status) == (State.UNREGISTERED, 0)
+        assert (stage.registrant.state, stage.registrant.last_status) == (RegistrationState.UNREGISTERED, 0)
         assert stage.news == [RegistrationChange.LOST]
         stage.vendor.is_silent = False
         stage.run(BACK_OFF_MS)
@@ -74,9 +74,9 @@ class TestFailures:
         stage.run(SLACK)
         stage.vendor.is_silent = True
         stage.run(58_000)
-        assert stage.registrant.state is State.REFRESHING
+        assert stage.registrant.state is RegistrationState.REFRESHING
         stage.run(2_000)
-        assert stage.registrant.state is State.TRYING
+        assert stage.registrant.state is RegistrationState.TRYING
         assert stage.news == [RegistrationChange.GAINED, RegistrationChange.LOST]
 
     def test_a_refresh_that_is_refused_loses_at_once(self, stage):
@@ -84,7 +84,7 @@ class TestFailures:
         stage.run(SLACK)
         stage.vendor.always = Told(403)
         stage.run(80_000)
-        assert stage.registrant.state is State.REFUSED
+        assert stage.registrant.state is RegistrationState.REFUSED
         assert stage.registrant.expires_at is None
         assert stage.news == [RegistrationChange.GAINED, RegistrationChange.LOST, RegistrationChange.REFUSED]
 
@@ -94,7 +94,7 @@ class TestFailures:
         stage.run(1_700_000)
         gaps = [(later - earlier) / 1_000 for earlier, later in pairwise(stage.asked_after())]
         assert gaps[:6] == pytest.approx([27, 54, 108, 216, 270, 270], abs=0.05)  # a tenth is drawn, here nothing
-        assert stage.registrant.state is State.REFUSED
+        assert stage.registrant.state is RegistrationState.REFUSED
         assert stage.news == [RegistrationChange.REFUSED]
 
     def test_an_account_that_is_mended_after_a_refusal_is_registered_within_five_minutes(self, stage):
@@ -102,7 +102,7 @@ class TestFailures:
         stage.run(1_700_000)
         stage.vendor.always = None
         stage.run(330_000)
-        assert stage.registrant.state is State.REGISTERED
+        assert stage.registrant.state is RegistrationState.REGISTERED
         assert (stage.registrant.failures, stage.news) == (0, [RegistrationChange.REFUSED, RegistrationChange.GAINED])
 
     def test_retry_after_of_a_refusal_is_obeyed(self, stage):
@@ -114,9 +114,9 @@ class TestFailures:
     def test_anything_else_is_a_matter_of_time_and_no_redirection_is_followed(self, stage, status):
         stage.vendor.script.append(Told(status, ("Contact: <sip:evil@203.0.113.66>",)))
         stage.run(SLACK)
-        assert stage.registrant.state is State.UNREGISTERED
+        assert stage.registrant.state is RegistrationState.UNREGISTERED
         stage.run(BACK_OFF_MS)
-        assert stage.registrant.state is State.REGISTERED
+        assert stage.registrant.state is RegistrationState.REGISTERED
         assert {packet.target for packet in stage.wire.packets if packet.source == SWITCH} == {VENDOR}
 
     @pytest.mark.parametrize(("wanted", "wait_s"), [("120", 120), ("1", 5), ("86400", 3_600)])
@@ -200,7 +200,7 @@ class TestFailures:
     def test_a_name_that_leads_nowhere_is_a_failure(self, stage):
         stage.places.clear()
         stage.run(SLACK)
-        assert (stage.registrant.state, stage.registrant.last_status) == (State.UNREGISTERED, 0)
+        assert (stage.registrant.state, stage.registrant.last_status) == (RegistrationState.UNREGISTERED, 0)
         stage.places.append(Hop(*VENDOR, None))
         stage.run(BACK_OFF_MS)
         assert stage.registrant.is_registered
@@ -218,11 +218,11 @@ class TestLeaving:
         stage.run(SLACK)
         assert stage.vendor.holds
         stage.leave()
-        assert stage.registrant.state is State.LEAVING
+        assert stage.registrant.state is RegistrationState.LEAVING
         stage.run(SLACK)
         assert stage.vendor.registered[-1]["Expires"] == "0"
         assert stage.vendor.holds == []
-        assert stage.registrant.state is State.GONE
+        assert stage.registrant.state is RegistrationState.GONE
         stage.run(10_000_000)
         assert len(stage.vendor.registered) == 2
         assert stage.exchange.residue() == {}
@@ -236,19 +236,19 @@ class TestLeaving:
         stage.leave()
         stage.run(SLACK)
         assert other.holds == []
-        assert stage.registrant.state is State.GONE
+        assert stage.registrant.state is RegistrationState.GONE
 
     @pytest.mark.parametrize("is_refreshing", [False, True])
     def test_what_holds_is_taken_back_where_its_name_is_not_looked_up_any_more(self, stage, is_refreshing):
         stage.run(SLACK)
         if is_refreshing:
             stage.registrant.amend(TERMS._replace(expires_s=600), stage.now)
-            stage.wire.run_until(lambda: stage.registrant.state is State.REFRESHING)
+            stage.wire.run_until(lambda: stage.registrant.state is RegistrationState.REFRESHING)
         stage.places.clear()
         stage.leave()
         stage.run(SLACK)
         assert stage.vendor.holds == []
-        assert stage.registrant.state is State.GONE
+        assert stage.registrant.state is RegistrationState.GONE
 
     def test_removal_has_credentials_too(self):
         guard = guarded(uses=1)
@@ -256,12 +256,12 @@ class TestLeaving:
         stage.run(SLACK)
         stage.leave()
         stage.run(SLACK)
-        assert stage.registrant.state is State.GONE
+        assert stage.registrant.state is RegistrationState.GONE
         assert stage.vendor.holds == []
 
     def test_what_never_was_is_not_taken_back(self, stage):
         stage.leave()
-        assert stage.registrant.state is State.GONE
+        assert stage.registrant.state is RegistrationState.GONE
         stage.run(SLACK)
         assert stage.vendor.heard == []
         assert stage.exchange.residue() == {}
@@ -269,11 +269,11 @@ class TestLeaving:
     def test_what_is_asked_for_at_that_moment_is_taken_back_once_it_is_there(self, stage):
         stage.run(10)
         stage.registrant.amend(TERMS, stage.now)
-        stage.wire.run_until(lambda: stage.registrant.state is State.REFRESHING)
+        stage.wire.run_until(lambda: stage.registrant.state is RegistrationState.REFRESHING)
         stage.leave()
-        assert stage.registrant.state is State.PARTING
+        assert stage.registrant.state is RegistrationState.PARTING
         stage.run(SLACK)
-        assert stage.registrant.state is State.GONE
+        assert stage.registrant.state is RegistrationState.GONE
         assert stage.vendor.holds == []
 
     def test_a_silent_vendor_does_not_delay_the_removal(self, stage):
@@ -281,7 +281,7 @@ class TestLeaving:
         stage.vendor.is_silent = True
         stage.leave()
         stage.run(GIVE_UP + SLACK)
-        assert stage.registrant.state is State.GONE
+        assert stage.registrant.state is RegistrationState.GONE
         assert stage.exchange.residue() == {}
 
     def test_leaving_twice_is_leaving(self, stage):

@@ -5,7 +5,7 @@ from doubles.data.registering import register_request
 
 from vosd.base.clock import Instant
 from vosd.sip.headers.contact import Contact, preference, seconds
-from vosd.sip.registration.registrar import Outcome, register
+from vosd.sip.registration.registrar import RegisterOutcome, register
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.outgoing import Peer
@@ -25,7 +25,7 @@ class Desk:
         self.settings = settings
         self._cseq = 0
 
-    def ask(self, *contacts: str, source: Peer = HERE, cseq: int | None = None, **parts) -> Outcome:
+    def ask(self, *contacts: str, source: Peer = HERE, cseq: int | None = None, **parts) -> RegisterOutcome:
         self._cseq = self._cseq + 1 if cseq is None else cseq
         request = register_request(*contacts, cseq=self._cseq, **parts)
         outcome = register(self.bindings, request, source, self.settings, self.now)
@@ -45,7 +45,7 @@ def desk() -> Desk:
     return Desk()
 
 
-def lines(outcome: Outcome, name: str) -> list[str]:
+def lines(outcome: RegisterOutcome, name: str) -> list[str]:
     return [line.partition(": ")[2] for line in outcome.headers.split("\r\n") if line.startswith(f"{name}: ")]
 
 

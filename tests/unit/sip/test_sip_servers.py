@@ -6,7 +6,7 @@ from doubles.virtual.probe import CUSTOMER, SDP, Keeper, Probe, reply, request, 
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckMissing, CancelArrived, InviteArrived, RequestArrived
-from vosd.sip.transaction.states import IllegalMoveError, State
+from vosd.sip.transaction.states import IllegalMoveError, TransactionState
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1
@@ -293,6 +293,6 @@ def test_when_everything_is_over_nothing_is_left(probe):
     probe.receive(request("OPTIONS", branch="z9hG4bK-o"))
     leg = probe.call_vendor(Keeper())
     probe.receive(reply(probe.log[-1], 503))
-    assert leg.state is State.COMPLETED
+    assert leg.state is TransactionState.COMPLETED
     probe.advance(GIVE_UP + T1)
     assert nothing_left(probe)

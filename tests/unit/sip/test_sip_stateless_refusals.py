@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.refused import REFUSED_MS, RecentRefusals
-from vosd.sip.wire.classify import Kind
+from vosd.sip.wire.classify import MessageKind
 from vosd.sip.wire.outgoing import Datagram
 from vosd.sip.wire.parse import parse_message
 
@@ -60,8 +60,8 @@ def test_a_refusal_as_long_as_what_it_refuses_is_not_remembered():
 
 def test_the_tag_of_refusals_opens_nothing_but_the_way_of_their_acks(probe):
     tag = probe.endpoint.flows.refusal_tag
-    assert probe.endpoint.belongs(Kind.WITHIN, request("ACK", to=f"<sip:4420@192.0.2.1>;tag={tag}"))
-    assert not probe.endpoint.belongs(Kind.WITHIN, request("INVITE", to=f"<sip:4420@192.0.2.1>;tag={tag}"))
+    assert probe.endpoint.belongs(MessageKind.WITHIN, request("ACK", to=f"<sip:4420@192.0.2.1>;tag={tag}"))
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, request("INVITE", to=f"<sip:4420@192.0.2.1>;tag={tag}"))
 
 
 def test_refusals_without_end_take_no_memory_without_end():
@@ -119,39 +119,39 @@ def test_what_belongs_to_us_is_seen_without_reading(probe):
     probe.call_vendor(Keeper())
     (invite,) = probe.sent()
     answer = reply(invite, 180)
-    assert probe.endpoint.belongs(Kind.RESPONSE, answer)
+    assert probe.endpoint.belongs(MessageKind.RESPONSE, answer)
     forged = answer.replace(b"branch=z9hG4bKmarktoken1", b"branch=z9hG4bKmarktoken9")
-    assert not probe.endpoint.belongs(Kind.RESPONSE, forged), "how our branches begin is no secret"
-    assert not probe.endpoint.belongs(Kind.RESPONSE, answer.replace(b"INVITE", b"BYE"))
+    assert not probe.endpoint.belongs(MessageKind.RESPONSE, forged), "how our branches begin is no secret"
+    assert not probe.endpoint.belongs(MessageKind.RESPONSE, answer.replace(b"INVITE", b"BYE"))
     probe.receive(reply(invite, 486), VENDOR)
-    assert probe.endpoint.belongs(Kind.RESPONSE, answer), "said again"
+    assert probe.endpoint.belongs(MessageKind.RESPONSE, answer), "said again"
     probe.advance(40_000)
-    assert not probe.endpoint.belongs(Kind.RESPONSE, answer)
+    assert not probe.endpoint.belongs(MessageKind.RESPONSE, answer)
 
 
 def test_what_is_within_a_dialog_of_ours_is_seen_without_reading(probe):
     bye = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours")
-    assert not probe.endpoint.belongs(Kind.WITHIN, bye)
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, bye)
     probe.endpoint.adopt("ours", Keeper())
-    assert probe.endpoint.belongs(Kind.WITHIN, bye)
-    assert not probe.endpoint.belongs(Kind.WITHIN, request("BYE"))
+    assert probe.endpoint.belongs(MessageKind.WITHIN, bye)
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, request("BYE"))
     probe.endpoint.forget("ours", probe.now)
-    assert probe.endpoint.belongs(Kind.WITHIN, bye), "one may have crossed ours"
+    assert probe.endpoint.belongs(MessageKind.WITHIN, bye), "one may have crossed ours"
     probe.advance(40_000)
-    assert not probe.endpoint.belongs(Kind.WITHIN, bye)
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, bye)
 
 
 def test_what_is_for_an_invite_that_we_have_taken_is_seen_without_reading(probe):
     cancel, ack = request("CANCEL"), request("ACK", to="<sip:4420@192.0.2.1>;tag=any")
-    assert not any(probe.endpoint.belongs(Kind.WITHIN, each) for each in (cancel, ack))
+    assert not any(probe.endpoint.belongs(MessageKind.WITHIN, each) for each in (cancel, ack))
     event = probe.receive(request("INVITE"))
-    assert all(probe.endpoint.belongs(Kind.WITHIN, each) for each in (cancel, ack))
-    assert not probe.endpoint.belongs(Kind.WITHIN, request("CANCEL", branch="z9hG4bK-2"))
-    assert not probe.endpoint.belongs(Kind.WITHIN, request("CANCEL", via="x"))
-    assert not probe.endpoint.belongs(Kind.WITHIN, request("BYE")), "its branch is its own"
+    assert all(probe.endpoint.belongs(MessageKind.WITHIN, each) for each in (cancel, ack))
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, request("CANCEL", branch="z9hG4bK-2"))
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, request("CANCEL", via="x"))
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, request("BYE")), "its branch is its own"
     event.transaction.respond(486, "tag", "", probe.now)
     probe.receive(ack)
-    assert probe.endpoint.belongs(Kind.WITHIN, ack)
+    assert probe.endpoint.belongs(MessageKind.WITHIN, ack)
 
 
 @pytest.mark.parametrize("method", ["BYE", "INFO", "INVITE", "PRACK", "UPDATE", "REFER"])

@@ -14,7 +14,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import format_amount
 from vosd.catalogue.overrides import Setting, Target
-from vosd.catalogue.ports import Action, Change
+from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.columns import iso_utc
 from vosd.storage.ledger_values import LedgerEntry
 
@@ -94,10 +94,10 @@ def _booked(entry: LedgerEntry) -> AccountChange:
     )
 
 
-def _changed(change: Change) -> AccountChange:
+def _changed(change: OverrideRecord) -> AccountChange:
     override = change.override
     value = override.value or (YES if override.setting in _FLAGS else None)
-    is_set = change.action is Action.SET
+    is_set = change.action is OverrideAction.SET
     was = YES if change.before == "" else change.before
     return AccountChange(
         at=iso_utc(change.at),

@@ -12,10 +12,10 @@ import msgspec
 
 from vosd.admin.agents import recorded_as
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.ports import Definitions
+from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.scope import Scope
 from vosd.billing.rights import Right
-from vosd.catalogue.problems import ConfigError, Problem
+from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion
 
 Body = Mapping[str, Any]
@@ -69,7 +69,7 @@ def right_needed(kind: str, key: str, *, is_new: bool) -> Right:
 class AgentObjects:
     """The part of the definitions that one agent sees and changes."""
 
-    def __init__(self, definitions: Definitions, scope: Scope) -> None:
+    def __init__(self, definitions: ConfiguredObjects, scope: Scope) -> None:
         """``scope`` is that of an agent or a customer."""
         self._definitions = definitions
         self._scope = scope
@@ -200,7 +200,7 @@ class AgentObjects:
         problems = dict.fromkeys(self._cleaned(each, own) for each in error.problems if each.severity.value == "error")
         return ConfigError(problems)
 
-    def _cleaned(self, problem: Problem, own: Collection[str]) -> Problem:
+    def _cleaned(self, problem: DefinitionProblem, own: Collection[str]) -> DefinitionProblem:
         label = _LABEL.match(problem.key)
         if label is None or label[1] not in SETTABLE or label[2] not in own:
             return problem._replace(file="", line=0, key="", value=None, expected=_IN_ANOTHER)

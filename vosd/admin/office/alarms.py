@@ -27,8 +27,10 @@ _SITE: Final = "/64"
 _NUMBER_CHARACTERS_MAX: Final = 128
 
 
-class NotRefusedError(VosError):
+class CallerNotRefusedError(VosError):
     """The switch refuses no such caller or source."""
+
+    code = "not_refused"
 
 
 @needs(Permission.STATE_SEE)
@@ -55,7 +57,7 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
     Raises:
         OperatorsOnlyError: an agent orders it.
         OrderError: it is no number.
-        NotRefusedError: the number is not on the list.
+        CallerNotRefusedError: the number is not on the list.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     number = order.number
@@ -67,7 +69,7 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
     if outcome.cleared:
         return await office.noted(outcome, who, order, number or "blacklist")
     if number is not None:
-        raise NotRefusedError(f"{number} is not on the list; vosd blacklist list shows who is")
+        raise CallerNotRefusedError(f"{number} is not on the list; vosd blacklist list shows who is")
     return Done(outcome)
 
 
@@ -84,13 +86,13 @@ async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done
     Raises:
         OperatorsOnlyError: an agent orders it.
         OrderError: it is no address.
-        NotRefusedError: it was neither locked out nor blocked.
+        CallerNotRefusedError: it was neither locked out nor blocked.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     order = msgspec.structs.replace(order, address=_host_in(order.address))
     outcome = await office.switch.ask(order)
     if not outcome.unblocked:
-        raise NotRefusedError(f"{order.address} was not locked out; vosd unblock --list shows who is")
+        raise CallerNotRefusedError(f"{order.address} was not locked out; vosd unblock --list shows who is")
     return await office.noted(outcome, who, order, order.address)
 
 

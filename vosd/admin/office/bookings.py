@@ -17,7 +17,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.control.money import BeginWithdrawal, EndWithdrawal, RefreshBalances, Withdrawal
 from vosd.control.order import Order, OrderDone
-from vosd.storage.ports import NoSuchAccount, Payment, Payments, Receipt, Transfer
+from vosd.storage.ports import MoneyTransfer, NoSuchAccount, Payment, Payments, Receipt
 
 
 class PaymentReceipt(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ async def add_payment(
 
 
 async def make_transfer(
-    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, transfer: Transfer
+    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, transfer: MoneyTransfer
 ) -> tuple[PaymentReceipt, PaymentReceipt]:
     """Move money once between two accounts, as ``add_payment`` takes it; a running switch reads both balances.
 

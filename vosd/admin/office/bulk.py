@@ -22,7 +22,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.catalogue.problems import ConfigError, Problem
+from vosd.catalogue.problems import ConfigError, DefinitionProblem
 
 OBJECTS_AT_MOST: Final = 10_000
 MISTAKES_AT_MOST: Final = 100
@@ -149,7 +149,7 @@ def _unfit(office: Office, objects: Sequence[BulkObject]) -> Iterator[BulkMistak
             yield BulkMistake(f"{place}.name", f"{each.kind} {each.name} is objects[{earlier}], too")
 
 
-def _of_objects(objects: Sequence[BulkObject], problems: Sequence[Problem]) -> Iterator[BulkMistake]:
+def _of_objects(objects: Sequence[BulkObject], problems: Sequence[DefinitionProblem]) -> Iterator[BulkMistake]:
     """Yield the problems of a configuration that are those of the objects, with their places."""
     numbers = {(each.kind, each.name): number for number, each in enumerate(objects)}
     for each in problems:

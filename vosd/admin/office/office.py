@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
-from vosd.admin.office.ports import Definitions
+from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope, scope_of
 from vosd.base.errors import VosError
@@ -32,7 +32,7 @@ class Office:
 
     def __init__(
         self,
-        definitions: Definitions,
+        definitions: ConfiguredObjects,
         stores: "Callable[[], SqlStores]",
         switch: Callable[[], RunningSwitch],
         now: Callable[[], int],

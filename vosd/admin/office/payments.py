@@ -24,7 +24,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.ports import EntryKind, Payment, Settlement, Transfer
+from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, Settlement
 from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 Booking = TypeVar("Booking", "BookPayment", "MoveMoney")
@@ -364,8 +364,8 @@ def _payment(
 
 def _transfer(
     order: ManualBooking, operator: str, now: int, least: Decimal | None, settles: Settlement | None
-) -> Transfer:
-    return Transfer(
+) -> MoneyTransfer:
+    return MoneyTransfer(
         source=order.account, target=order.target, amount=order.amount, reference=order.reference, made_at=now,
         operator=operator, memo=order.memo, least_left=least, settles=settles,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from vosd.billing.accounts import Account
-from vosd.catalogue.problems import Problem
+from vosd.catalogue.problems import DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.routing.calendar import Calendar
 
@@ -58,7 +58,7 @@ class ParameterSheet(msgspec.Struct, frozen=True):
     """The meaning of the parameter, or the reason why it has no effect."""
 
 
-class Definitions(Protocol):
+class ConfiguredObjects(Protocol):
     """Objects of the configuration, as far as use cases need them; each is read when it is asked for."""
 
     def accounts(self) -> Mapping[str, Account]:
@@ -121,7 +121,7 @@ class Definitions(Protocol):
         """Return the parameters in force, and those of the files that have no effect; raises ConfigError."""
         ...
 
-    def problems(self) -> "Iterable[Problem]":
+    def problems(self) -> "Iterable[DefinitionProblem]":
         """Return every problem of the whole configuration as it is now, those that make it invalid first."""
         ...
 

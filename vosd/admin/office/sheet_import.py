@@ -32,7 +32,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
-from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
 from vosd.storage.waiting_values import WaitingPayment
@@ -151,7 +151,7 @@ async def _openings(office: Office, who: Principal, order: ImportSheet, accounts
     """
     found, problems, now = _Openings([], [], []), ProblemList(), office.now()
     for each in order.balances:
-        place, amount = Place(order.file, each.line), format_amount(each.amount)
+        place, amount = SourceLine(order.file, each.line), format_amount(each.amount)
         account = accounts.get(each.account)
         if account is None:
             problems.error(place, each.column, f"the balance of an account that is configured, not of {each.account!r}")
@@ -189,11 +189,11 @@ def _waiting(payment: Payment, who: Principal) -> WaitingPayment:
     )  # fmt: skip
 
 
-def _of_lines(order: ImportSheet, problems: Iterable[Problem]) -> Sequence[Problem]:
+def _of_lines(order: ImportSheet, problems: Iterable[DefinitionProblem]) -> Sequence[DefinitionProblem]:
     """Return problems of objects that came from the sheet with their line and column."""
     objects = {(each.kind, each.name): each for each in order.objects}
 
-    def of_line(problem: Problem) -> Problem:
+    def of_line(problem: DefinitionProblem) -> DefinitionProblem:
         named = _OBJECT.fullmatch(problem.file)
         found = None if named is None else objects.get((named[1], unquote(named[2])))
         if found is None:

@@ -21,8 +21,10 @@ BOOKING_S: Final = 600.0
 _NAMED: Final = 10
 
 
-class NotRefusedError(VosError):
+class NoRefusedRecordError(VosError):
     """No record of the call was refused, or several calls are meant."""
+
+    code = "not_refused"
 
 
 class ListRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +62,7 @@ async def show_refused(office: Office, who: Principal, order: ShowRefused) -> Re
 
     Raises:
         OperatorsOnlyError: an agent asks.
-        NotRefusedError: no such record was refused, or several were.
+        NoRefusedRecordError: no such record was refused, or several were.
         QuarantineError: it cannot be read.
     """
     quarantine = _quarantine(office)
@@ -82,7 +84,7 @@ async def book_refused(office: Office, who: Principal, order: BookRefused) -> Do
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        NotRefusedError: a named record was not refused.
+        NoRefusedRecordError: a named record was not refused.
         StateDirectoryError: no switch answers, and one starts.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
         StoreUnavailable: some may be booked; try again.
@@ -129,9 +131,9 @@ def _whole_id(quarantine: Quarantine, beginning: str) -> str:
         raise _not_refused(beginning)
     if len(found) > 1:
         message = f"{len(found)} refused records begin with {beginning}: {', '.join(found[:_NAMED])}"
-        raise NotRefusedError(message)
+        raise NoRefusedRecordError(message)
     return found[0]
 
 
-def _not_refused(call_id: str) -> NotRefusedError:
-    return NotRefusedError(f"no record of call {call_id} was refused; vosd spool list shows those that were")
+def _not_refused(call_id: str) -> NoRefusedRecordError:
+    return NoRefusedRecordError(f"no record of call {call_id} was refused; vosd spool list shows those that were")

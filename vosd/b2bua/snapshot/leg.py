@@ -27,7 +27,7 @@ from vosd.sip.transaction.client_snapshot import dialog_with_login
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
 from vosd.sip.transaction.snapshot import TimerSnapshot
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
@@ -58,7 +58,7 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
     def of(cls, leg: Leg, call: Call, invite_sequence: int = 0) -> "LegSnapshot":
         """Describe a leg; ``invite_sequence`` is that of our INVITE, 0 where the INVITE was the peer's."""
         endpoint, moving, acceptance, sessions = call.endpoint, leg.moving, leg.acceptance, leg.sessions
-        if moving is not None and moving.transaction.state is not State.PROCEEDING:
+        if moving is not None and moving.transaction.state is not TransactionState.PROCEEDING:
             moving = None  # it has its answer, and has no effect any more
         return cls(
             timer=copy(leg.timer),
@@ -139,7 +139,9 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         endpoint, invite, unacknowledged, waiting = call.endpoint, leg.invite, leg.unacknowledged, leg.waiting_answer
         return cls(
             leg=LegSnapshot.of(leg, call),
-            invite=InviteServerSnapshot.of(invite, endpoint.flows) if invite.state is State.PROCEEDING else None,
+            invite=InviteServerSnapshot.of(invite, endpoint.flows)
+            if invite.state is TransactionState.PROCEEDING
+            else None,
             identity=identity_as_bytes(leg.caller_identity),
             offer=SessionSnapshot.of(leg.offer),
             keypad=KeypadSnapshot.of(leg.keypad, endpoint) if isinstance(leg.keypad, Keypad) else None,

@@ -12,7 +12,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.states import CallState
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.takeover import Takeover
-from vosd.b2bua.transfer import Transfer
+from vosd.b2bua.transfer import CallTransfer
 from vosd.base.errors import VosError
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.restoration import Restoration
@@ -59,7 +59,7 @@ class RestoredCalls:
         """Routes of attempts that were given up, by the id of the call."""
         self.bridges: dict[tuple[int, int], Bridge] = {}
         """By both legs."""
-        self.transfers: dict[str, Transfer] = {}
+        self.transfers: dict[str, CallTransfer] = {}
         """By the id of the first call."""
 
     def leg(self, reference: LegReference, call: CallPort) -> Leg:

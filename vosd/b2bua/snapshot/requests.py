@@ -5,7 +5,7 @@ from typing import Final, Literal, TypeAlias
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.refresh import ChangedAnswer, Hold, Refresh
+from vosd.b2bua.refresh import ChangedAnswer, MediaHold, Refresh
 from vosd.b2bua.renegotiation import Introduction, Proposal, ProposalFacts, Renegotiation
 from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.references import LegReference, RestoredCalls
@@ -43,7 +43,7 @@ KINDS: Final[dict[type[Proposal], Kind]] = {
     Renegotiation: "renegotiation",
     Refresh: "refresh",
     ChangedAnswer: "changed answer",
-    Hold: "hold",
+    MediaHold: "hold",
     Introduction: "introduction",
     Takeover: "takeover",
 }
@@ -82,7 +82,7 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
             offer=SessionSnapshot.of(proposal.offer),
             asked=_asked(proposal.asked, endpoint),
             alarm=TimerSnapshot.of(proposal.alarm, endpoint.store),
-            is_over=isinstance(proposal, Hold) and proposal.is_over,
+            is_over=isinstance(proposal, MediaHold) and proposal.is_over,
             said_before=SessionSnapshot.of(said_before),
             origin=origin,
             server=None if server is None else answered_snapshot(server, endpoint),
@@ -114,7 +114,7 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
                 first, second = (calls.leg(each, call) for each in self.introduced)
                 return Introduction(endpoint, bridge, first, second, far, offer)
             case "hold":
-                return Hold(endpoint, far, offer, said_before, is_over=self.is_over)
+                return MediaHold(endpoint, far, offer, said_before, is_over=self.is_over)
             case "changed answer":
                 return ChangedAnswer(endpoint, bridge, far, offer, said_before)
             case "refresh" if far.supervision is not None:

@@ -5,13 +5,13 @@ import msgspec
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_side import CallerSide
-from vosd.b2bua.refresh import Hold
+from vosd.b2bua.refresh import MediaHold
 from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.references import CALLEE, CALLER, LegReference, RestoredCalls
 from vosd.b2bua.snapshot.requests import ProposalSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
 from vosd.b2bua.substitute import Substitute
-from vosd.b2bua.transfer import Transfer, TransferFacts
+from vosd.b2bua.transfer import CallTransfer, TransferFacts
 from vosd.sip.dialog.snapshot import text_of
 from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode
@@ -52,7 +52,7 @@ class TransferSnapshot(TransferFacts, kw_only=True, omit_defaults=True):
     hold: ProposalSnapshot | None = None
 
     @classmethod
-    def of(cls, transfer: Transfer) -> "TransferSnapshot":
+    def of(cls, transfer: CallTransfer) -> "TransferSnapshot":
         """Describe a transfer."""
         first, second, hold = transfer.first, transfer.second, transfer.hold
         return cls(
@@ -64,17 +64,17 @@ class TransferSnapshot(TransferFacts, kw_only=True, omit_defaults=True):
             **named(transfer.facts),
         )
 
-    def restored(self, calls: RestoredCalls) -> Transfer:
+    def restored(self, calls: RestoredCalls) -> CallTransfer:
         """Return the transfer, the same for both calls."""
         transfer = calls.transfers.get(self.first)
         if transfer is not None:
             return transfer
         first = calls.calls[self.first]
-        transfer = Transfer(first.endpoint, first, text_of(self.event), facts_in(self, TransferFacts))
+        transfer = CallTransfer(first.endpoint, first, text_of(self.event), facts_in(self, TransferFacts))
         hold = None if self.hold is None else self.hold.restored(first, None, calls)
         transfer.second = None if self.second is None else calls.calls[self.second]
         transfer.alarm = calls.restoration.alarm(self.alarm, transfer)
-        transfer.hold = hold if isinstance(hold, Hold) else None
+        transfer.hold = hold if isinstance(hold, MediaHold) else None
         calls.transfers[self.first] = transfer
         return transfer
 

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.processes.life import give_way
 from vosd.routing.number_lists import NumberList, PackedLines, UnusableLine, pack_lines
 
@@ -54,7 +54,7 @@ class _Head(msgspec.Struct, frozen=True):
     version: str
 
 
-def read_number_file(path: Path, named_at: Place, key: str, problems: ProblemList) -> NumberList | None:
+def read_number_file(path: Path, named_at: SourceLine, key: str, problems: ProblemList) -> NumberList | None:
     """Return the numbers and prefixes of a file; None where a problem was reported."""
     try:
         found = path.stat()
@@ -79,7 +79,9 @@ def read_number_file(path: Path, named_at: Place, key: str, problems: ProblemLis
     # A file without a single number is no list of numbers, but perhaps one with passwords.
     is_list = bool(len(lines.numbers) or lines.others)
     for unusable in lines.unusable:
-        problems.error(Place(str(path), unusable.number), key, "a number or prefix", unusable.text if is_list else None)
+        problems.error(
+            SourceLine(str(path), unusable.number), key, "a number or prefix", unusable.text if is_list else None
+        )
     if lines.unusable:
         return None
     numbers = NumberList(lines.numbers, lines.others, version)

@@ -7,12 +7,12 @@ from typing import Final
 from vosd.billing.period_rates import Period, PeriodRates, missing_prefixes
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.problems import Place, Problem, ProblemList, Severity
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, Severity, SourceLine
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import Inventory, read_inventory
 from vosd.config.assembly.rate_report import RateReport
 from vosd.config.keys.period_rates import PeriodKeys, PeriodRatesKeys
-from vosd.config.reader.document import Section
+from vosd.config.reader.document import YamlSection
 from vosd.config.reader.reading import items_of, read_section
 
 PERIOD_RATES: Final = "period_rates"
@@ -21,10 +21,10 @@ _PERIOD: Final = full_conversion(PeriodKeys, Period)
 _PERIOD_RATES: Final = full_conversion(PeriodRatesKeys, PeriodRates, by_hand={"periods": "periods"})
 
 
-def read_period_rates(document: Section, problems: ProblemList) -> Inventory[PeriodRatesKeys]:
+def read_period_rates(document: YamlSection, problems: ProblemList) -> Inventory[PeriodRatesKeys]:
     """Take the period rates out of the document."""
 
-    def read(section: Section, label: str) -> PeriodRatesKeys | None:
+    def read(section: YamlSection, label: str) -> PeriodRatesKeys | None:
         return read_section(PeriodRatesKeys, section, label, problems)
 
     return read_inventory(items_of(document, PERIOD_RATES, problems), PERIOD_RATES, "name", read, problems)
@@ -42,13 +42,13 @@ def report_coverage(read: Inventory[PeriodRatesKeys], groups: Mapping[str, RateG
             yield partial(_uncovered, written.section.place, written.label, ", ".join(names), tables)
 
 
-def _uncovered(place: Place, label: str, names: str, tables: Sequence[RateTable]) -> Iterator[Problem]:
+def _uncovered(place: SourceLine, label: str, names: str, tables: Sequence[RateTable]) -> Iterator[DefinitionProblem]:
     prefixes, number = missing_prefixes(tables, PREFIXES_SHOWN)
     if not number:
         return
     shown = ", ".join(prefixes) + (", and others" if number > len(prefixes) else "")
     expected = f"the same prefixes in the rate groups of all periods ({names}); not all have these {number}: {shown}"
-    yield Problem(place.file, place.line, f"{label}.periods", None, expected, Severity.WARNING)
+    yield DefinitionProblem(place.file, place.line, f"{label}.periods", None, expected, Severity.WARNING)
 
 
 def period_rates(keys: PeriodRatesKeys) -> PeriodRates:

@@ -27,7 +27,7 @@ from vosd.base.money import PLACES
 from vosd.billing.rate_columns import NOTHING, Note, RateColumns
 from vosd.billing.rate_layout import DIGITS
 from vosd.billing.rates import Rate
-from vosd.catalogue.problems import Place, Problem, ProblemList
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.config.assembly.rate_cells import Body, BrokenLineError, OddLine, RatePart
 from vosd.config.assembly.rate_files import (
     CsvRow,
@@ -145,7 +145,7 @@ def compile_rates(
         finally:
             compiling.finish(problems)
     except BrokenLineError as error:
-        report_syntax(error, Place(order.file, error.line), order.key, problems)
+        report_syntax(error, SourceLine(order.file, error.line), order.key, problems)
     if len(problems) == found_before and not len(compiling.rates) and not order.may_be_empty:
         report_empty(order.named_at, order.key, problems)
     return compiling.rates if len(problems) == found_before else None
@@ -230,9 +230,9 @@ class _Compiling:
         """Report the rows with mistakes."""
         header = self._columns[self._prefix].header
         for again in self.rates.repeated():
-            found, first = ProblemList(), Place(self._order.file, again.first_line)
+            found, first = ProblemList(), SourceLine(self._order.file, again.first_line)
             key = f"{self._order.key}.{header}"
-            found.error(Place(self._order.file, again.line), key, each_once(first), again.prefix)
+            found.error(SourceLine(self._order.file, again.line), key, each_once(first), again.prefix)
             self._bad.note(again.line, found)
         self._bad.report(self._order, problems)
 
@@ -312,7 +312,7 @@ class _Compiling:
         if is_blank(cells):
             return
         problems = ProblemList()
-        source = CsvRow(Place(self._order.file, line), self._columns, cells, self._order.key)
+        source = CsvRow(SourceLine(self._order.file, line), self._columns, cells, self._order.key)
         row = validate(RateKeys, source, problems)
         if row is None or not check_interval(row, source, self._order.price_per, problems):
             self._bad.note(line, problems)
@@ -325,7 +325,7 @@ class _Compiling:
     def _report_width(self, odd: OddLine) -> None:
         if not is_blank(odd.cells):
             problems = ProblemList()
-            report_width(odd.cells, self._columns, Place(self._order.file, odd.line), self._order.key, problems)
+            report_width(odd.cells, self._columns, SourceLine(self._order.file, odd.line), self._order.key, problems)
             self._bad.note(odd.line, problems)
 
     @staticmethod
@@ -407,7 +407,7 @@ class BadRows:
     """The first rows with mistakes, and the number of all."""
 
     def __init__(self) -> None:
-        self._named: list[tuple[int, tuple[Problem, ...]]] = []
+        self._named: list[tuple[int, tuple[DefinitionProblem, ...]]] = []
         self._count = 0
 
     def note(self, line: int, problems: ProblemList) -> None:
@@ -422,7 +422,7 @@ class BadRows:
         self._trim()
         for _, found in self._named:
             for each in found:
-                problems.error(Place(each.file, each.line), each.key, each.expected, each.value)
+                problems.error(SourceLine(each.file, each.line), each.key, each.expected, each.value)
         report_unnamed(self._count, order.group_at, order.label, problems)
 
     def _trim(self) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from vosd.billing.rate_file import Gone
-from vosd.catalogue.problems import Problem, ProblemList
+from vosd.catalogue.problems import DefinitionProblem, ProblemList
 from vosd.config.assembly.rate_compile import compile_rates
 from vosd.config.assembly.rate_files import RATE_FILE_BYTES_MAX
 from vosd.config.assembly.rate_orders import RateOrder
@@ -45,7 +45,7 @@ class CompilationReport(msgspec.Struct, frozen=True):
     """Rates that were read."""
     name: str | None = None
     """Name of the compiled file; None = not finished, or not compiled."""
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[DefinitionProblem, ...] = ()
     """Mistakes of the source, or why nothing could be written."""
     gone: Gone | None = None
     is_unwritten: bool = False

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.catalogue.problems import Problem
+from vosd.catalogue.problems import DefinitionProblem
 from vosd.config.assembly import rate_compiler
 from vosd.config.assembly.rate_compiler import CompilationReport, Task
 from vosd.processes import entry
@@ -138,7 +138,9 @@ class _Round:
 
 def _failed(task: Task, expected: str) -> CompilationReport:
     place = task.order.named_at
-    return CompilationReport(0, problems=(Problem(place.file, place.line, task.order.key, task.order.file, expected),))
+    return CompilationReport(
+        0, problems=(DefinitionProblem(place.file, place.line, task.order.key, task.order.file, expected),)
+    )
 
 
 def _size(file: str) -> int:

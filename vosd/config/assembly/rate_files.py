@@ -6,7 +6,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.keys.rates import RateKeys
 from vosd.config.reader.includes import read_text
 from vosd.config.reader.reading import Spot, Trail
@@ -29,7 +29,7 @@ class CsvRow:
 
     __slots__ = ("_columns", "_key", "place", "values")
 
-    def __init__(self, place: Place, columns: Sequence[HeaderColumn], cells: Sequence[str], key: str) -> None:
+    def __init__(self, place: SourceLine, columns: Sequence[HeaderColumn], cells: Sequence[str], key: str) -> None:
         self.place = place
         self.values = {column.name: text for column, cell in zip(columns, cells, strict=True) if (text := cell.strip())}
         self._columns = columns
@@ -59,7 +59,7 @@ class CsvLines(Protocol):
         ...
 
 
-def read_rate_file(path: Path, named_at: Place, key: str, problems: ProblemList) -> Iterator[CsvRow]:
+def read_rate_file(path: Path, named_at: SourceLine, key: str, problems: ProblemList) -> Iterator[CsvRow]:
     """Yield the rows of a rate file; a line that is no row is reported."""
     text = read_text(path, named_at, key, problems, RATE_FILE_BYTES_MAX)
     if text is None:
@@ -70,7 +70,7 @@ def read_rate_file(path: Path, named_at: Place, key: str, problems: ProblemList)
         if columns is None:
             return
         for cells in lines:
-            place = Place(str(path), lines.line_num)
+            place = SourceLine(str(path), lines.line_num)
             if is_blank(cells):
                 continue
             if len(cells) == len(columns):
@@ -78,7 +78,7 @@ def read_rate_file(path: Path, named_at: Place, key: str, problems: ProblemList)
             else:
                 report_width(cells, columns, place, key, problems)
     except csv.Error as error:
-        report_syntax(error, Place(str(path), lines.line_num), key, problems)
+        report_syntax(error, SourceLine(str(path), lines.line_num), key, problems)
 
 
 def delimiter_of(header_line: str) -> str:
@@ -97,7 +97,7 @@ def columns_of(lines: CsvLines, path: Path, key: str, problems: ProblemList) -> 
     Raises:
         csv.Error: it is no valid CSV.
     """
-    return _columns(next(lines, []), Place(str(path), 1), key, problems)
+    return _columns(next(lines, []), SourceLine(str(path), 1), key, problems)
 
 
 def is_blank(cells: Iterable[str]) -> bool:
@@ -105,25 +105,25 @@ def is_blank(cells: Iterable[str]) -> bool:
     return not any(map(str.strip, cells))
 
 
-def report_empty(place: Place, key: str, problems: ProblemList) -> None:
+def report_empty(place: SourceLine, key: str, problems: ProblemList) -> None:
     """Report a file that has a header only."""
     expected = "at least one rate behind the header: without rates all calls are refused; rates: [] says so"
     problems.error(place, key, expected)
 
 
 def report_width(
-    cells: Sequence[str], columns: Sequence[HeaderColumn], place: Place, key: str, problems: ProblemList
+    cells: Sequence[str], columns: Sequence[HeaderColumn], place: SourceLine, key: str, problems: ProblemList
 ) -> None:
     """Report a line with more or fewer cells than the header."""
     problems.error(place, key, f"{len(columns)} columns as in the header, not {len(cells)}")
 
 
-def report_syntax(error: Exception, place: Place, key: str, problems: ProblemList) -> None:
+def report_syntax(error: Exception, place: SourceLine, key: str, problems: ProblemList) -> None:
     """Report that the rest of a file cannot be read."""
     problems.error(place, key, f"valid CSV: {error}")
 
 
-def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -> Sequence[HeaderColumn] | None:
+def _columns(header: list[str], place: SourceLine, key: str, problems: ProblemList) -> Sequence[HeaderColumn] | None:
     """Return the columns of the header, or None where it has mistakes, which are reported."""
     names = tuple(RateKeys.by_key())
     known = {**dict(zip(names, names, strict=True)), **RateKeys.aliases}

@@ -16,7 +16,7 @@ from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_layout import ALWAYS
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate, RatingPolicy
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.currencies import NONE, default_decimals
@@ -24,7 +24,7 @@ from vosd.config.assembly.rate_files import read_rate_file, report_empty
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rate_groups import RATES_INLINE_MAX, DeriveKeys, OriginKeys, RateGroupKeys
 from vosd.config.keys.rates import PricePer, RateKeys
-from vosd.config.reader.document import Entry, Listing, Scalar, Section
+from vosd.config.reader.document import Entry, Scalar, YamlList, YamlSection
 from vosd.config.reader.reading import SectionSource, Source, read_section, validate
 
 BAD_ROWS_SHOWN: Final = 100
@@ -77,7 +77,7 @@ class PlacedRate(NamedTuple):
     """A rate, and where it is written."""
 
     rate: Rate
-    place: Place
+    place: SourceLine
 
 
 class PlacedRates(Protocol):
@@ -149,11 +149,11 @@ class _CompiledRates:
         return self._placed(self._table.every())
 
     def _placed(self, rates: Iterable[NotedRate]) -> Iterable[PlacedRate]:
-        return (PlacedRate(rate, Place(self._file, line)) for rate, line in rates)
+        return (PlacedRate(rate, SourceLine(self._file, line)) for rate, line in rates)
 
 
 def compiled_group(
-    section: Section,
+    section: YamlSection,
     key: str,
     parameters: ParameterKeys,
     table: RateFile,
@@ -172,7 +172,7 @@ def compiled_group(
 
 
 def read_rate_group(
-    section: Section,
+    section: YamlSection,
     key: str,
     parameters: ParameterKeys,
     problems: ProblemList,
@@ -231,10 +231,10 @@ def _timed(placed: Sequence[PlacedRate], windows: Sequence[tuple[int, int]], pri
     return RateFile(memoryview(b"".join(columns.encoded())))
 
 
-def read_group_keys(section: Section, key: str, problems: ProblemList) -> RateGroupKeys | None:
+def read_group_keys(section: YamlSection, key: str, problems: ProblemList) -> RateGroupKeys | None:
     """Read a rate group without its rates; None means that ``problems`` has grown by at least one error."""
     own = {name: entry for name, entry in section.entries.items() if name not in RateGroupKeys.apart}
-    return read_section(RateGroupKeys, Section(section.place, own), key, problems)
+    return read_section(RateGroupKeys, YamlSection(section.place, own), key, problems)
 
 
 def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]) -> RatingPolicy:
@@ -254,7 +254,7 @@ def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys, decimals: Mapp
     )
 
 
-def _check_unit(policy: RatingPolicy, section: Section, key: str, problems: ProblemList) -> bool:
+def _check_unit(policy: RatingPolicy, section: YamlSection, key: str, problems: ProblemList) -> bool:
     """Return whether the unit that a group sets has an effect; report one that is finer than the decimals."""
     entry = section.entries.get("fee_unit")
     smallest = unit_of(policy.fee_precision)
@@ -283,10 +283,10 @@ class _Reading:
     """The sound rows of one group, and a bounded number of problems of the others."""
 
     def __init__(self, price_per: PricePer, problems: ProblemList) -> None:
-        self.sound: list[tuple[RateKeys, Place]] = []
+        self.sound: list[tuple[RateKeys, SourceLine]] = []
         self._price_per = price_per
         self._problems = problems
-        self._places: dict[tuple[str, int], Place] = {}
+        self._places: dict[tuple[str, int], SourceLine] = {}
         """By prefix, and from when it is in force."""
         self._bad = 0
 
@@ -300,7 +300,7 @@ class _Reading:
             else:
                 self._bad += 1
 
-    def sum_up(self, place: Place, key: str) -> None:
+    def sum_up(self, place: SourceLine, key: str) -> None:
         """Report how many rows with mistakes were not named."""
         report_unnamed(self._bad, place, key, self._problems)
 
@@ -329,12 +329,12 @@ def check_interval(row: RateKeys, source: Source, price_per: PricePer, problems:
     return False
 
 
-def each_once(first: Place) -> str:
+def each_once(first: SourceLine) -> str:
     """Return what is expected of a prefix that stands at another place, too."""
     return f"each prefix once in a rate group, or with another effective_from; it also stands at {first}"
 
 
-def report_unnamed(bad_rows: int, place: Place, key: str, problems: ProblemList) -> None:
+def report_unnamed(bad_rows: int, place: SourceLine, key: str, problems: ProblemList) -> None:
     """Report how many rows with mistakes were not named."""
     unnamed = bad_rows - BAD_ROWS_SHOWN
     if unnamed > 0:
@@ -342,14 +342,14 @@ def report_unnamed(bad_rows: int, place: Place, key: str, problems: ProblemList)
 
 
 def _inline_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source]:
-    if not isinstance(entry.node, Listing):
+    if not isinstance(entry.node, YamlList):
         problems.error(entry.place, key, "a list of rates: lines that begin with '- '")
         return
     if len(entry.node.items) > RATES_INLINE_MAX:
         problems.error(entry.place, key, f"at most {RATES_INLINE_MAX} rates here; put them into a rates_file")
         return
     for index, node in enumerate(entry.node.items):
-        if isinstance(node, Section):
+        if isinstance(node, YamlSection):
             yield SectionSource(RateKeys, node, f"{key}[{index}]", problems)
         else:
             expected = "keys and values, such as {prefix: 44, billing_rate: 0.012}"

@@ -17,11 +17,11 @@ from vosd import __version__
 from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_layout import FORMAT
 from vosd.billing.rates import RatingPolicy
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly.rate_groups import rating_policy, read_group_keys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rates import PricePer
-from vosd.config.reader.document import Scalar, Section
+from vosd.config.reader.document import Scalar, YamlSection
 
 SUFFIX: Final = ".rates"
 SMALL_BYTES: Final = 32 * 1024
@@ -32,9 +32,9 @@ class RateOrder(msgspec.Struct, frozen=True):
     """One rate file to be compiled."""
 
     file: str
-    named_at: Place
+    named_at: SourceLine
     """Place at which the configuration names the file."""
-    group_at: Place
+    group_at: SourceLine
     group: str
     label: str
     """Name of the group in messages."""
@@ -61,7 +61,7 @@ class RateOrder(msgspec.Struct, frozen=True):
 
 
 def order_of(
-    section: Section, label: str, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]
+    section: YamlSection, label: str, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]
 ) -> RateOrder | None:
     """Return what is to be compiled for a rate group; None where that is nothing, or the group has mistakes.
 

@@ -12,10 +12,10 @@ from vosd.base.money import EXACT, ZERO, Rounding, format_amount, round_to_unit
 from vosd.billing.currencies import BOOKED_AT_MOST
 from vosd.billing.rater import round_fee, total_at
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
-from vosd.catalogue.problems import Place, Problem, ProblemList, Severity
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, Severity, SourceLine
 from vosd.config.assembly.rate_groups import ReadGroup
 
-RateReport = Callable[[], Iterator[Problem]]
+RateReport = Callable[[], Iterator[DefinitionProblem]]
 """Yields warnings about single rates, as many as there are rates at most."""
 
 
@@ -77,7 +77,7 @@ def problems_of_rounding(rate: Rate, policy: RatingPolicy) -> list[RoundingProbl
     return found
 
 
-def report_rates(read: ReadGroup) -> Iterator[Problem]:
+def report_rates(read: ReadGroup) -> Iterator[DefinitionProblem]:
     """Yield a warning for each rate of a group that VOS3000 would have changed, or whose cycle is charged nothing.
 
     There may be a million of them, so they are made one by one.
@@ -89,7 +89,7 @@ def report_rates(read: ReadGroup) -> Iterator[Problem]:
     )
 
 
-def summarise(reported: int, read: ReadGroup, place: Place, problems: ProblemList) -> None:
+def summarise(reported: int, read: ReadGroup, place: SourceLine, problems: ProblemList) -> None:
     """Warn in one line of the number of problems that the report of a group has."""
     if reported:
         expected = f"rates that suit its fee precision {read.group.policy.fee_precision}"
@@ -97,9 +97,9 @@ def summarise(reported: int, read: ReadGroup, place: Place, problems: ProblemLis
         problems.warning(place, f"rate_groups[{read.group.name}]", words)
 
 
-def _warning(read: ReadGroup, rate: Rate, place: Place, problem: RoundingProblem) -> Problem:
+def _warning(read: ReadGroup, rate: Rate, place: SourceLine, problem: RoundingProblem) -> DefinitionProblem:
     key = f"rate_groups[{read.group.name}].rates[{rate.prefix}].{problem.column}"
-    return Problem(place.file, place.line, key, problem.written, problem.expected, Severity.WARNING)
+    return DefinitionProblem(place.file, place.line, key, problem.written, problem.expected, Severity.WARNING)
 
 
 LARGE: Final = Decimal(1_000)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from vosd.billing.rate_file import Gone, RateFile
-from vosd.catalogue.problems import Place, Problem, ProblemList
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.config.assembly.rate_compile import compile_rates
 from vosd.config.assembly.rate_compiler import CompilationReport, Task
 from vosd.config.assembly.rate_compilers import CompilerProcesses, Progress
@@ -58,7 +58,7 @@ class TablesOnce:
         self._state_dir = Path()
         self._orders: Sequence[RateOrder] = ()
         self._made: Sequence[Compiled | None] = ()
-        self._found: tuple[Problem, ...] = ()
+        self._found: tuple[DefinitionProblem, ...] = ()
 
     def of(self, state_dir: Path) -> RateTables:
         """Return where the tables come from with this ``state_dir``."""
@@ -168,11 +168,11 @@ class StoredTables:
             return Compiled(table, report.name, report.gone)
         if report.is_unwritten and self._does_without_disk:
             for each in report.problems:
-                problems.warning(Place(each.file, each.line), each.key, each.expected, each.value)
+                problems.warning(SourceLine(each.file, each.line), each.key, each.expected, each.value)
             (table_in_memory,) = TablesInMemory().compiled([order], problems)
             return table_in_memory
         for each in report.problems:
-            problems.error(Place(each.file, each.line), each.key, each.expected, each.value)
+            problems.error(SourceLine(each.file, each.line), each.key, each.expected, each.value)
         if not report.problems:
             expected = f"compiled rates in {self._store.directory} that stay until they are used"
             problems.error(order.named_at, order.key, expected, order.file)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vosd.base.edited import edited
-from vosd.catalogue.problems import Place
+from vosd.catalogue.problems import SourceLine
 from vosd.catalogue.reused import Reused
-from vosd.catalogue.source import NO_CHANGE, Change, Definition
+from vosd.catalogue.source import NO_CHANGE, Definition, SourceDifference
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.sockets import Reach
-from vosd.config.reader.document import Node, Section
-from vosd.config.reader.items import LONG_LISTS, Difference, DoubtfulError, Known, ReadFiles, names_file
+from vosd.config.reader.document import Node, YamlSection
+from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Known, ListDifference, ReadFiles, names_file
 from vosd.config.reader.texts import Texts
 from vosd.config.reader.whole_files import Reads, read_here, unchanged
 from vosd.config.stored import Stored
@@ -31,7 +31,7 @@ class Whole(NamedTuple):
 
     sound: Mapping[str, Definition[Any]]
     """By name."""
-    change: Change | None
+    change: SourceDifference | None
     """Differences from the last load; None = they are not compared."""
     is_ordered: bool = True
     """Whether ``sound`` is in the order of the source; an item that was inserted since stands at its end."""
@@ -64,7 +64,7 @@ class Remembered:
         in_files = {name: self.apart.get(name, frozenset()) for name in LONG_LISTS}
         if last.known.context is not None and not self._apart_in_files() and unchanged(last, texts):
             nothing: dict[str, list[Node]] = {name: [] for name in LONG_LISTS}
-            return last._replace(sections=nothing, differences={name: Difference() for name in LONG_LISTS})
+            return last._replace(sections=nothing, differences={name: ListDifference() for name in LONG_LISTS})
         return self.reads(path, environ, texts, last.known._replace(apart=in_files))
 
     def _apart_in_files(self) -> bool:
@@ -112,7 +112,7 @@ class ReadItems:
         remembered.where.files = files
 
     def define(
-        self, list_name: str, name: str, definition: Definition[Any], section: Section, *, has_problems: bool
+        self, list_name: str, name: str, definition: Definition[Any], section: YamlSection, *, has_problems: bool
     ) -> Definition[Any]:
         """Return a definition that does not keep the section that it was read from."""
         if has_problems or names_file(section):
@@ -144,7 +144,7 @@ class ReadItems:
         if not (read or gone) and difference.keeps_order and last.is_ordered:
             return Whole(sound, NO_CHANGE)
         keeps_order = difference.keeps_order and not gone and all(name in sound for name in read)
-        change = Change(read, frozenset(gone), keeps_order, lambda: [*packed.each_name(), *sorted(objects)])
+        change = SourceDifference(read, frozenset(gone), keeps_order, lambda: [*packed.each_name(), *sorted(objects)])
         sound = edited(sound, gone, read)
         if len(sound) != packed.number + len(objects):  # a mistake, or a name in the files and in the database
             raise DoubtfulError
@@ -164,7 +164,7 @@ Shape = tuple[tuple[str, int], ...]
 """The keys of an item with their lines, counted from its own."""
 
 
-def shape_of(section: Section) -> Shape:
+def shape_of(section: YamlSection) -> Shape:
     """Return the keys of an item with their lines."""
     place = section.place
     return tuple((name, entry.place.line - place.line) for name, entry in section.entries.items())
@@ -178,14 +178,14 @@ class Whereabouts:
         self._of: ReadFiles | None = None
         self._places: dict[str, dict[str, tuple[str, int]]] = {}
 
-    def place(self, list_name: str, name: str, line: int = 0) -> Place:
+    def place(self, list_name: str, name: str, line: int = 0) -> SourceLine:
         """Return the place of an item, or of a line behind its first."""
         if self._of is not self.files:
             self._of, self._places = self.files, {}
         if list_name not in self._places and self.files is not None:
             self._places[list_name] = self.files.known.lists[list_name].places()
         file, begin = self._places.get(list_name, {}).get(name, ("", 0))
-        return Place(file, begin + line)
+        return SourceLine(file, begin + line)
 
 
 class ItemOrigin:
@@ -200,11 +200,11 @@ class ItemOrigin:
         self._shape = shape
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SourceLine:
         """The place of the item."""
         return self._where.place(self._list_name, self._name)
 
-    def place_of(self, key: str) -> Place:
+    def place_of(self, key: str) -> SourceLine:
         """Return the place of a key, or of the item where the key is left out."""
         return self._where.place(self._list_name, self._name, dict(self._shape).get(key, 0))
 
@@ -214,9 +214,9 @@ class StoredOrigin:
 
     __slots__ = ("place",)
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SourceLine) -> None:
         self.place = place
 
-    def place_of(self, _key: str) -> Place:
+    def place_of(self, _key: str) -> SourceLine:
         """Return the place of the object."""
         return self.place

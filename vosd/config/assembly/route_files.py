@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vosd.catalogue.problems import Place, ProblemList, suggestion
+from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.config.keys.routing_plans import RouteKeys
 from vosd.config.reader.includes import read_text
 from vosd.config.reader.reading import Spot, Trail, validate
@@ -23,13 +23,13 @@ class PlacedRow(NamedTuple):
     """A route, and where it is written."""
 
     keys: RouteKeys
-    place: Place
+    place: SourceLine
 
 
 class _Line(NamedTuple):
     """One line of the file as read; empty cells count as left out."""
 
-    place: Place
+    place: SourceLine
     values: Mapping[str, str]
     key: str
 
@@ -39,7 +39,7 @@ class _Line(NamedTuple):
         return Spot(self.place, f"{self.key}.{name}" if name else self.key, self.values.get(name))
 
 
-def read_route_file(path: Path, named_at: Place, key: str, problems: ProblemList) -> Iterator[PlacedRow]:
+def read_route_file(path: Path, named_at: SourceLine, key: str, problems: ProblemList) -> Iterator[PlacedRow]:
     """Yield the routes of a file; lines that are none are reported."""
     text = read_text(path, named_at, key, problems, ROUTE_FILE_BYTES_MAX)
     if text is None:
@@ -68,10 +68,10 @@ def _lines(text: str, path: Path, key: str, problems: ProblemList) -> Iterator[_
     reader = csv.reader(StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header_line.count), strict=True)
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
-        if not _is_sound(header, Place(str(path), 1), key, problems):
+        if not _is_sound(header, SourceLine(str(path), 1), key, problems):
             return
         for cells in reader:
-            place = Place(str(path), reader.line_num)
+            place = SourceLine(str(path), reader.line_num)
             if not any(map(str.strip, cells)):
                 continue
             if len(cells) != len(header):
@@ -80,10 +80,10 @@ def _lines(text: str, path: Path, key: str, problems: ProblemList) -> Iterator[_
             values = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
             yield _Line(place, values, key)
     except csv.Error as error:
-        problems.error(Place(str(path), reader.line_num), key, f"valid CSV: {error}")
+        problems.error(SourceLine(str(path), reader.line_num), key, f"valid CSV: {error}")
 
 
-def _is_sound(header: list[str], place: Place, key: str, problems: ProblemList) -> bool:
+def _is_sound(header: list[str], place: SourceLine, key: str, problems: ProblemList) -> bool:
     known = RouteKeys.by_key()
     before = len(problems)
     for name in header:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Definition, row_key
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.route_files import PlacedRow, read_route_file
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.routing_plans import BlendKeys, Calendars, QualityKeys, RouteKeys, RoutingPlanKeys
-from vosd.config.reader.document import Scalar, Section
+from vosd.config.reader.document import Scalar, YamlSection
 from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.routing.quality_order import Blend, QualityTerms
 
@@ -37,15 +37,15 @@ _ROW: Final = full_conversion(RouteKeys, RouteRow)
 class _PlacesOfRows(NamedTuple):
     """Places of a plan and of the lines of its file."""
 
-    section: Section
-    rows: Mapping[str, Place]
+    section: YamlSection
+    rows: Mapping[str, SourceLine]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SourceLine:
         """The plan as a whole."""
         return self.section.place
 
-    def place_of(self, key: str) -> Place:
+    def place_of(self, key: str) -> SourceLine:
         """Return the place of a key, or of the line of the file that a key of a row is in."""
         row, _, _ = key.partition(".")
         return self.rows.get(row) or self.section.place_of(key)

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from vosd.base.host import is_address
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Origin
 from vosd.config.assembly.inventory import Written
 from vosd.config.keys.installation import InstallationKeys
@@ -85,7 +85,7 @@ def _refuse_own(address: Address, gateway: Reach, listen: Sequence[SipListener],
             return
 
 
-def _at(gateway: Reach, key: str) -> tuple[Place, str]:
+def _at(gateway: Reach, key: str) -> tuple[SourceLine, str]:
     return gateway.origin.place_of(key), f"{gateway.label}.{key}" if gateway.label else key
 
 

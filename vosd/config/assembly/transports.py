@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.keys.protection import ConnectionKeys, ShieldKeys
 from vosd.config.keys.sip import SipKeys
@@ -34,7 +34,7 @@ _TLS: Final = full_conversion(
 
 
 def read_transports(
-    keys: SipKeys, marking: TrafficClass, places: Mapping[str, Place], problems: ProblemList
+    keys: SipKeys, marking: TrafficClass, places: Mapping[str, SourceLine], problems: ProblemList
 ) -> tuple[TransportSettings, TlsContexts | None]:
     """Return the settings, and the contexts of new TLS connections; None where TLS is not used."""
     tls = _tls(keys.tls, places)
@@ -49,7 +49,7 @@ def read_transports(
         return settings, None
 
 
-def _tls(keys: TlsKeys, places: Mapping[str, Place]) -> TlsSettings | None:
+def _tls(keys: TlsKeys, places: Mapping[str, SourceLine]) -> TlsSettings | None:
     if keys.certificate is None or keys.private_key is None:
         return None
     return _TLS(
@@ -60,6 +60,6 @@ def _tls(keys: TlsKeys, places: Mapping[str, Place]) -> TlsSettings | None:
     )
 
 
-def _beside(named_at: Place, path: Path) -> Path:
+def _beside(named_at: SourceLine, path: Path) -> Path:
     """Return the path of a file, which is relative to the file that names it."""
     return Path(named_at.file).parent / path

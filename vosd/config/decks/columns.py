@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from vosd.billing.deck_rows import PREFIX, PRICE
-from vosd.catalogue.problems import Place, ProblemList, suggestion
+from vosd.catalogue.problems import ProblemList, SourceLine, suggestion
 from vosd.config.decks.sheet_map import SheetMapKeys
 from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import RateKeys
@@ -71,7 +71,7 @@ class SheetColumns(NamedTuple):
 
 
 def columns_of(
-    header: Sequence[str], sheet_map: SheetMapKeys | None, place: Place, problems: ProblemList
+    header: Sequence[str], sheet_map: SheetMapKeys | None, place: SourceLine, problems: ProblemList
 ) -> SheetColumns:
     """Return the columns of a header; what is missing or unknown is reported."""
     found = _by_header(header, place, problems) if sheet_map is None else _by_map(header, sheet_map, place, problems)
@@ -89,7 +89,7 @@ def our_names() -> Mapping[str, str]:
     return {**theirs, **{plain_name(name): ours for name, ours in own.items()}}
 
 
-def _by_header(header: Sequence[str], place: Place, problems: ProblemList) -> SheetColumns:
+def _by_header(header: Sequence[str], place: SourceLine, problems: ProblemList) -> SheetColumns:
     known = our_names()
     at: dict[str, int] = {}
     currency = None
@@ -112,7 +112,7 @@ def _by_header(header: Sequence[str], place: Place, problems: ProblemList) -> Sh
     return SheetColumns(len(header), at, headers, currency=currency, unread=unread)
 
 
-def _by_map(header: Sequence[str], sheet_map: SheetMapKeys, place: Place, problems: ProblemList) -> SheetColumns:
+def _by_map(header: Sequence[str], sheet_map: SheetMapKeys, place: SourceLine, problems: ProblemList) -> SheetColumns:
     positions: dict[str, list[int]] = {}
     for index, cell in enumerate(header):
         positions.setdefault(_plain(cell), []).append(index)
@@ -152,7 +152,7 @@ def _headers(header: Sequence[str], at: Mapping[str, int | None]) -> dict[str, s
     return {name: header[index].strip() for name, index in at.items() if header and index is not None}
 
 
-def _refuse_statuses(unread: Mapping[int, str], place: Place, problems: ProblemList) -> None:
+def _refuse_statuses(unread: Mapping[int, str], place: SourceLine, problems: ProblemList) -> None:
     """Report columns that no key of the map names, and that may say that a code is closed or taken out."""
     for header in unread.values():
         if any(word in _STATUS_WORDS for word in (plain_name(header), *header.lower().split())):

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from vosd.base.money import PLACES
 from vosd.billing.deck_rows import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE
 from vosd.billing.rate_layout import DIGITS_MAX
-from vosd.catalogue.problems import Place, Problem, ProblemList
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.config.assembly.rate_groups import check_interval
 from vosd.config.decks.amounts import is_closed_word
 from vosd.config.decks.assumptions import Assumptions
@@ -85,7 +85,7 @@ class _SheetRow:
     """One row, for the messages of ``validate``."""
 
     def __init__(
-        self, place: Place, values: Mapping[str, str], written: Mapping[str, str], columns: SheetColumns
+        self, place: SourceLine, values: Mapping[str, str], written: Mapping[str, str], columns: SheetColumns
     ) -> None:
         self.place = place
         self.values = values
@@ -134,7 +134,7 @@ class SheetReader:
         """Headers of the columns that are not read."""
         self.header: Sequence[str] = ()
         """Names of the columns in the sheet."""
-        self._bad: list[Problem] = []
+        self._bad: list[DefinitionProblem] = []
         self._file = file
         self._price_per = price_per
         self._map = sheet_map
@@ -151,7 +151,7 @@ class SheetReader:
         return self._terms.last_begin
 
     @property
-    def problems(self) -> Sequence[Problem]:
+    def problems(self) -> Sequence[DefinitionProblem]:
         """The mistakes of the rows that are named, by line."""
         return sorted(self._bad, key=lambda problem: problem.line)
 
@@ -210,7 +210,7 @@ class SheetReader:
                 earlier, later = sorted((first, number), key=int)
                 expected = f"each prefix once for the same {BEGINS}; it also stands in line {earlier}"
                 found = ProblemList()
-                found.error(Place(self._file, int(later)), PREFIX, expected, prefix)
+                found.error(SourceLine(self._file, int(later)), PREFIX, expected, prefix)
                 self._note(found)
                 continue
             if prefix.startswith(INTERNATIONAL_PREFIX) and not key.startswith(f"{prefix},"):
@@ -221,7 +221,7 @@ class SheetReader:
             yield own
 
     def _columns(self, header: SheetLine) -> SheetColumns:
-        found, place = ProblemList(), Place(self._file, header.number)
+        found, place = ProblemList(), SourceLine(self._file, header.number)
         columns = columns_of(header.cells, self._map, place, found)
         try:
             self._terms.amounts.check_header(columns.headers.get(PRICE, ""))
@@ -265,7 +265,7 @@ class SheetReader:
         if len(cells) != columns.width:
             self._report_width(number, len(cells), columns.width)
             return
-        found, place, terms = ProblemList(), Place(self._file, number), self._terms
+        found, place, terms = ProblemList(), SourceLine(self._file, number), self._terms
         written = columns.written(cells)
         values: dict[str, str] = dict(ANY_PREFIX)
 
@@ -312,7 +312,7 @@ class SheetReader:
 
     def _report_width(self, number: int, cells: int, width: int) -> None:
         found = ProblemList()
-        found.error(Place(self._file, number), "", f"{width} columns as in the header, not {cells}")
+        found.error(SourceLine(self._file, number), "", f"{width} columns as in the header, not {cells}")
         self._note(found)
 
     def _note(self, found: ProblemList) -> None:

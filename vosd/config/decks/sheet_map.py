@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
+from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine, suggestion
 from vosd.config.decks.instants import DATE_FORMAT_EXPECTED, is_date_format
 from vosd.config.keys.rates import RateKeys
 from vosd.config.reader.document import parse_document
@@ -176,7 +176,7 @@ def read_map(path: Path, environ: Mapping[str, str] = os.environ) -> SheetMapKey
         ConfigError: with every mistake.
     """
     problems = ProblemList()
-    text = read_text(path, Place(str(path), 0), "", problems, FILE_BYTES_MAX)
+    text = read_text(path, SourceLine(str(path), 0), "", problems, FILE_BYTES_MAX)
     if text is None:
         raise ConfigError(problems.in_order())
     return parse_map(text, str(path), environ)

@@ -11,7 +11,7 @@ from typing import Final
 
 import yaml
 
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ProblemList, SourceLine
 
 DEPTH_MAX: Final = 24
 """Levels of nesting in one file; the configuration itself needs six."""
@@ -32,7 +32,7 @@ _TEXT_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 class Scalar:
     """Text: as written in the file, and with environment variables substituted."""
 
-    place: Place
+    place: SourceLine
     written: str
     text: str
     is_bare: bool
@@ -40,10 +40,10 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class YamlList:
     """A YAML sequence."""
 
-    place: Place
+    place: SourceLine
     items: list["Node"]
 
 
@@ -51,7 +51,7 @@ class Listing:
 class Entry:
     """The place of a key in its mapping, and its value."""
 
-    place: Place
+    place: SourceLine
     node: "Node"
 
     @property
@@ -61,19 +61,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class YamlSection:
     """A YAML mapping, in the order of the file."""
 
-    place: Place
+    place: SourceLine
     entries: dict[str, Entry] = field(default_factory=dict)
 
-    def place_of(self, key: str) -> Place:
+    def place_of(self, key: str) -> SourceLine:
         """Return the place of a key, or of the section itself where the key is left out."""
         entry = self.entries.get(key)
         return self.place if entry is None else entry.place
 
 
-Node = Scalar | Listing | Section
+Node = Scalar | YamlList | YamlSection
 
 
 def written_in(node: Node) -> str | None:
@@ -81,7 +81,7 @@ def written_in(node: Node) -> str | None:
     return node.written if isinstance(node, Scalar) else None
 
 
-def written_in_list(listing: Listing) -> str | None:
+def written_in_list(listing: YamlList) -> str | None:
     """Return a list of scalars as it would stand in brackets; None for one with other items."""
     items = [each for each in listing.items if isinstance(each, Scalar)]
     shown = (each.written if each.is_bare else f'"{each.written}"' for each in items)
@@ -99,7 +99,7 @@ class _Unreadable(Exception):  # noqa: N818 - never leaves this module
 
 def parse_document(
     text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
-) -> Section | None:
+) -> YamlSection | None:
     """Read one YAML document whose top level is a mapping; an empty file gives an empty one.
 
     ``${NAME}`` in a value is replaced from ``environ``. Mistakes are added to ``problems``; None means
@@ -119,11 +119,11 @@ def parse_document(
 
 def _parsed(
     text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str]
-) -> Section | None:
+) -> YamlSection | None:
     try:
         return _Reader(text, file, environ, problems, without).read()
     except _Unreadable as unreadable:
-        problems.error(Place(file, unreadable.line), "", unreadable.expected)
+        problems.error(SourceLine(file, unreadable.line), "", unreadable.expected)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         begins = f" ({error.context} of line {error.context_mark.line + 1})" if error.context_mark else ""
@@ -131,10 +131,10 @@ def _parsed(
             expected = "blanks instead of the tab at the beginning of the line: YAML allows no tab there"
         else:
             expected = f"valid YAML: {error.problem}{begins}"
-        problems.error(Place(file, line), "", expected)
+        problems.error(SourceLine(file, line), "", expected)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        problems.error(Place(file, line), "", f"valid YAML: {error.reason}")
+        problems.error(SourceLine(file, line), "", f"valid YAML: {error.reason}")
     return None
 
 
@@ -145,7 +145,7 @@ def _cut(text: str, without: Set[str]) -> str:
     return items.sub(lambda found: found[1] + "\n" * found[2].count("\n"), text)
 
 
-def with_variables(written: str, key: str, place: Place, environ: Mapping[str, str], problems: ProblemList) -> str:
+def with_variables(written: str, key: str, place: SourceLine, environ: Mapping[str, str], problems: ProblemList) -> str:
     """Return a text with the values of the environment variables that it names as ``${NAME}``."""
 
     def value(match: re.Match[str]) -> str:
@@ -181,19 +181,19 @@ class _Reader:
         self._nodes = 0
         self._aliased_nodes = 0
 
-    def read(self) -> Section | None:
+    def read(self) -> YamlSection | None:
         next(self._events)  # the stream's own start
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            return Section(Place(self._file, 0))
+            return YamlSection(SourceLine(self._file, 0))
         top = self._node(next(self._events), 0)
         next(self._events)  # the document's end
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
             raise _Unreadable(_line(after), "one YAML document in a file")
-        if isinstance(top, Section):
+        if isinstance(top, YamlSection):
             return top
         if isinstance(top, Scalar) and top.is_bare and not top.text:
-            return Section(top.place)
+            return YamlSection(top.place)
         raise _Unreadable(top.place.line, "keys and values at the top level, such as 'node: sw1'")
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
@@ -227,23 +227,23 @@ class _Reader:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        place = Place(self._file, _line(event))
+        place = SourceLine(self._file, _line(event))
         self._refuse_tag(event, place)
         written = event.value
         text = with_variables(written, self._key, place, self._environ, self._problems)
         return Scalar(place, written, text, is_bare=event.implicit[0])
 
-    def _listing(self, event: yaml.SequenceStartEvent, depth: int) -> Listing:
-        listing = Listing(Place(self._file, _line(event)), [])
+    def _listing(self, event: yaml.SequenceStartEvent, depth: int) -> YamlList:
+        listing = YamlList(SourceLine(self._file, _line(event)), [])
         self._refuse_tag(event, listing.place)
         while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
             listing.items.append(self._node(inner, depth + 1))
         return listing
 
-    def _section(self, event: yaml.MappingStartEvent, depth: int) -> Section:
-        section = Section(Place(self._file, _line(event)))
+    def _section(self, event: yaml.MappingStartEvent, depth: int) -> YamlSection:
+        section = YamlSection(SourceLine(self._file, _line(event)))
         self._refuse_tag(event, section.place)
-        merged: list[Section] = []
+        merged: list[YamlSection] = []
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
             key = self._node(inner, depth + 1)
             self._key = key.written if isinstance(key, Scalar) else ""
@@ -263,7 +263,7 @@ class _Reader:
                 section.entries.setdefault(name, entry)
         return section
 
-    def _left_out(self, place: Place) -> Listing:
+    def _left_out(self, place: SourceLine) -> YamlList:
         """Skip one value of any kind."""
         open_nodes = 0
         while True:
@@ -273,24 +273,24 @@ class _Reader:
             elif isinstance(event, yaml.CollectionEndEvent):
                 open_nodes -= 1
             if not open_nodes:
-                return Listing(place, [])
+                return YamlList(place, [])
 
-    def _add(self, section: Section, key: Scalar, value: Node) -> None:
+    def _add(self, section: YamlSection, key: Scalar, value: Node) -> None:
         earlier = section.entries.get(key.written)
         if earlier is None:
             section.entries[key.written] = Entry(key.place, value)
         else:
             self._problems.error(key.place, key.written, f"each key once; it also stands at {earlier.place}")
 
-    def _merged(self, place: Place, value: Node) -> list[Section]:
-        sources = value.items if isinstance(value, Listing) else [value]
-        found = [source for source in sources if isinstance(source, Section)]
+    def _merged(self, place: SourceLine, value: Node) -> list[YamlSection]:
+        sources = value.items if isinstance(value, YamlList) else [value]
+        found = [source for source in sources if isinstance(source, YamlSection)]
         if len(found) < len(sources):
             self._problems.error(place, _MERGE_KEY, "an alias of a mapping, or a list of them")
         return found
 
     def _refuse_tag(
-        self, event: yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent, place: Place
+        self, event: yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent, place: SourceLine
     ) -> None:
         if event.tag not in _TEXT_TAGS:
             # Neither tag nor alias is shown in the message: it may be a password that was written without quotes.

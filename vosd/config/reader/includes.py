@@ -8,8 +8,8 @@ from glob import has_magic
 from pathlib import Path
 from typing import Final
 
-from vosd.catalogue.problems import Place, ProblemList
-from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
+from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.config.reader.document import Entry, Node, Scalar, YamlList, YamlSection, parse_document, written_in
 from vosd.config.reader.texts import DiskTexts, Texts
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -26,28 +26,30 @@ def read_files(
     problems: ProblemList,
     without: Set[str] = frozenset(),
     texts: Texts | None = None,
-) -> Section:
+) -> YamlSection:
     """Read ``path`` and all files it includes, directly or not, into one mapping.
 
     Keys of the top level that are ``without`` are skipped. ``texts`` is where the files are; None = on the disk.
     """
     gathering = _Gathering(environ, problems, without, texts or DiskTexts())
-    gathering.read(path, Place(str(path), 0), ())
+    gathering.read(path, SourceLine(str(path), 0), ())
     return gathering.whole
 
 
-def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> str | None:
+def read_text(path: Path, named_at: SourceLine, key: str, problems: ProblemList, bytes_max: int) -> str | None:
     """Read a UTF-8 file of bounded size; a failure is reported at the place that names the file."""
     content = read_bytes(path, named_at, key, problems, bytes_max)
     return None if content is None else decoded(content, path, problems)
 
 
-def read_bytes(path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> bytes | None:
+def read_bytes(path: Path, named_at: SourceLine, key: str, problems: ProblemList, bytes_max: int) -> bytes | None:
     """Read a file of bounded size; a failure is reported at the place that names the file."""
     return _read(DiskTexts(), path, named_at, key, problems, bytes_max)
 
 
-def _read(texts: Texts, path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> bytes | None:
+def _read(
+    texts: Texts, path: Path, named_at: SourceLine, key: str, problems: ProblemList, bytes_max: int
+) -> bytes | None:
     try:
         content = texts.read(path, bytes_max)
     except (OSError, ValueError) as error:
@@ -66,7 +68,7 @@ def decoded(content: bytes, path: Path, problems: ProblemList) -> str | None:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problems.error(Place(str(path), line), "", "UTF-8 text")
+        problems.error(SourceLine(str(path), line), "", "UTF-8 text")
         return None
 
 
@@ -82,12 +84,12 @@ class _Gathering:
     ) -> None:
         self._without = without
         self._texts = texts
-        self.whole = Section(Place("", 0))
+        self.whole = YamlSection(SourceLine("", 0))
         self._environ = environ
         self._problems = problems
-        self._named_at: dict[Path, Place] = {}
+        self._named_at: dict[Path, SourceLine] = {}
 
-    def read(self, path: Path, named_at: Place, above: tuple[Path, ...]) -> None:
+    def read(self, path: Path, named_at: SourceLine, above: tuple[Path, ...]) -> None:
         """Add ``path``, which is named at ``named_at``, and then the files that it includes itself."""
         try:
             identity = path.resolve()
@@ -111,7 +113,7 @@ class _Gathering:
             for included in self._matches(pattern):
                 self.read(included, pattern.place, (*above, identity))
 
-    def _read(self, content: bytes, path: Path) -> Section | None:
+    def _read(self, content: bytes, path: Path) -> YamlSection | None:
         file, text = str(path), decoded(content, path, self._problems)
         if text is None:
             return None
@@ -122,9 +124,9 @@ class _Gathering:
         text = content.decode("utf-8-sig")
         if is_main or not text.strip():
             what = "not only comments" if text.strip() else "the file is empty"
-            self._problems.error(Place(str(path), 0), "", f"keys and values; {what}")
+            self._problems.error(SourceLine(str(path), 0), "", f"keys and values; {what}")
 
-    def _is_new(self, identity: Path, path: Path, named_at: Place, above: tuple[Path, ...]) -> bool:
+    def _is_new(self, identity: Path, path: Path, named_at: SourceLine, above: tuple[Path, ...]) -> bool:
         if identity in above:
             self._problems.error(named_at, INCLUDE, "no file that includes itself", str(path))
         elif identity in self._named_at:
@@ -140,7 +142,7 @@ class _Gathering:
     def _patterns(self, include: Entry | None) -> Iterable[Scalar]:
         if include is None:
             return
-        nodes = include.node.items if isinstance(include.node, Listing) else [include.node]
+        nodes = include.node.items if isinstance(include.node, YamlList) else [include.node]
         for node in nodes:
             if isinstance(node, Scalar) and node.text:
                 yield node
@@ -164,7 +166,7 @@ class _Gathering:
         return [Path(name) for name in sorted(found)]
 
 
-def merge(into: Section, other: Section, problems: ProblemList, above: str = "") -> None:
+def merge(into: YamlSection, other: YamlSection, problems: ProblemList, above: str = "") -> None:
     """Add the keys of another document: lists are appended, mappings merged, and a value that stands twice reported."""
     for name, entry in other.entries.items():
         mine = into.entries.get(name)
@@ -176,9 +178,9 @@ def merge(into: Section, other: Section, problems: ProblemList, above: str = "")
 
 def _join(mine: Entry, other: Entry, key: str, problems: ProblemList) -> None:
     match mine.node, other.node:
-        case Section() as ours, Section() as theirs:
+        case YamlSection() as ours, YamlSection() as theirs:
             merge(ours, theirs, problems, key)
-        case Listing() as ours, Listing() as theirs:
+        case YamlList() as ours, YamlList() as theirs:
             ours.items.extend(theirs.items)
         case _:  # the value is not shown, as it may be a password
             problems.error(other.place, key, f"each value once; {mine.place} sets it too")
@@ -191,9 +193,9 @@ def _own_copy(entry: Entry) -> Entry:
 
 def _copied(node: Node) -> Node:
     match node:
-        case Section():
-            return Section(node.place, {name: _own_copy(entry) for name, entry in node.entries.items()})
-        case Listing():
-            return Listing(node.place, list(node.items))
+        case YamlSection():
+            return YamlSection(node.place, {name: _own_copy(entry) for name, entry in node.entries.items()})
+        case YamlList():
+            return YamlList(node.place, list(node.items))
         case Scalar():
             return node

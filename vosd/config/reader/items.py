@@ -11,8 +11,8 @@ from hashlib import blake2b
 from itertools import chain, repeat
 from typing import Final, NamedTuple
 
-from vosd.catalogue.problems import Place, Problem
-from vosd.config.reader.document import Listing, Node, Scalar, Section
+from vosd.catalogue.problems import DefinitionProblem, SourceLine
+from vosd.config.reader.document import Node, Scalar, YamlList, YamlSection
 from vosd.config.reader.lists import ACCOUNTS, GATEWAYS
 
 LONG_LISTS: Final[Mapping[str, str]] = {ACCOUNTS: "id", **GATEWAYS}
@@ -67,7 +67,7 @@ class Known(NamedTuple):
     """Names of items that have to be read again though they are the same, by list."""
 
 
-class Difference(NamedTuple):
+class ListDifference(NamedTuple):
     """Differences of the items of a list from those that were known."""
 
     gone: frozenset[str] = frozenset()
@@ -80,7 +80,7 @@ class ReadFiles(NamedTuple):
 
     rest: bytes
     """The document without the items of long lists, pickled: a later load with the same files needs another copy."""
-    found: tuple[Problem, ...]
+    found: tuple[DefinitionProblem, ...]
     contents: Mapping[str, bytes]
     """The files, by absolute path."""
     matched: Mapping[str, list[str]]
@@ -89,7 +89,7 @@ class ReadFiles(NamedTuple):
     """The items as the next load can compare them."""
     sections: dict[str, list[Node]]
     """By list, the items that are not known."""
-    differences: Mapping[str, Difference] | None
+    differences: Mapping[str, ListDifference] | None
     """By list; None = nothing was known, and ``sections`` has all items."""
 
 
@@ -100,8 +100,8 @@ def pack(items: Iterable[Node], name_key: str) -> Packed:
     files: list[tuple[str, int]] = []
     lines = array("I")
     for item in items:
-        name = name_of(item, name_key) if isinstance(item, Section) else ""
-        if not isinstance(item, Section) or not name or _BETWEEN in name:
+        name = name_of(item, name_key) if isinstance(item, YamlSection) else ""
+        if not isinstance(item, YamlSection) or not name or _BETWEEN in name:
             return Packed(is_regular=False)
         names.append(name)
         digests.append(digest_of(item))
@@ -116,19 +116,21 @@ def pack(items: Iterable[Node], name_key: str) -> Packed:
     return Packed(_BETWEEN.join(names), b"".join(digests), tuple(files), lines.tobytes())
 
 
-def name_of(item: Section, name_key: str) -> str:
+def name_of(item: YamlSection, name_key: str) -> str:
     """Return the name of an item; empty where it has none."""
     entry = item.entries.get(name_key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
 
 
-def differing(items: list[Node], now: Packed, before: Packed, apart: frozenset[str]) -> tuple[list[Node], Difference]:
+def differing(
+    items: list[Node], now: Packed, before: Packed, apart: frozenset[str]
+) -> tuple[list[Node], ListDifference]:
     """Return the items that are not those of an earlier load, and how all differ from them."""
     old_names, new_names = before.each_name(), now.each_name()
     old = dict(zip(old_names, _digests(before), strict=True))
     pairs = zip(items, new_names, _digests(now), strict=True)
     unknown = [item for item, name, digest in pairs if name in apart or old.get(name) != digest]
-    return unknown, Difference(frozenset(old).difference(new_names), old_names == new_names)
+    return unknown, ListDifference(frozenset(old).difference(new_names), old_names == new_names)
 
 
 def _digests(packed: Packed) -> list[bytes]:
@@ -142,7 +144,7 @@ def digest_of(node: Node) -> bytes:
     return blake2b("".join(parts).encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
-def context_of(document: Section) -> bytes | None:
+def context_of(document: YamlSection) -> bytes | None:
     """Return a digest of what items of long lists depend on; None where it names files."""
     templates = document.entries.get(_TEMPLATES)
     if templates is not None and names_file(templates.node):
@@ -156,18 +158,18 @@ def context_of(document: Section) -> bytes | None:
     return blake2b("".join(parts).encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
-def _write(node: Node, begin: Place | None, parts: list[str]) -> None:
+def _write(node: Node, begin: SourceLine | None, parts: list[str]) -> None:
     """Write a node so that different ones are written differently; without a ``begin`` the lines do not count."""
     match node:
         case Scalar():
             parts.append(f"{'b' if node.is_bare else 'q'}{len(node.text)}:{node.text}")
             if node.written is not node.text:
                 parts.append(f"w{len(node.written)}:{node.written}")
-        case Listing():
+        case YamlList():
             parts.append(f"[{len(node.items)}")
             for item in node.items:
                 _write(item, begin, parts)
-        case Section():
+        case YamlSection():
             parts.append(f"{{{len(node.entries)}")
             for name, entry in node.entries.items():
                 parts.append(f"{len(name)}:{name}")
@@ -180,6 +182,6 @@ def _write(node: Node, begin: Place | None, parts: list[str]) -> None:
 
 def names_file(node: Node) -> bool:
     """Return whether a node depends on another file."""
-    if isinstance(node, Section):
+    if isinstance(node, YamlSection):
         return any("_file" in name or names_file(entry.node) for name, entry in node.entries.items())
-    return isinstance(node, Listing) and any(map(names_file, node.items))
+    return isinstance(node, YamlList) and any(map(names_file, node.items))

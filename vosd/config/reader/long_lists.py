@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from vosd.catalogue.problems import ConfigError, Problem
+from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
-from vosd.config.reader.document import Listing, Node, Section
+from vosd.config.reader.document import Node, YamlList, YamlSection
 from vosd.config.reader.items import digest_of, name_of
 
 
-class LongList(Mapping[str, Section]):
+class LongList(Mapping[str, YamlSection]):
     """The items of one list by name, those of the files first; of two with one name the first."""
 
     def __init__(
@@ -18,19 +18,19 @@ class LongList(Mapping[str, Section]):
         key: str,
         sections: Iterable[object],
         stored: Mapping[str, ObjectVersion],
-        section_of: Callable[[ObjectVersion], Section],
+        section_of: Callable[[ObjectVersion], YamlSection],
     ) -> None:
         """``key`` is the one with the name; ``section_of`` reads an object, or raises ConfigError."""
         self._key = key
-        self._items: dict[str, Section] = {}
+        self._items: dict[str, YamlSection] = {}
         for section in sections:
-            if isinstance(section, Section) and (name := name_of(section, key)):
+            if isinstance(section, YamlSection) and (name := name_of(section, key)):
                 self._items.setdefault(name, section)
         self._stored = stored
         self._section_of = section_of
-        self._mistakes: dict[str, tuple[Problem, ...]] = {}
+        self._mistakes: dict[str, tuple[DefinitionProblem, ...]] = {}
 
-    def take_mistakes(self, found: Iterable[Problem]) -> list[Problem]:
+    def take_mistakes(self, found: Iterable[DefinitionProblem]) -> list[DefinitionProblem]:
         """Keep the problems within items of the files until these are asked for; return the others."""
         others = [*found]
         for name, item in self._items.items() if others else ():
@@ -42,7 +42,7 @@ class LongList(Mapping[str, Section]):
         return others
 
     def written(
-        self, keys: Sequence[str], templates: Mapping[str, Section], template_key: str
+        self, keys: Sequence[str], templates: Mapping[str, YamlSection], template_key: str
     ) -> Iterator[tuple[str, str]]:
         """Yield the name of each item with each text that some keys have, as written in it or its template, once.
 
@@ -79,7 +79,7 @@ class LongList(Mapping[str, Section]):
         return ["" if isinstance(value := written.get(key, ""), dict | list) else str(value) for key in keys]
 
     @property
-    def of_files(self) -> Mapping[str, Section]:
+    def of_files(self) -> Mapping[str, YamlSection]:
         """The items of the files, by name."""
         return self._items
 
@@ -89,9 +89,9 @@ class LongList(Mapping[str, Section]):
         if item is None:
             stored = self._stored.get(name)
             return None if stored is None else stored.body
-        return digest_of(Section(item.place, {key: each for key, each in item.entries.items() if key != self._key}))
+        return digest_of(YamlSection(item.place, {key: each for key, each in item.entries.items() if key != self._key}))
 
-    def __getitem__(self, name: str) -> Section:
+    def __getitem__(self, name: str) -> YamlSection:
         """Return an item.
 
         Raises:
@@ -119,7 +119,7 @@ class LongList(Mapping[str, Section]):
 
 def _last_line(node: Node) -> int:
     """Return the line of the last value within a node."""
-    inner: list[Node] = node.items if isinstance(node, Listing) else []
-    if isinstance(node, Section):
+    inner: list[Node] = node.items if isinstance(node, YamlList) else []
+    if isinstance(node, YamlSection):
         inner = [entry.node for entry in node.entries.values()]
     return max([node.place.line, *map(_last_line, inner)])

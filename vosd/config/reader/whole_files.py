@@ -15,7 +15,7 @@ from typing import IO, Final
 from vosd.base.errors import VosError
 from vosd.base.parts import give_way as let_others_go
 from vosd.catalogue.problems import ProblemList
-from vosd.config.reader.document import Listing, Node, Section
+from vosd.config.reader.document import Node, YamlList, YamlSection
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.items import LONG_LISTS, Known, Packed, ReadFiles, context_of, differing, pack
 from vosd.config.reader.texts import DiskTexts, Texts
@@ -45,10 +45,10 @@ def read_here(path: Path, environ: Mapping[str, str], texts: Texts, known: Known
     sections: dict[str, list[Node]] = {}
     for name, key in LONG_LISTS.items():
         node = document.entries[name].node if name in document.entries else None
-        items = node.items if isinstance(node, Listing) else []
+        items = node.items if isinstance(node, YamlList) else []
         lists[name] = pack(items, key)
         sections[name] = [*items]
-        if isinstance(node, Listing):
+        if isinstance(node, YamlList):
             node.items.clear()
     differences = None
     are_regular = all(each.is_regular for each in lists.values())
@@ -68,12 +68,12 @@ def read_here(path: Path, environ: Mapping[str, str], texts: Texts, known: Known
     )
 
 
-def with_items(read: ReadFiles) -> Section:
+def with_items(read: ReadFiles) -> YamlSection:
     """Return a document of its own, with the items that are not known."""
-    document: Section = pickle.loads(read.rest)  # noqa: S301 - made by this program
+    document: YamlSection = pickle.loads(read.rest)  # noqa: S301 - made by this program
     for name, items in read.sections.items():
         entry = document.entries.get(name)
-        if entry is not None and isinstance(entry.node, Listing):
+        if entry is not None and isinstance(entry.node, YamlList):
             entry.node.items.extend(items)
     return document
 

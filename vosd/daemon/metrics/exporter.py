@@ -14,7 +14,7 @@ from vosd.daemon.status import Status
 from vosd.engine import background
 from vosd.engine.background import kept_going
 from vosd.engine.settings import HttpListener, MetricsSettings
-from vosd.metrics.reading import ExporterAnswer, ExporterQuestion, Opening, QuestionTopic
+from vosd.metrics.reading import ExporterAnswer, ExporterOpening, ExporterQuestion, QuestionTopic
 from vosd.obs.events import Event
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
@@ -81,7 +81,7 @@ class Exporter:
         decode = msgspec.msgpack.Decoder(ExporterQuestion).decode
         reader, writer = child.reader, child.writer
         try:
-            send(writer, self._encode(Opening(tuple(map(str, settings.allow)))))
+            send(writer, self._encode(ExporterOpening(tuple(map(str, settings.allow)))))
             while True:
                 question = decode(await received(reader))
                 await self._answer(question, writer, settings)

@@ -62,7 +62,7 @@ _APART: Final = frozenset({Drop.WRONG_CREDENTIALS, Drop.KEEP_ALIVE})
 TIMES_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 
 
-class Readiness(NamedTuple):
+class SwitchReadiness(NamedTuple):
     """The answer; lines of a switch that is ready are warnings."""
 
     is_ready: bool
@@ -74,21 +74,21 @@ class Readiness(NamedTuple):
         return "".join(f"{line}\n" for line in self.lines)
 
 
-def readiness(status: Status, state: Callable[[], DaemonState]) -> Readiness:
+def readiness(status: Status, state: Callable[[], DaemonState]) -> SwitchReadiness:
     """Return whether calls are taken: the listeners are open, no stop was asked for, nothing refuses calls."""
     match state():
         case DaemonState.STARTING:
-            return Readiness(False, ("the switch is starting",))
+            return SwitchReadiness(False, ("the switch is starting",))
         case DaemonState.DRAINING | DaemonState.STOPPED:
-            return Readiness(False, ("the switch is stopping",))
+            return SwitchReadiness(False, ("the switch is stopping",))
         case DaemonState.RUNNING:
             pass
     service, condition = status.service, status.service.database.condition
     if service.database.refuses_calls:
-        return Readiness(False, (f"the database is {condition.value}: no new call is taken (vosd status)",))
+        return SwitchReadiness(False, (f"the database is {condition.value}: no new call is taken (vosd status)",))
     if service.switch.services.sink.refuses_calls:
-        return Readiness(False, ("too many calls wait for disk or database: no new call is taken (vosd status)",))
-    return Readiness(True, tuple(_warnings(status, condition)))
+        return SwitchReadiness(False, ("too many calls wait for disk or database: no new call is taken (vosd status)",))
+    return SwitchReadiness(True, tuple(_warnings(status, condition)))
 
 
 def _warnings(status: Status, condition: Condition) -> list[str]:

@@ -18,7 +18,7 @@ from vosd.billing.spending import SpendAction
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Setting, Target, destination_name
-from vosd.catalogue.ports import Action, Change
+from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.ports import StoreUnavailable
 from vosd.obs.events import BACK, Event
 from vosd.obs.outage import Outage
@@ -67,7 +67,9 @@ class BlockStore(Protocol):
         """Set a block; raises StoreUnavailable and ContentRefused."""
         ...
 
-    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
+    async def changes(
+        self, limit: int, name: str | None = None, target: Target | None = None
+    ) -> Sequence[OverrideRecord]:
         """Return the latest changes, newest first; raises StoreUnavailable."""
         ...
 
@@ -280,7 +282,7 @@ class FraudWatch:
         """Return when the last block of a class ended, UTC milliseconds; 0 = there was none."""
         name = destination_name(use.account, use.destination)
         latest = await self._store.changes(1, name, Target.DESTINATION)
-        return latest[0].at if latest and latest[0].action is not Action.SET else 0
+        return latest[0].at if latest and latest[0].action is not OverrideAction.SET else 0
 
     async def _judge_new(self, account: str, uses: Collection[DestinationUse]) -> None:
         """Report classes that an account calls and has not called in the past days, which are read one by one."""

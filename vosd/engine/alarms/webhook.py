@@ -23,7 +23,7 @@ BACK_OFF_MAX_S: Final = 60.0
 _log = structlog.get_logger()
 
 
-class Webhook(AlarmOutput[WebhookSettings]):
+class AlarmWebhook(AlarmOutput[WebhookSettings]):
     """Posts changes to a server."""
 
     def __init__(self, node: str, clock: Clock, settings: WebhookSettings | None) -> None:

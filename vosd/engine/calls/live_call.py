@@ -12,7 +12,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import NextHop
-from vosd.b2bua.ports import Answer, Decision
+from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.b2bua.stamps import Ending
 from vosd.b2bua.states import RINGING
 from vosd.b2bua.substitute import Substitute
@@ -114,7 +114,7 @@ class LiveCall:
         """Ask the open question of the set-up; return the decision if the answer is known at once."""
         return self._decided(self._waiting_setup.ask(now))
 
-    def settle(self, answer: Answer | None, now: Instant) -> Decision:
+    def settle(self, answer: SetupAnswer | None, now: Instant) -> Decision:
         """Go on with the set-up by the answer to its question; None = the deadline has passed."""
         return self._decided(self._waiting_setup.settle(answer, now))
 

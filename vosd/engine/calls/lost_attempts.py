@@ -22,7 +22,7 @@ from vosd.engine.calls.services import CallServices
 from vosd.engine.journal.entries import LeftOver
 from vosd.obs.log import call_line
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 
 _LOST: Final = EndReason.LOST
 
@@ -90,7 +90,7 @@ class LostAttempts:
         [invite] = left.invites
         ms = max(0, now.wall - lost.record.ended_at)
         is_latest = invite.call_id == (lost.record.sip_call_id_out or "").encode("utf-8", "surrogateescape")
-        if transaction is not None and transaction.state is State.ACCEPTED:
+        if transaction is not None and transaction.state is TransactionState.ACCEPTED:
             self.answered += 1
             lost.ends.append(Attempt(invite.gateway, 200, ms, None, LATE_ANSWER))
             if is_latest:

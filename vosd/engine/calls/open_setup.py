@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from vosd.b2bua.ports import Answer, Decision
+from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.base.clock import Instant
 from vosd.callcontrol.questions import Ask, Outcome, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
@@ -37,7 +37,7 @@ class OpenSetup:
         """Ask the open question; return the decision if the answer is known at once."""
         return self._go_on(self.setup.asked, now)
 
-    def settle(self, answer: Answer | None, now: Instant) -> Decision:
+    def settle(self, answer: SetupAnswer | None, now: Instant) -> Decision:
         """Go on by the answer to the open question; None = the deadline has passed."""
         if answer is None:
             self._services.asker.cancel(self.ticket)
@@ -50,7 +50,7 @@ class OpenSetup:
             self._services.asker.cancel(self.ticket)
             self.setup.asked = None
 
-    def ask_again(self) -> Answer | None:
+    def ask_again(self) -> SetupAnswer | None:
         """Ask the open question for an earlier process, within its deadline; return the answer if it is known."""
         asked = self.setup.asked
         return None if asked is None else self._services.asker.ask(self.ticket, asked.question)
@@ -73,7 +73,7 @@ class OpenSetup:
             return outcome
         return self.setup.call_request.choices
 
-    def _take(self, answer: Answer, now: Instant) -> Outcome:
+    def _take(self, answer: SetupAnswer, now: Instant) -> Outcome:
         """Go on with an answer; one of the wrong type is counted, and treated as none."""
         asked = self.setup.asked
         if asked is not None and not isinstance(answer, (asked.question.answered_by, Unanswered)):

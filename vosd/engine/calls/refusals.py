@@ -24,7 +24,7 @@ from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived, RequestArrived, UnknownSourceIgnored
 from vosd.sip.nat import is_behind_nat
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.trunks.dialect import CallerDialect, ReasonForm
@@ -170,7 +170,7 @@ class Refusals:
         if not isinstance(event, InviteArrived | RegisterArrived | RequestArrived):
             _log.warning("message_unreadable", reason=error.reason)
             return
-        if event.transaction.state is not State.PROCEEDING:
+        if event.transaction.state is not TransactionState.PROCEEDING:
             return  # the error occurred after the answer
         if isinstance(event, InviteArrived):
             self.answer(event, error.status, "")

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.ports import Answer, CallPart
+from vosd.b2bua.ports import CallPart, SetupAnswer
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.states import CallState
 from vosd.base.cause import EndReason
@@ -141,7 +141,7 @@ class Switch(Counting):
             if call is not None:
                 self._abort(call, event.at)
 
-    def take_answer(self, ticket: Ticket, answer: Answer, now: Instant) -> None:
+    def take_answer(self, ticket: Ticket, answer: SetupAnswer, now: Instant) -> None:
         """Pass the answer to a question of its set-up to a call; count and ignore one that no call waits for."""
         live_call = self._calls.get(ticket.call_id)
         if live_call is None or live_call.open_setup is None or not live_call.open_setup.awaits(ticket):

@@ -21,7 +21,7 @@ from vosd.base.ids import uuid7
 from vosd.base.money import ZERO, format_amount
 from vosd.base.number import for_matching
 from vosd.base.wheel import Timer
-from vosd.billing.holds import Hold
+from vosd.billing.holds import AccountHold
 from vosd.callcontrol.bookkeeping import conclude, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
@@ -178,7 +178,7 @@ class TrialCall:
         self._order, self._began = order, now
         self._log = TrialLog(order, now)
         self._record: CallRecord | None = None
-        self._hold: Hold | None = None
+        self._hold: AccountHold | None = None
         self.dialog: Dialog | None = None
         self._early: dict[str, Dialog] = {}
 

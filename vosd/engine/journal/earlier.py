@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, NamedTuple
 import structlog
 
 from vosd.engine.journal.ends import ends_beside
-from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Quarantined, ends_in, entries_in, id_text
+from vosd.engine.journal.entries import KIND_ENDED, BookedCalls, Ended, Quarantined, ends_in, entries_in, id_text
 from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, listed, numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, FrameFault
 from vosd.engine.journal.replay import Cut, JournalUnusableError, Remains
@@ -81,7 +81,7 @@ def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> bool:
     counts_ends_only, is_damaged = segment.suffix == UNBOOKED, False
     for part in ends_in(file) if counts_ends_only else entries_in(file):
         match part:
-            case Ended() | Booked() | Quarantined():
+            case Ended() | BookedCalls() | Quarantined():
                 remains.take(part, segment)
             case Damage():
                 is_damaged = True

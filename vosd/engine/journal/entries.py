@@ -38,7 +38,7 @@ class TimeMark(msgspec.Struct, frozen=True, tag="mark"):
     """Calls whose caller has acknowledged our 200 since the last mark, and when on the monotonic clock."""
 
 
-class Booked(msgspec.Struct, frozen=True, tag="booked"):
+class BookedCalls(msgspec.Struct, frozen=True, tag="booked"):
     """Calls that are in the database."""
 
     call_ids: tuple[str, ...]
@@ -142,20 +142,20 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
 
 
 Entry = (
-    Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | TimeMark | Booked | Quarantined | LeftOver | Releases
+    Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | TimeMark | BookedCalls | Quarantined | LeftOver | Releases
     | HungUp
 )  # fmt: skip
 NAMES: Final = tuple(str(entry.__struct_config__.tag) for entry in get_args(Entry))
 """Names of the kinds, for people."""
 
 _NUMBERED: Final[tuple[type[Entry], ...]] = (
-    OpenCall, Ended, TimeMark, Booked, Quarantined, PlacedCall, LeftOver, HungUp, Began, KeptCall, Kept, Releases,
+    OpenCall, Ended, TimeMark, BookedCalls, Quarantined, PlacedCall, LeftOver, HungUp, Began, KeptCall, Kept, Releases,
 )  # fmt: skip
 """The kinds in the order of their numbers on disk, from 1 on: a new one comes last."""
 _KINDS: Final[Mapping[type[Entry], int]] = {entry: number for number, entry in enumerate(_NUMBERED, 1)}
 KIND_ANSWERED: Final = _KINDS[OpenCall]
 KIND_ENDED: Final = _KINDS[Ended]
-KIND_BOOKED: Final = _KINDS[Booked]
+KIND_BOOKED: Final = _KINDS[BookedCalls]
 KIND_QUARANTINED: Final = _KINDS[Quarantined]
 _KNOWN: Final = frozenset(range(len(_NUMBERED) + 1))
 """0 is the kind of all records in a file of format 1."""
@@ -256,7 +256,7 @@ def postings_in(frame: Frame) -> tuple[Posting, ...] | None:
 def settled_by(frame: Frame) -> list[bytes] | None:
     """Return the calls that a frame of ``KIND_BOOKED`` or ``KIND_QUARANTINED`` names; None where it cannot be read."""
     entry = _entry_in(frame)
-    return [id_bytes(each) for each in entry.call_ids] if isinstance(entry, Booked | Quarantined) else None
+    return [id_bytes(each) for each in entry.call_ids] if isinstance(entry, BookedCalls | Quarantined) else None
 
 
 def id_bytes(call_id: str) -> bytes:

@@ -23,7 +23,7 @@ from vosd.engine.journal.earlier import Earlier, read_earlier, usable
 from vosd.engine.journal.entries import (
     BEHIND_KEPT,
     Began,
-    Booked,
+    BookedCalls,
     EndOf,
     Kept,
     KeptCall,
@@ -390,7 +390,7 @@ class Journal(Counting):
 
     def booked(self, call_ids: Iterable[str]) -> None:
         """Note that calls are in the database, and retire segments whose calls are all booked."""
-        self._output.append_spare(frame_of(Booked(self.waiting.settle(call_ids))), self._ends)
+        self._output.append_spare(frame_of(BookedCalls(self.waiting.settle(call_ids))), self._ends)
         self.flush()
         self._retire_segments()
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Quarantined, TimeMark, id_text, read
+from vosd.engine.journal.entries import KIND_ENDED, BookedCalls, Ended, Quarantined, TimeMark, id_text, read
 from vosd.engine.journal.files import all_files, numbered, opened
 from vosd.engine.journal.frames import NO_CALL, Damage, frames_in, reader_of
 
@@ -92,7 +92,7 @@ class KeptJournal:
                 for end in entry.ended:
                     if self.open_calls.pop(end.call_id, None) is not None:
                         self.unreadable.add(end.call_id)
-            case Booked() | Quarantined():
+            case BookedCalls() | Quarantined():
                 self.waiting.difference_update(entry.call_ids)
                 for call_id in entry.call_ids:
                     self.open_calls.pop(call_id, None)

@@ -22,7 +22,7 @@ from vosd.engine.journal.entries import (
     KIND_ANSWERED,
     KIND_ENDED,
     Began,
-    Booked,
+    BookedCalls,
     Ended,
     Entry,
     HungUp,
@@ -112,7 +112,7 @@ class Remains(msgspec.Struct):
 
     def take(self, entry: Entry, segment: Path | None = None) -> None:
         """Apply one record; one that is not of a segment is kept in memory."""
-        if self.kept is not None and not isinstance(entry, Booked | Quarantined):
+        if self.kept is not None and not isinstance(entry, BookedCalls | Quarantined):
             self.kept = None
             self.kept_calls.clear()
         match entry:
@@ -132,7 +132,7 @@ class Remains(msgspec.Struct):
                 self._take_of_calls(entry, segment)
 
     def _take_of_calls(
-        self, entry: OpenCall | Ended | TimeMark | Booked | Quarantined | PlacedCall, segment: Path | None
+        self, entry: OpenCall | Ended | TimeMark | BookedCalls | Quarantined | PlacedCall, segment: Path | None
     ) -> None:
         match entry:
             case OpenCall():
@@ -149,7 +149,7 @@ class Remains(msgspec.Struct):
                     self._released.acknowledged(call_id)
                 for end in entry.ended:
                     self.ended(end.call_id, end.mono)
-            case Booked() | Quarantined():
+            case BookedCalls() | Quarantined():
                 for call_id in entry.call_ids:
                     self.forget(call_id)
                     self.unbooked.pop(call_id, None)

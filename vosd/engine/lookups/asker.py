@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.clock import Clock
 from vosd.callcontrol.number_tools import WhereTo, WhichRoutingNumber
-from vosd.callcontrol.questions import Question, Ticket, Unanswered
+from vosd.callcontrol.questions import SetupQuestion, Ticket, Unanswered
 from vosd.engine.counting import Counting
 from vosd.engine.lookups.portability import PortabilityLookups
 from vosd.engine.lookups.redirects import RedirectServer
@@ -30,7 +30,7 @@ class Lookups(Counting):
         self.portability.adjust(settings.portability)
         self.redirects.adjust(settings.redirect_server)
 
-    def ask(self, ticket: Ticket, question: Question) -> Answer | None:
+    def ask(self, ticket: Ticket, question: SetupQuestion) -> SetupAnswer | None:
         """Return the answer if it is known at once; else it comes later."""
         if isinstance(question, WhichRoutingNumber):
             return self.portability.ask(ticket, question)

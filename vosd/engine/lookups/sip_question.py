@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from vosd.b2bua.ports import Answer
+from vosd.b2bua.ports import SetupAnswer
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.base.wheel import Timer
@@ -28,9 +28,9 @@ class Wiring(NamedTuple):
     """The parts of the running switch that lookups need; it is made after them."""
 
     endpoint: Endpoint
-    answer_in_turn: Callable[[Ticket, Answer, Instant], None]
+    answer_in_turn: Callable[[Ticket, SetupAnswer, Instant], None]
     """Gives an answer while a message or timer is processed (``Switch.take_answer``)."""
-    answer: Callable[[Ticket, Answer], None]
+    answer: Callable[[Ticket, SetupAnswer], None]
     """Gives an answer at any other moment (``Loop.take_answer``)."""
     vendors_at: Callable[[str], Sequence[RoutingGateway]]
     """Returns the routing gateways that are configured at a host."""

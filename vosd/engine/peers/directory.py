@@ -23,7 +23,7 @@ from vosd.engine.peers.lookup import CachedName, NameLookups, Resolver
 from vosd.engine.settings import DnsSettings, SipListener
 from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Hop
-from vosd.sip.locate import Draw, Kind, Means, in_order
+from vosd.sip.locate import Draw, RecordType, UsableTransports, in_order
 from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -46,11 +46,11 @@ Limits = dict[str, int | None]
 _log = structlog.get_logger()
 
 
-def means_of(listen: Sequence[SipListener]) -> Means:
+def means_of(listen: Sequence[SipListener]) -> UsableTransports:
     """Return the transports and families of these sockets; the family of the first is preferred."""
     spoken = {each.transport for each in listen}
-    families = dict.fromkeys(Kind.AAAA if ":" in each.host else Kind.A for each in listen)
-    return Means(tuple(each for each in DEFAULT_PORTS if each in spoken), tuple(families))
+    families = dict.fromkeys(RecordType.AAAA if ":" in each.host else RecordType.A for each in listen)
+    return UsableTransports(tuple(each for each in DEFAULT_PORTS if each in spoken), tuple(families))
 
 
 def heaviest(choices: int) -> int:
@@ -62,7 +62,7 @@ class NameDirectory(Counting):
     """The names of gateways, and the names that occurred in dialogs."""
 
     def __init__(
-        self, resolver: Resolver, clock: Clock, means: Means, settings: DnsSettings, draw: Draw = randrange
+        self, resolver: Resolver, clock: Clock, means: UsableTransports, settings: DnsSettings, draw: Draw = randrange
     ) -> None:
         self._clock = clock
         self._draw = draw

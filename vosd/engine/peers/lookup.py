@@ -13,7 +13,16 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.engine.settings import DnsSettings
 from vosd.sip.flows import Hop
-from vosd.sip.locate import Answer, Kind, Means, NoAnswerError, Question, Server, Survey, survey
+from vosd.sip.locate import (
+    DnsAnswer,
+    DnsQuestion,
+    NoAnswerError,
+    RecordType,
+    SipServer,
+    Survey,
+    UsableTransports,
+    survey,
+)
 
 LOOKUP_S: Final = 30.0
 """Time limit of one lookup, with all its questions."""
@@ -25,7 +34,7 @@ RETRY_MAX_MS: Final = 60_000
 EARLY: Final = 10
 """An answer is renewed when the last of so many parts of its life begins."""
 
-_ADDRESSES: Final = frozenset({Kind.A, Kind.AAAA})
+_ADDRESSES: Final = frozenset({RecordType.A, RecordType.AAAA})
 
 _log = structlog.get_logger()
 
@@ -33,7 +42,7 @@ _log = structlog.get_logger()
 class Resolver(Protocol):
     """Client of name servers."""
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: DnsQuestion) -> DnsAnswer:
         """Return the records, perhaps none.
 
         Raises:
@@ -51,7 +60,7 @@ class CachedName:
         self.sought = sought
         self.due = due
         """Time of the next lookup."""
-        self.servers: tuple[Server, ...] = ()
+        self.servers: tuple[SipServer, ...] = ()
         self.known_at: int | None = None
         """Time of the last complete answer."""
         self.failures = 0
@@ -75,7 +84,7 @@ class NameLookups:
         self,
         resolver: Resolver,
         clock: Clock,
-        means: Means,
+        means: UsableTransports,
         settings: DnsSettings,
         learned: Callable[[CachedName, str], None],
     ) -> None:
@@ -131,10 +140,10 @@ class NameLookups:
 
     async def _ask_all(self, sought: Hop) -> tuple[Survey, str]:
         """Ask until no answer is missing; return the result, and why some answers failed."""
-        known: dict[Question, Answer | None] = {}
+        known: dict[DnsQuestion, DnsAnswer | None] = {}
         failures: list[str] = []
 
-        async def ask(question: Question) -> None:
+        async def ask(question: DnsQuestion) -> None:
             try:
                 async with self._turns:
                     known[question] = await self._resolver.ask(question)

@@ -24,7 +24,7 @@ from vosd.routing.identify import may_come_from
 from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged, Verdict
 from vosd.sip.digest.domains import domain_of
 from vosd.sip.digest.lockout import USERNAME_CHARS_MAX, LockedOut
-from vosd.sip.digest.verifier import Finding, Verifier, Wait
+from vosd.sip.digest.verifier import Finding, PasswordPause, Verifier
 from vosd.sip.drops import Drop
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
@@ -227,14 +227,14 @@ class Authenticator(Counting):
 
     def _credentials_at(
         self, source: Peer, domain: str, users: Mapping[str, MappingGateway], now: Instant
-    ) -> Callable[[str], Credentials | Wait | None]:
+    ) -> Callable[[str], Credentials | PasswordPause | None]:
         """Return the lookup of credentials for a source; a user that may not register from there counts as unknown."""
 
-        def credentials_of(username: str) -> Credentials | Wait | None:
+        def credentials_of(username: str) -> Credentials | PasswordPause | None:
             attempt = self._attempt(username, source, domain, users)
             wait_ms = self._guesses.wait_ms(attempt, now.mono)
             if wait_ms:
-                return Wait(wait_ms)
+                return PasswordPause(wait_ms)
             return users[username].credentials if attempt.is_user else None
 
         return credentials_of

@@ -26,7 +26,7 @@ from vosd.obs.figures import Figure
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
 from vosd.sip.nat import is_hidden
-from vosd.sip.registration.registrar import Binding, Bindings, Outcome, register
+from vosd.sip.registration.registrar import Binding, Bindings, RegisterOutcome, register
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
@@ -152,7 +152,9 @@ class Registrations(Counting):
 
     # -- registering --------------------------------------------------------------------------------------------
 
-    def register(self, name: str, kind: RegistrantKind, request: Request, source: Peer, now: Instant) -> Outcome:
+    def register(
+        self, name: str, kind: RegistrantKind, request: Request, source: Peer, now: Instant
+    ) -> RegisterOutcome:
         """Apply a REGISTER of an authenticated user.
 
         Raises:
@@ -162,7 +164,7 @@ class Registrations(Counting):
         before = () if user is None else user.bindings
         outcome = register(before, request, source, self._settings, now)
         if len(outcome.bindings) > len(before) and self._size >= self._settings.max_bindings:
-            return Outcome(503, "", before)
+            return RegisterOutcome(503, "", before)
         if outcome.bindings != before:
             has_gone = any(binding.is_live(now) for binding in before)
             departure = Departure.UNREGISTERED if has_gone else Departure.EXPIRED

@@ -18,7 +18,7 @@ from vosd.obs.events import GONE, Event
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import Draw, OutboundRegistration
-from vosd.sip.registration.states import RegistrationChange, State
+from vosd.sip.registration.states import RegistrationChange, RegistrationState
 from vosd.sip.registration.terms import Terms
 from vosd.trunks.gateways import Address, Registration, RoutingGateway
 
@@ -82,7 +82,7 @@ class OutboundRegistrations:
     @property
     def have_ended(self) -> bool:
         """Whether all abandoned registrations are removed, or cannot be."""
-        self._leaving = [each for each in self._leaving if each.ours.state is not State.GONE]
+        self._leaving = [each for each in self._leaving if each.ours.state is not RegistrationState.GONE]
         return not self._leaving
 
     def adopt(self, gateways: Iterable[RoutingGateway], rounds_max: int, now: Instant) -> None:
@@ -140,7 +140,7 @@ class OutboundRegistrations:
         """Return the registrations that a new account may take over: unwanted ones, and those being removed."""
         free: dict[_Identity, list[_Entry]] = {}
         for entry in (*unwanted, *self._leaving):
-            if entry.ours.state is not State.GONE:
+            if entry.ours.state is not RegistrationState.GONE:
                 free.setdefault(entry.account.identity, []).append(entry)
         return free
 
@@ -187,7 +187,9 @@ class OutboundRegistrations:
 
     def _give_up(self, entries: Iterable[_Entry], now: Instant) -> None:
         """Remove registrations, except from a vendor where another of ours keeps or seeks the same binding."""
-        others = {each.ours.binding for each in self._entries.values() if each.ours.state is not State.REFUSED}
+        others = {
+            each.ours.binding for each in self._entries.values() if each.ours.state is not RegistrationState.REFUSED
+        }
         self._leaving = []
         for entry in entries:
             entry.gateways = []
@@ -195,7 +197,7 @@ class OutboundRegistrations:
                 entry.ours.abandon()
             else:
                 entry.ours.leave(now)
-            if entry.ours.state is not State.GONE:
+            if entry.ours.state is not RegistrationState.GONE:
                 self._leaving.append(entry)
 
 

@@ -20,7 +20,7 @@ DEAD_MAX: Final = 1_000
 """Most dead letters of one receiver; of more the oldest are dropped."""
 
 
-class Webhook(ReportOutlet):
+class EventWebhook(ReportOutlet):
     """Delivers the live events that one receiver wants."""
 
     def __init__(

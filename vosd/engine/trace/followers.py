@@ -19,7 +19,7 @@ from vosd.cdr.columns import json_object
 from vosd.cdr.record import CallRecord
 from vosd.control.traces import CallSought, CallUpdate, EndedCallMessages
 from vosd.engine.trace.call_messages import CallOutcome
-from vosd.engine.trace.messages import Trace, Traced
+from vosd.engine.trace.messages import CallTraces, Traced
 from vosd.obs.traced import TracedMessage, blanked
 from vosd.sip.flows import Listener
 
@@ -80,7 +80,7 @@ class _Followed:
 class TraceFollower:
     """One follower; created by ``TraceFollowers.follow_calls``."""
 
-    def __init__(self, sought: CallSought, show: Callable[[Traced], TracedMessage], trace: Trace) -> None:
+    def __init__(self, sought: CallSought, show: Callable[[Traced], TracedMessage], trace: CallTraces) -> None:
         self._sought = sought
         self._show = show
         self._trace = trace
@@ -155,7 +155,7 @@ class TraceFollower:
 class TraceFollowers:
     """All followers, and the trace buffer."""
 
-    def __init__(self, trace: Trace, listeners: Sequence[Listener]) -> None:
+    def __init__(self, trace: CallTraces, listeners: Sequence[Listener]) -> None:
         self.trace = trace
         self._listeners = listeners
         self._present: list[TraceFollower] = []

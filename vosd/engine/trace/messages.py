@@ -53,7 +53,7 @@ class Traced(NamedTuple):
     entry: Entry
 
 
-class Trace:
+class CallTraces:
     """The records of calls. Holds at most both limits of its settings together, and ``UNKNOWN_BYTES``."""
 
     def __init__(self, settings: TraceSettings, knows: Callable[[str, int], bool]) -> None:

@@ -19,13 +19,13 @@ from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.wire.message import Request
 
 
-class Wait(NamedTuple):
+class PasswordPause(NamedTuple):
     """No password of a user is compared for a while."""
 
     left_ms: int
 
 
-CredentialsOf = Callable[[str], Credentials | Wait | None]
+CredentialsOf = Callable[[str], Credentials | PasswordPause | None]
 """Return the credentials of a user name; None for a user that is unknown, or not allowed here."""
 
 
@@ -117,7 +117,7 @@ class Verifier:
                 return Judgement(Finding.WRONG_AGAIN, claim.username)
             case NonceStatus.OPEN:
                 credentials = credentials_of(claim.username)
-                if isinstance(credentials, Wait):
+                if isinstance(credentials, PasswordPause):
                     return Judgement(Finding.TOO_EARLY, claim.username, credentials.left_ms)
                 is_right = self._is_right(claim, request.method, credentials)
         expires = issued_at + settings.nonce_life_ms

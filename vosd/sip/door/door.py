@@ -26,7 +26,7 @@ from vosd.sip.door.messages import (
 from vosd.sip.events import AlarmFired
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.transaction.states import State
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
 
 WAIT_MAX_MS: Final = 3_000
@@ -42,7 +42,7 @@ _OURS: Final = frozenset(
 """Headers that are added where the bytes are written."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class MessageChange(msgspec.Struct, frozen=True):
     """Headers and body in place of those of a message; None = as they are."""
 
     headers: str | None = None
@@ -57,7 +57,7 @@ class Change(msgspec.Struct, frozen=True):
         return "".join(lines) == self.headers and all(each.split(":", 1)[0].lower() not in _OURS for each in lines)
 
 
-class Wait(msgspec.Struct, frozen=True):
+class MessageWait(msgspec.Struct, frozen=True):
     """A message waits for ``WaitingMessage.answer``, at most for ``ms``.
 
     ``may_leave``: without an answer it leaves as it is; else a request, or a 200 to an INVITE, fails.
@@ -73,7 +73,7 @@ class Doorkeeper(Protocol):
     An error of it ends no call and keeps no message: the one that it examined leaves as it is.
     """
 
-    def examine(self, waiting: "WaitingMessage", now: Instant) -> Change | Wait | None:
+    def examine(self, waiting: "WaitingMessage", now: Instant) -> MessageChange | MessageWait | None:
         """Change a message, let it wait for an answer, or let it leave as it is (None)."""
         ...
 
@@ -235,7 +235,7 @@ class Door:
     def _examine(self, waiting: "WaitingMessage", now: Instant) -> bool:
         """Have a message examined, and changed; return whether it waits."""
         verdict = self._doors.keeper.examine(waiting, now)
-        if isinstance(verdict, Wait):
+        if isinstance(verdict, MessageWait):
             waiting.timer = self._doors.wheel.schedule(now.mono + min(verdict.ms, WAIT_MAX_MS), waiting)
             waiting.may_leave = verdict.may_leave or not _may_fail(waiting.message)
             self._doors.waiting[self] = None
@@ -270,7 +270,7 @@ class WaitingMessage:
         """The call that is ended after an error here."""
         return self.owner.call
 
-    def change(self, change: Change) -> bool:
+    def change(self, change: MessageChange) -> bool:
         """Change the message; False = the change is not fit to be sent, and nothing is changed."""
         if not change.is_fit:
             return False
@@ -280,7 +280,7 @@ class WaitingMessage:
             self.message.body = change.body
         return True
 
-    def answer(self, change: Change | None, now: Instant) -> bool:
+    def answer(self, change: MessageChange | None, now: Instant) -> bool:
         """Take the answer; None = there is none. False = it came too late, or is not fit to be sent.
 
         After an answer that is not fit the message does not wait any longer.
@@ -315,11 +315,11 @@ def _is_needed(message: Outgoing) -> bool:
     """Return whether a message that has waited is still to be sent."""
     match message:
         case OutgoingReliable():
-            return message.provisional.is_wanted and message.transaction.state is State.PROCEEDING
+            return message.provisional.is_wanted and message.transaction.state is TransactionState.PROCEEDING
         case OutgoingResponse() | OutgoingSuccess():
-            return message.transaction.state is State.PROCEEDING
+            return message.transaction.state is TransactionState.PROCEEDING
         case OutgoingCancel():
-            return message.transaction.state in {State.CALLING, State.PROCEEDING}
+            return message.transaction.state in {TransactionState.CALLING, TransactionState.PROCEEDING}
         case OutgoingBye(acceptance=acceptance) if acceptance is not None:
             return acceptance.retry is not None and acceptance.bye_headers is not None
         case _:

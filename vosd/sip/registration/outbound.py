@@ -16,7 +16,7 @@ from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.registration.granted import granted_s_of, min_expires_of, service_route_of
 from vosd.sip.registration.registrar_address import AddressesOf, RegistrarAddress
-from vosd.sip.registration.states import HOLDING, PARTED, RegistrationChange, State
+from vosd.sip.registration.states import HOLDING, PARTED, RegistrationChange, RegistrationState
 from vosd.sip.registration.terms import Terms
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
@@ -99,7 +99,7 @@ class OutboundRegistration:
             answers=self._answers,
         )
         self.terms = terms
-        self.state = State.UNREGISTERED
+        self.state = RegistrationState.UNREGISTERED
         self.contact = ""
         """The registered URI, or the last one."""
         self.registered_at: Instant | None = None
@@ -147,7 +147,7 @@ class OutboundRegistration:
         if self._asked is not None:
             self._asked.forget()
             self._asked = None
-            self.state = State.REGISTERED if self.is_registered else State.UNREGISTERED
+            self.state = RegistrationState.REGISTERED if self.is_registered else RegistrationState.UNREGISTERED
         self.begin(at if self.next_attempt_at is None else min(at, self.next_attempt_at))
 
     def set_rounds_max(self, rounds_max: int) -> None:
@@ -161,7 +161,7 @@ class OutboundRegistration:
             return
         self.next_attempt_at = None
         if self._asked is not None:
-            self.state = State.PARTING
+            self.state = RegistrationState.PARTING
         elif self.is_registered:
             self._remove(now)
         else:
@@ -197,7 +197,7 @@ class OutboundRegistration:
         self._asked = None
         self._address.answered()
         self.last_status = status
-        if self.state is State.PARTING and (status < 300 or self.expires_at is not None):
+        if self.state is RegistrationState.PARTING and (status < 300 or self.expires_at is not None):
             self._remove(event.at)
         elif self.state in PARTED:
             self._end()
@@ -226,12 +226,12 @@ class OutboundRegistration:
 
     def _attempt(self, now: Instant) -> None:
         self.next_attempt_at = None
-        self.state = State.REFRESHING if self.is_registered else State.TRYING
+        self.state = RegistrationState.REFRESHING if self.is_registered else RegistrationState.TRYING
         self._lengthened = 0
         self._ask(self._expires_s, now)
 
     def _remove(self, now: Instant) -> None:
-        self.state = State.LEAVING
+        self.state = RegistrationState.LEAVING
         self._ask(0, now)
 
     def _ask(self, expires_s: int, now: Instant) -> None:
@@ -260,7 +260,7 @@ class OutboundRegistration:
             return
         self.failures = 0
         self._address.succeeded()
-        self.state = State.REGISTERED
+        self.state = RegistrationState.REGISTERED
         if self.registered_at is None:
             self.registered_at = now
         self.expires_at = now.plus(1_000 * granted_s)
@@ -280,9 +280,9 @@ class OutboundRegistration:
         """Retry later, with growing delay; the binding is valid until it expires."""
         self._back_off(retry_after, now)
         if self.is_registered:
-            self.state = State.REGISTERED
+            self.state = RegistrationState.REGISTERED
         else:
-            self.state = State.UNREGISTERED
+            self.state = RegistrationState.UNREGISTERED
             self._report(RegistrationChange.LOST)
 
     def _refused(self, response: Response, now: Instant) -> None:
@@ -291,7 +291,7 @@ class OutboundRegistration:
         if self.reported is RegistrationChange.GAINED:
             self._report(RegistrationChange.LOST)
         self._forget_binding()
-        self.state = State.REFUSED
+        self.state = RegistrationState.REFUSED
         self._report(RegistrationChange.REFUSED)
 
     def _back_off(self, retry_after: int | None, now: Instant) -> None:
@@ -309,10 +309,10 @@ class OutboundRegistration:
         """Note that the registration has expired without refresh."""
         self._forget_binding()
         match self.state:
-            case State.REGISTERED:
-                self.state = State.UNREGISTERED
-            case State.REFRESHING:
-                self.state = State.TRYING
+            case RegistrationState.REGISTERED:
+                self.state = RegistrationState.UNREGISTERED
+            case RegistrationState.REFRESHING:
+                self.state = RegistrationState.TRYING
         self._report(RegistrationChange.LOST)
 
     def _forget_binding(self) -> None:
@@ -321,7 +321,7 @@ class OutboundRegistration:
         self.service_route = ()
 
     def _end(self) -> None:
-        self.state = State.GONE
+        self.state = RegistrationState.GONE
         self._forget_binding()
 
     def _report(self, change: RegistrationChange) -> None:
@@ -339,7 +339,7 @@ class OutboundRegistration:
             self._endpoint.call_off(self._alarm)
             self._alarm = None
         times = [at for at in (self.next_attempt_at, self.expires_at) if at is not None]
-        if times and self.state is not State.GONE:
+        if times and self.state is not RegistrationState.GONE:
             self._alarm = self._endpoint.set_alarm(self, min(times))
 
 

@@ -71,7 +71,7 @@ Bindings = tuple[Binding, ...]
 """Bindings of one user, in the order of their first REGISTER."""
 
 
-class Outcome(NamedTuple):
+class RegisterOutcome(NamedTuple):
     """The answer to a REGISTER, and the new bindings; ``headers`` are whole lines."""
 
     status: int
@@ -94,7 +94,9 @@ def user_of(request: Request) -> str | None:
     return uri.user or None
 
 
-def register(bindings: Bindings, request: Request, source: Peer, settings: RegistrarSettings, now: Instant) -> Outcome:
+def register(
+    bindings: Bindings, request: Request, source: Peer, settings: RegistrarSettings, now: Instant
+) -> RegisterOutcome:
     """Apply a REGISTER to the bindings of its user; expired ones are removed.
 
     A refusal leaves all of them unchanged.
@@ -113,7 +115,7 @@ def register(bindings: Bindings, request: Request, source: Peer, settings: Regis
     if "*" in written:
         return _remove_all(request, written, live, now)
     if len(written) > settings.max_contacts:
-        return Outcome(403, "", live)
+        return RegisterOutcome(403, "", live)
     if len(request.call_id) > CALL_ID_CHARS_MAX:
         raise ParseError(400, Flaw.CALL_ID_TOO_LONG, request)
     draft = _Draft(request, source, live, settings, now)
@@ -148,17 +150,17 @@ class _Draft:
         self._settings = settings
         self._now = now
 
-    def take(self, contact: Contact, *, by_device: bool) -> Outcome | None:
+    def take(self, contact: Contact, *, by_device: bool) -> RegisterOutcome | None:
         """Add, renew or remove one contact; return the refusal of the whole request, if it is refused."""
         wanted_s = self._otherwise_s if contact.expires_s is None else contact.expires_s
         if 0 < wanted_s < min(self._settings.min_s, _HOUR_S):
-            return Outcome(423, f"Min-Expires: {self._settings.min_s}\r\n", ())
+            return RegisterOutcome(423, f"Min-Expires: {self._settings.min_s}\r\n", ())
         before = _found(self.bindings, contact, by_device=by_device)
         if before is not None:
             # RFC 3261 section 10.3 step 7: with the same Call-ID only a higher CSeq may change a binding.
             is_late = before.call_id == self._call_id and self._cseq <= before.cseq
             if is_late and before.slot not in self._touched:
-                return Outcome(500, "", ())  # a newer REGISTER was received already
+                return RegisterOutcome(500, "", ())  # a newer REGISTER was received already
             self._touched.add(before.slot)
         if wanted_s:
             self._put(contact, before, min(wanted_s, self._settings.max_s))
@@ -195,13 +197,13 @@ class _Draft:
             bindings[bindings.index(before)] = binding
 
 
-def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: Instant) -> Outcome:
+def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: Instant) -> RegisterOutcome:
     """Apply ``Contact: *`` (section 10.3, step 6)."""
     if len(written) > 1 or request.header("expires") is None or seconds(request.header("expires") or "") != 0:
         raise ParseError(400, Flaw.CONTACT_STAR_NEEDS_EXPIRES_0_AND_NOTHING_ELSE, request)
     call_id, cseq = request.call_id, request.cseq.number
     if any(each.call_id == call_id and cseq <= each.cseq for each in live):
-        return Outcome(500, "", live)
+        return RegisterOutcome(500, "", live)
     return _listed((), now)
 
 
@@ -220,10 +222,10 @@ def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) ->
     return next((each for each in bindings if are_equivalent(Uri.parse(each.contact), uri)), None)
 
 
-def _listed(bindings: Bindings, now: Instant, path: str = "") -> Outcome:
+def _listed(bindings: Bindings, now: Instant, path: str = "") -> RegisterOutcome:
     """Return an answer that lists all bindings (section 10.3, step 8)."""
     contacts = "".join([_line(binding, now) for binding in bindings])
-    return Outcome(200, f"{contacts}{path}{_date(now.wall // 1_000)}", bindings)
+    return RegisterOutcome(200, f"{contacts}{path}{_date(now.wall // 1_000)}", bindings)
 
 
 def _line(binding: Binding, now: Instant) -> str:

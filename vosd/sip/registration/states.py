@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Final
 
 
-class State(Enum):
+class RegistrationState(Enum):
     """State of a registration; the value is printed by ``vosd registrations``."""
 
     UNREGISTERED = "unregistered"
@@ -21,9 +21,9 @@ class State(Enum):
     GONE = "gone"
 
 
-HOLDING: Final = frozenset({State.REGISTERED, State.REFRESHING})
+HOLDING: Final = frozenset({RegistrationState.REGISTERED, RegistrationState.REFRESHING})
 """States in which the vendor has our binding."""
-PARTED: Final = frozenset({State.PARTING, State.LEAVING, State.GONE})
+PARTED: Final = frozenset({RegistrationState.PARTING, RegistrationState.LEAVING, RegistrationState.GONE})
 """States of a registration that is being given up."""
 
 

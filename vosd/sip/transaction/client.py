@@ -11,7 +11,16 @@ from vosd.sip.owners import ClientOwner
 from vosd.sip.transaction.entries import ABSORB
 from vosd.sip.transaction.pace import OF_REQUEST
 from vosd.sip.transaction.retry import Retry
-from vosd.sip.transaction.states import CALLING, CLIENT, PROCEEDING, RESPONSE, IllegalMoveError, Input, State, step
+from vosd.sip.transaction.states import (
+    CALLING,
+    CLIENT,
+    PROCEEDING,
+    RESPONSE,
+    IllegalMoveError,
+    Input,
+    TransactionState,
+    step,
+)
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Datagram, Peer
@@ -24,7 +33,7 @@ class ClientState(msgspec.Struct, Generic[TextT, RetryT, PeerT, DraftT], array_l
     """One request of ours without a final response."""
 
     key: TextT = EMPTY
-    state: State = CALLING
+    state: TransactionState = CALLING
     retry: RetryT = NOT_YET
     """The request as it was sent latest."""
     spare: PeerT | None = None
@@ -45,7 +54,7 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
 
     def withdraw(self) -> None:
         """End a request that was never sent."""
-        self.state = State.TERMINATED
+        self.state = TransactionState.TERMINATED
         self.owner = None
 
     def begin(

@@ -24,7 +24,7 @@ from vosd.sip.transaction.states import (
     RESPONSE,
     IllegalMoveError,
     Input,
-    State,
+    TransactionState,
     step,
 )
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
@@ -37,7 +37,7 @@ class InviteClientState(msgspec.Struct, Generic[TextT, PartsT, TimerT, RetryT, D
     """One INVITE of ours; one that has its final response is kept where its 2xx has no ACK yet."""
 
     key: TextT = EMPTY
-    state: State = CALLING
+    state: TransactionState = CALLING
     is_live: bool = False
     """Whether it was sent, and has no final response."""
     parts: PartsT = NOT_YET
@@ -119,7 +119,7 @@ class InviteClient(
 
     def withdraw(self) -> None:
         """End an INVITE that was never sent."""
-        self.state = State.TERMINATED
+        self.state = TransactionState.TERMINATED
         self.is_withdrawn = True
         self.owner = None
 

@@ -19,7 +19,7 @@ from vosd.sip.transaction.states import (
     RESPONSE,
     IllegalMoveError,
     Input,
-    State,
+    TransactionState,
     step,
 )
 from vosd.sip.transaction.store import TransactionStore
@@ -32,7 +32,7 @@ class InviteServerState(msgspec.Struct, Generic[TextT, StemT, RetryT], array_lik
 
     key: TextT
     """Without a key nothing that arrives is matched to it."""
-    state: State
+    state: TransactionState
     stem: StemT
     last: bytes | None
     """The latest provisional response."""

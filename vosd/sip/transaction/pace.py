@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 
-class Pace(msgspec.Struct, frozen=True):
+class RetransmissionPace(msgspec.Struct, frozen=True):
     """Times at which a message is retransmitted."""
 
     has_ceiling: bool
@@ -16,13 +16,13 @@ class Pace(msgspec.Struct, frozen=True):
     """Whether it is retransmitted over a reliable transport too: the next hop may use UDP."""
 
 
-OF_INVITE: Final = Pace(has_ceiling=False, is_listed=True)
+OF_INVITE: Final = RetransmissionPace(has_ceiling=False, is_listed=True)
 """Timer A."""
-OF_REQUEST: Final = Pace(has_ceiling=True, is_listed=True)
+OF_REQUEST: Final = RetransmissionPace(has_ceiling=True, is_listed=True)
 """Timer E."""
-OF_FAILURE: Final = Pace(has_ceiling=True)
+OF_FAILURE: Final = RetransmissionPace(has_ceiling=True)
 """Timer G: a final response to an INVITE other than 2xx."""
-OF_SUCCESS: Final = Pace(has_ceiling=True, is_end_to_end=True)
+OF_SUCCESS: Final = RetransmissionPace(has_ceiling=True, is_end_to_end=True)
 """A 2xx (RFC 3261 section 13.3.1.4)."""
-OF_PROVISIONAL: Final = Pace(has_ceiling=False, is_end_to_end=True)
+OF_PROVISIONAL: Final = RetransmissionPace(has_ceiling=False, is_end_to_end=True)
 """A reliable provisional response (RFC 3262 section 3)."""

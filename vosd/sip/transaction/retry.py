@@ -2,7 +2,7 @@
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TICK_MS, Timer
-from vosd.sip.transaction.pace import Pace
+from vosd.sip.transaction.pace import RetransmissionPace
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
 from vosd.sip.wire.outgoing import Datagram, Peer
 
@@ -28,7 +28,7 @@ class Retry(Timer[TimerOwner]):
         self.bucket = None
         self.repeats = 0
 
-    def begin(self, owner: Sender, pace: Pace, now: Instant) -> None:
+    def begin(self, owner: Sender, pace: RetransmissionPace, now: Instant) -> None:
         """Send the message."""
         store = self.store
         timers = store.timers

@@ -7,7 +7,7 @@ import msgspec
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.forms import StemT, TextT, TimerT
-from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError, State
+from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError, TransactionState
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import response
 from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
@@ -17,7 +17,7 @@ class ServerState(msgspec.Struct, Generic[TextT, StemT, TimerT], array_like=True
     """One request of a peer without a final response."""
 
     key: TextT
-    state: State
+    state: TransactionState
     stem: StemT
     last: bytes | None
     """The latest response."""

@@ -11,7 +11,7 @@ from enum import IntEnum, auto
 from typing import Final
 
 
-class State(IntEnum):
+class TransactionState(IntEnum):
     """The state of a transaction; Trying and Calling differ only in their timers, and are one here."""
 
     CALLING = auto()
@@ -33,81 +33,81 @@ class Input(IntEnum):
     GIVE_UP = auto()
 
 
-CALLING: Final = State.CALLING
-PROCEEDING: Final = State.PROCEEDING
-COMPLETED: Final = State.COMPLETED
-ACCEPTED: Final = State.ACCEPTED
+CALLING: Final = TransactionState.CALLING
+PROCEEDING: Final = TransactionState.PROCEEDING
+COMPLETED: Final = TransactionState.COMPLETED
+ACCEPTED: Final = TransactionState.ACCEPTED
 """The states that every call passes; a global is read in a tenth of the time of a member."""
 
 RESPONSE: Final = (Input.FAILURE, Input.PROVISIONAL, Input.SUCCESS, *[Input.FAILURE] * 7)
 """The input that a response is, by the first digit of its status."""
 
-Row = Mapping[Input, State]
-Table = Mapping[State, Row]
+Row = Mapping[Input, TransactionState]
+Table = Mapping[TransactionState, Row]
 
 _FINAL: Final[Row] = {}
 
 INVITE_CLIENT: Final[Table] = {  # RFC 3261 figure 5, RFC 6026 figure 2
-    State.CALLING: {
-        Input.PROVISIONAL: State.PROCEEDING,
-        Input.SUCCESS: State.ACCEPTED,
-        Input.FAILURE: State.COMPLETED,
-        Input.RETRANSMIT: State.CALLING,
-        Input.GIVE_UP: State.TERMINATED,
+    TransactionState.CALLING: {
+        Input.PROVISIONAL: TransactionState.PROCEEDING,
+        Input.SUCCESS: TransactionState.ACCEPTED,
+        Input.FAILURE: TransactionState.COMPLETED,
+        Input.RETRANSMIT: TransactionState.CALLING,
+        Input.GIVE_UP: TransactionState.TERMINATED,
     },
-    State.PROCEEDING: {
-        Input.PROVISIONAL: State.PROCEEDING,
-        Input.SUCCESS: State.ACCEPTED,
-        Input.FAILURE: State.COMPLETED,
-        Input.GIVE_UP: State.TERMINATED,  # a cancelled INVITE without a final response (section 9.1)
+    TransactionState.PROCEEDING: {
+        Input.PROVISIONAL: TransactionState.PROCEEDING,
+        Input.SUCCESS: TransactionState.ACCEPTED,
+        Input.FAILURE: TransactionState.COMPLETED,
+        Input.GIVE_UP: TransactionState.TERMINATED,  # a cancelled INVITE without a final response (section 9.1)
     },
-    State.COMPLETED: _FINAL,
-    State.ACCEPTED: _FINAL,
-    State.TERMINATED: _FINAL,
+    TransactionState.COMPLETED: _FINAL,
+    TransactionState.ACCEPTED: _FINAL,
+    TransactionState.TERMINATED: _FINAL,
 }
 
 CLIENT: Final[Table] = {  # figure 6
-    State.CALLING: {
-        Input.PROVISIONAL: State.PROCEEDING,
-        Input.SUCCESS: State.COMPLETED,
-        Input.FAILURE: State.COMPLETED,
-        Input.RETRANSMIT: State.CALLING,
-        Input.GIVE_UP: State.TERMINATED,
+    TransactionState.CALLING: {
+        Input.PROVISIONAL: TransactionState.PROCEEDING,
+        Input.SUCCESS: TransactionState.COMPLETED,
+        Input.FAILURE: TransactionState.COMPLETED,
+        Input.RETRANSMIT: TransactionState.CALLING,
+        Input.GIVE_UP: TransactionState.TERMINATED,
     },
-    State.PROCEEDING: {
-        Input.PROVISIONAL: State.PROCEEDING,
-        Input.SUCCESS: State.COMPLETED,
-        Input.FAILURE: State.COMPLETED,
-        Input.RETRANSMIT: State.PROCEEDING,
-        Input.GIVE_UP: State.TERMINATED,
+    TransactionState.PROCEEDING: {
+        Input.PROVISIONAL: TransactionState.PROCEEDING,
+        Input.SUCCESS: TransactionState.COMPLETED,
+        Input.FAILURE: TransactionState.COMPLETED,
+        Input.RETRANSMIT: TransactionState.PROCEEDING,
+        Input.GIVE_UP: TransactionState.TERMINATED,
     },
-    State.COMPLETED: _FINAL,
-    State.TERMINATED: _FINAL,
+    TransactionState.COMPLETED: _FINAL,
+    TransactionState.TERMINATED: _FINAL,
 }
 
 INVITE_SERVER: Final[Table] = {  # figure 7, RFC 6026 figure 1
-    State.PROCEEDING: {
-        Input.PROVISIONAL: State.PROCEEDING,
-        Input.SUCCESS: State.ACCEPTED,
-        Input.FAILURE: State.COMPLETED,
+    TransactionState.PROCEEDING: {
+        Input.PROVISIONAL: TransactionState.PROCEEDING,
+        Input.SUCCESS: TransactionState.ACCEPTED,
+        Input.FAILURE: TransactionState.COMPLETED,
     },
-    State.COMPLETED: {
-        Input.ACK: State.CONFIRMED,
-        Input.RETRANSMIT: State.COMPLETED,
-        Input.GIVE_UP: State.TERMINATED,
+    TransactionState.COMPLETED: {
+        Input.ACK: TransactionState.CONFIRMED,
+        Input.RETRANSMIT: TransactionState.COMPLETED,
+        Input.GIVE_UP: TransactionState.TERMINATED,
     },
-    State.ACCEPTED: _FINAL,
-    State.CONFIRMED: _FINAL,
-    State.TERMINATED: _FINAL,
+    TransactionState.ACCEPTED: _FINAL,
+    TransactionState.CONFIRMED: _FINAL,
+    TransactionState.TERMINATED: _FINAL,
 }
 
 SERVER: Final[Table] = {  # figure 8
-    State.PROCEEDING: {
-        Input.PROVISIONAL: State.PROCEEDING,
-        Input.SUCCESS: State.COMPLETED,
-        Input.FAILURE: State.COMPLETED,
+    TransactionState.PROCEEDING: {
+        Input.PROVISIONAL: TransactionState.PROCEEDING,
+        Input.SUCCESS: TransactionState.COMPLETED,
+        Input.FAILURE: TransactionState.COMPLETED,
     },
-    State.COMPLETED: _FINAL,
+    TransactionState.COMPLETED: _FINAL,
 }
 
 
@@ -115,12 +115,12 @@ class IllegalMoveError(RuntimeError):
     """A transaction was used in a way that its state does not allow: a bug of its user."""
 
     @classmethod
-    def of(cls, state: State, received: Input) -> "IllegalMoveError":
+    def of(cls, state: TransactionState, received: Input) -> "IllegalMoveError":
         """Return the error of an input for which the table of ``state`` has no row."""
         return cls(f"{received.name} in state {state.name}")
 
 
-def step(table: Table, state: State, received: Input) -> State:
+def step(table: Table, state: TransactionState, received: Input) -> TransactionState:
     """Return the next state; raises IllegalMoveError where the table has no row."""
     after = table[state].get(received)
     if after is None:

@@ -12,7 +12,7 @@ from typing import Final
 from vosd.sip.headers.via import branch_of
 
 
-class Kind(Enum):
+class MessageKind(Enum):
     """Kind of a received message."""
 
     RESPONSE = auto()
@@ -42,21 +42,21 @@ class Rank(Enum):
 
 
 _BY_LEAD: Final = {
-    b"SIP/": Kind.RESPONSE,
-    b"ACK ": Kind.WITHIN,
-    b"BYE ": Kind.WITHIN,
-    b"CANC": Kind.WITHIN,
-    b"PRAC": Kind.WITHIN,
-    b"UPDA": Kind.WITHIN,
-    b"INFO": Kind.WITHIN,
-    b"INVI": Kind.CALL,
-    b"REGI": Kind.OTHER,
-    b"OPTI": Kind.OTHER,
-    b"REFE": Kind.OTHER,
-    b"NOTI": Kind.OTHER,
-    b"SUBS": Kind.OTHER,
-    b"MESS": Kind.OTHER,
-    b"PUBL": Kind.OTHER,
+    b"SIP/": MessageKind.RESPONSE,
+    b"ACK ": MessageKind.WITHIN,
+    b"BYE ": MessageKind.WITHIN,
+    b"CANC": MessageKind.WITHIN,
+    b"PRAC": MessageKind.WITHIN,
+    b"UPDA": MessageKind.WITHIN,
+    b"INFO": MessageKind.WITHIN,
+    b"INVI": MessageKind.CALL,
+    b"REGI": MessageKind.OTHER,
+    b"OPTI": MessageKind.OTHER,
+    b"REFE": MessageKind.OTHER,
+    b"NOTI": MessageKind.OTHER,
+    b"SUBS": MessageKind.OTHER,
+    b"MESS": MessageKind.OTHER,
+    b"PUBL": MessageKind.OTHER,
 }
 _KEEP_ALIVE_BYTES: Final = 4
 _HEAD_BYTES: Final = 8_192
@@ -73,17 +73,19 @@ _METHOD: Final = re.compile(rb"\n[Cc][Ss][Ee][Qq][ \t]*+:[ \t]*+\d++[ \t]++([^\s
 _VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)")
 _REQUEST_LINE: Final = re.compile(rb"[!-~]{1,4096}+ [^\r\n]{1,4096} SIP/\d", re.IGNORECASE)
 
-IN_CALLS: Final = frozenset(lead for lead, kind in _BY_LEAD.items() if kind is Kind.RESPONSE or kind is Kind.WITHIN)
+IN_CALLS: Final = frozenset(
+    lead for lead, kind in _BY_LEAD.items() if kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN
+)
 """First bytes of responses and of requests within a dialog or transaction."""
 
 
-def classify(data: bytes) -> Kind:
+def classify(data: bytes) -> MessageKind:
     """Return the kind of one message."""
     kind = _BY_LEAD.get(data[:4])
     if kind is None:
         return _odd(data)
-    if (kind is Kind.CALL or kind is Kind.OTHER) and to_tag(data):
-        return Kind.WITHIN
+    if (kind is MessageKind.CALL or kind is MessageKind.OTHER) and to_tag(data):
+        return MessageKind.WITHIN
     return kind
 
 
@@ -136,17 +138,17 @@ def _head(data: bytes) -> bytes:
     return _FOLD.sub(b" ", text if end < 0 else text[:end])
 
 
-def _odd(data: bytes) -> Kind:
+def _odd(data: bytes) -> MessageKind:
     """Classify a message with an unusual start; empty lines before a message are valid (RFC 3261 section 7.5)."""
     text = data.lstrip(b"\r\n") if data[:1] in b"\r\n" else data
     if len(text) <= _KEEP_ALIVE_BYTES:
-        return Kind.KEEP_ALIVE
+        return MessageKind.KEEP_ALIVE
     if text is not data:
         kind = _BY_LEAD.get(text[:4])
         if kind is not None:
-            return Kind.WITHIN if to_tag(text) else kind
+            return MessageKind.WITHIN if to_tag(text) else kind
     if text[:8].upper() == b"SIP/2.0 ":
-        return Kind.RESPONSE
+        return MessageKind.RESPONSE
     if _REQUEST_LINE.match(text) is None:
-        return Kind.JUNK
-    return Kind.WITHIN if to_tag(text) else Kind.OTHER
+        return MessageKind.JUNK
+    return MessageKind.WITHIN if to_tag(text) else MessageKind.OTHER
