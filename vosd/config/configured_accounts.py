@@ -19,7 +19,7 @@ from vosd.config.assembly.inventory import label_of
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.reader.amounts import currency_code
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.reader.lists import ACCOUNTS, RATE_GROUPS
 from vosd.config.reader.long_lists import LongList
 from vosd.config.reader.model import Keys
@@ -42,8 +42,8 @@ class ConfiguredAccounts(Mapping[str, Account]):
     def __init__(
         self,
         sections: LongList,
-        groups: Mapping[str, YamlSection],
-        templates: dict[str, YamlSection],
+        groups: Mapping[str, Section],
+        templates: dict[str, Section],
         parameters: ParameterKeys,
         exchange: Currencies,
     ) -> None:
@@ -110,7 +110,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
 
                 read: _PricedIn | RateGroupKeys | None = read_group_keys(filled, label, problems)
             else:
-                alone = YamlSection(group.place, {} if written is None else {"currency": written})
+                alone = Section(group.place, {} if written is None else {"currency": written})
                 read = read_section(_PricedIn, alone, label, problems)
             if read is None:
                 return None

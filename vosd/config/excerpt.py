@@ -16,7 +16,7 @@ from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, ProblemList, Severity, SourceLine, suggestion
 from vosd.config.places import CONTROL_SOCKET, STATE_DIR
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.document import Entry, Node, Scalar, YamlList, YamlSection
+from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList
 from vosd.config.reader.includes import merge, read_files
 from vosd.config.reader.items import LONG_LISTS
 from vosd.config.reader.lists import ACCOUNTS, GATEWAYS, LISTS, RATE_GROUPS
@@ -82,7 +82,7 @@ class Excerpt:
         environ: Mapping[str, str] = os.environ,
         tables: "Callable[[Path], RateTables] | None" = None,
         definitions: "Callable[[Wanted], Stored] | None" = None,
-        has_objects: "Callable[[YamlSection], bool] | None" = None,
+        has_objects: "Callable[[Section], bool] | None" = None,
     ) -> None:
         """``tables`` takes the configured ``state_dir`` and returns where rate files are compiled; None = in memory.
 
@@ -94,7 +94,7 @@ class Excerpt:
         self._path = path
         self._environ = environ
         self._tables = tables
-        self._document: YamlSection | None = None
+        self._document: Section | None = None
         self._read_lists: frozenset[str] = frozenset()
         """The lists that were read."""
         self._long_lists: dict[str, LongList] = {}
@@ -389,7 +389,7 @@ class Excerpt:
         lists = (self._long_lists[name] for name in ("mapping_gateways", "phones"))
         return {name: account for each in lists for name, account in each.written(["account"], templates, TEMPLATE)}
 
-    def written(self, kind: str) -> "Mapping[str, YamlSection]":
+    def written(self, kind: str) -> "Mapping[str, Section]":
         """Return the objects of a kind that the files have, by name, as they are written: none of them is validated."""
         from vosd.catalogue.stored_objects import KINDS
         from vosd.config.stored_text import version_at
@@ -397,10 +397,8 @@ class Excerpt:
         name_key = KINDS[kind]
         if name_key is None:
             node = self._copy().entries.get(kind, _EMPTY).node
-            named = {name: each.node for name, each in node.entries.items()} if isinstance(node, YamlSection) else {}
-            sections: Mapping[str, YamlSection] = {
-                name: each for name, each in named.items() if isinstance(each, YamlSection)
-            }
+            named = {name: each.node for name, each in node.entries.items()} if isinstance(node, Section) else {}
+            sections: Mapping[str, Section] = {name: each for name, each in named.items() if isinstance(each, Section)}
         else:
             (sections,) = self._lists(kind)
         if isinstance(sections, LongList):
@@ -450,8 +448,8 @@ class Excerpt:
 
         document, problems = self._copy(), ProblemList()
         entry = document.entries.get(key)
-        section = YamlSection(document.place) if entry is None else entry.node
-        if not isinstance(section, YamlSection):  # nothing, or a mistake, which the message calls by its name
+        section = Section(document.place) if entry is None else entry.node
+        if not isinstance(section, Section):  # nothing, or a mistake, which the message calls by its name
             found: Model = getattr(self._installation()[0], key)
             return found
         keys = read_section(model, section, key, problems, defaults_of(document).settings.get(key))
@@ -459,12 +457,12 @@ class Excerpt:
             raise ConfigError(problems.in_order())
         return keys
 
-    def _copy(self) -> YamlSection:
+    def _copy(self) -> Section:
         """Return the document, at least without the lists, for a caller that takes parts out of it."""
         document = self._document or self._read(frozenset())
-        return YamlSection(document.place, dict(document.entries))
+        return Section(document.place, dict(document.entries))
 
-    def _lists(self, *names: str) -> list[Mapping[str, YamlSection]]:
+    def _lists(self, *names: str) -> list[Mapping[str, Section]]:
         """Return the items of lists of the document, by name."""
         document = self._document
         if document is None or not self._read_lists.issuperset(names):
@@ -475,7 +473,7 @@ class Excerpt:
             for name in names
         ]
 
-    def _read(self, lists: frozenset[str]) -> YamlSection:
+    def _read(self, lists: frozenset[str]) -> Section:
         problems = ProblemList()
         with without_collector():
             document = read_files(self._path, self._environ, problems, LISTS - lists, self.texts)
@@ -499,7 +497,7 @@ class Excerpt:
         self._agents = None
         return document
 
-    def _section_of(self, each: "ObjectVersion") -> YamlSection:
+    def _section_of(self, each: "ObjectVersion") -> Section:
         from vosd.config.stored_text import section_of
 
         problems = ProblemList()
@@ -516,7 +514,7 @@ class Excerpt:
 
         return naming_objects(found, self._path)
 
-    def _objects(self, files: YamlSection) -> "Mapping[str, Mapping[str, ObjectVersion]]":
+    def _objects(self, files: Section) -> "Mapping[str, Mapping[str, ObjectVersion]]":
         """Return what the database defines; asked for once."""
         if self._stored is None:
             self._stored = {}
@@ -527,15 +525,15 @@ class Excerpt:
         return self._stored
 
 
-def _by_name(node: Node, key: str) -> dict[str, YamlSection]:
+def _by_name(node: Node, key: str) -> dict[str, Section]:
     """Return the items of a list by name; those without a name are left out."""
-    named: dict[str, YamlSection] = {}
+    named: dict[str, Section] = {}
     for section in node.items if isinstance(node, YamlList) else []:
-        if isinstance(section, YamlSection) and (name := _text(section, key)):
+        if isinstance(section, Section) and (name := _text(section, key)):
             named.setdefault(name, section)
     return named
 
 
-def _text(section: YamlSection, key: str) -> str:
+def _text(section: Section, key: str) -> str:
     entry = section.entries.get(key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""

@@ -50,7 +50,7 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.reader.includes import merge
 from vosd.config.reader.items import DoubtfulError
 from vosd.config.reader.model import Keys
@@ -267,8 +267,8 @@ def _load(
 
 
 def _groups(
-    document: YamlSection, templates: dict[str, YamlSection], defaults: Defaults, asked: Asked, problems: ProblemList
-) -> list[YamlSection]:
+    document: Section, templates: dict[str, Section], defaults: Defaults, asked: Asked, problems: ProblemList
+) -> list[Section]:
     """Take the rate groups out of the document, with the files of those that have a deck."""
     groups = [
         over_defaults(
@@ -288,9 +288,9 @@ def _take_apart(*mappings: MutableMapping[str, Any]) -> None:
 
 
 def _objects(
-    document: YamlSection,
-    groups: list[YamlSection],
-    templates: dict[str, YamlSection],
+    document: Section,
+    groups: list[Section],
+    templates: dict[str, Section],
     parameters: ParameterKeys,
     decimals: Mapping[str, FeeDecimals],
     defaults: Defaults,
@@ -302,7 +302,7 @@ def _objects(
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
     check_template_keys(templates, frozenset(keys), elsewhere, problems)
 
-    def laid_under(section: YamlSection, list_name: str) -> Mapping[str, str]:
+    def laid_under(section: Section, list_name: str) -> Mapping[str, str]:
         if list_name != "mapping_gateways":
             return {}
         return defaults_of(section).mapping_gateways or defaults.mapping_gateways
@@ -317,7 +317,7 @@ def _objects(
         with_problems: set[int] = set()
         own = {id(section): each for section, each in zip(sections, written, strict=True)}
 
-        def read(section: YamlSection, label: str) -> Model | None:
+        def read(section: Section, label: str) -> Model | None:
             before = len(problems)
             found = read_section(model, section, label, problems, laid_under(section, list_name))
             if len(problems) > before:
@@ -333,12 +333,12 @@ def _objects(
 
     rates = CompiledGroups(groups, parameters, tables, problems, decimals)
 
-    def read_group(section: YamlSection, label: str) -> ReadGroup | None:
+    def read_group(section: Section, label: str) -> ReadGroup | None:
         if rates.has(section):
             return rates.read(section)
         return read_rate_group(section, label, parameters, problems, decimals)
 
-    def read_plan(section: YamlSection, label: str) -> RoutingPlanKeys | None:
+    def read_plan(section: Section, label: str) -> RoutingPlanKeys | None:
         return read_section(RoutingPlanKeys, section, label, problems)
 
     read_groups = read_inventory(groups, "rate_groups", "name", read_group, problems)
@@ -381,11 +381,11 @@ def _rate_reports(objects: ReadObjects, problems: ProblemList) -> tuple[RateRepo
     return (*reports, *report_coverage(objects.period_rates, groups))
 
 
-def _places(section: YamlSection, above: str = "") -> dict[str, SourceLine]:
+def _places(section: Section, above: str = "") -> dict[str, SourceLine]:
     """Return the place of every key of the installation, nested ones dotted."""
     places = {}
     for name, entry in section.entries.items():
         places[f"{above}{name}"] = entry.place
-        if isinstance(entry.node, YamlSection):
+        if isinstance(entry.node, Section):
             places |= _places(entry.node, f"{above}{name}.")
     return places

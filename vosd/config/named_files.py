@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.catalogue.problems import ProblemList
-from vosd.config.reader.document import Node, Scalar, YamlList, YamlSection
+from vosd.config.reader.document import Node, Scalar, Section, YamlList
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.texts import DiskTexts, Texts, absolute
 
@@ -43,7 +43,7 @@ def files_of(path: Path, environ: Mapping[str, str] = os.environ, texts: Texts |
 
 def _named_in(node: Node) -> Iterator[Path]:
     match node:
-        case YamlSection():
+        case Section():
             for key, entry in node.entries.items():
                 if key in FILE_KEYS and isinstance(entry.node, Scalar):
                     if entry.node.text:

@@ -6,15 +6,15 @@ from vosd.config.assembly.parameters import defaults_of, take_parameters, why_wi
 from vosd.config.keys.parameters import PARAMETERS, ParameterKeys
 from vosd.config.keys.presets import PRESETS
 from vosd.config.meanings import meanings_of
-from vosd.config.reader.document import YamlSection, written_in
+from vosd.config.reader.document import Section, written_in
 from vosd.config.reader.fields import FromText
 from vosd.config.stored_text import version_at
 
 
-def parameter_sheets(document: YamlSection, problems: ProblemList) -> list[ParameterSheet]:
+def parameter_sheets(document: Section, problems: ProblemList) -> list[ParameterSheet]:
     """Take the parameters out of a document and return them; mistakes are added to ``problems``."""
     entry = document.entries.get(PARAMETERS)
-    written = entry.node.entries if entry is not None and isinstance(entry.node, YamlSection) else {}
+    written = entry.node.entries if entry is not None and isinstance(entry.node, Section) else {}
     places = {ParameterKeys.aliases.get(name, name): each.place for name, each in written.items()}
     defaults = defaults_of(document)
     parameters = take_parameters(document, defaults, problems)

@@ -18,7 +18,7 @@ from vosd.base.edited import edited
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS, ObjectVersion
-from vosd.config.reader.document import Entry, Node, Scalar, YamlList, YamlSection, parse_document, with_variables
+from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, parse_document, with_variables
 from vosd.config.stored import Stored
 
 _WIDTH: Final = 120
@@ -60,22 +60,22 @@ def version_at(place: SourceLine) -> int | None:
     return None if found is None else int(found[1])
 
 
-def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> YamlSection:
+def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> Section:
     """Return an object of a list as it would be read from a file; ``config`` is the main file."""
     assert each.body is not None
     reading = _Reading(place_of(each, config), environ, problems)
     name_key = KINDS[each.kind]
     keys = keys_of(each.body)
     node = reading.node(keys if name_key is None else {name_key: each.name, **keys}, "")
-    assert isinstance(node, YamlSection)
+    assert isinstance(node, Section)
     return node
 
 
 def document_of(
     objects: Iterable[ObjectVersion], config: Path, environ: Mapping[str, str], problems: ProblemList
-) -> YamlSection:
+) -> Section:
     """Return objects as a document, those of each kind in the order of their names."""
-    document = YamlSection(SourceLine(str(config), 0))
+    document = Section(SourceLine(str(config), 0))
     for each in sorted(objects, key=lambda one: (one.kind, one.name)):
         place = SourceLine(str(config.parent / f"{each.kind}{_SUFFIX}"), 0)
         whole = document.entries.get(each.kind)
@@ -86,8 +86,8 @@ def document_of(
             whole.node.items.append(section_of(each, config, environ, problems))
         elif each.body is not None:
             if whole is None:
-                whole = document.entries[each.kind] = Entry(place, YamlSection(place))
-            assert isinstance(whole.node, YamlSection)
+                whole = document.entries[each.kind] = Entry(place, Section(place))
+            assert isinstance(whole.node, Section)
             own = place_of(each, config)
             node = _Reading(own, environ, problems).node(keys_of(each.body), each.name)
             whole.node.entries[each.name] = Entry(own, node)
@@ -106,7 +106,7 @@ class _Reading:
         """Return a value as it is read from a file."""
         place = self._place
         if isinstance(value, dict):
-            return YamlSection(place, {name: Entry(place, self.node(each, name)) for name, each in value.items()})
+            return Section(place, {name: Entry(place, self.node(each, name)) for name, each in value.items()})
         if isinstance(value, list):
             return YamlList(place, [self.node(each, key) for each in value])
         written = value if type(value) is str else str(value)
@@ -209,7 +209,7 @@ def read_objects(text: str, file: str, environ: Mapping[str, str]) -> list[Objec
         check_kind(kind)
         if entry.is_empty:
             continue
-        if KINDS[kind] is None and isinstance(entry.node, YamlSection):
+        if KINDS[kind] is None and isinstance(entry.node, Section):
             found += [Object(kind, name, _plain(each.node)) for name, each in entry.node.entries.items()]
         elif KINDS[kind] is not None and isinstance(entry.node, YamlList):
             found += [_item(kind, node) for node in entry.node.items]
@@ -227,7 +227,7 @@ def read_objects(text: str, file: str, environ: Mapping[str, str]) -> list[Objec
 def _item(kind: str, node: Node) -> Object:
     name_key = KINDS[kind]
     assert name_key is not None
-    if isinstance(node, YamlSection):
+    if isinstance(node, Section):
         keys = plain_keys(node)
         name = keys.pop(name_key, None)
         if isinstance(name, str):
@@ -236,7 +236,7 @@ def _item(kind: str, node: Node) -> Object:
     raise BadObjectError(message)
 
 
-def _read(text: str, file: str, environ: Mapping[str, str]) -> YamlSection:
+def _read(text: str, file: str, environ: Mapping[str, str]) -> Section:
     problems = ProblemList()
     document = parse_document(text, file, environ, problems)
     if document is None or problems.has_errors:
@@ -244,7 +244,7 @@ def _read(text: str, file: str, environ: Mapping[str, str]) -> YamlSection:
     return document
 
 
-def plain_keys(section: YamlSection) -> dict[str, Any]:
+def plain_keys(section: Section) -> dict[str, Any]:
     """Return the keys of a section with their values as they are written."""
     return {name: _plain(entry.node) for name, entry in section.entries.items() if not entry.is_empty}
 
@@ -256,5 +256,5 @@ def _plain(node: Node) -> Any:
             return node.written
         case YamlList():
             return [_plain(item) for item in node.items]
-        case YamlSection():
+        case Section():
             return plain_keys(node)

@@ -8,13 +8,13 @@ from vosd.catalogue.problems import DefinitionProblem
 from vosd.catalogue.source import CatalogueSource
 from vosd.config.assembly.decks import names_of_decks, naming_decks
 from vosd.config.places import DATABASE_URL, STATE_DIR
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.reader.places_written import database_url_in, path_in
 from vosd.config.stored import Stored, Wanted
 from vosd.config.stored_text import naming_objects
 
 
-def wanted_of(document: YamlSection, decks: Set[str] = frozenset()) -> Wanted:
+def wanted_of(document: Section, decks: Set[str] = frozenset()) -> Wanted:
     """Return where the database and the state directory are, as the files say it before they are validated.
 
     ``decks`` are the rate groups that take their rates from one.
@@ -33,12 +33,12 @@ class Asked:
         self._known = known
         self.stored = Stored(CatalogueSource(DATABASE))
 
-    def objects(self, files: YamlSection) -> Stored:
+    def objects(self, files: Section) -> Stored:
         """Return what the database defines, without the rows of decks; ``files`` is the document of the files."""
         self.stored = self._definitions(wanted_of(files)._replace(known=self._known))
         return self.stored
 
-    def rows(self, document: YamlSection, decks: Set[str]) -> None:
+    def rows(self, document: Section, decks: Set[str]) -> None:
         """Ask for the rows of decks too: those of the versions that the database had, or those that were read last."""
         if decks:
             found = self._definitions(wanted_of(document, decks)._replace(known=self.stored))

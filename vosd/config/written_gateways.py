@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vosd.admin.office.ports import WrittenGateway
 from vosd.catalogue.problems import ProblemList, is_secret
-from vosd.config.reader.document import Node, Scalar, YamlList, YamlSection
+from vosd.config.reader.document import Node, Scalar, Section, YamlList
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.lists import LISTS
 from vosd.config.reader.reading import items_of
@@ -30,15 +30,15 @@ def written_gateways(path: Path, name: str, environ: Mapping[str, str] = os.envi
     ]
 
 
-def _text(section: YamlSection, key: str) -> str:
+def _text(section: Section, key: str) -> str:
     entry = section.entries.get(key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
 
 
-def _keys(section: YamlSection, above: str = "") -> dict[str, str]:
+def _keys(section: Section, above: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     for key, entry in section.entries.items():
-        if isinstance(entry.node, YamlSection):
+        if isinstance(entry.node, Section):
             found |= _keys(entry.node, f"{above}{key}.")
         elif not is_secret(key):
             found[f"{above}{key}"] = _shown(entry.node)
@@ -51,5 +51,5 @@ def _shown(node: Node) -> str:
             return node.written
         case YamlList():
             return ", ".join(map(_shown, node.items))
-        case YamlSection():
+        case Section():
             return "{" + ", ".join(f"{key}: {_shown(each.node)}" for key, each in node.entries.items()) + "}"

@@ -2,11 +2,11 @@
 
 from vosd.admin.office.ports import WrittenObject
 from vosd.catalogue.stored_objects import KINDS
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.stored_text import plain_keys
 
 
-def written_object(kind: str, section: YamlSection) -> WrittenObject:
+def written_object(kind: str, section: Section) -> WrittenObject:
     """Return an object with its keys as the database would have them: without its name, variables unread."""
     keys = plain_keys(section)
     keys.pop(KINDS[kind] or "", None)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.excerpt import Excerpt
     from vosd.config.load import Loaded
-    from vosd.config.reader.document import YamlSection
+    from vosd.config.reader.document import Section
     from vosd.config.stored import Stored, Wanted
     from vosd.control.client import RunningSwitch
     from vosd.engine.settings import Settings
@@ -112,7 +112,7 @@ class ConfiguredSwitch:
 
         return read_definitions(self, wanted._replace(state_dir=state_dir, database_url=url))
 
-    def _has_objects(self, files: "YamlSection") -> bool:
+    def _has_objects(self, files: "Section") -> bool:
         """Return whether the database defines objects of the configuration, or it cannot be asked."""
         from vosd.config.places import STATE_DIR, database_found_from, is_database_there
         from vosd.config.reader.places_written import database_url_in, path_in

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import KINDS, ObjectVersion
-from vosd.config.reader.document import Node, Scalar, YamlList, YamlSection
+from vosd.config.reader.document import Node, Scalar, Section, YamlList
 from vosd.config.stored_text import (
     BadObjectError,
     Object,
@@ -43,7 +43,7 @@ def version_of(each: Object, version: int = 1) -> ObjectVersion:
     )
 
 
-def document(*objects: Object) -> YamlSection:
+def document(*objects: Object) -> Section:
     problems = ProblemList()
     found = document_of(map(version_of, objects), CONFIG, {}, problems)
     assert not len(problems)
@@ -55,7 +55,7 @@ def test_what_is_stored_is_read_back_whatever_it_contains(kind, by_name):
     objects = [Object(kind, name, keys) for name, keys in by_name.items()]
     objects = [each._replace(keys=eval(repr(each.keys).replace("${", "$ {"))) for each in objects]
     node = document(*objects).entries[kind].node
-    if isinstance(node, YamlSection):
+    if isinstance(node, Section):
         read = {name: plain(entry.node) for name, entry in node.entries.items()}
     else:
         read = {item.entries[KINDS[kind]].node.text: without(plain(item), KINDS[kind]) for item in node.items}
@@ -72,7 +72,7 @@ def plain(node: Node) -> object:
             return node.text
         case YamlList():
             return [plain(item) for item in node.items]
-        case YamlSection():
+        case Section():
             return {name: plain(entry.node) for name, entry in node.entries.items()}
 
 

@@ -13,7 +13,7 @@ from vosd.config.assembly.rate_groups import ReadGroup, compiled_group
 from vosd.config.assembly.rate_orders import order_of
 from vosd.config.assembly.rate_tables import Compiled, RateTables
 from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 
 _NO_RATES: Final = RateFile(memoryview(b"".join(RateColumns(per_cycle=False).encoded())))
 
@@ -23,7 +23,7 @@ class CompiledGroups:
 
     def __init__(
         self,
-        sections: Sequence[YamlSection],
+        sections: Sequence[Section],
         parameters: ParameterKeys,
         tables: Callable[[], RateTables],
         problems: ProblemList,
@@ -51,11 +51,11 @@ class CompiledGroups:
         }
         """By name of the rate group."""
 
-    def has(self, section: YamlSection) -> bool:
+    def has(self, section: Section) -> bool:
         """Return whether a rate group is one of these."""
         return id(section) in self._by_section
 
-    def read(self, section: YamlSection) -> ReadGroup | None:
+    def read(self, section: Section) -> ReadGroup | None:
         """Return a rate group; without rates where its file has mistakes, so that what refers to it can be judged."""
         order, compiled = self._by_section[id(section)]
         table = _NO_RATES if compiled is None else compiled.table

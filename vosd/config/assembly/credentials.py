@@ -14,7 +14,7 @@ from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.proofs import PASSWORD_BYTES_MAX, ProofKeys
 from vosd.config.keys.vendors import LoginKeys, RegisterKeys
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.reader.includes import read_text
 from vosd.sip.digest.hashing import Algorithm, ha1_of
 from vosd.sip.digest.settings import DigestSettings
@@ -24,7 +24,7 @@ _HASHED: Final = {Algorithm.MD5: "ha1_md5", Algorithm.SHA_256: "ha1_sha256"}
 
 
 def read_credentials(
-    keys: ProofKeys, username: str, section: YamlSection, label: str, digest: DigestSettings, problems: ProblemList
+    keys: ProofKeys, username: str, section: Section, label: str, digest: DigestSettings, problems: ProblemList
 ) -> Credentials | None:
     """Return the hashes of the password for its realm; None where a problem was reported.
 
@@ -51,14 +51,14 @@ def read_credentials(
 
 
 def read_login(
-    username: str, keys: LoginKeys | RegisterKeys, section: YamlSection, label: str, problems: ProblemList
+    username: str, keys: LoginKeys | RegisterKeys, section: Section, label: str, problems: ProblemList
 ) -> Login | None:
     """Return a login with its password read; None where a problem was reported."""
     secret = keys.password or read_password(keys.password_file, section, label, problems)
     return None if secret is None else Login(username, secret)
 
 
-def read_password(path: Path | None, section: YamlSection, label: str, problems: ProblemList) -> Secret | None:
+def read_password(path: Path | None, section: Section, label: str, problems: ProblemList) -> Secret | None:
     """Return the content of a ``password_file``; None where a problem was reported, or there is no file."""
     if path is None:
         return None

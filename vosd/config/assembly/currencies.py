@@ -13,7 +13,7 @@ from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import read_inventory
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.reader.reading import items_of, read_section
 
 CURRENCIES: Final = "currencies"
@@ -38,10 +38,10 @@ class ReadCurrencies(NamedTuple):
     exchange_rates: Definitions[ExchangeRate]
 
 
-def read_currencies(document: YamlSection, problems: ProblemList) -> ReadCurrencies:
+def read_currencies(document: Section, problems: ProblemList) -> ReadCurrencies:
     """Take the currencies and the rates of exchange out of the document."""
 
-    def read(section: YamlSection, label: str) -> CurrencyKeys | None:
+    def read(section: Section, label: str) -> CurrencyKeys | None:
         return read_section(CurrencyKeys, section, label, problems)
 
     read_items = read_inventory(items_of(document, CURRENCIES, problems), CURRENCIES, "code", read, problems)
@@ -49,7 +49,7 @@ def read_currencies(document: YamlSection, problems: ProblemList) -> ReadCurrenc
     return ReadCurrencies(decimals, _read_exchange_rates(document, problems))
 
 
-def _read_exchange_rates(document: YamlSection, problems: ProblemList) -> Definitions[ExchangeRate]:
+def _read_exchange_rates(document: Section, problems: ProblemList) -> Definitions[ExchangeRate]:
     """Take the rates of exchange out of the document; of two for one pair and moment the later is reported."""
     found: Definitions[ExchangeRate] = Definitions("exchange rate", "base")
     places: dict[str, SourceLine] = {}

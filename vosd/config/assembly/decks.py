@@ -7,7 +7,7 @@ from typing import Final
 from vosd.catalogue.decks import DeckOrigin, DeckVersion
 from vosd.catalogue.problems import DefinitionProblem, ProblemList
 from vosd.config.assembly.inventory import label_of
-from vosd.config.reader.document import Entry, Scalar, YamlList, YamlSection, written_in
+from vosd.config.reader.document import Entry, Scalar, Section, YamlList, written_in
 from vosd.config.reader.fields import switch
 
 DECK: Final = "deck"
@@ -15,12 +15,12 @@ _OWN_RATES: Final = ("rates", "rates_file")
 _SWITCH: Final = switch()
 
 
-def deck_names(groups: Iterable[YamlSection]) -> frozenset[str]:
+def deck_names(groups: Iterable[Section]) -> frozenset[str]:
     """Return the names of the rate groups that take their rates from a deck."""
     return frozenset(_text(group, "name") for group in groups if _is_deck(group.entries.get(DECK)))
 
 
-def with_decks(groups: Iterable[YamlSection], files: Mapping[str, Path], problems: ProblemList) -> list[YamlSection]:
+def with_decks(groups: Iterable[Section], files: Mapping[str, Path], problems: ProblemList) -> list[Section]:
     """Return rate groups whose decks are files with rates; ``files`` are those with the rows of decks, by group."""
     return [
         _with_deck(group, files, label_of(group, "rate_groups", "name", index), problems)
@@ -39,17 +39,17 @@ def names_of_decks(decks: Iterable[DeckVersion], files: Mapping[str, Path]) -> d
     return {files[deck.group]: DeckOrigin(deck).place.file for deck in decks if deck.group in files}
 
 
-def has_own_rates(group: YamlSection) -> bool:
+def has_own_rates(group: Section) -> bool:
     """Return whether the rates of a group are in the configuration, and not in a deck."""
     return DECK not in group.entries and any(key in group.entries for key in _OWN_RATES)
 
 
-def source_of_rates(group: YamlSection) -> str:
+def source_of_rates(group: Section) -> str:
     """Return the key that says where the rates of a group are, of one that ``with_decks`` has returned."""
     return next((key for key in ("derive", DECK, "rates_file") if key in group.entries), "rates")
 
 
-def _with_deck(group: YamlSection, files: Mapping[str, Path], label: str, problems: ProblemList) -> YamlSection:
+def _with_deck(group: Section, files: Mapping[str, Path], label: str, problems: ProblemList) -> Section:
     deck = group.entries.get(DECK)
     if deck is None:
         return group
@@ -61,7 +61,7 @@ def _with_deck(group: YamlSection, files: Mapping[str, Path], label: str, proble
         problems.error(deck.place, f"{label}.{DECK}", "either deck, rates or rates_file")
         is_deck = False
     if is_deck is False:
-        return YamlSection(group.place, others)
+        return Section(group.place, others)
     name = _text(group, "name")
     file = files.get(name)
     if file is not None:
@@ -72,7 +72,7 @@ def _with_deck(group: YamlSection, files: Mapping[str, Path], label: str, proble
         if is_deck:
             expected = f"a deck, made by vosd rates import {name} FILE; until then calls with this group are refused"
             problems.warning(deck.place, f"{label}.{DECK}", expected)
-    return YamlSection(group.place, {**others, DECK: deck, **rates})
+    return Section(group.place, {**others, DECK: deck, **rates})
 
 
 def _is_deck(entry: Entry | None) -> bool | None:
@@ -87,6 +87,6 @@ def _is_deck(entry: Entry | None) -> bool | None:
         return None
 
 
-def _text(section: YamlSection, key: str) -> str:
+def _text(section: Section, key: str) -> str:
     entry = section.entries.get(key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""

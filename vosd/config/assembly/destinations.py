@@ -7,7 +7,7 @@ from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import read_inventory
 from vosd.config.keys.destinations import DestinationClassKeys, DestinationLimitKeys
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.reader.reading import items_of, read_section
 
 DESTINATION_CLASSES: Final = "destination_classes"
@@ -15,10 +15,10 @@ _CLASS: Final = full_conversion(DestinationClassKeys, DestinationClass)
 _LIMIT: Final = full_conversion(DestinationLimitKeys, DestinationLimit)
 
 
-def read_destination_classes(document: YamlSection, problems: ProblemList) -> tuple[DestinationClass, ...]:
+def read_destination_classes(document: Section, problems: ProblemList) -> tuple[DestinationClass, ...]:
     """Take the classes out of the document; a prefix that two classes have is reported."""
 
-    def read(section: YamlSection, label: str) -> DestinationClassKeys | None:
+    def read(section: Section, label: str) -> DestinationClassKeys | None:
         return read_section(DestinationClassKeys, section, label, problems)
 
     sections = items_of(document, DESTINATION_CLASSES, problems)

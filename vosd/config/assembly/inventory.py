@@ -6,7 +6,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Definition
-from vosd.config.reader.document import Scalar, YamlSection
+from vosd.config.reader.document import Scalar, Section
 
 Thing = TypeVar("Thing")
 Thing_co = TypeVar("Thing_co", covariant=True)
@@ -17,17 +17,17 @@ class Written(NamedTuple, Generic[Thing_co]):
     """One object, the section it was read from, and what messages call it."""
 
     thing: Thing_co
-    section: YamlSection
+    section: Section
     label: str
 
     def defines(self, value: Made) -> Definition[Made]:
         """Return what was made of the object as a definition of the catalogue."""
         return Definition(value, self.label, self.section)
 
-    def inner(self, key: str) -> tuple[YamlSection, str]:
+    def inner(self, key: str) -> tuple[Section, str]:
         """Return the section behind a key of the object, and what messages call it."""
         entry = self.section.entries.get(key)
-        section = entry.node if entry is not None and isinstance(entry.node, YamlSection) else self.section
+        section = entry.node if entry is not None and isinstance(entry.node, Section) else self.section
         return section, f"{self.label}.{key}"
 
     def text(self, key: str) -> str | None:
@@ -43,17 +43,17 @@ class Inventory(Generic[Thing]):
     written: dict[str, Written[Thing]] = field(default_factory=dict)
     broken: dict[str, Written[None]] = field(default_factory=dict)
     """Objects with mistakes, by name."""
-    own: dict[str, YamlSection] = field(default_factory=dict)
+    own: dict[str, Section] = field(default_factory=dict)
     """Section of each object without the keys of its template, where these are compared with the last load."""
     doubtful: set[str] = field(default_factory=set)
     """Names of those with warnings."""
 
 
 def read_inventory(
-    sections: Sequence[YamlSection],
+    sections: Sequence[Section],
     list_name: str,
     name_key: str,
-    read: Callable[[YamlSection, str], Thing | None],
+    read: Callable[[Section, str], Thing | None],
     problems: ProblemList,
 ) -> Inventory[Thing]:
     """Read the items of one list; ``read`` turns a section and its label into an object."""
@@ -75,11 +75,11 @@ def read_inventory(
     return inventory
 
 
-def label_of(section: YamlSection, list_name: str, name_key: str, index: int) -> str:
+def label_of(section: Section, list_name: str, name_key: str, index: int) -> str:
     """Return what messages call an item of a list: by its name, or by its position where it has none."""
     return f"{list_name}[{_name_of(section, name_key) or index}]"
 
 
-def _name_of(section: YamlSection, name_key: str) -> str:
+def _name_of(section: Section, name_key: str) -> str:
     entry = section.entries.get(name_key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""

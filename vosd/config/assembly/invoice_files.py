@@ -5,7 +5,7 @@ from typing import Final
 
 from vosd.catalogue.problems import ProblemList
 from vosd.config.keys.installation import InstallationKeys
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.reader.includes import read_bytes
 
 _SECTION: Final = "invoices"
@@ -13,10 +13,10 @@ _FILES: Final = ("template_file", "labels_file", "logo_file")
 _BYTES_MAX: Final = 1 << 20
 
 
-def with_invoice_files(keys: InstallationKeys, document: YamlSection, problems: ProblemList) -> InstallationKeys:
+def with_invoice_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
     """Return the keys with the whole paths of the files; one that cannot be read is reported."""
     entry = document.entries.get(_SECTION)
-    if entry is None or not isinstance(entry.node, YamlSection):
+    if entry is None or not isinstance(entry.node, Section):
         return keys
     found: dict[str, Path] = {}
     for key in _FILES:

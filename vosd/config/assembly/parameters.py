@@ -5,31 +5,31 @@ from decimal import Decimal
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.keys.parameters import PARAMETERS, WITHOUT_EFFECT, ParameterKeys
 from vosd.config.keys.presets import OWN_DEFAULTS, PRESETS, Defaults, Preset
-from vosd.config.reader.document import Entry, Scalar, YamlSection, written_in
+from vosd.config.reader.document import Entry, Scalar, Section, written_in
 from vosd.config.reader.reading import read_section
 
 
-def defaults_of(section: YamlSection) -> Defaults:
+def defaults_of(section: Section) -> Defaults:
     """Return the defaults of a section's preset; a preset that does not exist is reported with the other keys."""
     entry = section.entries.get("preset")
     written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
     return next((PRESETS[preset] for preset in Preset if preset.value == written), OWN_DEFAULTS)
 
 
-def over_defaults(section: YamlSection, defaults: Defaults) -> YamlSection:
+def over_defaults(section: Section, defaults: Defaults) -> Section:
     """Return a rate group with the values of a preset where it has none of its own."""
     place = section.place
     laid_under = {
         name: Entry(place, Scalar(place, text, text, is_bare=True)) for name, text in defaults.rate_groups.items()
     }
-    return YamlSection(place, {**laid_under, **section.entries}) if laid_under else section
+    return Section(place, {**laid_under, **section.entries}) if laid_under else section
 
 
-def take_parameters(document: YamlSection, defaults: Defaults, problems: ProblemList) -> ParameterKeys:
+def take_parameters(document: Section, defaults: Defaults, problems: ProblemList) -> ParameterKeys:
     """Remove the parameters from the document and return them; of bad ones the defaults, so that checking can go on."""
     entry = document.entries.pop(PARAMETERS, None)
-    section = YamlSection(SourceLine("", 0))
-    if entry is not None and isinstance(entry.node, YamlSection):
+    section = Section(SourceLine("", 0))
+    if entry is not None and isinstance(entry.node, Section):
         section = _effective(entry.node, problems)
     elif entry is not None and not entry.is_empty:
         problems.error(entry.place, PARAMETERS, "names and values of parameters")
@@ -40,7 +40,7 @@ def take_parameters(document: YamlSection, defaults: Defaults, problems: Problem
     return parameters
 
 
-def _effective(parameters: YamlSection, problems: ProblemList) -> YamlSection:
+def _effective(parameters: Section, problems: ProblemList) -> Section:
     """Return the parameters without those that have no effect, with a warning for each of those."""
     kept = {}
     for name, entry in parameters.entries.items():
@@ -50,7 +50,7 @@ def _effective(parameters: YamlSection, problems: ProblemList) -> YamlSection:
         else:
             expected = f"no such parameter, as it has no effect: {why}"
             problems.warning(entry.place, f"{PARAMETERS}.{name}", expected, written_in(entry.node))
-    return YamlSection(parameters.place, kept)
+    return Section(parameters.place, kept)
 
 
 def why_without_effect(name: str) -> str | None:
@@ -61,7 +61,7 @@ def why_without_effect(name: str) -> str | None:
     return None
 
 
-def _warn_of_parameters(parameters: ParameterKeys, section: YamlSection, problems: ProblemList) -> None:
+def _warn_of_parameters(parameters: ParameterKeys, section: Section, problems: ProblemList) -> None:
     """Warn of settings that work, but probably not as intended."""
 
     def warn(name: str, expected: str, value: object) -> None:

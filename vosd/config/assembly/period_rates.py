@@ -12,7 +12,7 @@ from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.inventory import Inventory, read_inventory
 from vosd.config.assembly.rate_report import RateReport
 from vosd.config.keys.period_rates import PeriodKeys, PeriodRatesKeys
-from vosd.config.reader.document import YamlSection
+from vosd.config.reader.document import Section
 from vosd.config.reader.reading import items_of, read_section
 
 PERIOD_RATES: Final = "period_rates"
@@ -21,10 +21,10 @@ _PERIOD: Final = full_conversion(PeriodKeys, Period)
 _PERIOD_RATES: Final = full_conversion(PeriodRatesKeys, PeriodRates, by_hand={"periods": "periods"})
 
 
-def read_period_rates(document: YamlSection, problems: ProblemList) -> Inventory[PeriodRatesKeys]:
+def read_period_rates(document: Section, problems: ProblemList) -> Inventory[PeriodRatesKeys]:
     """Take the period rates out of the document."""
 
-    def read(section: YamlSection, label: str) -> PeriodRatesKeys | None:
+    def read(section: Section, label: str) -> PeriodRatesKeys | None:
         return read_section(PeriodRatesKeys, section, label, problems)
 
     return read_inventory(items_of(document, PERIOD_RATES, problems), PERIOD_RATES, "name", read, problems)

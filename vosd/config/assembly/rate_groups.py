@@ -24,7 +24,7 @@ from vosd.config.assembly.rate_files import read_rate_file, report_empty
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rate_groups import RATES_INLINE_MAX, DeriveKeys, OriginKeys, RateGroupKeys
 from vosd.config.keys.rates import PricePer, RateKeys
-from vosd.config.reader.document import Entry, Scalar, YamlList, YamlSection
+from vosd.config.reader.document import Entry, Scalar, Section, YamlList
 from vosd.config.reader.reading import SectionSource, Source, read_section, validate
 
 BAD_ROWS_SHOWN: Final = 100
@@ -153,7 +153,7 @@ class _CompiledRates:
 
 
 def compiled_group(
-    section: YamlSection,
+    section: Section,
     key: str,
     parameters: ParameterKeys,
     table: RateFile,
@@ -172,7 +172,7 @@ def compiled_group(
 
 
 def read_rate_group(
-    section: YamlSection,
+    section: Section,
     key: str,
     parameters: ParameterKeys,
     problems: ProblemList,
@@ -231,10 +231,10 @@ def _timed(placed: Sequence[PlacedRate], windows: Sequence[tuple[int, int]], pri
     return RateFile(memoryview(b"".join(columns.encoded())))
 
 
-def read_group_keys(section: YamlSection, key: str, problems: ProblemList) -> RateGroupKeys | None:
+def read_group_keys(section: Section, key: str, problems: ProblemList) -> RateGroupKeys | None:
     """Read a rate group without its rates; None means that ``problems`` has grown by at least one error."""
     own = {name: entry for name, entry in section.entries.items() if name not in RateGroupKeys.apart}
-    return read_section(RateGroupKeys, YamlSection(section.place, own), key, problems)
+    return read_section(RateGroupKeys, Section(section.place, own), key, problems)
 
 
 def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]) -> RatingPolicy:
@@ -254,7 +254,7 @@ def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys, decimals: Mapp
     )
 
 
-def _check_unit(policy: RatingPolicy, section: YamlSection, key: str, problems: ProblemList) -> bool:
+def _check_unit(policy: RatingPolicy, section: Section, key: str, problems: ProblemList) -> bool:
     """Return whether the unit that a group sets has an effect; report one that is finer than the decimals."""
     entry = section.entries.get("fee_unit")
     smallest = unit_of(policy.fee_precision)
@@ -349,7 +349,7 @@ def _inline_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Sour
         problems.error(entry.place, key, f"at most {RATES_INLINE_MAX} rates here; put them into a rates_file")
         return
     for index, node in enumerate(entry.node.items):
-        if isinstance(node, YamlSection):
+        if isinstance(node, Section):
             yield SectionSource(RateKeys, node, f"{key}[{index}]", problems)
         else:
             expected = "keys and values, such as {prefix: 44, billing_rate: 0.012}"

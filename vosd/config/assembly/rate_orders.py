@@ -21,7 +21,7 @@ from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly.rate_groups import rating_policy, read_group_keys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rates import PricePer
-from vosd.config.reader.document import Scalar, YamlSection
+from vosd.config.reader.document import Scalar, Section
 
 SUFFIX: Final = ".rates"
 SMALL_BYTES: Final = 32 * 1024
@@ -61,7 +61,7 @@ class RateOrder(msgspec.Struct, frozen=True):
 
 
 def order_of(
-    section: YamlSection, label: str, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]
+    section: Section, label: str, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]
 ) -> RateOrder | None:
     """Return what is to be compiled for a rate group; None where that is nothing, or the group has mistakes.
 

@@ -15,7 +15,7 @@ from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import NO_CHANGE, Definition, SourceDifference
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.sockets import Reach
-from vosd.config.reader.document import Node, YamlSection
+from vosd.config.reader.document import Node, Section
 from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Known, ListDifference, ReadFiles, names_file
 from vosd.config.reader.texts import Texts
 from vosd.config.reader.whole_files import Reads, read_here, unchanged
@@ -112,7 +112,7 @@ class ReadItems:
         remembered.where.files = files
 
     def define(
-        self, list_name: str, name: str, definition: Definition[Any], section: YamlSection, *, has_problems: bool
+        self, list_name: str, name: str, definition: Definition[Any], section: Section, *, has_problems: bool
     ) -> Definition[Any]:
         """Return a definition that does not keep the section that it was read from."""
         if has_problems or names_file(section):
@@ -164,7 +164,7 @@ Shape = tuple[tuple[str, int], ...]
 """The keys of an item with their lines, counted from its own."""
 
 
-def shape_of(section: YamlSection) -> Shape:
+def shape_of(section: Section) -> Shape:
     """Return the keys of an item with their lines."""
     place = section.place
     return tuple((name, entry.place.line - place.line) for name, entry in section.entries.items())

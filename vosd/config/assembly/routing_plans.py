@@ -11,7 +11,7 @@ from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.route_files import PlacedRow, read_route_file
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.routing_plans import BlendKeys, Calendars, QualityKeys, RouteKeys, RoutingPlanKeys
-from vosd.config.reader.document import Scalar, YamlSection
+from vosd.config.reader.document import Scalar, Section
 from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.routing.quality_order import Blend, QualityTerms
 
@@ -37,7 +37,7 @@ _ROW: Final = full_conversion(RouteKeys, RouteRow)
 class _PlacesOfRows(NamedTuple):
     """Places of a plan and of the lines of its file."""
 
-    section: YamlSection
+    section: Section
     rows: Mapping[str, SourceLine]
 
     @property

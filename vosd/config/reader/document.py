@@ -61,7 +61,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class YamlSection:
+class Section:
     """A YAML mapping, in the order of the file."""
 
     place: SourceLine
@@ -73,7 +73,7 @@ class YamlSection:
         return self.place if entry is None else entry.place
 
 
-Node = Scalar | YamlList | YamlSection
+Node = Scalar | YamlList | Section
 
 
 def written_in(node: Node) -> str | None:
@@ -99,7 +99,7 @@ class _Unreadable(Exception):  # noqa: N818 - never leaves this module
 
 def parse_document(
     text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
-) -> YamlSection | None:
+) -> Section | None:
     """Read one YAML document whose top level is a mapping; an empty file gives an empty one.
 
     ``${NAME}`` in a value is replaced from ``environ``. Mistakes are added to ``problems``; None means
@@ -119,7 +119,7 @@ def parse_document(
 
 def _parsed(
     text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str]
-) -> YamlSection | None:
+) -> Section | None:
     try:
         return _Reader(text, file, environ, problems, without).read()
     except _Unreadable as unreadable:
@@ -181,19 +181,19 @@ class _Reader:
         self._nodes = 0
         self._aliased_nodes = 0
 
-    def read(self) -> YamlSection | None:
+    def read(self) -> Section | None:
         next(self._events)  # the stream's own start
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            return YamlSection(SourceLine(self._file, 0))
+            return Section(SourceLine(self._file, 0))
         top = self._node(next(self._events), 0)
         next(self._events)  # the document's end
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
             raise _Unreadable(_line(after), "one YAML document in a file")
-        if isinstance(top, YamlSection):
+        if isinstance(top, Section):
             return top
         if isinstance(top, Scalar) and top.is_bare and not top.text:
-            return YamlSection(top.place)
+            return Section(top.place)
         raise _Unreadable(top.place.line, "keys and values at the top level, such as 'node: sw1'")
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
@@ -240,10 +240,10 @@ class _Reader:
             listing.items.append(self._node(inner, depth + 1))
         return listing
 
-    def _section(self, event: yaml.MappingStartEvent, depth: int) -> YamlSection:
-        section = YamlSection(SourceLine(self._file, _line(event)))
+    def _section(self, event: yaml.MappingStartEvent, depth: int) -> Section:
+        section = Section(SourceLine(self._file, _line(event)))
         self._refuse_tag(event, section.place)
-        merged: list[YamlSection] = []
+        merged: list[Section] = []
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
             key = self._node(inner, depth + 1)
             self._key = key.written if isinstance(key, Scalar) else ""
@@ -275,16 +275,16 @@ class _Reader:
             if not open_nodes:
                 return YamlList(place, [])
 
-    def _add(self, section: YamlSection, key: Scalar, value: Node) -> None:
+    def _add(self, section: Section, key: Scalar, value: Node) -> None:
         earlier = section.entries.get(key.written)
         if earlier is None:
             section.entries[key.written] = Entry(key.place, value)
         else:
             self._problems.error(key.place, key.written, f"each key once; it also stands at {earlier.place}")
 
-    def _merged(self, place: SourceLine, value: Node) -> list[YamlSection]:
+    def _merged(self, place: SourceLine, value: Node) -> list[Section]:
         sources = value.items if isinstance(value, YamlList) else [value]
-        found = [source for source in sources if isinstance(source, YamlSection)]
+        found = [source for source in sources if isinstance(source, Section)]
         if len(found) < len(sources):
             self._problems.error(place, _MERGE_KEY, "an alias of a mapping, or a list of them")
         return found

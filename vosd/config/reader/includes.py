@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.catalogue.problems import ProblemList, SourceLine
-from vosd.config.reader.document import Entry, Node, Scalar, YamlList, YamlSection, parse_document, written_in
+from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, parse_document, written_in
 from vosd.config.reader.texts import DiskTexts, Texts
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -26,7 +26,7 @@ def read_files(
     problems: ProblemList,
     without: Set[str] = frozenset(),
     texts: Texts | None = None,
-) -> YamlSection:
+) -> Section:
     """Read ``path`` and all files it includes, directly or not, into one mapping.
 
     Keys of the top level that are ``without`` are skipped. ``texts`` is where the files are; None = on the disk.
@@ -84,7 +84,7 @@ class _Gathering:
     ) -> None:
         self._without = without
         self._texts = texts
-        self.whole = YamlSection(SourceLine("", 0))
+        self.whole = Section(SourceLine("", 0))
         self._environ = environ
         self._problems = problems
         self._named_at: dict[Path, SourceLine] = {}
@@ -113,7 +113,7 @@ class _Gathering:
             for included in self._matches(pattern):
                 self.read(included, pattern.place, (*above, identity))
 
-    def _read(self, content: bytes, path: Path) -> YamlSection | None:
+    def _read(self, content: bytes, path: Path) -> Section | None:
         file, text = str(path), decoded(content, path, self._problems)
         if text is None:
             return None
@@ -166,7 +166,7 @@ class _Gathering:
         return [Path(name) for name in sorted(found)]
 
 
-def merge(into: YamlSection, other: YamlSection, problems: ProblemList, above: str = "") -> None:
+def merge(into: Section, other: Section, problems: ProblemList, above: str = "") -> None:
     """Add the keys of another document: lists are appended, mappings merged, and a value that stands twice reported."""
     for name, entry in other.entries.items():
         mine = into.entries.get(name)
@@ -178,7 +178,7 @@ def merge(into: YamlSection, other: YamlSection, problems: ProblemList, above: s
 
 def _join(mine: Entry, other: Entry, key: str, problems: ProblemList) -> None:
     match mine.node, other.node:
-        case YamlSection() as ours, YamlSection() as theirs:
+        case Section() as ours, Section() as theirs:
             merge(ours, theirs, problems, key)
         case YamlList() as ours, YamlList() as theirs:
             ours.items.extend(theirs.items)
@@ -193,8 +193,8 @@ def _own_copy(entry: Entry) -> Entry:
 
 def _copied(node: Node) -> Node:
     match node:
-        case YamlSection():
-            return YamlSection(node.place, {name: _own_copy(entry) for name, entry in node.entries.items()})
+        case Section():
+            return Section(node.place, {name: _own_copy(entry) for name, entry in node.entries.items()})
         case YamlList():
             return YamlList(node.place, list(node.items))
         case Scalar():

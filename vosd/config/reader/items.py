@@ -12,7 +12,7 @@ from itertools import chain, repeat
 from typing import Final, NamedTuple
 
 from vosd.catalogue.problems import DefinitionProblem, SourceLine
-from vosd.config.reader.document import Node, Scalar, YamlList, YamlSection
+from vosd.config.reader.document import Node, Scalar, Section, YamlList
 from vosd.config.reader.lists import ACCOUNTS, GATEWAYS
 
 LONG_LISTS: Final[Mapping[str, str]] = {ACCOUNTS: "id", **GATEWAYS}
@@ -100,8 +100,8 @@ def pack(items: Iterable[Node], name_key: str) -> Packed:
     files: list[tuple[str, int]] = []
     lines = array("I")
     for item in items:
-        name = name_of(item, name_key) if isinstance(item, YamlSection) else ""
-        if not isinstance(item, YamlSection) or not name or _BETWEEN in name:
+        name = name_of(item, name_key) if isinstance(item, Section) else ""
+        if not isinstance(item, Section) or not name or _BETWEEN in name:
             return Packed(is_regular=False)
         names.append(name)
         digests.append(digest_of(item))
@@ -116,7 +116,7 @@ def pack(items: Iterable[Node], name_key: str) -> Packed:
     return Packed(_BETWEEN.join(names), b"".join(digests), tuple(files), lines.tobytes())
 
 
-def name_of(item: YamlSection, name_key: str) -> str:
+def name_of(item: Section, name_key: str) -> str:
     """Return the name of an item; empty where it has none."""
     entry = item.entries.get(name_key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
@@ -144,7 +144,7 @@ def digest_of(node: Node) -> bytes:
     return blake2b("".join(parts).encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
-def context_of(document: YamlSection) -> bytes | None:
+def context_of(document: Section) -> bytes | None:
     """Return a digest of what items of long lists depend on; None where it names files."""
     templates = document.entries.get(_TEMPLATES)
     if templates is not None and names_file(templates.node):
@@ -169,7 +169,7 @@ def _write(node: Node, begin: SourceLine | None, parts: list[str]) -> None:
             parts.append(f"[{len(node.items)}")
             for item in node.items:
                 _write(item, begin, parts)
-        case YamlSection():
+        case Section():
             parts.append(f"{{{len(node.entries)}")
             for name, entry in node.entries.items():
                 parts.append(f"{len(name)}:{name}")
@@ -182,6 +182,6 @@ def _write(node: Node, begin: SourceLine | None, parts: list[str]) -> None:
 
 def names_file(node: Node) -> bool:
     """Return whether a node depends on another file."""
-    if isinstance(node, YamlSection):
+    if isinstance(node, Section):
         return any("_file" in name or names_file(entry.node) for name, entry in node.entries.items())
     return isinstance(node, YamlList) and any(map(names_file, node.items))

@@ -6,11 +6,11 @@ import msgspec
 
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion, SearchedObjects
-from vosd.config.reader.document import Node, YamlList, YamlSection
+from vosd.config.reader.document import Node, Section, YamlList
 from vosd.config.reader.items import digest_of, name_of
 
 
-class LongList(Mapping[str, YamlSection]):
+class LongList(Mapping[str, Section]):
     """The items of one list by name, those of the files first; of two with one name the first."""
 
     def __init__(
@@ -18,13 +18,13 @@ class LongList(Mapping[str, YamlSection]):
         key: str,
         sections: Iterable[object],
         stored: Mapping[str, ObjectVersion],
-        section_of: Callable[[ObjectVersion], YamlSection],
+        section_of: Callable[[ObjectVersion], Section],
     ) -> None:
         """``key`` is the one with the name; ``section_of`` reads an object, or raises ConfigError."""
         self._key = key
-        self._items: dict[str, YamlSection] = {}
+        self._items: dict[str, Section] = {}
         for section in sections:
-            if isinstance(section, YamlSection) and (name := name_of(section, key)):
+            if isinstance(section, Section) and (name := name_of(section, key)):
                 self._items.setdefault(name, section)
         self._stored = stored
         self._section_of = section_of
@@ -42,7 +42,7 @@ class LongList(Mapping[str, YamlSection]):
         return others
 
     def written(
-        self, keys: Sequence[str], templates: Mapping[str, YamlSection], template_key: str
+        self, keys: Sequence[str], templates: Mapping[str, Section], template_key: str
     ) -> Iterator[tuple[str, str]]:
         """Yield the name of each item with each text that some keys have, as written in it or its template, once.
 
@@ -79,7 +79,7 @@ class LongList(Mapping[str, YamlSection]):
         return ["" if isinstance(value := written.get(key, ""), dict | list) else str(value) for key in keys]
 
     @property
-    def of_files(self) -> Mapping[str, YamlSection]:
+    def of_files(self) -> Mapping[str, Section]:
         """The items of the files, by name."""
         return self._items
 
@@ -89,9 +89,9 @@ class LongList(Mapping[str, YamlSection]):
         if item is None:
             stored = self._stored.get(name)
             return None if stored is None else stored.body
-        return digest_of(YamlSection(item.place, {key: each for key, each in item.entries.items() if key != self._key}))
+        return digest_of(Section(item.place, {key: each for key, each in item.entries.items() if key != self._key}))
 
-    def __getitem__(self, name: str) -> YamlSection:
+    def __getitem__(self, name: str) -> Section:
         """Return an item.
 
         Raises:
@@ -120,6 +120,6 @@ class LongList(Mapping[str, YamlSection]):
 def _last_line(node: Node) -> int:
     """Return the line of the last value within a node."""
     inner: list[Node] = node.items if isinstance(node, YamlList) else []
-    if isinstance(node, YamlSection):
+    if isinstance(node, Section):
         inner = [entry.node for entry in node.entries.values()]
     return max([node.place.line, *map(_last_line, inner)])

@@ -5,23 +5,23 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from vosd.config.places import DATABASE_URL
-from vosd.config.reader.document import Scalar, YamlSection
+from vosd.config.reader.document import Scalar, Section
 
 URL: Final = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
 
 
-def path_in(document: YamlSection, key: str) -> Path | None:
+def path_in(document: Section, key: str) -> Path | None:
     """Return the path of a key of the top level; None where it has none."""
     text = _text(document, key)
     return Path(text) if text else None
 
 
-def database_url_in(document: YamlSection) -> str | None:
+def database_url_in(document: Section) -> str | None:
     """Return the URL of the database, or its default; None where it has a flaw, which its model reports."""
     entry = document.entries.get("database")
     if entry is None:
         return DATABASE_URL
-    if not isinstance(entry.node, YamlSection):
+    if not isinstance(entry.node, Section):
         return None
     text = _text(entry.node, "url") if "url" in entry.node.entries else DATABASE_URL
     return None if text is None or flaw_of_url(text) else text
@@ -44,6 +44,6 @@ def flaw_of_url(text: str) -> str | None:
     return None if complete else URL
 
 
-def _text(section: YamlSection, key: str) -> str | None:
+def _text(section: Section, key: str) -> str | None:
     entry = section.entries.get(key)
     return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else None

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from vosd.catalogue.problems import ProblemList, SourceLine
-from vosd.config.reader.document import Entry, Node, Scalar, YamlList, YamlSection, written_in, written_in_list
+from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList, written_in, written_in_list
 from vosd.config.reader.fields import FromText, KeyProblemError
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import hint
@@ -47,7 +47,7 @@ class Source(Protocol):
 
 def read_section(
     model: type[Model],
-    section: YamlSection,
+    section: Section,
     key: str,
     problems: ProblemList,
     defaults: Mapping[str, Any] | None = None,
@@ -74,7 +74,7 @@ def validate(
         return None
 
 
-def items_of(document: YamlSection, name: str, problems: ProblemList) -> list[YamlSection]:
+def items_of(document: Section, name: str, problems: ProblemList) -> list[Section]:
     """Remove one list of mappings from the document and return it; an empty value is an empty list."""
     entry = document.entries.pop(name, None)
     if entry is None or entry.is_empty:
@@ -84,7 +84,7 @@ def items_of(document: YamlSection, name: str, problems: ProblemList) -> list[Ya
         return []
     found = []
     for node in entry.node.items:
-        if isinstance(node, YamlSection):
+        if isinstance(node, Section):
             found.append(node)
         else:
             problems.error(node.place, name, "keys and values in each item")
@@ -94,7 +94,7 @@ def items_of(document: YamlSection, name: str, problems: ProblemList) -> list[Ya
 class SectionSource:
     """One mapping of a document, with its keys in the model's spelling."""
 
-    def __init__(self, model: type[Keys], section: YamlSection, key: str, problems: ProblemList) -> None:
+    def __init__(self, model: type[Keys], section: Section, key: str, problems: ProblemList) -> None:
         self._model = model
         self._key = key
         self.place = section.place
@@ -115,7 +115,7 @@ class SectionSource:
 
     def spot(self, trail: Trail) -> Spot:
         """Return the deepest part of the trail that is present."""
-        place, written = _locate(YamlSection(self.place, self._entries), trail)
+        place, written = _locate(Section(self.place, self._entries), trail)
         shown = list(trail)
         if trail:
             shown[0] = self._spelling.get(str(trail[0]), trail[0])
@@ -200,7 +200,7 @@ def _plain(entries: Mapping[str, Entry], model: type[Keys]) -> dict[str, Any]:
         nested = None if field is None else section_of(field.annotation)
         if nested is None:
             plain[name] = _value(entry.node)
-        elif isinstance(entry.node, YamlSection):
+        elif isinstance(entry.node, Section):
             plain[name] = _plain(entry.node.entries, nested)
         elif not entry.is_empty:
             plain[name] = _value(entry.node)
@@ -213,7 +213,7 @@ def _value(node: Node) -> object:
             return node.text
         case YamlList():
             return [_value(item) for item in node.items]
-        case YamlSection():
+        case Section():
             return {name: _value(entry.node) for name, entry in node.entries.items()}
 
 
@@ -225,12 +225,12 @@ def _laid_over(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[s
     return merged
 
 
-def _locate(section: YamlSection, trail: Trail) -> tuple[SourceLine, str | None]:
+def _locate(section: Section, trail: Trail) -> tuple[SourceLine, str | None]:
     """Return the place of the deepest part of the trail that is present, and the value if all of it is."""
     place: SourceLine = section.place
     node: Node = section
     for part in trail:
-        if isinstance(node, YamlSection) and part in node.entries:
+        if isinstance(node, Section) and part in node.entries:
             place, node = node.entries[str(part)].place, node.entries[str(part)].node
         elif isinstance(node, YamlList) and isinstance(part, int):
             node = node.items[part]

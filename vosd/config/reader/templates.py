@@ -4,24 +4,24 @@ from collections.abc import Set
 from typing import Final
 
 from vosd.catalogue.problems import ProblemList, suggestion
-from vosd.config.reader.document import Scalar, YamlSection
+from vosd.config.reader.document import Scalar, Section
 from vosd.config.reader.renamed import Renamed, hint
 
 TEMPLATES: Final = "templates"
 TEMPLATE: Final = "template"
 
 
-def take_templates(document: YamlSection, problems: ProblemList) -> dict[str, YamlSection]:
+def take_templates(document: Section, problems: ProblemList) -> dict[str, Section]:
     """Remove ``templates`` from the document and return them by name."""
     entry = document.entries.pop(TEMPLATES, None)
     if entry is None or entry.is_empty:
         return {}
-    if not isinstance(entry.node, YamlSection):
+    if not isinstance(entry.node, Section):
         problems.error(entry.place, TEMPLATES, "names, each with keys and values")
         return {}
     found = {}
     for name, template in entry.node.entries.items():
-        if not isinstance(template.node, YamlSection):
+        if not isinstance(template.node, Section):
             problems.error(template.place, f"{TEMPLATES}.{name}", "keys and values")
         elif TEMPLATE in template.node.entries:
             place = template.node.entries[TEMPLATE].place
@@ -31,9 +31,7 @@ def take_templates(document: YamlSection, problems: ProblemList) -> dict[str, Ya
     return found
 
 
-def fill_from_template(
-    item: YamlSection, templates: dict[str, YamlSection], key: str, problems: ProblemList
-) -> YamlSection:
+def fill_from_template(item: Section, templates: dict[str, Section], key: str, problems: ProblemList) -> Section:
     """Return the object with its template's keys added; its own keys win."""
     entry = item.entries.get(TEMPLATE)
     if entry is None:
@@ -48,12 +46,12 @@ def fill_from_template(
             else "a name under templates, of which there is none"
         )
         problems.error(entry.place, f"{key}.{TEMPLATE}", wanted, name or None)
-        return YamlSection(item.place, own)
-    return YamlSection(item.place, {**template.entries, **own})
+        return Section(item.place, own)
+    return Section(item.place, {**template.entries, **own})
 
 
 def check_template_keys(
-    templates: dict[str, YamlSection], known: Set[str], elsewhere: Renamed, problems: ProblemList
+    templates: dict[str, Section], known: Set[str], elsewhere: Renamed, problems: ProblemList
 ) -> None:
     """Report every key of a template that no account, gateway or phone has."""
     for name, template in templates.items():

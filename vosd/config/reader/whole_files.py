@@ -15,7 +15,7 @@ from typing import IO, Final
 from vosd.base.errors import VosError
 from vosd.base.parts import give_way as let_others_go
 from vosd.catalogue.problems import ProblemList
-from vosd.config.reader.document import Node, YamlList, YamlSection
+from vosd.config.reader.document import Node, Section, YamlList
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.items import LONG_LISTS, Known, Packed, ReadFiles, context_of, differing, pack
 from vosd.config.reader.texts import DiskTexts, Texts
@@ -68,9 +68,9 @@ def read_here(path: Path, environ: Mapping[str, str], texts: Texts, known: Known
     )
 
 
-def with_items(read: ReadFiles) -> YamlSection:
+def with_items(read: ReadFiles) -> Section:
     """Return a document of its own, with the items that are not known."""
-    document: YamlSection = pickle.loads(read.rest)  # noqa: S301 - made by this program
+    document: Section = pickle.loads(read.rest)  # noqa: S301 - made by this program
     for name, items in read.sections.items():
         entry = document.entries.get(name)
         if entry is not None and isinstance(entry.node, YamlList):
