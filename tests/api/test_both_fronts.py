@@ -210,6 +210,7 @@ DECKS: Final = (
 JOBS: Final = (
     Step("cdr export", "POST /cdrs/export", {}, file="-", accept="text/csv", changes=False),
     Step(f"rerate {SPAN}", "POST /calls/rerate", SPAN_JSON, changes=False),
+    Step("month close 2126-01 --dry-run", "POST /months/2126-01/close?dry_run=true", {}, code=1, changes=False),
     Step("jobs list", "GET /jobs"),
     Step("jobs show 1", "GET /jobs/1"),
     Step("jobs cancel 1", "DELETE /jobs/1", is_refused=True),

@@ -14,6 +14,7 @@ from vosd.api.operations import (
     invoices,
     jobs,
     money,
+    months,
     reconciliations,
     reports,
     routes,
@@ -37,6 +38,7 @@ _OTHERS: Final[tuple[Operation, ...]] = (
     *decks.OPERATIONS,
     *reconciliations.OPERATIONS,
     *invoices.OPERATIONS,
+    *months.OPERATIONS,
     *bilateral.OPERATIONS,
     *watch.OPERATIONS,
 )

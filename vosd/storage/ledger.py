@@ -148,6 +148,39 @@ class SqlLedger:
         is_closed = any(each.closed_until >= until for each in points)
         return Statement(opening, movements, opening + sum((each.amount for each in movements), ZERO), is_closed)
 
+    async def counted(self, since: int, until: int) -> AsyncGenerator[Sequence[LedgerEntry], None]:
+        """Yield the entries that the statements of a time count, account by account, each in its order, in pages.
+
+        Of a closed time they are the same at any moment.
+
+        Raises:
+            DroppedPeriod: entries of then were dropped.
+            StoreUnavailable: the pages yielded so far are correct.
+        """
+        async with self._database.reading() as connection:
+            check_there((await dropped_before(connection)).entries, since, "ledger entries")
+        account = ""
+        while True:
+            some = select(_account.id).where(_account.id > account).order_by(_account.id).limit(ACCOUNTS_AT_ONCE)
+            async with self._database.reading(unhurried=True) as connection:
+                names = list(await connection.scalars(some))
+            for account in names:
+                last = 0
+                while True:
+                    async with self._database.reading(unhurried=True) as connection:
+                        points = await checkpoints_of(connection, account)
+                        start = max((each.seq for each in points if each.closed_until <= since), default=0)
+                        own = _fitting(EntryFilter(account=account)).where(_entry.seq > max(start, last))
+                        own = own.where(_before(points, until), not_(_before(points, since))).order_by(_entry.seq)
+                        rows = (await connection.execute(own.limit(ENTRIES_AT_ONCE))).all()
+                    if rows:
+                        yield [LedgerEntry._make(row) for row in rows]
+                    if len(rows) < ENTRIES_AT_ONCE:
+                        break
+                    last = rows[-1].seq
+            if len(names) < ACCOUNTS_AT_ONCE:
+                return
+
     async def profit(self, since: int, until: int) -> Sequence[Profit]:
         """Return what the calls of a time have brought and cost, by currency.
 

@@ -727,3 +727,14 @@ invoice_template: Final = Table(
     Column("content", LargeBinary().with_variant(MEDIUMBLOB(), "mysql"), nullable=False, comment="JSON: its files"),
     **_IN_MYSQL,
 )
+
+month_close: Final = Table(
+    "month_close",
+    metadata,
+    Column("month", String(MONTH_LENGTH), primary_key=True),
+    Column("zone", String(NAME_LENGTH), nullable=False, comment="in which the month begins and ends"),
+    Column("closed_at", Moment, nullable=False),
+    Column("operator", String(NAME_LENGTH), nullable=False),
+    Column("page", Text().with_variant(MEDIUMTEXT(), "mysql"), nullable=False, comment="JSON: the auditor's page"),
+    **_IN_MYSQL,
+)

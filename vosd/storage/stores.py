@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vosd.storage.invoices import SqlInvoices
     from vosd.storage.jobs import SqlJobs
     from vosd.storage.ledger import SqlLedger
+    from vosd.storage.month_closes import SqlMonthCloses
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
     from vosd.storage.people import SqlPeople
@@ -213,6 +214,13 @@ class SqlStores:
         from vosd.storage.invoices import SqlInvoices
 
         return SqlInvoices(self.database)
+
+    @property
+    def month_closes(self) -> "SqlMonthCloses":
+        """Months that were closed, with the auditor's pages."""
+        from vosd.storage.month_closes import SqlMonthCloses
+
+        return SqlMonthCloses(self.database)
 
     async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
         """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.

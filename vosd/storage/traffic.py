@@ -37,6 +37,7 @@ AT_ONCE: Final = 1_000
 """Calls of one transaction: no booking waits longer than a tenth of a second for it."""
 DAY_CLOSED_MS: Final = 2 * 3_600_000
 """Time from the end of a day to its sums: most calls of the day are booked then."""
+_NO_SLOT: Final = 2**62
 _KEYS_KNOWN: Final = 200_000
 _ROWS_AT_ONCE: Final = 500
 _MONEY: Final = 3 + len(COUNTS)
@@ -141,6 +142,33 @@ class SqlTraffic:
             newest = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
             return max(0, newest - await _value(connection, schema.TRAFFIC))
 
+    async def missing(self, since: int, until: int) -> int:
+        """Return how many calls that began in a span are booked and not in the sums yet; UTC milliseconds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading(unhurried=True) as connection:
+            mark = await _value(connection, schema.TRAFFIC)
+            began = (_cdr.started_at >= since) & (_cdr.started_at < until)
+            found = await connection.scalar(select(func.count()).where(_cdr.export_seq > mark, began))
+            return int(found or 0)
+
+    async def first_open_day(self, until: int) -> int | None:
+        """Return when the first day with calls began that has no sums of its own, of those that end by ``until``.
+
+        None = every day has; UTC milliseconds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        table, end = schema.traffic, until // SLOT_MS // SLOTS_OF_DAY * SLOTS_OF_DAY
+        async with self._database.reading() as connection:
+            closed = await _value(connection, schema.TRAFFIC_DAYS)
+            within = (table.c.kind == 0) & (table.c.slot >= closed) & (table.c.slot < end)
+            first = await connection.scalar(select(func.min(table.c.slot)).where(within))
+            return None if first is None else first // SLOTS_OF_DAY * SLOTS_OF_DAY * SLOT_MS
+
     async def differences(self, since: int, until: int) -> AsyncGenerator[TrafficDifference, None]:
         """Count the calls again that began in a span, and yield each sum that differs; whole hours, UTC milliseconds.
 
@@ -148,12 +176,16 @@ class SqlTraffic:
             DroppedPeriod: calls of then were dropped.
             StoreUnavailable: try again.
         """
+        begin = 0
         for first, end in _hours(since, until):
+            if end <= begin:
+                continue
             async with self._database.reading(unhurried=True) as connection:
                 await _check_there(connection, first)
                 mark = await _value(connection, schema.TRAFFIC)
                 counted = await _counted(connection, first, end, mark)
                 stored = await _stored(connection, schema.traffic, first, end)
+                begin = end if stored or counted else await _next_slot(connection, end)
             for found in _compared(stored, counted):
                 yield found
         for first, end in _days(since, until):
@@ -297,6 +329,15 @@ async def _stored(connection: AsyncConnection, table: Table, first: int, end: in
     query = query.join(_key, _key.c.id == table.c.key_id).where(_within(table, first, end))
     count = len(MEASURES) + 1
     return {(row[0], TrafficKey(*row[count:])): row[1:count] for row in await connection.execute(query)}
+
+
+async def _next_slot(connection: AsyncConnection, slot: int) -> int:
+    """Return the first slot, from one on, that calls began in or that has sums; without any, a number above all."""
+    table = schema.traffic
+    slots = table.c.kind.in_(KIND_NUMBERS.values()) & (table.c.slot >= slot)
+    began = await connection.scalar(select(func.min(_cdr.started_at)).where(_cdr.started_at >= slot * SLOT_MS))
+    summed = await connection.scalar(select(func.min(table.c.slot)).where(slots))
+    return min(_NO_SLOT if began is None else began // SLOT_MS, _NO_SLOT if summed is None else summed)
 
 
 def _within(table: Table, first: int, end: int) -> ColumnElement[bool]:

@@ -442,6 +442,7 @@ VERDICTS: Final = """
     POST   /invoices/{id}/payments                     ...xxx.xx.
     POST   /invoices/{id}/cancel                       ...xx.....
     GET    /bilateral/{account}                        x..xx.x.oo
+    POST   /months/{month}/close                       ...xx.....
     GET    /reports                                    xx.xx.x.xx
     GET    /reports/{name}                             xx.xx.x.oo
     GET    /cdrs                                       xx.xx.x.oo

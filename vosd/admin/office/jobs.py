@@ -32,12 +32,14 @@ class JobKind(Enum):
     CDR_EXPORT = "cdr_export"
     BILL_IMPORT = "bill_import"
     INVOICE_RUN = "invoice_run"
+    MONTH_CLOSE = "month_close"
 
     @property
     def is_repeatable(self) -> bool:
         """Whether a job goes on where one stopped that had changed something already."""
-        # Of repeated rating an entry is named by its run and its call; an account has one invoice of a period.
-        return self in {JobKind.RERATE, JobKind.INVOICE_RUN}
+        # Of repeated rating an entry is named by its run and its call; an account has one invoice of a period, and a
+        # month is closed once.
+        return self in {JobKind.RERATE, JobKind.INVOICE_RUN, JobKind.MONTH_CLOSE}
 
 
 _EVENTS: Final = {

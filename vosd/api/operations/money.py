@@ -1,6 +1,5 @@
 """Operations about accounts' money: balances, payments, ledger, statements."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
@@ -9,10 +8,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.ledger import BalanceSheet, EntrySheet, Month, ProfitSheet, StatementSheet
+from vosd.admin.ledger import BalanceSheet, EntrySheet, ProfitSheet, StatementSheet
 from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, list_accounts, show_account
 from vosd.admin.office.bookings import PaymentReceipt
-from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ledger import (
     ListBalances,
     ListEntries,
@@ -40,8 +38,8 @@ from vosd.admin.office.payments import (
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.api.operation import Listing, Operation, permission_of
+from vosd.api.operations.months import month_of
 
-_MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 _BY_HAND: Final = ("payment", "adjustment", "zero", "refund", "transfer")
 
 
@@ -104,7 +102,7 @@ def booked(done: tuple[PaymentReceipt, ...] | WaitingSheet) -> Booked:
 
 async def show_statement(office: Office, who: Principal, order: ShowStatement) -> StatementSheet:
     """Return the statement of one account."""
-    whole = ShowStatements(month=_month(order.month), zone=order.zone, accounts=(order.account,))
+    whole = ShowStatements(month=month_of(order.month), zone=order.zone, accounts=(order.account,))
     async with aclosing(show_statements(office, who, whole)) as found_sheets:
         return await anext(found_sheets)
 
@@ -129,19 +127,12 @@ class ListStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 async def list_statements(office: Office, who: Principal, order: ListStatements) -> AsyncIterator[StatementSheet]:
     """Yield the statements of several accounts."""
     whole = ShowStatements(
-        month=_month(order.month), zone=order.zone, accounts=order.accounts, group=order.group, of_all=order.all,
+        month=month_of(order.month), zone=order.zone, accounts=order.accounts, group=order.group, of_all=order.all,
         after=order.after, limit=order.limit,
     )  # fmt: skip
     async with aclosing(show_statements(office, who, whole)) as found:
         async for each in found:
             yield each
-
-
-def _month(text: str) -> Month:
-    found = _MONTH.fullmatch(text)
-    if found is None or found[1] in {"0000", "9999"}:
-        raise OrderError("month", f"{text!r} is no month", "write 2026-03")
-    return Month(int(found[1]), int(found[2]))
 
 
 OPERATIONS: Final = (

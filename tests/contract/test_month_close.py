@@ -1,0 +1,287 @@
+"""The end of a month: what is missing, the page that is left, and a close that is killed and repeated."""
+
+import asyncio
+import csv
+import gzip
+import hashlib
+import shutil
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from doubles.data.builders import account
+from doubles.data.records import STARTED, answered_call, refused_call, rejected
+from doubles.dying import Steps, is_killed
+from doubles.fake_switch import FakeSwitch
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+from sqlalchemy import event, update
+
+from vosd.admin.ledger import Month
+from vosd.admin.month_page import MonthObstacle, MonthPage
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, MonthOpenError, close_month
+from vosd.admin.office.office import Office
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.control.calls import CallSnapshot, ListCalls
+from vosd.control.money import ListUnbooked
+from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
+from vosd.storage import schema
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.database import Database
+from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.reconciliations import DisputeState, StoredDispute, StoredReconciliation
+
+DAY = 86_400_000
+SEPTEMBER, OCTOBER = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp() * 1_000) for month in (9, 10))
+NOW = OCTOBER + DAY
+MONTH = Month(2026, 9)
+ALL_PASSED = CloseMonth(
+    month=MONTH, despite=(MonthObstacle.VENDOR_UNMATCHED, MonthObstacle.DISPUTE_OPEN), reason="the vendor is late"
+)
+LINE = AuditLine(NOW, "ann", "operator", "ann", "terminal", "", "Test", "carrier", "{}")
+TERMS = {
+    "customer_account": "acme", "vendor_account": "carrier", "fee": Decimal("0.50"), "tax": Decimal("0.10"),
+    "cost": Decimal("0.20"), "cost_tax": Decimal("0.04"),
+}  # fmt: skip
+
+
+async def prepare(database: Database, directory: Path) -> Office:
+    """Book calls of September, one of October, a payment, and add all of it up."""
+    office = office_on(
+        database, account("south"), account("shop", agent="south"), now=NOW, socket=directory / "vosd.sock"
+    )
+    stores = office.stores
+    calls = [answered_call(number, **TERMS) for number in range(1, 6)]
+    payment = Payment(
+        account="acme",
+        kind=EntryKind.PAYMENT,
+        reference="p-1",
+        made_at=SEPTEMBER + DAY,
+        amount=Decimal(25),
+        currency="USD",
+    )
+    await stores.payments.add(payment)
+    await stores.books.book([*calls, refused_call(7), answered_call(OCTOBER + 9 - STARTED, **TERMS)])
+    while await stores.traffic.advance() or await stores.traffic.close_day(NOW + 30 * DAY):
+        pass
+    return office
+
+
+async def reconcile(office: Office, since: int = SEPTEMBER, until: int = OCTOBER, digest: str = "a") -> int:
+    made = StoredReconciliation(
+        id=0, account="carrier", digest=digest, file="september.csv", since=since, until=until, made_at=NOW,
+        operator="ann", currency="USD", ours=Decimal("1.20"), theirs=Decimal("1.30"), result="{}",
+    )  # fmt: skip
+    kept, _ = await office.stores.reconciliations.add(made, [], LINE, again=False)
+    return kept.id
+
+
+async def dispute(office: Office, number: int, state: DisputeState) -> None:
+    found = (await office.stores.reconciliations.disputes([number])).get(number)
+    wanted = StoredDispute(
+        reconciliation=number, account="carrier", state=state, amount=Decimal("0.10"), currency="USD", reference=None,
+        memo=None, opened_at=NOW, changed_at=NOW, operator="ann",
+    )  # fmt: skip
+    await office.stores.reconciliations.dispute(wanted, found, LINE)
+
+
+async def close(office: Office, order: CloseMonth = ALL_PASSED, **changes: object) -> ClosedMonthSheet:
+    order = msgspec.structs.replace(order, **changes)
+    return await close_month(office, operator(), order, lambda _rows: None)
+
+
+async def missing(office: Office) -> dict[str, str]:
+    found = await close(office, CloseMonth(month=MONTH, is_trial=True))
+    assert not found.closed
+    return {each.obstacle.value: each.detail for each in found.missing}
+
+
+@pytest.fixture
+async def office(database: Database, tmp_path: Path) -> Office:
+    return await prepare(database, tmp_path)
+
+
+async def test_a_trial_says_what_is_missing_until_nothing_is(office: Office, database: Database) -> None:
+    assert await missing(office) == {
+        "vendor_unmatched": "5 answered calls of carrier, 1.00 USD, are in no reconciliation"
+    }
+    number = await reconcile(office, until=STARTED - 2 * DAY)
+    assert "vendor_unmatched" in await missing(office)  # the calls came after the period of the bill
+    await dispute(office, number, DisputeState.OPEN)
+    number = await reconcile(office, since=STARTED - 2 * DAY, digest="b")
+    assert await missing(office) == {"dispute_open": f"dispute {number - 1} with carrier about 0.10 USD is open"}
+    await dispute(office, number - 1, DisputeState.SETTLED)
+    assert await missing(office) == {}
+    async with database.writing() as connection:
+        await connection.execute(update(schema.traffic).values(calls=schema.traffic.c.calls + 1))
+        counter = schema.counter.c
+        await connection.execute(update(schema.counter).where(counter.name == schema.TRAFFIC_DAYS).values(value=0))
+        await connection.execute(update(schema.account).where(schema.account.c.id == "acme").values(balance=Decimal(9)))
+    Quarantine(office.definitions.settings.state_dir / DIRECTORY).put(rejected("too long", answered_call(77)))
+    late = answered_call(78, **TERMS)
+    await office.stores.books.book([late])
+    found = await missing(office)
+    assert {*found} == {"sums_differ", "sums_missing", "days_open", "ledger_differs"}
+    assert found["sums_missing"] == "1 calls are not in the sums yet"
+    assert found["days_open"] == "the day 2026-09-21 has no sums of its own yet"
+    with pytest.raises(MonthOpenError, match=r"2026-09 cannot be closed: ledger_differs.*vosd ledger verify"):
+        await close(office)
+    assert await office.stores.checkpoints.closed_until() is None
+
+
+async def test_a_month_that_is_not_over_is_not_closed(office: Office) -> None:
+    with pytest.raises(MonthOpenError, match="not_over: it ends at 2026-11-01T00:00:00"):
+        await close(office, CloseMonth(month=Month(2026, 10)))
+
+
+async def test_calls_that_run_or_wait_keep_a_month_open(office: Office, tmp_path: Path) -> None:
+    began = "2026-09-30T23:59:00.000Z"
+    calls = [
+        CallSnapshot("a", "talking", "in", "out", "acme", "carrier", "1", "2", each, each, 3_000, 3_000)
+        for each in (began, "2026-10-01T00:00:01.000Z")
+    ]
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, calls).answers(ListUnbooked, {"acme": "0.60"})
+    async with switch:
+        found = await close(office, CloseMonth(month=MONTH, is_trial=True))
+    assert [each.detail for each in found.missing if each.obstacle is MonthObstacle.UNBOOKED] == [
+        "1 calls run that began in the month or before",
+        "calls of 1 accounts are not booked yet: 0.60 of acme",
+    ]
+    assert ListUnbooked(0, OCTOBER) in switch.asked
+
+
+def test_only_what_others_delay_is_passed_over_and_with_a_reason() -> None:
+    with pytest.raises(OrderError, match="`despite` sums_differ cannot be passed over"):
+        CloseMonth(month=MONTH, despite=(MonthObstacle.SUMS_DIFFER,), reason="never mind")
+    with pytest.raises(OrderError, match="`reason` is missing"):
+        CloseMonth(month=MONTH, despite=(MonthObstacle.DISPUTE_OPEN,))
+
+
+async def test_a_month_is_for_operators(office: Office) -> None:
+    with pytest.raises(OperatorsOnlyError):
+        await close_month(office, agent("south"), ALL_PASSED, lambda _rows: None)
+
+
+def rows_of(file: Path) -> list[str]:
+    return gzip.decompress(file.read_bytes()).decode().splitlines()
+
+
+async def test_a_closed_month_leaves_a_page_whose_figures_are_those_of_its_files(office: Office) -> None:
+    made = await close(office)
+    page, directory = made.page, Path(made.directory or "")
+    assert page is not None
+    assert (made.closed, made.repeated, page.reason) == (True, False, "the vendor is late")
+    assert [each.obstacle for each in page.passed] == [MonthObstacle.VENDOR_UNMATCHED]
+    for file in page.files:
+        content = (directory / file.name).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (file.bytes, file.sha256)
+        assert f"{file.sha256}  {file.name}\n" in (directory / "SHA256SUMS").read_text()
+    calls, entries = ([*csv.DictReader(rows_of(directory / name))] for name in ("calls.csv.gz", "ledger.csv.gz"))
+    assert (page.calls, page.answered) == (len(calls), sum(bool(each["answered_at"]) for each in calls)) == (6, 5)
+    (money,) = page.money
+    assert (money.currency, money.fee, money.tax, money.cost, money.cost_tax) == ("USD", "2.50", "0.50", "1.00", "0.20")
+    assert {each["kind"] for each in entries} == {"call", "payment"}
+    shown = [(each.kind, each.entries, each.amount, each.tax) for each in page.ledger]
+    assert shown == [("call", 10, "-4.20", "-0.70"), ("payment", 1, "25.00", "0.00")]
+    (balances,) = page.balances
+    assert (balances.accounts, balances.opening, balances.moved, balances.closing) == (2, "0.00", "20.80", "20.80")
+    assert sum(Decimal(each["amount"]) for each in entries) == Decimal(balances.moved)
+    text = (directory / "month.md").read_text()
+    for command in ("vosd report verify", "vosd ledger verify --whole", "vosd ledger balances", "sha256sum -c"):
+        assert command in text
+    assert msgspec.json.decode((directory / "month.json").read_bytes(), type=MonthPage) == page
+    assert await office.stores.checkpoints.closed_until() == OCTOBER
+
+
+async def test_a_month_is_closed_once_whatever_comes_later(office: Office) -> None:
+    made = await close(office)
+    await office.stores.books.book([answered_call(99, **TERMS)])
+    directory = Path(made.directory or "")
+    (directory / "month.md").unlink()
+    again = await close(office)
+    assert (again.repeated, again.page) == (True, made.page)
+    assert (directory / "month.md").is_file()
+    with pytest.raises(OrderError, match="was closed in UTC"):
+        await close(office, zone="Europe/Berlin")
+    lines = await list_audit(office, operator(), ListAudit())
+    assert [each.action for each in lines] == ["CloseMonth", "ClosePeriod"]
+
+
+async def test_an_entry_that_is_booked_after_the_close_is_in_the_next_month(office: Office) -> None:
+    await close(office)
+    await office.stores.books.book([answered_call(99, **TERMS)])
+    counted = [
+        [entry.reference async for page in office.stores.ledger.counted(since, until) for entry in page]
+        for since, until in ((SEPTEMBER, OCTOBER), (OCTOBER, OCTOBER + 31 * DAY))
+    ]
+    assert [len(each) for each in counted] == [11, 4]
+    assert {*counted[0]}.isdisjoint(counted[1])
+
+
+def test_a_close_that_is_killed_at_any_step_and_repeated_leaves_the_same(tmp_path: Path) -> None:
+    """It is killed before each commit, and before each file appears."""
+    asyncio.run(_with(migrated(tmp_path / "vosd.db"), lambda database: prepare(database, tmp_path)))
+    whole, _ = closed(tmp_path, 0)
+    number, is_dead = 0, True
+    while is_dead:
+        number += 1
+        found, is_dead = closed(tmp_path, number)
+        assert found == whole, number
+    assert number > 8
+
+
+def closed(tmp_path: Path, number: int) -> tuple[object, bool]:
+    """Close a month, which is killed at a step, and repeat it; return what is left, and whether it was killed."""
+    directory = tmp_path / f"{number}"
+    directory.mkdir()
+    shutil.copy(tmp_path / "vosd.db", directory)
+    url = f"sqlite+aiosqlite:///{directory / 'vosd.db'}"
+    is_dead = number > 0 and is_killed(lambda: _dying(url, directory, Steps(number)))
+    return asyncio.run(_with(url, lambda database: _repeated(database, directory))), is_dead
+
+
+def _dying(url: str, directory: Path, steps: Steps) -> int:
+    replace = Path.replace
+
+    def replaced(self: Path, target: Path) -> Path:
+        steps.step()
+        return replace(self, target)
+
+    async def act(database: Database) -> ClosedMonthSheet:
+        event.listen(database.engine.sync_engine, "commit", lambda _connection: steps.step())
+        return await close(_office(database, directory))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "replace", replaced)
+        asyncio.run(_with(url, act))
+    return 0
+
+
+async def _repeated(database: Database, directory: Path) -> object:
+    office = _office(database, directory)
+    await close(office)
+    left = Path((await close(office)).directory or "")
+    lines = await list_audit(office, operator(), ListAudit())
+    return files_of(left), [each.action for each in lines], await office.stores.checkpoints.of_account("acme")
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in directory.iterdir() if not file.name.startswith(".")}
+
+
+def _office(database: Database, directory: Path) -> Office:
+    return office_on(
+        database, account("south"), account("shop", agent="south"), now=NOW, socket=directory / "vosd.sock"
+    )
+
+
+async def _with(url, act):
+    database = Database(url)
+    try:
+        return await act(database)
+    finally:
+        await database.close()

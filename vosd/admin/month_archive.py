@@ -1,0 +1,215 @@
+"""The files of a closed month: its calls, the entries that its statements count, balances; each appears whole.
+
+The same books give the same files, whenever and however often they are written.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, aclosing
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.admin.export_files import ExportPart, opened
+from vosd.admin.export_lines import ExportLines, columns_wanted
+from vosd.admin.export_profile import PLAIN
+from vosd.admin.ledger import EntrySheet, entry_sheet
+from vosd.admin.month_page import BalanceMoney, CallMoney, LedgerMoney, MonthFile, MonthPage, page_as_text, sums_as_text
+from vosd.base.csv_text import CsvWriter
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount
+from vosd.processes.whole_file import replace_file, sync_directory
+from vosd.storage.ledger_values import EARNED, LedgerEntry
+from vosd.storage.ports import EntryKind
+from vosd.storage.stores import SqlStores
+
+CALLS: Final = "calls.csv.gz"
+LEDGER: Final = "ledger.csv.gz"
+BALANCES: Final = "balances.csv"
+_CALL_SUMS: Final = ("currency", "fee", "tax", "vendor_currency", "cost", "cost_tax", "answered_at")
+
+
+class BooksMovedError(VosError):
+    """The entries of the month do not lead from the balances at its begin to those at its end."""
+
+
+class WrittenMonth(NamedTuple):
+    """Sums of what was written."""
+
+    calls: int
+    answered: int
+    money: tuple[CallMoney, ...]
+    ledger: tuple[LedgerMoney, ...]
+    balances: tuple[BalanceMoney, ...]
+    files: tuple[MonthFile, ...]
+
+
+class MonthArchive:
+    """Writes the files of a month to a directory."""
+
+    def __init__(self, stores: SqlStores, directory: Path, since: int, until: int) -> None:
+        """``since`` and ``until`` are UTC milliseconds; the ledger is closed until then."""
+        self._stores, self._directory = stores, directory
+        self._since, self._until = since, until
+
+    async def write(self, report: Callable[[int], None]) -> WrittenMonth:
+        """Write the files in the place of earlier ones; ``report`` receives the rows that are written.
+
+        Raises:
+            ExportBlocked: another run writes them.
+            DroppedPeriod: calls or entries of the month were dropped.
+            BooksMovedError: balances and entries do not agree.
+            StoreUnavailable, OSError: the same again writes them.
+        """
+        with self._opened():
+            calls = _OfCalls()
+            of_calls = await self._calls(calls, report)
+            ledger = _OfLedger(await self._balances(self._since), await self._balances(self._until))
+            of_ledger = await self._ledger(ledger, report)
+            ledger.check()
+            of_balances = self._file(BALANCES, ledger.lines())
+        return WrittenMonth(
+            of_calls.rows, calls.answered, calls.sheets(), ledger.moved(), ledger.totals(),
+            (of_calls, of_ledger, of_balances),
+        )  # fmt: skip
+
+    def show(self, page: MonthPage) -> None:
+        """Write the page beside the files: as Markdown, as JSON, and the digests.
+
+        Raises:
+            ExportBlocked: another run writes it.
+            OSError: the same again writes it.
+        """
+        json = msgspec.json.format(msgspec.json.encode(page))
+        with self._opened():
+            replace_file(self._directory / "month.md", page_as_text(page).encode(), synced=True)
+            replace_file(self._directory / "month.json", json, synced=True)
+            replace_file(self._directory / "SHA256SUMS", sums_as_text(page).encode(), synced=True)
+            sync_directory(self._directory)
+
+    def _opened(self) -> AbstractContextManager[object]:
+        """Lock the directory, which is made where it is missing."""
+        self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return opened(self._directory, "month")
+
+    async def _calls(self, sums: "_OfCalls", report: Callable[[int], None]) -> MonthFile:
+        columns = list(dict.fromkeys([*_CALL_SUMS, *columns_wanted(PLAIN.columns)]))
+        lines = ExportLines(PLAIN, columns)
+        part, rows = self._part(CALLS), 0
+        part.write(lines.head())
+        async with aclosing(self._stores.export.of_span(self._since, self._until, columns)) as pages:
+            async for page in pages:
+                part.write(lines.lines(page))
+                sums.add(page)
+                rows += len(page)
+                report(rows)
+        return self._finished(CALLS, part, rows)
+
+    async def _ledger(self, sums: "_OfLedger", report: Callable[[int], None]) -> MonthFile:
+        part, rows = self._part(LEDGER), 0
+        part.write(_csv([EntrySheet.__struct_fields__]))
+        async with aclosing(self._stores.ledger.counted(self._since, self._until)) as pages:
+            async for page in pages:
+                part.write(_csv([msgspec.structs.astuple(entry_sheet(each)) for each in page]))
+                for each in page:
+                    sums.add(each)
+                rows += len(page)
+                report(rows)
+        return self._finished(LEDGER, part, rows)
+
+    async def _balances(self, moment: int) -> dict[str, tuple[str, Decimal]]:
+        async with aclosing(self._stores.ledger.balances(moment)) as found:
+            return {each.account: (each.currency or "", each.balance) async for each in found}
+
+    def _file(self, name: str, rows: Sequence[Sequence[object]]) -> MonthFile:
+        part = self._part(name)
+        part.write(_csv(rows))
+        return self._finished(name, part, len(rows) - 1)
+
+    def _part(self, name: str) -> ExportPart:
+        return ExportPart(self._directory / f".{name}.part", is_compressed=name.endswith(".gz"))
+
+    def _finished(self, name: str, part: ExportPart, rows: int) -> MonthFile:
+        size, digest = part.finish()
+        (self._directory / f".{name}.part").replace(self._directory / name)
+        return MonthFile(name, rows, size, digest)
+
+
+class _OfCalls:
+    """Sums of calls by currency."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self._sums: dict[str, list[Decimal]] = defaultdict(lambda: [ZERO] * 4)
+
+    def add(self, page: Sequence[tuple[object, ...]]) -> None:
+        for currency, fee, tax, vendor_currency, cost, cost_tax, answered_at, *_ in page:
+            self.answered += answered_at is not None
+            for name, place, amount in (
+                (currency, 0, fee), (currency, 1, tax), (vendor_currency, 2, cost), (vendor_currency, 3, cost_tax),
+            ):  # fmt: skip
+                if amount:
+                    assert isinstance(amount, Decimal)
+                    self._sums[str(name or "")][place] += amount
+
+    def sheets(self) -> tuple[CallMoney, ...]:
+        return tuple(CallMoney(name, *map(format_amount, sums)) for name, sums in sorted(self._sums.items()))
+
+
+class _OfLedger:
+    """Sums of entries by currency and kind, and balances by account."""
+
+    def __init__(self, opening: dict[str, tuple[str, Decimal]], closing: dict[str, tuple[str, Decimal]]) -> None:
+        self._opening, self._closing = opening, closing
+        self._moved: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        self._kinds: dict[tuple[str, str], tuple[int, Decimal, Decimal | None]] = {}
+
+    def add(self, entry: LedgerEntry) -> None:
+        self._moved[entry.account] += entry.amount
+        is_earned = entry.kind == EntryKind.CALL.value and entry.amount > 0
+        key = self._closing[entry.account][0], EARNED if is_earned else entry.kind
+        entries, amount, tax = self._kinds.get(key, (0, ZERO, ZERO))
+        known = None if tax is None or entry.tax is None else tax + entry.tax
+        self._kinds[key] = entries + 1, amount + entry.amount, known
+
+    def check(self) -> None:
+        for account, (_, closing) in self._closing.items():
+            opening = self._opening.get(account, ("", ZERO))[1]
+            if opening + self._moved[account] != closing:
+                amounts = map(format_amount, (opening, self._moved[account], closing))
+                message = "account {} opens with {}, moves by {}, closes with {}".format(account, *amounts)
+                raise BooksMovedError(message)
+
+    def moved(self) -> tuple[LedgerMoney, ...]:
+        return tuple(
+            LedgerMoney(*key, entries, format_amount(amount), None if tax is None else format_amount(tax))
+            for key, (entries, amount, tax) in sorted(self._kinds.items())
+        )
+
+    def totals(self) -> tuple[BalanceMoney, ...]:
+        found: dict[str, list[Decimal]] = defaultdict(lambda: [ZERO] * 3)
+        count: dict[str, int] = defaultdict(int)
+        for account, (currency, closing) in self._closing.items():
+            amounts = (self._opening.get(account, ("", ZERO))[1], self._moved[account], closing)
+            found[currency] = [a + b for a, b in zip(found[currency], amounts, strict=True)]
+            count[currency] += 1
+        return tuple(BalanceMoney(name, count[name], *map(format_amount, sums)) for name, sums in sorted(found.items()))
+
+    def lines(self) -> list[Sequence[object]]:
+        return [
+            ("account", "currency", "opening", "moved", "closing"),
+            *(
+                (account, currency, *map(format_amount, (self._opening.get(account, ("", ZERO))[1],
+                                                         self._moved[account], closing)))
+                for account, (currency, closing) in sorted(self._closing.items())
+            ),
+        ]  # fmt: skip
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> bytes:
+    text = StringIO(newline="")
+    CsvWriter(text).rows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,169 @@
+"""Checks before a month is closed: each finds work that is missing, and changes nothing."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final
+
+from vosd.admin.month_page import MissingOfMonth, MonthObstacle, VendorOfMonth
+from vosd.admin.office.office import Office
+from vosd.base.money import format_amount
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.retention import DroppedPeriod
+from vosd.control.calls import ListCalls
+from vosd.control.money import ListUnbooked
+from vosd.storage.dropped import began
+from vosd.storage.faults import BookDifference, BookFault
+from vosd.storage.reconciliations import DisputeState, StoredReconciliation
+from vosd.storage.traffic_sums import TrafficQuery, TrafficRow
+from vosd.traffic.counted import SLOT_MS, TrafficKind
+from vosd.traffic.spans import ReportSpan
+
+_OPEN: Final = frozenset({DisputeState.OPEN, DisputeState.SENT, DisputeState.ACCEPTED})
+_NAMED: Final = 5
+
+
+class MonthChecks:
+    """The checks of one month; times are UTC milliseconds."""
+
+    def __init__(self, office: Office, since: int, until: int, report: Callable[[int], None]) -> None:
+        """``report`` receives the hours of the month whose calls were counted again."""
+        self._office, self._stores = office, office.stores
+        self._since, self._until, self._report = since, until, report
+        self._span = f" --since {iso_utc(since)} --until {iso_utc(until)}"
+
+    async def missing(self) -> list[MissingOfMonth]:
+        """Return the work that is missing.
+
+        Raises:
+            DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
+            JournalUnreadableError: the journal cannot be read.
+            StoreUnavailable: try again.
+        """
+        if self._until > self._office.now():
+            detail = f"it ends at {iso_utc(self._until)}"
+            return [MissingOfMonth(MonthObstacle.NOT_OVER, detail, "vosd report daily --since yesterday")]
+        found = []
+        for check in (self._unbooked, self._ledger, self._sums, self._vendors):
+            async with aclosing(check()) as some:
+                found += [each async for each in some]
+        return found
+
+    async def vendors(self) -> tuple[VendorOfMonth, ...]:
+        """Return the comparisons of vendors' bills with calls of the month."""
+        bills = await self._bills()
+        disputes = await self._stores.reconciliations.disputes([each.id for each in bills])
+        return tuple(
+            VendorOfMonth(
+                each.id, each.account, each.currency, format_amount(each.theirs), format_amount(each.ours),
+                None if (dispute := disputes.get(each.id)) is None else dispute.state.value,
+                None if dispute is None else format_amount(dispute.amount),
+            )
+            for each in bills
+        )  # fmt: skip
+
+    async def _unbooked(self) -> AsyncGenerator[MissingOfMonth, None]:
+        switch = self._office.switch
+        calls = await switch.ask_if_running(ListCalls())
+        owed = await switch.ask_if_running(ListUnbooked(0, self._until))
+        running = [each for each in calls or () if each.started_at < iso_utc(self._until)]
+        if running:
+            detail = f"{len(running)} calls run that began in the month or before"
+            yield MissingOfMonth(MonthObstacle.UNBOOKED, detail, "vosd calls")
+        if owed:
+            named = ", ".join(f"{amount} of {account}" for account, amount in sorted(owed.items())[:_NAMED])
+            detail = f"calls of {len(owed)} accounts are not booked yet: {named}"
+            yield MissingOfMonth(MonthObstacle.UNBOOKED, detail, "vosd status")
+
+    async def _ledger(self) -> AsyncGenerator[MissingOfMonth, None]:
+        from vosd.admin.reconcile import reconcile  # loads the journal of the switch, which other orders need not
+
+        faults: list[BookDifference] = []
+        await self._stores.verify(faults.append)
+        journal = await reconcile(self._stores.booked_calls, self._office.definitions.settings.state_dir)
+        if journal is not None:
+            faults += journal.differences
+            if journal.waiting and await self._office.switch.ask_if_running(ListCalls()) is None:
+                detail = f"no switch runs, and {journal.waiting} calls of its journal are not booked"
+                yield MissingOfMonth(MonthObstacle.UNBOOKED, detail, "vosd spool check")
+        refused = [each for each in faults if each.fault is BookFault.QUARANTINED]
+        others = [each for each in faults if each.fault is not BookFault.QUARANTINED]
+        of_month = [each for each in refused if each.call_id is None or began(each.call_id) < self._until]
+        if of_month:
+            detail = f"{len(of_month)} records of calls were refused, the first is of call {of_month[0].call_id}"
+            yield MissingOfMonth(MonthObstacle.QUARANTINED, detail, "vosd spool list")
+        if others:
+            detail = f"{len(others)} differences, the first is: {others[0]}"
+            yield MissingOfMonth(MonthObstacle.LEDGER_DIFFERS, detail, "vosd ledger verify")
+
+    async def _sums(self) -> AsyncGenerator[MissingOfMonth, None]:
+        traffic = self._stores.traffic
+        lacking = await traffic.missing(self._since, self._until)
+        if lacking:
+            yield MissingOfMonth(
+                MonthObstacle.SUMS_MISSING, f"{lacking} calls are not in the sums yet", "vosd report rebuild"
+            )
+        day = await traffic.first_open_day(self._until)
+        if day is not None:
+            detail = f"the day {iso_utc(day)[:10]} has no sums of its own yet"
+            yield MissingOfMonth(MonthObstacle.DAYS_OPEN, detail, "vosd report rebuild")
+        count, first = 0, None
+        try:
+            async with aclosing(traffic.differences(self._since, self._until)) as differences:
+                async for each in differences:
+                    count, first = count + 1, first or each
+                    self._report(count)
+        except DroppedPeriod as error:
+            yield MissingOfMonth(MonthObstacle.CALLS_DROPPED, str(error), "vosd retention history")
+        if first is not None:
+            detail = (
+                f"{count} sums differ, the first is {first.measure} at {iso_utc(first.slot * SLOT_MS)}: "
+                f"{first.stored} instead of {first.counted}"
+            )
+            yield MissingOfMonth(MonthObstacle.SUMS_DIFFER, detail, f"vosd report rebuild{self._span}")
+
+    async def _vendors(self) -> AsyncGenerator[MissingOfMonth, None]:
+        bills = await self._bills()
+        for vendor in sorted({str(row.by[0]) for row in await self._traffic([(self._since, self._until)])} - {""}):
+            gaps = self._gaps([each for each in bills if each.account == vendor])
+            rows = [row for row in await self._traffic(gaps, vendor) if row.sums[0] or row.sums[1]] if gaps else []
+            if rows:
+                cost = ", ".join(f"{format_amount(row.sums[1])} {row.by[1]}".rstrip() for row in rows)
+                detail = (
+                    f"{sum(row.sums[0] for row in rows)} answered calls of {vendor}, {cost}, are in no reconciliation"
+                )
+                do = f"vosd reconcile import {vendor} FILE{self._span}"
+                yield MissingOfMonth(MonthObstacle.VENDOR_UNMATCHED, detail, do)
+        disputes = await self._stores.reconciliations.disputes([each.id for each in bills])
+        for number, each in sorted(disputes.items()):
+            if each.state in _OPEN:
+                amount = f"{format_amount(each.amount)} {each.currency or ''}".rstrip()
+                detail = f"dispute {number} with {each.account} about {amount} is {each.state.value}"
+                yield MissingOfMonth(
+                    MonthObstacle.DISPUTE_OPEN, detail, f"vosd reconcile dispute {number} --state settled"
+                )
+
+    async def _bills(self) -> list[StoredReconciliation]:
+        found = await self._stores.reconciliations.all()
+        return [each for each in reversed(found) if each.since < self._until and each.until > self._since]
+
+    def _gaps(self, bills: list[StoredReconciliation]) -> list[tuple[int, int]]:
+        """Return the parts of the month that no bill of a vendor is for, in whole quarters of an hour."""
+        gaps, begin = [], self._since
+        for each in sorted(bills, key=lambda bill: bill.since):
+            gaps.append((begin, min(each.since, self._until)))
+            begin = max(begin, each.until)
+        gaps.append((begin, self._until))
+        whole = [(-(-first // SLOT_MS) * SLOT_MS, end // SLOT_MS * SLOT_MS) for first, end in gaps]
+        return [(first, end) for first, end in whole if first < end]
+
+    async def _traffic(self, spans: list[tuple[int, int]], vendor: str | None = None) -> list[TrafficRow]:
+        """Return answered calls and cost by vendor and currency, of all spans together."""
+        where = () if vendor is None else ((("vendor_account",), [vendor]),)
+        query = TrafficQuery(TrafficKind.CALL, ("vendor_account", "vendor_currency"), ("answered", "cost"), where)
+        (rows,) = await self._stores.traffic_sums.rows([ReportSpan(*span, "") for span in spans], [query])
+        together: dict[tuple[str | int, ...], TrafficRow] = {}
+        for row in rows:
+            before = together.get(row.by)
+            sums = row.sums if before is None else tuple(a + b for a, b in zip(before.sums, row.sums, strict=True))
+            together[row.by] = TrafficRow(0, row.by, sums)
+        return [*together.values()]

@@ -1,0 +1,147 @@
+"""Use case of the end of a month: say what is missing, close it, leave a page for the auditor (ADR 134)."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from vosd import __version__
+from vosd.admin.ledger import Month
+from vosd.admin.month_archive import MonthArchive
+from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.ledger import ClosePeriod, close_period
+from vosd.admin.office.month_checks import MonthChecks
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.reports import zone_named
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc
+from vosd.storage.month_closes import StoredMonthClose
+
+DIRECTORY = "months"
+"""Directory of ``state_dir`` with one for each closed month."""
+
+
+class MonthOpenError(VosError):
+    """Work is missing before the month can be closed; nothing was changed."""
+
+    def __init__(self, month: Month, missing: Sequence[MissingOfMonth]) -> None:
+        said = "; ".join(f"{each.obstacle}: {each.detail} ({each.do})" for each in missing)
+        super().__init__(f"{month} cannot be closed: {said}")
+
+
+class CloseMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Order to close a month."""
+
+    month: Month
+    zone: str = "UTC"
+    """In which the month begins and ends."""
+    despite: tuple[MonthObstacle, ...] = ()
+    """Kinds of missing work that are passed over."""
+    reason: str | None = None
+    """Reason for that."""
+    is_trial: bool = False
+    """Only say what is missing."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense."""
+        check_despite(self.despite, self.reason)
+
+
+class ClosedMonthSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A month: what is missing, or how it was closed."""
+
+    month: str
+    missing: tuple[MissingOfMonth, ...]
+    """Work that is missing; of a closed month none."""
+    closed: bool
+    """Whether the month is closed."""
+    repeated: bool
+    """Whether it was closed before: this is the page of then."""
+    directory: str | None
+    """Directory with its files on the machine of the switch; null = it is not closed."""
+    page: MonthPage | None
+    """The auditor's page; null = it is not closed."""
+
+
+def check_despite(despite: Sequence[MonthObstacle], reason: str | None) -> None:
+    """Check what a close passes over.
+
+    Raises:
+        OrderError: it has no reason, or may not be passed over.
+    """
+    for each in despite:
+        if not each.may_pass:
+            allowed = ", ".join(other for other in MonthObstacle if other.may_pass)
+            raise OrderError("despite", f"{each} cannot be passed over", f"only {allowed}")
+    if despite and not reason:
+        raise OrderError("reason", "is missing", "it goes together with `despite`")
+
+
+@needs(Permission.BOOKS_CHANGE)
+async def close_month(
+    office: Office, who: Principal, order: CloseMonth, report: Callable[[int], None]
+) -> ClosedMonthSheet:
+    """Close a month, once: after a failure the same order completes it, and a further one returns the page of then.
+
+    ``report`` receives counts of rows, step by step.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        OrderError: it was closed in another zone.
+        MonthOpenError: work is missing that is not passed over.
+        DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
+        JournalUnreadableError: the journal cannot be read.
+        ExportBlocked: another run closes the month.
+        StoreUnavailable, OSError: the same again completes it.
+    """
+    month, stores = str(order.month), office.stores
+    since, until = order.month.bounds(zone_named(order.zone))
+    archive = MonthArchive(stores, office.definitions.settings.state_dir / DIRECTORY / month, since, until)
+    stored = await stores.month_closes.of_month(month)
+    if stored is not None:
+        return _shown(office, archive, order, stored, is_repeated=True)
+    checks = MonthChecks(office, since, until, report)
+    missing = tuple(await checks.missing())
+    if order.is_trial:
+        return ClosedMonthSheet(month=month, missing=missing, closed=False, repeated=False, directory=None, page=None)
+    blocking = [each for each in missing if each.obstacle not in order.despite]
+    if blocking:
+        raise MonthOpenError(order.month, blocking)
+    closed_until = await stores.checkpoints.closed_until()
+    if closed_until is None or closed_until <= until:
+        await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
+    written = await archive.write(report)
+    page = MonthPage(
+        month=month,
+        zone=order.zone,
+        since=iso_utc(since),
+        until=iso_utc(until),
+        closed_at=iso_utc(office.now()),
+        operator=who.recorded,
+        version=__version__,
+        passed=missing,
+        reason=order.reason if missing else None,
+        vendors=await checks.vendors(),
+        **written._asdict(),
+    )
+    made = StoredMonthClose(month, order.zone, office.now(), who.recorded, msgspec.json.encode(page).decode())
+    stored = await stores.month_closes.add(made, office.audit_line(who, order, month))
+    return _shown(office, archive, order, stored, is_repeated=False)
+
+
+def _shown(
+    office: Office, archive: MonthArchive, order: CloseMonth, stored: StoredMonthClose, *, is_repeated: bool
+) -> ClosedMonthSheet:
+    """Write the page once more, which a kill may have kept from appearing, and return it."""
+    if stored.zone != order.zone:
+        raise OrderError("zone", f"is {order.zone}, and {stored.month} was closed in {stored.zone}")
+    page = msgspec.json.decode(stored.page, type=MonthPage)
+    if not order.is_trial:
+        archive.show(page)
+    directory = str(office.definitions.settings.state_dir / DIRECTORY / stored.month)
+    return ClosedMonthSheet(
+        month=stored.month, missing=(), closed=True, repeated=is_repeated, directory=directory, page=page
+    )

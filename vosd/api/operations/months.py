@@ -1,0 +1,75 @@
+"""Operation about the end of a month."""
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from vosd.admin.ledger import Month
+from vosd.admin.month_page import MonthObstacle
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.jobs import JobKind, JobSheet
+from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, close_month
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.api.job import Long, Work
+from vosd.api.operation import Operation, permission_of
+from vosd.api.operations.jobs import never
+
+_MONTH: Final = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+
+
+def month_of(text: str) -> Month:
+    """Return a month of a path.
+
+    Raises:
+        OrderError: it is none.
+    """
+    found = _MONTH.fullmatch(text)
+    if found is None or found[1] in {"0000", "9999"}:
+        raise OrderError("month", f"{text!r} is no month", "write 2026-03")
+    return Month(int(found[1]), int(found[2]))
+
+
+class CloseOneMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Order to close a month."""
+
+    month: str
+    """Such as ``2026-10``."""
+    zone: str = "UTC"
+    """Zone in which the month begins and ends, such as ``Europe/Berlin``."""
+    despite: tuple[MonthObstacle, ...] = ()
+    """Kinds of missing work that are passed over: ``quarantined``, ``vendor_unmatched``, ``dispute_open``."""
+    reason: str | None = None
+    """Reason for that."""
+    is_trial: bool = False
+    """Only say what is missing."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense."""
+        self.order()
+
+    def order(self) -> CloseMonth:
+        """Return the order of the office."""
+        return CloseMonth(**msgspec.structs.asdict(self) | {"month": month_of(self.month)})
+
+
+async def close(office: Office, who: Principal, order: CloseOneMonth, _work: Work) -> ClosedMonthSheet:
+    """Close the month, or say what is missing."""
+    return await close_month(office, who, order.order(), lambda _rows: None)
+
+
+OPERATIONS: Final = (
+    Operation(
+        method="POST",
+        path="/months/{month}/close",
+        meaning="Job: close a month with a page for the auditor, once; `dry_run` says what is missing before.",
+        permission=permission_of(close_month),
+        takes=CloseOneMonth,
+        run=never,
+        result=JobSheet,
+        status=HTTPStatus.ACCEPTED,
+        long=Long(JobKind.MONTH_CLOSE, close, is_always=True, subject="month"),
+    ),
+)

@@ -1,0 +1,71 @@
+"""``vosd month``: the end of a month."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import MONTH, ZONE, ask, operator_option, yes_option
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
+from vosd.cli.progress import meter
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from vosd.admin.ledger import Month
+    from vosd.admin.office.months import ClosedMonthSheet
+
+_MAY_PASS: Final = ("quarantined", "vendor_unmatched", "dispute_open")
+
+
+@click.group(cls=Family)
+def month() -> None:
+    """The end of a month."""
+
+
+@month.command()
+@click.argument("month", type=MONTH, metavar="YYYY-MM")
+@click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
+@click.option("--dry-run", "is_trial", is_flag=True, help="Only say what is missing; exit code 1 if anything is.")
+@click.option("--despite", type=click.Choice(_MAY_PASS), multiple=True, help="Pass over this; may be repeated.")
+@click.option("--reason", metavar="TEXT", help="Why that is passed over; it stands on the page.")
+@yes_option
+@operator_option
+@json_option
+@pass_invocation
+def close(
+    invocation: Invocation, /, month: "Month", zone: "ZoneInfo", yes: bool, operator: str, as_json: bool, **given: Any
+) -> None:
+    """Close a month: check the books, close the ledger, write the files and one page for the auditor.
+
+    It asks before. Nothing is closed while work is missing. After a failure say the same again; once the month is
+    closed, that shows the page of then.
+    """
+    from vosd.admin.month_page import MonthObstacle
+    from vosd.admin.office.months import CloseMonth, close_month
+
+    given["despite"] = tuple(map(MonthObstacle, given["despite"]))
+    order = CloseMonth(month=month, zone=zone.key, **given)
+    if not order.is_trial:
+        ask(f"Entries of {month} and before cannot be changed or opened again. Close the month?", yes=yes)
+    with meter("rows") as shown:
+        found = in_office(
+            invocation, lambda office: close_month(office, principal(operator), order, lambda rows: shown.show(0, rows))
+        )
+    _show(found, as_json=as_json)
+
+
+def _show(found: "ClosedMonthSheet", *, as_json: bool) -> None:
+    if as_json:
+        output.document(found)
+    elif found.page is not None:
+        from vosd.admin.month_page import page_as_text
+
+        output.line(page_as_text(found.page))
+        output.remark(f"{'closed before' if found.repeated else 'closed'}: {found.directory}")
+    else:
+        rows = [(each.obstacle.value, each.detail, each.do) for each in found.missing]
+        output.table(("missing", "detail", "do"), rows, empty="nothing is missing")
+    if found.missing and found.page is None:
+        raise OperationError(f"work is missing before {found.month} can be closed")

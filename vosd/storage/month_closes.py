@@ -1,0 +1,56 @@
+"""Months that were closed: the auditor's page of each, as it was written then (ADR 134)."""
+
+from typing import Final
+
+import msgspec
+from sqlalchemy import insert, select
+
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.types import descriptive
+
+_table: Final = schema.month_close
+
+
+class StoredMonthClose(msgspec.Struct, frozen=True):
+    """A month that was closed."""
+
+    month: str
+    """Such as ``2026-10``."""
+    zone: str
+    closed_at: int
+    """UTC milliseconds."""
+    operator: str
+    page: str
+    """JSON of the auditor's page."""
+
+
+class SqlMonthCloses:
+    """Reads and writes them in MySQL and SQLite. Every method raises StoreUnavailable: try again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_month(self, month: str) -> StoredMonthClose | None:
+        """Return the close of a month; None = it is not closed."""
+        columns = [_table.c[name] for name in StoredMonthClose.__struct_fields__]
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(*columns).where(_table.c.month == month))).one_or_none()
+        return None if row is None else StoredMonthClose(*row)
+
+    async def add(self, made: StoredMonthClose, audit: AuditLine) -> StoredMonthClose:
+        """Write the close of a month with its line of the audit; return it, or the one that was there before."""
+        values = msgspec.structs.asdict(made) | {"operator": descriptive(made.operator, NAME_LENGTH)}
+        try:
+            async with self._database.writing() as connection:
+                await connection.execute(insert(_table).values(values))
+                await note(connection, audit)
+        except AlreadyThere:  # another process has written it since
+            found = await self.of_month(made.month)
+            if found is None:
+                raise
+            return found
+        return made
