@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal,
 from sqlalchemy.engine import Row
 
 from vosd.base.money import ZERO
-from vosd.cdr.record import CUSTOMER
+from vosd.cdr.record import CUSTOMER, VENDOR
 from vosd.invoicing.invoice import CARRIED, ChargedSum, LedgerPart, Moved, Section
 from vosd.invoicing.periods import day_of
 from vosd.storage import schema
@@ -22,6 +22,8 @@ from vosd.storage.ledger import corrected_charge, of_charge, tax_of_entry
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
 
+VENDORS: Final = f"%/{VENDOR}"
+"""End of the references of what a vendor is paid for calls: no charge of its account, but a movement."""
 CHARGES: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value, EntryKind.MINIMUM.value)
 """Kinds of entries that are charges; all others are movements."""
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
@@ -51,8 +53,6 @@ class InvoicedPart(NamedTuple):
     begin: InvoiceBegin
     end_seq: int
     open_seq: int
-    charges: int
-    """Number of the entries that are charges."""
     skipped: int | None
     """Date of a charge between the invoice before and the period, UTC milliseconds; None = there is none."""
     part: LedgerPart
@@ -104,18 +104,19 @@ async def read_invoiced(
             *await _without_cdr(connection, within, account),
         ]
         minimums, moved = await _others(connection, within, zone)
+        total = await connection.scalar(select(_sum(_entry.amount)).where(within))
         skipped = select(func.min(_entry.created_at)).where(
-            within, _entry.kind.in_(CHARGES), _entry.created_at >= begin.until, _entry.created_at < since
+            within,
+            _entry.kind.in_(CHARGES),
+            not_(_is_of_vendor()),
+            _entry.created_at >= begin.until,
+            _entry.created_at < since,
         )
-        counted = select(func.count(), _sum(_entry.amount)).where(within)
-        of_charges = await connection.scalar(select(func.count()).where(within, _entry.kind.in_(CHARGES)))
-        _, total = (await connection.execute(counted)).one()
         earliest = await connection.scalar(skipped) if begin.until < since else None
     return InvoicedPart(
         begin,
         end_seq,
         end_seq if open_seq is None else open_seq - 1,
-        of_charges or 0,
         earliest,
         LedgerPart(begin.opening, [*charged, *minimums], moved, total or ZERO),
     )
@@ -131,6 +132,10 @@ def _within(entry: Any, account: str, begin: InvoiceBegin, until: int, end_seq: 
         entry.created_at < until,
         not_(earlier),
     )
+
+
+def _is_of_vendor() -> ColumnElement[bool]:
+    return _entry.reference.like(VENDORS)
 
 
 def _of(account: str, floor: int) -> ColumnElement[bool]:
@@ -180,9 +185,7 @@ async def _charges(
         _sum(tax).label("tax"),
         func.min(_entry.call_id).label("sample"),
     )
-    wanted = [within, _entry.kind == kind.value, _entry.call_id.is_not(None)]
-    if is_call:
-        wanted.append(_entry.amount <= 0)
+    wanted = (within, _entry.kind == kind.value, _entry.call_id.is_not(None), not_(_is_of_vendor()))
     query = select(*keys, *sums).select_from(tables.outerjoin(schema.cdr_charge, on_charge)).where(*wanted)
     rows = (await connection.execute(query.group_by(*(key for key in keys if key is not keys[0] or not is_call)))).all()
     rates = await _tax_rates(connection, [row.sample for row in rows], account)
@@ -219,8 +222,7 @@ def calls_within(account: str, begin: InvoiceBegin, until: int, end_seq: int, af
         func.coalesce(_charge.rate_prefix, _cdr.rate_prefix), _charge.billed_seconds, _entry.amount,
         tax_of_entry(), _entry.kind,
     )  # fmt: skip
-    wanted = [_within(_entry, account, begin, until, end_seq), _entry.kind.in_(_OF_CALLS)]
-    wanted.append(or_(_entry.kind == EntryKind.CORRECTION.value, _entry.amount <= 0))
+    wanted = [_within(_entry, account, begin, until, end_seq), _entry.kind.in_(_OF_CALLS), not_(_is_of_vendor())]
     if after is not None:
         wanted.append(_entry.seq > after)
     return select(*columns).select_from(tables).where(*wanted).order_by(_entry.seq)
@@ -243,7 +245,7 @@ async def _tax_rates(connection: AsyncConnection, calls: Sequence[str], account:
 async def _without_cdr(connection: AsyncConnection, within: ColumnElement[bool], account: str) -> list[ChargedSum]:
     """Return the charges of calls that have left no CDR, each by itself."""
     query = select(_entry.reference, _entry.amount, tax_of_entry().label("tax"))
-    own = within, _entry.kind == EntryKind.CALL.value, _entry.amount <= 0, _entry.call_id.is_(None)
+    own = within, _entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None), not_(_is_of_vendor())
     rows = (await connection.execute(query.where(*own))).all()
     charges: dict[str, Row[Any]] = {}
     names = [row.reference.partition("/")[0] for row in rows]
@@ -276,7 +278,7 @@ async def _others(
             minimums.append(ChargedSum(Section.MINIMUM, "", row.reference, None, None, ZERO, 1, 0, -row.amount, ZERO))
         else:
             moved.append(Moved(_day(row.created_at, zone), row.kind, row.reference, memo, row.amount))
-    earned = within, _entry.kind == EntryKind.CALL.value, _entry.amount > 0
+    earned = within, _entry.kind.in_(_OF_CALLS), _is_of_vendor()
     carried = await connection.scalar(select(_sum(_entry.amount)).where(*earned))
     if carried:
         moved.append(Moved("", CARRIED, "", "", carried))
