@@ -1,4 +1,4 @@
-"""Once a day the books are verified, and after the end of a month minimums are booked, by a process beside the switch.
+"""Once a day a process beside the switch verifies the books, books minimums and looks for overdue invoices.
 
 What it finds is logged, so that it is an alarm. Minimums are booked on the first days of a month only: a call that is
 corrected later changes no minimum that was reached.
@@ -14,7 +14,9 @@ import structlog
 from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import MinimumOutcome
 from vosd.base.clock import Clock
+from vosd.base.money import format_amount
 from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.columns import iso_utc
 from vosd.daemon.daily import Daily, answer_of, why_failed
 from vosd.daemon.nightly_process import Minimum, NightlyOrder, NightlyOutcome
 from vosd.daemon.retention import RetentionPart
@@ -22,6 +24,7 @@ from vosd.engine.settings import NightlySettings, Settings
 from vosd.obs.events import GONE, Event
 
 PROCESS: Final = "vosd.daemon.nightly_process"
+_SHOWN: Final = 5
 LAST_DAY: Final = 7
 """The last day of a month on which the minimums of the month before are booked."""
 
@@ -42,11 +45,16 @@ class NightlyPart:
     def __init__(self, settings: Settings, clock: Clock, catalogue: Callable[[], Catalogue]) -> None:
         self._installation = settings
         self._settings = settings.nightly
+        self._lock_after_days = settings.invoices.lock_after_days
         self._clock = clock
         self._catalogue = catalogue
         self._is_begun = False
         self._daily = Daily("nightly", clock, self.run)
-        self._raised: dict[Event, set[str]] = {Event.LEDGER_DIFFERS: set(), Event.NIGHTLY_FAILED: set()}
+        self._raised: dict[Event, set[str]] = {
+            Event.LEDGER_DIFFERS: set(),
+            Event.NIGHTLY_FAILED: set(),
+            Event.INVOICES_OVERDUE: set(),
+        }
         """Alarms that hold, by the work that they are about."""
 
     async def begin(self) -> None:
@@ -58,8 +66,9 @@ class NightlyPart:
         """End the work; what it has booked stays booked."""
         await self._daily.end()
 
-    async def adjust(self, settings: NightlySettings) -> None:
+    async def adjust(self, settings: NightlySettings, lock_after_days: int | None) -> None:
         """Apply other settings; work that goes on is ended."""
+        self._lock_after_days = lock_after_days
         if settings == self._settings:
             return
         self._settings = settings
@@ -71,7 +80,8 @@ class NightlyPart:
     async def run(self) -> None:
         """Do the work now; work that fails, for whatever reason, is an alarm."""
         order = self.order()
-        works = [name for name, is_wanted in (("verify", order.verify), ("minimum", bool(order.month))) if is_wanted]
+        wanted = {"verify": order.verify, "minimum": bool(order.month), "invoices": order.invoices}
+        works = [name for name, is_wanted in wanted.items() if is_wanted]
         if not works:
             return
         try:
@@ -99,6 +109,8 @@ class NightlyPart:
             minimums,
             str(month) if month is not None and minimums else "",
             zone.key,
+            settings.invoices,
+            self._lock_after_days,
         )
 
     def report(self, outcome: NightlyOutcome, works: list[str]) -> None:
@@ -111,6 +123,8 @@ class NightlyPart:
                 continue
             self._raised[Event.NIGHTLY_FAILED].discard(work)
             _log.info(Event.NIGHTLY_DONE.value, work=work)
+        if "invoices" in works and "invoices" not in outcome.failed:
+            self._report_overdue(outcome)
         if "verify" not in works or "verify" in outcome.failed:
             return
         if outcome.differences:
@@ -120,6 +134,23 @@ class NightlyPart:
         else:
             self._raised[Event.LEDGER_DIFFERS].discard("")
             _log.info(Event.LEDGER_AGREES.value)
+
+    def _report_overdue(self, outcome: NightlyOutcome) -> None:
+        for name in outcome.locked:
+            _log.warning("account_locked", account=name, why="an invoice is overdue")
+        for name in outcome.opened:
+            _log.info("account_opened", account=name, why="its overdue invoices are paid")
+        if outcome.overdue:
+            self._raised[Event.INVOICES_OVERDUE].add("")
+            shown = "; ".join(
+                f"{each.account}: {format_amount(each.amount)} {each.currency} since {iso_utc(each.due_at)[:10]}"
+                for each in outcome.overdue[:_SHOWN]
+            )
+            count, do = len(outcome.overdue), "vosd invoice list --state overdue"
+            _log.warning(Event.INVOICES_OVERDUE.value, accounts=count, what=shown, do=do)
+        else:
+            self._raised[Event.INVOICES_OVERDUE].discard("")
+            _log.info(Event.INVOICES_PAID.value)
 
     def _report_minimums(self, outcome: NightlyOutcome) -> str:
         """Log what was booked; return why some was not, empty if all was."""
@@ -136,7 +167,7 @@ class NightlyPart:
     def _forget(self) -> None:
         """Note that what is not looked at any more is no alarm."""
         settings = self._settings
-        wanted = {"verify": settings.verify, "minimum": settings.minimum}
+        wanted = {"verify": settings.verify, "minimum": settings.minimum, "invoices": settings.invoices}
         for work in sorted(self._raised[Event.NIGHTLY_FAILED]):
             if settings.at_s is None or not wanted[work]:
                 self._raised[Event.NIGHTLY_FAILED].discard(work)
@@ -144,6 +175,9 @@ class NightlyPart:
         if self._raised[Event.LEDGER_DIFFERS] and (settings.at_s is None or not settings.verify):
             self._raised[Event.LEDGER_DIFFERS].clear()
             _log.info(Event.LEDGER_AGREES.value, why=GONE)
+        if self._raised[Event.INVOICES_OVERDUE] and (settings.at_s is None or not settings.invoices):
+            self._raised[Event.INVOICES_OVERDUE].clear()
+            _log.info(Event.INVOICES_PAID.value, why=GONE)
 
 
 class DailyParts:
@@ -166,4 +200,4 @@ class DailyParts:
     async def adjust(self, settings: Settings) -> None:
         """Apply other settings."""
         await self._retention.adjust(settings.retention)
-        await self._nightly.adjust(settings.nightly)
+        await self._nightly.adjust(settings.nightly, settings.invoices.lock_after_days)

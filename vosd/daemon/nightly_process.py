@@ -1,10 +1,11 @@
-"""Process that verifies the books and books minimums: ``vosd.processes.entry vosd.daemon.nightly_process CHANNEL``.
+"""Process that verifies the books, books minimums and looks for overdue invoices.
 
+``vosd.processes.entry vosd.daemon.nightly_process CHANNEL``.
 Its answer is what was found and booked.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ import msgspec
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import BookMinimums, MinimumSheet, book_for
+from vosd.admin.office.overdue import OverdueAccount, lock_overdue, overdue_accounts
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.reconcile import reconcile
@@ -52,6 +54,9 @@ class NightlyOrder(msgspec.Struct, frozen=True):
     month: str = ""
     """As ``YYYY-MM``; empty = no minimum is booked."""
     zone: str = "UTC"
+    invoices: bool = False
+    lock_after_days: int | None = None
+    """After how many days an account with an overdue invoice is blocked; None = never."""
 
 
 class NightlyOutcome(msgspec.Struct, frozen=True):
@@ -61,6 +66,11 @@ class NightlyOutcome(msgspec.Struct, frozen=True):
     shown: tuple[str, ...] = ()
     """The first of them."""
     sheets: tuple[MinimumSheet, ...] = ()
+    overdue: tuple[OverdueAccount, ...] = ()
+    locked: tuple[str, ...] = ()
+    """Accounts that were blocked because of an overdue invoice."""
+    opened: tuple[str, ...] = ()
+    """Accounts whose block was ended because they have paid."""
     failed: Mapping[str, str] = {}
     """Why a work was not done, by its name."""
 
@@ -75,11 +85,14 @@ async def work_of_the_night(order: NightlyOrder, now: int) -> NightlyOutcome:
     found: list[str] = []
     sheets: list[MinimumSheet] = []
     failed: dict[str, str] = {}
+    overdue: list[OverdueAccount] = []
+    locked: Sequence[str] = ()
+    opened: Sequence[str] = ()
     try:
         database = Database(order.url)
         await database.check_schema()
     except (VosError, OSError) as error:
-        works = {"verify": order.verify, "minimum": bool(order.month)}
+        works = {"verify": order.verify, "minimum": bool(order.month), "invoices": order.invoices}
         return NightlyOutcome(failed={name: str(error) for name, is_wanted in works.items() if is_wanted})
     try:
         if order.month:
@@ -87,6 +100,13 @@ async def work_of_the_night(order: NightlyOrder, now: int) -> NightlyOutcome:
                 sheets = await _minimums(database, order, now)
             except (VosError, OSError) as error:
                 failed["minimum"] = str(error)
+        if order.invoices:
+            try:
+                stores, switch = SqlStores(database), RunningSwitch(Path(order.control_socket))
+                overdue = await overdue_accounts(stores, now)
+                locked, opened = await lock_overdue(stores, switch, THE_SWITCH, overdue, order.lock_after_days, now)
+            except (VosError, OSError) as error:
+                failed["invoices"] = str(error)
         if order.verify:
             try:
                 found = await _differences(database, Path(order.state_dir))
@@ -94,7 +114,8 @@ async def work_of_the_night(order: NightlyOrder, now: int) -> NightlyOutcome:
                 failed["verify"] = str(error)
     finally:
         await database.close()
-    return NightlyOutcome(len(found), tuple(found[:DIFFERENCES_SHOWN]), tuple(sheets), failed)
+    shown = tuple(found[:DIFFERENCES_SHOWN])
+    return NightlyOutcome(len(found), shown, tuple(sheets), tuple(overdue), tuple(locked), tuple(opened), failed)
 
 
 async def _differences(database: Database, state_dir: Path) -> list[str]:

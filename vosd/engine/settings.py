@@ -318,6 +318,8 @@ class NightlySettings:
     verify: bool = True
     minimum: bool = True
     """On the first days of a month: book what accounts lack of their minimum of the month before."""
+    invoices: bool = True
+    """Look for overdue invoices."""
 
 
 @dataclass(frozen=True, slots=True)

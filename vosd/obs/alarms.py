@@ -120,6 +120,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.RETENTION_BLOCKED: AlarmKind(_WARNING, ("kind",)),
     Event.ACCOUNT_EXPIRES: AlarmKind(_WARNING, ("account",)),
     Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL),
+    Event.INVOICES_OVERDUE: AlarmKind(_WARNING),
     Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",)),
     Event.BILATERAL_DIFFERS: AlarmKind(_CRITICAL, ("account",)),
     Event.BILATERAL_AWAY: AlarmKind(_WARNING, ("account",)),

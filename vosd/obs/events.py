@@ -193,6 +193,10 @@ class Event(StrEnum):
     """The verification of the night found differences: ``count`` of them, the first in ``what``."""
     LEDGER_AGREES = "ledger_agrees"
     """The verification of the night found none."""
+    INVOICES_OVERDUE = "invoices_overdue"
+    """Invoices of so many ``accounts`` are overdue, the first in ``what``."""
+    INVOICES_PAID = "invoices_paid"
+    """No invoice is overdue."""
     NIGHTLY_FAILED = "nightly_failed"
     """A ``work`` of the night was not done, or not all of it: ``verify`` or ``minimum``."""
     NIGHTLY_DONE = "nightly_done"
@@ -259,6 +263,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.RETENTION_BLOCKED: Event.RETENTION_DONE,
     Event.ACCOUNT_EXPIRES: Event.ACCOUNT_EXPIRY_OVER,
     Event.LEDGER_DIFFERS: Event.LEDGER_AGREES,
+    Event.INVOICES_OVERDUE: Event.INVOICES_PAID,
     Event.NIGHTLY_FAILED: Event.NIGHTLY_DONE,
     Event.BILATERAL_DIFFERS: Event.BILATERAL_AGREES,
     Event.BILATERAL_AWAY: Event.BILATERAL_BACK,

@@ -77,6 +77,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.RETENTION_BLOCKED: "the why names the guard; often vosd ledger close",
     Event.ACCOUNT_EXPIRES: "book its payment, vosd account set ID --expires-at TIME, or let it expire",
     Event.LEDGER_DIFFERS: "vosd ledger verify says what differs; correct nothing by hand before its cause is known",
+    Event.INVOICES_OVERDUE: "vosd invoice list --state overdue has them; remind the customers, or block the accounts",
     Event.NIGHTLY_FAILED: "the why; vosd ledger verify, vosd ledger minimum do it by hand",
     Event.BILATERAL_DIFFERS: "the prefixes and gateways; vosd cdr list of them here and there shows which calls differ",
     Event.BILATERAL_AWAY: "the why; is the token valid, is the partner's management API open to this address",

@@ -340,9 +340,10 @@ class SqlInvoices:
                 found[first.account] += [Credit(*row) for row in await connection.execute(named)]
         return found
 
-    async def accounts_with_invoices(self) -> Sequence[str]:
-        """Return the accounts that have issued invoices, in their order."""
-        query = select(_invoice.c.account).where(*_LIVE).distinct().order_by(_invoice.c.account)
+    async def accounts_with_overdue(self, now: int) -> Sequence[str]:
+        """Return the accounts with issued invoices that were due before a moment, paid or not, in their order."""
+        own = *_LIVE, _invoice.c.due_at <= now
+        query = select(_invoice.c.account).where(*own).distinct().order_by(_invoice.c.account)
         async with self._database.reading(unhurried=True) as connection:
             return (await connection.scalars(query)).all()
 

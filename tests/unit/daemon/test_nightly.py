@@ -10,18 +10,24 @@ from zoneinfo import ZoneInfo
 import pytest
 from doubles.data.records import answered_call
 from doubles.migrated import migrated
+from doubles.office import office_on, operator
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
+from vosd.admin.office.invoices import RunInvoices, run_invoices
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account, AccountType
+from vosd.catalogue.overrides import Setting, Target
 from vosd.daemon.nightly import NightlyPart, month_before
 from vosd.daemon.nightly_process import NightlyOutcome
-from vosd.engine.settings import NightlySettings
+from vosd.engine.settings import InvoiceSettings, NightlySettings
 from vosd.obs.alarms import KINDS
 from vosd.obs.events import BACK, Event
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.stores import SqlStores
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -64,6 +70,7 @@ def part_of(tmp_path, clock=None, **settings):
         state_dir=tmp_path,
         control_socket=tmp_path / "vosd.sock",
         nightly=NightlySettings(**settings),
+        invoices=InvoiceSettings(lock_after_days=3),
     )
     clock = clock or ManualClock(wall=at("2026-10-01T04:30:00Z"))
     return NightlyPart(installation, clock, lambda: SimpleNamespace(accounts={"acme": account}))
@@ -78,7 +85,7 @@ async def log_of(part):
 async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, booked):
     part = part_of(tmp_path)
     found = await log_of(part)
-    assert {"ledger_agrees", "nightly_done", "minimum_booked"} == found.keys()
+    assert {"ledger_agrees", "nightly_done", "minimum_booked", "invoices_paid"} == found.keys()
     booked = found["minimum_booked"]
     assert (booked["account"], booked["month"], booked["charged"]) == ("acme", "2026-09", "49.987655")
     assert "minimum_booked" not in await log_of(part)
@@ -90,7 +97,7 @@ async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, b
 
 
 async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booked):
-    part = part_of(tmp_path, minimum=False)
+    part = part_of(tmp_path, minimum=False, invoices=False)
     for statement, event in (("+ 1", "ledger_differs"), ("- 1", "ledger_agrees")):
         with sqlite3.connect(tmp_path / "vosd.db") as books:
             books.execute(f"UPDATE account SET balance = balance {statement} WHERE id = 'acme'")
@@ -101,12 +108,41 @@ async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booke
     assert {Event.LEDGER_DIFFERS, Event.NIGHTLY_FAILED} <= KINDS.keys()
 
 
+async def test_overdue_invoices_are_an_alarm_and_lock_their_account_until_they_are_paid(tmp_path, booked):
+    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
+    database = Database(url)
+    office = office_on(database, Account("acme", AccountType.DIRECT, None, Decimal(0), "USD"), now=at("2026-10-02"))
+    (made,) = await run_invoices(office, operator(), RunInvoices(period="2026-09"))
+    clock = ManualClock(wall=at("2026-10-16T04:00:00Z"))
+    part = part_of(tmp_path, clock, minimum=False, verify=False)
+    blocked = []
+    for days, paid in ((0, False), (1, False), (3, False), (1, True), (1, True)):
+        clock.move_to(clock.now().mono + days * 86_400_000)
+        if paid:
+            await SqlPayments(database).add(
+                Payment(account="acme", kind=EntryKind.PAYMENT, reference="r", made_at=1, amount=Decimal(1))
+            )
+        found = await log_of(part)
+        overrides = (await SqlStores(database).overrides.load()).named(Target.ACCOUNT, Setting.BLOCKED)
+        blocked.append((sorted(found.keys() - {"nightly_done"}), [each.memo for each in overrides.values()]))
+    assert blocked == [
+        (["invoices_paid"], []),
+        (["invoices_overdue"], []),
+        (["account_locked", "invoices_overdue"], [f"overdue invoice {made.number}"]),
+        (["account_opened", "invoices_paid"], []),
+        (["invoices_paid"], []),
+    ]
+    assert found["invoices_paid"]["log_level"] == "info"
+    assert BACK[Event.INVOICES_OVERDUE] is Event.INVOICES_PAID
+    await database.close()
+
+
 async def test_work_that_is_not_done_is_an_alarm_and_goes_when_it_is_not_wanted_any_more(tmp_path):
     part = part_of(tmp_path)
     with capture_logs() as log:
         part.report(NightlyOutcome(failed={"minimum": "no database"}), ["verify", "minimum"])
         await part.begin()
-        await part.adjust(NightlySettings(minimum=False))
+        await part.adjust(NightlySettings(minimum=False), None)
         await part.end()
     shown = [(line["event"], line.get("work"), line.get("why", "")) for line in log]
     assert shown[:3] == [

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -42,6 +42,9 @@ from vosd.storage.invoices import (
     StoredInvoice,
     StoredState,
 )
+
+if TYPE_CHECKING:
+    from vosd.storage.stores import SqlStores
 
 LISTED_MAX: Final = 1_000
 CALL_COLUMNS: Final = (
@@ -710,15 +713,15 @@ async def _sheets(office: Office, found: Sequence[StoredInvoice]) -> list[Invoic
 async def _paid(office: Office, found: Sequence[StoredInvoice]) -> Mapping[int, Decimal]:
     """Return what is paid of issued invoices, by id."""
     live = {each.account for each in found if each.kind == INVOICE and each.state is StoredState.ISSUED}
-    return await paid_by_invoice(office, sorted(live))
+    return await paid_by_invoice(office.stores, sorted(live))
 
 
-async def paid_by_invoice(office: Office, accounts: Sequence[str]) -> Mapping[int, Decimal]:
+async def paid_by_invoice(stores: "SqlStores", accounts: Sequence[str]) -> Mapping[int, Decimal]:
     """Return what is paid of the issued invoices of some accounts, by id."""
     if not accounts:
         return {}
-    owed = await office.stores.invoices.owed(accounts)
-    credits = await office.stores.invoices.credits([each[0] for each in owed.values() if each])
+    owed = await stores.invoices.owed(accounts)
+    credits = await stores.invoices.credits([each[0] for each in owed.values() if each])
     paid: dict[int, Decimal] = {}
     for name, invoices in owed.items():
         if not invoices:

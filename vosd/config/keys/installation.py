@@ -53,6 +53,8 @@ class NightlyKeys(Keys):
     """As `vosd ledger verify`: differences are the alarm `ledger_differs`."""
     minimum: Annotated[bool, switch()] = True
     """As `vosd ledger minimum` for the month before, on the first seven days of each month."""
+    invoices: Annotated[bool, switch()] = True
+    """Overdue invoices are the alarm `invoices_overdue`; `invoices.lock_after_days` blocks their accounts."""
 
 
 _PATH: Final = re.compile(r"/[!-~]{0,199}\Z")
