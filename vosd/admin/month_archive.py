@@ -17,11 +17,22 @@ from vosd.admin.export_files import ExportPart, opened
 from vosd.admin.export_lines import ExportLines, columns_wanted
 from vosd.admin.export_profile import PLAIN
 from vosd.admin.ledger import EntrySheet, entry_sheet
-from vosd.admin.month_page import BalanceMoney, CallMoney, LedgerMoney, MonthFile, MonthPage, page_as_text, sums_as_text
+from vosd.admin.month_page import (
+    BalanceMoney,
+    CallMoney,
+    InvoiceMoney,
+    LedgerMoney,
+    MonthFile,
+    MonthPage,
+    page_as_text,
+    sums_as_text,
+)
 from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
+from vosd.cdr.columns import iso_utc
 from vosd.processes.whole_file import replace_file, sync_directory
+from vosd.storage.invoices import CREDIT_NOTE, INVOICE, InvoiceFilter, StoredInvoice
 from vosd.storage.ledger_values import EARNED, LedgerEntry
 from vosd.storage.ports import EntryKind
 from vosd.storage.stores import SqlStores
@@ -29,6 +40,8 @@ from vosd.storage.stores import SqlStores
 CALLS: Final = "calls.csv.gz"
 LEDGER: Final = "ledger.csv.gz"
 BALANCES: Final = "balances.csv"
+INVOICES: Final = "invoices.csv"
+_INVOICE: Final = ("number", "kind", "account", "issuer", "issued_at", "currency", "net", "tax", "gross", "digest")
 _CALL_SUMS: Final = ("currency", "fee", "tax", "vendor_currency", "cost", "cost_tax", "answered_at")
 
 
@@ -44,16 +57,17 @@ class WrittenMonth(NamedTuple):
     money: tuple[CallMoney, ...]
     ledger: tuple[LedgerMoney, ...]
     balances: tuple[BalanceMoney, ...]
+    invoices: tuple[InvoiceMoney, ...]
     files: tuple[MonthFile, ...]
 
 
 class MonthArchive:
     """Writes the files of a month to a directory."""
 
-    def __init__(self, stores: SqlStores, directory: Path, since: int, until: int) -> None:
+    def __init__(self, stores: SqlStores, directory: Path, month: str, since: int, until: int) -> None:
         """``since`` and ``until`` are UTC milliseconds; the ledger is closed until then."""
         self._stores, self._directory = stores, directory
-        self._since, self._until = since, until
+        self._month, self._since, self._until = month, since, until
 
     async def write(self, report: Callable[[int], None]) -> WrittenMonth:
         """Write the files in the place of earlier ones; ``report`` receives the rows that are written.
@@ -71,9 +85,11 @@ class MonthArchive:
             of_ledger = await self._ledger(ledger, report)
             ledger.check()
             of_balances = self._file(BALANCES, ledger.lines())
+            invoices = await self._invoices()
+            of_invoices = self._file(INVOICES, [_INVOICE, *map(_invoice_row, invoices)])
         return WrittenMonth(
             of_calls.rows, calls.answered, calls.sheets(), ledger.moved(), ledger.totals(),
-            (of_calls, of_ledger, of_balances),
+            _invoice_sums(invoices), (of_calls, of_ledger, of_balances, of_invoices),
         )  # fmt: skip
 
     def show(self, page: MonthPage) -> None:
@@ -123,6 +139,16 @@ class MonthArchive:
     async def _balances(self, moment: int) -> dict[str, tuple[str, Decimal]]:
         async with aclosing(self._stores.ledger.balances(moment)) as found:
             return {each.account: (each.currency or "", each.balance) async for each in found}
+
+    async def _invoices(self) -> list[StoredInvoice]:
+        """Return the issued invoices and credit notes of the month, the oldest first."""
+        found: list[StoredInvoice] = []
+        while True:
+            before = found[-1].id if found else None
+            page = await self._stores.invoices.list(InvoiceFilter(period=self._month, before=before, drafts=False))
+            if not page:
+                return found[::-1]
+            found += page
 
     def _file(self, name: str, rows: Sequence[Sequence[object]]) -> MonthFile:
         part = self._part(name)
@@ -207,6 +233,29 @@ class _OfLedger:
                 for account, (currency, closing) in sorted(self._closing.items())
             ),
         ]  # fmt: skip
+
+
+def _invoice_row(each: StoredInvoice) -> Sequence[object]:
+    issued_at = "" if each.issued_at is None else iso_utc(each.issued_at)
+    amounts = map(format_amount, (each.net, each.tax, each.gross))
+    return (each.number, each.kind, each.account, each.issuer, issued_at, each.currency, *amounts, each.digest)
+
+
+def _invoice_sums(invoices: Sequence[StoredInvoice]) -> tuple[InvoiceMoney, ...]:
+    found: dict[str, list[StoredInvoice]] = defaultdict(list)
+    for each in invoices:
+        found[each.currency].append(each)
+    return tuple(
+        InvoiceMoney(
+            currency,
+            sum(each.kind == INVOICE for each in some),
+            sum(each.kind == CREDIT_NOTE for each in some),
+            format_amount(sum((each.net for each in some), ZERO)),
+            format_amount(sum((each.tax for each in some), ZERO)),
+            format_amount(sum((each.gross for each in some), ZERO)),
+        )
+        for currency, some in sorted(found.items())
+    )
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> bytes:

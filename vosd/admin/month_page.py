@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -29,11 +30,23 @@ class MonthObstacle(StrEnum):
     """Calls of a vendor are in no reconciliation."""
     DISPUTE_OPEN = "dispute_open"
     """A dispute about the month has not ended."""
+    INVOICES_MISSING = "invoices_missing"
+    """Charges are on no invoice; found when the invoices are made."""
 
     @property
     def may_pass(self) -> bool:
         """Whether a month may be closed despite it, with a reason."""
-        return self in {MonthObstacle.QUARANTINED, MonthObstacle.VENDOR_UNMATCHED, MonthObstacle.DISPUTE_OPEN}
+        return self in _MAY_PASS
+
+
+_MAY_PASS: Final = frozenset(
+    {
+        MonthObstacle.QUARANTINED,
+        MonthObstacle.VENDOR_UNMATCHED,
+        MonthObstacle.DISPUTE_OPEN,
+        MonthObstacle.INVOICES_MISSING,
+    }
+)
 
 
 class MissingOfMonth(msgspec.Struct, frozen=True):
@@ -87,6 +100,21 @@ class BalanceMoney(msgspec.Struct, frozen=True):
     """Sum of the entries of the month, as text."""
     closing: str
     """Sum of the balances at its end, as text."""
+
+
+class InvoiceMoney(msgspec.Struct, frozen=True):
+    """Invoices and credit notes of the month, of one currency; money as text."""
+
+    currency: str
+    invoices: int
+    """Number of the invoices."""
+    credit_notes: int
+    """Number of the credit notes; what they take back is in the sums."""
+    net: str
+    """Sum without tax, as text."""
+    tax: str
+    gross: str
+    """Sum with tax, as text."""
 
 
 class VendorOfMonth(msgspec.Struct, frozen=True):
@@ -146,6 +174,8 @@ class MonthPage(msgspec.Struct, frozen=True, kw_only=True):
     """Entries of the month, by currency and kind."""
     balances: tuple[BalanceMoney, ...]
     """Balances, by currency."""
+    invoices: tuple[InvoiceMoney, ...]
+    """Invoices of the month, by currency."""
     vendors: tuple[VendorOfMonth, ...]
     """Comparisons of vendors' bills."""
     files: tuple[MonthFile, ...]
@@ -185,6 +215,10 @@ def page_as_text(page: MonthPage) -> str:
         *_table(BalanceMoney, page.balances),
         "",
         *_proof(f"vosd ledger balances --at {page.since}", f"vosd ledger balances --at {page.until}"),
+        "## Invoices",
+        *_table(InvoiceMoney, page.invoices),
+        "",
+        *_proof(f"vosd invoice list --period {page.month}"),
         "## Vendors' bills",
         *_table(VendorOfMonth, page.vendors),
         "",

@@ -5,18 +5,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import MONTH, ZONE, ask, operator_option, yes_option
+from vosd.cli.arguments import MONTH, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import meter
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from vosd.admin.ledger import Month
     from vosd.admin.office.months import ClosedMonthSheet
 
-_MAY_PASS: Final = ("quarantined", "vendor_unmatched", "dispute_open")
+_MAY_PASS: Final = ("quarantined", "vendor_unmatched", "dispute_open", "invoices_missing")
 
 
 @click.group(cls=Family)
@@ -26,7 +24,6 @@ def month() -> None:
 
 @month.command()
 @click.argument("month", type=MONTH, metavar="YYYY-MM")
-@click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
 @click.option("--dry-run", "is_trial", is_flag=True, help="Only say what is missing; exit code 1 if anything is.")
 @click.option("--despite", type=click.Choice(_MAY_PASS), multiple=True, help="Pass over this; may be repeated.")
 @click.option("--reason", metavar="TEXT", help="Why that is passed over; it stands on the page.")
@@ -34,19 +31,17 @@ def month() -> None:
 @operator_option
 @json_option
 @pass_invocation
-def close(
-    invocation: Invocation, /, month: "Month", zone: "ZoneInfo", yes: bool, operator: str, as_json: bool, **given: Any
-) -> None:
-    """Close a month: check the books, close the ledger, write the files and one page for the auditor.
+def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, as_json: bool, **given: Any) -> None:
+    """Close a month: check the books, book minimums, close the ledger, make invoices, files and a page for the auditor.
 
-    It asks before. Nothing is closed while work is missing. After a failure say the same again; once the month is
-    closed, that shows the page of then.
+    It begins and ends in the zone of `invoices.timezone`. It asks before. Nothing is closed while work is missing.
+    After a failure say the same again; once the month is closed, that shows the page of then.
     """
     from vosd.admin.month_page import MonthObstacle
     from vosd.admin.office.months import CloseMonth, close_month
 
     given["despite"] = tuple(map(MonthObstacle, given["despite"]))
-    order = CloseMonth(month=month, zone=zone.key, **given)
+    order = CloseMonth(month=month, **given)
     if not order.is_trial:
         ask(f"Entries of {month} and before cannot be changed or opened again. Close the month?", yes=yes)
     with meter("rows") as shown:

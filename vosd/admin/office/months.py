@@ -1,6 +1,8 @@
 """Use case of the end of a month: say what is missing, close it, leave a page for the auditor (ADR 134)."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -9,13 +11,14 @@ from vosd.admin.ledger import Month
 from vosd.admin.month_archive import MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.invoices import UNFINISHED, RunInvoices, run_invoices
 from vosd.admin.office.ledger import ClosePeriod, close_period
+from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.month_checks import MonthChecks
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.reports import zone_named
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.storage.month_closes import StoredMonthClose
@@ -25,7 +28,7 @@ DIRECTORY = "months"
 
 
 class MonthOpenError(VosError):
-    """Work is missing before the month can be closed; nothing was changed."""
+    """Work is missing before the month can be closed."""
 
     def __init__(self, month: Month, missing: Sequence[MissingOfMonth]) -> None:
         said = "; ".join(f"{each.obstacle}: {each.detail} ({each.do})" for each in missing)
@@ -36,8 +39,6 @@ class CloseMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Order to close a month."""
 
     month: Month
-    zone: str = "UTC"
-    """In which the month begins and ends."""
     despite: tuple[MonthObstacle, ...] = ()
     """Kinds of missing work that are passed over."""
     reason: str | None = None
@@ -86,37 +87,42 @@ async def close_month(
 ) -> ClosedMonthSheet:
     """Close a month, once: after a failure the same order completes it, and a further one returns the page of then.
 
-    ``report`` receives counts of rows, step by step.
+    It begins and ends where the periods of invoices do. ``report`` receives counts of rows, step by step.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        OrderError: it was closed in another zone.
-        MonthOpenError: work is missing that is not passed over.
+        MonthOpenError: work is missing that is not passed over; the ledger is closed where only invoices are missing.
+        DroppedPeriod: calls or entries of the month were dropped.
+        InvoiceFormError, InvoiceUnsoundError: invoices are missing.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         JournalUnreadableError: the journal cannot be read.
         ExportBlocked: another run closes the month.
         StoreUnavailable, OSError: the same again completes it.
     """
     month, stores = str(order.month), office.stores
-    since, until = order.month.bounds(zone_named(order.zone))
-    archive = MonthArchive(stores, office.definitions.settings.state_dir / DIRECTORY / month, since, until)
+    settings = office.definitions.settings
+    zone = settings.invoices.zone
+    since, until = order.month.bounds(ZoneInfo(zone))
+    directory = settings.state_dir / DIRECTORY / month
+    archive = MonthArchive(stores, directory, month, since, until)
     stored = await stores.month_closes.of_month(month)
     if stored is not None:
-        return _shown(office, archive, order, stored, is_repeated=True)
+        return _shown(directory, archive, order, stored, is_repeated=True)
     checks = MonthChecks(office, since, until, report)
     missing = tuple(await checks.missing())
     if order.is_trial:
         return ClosedMonthSheet(month=month, missing=missing, closed=False, repeated=False, directory=None, page=None)
-    blocking = [each for each in missing if each.obstacle not in order.despite]
-    if blocking:
-        raise MonthOpenError(order.month, blocking)
+    _refuse(order, missing)
+    await book_minimums(office, who, BookMinimums(order.month, zone))
     closed_until = await stores.checkpoints.closed_until()
     if closed_until is None or closed_until <= until:
         await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
+    missing += await _invoiced(office, who, month)
+    _refuse(order, missing)
     written = await archive.write(report)
     page = MonthPage(
         month=month,
-        zone=order.zone,
+        zone=zone,
         since=iso_utc(since),
         until=iso_utc(until),
         closed_at=iso_utc(office.now()),
@@ -127,21 +133,35 @@ async def close_month(
         vendors=await checks.vendors(),
         **written._asdict(),
     )
-    made = StoredMonthClose(month, order.zone, office.now(), who.recorded, msgspec.json.encode(page).decode())
+    made = StoredMonthClose(month, zone, office.now(), who.recorded, msgspec.json.encode(page).decode())
     stored = await stores.month_closes.add(made, office.audit_line(who, order, month))
-    return _shown(office, archive, order, stored, is_repeated=False)
+    return _shown(directory, archive, order, stored, is_repeated=False)
+
+
+def _refuse(order: CloseMonth, missing: Sequence[MissingOfMonth]) -> None:
+    blocking = [each for each in missing if each.obstacle not in order.despite]
+    if blocking:
+        raise MonthOpenError(order.month, blocking)
+
+
+async def _invoiced(office: Office, who: Principal, month: str) -> tuple[MissingOfMonth, ...]:
+    """Make the invoices of a month; return what is missing."""
+    runs = await run_invoices(office, who, RunInvoices(period=month))
+    open_ones = [each for each in runs if each.outcome in UNFINISHED]
+    if not open_ones:
+        return ()
+    first = open_ones[0]
+    detail = f"charges of {len(open_ones)} accounts are on no invoice, the first is {first.account}: {first.detail}"
+    return (MissingOfMonth(MonthObstacle.INVOICES_MISSING, detail, f"vosd invoice run --period {month}"),)
 
 
 def _shown(
-    office: Office, archive: MonthArchive, order: CloseMonth, stored: StoredMonthClose, *, is_repeated: bool
+    directory: Path, archive: MonthArchive, order: CloseMonth, stored: StoredMonthClose, *, is_repeated: bool
 ) -> ClosedMonthSheet:
     """Write the page once more, which a kill may have kept from appearing, and return it."""
-    if stored.zone != order.zone:
-        raise OrderError("zone", f"is {order.zone}, and {stored.month} was closed in {stored.zone}")
     page = msgspec.json.decode(stored.page, type=MonthPage)
     if not order.is_trial:
         archive.show(page)
-    directory = str(office.definitions.settings.state_dir / DIRECTORY / stored.month)
     return ClosedMonthSheet(
-        month=stored.month, missing=(), closed=True, repeated=is_repeated, directory=directory, page=page
+        month=stored.month, missing=(), closed=True, repeated=is_repeated, directory=str(directory), page=page
     )

@@ -187,7 +187,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     report = REPORTS.get(order.name)
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
-    zone, group = zone_named(order.zone), _grouping(order.group or report.group)
+    zone, group = _zone(order.zone), _grouping(order.group or report.group)
     where = _conditions(report, order, scope)
     until = office.now() if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
@@ -273,12 +273,7 @@ def _seen(*, is_inside: bool) -> list[Report]:
     return [each for each in REPORTS.values() if is_inside or not each.is_inside]
 
 
-def zone_named(name: str) -> ZoneInfo:
-    """Return a time zone.
-
-    Raises:
-        OrderError: there is none of that name.
-    """
+def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

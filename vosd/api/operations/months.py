@@ -37,10 +37,9 @@ class CloseOneMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     month: str
     """Such as ``2026-10``."""
-    zone: str = "UTC"
-    """Zone in which the month begins and ends, such as ``Europe/Berlin``."""
     despite: tuple[MonthObstacle, ...] = ()
-    """Kinds of missing work that are passed over: ``quarantined``, ``vendor_unmatched``, ``dispute_open``."""
+    """Kinds of missing work that are passed over: ``quarantined``, ``vendor_unmatched``, ``dispute_open``,
+    ``invoices_missing``."""
     reason: str | None = None
     """Reason for that."""
     is_trial: bool = False
