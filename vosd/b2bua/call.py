@@ -354,11 +354,6 @@ class Call:
         if self.state is states.TALKING:
             self._board.moved(at_once=at_once)
 
-    def grant(self, granted_s: int) -> None:
-        """Take what an answered call has paid for, after a restart."""
-        if self.lifetime is not None:
-            self.lifetime.grant(granted_s)
-
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
         if self.state is states.TALKING and self.lifetime is not None:
@@ -374,9 +369,9 @@ class Call:
         """
         if self.state is states.TALKING:
             self._refresh_sessions(now)
-            self.check_limits(now)
+            self._check_limits(now)
 
-    def check_limits(self, now: Instant, at: Instant | None = None) -> bool:
+    def _check_limits(self, now: Instant, at: Instant | None = None) -> bool:
         """Extend or end a call that has reached one of its limits by ``at``, else now; return whether it has ended.
 
         The end is the deadline, even if the timer ran later, so that no call costs more than was held.
@@ -397,7 +392,7 @@ class Call:
 
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
         """End a call whose 200 was never acknowledged (RFC 3261 section 13.3.1.4); it is billed as answered."""
-        if self._accepts(CallEvent.ACK_MISSING) and not self.check_limits(now):
+        if self._accepts(CallEvent.ACK_MISSING) and not self._check_limits(now):
             self._end_from_switch(EndReason.NO_ACK, now)
 
     def caller_unreachable(self, now: Instant) -> None:
@@ -412,7 +407,7 @@ class Call:
             return
         if leg is not self.callee and leg is not self.caller.leg:
             return  # it was replaced, and has its BYE
-        if self.check_limits(now):
+        if self._check_limits(now):
             return
         if leg is self.caller.leg and self.caller.progress.final is None:
             return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
@@ -490,7 +485,7 @@ class Call:
         if not self._accepts(CallEvent.ORDERED_END):
             return
         if self.state is states.TALKING:
-            if not self.check_limits(now):
+            if not self._check_limits(now):
                 self._end_from_switch(reason, now)
             return
         self._give_up_callee(reason, now)
@@ -582,7 +577,7 @@ class Call:
 
     def _caller_hung_up(self, cause: int | None, at: Instant, now: Instant) -> None:
         if self.state is states.TALKING:
-            if self.check_limits(now, at):
+            if self._check_limits(now, at):
                 return
             if self.bridge is not None:
                 self.drop_bridge(now)
@@ -597,7 +592,7 @@ class Call:
             self.caller_cancelled(now, NO_CAUSES if cause is None else {Q850: cause})
 
     def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
-        if not self._accepts(CallEvent.CALLEE_BYE) or self.check_limits(now) or self.callee is None:
+        if not self._accepts(CallEvent.CALLEE_BYE) or self._check_limits(now) or self.callee is None:
             return
         if self.endpoint.doors is not None:
             self._take_answer_back(now)

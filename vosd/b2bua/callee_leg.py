@@ -188,7 +188,7 @@ class CalleeLeg(Leg):
 
     def no_response(self, event: NoResponse) -> None:
         """The INVITE got no response (timer B), or could not be delivered."""
-        self.transaction.witness = self.remembered()
+        self.transaction.witness = self._remembered()
         outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
         self.call.attempt_silent(self, outcome, event.at)
 
@@ -210,7 +210,7 @@ class CalleeLeg(Leg):
         if event.response.cseq.number == self.invite_sequence:  # else to a re-INVITE, which no vendor bills
             progress = self.progress
             row = released(self.choice.gateway.name, progress.started_at, progress.pdd_ms, FORKED, event.at)
-            self.call.unwanted_answer(row, event.at, self.remembered())
+            self.call.unwanted_answer(row, event.at, self._remembered())
 
     # -- actions ------------------------------------------------------------------------------------------------
 
@@ -289,14 +289,14 @@ class CalleeLeg(Leg):
         """Whether a fork has sent early media."""
         return self.early is not None and self.early.speaker is not None
 
-    def host_behind_nat(self, message: Message) -> str:
+    def _host_behind_nat(self, message: Message) -> str:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""
         dialog = self.dialog or self.early_dialog
         if dialog is not None:
             return dialog.seen_at.host if dialog.is_behind_nat else ""
         return self.peer.host if is_behind_nat(self.transaction.parts.nat, message, self.peer) else ""
 
-    def remembered(self) -> GivenUp:
+    def _remembered(self) -> GivenUp:
         """Return what has to be known of this attempt if a phone answers it in vain."""
         sip_call_id = self.transaction.parts.call_id if self.dialog is None else self.dialog.call_id
         address, progress = str(self.peer), self.progress
@@ -330,7 +330,7 @@ class CalleeLeg(Leg):
         self._withdraw(headers, now)
 
     def _withdraw(self, headers: str, now: Instant) -> None:
-        self.send(OutgoingCancel(headers, b"", self.transaction, True, self.remembered()), now)
+        self.send(OutgoingCancel(headers, b"", self.transaction, True, self._remembered()), now)
 
     def _forked(self) -> EarlyDialogs:
         """Return the forks of an INVITE that has no final response."""
@@ -362,7 +362,7 @@ class CalleeLeg(Leg):
             if not early.unread and not early.dialogs:
                 self._endpoint.adopt(self.tag, self)
             early.unread[tag] = response
-        session = self.take_session(response)
+        session = self._take_session(response)
         if session:
             session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
         self.call.progressed(self, status, session, now)
@@ -440,7 +440,7 @@ class CalleeLeg(Leg):
         self.early = None
         self.facts.is_confirmed = True
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = self.take_session(response) or early.sessions.get(tag) or self.sessions.remote
+        self.answer = self._take_session(response) or early.sessions.get(tag) or self.sessions.remote
         if self.answer is not self.sessions.remote:
             self.note_session(self.answer)
         self.timer.answered(response, now)

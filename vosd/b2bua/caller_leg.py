@@ -105,7 +105,7 @@ class CallerLeg(Leg):
             transaction.answer_at(source)
         progress = InviteProgress(request.sequence, wish, reliability)
         leg = cls(endpoint, transaction, dialog, dialect, progress, caller_identity)
-        leg.offer = leg.take_session(request)
+        leg.offer = leg._take_session(request)
         progress.valid_s = None if request.header("expires") is None else _valid_s(request)
         transaction.owner = leg
         return leg
@@ -246,7 +246,7 @@ class CallerLeg(Leg):
         self.send(OutgoingResponse(headers, b"", self.invite, status, self.invite_dialog.local_tag), now)
         self._endpoint.forget(self.invite_dialog.local_tag, now)
 
-    def prack_came(self, event: RequestArrived) -> None:
+    def _prack_came(self, event: RequestArrived) -> None:
         """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
         rack = Rack.of(event.request)
         unacknowledged = self.unacknowledged

@@ -160,7 +160,7 @@ class Leg:
         """Take from a 2xx the peer's Contact, its capabilities and its session description."""
         if self.dialog is not None and self.dialog.refresh(response):
             self.moved()
-        self.take_session(response)
+        self._take_session(response)
         if self.supervision is not None:
             agreed = self.timer.agreed
             self.timer.answered(response, asked_at)
@@ -172,7 +172,7 @@ class Leg:
         """Report a changed remote target, or session timer, to the call."""
         self.call.moved()
 
-    def take_session(self, message: Message) -> bytes:
+    def _take_session(self, message: Message) -> bytes:
         """Take the capabilities and the session description from a message; return the latter."""
         allow = message.header("allow")
         if allow is not None:
@@ -199,10 +199,10 @@ class Leg:
         dialog = self.dialog
         if not session or (dialog is not None and not dialog.is_behind_nat):
             return session
-        host = self.host_behind_nat(message)
+        host = self._host_behind_nat(message)
         return Hidden(session, host) if host else session
 
-    def host_behind_nat(self, _message: Message) -> str:
+    def _host_behind_nat(self, _message: Message) -> str:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""
         dialog = self.dialog
         return dialog.seen_at.host if dialog is not None and dialog.is_behind_nat else ""
@@ -323,11 +323,11 @@ class Leg:
             case "INFO" | "REFER":
                 self.call.asked(self, event)
             case "PRACK":
-                self.prack_came(event)
+                self._prack_came(event)
             case _:
                 self.respond(transaction, 200, now, CAPABILITIES)
 
-    def prack_came(self, event: RequestArrived) -> None:
+    def _prack_came(self, event: RequestArrived) -> None:
         """Refuse a PRACK: this leg has sent no reliable response."""
         self.respond(event.transaction, 481, event.at)
 
@@ -383,7 +383,7 @@ class Leg:
         if self.acceptance is not None:
             unsent = None if self.door is None else self.door.withdraw(self.acceptance, now)
             if isinstance(unsent, OutgoingSuccess):
-                self.refuse_instead(unsent, 487, now)
+                self._refuse_instead(unsent, 487, now)
             else:
                 self.acceptance.acknowledged()
             self.acceptance = None
@@ -444,14 +444,14 @@ class Leg:
                 if owner is not None:
                     owner.no_response(NoResponse(owner, transaction, now, is_unreachable=True))
             case OutgoingSuccess():
-                self.refuse_instead(message, 500, now)
+                self._refuse_instead(message, 500, now)
                 self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
 
     def takes_back_answer(self, _now: Instant) -> bool:
         """Return whether the 200 of the call waited to leave, and does so no more: only a caller is sent one."""
         return False
 
-    def refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
+    def _refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
         """Refuse an INVITE whose 200 was not let out."""
         if message.acceptance.owner is None:  # the call is over, and a BYE would have followed
             self._endpoint.forget(message.acceptance.dialog.local_tag, now)

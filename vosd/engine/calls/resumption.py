@@ -197,8 +197,8 @@ class Resumption:
             if leg is not None:
                 self._supervise(leg)
         _prove(call, written.seen_mono, remains)
-        if hold is not None:
-            call.grant(min(hold.granted_s, hold.ceiling_s))
+        if hold is not None and call.lifetime is not None:
+            call.lifetime.grant(min(hold.granted_s, hold.ceiling_s))
         call.watch()
         return is_awaited
 
