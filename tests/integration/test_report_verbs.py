@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+import subprocess
 from decimal import Decimal
 from pathlib import Path
 
@@ -67,6 +68,32 @@ def test_a_planted_difference_is_found_and_mended(installation: Installation) ->
     assert "fee" in found.stdout
     assert installation.vosd("report", "rebuild", *SPAN).exit_code == 0
     assert installation.vosd("report", "verify", *SPAN).exit_code == 0
+
+
+def test_a_month_is_checked_and_closed_and_its_page_is_shown_again(installation: Installation, tmp_path: Path) -> None:
+    installation.config.write_text(f"{installation.config.read_text()}state_dir: {tmp_path}/var\n")
+    checked = installation.vosd("month", "close", "2026-09", "--dry-run")
+    assert (checked.exit_code, "vendor_unmatched" in checked.stdout) == (1, True)
+    assert installation.vosd("month", "close", "2026-09", "--yes").exit_code == 1
+    assert not (tmp_path / "var" / "months").exists()
+    passed = ("--despite", "vendor_unmatched", "--reason", "no file yet", "--yes")
+    closed = installation.vosd("month", "close", "2026-09", *passed)
+    assert (closed.exit_code, closed.stdout.startswith("# Month 2026-09\n")) == (0, True)
+    for line in closed.stdout.splitlines():  # each proof but the last is a command of ours
+        if line.startswith("vosd "):
+            assert installation.vosd(*line.split()[1:]).exit_code == 0, line
+    (directory,) = (tmp_path / "var" / "months").iterdir()
+    sums = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=directory, check=True, capture_output=True, text=True)
+    assert sums.stdout.count(": OK") == 4
+    again = installation.document("month", "close", "2026-09", "--yes")
+    page = again["page"]
+    assert (again["repeated"], page["reason"], page["calls"]) == (True, "no file yet", 5)
+    (total,) = installation.document("report", "revenue", *SPAN, "--group", "whole")["totals"]
+    (money,) = page["money"]
+    assert [total[name] for name in ("fee", "tax", "cost")] == [money[name] for name in ("fee", "tax", "cost")]
+    (balances,) = page["balances"]
+    shown = installation.document("ledger", "balances", "--at", page["until"])["accounts"]
+    assert sum(Decimal(each["balance"]) for each in shown) == Decimal(balances["closing"])
 
 
 def test_wrong_usage_says_what_is_expected(installation: Installation) -> None:

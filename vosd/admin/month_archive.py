@@ -69,8 +69,8 @@ class MonthArchive:
         self._stores, self._directory = stores, directory
         self._month, self._since, self._until = month, since, until
 
-    async def write(self, report: Callable[[int], None]) -> WrittenMonth:
-        """Write the files in the place of earlier ones; ``report`` receives the rows that are written.
+    async def write(self, report: Callable[[float, int], None]) -> WrittenMonth:
+        """Write the files in the place of earlier ones; ``report`` receives a part of 1 and the calls that are written.
 
         Raises:
             ExportBlocked: another run writes them.
@@ -82,7 +82,7 @@ class MonthArchive:
             calls = _OfCalls()
             of_calls = await self._calls(calls, report)
             ledger = _OfLedger(await self._balances(self._since), await self._balances(self._until))
-            of_ledger = await self._ledger(ledger, report)
+            of_ledger = await self._ledger(ledger)
             ledger.check()
             of_balances = self._file(BALANCES, ledger.lines())
             invoices = await self._invoices()
@@ -111,9 +111,9 @@ class MonthArchive:
         self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         return opened(self._directory, "month")
 
-    async def _calls(self, sums: "_OfCalls", report: Callable[[int], None]) -> MonthFile:
+    async def _calls(self, sums: "_OfCalls", report: Callable[[float, int], None]) -> MonthFile:
         columns = list(dict.fromkeys([*_CALL_SUMS, *columns_wanted(PLAIN.columns)]))
-        lines = ExportLines(PLAIN, columns)
+        lines, began = ExportLines(PLAIN, columns), columns.index("started_at")
         part, rows = self._part(CALLS), 0
         part.write(lines.head())
         async with aclosing(self._stores.export.of_span(self._since, self._until, columns)) as pages:
@@ -121,10 +121,10 @@ class MonthArchive:
                 part.write(lines.lines(page))
                 sums.add(page)
                 rows += len(page)
-                report(rows)
+                report((page[-1][began] - self._since) / (self._until - self._since), rows)
         return self._finished(CALLS, part, rows)
 
-    async def _ledger(self, sums: "_OfLedger", report: Callable[[int], None]) -> MonthFile:
+    async def _ledger(self, sums: "_OfLedger") -> MonthFile:
         part, rows = self._part(LEDGER), 0
         part.write(_csv([EntrySheet.__struct_fields__]))
         async with aclosing(self._stores.ledger.counted(self._since, self._until)) as pages:
@@ -133,7 +133,6 @@ class MonthArchive:
                 for each in page:
                     sums.add(each)
                 rows += len(page)
-                report(rows)
         return self._finished(LEDGER, part, rows)
 
     async def _balances(self, moment: int) -> dict[str, tuple[str, Decimal]]:

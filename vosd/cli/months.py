@@ -44,10 +44,8 @@ def close(invocation: Invocation, /, month: "Month", yes: bool, operator: str, a
     order = CloseMonth(month=month, **given)
     if not order.is_trial:
         ask(f"Entries of {month} and before cannot be changed or opened again. Close the month?", yes=yes)
-    with meter("rows") as shown:
-        found = in_office(
-            invocation, lambda office: close_month(office, principal(operator), order, lambda rows: shown.show(0, rows))
-        )
+    with meter("calls") as shown:
+        found = in_office(invocation, lambda office: close_month(office, principal(operator), order, shown.show))
     _show(found, as_json=as_json)
 
 

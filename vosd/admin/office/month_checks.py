@@ -1,7 +1,8 @@
 """Checks before a month is closed: each finds work that is missing, and changes nothing."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Final
 
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, VendorOfMonth
@@ -15,18 +16,19 @@ from vosd.storage.dropped import began
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.reconciliations import DisputeState, StoredReconciliation
 from vosd.storage.traffic_sums import TrafficQuery, TrafficRow
-from vosd.traffic.counted import SLOT_MS, TrafficKind
+from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, TrafficKind
 from vosd.traffic.spans import ReportSpan
 
 _OPEN: Final = frozenset({DisputeState.OPEN, DisputeState.SENT, DisputeState.ACCEPTED})
 _NAMED: Final = 5
+_DAY_MS: Final = SLOTS_OF_DAY * SLOT_MS
 
 
 class MonthChecks:
     """The checks of one month; times are UTC milliseconds."""
 
-    def __init__(self, office: Office, since: int, until: int, report: Callable[[int], None]) -> None:
-        """``report`` receives the hours of the month whose calls were counted again."""
+    def __init__(self, office: Office, since: int, until: int, report: Callable[[float], None]) -> None:
+        """``report`` receives the part of the month whose calls were counted again."""
         self._office, self._stores = office, office.stores
         self._since, self._until, self._report = since, until, report
         self._span = f" --since {iso_utc(since)} --until {iso_utc(until)}"
@@ -108,10 +110,11 @@ class MonthChecks:
             yield MissingOfMonth(MonthObstacle.DAYS_OPEN, detail, "vosd report rebuild")
         count, first = 0, None
         try:
-            async with aclosing(traffic.differences(self._since, self._until)) as differences:
-                async for each in differences:
-                    count, first = count + 1, first or each
-                    self._report(count)
+            for begin, end in self._days():
+                async with aclosing(traffic.differences(begin, end)) as differences:
+                    async for each in differences:
+                        count, first = count + 1, first or each
+                self._report((end - self._since) / (self._until - self._since))
         except DroppedPeriod as error:
             yield MissingOfMonth(MonthObstacle.CALLS_DROPPED, str(error), "vosd retention history")
         if first is not None:
@@ -120,6 +123,11 @@ class MonthChecks:
                 f"{first.stored} instead of {first.counted}"
             )
             yield MissingOfMonth(MonthObstacle.SUMS_DIFFER, detail, f"vosd report rebuild{self._span}")
+
+    def _days(self) -> Iterable[tuple[int, int]]:
+        """Return the days of UTC in the month; the first and the last one are cut where the month is."""
+        inner = range(self._since // _DAY_MS * _DAY_MS + _DAY_MS, self._until, _DAY_MS)
+        return pairwise([self._since, *inner, self._until])
 
     async def _vendors(self) -> AsyncGenerator[MissingOfMonth, None]:
         bills = await self._bills()

@@ -25,6 +25,8 @@ from vosd.storage.month_closes import StoredMonthClose
 
 DIRECTORY = "months"
 """Directory of ``state_dir`` with one for each closed month."""
+_CHECKS = 0.5
+"""Part of the time that the checks take."""
 
 
 class MonthOpenError(VosError):
@@ -83,11 +85,11 @@ def check_despite(despite: Sequence[MonthObstacle], reason: str | None) -> None:
 
 @needs(Permission.BOOKS_CHANGE)
 async def close_month(
-    office: Office, who: Principal, order: CloseMonth, report: Callable[[int], None]
+    office: Office, who: Principal, order: CloseMonth, report: Callable[[float, int], None]
 ) -> ClosedMonthSheet:
     """Close a month, once: after a failure the same order completes it, and a further one returns the page of then.
 
-    It begins and ends where the periods of invoices do. ``report`` receives counts of rows, step by step.
+    It begins and ends where the periods of invoices do. ``report`` receives a part of 1 and a count of calls.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -108,7 +110,7 @@ async def close_month(
     stored = await stores.month_closes.of_month(month)
     if stored is not None:
         return _shown(directory, archive, order, stored, is_repeated=True)
-    checks = MonthChecks(office, since, until, report)
+    checks = MonthChecks(office, since, until, lambda part: report(_CHECKS * part, 0))
     missing = tuple(await checks.missing())
     if order.is_trial:
         return ClosedMonthSheet(month=month, missing=missing, closed=False, repeated=False, directory=None, page=None)
@@ -119,7 +121,7 @@ async def close_month(
         await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
     missing += await _invoiced(office, who, month)
     _refuse(order, missing)
-    written = await archive.write(report)
+    written = await archive.write(lambda part, calls: report(_CHECKS + (1 - _CHECKS) * part, calls))
     page = MonthPage(
         month=month,
         zone=zone,

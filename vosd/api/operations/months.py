@@ -54,9 +54,9 @@ class CloseOneMonth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return CloseMonth(**msgspec.structs.asdict(self) | {"month": month_of(self.month)})
 
 
-async def close(office: Office, who: Principal, order: CloseOneMonth, _work: Work) -> ClosedMonthSheet:
+async def close(office: Office, who: Principal, order: CloseOneMonth, work: Work) -> ClosedMonthSheet:
     """Close the month, or say what is missing."""
-    return await close_month(office, who, order.order(), lambda _rows: None)
+    return await close_month(office, who, order.order(), lambda part, _calls: work.progress(part))
 
 
 OPERATIONS: Final = (
