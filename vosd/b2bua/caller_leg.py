@@ -9,6 +9,7 @@ from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP, of_answer, of_rejection, of_reliable_ringing, of_response, of_ringing
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
+from vosd.b2bua.prack_queue import PrackQueue
 from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
@@ -36,8 +37,6 @@ _OFF: Final = Reliability.OFF  # access to enum members is slow
 _REQUIRED: Final = Reliability.REQUIRED
 VALID_MAX_S: Final = 1_800
 """An INVITE has its final response sooner: the last attempt begins within three minutes, and rings for ten at most."""
-WAITING_MAX = 8
-"""Provisional responses that wait for the PRACK of the one before."""
 _RSEQ_CHOICES = 1 << 20
 """First RSeq numbers are drawn below this; any below 2^31 is allowed (RFC 3262 section 3)."""
 
@@ -46,8 +45,8 @@ class CallerLeg(Leg):
     """The leg of a customer."""
 
     __slots__ = (
-        "caller_identity", "dialect", "expiry", "invite", "invite_dialog", "keypad", "offer", "progress", "proposing",
-        "shown", "takes_100rel", "unacknowledged", "waiting_answer", "waiting_rings",
+        "caller_identity", "dialect", "expiry", "invite", "invite_dialog", "keypad", "offer", "pracks", "progress",
+        "proposing", "shown", "takes_100rel",
     )  # fmt: skip
 
     def __init__(
@@ -70,13 +69,10 @@ class CallerLeg(Leg):
         self.takes_100rel = progress.reliability is not _OFF
         """Whether the caller supports reliable provisional responses, and its trunk allows them."""
         self.offer = b""
-        self.unacknowledged: ReliableProvisional | None = None
-        """The reliable response that waits for its PRACK."""
+        self.pracks: PrackQueue | None = None
+        """Responses that wait for PRACKs; None = none does."""
         self.shown: dict[str, ShownFork] | None = None
         """The forks of this attempt that the caller was shown, by their tags, but for the current one."""
-        self.waiting_rings: list[tuple[int, bytes]] = []
-        self.waiting_answer: bytes | None = None
-        """Responses that wait for a PRACK: later provisional ones, or the answer."""
         self.proposing: Server | None = None
         """The PRACK whose offer was forwarded to the callee."""
         self.keypad: PressedKeys | None = None
@@ -136,7 +132,7 @@ class CallerLeg(Leg):
     @property
     def awaits_prack(self) -> bool:
         """Whether the 200 has to wait for the PRACK of a response with media."""
-        return self.unacknowledged is not None and self.unacknowledged.has_session
+        return self.pracks is not None and self.pracks.holds_answer
 
     @property
     def is_early(self) -> bool:
@@ -151,8 +147,9 @@ class CallerLeg(Leg):
         It is sent reliably if the caller requires that, or if it carries SDP that must not get lost. One is
         repeated at a time: later ones wait for its PRACK, in order.
         """
-        if self.unacknowledged is not None:
-            self._queue_response(status, session)
+        pracks = self.pracks
+        if pracks is not None and pracks.unacknowledged is not None:
+            pracks.add(status, session)
             return
         if session:
             self.progress.sent_early_media = True
@@ -166,8 +163,10 @@ class CallerLeg(Leg):
         self.progress.rseq += 1 + draw
         tag, number = self.invite_dialog.local_tag, self.progress.rseq
         headers = of_reliable_ringing(self._endpoint, self.invite_dialog, session, number)
-        self.unacknowledged = ReliableProvisional(number, bool(session), owner=self)
-        self.send(OutgoingReliable(headers, session, self.invite, status, tag, self.unacknowledged), now)
+        if pracks is None:
+            pracks = self.pracks = PrackQueue()
+        pracks.unacknowledged = reliable = ReliableProvisional(number, bool(session), owner=self)
+        self.send(OutgoingReliable(headers, session, self.invite, status, tag, reliable), now)
 
     def begin_attempt(self, now: Instant) -> None:
         """Prepare for another gateway: after early media of the last one the caller needs another To tag."""
@@ -190,8 +189,8 @@ class CallerLeg(Leg):
 
     def answer(self, session: bytes, now: Instant) -> None:
         """Answer the call with 200, but not before the PRACK of a response with SDP (RFC 3262 section 3)."""
-        if self.unacknowledged is not None and self.unacknowledged.has_session:
-            self.waiting_answer = session
+        if self.pracks is not None and self.pracks.holds_answer:
+            self.pracks.answer = session
             return
         self._decided(200, now)
         if self.progress.is_settled:
@@ -249,13 +248,14 @@ class CallerLeg(Leg):
     def _prack_came(self, event: RequestArrived) -> None:
         """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
         rack = Rack.of(event.request)
-        unacknowledged = self.unacknowledged
-        if unacknowledged is None or rack != (unacknowledged.number, self.progress.invite_sequence):
+        pracks = self.pracks
+        unacknowledged = None if pracks is None else pracks.unacknowledged
+        if pracks is None or unacknowledged is None or rack != (unacknowledged.number, self.progress.invite_sequence):
             is_late = rack == (self.progress.overtaken, self.progress.invite_sequence)
             self.respond(event.transaction, 200 if is_late else 481, event.at)
             return
         unacknowledged.stop()
-        self.unacknowledged = None
+        pracks.unacknowledged = None
         session = self.session_in(event.request)
         if self.progress.is_of_last_attempt:
             is_settled = unacknowledged.has_session and bool(self.offer)
@@ -269,12 +269,11 @@ class CallerLeg(Leg):
         else:
             self.progress.is_settled = self.progress.is_settled or (unacknowledged.has_session and bool(self.offer))
             self._confirm(event, session)
-        self._send_waiting(event.at)
+        self._send_waiting(pracks, event.at)
 
     def provisional_unacknowledged(self, event: ProvisionalUnacknowledged) -> None:
         """End the call: a reliable response was repeated for 64·T1 without a PRACK (RFC 3262 section 3)."""
-        self.unacknowledged = self.waiting_answer = None
-        self.waiting_rings.clear()
+        self.pracks = None
         self.call.caller_unreachable(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
@@ -368,25 +367,16 @@ class CallerLeg(Leg):
             supervision.stop(now)
         self.call.answer_taken_back()
 
-    def _queue_response(self, status: int, session: bytes) -> None:
-        """Queue a provisional response until the PRACK before; a full queue drops the oldest without SDP."""
-        waiting = self.waiting_rings
-        if waiting and waiting[-1] == (status, session):
-            return
-        if len(waiting) >= WAITING_MAX:
-            waiting.remove(next((each for each in waiting if not each[1]), waiting[0]))
-        waiting.append((status, session))
-
-    def _send_waiting(self, now: Instant) -> None:
+    def _send_waiting(self, pracks: PrackQueue, now: Instant) -> None:
         """Send the responses that waited for a PRACK, up to the next one that needs a PRACK itself."""
-        answer, self.waiting_answer = self.waiting_answer, None
-        if answer is not None:
-            self.waiting_rings.clear()
-            if self.call.caller_answered(now):
-                self.answer(answer, now)
-                self.call.watch()
-        while self.waiting_rings and self.unacknowledged is None:
-            self.ring(*self.waiting_rings.pop(0), now)
+        answer = pracks.take_answer()
+        if answer is not None and self.call.caller_answered(now):
+            self.answer(answer, now)
+            self.call.watch()
+        while self.pracks is not None and (ring := self.pracks.next_ring()) is not None:
+            self.ring(*ring, now)
+        if self.pracks is not None and self.pracks.unacknowledged is None:
+            self.pracks = None
 
     def _confirm(self, event: RequestArrived, session: bytes) -> None:
         """Answer a PRACK; an offer in it is forwarded and answered in the 2xx (RFC 3262 section 5)."""
@@ -398,7 +388,7 @@ class CallerLeg(Leg):
             or callee.early_dialog is None
             or not (self.progress.is_settled and callee.facts.allows_update)
             or not (self.call.bridge is None or self.call.bridge.is_quiet)
-            or self.waiting_answer is not None
+            or (self.pracks is not None and self.pracks.answer is not None)
             or not isinstance(server, Server)
         ):
             self.respond(server, 488, event.at)  # it cannot be forwarded now
@@ -412,8 +402,10 @@ class CallerLeg(Leg):
         A reliable response of the last one is repeated until its PRACK, and later responses wait: a peer that missed
         one RSeq discards all higher ones (RFC 3262 section 4).
         """
-        self.waiting_rings.clear()
-        self.progress.is_of_last_attempt = self.unacknowledged is not None
+        if self.pracks is not None:
+            self.pracks.rings.clear()
+        is_awaited = self.pracks is not None and self.pracks.unacknowledged is not None
+        self.progress.is_of_last_attempt = is_awaited
         if shown is None and not self.progress.sent_early_media:
             return
         # An early session has been answered and cannot be replaced by another answer to the same offer. Another To tag
@@ -433,7 +425,7 @@ class CallerLeg(Leg):
             self._endpoint.forget(old, now)
         if self.progress.last_tag == new:
             self.progress.is_of_last_attempt, self.progress.last_tag = False, None
-        elif self.unacknowledged is None:
+        elif not is_awaited:
             self._forget_last_tag(now)
         dialog.remote_sequence = sequence if self.progress.last_tag is None else self.progress.invite_sequence
         self._endpoint.adopt(new, self)
@@ -472,7 +464,7 @@ class CallerLeg(Leg):
 
     def _decided(self, status: int, now: Instant) -> None:
         """Note the status of the final response, and stop repeating provisional ones."""
-        if self.unacknowledged is not None or self.waiting_rings or self.progress.last_tag is not None:
+        if self.pracks is not None or self.progress.last_tag is not None:
             self._stop_repeating(now)
         self.progress.is_answered = True
         self.shown = None
@@ -482,11 +474,10 @@ class CallerLeg(Leg):
             self.expiry = None
 
     def _stop_repeating(self, now: Instant) -> None:
-        if self.unacknowledged is not None:
-            self.unacknowledged.stop()
-            self.progress.overtaken = self.unacknowledged.number
-            self.unacknowledged = None
-        self.waiting_rings.clear()
+        pracks, self.pracks = self.pracks, None
+        overtaken = None if pracks is None else pracks.stop()
+        if overtaken is not None:
+            self.progress.overtaken = overtaken
         self._forget_last_tag(now)
 
 

@@ -11,6 +11,7 @@ from vosd.b2bua.keypad import Keypad, KeypadFacts
 from vosd.b2bua.leg import Leg, Move
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.prack_queue import PrackQueue
 from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.requests import (
     AnsweredSnapshot,
@@ -136,7 +137,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     @classmethod
     def of(cls, leg: CallerLeg, call: Call) -> "CallerLegSnapshot":
         """Describe a leg."""
-        endpoint, invite, unacknowledged, waiting = call.endpoint, leg.invite, leg.unacknowledged, leg.waiting_answer
+        endpoint, invite, pracks = call.endpoint, leg.invite, leg.pracks
         return cls(
             leg=LegSnapshot.of(leg, call),
             invite=InviteServerSnapshot.of(invite, endpoint.flows)
@@ -145,10 +146,14 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             identity=identity_as_bytes(leg.caller_identity),
             offer=SessionSnapshot.of(leg.offer),
             keypad=KeypadSnapshot.of(leg.keypad, endpoint) if isinstance(leg.keypad, Keypad) else None,
-            unacknowledged=None if unacknowledged is None else ReliableSnapshot.of(unacknowledged, endpoint.flows),
+            unacknowledged=None
+            if pracks is None or pracks.unacknowledged is None
+            else ReliableSnapshot.of(pracks.unacknowledged, endpoint.flows),
             shown=tuple((encode(tag), fork) for tag, fork in (leg.shown or {}).items()),
-            waiting_rings=tuple((status, SessionSnapshot.of(session)) for status, session in leg.waiting_rings),
-            waiting_answer=None if waiting is None else SessionSnapshot.of(waiting),
+            waiting_rings=()
+            if pracks is None
+            else tuple((status, SessionSnapshot.of(session)) for status, session in pracks.rings),
+            waiting_answer=None if pracks is None or pracks.answer is None else SessionSnapshot.of(pracks.answer),
             proposing=None if leg.proposing is None else ServerSnapshot.of(leg.proposing, endpoint.flows),
             expiry=TimerSnapshot.of(leg.expiry, endpoint.store),
             **named(leg.progress),
@@ -156,7 +161,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
 
     def restored(self, board: Switchboard, dialect: CallerDialect, restoration: Restoration) -> CallerLeg:
         """Return the leg, which has no call yet; requests within its dialog find it."""
-        endpoint, unacknowledged, waiting = restoration.endpoint, self.unacknowledged, self.waiting_answer
+        endpoint = restoration.endpoint
         if self.leg.dialog is None:
             raise ValueError("a caller without a dialog")
         dialog = restoration.dialog(self.leg.dialog)
@@ -169,13 +174,22 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         self.leg.restore(leg, restoration)
         leg.offer = self.offer.restored()
         leg.keypad = None if self.keypad is None else self.keypad.restored(leg, board, restoration)
-        leg.unacknowledged = None if unacknowledged is None else unacknowledged.restored(leg, restoration)
+        leg.pracks = self._pracks(leg, restoration)
         leg.shown = {text_of(tag): fork for tag, fork in self.shown} or None
-        leg.waiting_rings = [(status, session.restored()) for status, session in self.waiting_rings]
-        leg.waiting_answer = None if waiting is None else waiting.restored()
         leg.proposing = None if self.proposing is None else restoration.server(self.proposing)
         leg.expiry = restoration.alarm(self.expiry, leg)
         endpoint.adopt(dialog.local_tag, leg)
         if progress.last_tag is not None:
             endpoint.adopt(progress.last_tag, leg)
         return leg
+
+    def _pracks(self, leg: CallerLeg, restoration: Restoration) -> PrackQueue | None:
+        """Return the responses that wait for PRACKs; None = none does."""
+        if self.unacknowledged is None and not self.waiting_rings and self.waiting_answer is None:
+            return None
+        pracks = PrackQueue()
+        if self.unacknowledged is not None:
+            pracks.unacknowledged = self.unacknowledged.restored(leg, restoration)
+        pracks.rings = [(status, session.restored()) for status, session in self.waiting_rings]
+        pracks.answer = None if self.waiting_answer is None else self.waiting_answer.restored()
+        return pracks
