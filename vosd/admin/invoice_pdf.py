@@ -4,20 +4,18 @@ The files of the template are kept with the invoice: it is printed the same for 
 """
 
 import base64
-import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from vosd.admin.typesetting import TEMPLATE, TypesettingError, typeset
 from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
     from vosd.engine.settings import InvoiceSettings
 
 FORM: Final = Path(__file__).parent / "invoice_form"
-TEMPLATE: Final = "invoice.typ"
 LABELS: Final = "labels.json"
 DATA: Final = "data.json"
 LOGO: Final = "logo"
@@ -64,23 +62,11 @@ def printed(form: bytes, document: str, issued_at: int | None) -> bytes:
     Raises:
         InvoiceFormError: the template has a mistake.
     """
-    import typst  # only who prints needs it
-
-    with tempfile.TemporaryDirectory(prefix="vosd-invoice-") as name:
-        directory = Path(name)
-        inputs: dict[str, str] = {}
-        for file, content in msgspec.json.decode(form, type=dict[str, str]).items():
-            (directory / file).write_bytes(base64.b64decode(content))
-            if file.startswith(f"{LOGO}."):
-                inputs[LOGO] = file
-        (directory / DATA).write_text(document, encoding="utf-8")
-        made_at = datetime.fromtimestamp((issued_at or 0) // 1_000, tz=UTC)
-        try:
-            return typst.compile(
-                directory / TEMPLATE,
-                root=directory,
-                sys_inputs=inputs,
-                timestamp=int(made_at.timestamp()),
-            )
-        except (typst.TypstError, RuntimeError) as error:
-            raise InvoiceFormError(f"the template of invoices has a mistake: {error}") from error
+    files = {
+        name: base64.b64decode(content) for name, content in msgspec.json.decode(form, type=dict[str, str]).items()
+    }
+    logos = [name for name in files if name.startswith(f"{LOGO}.")]
+    try:
+        return typeset(files | {DATA: document.encode()}, {LOGO: logos[0]} if logos else {}, issued_at or 0)
+    except TypesettingError as error:
+        raise InvoiceFormError(f"the template of invoices has a mistake: {error}") from error

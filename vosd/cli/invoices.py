@@ -179,7 +179,8 @@ def pdf(invocation: Invocation, number: str, out: Path | None, acting: str | Non
 @pass_invocation
 def template(_invocation: Invocation, directory: Path) -> None:
     """Copy the template and the words of the printed form to DIRECTORY, to change them."""
-    from vosd.admin.invoice_pdf import FORM, LABELS, TEMPLATE
+    from vosd.admin.invoice_pdf import FORM, LABELS
+    from vosd.admin.typesetting import TEMPLATE
 
     directory.mkdir(parents=True, exist_ok=True)
     for name in (TEMPLATE, LABELS):

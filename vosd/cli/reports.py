@@ -49,6 +49,7 @@ def _verb_of(shown: Report) -> click.Command:
     @click.option("--gateway", metavar="NAME", help="Calls by this gateway or phone, of either side, only.")
     @click.option("--area", metavar="AREA", help="Calls to this area only; a prefix where rates have no areas.")
     @click.option("--xlsx", type=click.Path(path_type=Path, dir_okay=False), help="Write a spreadsheet.")
+    @click.option("--pdf", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with a chart.")
     @as_option
     @csv_option
     @json_option
@@ -56,7 +57,7 @@ def _verb_of(shown: Report) -> click.Command:
     def show(invocation: Invocation, /, zone: "ZoneInfo", acting: str | None, **given: Any) -> None:
         from vosd.admin.office.reports import ShowReport
 
-        forms = {name: given.pop(name) for name in ("as_csv", "as_json", "xlsx")}
+        forms = {name: given.pop(name) for name in ("as_csv", "as_json", "xlsx", "pdf")}
         _print(_made(invocation, acting, ShowReport(name=shown.name, zone=zone.key, **given)), **forms)
 
     return show
@@ -125,13 +126,18 @@ def _made(invocation: Invocation, acting: str | None, order: "ShowReport") -> "R
     return in_office(invocation, lambda office: show_report(office, who, order))
 
 
-def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path | None) -> None:
+def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path | None, pdf: Path | None) -> None:
     columns = [column.name for column in sheet.columns]
     if xlsx is not None:
         from vosd.admin.spreadsheet import workbook_of
 
         replace_file(xlsx, workbook_of(sheet))
         output.remark(f"{len(sheet.rows)} rows: {xlsx}")
+    elif pdf is not None:
+        from vosd.admin.report_pdf import report_pdf
+
+        replace_file(pdf, report_pdf(sheet))
+        output.remark(f"{len(sheet.rows)} rows: {pdf}")
     elif as_json:
         output.document(sheet)
     elif as_csv:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from pypdf import PdfReader
 
-from vosd.admin.invoice_pdf import FORM, LABELS, TEMPLATE, InvoiceFormError, form_of, printed
+from vosd.admin.invoice_pdf import FORM, LABELS, InvoiceFormError, form_of, printed
 from vosd.engine.settings import InvoiceSettings
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceLine, InvoiceParty, MovementLine, Section, TaxLine
 
@@ -140,4 +140,3 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text("[]")
     with pytest.raises(InvoiceFormError):
         form_of(InvoiceSettings(labels_file=tmp_path / "labels.json"))
-    assert TEMPLATE.endswith(".typ")

@@ -11,6 +11,7 @@ from vosd.admin.office.reports import (
     list_reports,
     show_report,
 )
+from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
 from vosd.api.operation import Operation, permission_of
 from vosd.base.csv_text import CsvWriter
@@ -47,6 +48,6 @@ OPERATIONS: Final = (
         run=show_report,
         result=ReportSheet,
         problems=("no_such_report", "out_of_scope", "unknown_account"),
-        forms={"text/csv": _csv, _SPREADSHEET: workbook_of},
+        forms={"text/csv": _csv, _SPREADSHEET: workbook_of, "application/pdf": report_pdf},
     ),
 )
