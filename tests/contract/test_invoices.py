@@ -59,7 +59,7 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.accounts import AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, InvoiceTerms, IssuerTerms
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import CallSide, Party
 from vosd.billing.rates import AppliedRate
 from vosd.billing.rights import Right
 from vosd.callcontrol.bookkeeping import conclude
@@ -115,7 +115,7 @@ def call(
     shift = begun - plain.started_at
     times = {name: getattr(plain, name) + shift for name in ("started_at", "ringing_at", "answered_at")}
     fresh = msgspec.structs.replace(plain, **times, ended_at=times["answered_at"])
-    agents = (Party("reseller", Role.AGENT, 1, applied_rate("0.03")),) if customer_name == "shop" else ()
+    agents = (Party("reseller", CallSide.AGENT, 1, applied_rate("0.03")),) if customer_name == "shop" else ()
     ending = Ending(EndReason.NORMAL, HangupSource.CALLER, Instant(4_000 + held_ms, 0), 200, 16)
     return conclude(OpenCall(fresh, rate, BUY, 4_000, 4_000, agents=agents), ending, "PCMU", "PCMU", recorded=True)
 
