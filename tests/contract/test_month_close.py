@@ -30,6 +30,7 @@ from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.accounts import AccountType
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.money import ListUnbooked
+from vosd.engine.journal import Journal
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.storage import schema
 from vosd.storage.audit_line import AuditLine
@@ -128,7 +129,6 @@ async def test_a_trial_says_what_is_missing_until_nothing_is(office: Office, dat
         counter = schema.counter.c
         await connection.execute(update(schema.counter).where(counter.name == schema.TRAFFIC_DAYS).values(value=0))
         await connection.execute(update(schema.account).where(schema.account.c.id == "acme").values(balance=Decimal(9)))
-    Quarantine(office.definitions.settings.state_dir / DIRECTORY).put(rejected("too long", answered_call(77)))
     late = answered_call(78, **TERMS)
     await office.stores.books.book([late])
     found = await missing(office)
@@ -159,6 +159,27 @@ async def test_calls_that_run_or_wait_keep_a_month_open(office: Office, tmp_path
         "calls of 1 accounts are not booked yet: 0.60 of acme",
     ]
     assert ListUnbooked(0, OCTOBER) in switch.asked
+
+
+async def test_calls_of_a_stopped_switch_and_refused_ones_are_missing(office: Office, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.open()
+    journal.settle()
+    journal.ended(answered_call(77, **TERMS))
+    journal.flush()
+    journal.close()
+    of_october = answered_call(OCTOBER + 78 - STARTED)
+    quarantine = Quarantine(tmp_path / DIRECTORY)
+    quarantine.put(rejected("too long", of_october))
+    found = await missing(office)
+    assert found["unbooked"] == "no switch runs, and 1 calls of its journal are not booked"
+    assert "quarantined" not in found
+    quarantine.put(rejected("too long", answered_call(79)))
+    assert (await missing(office))["quarantined"].startswith("1 records of calls were refused, the first is of call ")
+    unreadable = next((tmp_path / DIRECTORY).iterdir()).with_stem("broken")
+    unreadable.write_text("{")
+    given = [each.detail for each in (await close(office, CloseMonth(month=MONTH, is_trial=True))).missing]
+    assert f"1 records of calls cannot be read, the first is {unreadable}" in given
 
 
 def test_only_what_others_delay_is_passed_over_and_with_a_reason() -> None:

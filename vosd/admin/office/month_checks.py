@@ -12,7 +12,8 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.money import ListUnbooked
-from vosd.storage.dropped import began
+from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
+from vosd.engine.journal.quarantine import Quarantine
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.reconciliations import DisputeState, StoredReconciliation
 from vosd.storage.traffic_sums import TrafficQuery, TrafficRow
@@ -38,14 +39,14 @@ class MonthChecks:
 
         Raises:
             DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
-            JournalUnreadableError: the journal cannot be read.
+            JournalUnreadableError, QuarantineError: the journal, or the refused records cannot be read.
             StoreUnavailable: try again.
         """
         if self._until > self._office.now():
             detail = f"it ends at {iso_utc(self._until)}"
             return [MissingOfMonth(MonthObstacle.NOT_OVER, detail, "vosd report daily --since yesterday")]
         found = []
-        for check in (self._unbooked, self._ledger, self._sums, self._vendors):
+        for check in (self._unbooked, self._ledger, self._refused, self._sums, self._vendors):
             async with aclosing(check()) as some:
                 found += [each async for each in some]
         return found
@@ -87,15 +88,22 @@ class MonthChecks:
             if journal.waiting and await self._office.switch.ask_if_running(ListCalls()) is None:
                 detail = f"no switch runs, and {journal.waiting} calls of its journal are not booked"
                 yield MissingOfMonth(MonthObstacle.UNBOOKED, detail, "vosd spool check")
-        refused = [each for each in faults if each.fault is BookFault.QUARANTINED]
         others = [each for each in faults if each.fault is not BookFault.QUARANTINED]
-        of_month = [each for each in refused if each.call_id is None or began(each.call_id) < self._until]
-        if of_month:
-            detail = f"{len(of_month)} records of calls were refused, the first is of call {of_month[0].call_id}"
-            yield MissingOfMonth(MonthObstacle.QUARANTINED, detail, "vosd spool list")
         if others:
             detail = f"{len(others)} differences, the first is: {others[0]}"
             yield MissingOfMonth(MonthObstacle.LEDGER_DIFFERS, detail, "vosd ledger verify")
+
+    async def _refused(self) -> AsyncGenerator[MissingOfMonth, None]:
+        content = Quarantine(self._office.definitions.settings.state_dir / QUARANTINE).read()
+        refused = [each.record.call_id for each in content.records if each.record.ended_at < self._until]
+        if refused:
+            detail = f"{len(refused)} records of calls were refused, the first is of call {refused[0]}"
+            yield MissingOfMonth(MonthObstacle.QUARANTINED, detail, "vosd spool list")
+        if content.unreadable:
+            detail = (
+                f"{len(content.unreadable)} records of calls cannot be read, the first is {content.unreadable[0].path}"
+            )
+            yield MissingOfMonth(MonthObstacle.QUARANTINED, detail, "vosd spool list")
 
     async def _sums(self) -> AsyncGenerator[MissingOfMonth, None]:
         traffic = self._stores.traffic
