@@ -9,7 +9,8 @@ from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, refused_call
 from doubles.office import customer, office_on, operator
 
-from vosd.admin.office.bilateral import BilateralTotals, ShowTotals, book_of, show_totals
+from vosd.admin.bilateral_totals import BilateralTotals, book_of
+from vosd.admin.office.bilateral import ShowTotals, show_totals
 from vosd.admin.office.errors import OrderError
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.columns import iso_utc

@@ -80,3 +80,15 @@ def test_no_text_below_the_command_line_names_an_option_of_it():
         and re.search(r"(?<![\w-])--[a-z]", node.value.split("vosd ")[0])
     ]
     assert named == []
+
+
+def test_work_without_a_principal_imports_no_use_case():
+    """Forms of a report (a spreadsheet, a page) name the type of the report alone."""
+    imports = {
+        f"{file}: {node.module}"
+        for file, node in matches(("admin",), "vosd.admin.office")
+        if isinstance(node, ast.ImportFrom) and not file.startswith("admin/office/")
+        if node.module is not None and node.module.startswith("vosd.admin.office")
+    }
+    assert "admin/spreadsheet.py: vosd.admin.office.reports" in imports
+    assert [each for each in imports if not each.endswith(": vosd.admin.office.reports")] == []

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from vosd.admin.office.bilateral import BilateralTotals, book_of
+from vosd.admin.bilateral_totals import BilateralTotals, book_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
 from vosd.clearing.bilateral import Deviation, DeviationLimit, add_up, compare

@@ -1,10 +1,8 @@
 """Use case of two switches that compare their calls: totals of one account by five minutes (docs/books.md)."""
 
-from decimal import Decimal
-from typing import Final
-
 import msgspec
 
+from vosd.admin.bilateral_totals import SPAN_MAX_MS, BilateralTotals, TotalsRow
 from vosd.admin.names import configured
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -13,9 +11,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.clearing.bilateral import PERIOD_MS, Book, PartnerDirection, PartnerTotals, TotalsKey, add_up
-
-SPAN_MAX_MS: Final = 7_200_000
+from vosd.clearing.bilateral import PERIOD_MS, PartnerTotals, TotalsKey, add_up
 
 
 class ShowTotals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,40 +22,6 @@ class ShowTotals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Beginning of the first period: a multiple of five minutes."""
     until: int
     """End of the last period: a multiple of five minutes."""
-
-
-class TotalsRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals of the answered calls of a period that ended in it; money as text, with tax."""
-
-    since: str
-    """Beginning of the period, RFC 3339."""
-    direction: PartnerDirection
-    """``sent``: by this switch to the account; ``received``: by this switch from the account."""
-    gateway: str
-    """Gateway of this switch."""
-    prefix: str
-    """First four digits of the called number."""
-    calls: int
-    """Number of calls."""
-    seconds: int
-    """Seconds from answer to end."""
-    amount: str
-    """Cost of calls that were sent, fee of calls that were received, as text."""
-    edge_seconds: int
-    """Seconds of the calls that ended within a second of a border of the period."""
-    edge_amount: str
-    """Amount of these calls, as text."""
-
-
-class BilateralTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals of the calls of an account."""
-
-    account: str
-    """Account that the totals are of."""
-    currency: str | None
-    """Currency of the amounts."""
-    rows: tuple[TotalsRow, ...]
-    """Totals by period, direction, gateway and prefix."""
 
 
 @needs(Permission.BILATERAL_SEE, by_account=True)
@@ -99,23 +61,3 @@ def _row(key: TotalsKey, totals: PartnerTotals) -> TotalsRow:
         edge_seconds=totals.edge_seconds,
         edge_amount=format_amount(totals.edge_amount),
     )
-
-
-def book_of(found: BilateralTotals, since: int) -> Book:
-    """Return the totals that another switch has sent, of a span that begins at ``since``.
-
-    Raises:
-        ValueError, ArithmeticError: a time or an amount is none.
-    """
-    periods = {iso_utc(since + each * PERIOD_MS): since + each * PERIOD_MS for each in range(SPAN_MAX_MS // PERIOD_MS)}
-    book: Book = {}
-    for row in found.rows:
-        if row.since not in periods:
-            raise ValueError(f"{row.since} is no period of the span")
-        key = TotalsKey(periods[row.since], row.direction, row.gateway, row.prefix)
-        amounts = Decimal(row.amount), Decimal(row.edge_amount)
-        if not all(each.is_finite() for each in amounts):
-            raise ValueError(f"{row.amount} is no amount")
-        own = PartnerTotals(row.calls, row.seconds, amounts[0], row.edge_seconds, amounts[1])
-        book[key] = book.get(key, PartnerTotals()).plus(own)
-    return book

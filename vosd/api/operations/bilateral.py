@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from vosd.admin.office.bilateral import BilateralTotals, ShowTotals, show_totals
+from vosd.admin.bilateral_totals import BilateralTotals
+from vosd.admin.office.bilateral import ShowTotals, show_totals
 from vosd.api.operation import Operation, permission_of
 
 OPERATIONS: Final = (
