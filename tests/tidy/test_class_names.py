@@ -6,8 +6,8 @@ from typing import Final
 
 from syntax_nodes import matches
 
-SHARED: Final = {"Request": 2, "Section": 2}
-"""A request of SIP and one of HTTP; a YAML mapping and a part of an invoice. No other name is added."""
+SHARED: Final = {"Request": 2}
+"""A request of SIP and one of HTTP. No other name is added."""
 
 
 def test_no_two_public_classes_share_a_name():

@@ -45,6 +45,7 @@ from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings, TimedLease
 from vosd.daemon.nightly import DailyParts
 from vosd.daemon.reload import Configuration
+from vosd.daemon.scheduled_reports import ScheduledReportPart
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, as_mistakes, load_at_start
 from vosd.daemon.status import Status
@@ -259,6 +260,7 @@ class Daemon:
         self._bilateral = BilateralPart(
             settings.database_url.reveal(), settings.bilateral, clock, lambda: self.service.switch.catalogue
         )
+        self._reports = ScheduledReportPart(settings, clock)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
@@ -289,6 +291,7 @@ class Daemon:
             StartStep("definitions", self._definitions.begin, self._definitions.end),
             StartStep("daily work", self._daily.begin, self._daily.end),
             StartStep("sums for reports", self._traffic.begin, self._traffic.end),
+            StartStep("scheduled reports", self._reports.begin, self._reports.end),
             StartStep("totals of partners", self._bilateral.begin, self._bilateral.end),
             StartStep("listeners", self._listen, self._transports.close),
             StartStep("control socket", self._control.open, self._control.close),
@@ -424,6 +427,7 @@ class Daemon:
         self._fraud.adjust(loaded.settings.alarms)
         await self._daily.adjust(loaded.settings)
         self._bilateral.adjust(loaded.settings.bilateral)
+        self._reports.adjust(loaded.settings.reports, loaded.settings.alarms.mail)
         await self._call_reports.adjust(loaded.settings.call_reports)
         await self._events.adjust(loaded.settings.webhooks)
 

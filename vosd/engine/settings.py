@@ -21,6 +21,7 @@ from vosd.obs.alarms import Level
 from vosd.obs.events import Event
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
+from vosd.traffic.schedule import ReportRhythm
 from vosd.trunks.gateways import Address
 
 LOOPBACK: Final[tuple[IPv4Network | IPv6Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -352,6 +353,33 @@ class InvoiceSettings:
     lock_after_days: int | None = None
 
 
+class ReportForm(Enum):
+    """Kind of file that a scheduled report is."""
+
+    XLSX = "xlsx"
+    CSV = "csv"
+    PDF = "pdf"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledReport:
+    """A report at a fixed time, about the period that is over."""
+
+    name: str
+    report: str
+    every: ReportRhythm
+    at_s: int
+    """Seconds since the midnight behind the period."""
+    zone: str
+    group: str | None
+    account: str | None
+    gateway: str | None
+    area: str | None
+    form: ReportForm
+    directory: Path | None
+    mail: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PortabilitySettings:
     """The server that knows the routing numbers of called numbers; either ``url`` or ``server``."""
@@ -433,6 +461,7 @@ class Settings:
     retention: RetentionSettings = RetentionSettings()
     nightly: NightlySettings = NightlySettings()
     bilateral: tuple[BilateralSettings, ...] = ()
+    reports: tuple[ScheduledReport, ...] = ()
     invoices: InvoiceSettings = field(default_factory=InvoiceSettings)
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     call_reports: CallReportSettings | None = None

@@ -22,7 +22,7 @@ class InvoiceUnsoundError(VosError):
     remedy = "vosd ledger verify finds what does not agree"
 
 
-class Section(Enum):
+class InvoiceSection(Enum):
     """Part of an invoice that a line stands in, in this order."""
 
     CALLS = "calls"
@@ -37,7 +37,7 @@ class Section(Enum):
 class ChargedSum(NamedTuple):
     """Charges of one kind that are alike; amounts are what the account pays."""
 
-    section: Section
+    section: InvoiceSection
     area: str
     """Empty = the rate has none."""
     prefix: str
@@ -94,7 +94,7 @@ class InvoiceParty(msgspec.Struct, frozen=True, kw_only=True):
 class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line of an invoice; money as text."""
 
-    section: Section
+    section: InvoiceSection
     """Part of the invoice that it stands in."""
     area: str
     """Destination; empty = the rate has none."""
@@ -238,7 +238,7 @@ def _lines(charged: Iterable[ChargedSum], by: InvoiceLines) -> Iterable[InvoiceL
         is_by_prefix = by is InvoiceLines.PREFIX or not each.area
         details = (each.prefix, each.price, each.per) if is_by_prefix else ()
         groups[each.section, each.area, each.tax_rate, *details].append(each)
-    order = list(Section)
+    order = list(InvoiceSection)
     lines = [_line(each, by) for each in groups.values()]
     return sorted(lines, key=lambda line: (order.index(line.section), line.area, line.prefix, line.price or ""))
 

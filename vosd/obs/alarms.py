@@ -122,6 +122,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL),
     Event.INVOICES_OVERDUE: AlarmKind(_WARNING),
     Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",)),
+    Event.REPORT_FAILED: AlarmKind(_WARNING, ("report",)),
     Event.BILATERAL_DIFFERS: AlarmKind(_CRITICAL, ("account",)),
     Event.BILATERAL_AWAY: AlarmKind(_WARNING, ("account",)),
     Event.ALARM_REFUSED: AlarmKind(_WARNING, ("output",), passes=True),

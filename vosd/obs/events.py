@@ -197,6 +197,10 @@ class Event(StrEnum):
     """Invoices of so many ``accounts`` are overdue, the first in ``what``."""
     INVOICES_PAID = "invoices_paid"
     """No invoice is overdue."""
+    REPORT_FAILED = "report_failed"
+    """A scheduled ``report`` about a ``period`` was not delivered; it is tried again after ``retry_s``."""
+    REPORT_SENT = "report_sent"
+    """A scheduled ``report`` was delivered."""
     NIGHTLY_FAILED = "nightly_failed"
     """A ``work`` of the night was not done, or not all of it: ``verify`` or ``minimum``."""
     NIGHTLY_DONE = "nightly_done"
@@ -265,6 +269,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.LEDGER_DIFFERS: Event.LEDGER_AGREES,
     Event.INVOICES_OVERDUE: Event.INVOICES_PAID,
     Event.NIGHTLY_FAILED: Event.NIGHTLY_DONE,
+    Event.REPORT_FAILED: Event.REPORT_SENT,
     Event.BILATERAL_DIFFERS: Event.BILATERAL_AGREES,
     Event.BILATERAL_AWAY: Event.BILATERAL_BACK,
     Event.CALL_REPORTS_DOWN: Event.CALL_REPORTS_UP,

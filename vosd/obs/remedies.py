@@ -79,6 +79,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.LEDGER_DIFFERS: "vosd ledger verify says what differs; correct nothing by hand before its cause is known",
     Event.INVOICES_OVERDUE: "vosd invoice list --state overdue has them; remind the customers, or block the accounts",
     Event.NIGHTLY_FAILED: "the why; vosd ledger verify, vosd ledger minimum do it by hand",
+    Event.REPORT_FAILED: "the why: mail server, directory or database; it is tried again by itself",
     Event.BILATERAL_DIFFERS: "the prefixes and gateways; vosd cdr list of them here and there shows which calls differ",
     Event.BILATERAL_AWAY: "the why; is the token valid, is the partner's management API open to this address",
     Event.ALARM_REFUSED: "the receiver's log: it takes no report of this kind",

@@ -23,7 +23,7 @@ from sqlalchemy.engine import Row
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import CUSTOMER, VENDOR
-from vosd.invoicing.invoice import CARRIED, ChargedSum, LedgerPart, Moved, Section
+from vosd.invoicing.invoice import CARRIED, ChargedSum, InvoiceSection, LedgerPart, Moved
 from vosd.invoicing.periods import day_of
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -185,8 +185,14 @@ async def _charges(
     found = []
     for row in own:
         sample = samples.get(row.sample, _NO_SAMPLE)
-        section = Section.CORRECTIONS if not row.here else Section.EARLIER if row.late and is_call else Section.CALLS
-        is_counted = is_call or section is Section.CORRECTIONS
+        section = (
+            InvoiceSection.CORRECTIONS
+            if not row.here
+            else InvoiceSection.EARLIER
+            if row.late and is_call
+            else InvoiceSection.CALLS
+        )
+        is_counted = is_call or section is InvoiceSection.CORRECTIONS
         found.append(
             ChargedSum(
                 section,
@@ -304,7 +310,7 @@ async def _without_cdr(connection: AsyncConnection, within: ColumnElement[bool],
         if of_call is not None:
             price, per, seconds = of_call.unit_price, of_call.price_per, of_call.billed_seconds
             rate, prefix = tax_rate_of(of_call.breakdown, "{}", of_call.role), of_call.rate_prefix or ""
-        found.append(ChargedSum(Section.CALLS, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax))
+        found.append(ChargedSum(InvoiceSection.CALLS, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax))
     return found
 
 
@@ -319,7 +325,9 @@ async def _others(
     for row in await connection.execute(query):
         memo = row.memo or ""
         if row.kind == EntryKind.MINIMUM.value:
-            minimums.append(ChargedSum(Section.MINIMUM, "", row.reference, None, None, ZERO, 1, 0, -row.amount, ZERO))
+            minimums.append(
+                ChargedSum(InvoiceSection.MINIMUM, "", row.reference, None, None, ZERO, 1, 0, -row.amount, ZERO)
+            )
         else:
             moved.append(Moved(_day(row.created_at, zone), row.kind, row.reference, memo, row.amount))
     earned = within, _entry.kind.in_(_OF_CALLS), _is_of_vendor()

@@ -10,7 +10,7 @@ from pypdf import PdfReader
 
 from vosd.admin.invoice_pdf import FORM, LABELS, InvoiceFormError, form_of, printed
 from vosd.engine.settings import InvoiceSettings
-from vosd.invoicing.invoice import InvoiceDocument, InvoiceLine, InvoiceParty, MovementLine, Section, TaxLine
+from vosd.invoicing.invoice import InvoiceDocument, InvoiceLine, InvoiceParty, InvoiceSection, MovementLine, TaxLine
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
@@ -35,7 +35,7 @@ def invoice(language: str = "en", lines: int = 3, **changes: object) -> InvoiceD
         language=language,
         lines=tuple(
             InvoiceLine(
-                section=Section.CALLS, area=f"Area {index}", prefix="", price=None, per=None, tax_rate="19",
+                section=InvoiceSection.CALLS, area=f"Area {index}", prefix="", price=None, per=None, tax_rate="19",
                 calls=index, seconds=61 * index, net=f"{index}.12345678",
             )
             for index in range(1, lines + 1)

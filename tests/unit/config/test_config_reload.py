@@ -103,6 +103,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "nightly",
         "bilateral",
         "invoices",
+        "reports",
     }
 
     assert {field.name for field in fields(Settings)} == RESTART_KEYS.keys() | taken_at_once

@@ -70,7 +70,7 @@ def _file_keys(model: type[Keys]) -> set[str]:
 
 
 def test_a_backup_has_every_file_that_a_key_can_name(site):
-    written = {"state_dir", "payments_archive"}
+    written = {"state_dir", "payments_archive", "directory"}
     models = [model for model in _all_models(Keys) if model.__module__.startswith("vosd.config.keys")]
     assert InstallationKeys in models
     named = set().union(*map(_file_keys, models)) - written

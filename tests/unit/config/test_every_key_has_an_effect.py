@@ -73,6 +73,7 @@ FILE: Final[Mapping[str, Any]] = {
     "bilateral": [
         {"account": "acme", "url": "https://peer.example.com/api/v1", "their_account": "us", "token": "secret"}
     ],
+    "reports": [{"name": "morning", "report": "daily", "directory": "/srv/reports"}],
     "webhooks": [{"name": "crm", "url": "https://crm.example.com/vosd"}],
     "exchange_rates": [{"base": "USD", "quote": "KWD", "rate": "0.3"}],
     "destination_classes": [{"name": "premium", "prefixes": "4490"}, {"name": "satellite", "prefixes": "881"}],
@@ -336,7 +337,7 @@ LOADED: Final[dict[str, tuple[object, ...]]] = {}
 """By the text of the file."""
 
 
-APART: Final = {"sip.tls", "api.tls", "api.oidc", "api.oidc.roles", "invoices.agents"}
+APART: Final = {"sip.tls", "api.tls", "api.oidc", "api.oidc.roles", "invoices.agents", "reports"}
 """Sections that need another one beside them; tests of their own try their keys."""
 TRIED: Final = [key for key in every_key() if key.path not in WITHOUT_EFFECT and key.section not in APART]
 

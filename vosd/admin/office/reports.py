@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,6 +24,9 @@ from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.reports import FIGURES, REPORTS, FigureKind, Report
 from vosd.traffic.spans import Grouping, ReportSpan, begin_of_day, spans_of
 from vosd.traffic.tables import Line, ReportLayout, ReportRow, ReportSource, layout_of, table_of
+
+if TYPE_CHECKING:
+    from vosd.storage.stores import SqlStores
 
 ROWS_MAX: Final = 50_000
 """Most rows of a report."""
@@ -183,16 +186,19 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         StoreUnavailable: try again.
     """
     scope = office.scope_of(who)
-    is_inside = _is_inside(who, scope)
+    return await report_of(office.stores, order, scope, office.now(), is_inside=_is_inside(who, scope))
+
+
+async def report_of(stores: "SqlStores", order: ShowReport, scope: Scope, now: int, *, is_inside: bool) -> ReportSheet:
+    """Return a report as ``show_report`` does, for a scope; ``is_inside``: with costs and vendors."""
     report = REPORTS.get(order.name)
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
     zone, group = _zone(order.zone), _grouping(order.group or report.group)
     where = _conditions(report, order, scope)
-    until = office.now() if order.until is None else order.until
+    until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
     layout = layout_of(report, is_inside=is_inside)
-    stores = office.stores
     own, of_waits = _queries(report, layout, where)
     missing = await stores.traffic.behind()
     found = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])

@@ -18,6 +18,7 @@ from vosd.config.keys.invoices import AgentIssuerKeys, InvoiceKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.protection import OverloadKeys
 from vosd.config.keys.retention import RetentionKeys
+from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.sip import HIDDEN, DnsKeys, RegistrarKeys, SipKeys, SipLimitKeys, TimerKeys, UnknownSource
 from vosd.config.keys.webhooks import ReceiverKeys
 from vosd.control.events import TYPES_BY_NAME
@@ -33,6 +34,7 @@ from vosd.engine.settings import (
     NightlySettings,
     ReceiverSettings,
     RetentionSettings,
+    ScheduledReport,
     Settings,
     TraceSettings,
     WebhookSettings,
@@ -78,6 +80,7 @@ _WEBHOOK: Final = full_conversion(
 _MAIL: Final = full_conversion(
     MailKeys, MailSettings, elsewhere={"password_file": "the password, which is read from it"}
 )
+_REPORT: Final = full_conversion(ScheduledReportKeys, ScheduledReport, by_hand={"timezone": "zone", "group": "group"})
 _OF_THE_FORM: Final = "the settings of all issuers"
 _ISSUER: Final = full_conversion(
     InvoiceKeys,
@@ -109,6 +112,7 @@ _SETTINGS: Final = full_conversion(
         "nightly": "nightly",
         "bilateral": "bilateral",
         "invoices": "invoices",
+        "reports": "reports",
     },
     elsewhere={
         "limits": "the parameters of the catalogue",
@@ -154,6 +158,14 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         nightly=_NIGHTLY(keys.nightly, at_s=keys.nightly.at, zone=keys.nightly.timezone),
         bilateral=tuple(map(_BILATERAL, keys.bilateral)),
         invoices=_invoice_settings(keys),
+        reports=tuple(
+            _REPORT(
+                each,
+                zone="UTC" if each.timezone is None else str(each.timezone),
+                group=None if each.group is None else each.group.value,
+            )
+            for each in keys.reports
+        ),
         call_reports=_REPORTS(keys.call_reports) if keys.call_reports.url else None,
         webhooks=tuple(_receiver(each) for each in keys.webhooks),
         overload=_OVERLOAD(sip.overload),

@@ -28,6 +28,7 @@ from vosd.config.keys.presets import Preset
 from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
+from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.keys.webhooks import ReceiverKeys
 from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, STATE_DIR
@@ -217,6 +218,7 @@ class InstallationKeys(Keys):
     nightly: NightlyKeys = NightlyKeys()
     bilateral: tuple[BilateralKeys, ...] = ()
     invoices: InvoiceKeys = InvoiceKeys()
+    reports: tuple[ScheduledReportKeys, ...] = ()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 
@@ -247,4 +249,8 @@ class InstallationKeys(Keys):
             raise KeyProblemError("webhooks", "each name once")
         if len({each.account for each in self.bilateral}) < len(self.bilateral):
             raise KeyProblemError("bilateral", "each account once")
+        if len({each.name for each in self.reports}) < len(self.reports):
+            raise KeyProblemError("reports", "each name once")
+        if any(each.mail for each in self.reports) and not self.alarms.mail.server:
+            raise KeyProblemError("reports", "alarms.mail, whose server sends them")
         return self

@@ -64,7 +64,7 @@ class Mail(AlarmOutput[MailSettings]):
             return True
         message = composed(self._node, settings, changes, dropped, self._clock.now().wall)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, _deliver, settings, message)
+            await asyncio.get_running_loop().run_in_executor(self._thread, deliver, settings, message)
         except (OSError, smtplib.SMTPException) as error:
             self._outage.found(str(error) or type(error).__name__, waiting=len(self._waiting))
             self._queued.set()
@@ -110,8 +110,8 @@ def _line(change: AlarmChange) -> str:
     return f"{iso_utc(at)} {state} {alarm.event.value}{subject}{count}{': ' + alarm.text if alarm.text else ''}"
 
 
-def _deliver(settings: MailSettings, message: EmailMessage) -> None:
-    """Send a mail; in a thread. Raises OSError and SMTPException."""
+def deliver(settings: MailSettings, message: EmailMessage) -> None:
+    """Send a mail; it blocks. Raises OSError and SMTPException."""
     host, port, timeout = settings.server, settings.port, TIMEOUT_S
     secure = None if settings.security is MailSecurity.NONE else ssl.create_default_context()
     is_wrapped = settings.security is MailSecurity.TLS

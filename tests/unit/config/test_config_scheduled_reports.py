@@ -1,0 +1,57 @@
+"""``reports``: what is made when, and where it goes."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from vosd.catalogue.problems import ConfigError
+from vosd.config.load import load
+from vosd.engine.settings import ReportForm
+from vosd.traffic.schedule import ReportRhythm
+
+BASE = """
+sip: {listen: ["udp:127.0.0.1:5060"]}
+database: {url: "sqlite+aiosqlite:///vosd.db"}
+"""
+MAIL = "alarms: {mail: {server: mx.example.com, sender: switch@example.com, recipients: noc@example.com}}\n"
+
+
+def loaded(directory: Path, text: str):
+    (directory / "vosd.yaml").write_text(BASE + text)
+    return load(directory / "vosd.yaml", {}).settings.reports
+
+
+def test_every_key_is_in_force(tmp_path: Path) -> None:
+    keys = (
+        "name: m, report: profit, every: month, at: '07:30', timezone: Europe/Berlin, group: day, account: acme, "
+        "gateway: pbx, area: London, form: pdf, directory: out, mail: [a@example.com, b@example.com]"
+    )
+    (found,) = loaded(tmp_path, f"{MAIL}reports: [{{{keys}}}]\n")
+    assert asdict(found) == {
+        "name": "m", "report": "profit", "every": ReportRhythm.MONTH, "at_s": 27_000, "zone": "Europe/Berlin",
+        "group": "day", "account": "acme", "gateway": "pbx", "area": "London", "form": ReportForm.PDF,
+        "directory": Path("out"), "mail": ("a@example.com", "b@example.com"),
+    }  # fmt: skip
+
+
+def test_the_least_is_a_name_a_report_and_a_place(tmp_path: Path) -> None:
+    (found,) = loaded(tmp_path, "reports: [{name: m, report: daily, directory: out}]\n")
+    assert (found.every, found.at_s, found.zone, found.group, found.form) == (
+        ReportRhythm.DAY, 21_600, "UTC", None, ReportForm.XLSX,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[{name: m, report: daily}]", "this key, or mail, or both"),
+        ("[{name: m, report: nothing, directory: out}]", "one of revenue"),
+        ("[{name: m, report: daily, mail: a@example.com}]", "alarms.mail, whose server sends them"),
+        ("[{name: m, report: daily, directory: o}, {name: m, report: daily, directory: o}]", "each name once"),
+    ],
+)
+def test_what_goes_nowhere_or_twice_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        loaded(tmp_path, f"reports: {text}\n")
+    assert said in str(refused.value)

@@ -1,0 +1,235 @@
+"""Reports at fixed times: each period once, through failures, restarts and changes."""
+
+import asyncio
+import csv
+from dataclasses import replace
+from email.message import EmailMessage
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from doubles.data.records import STARTED, answered_call
+from doubles.migrated import migrated
+from doubles.virtual.clock import ManualClock
+from structlog.testing import capture_logs
+
+from vosd.base.secret import Secret
+from vosd.daemon import report_process, scheduled_reports
+from vosd.daemon.report_process import ReportDelivery, ReportOrder, delivered
+from vosd.daemon.scheduled_reports import RETRY_MAX_MS, RETRY_MS, ScheduledReportPart
+from vosd.engine.settings import MailSettings, ReportForm, ScheduledReport
+from vosd.obs.events import BACK, Event
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.traffic import SqlTraffic
+from vosd.traffic.schedule import ReportRhythm, period_at
+
+DAY = 86_400_000
+MIDNIGHT = STARTED // DAY * DAY + DAY
+SERVER = MailSettings("mx.example.com", 25, "switch@example.com", ("noc@example.com",), password=Secret("secret"))
+WANTED = ScheduledReport(
+    "m", "daily", ReportRhythm.DAY, 21_600, "UTC", None, None, None, None, ReportForm.CSV, Path("out"), ()
+)
+
+
+class Stage:
+    """The part on a clock of the test, and the orders that it has given; the answers are those of the test."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch, *reports: ScheduledReport) -> None:
+        self.directory, self.reports = directory, reports
+        self.clock = ManualClock(wall=MIDNIGHT + 3_600_000)
+        self.orders: list[ReportOrder] = []
+        self.answers: list[str] = []
+        monkeypatch.setattr(scheduled_reports, "answer_of", self._answer)
+        self.part = self.started()
+
+    async def _answer(self, _process: str, order: ReportOrder, _kind: type) -> ReportDelivery:
+        self.orders.append(order)
+        return ReportDelivery(self.answers.pop(0) if self.answers else "")
+
+    def started(self) -> ScheduledReportPart:
+        settings: Any = SimpleNamespace(
+            database_url=Secret("sqlite://"), node="sw1", reports=self.reports, state_dir=self.directory,
+            alarms=SimpleNamespace(mail=SERVER),
+        )  # fmt: skip
+        part = ScheduledReportPart(settings, self.clock)
+        part._done = part._kept.read() or {}
+        return part
+
+    async def pass_time(self, hours: float, step_ms: int = 1_800_000) -> list[str]:
+        """Let time pass; return the periods that were ordered."""
+        before = len(self.orders)
+        for _ in range(round(hours * 3_600_000 / step_ms)):
+            self.clock.move_to(self.clock.now().mono + step_ms)
+            for each in self.part._reports:
+                await self.part.look(each)
+        return [each.period for each in self.orders[before:]]
+
+
+def day(offset: int) -> str:
+    return period_at(MIDNIGHT + offset * DAY, ReportRhythm.DAY, 0, scheduled_reports.ZoneInfo("UTC")).name
+
+
+async def test_each_day_is_delivered_once_from_the_first_one_that_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    assert await stage.pass_time(4) == []
+    assert await stage.pass_time(24) == [day(-1)]
+    assert await stage.pass_time(48) == [day(0), day(1)]
+    order = stage.orders[-1]
+    assert (order.since, order.until, order.report, order.directory, order.mail) == (
+        MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, "daily", "out", None,
+    )  # fmt: skip
+
+
+async def test_days_that_end_while_the_switch_is_stopped_are_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    await stage.pass_time(24)
+    stage.clock.move_to(stage.clock.now().mono + 3 * DAY)
+    stage.part = stage.started()
+    assert await stage.pass_time(3) == [day(0), day(1), day(2)]
+    stage.clock.move_to(stage.clock.now().mono + 400 * DAY)
+    stage.part = stage.started()
+    assert len(await stage.pass_time(30)) in {35, 36, 37}  # a year of reports is not sent
+
+
+async def test_a_failure_is_an_alarm_and_is_tried_again_with_growing_pauses_until_it_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    stage.answers = ["no route to the mail server"] * 9
+    with capture_logs() as log:
+        ordered = await stage.pass_time(24, step_ms=10_000)
+    assert ordered == [day(-1)] * 10
+    pauses = [line["retry_s"] * 1_000 for line in log if line["event"] == Event.REPORT_FAILED.value]
+    assert pauses == [min(RETRY_MS * 2**each, RETRY_MAX_MS) for each in range(9)]
+    assert [line["event"] for line in log][-1] == Event.REPORT_SENT.value
+    assert BACK[Event.REPORT_FAILED] is Event.REPORT_SENT
+    assert log[0]["why"] == "no route to the mail server"
+
+
+async def test_a_process_that_dies_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+
+    async def killed(*_: object) -> ReportDelivery:
+        raise EOFError
+
+    monkeypatch.setattr(scheduled_reports, "answer_of", killed)
+    with capture_logs() as log:
+        await stage.pass_time(6)
+    assert log[0]["why"] == "its process was killed"
+
+
+async def test_a_report_that_is_taken_out_has_no_alarm_and_one_that_changes_is_tried_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    stage.answers = ["full"] * 99
+    await stage.pass_time(6, step_ms=600_000)
+    stage.answers = []
+    stage.part.adjust((replace(WANTED, mail=("boss@example.com",)),), SERVER)
+    await stage.part.look(stage.part._reports[0])
+    order = stage.orders[-1]
+    assert order.mail is not None
+    assert (order.mail.recipients, order.mail.password) == (("boss@example.com",), "secret")
+    stage.answers = ["full"]
+    await stage.pass_time(24)
+    with capture_logs() as log:
+        stage.part._raised.add("m")
+        stage.part.adjust((), SERVER)
+    assert [(line["event"], line["report"]) for line in log] == [("report_sent", "m")]
+
+
+def order_of(url: str, **changes: object) -> ReportOrder:
+    terms: dict[str, Any] = {
+        "url": url, "node": "sw1", "name": "m", "period": "2026-09-21", "since": STARTED // DAY * DAY,
+        "until": STARTED // DAY * DAY + DAY, "report": "revenue", "zone": "UTC", "group": None, "account": None,
+        "gateway": None, "area": None, "form": ReportForm.CSV, "directory": None, "mail": None,
+    }  # fmt: skip
+    return ReportOrder(**terms | changes)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Return the URL of a database with a call that is added up."""
+    made = migrated(tmp_path / "vosd.db")
+
+    async def fill() -> None:
+        database = Database(made)
+        await SqlBooks(database).book([answered_call(1, customer_account="=acme")])
+        while await SqlTraffic(database).advance():
+            pass
+        await database.close()
+
+    asyncio.run(fill())
+    return made
+
+
+@pytest.mark.parametrize(("form", "begins"), [("csv", b"span,customer_account"), ("xlsx", b"PK"), ("pdf", b"%PDF")])
+async def test_a_report_is_written_to_the_directory_in_its_form(
+    tmp_path: Path, url: str, form: str, begins: bytes
+) -> None:
+    order = order_of(url, form=ReportForm(form), directory=str(tmp_path / "new" / "out"))
+    for _ in range(2):  # the same order again replaces the file
+        assert await delivered(order, STARTED + DAY) == ReportDelivery()
+    (file,) = (tmp_path / "new" / "out").iterdir()
+    assert file.name == f"m-2026-09-21.{form}"
+    content = file.read_bytes()
+    assert content.startswith(begins)
+    if form == "csv":
+        (row,) = csv.DictReader(content.decode().splitlines())
+        assert (row["customer_account"], row["calls"], row["fee"]) == ("'=acme", "1", "0.012345")
+
+
+async def test_the_process_beside_the_switch_makes_the_report(tmp_path: Path, url: str) -> None:
+    settings: Any = SimpleNamespace(
+        database_url=Secret(url), node="sw1", reports=(replace(WANTED, directory=tmp_path / "out"),),
+        state_dir=tmp_path, alarms=SimpleNamespace(mail=None),
+    )  # fmt: skip
+    clock = ManualClock(wall=MIDNIGHT + 3_600_000)
+    part = ScheduledReportPart(settings, clock)
+    for hours in (0, 6):
+        clock.move_to(clock.now().mono + hours * 3_600_000)
+        await part.look(settings.reports[0])
+    (row,) = csv.DictReader((tmp_path / "out" / f"m-{day(-1)}.csv").read_text().splitlines())
+    assert (row["calls"], row["span"]) == ("1", day(-1))
+    assert part._kept.read() == {"m": MIDNIGHT}
+
+
+async def test_a_report_is_mailed_with_the_file_and_a_name_that_a_repeat_has_too(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[MailSettings, EmailMessage]] = []
+    monkeypatch.setattr(report_process, "deliver", lambda settings, message: sent.append((settings, message)))
+    mail = scheduled_reports.MailOrder("mx", 25, SERVER.security, "ann", "secret", "s@example.com", ("a@b.c", "d@e.f"))
+    for _ in range(2):
+        assert await delivered(order_of(url, mail=mail), STARTED + DAY) == ReportDelivery()
+    (settings, message), (_, again) = sent
+    assert settings.password is not None
+    assert (settings.server, settings.password.reveal(), message["To"]) == ("mx", "secret", "a@b.c, d@e.f")
+    assert message["Subject"] == "[vosd sw1] m 2026-09-21"
+    assert message["Message-ID"] == again["Message-ID"]
+    (attached,) = message.iter_attachments()
+    assert (attached.get_filename(), attached.get_content_type()) == ("m-2026-09-21.csv", "text/csv")
+
+
+async def test_a_report_waits_for_the_calls_of_its_period(tmp_path: Path, url: str) -> None:
+    database = Database(url)
+    await SqlBooks(database).book([answered_call(2)])
+    order = order_of(url, directory=str(tmp_path / "out"))
+    assert (await delivered(order, STARTED)).failed == "1 calls of the period are not added up yet"
+    assert not (tmp_path / "out").exists()
+    while await SqlTraffic(database).advance():
+        pass
+    await database.close()
+    assert await delivered(order, STARTED) == ReportDelivery()
+
+
+async def test_what_cannot_be_written_says_why(tmp_path: Path, url: str) -> None:
+    (tmp_path / "file").write_text("")
+    outcome = await delivered(order_of(url, directory=str(tmp_path / "file")), STARTED)
+    assert "File exists" in outcome.failed

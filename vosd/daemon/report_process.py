@@ -1,0 +1,160 @@
+"""Process that makes a scheduled report and delivers it.
+
+``vosd.processes.entry vosd.daemon.report_process CHANNEL``.
+"""
+
+import asyncio
+import smtplib
+import time
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from vosd.admin.office.reports import ReportSheet, ShowReport, report_of
+from vosd.admin.office.scope import Scope
+from vosd.admin.report_pdf import report_pdf
+from vosd.admin.spreadsheet import workbook_of
+from vosd.base.csv_text import CsvWriter
+from vosd.base.errors import VosError
+from vosd.base.secret import Secret
+from vosd.daemon.daily import carry_out
+from vosd.engine.alarms.mail import deliver
+from vosd.engine.settings import MailSecurity, MailSettings, ReportForm
+from vosd.processes.whole_file import replace_file
+from vosd.storage.database import Database
+from vosd.storage.stores import SqlStores
+from vosd.traffic.spans import Grouping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TYPES: Final = {
+    ReportForm.XLSX: ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ReportForm.CSV: ("text", "csv"),
+    ReportForm.PDF: ("application", "pdf"),
+}
+
+
+class MailOrder(msgspec.Struct, frozen=True):
+    """The mail server, and who receives the report."""
+
+    server: str
+    port: int
+    security: MailSecurity
+    username: str
+    password: str
+    sender: str
+    recipients: tuple[str, ...]
+
+
+class ReportOrder(msgspec.Struct, frozen=True):
+    """A report over a period, and where it goes; times are UTC milliseconds."""
+
+    url: str
+    node: str
+    name: str
+    period: str
+    since: int
+    until: int
+    report: str
+    zone: str
+    group: str | None
+    account: str | None
+    gateway: str | None
+    area: str | None
+    form: ReportForm
+    directory: str | None
+    mail: MailOrder | None
+
+
+class ReportDelivery(msgspec.Struct, frozen=True):
+    """Result of one report."""
+
+    failed: str = ""
+    """Why it was not delivered; empty = it was."""
+
+
+class ReportIncompleteError(VosError):
+    """Calls of the period are not in the sums yet."""
+
+
+def main() -> None:
+    """Do what the switch orders."""
+    carry_out(ReportOrder, lambda order: delivered(order, time.time_ns() // 1_000_000))
+
+
+async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
+    """Make a report and deliver it; ``now`` is UTC milliseconds. The same order again replaces the file."""
+    try:
+        database = Database(order.url)
+        try:
+            content = await _made(SqlStores(database), order, now)
+        finally:
+            await database.close()
+        if order.directory is not None:
+            await asyncio.to_thread(_write, Path(order.directory), _file_name(order), content)
+        if order.mail is not None:
+            settings = MailSettings(
+                order.mail.server, order.mail.port, order.mail.sender, order.mail.recipients, order.mail.security,
+                order.mail.username, Secret(order.mail.password) if order.mail.password else None,
+            )  # fmt: skip
+            await asyncio.to_thread(deliver, settings, report_mail(order, order.mail, content, now))
+    except (VosError, OSError, smtplib.SMTPException) as error:
+        return ReportDelivery(str(error) or type(error).__name__)
+    return ReportDelivery()
+
+
+async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
+    missing = await stores.traffic.missing(order.since, order.until)
+    if missing:
+        message = f"{missing} calls of the period are not added up yet"
+        raise ReportIncompleteError(message)
+    wanted = ShowReport(
+        name=order.report, since=order.since, until=order.until, group=order.group, zone=order.zone,
+        account=order.account, gateway=order.gateway, area=order.area,
+    )  # fmt: skip
+    sheet = await report_of(stores, wanted, Scope(None), now, is_inside=True)
+    sheet = msgspec.structs.replace(sheet, missing=0)  # those of the period are all in it
+    forms: dict[ReportForm, Callable[[ReportSheet], bytes]] = {
+        ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: _csv,
+    }  # fmt: skip
+    return forms[order.form](sheet)
+
+
+def _csv(sheet: ReportSheet) -> bytes:
+    out = StringIO()
+    writer, columns = CsvWriter(out, for_people=True), [column.name for column in sheet.columns]
+    writer.row(columns)
+    writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
+    return out.getvalue().encode()
+
+
+def _write(directory: Path, name: str, content: bytes) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    replace_file(directory / name, content, synced=True)
+
+
+def _file_name(order: ReportOrder) -> str:
+    return f"{order.name.replace('/', '-')}-{order.period}.{order.form.value}"
+
+
+def report_mail(order: ReportOrder, mail: MailOrder, content: bytes, now: int) -> EmailMessage:
+    """Return the mail; a repeated one has the same Message-ID, so that a server may notice it."""
+    message = EmailMessage()
+    message["From"] = mail.sender
+    message["To"] = ", ".join(mail.recipients)
+    message["Date"] = format_datetime(datetime.fromtimestamp(now / 1_000, UTC))
+    identity = "".join(each if each.isalnum() and each.isascii() else "-" for each in f"{order.node}-{order.name}")
+    message["Message-ID"] = f"<report-{identity}-{order.until}@vosd.invalid>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
+    message["Subject"] = f"[vosd {order.node}] {order.name} {order.period}"
+    text = f"{order.report}, {order.period} ({order.zone}), divided by {order.group or Grouping.WHOLE.value}"
+    message.set_content(f"{text}.\n")
+    maintype, subtype = _TYPES[order.form]
+    message.add_attachment(content, maintype=maintype, subtype=subtype, filename=_file_name(order))
+    return message

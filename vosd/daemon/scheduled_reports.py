@@ -1,0 +1,154 @@
+"""Reports at fixed times: made and delivered by a process beside the switch, each period once.
+
+The periods that were delivered are kept in ``state_dir``, so those that fell into a stop are made up for. One that
+fails is an alarm, and is tried again with growing pauses until it is delivered.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.daemon.daily import answer_of, why_failed
+from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
+from vosd.engine.background import end, kept_going
+from vosd.engine.kept_file import KeptFile
+from vosd.engine.settings import MailSettings, ScheduledReport, Settings
+from vosd.obs.events import GONE, Event
+from vosd.traffic.schedule import DuePeriod, first_period, period_at
+
+PROCESS: Final = "vosd.daemon.report_process"
+LOOK_S: Final = 1.0
+RUN_S: Final = 600.0
+"""Longest work on one report."""
+RETRY_MS: Final = 60_000
+RETRY_MAX_MS: Final = 3_600_000
+"""The pause after a failure doubles from the first to the second."""
+MADE_UP_MS: Final = 35 * 86_400_000
+"""Periods that were due longer ago are left out: a switch that was off for a year sends no year of reports."""
+
+_log = structlog.get_logger()
+
+
+class ScheduledReportPart:
+    """The reports of one switch, while it runs."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._database = settings.database_url.reveal()
+        self._node = settings.node
+        self._reports = settings.reports
+        self._mail = settings.alarms.mail
+        self._clock = clock
+        self._kept = KeptFile(Path(settings.state_dir) / "reports.json", dict[str, int], "delivered_reports")
+        self._done: dict[str, int] = {}
+        """Ends of the last periods that were delivered, by report."""
+        self._failed: dict[str, int] = {}
+        """Pauses of reports that have failed, by report."""
+        self._waits_until: dict[str, int] = {}
+        self._raised: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Begin to wait for the times."""
+        self._done = self._kept.read() or {}
+        self._task = asyncio.create_task(kept_going("reports", self._keep), name="scheduled reports")
+
+    async def end(self) -> None:
+        """End work that goes on; its report is made again after the next start."""
+        task, self._task = self._task, None
+        if task is not None:
+            await end([task])
+
+    def adjust(self, reports: tuple[ScheduledReport, ...], mail: MailSettings | None) -> None:
+        """Apply other settings from the next report on; one that is taken out has no alarm, and begins anew later."""
+        gone = {each.name for each in self._reports} - {each.name for each in reports}
+        for name in sorted(gone):
+            self._done.pop(name, None)
+            self._forget(name)
+            if name in self._raised:
+                self._raised.discard(name)
+                _log.info(Event.REPORT_SENT.value, report=name, why=GONE)
+        changed = {each.name for each in set(reports) - set(self._reports)} | gone
+        for name in changed:
+            self._forget(name)
+        self._reports, self._mail = reports, mail
+
+    def _forget(self, name: str) -> None:
+        self._failed.pop(name, None)
+        self._waits_until.pop(name, None)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for each in self._reports:
+                await self.look(each)
+
+    async def look(self, wanted: ScheduledReport) -> None:
+        """Make a report if one of its periods is due."""
+        now = self._clock.now().wall
+        period = self._next(wanted, now)
+        if period is None or now < period.due_at or now < self._waits_until.get(wanted.name, 0):
+            return
+        outcome = await self._delivered(wanted, period)
+        if outcome.failed:
+            pause = min(2 * self._failed.get(wanted.name, RETRY_MS // 2), RETRY_MAX_MS)
+            self._failed[wanted.name] = pause
+            self._waits_until[wanted.name] = self._clock.now().wall + pause
+            self._raised.add(wanted.name)
+            facts = {"period": period.name, "why": outcome.failed, "retry_s": pause // 1_000}
+            _log.error(Event.REPORT_FAILED.value, report=wanted.name, **facts)
+            return
+        self._forget(wanted.name)
+        self._raised.discard(wanted.name)
+        self._done[wanted.name] = period.until
+        self._kept.write(self._done)
+        _log.info(Event.REPORT_SENT.value, report=wanted.name, period=period.name)
+
+    def _next(self, wanted: ScheduledReport, now: int) -> DuePeriod | None:
+        """Return the next period of a report; None = its first one was noted just now."""
+        zone = ZoneInfo(wanted.zone)
+        last = self._done.get(wanted.name)
+        if last is None:
+            first = first_period(now, wanted.every, wanted.at_s, zone)
+            self._done[wanted.name] = first.since
+            self._kept.write(self._done)
+            return first
+        begin = max(last, now - MADE_UP_MS)
+        return period_at(begin, wanted.every, wanted.at_s, zone)
+
+    async def _delivered(self, wanted: ScheduledReport, period: DuePeriod) -> ReportDelivery:
+        try:
+            async with asyncio.timeout(RUN_S):
+                return await answer_of(PROCESS, self.order(wanted, period), ReportDelivery)
+        except Exception as error:  # noqa: BLE001  the boundary: else a report that is not made would be silent
+            why = f"not made within {RUN_S:.0f} s" if isinstance(error, TimeoutError) else why_failed(error)
+            return ReportDelivery(why)
+
+    def order(self, wanted: ScheduledReport, period: DuePeriod) -> ReportOrder:
+        """Return the order for a report over a period."""
+        server, mail = self._mail, None
+        if wanted.mail and server is not None:
+            password = "" if server.password is None else server.password.reveal()
+            mail = MailOrder(
+                server.server, server.port, server.security, server.username, password, server.sender, wanted.mail
+            )
+        return ReportOrder(
+            url=self._database,
+            node=self._node,
+            name=wanted.name,
+            period=period.name,
+            since=period.since,
+            until=period.until,
+            report=wanted.report,
+            zone=wanted.zone,
+            group=wanted.group,
+            account=wanted.account,
+            gateway=wanted.gateway,
+            area=wanted.area,
+            form=wanted.form,
+            directory=None if wanted.directory is None else str(wanted.directory),
+            mail=mail,
+        )
