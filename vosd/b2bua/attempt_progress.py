@@ -6,6 +6,7 @@ import msgspec
 
 from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.base.clock import Instant
+from vosd.cdr.record import Attempt
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import RoutingGateway
@@ -31,6 +32,12 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
     def pdd_ms(self) -> int | None:
         """Milliseconds to the first 18x or 200; None while there is none."""
         return None if self.rang_at is None else self.rang_at.mono - self.started_at.mono
+
+    def row(self, gateway: str, code: int, reason: str, now: Instant) -> Attempt:
+        """Return the row of this attempt at a gateway, which came to an end, or to an answer, at ``now``."""
+        began_ms, rang_at = self.started_at.mono, self.rang_at  # written out: every call has such a row
+        pdd_ms = None if rang_at is None else rang_at.mono - began_ms
+        return Attempt(gateway, code, max(0, now.mono - now.waited_ms - began_ms), pdd_ms, reason)
 
     def rings_until_ms(self, gateway: RoutingGateway) -> int:
         """Return the end of the trunk's ``ring_timeout``."""

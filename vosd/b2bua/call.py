@@ -212,7 +212,10 @@ class Call:
         if self.caller.progress.is_settled and self.caller.offer and self.caller.leg is not None:
             codec = first_audio_codec(self.caller.leg.sessions.said)  # answered before the 200
         self.journey.answered(
-            leg.attempt(200, "Answered", now), codec, vendor_codec, now.came if now.waited_ms else now
+            leg.progress.row(leg.choice.gateway.name, 200, "Answered", now),
+            codec,
+            vendor_codec,
+            now.came if now.waited_ms else now,
         )
         if has_answer:
             leg.acknowledge(b"", now)
@@ -301,7 +304,7 @@ class Call:
             return 486
         self.drop_bridge(now)
         ringing.give_up(EndReason.CANCELLED, now, {SIP: 200})
-        self.journey.attempts.append(ringing.attempt(0, "Picked Up Elsewhere", now))
+        self.journey.attempts.append(ringing.progress.row(ringing.choice.gateway.name, 0, "Picked Up Elsewhere", now))
         self._board.attempt_over(ringing, None, now)
         caller.begin_attempt(now)
         newcomer.answer(to_newcomer, now)
@@ -547,7 +550,8 @@ class Call:
         ``is_telling``: whether the outcome says anything of the vendor.
         """
         self.hunt.note(leg.choice, outcome, redirected=goes_on)
-        self.journey.attempts.append(leg.attempt(code, verdict([outcome]).reason.text, now))
+        text = verdict([outcome]).reason.text
+        self.journey.attempts.append(leg.progress.row(leg.choice.gateway.name, code, text, now))
         self._board.attempt_over(leg, outcome if is_telling else None, now)
         self.drop_bridge(now)
         leg.close(now)
@@ -655,7 +659,7 @@ class Call:
         self.drop_bridge(now)
         leg.give_up(reason, now, given)
         if self.state is not states.ANSWERED:
-            self.journey.attempts.append(leg.attempt(0, row or reason.text, now))
+            self.journey.attempts.append(leg.progress.row(leg.choice.gateway.name, 0, row or reason.text, now))
             self._board.attempt_over(leg, outcome, now)
             self.callee = None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vosd.b2bua.attempt_progress import AttemptProgress, EarlyDialogs, Pracking
-from vosd.b2bua.given_up import GivenUp, released
+from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP, of_prack
 from vosd.b2bua.outgoing.invitation import Invitation, written
@@ -12,7 +12,7 @@ from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_heade
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.cdr.record import FORKED, Attempt
+from vosd.cdr.record import FORKED
 from vosd.routing.failover import AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
@@ -208,8 +208,7 @@ class CalleeLeg(Leg):
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
         if event.response.cseq.number == self.invite_sequence:  # else to a re-INVITE, which no vendor bills
-            progress = self.progress
-            row = released(self.choice.gateway.name, progress.started_at, progress.pdd_ms, FORKED, event.at)
+            row = self.progress.row(self.choice.gateway.name, 200, FORKED, event.at)
             self.call.unwanted_answer(row, event.at, self._remembered())
 
     # -- actions ------------------------------------------------------------------------------------------------
@@ -277,12 +276,6 @@ class CalleeLeg(Leg):
         return AttemptOutcome.final(
             code, rang=self.progress.rang, q850=self.progress.q850, text=text, had_media=had_media
         )
-
-    def attempt(self, code: int, reason: str, now: Instant) -> Attempt:
-        """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
-        began_ms, rang_at = self.progress.started_at.mono, self.progress.rang_at
-        pdd_ms = None if rang_at is None else rang_at.mono - began_ms
-        return Attempt(self.choice.gateway.name, code, max(0, now.mono - now.waited_ms - began_ms), pdd_ms, reason)
 
     @property
     def _has_media(self) -> bool:

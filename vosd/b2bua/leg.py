@@ -137,11 +137,6 @@ class Leg:
         self.sessions.note(session)
         self.call.moved()
 
-    def is_latest_sent(self, session: bytes) -> bool:
-        """Return whether this description, but for its origin line, is the latest one sent to this side."""
-        session = self.as_reached(session)
-        return continued(session, self.sessions.said) == self.sessions.said
-
     def as_reached(self, session: bytes) -> bytes:
         """Return a description with the addresses by which this side reaches the other one."""
         return session.for_one_at(self.host) if isinstance(session, Hidden) else session

@@ -4,6 +4,7 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.sdp.direction import active, has_zero_address
+from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Hidden
 
 
@@ -33,6 +34,10 @@ class LegSessions(msgspec.Struct):
         if before and has_zero_address(session) and not has_zero_address(before):
             self.before_hold = before
         self.remote = session
+
+    def is_latest_said(self, session: bytes) -> bool:
+        """Return whether this description, but for its origin line, is the latest one sent to this side."""
+        return continued(session, self.said) == self.said
 
     def active_remote(self) -> bytes:
         """Return the latest description of this side as it would be without hold."""

@@ -300,8 +300,9 @@ class Introduction(Proposal):
             self.far.acknowledge_proposal(invite, b"", now)
         # The first side may have chosen other codecs or another address than the second was sent by its former peer:
         # then the second needs an offer, too. The same description again would only start another exchange.
-        if self.far is self.first and session and not self.second.is_latest_sent(session):
-            self.far, self.offer, self.facts.tries = self.second, session, 0
+        second = self.second
+        if self.far is self.first and session and not second.sessions.is_latest_said(second.as_reached(session)):
+            self.far, self.offer, self.facts.tries = second, session, 0
             self.begin_when_free(now)
         else:
             self._over()
