@@ -57,6 +57,7 @@ from vosd.admin.office.office import Office
 from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
+from vosd.base.money import format_amount
 from vosd.billing.accounts import AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, InvoiceTerms, IssuerTerms
 from vosd.billing.parties import CallSide, Party
@@ -289,7 +290,7 @@ async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site:
         assert own == [f"2026-{index:06}" for index in range(1, len(own) + 1)]
 
 
-async def test_an_invoice_agrees_with_the_statement_of_closed_books(site: Site) -> None:
+async def test_an_invoice_has_what_is_dated_in_its_period_though_the_books_were_closed_before(site: Site) -> None:
     def of(index: int, ended: int) -> CallRecord:
         return call(index, "acme", ended, *SELL[0])
 
@@ -297,16 +298,26 @@ async def test_an_invoice_agrees_with_the_statement_of_closed_books(site: Site) 
     books = SqlBooks(site.database)
     for record in (of(1, midnight - 5_000), of(2, midnight + 1_000), of(3, midnight - 1_000)):
         await books.book([record])  # the third one ended in October, and was booked behind one of November
+    await site.pay("acme", "-0.07", midnight - 1, EntryKind.MINIMUM, "minimum/2026-10")
     await SqlCheckpoints(site.database).close(midnight, "ann", None, midnight + 10_000)
-    run = (await site.run("2026-10", "2026-11-02"))["acme"]
-    order = ShowStatements(month=Month(2026, 10), zone=ZONE, accounts=("acme",))
-    async with aclosing(show_statements(site.office, operator(), order)) as sheets:
-        statement = await anext(sheets)
-    shown = await site.shown(run.number)
-    assert (shown.opening, shown.closing) == (statement.opening, statement.closing)
-    assert [line.calls for line in shown.document.lines] == [1]
+    shown = await site.shown((await site.run("2026-10", "2026-11-02"))["acme"].number)
+    assert {line.section.value: line.calls for line in shown.document.lines} == {"calls": 2, "minimum": 1}
     november = await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)
-    assert {line.section.value: line.calls for line in november.document.lines} == {"calls": 1, "earlier_calls": 1}
+    assert {line.section.value: line.calls for line in november.document.lines} == {"calls": 1}
+    assert november.opening == shown.closing
+    statements = []
+    for month in (10, 11):
+        order = ShowStatements(month=Month(2026, month), zone=ZONE, accounts=("acme",))
+        async with aclosing(show_statements(site.office, operator(), order)) as sheets:
+            statements.append(await anext(sheets))
+    counted = [{each.kind: each.count for each in statement.movements} for statement in statements]
+    assert counted == [{"call": 1, "minimum": 1}, {"call": 2}]
+    async with aclosing(site.office.stores.ledger.balances(midnight)) as balances:
+        assert [format_amount(each.balance) async for each in balances if each.account == "acme"] == [
+            statements[0].closing
+        ]
+    assert statements[0].closing == statements[1].opening
+    assert statements[1].closing == november.closing
 
 
 async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Site, database: Database) -> None:

@@ -62,16 +62,29 @@ def test_the_shortfall_of_a_month_is_booked_once(installation: Installation) -> 
     assert installation.document("ledger", "verify")["differences"] == []
 
 
-def test_the_minimum_of_a_month_is_in_its_statement(installation: Installation) -> None:
+def movements(installation: Installation, month: str) -> dict[str, str]:
+    shown = installation.document("ledger", "statement", "--account", "customer-1", "--month", month)
+    return {each["kind"]: each["amount"] for each in shown["movements"]}
+
+
+@pytest.mark.parametrize("is_closed_behind", [False, True])
+def test_the_minimum_of_a_month_is_in_its_statement(installation: Installation, *, is_closed_behind: bool) -> None:
     owing_a_minimum(installation)
     installation.document("ledger", "minimum", "--month", "2026-09")
+    if is_closed_behind:  # a call of October was booked before the minimum
+        installation.document("ledger", "close", "--until", "2026-10-01T00:00:00Z")
+    assert movements(installation, "2026-09")["minimum"] == "-20.00"
+    assert "minimum" not in movements(installation, "2026-10")
 
-    def movements(month: str) -> dict[str, str]:
-        shown = installation.document("ledger", "statement", "--account", "customer-1", "--month", month)
-        return {each["kind"]: each["amount"] for each in shown["movements"]}
 
-    assert movements("2026-09")["minimum"] == "-20.00"
-    assert "minimum" not in movements("2026-10")
+def test_the_minimum_of_a_month_that_is_closed_is_dated_when_it_is_booked(installation: Installation) -> None:
+    owing_a_minimum(installation)
+    installation.document("ledger", "close", "--until", "2026-10-01T00:00:00Z")
+    before = movements(installation, "2026-09")
+    installation.document("ledger", "minimum", "--month", "2026-09")
+    assert movements(installation, "2026-09") == before
+    (entry,) = installation.document("ledger", "list", "--type", "minimum")
+    assert (entry["reference"], entry["created_at"] > "2026-10-01") == ("minimum/2026-09", True)
 
 
 def test_a_month_that_was_booked_keeps_its_charge_though_a_call_of_it_came_late(installation: Installation) -> None:

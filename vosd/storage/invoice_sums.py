@@ -88,20 +88,15 @@ async def read_invoiced(
         dropped = await dropped_before(connection)
         check_there(dropped.entries, since, "ledger entries")
         check_there(dropped.calls, since, "calls")
-        points = await checkpoints_of(connection, account)
-
-        def closed(moment: int) -> int:
-            """Return up to which entry dates before a moment count as such, because the books were closed."""
-            return min([int(newest), *(each.seq for each in points if each.closed_until >= moment)])
-
         begin = before
         if begin is None:
-            start = max((each for each in points if each.closed_until <= since), key=_closed_until, default=None)
+            points = [each for each in await checkpoints_of(connection, account) if each.closed_until <= since]
+            start = max(points, key=_closed_until, default=None)
             floor, balance = (0, ZERO) if start is None else (start.seq, start.balance)
-            earlier = _of(account, floor), _entry.created_at < since, _entry.seq <= closed(since)
+            earlier = _of(account, floor), _entry.created_at < since, _entry.seq <= newest
             opening = await connection.scalar(select(_sum(_entry.amount)).where(*earlier))
-            begin = InvoiceBegin(since, closed(since), floor, balance + (opening or ZERO))
-        end_seq = max(begin.seq, closed(until))
+            begin = InvoiceBegin(since, newest, floor, balance + (opening or ZERO))
+        end_seq = max(begin.seq, newest)
         ends = and_(_entry.created_at < until, _entry.seq <= end_seq)
         within = _within(_entry, account, begin, until, end_seq)
         left = select(func.min(_entry.seq)).where(_of(account, begin.floor), _entry.seq <= end_seq, not_(ends))

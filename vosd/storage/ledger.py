@@ -216,6 +216,7 @@ def _balances_at(moment: int, after: str) -> Select[Any]:
     """Select the next accounts with the balance of their latest close before a moment, and what moved it since."""
     later = select(func.min(_point.seq)).where(_point.account == _account.id, _point.closed_until >= moment)
     is_open = _entry.seq <= func.coalesce(later.correlate(schema.account).scalar_subquery(), _entry.seq)
+    is_open = or_(is_open, _entry.kind == EntryKind.MINIMUM.value)
     counting = _entry.seq > func.coalesce(_point.seq, 0), _entry.created_at < moment, is_open
     tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moment))
     tables = tables.outerjoin(schema.ledger_entry, and_(_entry.account == _account.id, *counting))
@@ -268,10 +269,14 @@ def _closed_until(point: Checkpoint) -> int:
 
 
 def _before(points: Sequence[Checkpoint], moment: int) -> ColumnElement[bool]:
-    """Return the condition that an entry counts before a moment: it is dated before, and was when that was open."""
+    """Return the condition that an entry counts before a moment: it is dated before, and was when that was open.
+
+    A minimum counts in its month, though calls of the next one were booked before it: no minimum is booked with a date
+    that is closed.
+    """
     later = [each.seq for each in points if each.closed_until >= moment]
     dated = _entry.created_at < moment
-    return and_(dated, _entry.seq <= min(later)) if later else dated
+    return and_(dated, or_(_entry.seq <= min(later), _entry.kind == EntryKind.MINIMUM.value)) if later else dated
 
 
 def _fitting(wanted: EntryFilter) -> Select[Any]:

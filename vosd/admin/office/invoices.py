@@ -549,7 +549,7 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
         DaemonUnreachableError, DaemonRefusedError: nothing was booked.
         StoreUnavailable: nothing was booked, as far as is known.
     """
-    invoice = await _visible(office, who, order.id)
+    invoice = await _visible(office, office.scope_of(who), order.id)
     _require_issued(invoice)
     amount = order.amount
     reference = f"{REFERENCE}{invoice.number}{f' {order.reference}' if order.reference else ''}"
@@ -631,7 +631,7 @@ async def show_invoice(office: Office, who: Principal, order: ShowInvoice) -> In
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
         StoreUnavailable: try again.
     """
-    found = await _visible(office, who, order.id)
+    found = await _visible(office, office.scope_of(who), order.id)
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
     return InvoiceDetail(**msgspec.structs.asdict(await _sheet(office, found)), document=document)
 
@@ -645,7 +645,7 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
         InvoiceFormError: the template has a mistake.
         StoreUnavailable: try again.
     """
-    found = await _visible(office, who, order.id)
+    found = await _visible(office, office.scope_of(who), order.id)
     is_draft = found.template is None
     form = form_of(office.definitions.settings.invoices) if is_draft else await office.stores.invoices.template(found)
     return await asyncio.to_thread(printed, form, found.document, found.issued_at)
@@ -659,7 +659,7 @@ async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoice
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
         StoreUnavailable: what was yielded is correct, and is not all.
     """
-    invoice = await _visible(office, who, order.id)
+    invoice = await _visible(office, office.scope_of(who), order.id)
     yield _csv([CALL_COLUMNS])
     pages = office.stores.invoices.calls(invoice)
     async with aclosing(pages):
@@ -688,9 +688,9 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
     return written.getvalue()
 
 
-async def _visible(office: Office, who: Principal, number: int) -> StoredInvoice:
+async def _visible(office: Office, scope: Scope, number: int) -> StoredInvoice:
     found = await office.stores.invoices.one(number)
-    if not _is_visible(office.scope_of(who), found):
+    if not _is_visible(scope, found):
         raise _none(f"#{number}")
     return found
 

@@ -99,6 +99,8 @@ async def book_for(
         raise MonthNotOverError(message)
     sheets = []
     closed = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
+    closed_until = await stores.checkpoints.closed_until()
+    is_closed = closed_until is not None and closed_until >= until
     having_one = [account for account in accounts.values() if account.minimum_consumption]
     # Asked before the calls are read: what is booked in between is found there.
     unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if having_one else {}
@@ -125,7 +127,8 @@ async def book_for(
             account=account.id,
             kind=EntryKind.MINIMUM,
             reference=f"minimum/{month}",
-            made_at=until - 1,  # the last moment of the month: its statement has the minimum
+            # The last moment of the month: its statement has the minimum, unless that is closed and does not change.
+            made_at=now if is_closed else until - 1,
             amount=-missing,
             operator=who.recorded,
             memo=f"minimum {format_amount(minimum)}, consumed {shown}",
