@@ -60,7 +60,8 @@ class Judge:
     ) -> None:
         """``includes_tax``: the prices of the vendor contain tax. ``others``: explanations by further rates."""
         self._tolerance, self._includes_tax = duration_tolerance_ms, includes_tax
-        self._explanations = (*_ROUNDINGS, *_of_lengths(duration_tolerance_ms), *_SECONDS, *_units(), *others)
+        lengths, nearly = _of_lengths(duration_tolerance_ms)
+        self._explanations = (*_ROUNDINGS, *lengths, *_SECONDS, *_units(), *nearly, *others)
         self._known: dict[str, list[PriceExplanation]] = {}
         self._fruitless: dict[str, int] = {}
 
@@ -180,8 +181,11 @@ _SECONDS: Final = (
 )
 
 
-def _of_lengths(tolerance_ms: int) -> tuple[PriceExplanation, ...]:
-    """Return the explanations by the vendor's own length and by the beginning of the billing."""
+def _of_lengths(tolerance_ms: int) -> tuple[tuple[PriceExplanation, ...], tuple[PriceExplanation, ...]]:
+    """Return the explanations by the vendor's own length and by the beginning of the billing.
+
+    Those behind are of clocks that differ by a second or two: they fit by chance, so units of billing come before them.
+    """
 
     def from_invite(rate: AppliedRate, ours: SentCall, theirs: BilledCall) -> PriceTerms | None:
         rings = ours.from_invite_ms - ours.duration_ms > tolerance_ms
@@ -211,11 +215,12 @@ def _of_lengths(tolerance_ms: int) -> tuple[PriceExplanation, ...]:
             theirs.duration_ms == -(-ours.duration_ms // unit) * unit for unit in (60_000, 30_000)
         )
 
-    return (
+    exact = (
         PriceExplanation(BillClass.DURATION_DIFFERS, "billed from the INVITE", from_invite),
         PriceExplanation(BillClass.DURATION_DIFFERS, "their duration", theirs_by_our_terms),
-        *(ringing_billed(late_ms) for late_ms in (0, -1_000, 1_000, -2_000, 2_000)),
+        ringing_billed(0),
     )
+    return exact, tuple(ringing_billed(late_ms) for late_ms in (-1_000, 1_000, -2_000, 2_000))
 
 
 def _of_unit(first_s: int, cycle_s: int) -> PriceExplanation:
