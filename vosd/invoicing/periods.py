@@ -11,7 +11,7 @@ from vosd.billing.invoice_terms import InvoiceCycle
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HALF: Final = 15
 """Last day of the first half of a month."""
-_FORM: Final = re.compile(r"(\d{4})-(?:W(\d\d)|(\d\d)(?:-(?:H([12])|(\d\d)))?)")
+_FORM: Final = re.compile(r"([2-8]\d{3})-(?:W(\d\d)|(\d\d)(?:-(?:H([12])|(\d\d)))?)")
 
 
 class BadPeriodError(VosError):

@@ -304,7 +304,7 @@ async def test_a_server_without_encryption_gets_no_password_where_encryption_is_
     )  # fmt: skip
     message = composed("sw1", wanted, changes_of(1), 0, 0)
     with pytest.raises(smtplib.SMTPNotSupportedError):
-        await asyncio.to_thread(mail._deliver, wanted, message)
+        await asyncio.to_thread(mail.deliver, wanted, message)
     assert postbox.mails.empty()
 
 

@@ -28,7 +28,9 @@ def test_a_text_names_a_period(text: str, first: str, behind: str) -> None:
     assert (found.first.isoformat(), found.behind.isoformat(), str(found)) == (first, behind, text)
 
 
-@pytest.mark.parametrize("text", ["", "2026", "2026-13", "2026-W54", "2026-10-H3", "2026-02-30", "2026-1", "0000-01"])
+@pytest.mark.parametrize(
+    "text", ["", "2026", "2026-13", "2026-W54", "2026-10-H3", "2026-02-30", "2026-1", "0001-01", "9999-12"]
+)
 def test_what_names_none_is_refused(text: str) -> None:
     with pytest.raises(BadPeriodError, match="is no period"):
         period_of(text)
@@ -39,7 +41,7 @@ def test_days_of_a_zone_follow_its_clock() -> None:
     assert until - since == 31 * 86_400_000 + 3_600_000  # summer time ends in it
 
 
-@given(st.dates(date(1990, 1, 1), date(2100, 1, 1)), st.sampled_from(InvoiceCycle))
+@given(st.dates(date(2001, 1, 1), date(2100, 1, 1)), st.sampled_from(InvoiceCycle))
 def test_periods_of_a_cycle_follow_each_other_without_gap(day: date, cycle: InvoiceCycle) -> None:
     year, week, _ = day.isocalendar()
     text = {
