@@ -9,6 +9,7 @@ import msgspec
 
 from vosd.admin.typesetting import TEMPLATE, typeset
 from vosd.base.money import ZERO, format_amount
+from vosd.traffic.ledger_reports import LEDGER_REPORTS
 from vosd.traffic.reports import REPORTS
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ ROWS_PRINTED: Final = 2_000
 """Rows of the table that are printed."""
 BARS_MAX: Final = 40
 _FORM: Final = Path(__file__).parent / "report_form" / TEMPLATE
-_IN_CHARTS: Final = ("profit", "income", "gross", "fee", "cost", "amount", "agent_profit", "calls")
+_IN_CHARTS: Final = ("profit", "income", "gross", "fee", "cost", "amount", "balance", "agent_profit", "calls")
 """Figures that a chart shows: the first that the report has."""
 _PAID_IN: Final = ("income_currency", "currency", "vendor_currency")
 
@@ -48,7 +49,7 @@ def report_pdf(sheet: "ReportSheet") -> bytes:
     totals = [[_cell(row.get(name)) for name in names] for row in sheet.totals if len(sheet.rows) > 1]
     data = {
         "name": sheet.name,
-        "meaning": REPORTS[sheet.name].meaning if sheet.name in REPORTS else "",
+        "meaning": (REPORTS.get(sheet.name) or LEDGER_REPORTS[sheet.name]).meaning,
         "since": sheet.since,
         "until": sheet.until,
         "zone": sheet.zone,

@@ -13,6 +13,7 @@ from vosd.cli.command import Family, Invocation, OperationError, Verb, json_opti
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal
 from vosd.processes.whole_file import replace_file
+from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import REPORTS, Report
 from vosd.traffic.spans import Grouping
 from vosd.wiring.office import office_of
@@ -37,7 +38,7 @@ def report() -> None:
     """
 
 
-def _verb_of(shown: Report) -> click.Command:
+def _verb_of(shown: Report | LedgerReport) -> click.Command:
     @click.command(shown.name, cls=Verb, help=shown.meaning)
     @_SINCE
     @_UNTIL
@@ -65,6 +66,8 @@ def _verb_of(shown: Report) -> click.Command:
 
 for _each in REPORTS.values():
     report.add_command(_verb_of(_each))
+for _other in LEDGER_REPORTS.values():
+    report.add_command(_verb_of(_other))
 
 
 @report.command("list")

@@ -3,7 +3,7 @@
 Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify`` audits them.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from decimal import Decimal
 from sys import maxsize
 from typing import Any, Final
@@ -30,7 +30,7 @@ from vosd.storage import schema
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of, of_base
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
-from vosd.storage.ledger_values import EARNED, Balance, EntryFilter, LedgerEntry, Movement, Profit, Statement
+from vosd.storage.ledger_values import EARNED, Balance, EntryFilter, KindSum, LedgerEntry, Movement, Profit, Statement
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
 
@@ -39,6 +39,7 @@ ENTRIES_AT_ONCE: Final = 1_000
 ACCOUNTS_AT_ONCE: Final = 500
 """Accounts whose balances are read together."""
 _SEARCHED_AT_MOST: Final = 1_000
+_BY_HAND: Final = [kind.value for kind in EntryKind if kind not in {EntryKind.CALL, EntryKind.CORRECTION}]
 
 _ROLE_BEGINS: Final = 38
 """Place of the role in the reference of a call's entry, behind the call's id (``rows.reference_of``)."""
@@ -180,6 +181,62 @@ class SqlLedger:
                     last = rows[-1].seq
             if len(names) < ACCOUNTS_AT_ONCE:
                 return
+
+    async def by_kind(self, since: int, until: int, accounts: Collection[str] | None) -> Sequence[KindSum]:
+        """Return the entries of a time that are not of calls, by account and kind; None = of all accounts.
+
+        Raises:
+            DroppedPeriod: entries of then were dropped.
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            check_there((await dropped_before(connection)).entries, since, "ledger entries")
+        found: list[KindSum] = []
+        async for names in self._accounts(accounts):
+            own = _entry.account.in_(names), _entry.kind.in_(_BY_HAND)
+            dated = _entry.created_at >= since, _entry.created_at < until
+            keys = _entry.account, _entry.currency, _entry.kind
+            query = select(*keys, func.count(), _sum(_entry.amount)).where(*own, *dated).group_by(*keys).order_by(*keys)
+            async with self._database.searching(unhurried=True) as connection:
+                found += [KindSum._make(row) for row in await connection.execute(query)]
+        return found
+
+    async def last_payments(self, moment: int) -> dict[str, tuple[int, Decimal]]:
+        """Return date (UTC milliseconds) and amount of the last payment of each account before a moment."""
+        found: dict[str, tuple[int, Decimal]] = {}
+        async for names in self._accounts(None):
+            own = _entry.account.in_(names), _entry.kind == EntryKind.PAYMENT.value, _entry.created_at < moment
+            last = (
+                select(_entry.account, func.max(_entry.seq).label("seq"))
+                .where(*own)
+                .group_by(_entry.account)
+                .subquery()
+            )
+            query = select(_entry.account, _entry.created_at, _entry.amount).join(
+                last, and_(_entry.account == last.c.account, _entry.seq == last.c.seq)
+            )
+            async with self._database.searching(unhurried=True) as connection:
+                for row in (await connection.execute(query)).all():
+                    found[row.account] = (row.created_at, row.amount)
+        return found
+
+    async def _accounts(self, accounts: Collection[str] | None) -> AsyncGenerator[Sequence[str], None]:
+        """Yield names of accounts, some at a time: those that are given, else all."""
+        if accounts is not None:
+            names = sorted(accounts)
+            for place in range(0, len(names), ACCOUNTS_AT_ONCE):
+                yield names[place : place + ACCOUNTS_AT_ONCE]
+            return
+        after = ""
+        while True:
+            some = select(_account.id).where(_account.id > after).order_by(_account.id).limit(ACCOUNTS_AT_ONCE)
+            async with self._database.reading() as connection:
+                names = list(await connection.scalars(some))
+            if names:
+                yield names
+            if len(names) < ACCOUNTS_AT_ONCE:
+                return
+            after = names[-1]
 
     async def profit(self, since: int, until: int) -> Sequence[Profit]:
         """Return what the calls of a time have brought and cost, by currency.

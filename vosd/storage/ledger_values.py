@@ -69,6 +69,16 @@ class Balance(NamedTuple):
     balance: Decimal
 
 
+class KindSum(NamedTuple):
+    """The entries of an account and a kind in a time."""
+
+    account: str
+    currency: str | None
+    kind: str
+    entries: int
+    amount: Decimal
+
+
 class Statement(NamedTuple):
     """An account over a time: its balance at the beginning, what moved it, its balance at the end."""
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from vosd.admin.ledger_reports import ledger_rows
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -21,6 +22,7 @@ from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.storage.traffic_sums import Condition, TrafficQuery, TrafficRow
 from vosd.traffic.counted import SLOT_MS, TrafficKind
+from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import FIGURES, REPORTS, FigureKind, Report
 from vosd.traffic.spans import Grouping, ReportSpan, begin_of_day, spans_of
 from vosd.traffic.tables import Line, ReportLayout, ReportRow, ReportSource, layout_of, table_of
@@ -168,9 +170,12 @@ async def list_reports(office: Office, who: Principal, order: ListReports) -> li
     """Return the reports that the principal may see, each with the columns that it sees."""
     scope = office.scope_of(who)
     is_inside = _is_inside(who, scope)
+    of_ledger = LEDGER_REPORTS.values() if is_inside or _sees_money(who, scope) else ()
     return [
         ReportKindSheet(each.name, each.meaning, _columns(layout_of(each, is_inside=is_inside), each.group), each.group)
         for each in _seen(is_inside=is_inside)
+    ] + [
+        ReportKindSheet(each.name, each.meaning, _columns_of_ledger(each, each.group), each.group) for each in of_ledger
     ]
 
 
@@ -186,11 +191,15 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         StoreUnavailable: try again.
     """
     scope = office.scope_of(who)
+    if order.name in LEDGER_REPORTS and not (_is_inside(who, scope) or _sees_money(who, scope)):
+        raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=_is_inside(who, scope))])
     return await report_of(office.stores, order, scope, office.now(), is_inside=_is_inside(who, scope))
 
 
 async def report_of(stores: "SqlStores", order: ShowReport, scope: Scope, now: int, *, is_inside: bool) -> ReportSheet:
     """Return a report as ``show_report`` does, for a scope; ``is_inside``: with costs and vendors."""
+    if order.name in LEDGER_REPORTS:
+        return await _ledger_report(stores, LEDGER_REPORTS[order.name], order, scope, now)
     report = REPORTS.get(order.name)
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
@@ -220,6 +229,58 @@ async def report_of(stores: "SqlStores", order: ShowReport, scope: Scope, now: i
         totals=totals,
         missing=missing,
     )
+
+
+async def _ledger_report(
+    stores: "SqlStores", report: LedgerReport, order: ShowReport, scope: Scope, now: int
+) -> ReportSheet:
+    for field in ("gateway", "area"):
+        if getattr(order, field) is not None:
+            raise OrderError(field, "is no criterion of this report", "leave it out")
+    if report.is_of_one and order.account is None:
+        raise OrderError("account", "is missing: this report is about one account")
+    accounts = None if scope.visible is None else [name for name in scope.visible if _has_ledger(scope, name)]
+    if order.account is not None:
+        scope.require_ledger(order.account)
+        accounts = [order.account]
+    zone, group = _zone(order.zone), _grouping(order.group or report.group)
+    until = now if order.until is None else order.until
+    spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
+    rows, totals = await ledger_rows(stores, report, spans, accounts)
+    if len(rows) > ROWS_MAX:
+        message = f"the report would have {len(rows):,} rows, and {ROWS_MAX:,} are the most"
+        raise TooManyRowsError(message)
+    columns = _columns_of_ledger(report, group)
+    if group is Grouping.WHOLE:
+        rows = [{name: value for name, value in row.items() if name != "span"} for row in rows]
+    return ReportSheet(
+        name=report.name,
+        since=iso_utc(spans[0].since),
+        until=iso_utc(spans[-1].until),
+        zone=zone.key,
+        group=group.value,
+        columns=columns,
+        rows=rows,
+        totals=totals,
+        missing=0,
+    )
+
+
+def _columns_of_ledger(report: LedgerReport, group: str) -> tuple[ColumnSheet, ...]:
+    spans = [] if group == Grouping.WHOLE else [ColumnSheet("span", "text", f"begin of the {group}")]
+    return (*spans, *(ColumnSheet(*each) for each in report.columns))
+
+
+def _has_ledger(scope: Scope, account: str) -> bool:
+    try:
+        scope.require_ledger(account)
+    except VosError:
+        return False
+    return True
+
+
+def _sees_money(who: Principal, scope: Scope) -> bool:
+    return scope.visible is not None and Permission.MONEY_SEE in who.permissions
 
 
 @needs(Permission.BOOKS_SEE)

@@ -12,6 +12,7 @@ from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
 from vosd.config.reader.times import start_of_hours, time_zone
 from vosd.engine.settings import ReportForm
+from vosd.traffic.ledger_reports import LEDGER_REPORTS
 from vosd.traffic.reports import REPORTS
 from vosd.traffic.schedule import ReportRhythm
 from vosd.traffic.spans import Grouping
@@ -19,13 +20,14 @@ from vosd.traffic.spans import Grouping
 
 def _report_name() -> FromText:
     """Read the name of a report."""
+    names = (*REPORTS, *LEDGER_REPORTS)
 
     def read(text: str) -> str:
-        if text not in REPORTS:
+        if text not in names:
             raise ValueError
         return text
 
-    return FromText(f"one of {', '.join(REPORTS)}", read)
+    return FromText(f"one of {', '.join(names)}", read)
 
 
 class ScheduledReportKeys(Keys):

@@ -1,0 +1,160 @@
+"""Reports over the ledger, compared with ones that are made plainly of its entries."""
+
+import random
+from collections import defaultdict
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from doubles.data.builders import account
+from doubles.data.records import STARTED, answered_call, partner_call
+from doubles.office import agent, customer, office_on, operator
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import SHIPPED
+from vosd.admin.office.reports import ListReports, NoSuchReportError, ReportSheet, ShowReport, list_reports, show_report
+from vosd.billing.accounts import AccountType
+from vosd.billing.authority import OutOfScopeError, RightLackingError
+from vosd.billing.rights import Right
+from vosd.cdr.columns import iso_utc
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.ledger_values import EntryFilter, LedgerEntry
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
+
+DAY = 86_400_000
+SINCE = STARTED // DAY * DAY
+UNTIL = SINCE + 20 * DAY
+ZONE = "Asia/Kathmandu"
+ACCOUNTS = (
+    account("peer", type=AccountType.PARTNER),
+    account("acme"),
+    account("reseller", rights=frozenset({Right.SUB_PAYMENTS})),
+    account("shop", agent="reseller"),
+)
+KINDS = (EntryKind.PAYMENT, EntryKind.REFUND, EntryKind.ADJUSTMENT, EntryKind.MINIMUM)
+
+
+@pytest.fixture
+async def office(database: Database) -> Office:
+    dice = random.Random(5)
+    books, payments = SqlBooks(database), SqlPayments(database)
+    for index in range(1, 40):
+        ended = SINCE + dice.randrange(20 * DAY)
+        if index % 3:
+            await books.book([answered_call(index, customer_account=dice.choice(["acme", "shop"]), ended_at=ended)])
+        else:
+            await books.book([partner_call(index, "acme", "peer", ended_at=ended)])
+    for index in range(30):
+        await payments.add(
+            Payment(
+                account=dice.choice(["acme", "peer", "reseller", "shop"]), kind=dice.choice(KINDS),
+                reference=f"r{index}",
+                made_at=SINCE + dice.randrange(20 * DAY), amount=Decimal(dice.randrange(-500, 9_000)) / 100,
+                currency="USD",
+            )
+        )  # fmt: skip
+    return office_on(database, *ACCOUNTS, now=UNTIL)
+
+
+async def entries_of(office: Office) -> list[LedgerEntry]:
+    async with aclosing(office.stores.ledger.entries(EntryFilter())) as found:
+        return [each async for each in found]
+
+
+async def shown(office: Office, name: str, who: Any = None, **order: Any) -> ReportSheet:
+    wanted = {"since": SINCE, "until": UNTIL, "zone": ZONE} | order
+    return await show_report(office, who or operator(), ShowReport(name=name, **wanted))
+
+
+def day_of(moment: int) -> str:
+    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)).astimezone(ZoneInfo(ZONE))
+    return f"{local:%Y-%m-%d}"
+
+
+@pytest.mark.parametrize("group", ["whole", "day"])
+async def test_payments_are_added_up_by_account_kind_and_day(office: Office, group: str) -> None:
+    sums: dict[Any, list[Any]] = defaultdict(lambda: [0, Decimal(0)])
+    for each in await entries_of(office):
+        if each.kind != "call":
+            of = sums[day_of(each.created_at) if group == "day" else None, each.account, each.kind]
+            of[0], of[1] = of[0] + 1, of[1] + each.amount
+    sheet = await shown(office, "payments", group=group)
+    made = {
+        (row.get("span"), row["account"], row["kind"]): [row["entries"], Decimal(str(row["amount"]))]
+        for row in sheet.rows
+    }
+    assert made == dict(sums)
+    (total,) = sheet.totals
+    assert (total["currency"], Decimal(str(total["amount"]))) == (
+        "USD",
+        sum((of[1] for of in sums.values()), Decimal(0)),
+    )
+    assert {*sheet.rows[0]} == {column.name for column in sheet.columns}
+
+
+async def test_balances_are_those_of_the_entries_before(office: Office) -> None:
+    moment = SINCE + 9 * DAY
+    balances: dict[str, Decimal] = defaultdict(Decimal)
+    paid: dict[str, tuple[str, Decimal]] = {}
+    for each in await entries_of(office):
+        if each.created_at < moment:
+            balances[each.account] += each.amount
+            if each.kind == "payment":
+                paid[each.account] = iso_utc(each.created_at), each.amount
+    sheet = await shown(office, "balances", until=moment)
+    found = {str(row["account"]): row for row in sheet.rows}
+    assert {name: Decimal(str(row["balance"])) for name, row in found.items() if name in balances} == balances
+    assert all(row["balance"] == "0.00" for name, row in found.items() if name not in balances)
+    assert {
+        name: (row["last_payment"], Decimal(str(row["last_amount"])))
+        for name, row in found.items()
+        if row["last_payment"]
+    } == paid
+    assert [total["balance"] for total in sheet.totals if total["currency"] == "USD"]
+
+
+@pytest.mark.parametrize("group", ["whole", "week"])
+async def test_the_account_of_a_partner_leads_from_balance_to_balance(office: Office, group: str) -> None:
+    sheet = await shown(office, "clearing", account="peer", group=group)
+    own = [each for each in await entries_of(office) if each.account == "peer" and SINCE <= each.created_at < UNTIL]
+    balance = Decimal(0)
+    for row in sheet.rows:
+        assert Decimal(str(row["opening"])) == balance
+        parts = ("charged", "earned", "corrections", "payments", "others")
+        balance += sum((Decimal(str(row[name])) for name in parts), Decimal(0))
+        assert Decimal(str(row["closing"])) == balance
+    assert balance == sum((each.amount for each in own), Decimal(0))
+    assert sum(int(row["carried"] or 0) for row in sheet.rows) == 13
+    (total,) = sheet.totals
+    assert (total["carried"], "opening" in total) == (13, False)
+    earned = sum((each.amount for each in own if each.kind == "call"), Decimal(0))
+    assert Decimal(str(total["earned"])) == earned
+
+
+async def test_agents_and_customers_see_their_own(office: Office) -> None:
+    of_agent = await shown(office, "payments", agent("reseller"))
+    assert {row["account"] for row in of_agent.rows} == {"shop"}  # without the right to its own entries
+    with pytest.raises(RightLackingError):
+        await shown(office, "clearing", agent("reseller"), account="reseller")
+    with pytest.raises(OutOfScopeError):
+        await shown(office, "clearing", customer("acme"), account="peer")
+    assert (await shown(office, "clearing", customer("acme"), account="acme")).rows
+    names = {each.name for each in await list_reports(office, customer("acme"), ListReports())}
+    assert {"balances", "payments", "clearing"} <= names
+
+
+async def test_what_makes_no_sense_is_refused(office: Office) -> None:
+    with pytest.raises(OrderError, match="this report is about one account"):
+        await shown(office, "clearing")
+    with pytest.raises(OrderError, match="is no criterion of this report"):
+        await shown(office, "payments", gateway="pbx")
+    without = msgspec.structs.replace(operator(), permissions=SHIPPED["viewer"].permissions)
+    with pytest.raises(NoSuchReportError):
+        await shown(office, "balances", without)

@@ -1,0 +1,135 @@
+"""Rows of the reports over the ledger: balances, payments, the account of a partner."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from vosd.base.money import ZERO, format_amount
+from vosd.cdr.columns import iso_utc
+from vosd.storage.ledger_values import EARNED, Statement
+from vosd.storage.ports import EntryKind
+from vosd.traffic.ledger_reports import LedgerReport
+from vosd.traffic.spans import ReportSpan
+
+if TYPE_CHECKING:
+    from vosd.storage.stores import SqlStores
+
+ReportCells = dict[str, str | int | None]
+_PAID: Final = {EntryKind.PAYMENT.value, EntryKind.REFUND.value, EntryKind.TRANSFER.value}
+
+
+async def ledger_rows(
+    stores: "SqlStores", report: LedgerReport, spans: Sequence[ReportSpan], accounts: Collection[str] | None
+) -> tuple[list[ReportCells], list[ReportCells]]:
+    """Return the rows of a report, and its totals by currency.
+
+    Args:
+        stores: the database.
+        report: one of ``LEDGER_REPORTS``.
+        spans: times, one behind the other.
+        accounts: those that the report is about; None = all.
+
+    Raises:
+        DroppedPeriod: entries of then were dropped.
+        StoreUnavailable: try again.
+    """
+    make = {"balances": _balances, "payments": _payments, "clearing": _clearing}[report.name]
+    rows = await make(stores, spans, accounts)
+    return rows, _totals(report, rows)
+
+
+async def _balances(
+    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None
+) -> list[ReportCells]:
+    rows: list[ReportCells] = []
+    for span in spans:
+        paid = await stores.ledger.last_payments(span.until)
+        async for each in stores.ledger.balances(span.until):
+            if accounts is not None and each.account not in accounts:
+                continue
+            at, amount = paid.get(each.account, (None, None))
+            rows.append(
+                {
+                    "span": span.label,
+                    "account": each.account,
+                    "currency": each.currency or "",
+                    "balance": format_amount(each.balance),
+                    "last_payment": None if at is None else iso_utc(at),
+                    "last_amount": None if amount is None else format_amount(amount),
+                }
+            )
+    return rows
+
+
+async def _payments(
+    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None
+) -> list[ReportCells]:
+    rows: list[ReportCells] = []
+    for span in spans:
+        rows += [
+            {
+                "span": span.label,
+                "account": each.account,
+                "currency": each.currency or "",
+                "kind": each.kind,
+                "entries": each.entries,
+                "amount": format_amount(each.amount),
+            }
+            for each in await stores.ledger.by_kind(span.since, span.until, accounts)
+        ]
+    return rows
+
+
+async def _clearing(
+    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None
+) -> list[ReportCells]:
+    names = sorted(accounts or ())
+    currencies = await stores.books.currencies(names)
+    rows: list[ReportCells] = []
+    for span in spans:
+        for name in names:
+            statement = await stores.ledger.statement(name, span.since, span.until)
+            rows.append({"span": span.label, "account": name, "currency": currencies.get(name) or "", **_of(statement)})
+    return rows
+
+
+def _of(statement: Statement) -> ReportCells:
+    by_kind = {each.kind: each for each in statement.movements}
+    calls, earned = by_kind.pop(EntryKind.CALL.value, None), by_kind.pop(EARNED, None)
+    corrected = by_kind.pop(EntryKind.CORRECTION.value, None)
+    paid = sum((each.amount for each in by_kind.values() if each.kind in _PAID), ZERO)
+    others = sum((each.amount for each in by_kind.values() if each.kind not in _PAID), ZERO)
+    return {
+        "opening": format_amount(statement.opening),
+        "calls": calls.entries if calls else 0,
+        "charged": format_amount(calls.amount if calls else ZERO),
+        "carried": earned.entries if earned else 0,
+        "earned": format_amount(earned.amount if earned else ZERO),
+        "corrections": format_amount(corrected.amount if corrected else ZERO),
+        "payments": format_amount(paid),
+        "others": format_amount(others),
+        "closing": format_amount(statement.closing),
+    }
+
+
+_NO_SUMS: Final = {"opening", "closing", "last_amount"}
+"""Amounts whose sum over rows has no meaning."""
+
+
+def _totals(report: LedgerReport, rows: Sequence[ReportCells]) -> list[ReportCells]:
+    """Return the sums of counts and amounts by currency; balances of several moments are not added up."""
+    if report.name == "balances" and len({row["span"] for row in rows}) > 1:
+        return []
+    sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    summed = [each for each in report.columns if each.kind != "text" and each.name not in _NO_SUMS]
+    for row in rows:
+        for column in summed:
+            sums[str(row["currency"])][column.name] += Decimal(str(row[column.name] or 0))
+    totals: list[ReportCells] = []
+    for currency, of in sorted(sums.items()):
+        total: ReportCells = {"currency": currency}
+        for each in summed:
+            total[each.name] = format_amount(of[each.name]) if each.kind == "money" else int(of[each.name])
+        totals.append(total)
+    return totals

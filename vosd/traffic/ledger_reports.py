@@ -1,0 +1,74 @@
+"""Reports over the ledger, beside those over calls: what each has for columns."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+
+class LedgerColumn(NamedTuple):
+    """A column of such a report."""
+
+    name: str
+    kind: str
+    """``text``, ``count`` or ``money``."""
+    meaning: str
+
+
+class LedgerReport(NamedTuple):
+    """A report over entries of the ledger by the dates of the entries."""
+
+    name: str
+    meaning: str
+    columns: tuple[LedgerColumn, ...]
+    group: str = "whole"
+    """Spans into which it is divided where the order says none."""
+    is_of_one: bool = False
+    """Whether an account must be named."""
+
+
+_ACCOUNT: Final = LedgerColumn("account", "text", "account of the ledger")
+_CURRENCY: Final = LedgerColumn("currency", "text", "currency of its amounts")
+_REPORTS: Final = (
+    LedgerReport(
+        "balances",
+        "Balances of all accounts at the end of a time, and when each was paid last.",
+        (
+            _ACCOUNT,
+            _CURRENCY,
+            LedgerColumn("balance", "money", "balance at the end of the time"),
+            LedgerColumn("last_payment", "text", "date of the last payment before, RFC 3339"),
+            LedgerColumn("last_amount", "money", "amount of that payment"),
+        ),
+    ),
+    LedgerReport(
+        "payments",
+        "Payments, refunds and other entries that are not of calls, by account and kind.",
+        (
+            _ACCOUNT,
+            _CURRENCY,
+            LedgerColumn("kind", "text", "kind of the entries"),
+            LedgerColumn("entries", "count", "number of the entries"),
+            LedgerColumn("amount", "money", "sum of the entries; above zero = to the account"),
+        ),
+    ),
+    LedgerReport(
+        "clearing",
+        "The account of a partner, vendor or agent: opening balance, calls, payments, closing balance.",
+        (
+            _ACCOUNT,
+            _CURRENCY,
+            LedgerColumn("opening", "money", "balance before"),
+            LedgerColumn("calls", "count", "entries of calls that the account pays, or that a vendor is paid for"),
+            LedgerColumn("charged", "money", "sum of these entries, with tax"),
+            LedgerColumn("carried", "count", "entries of calls that a partner has carried"),
+            LedgerColumn("earned", "money", "sum of these entries, with tax"),
+            LedgerColumn("corrections", "money", "corrections of charges"),
+            LedgerColumn("payments", "money", "payments, refunds and transfers"),
+            LedgerColumn("others", "money", "adjustments, minimums and other entries"),
+            LedgerColumn("closing", "money", "balance behind: the sum of the amounts before"),
+        ),
+        group="month",
+        is_of_one=True,
+    ),
+)
+LEDGER_REPORTS: Final[Mapping[str, LedgerReport]] = {report.name: report for report in _REPORTS}
+"""The reports over the ledger, by name."""
