@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("made_at", moment(), nullable=False),
         sa.Column("issued_at", moment()),
         sa.Column("due_at", moment(), comment="first moment at which it is overdue"),
+        sa.Column("sent_at", moment(), comment="when it was mailed last"),
         sa.Column("operator", sa.String(64), nullable=False, comment="who has made or issued it"),
         sa.Column(
             "document",

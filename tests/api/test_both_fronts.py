@@ -55,6 +55,14 @@ OUTCOME: Final = itemgetter("outcome")
 SHEET: Final = itemgetter("sheet")
 
 
+def registrations_are_written(site: Watched) -> None:
+    """Wait until registrations are in the database: they are written behind their answers."""
+    eventually(
+        lambda: not json.loads(site.daemon.succeed("status", "--json"))["registrations_unwritten"],
+        "registrations are in the database",
+    )
+
+
 def with_sorted_permissions(roles: Any) -> Any:
     """Return roles with their permissions in alphabetical order, as the verb prints them."""
     return [each | {"permissions": sorted(each["permissions"])} for each in roles]
@@ -68,7 +76,7 @@ READS: Final = (
          "GET /reports/profit?since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z", file="profit.pdf",
          accept="application/pdf"),
     Step("status", "GET /status", part=lambda found: found.pop("figures") | found,
-         passing=frozenset({"machine"})),
+         passing=frozenset({"machine"}), before=registrations_are_written),
     Step("calls", "GET /calls"),
     Step("gateway list", "GET /gateways/quality", passing=frozenset({"cps"})),
     Step("gateway show carrier-a", "GET /gateways/carrier-a", passing=frozenset({"cps"})),
@@ -300,6 +308,8 @@ INVOICES: Final = (
          accept="application/pdf"),
     Step("invoice pay #$INV --amount 0.01 --reference bank-7", "POST /invoices/$INV/payments",
          {"amount": "0.01", "reference": "bank-7"}, part=lambda found: found["receipts"][0]),
+    Step("invoice send #$INV --to books@example.com", "POST /invoices/$INV/mail", {"to": ["books@example.com"]},
+         is_refused=True),
     Step("invoice cancel #$INV --memo wrong", "POST /invoices/$INV/cancel", {"memo": "wrong"}, passing=BY_NUMBER),
     Step("invoice cancel #$INV --memo wrong", "POST /invoices/$INV/cancel", {"memo": "wrong"}, is_refused=True),
 )  # fmt: skip

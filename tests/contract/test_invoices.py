@@ -5,7 +5,8 @@ import csv
 import io
 import random
 from collections import defaultdict
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from doubles.data.records import answered_call
 from doubles.dying import Steps, is_killed
 from doubles.migrated import migrated
 from doubles.office import agent, customer, office_on, operator
+from doubles.postbox import Postbox
 from sqlalchemy import event
 
 from vosd.admin.ledger import Month
@@ -29,6 +31,7 @@ from vosd.admin.office.invoices import (
     CancelInvoice,
     DraftEarlyError,
     FindInvoice,
+    InvoiceNotSentError,
     InvoiceOutcome,
     InvoiceRunSheet,
     InvoiceSheet,
@@ -41,6 +44,7 @@ from vosd.admin.office.invoices import (
     PrintInvoice,
     ReadInvoicedCalls,
     RunInvoices,
+    SendInvoice,
     ShowInvoice,
     cancel_invoice,
     find_invoice,
@@ -50,6 +54,7 @@ from vosd.admin.office.invoices import (
     print_invoice,
     read_invoiced_calls,
     run_invoices,
+    send_invoice,
     show_invoice,
 )
 from vosd.admin.office.ledger import ShowStatements, show_statements
@@ -65,9 +70,10 @@ from vosd.billing.rates import AppliedRate
 from vosd.billing.rights import Right
 from vosd.callcontrol.bookkeeping import conclude
 from vosd.callcontrol.open_call import OpenCall
+from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import CallRecord
-from vosd.engine.settings import InvoiceSettings
+from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
 from vosd.invoicing.settlement import InvoiceState
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
@@ -420,6 +426,50 @@ async def test_a_credit_note_takes_the_last_invoice_back_and_its_charges_come_ag
     assert [each.state for each in await site.listed()] == [
         InvoiceState.OPEN, InvoiceState.ISSUED, InvoiceState.CANCELLED, InvoiceState.OVERDUE,
     ]  # fmt: skip
+
+
+async def test_an_issued_invoice_is_mailed_as_pdf_and_noted(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    run = (await site.run("2026-10", "2026-11-02", draft=True))["acme"]
+    assert run.id is not None
+    order = SendInvoice(id=run.id, to=("books@example.com",))
+    with pytest.raises(NotIssuedError):
+        await send_invoice(site.office, operator(), order)
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    order = msgspec.structs.replace(order, id=issued.id)
+    with pytest.raises(OrderError, match=r"has no `invoice\.mail`"):
+        await send_invoice(site.office, operator(), SendInvoice(id=issued.id))
+    with pytest.raises(InvoiceNotSentError, match="no mail server is configured"):
+        await send_invoice(site.office, operator(), order)
+    settings = site.office.definitions.settings
+    async with listening("ehlo", "mail from:<vosd@example.com>", "rcpt to:<books@example.com>", "data") as postbox:
+        server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
+        site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
+        sent = await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+        message = await asyncio.wait_for(postbox.mails.get(), 20)
+        postbox.refusals = 1
+        with pytest.raises(InvoiceNotSentError, match=r"127\.0\.0\.1 has not taken the mail"):
+            await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+    assert (sent.sent_at, sent.digest, sent.state) == (iso_utc(site.now), issued.digest, InvoiceState.OPEN)
+    assert (message["To"], message["Subject"]) == ("books@example.com", "Invoice 2026-000001")
+    (pdf,) = message.iter_attachments()
+    assert (pdf.get_filename(), print_is_pdf(pdf.get_content())) == ("2026-000001.pdf", True)
+    assert postbox.faults == []
+    with pytest.raises(OrderError, match="is no address"):
+        SendInvoice(id=1, to=("books@example.com\r\nBcc: all@example.com",))
+
+
+@asynccontextmanager
+async def listening(*commands: str) -> AsyncIterator[Postbox]:
+    postbox = Postbox(commands)
+    await postbox.listen()
+    try:
+        yield postbox
+    finally:
+        postbox.close()
+        for _ in range(5):
+            await asyncio.sleep(0)  # its connections are closed by the loop
 
 
 async def test_charges_of_a_period_without_invoice_keep_the_next_one_from_being_made(site: Site) -> None:

@@ -32,6 +32,8 @@ class InvoiceTerms(msgspec.Struct, frozen=True, kw_only=True):
     address: tuple[str, ...] = ()
     """Lines of the postal address."""
     tax_id: str = ""
+    mail: tuple[str, ...] = ()
+    """Addresses that invoices are sent to."""
     language: str | None = None
     due_days: int | None = None
     lines: InvoiceLines | None = None

@@ -159,6 +159,62 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str,
 
 
 @invoice.command()
+@click.argument("number", metavar="[NUMBER]", required=False)
+@click.option("--period", metavar="PERIOD", help="All of this period that were not sent yet.")
+@click.option("--to", multiple=True, metavar="ADDRESS", help="Default: accounts[].invoice.mail; may be repeated.")
+@operator_option
+@json_option
+@pass_invocation
+def send(
+    invocation: Invocation, number: str | None, period: str | None, to: tuple[str, ...], operator: str, as_json: bool
+) -> None:
+    """Mail an invoice as PDF, or all of a PERIOD that were not sent yet, by the server of alarms.mail."""
+    from vosd.admin.office.invoices import SendInvoice, send_invoice
+
+    who = principal(operator)
+    if (number is None) == (period is None):
+        raise click.UsageError("NUMBER or --period")
+    if number is None:
+        _show_sent(*in_office(invocation, lambda office: _send_all(office, who, str(period), to)), as_json=as_json)
+        return
+    sent = _of(invocation, number, who, lambda office, id_: send_invoice(office, who, SendInvoice(id=id_, to=to)))
+    if as_json:
+        output.document(sent)
+        return
+    _show_sent([sent], {}, as_json=False)
+
+
+async def _send_all(
+    office: "Office", who: "Principal", period: str, to: tuple[str, ...]
+) -> "tuple[list[InvoiceSheet], dict[str, str]]":
+    """Send the invoices of a period; return those that were sent, and why others were not, by number."""
+    from vosd.admin.office.invoices import ListInvoices, SendInvoice, list_invoices, send_invoice
+    from vosd.base.errors import VosError
+
+    sent, failed = [], {}
+    for each in await list_invoices(office, who, ListInvoices(period=period)):
+        if each.number is None or each.sent_at is not None:
+            continue
+        try:
+            sent.append(await send_invoice(office, who, SendInvoice(id=each.id, to=to)))
+        except VosError as error:
+            failed[each.number] = str(error)
+    return sent, failed
+
+
+def _show_sent(sent: "list[InvoiceSheet]", failed: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        output.document(sent)
+    else:
+        for each in sent:
+            output.line(f"invoice {each.number} is sent")
+    for number, why in failed.items():
+        output.remark(output.printable(f"invoice {number} is not sent: {why}"))
+    if failed:
+        raise OperationError(f"{len(failed)} invoices are not sent: the same again tries them once more")
+
+
+@invoice.command()
 @_NUMBER
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: NUMBER.pdf.")
 @as_option

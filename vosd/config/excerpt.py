@@ -106,11 +106,13 @@ class Excerpt:
     @property
     def settings(self) -> "Settings":
         """The settings of the installation."""
+        from vosd.config.assembly.credentials import with_mail_password
         from vosd.config.assembly.invoice_files import with_invoice_files
         from vosd.config.assembly.settings import settings_of
 
         keys, parameters = self._installation()
-        return settings_of(with_invoice_files(keys, self._copy(), ProblemList()), parameters)
+        keys = with_mail_password(with_invoice_files(keys, self._copy(), ProblemList()), self._copy())
+        return settings_of(keys, parameters)
 
     @property
     def database_url(self) -> str:

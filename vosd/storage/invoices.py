@@ -80,6 +80,7 @@ class StoredInvoice(msgspec.Struct, frozen=True, kw_only=True):
     made_at: int
     issued_at: int | None = None
     due_at: int | None = None
+    sent_at: int | None = None
     operator: str
     document: str
     digest: str = ""
@@ -271,6 +272,13 @@ class SqlInvoices:
         if row is None:
             raise NoSuchInvoiceError(f"there is no invoice #{number}: vosd invoice list has them")
         return _stored(row)
+
+    async def note_sent(self, invoice: StoredInvoice, at: int, audit: AuditLine) -> StoredInvoice:
+        """Note when an invoice was mailed, UTC milliseconds; its document and its digest stay as they are."""
+        async with self._database.writing() as connection:
+            await connection.execute(update(_invoice).where(_invoice.c.id == invoice.id).values(sent_at=at))
+            await note(connection, audit)
+        return msgspec.structs.replace(invoice, sent_at=at)
 
     async def numbered(self, number: str) -> Sequence[StoredInvoice]:
         """Return the invoices of a number, one of each issuer; ``#`` and an id is the one of that id."""

@@ -345,6 +345,7 @@ BEHIND: Final[dict[str, str]] = {
     "GET /invoices/{id}/calls": "no_such_invoice",
     "POST /invoices/{id}/issue": "no_such_invoice",
     "POST /invoices/{id}/payments": "no_such_invoice",
+    "POST /invoices/{id}/mail": "no_such_invoice",
     "POST /invoices/{id}/cancel": "no_such_invoice",
 }
 """Errors that come behind permission and scope, where the objects of the test allow no success."""
@@ -440,6 +441,7 @@ VERDICTS: Final = """
     GET    /invoices/{id}/calls                        x..xxxxxxx
     POST   /invoices/{id}/issue                        ...xx.....
     POST   /invoices/{id}/payments                     ...xxx.xx.
+    POST   /invoices/{id}/mail                         ...xx.....
     POST   /invoices/{id}/cancel                       ...xx.....
     GET    /bilateral/{account}                        x..xx.x.oo
     POST   /months/{month}/close                       ...xx.....

@@ -35,11 +35,14 @@ def test_an_agent_has_terms_of_its_own(tmp_path: Path) -> None:
 
 def test_an_account_says_how_it_gets_invoices(tmp_path: Path) -> None:
     rates = "rate_groups: [{name: sell, currency: USD, rates: [{prefix: '44', billing_rate: '0.6'}]}]\n"
-    keys = "{cycle: week, name: Acme, address: [Way], tax_id: T, language: de, due_days: 0, lines: area}"
+    keys = (
+        "{cycle: week, name: Acme, address: [Way], tax_id: T, language: de, due_days: 0, lines: area, "
+        "mail: a@b.example}"
+    )
     found = loaded(tmp_path, f"{rates}accounts: [{{id: acme, rate_group: sell, invoice: {keys}}}]\n")
     terms = found.catalogue.accounts["acme"].invoice
     assert (terms.cycle, terms.name, terms.address, terms.tax_id) == (InvoiceCycle.WEEK, "Acme", ("Way",), "T")
-    assert (terms.language, terms.due_days, terms.lines) == ("de", 0, InvoiceLines.AREA)
+    assert (terms.language, terms.due_days, terms.lines, terms.mail) == ("de", 0, InvoiceLines.AREA, ("a@b.example",))
 
 
 def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None:

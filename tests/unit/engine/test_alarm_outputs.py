@@ -1,17 +1,15 @@
 """Alarms to a webhook and to a mail server, both real ones on this machine that may be down."""
 
 import asyncio
-import email
 import hashlib
 import hmac
 import json
 import smtplib
 from collections.abc import AsyncIterator
-from email import policy
-from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from doubles.postbox import Postbox
 from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
@@ -186,67 +184,15 @@ async def test_the_desk_passes_events_of_its_stream_on(hook: Hook):
     await desk.end()
 
 
-class Postbox:
-    """An SMTP server that takes commands in their order only, as RFC 5321 section 4.1.4 has it."""
-
-    def __init__(self) -> None:
-        self.mails: asyncio.Queue[EmailMessage] = asyncio.Queue()
-        self._writers: list[asyncio.StreamWriter] = []
-        self.faults: list[str] = []
-        self.refusals = 0
-        """How many connections are refused first."""
-        self.port = 0
-        self._server: asyncio.Server | None = None
-
-    async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    def close(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in self._writers:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.append(writer)
-        if self.refusals:
-            self.refusals -= 1
-            writer.write(b"554 no\r\n")
-            writer.close()
-            return
-        writer.write(b"220 here\r\n")
-        expected = ["ehlo", "auth plain", "mail from:<vosd@example.com>", "rcpt to:<noc@example.com>"]
-        expected += ["rcpt to:<boss@example.com>", "data"]
-        while line := (await reader.readline()).decode().strip():
-            if line.lower() == "quit":
-                writer.write(b"221 bye\r\n")
-                break
-            wanted = expected.pop(0) if expected else "quit"
-            if not line.lower().startswith(wanted):
-                self.faults.append(f"{line} instead of {wanted}")
-                writer.write(b"503 bad sequence\r\n")
-            elif wanted == "data":
-                writer.write(b"354 go on\r\n")
-                text = await reader.readuntil(b"\r\n.\r\n")
-                message = email.message_from_bytes(text[:-3], policy=policy.default)
-                assert isinstance(message, EmailMessage)
-                self.mails.put_nowait(message)
-                writer.write(b"250 taken\r\n")
-            else:
-                writer.write(
-                    b"250-here\r\n250 AUTH PLAIN\r\n"
-                    if wanted == "ehlo"
-                    else b"235 ok\r\n"
-                    if "auth" in wanted
-                    else b"250 ok\r\n"
-                )
-        writer.close()
+COMMANDS = (
+    "ehlo", "auth plain", "mail from:<vosd@example.com>", "rcpt to:<noc@example.com>", "rcpt to:<boss@example.com>",
+    "data",
+)  # fmt: skip
 
 
 @pytest.fixture
 async def postbox() -> AsyncIterator[Postbox]:
-    made = Postbox()
+    made = Postbox(COMMANDS)
     await made.listen()
     yield made
     made.close()

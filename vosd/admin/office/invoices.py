@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import re
+import smtplib
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import date, timedelta
@@ -12,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from vosd.admin.invoice_mail import invoice_mail
 from vosd.admin.invoice_pdf import form_of, printed
 from vosd.admin.names import configured
 from vosd.admin.office.errors import OrderError
@@ -28,6 +31,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.invoice_terms import InvoiceTerms, IssuerTerms
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import ListUnbooked
+from vosd.engine.alarms.mail import deliver
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, summed, taken_back
 from vosd.invoicing.numbers import NumberForm
 from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
@@ -46,6 +50,7 @@ from vosd.storage.invoices import (
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
 
+_ADDRESS: Final = re.compile(r"[^\s@,;<>\"]{1,64}@[A-Za-z0-9.-]{1,253}")
 LISTED_MAX: Final = 1_000
 CALL_COLUMNS: Final = (
     "call_id", "ended_at", "caller", "callee", "area", "prefix", "billed_seconds", "net", "tax", "gross", "kind",
@@ -62,6 +67,10 @@ class DraftEarlyError(VosError):
     """The draft was made before its period had ended: it lacks calls."""
 
     remedy = "make it again (vosd invoice run)"
+
+
+class InvoiceNotSentError(VosError):
+    """The invoice was not mailed."""
 
 
 class NotIssuedError(VosError):
@@ -158,6 +167,8 @@ class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Time of issue; null while it is a draft."""
     due_at: str | None
     """Time from which it is overdue unless it is paid; null while it is a draft."""
+    sent_at: str | None
+    """Time at which it was mailed last; null = it was not."""
     cancels: int | None
     """Id of the invoice that a credit note takes back; null = it is an invoice."""
     digest: str
@@ -194,6 +205,19 @@ class CancelInvoice(InvoiceOrder, frozen=True):
     """Take an issued invoice back by a credit note; its charges are on the next invoice again."""
 
     memo: str | None = None
+
+
+class SendInvoice(InvoiceOrder, frozen=True):
+    """Mail an issued invoice or credit note."""
+
+    to: tuple[str, ...] = ()
+    """Addresses; empty = those of the account."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError for what is no address."""
+        for each in self.to:
+            if not _ADDRESS.fullmatch(each):
+                raise OrderError("to", f"{each!r} is no address", "such as books@example.com")
 
 
 class ReadInvoicedCalls(InvoiceOrder, frozen=True):
@@ -520,6 +544,7 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
         made_at=office.now(),
         issued_at=None,
         due_at=None,
+        sent_at=None,
         operator=who.recorded,
         document=_encoded(taken),
     )
@@ -651,6 +676,43 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
     return await asyncio.to_thread(printed, form, found.document, found.issued_at)
 
 
+@needs(Permission.BOOKS_CHANGE)
+async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> InvoiceSheet:
+    """Mail an issued invoice or credit note as PDF, by the server of ``alarms.mail``.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NoSuchInvoiceError: there is none of the id.
+        NotIssuedError: it is a draft.
+        OrderError: neither the order nor the account has an address.
+        InvoiceNotSentError: no mail server is configured, or it has not taken the mail.
+        InvoiceFormError: the template has a mistake.
+        StoreUnavailable: it may be sent and not noted; a repeated mail has the same Message-ID.
+    """
+    found = await office.stores.invoices.one(order.id)
+    if found.state is StoredState.DRAFT or found.template is None:
+        raise NotIssuedError(f"invoice #{found.id} is a draft")
+    account = office.definitions.accounts().get(found.account)
+    recipients = order.to or (account.invoice.mail if account is not None else ())
+    if not recipients:
+        raise OrderError("to", f"is missing: account {found.account} has no `invoice.mail`")
+    server = office.definitions.settings.alarms.mail
+    if server is None:
+        raise InvoiceNotSentError("no mail server is configured: `alarms.mail` has it")
+    form = await office.stores.invoices.template(found)
+    pdf = await asyncio.to_thread(printed, form, found.document, found.issued_at)
+    document = msgspec.json.decode(found.document, type=InvoiceDocument)
+    message = invoice_mail(document, server.sender, recipients, pdf, found.id, office.now())
+    try:
+        await asyncio.to_thread(deliver, server, message)
+    except (OSError, smtplib.SMTPException) as error:
+        raise InvoiceNotSentError(
+            f"{server.server} has not taken the mail: {str(error) or type(error).__name__}"
+        ) from error
+    noted = office.audit_line(who, msgspec.structs.replace(order, to=tuple(recipients)), found.account)
+    return await _sheet(office, await office.stores.invoices.note_sent(found, office.now(), noted))
+
+
 @needs(Permission.MONEY_SEE, by_account=True)
 async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoicedCalls) -> AsyncGenerator[str, None]:
     """Yield the calls of an invoice, and the corrections of calls, as CSV with a header.
@@ -762,6 +824,7 @@ def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
         closing=format_amount(invoice.closing),
         issued_at=None if invoice.issued_at is None else iso_utc(invoice.issued_at),
         due_at=None if invoice.due_at is None else iso_utc(invoice.due_at),
+        sent_at=None if invoice.sent_at is None else iso_utc(invoice.sent_at),
         cancels=invoice.cancels,
         digest=invoice.digest,
         operator=invoice.operator,

@@ -15,6 +15,7 @@ from vosd.admin.office.invoices import (
     PrintInvoice,
     ReadInvoicedCalls,
     RunInvoices,
+    SendInvoice,
     ShowInvoice,
     cancel_invoice,
     issue_invoice,
@@ -23,6 +24,7 @@ from vosd.admin.office.invoices import (
     print_invoice,
     read_invoiced_calls,
     run_invoices,
+    send_invoice,
     show_invoice,
 )
 from vosd.admin.office.jobs import JobKind, JobSheet
@@ -148,6 +150,17 @@ OPERATIONS: Final = (
             "was_refused",
         ),
         reference="reference",
+    ),
+    Operation(
+        method="POST",
+        path="/invoices/{id}/mail",
+        meaning="Mail an issued invoice as PDF to the addresses of its account, or to others.",
+        permission=permission_of(send_invoice),
+        takes=SendInvoice,
+        run=send_invoice,
+        result=InvoiceSheet,
+        problems=("invoice_not_sent", "no_such_invoice", "not_issued"),
+        patience_s=60.0,
     ),
     Operation(
         method="POST",

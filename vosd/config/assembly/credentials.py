@@ -91,6 +91,19 @@ class WrittenKeys(Protocol):
         ...
 
 
+def with_mail_password(keys: InstallationKeys, document: Section) -> InstallationKeys:
+    """Return the keys with the password of the mail server, if a file has it; a file that cannot be read is none."""
+    mail, section = keys.alarms.mail, document
+    for name in ("alarms", "mail"):
+        entry = section.entries.get(name)
+        if entry is None or not isinstance(entry.node, Section):
+            return keys
+        section = entry.node
+    password = read_password(mail.password_file, section, "alarms.mail", ProblemList())
+    alarms = keys.alarms.model_copy(update={"mail": mail.model_copy(update={"password": password or mail.password})})
+    return keys.model_copy(update={"alarms": alarms})
+
+
 def with_secrets(keys: InstallationKeys, written: WrittenKeys, problems: ProblemList) -> InstallationKeys:
     """Return the keys with each secret that a key names the file of; a file that cannot be read is reported."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, model_validator
 
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, IssuerTerms
+from vosd.config.keys.alarms import mail_address
 from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
@@ -63,6 +64,8 @@ class InvoiceTermKeys(Keys):
     """Lines of the postal address."""
     tax_id: Annotated[str, line_of_text(0, 64)] = ""
     """Number that its tax office knows it by."""
+    mail: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
+    """Addresses that `vosd invoice send` sends its invoices to, by the server of ``alarms.mail``."""
     language: Annotated[str | None, _language()] = None
     due_days: Annotated[int | None, whole(0, 365)] = None
     lines: Annotated[InvoiceLines | None, choice(InvoiceLines)] = None

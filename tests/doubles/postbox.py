@@ -1,0 +1,68 @@
+"""A mail server on this machine."""
+
+import asyncio
+import email
+from collections.abc import Sequence
+from email import policy
+from email.message import EmailMessage
+
+
+class Postbox:
+    """An SMTP server that takes commands in their order only, as RFC 5321 section 4.1.4 has it."""
+
+    def __init__(self, commands: Sequence[str]) -> None:
+        """``commands`` are the beginnings of those of one connection, in lower case."""
+        self._commands = commands
+        self.mails: asyncio.Queue[EmailMessage] = asyncio.Queue()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.faults: list[str] = []
+        self.refusals = 0
+        """How many connections are refused first."""
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    async def listen(self) -> None:
+        """Begin to listen at ``port``."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """End all connections."""
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        if self.refusals:
+            self.refusals -= 1
+            writer.write(b"554 no\r\n")
+            writer.close()
+            return
+        writer.write(b"220 here\r\n")
+        expected = [*self._commands]
+        while line := (await reader.readline()).decode().strip():
+            if line.lower() == "quit":
+                writer.write(b"221 bye\r\n")
+                break
+            wanted = expected.pop(0) if expected else "quit"
+            if not line.lower().startswith(wanted):
+                self.faults.append(f"{line} instead of {wanted}")
+                writer.write(b"503 bad sequence\r\n")
+            elif wanted == "data":
+                writer.write(b"354 go on\r\n")
+                text = await reader.readuntil(b"\r\n.\r\n")
+                message = email.message_from_bytes(text[:-3], policy=policy.default)
+                assert isinstance(message, EmailMessage)
+                self.mails.put_nowait(message)
+                writer.write(b"250 taken\r\n")
+            else:
+                writer.write(
+                    b"250-here\r\n250 AUTH PLAIN\r\n"
+                    if wanted == "ehlo"
+                    else b"235 ok\r\n"
+                    if "auth" in wanted
+                    else b"250 ok\r\n"
+                )
+        writer.close()

@@ -1,0 +1,33 @@
+"""An issued invoice as a mail: the PDF is attached, the text says number, amount and day."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from vosd.invoicing.invoice import InvoiceDocument
+
+
+def invoice_mail(
+    document: InvoiceDocument, sender: str, recipients: Sequence[str], pdf: bytes, identity: int, now: int
+) -> EmailMessage:
+    """Return the mail; a repeated one has the same Message-ID. ``now`` is UTC milliseconds."""
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = ", ".join(recipients)
+    message["Date"] = format_datetime(datetime.fromtimestamp(now / 1_000, UTC))
+    message["Message-ID"] = f"<invoice-{identity}-{document.issued_on}@vosd.invalid>"
+    what = "Credit note" if document.kind == "credit_note" else "Invoice"
+    message["Subject"] = _line(" ".join((what, document.number, document.issuer.name)))
+    lines = [f"{what} {document.number} of {document.issued_on}: {document.gross} {document.currency}"]
+    if document.due_on:
+        lines.append(f"Please pay by {document.due_on}.")
+    message.set_content("\n".join([*lines, "", document.issuer.name, *document.issuer.contact]) + "\n")
+    name = "".join(each if each.isalnum() or each in "-_." else "-" for each in document.number)
+    message.add_attachment(pdf, maintype="application", subtype="pdf", filename=f"{name}.pdf")
+    return message
+
+
+def _line(text: str) -> str:
+    """Return text that fits into a header: a line end would begin another one."""
+    return " ".join(text.split())
