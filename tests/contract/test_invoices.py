@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -458,6 +459,31 @@ async def test_an_issued_invoice_is_mailed_as_pdf_and_noted(site: Site) -> None:
     assert postbox.faults == []
     with pytest.raises(OrderError, match="is no address"):
         SendInvoice(id=1, to=("books@example.com\r\nBcc: all@example.com",))
+
+
+async def test_the_calls_of_an_invoice_are_mailed_with_it_while_they_fit(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    order = SendInvoice(id=issued.id, to=("books@example.com",), calls=True)
+    settings = site.office.definitions.settings
+    async with listening("ehlo", "mail from:<vosd@example.com>", "rcpt to:<books@example.com>", "data") as postbox:
+        server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
+        site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
+        await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+        message = await asyncio.wait_for(postbox.mails.get(), 20)
+        monkeypatch.setattr("vosd.admin.office.invoices.MOST_BYTES_OF_CALLS", 10)
+        with pytest.raises(InvoiceNotSentError, match="invoice show 2026-000001 --calls FILE"):
+            await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+    _, calls = message.iter_attachments()
+    assert calls.get_filename() == "2026-000001-calls.zip"
+    with ZipFile(io.BytesIO(calls.get_content())) as archive:
+        mailed = archive.read("calls.csv").decode()
+    shown = [part async for part in read_invoiced_calls(site.office, operator(), ReadInvoicedCalls(id=issued.id))]
+    assert mailed == "".join(shown)
+    assert mailed.count("\n") == 2, "a header and one call"
 
 
 @asynccontextmanager

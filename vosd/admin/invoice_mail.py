@@ -1,15 +1,24 @@
-"""An issued invoice as a mail: the PDF is attached, the text says number, amount and day."""
+"""An issued invoice as a mail: PDF and calls are attached, the text says number, amount and day."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import NamedTuple
 
 from vosd.invoicing.invoice import InvoiceDocument
 
 
+class InvoiceFiles(NamedTuple):
+    """Files that are attached to the mail of an invoice."""
+
+    pdf: bytes
+    calls: bytes | None
+    """ZIP file; None = without."""
+
+
 def invoice_mail(
-    document: InvoiceDocument, sender: str, recipients: Sequence[str], pdf: bytes, identity: int, now: int
+    document: InvoiceDocument, sender: str, recipients: Sequence[str], files: InvoiceFiles, identity: int, now: int
 ) -> EmailMessage:
     """Return the mail; a repeated one has the same Message-ID. ``now`` is UTC milliseconds."""
     message = EmailMessage()
@@ -24,7 +33,9 @@ def invoice_mail(
         lines.append(f"Please pay by {document.due_on}.")
     message.set_content("\n".join([*lines, "", document.issuer.name, *document.issuer.contact]) + "\n")
     name = "".join(each if each.isalnum() or each in "-_." else "-" for each in document.number)
-    message.add_attachment(pdf, maintype="application", subtype="pdf", filename=f"{name}.pdf")
+    message.add_attachment(files.pdf, maintype="application", subtype="pdf", filename=f"{name}.pdf")
+    if files.calls is not None:
+        message.add_attachment(files.calls, maintype="application", subtype="zip", filename=f"{name}-calls.zip")
     return message
 
 

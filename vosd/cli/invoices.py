@@ -162,11 +162,12 @@ def cancel(invocation: Invocation, number: str, memo: str | None, operator: str,
 @click.argument("number", metavar="[NUMBER]", required=False)
 @click.option("--period", metavar="PERIOD", help="All of this period that were not sent yet.")
 @click.option("--to", multiple=True, metavar="ADDRESS", help="Default: accounts[].invoice.mail; may be repeated.")
+@click.option("--calls", is_flag=True, help="Attach the calls, too: CSV in a ZIP file.")
 @operator_option
 @json_option
 @pass_invocation
 def send(
-    invocation: Invocation, number: str | None, period: str | None, to: tuple[str, ...], operator: str, as_json: bool
+    invocation: Invocation, /, number: str | None, period: str | None, operator: str, as_json: bool, **how: Any
 ) -> None:
     """Mail an invoice as PDF, or all of a PERIOD that were not sent yet, by the server of alarms.mail."""
     from vosd.admin.office.invoices import SendInvoice, send_invoice
@@ -175,9 +176,9 @@ def send(
     if (number is None) == (period is None):
         raise click.UsageError("NUMBER or --period")
     if number is None:
-        _show_sent(*in_office(invocation, lambda office: _send_all(office, who, str(period), to)), as_json=as_json)
+        _show_sent(*in_office(invocation, lambda office: _send_all(office, who, str(period), how)), as_json=as_json)
         return
-    sent = _of(invocation, number, who, lambda office, id_: send_invoice(office, who, SendInvoice(id=id_, to=to)))
+    sent = _of(invocation, number, who, lambda office, id_: send_invoice(office, who, SendInvoice(id=id_, **how)))
     if as_json:
         output.document(sent)
         return
@@ -185,7 +186,7 @@ def send(
 
 
 async def _send_all(
-    office: "Office", who: "Principal", period: str, to: tuple[str, ...]
+    office: "Office", who: "Principal", period: str, how: dict[str, Any]
 ) -> "tuple[list[InvoiceSheet], dict[str, str]]":
     """Send the invoices of a period; return those that were sent, and why others were not, by number."""
     from vosd.admin.office.invoices import ListInvoices, SendInvoice, list_invoices, send_invoice
@@ -196,7 +197,7 @@ async def _send_all(
         if each.number is None or each.sent_at is not None:
             continue
         try:
-            sent.append(await send_invoice(office, who, SendInvoice(id=each.id, to=to)))
+            sent.append(await send_invoice(office, who, SendInvoice(id=each.id, **how)))
         except VosError as error:
             failed[each.number] = str(error)
     return sent, failed

@@ -10,11 +10,12 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+from zipfile import ZIP_DEFLATED, ZipFile
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from vosd.admin.invoice_mail import invoice_mail
+from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
 from vosd.admin.invoice_pdf import form_of, printed
 from vosd.admin.names import configured
 from vosd.admin.office.errors import OrderError
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 
 _ADDRESS: Final = re.compile(r"[^\s@,;<>\"]{1,64}@[A-Za-z0-9.-]{1,253}")
 LISTED_MAX: Final = 1_000
+MOST_BYTES_OF_CALLS: Final = 10 << 20
+"""Size of the file of calls that a mail may have: many mail servers take no more than 20 MiB with its encoding."""
 CALL_COLUMNS: Final = (
     "call_id", "ended_at", "caller", "callee", "area", "prefix", "billed_seconds", "net", "tax", "gross", "kind",
 )  # fmt: skip
@@ -212,6 +215,8 @@ class SendInvoice(InvoiceOrder, frozen=True):
 
     to: tuple[str, ...] = ()
     """Addresses; empty = those of the account."""
+    calls: bool = False
+    """Whether its calls are attached, too: CSV in a ZIP file."""
 
     def __post_init__(self) -> None:
         """Raise OrderError for what is no address."""
@@ -678,14 +683,14 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
 
 @needs(Permission.BOOKS_CHANGE)
 async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> InvoiceSheet:
-    """Mail an issued invoice or credit note as PDF, by the server of ``alarms.mail``.
+    """Mail an issued invoice or credit note as PDF, by the server of ``alarms.mail``, with its calls where ordered.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError: there is none of the id.
         NotIssuedError: it is a draft.
         OrderError: neither the order nor the account has an address.
-        InvoiceNotSentError: no mail server is configured, or it has not taken the mail.
+        InvoiceNotSentError: no mail server is configured, it has not taken the mail, or the calls are too many for one.
         InvoiceFormError: the template has a mistake.
         StoreUnavailable: it may be sent and not noted; a repeated mail has the same Message-ID.
     """
@@ -702,7 +707,8 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     form = await office.stores.invoices.template(found)
     pdf = await asyncio.to_thread(printed, form, found.document, found.issued_at)
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
-    message = invoice_mail(document, server.sender, recipients, pdf, found.id, office.now())
+    files = InvoiceFiles(pdf, await _zipped_calls(office, who, found) if order.calls else None)
+    message = invoice_mail(document, server.sender, recipients, files, found.id, office.now())
     try:
         await asyncio.to_thread(deliver, server, message)
     except (OSError, smtplib.SMTPException) as error:
@@ -711,6 +717,20 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
         ) from error
     noted = office.audit_line(who, msgspec.structs.replace(order, to=tuple(recipients)), found.account)
     return await _sheet(office, await office.stores.invoices.note_sent(found, office.now(), noted))
+
+
+async def _zipped_calls(office: Office, who: Principal, invoice: StoredInvoice) -> bytes:
+    """Return the calls of an invoice as CSV in a ZIP file: as one, CSV of a month fits into most mailboxes."""
+    written = io.BytesIO()
+    parts = read_invoiced_calls(office, who, ReadInvoicedCalls(id=invoice.id))
+    with ZipFile(written, "w", ZIP_DEFLATED) as archive, archive.open("calls.csv", "w") as file:
+        async with aclosing(parts):
+            async for part in parts:
+                file.write(part.encode())
+                if written.tell() > MOST_BYTES_OF_CALLS:
+                    message = f"the calls of {invoice.number} are over {MOST_BYTES_OF_CALLS >> 20} MiB for a mail"
+                    raise InvoiceNotSentError(f"{message}: `vosd invoice show {invoice.number} --calls FILE` has them")
+    return written.getvalue()
 
 
 @needs(Permission.MONEY_SEE, by_account=True)

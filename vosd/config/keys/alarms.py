@@ -1,8 +1,7 @@
 """``alarms``: when the switch reports a bad state, and who receives that."""
 
-import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 
@@ -18,6 +17,7 @@ from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
     line_of_text,
+    mail_address,
     milliseconds,
     one_or_many,
     whole,
@@ -27,8 +27,6 @@ from vosd.config.reader.model import Keys
 from vosd.engine.settings import MailSecurity
 from vosd.obs.alarms import KINDS, Level
 from vosd.obs.events import Event
-
-_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
 
 
 def alarm() -> FromText:
@@ -46,17 +44,6 @@ def alarm() -> FromText:
 
 
 Named = Annotated[tuple[Annotated[Event, alarm()], ...], BeforeValidator(one_or_many)]
-
-
-def mail_address() -> FromText:
-    """Read an e-mail address without a name."""
-
-    def read(text: str) -> str:
-        if not _ADDRESS.match(text):
-            raise ValueError
-        return text
-
-    return FromText("an address such as noc@example.com", read)
 
 
 def mail_server() -> FromText:

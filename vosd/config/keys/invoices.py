@@ -7,13 +7,13 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, model_validator
 
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, IssuerTerms
-from vosd.config.keys.alarms import mail_address
 from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
     KeyProblemError,
     choice,
     line_of_text,
+    mail_address,
     object_name,
     one_or_many,
     whole,

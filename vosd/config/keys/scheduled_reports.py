@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.config.keys.alarms import mail_address
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, object_name, one_or_many
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, mail_address, object_name, one_or_many
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
 from vosd.config.reader.times import start_of_hours, time_zone

@@ -19,6 +19,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from vosd.catalogue.problems import suggestion
 
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
+
 WHOLE: Final = re.compile(r"\d{1,12}\Z", re.ASCII)
 DECIMAL: Final = re.compile(r"\d{1,12}(\.(\d+))?\Z", re.ASCII)
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
@@ -187,6 +189,17 @@ def line_of_text(shortest: int, longest: int) -> FromText:
         return text
 
     return FromText(f"{shortest} to {longest} printable characters", read)
+
+
+def mail_address() -> FromText:
+    """Read an e-mail address without a name."""
+
+    def read(text: str) -> str:
+        if not _ADDRESS.match(text):
+            raise ValueError
+        return text
+
+    return FromText("an address such as noc@example.com", read)
 
 
 def moment() -> FromText:
