@@ -273,6 +273,8 @@ def test_live_events_tell_calls_overrides_and_payments_as_they_happen(overridden
             doing = asyncio.ensure_future(asyncio.to_thread(happens))
             async for batch in batches:
                 found.extend(batch.events)
+                if doing.done():
+                    doing.result()  # what fails here says more than the end of the time
                 if {"balance.changed", "override.set"} <= {each.type.value for each in found}:
                     break
             await doing
