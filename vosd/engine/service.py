@@ -108,6 +108,7 @@ class SwitchService:
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books, clock)
         self.recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
+        self.recorder.booked_elsewhere = self.balances.tell_of_others
         self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self.recorder.turn)
         self.gateways = Gateways(clock, catalogue)
         self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)

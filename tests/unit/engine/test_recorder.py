@@ -18,6 +18,7 @@ from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
+from vosd.storage.ports import EntryKind, Payment
 
 BATCH = CdrSettings(batch_rows=3, batch_ms=1)
 
@@ -69,6 +70,26 @@ async def test_calls_are_booked_in_batches_in_the_order_they_ended(recorder, jou
     await booking()
     assert database.offered == [[call_id(index) for index in batch] for batch in (range(3), range(3, 6), range(6, 7))]
     assert (len(recorder), journal.unbooked) == (0, 0)
+
+
+async def test_a_payment_of_another_process_is_told_though_calls_of_its_account_are_booked_all_the_time(
+    recorder, journal, credits, booking, monkeypatch
+):
+    store, told = MemoryStore(), []
+    monkeypatch.setattr(recorder, "_books", store)
+    recorder.booked_elsewhere = lambda account, standing: told.append((account, standing.balance))
+    for name, credit in credits.items():
+        await store.open_accounts([name])
+        credit.committed((await store.standings()).standings[name].balance, 0)
+    for index in range(7):
+        end(recorder, journal, credits, call(index))
+    await booking()
+    assert told == []
+    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=0, amount=Decimal(5)))
+    for index in range(7, 14):
+        end(recorder, journal, credits, call(index))
+    await booking()
+    assert [account for account, _ in told] == ["acme"]
 
 
 async def test_a_batch_that_does_not_fill_is_booked_after_its_time(recorder, journal, credits, database, booking):

@@ -18,7 +18,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.billing.spending import Spending, SpendPeriod
-from vosd.cdr.ports import Books, ChangedStandings, LastStanding, StoreUnavailable
+from vosd.cdr.ports import Books, ChangedStandings, LastStanding, Standing, StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.booking.withdrawals import Withdrawals
 from vosd.engine.clock import SystemClock
@@ -283,7 +283,7 @@ class Balances(Counting):
                     if standing.seq < credit.seq:
                         newer[name] = credit.seq
                     elif standing.seq > credit.seq and credit.is_read and standing.balance != credit.balance:
-                        self.booked_elsewhere(name, format_amount(standing.balance), self._currencies.get(name))
+                        self.tell_of_others(name, standing)
                     credit.committed(standing.balance, standing.seq)
                     credit.expires_at = changes.expiries.get(name)
                     self._changed[name] = None
@@ -293,6 +293,10 @@ class Balances(Counting):
                 # compare the journal for nothing would read all calls of the last minutes.
                 found = (await self._books.standings(mark)).standings
                 self.behind.update(name for name, seq in newer.items() if name not in found or found[name].seq < seq)
+
+    def tell_of_others(self, account: str, standing: Standing) -> None:
+        """Say that another process has booked on an account, and what its standing is now."""
+        self.booked_elsewhere(account, format_amount(standing.balance), self._currencies.get(account))
 
     def freeze(self, *, is_frozen: bool) -> None:
         """Grant running calls nothing more that costs anything, on accounts with a limit, or grant it again."""

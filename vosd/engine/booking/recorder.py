@@ -5,7 +5,7 @@ the credits.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -92,6 +92,8 @@ class Recorder(Counting):
         self._wait_s = _RETRY_FIRST_S
         self.behind: Final[set[str]] = set()
         """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
+        self.booked_elsewhere: Callable[[str, Standing], None] = _untold
+        """Called for each account of a batch on which another process had booked before; the standing has both."""
         self.turn: Final = asyncio.Lock()
         """Held while a batch is booked, so that only one task books."""
         self._awaited: deque[tuple[int, Callable[[], None]]] = deque()
@@ -316,14 +318,21 @@ class Recorder(Counting):
 
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
         """Set the committed balances and subtract the booked postings from the unbooked ones, in one step (ADR 3)."""
+        own = Counter(posting.account for record in batch for posting in record.postings if posting.amount)
         for account, standing in standings.items():
             if account in self._credits:
                 credit = self._credits[account]
                 if standing.seq < credit.seq:
                     self.behind.add(account)
+                elif credit.is_read and standing.seq - credit.seq > own[account]:
+                    self.booked_elsewhere(account, standing)
                 credit.committed(standing.balance, standing.seq)
         for record in batch:
             for posting in record.postings:
                 if posting.account in self._credits:
                     self._credits[posting.account].booked(posting.amount)
         self._journal.booked(record.call_id for record in batch)
+
+
+def _untold(_account: str, _standing: Standing) -> None:
+    """Tell no one."""
