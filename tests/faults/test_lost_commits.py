@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from e2e.conditions import eventually
@@ -69,6 +70,12 @@ def expect_mended(scene, calls):
     eventually(lambda: database_of(scene)["state"] == "well", found)
     eventually(lambda: scene.daemon.ask("status")["cdr_queue"] == 0, "nothing left to book")
     scene.daemon.succeed("ledger", "verify")
+
+
+def is_stopped(pid):
+    """Return whether each thread of a process is."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in threads)
 
 
 def refused_call(scene):
@@ -159,6 +166,8 @@ def test_a_database_file_that_was_replaced_is_opened_anew(scene, copies):
     writers = [scene.daemon.pid, *scene.daemon.children()]
     for pid in writers:  # what one of them wrote to a new WAL in between would damage the copy
         os.kill(pid, signal.SIGSTOP)
+    for pid in writers:  # the signal is heard when the process runs next: on a busy machine, some time later
+        eventually(lambda: is_stopped(pid), "a process that is stopped")  # noqa: B023
     for name in ("vosd.db-wal", "vosd.db-shm"):
         (copies.file.parent / name).unlink(missing_ok=True)
     (copies.file.parent / "copy.db").replace(copies.file)

@@ -358,7 +358,8 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
     file = Path(url.database or _IN_MEMORY)
 
     @event.listens_for(engine.sync_engine, "do_connect")
-    def try_the_file(_: object, __: object, arguments: list[Any], ___: object) -> None:
+    def try_the_file(_: object, record: ConnectionPoolEntry, arguments: list[Any], __: object) -> None:
+        record.info[_FILE] = _file_number(url.database)  # before it is opened: it may be replaced meanwhile
         # SQLite would create an empty file if the database is missing or its name is misspelt.
         if url.database not in {None, "", _IN_MEMORY} and file.parent.is_dir() and not file.exists():
             message = f"{place}: there is no file {file.absolute()}: run vosd migrate, or correct database.url"
@@ -373,10 +374,6 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
         for setting in ("journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {busy_s * 1000:.0f}"):
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def remember_the_file(_: Any, record: ConnectionPoolEntry) -> None:
-        record.info[_FILE] = _file_number(url.database)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def expect_the_same_file(_: Any, record: ConnectionPoolEntry, __: object) -> None:

@@ -158,3 +158,18 @@ async def test_a_database_that_has_lost_commits_is_read_again_whatever_its_versi
     stage.watch.forget_version()
     await stage.watch.refresh()
     assert stage.seen == [["a"], ["b"]]
+
+
+async def test_one_that_loses_commits_while_it_is_asked_is_read_again(stage, monkeypatch):
+    await stage.put(BLOCK)
+    await stage.watch.refresh()
+    version = stage.version
+
+    async def forget_then_tell():
+        stage.watch.forget_version()
+        return await version()
+
+    monkeypatch.setattr(stage, "version", forget_then_tell)
+    await stage.watch.refresh()
+    await stage.watch.refresh()
+    assert stage.loads == 2

@@ -1,9 +1,11 @@
 """Opening a database: which URLs are taken, what a session is set to, what never shows."""
 
 import asyncio
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 
 import pytest
+from sqlalchemy import event, text
 
 from vosd.storage.database import Database, SchemaOutdated, UnsupportedDatabase
 from vosd.storage.migrate import migrate_async
@@ -85,3 +87,22 @@ async def test_a_replica_that_hangs_is_left_alone_for_a_while(database, sqlite_u
             assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
     assert len(asked) == 1
     await searched.close()
+
+
+async def test_a_file_that_is_replaced_while_it_is_opened_is_opened_anew(tmp_path):
+    file, other = tmp_path / "x.db", tmp_path / "y.db"
+    for path in (file, other):
+        with closing(sqlite3.connect(path)) as made, made:
+            made.execute("PRAGMA journal_mode = WAL")
+            made.execute(f"CREATE TABLE is_{path.stem} (x)")
+    database = Database(f"sqlite+aiosqlite:///{file}")
+
+    @event.listens_for(database.engine.sync_engine, "connect", insert=True)
+    def replace(_connection, _record):
+        if other.exists():
+            other.replace(file)
+
+    async with database.reading() as connection:
+        names = await connection.scalars(text("SELECT name FROM sqlite_master"))
+    assert [*names] == ["is_y"]
+    await database.close()

@@ -55,11 +55,12 @@ class OverrideWatch(Counting):
             StoreUnavailable: those in force stay in force.
         """
         async with self._reading:
-            if self._stored is None or await self._store.version() != self._stored.version:
-                self._stored = await self._store.load()
+            known = self._stored  # what is read meanwhile may be forgotten meanwhile
+            if known is None or await self._store.version() != known.version:
+                self._stored = read = await self._store.load()
                 if self._copy is not None:
-                    await asyncio.to_thread(self._copy.write, list(self._stored.by_key.values()))
-                self._settle(self._stored.at(self._clock.now().wall))
+                    await asyncio.to_thread(self._copy.write, list(read.by_key.values()))
+                self._settle(read.at(self._clock.now().wall))
 
     def restore(self) -> None:
         """Put in force what the file keeps, until the database is read."""
