@@ -19,7 +19,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: api-fuzz api-released help run install test suites check explore chaos soak interop demo bench bench-count bench-compare install-system clean
+.PHONY: api-fuzz api-released help run install console test suites check explore chaos soak interop demo bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -28,7 +28,13 @@ run: install ## the switch in the foreground on config/vosd.yaml; CONFIG=path fo
 	@$(BIN)/vosd migrate -c $(CONFIG)
 	@$(BIN)/vosd run -c $(CONFIG)
 
-install: $(VENV)/.installed ## everything `make run` needs, without starting it
+install: $(VENV)/.installed console ## everything `make run` needs, without starting it
+
+console: vosd/api/console_files/index.html ## the pages of the management API, from console/
+
+# built again where its sources or the API's document have changed
+vosd/api/console_files/index.html: $(shell find console/src console/public -type f ! -name schema.d.ts) $(wildcard console/*.json console/*.ts console/*.html) docs/openapi.json | $(BIN)/python
+	@scripts/console build
 
 # the tests start Python dozens of times: bytecode is kept, whatever the environment says
 test: export PYTHONDONTWRITEBYTECODE :=
@@ -39,11 +45,12 @@ suites: export PYTHONDONTWRITEBYTECODE :=
 suites: $(VENV)/.tested-with system-packages ## all tests N=20 times in a row, whatever fails: how long they take, how many runs fail
 	@scripts/suites $(N) $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
-check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, import rules
+check: $(VENV)/.tested-with console ## what runs before the tests: format, lint, types, import rules, the console's own tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@scripts/console check
 
 explore: $(VENV)/.tested-with ## the property tests with new random examples, and many more of them
 	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -o faulthandler_timeout=0 -n $(WORKERS) --dist loadfile tests/property $$(grep -rl doubles.exploring tests/contract tests/unit --include='*.py')
@@ -95,7 +102,7 @@ clean: ## remove what these targets made, but never var/ with its calls and mone
 
 .PHONY: system-packages
 system-packages:
-	@scripts/provide promtool:prometheus sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio ip:iproute2 nft:nftables mke2fs:e2fsprogs mount:mount curl:curl
+	@scripts/provide promtool:prometheus sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio ip:iproute2 nft:nftables chromium:chromium mke2fs:e2fsprogs mount:mount curl:curl
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

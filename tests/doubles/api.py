@@ -82,7 +82,7 @@ class Api:
         self._is_executed = is_executed
         self._knows = knows
         self._process: Running | None = None
-        self._port = 0
+        self.port = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -100,7 +100,7 @@ class Api:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with socket.create_server((HOST, 0)) as listener:
-            self._port = listener.getsockname()[1]
+            self.port = listener.getsockname()[1]
             if self._is_executed:
                 self._process = _executed(self.config, listener)
             else:
@@ -136,7 +136,7 @@ class Api:
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         if content is not None:
             sent.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(HOST, self._port, timeout=START_S)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=START_S)
         try:
             connection.request(method, base + path, content, sent)
             found = connection.getresponse()
@@ -171,15 +171,15 @@ class Api:
     @property
     def url(self) -> str:
         """Beginning of all paths, for other clients."""
-        return f"http://{HOST}:{self._port}/api/v1"
+        return f"http://{HOST}:{self.port}/api/v1"
 
     def connection(self) -> http.client.HTTPConnection:
         """Return a connection of HTTP, for answers that are read while they come."""
-        return http.client.HTTPConnection(HOST, self._port, timeout=START_S)
+        return http.client.HTTPConnection(HOST, self.port, timeout=START_S)
 
     def connect(self) -> socket.socket:
         """Open a connection."""
-        return socket.create_connection((HOST, self._port), timeout=START_S)
+        return socket.create_connection((HOST, self.port), timeout=START_S)
 
     @property
     def resident_mib(self) -> float:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 
-from vosd.admin.office.needs import NEEDED
+from vosd.admin.office.needs import BY_ACCOUNT, NEEDED
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
@@ -149,6 +149,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Codes of errors of its own; ``documented_problems`` has those that follow from the rest."""
     is_for_everyone: bool = False
     """Whether every token and every session may do it, whatever its permissions."""
+    is_for_operators: bool = False
+    """Whether agents and customers may not do it, where ``run`` is no use case itself and does not say so."""
     makes_secret: bool = False
     """Whether its answer has a secret, which is shown once: it is not kept for repeats."""
 
@@ -156,6 +158,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def is_write(self) -> bool:
         """Whether it may change something."""
         return self.method != "GET" and self.permission is not None and not self.is_question
+
+    @property
+    def is_for_accounts(self) -> bool:
+        """Whether agents and customers may do it about accounts of theirs, where they have the permission."""
+        return bool(getattr(self.run, BY_ACCOUNT, not self.is_for_operators))
 
     is_question: bool = False
     """A POST that changes nothing."""

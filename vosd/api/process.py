@@ -17,6 +17,7 @@ import uvloop
 
 from vosd.admin.office.tokens import principal_of
 from vosd.api.application import Application
+from vosd.api.console import Console
 from vosd.api.feed import EventFeed
 from vosd.api.identity import Identify
 from vosd.api.jobs import Jobs
@@ -113,7 +114,8 @@ async def serve(
             token_rate=settings.token_rate,
             address_rate=settings.address_rate,
         )
-        server = ApiServer(application, settings, feed.close, takes_signals=until is None)
+        served = Console(application) if settings.console else application
+        server = ApiServer(served, settings, feed.close, takes_signals=until is None)
         gc.collect()
         gc.freeze()
         working = asyncio.create_task(jobs.run(), name="jobs")

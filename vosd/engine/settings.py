@@ -122,6 +122,8 @@ class ApiSettings:
     """Longest time of one statement in MariaDB; None = any."""
     replica: Secret | None = None
     """URL of a copy of the database, for heavy reads; None = there is none."""
+    console: bool = True
+    """Whether the console is served beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -540,6 +540,16 @@ def test_every_operation_has_a_verdict() -> None:
     assert verdicts().keys() == {named(each) for each in CASES}, "say in VERDICTS who may do it, and about what"
 
 
+@pytest.mark.parametrize("caller", SCOPED)
+def test_agents_and_customers_are_told_of_the_operations_that_they_may_do(site: Site, caller: str) -> None:
+    told = {
+        f"{each['method']} {each['path']}"
+        for each in json.loads(site.ask(caller, Asked("GET", "/me", None)).content)["operations"]
+    }
+    place = CALLERS.index(caller)
+    assert told == {name for name, letters in verdicts().items() if letters[place] != "."}
+
+
 @pytest.mark.parametrize("operation", CASES, ids=named)
 def test_an_operation_answers_each_caller_by_its_verdict(site: Site, operation: Operation) -> None:
     own, foreign, absent = site.requests(operation)

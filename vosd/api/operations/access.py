@@ -28,7 +28,7 @@ from vosd.admin.office.people import (
 )
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.roles import DropRole, ListRoles, SetRole, drop_role, list_roles, set_role
+from vosd.admin.office.roles import DropRole, ListRoles, SetRole, drop_role, list_roles, role_named, set_role
 from vosd.admin.office.tokens import (
     AddToken,
     ListTokens,
@@ -286,18 +286,21 @@ _PEOPLE_AND_TOKENS: Final = (
 def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
     """Return the operations about access; some of them list all operations, themselves and ``others``."""
 
-    def allowed(permissions: Collection[Permission]) -> tuple[AllowedOperation, ...]:
+    def allowed(permissions: Collection[Permission], *, of_account: bool) -> tuple[AllowedOperation, ...]:
         return tuple(
             AllowedOperation(each.method, each.path, each.permission, each.meaning)
             for each in (*others, *own)
             if each.permission is not None and each.permission in permissions
+            if each.is_for_accounts or not of_account
         )
 
     async def of_token(office: Office, who: Principal, order: ShowToken) -> list[AllowedOperation]:
-        return list(allowed((await show_token(office, who, order)).permissions))
+        token = await show_token(office, who, order)
+        return list(allowed(token.permissions, of_account=token.account is not None))
 
     async def of_role(office: Office, who: Principal, order: PreviewToken) -> list[AllowedOperation]:
-        return list(allowed(await preview_token(office, who, order)))
+        permissions, role = await preview_token(office, who, order), await role_named(office, order.role)
+        return list(allowed(permissions, of_account=role.acts_for is not ActsFor.INSTALLATION))
 
     async def who_am_i(_office: Office, who: Principal, _order: NoFields) -> Myself:
         return Myself(
@@ -307,7 +310,7 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             means=who.means.value,
             account=who.account,
             permissions=_in_order(who.permissions),
-            operations=allowed(who.permissions),
+            operations=allowed(who.permissions, of_account=who.account is not None),
         )
 
     own = (

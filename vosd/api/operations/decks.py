@@ -215,6 +215,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/decks/{rate_group}/versions",
+        is_for_operators=True,
         meaning="The versions of a deck, and what each has changed.",
         permission=permission_of(list_versions),
         takes=ListDeckVersions,
@@ -226,6 +227,7 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/decks/{rate_group}/rates",
+        is_for_operators=True,
         meaning="All rates of a version of a deck as CSV; an import of it changes nothing.",
         permission=permission_of(read_deck),
         takes=ReadDeck,

@@ -213,6 +213,7 @@ OPERATIONS: Final = (
     Operation(
         method="POST",
         path="/bulk",
+        is_for_operators=True,
         meaning="Create, replace, merge and delete up to 10,000 objects: all or none. A body above 64 KiB is a job.",
         permission=permission_of(change_objects),
         takes=ChangeObjects,

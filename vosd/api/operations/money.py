@@ -297,6 +297,7 @@ OPERATIONS: Final = (
     Operation(
         method="POST",
         path="/waiting-payments/{id}/confirmation",
+        is_for_operators=True,
         meaning="Book a payment that another person has asked for.",
         permission=Permission.MONEY_BOOK,
         takes=ConfirmPayment,

@@ -101,6 +101,7 @@ OPERATIONS: Final = (
     Operation(
         method="POST",
         path="/routes/simulate",
+        is_for_operators=True,
         meaning="Route the calls of a span again: what would change by vendor, gateway and destination.",
         permission=permission_of(simulate_routes),
         takes=SimulateSpan,

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, model_validator
@@ -169,9 +169,9 @@ class ApiKeys(Keys):
     statement_seconds: Annotated[int, whole(0, 3_600)] = 20
     """Longest time of one statement of the API in MariaDB, which then ends it; the request gets 504. Jobs and backups
     have no such limit. 0 = any."""
+    console: bool = True
+    """Whether the console is at ``/`` of this address: it is for people what the API is for programs."""
     oidc: IdentityProviderKeys = IdentityProviderKeys()
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"console"})
 
     @model_validator(mode="after")
     def _is_protected(self) -> "ApiKeys":
@@ -195,4 +195,5 @@ class ApiKeys(Keys):
             self.address_rate,
             self.statement_seconds or None,
             replica,
+            self.console,
         )

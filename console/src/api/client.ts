@@ -1,0 +1,93 @@
+/** The management API: one typed client, made from docs/openapi.json, and its problems as errors. */
+
+import createClient, { type Middleware } from "openapi-fetch";
+import type { components, paths } from "./schema";
+
+export type Schemas = components["schemas"];
+export type Session = Schemas["SessionSheet"];
+/** A row of a list whose fields are chosen by the server, such as a CDR. */
+export type Row = Record<string, unknown>;
+
+/** An answer that is no success: RFC 9457 with the fields of docs/api.md. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    detail: string,
+    readonly remedy: string,
+    readonly field: string,
+  ) {
+    super(detail);
+  }
+}
+
+const HTTP_UNAUTHORIZED = 401;
+
+let csrf = "";
+let ended: () => void = () => {};
+
+/** Note the token that changes send, and what to do when the session is over. */
+export function noteSession(session: Session | null, whenEnded: () => void): void {
+  csrf = session?.csrf ?? "";
+  ended = whenEnded;
+}
+
+const manners: Middleware = {
+  onRequest({ request }) {
+    if (request.method !== "GET" && csrf) request.headers.set("X-CSRF-Token", csrf);
+    return request;
+  },
+  async onResponse({ response, schemaPath }) {
+    if (response.ok) return undefined;
+    const said: Row = await response.json().catch(() => ({}));
+    const text = (name: string) => (typeof said[name] === "string" ? (said[name] as string) : "");
+    if (response.status === HTTP_UNAUTHORIZED && schemaPath !== "/session") ended();
+    throw new Problem(
+      response.status,
+      text("code"),
+      text("detail") || response.statusText,
+      text("remedy"),
+      text("field"),
+    );
+  },
+};
+
+export const client = createClient<paths>({ baseUrl: "/api/v1", credentials: "same-origin" });
+client.use(manners);
+
+/** The content of an answer; problems were thrown before. */
+export async function content<T>(answer: Promise<{ data?: T }>): Promise<T> {
+  const { data } = await answer;
+  return data as T;
+}
+
+/** One page of a list, whatever its rows are. */
+export interface Page {
+  items: Row[];
+  next: string | null;
+}
+
+export type Query = Record<string, string | number | boolean | undefined>;
+
+/** A query as it stands in an address; what is not said is left out. */
+export function queryText(query: Query): string {
+  const known = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
+  return new URLSearchParams(known.map(([name, value]) => [name, String(value)])).toString();
+}
+
+/** Read a page of a list that the caller names by its path: lists are one screen, so the path is data here. */
+export async function pageOf(path: string, query: Query): Promise<Page> {
+  const answer = await client.GET(`${path}?${queryText(query)}` as "/balances", {});
+  const found = answer.data as unknown as Page | Row[];
+  return Array.isArray(found) ? { items: found, next: null } : found;
+}
+
+/** Where the browser downloads a list or a report in another form than JSON. */
+export async function download(path: string, accept: string, name: string): Promise<void> {
+  const answer = await client.GET(path as "/balances", { headers: { Accept: accept }, parseAs: "blob" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(answer.data as unknown as Blob);
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

@@ -1,0 +1,52 @@
+import { describe, expect, it } from "vitest";
+import { age, amount, duration, localMinute, moment, searchFor, utc } from "./format";
+
+describe("amounts", () => {
+  it.each([
+    ["0.12", "0.12"],
+    ["-1234567.891000", "-1\u202f234\u202f567.891000"],
+    ["123", "123"],
+    ["unlimited", "unlimited"],
+    ["9007199254740993.01", "9\u202f007\u202f199\u202f254\u202f740\u202f993.01"],
+  ])("%s keeps each of its digits", (text, shown) => {
+    expect(amount(text)).toBe(shown);
+  });
+});
+
+it.each([
+  [0, "0:00"],
+  [59.9, "0:59"],
+  [61, "1:01"],
+  [3_661, "1:01:01"],
+  [360_000, "100:00:00"],
+])("%s seconds are %s", (seconds, shown) => {
+  expect(duration(seconds)).toBe(shown);
+});
+
+it("shows the day of a moment unless it is today", () => {
+  const now = new Date(2026, 2, 1, 12);
+  expect(moment(new Date(2026, 2, 1, 9, 5, 7).toISOString(), now, "en-GB")).toBe("09:05:07");
+  expect(moment(new Date(2026, 1, 28, 9, 5, 7).toISOString(), now, "en-GB")).toBe("28/02/2026, 09:05:07");
+  expect(moment("never", now, "en-GB")).toBe("never");
+  expect(utc("2026-03-01T12:00:00.123Z")).toBe("2026-03-01 12:00:00 UTC");
+});
+
+it("has no age below zero", () => {
+  expect(age("2026-03-01T12:00:00Z", Date.parse("2026-03-01T12:00:05Z"))).toBe(5);
+  expect(age("2026-03-01T12:00:00Z", Date.parse("2026-03-01T11:00:00Z"))).toBe(0);
+});
+
+it.each([
+  ["0196F3A2-6c1e-7b52-9d0e-3f6f8f0c2a11", "call", "0196f3a2-6c1e-7b52-9d0e-3f6f8f0c2a11"],
+  ["+44 7700 900123", "callee", "447700900123"],
+  ["acme", "anything", "acme"],
+  ["192.0.2.1", "anything", "192.0.2.1"],
+] as const)("looks for %s as %s", (text, to, value) => {
+  expect(searchFor(text)).toEqual({ to, value });
+});
+
+it("has a moment as the input of a form has it, and nothing for what is none", () => {
+  expect(localMinute(new Date(2026, 2, 1, 9, 5).toISOString())).toBe("2026-03-01T09:05");
+  expect(localMinute("yesterday")).toBe("");
+  expect(localMinute(undefined)).toBe("");
+});

@@ -1,0 +1,54 @@
+import { createTheme, MantineProvider, Modal } from "@mantine/core";
+import "@mantine/core/styles.css";
+import "uplot/dist/uPlot.min.css";
+import "./console.css";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { Problem } from "./api/client";
+import { router } from "./router";
+import { SessionGate } from "./session";
+import { beginTexts } from "./text";
+
+const FRESH_MS = 2_000;
+const SERVER_ERROR = 500;
+
+/** What the server will refuse again is not asked again. */
+const isWorthARepeat = (count: number, error: Error) =>
+  count < 2 && !(error instanceof Problem && error.status < SERVER_ERROR);
+const queries = new QueryClient({
+  defaultOptions: { queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true } },
+});
+const theme = createTheme({
+  primaryShade: 8,
+  defaultRadius: "sm",
+  autoContrast: true,
+  components: {
+    Modal: Modal.extend({
+      defaultProps: {
+        // its lock of scrolling writes styles that the policy of the server does not let in
+        lockScroll: false,
+        transitionProps: { duration: 0 },
+      },
+    }),
+  },
+});
+/** The number by which the policy of the server lets the library's style in. */
+const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
+const place = document.getElementById("console");
+
+await beginTexts();
+if (place) {
+  createRoot(place).render(
+    <StrictMode>
+      <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+        <QueryClientProvider client={queries}>
+          <SessionGate>
+            <RouterProvider router={router} />
+          </SessionGate>
+        </QueryClientProvider>
+      </MantineProvider>
+    </StrictMode>,
+  );
+}

@@ -1,0 +1,39 @@
+import { Button, Group, Modal, Stack } from "@mantine/core";
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { ProblemText } from "./problem";
+
+/** The second step of what cannot be undone or costs money: it says what will happen, and what did not. */
+export function Confirm(props: {
+  opened: boolean;
+  title: string;
+  lead: ReactNode;
+  act: string;
+  isAtWork: boolean;
+  error: Error | null;
+  onAct: () => void;
+  onClose: () => void;
+}) {
+  const { t } = useTranslation();
+  return (
+    <Modal
+      opened={props.opened}
+      onClose={props.onClose}
+      title={props.title}
+      closeButtonProps={{ "aria-label": t("act.close") }}
+    >
+      <Stack>
+        <div>{props.lead}</div>
+        <ProblemText error={props.error} />
+        <Group justify="flex-end">
+          <Button variant="default" onClick={props.onClose} data-autofocus>
+            {t("act.cancel")}
+          </Button>
+          <Button color="red" onClick={props.onAct} loading={props.isAtWork}>
+            {props.act}
+          </Button>
+        </Group>
+      </Stack>
+    </Modal>
+  );
+}

@@ -1,0 +1,22 @@
+import { Alert, Button, Group } from "@mantine/core";
+import { useTranslation } from "react-i18next";
+import { Problem } from "../api/client";
+
+/** What went wrong, and what to do; nothing while nothing has. */
+export function ProblemText({ error, again }: { error: Error | null; again?: () => void }) {
+  const { t } = useTranslation();
+  if (!error) return null;
+  const remedy = error instanceof Problem ? error.remedy : "";
+  return (
+    <Alert color="red" variant="outline" role="alert" title={error.message || t("state.failed")}>
+      <Group justify="space-between">
+        <span>{remedy}</span>
+        {again && (
+          <Button size="xs" variant="default" onClick={again}>
+            {t("state.again")}
+          </Button>
+        )}
+      </Group>
+    </Alert>
+  );
+}

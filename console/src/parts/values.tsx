@@ -1,0 +1,75 @@
+/** Single values: money, moments, states. */
+
+import { Link } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import type { Row } from "../api/client";
+import { amount, moment, utc } from "../format";
+
+export type Kind = "text" | "money" | "number" | "moment" | "state" | "account" | "gateway" | "call" | "percent";
+
+const BAD = new Set(["down", "blocked", "disabled", "unregistered", "not located", "failed", "critical", "error"]);
+const GOOD = new Set(["up", "registered", "well", "done", "paid", "in force", "talking"]);
+
+export function Money({ value, currency }: { value: unknown; currency?: unknown }) {
+  if (value === null || value === undefined || value === "") return <span className="quiet">–</span>;
+  const text = String(value);
+  return (
+    <span className={text.startsWith("-") ? "bad" : undefined}>
+      {amount(text)}
+      {currency && /\d/.test(text) ? ` ${currency}` : ""}
+    </span>
+  );
+}
+
+export function Moment({ value }: { value: unknown }) {
+  const { i18n } = useTranslation();
+  if (!value) return <span className="quiet">–</span>;
+  const text = String(value);
+  return (
+    <time dateTime={text} title={utc(text)}>
+      {moment(text, new Date(), i18n.language)}
+    </time>
+  );
+}
+
+export function State({ value }: { value: unknown }) {
+  const text = value === true ? "✓" : value === false ? "–" : String(value ?? "–");
+  return <span className={BAD.has(text) ? "bad" : GOOD.has(text) ? "good" : undefined}>{text}</span>;
+}
+
+/** A field of a row in the form that its kind has. */
+export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind }) {
+  const value = row[name];
+  if (value === null || value === undefined || value === "") return <span className="quiet">–</span>;
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  switch (kind) {
+    case "money":
+      return <Money value={value} currency={row.currency} />;
+    case "moment":
+      return <Moment value={value} />;
+    case "state":
+      return <State value={value} />;
+    case "percent":
+      return <>{typeof value === "number" ? value.toFixed(1) : text}</>;
+    case "account":
+      return (
+        <Link to="/accounts/$name" params={{ name: text }}>
+          {text}
+        </Link>
+      );
+    case "gateway":
+      return (
+        <Link to="/gateways/$name" params={{ name: text }}>
+          {text}
+        </Link>
+      );
+    case "call":
+      return (
+        <Link to="/cdrs/$call" params={{ call: text }} title={text}>
+          {text.slice(0, 8)}…
+        </Link>
+      );
+    default:
+      return <>{text}</>;
+  }
+}

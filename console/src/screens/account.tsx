@@ -1,0 +1,293 @@
+/** One account: its money, what was done on it, and what can be done. */
+
+import { Alert, Button, Group, Modal, Stack, TextInput, Title } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useParams } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, pageOf, type Row } from "../api/client";
+import { amount } from "../format";
+import { Confirm } from "../parts/confirm";
+import { Facts, Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { Money, State, Value } from "../parts/values";
+import { useMay } from "../session";
+import { Tree } from "./call";
+
+const LATEST = 50;
+const MONEY = ["balance", "available", "overdraft_limit", "reserved", "consumed_today", "consumed_month"];
+
+export function AccountScreen() {
+  const { t } = useTranslation();
+  const { name: account } = useParams({ from: "/accounts/$name" });
+  const sees = {
+    calls: useMay("GET /cdrs"),
+    money: useMay("GET /accounts/{account}/ledger"),
+    keys: useMay("GET /accounts/{name}"),
+  };
+  const may = { pay: useMay("POST /accounts/{account}/payments"), block: useMay("POST /accounts/{account}/block") };
+  const balance = useQuery({
+    queryKey: ["balance", account],
+    queryFn: () =>
+      content(
+        client.GET("/accounts/{account}/balance", { params: { path: { account }, query: { consumption: true } } }),
+      ) as unknown as Promise<Row>,
+  });
+  const calls = useQuery({
+    queryKey: ["cdrs", account],
+    queryFn: () => pageOf("/cdrs", { account, limit: LATEST }),
+    enabled: sees.calls,
+  });
+  const entries = useQuery({
+    queryKey: ["ledger", account],
+    queryFn: () => pageOf(`/accounts/${encodeURIComponent(account)}/ledger`, { limit: LATEST }),
+    enabled: sees.money,
+  });
+  const row = balance.data;
+  return (
+    <Page
+      title={account}
+      needs="GET /accounts/{account}/balance"
+      actions={
+        row && (
+          <Group gap="xs">
+            {may.pay && <Pay account={account} currency={String(row.currency ?? "")} />}
+            {may.block && <Block account={account} isBlocked={row.blocked === true} />}
+          </Group>
+        )
+      }
+    >
+      <ProblemText error={balance.error} again={() => balance.refetch()} />
+      {row && (
+        <Facts
+          facts={[
+            ...MONEY.map(
+              (name) => [t(`column.${name}`), <Money key={name} value={row[name]} currency={row.currency} />] as const,
+            ),
+            [t("column.blocked"), <State key="blocked" value={row.blocked} />],
+            [t("column.agent"), <Value key="agent" row={row} name="agent" kind="account" />],
+            [t("column.name"), String(row.name || "–")],
+            [t("column.contact"), String(row.contact || "–")],
+            [t("column.memo"), String(row.memo || "–")],
+          ]}
+        />
+      )}
+      {sees.calls && (
+        <>
+          <Title order={2} size="h4">
+            {t("customer.last_calls")}
+          </Title>
+          <ProblemText error={calls.error} />
+          <Table
+            label={t("customer.last_calls")}
+            columns={[
+              { name: "started_at", kind: "moment" },
+              { name: "caller_in" },
+              { name: "callee_in" },
+              { name: "end_reason", kind: "state" },
+              { name: "hold_time_s", kind: "number" },
+              { name: "fee", kind: "money" },
+              { name: "call_id", kind: "call" },
+            ]}
+            rows={calls.data?.items ?? []}
+            rowKey={(each) => String(each.call_id)}
+            isLoading={calls.isPending}
+          />
+        </>
+      )}
+      {sees.money && (
+        <>
+          <Title order={2} size="h4">
+            {t("customer.ledger")}
+          </Title>
+          <ProblemText error={entries.error} />
+          <Table
+            label={t("customer.ledger")}
+            columns={[
+              { name: "created_at", kind: "moment" },
+              { name: "kind" },
+              { name: "amount", kind: "money" },
+              { name: "balance_after", kind: "money" },
+              { name: "reference" },
+              { name: "memo" },
+            ]}
+            rows={entries.data?.items ?? []}
+            rowKey={(each, index) => `${each.seq} ${index}`}
+            isLoading={entries.isPending}
+          />
+        </>
+      )}
+      {sees.keys && <Settings account={account} />}
+    </Page>
+  );
+}
+
+function Settings({ account }: { account: string }) {
+  const { t } = useTranslation();
+  const found = useQuery({
+    queryKey: ["definition", account],
+    queryFn: () =>
+      content(client.GET("/accounts/{name}", { params: { path: { name: account } } })) as unknown as Promise<Row>,
+  });
+  const row = found.data;
+  if (!row) return null;
+  return (
+    <>
+      <Title order={2} size="h4">
+        {t("customer.settings")}
+      </Title>
+      {row.source !== "database" && (
+        <span className="quiet">{t("definition.read_only", { source: String(row.source) })}</span>
+      )}
+      <Tree value={row.keys} />
+    </>
+  );
+}
+
+/** A payment in two steps: what is entered, then what will be booked. The key has a repeat book it once. */
+function Pay({ account, currency }: { account: string; currency: string }) {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const [entered, setEntered] = useState<{ amount: string; memo: string; key: string } | null>(null);
+  const [asks, setAsks] = useState(false);
+  const [said, setSaid] = useState("");
+  const book = useMutation({
+    mutationFn: ({ amount: sum, memo, key }: { amount: string; memo: string; key: string }) =>
+      content(
+        client.POST("/accounts/{account}/payments", {
+          params: { path: { account } },
+          headers: { "Idempotency-Key": key },
+          body: { amount: sum, memo: memo || undefined } as never,
+        }),
+      ) as unknown as Promise<Row>,
+    onSuccess: (done) => {
+      const receipt = (done.receipts as Row[])[0];
+      setSaid(
+        receipt
+          ? t("customer.booked", { amount: amount(String(receipt.amount)), after: amount(String(receipt.after)) })
+          : t("customer.waiting"),
+      );
+      setAsks(false);
+      setEntered(null);
+      void queries.invalidateQueries();
+    },
+  });
+  const check = (event: FormEvent) => {
+    event.preventDefault();
+    setAsks(true);
+  };
+  return (
+    <>
+      {said && (
+        <Alert variant="outline" color="green" p={4} role="status">
+          {said}
+        </Alert>
+      )}
+      <Button size="xs" onClick={() => setEntered({ amount: "", memo: "", key: crypto.randomUUID() })}>
+        {t("customer.pay")}
+      </Button>
+      <Modal
+        opened={entered !== null && !asks}
+        onClose={() => setEntered(null)}
+        title={`${t("customer.pay")}: ${account}`}
+        closeButtonProps={{ "aria-label": t("act.close") }}
+      >
+        {entered && (
+          <form onSubmit={check}>
+            <Stack>
+              <TextInput
+                label={t("customer.amount", { currency })}
+                required
+                inputMode="decimal"
+                pattern="-?[0-9]+([.][0-9]+)?"
+                value={entered.amount}
+                onChange={(event) => setEntered({ ...entered, amount: event.currentTarget.value })}
+              />
+              <TextInput
+                label={t("customer.memo")}
+                value={entered.memo}
+                onChange={(event) => setEntered({ ...entered, memo: event.currentTarget.value })}
+              />
+              <Button type="submit">{t("customer.check")}</Button>
+            </Stack>
+          </form>
+        )}
+      </Modal>
+      <Confirm
+        opened={asks}
+        title={t("customer.confirm_title", { amount: amount(entered?.amount ?? ""), currency, account })}
+        lead={t("customer.confirm_lead")}
+        act={t("customer.book")}
+        isAtWork={book.isPending}
+        error={book.error}
+        onAct={() => entered && book.mutate(entered)}
+        onClose={() => {
+          setAsks(false);
+          book.reset();
+        }}
+      />
+    </>
+  );
+}
+
+function Block({ account, isBlocked }: { account: string; isBlocked: boolean }) {
+  const { t } = useTranslation();
+  const params = { params: { path: { name: account } as never } };
+  return (
+    <BlockOf
+      isBlocked={isBlocked}
+      title={t("customer.block_title", { account })}
+      lead={t("customer.block_lead")}
+      block={() =>
+        content(
+          client.POST("/accounts/{account}/block", { ...params, params: { path: { account } }, body: {} as never }),
+        )
+      }
+      unblock={() => content(client.DELETE("/accounts/{account}/block", { params: { path: { account } } as never }))}
+    />
+  );
+}
+
+/** A block, asked about before it is set and undone at once. */
+export function BlockOf(props: {
+  isBlocked: boolean;
+  title: string;
+  lead: string;
+  block: () => Promise<unknown>;
+  unblock: () => Promise<unknown>;
+}) {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const [asks, setAsks] = useState(false);
+  const change = useMutation({
+    mutationFn: (wanted: boolean) => (wanted ? props.block() : props.unblock()),
+    onSuccess: () => {
+      setAsks(false);
+      void queries.invalidateQueries();
+    },
+  });
+  return (
+    <>
+      <Button
+        size="xs"
+        variant="default"
+        loading={change.isPending}
+        onClick={() => (props.isBlocked ? change.mutate(false) : setAsks(true))}
+      >
+        {t(props.isBlocked ? "customer.unblock" : "customer.block")}
+      </Button>
+      {!asks && <ProblemText error={change.error} />}
+      <Confirm
+        opened={asks}
+        title={props.title}
+        lead={props.lead}
+        act={t("customer.block")}
+        isAtWork={change.isPending}
+        error={change.error}
+        onAct={() => change.mutate(true)}
+        onClose={() => setAsks(false)}
+      />
+    </>
+  );
+}

@@ -1,0 +1,73 @@
+/** Accounts with their money; one click to each. */
+
+import { Group, TextInput } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { pageOf } from "../api/client";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { type Column, Table } from "../parts/table";
+
+const PAGE_ROWS = 1_000;
+const COLUMNS: readonly Column[] = [
+  { name: "id", kind: "account" },
+  { name: "name" },
+  { name: "category" },
+  { name: "agent" },
+  { name: "balance", kind: "money" },
+  { name: "available", kind: "money" },
+  { name: "overdraft_limit", kind: "money" },
+  { name: "reserved", kind: "money" },
+  { name: "consumed_today", kind: "money" },
+  { name: "blocked", kind: "state" },
+];
+
+export function AccountsScreen() {
+  const { t } = useTranslation();
+  const { q } = useSearch({ from: "/accounts" });
+  const go = useNavigate({ from: "/accounts" });
+  const found = useInfiniteQuery({
+    queryKey: ["balances"],
+    queryFn: ({ pageParam }) => pageOf("/balances", { limit: PAGE_ROWS, cursor: pageParam || undefined }),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next,
+  });
+  const wanted = (q ?? "").toLowerCase();
+  const all = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const rows = wanted
+    ? all.filter((row) =>
+        [row.id, row.name, row.memo].some((text) =>
+          String(text ?? "")
+            .toLowerCase()
+            .includes(wanted),
+        ),
+      )
+    : all;
+  return (
+    <Page title={t("nav.customers")} needs="GET /balances">
+      <Group align="end" gap="xs">
+        <TextInput
+          label={t("calls.filter")}
+          value={q ?? ""}
+          onChange={(event) => {
+            const text = event.currentTarget.value || undefined;
+            void go({ search: { q: text }, replace: true });
+          }}
+        />
+        <span className="quiet" role="status">
+          {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
+        </span>
+      </Group>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={t("nav.customers")}
+        columns={COLUMNS}
+        rows={rows}
+        rowKey={(row) => String(row.id)}
+        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
+        isLoading={found.isPending}
+      />
+    </Page>
+  );
+}

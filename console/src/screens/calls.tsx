@@ -1,0 +1,255 @@
+/** Running calls: read once, then kept by live events, and drawn twice a second. */
+
+import { Button, Checkbox, Group, SegmentedControl, TextInput } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, pageOf, type Row } from "../api/client";
+import { type LiveEvent, listen } from "../api/events";
+import { age, duration } from "../format";
+import { Confirm } from "../parts/confirm";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { type Column, Table } from "../parts/table";
+import { useMay } from "../session";
+
+const DRAWN_MS = 500;
+const PAGE_ROWS = 1_000;
+const READ_AGAIN = new Set(["stream.gap", "stream.switch_back"]);
+const STATES: Record<string, string> = {
+  "call.trying": "trying",
+  "call.ringing": "ringing",
+  "call.answered": "talking",
+};
+
+/** Change the calls by an event, in place: there are thousands of them, many a second. */
+export function take(calls: Map<string, Row>, { type, data }: Pick<LiveEvent, "type" | "data">): void {
+  const id = String(data.call_id ?? "");
+  if (type === "call.ended") calls.delete(id);
+  const state = STATES[type];
+  if (!state) return;
+  calls.set(id, { ...data, state, caller: data.caller_in, callee: data.callee_in });
+}
+
+async function readAll(): Promise<Map<string, Row>> {
+  const found = new Map<string, Row>();
+  let cursor: string | null = "";
+  while (cursor !== null) {
+    const page: Awaited<ReturnType<typeof pageOf>> = await pageOf("/calls", {
+      limit: PAGE_ROWS,
+      cursor: cursor || undefined,
+    });
+    for (const row of page.items) found.set(String(row.call_id), row);
+    cursor = page.next;
+  }
+  return found;
+}
+
+/** The running calls, and why they could not be read. */
+function useRunningCalls(): { rows: readonly Row[]; error: Error | null; isLoading: boolean } {
+  const [rows, setRows] = useState<readonly Row[] | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  useEffect(() => {
+    let calls: Map<string, Row> | null = null;
+    let meanwhile: LiveEvent[] = [];
+    let isChanged = false;
+    let isGone = false;
+    const read = async () => {
+      meanwhile = [];
+      calls = null;
+      try {
+        const found = await readAll();
+        for (const event of meanwhile) take(found, event);
+        calls = found;
+        setError(null);
+      } catch (failure) {
+        setError(failure as Error);
+      }
+      isChanged = true;
+    };
+    const stop = listen((event) => {
+      if (READ_AGAIN.has(event.type)) void read();
+      if (calls) take(calls, event);
+      else meanwhile.push(event);
+      isChanged = true;
+    });
+    const drawing = setInterval(() => {
+      if (!isChanged || !calls || isGone) return;
+      isChanged = false;
+      setRows([...calls.values()]);
+    }, DRAWN_MS);
+    void read();
+    return () => {
+      isGone = true;
+      clearInterval(drawing);
+      stop();
+    };
+  }, []);
+  return { rows: rows ?? [], error, isLoading: rows === null };
+}
+
+const FITTING = [
+  "caller",
+  "callee",
+  "customer_account",
+  "vendor_account",
+  "mapping_gateway",
+  "routing_gateway",
+  "state",
+];
+const GROUPS = { customer: "customer_account", vendor: "vendor_account" } as const;
+
+export function CallsScreen() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/calls" });
+  const go = useNavigate({ from: "/calls" });
+  const { rows, error, isLoading } = useRunningCalls();
+  const mayEnd = useMay("DELETE /calls/{call_id}");
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [asks, setAsks] = useState(false);
+  const now = useNow();
+  const wanted = (search.q ?? "").toLowerCase();
+  const fitting = useMemo(
+    () =>
+      wanted
+        ? rows.filter((row) =>
+            FITTING.some((name) =>
+              String(row[name] ?? "")
+                .toLowerCase()
+                .includes(wanted),
+            ),
+          )
+        : rows,
+    [rows, wanted],
+  );
+  const running = new Set(rows.map((row) => String(row.call_id)));
+  const ending = [...chosen].filter((id) => running.has(id));
+  const hangUp = useMutation({
+    mutationFn: async () => {
+      for (const call_id of ending) {
+        await content(client.DELETE("/calls/{call_id}", { params: { path: { call_id } } }));
+      }
+    },
+    onSuccess: () => {
+      setChosen(new Set());
+      setAsks(false);
+    },
+  });
+  const group = search.group === "customer" || search.group === "vendor" ? search.group : "none";
+  const columns: Column[] = [
+    ...(mayEnd ? [{ name: "choose", show: (row: Row) => choice(row) }] : []),
+    { name: "state", kind: "state" },
+    { name: "caller" },
+    { name: "callee" },
+    { name: "customer_account", kind: "account" },
+    { name: "mapping_gateway", kind: "gateway" },
+    { name: "vendor_account", kind: "account" },
+    { name: "routing_gateway", kind: "gateway" },
+    { name: "started_at", kind: "moment" },
+    { name: "duration", kind: "number", show: (row) => duration(age(String(row.answered_at ?? row.started_at), now)) },
+    { name: "call_id", kind: "call" },
+  ];
+  const choice = (row: Row) => {
+    const id = String(row.call_id);
+    return (
+      <Checkbox
+        size="xs"
+        aria-label={t("calls.select", { caller: row.caller, callee: row.callee })}
+        checked={chosen.has(id)}
+        onChange={(event) => {
+          const next = new Set(chosen);
+          if (event.currentTarget.checked) next.add(id);
+          else next.delete(id);
+          setChosen(next);
+        }}
+      />
+    );
+  };
+  return (
+    <Page
+      title={t("nav.calls")}
+      needs="GET /calls"
+      actions={
+        mayEnd && (
+          <Button color="red" size="xs" disabled={ending.length === 0} onClick={() => setAsks(true)}>
+            {t("calls.hang_up")} {ending.length || ""}
+          </Button>
+        )
+      }
+    >
+      <Group gap="xs" align="end">
+        <TextInput
+          label={t("calls.filter")}
+          value={search.q ?? ""}
+          onChange={(event) => {
+            const q = event.currentTarget.value || undefined;
+            void go({ search: (before) => ({ ...before, q }), replace: true });
+          }}
+        />
+        <SegmentedControl
+          aria-label={t("calls.group")}
+          data={["none", "customer", "vendor"].map((value) => ({ value, label: t(`calls.${value}`) }))}
+          value={group}
+          onChange={(value) => go({ search: (before) => ({ ...before, group: value }), replace: true })}
+        />
+        <span role="status">{t("calls.number_of", { count: fitting.length })}</span>
+      </Group>
+      <ProblemText error={error} />
+      {group === "none" ? (
+        <Table
+          label={t("nav.calls")}
+          columns={columns}
+          rows={fitting}
+          rowKey={(row) => String(row.call_id)}
+          isLoading={isLoading}
+        />
+      ) : (
+        <Table
+          label={t("nav.calls")}
+          columns={[
+            { name: GROUPS[group], kind: "account" },
+            { name: "calls", kind: "number" },
+            { name: "answered", kind: "number" },
+          ]}
+          rows={grouped(fitting, GROUPS[group])}
+          rowKey={(row) => String(row[GROUPS[group]])}
+          isLoading={isLoading}
+        />
+      )}
+      <Confirm
+        opened={asks}
+        title={t("calls.hang_up_title", { count: ending.length })}
+        lead={t("calls.hang_up_lead")}
+        act={t("calls.hang_up")}
+        isAtWork={hangUp.isPending}
+        error={hangUp.error}
+        onAct={() => hangUp.mutate()}
+        onClose={() => setAsks(false)}
+      />
+    </Page>
+  );
+}
+
+/** Calls by a field: how many there are, and how many are answered; the most first. */
+export function grouped(rows: readonly Row[], field: string): Row[] {
+  const found = new Map<string, { calls: number; answered: number }>();
+  for (const row of rows) {
+    const name = String(row[field] ?? "");
+    const sums = found.get(name) ?? { calls: 0, answered: 0 };
+    sums.calls += 1;
+    sums.answered += row.answered_at ? 1 : 0;
+    found.set(name, sums);
+  }
+  return [...found].map(([name, sums]) => ({ [field]: name, ...sums })).sort((one, other) => other.calls - one.calls);
+}
+
+function useNow(): number {
+  const [now, setNow] = useState(Date.now);
+  const beat = useRef<ReturnType<typeof setInterval>>(undefined);
+  useEffect(() => {
+    beat.current = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(beat.current);
+  }, []);
+  return now;
+}

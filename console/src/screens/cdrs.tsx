@@ -1,0 +1,197 @@
+/** Calls that have ended: narrowed by the address, so that a search is a link. */
+
+import { Button, Group, Menu, Select, TextInput } from "@mantine/core";
+import { useLocalStorage } from "@mantine/hooks";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { download, pageOf, queryText } from "../api/client";
+import { localMinute } from "../format";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { type Column, Table } from "../parts/table";
+import type { Narrowing } from "../router";
+
+const PAGE_ROWS = 200;
+const FIELDS = ["caller", "callee", "account", "gateway", "reason", "sip_call_id"] as const;
+const COLUMNS: readonly Column[] = [
+  { name: "started_at", kind: "moment" },
+  { name: "caller_in" },
+  { name: "callee_in" },
+  { name: "customer_account", kind: "account" },
+  { name: "mapping_gateway", kind: "gateway" },
+  { name: "routing_gateway", kind: "gateway" },
+  { name: "end_reason", kind: "state" },
+  { name: "sip_code", kind: "number" },
+  { name: "hold_time_s", kind: "number" },
+  { name: "fee", kind: "money" },
+  { name: "call_id", kind: "call" },
+  { name: "vendor_account", kind: "account" },
+  { name: "cost", kind: "money", show: (row) => (row.cost ? `${row.cost} ${row.vendor_currency}` : "–") },
+  { name: "billed_seconds", kind: "number" },
+  { name: "hangup_source" },
+  { name: "answered_at", kind: "moment" },
+  { name: "ended_at", kind: "moment" },
+  { name: "pdd_ms", kind: "number" },
+];
+const FIRST_COLUMNS = COLUMNS.slice(0, 11).map((column) => column.name);
+
+interface Saved {
+  name: string;
+  search: Narrowing;
+}
+
+export function CdrsScreen() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/cdrs" });
+  const go = useNavigate({ from: "/cdrs" });
+  const [shown, setShown] = useLocalStorage({ key: "vosd.cdrs.columns", defaultValue: FIRST_COLUMNS });
+  const [saved, setSaved] = useLocalStorage<Saved[]>({ key: "vosd.cdrs.searches", defaultValue: [] });
+  const found = useInfiniteQuery({
+    queryKey: ["cdrs", search],
+    queryFn: ({ pageParam }) => pageOf("/cdrs", { ...search, limit: PAGE_ROWS, cursor: pageParam || undefined }),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next,
+  });
+  const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const narrow = (wanted: Narrowing) => void go({ search: wanted });
+  const asked = queryText(search);
+  return (
+    <Page
+      title={t("nav.cdrs")}
+      needs="GET /cdrs"
+      actions={
+        <Group gap="xs">
+          <ColumnChoice shown={shown} onChange={setShown} />
+          <SavedSearches saved={saved} search={search} onSave={setSaved} onChoose={narrow} />
+          <Button size="xs" variant="default" onClick={() => download(`/cdrs?${asked}`, "text/csv", "calls.csv")}>
+            {t("cdrs.csv")}
+          </Button>
+        </Group>
+      }
+    >
+      <Narrow key={asked} search={search} onSearch={narrow} />
+      <span className="quiet" role="status">
+        {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
+      </span>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={t("nav.cdrs")}
+        columns={COLUMNS.filter((column) => shown.includes(column.name))}
+        rows={rows}
+        rowKey={(row) => String(row.call_id)}
+        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
+        isLoading={found.isPending}
+      />
+    </Page>
+  );
+}
+
+function Narrow({ search, onSearch }: { search: Narrowing; onSearch: (search: Narrowing) => void }) {
+  const { t } = useTranslation();
+  const [wanted, setWanted] = useState(search);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    onSearch(wanted);
+  };
+  return (
+    <form onSubmit={submit}>
+      <Group gap="xs" align="end">
+        {(["since", "until"] as const).map((field) => (
+          <TextInput
+            key={field}
+            type="datetime-local"
+            label={t(`cdrs.${field}`)}
+            defaultValue={localMinute(wanted[field])}
+            onChange={(event) => {
+              const text = event.currentTarget.value;
+              setWanted({ ...wanted, [field]: text ? new Date(text).toISOString() : undefined });
+            }}
+          />
+        ))}
+        {FIELDS.map((field) => (
+          <TextInput
+            key={field}
+            label={t(`cdrs.${field}`)}
+            value={wanted[field] ?? ""}
+            onChange={(event) => setWanted({ ...wanted, [field]: event.currentTarget.value || undefined })}
+          />
+        ))}
+        <Button type="submit">{t("cdrs.apply")}</Button>
+      </Group>
+    </form>
+  );
+}
+
+function ColumnChoice({ shown, onChange }: { shown: string[]; onChange: (shown: string[]) => void }) {
+  const { t } = useTranslation();
+  return (
+    <Menu closeOnItemClick={false}>
+      <Menu.Target>
+        <Button size="xs" variant="default">
+          {t("cdrs.columns")}
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {COLUMNS.map(({ name }) => (
+          <Menu.Item
+            key={name}
+            role="menuitemcheckbox"
+            aria-checked={shown.includes(name)}
+            onClick={() => onChange(shown.includes(name) ? shown.filter((each) => each !== name) : [...shown, name])}
+          >
+            {shown.includes(name) ? "✓ " : ""}
+            {t(`column.${name}`)}
+          </Menu.Item>
+        ))}
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+function SavedSearches(props: {
+  saved: Saved[];
+  search: Narrowing;
+  onSave: (saved: Saved[]) => void;
+  onChoose: (search: Narrowing) => void;
+}) {
+  const { t } = useTranslation();
+  const [name, setName] = useState("");
+  const save = (event: FormEvent) => {
+    event.preventDefault();
+    props.onSave([...props.saved.filter((each) => each.name !== name), { name, search: props.search }]);
+    setName("");
+  };
+  return (
+    <>
+      <Select
+        size="xs"
+        aria-label={t("cdrs.saved")}
+        placeholder={t("cdrs.saved")}
+        data={props.saved.map((each) => each.name)}
+        value={null}
+        onChange={(chosen) => {
+          const found = props.saved.find((each) => each.name === chosen);
+          if (found) props.onChoose(found.search);
+        }}
+      />
+      <form onSubmit={save}>
+        <Group gap={4}>
+          <TextInput
+            size="xs"
+            required
+            w={120}
+            aria-label={t("cdrs.name_of")}
+            placeholder={t("cdrs.name_of")}
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+          <Button size="xs" variant="default" type="submit">
+            {t("cdrs.save")}
+          </Button>
+        </Group>
+      </form>
+    </>
+  );
+}

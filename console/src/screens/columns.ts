@@ -1,0 +1,175 @@
+/** Lists of the API that are one table each: where they are, what they show, by what they are narrowed. */
+
+import type { Column } from "../parts/table";
+
+export interface List {
+  path: string;
+  columns: readonly Column[];
+  /** Fields by which the API narrows it; a choice where there are few values. */
+  filters?: readonly { name: string; choices?: readonly string[] }[];
+  rowKey: string;
+  /** Whether agents and customers have to say of which account; their own, where they do not. */
+  isOfOneAccount?: boolean;
+  /** Whether the API gives all of it at once. */
+  isWhole?: boolean;
+  /** Whether agents and customers would see it empty. */
+  isForOperators?: boolean;
+}
+
+const sorted = (name: string, kind?: Column["kind"]): Column => ({ name, kind, isSortable: true });
+/** A gateway as it does now, over the last five minutes. */
+export const gatewayColumns: readonly Column[] = [
+  { name: "gateway", kind: "gateway", isSortable: true },
+  { name: "kind" },
+  { name: "state", kind: "state", isSortable: true },
+  { name: "calls", kind: "number" },
+  { name: "max_concurrent", kind: "number" },
+  { name: "cps", kind: "percent" },
+  { name: "attempts", kind: "number" },
+  { name: "asr", kind: "percent" },
+  { name: "ner", kind: "percent" },
+  { name: "acd_s", kind: "percent" },
+  { name: "pdd_ms", kind: "number" },
+  { name: "rest_s", kind: "number" },
+];
+const DEFINITION: readonly Column[] = [
+  sorted("name"),
+  { name: "source", kind: "state" },
+  { name: "version", kind: "number" },
+  { name: "begins_at", kind: "moment" },
+  { name: "operator" },
+  { name: "memo" },
+];
+const definitions = (path: string, isForOperators = false): List => ({
+  path,
+  isForOperators,
+  columns: DEFINITION,
+  filters: [{ name: "name" }],
+  rowKey: "name",
+});
+
+export const lists = {
+  mapping: definitions("/mapping-gateways"),
+  routing: definitions("/routing-gateways", true),
+  phones: definitions("/phones"),
+  rates: definitions("/rate-groups", true),
+  plans: definitions("/routing-plans", true),
+  registrations: {
+    path: "/registrations",
+    columns: [
+      sorted("name"),
+      { name: "direction" },
+      { name: "state", kind: "state" },
+      { name: "contact" },
+      { name: "received" },
+      { name: "transport" },
+      { name: "user_agent" },
+      { name: "registered_at", kind: "moment" },
+      { name: "expires_at", kind: "moment" },
+    ],
+    filters: [{ name: "name" }, { name: "direction", choices: ["inbound", "outbound"] }],
+    rowKey: "name",
+  },
+  invoices: {
+    path: "/invoices",
+    columns: [
+      { name: "number" },
+      { name: "account", kind: "account" },
+      { name: "kind" },
+      { name: "state", kind: "state" },
+      { name: "period" },
+      { name: "net", kind: "money" },
+      { name: "tax", kind: "money" },
+      { name: "gross", kind: "money" },
+      { name: "paid", kind: "money" },
+      { name: "due_at", kind: "moment" },
+    ],
+    filters: [{ name: "account" }, { name: "period" }],
+    rowKey: "id",
+  },
+  ledger: {
+    path: "/ledger",
+    isOfOneAccount: true,
+    columns: [
+      { name: "created_at", kind: "moment" },
+      { name: "account", kind: "account" },
+      { name: "kind" },
+      { name: "amount", kind: "money" },
+      { name: "reference" },
+      { name: "memo" },
+      { name: "operator" },
+    ],
+    filters: [{ name: "account" }],
+    rowKey: "id",
+  },
+  blacklist: {
+    path: "/blacklist",
+    isWhole: true,
+    columns: [{ name: "caller" }, { name: "until", kind: "moment" }],
+    rowKey: "caller",
+  },
+  overrides: {
+    path: "/overrides",
+    columns: [
+      { name: "target" },
+      { name: "name" },
+      { name: "setting" },
+      { name: "value" },
+      { name: "operator" },
+      { name: "since", kind: "moment" },
+      { name: "until", kind: "moment" },
+      { name: "memo" },
+    ],
+    rowKey: "name",
+  },
+  audit: {
+    path: "/audit",
+    columns: [
+      { name: "at", kind: "moment" },
+      { name: "principal" },
+      { name: "role" },
+      { name: "action" },
+      { name: "subject" },
+      { name: "means" },
+      { name: "source" },
+    ],
+    filters: [{ name: "principal" }, { name: "subject" }, { name: "action" }],
+    rowKey: "id",
+  },
+  jobs: {
+    path: "/jobs",
+    columns: [
+      { name: "id", kind: "number" },
+      { name: "kind" },
+      { name: "subject" },
+      { name: "state", kind: "state" },
+      { name: "progress", kind: "number" },
+      { name: "ordered_by" },
+      { name: "queued", kind: "moment" },
+      { name: "ended", kind: "moment" },
+    ],
+    rowKey: "id",
+  },
+  people: {
+    path: "/people",
+    columns: [sorted("name"), { name: "role" }, { name: "account" }, { name: "state", kind: "state" }],
+    rowKey: "name",
+  },
+  tokens: {
+    path: "/tokens",
+    columns: [
+      { name: "id" },
+      sorted("name"),
+      { name: "role" },
+      { name: "account" },
+      { name: "expires", kind: "moment" },
+    ],
+    rowKey: "id",
+  },
+  parameters: {
+    path: "/parameters",
+    columns: [sorted("name"), { name: "value" }, { name: "source" }, { name: "meaning" }],
+    filters: [{ name: "source", choices: ["default", "file", "database"] }],
+    rowKey: "name",
+  },
+} satisfies Record<string, List>;

@@ -1,0 +1,94 @@
+/** The screen of every list that `columns.ts` declares. */
+
+import { Button, Group, Select, TextInput } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { download, pageOf, queryText } from "../api/client";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { useSession } from "../session";
+import { type List, lists } from "./columns";
+
+const PAGE_ROWS = 200;
+
+export function ListScreen() {
+  const { list: name } = useParams({ from: "/lists/$list" });
+  const { t } = useTranslation();
+  const list = (lists as Record<string, List>)[name];
+  if (!list) return <Page title={t("state.not_found")}>{null}</Page>;
+  return <ListOf key={name} name={name} list={list} />;
+}
+
+function ListOf({ name, list }: { name: string; list: List }) {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/lists/$list" });
+  const go = useNavigate({ from: "/lists/$list" });
+  const { account } = useSession();
+  const order = list.isOfOneAccount && account ? { account, ...search } : search;
+  const found = useInfiniteQuery({
+    queryKey: [list.path, order],
+    queryFn: ({ pageParam }) =>
+      pageOf(list.path, { ...order, limit: list.isWhole ? undefined : PAGE_ROWS, cursor: pageParam || undefined }),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next,
+  });
+  const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const set = (field: string, value: string) =>
+    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+  const titled = t(`nav.${name}`);
+  return (
+    <Page
+      title={titled}
+      needs={`GET ${list.path}`}
+      actions={
+        <Button
+          variant="default"
+          size="xs"
+          onClick={() => download(`${list.path}?${queryText(order)}`, "text/csv", `${name}.csv`)}
+        >
+          {t("cdrs.csv")}
+        </Button>
+      }
+    >
+      <Group align="end" gap="xs">
+        {list.filters?.map((filter) =>
+          filter.choices ? (
+            <Select
+              key={filter.name}
+              label={t(`column.${filter.name}`)}
+              data={[...filter.choices]}
+              clearable
+              clearButtonProps={{ "aria-label": t("act.undo") }}
+              value={search[filter.name] ?? null}
+              onChange={(value) => set(filter.name, value ?? "")}
+            />
+          ) : (
+            <TextInput
+              key={filter.name}
+              label={t(`column.${filter.name}`)}
+              defaultValue={search[filter.name] ?? ""}
+              onKeyDown={(event) => event.key === "Enter" && set(filter.name, event.currentTarget.value)}
+              onBlur={(event) => set(filter.name, event.currentTarget.value)}
+            />
+          ),
+        )}
+        <span className="quiet" role="status">
+          {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
+        </span>
+      </Group>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={titled}
+        columns={list.columns}
+        rows={rows}
+        rowKey={(row, index) => `${row[list.rowKey]}-${index}`}
+        sort={search.sort}
+        onSort={(sort) => set("sort", sort)}
+        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
+        isLoading={found.isPending}
+      />
+    </Page>
+  );
+}

@@ -1,0 +1,119 @@
+import { Alert, Button, Center, Paper, PasswordInput, Stack, TextInput, Title } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, type Session } from "../api/client";
+import { ProblemText } from "../parts/problem";
+
+const FIRST_LOG_IN = "#/first-login/";
+
+/** The one-time link of a person: what is behind the # never reaches a log of a server. */
+function linkOfPage(): string | null {
+  const { hash } = window.location;
+  return hash.startsWith(FIRST_LOG_IN) ? `/${hash}` : null;
+}
+
+export function Login({ onDone }: { onDone: (session: Session) => void }) {
+  const [link, setLink] = useState(linkOfPage);
+  const [known, setKnown] = useState("");
+  const used = (name: string) => {
+    window.history.replaceState(null, "", "/");
+    setKnown(name);
+    setLink(null);
+  };
+  return (
+    <Center mih="100vh" p="md" component="main">
+      <Paper withBorder p="lg" w={380} maw="100%">
+        {link ? <FirstPassword link={link} onDone={used} /> : <Name known={known} onDone={onDone} />}
+      </Paper>
+    </Center>
+  );
+}
+
+function Name({ known, onDone }: { known: string; onDone: (session: Session) => void }) {
+  const { t } = useTranslation();
+  const [form, setForm] = useState({ name: known, password: "", totp: "" });
+  const logIn = useMutation({
+    mutationFn: () =>
+      content(client.POST("/session", { body: { ...form, totp: form.totp || undefined } as typeof form })),
+    onSuccess: onDone,
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    logIn.mutate();
+  };
+  return (
+    <form onSubmit={submit}>
+      <Stack>
+        <Title order={1} size="h2">
+          {t("login.title")}
+        </Title>
+        {known && <Alert color="green">{t("login.set_done", { name: known })}</Alert>}
+        <TextInput
+          label={t("login.name")}
+          autoComplete="username"
+          autoFocus
+          required
+          value={form.name}
+          onChange={(event) => setForm({ ...form, name: event.currentTarget.value })}
+        />
+        <PasswordInput
+          visibilityToggleButtonProps={{ "aria-label": t("login.show") }}
+          label={t("login.password")}
+          autoComplete="current-password"
+          required
+          value={form.password}
+          onChange={(event) => setForm({ ...form, password: event.currentTarget.value })}
+        />
+        <TextInput
+          label={t("login.code")}
+          autoComplete="one-time-code"
+          inputMode="numeric"
+          value={form.totp}
+          onChange={(event) => setForm({ ...form, totp: event.currentTarget.value })}
+        />
+        <ProblemText error={logIn.error} />
+        <Button type="submit" loading={logIn.isPending}>
+          {t("login.go")}
+        </Button>
+      </Stack>
+    </form>
+  );
+}
+
+function FirstPassword({ link, onDone }: { link: string; onDone: (name: string) => void }) {
+  const { t } = useTranslation();
+  const [password, setPassword] = useState("");
+  const use = useMutation({
+    mutationFn: () => content(client.POST("/session/link", { body: { link, password } })),
+    onSuccess: (person) => onDone(person.name),
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    use.mutate();
+  };
+  return (
+    <form onSubmit={submit}>
+      <Stack>
+        <Title order={1} size="h2">
+          {t("login.link_title")}
+        </Title>
+        <span>{t("login.link_lead")}</span>
+        <PasswordInput
+          visibilityToggleButtonProps={{ "aria-label": t("login.show") }}
+          label={t("login.new_password")}
+          autoComplete="new-password"
+          autoFocus
+          required
+          minLength={12}
+          value={password}
+          onChange={(event) => setPassword(event.currentTarget.value)}
+        />
+        <ProblemText error={use.error} />
+        <Button type="submit" loading={use.isPending}>
+          {t("login.set")}
+        </Button>
+      </Stack>
+    </form>
+  );
+}

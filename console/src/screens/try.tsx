@@ -1,0 +1,87 @@
+/** What the switch would do with a call: each step, each candidate, and why the others not. */
+
+import { Button, Group, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, type Row } from "../api/client";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Candidates, Left, Whole } from "./call";
+
+const FIELDS = ["gateway", "caller", "callee"] as const;
+
+export function TryScreen() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/try" });
+  const go = useNavigate({ from: "/try" });
+  const [wanted, setWanted] = useState(search);
+  const isWhole = FIELDS.every((field) => search[field]);
+  const found = useQuery({
+    queryKey: ["explain", search],
+    queryFn: () =>
+      content(
+        client.POST("/routes/explain", {
+          body: Object.fromEntries(Object.entries(search).filter(([, value]) => value)) as never,
+        }),
+      ) as unknown as Promise<Row>,
+    enabled: isWhole,
+  });
+  const explain = (event: FormEvent) => {
+    event.preventDefault();
+    void go({ search: wanted });
+    if (JSON.stringify(wanted) === JSON.stringify(search)) void found.refetch();
+  };
+  const sheet = found.data?.sheet as Row | undefined;
+  const rate = sheet?.rate as Row | null | undefined;
+  return (
+    <Page title={t("nav.try")} needs="POST /routes/explain">
+      <span className="quiet">{t("try.lead")}</span>
+      <form onSubmit={explain}>
+        <Group align="end" gap="xs">
+          {FIELDS.map((field) => (
+            <TextInput
+              key={field}
+              label={t(`try.${field}`)}
+              required
+              value={wanted[field] ?? ""}
+              onChange={(event) => setWanted({ ...wanted, [field]: event.currentTarget.value })}
+            />
+          ))}
+          <TextInput
+            label={t("try.at")}
+            placeholder="2026-03-01T12:00:00Z"
+            value={wanted.at ?? ""}
+            onChange={(event) => setWanted({ ...wanted, at: event.currentTarget.value || undefined })}
+          />
+          <Button type="submit" loading={found.isFetching}>
+            {t("try.go")}
+          </Button>
+        </Group>
+      </form>
+      <ProblemText error={found.error} />
+      {sheet && (
+        <>
+          <p>
+            {t("try.result")}: <b>{String(sheet.result)}</b> {String(sheet.detail ?? "")}
+          </p>
+          {rate && (
+            <p>
+              {t("try.rate")}:{" "}
+              {t("try.price", {
+                price: rate.price_per_minute,
+                currency: rate.currency,
+                prefix: rate.rate_prefix,
+                group: rate.rate_group,
+              })}
+            </p>
+          )}
+          <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("try.candidates")} />
+          <Left rows={(sheet.left ?? []) as Row[]} />
+          <Whole value={sheet} />
+        </>
+      )}
+    </Page>
+  );
+}

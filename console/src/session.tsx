@@ -1,0 +1,71 @@
+/** Who looks: the session is a cookie that scripts cannot read; its token for changes is in memory alone. */
+
+import { Center, Loader } from "@mantine/core";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { createContext, type ReactNode, useContext, useMemo } from "react";
+import { client, content, noteSession, Problem, type Session } from "./api/client";
+import { Login } from "./screens/login";
+
+/** A person that has logged in, and the operations that it may do, such as `GET /cdrs/{call_id}`. */
+interface Person extends Session {
+  may: ReadonlySet<string>;
+}
+
+const Context = createContext<Person | null>(null);
+const SESSION = ["session"];
+
+/** The person that has logged in. */
+export function useSession(): Person {
+  const session = useContext(Context);
+  if (!session) throw new Error("no one has logged in");
+  return session;
+}
+
+/** Whether the person may do an operation of the API. */
+export function useMay(operation: string): boolean {
+  return useSession().may.has(operation);
+}
+
+/** Show the log-in until somebody has logged in. */
+export function SessionGate({ children }: { children: ReactNode }) {
+  const queries = useQueryClient();
+  const asked = useQuery({
+    queryKey: SESSION,
+    queryFn: () => content(client.GET("/session")).then(withOperations).catch(nullWhereNone),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const session = asked.data ?? null;
+  useMemo(() => noteSession(session, () => queries.setQueryData(SESSION, null)), [session, queries]);
+  if (asked.isPending) {
+    return (
+      <Center h="100vh">
+        <Loader aria-label="vosd" />
+      </Center>
+    );
+  }
+  if (!session)
+    return (
+      <Login onDone={(opened) => withOperations(opened).then((person) => queries.setQueryData(SESSION, person))} />
+    );
+  return <Context value={session}>{children}</Context>;
+}
+
+/** End the session, and forget all that was read in it. */
+export function useLogOut(): () => Promise<void> {
+  const queries = useQueryClient();
+  return async () => {
+    await client.DELETE("/session");
+    queries.clear();
+    queries.setQueryData(SESSION, null);
+  };
+}
+
+async function withOperations(session: Session): Promise<Person> {
+  const { operations } = await content(client.GET("/me"));
+  return { ...session, may: new Set(operations.map(({ method, path }) => `${method} ${path}`)) };
+}
+
+function nullWhereNone(error: unknown): null {
+  if (error instanceof Problem && error.status < 500) return null;
+  throw error;
+}

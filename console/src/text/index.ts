@@ -1,0 +1,42 @@
+/** Languages: one file each in this directory; a further file is a further language. */
+
+import i18next from "i18next";
+import { initReactI18next } from "react-i18next";
+
+const files = import.meta.glob<Record<string, unknown>>("./*.json", { import: "default" });
+const FALLBACK = "en";
+const KEPT = "vosd.language";
+
+/** Codes of the languages, such as `en`. */
+export const languages = Object.keys(files)
+  .map((path) => path.slice(2, -5))
+  .sort();
+
+/** Begin with the language that was chosen last, else with the browser's. */
+export async function beginTexts(): Promise<void> {
+  const wanted = localStorage.getItem(KEPT) ?? navigator.language.slice(0, 2);
+  const language = languages.includes(wanted) ? wanted : FALLBACK;
+  await i18next.use(initReactI18next).init({
+    lng: language,
+    fallbackLng: FALLBACK,
+    resources: {},
+    showSupportNotice: false,
+    interpolation: { escapeValue: false }, // React encodes what it shows
+  });
+  await use(language);
+}
+
+/** Change the language and remember it. */
+export async function chooseLanguage(language: string): Promise<void> {
+  localStorage.setItem(KEPT, language);
+  await use(language);
+}
+
+async function use(language: string): Promise<void> {
+  const read = files[`./${language}.json`];
+  if (read && !i18next.hasResourceBundle(language, "translation")) {
+    i18next.addResourceBundle(language, "translation", await read());
+  }
+  await i18next.changeLanguage(language);
+  document.documentElement.lang = language;
+}

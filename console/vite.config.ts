@@ -1,0 +1,20 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+
+/** Browsers of 2024 and newer; what they can do is left as it is written. */
+const BROWSERS = ["chrome123", "firefox120", "safari17.5"];
+
+export default defineConfig({
+  plugins: [react()],
+  // The server puts a fresh number in the place of this word in each answer (vosd/api/console.py).
+  html: { cspNonce: "STYLE_NONCE" },
+  build: {
+    outDir: "../vosd/api/console_files",
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    target: BROWSERS,
+    chunkSizeWarningLimit: 1_000,
+  },
+  // `npx vite` beside a running API: the session's cookie is of one host and wants no TLS on this machine
+  server: { proxy: { "/api": "http://127.0.0.1:8080" } },
+});

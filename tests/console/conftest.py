@@ -1,0 +1,103 @@
+"""A browser before the console of a running switch, with people of several roles."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+from api.watched import Watched, watched
+from doubles.api import HOST
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+PASSWORD: Final = "correct horse battery"
+WAIT_MS: Final = 20_000
+"""A machine that runs the other tests beside is slow; what does not come at all fails all the same."""
+WIDE: Final = (1_440, 900)
+NARROW: Final = (360, 780)
+
+expect.set_options(timeout=WAIT_MS)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Return the switch; its verbs run in a thread, because the browser's own loop runs in this one."""
+    with watched(tmp_path_factory.mktemp("console")) as installation, ThreadPoolExecutor(1) as thread:
+        daemon = installation.daemon
+
+        def apart(act: Callable[..., Any]) -> Callable[..., Any]:
+            return lambda *words: thread.submit(act, *words).result()
+
+        daemon.verb, daemon._status = apart(daemon.verb), apart(daemon._status)
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    assert program is not None, "make system-packages installs chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+class Visitor(NamedTuple):
+    """A person before a browser; what the browser complains of is an error of the test."""
+
+    page: Page
+    base: str
+    complaints: list[str]
+
+    def go(self, path: str, title: str | None = None) -> Page:
+        """Open a page, and wait for its title."""
+        self.page.goto(self.base + path)
+        if title is not None:
+            expect(self.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+        return self.page
+
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def visit(site: Watched, browser: Browser) -> Iterator[Visit]:
+    """Return what logs a new person in: ``visit(role, account, size, language)``."""
+    contexts: list[BrowserContext] = []
+    visitors: list[Visitor] = []
+
+    def visited(
+        role: str = "administrator", account: str | None = None, size: tuple[int, int] = WIDE, language: str = "en"
+    ) -> Visitor:
+        name = f"p{_next(site.daemon.directory)}"
+        of = () if account is None else ("--account", account)
+        link = site.daemon.ask("user", "add", name, "--role", role, *of)["link"]
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale=language)
+        context.set_default_timeout(WAIT_MS)
+        contexts.append(context)
+        page, base = context.new_page(), f"http://{HOST}:{site.api.port}"
+        visitor = Visitor(page, base, [])
+        visitors.append(visitor)
+        page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
+        page.on("console", lambda said: visitor.complaints.append(said.text) if "Content Security" in said.text else 0)
+        page.goto(base + link)
+        page.locator("input[autocomplete=new-password]").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.locator("input[autocomplete=current-password]").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name=name)).to_be_visible()
+        return visitor
+
+    yield visited
+    for context in contexts:
+        context.close()
+    assert [said for visitor in visitors for said in visitor.complaints] == []
+
+
+def _next(directory: Path) -> int:
+    """Count the people of an installation."""
+    file = directory / "people"
+    number = int(file.read_text()) + 1 if file.exists() else 1
+    file.write_text(str(number))
+    return number

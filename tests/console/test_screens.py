@@ -1,0 +1,274 @@
+"""Each screen of the console with what a switch has done, in a browser: roles, languages, a narrow window, axe."""
+
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from api.watched import Watched, refused_call, something_of_everything
+from doubles.sockets.peer import OutgoingCall, Peer
+from e2e.addresses import API_SWITCH, VENDORS
+from e2e.conversation import conversing
+from playwright.sync_api import Page, expect
+
+from console.conftest import NARROW, Visit, Visitor
+
+AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js").read_text()
+SCREENS: Final = {
+    "/": "Overview",
+    "/calls": "Calls now",
+    "/cdrs": "Call search",
+    "/try": "Try a call",
+    "/accounts": "Accounts",
+    "/accounts/acme": "acme",
+    "/gateways": "Gateways",
+    "/gateways/carrier-b": "carrier-b",
+    "/alarms": "Alarms",
+    "/reports": "Reports",
+    "/lists/audit": "Audit",
+    "/lists/registrations": "Registrations",
+    "/lists/parameters": "Parameters",
+    "/lists/mapping": "Mapping gateways",
+    "/lists/ledger": "Ledger",
+    "/lists/nothing": "There is no such page",
+}
+MARKUP: Final = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def used(site: Watched) -> str:
+    """Have calls and objects; return the id of a call that two vendors refused."""
+    return something_of_everything(site)
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds against WCAG 2.2 AA."""
+    page.evaluate(AXE)
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    found: dict[str, Any] = page.evaluate("rules => axe.run(document, rules)", rules)
+    return [f"{each['id']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]
+
+
+def rows(page: Page, label: str) -> list[str]:
+    return [" ".join(each.split()) for each in page.get_by_label(label).locator("tbody tr").all_inner_texts()]
+
+
+def test_every_screen_is_there_for_the_administrator_and_axe_has_nothing_against_it(visit: Visit) -> None:
+    visitor = visit()
+    for path, title in SCREENS.items():
+        page = visitor.go(path, title)
+        expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
+        expect(page.get_by_role("alert").filter(has_text="Try again")).to_have_count(0)
+        assert violations(page) == [], path
+    page.emulate_media(color_scheme="dark")
+    page = visitor.go("/accounts/acme", "acme")
+    expect(page.get_by_label("Last calls").locator("tbody tr").first).to_be_visible()
+    assert violations(page) == []
+
+
+def test_screens_fit_a_telephone(visit: Visit) -> None:
+    visitor = visit(size=NARROW)
+    for path, title in SCREENS.items():
+        page = visitor.go(path, title)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= NARROW[0], path
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("link", name="Gateways", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Gateways")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_the_console_speaks_chinese_and_keeps_the_language(visit: Visit) -> None:
+    visitor = visit(language="zh-CN")
+    page = visitor.go("/", "总览")
+    assert page.evaluate("document.documentElement.lang") == "zh"
+    for path in ("/calls", "/accounts/acme", "/reports"):
+        assert not re.search(r"\b(nav|column|state|calls)\.\w+", visitor.go(path).inner_text("body")), path
+    page.get_by_role("button", name=re.compile("^p")).click()
+    page.get_by_role("menuitem", name="English").click()
+    visitor.go("/calls", "Calls now")
+
+
+def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(site: Watched, visit: Visit) -> None:
+    page = visit().go("/calls", "Calls now")
+    expect(page.get_by_text("0 calls")).to_be_visible()
+    with conversing(site.stage, "4410", "4410") as (first, second):
+        first.establish()
+        expect(page.get_by_text("1 calls")).to_be_visible()
+        second.establish()
+        expect(page.get_by_text("2 calls")).to_be_visible()
+        page.get_by_text("customer", exact=True).click()
+        expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(1)
+        assert rows(page, "Calls now") == ["acme 2 2"]
+        page.get_by_text("nothing", exact=True).click()
+        page.get_by_label("Filter").fill(first.callee)
+        expect(page.get_by_text("1 calls")).to_be_visible()
+        page.get_by_role("checkbox").check()
+        page.get_by_role("button", name="Hang up 1").click()
+        asked = page.get_by_role("dialog")
+        expect(asked).to_contain_text("Hang up 1 calls?")
+        asked.get_by_role("button", name="Hang up").click()
+        first.is_ended_by_the_switch()
+        expect(page.get_by_text("0 calls")).to_be_visible()
+        page.get_by_label("Filter").fill("")
+        expect(page.get_by_text("1 calls")).to_be_visible()
+        second.hang_up()
+        expect(page.get_by_text("0 calls")).to_be_visible()
+    site.stage.expect_nothing_left()
+
+
+def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watched, visit: Visit, used: str) -> None:
+    visitor = visit()
+    record = site.items(f"/cdrs?limit=1&callee={site.api.ask('GET', f'/cdrs/{used}').json['callee_in']}")[0]
+    page = visitor.go("/", "Overview")
+    page.keyboard.press("/")
+    page.keyboard.type(str(record["callee_in"]))
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
+    assert page.url.endswith(f"/cdrs?callee={record['callee_in']}")
+    page.get_by_role("link", name=used[:8]).click()
+    expect(page.get_by_role("heading", level=1, name=used)).to_be_visible()
+    expect(page.get_by_text("Busy")).to_be_visible()
+    page.get_by_role("tab", name="Why").click()
+    expect(page.get_by_label("Candidates in their order").locator("tbody tr")).to_have_count(2)
+    assert "carrier-b tried: 503" in rows(page, "Candidates in their order")[0]
+    assert violations(page) == []
+    page.go_back()
+    expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
+    page.get_by_label("Name of the search").fill("mine")
+    page.get_by_role("button", name="Save this search").click()
+    visitor.go("/cdrs", "Call search").get_by_role("combobox", name="Saved searches").click()
+    page.get_by_role("option", name="mine").click()
+    expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
+
+
+def test_a_route_is_explained_by_a_link(visit: Visit) -> None:
+    page = visit().go("/try?gateway=acme-pbx&caller=1202&callee=4410111", "Try a call")
+    expect(page.get_by_text("0.60 USD a minute, prefix 44, group sell")).to_be_visible()
+    expect(page.get_by_label("Candidates in their order").locator("tbody tr")).to_have_count(1)
+    page.get_by_label("Called number").fill("999")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.get_by_text("Result:")).not_to_contain_text("ok")
+    assert page.url.endswith("callee=999")
+    page.go_back()
+    expect(page.get_by_text("Result:")).to_contain_text("ok")
+
+
+def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visit) -> None:
+    page = visit().go("/accounts/rival", "rival")
+    before = Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"])
+    page.get_by_role("button", name="Book a payment").click()
+    page.get_by_label("Amount in USD").fill("1234.56")
+    page.get_by_label("Memo").fill(MARKUP)
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Book 1\u202f234.56 USD on rival?")
+    assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
+    page.get_by_role("button", name="Book", exact=True).dblclick()
+    expect(page.get_by_text("Booked: 1\u202f234.56")).to_be_visible()
+    expect(page.get_by_label("Last entries of the ledger")).to_contain_text(MARKUP)
+    assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("1234.56")
+
+
+def test_a_refusal_is_shown_with_its_remedy(visit: Visit) -> None:
+    page = visit().go("/cdrs?since=yesterday", "Call search")
+    said = page.get_by_role("alert")
+    expect(said).to_contain_text("since")
+    expect(said.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: Watched, visit: Visit) -> None:
+    visitor = visit()
+    for path, name in (("/accounts/other", "other"), ("/gateways/carrier-c", "carrier-c")):
+        page = visitor.go(path, name)
+        page.get_by_role("button", name="Block", exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name="Block").click()
+        expect(page.get_by_role("button", name="End the block")).to_be_visible()
+        assert [each["name"] for each in site.items("/overrides")] == [name]
+        page.get_by_role("button", name="End the block").click()
+        expect(page.get_by_role("button", name="Block", exact=True)).to_be_visible()
+    assert site.items("/overrides") == []
+
+
+def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
+    """A name in a From header, a user agent and a memo are markup."""
+    callee = site.stage.number("4420")
+    with (
+        Peer(VENDORS["carrier-b"]) as first,
+        Peer(VENDORS["carrier-c"]) as second,
+        Peer(site.stage.endpoint_of("acme")) as caller,
+    ):
+        call = OutgoingCall(caller, API_SWITCH, callee, caller="%3Cscript%3Ealert(1)%3C%2Fscript%3E")
+        call.invite()
+        for vendor, status in ((first, 503), (second, 486)):
+            vendor.reply(vendor.expect("INVITE"), status, tag="vendor")
+            vendor.expect("ACK")
+        assert call.refused().status == 486
+    record = site.stage.record_of(callee)
+    visitor = visit()
+    for path in (f"/cdrs?callee={callee}", f"/cdrs/{record['call_id']}", "/lists/audit", "/lists/ledger"):
+        page = visitor.go(path)
+        expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
+        assert page.locator("main script, main img").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("role", "account", "sees", "not_"),
+    [
+        ("viewer", None, "Gateways", "Tokens"),
+        ("finance", None, "Ledger", "Tokens"),
+        ("customer", "acme", "Call search", "Gateways"),
+        ("agent", "reseller", "Accounts", "Audit"),
+    ],
+)
+def test_each_role_sees_its_screens(visit: Visit, role: str, account: str | None, sees: str, not_: str) -> None:
+    visitor = visit(role, account)
+    page = visitor.page
+    places = page.get_by_role("navigation", name="Main navigation")
+    expect(places.get_by_role("link", name=sees, exact=True)).to_be_visible()
+    expect(places.get_by_role("link", name=not_, exact=True)).to_have_count(0)
+    for link in places.get_by_role("link").all():
+        link.click()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
+        refused = page.get_by_role("alert").filter(has_text="Try again").filter(has_not_text="lacks the right")
+        assert refused.all_inner_texts() == [], link.inner_text()
+        assert page.get_by_text("does not have the right").count() == 0, link.inner_text()
+    assert violations(page) == []
+
+
+def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> None:
+    record = refused_call(site)
+    visitor = visit("customer", "acme")
+    page = visitor.go("/cdrs", "Call search")
+    expect(page.get_by_label("Call search")).to_contain_text(str(record["callee_in"]))
+    assert "carrier" not in page.inner_text("body")
+    page = visitor.go(f"/cdrs/{record['call_id']}", record["call_id"])
+    page.get_by_role("tab", name="The whole record").click()
+    assert "carrier" not in page.inner_text("body")
+    page = visitor.go("/gateways", "Gateways")
+    expect(page.get_by_text("Your role does not have the right for this: GET /gateways/quality")).to_be_visible()
+
+
+def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watched, visit: Visit) -> None:
+    visitor: Visitor = visit()
+    page = visitor.go("/accounts/acme", "acme")
+    name = page.get_by_role("button", name=re.compile("^p")).inner_text()
+    site.daemon.succeed("user", "disable", name)
+    page.get_by_role("link", name="Gateways", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Log in")).to_be_visible()
+    assert "acme" not in page.inner_text("body")
+
+
+def test_the_first_load_is_small_and_nothing_comes_from_elsewhere(visit: Visit, site: Watched) -> None:
+    visitor = visit()
+    seen: list[tuple[str, int]] = []
+    visitor.page.on("requestfinished", lambda request: seen.append((request.url, request.sizes()["responseBodySize"])))
+    visitor.go("/", "Overview")
+    page = site.api.ask("GET", "/", base="", token=None)
+    policy = page.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert {url.split("/")[2] for url, _ in seen} == {visitor.base.split("/")[2]}
+    assert sum(size for url, size in seen if "/api/" not in url) < 350_000
+    assert json.dumps(policy).count("nonce-") == 1

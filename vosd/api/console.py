@@ -1,0 +1,98 @@
+"""The console: its files, which ``make console`` has built, beside the API whose client it is (ADR 136)."""
+
+import asyncio
+import gzip
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from vosd.api.http import Answer, Receive, RequestError, Scope, Send, send_answer
+from vosd.api.problems import problem_of_request
+
+FILES: Final = Path(__file__).with_name("console_files")
+"""Where the build leaves the files; missing = the console is not built."""
+_PAGE: Final = "index.html"
+_NONCE: Final = b"STYLE_NONCE"
+"""Word in the page for the number of each answer; ``console/vite.config.ts`` names it."""
+_HASHED: Final = "assets/"
+"""Files below it have a digest of their content in their names."""
+_KINDS: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+_API: Final = "/api/"
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Console:
+    """Answers what is not below ``/api/`` with the console: a file of it, else its one page, which reads the path."""
+
+    def __init__(self, api: Application, files: Path = FILES) -> None:
+        self._api = api
+        self._files = {path.relative_to(files).as_posix(): path for path in files.rglob("*") if path.suffix in _KINDS}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        path: str = scope["path"]
+        if path.startswith(_API):
+            await self._api(scope, receive, send)
+            return
+        asked = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            answer = await self._answered(
+                scope["method"], path.removeprefix("/"), packs="gzip" in asked.get("accept-encoding", "")
+            )
+        except RequestError as error:
+            answer = problem_of_request(error)
+        await send_answer(send, receive, answer, {})
+
+    async def _answered(self, method: str, name: str, *, packs: bool) -> Answer:
+        if method != "GET":
+            raise RequestError(
+                HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "there is GET", headers=(("Allow", "GET"),)
+            )
+        if _PAGE not in self._files:
+            said = "the console is not built"
+            raise RequestError(
+                HTTPStatus.NOT_FOUND, "no_console", said, remedy="run make console, then start the API again"
+            )
+        found = self._files.get(name)
+        if found is None and (name.startswith(_HASHED) or "." in name.rpartition("/")[2]):
+            raise RequestError(HTTPStatus.NOT_FOUND, "no_such_path", "there is no such file of the console")
+        if found is None or name == _PAGE:
+            return _page(await asyncio.to_thread(_packed, self._files[_PAGE]))
+        content = await asyncio.to_thread(_packed, found)
+        lasts = "public, max-age=31536000, immutable" if name.startswith(_HASHED) else "public, max-age=3600"
+        headers = (("Cache-Control", lasts), ("Vary", "Accept-Encoding"))
+        kind = _KINDS[found.suffix]
+        if packs:
+            return Answer(content=content, content_type=kind, headers=(*headers, ("Content-Encoding", "gzip")))
+        return Answer(content=gzip.decompress(content), content_type=kind, headers=headers)
+
+
+def _page(packed: bytes) -> Answer:
+    """Return the page with a policy for this answer alone: scripts and styles of this host, nothing inline.
+
+    The library of components writes style elements; the number lets those in that its own script makes.
+    """
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:;"
+        " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = (("Content-Security-Policy", policy), ("Cross-Origin-Opener-Policy", "same-origin"))
+    content = gzip.decompress(packed).replace(_NONCE, nonce.encode())
+    return Answer(content=content, content_type=_KINDS[".html"], headers=headers)
+
+
+@cache
+def _packed(file: Path) -> bytes:
+    """Return a file compressed; each is read once."""
+    return gzip.compress(file.read_bytes(), mtime=0)
