@@ -12,7 +12,7 @@ ROOT: Final = Path(__file__).parents[2]
 TOOLS: Final = frozenset(
     {
         "atheris", "coverage", "editables", "grafana-foundation-sdk", "hatchling", "hypothesis", "import-linter",
-        "mypy", "packaging", "promql-parser", "pypdf", "pytest", "pytest-asyncio", "pytest-xdist", "ruff",
+        "mypy", "packaging", "playwright", "promql-parser", "pypdf", "pytest", "pytest-asyncio", "pytest-xdist", "ruff",
         "types-pyyaml",
     }
 )  # fmt: skip

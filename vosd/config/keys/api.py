@@ -169,7 +169,7 @@ class ApiKeys(Keys):
     statement_seconds: Annotated[int, whole(0, 3_600)] = 20
     """Longest time of one statement of the API in MariaDB, which then ends it; the request gets 504. Jobs and backups
     have no such limit. 0 = any."""
-    console: bool = True
+    console: Annotated[bool, switch()] = True
     """Whether the console is at ``/`` of this address: it is for people what the API is for programs."""
     oidc: IdentityProviderKeys = IdentityProviderKeys()
 
