@@ -93,7 +93,7 @@ var/sippy/.installed:
 	@var/sippy/bin/pip install --quiet --disable-pip-version-check sippy
 	@touch $@
 
-install-system: ## unit, user, example configuration and an environment of its own; DESTDIR= PREFIX=
+install-system: console ## unit, user, example configuration and an environment of its own; DESTDIR= PREFIX=
 	@scripts/install-system $(PREFIX) $(PYTHON)
 
 clean: ## remove what these targets made, but never var/ with its calls and money

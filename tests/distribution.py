@@ -22,6 +22,7 @@ PATIENT: Final = (
 LONG: Final = (
     "tests/chaos/test_chaos.py",
     "tests/restarts/test_restarts.py",
+    "tests/console/test_screens.py",
     "tests/faults/test_lost_commits.py",
     "tests/interop/test_registrar.py",
     "tests/integration/test_package.py",
@@ -61,7 +62,7 @@ LONG: Final = (
     "tests/unit/config/test_config_arbitrary_input.py",
 )
 """First those that wait, then those that compute."""
-_WAITING: Final = ("tests/chaos", "tests/e2e", "tests/faults", "tests/integration", "tests/interop")
+_WAITING: Final = ("tests/chaos", "tests/console", "tests/e2e", "tests/faults", "tests/integration", "tests/interop")
 """Folders of tests with a running switch."""
 _RANKS: Final = {file: rank for rank, file in enumerate((*PATIENT, *LONG))}
 _PATIENT_SCOPE: Final = "patient"

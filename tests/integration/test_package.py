@@ -100,6 +100,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
 
 def test_migrations_examples_and_licence_travel_inside(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
+    assert "vosd/api/console_files/index.html" in names
     assert "vosd/_migrations/env.py" in names
     assert any(name.startswith("vosd/_migrations/versions/") and name.endswith(".py") for name in names)
     assert "vosd/_examples/vosd.yaml" in names

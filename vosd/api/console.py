@@ -13,7 +13,7 @@ from vosd.api.http import Answer, Receive, RequestError, Scope, Send, send_answe
 from vosd.api.problems import problem_of_request
 
 FILES: Final = Path(__file__).with_name("console_files")
-"""Where the build leaves the files; missing = the console is not built."""
+"""Directory that the build fills; missing = the console is not built."""
 _PAGE: Final = "index.html"
 _NONCE: Final = b"STYLE_NONCE"
 """Word in the page for the number of each answer; ``console/vite.config.ts`` names it."""
