@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from vosd.admin.office.events import EventView, WatchEvents
-from vosd.api.feed import EventFeed
+from vosd.api.feed import EventFeed, Subscription
 from vosd.api.http import EVENT_STREAM, Answer, RequestError
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
@@ -38,7 +38,7 @@ def check_places(taken: int, most: int) -> None:
 
 
 async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents) -> Answer:
-    """Return the answer to a client that follows the live events.
+    """Return the answer to a client that follows the live events; what happens from now on is in it.
 
     Raises:
         RequestError: there are too many such clients.
@@ -48,42 +48,43 @@ async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents) -> Answ
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", "`seconds` is not positive", field="seconds")
     check_places(feed.clients, CLIENTS_MAX)
     view = await admit()
+    # Before the head is sent: a client reads its lists when it has the head, and nothing may be lost in between.
+    subscription = await feed.subscribe(order.after)
     return Answer(
-        stream=_events(feed, admit, view, order),
+        stream=_events(feed, subscription, admit, view, order),
         content_type=EVENT_STREAM,
         headers=(("X-Accel-Buffering", "no"),),  # a proxy that collects answers would hold events back
+        ended=subscription.leave,
     )
 
 
-async def _events(feed: EventFeed, admit: Admit, view: EventView, order: WatchEvents) -> AsyncGenerator[bytes, None]:
+async def _events(
+    feed: EventFeed, subscription: Subscription, admit: Admit, view: EventView, order: WatchEvents
+) -> AsyncGenerator[bytes, None]:
     loop = asyncio.get_running_loop()
     until = None if order.seconds is None else loop.time() + order.seconds
-    subscription = await feed.subscribe(order.after)
-    try:
-        yield b"retry: %d\n\n" % _RETRY_MS
-        checked = spoken = loop.time()
-        while not feed.is_closed:
-            now = loop.time()
-            if until is not None and now >= until:
+    yield b"retry: %d\n\n" % _RETRY_MS
+    checked = spoken = loop.time()
+    while not feed.is_closed:
+        now = loop.time()
+        if until is not None and now >= until:
+            return
+        wait_s = CHECK_S if until is None else min(CHECK_S, until - now)
+        taken = await subscription.take(wait_s)
+        now = loop.time()
+        if now - checked >= CHECK_S:
+            checked = now
+            try:
+                view = await admit()
+            except StoreUnavailable:
+                pass  # tokens are in the database: what the switch tells is shown on
+            except VosError as error:
+                yield b"event: stream.ended\ndata: " + msgspec.json.encode({"why": str(error)}) + b"\n\n"
                 return
-            wait_s = CHECK_S if until is None else min(CHECK_S, until - now)
-            taken = await subscription.take(wait_s)
-            now = loop.time()
-            if now - checked >= CHECK_S:
-                checked = now
-                try:
-                    view = await admit()
-                except StoreUnavailable:
-                    pass  # tokens are in the database: what the switch tells is shown on
-                except VosError as error:
-                    yield b"event: stream.ended\ndata: " + msgspec.json.encode({"why": str(error)}) + b"\n\n"
-                    return
-            lines = b"".join(each.lines(whole=view.is_whole) for each in taken if view.shows(each.event))
-            if lines:
-                spoken = now
-                yield lines
-            elif now - spoken >= HEARTBEAT_S:
-                spoken = now
-                yield b": the stream lives\n\n"
-    finally:
-        subscription.leave()
+        lines = b"".join(each.lines(whole=view.is_whole) for each in taken if view.shows(each.event))
+        if lines:
+            spoken = now
+            yield lines
+        elif now - spoken >= HEARTBEAT_S:
+            spoken = now
+            yield b": the stream lives\n\n"

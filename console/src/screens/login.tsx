@@ -32,10 +32,9 @@ export function Login({ onDone }: { onDone: (session: Session) => void }) {
 
 function Name({ known, onDone }: { known: string; onDone: (session: Session) => void }) {
   const { t } = useTranslation();
-  const [form, setForm] = useState({ name: known, password: "", totp: "" });
+  const [form, setForm] = useState({ name: known, password: "", code: "" });
   const logIn = useMutation({
-    mutationFn: () =>
-      content(client.POST("/session", { body: { ...form, totp: form.totp || undefined } as typeof form })),
+    mutationFn: () => content(client.POST("/session", { body: form })),
     onSuccess: onDone,
   });
   const submit = (event: FormEvent) => {
@@ -69,8 +68,8 @@ function Name({ known, onDone }: { known: string; onDone: (session: Session) => 
           label={t("login.code")}
           autoComplete="one-time-code"
           inputMode="numeric"
-          value={form.totp}
-          onChange={(event) => setForm({ ...form, totp: event.currentTarget.value })}
+          value={form.code}
+          onChange={(event) => setForm({ ...form, code: event.currentTarget.value })}
         />
         <ProblemText error={logIn.error} />
         <Button type="submit" loading={logIn.isPending}>

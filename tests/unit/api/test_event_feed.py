@@ -20,7 +20,7 @@ from vosd.admin.office.tokens import UnauthorizedError
 from vosd.api import feed as feeds
 from vosd.api import streams
 from vosd.api.feed import EventFeed
-from vosd.api.http import RequestError, send_answer
+from vosd.api.http import Answer, RequestError, send_answer
 from vosd.api.streams import CLIENTS_MAX, live_answer
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.ports import StoreUnavailable
@@ -122,9 +122,18 @@ class Client:
 async def opened(feed: EventFeed, order: WatchEvents | None = None, admit: Any = admitted) -> tuple[Client, Any]:
     client = Client()
     answer = await live_answer(feed, admit, order or WatchEvents())
-    task = asyncio.ensure_future(send_answer(client.send, client.receive, answer, {}))
+    task = asyncio.ensure_future(_sent(client, answer))
     await client.until(b"retry: ")
     return client, task
+
+
+async def _sent(client: Client, answer: Answer) -> None:
+    """Send an answer as the application does."""
+    try:
+        await send_answer(client.send, client.receive, answer, {})
+    finally:
+        assert answer.ended is not None
+        answer.ended()
 
 
 async def closed(*clients: tuple[Client, Any]) -> None:
@@ -151,6 +160,17 @@ async def test_two_hundred_clients_share_one_stream_of_the_switch_and_a_slow_one
     assert slow.numbers == sorted(slow.numbers)
     assert len(slow.numbers) < 300
     await closed(*clients)
+    assert feed.clients == 0
+
+
+async def test_what_happens_before_the_head_of_the_answer_is_sent_is_in_the_stream(source, feed):
+    client = Client()
+    answer = await live_answer(feed, admitted, WatchEvents())
+    source.put(event(1))
+    await asyncio.sleep(0)
+    task = asyncio.ensure_future(_sent(client, answer))
+    await client.until(b'"number":1}')
+    await closed((client, task))
     assert feed.clients == 0
 
 
