@@ -55,8 +55,9 @@ export function useLogOut(): () => Promise<void> {
   const queries = useQueryClient();
   return async () => {
     await client.DELETE("/session");
-    queries.clear();
+    // `clear` would take the session's own entry from under the gate, which then shows the page on
     queries.setQueryData(SESSION, null);
+    queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });
   };
 }
 

@@ -2,8 +2,10 @@
 
 import json
 import re
+from base64 import b32decode
 from decimal import Decimal
 from pathlib import Path
+from time import time_ns
 from typing import Any, Final
 
 import pytest
@@ -13,7 +15,8 @@ from e2e.addresses import API_SWITCH, VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, Visit, Visitor
+from console.conftest import NARROW, PASSWORD, Visit, Visitor
+from vosd.admin.office.second_factor import STEP_MS, code_at
 
 AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js").read_text()
 SCREENS: Final = {
@@ -259,6 +262,41 @@ def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watche
     page.get_by_role("link", name="Gateways", exact=True).click()
     expect(page.get_by_role("heading", level=1, name="Log in")).to_be_visible()
     assert "acme" not in page.inner_text("body")
+
+
+def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(visit: Visit) -> None:
+    visitor: Visitor = visit()
+    page = visitor.go("/accounts/acme", "acme")
+    begun = changed(page, "POST", "/session/totp", {})
+    secret, step = b32decode(begun["secret"]), time_ns() // 1_000_000 // STEP_MS
+    changed(page, "PUT", "/session/totp", {"code": code_at(secret, step)})
+    person = page.get_by_role("button", name=re.compile("^p"))
+    name = person.inner_text()
+    person.click()
+    page.get_by_role("menuitem", name="Log out").click()
+    expect(page.get_by_role("heading", level=1, name="Log in")).to_be_visible()
+    assert "acme" not in page.inner_text("body")
+    page.get_by_label("Name").fill(name)
+    page.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("code")
+    page.get_by_label("Code of the second factor").fill(code_at(secret, step + 1))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="acme")).to_be_visible()
+
+
+def changed(page: Page, method: str, path: str, order: dict[str, str]) -> dict[str, Any]:
+    """Change something of the person by the API, in the session of the page."""
+    answer: dict[str, Any] = page.evaluate(
+        """async ([method, path, order]) => {
+            const { csrf } = await (await fetch("/api/v1/session")).json();
+            const headers = { "X-CSRF-Token": csrf, "Content-Type": "application/json" };
+            const body = JSON.stringify(order);
+            return (await fetch("/api/v1" + path, { method, headers, body })).json();
+        }""",
+        [method, path, order],
+    )
+    return answer
 
 
 def test_the_first_load_is_small_and_nothing_comes_from_elsewhere(visit: Visit, site: Watched) -> None:

@@ -39,10 +39,12 @@ const TYPES = [
   "stream.switch_back",
 ];
 const LINGER_MS = 2_000;
+const AGAIN_MS = 3_000;
 
 const listeners = new Set<Listener>();
 let stream: EventSource | null = null;
 let closing: ReturnType<typeof setTimeout> | undefined;
+let again: ReturnType<typeof setTimeout> | undefined;
 
 /** Hear events until the returned function is called; the stream ends soon after the last has gone. */
 export function listen(listener: Listener): () => void {
@@ -53,6 +55,7 @@ export function listen(listener: Listener): () => void {
     listeners.delete(listener);
     if (listeners.size > 0) return;
     closing = setTimeout(() => {
+      clearTimeout(again);
       stream?.close();
       stream = null;
     }, LINGER_MS);
@@ -67,5 +70,17 @@ function opened(): EventSource {
       for (const listener of listeners) listener(event);
     });
   }
+  // browsers ask again where the connection breaks, and give up where the answer is a refusal, such as "come later"
+  source.addEventListener("error", () => {
+    if (source.readyState !== EventSource.CLOSED || stream !== source) return;
+    again = setTimeout(() => {
+      stream = opened();
+    }, AGAIN_MS);
+  });
+  // what happened before the stream is in no event
+  source.addEventListener("open", () => {
+    const begun = { id: "", type: "stream.begun", at: "", data: {} };
+    for (const listener of listeners) listener(begun);
+  });
   return source;
 }

@@ -16,7 +16,7 @@ import { useMay } from "../session";
 
 const DRAWN_MS = 500;
 const PAGE_ROWS = 1_000;
-const READ_AGAIN = new Set(["stream.gap", "stream.switch_back"]);
+const READ_AGAIN = new Set(["stream.begun", "stream.gap", "stream.switch_back"]);
 const STATES: Record<string, string> = {
   "call.trying": "trying",
   "call.ringing": "ringing",
