@@ -11,6 +11,7 @@ import { Confirm } from "../parts/confirm";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
+import { useUnsaved } from "../parts/unsaved";
 import { Money, State, Value } from "../parts/values";
 import { useMay } from "../session";
 import { Tree } from "./call";
@@ -152,6 +153,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   const [entered, setEntered] = useState<{ amount: string; memo: string; key: string } | null>(null);
   const [asks, setAsks] = useState(false);
   const [said, setSaid] = useState("");
+  const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
   const book = useMutation({
     mutationFn: ({ amount: sum, memo, key }: { amount: string; memo: string; key: string }) =>
       content(
@@ -189,7 +191,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       </Button>
       <Modal
         opened={entered !== null && !asks}
-        onClose={() => setEntered(null)}
+        onClose={() => unsaved.leave(() => setEntered(null))}
         title={`${t("customer.pay")}: ${account}`}
         closeButtonProps={{ "aria-label": t("act.close") }}
       >
@@ -214,6 +216,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
           </form>
         )}
       </Modal>
+      {unsaved.question}
       <Confirm
         opened={asks}
         title={t("customer.confirm_title", { amount: amount(entered?.amount ?? ""), currency, account })}

@@ -1,0 +1,66 @@
+/** Ask before entered values are lost: by a link, by going back, by closing the window or a dialog. */
+
+import { Button, Group, Modal, Stack } from "@mantine/core";
+import { useBlocker } from "@tanstack/react-router";
+import { type ReactNode, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+interface Unsaved {
+  /** The question, which the form shows among its parts. */
+  question: ReactNode;
+  /** Close a dialog or a form: at once where nothing is entered, else after the question. */
+  leave: (close: () => void) => void;
+  /** Say that all is saved, before going to another page in the same step. */
+  saved: () => void;
+}
+
+/** Guard a form; `isChanged` says whether it holds what is not saved. */
+export function useUnsaved(isChanged: boolean): Unsaved {
+  const { t } = useTranslation();
+  const [closing, setClosing] = useState<{ close: () => void } | null>(null);
+  const isSaved = useRef(false);
+  if (!isChanged) isSaved.current = false;
+  const holds = () => isChanged && !isSaved.current;
+  const way = useBlocker({
+    // another order or filter of the same page keeps its forms
+    shouldBlockFn: ({ current, next }) => holds() && current.pathname !== next.pathname,
+    enableBeforeUnload: holds,
+    withResolver: true,
+  });
+  const stay = () => {
+    way.reset?.();
+    setClosing(null);
+  };
+  const go = () => {
+    way.proceed?.();
+    closing?.close();
+    setClosing(null);
+  };
+  return {
+    question: (
+      <Modal
+        opened={way.status === "blocked" || closing !== null}
+        onClose={stay}
+        title={t("unsaved.title")}
+        closeButtonProps={{ "aria-label": t("act.close") }}
+      >
+        <Stack>
+          <div>{t("unsaved.lead")}</div>
+          <Group justify="flex-end">
+            <Button variant="default" onClick={stay} data-autofocus>
+              {t("unsaved.stay")}
+            </Button>
+            <Button color="red" onClick={go}>
+              {t("unsaved.leave")}
+            </Button>
+          </Group>
+        </Stack>
+      </Modal>
+    ),
+    // later, or the key that closes a dialog reaches the question, too, and closes it
+    leave: (close) => (holds() ? void setTimeout(() => setClosing({ close })) : close()),
+    saved: () => {
+      isSaved.current = true;
+    },
+  };
+}
