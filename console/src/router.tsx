@@ -1,20 +1,16 @@
 /** Every view is a link: its path, and in the query what narrows it. */
 
-import { createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  type RouteComponent,
+} from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
 import { Page } from "./parts/page";
-import { AccountScreen } from "./screens/account";
-import { AccountsScreen } from "./screens/accounts";
-import { AlarmsScreen } from "./screens/alarms";
-import { CallScreen } from "./screens/call";
-import { CallsScreen } from "./screens/calls";
-import { CdrsScreen } from "./screens/cdrs";
-import { GatewayScreen, GatewaysScreen } from "./screens/gateways";
-import { ListScreen } from "./screens/lists";
 import { OverviewScreen } from "./screens/overview";
-import { ReportsScreen } from "./screens/reports";
-import { TryScreen } from "./screens/try";
 
 /** What narrows a view: all of it is text, as in the address. */
 export type Narrowing = Record<string, string | undefined>;
@@ -30,26 +26,30 @@ function NotFound() {
 }
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
-const view = <Path extends string>(path: Path, component: () => React.ReactNode) =>
+const view = <Path extends string>(path: Path, component: RouteComponent) =>
   createRoute({ getParentRoute: () => root, path, component, validateSearch: narrowing });
+/** Screens besides the first are loaded when they are opened, or pointed at. */
+const load = lazyRouteComponent;
 
+// biome-ignore format: a line a screen
 const tree = root.addChildren([
   view("/", OverviewScreen),
-  view("/calls", CallsScreen),
-  view("/cdrs", CdrsScreen),
-  view("/cdrs/$call", CallScreen),
-  view("/try", TryScreen),
-  view("/accounts", AccountsScreen),
-  view("/accounts/$name", AccountScreen),
-  view("/gateways", GatewaysScreen),
-  view("/gateways/$name", GatewayScreen),
-  view("/alarms", AlarmsScreen),
-  view("/reports", ReportsScreen),
-  view("/lists/$list", ListScreen),
+  view("/calls", load(() => import("./screens/calls"), "CallsScreen")),
+  view("/cdrs", load(() => import("./screens/cdrs"), "CdrsScreen")),
+  view("/cdrs/$call", load(() => import("./screens/call"), "CallScreen")),
+  view("/try", load(() => import("./screens/try"), "TryScreen")),
+  view("/accounts", load(() => import("./screens/accounts"), "AccountsScreen")),
+  view("/accounts/$name", load(() => import("./screens/account"), "AccountScreen")),
+  view("/gateways", load(() => import("./screens/gateways"), "GatewaysScreen")),
+  view("/gateways/$name", load(() => import("./screens/gateways"), "GatewayScreen")),
+  view("/alarms", load(() => import("./screens/alarms"), "AlarmsScreen")),
+  view("/reports", load(() => import("./screens/reports"), "ReportsScreen")),
+  view("/lists/$list", load(() => import("./screens/lists"), "ListScreen")),
 ]);
 
 export const router = createRouter({
   routeTree: tree,
+  defaultPreload: "intent",
   // values stay as they are written: a number of a telephone is text
   parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
   stringifySearch: (search) => {
