@@ -280,7 +280,7 @@ def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(visit
     page.locator("input[autocomplete=current-password]").fill(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("code")
-    page.get_by_label("Code of the second factor").fill(code_at(secret, step + 1))
+    page.get_by_role("textbox", name="Code of the second factor").fill(code_at(secret, step + 1))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="acme")).to_be_visible()
 
