@@ -33,6 +33,11 @@ def payload_names(payloads: list[str], lines: list[str]) -> list[str]:
     return [names.get(payload, payload) for payload in payloads if payload]
 
 
+def static_name(payload: int) -> str | None:
+    """Return the encoding name of an audio payload type with a fixed meaning; None for others."""
+    return _STATIC.get(str(payload))
+
+
 def _names(lines: list[str]) -> dict[str, str]:
     """Return the encoding names of one medium by payload type, from its ``a=rtpmap`` lines."""
     names = {}

@@ -1,0 +1,234 @@
+"""Media of a description, as a relay has to know them, and their rewriting for it."""
+
+import pytest
+
+from vosd.sdp.media import BadSession, Medium, Place, SessionFault, media_of, relayed, with_codecs
+
+HEAD = "v=0\r\no=alice 1 7 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
+CALL = (
+    HEAD + "m=audio 4000 RTP/AVP 8 18 101\r\na=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\n"
+    "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=x-secret:kept\r\n"
+).encode()
+ICE = (
+    HEAD.replace("t=0 0", "t=0 0\r\na=ice-ufrag:ab\r\na=ice-options:trickle\r\na=group:BUNDLE 0 1")
+    + "m=audio 4000 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=rtcp:4001 IN IP4 192.0.2.7\r\n"
+    "a=rtcp-mux\r\na=mid:0\r\na=ice-pwd:secret\r\na=candidate:1 1 UDP 1 10.0.0.1 4000 typ host\r\n"
+    "a=end-of-candidates\r\na=fingerprint:sha-256 AB\r\na=rtcp-fb:111 nack\r\n"
+).encode()
+RELAY = Place("203.0.113.5", 10_000, 10_001)
+
+
+def of(media: str, head: str = HEAD) -> bytes:
+    return (head + media).encode("utf-8", "surrogateescape")
+
+
+def test_an_ordinary_call():
+    assert media_of(CALL) == (
+        Medium(
+            "audio", "RTP/AVP", "192.0.2.7", 4_000, "192.0.2.7", 4_001, False, "sendrecv",
+            (8, 18, 101), (8_000, 8_000, 8_000), ("PCMA", "G729", "telephone-event"),
+        ),
+    )  # fmt: skip
+
+
+def test_each_medium_has_its_own_address_direction_and_ports():
+    audio, video, fax = media_of(
+        of(
+            "m=audio 4000 RTP/AVP 9 96\r\na=rtpmap:96 opus/48000/2\r\na=rtcp:53020\r\na=rtcp-mux\r\n"
+            "m=video 4002/2 RTP/AVP 34 97\r\nc=IN IP6 2001:DB8::0007\r\na=sendonly\r\na=rtcp:9 IN IP4 192.0.2.8\r\n"
+            "m=image 0 udptl t38\r\na=inactive\r\n",
+            HEAD + "a=recvonly\r\n",
+        )
+    )
+    assert (audio.host, audio.direction, audio.rtcp_port, audio.is_multiplexed) == (
+        "192.0.2.7",
+        "recvonly",
+        53_020,
+        True,
+    )
+    assert (audio.clocks, audio.codecs) == ((8_000, 48_000), ("G722", "opus"))
+    assert (video.host, video.port, video.direction) == ("2001:db8::7", 4_002, "sendonly")
+    assert (video.rtcp_host, video.rtcp_port, video.clocks, video.codecs[1]) == ("192.0.2.8", 9, (90_000, 8_000), "97")
+    assert (fax.port, fax.rtcp_port, fax.payloads, fax.is_relayable) == (0, 0, (), True)
+    assert [each.is_held for each in (audio, video, fax)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_relayable"),
+    [
+        ("m=audio 4000 RTP/SAVP 0", True),
+        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0", True),
+        ("m=image 4000 UDPTL t38", True),
+        ("m=image 4000 TCP t38", False),
+        ("m=audio 4000 TCP/RTP/AVP 0", False),
+        ("m=message 4000 TCP/MSRP *", False),
+    ],
+)
+def test_only_what_goes_over_udp_can_be_relayed(line, is_relayable):
+    assert media_of(of(line + "\r\n"))[0].is_relayable is is_relayable
+
+
+@pytest.mark.parametrize(
+    ("session", "fault"),
+    [
+        (of("m=audio 4000 RTP/AVP 0\r\n", "v=0\r\ns=-\r\n"), SessionFault.NO_CONNECTION),
+        (of("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 media.example.com\r\n"), SessionFault.NO_ADDRESS),
+        (of("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 2001:db8::1\r\n"), SessionFault.NO_ADDRESS),
+        (of("m=audio 4000 RTP/AVP 0\r\nc=IN IP6 fe80::1%eth0\r\n"), SessionFault.NO_ADDRESS),
+        (of("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 192.0.2.7\rc=IN IP4 192.0.2.8\r\n"), SessionFault.NO_ADDRESS),
+        (of("m=audio 4000 RTP/AVP 0\r\nc=IN IP4\r\n"), SessionFault.NO_ADDRESS),
+        (of("m=audio 65536 RTP/AVP 0\r\n"), SessionFault.BAD_PORT),
+        (of("m=audio -1 RTP/AVP 0\r\n"), SessionFault.BAD_PORT),
+        (of("m=audio\r\n"), SessionFault.BAD_PORT),
+        (of("m=audio 4000 RTP/AVP\r\n"), SessionFault.NO_FORMATS),
+        (of("m=audio 4000 RTP/AVP 128 x\r\n"), SessionFault.NO_FORMATS),
+        (of("m=image 4000 udptl\r\n"), SessionFault.NO_FORMATS),
+        (of("m=audio 4000\r\n"), SessionFault.NO_FORMATS),
+        (of("m=audio 4000 RTP/AVP 0\r\n" * 21), SessionFault.TOO_MANY_MEDIA),
+        (of("a=x:" + "y" * 16_384), SessionFault.TOO_LONG),
+    ],
+)
+def test_what_cannot_be_relayed_has_a_fault(session, fault):
+    with pytest.raises(BadSession) as error:
+        media_of(session)
+    assert error.value.fault is fault
+
+
+@pytest.mark.parametrize("line", ["m=audio 0 RTP/AVP", "m=video 0 RTP/AVP 31", "m=image 0 udptl t38"])
+def test_a_rejected_medium_needs_neither_address_nor_formats(line):
+    (medium,) = media_of(of(line + "\r\n", "v=0\r\n"))
+    assert (medium.port, medium.host) == (0, "")
+
+
+@pytest.mark.parametrize("value", ["70000", "0", "x", "9 IN IP4 name", "9 IN IP6 192.0.2.8", "9 IN", ""])
+def test_a_line_of_rtcp_that_is_none_is_as_good_as_no_line(value):
+    (medium,) = media_of(of(f"m=audio 4000 RTP/AVP 0\r\na=rtcp:{value}\r\n"))
+    assert (medium.rtcp_host, medium.rtcp_port) == ("192.0.2.7", 4_001)
+
+
+@pytest.mark.parametrize(
+    "line", ["a=rtpmap:x opus/1", "a=rtpmap:0", "a=rtpmap:0 /", "a=rtpmap:0 A/99999999999", "a=rtpmap:999 A/1"]
+)
+def test_a_map_that_is_none_leaves_a_clock(line):
+    (medium,) = media_of(of(f"m=audio 65535 RTP/AVP 0\r\n{line}\r\n"))
+    assert (medium.clocks, medium.rtcp_port) == ((8_000,), 0)
+
+
+def test_a_description_without_media_has_none():
+    assert media_of(of("")) == media_of(b"") == ()
+
+
+def test_address_and_port_are_those_of_the_relay_and_nothing_else_changes():
+    assert relayed(CALL, [RELAY]) == CALL.replace(b"192.0.2.7", b"203.0.113.5").replace(b" 4000 ", b" 10000 ")
+
+
+def test_without_a_place_nothing_changes():
+    assert relayed(ICE, [None]) == ICE
+    assert relayed(b"", []) == b""
+
+
+def test_there_is_a_place_for_each_medium():
+    with pytest.raises(ValueError, match="shorter"):
+        relayed(CALL + b"m=video 0 RTP/AVP 31\r\n", [RELAY])
+
+
+def test_ice_and_bundles_are_removed_and_keys_pass():
+    assert relayed(ICE, [Place("203.0.113.5", 10_000, None)]) == of(
+        "m=audio 10000 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\na=mid:0\r\n"
+        "a=fingerprint:sha-256 AB\r\na=rtcp-fb:111 nack\r\n",
+        HEAD.replace("192.0.2.7", "203.0.113.5"),
+    )
+
+
+def test_rtcp_is_where_the_place_says():
+    apart = relayed(ICE, [Place("203.0.113.5", 10_000, 10_007)])
+    assert b"a=rtcp:10007\r\n" in apart
+    assert b"rtcp-mux" not in apart
+    assert relayed(CALL, [Place("203.0.113.5", 10_000, 10_007)]).endswith(b"a=x-secret:kept\r\na=rtcp:10007\r\n")
+    assert relayed(CALL, [Place("203.0.113.5", 10_000, None)]).endswith(b"a=x-secret:kept\r\na=rtcp-mux\r\n")
+    fax = of("m=image 4000 udptl t38\r\n")
+    assert b"rtcp" not in relayed(fax, [Place("203.0.113.5", 10_000, None)])
+
+
+def test_the_other_family_can_be_announced():
+    six = relayed(CALL, [Place("2001:db8::5", 10_000, 10_001)])
+    assert six.count(b"IN IP6 2001:db8::5\r\n") == 2
+    assert relayed(six, [Place("192.0.2.7", 4_000, 4_001)]) == CALL
+
+
+@pytest.mark.parametrize(("host", "zero"), [("203.0.113.5", b"IP4 0.0.0.0"), ("2001:db8::5", b"IP6 ::")])
+def test_a_held_medium_stays_on_hold(host, zero):
+    held = CALL.replace(b"c=IN IP4 192.0.2.7", b"c=IN IP4 0.0.0.0")
+    written = relayed(held, [Place(host, 10_000, 10_001)])
+    assert b"c=IN " + zero + b"\r\n" in written
+    assert b"m=audio 10000 " in written
+    assert media_of(written)[0].is_held
+
+
+def test_media_at_several_addresses_get_lines_of_their_own():
+    session = of(
+        "m=audio 4000 RTP/AVP 0\r\ni=title\r\na=ptime:20\r\nm=video 4002 RTP/AVP 34\r\nc=IN IP4 192.0.2.9/127\r\n"
+    )
+    assert relayed(session, [RELAY, Place("203.0.113.6", 10_002, 10_003)]) == of(
+        "m=audio 10000 RTP/AVP 0\r\ni=title\r\na=ptime:20\r\nm=video 10002 RTP/AVP 34\r\nc=IN IP4 203.0.113.6\r\n",
+        HEAD.replace("192.0.2.7", "203.0.113.5"),
+    )
+    other = relayed(session, [Place("203.0.113.6", 1, 2), Place("203.0.113.6", 3, 4)])
+    assert [each.host for each in media_of(other)] == ["203.0.113.6"] * 2
+
+
+def test_a_medium_that_is_not_relayed_keeps_its_address():
+    session = of("m=audio 4000 RTP/AVP 0\r\ni=title\r\nm=message 5000 TCP/MSRP *\r\nm=video 0 RTP/AVP 34\r\n")
+    written = relayed(session, [RELAY, None, None])
+    assert b"o=alice 1 7 IN IP4 203.0.113.5\r\ns=-\r\nc=IN IP4 192.0.2.7\r\n" in written
+    assert b"m=audio 10000 RTP/AVP 0\r\ni=title\r\nc=IN IP4 203.0.113.5\r\nm=message 5000 TCP" in written
+    assert b"c=IN IP4 203.0.113.5\r\nt=0 0" in relayed(session.replace(b"e 5000 ", b"e 0 "), [RELAY, None, None])
+
+
+def test_line_ends_and_a_missing_last_one_are_mended_where_a_line_is_added():
+    bare = b"v=0\nc=IN IP4 192.0.2.7\nm=audio 4000 RTP/AVP 0\na=ptime:20"
+    assert relayed(bare, [RELAY]) == b"v=0\nc=IN IP4 203.0.113.5\nm=audio 10000 RTP/AVP 0\na=ptime:20"
+    assert relayed(bare, [Place("203.0.113.5", 9, None)]).endswith(b"\na=ptime:20\na=rtcp-mux\n")
+    short = b"c=IN IP4 192.0.2.7\r\nm=audio 4000 RTP/AVP 0"
+    assert relayed(short, [Place("203.0.113.5", 9, 11)]).endswith(b"\r\nm=audio 9 RTP/AVP 0\r\na=rtcp:11\r\n")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "formats"),
+    [
+        (["G729", "PCMA"], b"18 8 101"),
+        (["pcma"], b"8 101"),
+        (["opus", "G729"], b"18 101"),
+        (["PCMA", "G729", "PCMA"], b"8 18 101"),
+    ],
+)
+def test_codecs_are_filtered_and_ordered_and_key_presses_stay(wanted, formats):
+    written = with_codecs(CALL, wanted)
+    assert b"m=audio 4000 RTP/AVP " + formats + b"\r\n" in written
+    assert (b"a=fmtp:18 " in written) is (b"18" in formats.split())
+    assert written.endswith(b"a=fmtp:101 0-15\r\na=ptime:20\r\na=x-secret:kept\r\n")
+
+
+def test_the_same_codecs_in_the_same_order_change_nothing():
+    assert with_codecs(CALL, ["PCMA", "G729"]) == CALL
+
+
+@pytest.mark.parametrize("wanted", [["PCMU"], ["telephone-event"][:0], ["8"]])
+def test_no_codec_in_common_is_none(wanted):
+    assert with_codecs(CALL, wanted) is None
+
+
+def test_comfort_noise_stays():
+    assert with_codecs(of("m=audio 4000 RTP/AVP 13 0 8\r\n"), ["PCMA"]) == of("m=audio 4000 RTP/AVP 8 13\r\n")
+
+
+@pytest.mark.parametrize(
+    "media", ["", "m=image 4000 udptl t38\r\n", "m=audio 0 RTP/AVP 0\r\n", "m=video 4 RTP/AVP 34\r\n"]
+)
+def test_descriptions_without_audio_stay(media):
+    assert with_codecs(of(media), ["G729"]) == of(media)
+
+
+def test_an_audio_medium_without_a_wanted_codec_is_rejected_beside_one_that_has_some():
+    two = "m=audio 4000 RTP/AVP 0\r\nm=audio 4002 RTP/AVP 8\r\n"
+    assert with_codecs(of(two), ["PCMA"]) == of(two.replace("4000", "0"))

@@ -1,0 +1,361 @@
+"""Media of a session description, and their rewriting for a relay of media (RFC 8866, RFC 3264, RFC 3605, RFC 5761).
+
+A description that a relay cannot use has a fault with a name. Lines that are not rewritten stay byte for byte.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+from vosd.sdp.codec import static_name
+
+MAX_BYTES: Final = 16 * 1024
+MAX_MEDIA: Final = 20
+_MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
+_ORIGIN: Final = re.compile(rb"^o=(\S+ \d+ \d+) IN IP[46] \S+", re.MULTILINE)
+_PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
+_NOWHERE: Final = frozenset({"0.0.0.0", "::"})
+"""Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
+_DIRECTIONS: Final = frozenset({b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive"})
+_STATIC_CLOCKS: Final = {
+    6: 16_000, 10: 44_100, 11: 44_100, 14: 90_000, 16: 11_025, 17: 22_050, 25: 90_000, 26: 90_000, 28: 90_000,
+    31: 90_000, 32: 90_000, 33: 90_000, 34: 90_000,
+}  # fmt: skip
+"""Clocks of payload types with a fixed meaning that are not 8000 (RFC 3551 section 6)."""
+_ICE: Final = (
+    b"a=candidate:", b"a=remote-candidates:", b"a=end-of-candidates", b"a=ice-", b"a=group:BUNDLE", b"a=bundle-only",
+)  # fmt: skip
+"""Lines that offer a way past the relay (RFC 8839), or one port for several media (RFC 9143)."""
+_OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
+_ALWAYS_KEPT: Final = frozenset({"telephone-event", "cn"})
+"""Payloads that go with every codec: key presses (RFC 4733) and comfort noise (RFC 3389)."""
+
+
+class SessionFault(Enum):
+    """Why a description cannot be relayed."""
+
+    TOO_LONG = f"longer than {MAX_BYTES} bytes"
+    TOO_MANY_MEDIA = f"more than {MAX_MEDIA} media"
+    NO_CONNECTION = "a medium without an address (c=)"
+    NO_ADDRESS = "an address (c=) that is no IP address"
+    BAD_PORT = "a port that is not 0 to 65535"
+    NO_FORMATS = "a medium without formats"
+
+
+class BadSession(ValueError):  # noqa: N818 - describes the session
+    """A description that cannot be relayed; the fault says why."""
+
+    def __init__(self, fault: SessionFault) -> None:
+        super().__init__(fault.value)
+        self.fault: Final = fault
+
+
+class Medium(NamedTuple):
+    """One medium of a description: its address, ports, direction and formats, as its author receives it."""
+
+    kind: str
+    """``audio``, ``video``, ``image`` or another word of the ``m=`` line."""
+    transport: str
+    host: str
+    """IP address; the zero address for a medium on hold; may be empty where the port is 0."""
+    port: int
+    """0: the medium is rejected, or not used any more."""
+    rtcp_host: str
+    rtcp_port: int
+    """0 where the port of RTP leaves none."""
+    is_multiplexed: bool
+    """The author can receive RTCP on the port of RTP."""
+    direction: str
+    """``sendrecv``, ``sendonly``, ``recvonly`` or ``inactive``, as the author sees it."""
+    payloads: tuple[int, ...]
+    """RTP payload types in the order of preference; empty for other transports."""
+    clocks: tuple[int, ...]
+    """Clock rate of each payload type; 8000 where it is not known."""
+    codecs: tuple[str, ...]
+    """Encoding name of each payload type; the number itself where it is not known."""
+
+    @property
+    def is_relayable(self) -> bool:
+        """Whether it is RTP or T.38 over UDP; a relay cannot carry other media."""
+        return self.transport.startswith(("RTP/", "UDP/")) or self.transport.lower() == "udptl"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the author receives nothing: by the direction or by the zero address."""
+        return self.direction in {"sendonly", "inactive"} or self.host in _NOWHERE
+
+
+class Place(NamedTuple):
+    """Address and ports at which a relay receives one medium."""
+
+    host: str
+    rtp: int
+    rtcp: int | None
+    """None: RTCP comes to the port of RTP (RFC 5761)."""
+
+
+def media_of(session: bytes) -> tuple[Medium, ...]:
+    """Return the media of a description in their order, rejected ones with port 0.
+
+    Raises:
+        BadSession: a medium that is used cannot be relayed, or the description is too large.
+    """
+    if len(session) > MAX_BYTES:
+        raise BadSession(SessionFault.TOO_LONG)
+    above, *media = _MEDIUM.split(session)
+    if len(media) > MAX_MEDIA:
+        raise BadSession(SessionFault.TOO_MANY_MEDIA)
+    common = _Level.of(above)
+    return tuple(_medium(part, common) for part in media)
+
+
+def relayed(session: bytes, places: Sequence[Place | None]) -> bytes:
+    """Return a description whose media are received at the places of a relay, one for each medium.
+
+    A medium without a place stays as it is. The address of the origin line is that of the first place. A medium on hold
+    by the zero address stays so. RTCP is announced where it is not on the next port; it is multiplexed if the place
+    says so, whatever the author offered. ICE and bundling are removed: they lead past the relay, or to one port for
+    several media.
+
+    Raises:
+        ValueError: there are not as many places as media.
+    """
+    first = next(filter(None, places), None)
+    if first is None:
+        return session
+    above, *media = _MEDIUM.split(session)
+    common = _Level.of(above).connection
+    pairs = list(zip(media, places, strict=True))
+    # The address for all media stays if one that is not relayed needs it; then relayed media get one of their own.
+    is_replaced = bool(common) and not any(place is None and _uses_common_address(part) for part, place in pairs)
+    announced = first.host if is_replaced else None
+    return _head(above, first.host, is_replaced=is_replaced) + b"".join(
+        part if place is None else _medium_at(part, place, common, announced) for part, place in pairs
+    )
+
+
+def with_codecs(session: bytes, wanted: Sequence[str]) -> bytes | None:
+    """Return a description with the wanted audio codecs alone, in that order; None if it has none of them.
+
+    Key presses and comfort noise are kept behind them. Other media, and descriptions without audio, stay as they are;
+    an audio medium without a wanted codec is rejected if another one has some.
+    """
+    order = [name.lower() for name in wanted]
+    above, *media = _MEDIUM.split(session)
+    written, had_audio, has_audio = [above], False, False
+    for part in media:
+        if not part.startswith(b"m=audio ") or (medium := _formats(part)) is None:
+            written.append(part)
+            continue
+        had_audio = True
+        kept = _chosen(*medium, order)
+        has_audio = has_audio or bool(kept)
+        written.append(_limited(part, kept) if kept else _rejected(part))
+    if had_audio and not has_audio:
+        return None
+    return b"".join(written)
+
+
+class _Level(NamedTuple):
+    """Lines of the session or of one medium that matter here; a medium inherits what it does not say."""
+
+    connection: bytes
+    """First ``c=`` line; empty if there is none."""
+    direction: str
+    """Empty if there is none."""
+    rtcp: bytes
+    """Value of ``a=rtcp``; empty if there is none."""
+    is_multiplexed: bool
+    maps: dict[int, tuple[str, int]]
+    """Encoding name and clock by payload type."""
+
+    @classmethod
+    def of(cls, part: bytes) -> "_Level":
+        connection, direction, rtcp, is_multiplexed = b"", "", b"", False
+        maps: dict[int, tuple[str, int]] = {}
+        for line in part.split(b"\n"):
+            if line.startswith(b"a="):
+                if line.startswith(b"a=rtpmap:"):
+                    _map(line, maps)
+                elif line.startswith(b"a=rtcp:"):
+                    rtcp = rtcp or line[7:].strip()
+                elif (value := line.rstrip()) in _DIRECTIONS:
+                    direction = value[2:].decode()
+                elif value == b"a=rtcp-mux":
+                    is_multiplexed = True
+            elif line.startswith(b"c=") and not connection:
+                connection = line.rstrip()
+        return cls(connection, direction, rtcp, is_multiplexed, maps)
+
+
+def _map(line: bytes, maps: dict[int, tuple[str, int]]) -> None:
+    payload, _, encoding = line[9:].strip().partition(b" ")
+    if not _is_number(payload, 127):
+        return
+    name, _, rest = encoding.strip().decode("utf-8", "replace").partition("/")
+    clock = rest.partition("/")[0]
+    maps[int(payload)] = (name, int(clock) if clock.isdecimal() and clock.isascii() and len(clock) < 8 else 8_000)
+
+
+def _is_number(text: bytes, most: int) -> bool:
+    return text.isdigit() and len(text) <= 5 and int(text) <= most
+
+
+def _medium(part: bytes, common: _Level) -> Medium:
+    words = part.partition(b"\n")[0][2:].split()
+    if len(words) < 2 or not _is_number(number := words[1].partition(b"/")[0], 65_535):
+        raise BadSession(SessionFault.BAD_PORT)
+    kind, port, transport = words[0], int(number), b"".join(words[2:3])
+    own = _Level.of(part)
+    connection = own.connection or common.connection
+    host = _host(connection) if port or connection else ""
+    payloads = _payloads(words[3:]) if b"RTP/" in transport else ()
+    if port and not (payloads if b"RTP/" in transport else words[3:]):
+        raise BadSession(SessionFault.NO_FORMATS)
+    maps = [own.maps.get(each) or static_map(each) for each in payloads]
+    rtcp_host, rtcp_port = _rtcp(own.rtcp, host, port)
+    return Medium(
+        kind.decode("utf-8", "replace"), transport.decode("utf-8", "replace"), host, port, rtcp_host, rtcp_port,
+        own.is_multiplexed, own.direction or common.direction or "sendrecv",
+        payloads, tuple(clock for _, clock in maps), tuple(name for name, _ in maps),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=128)
+def static_map(payload: int) -> tuple[str, int]:
+    """Return encoding name and clock of a payload type that a description does not explain."""
+    return static_name(payload) or str(payload), _STATIC_CLOCKS.get(payload, 8_000)
+
+
+def _payloads(formats: list[bytes]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(int(each) for each in formats if _is_number(each, 127)))
+
+
+def _host(connection: bytes) -> str:
+    """Return the address of a ``c=`` line, without the scope of multicast."""
+    if not connection:
+        raise BadSession(SessionFault.NO_CONNECTION)
+    words = connection[2:].split()
+    host = _address(words[1], words[2].partition(b"/")[0]) if len(words) == 3 and words[0] == b"IN" else None
+    if host is None:
+        raise BadSession(SessionFault.NO_ADDRESS)
+    return host
+
+
+@lru_cache(maxsize=1_024)
+def _address(kind: bytes, text: bytes) -> str | None:
+    """Return an address in canonical form; None if it is none of its family."""
+    try:
+        address = ip_address(text.decode())
+    except ValueError:
+        return None
+    is_plain = b"%" not in text
+    return str(address) if is_plain and kind == b"IP%d" % address.version else None
+
+
+def _rtcp(value: bytes, host: str, port: int) -> tuple[str, int]:
+    """Return where RTCP is received (RFC 3605); a value that is none is as good as no line."""
+    words = value.split()
+    if words and _is_number(words[0], 65_535) and int(words[0]):
+        own = _address(words[2], words[3]) if len(words) == 4 and words[1] == b"IN" else None
+        if own is not None or len(words) == 1:
+            return own or host, int(words[0])
+    return host, port + 1 if 0 < port < 65_535 else 0
+
+
+def _uses_common_address(part: bytes) -> bool:
+    """Return whether a medium is used and has no address of its own."""
+    words = part.partition(b"\n")[0].split()
+    return words[1:2] != [b"0"] and b"\nc=" not in part
+
+
+def _head(above: bytes, host: str, *, is_replaced: bool) -> bytes:
+    """Return the lines above all media for a description with relayed media."""
+    above = _ORIGIN.sub(lambda found: b"o=%b %b" % (found[1], _named(host)), above, count=1)
+    return b"".join(
+        _connection_like(line, host) if is_replaced and line.startswith(b"c=") else line
+        for line in _lines(above)
+        if not line.startswith(_ICE)
+    )
+
+
+def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) -> bytes:
+    """Return a medium that is received at a place.
+
+    ``common`` is the author's connection line for all media, ``announced`` the address of a relay that has replaced it.
+    """
+    first, *rest = _lines(part)
+    if not first.endswith(b"\n"):
+        first += b"\r\n"
+    end = first[len(first.rstrip()) :]
+    lines = [_PORT.sub(b"\\g<1>%d" % place.rtp, first, count=1)]
+    if b"\nc=" not in part and place.host != announced:
+        rest.insert(1 if rest and rest[0].startswith(b"i=") else 0, _connection_like(common.rstrip() + end, place.host))
+    rtcp = b"" if b"RTP/" not in first else b"a=rtcp-mux" if place.rtcp is None else b"a=rtcp:%d" % place.rtcp
+    is_connected = False
+    for line in rest:
+        if line.startswith(b"c="):
+            if not is_connected:
+                lines.append(_connection_like(line, place.host))
+            is_connected = True
+        elif line.startswith(b"a=rtcp:") or line.rstrip() == b"a=rtcp-mux":
+            if rtcp and line[:7] == rtcp[:7]:
+                lines.append(rtcp + line[len(line.rstrip()) :])
+                rtcp = b""
+        elif not line.startswith(_ICE):
+            lines.append(line)
+    if rtcp and place.rtcp != place.rtp + 1:
+        if not lines[-1].endswith(b"\n"):
+            lines[-1] += end
+        lines.append(rtcp + end)
+    return b"".join(lines)
+
+
+def _connection_like(line: bytes, host: str) -> bytes:
+    """Return a connection line with another address, and with the same end; one that holds stays on hold."""
+    words = line.split()
+    if words[-1:] and words[-1] in {b"0.0.0.0", b"::"}:
+        host = "::" if ":" in host else "0.0.0.0"
+    return b"c=" + _named(host) + line[len(line.rstrip()) :]
+
+
+def _named(host: str) -> bytes:
+    return b"IN IP%d %b" % (6 if ":" in host else 4, host.encode())
+
+
+def _lines(part: bytes) -> list[bytes]:
+    """Return lines with their ends; a carriage return alone ends none."""
+    return re.findall(rb"[^\n]*\n|[^\n]+", part)
+
+
+def _formats(part: bytes) -> tuple[list[bytes], dict[int, tuple[str, int]]] | None:
+    """Return the payload types of a medium and their names; None where it is rejected or no RTP."""
+    words = part.partition(b"\n")[0].split()
+    if len(words) < 4 or words[1] == b"0" or b"RTP/" not in words[2]:
+        return None
+    return [each for each in words[3:] if _is_number(each, 127)], _Level.of(part).maps
+
+
+def _chosen(payloads: list[bytes], maps: dict[int, tuple[str, int]], order: Sequence[str]) -> list[bytes]:
+    """Return the payload types of the wanted codecs in their order, then those that go with every codec."""
+    named = [(each, (maps.get(int(each)) or static_map(int(each)))[0].lower()) for each in payloads]
+    kept = [payload for wanted in dict.fromkeys(order) for payload, name in named if name == wanted]
+    return (
+        [*kept, *(payload for payload, name in named if name in _ALWAYS_KEPT and payload not in kept)] if kept else []
+    )
+
+
+def _limited(part: bytes, kept: list[bytes]) -> bytes:
+    """Return a medium with those payload types alone."""
+    first, *rest = _lines(part)
+    if first.split()[3:] == kept:
+        return part
+    head = b" ".join([*first.split()[:3], *kept]) + first[len(first.rstrip()) :]
+    return head + b"".join(line for line in rest if (found := _OF_PAYLOAD.match(line)) is None or found[1] in kept)
+
+
+def _rejected(part: bytes) -> bytes:
+    return _PORT.sub(rb"\g<1>0", part, count=1)
