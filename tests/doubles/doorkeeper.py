@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
+from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
     OutgoingAck,
@@ -94,6 +94,13 @@ class ScriptedDoorkeeper:
         """Note that an answer is not needed any more (``Doorkeeper``)."""
         self.forgotten.append(title_of(waiting.message))
         self.is_forgotten(waiting)
+
+    def number_of_leg(self) -> int:
+        """Have no descriptions marked (``Doorkeeper``)."""
+        return 0
+
+    def leg_over(self, owner: DoorOwner, now: Instant) -> None:
+        """Keep nothing of legs (``Doorkeeper``)."""
 
     def answer(self, waiting: WaitingMessage, change: MessageChange | None) -> None:
         """Answer for a message."""

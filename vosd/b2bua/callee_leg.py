@@ -321,6 +321,8 @@ class CalleeLeg(Leg):
     def _abandon(self, headers: str, now: Instant) -> None:
         self._endpoint.forget(self.tag, now)
         self._withdraw(headers, now)
+        if self.door is not None:
+            self.door.leg_over(self, now)
 
     def _withdraw(self, headers: str, now: Instant) -> None:
         self.send(OutgoingCancel(headers, b"", self.transaction, True, self._remembered()), now)

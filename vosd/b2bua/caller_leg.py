@@ -244,6 +244,8 @@ class CallerLeg(Leg):
         headers = of_rejection(self._endpoint, status, reason)
         self.send(OutgoingResponse(headers, b"", self.invite, status, self.invite_dialog.local_tag), now)
         self._endpoint.forget(self.invite_dialog.local_tag, now)
+        if self.door is not None:
+            self.door.leg_over(self, now)
 
     def _prack_came(self, event: RequestArrived) -> None:
         """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""

@@ -12,8 +12,9 @@ from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, SupervisionFacts, is_alive
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
+from vosd.media.leg_media import LegMedia
 from vosd.sdp.origin import continued
-from vosd.sdp.rewrite import Hidden
+from vosd.sdp.rewrite import Authored, Hidden
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.session_timer import SessionTimer
@@ -90,6 +91,8 @@ class Leg:
         self.door = None if endpoint.doors is None else Door(endpoint.doors)
         """Messages that have not left; None = all leave at once."""
         self.facts = LegFacts()
+        if self.door is not None and (number := self.door.number_of_leg()):
+            self.facts.media = LegMedia(number)
         self.sessions = LegSessions()
         self.acceptance: Acceptance | None = None
         """Our 200 that waits for its ACK."""
@@ -176,7 +179,8 @@ class Leg:
         if not session:
             return session
         dialog = self.dialog
-        if dialog is None or dialog.is_behind_nat or message.header("content-type") != SESSION:
+        is_plain = dialog is not None and not dialog.is_behind_nat and self.facts.media is None
+        if not is_plain or message.header("content-type") != SESSION:
             session = self.session_in(message)
         if session and self.sessions.remote:
             self.note_session(session)
@@ -187,15 +191,18 @@ class Leg:
     def session_in(self, message: Message) -> bytes:
         """Return the session description of a message of this side, empty if it has none.
 
-        That of a peer behind NAT carries the address it came from; ``_as_sent`` rewrites it for the other side.
+        That of a peer behind NAT carries the address it came from; ``_as_sent`` rewrites it for the other side. Where
+        the switch handles media, a description carries its author.
         """
         body = message.body
         session = body if not body or message.header("content-type") == SESSION else session_of(message)
-        dialog = self.dialog
-        if not session or (dialog is not None and not dialog.is_behind_nat):
+        dialog, media = self.dialog, self.facts.media
+        if not session or (dialog is not None and not dialog.is_behind_nat and media is None):
             return session
-        host = self._host_behind_nat(message)
-        return Hidden(session, host) if host else session
+        host, author = self._host_behind_nat(message), 0 if media is None else media.number
+        if host:
+            return Hidden(session, host, author)
+        return Authored(session, author) if author else session
 
     def _host_behind_nat(self, _message: Message) -> str:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""
@@ -365,6 +372,7 @@ class Leg:
                 supervision.stop(now)
             if self.door is not None:  # requests of the peer are answered for a call that is over from now on
                 self._endpoint.bye_after_ack(self.acceptance, reason)
+                self.door.leg_over(self, now)
             self.send(OutgoingBye(reason, b"", dialog, self.acceptance), now)
             return
         self.close(now)
@@ -384,6 +392,8 @@ class Leg:
             self.acceptance = None
         if self.dialog is not None:
             self._endpoint.forget(self.dialog.local_tag, now)
+        if self.door is not None:
+            self.door.leg_over(self, now)
 
     # -- the door -----------------------------------------------------------------------------------------------
 
@@ -466,8 +476,11 @@ class Leg:
     def _as_sent(self, session: bytes) -> bytes:
         """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""
         if session:
+            author = session.author if isinstance(session, Authored) else 0
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
             session = continued(session, self.sessions.said) if self.sessions.said else session
+            if author:
+                session = Authored(session, author)
             self.sessions.said = session
         return session

@@ -3,9 +3,10 @@
 import msgspec
 
 from vosd.base.clock import Instant
+from vosd.media.leg_media import LegMedia
 from vosd.sdp.direction import active, has_zero_address
 from vosd.sdp.origin import continued
-from vosd.sdp.rewrite import Hidden
+from vosd.sdp.rewrite import Authored
 
 
 class LegFacts(msgspec.Struct, omit_defaults=True):
@@ -16,6 +17,8 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     is_confirmed: bool = False
     last_seen_at: Instant | None = None
     """Time at which a request, an ACK or a response of the peer within the dialog was last processed."""
+    media: LegMedia | None = None
+    """Part of the leg in the media of the call; None = the switch does not handle media."""
 
 
 class LegSessions(msgspec.Struct):
@@ -43,4 +46,4 @@ class LegSessions(msgspec.Struct):
         """Return the latest description of this side as it would be without hold."""
         remote = self.remote
         session = active(remote, self.before_hold)
-        return remote.changed(session) if isinstance(remote, Hidden) else session
+        return remote.changed(session) if isinstance(remote, Authored) else session

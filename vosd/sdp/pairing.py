@@ -9,7 +9,7 @@ from typing import Final
 
 from vosd.sdp.codec import payload_names
 from vosd.sdp.direction import has_zero_address
-from vosd.sdp.rewrite import Hidden
+from vosd.sdp.rewrite import Authored
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)\r?$", re.MULTILINE)
@@ -39,7 +39,7 @@ def answer_of(offer: bytes, other: bytes) -> bytes:
     if not has_audio:
         return b""
     session = "".join(f"{line}\r\n" for part in written for line in part).encode("utf-8", "surrogateescape")
-    return other.changed(session) if isinstance(other, Hidden) else session
+    return other.changed(session) if isinstance(other, Authored) else session
 
 
 def _parts(session: bytes) -> list[list[str]]:

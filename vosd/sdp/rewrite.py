@@ -16,7 +16,24 @@ _ADDRESS: Final = re.compile(
 _CANDIDATE: Final = b"\na=candidate:"
 
 
-class Hidden(bytes):
+class Authored(bytes):
+    """A description that names its author: the leg whose media it describes."""
+
+    author: int
+    """Number of the leg; 0 = media are not handled, so that it need not be known."""
+
+    def __new__(cls, session: bytes, author: int = 0) -> Self:
+        """Combine a description with the number of its author."""
+        self = super().__new__(cls, session)
+        self.author = author
+        return self
+
+    def changed(self, session: bytes) -> "Authored":
+        """Return a changed description of the same author."""
+        return Authored(session, self.author)
+
+
+class Hidden(Authored):
     """A description of an author behind NAT, as received.
 
     The same text received from another address is a different description: its media are there.
@@ -25,9 +42,9 @@ class Hidden(bytes):
     host: str
     """Address at which the author is seen."""
 
-    def __new__(cls, session: bytes, host: str) -> Self:
-        """Combine a description with the address of its author."""
-        self = super().__new__(cls, session)
+    def __new__(cls, session: bytes, host: str, author: int = 0) -> Self:
+        """Combine a description with the address and the number of its author."""
+        self = super().__new__(cls, session, author)
         self.host = host
         return self
 
@@ -41,7 +58,7 @@ class Hidden(bytes):
 
     def changed(self, session: bytes) -> "Hidden":
         """Return a changed description of the same author."""
-        return Hidden(session, self.host)
+        return Hidden(session, self.host, self.author)
 
     def for_one_at(self, host: str) -> bytes:
         """Return the description for a peer seen at ``host``.

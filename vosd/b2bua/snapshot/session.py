@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from vosd.b2bua.identity import PLAIN, CallerIdentity
-from vosd.sdp.rewrite import Hidden
+from vosd.sdp.rewrite import Authored, Hidden
 from vosd.sip.dialog.snapshot import text_of
 from vosd.sip.wire.compose import encode
 
@@ -15,19 +15,24 @@ _decode_identity: Final = msgspec.msgpack.Decoder(CallerIdentity).decode
 
 
 class SessionSnapshot(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A session description, and where its author is seen if that is behind NAT."""
+    """A session description, its author, and where that is seen if it is behind NAT."""
 
     text: bytes = b""
     host: str = ""
+    author: int = 0
 
     @classmethod
     def of(cls, session: bytes) -> "SessionSnapshot":
         """Describe a session."""
-        return cls(bytes(session), session.host) if isinstance(session, Hidden) else cls(session)
+        if not isinstance(session, Authored):
+            return cls(session)
+        return cls(bytes(session), session.host if isinstance(session, Hidden) else "", session.author)
 
     def restored(self) -> bytes:
         """Return the session."""
-        return Hidden(self.text, self.host) if self.host else self.text
+        if self.host:
+            return Hidden(self.text, self.host, self.author)
+        return Authored(self.text, self.author) if self.author else self.text
 
 
 NO_SESSION = SessionSnapshot()

@@ -81,6 +81,14 @@ class Doorkeeper(Protocol):
         """Ask no more for the answer: the message was withdrawn, or its time is over."""
         ...
 
+    def number_of_leg(self) -> int:
+        """Return a number for a new leg, by which its session descriptions name it as their author; 0 = none."""
+        ...
+
+    def leg_over(self, owner: "DoorOwner", now: Instant) -> None:
+        """Note that a leg has ended; for some legs it is called more than once."""
+        ...
+
 
 class DoorOwner(Protocol):
     """The leg whose messages leave by a door."""
@@ -163,6 +171,14 @@ class Door:
             self.go_on(now)
         if isinstance(message, OutgoingInvite) and waiting in self.queue:
             self._doors.placed(message.transaction)
+
+    def number_of_leg(self) -> int:
+        """Return the number of a new leg (``Doorkeeper``)."""
+        return self._doors.keeper.number_of_leg()
+
+    def leg_over(self, owner: DoorOwner, now: Instant) -> None:
+        """Report that the leg has ended (``Doorkeeper``)."""
+        self._doors.keeper.leg_over(owner, now)
 
     def withdraw(self, transaction: object, now: Instant) -> Outgoing | None:
         """Take a message that waits out of the queue, by its transaction or acceptance; None = it has left."""
