@@ -499,6 +499,7 @@ NO_VERB: Final = {
     "vosd user list has all of each": ("people.show_person",),
     "for customers: at the terminal it is a key of the phone": ("phone_passwords.set_phone_password",),
     "for forms in which a token is made": ("tokens.preview_token",),
+    "for forms of objects; docs/configuration.md has the same": ("declarations.show_kind",),
     "part of other use cases": ("definitions.plan_of",),
 }  # fmt: skip
 """Use cases without a verb, by their reasons."""
@@ -529,9 +530,13 @@ APART: Final = {
         "GET /session/oidc", "GET /session/oidc/callback", "POST /session", "POST /session/link", "POST /session/totp",
         "PUT /session/password", "PUT /session/totp"),
     "about the API": ("GET /docs", "GET /health", "GET /openapi.json", "GET /ready"),
-    "its use case has no verb": ("GET /KIND", "GET /KIND/{name}", "GET /backups", "GET /bilateral/{account}",
-        "GET /events", "GET /jobs/{id}/result", "GET /people/{name}", "GET /roles/{role}/operations", "POST /backups",
-        "POST /backups/{name}/verify", "POST /bulk", "PUT /phones/{number}/password"),
+    "as of any other kind, but a parameter is one for both fronts": ("PUT /parameters/{name}",
+        "DELETE /parameters/{name}", "GET /parameters/{name}/versions", "GET /parameters/{name}/diff",
+        "POST /parameters/{name}/revert"),
+    "its use case has no verb": ("GET /KIND", "GET /KIND/{name}", "GET /definitions/{kind}", "GET /backups",
+        "GET /bilateral/{account}", "GET /events", "GET /jobs/{id}/result", "GET /people/{name}",
+        "GET /roles/{role}/operations", "POST /backups", "POST /backups/{name}/verify", "POST /bulk",
+        "PUT /phones/{number}/password"),
     "vosd definitions set replaces all keys": ("PATCH /KIND/{name}",),
     "vosd token show prints the permissions, not the operations": ("GET /tokens/{id}/operations",),
 }  # fmt: skip

@@ -202,3 +202,48 @@ def test_an_agent_sees_objects_of_the_files_in_its_tree_without_their_place(api:
     refused = api.ask("DELETE", "/accounts/acme", token=f"{AGENT}reseller")
     assert refused.json["code"] == "defined_in_files"
     assert str(api.config.parent) not in refused.json["detail"]
+
+
+def test_the_keys_of_a_kind_are_shown_as_they_are_declared(api: Api) -> None:
+    found = api.ask("GET", "/definitions/mapping_gateways").json
+    by_name = {each["name"]: each for each in found["keys"]}
+    assert found["named"]["name"] == "name"
+    assert (by_name["max_concurrent"]["form"], by_name["account"]["names"]) == ("number", "accounts")
+    assert by_name["auth"]["keys"][1] | {"meaning": ""} == {
+        "name": "password", "meaning": "", "form": "secret", "many": False, "required": False, "default": [],
+        "expected": "printable characters; best as ${NAME} of an environment variable", "lowest": "", "highest": "",
+        "unit": "", "choices": [], "names": "", "keys": [],
+    }  # fmt: skip
+    assert api.ask("GET", "/definitions/gateways").json["code"] == "no_such_object"
+
+
+def test_agents_see_the_keys_that_they_may_set(api: Api) -> None:
+    agent = f"{AGENT}reseller"
+    seen = {each["name"] for each in api.ask("GET", "/definitions/accounts", token=agent).json["keys"]}
+    assert "overdraft_limit" in seen
+    assert not seen & {"routing_plan", "template", "partner"}
+    assert api.ask("GET", "/definitions/rate_groups", token=agent).status == 404
+
+
+def test_a_parameter_is_set_taken_back_and_has_versions(api: Api) -> None:
+    name = "SS_BILLINGUNIT"
+
+    def shown() -> dict[str, Any]:
+        return next(each for each in api.ask("GET", "/parameters?limit=1000").json["items"] if each["name"] == name)
+
+    assert shown()["source"] == "default"
+    tried = api.ask("PUT", f"/parameters/{name}?dry_run=true", {"value": "6"})
+    assert tried.json["changes"][0]["keys"] == {"value": [None, "6"]}
+    refused = api.ask("PUT", f"/parameters/{name}", {"value": "0"})
+    assert (refused.status, refused.json["field"]) == (422, f"parameters.{name}")
+    made = api.ask("PUT", f"/parameters/{name}", {"value": "6", "memo": "as agreed"})
+    assert (made.status, made.headers["etag"]) == (200, '"1"'), made.content
+    assert (shown()["value"], shown()["source"]) == ("6", "database, version 1")
+    assert api.ask("PUT", f"/parameters/{name}", {"value": "7"}, headers={"If-Match": '"3"'}).status == 412
+    assert api.ask("PUT", f"/parameters/{name}", {"value": "30"}).status == 200
+    versions = api.ask("GET", f"/parameters/{name}/versions?sort=-version").json["items"]
+    assert [(each["version"], each["keys"]["value"]) for each in versions] == [(2, ["6", "30"]), (1, [None, "6"])]
+    assert api.ask("POST", f"/parameters/{name}/revert", {"version": 1}).status == 200
+    assert shown()["value"] == "6"
+    assert api.ask("DELETE", f"/parameters/{name}").status == 200
+    assert shown()["source"] == "default"

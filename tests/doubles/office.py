@@ -12,7 +12,7 @@ from doubles.virtual.scene import usual_catalogue
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED
-from vosd.admin.office.ports import ParameterSheet, WrittenGateway, WrittenObject
+from vosd.admin.office.ports import ObjectKindSheet, ParameterSheet, WrittenGateway, WrittenObject
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
@@ -25,6 +25,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
+from vosd.config.key_sheets import key_sheets
 from vosd.config.object_sheets import MODELS
 from vosd.config.reader.reading import read_section
 from vosd.config.stored_text import check_kind, section_of
@@ -124,6 +125,10 @@ class Defined:
     def parameters(self) -> Sequence[ParameterSheet]:
         """Return one."""
         return [ParameterSheet("SS_BILLINGUNIT", "1", "default", "Increment.")]
+
+    def key_sheets(self, kind: str) -> ObjectKindSheet:
+        """Return the keys of a kind as they are declared."""
+        return key_sheets(kind)
 
     def problems(self) -> Sequence[DefinitionProblem]:
         """Return none."""

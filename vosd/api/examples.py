@@ -296,6 +296,11 @@ _LADDER: Final = {
     "gateways": ["carrier-a"], "outcome": None,
     "messages": [{"at": _MOMENT, "way": "in", "leg": 0, "message": "INVITE sip:447700900123@198.51.100.1 SIP/2.0"}],
 }  # fmt: skip
+_KEY: Final = {
+    "name": "max_concurrent", "meaning": "Calls at the same time.", "form": "number", "many": False, "required": False,
+    "expected": "a whole number from 1 to 1000000; leave the key out for no limit", "default": [], "lowest": "1",
+    "highest": "1000000", "unit": "", "choices": [], "names": "", "keys": [],
+}  # fmt: skip
 _ROUTED: Final = {"calls": 120, "answered": 80, "minutes": "95.5", "without_route": 3, "loss_calls": 0}
 ANSWERS: Final[Mapping[str, Any]] = {
     "GET /openapi.json": {"openapi": "3.1.0", "paths": {}},
@@ -320,6 +325,12 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "GET /cdrs/{call_id}/ladder": _LADDER,
     "GET /cdrs/{call_id}/charges": [{"role": "customer", "account": "shop", "fee": "0.12"}],
     "GET /calls/trace": _LADDER,
+    "GET /definitions/{kind}": {
+        "kind": "phones",
+        "meaning": "A telephone: it registers with a password, calls, and is called.",
+        "named": _KEY | {"name": "number", "meaning": "Unique among the phones.", "form": "text", "required": True},
+        "keys": [_KEY],
+    },
     "POST /routes/simulate": {"calls": 120, "changed": 7, "before": _ROUTED, "after": _ROUTED},
     "GET /jobs/{id}/result": {"dry_run": False, "in_force": True, "changes": [], "calls_unknown": ""},
 }

@@ -9,11 +9,13 @@ from typing import Final, NamedTuple
 from vosd.base.errors import VosError
 
 _NEVER_SHOWN: Final = (
-    "password", "passw", "passphrase", "pwd", "secret", "token", "auth", "url", "credential", "ha1", "database",
+    "password", "passw", "passphrase", "pwd", "secret", "token", "auth", "url", "credential", "ha1",
 )  # fmt: skip
 """Parts of the names of keys whose value may be a secret."""
+_DATABASE: Final = "database"
+"""Key whose value may be a URL with a password; ``database_away`` of accounts is none."""
 _IN_BRACKETS: Final = re.compile(r"\[[^\]]*\]")
-_SECRET_KEY: Final = re.compile(rf"(?:{'|'.join(_NEVER_SHOWN)})[\w.-]*(?=[^\w.-])", re.IGNORECASE)
+_SECRET_KEY: Final = re.compile(rf"(?:{'|'.join((*_NEVER_SHOWN, _DATABASE))})[\w.-]*(?=[^\w.-])", re.IGNORECASE)
 """The key of a secret with more text attached: ``password:x``, where the space is missing."""
 _LOGIN: Final = re.compile(r":\S*@")
 """The part of a URL before the host, which may contain a password."""
@@ -111,7 +113,7 @@ class ProblemList:
 def is_secret(key: str) -> bool:
     """Return whether the value of ``key`` is kept out of messages: its name, outside brackets, indicates a secret."""
     name = _IN_BRACKETS.sub("", key).lower()
-    return any(word in name for word in _NEVER_SHOWN)
+    return name.rpartition(".")[2] == _DATABASE or any(word in name for word in _NEVER_SHOWN)
 
 
 def suggestion(written: str, known: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ The output is ``docs/configuration.md``; a test compares the two.
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Final, get_args
+from typing import Final
 
 from pydantic.fields import FieldInfo
 
@@ -27,7 +27,7 @@ from vosd.config.keys.routing_plans import RouteKeys, RoutingPlanKeys
 from vosd.config.meanings import meanings_of
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
-from vosd.config.reader.reading import section_in_list, section_of
+from vosd.config.reader.reading import reading_of, section_in_list, section_of
 
 _INTRODUCTION: Final = """\
 # Configuration
@@ -117,28 +117,9 @@ def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
 
 
 def _row(name: str, field: FieldInfo, meaning: str | None) -> str:
-    is_list, reading = _reading(field)
+    is_list, reading = reading_of(field)
     expected = f"one or a list: {reading.expected}" if is_list else reading.expected
     return f"| `{name}` | {expected} | {_default(field, reading, is_list=is_list)} | {_sentence(meaning)} |"
-
-
-def _reading(field: FieldInfo) -> tuple[bool, FromText]:
-    """Return whether the field is a list, and how one value of it is read."""
-    for word in field.metadata:
-        if isinstance(word, FromText):
-            return False, word
-    return True, _item_reading(field.annotation)
-
-
-def _item_reading(annotation: object) -> FromText:
-    parts = get_args(annotation)
-    for part in parts:
-        if isinstance(part, FromText):
-            return part
-    for part in parts:
-        if get_args(part):
-            return _item_reading(part)
-    raise TypeError(f"{annotation} does not say how it is read")
 
 
 def _default(field: FieldInfo, reading: FromText, *, is_list: bool) -> str:

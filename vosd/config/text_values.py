@@ -18,7 +18,7 @@ from vosd.config.object_sheets import MODELS
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import section_in_list, section_of
 
-_MODELS: Final[Mapping[str, tuple[type[Keys], ...]]] = {
+MODELS_OF: Final[Mapping[str, tuple[type[Keys], ...]]] = {
     **{kind: (model,) for kind, model in MODELS.items()},
     "calendars": (CalendarKeys,),
     "number_lists": (NumberListKeys,),
@@ -27,12 +27,13 @@ _MODELS: Final[Mapping[str, tuple[type[Keys], ...]]] = {
     "routing_plans": (RoutingPlanKeys,),
     "templates": tuple(MODELS.values()),
 }
+"""Models of the keys of each kind of object that the database may define; a template may have keys of several."""
 _TEXTS: Final = frozenset({str, Secret, Path})
 
 
 def number_for_text(kind: str, keys: Any) -> tuple[str, Any] | None:
     """Return the first key that shall be text and has a number or a boolean, with that; None = there is none."""
-    return next(_numbers(_MODELS.get(kind, ()), keys, ""), None)
+    return next(_numbers(MODELS_OF.get(kind, ()), keys, ""), None)
 
 
 def _numbers(models: tuple[type[Keys], ...], keys: Any, within: str) -> Iterator[tuple[str, Any]]:

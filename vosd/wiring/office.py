@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
-    from vosd.admin.office.ports import ConfiguredObjects, ParameterSheet, WrittenGateway, WrittenObject
+    from vosd.admin.office.ports import (
+        ConfiguredObjects,
+        ObjectKindSheet,
+        ParameterSheet,
+        WrittenGateway,
+        WrittenObject,
+    )
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
@@ -91,6 +97,11 @@ class _Configured:
 
     def parameters(self) -> "Sequence[ParameterSheet]":
         return self._switch.excerpt.parameter_sheets()
+
+    def key_sheets(self, kind: str) -> "ObjectKindSheet":
+        from vosd.config.key_sheets import key_sheets
+
+        return key_sheets(kind)
 
     def problems(self) -> "Iterable[DefinitionProblem]":
         from vosd.catalogue.problems import ConfigError

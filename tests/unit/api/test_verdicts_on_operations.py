@@ -116,7 +116,7 @@ class Site:
 
     def make(self, path: str, body: Any, caller: str = "setup") -> Any:
         """Make an object, and return the answer."""
-        made = self.ask(caller, Asked("PUT" if path.startswith("/roles") else "POST", path, body))
+        made = self.ask(caller, Asked("PUT" if path.startswith(("/roles", "/parameters")) else "POST", path, body))
         assert made.status in {200, 201, 202}, (path, made)
         return json.loads(made.content)
 
@@ -193,6 +193,7 @@ def furnish(site: Site) -> None:
         {"action": "create", "kind": k.replace("-", "_"), "name": f"own-{k}", "keys": KEYS[k]} for k in OPERATORS_KINDS
     ]
     site.make("/bulk", {"objects": objects})
+    site.make("/parameters/SS_BILLINGUNIT", {"value": "6"})
     for role in SHIPPED:
         add_caller(site, role, role, account={"agent": "reseller", "customer": "shop"}.get(role))
     site.make("/roles/cashier", {"permissions": ["accounts.see", "money.see", "money.book", "jobs"]})
@@ -256,6 +257,8 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/mapping-gateways": ("shop-in", "rival-in", "absent"),
     "/phones": ("49301", "49302", "49309"),
     **{f"/{kind}": (f"own-{kind}", "", "absent") for kind in OPERATORS_KINDS},
+    "/definitions": ("accounts", "rate_groups", "absent"),
+    "/parameters": ("SS_BILLINGUNIT", "", "ABSENT"),
     "/gateways": ("shop-in", "rival-in", "absent"),
     "/registrations": ("49301", "49302", "49309"),
     "/cdrs": (call_id(1), call_id(2), call_id(3)),
@@ -285,6 +288,8 @@ REQUESTS: Final[dict[str, Any]] = {
     **{f"PUT /{kind}/{{name}}": {"keys": KEYS[kind]} for kind in KEYS},
     **{f"PATCH /{kind}/{{name}}": {"keys": KEYS[kind]} for kind in KEYS},
     **{f"POST /{kind}/{{name}}/revert": {"version": 1} for kind in KEYS},
+    "PUT /parameters/{name}": {"value": "30"},
+    "POST /parameters/{name}/revert": {"version": 1},
     "PUT /phones/{number}/password": {"password": "another-long-one"},
     "POST /customers": {"account": "fresh", "keys": {"rate_group": "sell", "agent": "ACCOUNT"}},
     "GET /balances": "agent=ACCOUNT",
@@ -351,7 +356,7 @@ BEHIND: Final[dict[str, str]] = {
 """Errors that come behind permission and scope, where the objects of the test allow no success."""
 
 
-MAKES: Final = {"PUT /roles/{name}", *(f"PUT /{kind}/{{name}}" for kind in KEYS)}
+MAKES: Final = {"PUT /roles/{name}", "PUT /parameters/{name}", *(f"PUT /{kind}/{{name}}" for kind in KEYS)}
 """Operations that make an object of a name that nothing has."""
 ASKS_SWITCH: Final = {
     "DELETE /calls/{call_id}",
@@ -406,6 +411,12 @@ VERDICTS: Final = """
     GET    /phones/{name}/diff                         xxxxx.x.oo
     POST   /phones/{name}/revert                       ....x...o.
     PUT    /phones/{number}/password                   ....x...oo
+    GET    /definitions/{kind}                         xxxxx.x.oo
+    PUT    /parameters/{name}                          ....x...h.
+    DELETE /parameters/{name}                          ....x...h.
+    GET    /parameters/{name}/versions                 xxxxx.x.hh
+    GET    /parameters/{name}/diff                     xxxxx.x.hh
+    POST   /parameters/{name}/revert                   ....x...h.
     POST   /customers                                  ....x...o.
     GET    /balances                                   xx.xxxx.oo
     GET    /accounts/{account}/balance                 xx.xxxx.oo

@@ -58,6 +58,52 @@ class ParameterSheet(msgspec.Struct, frozen=True):
     """The meaning of the parameter, or the reason why it has no effect."""
 
 
+class KeySheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The declaration of a key, from which the reference of the configuration and forms are made."""
+
+    name: str
+    """Name of the key."""
+    meaning: str
+    """Meaning of the key, in English."""
+    form: str
+    """Form of a value. Single values as text: ``text``, ``switch`` (yes or no), ``choice`` (of ``choices``),
+    ``number``, ``seconds``, ``amount``, ``moment``, ``secret`` (which never comes back). ``pair`` is a list of two
+    texts, ``map`` texts by name, ``text_or_map`` text or such a map. ``keys`` has keys of its own."""
+    many: bool
+    """Whether it takes a list of these."""
+    required: bool
+    """Whether an object cannot do without it."""
+    expected: str = ""
+    """Form of a value in words, in English."""
+    default: tuple[str, ...] = ()
+    """Values that hold where the key is left out; empty = none, or as the meaning says."""
+    lowest: str = ""
+    """Least value; empty = no bound."""
+    highest: str = ""
+    """Greatest value; empty = no bound."""
+    unit: str = ""
+    """Unit of the value, such as s."""
+    choices: tuple[str, ...] = ()
+    """Values that it may have; empty = any of its form."""
+    names: str = ""
+    """Kind of the objects whose names it takes, such as ``rate_groups``; empty = it names none."""
+    keys: tuple["KeySheet", ...] = ()
+    """Keys inside of it."""
+
+
+class ObjectKindSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of object with its keys."""
+
+    kind: str
+    """Kind of the objects, as in the section of the configuration."""
+    meaning: str
+    """Meaning of such objects, in English."""
+    named: KeySheet | None
+    """The key that has the name, which is no key of ``keys``; null = any name."""
+    keys: tuple[KeySheet, ...]
+    """All keys that an object may have, in the order of the reference."""
+
+
 class ConfiguredObjects(Protocol):
     """Objects of the configuration, as far as use cases need them; each is read when it is asked for."""
 
@@ -119,6 +165,10 @@ class ConfiguredObjects(Protocol):
 
     def parameters(self) -> Sequence[ParameterSheet]:
         """Return the parameters in force, and those of the files that have no effect; raises ConfigError."""
+        ...
+
+    def key_sheets(self, kind: str) -> ObjectKindSheet:
+        """Return the keys of a kind of ``stored_objects.KINDS`` as they are declared."""
         ...
 
     def problems(self) -> "Iterable[DefinitionProblem]":

@@ -1,11 +1,12 @@
 """Operations about objects that the database defines: a resource for each kind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
+from vosd.admin.office.declarations import ShowKind, show_kind
 from vosd.admin.office.definitions import (
     ChangeSheet,
     ComparedVersions,
@@ -31,6 +32,7 @@ from vosd.admin.office.definitions import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
+from vosd.admin.office.ports import ObjectKindSheet
 from vosd.admin.office.principal import Principal
 from vosd.api.operation import Listing, Operation, permission_of
 
@@ -69,6 +71,16 @@ class MergeObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=
     if_version: int | None = None
 
 
+class SetParameter(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A parameter that has this value then, whether the database had one or not."""
+
+    name: str
+    """Name of the parameter, such as ``SS_BILLINGUNIT``."""
+    value: str
+    """Value as text."""
+    if_version: int | None = None
+
+
 async def list_version_sheets(office: Office, who: Principal, order: ListVersions) -> list[KeysSheet]:
     """Return the versions of an object with what each has changed."""
     return [each.sheet() for each in await list_versions(office, who, order)]
@@ -82,6 +94,12 @@ async def create(office: Office, who: Principal, order: CreateObject) -> ChangeS
 async def replace(office: Office, who: Principal, order: ReplaceObject) -> ChangeSheet:
     """Define or change an object."""
     wanted = WantedObject(order.kind, order.name, order.keys, if_version=order.if_version)
+    return await _change(office, who, order, wanted)
+
+
+async def set_parameter(office: Office, who: Principal, order: SetParameter) -> ChangeSheet:
+    """Give a parameter a value."""
+    wanted = WantedObject("parameters", order.name, order.value, if_version=order.if_version)
     return await _change(office, who, order, wanted)
 
 
@@ -208,41 +226,47 @@ def _operations() -> Iterator[Operation]:
             problems=("accounts_below", *_CHANGES),
             fixed=fixed,
         )
-        yield Operation(
-            method="GET",
-            path=f"{one}/versions",
-            meaning=f"The versions of one of the {words}, and what each has changed.",
-            permission=see,
-            takes=ListVersions,
-            run=list_version_sheets,
-            result=KeysSheet,
-            problems=_ABSENT,
-            fixed=fixed,
-            listing=Listing("version", filters=("operator", "version"), sorts=("version", "made_at", "begins_at")),
-        )
-        yield Operation(
-            method="GET",
-            path=f"{one}/diff",
-            meaning=f"Keys in which two versions of one of the {words} differ.",
-            permission=see,
-            takes=CompareVersions,
-            run=compare_versions,
-            result=ComparedVersions,
-            problems=_ABSENT,
-            fixed=fixed,
-        )
-        yield Operation(
-            method="POST",
-            path=f"{one}/revert",
-            meaning=f"Give one of the {words} the keys of an earlier version again, as a new version.",
-            permission=change,
-            takes=RevertObject,
-            run=revert,
-            result=ChangeSheet,
-            problems=_CHANGES,
-            fixed=fixed,
-            etag=_version_of,
-        )
+        yield from _of_versions(one, words, fixed)
+
+
+def _of_versions(one: str, words: str, fixed: Mapping[str, str]) -> Iterator[Operation]:
+    """Yield what is done with the versions of an object."""
+    see, change = Permission.DEFINITIONS_SEE, Permission.DEFINITIONS_CHANGE
+    yield Operation(
+        method="GET",
+        path=f"{one}/versions",
+        meaning=f"The versions of one of the {words}, and what each has changed.",
+        permission=see,
+        takes=ListVersions,
+        run=list_version_sheets,
+        result=KeysSheet,
+        problems=_ABSENT,
+        fixed=fixed,
+        listing=Listing("version", filters=("operator", "version"), sorts=("version", "made_at", "begins_at")),
+    )
+    yield Operation(
+        method="GET",
+        path=f"{one}/diff",
+        meaning=f"Keys in which two versions of one of the {words} differ.",
+        permission=see,
+        takes=CompareVersions,
+        run=compare_versions,
+        result=ComparedVersions,
+        problems=_ABSENT,
+        fixed=fixed,
+    )
+    yield Operation(
+        method="POST",
+        path=f"{one}/revert",
+        meaning=f"Give one of the {words} the keys of an earlier version again, as a new version.",
+        permission=change,
+        takes=RevertObject,
+        run=revert,
+        result=ChangeSheet,
+        problems=_CHANGES,
+        fixed=fixed,
+        etag=_version_of,
+    )
 
 
 async def change_password(office: Office, who: Principal, order: SetPhonePassword) -> ChangeSheet:
@@ -250,8 +274,44 @@ async def change_password(office: Office, who: Principal, order: SetPhonePasswor
     return (await set_phone_password(office, who, order)).sheet()
 
 
+_PARAMETER: Final = "/parameters/{name}"
+_OF_PARAMETERS: Final = {"kind": "parameters"}
+
 OPERATIONS: Final = (
     *_operations(),
+    Operation(
+        method="GET",
+        path="/definitions/{kind}",
+        meaning="The keys of a kind of object as they are declared: form, bounds, default and meaning of each.",
+        permission=permission_of(show_kind),
+        takes=ShowKind,
+        run=show_kind,
+        result=ObjectKindSheet,
+        problems=_ABSENT,
+    ),
+    Operation(
+        method="PUT",
+        path=_PARAMETER,
+        meaning="Set one of the parameters.",
+        permission=Permission.DEFINITIONS_CHANGE,
+        takes=SetParameter,
+        run=set_parameter,
+        result=ChangeSheet,
+        problems=_CHANGES,
+        etag=_version_of,
+    ),
+    Operation(
+        method="DELETE",
+        path=_PARAMETER,
+        meaning="Forget the value in the database of one of the parameters; that of the files, or the default, holds.",
+        permission=Permission.DEFINITIONS_CHANGE,
+        takes=EndObject,
+        run=remove,
+        result=ChangeSheet,
+        problems=_CHANGES,
+        fixed=_OF_PARAMETERS,
+    ),
+    *_of_versions(_PARAMETER, "parameters", _OF_PARAMETERS),
     Operation(
         method="PUT",
         path="/phones/{number}/password",

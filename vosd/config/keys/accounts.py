@@ -64,10 +64,10 @@ class AccountKeys(Keys):
     type: Annotated[AccountType, choice(AccountType, later=frozenset({"card"}))] = AccountType.DIRECT
     """``direct`` for customers, also for agents, ``clearing`` for vendors, ``partner`` for a carrier that is both: its
     calls lower the balance, calls that its gateways carry raise it, ``overdraft_limit`` holds for the difference."""
-    rate_group: Annotated[str | None, object_name()] = None
+    rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Prices of its calls. Without one, only gateways that name a group have prices. Routing gateways of a partner
     name the group of what it is paid themselves."""
-    private_rate_group: Annotated[str | None, object_name()] = None
+    private_rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Rates of its own beside those of its rate group."""
     period_rates: Annotated[str | None, object_name()] = None
     """Period rates of its calls. Default: those of its rate group."""
@@ -141,7 +141,7 @@ class AccountKeys(Keys):
     tax_exempt: Annotated[bool, switch()] = False
     """``yes`` charges no tax, whatever ``tax_rate`` the rates have."""
 
-    routing_plan: Annotated[str | None, object_name()] = None
+    routing_plan: Annotated[str | None, object_name("routing_plans")] = None
     """Routing plan of its calls. Default: none, all gateways by prefix and priority."""
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
     """The margin that routing gateways must leave for its calls. Default: that of its plan."""
@@ -155,17 +155,19 @@ class AccountKeys(Keys):
     ``alarms.past_days`` is the alarm ``destination_new``."""
     timezone: Annotated[tzinfo | None, time_zone()] = None
     """The zone in which its days begin, for ``spend_limits``. Default: UTC."""
-    agent: Annotated[str | None, object_name()] = None
+    agent: Annotated[str | None, object_name("accounts")] = None
     """Id of the account above it, its agent. Every call is charged to the agent too, by the agent's own ``rate_group``,
     and to the agents above that one, at most 10 levels. An account is an agent as soon as another one names it."""
     rights: Annotated[tuple[Annotated[Right, choice(Right)], ...], BeforeValidator(one_or_many)] = ()
     """Rights of the account as an agent, one or a list; see docs/billing.md. None that its own agent has not."""
-    sub_rate_groups: Annotated[tuple[Annotated[str, object_name()], ...], BeforeValidator(one_or_many)] = ()
+    sub_rate_groups: Annotated[
+        tuple[Annotated[str, object_name("rate_groups")], ...], BeforeValidator(one_or_many)
+    ] = ()
     """Rate groups that it may give to the accounts below it and their gateways and phones, one or a list. Default: any,
     as far as the agents above it may."""
     partner: Annotated[str | None, object_name()] = None
     """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
-    calendar: Annotated[str | None, object_name()] = None
+    calendar: Annotated[str | None, object_name("calendars")] = None
     """Calendar of its working time, which ``vosd account show`` names; it refuses no calls."""
     calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
     """The part of ``calendar`` that is its working time: ``listed``, while an entry or a holiday fits; ``working``,

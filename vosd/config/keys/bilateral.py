@@ -21,7 +21,7 @@ _PERCENT: Final = percent()
 class BilateralKeys(Keys):
     """A partner whose switch has the management API of vosd, as this one has for it. A reload changes all of it."""
 
-    account: Annotated[str, object_name()]
+    account: Annotated[str, object_name("accounts")]
     """Account of the partner here."""
     url: Annotated[str, report_url()]
     """Management API of the partner's switch, such as ``https://switch.example.com/api/v1``."""

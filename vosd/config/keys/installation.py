@@ -206,7 +206,7 @@ class InstallationKeys(Keys):
     alarms: AlarmKeys = AlarmKeys()
     call_reports: CallReportKeys = CallReportKeys()
     webhooks: tuple[ReceiverKeys, ...] = ()
-    offline_gateway: Annotated[str | None, object_name()] = None
+    offline_gateway: Annotated[str | None, object_name("routing_gateways")] = None
     """The routing gateway that takes the calls to unregistered phones that name none themselves."""
     cdr: CdrKeys = CdrKeys()
     journal: JournalKeys = JournalKeys()

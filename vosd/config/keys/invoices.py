@@ -67,8 +67,11 @@ class InvoiceTermKeys(Keys):
     mail: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
     """Addresses that `vosd invoice send` sends its invoices to, by the server of ``alarms.mail``."""
     language: Annotated[str | None, _language()] = None
+    """Language of its invoices. Default: that of ``invoices``."""
     due_days: Annotated[int | None, whole(0, 365)] = None
+    """Days from the date of an invoice until it is due. Default: those of ``invoices``."""
     lines: Annotated[InvoiceLines | None, choice(InvoiceLines)] = None
+    """Lines of its invoices. Default: those of ``invoices``."""
 
 
 class IssuerKeys(Keys):
@@ -106,7 +109,7 @@ class IssuerKeys(Keys):
 class AgentIssuerKeys(IssuerKeys):
     """An agent that issues invoices to the accounts below it."""
 
-    account: Annotated[str, object_name()]
+    account: Annotated[str, object_name("accounts")]
     """Account of the agent."""
 
 

@@ -43,7 +43,7 @@ class MappingGatewayKeys(DeclaredKeys):
 
     name: Annotated[str, object_name()]
     """Unique among the mapping gateways."""
-    account: Annotated[str, object_name()]
+    account: Annotated[str, object_name("accounts")]
     """The account that pays."""
     hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
     """Source addresses of its packets. A pattern with a port comes before one without, then the longest mask; the same
@@ -54,9 +54,9 @@ class MappingGatewayKeys(DeclaredKeys):
     tech_prefix: Annotated[str, dialled_prefix()] = ""
     """Digits that it dials before the number, by which gateways with the same hosts are distinguished. Removed before
     all other processing."""
-    rate_group: Annotated[str | None, object_name()] = None
+    rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Instead of the account's."""
-    private_rate_group: Annotated[str | None, object_name()] = None
+    private_rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Rates of its own beside those of its rate group, before those of the account."""
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: the numbers are read from To and From. Default: the installation's ``preset``."""
@@ -84,13 +84,17 @@ class MappingGatewayKeys(DeclaredKeys):
     its SDP are replaced by that address. ``auto``: where its Contact is private, and its packets come from a public
     address or from another one than its Via says.
     """
-    routing_plan: Annotated[str | None, object_name()] = None
+    routing_plan: Annotated[str | None, object_name("routing_plans")] = None
     """Routing plan of its calls. Default: the account's."""
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
     """The margin that routing gateways must leave for its calls. Default: that of the account, else of the plan."""
-    gateways_allow: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
+    gateways_allow: Annotated[
+        frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
+    ] = frozenset()
     """The routing gateways that its calls may use, of those of its plan. Default: all."""
-    gateways_deny: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
+    gateways_deny: Annotated[
+        frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
+    ] = frozenset()
     """Routing gateways that its calls do not use."""
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()

@@ -44,7 +44,7 @@ class IncomingNumberKeys(Keys):
     is applied once, see [routing.md](routing.md#rewriting-numbers)."""
     caller_rewrite: Rules = ()
     """Changes of the calling number, by rules of the same form."""
-    caller_pool: Annotated[str | None, object_name()] = None
+    caller_pool: Annotated[str | None, object_name("number_pools")] = None
     """A pool of ``number_pools``, whose number takes the place of the calling number."""
 
 
@@ -61,5 +61,5 @@ class OutgoingNumberKeys(Keys):
     """Digits before the called number that is sent to it, in front of the result of ``callee_rewrite`` makes."""
     caller_rewrite: Rules = ()
     """Changes of the calling number that is sent to it."""
-    caller_pool: Annotated[str | None, object_name()] = None
+    caller_pool: Annotated[str | None, object_name("number_pools")] = None
     """A pool of ``number_pools``, whose number is sent in place of the calling number."""

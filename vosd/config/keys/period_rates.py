@@ -19,14 +19,14 @@ class PeriodKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Name in records; unique among the periods."""
-    calendar: Annotated[str | None, object_name()] = None
+    calendar: Annotated[str | None, object_name("calendars")] = None
     """Calendar that says when it is. Default: none, at all times that are in no other period."""
     when: Annotated[When, choice(When)] = When.WORKING
     """``working``: the working time of the calendar; ``rest``: all other times."""
     calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
     """In place of ``when``: ``listed``, while an entry of the calendar or a holiday fits; ``working``, ``not_working``.
     Default: as ``when`` says."""
-    rate_group: Annotated[str | None, object_name()] = None
+    rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Rates of the period; a number that it does not price is priced as in no period."""
     multiplier: Annotated[Decimal | None, factor_up_to()] = None
     """Instead of ``rate_group``: what the prices of the account's rate group are multiplied by."""

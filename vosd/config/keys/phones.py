@@ -45,11 +45,11 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
 
     number: Annotated[str, telephone_number()]
     """Unique among the phones: it registers and is called under it, and shows it when it calls."""
-    account: Annotated[str, object_name()]
+    account: Annotated[str, object_name("accounts")]
     """The account that pays for its calls."""
-    rate_group: Annotated[str | None, object_name()] = None
+    rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Instead of the account's."""
-    private_rate_group: Annotated[str | None, object_name()] = None
+    private_rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Rates of its own beside those of its rate group, before those of the account."""
     hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
     """Source addresses from which it may register and call. Default: any."""
@@ -63,10 +63,10 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     """INVITEs accepted in the preceding 1000 ms."""
     ring_timeout: Annotated[int, milliseconds(50, 600_000)] = 60_000
     """From INVITE to the final response, when it is called."""
-    offline_gateway: Annotated[str | None, object_name()] = None
+    offline_gateway: Annotated[str | None, object_name("routing_gateways")] = None
     """The routing gateway that takes its calls while it is not registered. Default: the installation's
     ``offline_gateway``, else 480 to the caller."""
-    redirect_server: Annotated[str | None, object_name()] = None
+    redirect_server: Annotated[str | None, object_name("routing_gateways")] = None
     """A routing gateway with ``redirects: follow``, which is tried first and may redirect calls to this phone.
     Default: none."""
     ask_redirect_server: Annotated[bool, switch()] = True
@@ -88,13 +88,17 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     phone's own ``number`` (``phone``), or one of its ``caller_numbers``."""
     transfer_keys: TransferKeyKeys = TransferKeyKeys()
 
-    routing_plan: Annotated[str | None, object_name()] = None
+    routing_plan: Annotated[str | None, object_name("routing_plans")] = None
     """Routing plan of its calls. Default: the account's."""
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
     """The margin that routing gateways must leave for its calls. Default: that of the account, else of the plan."""
-    gateways_allow: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
+    gateways_allow: Annotated[
+        frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
+    ] = frozenset()
     """The routing gateways that its calls may use, of those of its plan. Default: all."""
-    gateways_deny: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
+    gateways_deny: Annotated[
+        frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
+    ] = frozenset()
     """Routing gateways that its calls do not use."""
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()

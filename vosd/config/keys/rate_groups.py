@@ -28,7 +28,7 @@ DERIVED_OFFSET_MAX: Final = 1_000
 class DeriveKeys(Keys):
     """Rates made of those of another group, which follow it. ``rates`` beside it win for their prefixes."""
 
-    base: Annotated[str | None, object_name()] = Field(default=None, alias="from")
+    base: Annotated[str | None, object_name("rate_groups")] = Field(default=None, alias="from")
     """The rate group; its rates are not derived themselves, and it has the same currency."""
     factor: Annotated[Decimal, factor_up_to(DERIVED_FACTOR_MAX)] = Decimal(1)
     """Factor of the prices, connection fee and minimum charge included."""
@@ -58,7 +58,7 @@ class OriginKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Name in breakdowns; unique among the origins of the group."""
-    rate_group: Annotated[str, object_name()]
+    rate_group: Annotated[str, object_name("rate_groups")]
     """The group that prices them; its own ``origins`` do not count here."""
     prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(one_or_many)] = ()
     """Prefixes of calling numbers; the longest that fits decides, ``*`` fits every valid number."""

@@ -63,11 +63,11 @@ class RoutingGatewayKeys(DeclaredKeys):
 
     name: Annotated[str, object_name()]
     """Unique among the routing gateways."""
-    account: Annotated[str, object_name()]
+    account: Annotated[str, object_name("accounts")]
     """The vendor's account: its calls are bought by the rates of this account."""
-    rate_group: Annotated[str | None, object_name()] = None
+    rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Buy rates instead of the account's."""
-    private_rate_group: Annotated[str | None, object_name()] = None
+    private_rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Buy rates of its own beside those of its rate group, before those of the account."""
     address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)] = ()
     """Address to which its packets go: one or a list; the next is tried after a timeout or a 503.
@@ -86,7 +86,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
     """Called prefixes that it takes, in which ``?`` is any digit; ``*`` takes any number, ``from_rates`` those of its
     buy rates."""
-    calendar: Annotated[str | None, object_name()] = None
+    calendar: Annotated[str | None, object_name("calendars")] = None
     """Calendar that must fit for it to take calls. Default: none; then gateways whose calendar fits come first."""
     calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
     """When the calendar fits: ``listed``, while an entry of it or a holiday fits; ``working``, in its working time;

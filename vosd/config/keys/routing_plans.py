@@ -88,7 +88,7 @@ class RoutingPlanKeys(Keys):
     calendars: Annotated[Calendars, choice(Calendars)] = Calendars.CLOSEST
     """``closest``: gateways whose calendar fits less closely than that of another one are left out, also where the
     ``order`` has no ``calendar``. ``ignore``: all whose calendar fits may take calls, and none comes first for it."""
-    gateways: Annotated[tuple[Annotated[str, object_name()], ...], BeforeValidator(one_or_many)] = ()
+    gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], BeforeValidator(one_or_many)] = ()
     """The routing gateways that its calls may use. Default: all."""
     routes_file: Annotated[Path | None, file_path()] = None
     """A CSV file with routes of its own, in place of the ``prefixes`` of the gateways; relative to the file that names
@@ -121,7 +121,7 @@ class RouteKeys(Keys):
 
     prefix: Annotated[str, wild_prefix()]
     """Called prefix, in which ``?`` is any digit, or ``*`` for any number."""
-    gateway: Annotated[str, object_name()]
+    gateway: Annotated[str, object_name("routing_gateways")]
     """Name of the routing gateway."""
     priority: Annotated[int | None, whole(1, 1_000_000)] = None
     """Default: that of the gateway."""
@@ -132,7 +132,7 @@ class RouteKeys(Keys):
     without ``percent``, by weight."""
     max_calls: Annotated[int | None, limit()] = None
     """Calls at the same time by this line."""
-    calendar: Annotated[str | None, object_name()] = None
+    calendar: Annotated[str | None, object_name("calendars")] = None
     """Calendar that must fit for it to be used. Default: that of the gateway, with its ``while``."""
     calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
     """When ``calendar`` of the line fits: ``listed``, ``working`` or ``not_working``, as for a gateway."""

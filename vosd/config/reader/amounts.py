@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from vosd.base.money import PLACES, parse_amount
-from vosd.config.reader.fields import DECIMAL, FromText, plain
+from vosd.config.reader.fields import DECIMAL, FromText, ValueForm, ValueShape, plain
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 UNLIMITED: Final = "unlimited"
@@ -14,6 +14,7 @@ FACTOR_MAX: Final = 1_000
 EXCHANGE_PLACES: Final = 12
 """Decimals of an exchange rate: a rial is 0.0000073 dinars."""
 EXCHANGE_MAX: Final = 1_000_000_000
+_AMOUNT: Final = ValueShape(ValueForm.AMOUNT, "0")
 
 
 def price() -> FromText:
@@ -25,7 +26,7 @@ def price() -> FromText:
             raise ValueError
         return amount
 
-    return FromText(f"an amount of 0 or more with at most {PLACES} decimals, such as 0.012", read)
+    return FromText(f"an amount of 0 or more with at most {PLACES} decimals, such as 0.012", read, shape=_AMOUNT)
 
 
 def factor_up_to(most: int = FACTOR_MAX) -> FromText:
@@ -37,7 +38,7 @@ def factor_up_to(most: int = FACTOR_MAX) -> FromText:
             raise ValueError
         return number
 
-    return FromText(f"a number from 0 to {most} with at most {PLACES} decimals, such as 0.5", read)
+    return FromText(f"a number from 0 to {most} with at most {PLACES} decimals, such as 0.5", read, shape=_up_to(most))
 
 
 def exchange_rate() -> FromText:
@@ -61,7 +62,7 @@ def step() -> FromText:
             raise ValueError
         return amount
 
-    return FromText(f"an amount above 0 with at most {PLACES} decimals, such as 0.01", read, plain)
+    return FromText(f"an amount above 0 with at most {PLACES} decimals, such as 0.01", read, plain, shape=_AMOUNT)
 
 
 def overdraft() -> FromText:
@@ -98,7 +99,7 @@ def percent() -> FromText:
             raise ValueError
         return Decimal(text)
 
-    return FromText("percent from 0 to 100, with at most 4 decimals", read)
+    return FromText("percent from 0 to 100, with at most 4 decimals", read, shape=_up_to(100, "%"))
 
 
 def currency_code() -> FromText:
@@ -110,3 +111,7 @@ def currency_code() -> FromText:
         return text
 
     return FromText("an ISO 4217 code, such as USD", read)
+
+
+def _up_to(most: int, unit: str = "") -> ValueShape:
+    return ValueShape(ValueForm.AMOUNT, "0", str(most), unit)

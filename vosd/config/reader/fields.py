@@ -50,6 +50,35 @@ class KeyProblemError(ExpectedError):
         self.key = key
 
 
+class ValueForm(Enum):
+    """Form of a single value, for programs that draw an input field for it."""
+
+    TEXT = "text"
+    SWITCH = "switch"
+    CHOICE = "choice"
+    NUMBER = "number"
+    SECONDS = "seconds"
+    AMOUNT = "amount"
+    MOMENT = "moment"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueShape:
+    """Form of a value with its bounds, as they are written; ``expected`` says the same to people."""
+
+    form: ValueForm = ValueForm.TEXT
+    lowest: str = ""
+    highest: str = ""
+    """Bounds, both included; empty = none that the form does not have anyway."""
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    names: str = ""
+    """Section of the configuration whose objects it names, such as ``rate_groups``."""
+
+
+_PLAIN: Final = ValueShape()
+
+
 @dataclass(frozen=True, slots=True)
 class FromText:
     """Reads one value; ``read`` raises ValueError, and its text is only shown if it is an ``ExpectedError``.
@@ -63,6 +92,7 @@ class FromText:
     """The inverse of ``read``, for defaults in the reference."""
     kind: type[str | dict[str, object] | list[object]] | tuple[type[str], type[dict[str, object]]] = str
     """Kind of value that is read: text, a mapping, a list, or text as well as a mapping."""
+    shape: ValueShape = _PLAIN
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Make this the field's only validation."""
@@ -92,7 +122,8 @@ def whole(lowest: int, highest: int, unit: str = "") -> FromText:
             raise ValueError
         return int(text)
 
-    return FromText(f"a whole number{unit and ' of ' + unit} from {lowest} to {highest}", read)
+    shape = ValueShape(ValueForm.NUMBER, str(lowest), str(highest), unit)
+    return FromText(f"a whole number{unit and ' of ' + unit} from {lowest} to {highest}", read, shape=shape)
 
 
 def limit() -> FromText:
@@ -103,7 +134,8 @@ def limit() -> FromText:
             raise ValueError
         return int(text)
 
-    return FromText("a whole number from 1 to 1000000; leave the key out for no limit", read)
+    shape = ValueShape(ValueForm.NUMBER, "1", "1000000")
+    return FromText("a whole number from 1 to 1000000; leave the key out for no limit", read, shape=shape)
 
 
 def milliseconds_of(text: str, lowest_ms: int, highest_ms: int) -> int:
@@ -124,8 +156,12 @@ def milliseconds(lowest_ms: int, highest_ms: int) -> FromText:
     def read(text: str) -> int:
         return milliseconds_of(text, lowest_ms, highest_ms)
 
-    bounds = f"from {plain(Decimal(lowest_ms) / 1000)} to {plain(Decimal(highest_ms) / 1000)}"
-    return FromText(f"seconds {bounds}, with at most 3 decimals", read, lambda ms: plain(Decimal(ms) / 1000))
+    def write(ms: int) -> str:
+        return plain(Decimal(ms) / 1000)
+
+    lowest, highest = write(lowest_ms), write(highest_ms)
+    shape = ValueShape(ValueForm.SECONDS, lowest, highest, "s")
+    return FromText(f"seconds from {lowest} to {highest}, with at most 3 decimals", read, write, shape=shape)
 
 
 def switch() -> FromText:
@@ -137,7 +173,8 @@ def switch() -> FromText:
             raise ValueError
         return value
 
-    return FromText("yes or no", read, lambda value: "yes" if value else "no")
+    shape = ValueShape(ValueForm.SWITCH, choices=("yes", "no"))
+    return FromText("yes or no", read, lambda value: "yes" if value else "no", shape=shape)
 
 
 def switch_or(kind: type[Enum]) -> FromText:
@@ -165,18 +202,22 @@ def choice(kind: type[Enum], later: frozenset[str] = frozenset()) -> FromText:
         return members[word]
 
     expected = f"one of {', '.join(members)}" if len(members) > 1 else next(iter(members))
-    return FromText(expected, read, lambda member: str(member.value))
+    shape = ValueShape(ValueForm.CHOICE, choices=tuple(each for each in members if each not in later))
+    return FromText(expected, read, lambda member: str(member.value), shape=shape)
 
 
-def object_name() -> FromText:
-    """Read the name of an object: short, printable, without blanks at its ends."""
+def object_name(of: str = "") -> FromText:
+    """Read the name of an object: short, printable, without blanks at its ends.
+
+    ``of`` is the section of the configuration that has the object, where the key names another one.
+    """
 
     def read(text: str) -> str:
         if not 1 <= len(text) <= _NAME_CHARACTERS_MAX or not text.isprintable() or text != text.strip():
             raise ValueError
         return text
 
-    return FromText(f"a name of 1 to {_NAME_CHARACTERS_MAX} printable characters", read)
+    return FromText(f"a name of 1 to {_NAME_CHARACTERS_MAX} printable characters", read, shape=ValueShape(names=of))
 
 
 def line_of_text(shortest: int, longest: int) -> FromText:
@@ -204,7 +245,8 @@ def mail_address() -> FromText:
 
 def moment() -> FromText:
     """Read a time with its zone as milliseconds since the Unix epoch."""
-    return FromText("a time with its zone, such as 2026-12-31T23:59:59Z", _with_zone)
+    expected = "a time with its zone, such as 2026-12-31T23:59:59Z"
+    return FromText(expected, _with_zone, shape=ValueShape(ValueForm.MOMENT))
 
 
 def first_instant() -> FromText:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, get_args
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from vosd.catalogue.problems import ProblemList, SourceLine
@@ -189,6 +190,25 @@ def section_of(annotation: object) -> type[Keys] | None:
 def section_in_list(annotation: object) -> type[Keys] | None:
     """Return the model of the items of a field that is a list of sections, else None."""
     return next(filter(None, map(section_of, get_args(annotation))), None)
+
+
+def reading_of(field: FieldInfo) -> tuple[bool, FromText]:
+    """Return whether the field is a list, and how one value of it is read."""
+    for word in field.metadata:
+        if isinstance(word, FromText):
+            return False, word
+    return True, _item_reading(field.annotation)
+
+
+def _item_reading(annotation: object) -> FromText:
+    parts = get_args(annotation)
+    for part in parts:
+        if isinstance(part, FromText):
+            return part
+    for part in parts:
+        if get_args(part):
+            return _item_reading(part)
+    raise TypeError(f"{annotation} does not say how it is read")
 
 
 def _plain(entries: Mapping[str, Entry], model: type[Keys]) -> dict[str, Any]:
