@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { age, amount, duration, localMinute, moment, searchFor, utc } from "./format";
+import { age, amount, dayBegin, duration, enteredMoment, localMinute, moment, searchFor, utc } from "./format";
 
 describe("amounts", () => {
   it.each([
@@ -38,9 +38,14 @@ it("has no age below zero", () => {
 
 it.each([
   ["0196F3A2-6c1e-7b52-9d0e-3f6f8f0c2a11", "call", "0196f3a2-6c1e-7b52-9d0e-3f6f8f0c2a11"],
-  ["+44 7700 900123", "callee", "447700900123"],
-  ["acme", "anything", "acme"],
-  ["192.0.2.1", "anything", "192.0.2.1"],
+  ["+44 7700 900123", "number", "447700900123"],
+  ["acme", "name", "acme"],
+  ["192.0.2.1", "address", "192.0.2.1"],
+  ["192.0.2.1:5060", "address", "192.0.2.1:5060"],
+  ["[2001:db8::1]:5060", "address", "[2001:db8::1]:5060"],
+  ["2001:db8::1", "address", "2001:db8::1"],
+  ["a84b4c76e66710@pc33.example.com", "sip_call_id", "a84b4c76e66710@pc33.example.com"],
+  ["cafe", "name", "cafe"],
 ] as const)("looks for %s as %s", (text, to, value) => {
   expect(searchFor(text)).toEqual({ to, value });
 });
@@ -49,4 +54,14 @@ it("has a moment as the input of a form has it, and nothing for what is none", (
   expect(localMinute(new Date(2026, 2, 1, 9, 5).toISOString())).toBe("2026-03-01T09:05");
   expect(localMinute("yesterday")).toBe("");
   expect(localMinute(undefined)).toBe("");
+});
+
+it("begins the day where the chosen zone has it", () => {
+  const now = new Date("2026-03-01T18:00:00Z");
+  expect(dayBegin(now, "UTC")).toBe("2026-03-01T00:00:00.000Z");
+  expect(dayBegin(now, "Asia/Shanghai")).toBe("2026-03-01T16:00:00.000Z");
+  expect(moment("2026-03-01T17:30:00Z", now, "en-GB", "Asia/Shanghai")).toBe("01:30:00");
+  expect(moment("2026-03-01T15:30:00Z", now, "en-GB", "Asia/Shanghai")).toBe("01/03/2026, 23:30:00");
+  expect(enteredMoment("2026-03-02T02:00", "Asia/Shanghai")).toBe("2026-03-01T18:00:00.000Z");
+  expect(enteredMoment("")).toBeUndefined();
 });

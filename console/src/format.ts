@@ -1,5 +1,7 @@
 /** Money, times and durations as people read them. Nothing is rounded: amounts stay the text that the API sent. */
 
+import { chosenZone, clockAt, momentAt } from "./zone";
+
 const SECOND_MS = 1_000;
 const MINUTE_S = 60;
 const HOUR_S = 3_600;
@@ -22,14 +24,27 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / HOUR_S)}:${two(minutes % MINUTE_S)}:${rest}`;
 }
 
-/** A moment in the zone of the viewer; the day is left out where it is today. */
-export function moment(text: string, now: Date, language: string): string {
+const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" } as const;
+const DAY = { year: "numeric", month: "2-digit", day: "2-digit" } as const;
+const forms = new Map<string, Intl.DateTimeFormat>();
+
+/** A form of times, made once: making one costs a hundred times what using it costs. */
+function form(language: string, timeZone: string | undefined, hasDay: boolean, hasTime: boolean): Intl.DateTimeFormat {
+  const key = `${language} ${timeZone} ${hasDay} ${hasTime}`;
+  let found = forms.get(key);
+  if (!found) {
+    found = new Intl.DateTimeFormat(language, { ...(hasDay ? DAY : {}), ...(hasTime ? TIME : {}), timeZone });
+    forms.set(key, found);
+  }
+  return found;
+}
+
+/** A moment in a zone, the viewer's where none is given; the day is left out where it is today. */
+export function moment(text: string, now: Date, language: string, zone = chosenZone()): string {
   const at = new Date(text);
   if (Number.isNaN(at.getTime())) return text;
-  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false } as const;
-  const isToday = at.toDateString() === now.toDateString();
-  const day = isToday ? {} : ({ year: "numeric", month: "2-digit", day: "2-digit" } as const);
-  return new Intl.DateTimeFormat(language, { ...day, ...time }).format(at);
+  const day = form(language, zone, true, false);
+  return form(language, zone, day.format(at) !== day.format(now), true).format(at);
 }
 
 /** A moment in UTC, for the hint beside it. */
@@ -39,15 +54,19 @@ export function utc(text: string): string {
 }
 
 /** The beginning of the viewer's day, as the API takes it. */
-export function dayBegin(now: Date): string {
-  return new Date(now.getFullYear(), now.getMonth(), now.getDate()).toISOString();
+export function dayBegin(now: Date, zone = chosenZone()): string {
+  return momentAt(clockAt(now, zone).slice(0, 10), zone).toISOString();
 }
 
-/** A moment as an input of a local date and time has it; empty where it is none. */
-export function localMinute(text: string | undefined): string {
+/** A moment as an input of a date and time has it; empty where it is none. */
+export function localMinute(text: string | undefined, zone = chosenZone()): string {
   const at = new Date(text ?? "");
-  if (Number.isNaN(at.getTime())) return "";
-  return new Date(at.getTime() - at.getTimezoneOffset() * MINUTE_S * SECOND_MS).toISOString().slice(0, 16);
+  return Number.isNaN(at.getTime()) ? "" : clockAt(at, zone);
+}
+
+/** The moment that was entered in an input of a date and time, as the API takes it; none where it is empty. */
+export function enteredMoment(text: string, zone = chosenZone()): string | undefined {
+  return text ? momentAt(text, zone).toISOString() : undefined;
 }
 
 /** How long ago a moment was, in seconds; never below zero. */
@@ -55,10 +74,23 @@ export function age(since: string, now: number): number {
   return Math.max(0, (now - Date.parse(since)) / SECOND_MS);
 }
 
-/** What a search box was given: where to look for it. */
-export function searchFor(text: string): { to: "call" | "callee" | "anything"; value: string } {
+/** What the text of a search names. */
+interface Sought {
+  to: "call" | "number" | "address" | "sip_call_id" | "name";
+  value: string;
+}
+
+const CALL = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const NUMBER = /^\+?\d[\d *#-]{2,}$/;
+const IPV4 = /^\d{1,3}(\.\d{1,3}){3}(:\d+)?$/;
+const IPV6 = /^\[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*\]?(:\d+)?$/i;
+
+/** Tell by its form what a text names: a call, a number, an address, a Call-ID, else the name of something. */
+export function searchFor(text: string): Sought {
   const value = text.trim();
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value)) return { to: "call", value: value.toLowerCase() };
-  if (/^\+?\d[\d *#-]{2,}$/.test(value)) return { to: "callee", value: value.replace(/[^\d*#]/g, "") };
-  return { to: "anything", value };
+  if (CALL.test(value)) return { to: "call", value: value.toLowerCase() };
+  if (IPV4.test(value) || IPV6.test(value)) return { to: "address", value };
+  if (NUMBER.test(value)) return { to: "number", value: value.replace(/[^\d*#]/g, "") };
+  if (/^[^\s@]+@[^\s@]+$/.test(value)) return { to: "sip_call_id", value };
+  return { to: "name", value };
 }

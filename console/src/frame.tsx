@@ -11,18 +11,21 @@ import {
   Modal,
   NavLink,
   ScrollArea,
+  Select,
+  Switch,
   Table,
   TextInput,
   useMantineColorScheme,
 } from "@mantine/core";
-import { useDisclosure, useHotkeys } from "@mantine/hooks";
+import { useDisclosure, useHotkeys, useLocalStorage } from "@mantine/hooks";
+import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { searchFor } from "./format";
 import { type List, lists } from "./screens/columns";
 import { useLogOut, useSession } from "./session";
 import { chooseLanguage, languages } from "./text";
+import { chooseZone, offsetText, useZone, zones } from "./zone";
 
 interface Place {
   name: string;
@@ -75,14 +78,19 @@ export function Frame() {
   const { t } = useTranslation();
   const [isOpen, menu] = useDisclosure(false);
   const [showsKeys, keys] = useDisclosure(false);
+  const [hasKeys, setHasKeys] = useLocalStorage({ key: "vosd.keys", defaultValue: true });
   const search = useRef<HTMLInputElement>(null);
   const go = useNavigate();
-  useHotkeys([
-    ["/", () => search.current?.focus()],
-    ["shift+?", keys.open],
-    ["?", keys.open],
-    ...KEYS.map(([key, to]) => [key, () => void go({ to })] as [string, () => void]),
-  ]);
+  useHotkeys(
+    hasKeys
+      ? [
+          ["/", () => search.current?.select()],
+          ["shift+?", keys.open],
+          ["?", keys.open],
+          ...KEYS.map(([key, to]) => [key, () => void go({ to })] as [string, () => void]),
+        ]
+      : [],
+  );
   return (
     <AppShell
       header={{ height: 48 }}
@@ -122,6 +130,9 @@ export function Frame() {
               ["/", t("frame.key_search")],
               ["?", t("frame.key_help")],
               ["o c r a g l", t("frame.key_go")],
+              ["↑ ↓", t("frame.key_rows")],
+              ["Enter", t("frame.key_open")],
+              ["Space", t("frame.key_choose")],
             ].map(([key, does]) => (
               <Table.Tr key={key}>
                 <Table.Th>
@@ -132,6 +143,12 @@ export function Frame() {
             ))}
           </Table.Tbody>
         </Table>
+        <Switch
+          mt="sm"
+          label={t("frame.key_single")}
+          checked={hasKeys}
+          onChange={(event) => setHasKeys(event.currentTarget.checked)}
+        />
       </Modal>
     </AppShell>
   );
@@ -171,11 +188,8 @@ function Search({ input }: { input: React.RefObject<HTMLInputElement | null> }) 
   const [text, setText] = useState("");
   const look = (event: FormEvent) => {
     event.preventDefault();
-    const { to, value } = searchFor(text);
-    if (!value) return;
-    if (to === "call") void go({ to: "/cdrs/$call", params: { call: value } });
-    else if (to === "callee") void go({ to: "/cdrs", search: { callee: value } });
-    else void go({ to: "/accounts", search: { q: value } });
+    const q = text.trim();
+    if (q) void go({ to: "/found", search: { q } });
   };
   return (
     <search style={{ flex: 1, minWidth: 0 }}>
@@ -199,8 +213,11 @@ function Person() {
   const session = useSession();
   const logOut = useLogOut();
   const { colorScheme, toggleColorScheme } = useMantineColorScheme();
+  const [choosesZone, choosing] = useDisclosure(false);
+  const zone = useZone();
   return (
     <>
+      <ZoneChoice opened={choosesZone} onClose={choosing.close} />
       <ActionIcon variant="default" aria-label={t("frame.colours")} onClick={toggleColorScheme}>
         {colorScheme === "dark" ? "☀" : "☾"}
       </ActionIcon>
@@ -221,9 +238,44 @@ function Person() {
             </Menu.Item>
           ))}
           <Menu.Divider />
+          <Menu.Item onClick={choosing.open}>
+            {t("frame.zone")}: {zone ?? offsetText(new Date(), undefined)}
+          </Menu.Item>
+          <Menu.Divider />
           <Menu.Item onClick={logOut}>{t("frame.logout")}</Menu.Item>
         </Menu.Dropdown>
       </Menu>
     </>
+  );
+}
+
+/** The zone of all times that are shown, and of days that are asked for. */
+function ZoneChoice({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+  const { t } = useTranslation();
+  const zone = useZone();
+  const queries = useQueryClient();
+  return (
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={t("frame.zone")}
+      closeButtonProps={{ "aria-label": t("act.close") }}
+    >
+      <Select
+        label={t("frame.zone_lead")}
+        data={[{ value: "", label: t("frame.zone_browser", { zone: offsetText(new Date(), undefined) }) }, ...zones()]}
+        value={zone ?? ""}
+        searchable
+        selectFirstOptionOnChange
+        allowDeselect={false}
+        data-autofocus
+        onFocus={(event) => event.currentTarget.select()}
+        onChange={(chosen) => {
+          chooseZone(chosen || undefined);
+          void queries.invalidateQueries();
+          onClose();
+        }}
+      />
+    </Modal>
   );
 }

@@ -10,6 +10,7 @@ import { Problem } from "./api/client";
 import { router } from "./router";
 import { SessionGate } from "./session";
 import { beginTexts } from "./text";
+import { beginZone } from "./zone";
 
 const FRESH_MS = 2_000;
 const SERVER_ERROR = 500;
@@ -38,6 +39,7 @@ const theme = createTheme({
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
 const place = document.getElementById("console");
 
+beginZone();
 await beginTexts();
 if (place) {
   createRoot(place).render(

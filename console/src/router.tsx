@@ -4,12 +4,16 @@ import {
   createRootRoute,
   createRoute,
   createRouter,
+  type ErrorComponentProps,
+  Link,
   lazyRouteComponent,
   type RouteComponent,
 } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { Frame } from "./frame";
+import { Note } from "./parts/note";
 import { Page } from "./parts/page";
+import { ProblemText } from "./parts/problem";
 import { OverviewScreen } from "./screens/overview";
 
 /** What narrows a view: all of it is text, as in the address. */
@@ -22,7 +26,28 @@ function narrowing(search: Record<string, unknown>): Narrowing {
 
 function NotFound() {
   const { t } = useTranslation();
-  return <Page title={t("state.not_found")}>{null}</Page>;
+  return (
+    <Page title={t("state.not_found")}>
+      <Note why="not_found" action={<Link to="/">{t("nav.overview")}</Link>}>
+        {t("state.not_found_lead")}
+      </Note>
+    </Page>
+  );
+}
+
+function Pending() {
+  const { t } = useTranslation();
+  return <Note why="loading">{t("state.loading")}</Note>;
+}
+
+/** A defect of a screen: the rest of the console goes on. */
+function Failed({ error, reset }: ErrorComponentProps) {
+  const { t } = useTranslation();
+  return (
+    <Page title={t("state.defect")}>
+      <ProblemText error={error instanceof Error ? error : new Error(String(error))} again={reset} />
+    </Page>
+  );
 }
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
@@ -42,6 +67,7 @@ const tree = root.addChildren([
   view("/accounts/$name", load(() => import("./screens/account"), "AccountScreen")),
   view("/gateways", load(() => import("./screens/gateways"), "GatewaysScreen")),
   view("/gateways/$name", load(() => import("./screens/gateways"), "GatewayScreen")),
+  view("/found", load(() => import("./screens/found"), "FoundScreen")),
   view("/alarms", load(() => import("./screens/alarms"), "AlarmsScreen")),
   view("/reports", load(() => import("./screens/reports"), "ReportsScreen")),
   view("/lists/$list", load(() => import("./screens/lists"), "ListScreen")),
@@ -50,6 +76,11 @@ const tree = root.addChildren([
 export const router = createRouter({
   routeTree: tree,
   defaultPreload: "intent",
+  defaultErrorComponent: Failed,
+  defaultPendingComponent: Pending,
+  scrollRestoration: true,
+  // nothing that was entered or chosen for one object is shown with another
+  defaultRemountDeps: ({ params }) => params,
   // values stay as they are written: a number of a telephone is text
   parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
   stringifySearch: (search) => {

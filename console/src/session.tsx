@@ -4,6 +4,7 @@ import { Center, Loader } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useMemo } from "react";
 import { client, content, noteSession, Problem, type Session } from "./api/client";
+import { ProblemText } from "./parts/problem";
 import { Login } from "./screens/login";
 
 /** A person that has logged in, and the operations that it may do, such as `GET /cdrs/{call_id}`. */
@@ -40,6 +41,13 @@ export function SessionGate({ children }: { children: ReactNode }) {
     return (
       <Center h="100vh">
         <Loader aria-label="vosd" />
+      </Center>
+    );
+  }
+  if (asked.error) {
+    return (
+      <Center h="100vh" component="main">
+        <ProblemText error={asked.error} again={() => asked.refetch()} />
       </Center>
     );
   }

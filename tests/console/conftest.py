@@ -3,17 +3,19 @@
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
 from api.watched import Watched, watched
 from doubles.api import HOST
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 PASSWORD: Final = "correct horse battery"
 WAIT_MS: Final = 20_000
 """A machine that runs the other tests beside is slow; what does not come at all fails all the same."""
+AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js").read_text()
 WIDE: Final = (1_440, 900)
 NARROW: Final = (360, 780)
 
@@ -61,38 +63,54 @@ class Visitor(NamedTuple):
 Visit = Callable[..., Visitor]
 
 
+@contextmanager
+def logged_in(
+    site: Watched,
+    browser: Browser,
+    role: str = "administrator",
+    account: str | None = None,
+    size: tuple[int, int] = WIDE,
+    language: str = "en",
+) -> Iterator[Visitor]:
+    """Log a new person in; what the browser has complained of fails the test at the end."""
+    name = f"p{_next(site.daemon.directory)}"
+    of = () if account is None else ("--account", account)
+    link = site.daemon.ask("user", "add", name, "--role", role, *of)["link"]
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale=language)
+    context.set_default_timeout(WAIT_MS)
+    page, base = context.new_page(), f"http://{HOST}:{site.api.port}"
+    visitor = Visitor(page, base, [])
+
+    def said(message: ConsoleMessage) -> None:
+        if "Content Security" in message.text:
+            visitor.complaints.append(message.text)
+
+    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
+    page.on("console", said)
+    page.goto(base + link)
+    page.locator("input[autocomplete=new-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name=name)).to_be_visible()
+    yield visitor
+    context.close()
+    assert visitor.complaints == []
+
+
 @pytest.fixture
 def visit(site: Watched, browser: Browser) -> Iterator[Visit]:
     """Return what logs a new person in: ``visit(role, account, size, language)``."""
-    contexts: list[BrowserContext] = []
-    visitors: list[Visitor] = []
+    with ExitStack() as stack:
+        yield lambda *words, **named: stack.enter_context(logged_in(site, browser, *words, **named))
 
-    def visited(
-        role: str = "administrator", account: str | None = None, size: tuple[int, int] = WIDE, language: str = "en"
-    ) -> Visitor:
-        name = f"p{_next(site.daemon.directory)}"
-        of = () if account is None else ("--account", account)
-        link = site.daemon.ask("user", "add", name, "--role", role, *of)["link"]
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale=language)
-        context.set_default_timeout(WAIT_MS)
-        contexts.append(context)
-        page, base = context.new_page(), f"http://{HOST}:{site.api.port}"
-        visitor = Visitor(page, base, [])
-        visitors.append(visitor)
-        page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
-        page.on("console", lambda said: visitor.complaints.append(said.text) if "Content Security" in said.text else 0)
-        page.goto(base + link)
-        page.locator("input[autocomplete=new-password]").fill(PASSWORD)
-        page.keyboard.press("Enter")
-        page.locator("input[autocomplete=current-password]").fill(PASSWORD)
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("button", name=name)).to_be_visible()
-        return visitor
 
-    yield visited
-    for context in contexts:
-        context.close()
-    assert [said for visitor in visitors for said in visitor.complaints] == []
+def violations(page: Page) -> list[str]:
+    """Return what axe finds against WCAG 2.2 AA."""
+    page.evaluate(AXE)
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    found: dict[str, Any] = page.evaluate("rules => axe.run(document, rules)", rules)
+    return [f"{each['id']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]
 
 
 def _next(directory: Path) -> int:

@@ -4,7 +4,6 @@ import json
 import re
 from base64 import b32decode
 from decimal import Decimal
-from pathlib import Path
 from time import time_ns
 from typing import Any, Final
 
@@ -15,10 +14,9 @@ from e2e.addresses import API_SWITCH, VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, PASSWORD, Visit, Visitor
+from console.conftest import NARROW, PASSWORD, Visit, Visitor, violations
 from vosd.admin.office.second_factor import STEP_MS, code_at
 
-AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js").read_text()
 SCREENS: Final = {
     "/": "Overview",
     "/calls": "Calls now",
@@ -44,14 +42,6 @@ MARKUP: Final = "<img src=x onerror=alert(1)>"
 def used(site: Watched) -> str:
     """Have calls and objects; return the id of a call that two vendors refused."""
     return something_of_everything(site)
-
-
-def violations(page: Page) -> list[str]:
-    """Return what axe finds against WCAG 2.2 AA."""
-    page.evaluate(AXE)
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-    found: dict[str, Any] = page.evaluate("rules => axe.run(document, rules)", rules)
-    return [f"{each['id']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]
 
 
 def rows(page: Page, label: str) -> list[str]:

@@ -1,16 +1,29 @@
 """What surrounds every screen of the console: the keyboard, the search, times, what is not saved."""
 
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 from api.watched import Watched, refused_call
-from playwright.sync_api import expect
+from e2e.addresses import VENDORS
+from playwright.sync_api import Browser, expect
 
-from console.conftest import Visit
+from console.conftest import Visit, Visitor, logged_in, violations
 
 
 @pytest.fixture(scope="module", autouse=True)
-def record(site: Watched) -> dict[str, object]:
+def record(site: Watched) -> dict[str, str]:
     """Have a call of acme."""
     return refused_call(site)
+
+
+@pytest.fixture(scope="module")
+def visitor(site: Watched, browser: Browser) -> Iterator[Visitor]:
+    """Return a person that the tests of this file share: a log-in takes seconds."""
+    with logged_in(site, browser) as visitor:
+        yield visitor
 
 
 def test_what_is_not_saved_is_asked_about_before_it_is_lost(visit: Visit) -> None:
@@ -35,3 +48,92 @@ def test_what_is_not_saved_is_asked_about_before_it_is_lost(visit: Visit) -> Non
     page.go_back()
     asked.get_by_role("button", name="Leave").click()
     expect(page.get_by_role("heading", level=1, name="Accounts")).to_be_visible()
+
+
+def test_rows_are_gone_through_by_the_keyboard_and_have_their_times_in_utc_there(
+    visit: Visit, record: dict[str, str]
+) -> None:
+    page = visit().go("/", "Overview")
+    page.keyboard.press("r")
+    expect(page.get_by_role("heading", level=1, name="Call search")).to_be_focused()
+    table = page.get_by_label("Call search", exact=True)
+    expect(table.locator("tbody tr")).to_have_count(1)
+    table.focus()
+    page.keyboard.press("End")
+    row = table.locator("tbody tr")
+    expect(row).to_be_focused()
+    shown = "e => getComputedStyle(e.querySelector('time'), '::after').content"
+    moment = record["started_at"][:19].replace("T", " ")
+    assert row.evaluate(shown) == f'"{moment} UTC"'
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name=record["call_id"])).to_be_focused()
+    page.go_back()
+    expect(page.get_by_role("heading", level=1, name="Call search")).to_be_visible()
+
+
+def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]) -> None:
+    page = visit().go("/cdrs", "Call search")
+    page.get_by_role("button", name=re.compile("^p")).press("Enter")
+    page.get_by_role("menuitem", name="Time zone").press("Enter")
+    page.keyboard.type("Kiritimati")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    ahead = datetime.fromisoformat(record["started_at"]).astimezone(ZoneInfo("Pacific/Kiritimati"))
+    time = page.get_by_label("Call search", exact=True).locator("time").first
+    expect(time).to_have_text(re.compile(f"{ahead:%H:%M:%S}$"))
+    page.reload()
+    expect(time).to_have_text(re.compile(f"{ahead:%H:%M:%S}$"))
+    expect(time).to_have_attribute("title", re.compile(" UTC$"))
+
+
+@pytest.mark.parametrize(
+    ("sought", "found"),
+    [
+        ("carrier-b", "/gateways/carrier-b"),
+        ("acme-pbx", "/gateways/acme-pbx"),
+        (str(VENDORS["carrier-c"].host), "/gateways/carrier-c"),
+        ("12025550100", "/cdrs?caller=12025550100"),
+    ],
+)
+def test_the_search_leads_to_what_was_named(visitor: Visitor, sought: str, found: str) -> None:
+    page = visitor.page
+    page.locator("h1").focus()
+    page.keyboard.press("/")
+    page.keyboard.type(sought)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{found}")
+
+
+def test_the_search_lists_what_fits_or_says_that_nothing_does(visitor: Visitor) -> None:
+    page = visitor.go("/found?q=carrier", "Search: carrier")
+    expect(page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1)).to_be_visible()
+    expect(page.get_by_role("link", name="Routing gateways", exact=True)).to_have_count(2)
+    page = visitor.go("/found?q=no-such-thing")
+    expect(page.get_by_role("status")).to_have_text("Nothing has this number, name or address")
+    assert violations(page) == []
+
+
+def test_keys_of_one_letter_are_listed_and_can_be_switched_off(visitor: Visitor) -> None:
+    page = visitor.go("/alarms", "Alarms")
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    keys.get_by_label("These keys work").press("Space")
+    page.keyboard.press("Escape")
+    expect(keys).to_have_count(0)
+    page.keyboard.press("g")
+    page.keyboard.press("?")
+    expect(page.get_by_role("heading", level=1, name="Alarms")).to_be_visible()
+    expect(keys).to_have_count(0)
+    page.evaluate("localStorage.clear()")
+
+
+def test_a_switch_that_does_not_answer_is_said_and_asked_again(visitor: Visitor) -> None:
+    page = visitor.go("/", "Overview")
+    page.route("**/api/v1/gateways/quality*", lambda route: route.abort())
+    page.get_by_role("link", name="Gateways", exact=True).click()
+    said = page.get_by_role("alert").filter(has_text="The switch does not answer")
+    expect(said).to_be_visible()
+    page.unroute("**/api/v1/gateways/quality*")
+    said.get_by_role("button", name="Try again").click()
+    expect(page.get_by_label("Gateways", exact=True)).to_contain_text("carrier-b")

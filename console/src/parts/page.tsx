@@ -1,7 +1,10 @@
-import { Group, Stack, Text, Title } from "@mantine/core";
-import { type ReactNode, useEffect } from "react";
+import { Group, Stack, Title } from "@mantine/core";
+import { type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { useSession } from "../session";
+import { Note } from "./note";
+
+let isFirst = true;
 
 /** A page with its title, or why it is not for this person. */
 export function Page({
@@ -18,18 +21,24 @@ export function Page({
 }) {
   const { t } = useTranslation();
   const { may } = useSession();
+  const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} – vosd`;
   }, [title]);
+  // keyboard and screen reader begin at the title of a page that was gone to
+  useEffect(() => {
+    if (!isFirst) heading.current?.focus({ preventScroll: true });
+    isFirst = false;
+  }, []);
   return (
     <Stack gap="sm">
       <Group justify="space-between">
-        <Title order={1} size="h2" textWrap="balance">
+        <Title order={1} size="h2" textWrap="balance" tabIndex={-1} ref={heading}>
           {title}
         </Title>
         {actions}
       </Group>
-      {needs && !may.has(needs) ? <Text role="status">{t("state.no_right", { operation: needs })}</Text> : children}
+      {needs && !may.has(needs) ? <Note why="no_right">{t("state.no_right", { operation: needs })}</Note> : children}
     </Stack>
   );
 }

@@ -6,9 +6,15 @@ import { Problem } from "../api/client";
 export function ProblemText({ error, again }: { error: Error | null; again?: () => void }) {
   const { t } = useTranslation();
   if (!error) return null;
-  const remedy = error instanceof Problem ? error.remedy : "";
+  const isOfServer = error instanceof Problem;
+  const remedy = isOfServer ? error.remedy : error.message;
   return (
-    <Alert color="red" variant="outline" role="alert" title={error.message || t("state.failed")}>
+    <Alert
+      color="red"
+      variant="outline"
+      role="alert"
+      title={(isOfServer && error.message) || t(isOfServer ? "state.failed" : "state.unreachable")}
+    >
       <Group justify="space-between">
         <span>{remedy}</span>
         {again && (

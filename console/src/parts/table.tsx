@@ -1,14 +1,29 @@
 /** Dense tables: rows are drawn where they are seen, so that ten thousand are as quick as ten. */
 
-import { Text } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
-import { type Kind, Value } from "./values";
+import { Note } from "./note";
+import { InRow, type Kind, Value } from "./values";
 
 const ROW_PX = 30;
 const DRAWN_AHEAD = 12;
+const PAGE_ROWS = 15;
+/** The first row below the heading, as `aria-rowindex` counts. */
+const FIRST_INDEX = 2;
+/** Steps of the keys that go from row to row. */
+const STEPS: Record<string, number> = {
+  ArrowDown: 1,
+  ArrowUp: -1,
+  PageDown: PAGE_ROWS,
+  PageUp: -PAGE_ROWS,
+  Home: Number.NEGATIVE_INFINITY,
+  End: Number.POSITIVE_INFINITY,
+};
+/** Keys of these are theirs. A row is opened by what has `data-row`, else by its first link. */
+const ENTRIES = "input:not([type=checkbox]), select, textarea, [role=combobox]";
 
 export interface Column {
   name: string;
@@ -31,9 +46,12 @@ export function Table(props: {
   /** Called when the last rows are seen. */
   onEnd?: () => void;
   isLoading?: boolean;
+  /** Take away what narrows the table; offered where no row is left. */
+  onClear?: () => void;
 }) {
   const { t } = useTranslation();
   const frame = useRef<HTMLDivElement>(null);
+  const wanted = useRef<number | null>(null);
   const virtual = useVirtualizer({
     count: props.rows.length,
     getScrollElement: () => frame.current,
@@ -44,12 +62,42 @@ export function Table(props: {
       if (last && last.index >= props.rows.length - 1) props.onEnd?.();
     },
   });
+  const rowAt = (index: number) =>
+    frame.current?.querySelector<HTMLElement>(`tr[aria-rowindex="${index + FIRST_INDEX}"]`);
+  // a row that is far away is drawn first, and takes the focus then
+  useEffect(() => {
+    const row = wanted.current === null ? null : rowAt(wanted.current);
+    if (!row) return;
+    wanted.current = null;
+    row.focus({ preventScroll: true });
+  });
+  const onKey = (event: KeyboardEvent<HTMLElement>) => {
+    const target = event.target as HTMLElement;
+    const row = target.closest<HTMLElement>("tr[tabindex]");
+    const present = row ? Number(row.ariaRowIndex) - FIRST_INDEX : -1;
+    const step = STEPS[event.key];
+    if (step !== undefined && props.rows.length > 0 && !target.matches(ENTRIES) && !hasModifier(event)) {
+      event.preventDefault();
+      const next = Math.min(Math.max(present + step, 0), props.rows.length - 1);
+      wanted.current = next;
+      virtual.scrollToIndex(next);
+      const drawnAlready = rowAt(next);
+      if (drawnAlready) {
+        wanted.current = null;
+        drawnAlready.focus({ preventScroll: true });
+      }
+    } else if (row && target === row && (event.key === "Enter" || event.key === " ")) {
+      event.preventDefault();
+      const of = (selector: string) => row.querySelector<HTMLElement>(selector);
+      (event.key === " " ? of("input[type=checkbox]") : (of("[data-row]") ?? of("a, button")))?.click();
+    }
+  };
   const drawn = virtual.getVirtualItems();
   const above = drawn[0]?.start ?? 0;
   const below = virtual.getTotalSize() - (drawn.at(-1)?.end ?? 0);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
-    <section className="table-frame" ref={frame} tabIndex={0} aria-label={props.label}>
+    <section className="table-frame" ref={frame} tabIndex={0} aria-label={props.label} onKeyDown={onKey}>
       <table aria-rowcount={props.rows.length + 1}>
         <thead>
           <tr>
@@ -58,36 +106,50 @@ export function Table(props: {
             ))}
           </tr>
         </thead>
-        <tbody>
-          {above > 0 && <Space px={above} columns={props.columns.length} />}
-          {drawn.map(({ index }) => {
-            const row = props.rows[index];
-            if (!row) return null;
-            return (
-              <tr key={props.rowKey(row, index)} aria-rowindex={index + 2}>
-                {props.columns.map((column) => (
-                  <td key={column.name} className={isAtEnd(column.kind) ? "end" : undefined}>
-                    {column.show ? (
-                      column.show(row)
-                    ) : (
-                      <Value row={row} name={column.name} kind={column.kind ?? "text"} />
-                    )}
-                  </td>
-                ))}
-              </tr>
-            );
-          })}
-          {below > 0 && <Space px={below} columns={props.columns.length} />}
-        </tbody>
+        <InRow value={true}>
+          <tbody>
+            {above > 0 && <Space px={above} columns={props.columns.length} />}
+            {drawn.map(({ index }) => {
+              const row = props.rows[index];
+              if (!row) return null;
+              return (
+                <tr key={props.rowKey(row, index)} aria-rowindex={index + FIRST_INDEX} tabIndex={-1}>
+                  {props.columns.map((column) => (
+                    <td key={column.name} className={isAtEnd(column.kind) ? "end" : undefined}>
+                      {column.show ? (
+                        column.show(row)
+                      ) : (
+                        <Value row={row} name={column.name} kind={column.kind ?? "text"} />
+                      )}
+                    </td>
+                  ))}
+                </tr>
+              );
+            })}
+            {below > 0 && <Space px={below} columns={props.columns.length} />}
+          </tbody>
+        </InRow>
       </table>
       {props.rows.length === 0 && (
-        <Text p="md" className="quiet" role="status">
+        <Note
+          why={props.isLoading ? "loading" : "empty"}
+          action={
+            !props.isLoading &&
+            props.onClear && (
+              <Button size="xs" variant="default" onClick={props.onClear}>
+                {t("state.clear")}
+              </Button>
+            )
+          }
+        >
           {t(props.isLoading ? "state.loading" : "state.empty")}
-        </Text>
+        </Note>
       )}
     </section>
   );
 }
+
+const hasModifier = (event: KeyboardEvent) => event.ctrlKey || event.altKey || event.metaKey || event.shiftKey;
 
 function Heading({ column, sort, onSort }: { column: Column; sort?: string; onSort?: (sort: string) => void }) {
   const { t } = useTranslation();

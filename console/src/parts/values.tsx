@@ -1,9 +1,11 @@
 /** Single values: money, moments, states. */
 
 import { Link } from "@tanstack/react-router";
+import { createContext, useContext } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { amount, moment, utc } from "../format";
+import { useZone } from "../zone";
 
 export type Kind = "text" | "money" | "number" | "moment" | "state" | "account" | "gateway" | "call" | "percent";
 
@@ -21,13 +23,20 @@ export function Money({ value, currency }: { value: unknown; currency?: unknown 
   );
 }
 
+/** Whether a value stands in a row that can have the focus: then it is no stop of the keyboard itself. */
+export const InRow = createContext(false);
+
+/** A moment in the viewer's zone; in UTC where the mouse points, and where the focus of the keyboard is. */
 export function Moment({ value }: { value: unknown }) {
   const { i18n } = useTranslation();
+  const zone = useZone();
+  const isInRow = useContext(InRow);
   if (!value) return <span className="quiet">–</span>;
   const text = String(value);
   return (
-    <time dateTime={text} title={utc(text)}>
-      {moment(text, new Date(), i18n.language)}
+    // its UTC has to be reached by the keyboard, as it is by the mouse
+    <time dateTime={text} title={utc(text)} data-utc={utc(text)} tabIndex={isInRow ? undefined : 0}>
+      {moment(text, new Date(), i18n.language, zone)}
     </time>
   );
 }
@@ -65,7 +74,7 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
       );
     case "call":
       return (
-        <Link to="/cdrs/$call" params={{ call: text }} title={text}>
+        <Link to="/cdrs/$call" params={{ call: text }} title={text} data-row>
           {text.slice(0, 8)}…
         </Link>
       );

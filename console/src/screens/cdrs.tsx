@@ -7,7 +7,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, queryText } from "../api/client";
-import { localMinute } from "../format";
+import { enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
@@ -105,8 +105,7 @@ function Narrow({ search, onSearch }: { search: Narrowing; onSearch: (search: Na
             label={t(`cdrs.${field}`)}
             defaultValue={localMinute(wanted[field])}
             onChange={(event) => {
-              const text = event.currentTarget.value;
-              setWanted({ ...wanted, [field]: text ? new Date(text).toISOString() : undefined });
+              setWanted({ ...wanted, [field]: enteredMoment(event.currentTarget.value) });
             }}
           />
         ))}

@@ -5,11 +5,12 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { client, content, download, queryText, type Row } from "../api/client";
-import { amount, dayBegin } from "../format";
+import { amount, dayBegin, enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { type Kind, Value } from "../parts/values";
+import { zoneName } from "../zone";
 
 const FIRST = "revenue";
 const SPANS = ["whole", "hour", "day", "week", "month"];
@@ -34,11 +35,9 @@ interface Order {
   gateway?: string;
 }
 
-const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
-
 /** Read a report in the zone of the viewer. */
 export function reportOf(name: string, order: Order): Promise<Report> {
-  const query = { ...order, zone: zone() } as never;
+  const query = { ...order, zone: zoneName() } as never;
   return content(
     client.GET("/reports/{name}", { params: { path: { name } as never, query } }),
   ) as unknown as Promise<Report>;
@@ -108,16 +107,14 @@ export function ReportsScreen() {
   const found = useQuery({ queryKey: ["report", name, order], queryFn: () => reportOf(name, order) });
   const set = (field: string, value: string | null) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
-  const asked = queryText({ ...order, zone: zone() });
+  const asked = queryText({ ...order, zone: zoneName() });
   const known = kinds.data as { name: string; meaning: string }[] | undefined;
   const day = (field: "since" | "until") => (
     <TextInput
       type="date"
       label={t(`cdrs.${field}`)}
-      defaultValue={(field === "since" ? order.since : (order.until ?? "")).slice(0, 10)}
-      onBlur={(event) =>
-        set(field, event.currentTarget.value && new Date(`${event.currentTarget.value}T00:00`).toISOString())
-      }
+      defaultValue={localMinute(order[field]).slice(0, 10)}
+      onBlur={(event) => set(field, enteredMoment(event.currentTarget.value) ?? null)}
     />
   );
   return (

@@ -1,0 +1,195 @@
+/** What the search of the frame finds: each kind of thing that the text may name, a few of each. */
+
+import { Stack, Title } from "@mantine/core";
+import { useQueries } from "@tanstack/react-query";
+import { Link, Navigate, useSearch } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { Problem, pageOf, queryText, type Row } from "../api/client";
+import { searchFor } from "../format";
+import { Note } from "../parts/note";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { type Column, Table } from "../parts/table";
+import type { Narrowing } from "../router";
+import { useSession } from "../session";
+import { gatewayColumns } from "./columns";
+
+const SHOWN = 5;
+/** Lists that the API cannot narrow by a part of a name are read up to here. */
+const READ_MAX = 1_000;
+const NOT_FOUND = 404;
+
+/** Where to look: what is asked, which rows fit, and where all of them are. */
+interface Place {
+  name: string;
+  needs: string;
+  read: () => Promise<Row[]>;
+  columns: readonly Column[];
+  all: Target;
+  /** The page of one of its rows. */
+  one: (row: Row) => Target;
+}
+
+interface Target {
+  to: string;
+  search?: Narrowing;
+}
+
+const CALLS: readonly Column[] = [
+  { name: "started_at", kind: "moment" },
+  { name: "caller_in" },
+  { name: "callee_in" },
+  { name: "customer_account", kind: "account" },
+  { name: "end_reason", kind: "state" },
+  { name: "call_id", kind: "call" },
+];
+const RUNNING: readonly Column[] = [
+  { name: "started_at", kind: "moment" },
+  { name: "caller" },
+  { name: "callee" },
+  { name: "state", kind: "state" },
+  { name: "call_id", kind: "call" },
+];
+const ACCOUNTS: readonly Column[] = [
+  { name: "id", kind: "account" },
+  { name: "name" },
+  { name: "balance", kind: "money" },
+];
+const REGISTERED: readonly Column[] = [
+  { name: "name" },
+  { name: "state", kind: "state" },
+  { name: "received" },
+  { name: "user_agent" },
+];
+const TRUNKS: readonly Column[] = [{ name: "name", kind: "gateway" }, { name: "source" }];
+
+/** Whether a row has the text anywhere in its values, in lists and objects among them, too. */
+export function hasText(value: unknown, text: string): boolean {
+  if (value === null || value === undefined) return false;
+  if (typeof value === "object") return Object.values(value).some((each) => hasText(each, text));
+  return String(value).toLowerCase().includes(text);
+}
+
+function placesOf(text: string): Place[] {
+  const { to, value } = searchFor(text);
+  const wanted = value.toLowerCase();
+  const calls = (field: "caller" | "callee" | "sip_call_id"): Place => ({
+    name: `found.${field}`,
+    needs: "GET /cdrs",
+    read: () => pageOf("/cdrs", { [field]: value, limit: SHOWN }).then((page) => page.items),
+    columns: CALLS,
+    all: { to: "/cdrs", search: { [field]: value } },
+    one: () => ({ to: "/cdrs", search: { [field]: value } }),
+  });
+  const read = (path: string, fits: (row: Row) => boolean) => () =>
+    pageOf(path, { limit: READ_MAX }).then((page) => page.items.filter(fits));
+  const trunks = (list: "mapping" | "routing"): Place => ({
+    name: `nav.${list}`,
+    needs: `GET /${list}-gateways`,
+    read: read(`/${list}-gateways`, (row) => hasText([row.name, row.memo, row.keys], wanted)),
+    columns: TRUNKS,
+    all: { to: `/lists/${list}` },
+    one: (row) => ({ to: `/gateways/${encodeURIComponent(String(row.name))}` }),
+  });
+  const registered: Place = {
+    name: "nav.registrations",
+    needs: "GET /registrations",
+    read: read("/registrations", (row) => hasText([row.name, row.contact, row.received, row.user_agent], wanted)),
+    columns: REGISTERED,
+    all: { to: "/lists/registrations" },
+    one: (row) => ({ to: "/lists/registrations", search: { name: String(row.name) } }),
+  };
+  if (to === "address") return [trunks("mapping"), trunks("routing"), registered];
+  if (to === "sip_call_id") return [calls("sip_call_id")];
+  const accounts: Place = {
+    name: "nav.customers",
+    needs: "GET /balances",
+    read: read("/balances", (row) => hasText([row.id, row.name, row.memo, row.contact], wanted)),
+    columns: ACCOUNTS,
+    all: { to: "/accounts", search: { q: value } },
+    one: (row) => ({ to: `/accounts/${encodeURIComponent(String(row.id))}` }),
+  };
+  const gateways: Place = {
+    name: "nav.gateways",
+    needs: "GET /gateways/quality",
+    read: read("/gateways/quality", (row) => hasText(row.gateway, wanted)),
+    columns: gatewayColumns.slice(0, 5),
+    all: { to: "/gateways", search: { q: value } },
+    one: (row) => ({ to: `/gateways/${encodeURIComponent(String(row.gateway))}` }),
+  };
+  if (to !== "number") return [accounts, gateways, registered, trunks("mapping"), trunks("routing")];
+  const running = (field: "caller" | "callee"): Place => ({
+    name: `found.running_${field}`,
+    needs: "GET /calls",
+    read: () => pageOf("/calls", { [field]: value, limit: SHOWN }).then((page) => page.items),
+    columns: RUNNING,
+    all: { to: "/calls", search: { q: value } },
+    one: () => ({ to: "/calls", search: { q: value } }),
+  });
+  return [running("callee"), running("caller"), calls("callee"), calls("caller"), accounts, registered];
+}
+
+/** A text names nothing where the API does not take it: an account with spaces, for example. */
+const noneWhereRefused = (error: unknown): Row[] => {
+  if (error instanceof Problem && error.status === NOT_FOUND) return [];
+  throw error;
+};
+
+const NAMES = ["id", "name", "gateway"];
+
+/** The one page that all hits lead to, or all those whose name is the text itself; none where there are several. */
+function singleOf(hits: readonly { place: Place; rows: readonly Row[] }[], wanted: string): Target | null {
+  const leads = (fits: (row: Row) => boolean) => {
+    const targets = hits.flatMap(({ place, rows }) => rows.filter(fits).map(place.one));
+    const [first] = targets;
+    return first && targets.every((each) => sameTarget(each, first)) ? first : null;
+  };
+  return leads(() => true) ?? leads((row) => NAMES.some((name) => String(row[name] ?? "").toLowerCase() === wanted));
+}
+
+const sameTarget = (one: Target, other: Target) =>
+  one.to === other.to && queryText(one.search ?? {}) === queryText(other.search ?? {});
+
+export function FoundScreen() {
+  const { t } = useTranslation();
+  const { q = "" } = useSearch({ from: "/found" });
+  const { may } = useSession();
+  const places = placesOf(q).filter((place) => q && may.has(place.needs));
+  const asked = useQueries({
+    queries: places.map((place) => ({
+      queryKey: ["found", place.name, q],
+      queryFn: () => place.read().catch(noneWhereRefused),
+    })),
+  });
+  const { to, value } = searchFor(q);
+  if (to === "call") return <Navigate to="/cdrs/$call" params={{ call: value }} replace />;
+  const isRead = asked.every((each) => !each.isPending);
+  const hits = places
+    .map((place, index) => ({ place, rows: asked[index]?.data ?? [] }))
+    .filter(({ rows }) => rows.length > 0);
+  const hasFailed = asked.some((each) => each.error);
+  const single = isRead && !hasFailed ? singleOf(hits, value.toLowerCase()) : null;
+  if (single) return <Navigate {...single} replace />;
+  return (
+    <Page title={t("found.title", { text: q })}>
+      {!isRead && <Note why="loading">{t("state.loading")}</Note>}
+      {isRead && hits.length === 0 && !hasFailed && <Note why="empty">{t("found.nothing")}</Note>}
+      {asked.map((each, index) => (
+        <ProblemText key={places[index]?.name} error={each.error} again={() => each.refetch()} />
+      ))}
+      {hits.map(({ place, rows }) => (
+        <Stack key={place.name} gap={4}>
+          <Title order={2} size="h4">
+            <Link {...place.all}>{t(place.name)}</Link>
+          </Title>
+          <Table
+            label={t(place.name)}
+            columns={place.columns}
+            rows={rows.slice(0, SHOWN)}
+            rowKey={(row, index) => `${row.call_id ?? row.id ?? row.name ?? row.gateway} ${index}`}
+          />
+        </Stack>
+      ))}
+    </Page>
+  );
+}

@@ -1,0 +1,37 @@
+import { beforeEach, expect, it, vi } from "vitest";
+import { beginZone, chooseZone, chosenZone, clockAt, momentAt, offsetText } from "./zone";
+
+beforeEach(() => {
+  const kept = new Map<string, string>();
+  vi.stubGlobal("localStorage", {
+    getItem: (name: string) => kept.get(name) ?? null,
+    setItem: (name: string, value: string) => kept.set(name, value),
+    removeItem: (name: string) => kept.delete(name),
+  });
+});
+
+it("keeps the zone that was chosen, and takes none that does not exist", () => {
+  chooseZone("Asia/Shanghai");
+  beginZone();
+  expect(chosenZone()).toBe("Asia/Shanghai");
+  chooseZone(undefined);
+  beginZone();
+  expect(chosenZone()).toBeUndefined();
+  localStorage.setItem("vosd.zone", "Mars/Olympus");
+  beginZone();
+  expect(chosenZone()).toBeUndefined();
+});
+
+it.each([
+  ["2026-03-01T09:05", "UTC", "2026-03-01T09:05:00.000Z", "UTC"],
+  ["2026-03-01T09:05", "Asia/Kolkata", "2026-03-01T03:35:00.000Z", "UTC+05:30"],
+  ["2026-03-01T09:05", "America/New_York", "2026-03-01T14:05:00.000Z", "UTC-05:00"],
+  // clocks of Berlin go from 02:00 to 03:00 at 01:00 UTC
+  ["2026-03-29T01:59", "Europe/Berlin", "2026-03-29T00:59:00.000Z", "UTC+01:00"],
+  ["2026-03-29T03:01", "Europe/Berlin", "2026-03-29T01:01:00.000Z", "UTC+02:00"],
+])("%s in %s is %s", (shown, zone, utc, offset) => {
+  const at = momentAt(shown, zone);
+  expect(at.toISOString()).toBe(utc);
+  expect(clockAt(at, zone)).toBe(shown);
+  expect(offsetText(at, zone)).toBe(offset);
+});

@@ -1,0 +1,97 @@
+/** The zone in which times are shown: the browser's, or the one that the person has chosen in this browser. */
+
+import { useSyncExternalStore } from "react";
+
+const KEPT = "vosd.zone";
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+
+const watchers = new Set<() => void>();
+
+let chosen: string | undefined;
+
+/** Take the zone that was chosen in this browser before. */
+export function beginZone(): void {
+  const kept = localStorage.getItem(KEPT) ?? "";
+  chosen = isZone(kept) ? kept : undefined;
+}
+
+/** The chosen zone, such as `Asia/Shanghai`; none where the browser's holds. */
+export function chosenZone(): string | undefined {
+  return chosen;
+}
+
+/** Choose a zone and remember it; nothing for the browser's. */
+export function chooseZone(zone: string | undefined): void {
+  chosen = zone;
+  if (zone) localStorage.setItem(KEPT, zone);
+  else localStorage.removeItem(KEPT);
+  for (const watcher of watchers) watcher();
+}
+
+/** The chosen zone; what is drawn with it is drawn again when another is chosen. */
+export function useZone(): string | undefined {
+  return useSyncExternalStore(watch, chosenZone);
+}
+
+/** The zone's name, also where it is the browser's: reports are asked for in it. */
+export const zoneName = (): string => chosen ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/** All zones that the browser knows, UTC first. */
+export function zones(): string[] {
+  return ["UTC", ...Intl.supportedValuesOf("timeZone").filter((name) => name !== "UTC")];
+}
+
+/** Milliseconds by which clocks of the zone are ahead of UTC at a moment. */
+export function offsetOf(at: Date, zone: string | undefined): number {
+  const parts = new Intl.DateTimeFormat("en-US", {
+    timeZone: zone,
+    hourCycle: "h23",
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+    second: "numeric",
+  }).formatToParts(at);
+  const part = (type: string) => Number(parts.find((each) => each.type === type)?.value);
+  const shown = Date.UTC(part("year"), part("month") - 1, part("day"), part("hour"), part("minute"), part("second"));
+  return shown - Math.floor(at.getTime() / SECOND_MS) * SECOND_MS;
+}
+
+/** The moment at which clocks of the zone show a date and time, such as `2026-03-01T09:05`. */
+export function momentAt(shown: string, zone: string | undefined): Date {
+  const asUtc = Date.parse(`${shown}${shown.length > 10 ? "" : "T00:00"}Z`);
+  const near = new Date(asUtc - offsetOf(new Date(asUtc), zone));
+  // the offset is that of the moment itself: it differs beside a change of the clocks
+  return new Date(asUtc - offsetOf(near, zone));
+}
+
+/** The date and time that clocks of the zone show, to the minute, as an input of a form has it. */
+export function clockAt(at: Date, zone: string | undefined): string {
+  return new Date(at.getTime() + offsetOf(at, zone)).toISOString().slice(0, 16);
+}
+
+/** Such as `UTC+05:30`. */
+export function offsetText(at: Date, zone: string | undefined): string {
+  const minutes = Math.round(offsetOf(at, zone) / MINUTE_MS);
+  const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
+  const size = Math.abs(minutes);
+  return minutes === 0 ? "UTC" : `UTC${minutes < 0 ? "-" : "+"}${two(size / 60)}:${two(size % 60)}`;
+}
+
+function watch(watcher: () => void): () => void {
+  watchers.add(watcher);
+  return () => watchers.delete(watcher);
+}
+
+function isZone(name: string): boolean {
+  if (!name) return false;
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
