@@ -28,6 +28,7 @@ from vosd.routing.sections import NumberSection
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.trunks.gateways import CallerLimits, MappingGateway, RoutingGateway
+from vosd.trunks.media import MediaParameters
 from vosd.trunks.phone import Phone
 
 
@@ -95,6 +96,8 @@ class CallParameters:
     """Loss guard of calls without a routing plan."""
     typical_seconds: int = 60
     """``routing.typical_seconds``: the length of calls by which costs are compared where it is not known."""
+    media: MediaParameters = field(default_factory=MediaParameters)
+    """``media`` and the parameters about media."""
 
 
 class Changes(NamedTuple):

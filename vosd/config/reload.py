@@ -29,6 +29,7 @@ RESTART_KEYS: Final[Mapping[str, str]] = {
     "journal": "journal",
     "trace": "trace",
     "dns": "sip.dns",
+    "media": "media",
 }
 """Settings that only a restart changes, and the key that each is written under."""
 

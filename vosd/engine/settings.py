@@ -23,6 +23,7 @@ from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
 from vosd.traffic.schedule import ReportRhythm
 from vosd.trunks.gateways import Address
+from vosd.trunks.media import MediaEngineSettings
 
 LOOPBACK: Final[tuple[IPv4Network | IPv6Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -451,6 +452,7 @@ class Settings:
     journal: KeepSettings = field(default_factory=KeepSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)
+    media: MediaEngineSettings = field(default_factory=MediaEngineSettings)
     keep_alive: KeepAlive = field(default_factory=KeepAlive)
     """Keep-alives for registered endpoints behind NAT."""
     phone_service: PhoneServiceSettings | None = None

@@ -4,10 +4,11 @@ A relay (``vosd.relay``) implements ``MediaRelay``; who uses it decides whose po
 """
 
 from collections.abc import Sequence
-from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
+
+from vosd.trunks.media import MediaTrust, PortRange
 
 
 class RelayPort(msgspec.Struct, frozen=True, array_like=True):
@@ -20,24 +21,6 @@ class RelayPort(msgspec.Struct, frozen=True, array_like=True):
     rtp: int
     rtcp: int | None
     """None = RTCP comes to the same port (RFC 5761)."""
-
-
-class PortRange(NamedTuple):
-    """The first and the last port that may be used."""
-
-    first: int
-    last: int
-
-
-class MediaTrust(Enum):
-    """Addresses from which media of a leg are taken."""
-
-    LEARN = "auto"
-    """The address in its session description or, behind NAT, the one that its SIP comes from; any port."""
-    SDP = "sdp"
-    """Address and port of its session description."""
-    ANY = "any"
-    """Whatever sends first."""
 
 
 class MediaSource(msgspec.Struct, frozen=True, array_like=True):

@@ -47,3 +47,5 @@ class TrafficClass:
 
 SIGNALLING: Final = TrafficClass(0xA0)
 """VOS3000's default of ``SS_QOS_SIGNAL``: CS5."""
+MEDIA: Final = TrafficClass(0xA0)
+"""VOS3000's default of ``SS_QOS_RTP``."""

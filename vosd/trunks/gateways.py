@@ -14,6 +14,7 @@ from vosd.base.margin import LossGuard
 from vosd.base.number import for_matching
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.keys import limit, seconds, switch, whole, word
+from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 from vosd.trunks.scope import LimitScope, SharedLimit
 
@@ -141,6 +142,7 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     """Names of routing gateways that its calls do not use."""
     private_rate_group: str | None = None
     """Rates of its own beside the others; None = it has none."""
+    media: MediaSettings = DEFAULT_MEDIA
 
     @cached_property
     def is_phone(self) -> bool:
@@ -293,6 +295,7 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """Overrides the rate group of its account."""
     private_rate_group: str | None = None
     """Buy rates of its own beside the others; None = it has none."""
+    media: MediaSettings = DEFAULT_MEDIA
 
     @cached_property
     def places(self) -> tuple[Address, ...]:

@@ -39,5 +39,6 @@ def called_half(phone: Phone) -> RoutingGateway:
         ring_timeout_ms=phone.ring_timeout_ms,
         allow_unrated=True,
         enabled=phone.enabled,
+        media=calling.media,
         dialect=CalleeDialect(nat=calling.dialect.nat, session_timer=calling.dialect.session_timer),
     )

@@ -70,6 +70,7 @@ FILE: Final[Mapping[str, Any]] = {
     "routing_plans": [{"name": "premium"}],
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
     "currencies": [{"code": "USD", "fee_precision": "3"}],
+    "media": {"rtpengine": [{"name": "one", "address": "192.0.2.5:2223"}]},
     "bilateral": [
         {"account": "acme", "url": "https://peer.example.com/api/v1", "their_account": "us", "token": "secret"}
     ],
@@ -211,6 +212,13 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "webhooks.types": {"types": "call.ended"},
     "webhook.url": {"url": "http://192.0.2.4/alarms"},
     "emergency_services": {"emergency_services": {"sos": "112"}},
+    "SS_MEDIAPROXYSAMENAT": {"SS_MEDIAPROXYSAMENAT": "On"},
+    "rtp_port_range": {"rtp_port_range": "20000,29999"},
+    "SS_RTP_PORT_RANGE": {"SS_RTP_PORT_RANGE": "20000,29999"},
+    "IVR_RTP_PORT": {"IVR_RTP_PORT": "50000,50999"},
+    "media.mode": {"mode": "off"},
+    "media.addresses": {"addresses": "192.0.2.3"},
+    "rtpengine.address": {"address": "192.0.2.5:2224"},
     "mail.username": {"username": "alice"},
     "mail.sender": {"sender": "switch@example.com"},
     "mail.recipients": {"recipients": ["boss@example.com"]},

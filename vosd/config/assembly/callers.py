@@ -7,6 +7,7 @@ from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials
 from vosd.config.assembly.inventory import Written
+from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
@@ -16,6 +17,7 @@ from vosd.config.keys.transfers import TransferKeyKeys
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
 from vosd.trunks.gateways import CallerLimits, CallerNumbers, MappingGateway
+from vosd.trunks.media import MediaParameters
 from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone
 
@@ -36,11 +38,16 @@ _DIALECT: Final = Conversion(
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
     MappingGateway,
-    by_hand={"auth": "credentials", "dynamic_blacklist": "dynamic_blacklist"},
+    by_hand={"auth": "credentials", "dynamic_blacklist": "dynamic_blacklist", "media": "media"},
 )
 _NUMBERS: Final = Conversion(MappingGatewayKeys, IncomingNumbers)
 require_all_used(
-    MappingGatewayKeys, _DIALECT, _GATEWAY, _NUMBERS, elsewhere={"preset": "other defaults, before the keys are read"}
+    MappingGatewayKeys,
+    _DIALECT,
+    _GATEWAY,
+    _NUMBERS,
+    MEDIA,
+    elsewhere={"preset": "other defaults, before the keys are read"},
 )
 
 _PHONE_DIALECT: Final = Conversion(PhoneKeys, CallerDialect, renamed=_TRANSFER_NAMES, by_hand=_TRANSFERS_BY_HAND)
@@ -57,11 +64,12 @@ _PHONE_GATEWAY: Final = Conversion(
         "ha1_md5": "credentials",
         "ha1_sha256": "credentials",
         "domain": "credentials",
+        "media": "media",
     },
 )
 _PHONE: Final = Conversion(PhoneKeys, Phone)
 _PHONE_NUMBERS: Final = Conversion(PhoneKeys, IncomingNumbers)
-require_all_used(PhoneKeys, _PHONE_DIALECT, _PHONE_GATEWAY, _PHONE, _PHONE_NUMBERS)
+require_all_used(PhoneKeys, _PHONE_DIALECT, _PHONE_GATEWAY, _PHONE, _PHONE_NUMBERS, MEDIA)
 _NO_RULES: Final = IncomingNumbers()
 
 _SHOWN_BY_PHONES: Final = (CallerSource.PREFERRED, CallerSource.FROM)
@@ -69,7 +77,11 @@ _SHOWN_BY_PHONES: Final = (CallerSource.PREFERRED, CallerSource.FROM)
 
 
 def mapping_gateway(
-    written: Written[MappingGatewayKeys], parameters: ParameterKeys, digest: DigestSettings, problems: ProblemList
+    written: Written[MappingGatewayKeys],
+    parameters: ParameterKeys,
+    digest: DigestSettings,
+    media: MediaParameters,
+    problems: ProblemList,
 ) -> MappingGateway:
     """Return a customer's trunk, its password read."""
     keys = written.thing
@@ -84,11 +96,16 @@ def mapping_gateway(
         credentials=credentials,
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         numbers=_numbers(_NUMBERS(keys)),
+        media=trunk_media(written, media, problems),
     )
 
 
 def phone(
-    written: Written[PhoneKeys], parameters: ParameterKeys, digest: DigestSettings, problems: ProblemList
+    written: Written[PhoneKeys],
+    parameters: ParameterKeys,
+    digest: DigestSettings,
+    media: MediaParameters,
+    problems: ProblemList,
 ) -> Phone:
     """Return a phone, its password read."""
     keys = written.thing
@@ -100,6 +117,7 @@ def phone(
         credentials=read_credentials(keys, username, written.section, written.label, digest, problems),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         numbers=_numbers(_PHONE_NUMBERS(keys)),
+        media=trunk_media(written, media, problems),
     )
     return _PHONE(keys, gateway=gateway)
 

@@ -8,18 +8,25 @@ from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Origin
 from vosd.cdr.retention import Age
+from vosd.config.assembly.media import check_media
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
+from vosd.config.keys.parameters import ParameterKeys
 
 
 def check_settings(
-    keys: InstallationKeys, classes: Sequence[DestinationClass], origin: Origin, problems: ProblemList
+    keys: InstallationKeys,
+    parameters: ParameterKeys,
+    classes: Sequence[DestinationClass],
+    origin: Origin,
+    problems: ProblemList,
 ) -> None:
     """Warn of a wildcard that peers would have to send to, and of a past that is gone before it is compared with.
 
-    A file in the place of the state directory is an error.
+    A file in the place of the state directory is an error, and so are settings of media that do not fit together.
     """
     _refuse_file(keys.state_dir, origin, problems)
+    check_media(keys, parameters, origin, problems)
     announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
     wildcard = next(
         (each for each, said in announcements if said is None and ip_address(each.host).is_unspecified), None

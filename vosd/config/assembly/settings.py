@@ -9,6 +9,7 @@ from vosd.billing.invoice_terms import IssuerTerms
 from vosd.cdr.retention import KeepSettings
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.lookups import lookup_settings
+from vosd.config.assembly.media import media_engine_settings
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.alarms import AlarmKeys, MailKeys, WebhookKeys
 from vosd.config.keys.bilateral import BilateralKeys
@@ -95,6 +96,7 @@ _SETTINGS: Final = full_conversion(
     Settings,
     by_hand={
         "sip": "sip",
+        "media": "media",
         "database": "database_url",
         "phone_service": "phone_service",
         "number_portability": "lookups",
@@ -169,6 +171,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         call_reports=_REPORTS(keys.call_reports) if keys.call_reports.url else None,
         webhooks=tuple(_receiver(each) for each in keys.webhooks),
         overload=_OVERLOAD(sip.overload),
+        media=media_engine_settings(keys),
     )
 
 

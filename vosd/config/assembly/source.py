@@ -17,6 +17,7 @@ from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
 from vosd.config.assembly.decks import has_own_rates
 from vosd.config.assembly.inventory import Inventory, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
+from vosd.config.assembly.media import media_parameters
 from vosd.config.assembly.number_lists import number_list, number_pool
 from vosd.config.assembly.period_rates import period_rates
 from vosd.config.assembly.rate_groups import ReadGroup
@@ -108,16 +109,19 @@ def source_of(
             "mapping_gateways",
             source.mapping_gateways,
             objects.mapping_gateways,
-            lambda each: mapping_gateway(each, parameters, digest, problems),
+            lambda each: mapping_gateway(each, parameters, digest, call_parameters.media, problems),
         ),
         routing_gateways=define_items(
             "routing_gateways",
             source.routing_gateways,
             objects.routing_gateways,
-            lambda each: routing_gateway(each, parameters, keys.routing, digest, problems),
+            lambda each: routing_gateway(each, parameters, keys.routing, digest, call_parameters.media, problems),
         ),
         phones=define_items(
-            "phones", source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems)
+            "phones",
+            source.phones,
+            objects.phones,
+            lambda each: phone(each, parameters, digest, call_parameters.media, problems),
         ),
     )
     plans = objects.routing_plans
@@ -202,6 +206,7 @@ def _call_parameters(
         redirect_server=redirect_terms(keys.redirect_server),
         loss_guard=keys.routing.loss_guard,
         typical_seconds=keys.routing.typical_seconds,
+        media=media_parameters(keys, parameters),
     )
 
 

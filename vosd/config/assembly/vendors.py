@@ -9,6 +9,7 @@ from vosd.catalogue.source import PREFIXES_FROM_RATES
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials, read_login
 from vosd.config.assembly.inventory import Written
+from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.routing import RoutingKeys
@@ -19,6 +20,7 @@ from vosd.routing.failover import BUSY_CODES, EVERY_CODE, FAILOVER_CODES
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
+from vosd.trunks.media import MediaParameters
 from vosd.trunks.number_rules import OutgoingNumbers
 
 _DIALECT: Final = Conversion(
@@ -48,10 +50,11 @@ _GATEWAY: Final = Conversion(
         "registration": "registration",
         "dynamic": "credentials",
         "options_ping": "ping",
+        "media": "media",
     },
 )
 _NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers)
-require_all_used(RoutingGatewayKeys, _DIALECT, _GATEWAY, _NUMBERS)
+require_all_used(RoutingGatewayKeys, _DIALECT, _GATEWAY, _NUMBERS, MEDIA)
 _NO_RULES: Final = OutgoingNumbers()
 
 _REGISTRATION: Final = full_conversion(
@@ -75,9 +78,10 @@ def routing_gateway(
     parameters: ParameterKeys,
     routing: RoutingKeys,
     digest: DigestSettings,
+    media: MediaParameters,
     problems: ProblemList,
 ) -> RoutingGateway:
-    """Return a vendor's trunk, its passwords read; ``routing`` is what holds for all gateways."""
+    """Return a vendor's trunk, its passwords read; ``routing`` and ``media`` are what holds for all gateways."""
     keys = written.thing
     login, registered = _logins(written, problems)
     credentials = None
@@ -100,6 +104,7 @@ def routing_gateway(
         registration=None if registered is None else _registration(keys.registration, registered),
         credentials=credentials,
         ping=_ping(keys.options_ping),
+        media=trunk_media(written, media, problems),
     )
     if gateway.allow_unrated and "prefixes" not in keys.model_fields_set:
         expected = 'prefixes, which may be "*": with allow_unrated it takes every number, at any cost'

@@ -23,6 +23,7 @@ from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.invoices import InvoiceKeys
 from vosd.config.keys.limits import LimitKeys
+from vosd.config.keys.media import MediaKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.presets import Preset
 from vosd.config.keys.redirect_server import RedirectServerKeys
@@ -183,6 +184,7 @@ class InstallationKeys(Keys):
     node: Annotated[str, object_name()] = "vosd"
     """Name of this switch in CDRs."""
     sip: SipKeys = SipKeys()
+    media: MediaKeys = MediaKeys()
     database: DatabaseKeys = DatabaseKeys()
     state_dir: Annotated[Path, file_path()] = STATE_DIR
     """Directory of the journal and other state, created if missing; relative to the working directory."""

@@ -4,14 +4,12 @@ from typing import Final
 
 INSTALLATION: Final = frozenset(
     {
-        "live_state", "media", "packages", "registrations", "security", "web", "workers",
+        "live_state", "packages", "registrations", "security", "web", "workers",
     }
 )  # fmt: skip
-ACCOUNT: Final = frozenset({"packages"})
-CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})
-"""Capabilities of mapping gateways and phones that are not built yet."""
-MAPPING_GATEWAY: Final = CALLER
-PHONE: Final = CALLER | {"local_ring"}
-ROUTING_GATEWAY: Final = frozenset(
-    {"codecs", "dtmf", "encryption", "health", "loss_guard", "media"}
-)  # fmt: skip
+ACCOUNT: Final = frozenset({"packages", "record"})
+MEDIA: Final = frozenset({"dtmf", "ice", "record"})
+"""Capabilities of all trunks and phones that are not built yet."""
+MAPPING_GATEWAY: Final = MEDIA
+PHONE: Final = MEDIA
+ROUTING_GATEWAY: Final = MEDIA | {"health", "loss_guard"}

@@ -14,6 +14,7 @@ from vosd.base.nat import Nat
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.media import TrunkMediaKeys
 from vosd.config.keys.number_rules import IncomingNumberKeys
 from vosd.config.keys.presets import Preset
 from vosd.config.keys.proofs import AuthKeys
@@ -100,7 +101,7 @@ class MappingGatewayKeys(DeclaredKeys):
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect, IncomingNumbers)
-    shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys,)
+    shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys, TrunkMediaKeys)
     names_elsewhere: ClassVar[Renamed] = {**renamed(names_of_vos3000.MAPPING_GATEWAY), "prefixes": ("callee_allow",)}
     not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY

@@ -14,6 +14,7 @@ from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
 from vosd.config.reader.e164s import digits, e164s, e164s_with_memos
 from vosd.config.reader.fields import FromText, whole
+from vosd.config.reader.media import installation_mode, port_range
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.vos3000 import (
@@ -25,29 +26,32 @@ from vosd.config.reader.vos3000 import (
     traffic_class,
     zero_or_one,
 )
-from vosd.net.marking import SIGNALLING, TrafficClass
+from vosd.net.marking import MEDIA, SIGNALLING, TrafficClass
+from vosd.trunks.media import MediaMode, PortRange
 
 PARAMETERS: Final = "parameters"
 
 
 _H323: Final = "H.323 is not supported"
-_NO_RELAY: Final = "media goes from party to party until the switch relays it"
 
 WITHOUT_EFFECT: Final[Mapping[str, str]] = {
-    "IVR_RTP_PORT": "there are no menus and prompts",
     "SERVER_CDR_FILE_WRITE_INTERVAL": "each call is written to the journal at once",
-    "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY": _NO_RELAY,
     "SS_H245_": _H323,
     "SS_H323_": _H323,
-    "SS_MEDIAPROXYBEHINDNAT": _NO_RELAY,
-    "SS_MEDIAPROXYBETWEENNET": _NO_RELAY,
-    "SS_MEDIAPROXYMODE": _NO_RELAY,
-    "SS_MEDIAPROXYSAMENAT": _NO_RELAY,
-    "SS_QOS_RTP": _NO_RELAY,
-    "SS_RTP_PORT_RANGE": _NO_RELAY,
 }
 """Parameters of VOS3000 that a file may have and that change nothing, and why; ``_`` at the end stands for all names
 that begin so. Each gets a warning."""
+
+MEDIA_PARAMETERS: Final = (
+    "SS_MEDIAPROXYMODE", "SS_MEDIAPROXYBETWEENNET", "SS_MEDIAPROXYBEHINDNAT", "SS_MEDIAPROXYSAMENAT",
+    "SS_RTP_PORT_RANGE", "SS_QOS_RTP",
+)  # fmt: skip
+"""Parameters that need a ``media.engine``: without one they get a warning."""
+TONE_PARAMETERS: Final[Mapping[str, str]] = {
+    "IVR_RTP_PORT": "there are no menus and prompts yet",
+    "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY": "the switch plays no ring-back yet",
+}
+"""Parameters that are read and checked, and that nothing uses yet."""
 
 
 class StartBilling(Enum):
@@ -138,6 +142,28 @@ class ParameterKeys(Keys):
     """
     qos_signal: Annotated[TrafficClass, traffic_class()] = Field(default=SIGNALLING, alias="SS_QOS_SIGNAL")
     """TOS byte (IPv6: traffic class) of signalling packets: the DSCP times four; 0xa0 is CS5, 0xb8 is EF."""
+
+    media_mode: Annotated[MediaMode, installation_mode()] = Field(default=MediaMode.AUTO, alias="SS_MEDIAPROXYMODE")
+    """Whether media are relayed, where there is a `media.engine`: never, always but for trunks with `media: off`, by
+    the rules of docs/media.md, or always. `media.mode` is another name of it."""
+    media_between_networks: Annotated[bool, on_or_off()] = Field(default=True, alias="SS_MEDIAPROXYBETWEENNET")
+    """On: media are relayed between parties in different networks: those that use different addresses of the switch, or
+    of which one alone is at a private address."""
+    media_behind_nat: Annotated[bool, on_or_off()] = Field(default=True, alias="SS_MEDIAPROXYBEHINDNAT")
+    """On: media are relayed for parties behind NAT, unless both are behind the same one."""
+    media_same_nat: Annotated[bool, on_or_off()] = Field(default=False, alias="SS_MEDIAPROXYSAMENAT")
+    """On: media are relayed also between parties behind the same NAT."""
+    rtp_ports: Annotated[PortRange, port_range()] = Field(default=PortRange(10_000, 39_999), alias="SS_RTP_PORT_RANGE")
+    """UDP ports of relayed media: two for each leg, so that 30,000 are enough for 7,500 calls; 15,000 where RTCP shares
+    the port of RTP. A trunk may have an ``rtp_port_range`` of its own."""
+    ivr_ports: Annotated[PortRange, port_range()] = Field(default=PortRange(40_000, 47_999), alias="IVR_RTP_PORT")
+    """UDP ports of tones and announcements."""
+    qos_rtp: Annotated[TrafficClass, traffic_class()] = Field(default=MEDIA, alias="SS_QOS_RTP")
+    """TOS byte (IPv6: traffic class) of relayed packets, as in SS_QOS_SIGNAL; routers treat EF, 0xb8, as voice."""
+    ring_back_delay: Annotated[int, whole(0, 60, "seconds")] = Field(
+        default=3, alias="SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY"
+    )
+    """From the ringing of a gateway or phone with ``local_ring`` to the ring-back of the switch, if no media come."""
 
     resend_interval: Annotated[tuple[int, ...], schedule()] = Field(default=(), alias="SS_SIP_RESEND_INTERVAL")
     """Seconds before each retransmission of a request over UDP; after their sum it has failed. Default: T1 and T2."""

@@ -16,6 +16,7 @@ from vosd.base.number import for_matching
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.media import TrunkMediaKeys
 from vosd.config.keys.number_rules import IncomingNumberKeys
 from vosd.config.keys.proofs import ProofKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
@@ -104,7 +105,7 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (IncomingNumbers,)
-    shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys,)
+    shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys, TrunkMediaKeys)
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PHONE)
     not_built: ClassVar[frozenset[str]] = later.PHONE
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}

@@ -14,6 +14,7 @@ from vosd.base.host import is_address
 from vosd.base.nat import Nat
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
+from vosd.config.keys.media import TrunkMediaKeys
 from vosd.config.keys.number_rules import OutgoingNumberKeys
 from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
@@ -140,7 +141,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     session_timer: SessionTimerKeys = SessionTimerKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)
-    shared: ClassVar[tuple[type[Keys], ...]] = (OutgoingNumberKeys,)
+    shared: ClassVar[tuple[type[Keys], ...]] = (OutgoingNumberKeys, TrunkMediaKeys)
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ROUTING_GATEWAY)
     not_built: ClassVar[frozenset[str]] = later.ROUTING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY

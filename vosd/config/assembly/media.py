@@ -1,0 +1,162 @@
+"""Media: from keys and parameters to what the switch decides by, and settings that do not fit together."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Final
+
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import Origin
+from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
+from vosd.config.assembly.inventory import Written
+from vosd.config.keys.advertise import announced
+from vosd.config.keys.installation import InstallationKeys
+from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.media import MediaKeys, RtpEngineKeys, TrunkMediaKeys
+from vosd.config.keys.parameters import MEDIA_PARAMETERS, PARAMETERS, TONE_PARAMETERS, ParameterKeys
+from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.trunks.media import (
+    DEFAULT_MEDIA,
+    MediaAddress,
+    MediaEngine,
+    MediaEngineSettings,
+    MediaMode,
+    MediaParameters,
+    MediaSettings,
+    MediaTrust,
+    RtpEngine,
+)
+
+MEDIA: Final = full_conversion(
+    TrunkMediaKeys,
+    MediaSettings,
+    renamed={
+        "media": "mode",
+        "media_source": "source",
+        "media_timeout": "timeout_ms",
+        "media_watch": "watch",
+        "media_hold_timeout": "hold_timeout_ms",
+        "rtp_port_range": "ports",
+    },
+)
+"""Conversion of the keys about media, which three kinds of trunks have."""
+_RTPENGINE: Final = full_conversion(RtpEngineKeys, RtpEngine, by_hand={"address": "host"})
+_ENGINE: Final = Conversion(MediaKeys, MediaEngineSettings, by_hand={"addresses": "addresses"})
+_INSTALLATION: Final = Conversion(MediaKeys, MediaParameters, by_hand={"mode": "mode", "rtpengine": "rtpengines"})
+require_all_used(MediaKeys, _ENGINE, _INSTALLATION)
+
+
+def media_engine_settings(keys: InstallationKeys) -> MediaEngineSettings:
+    """Return the processes and sockets for media."""
+    return _ENGINE(keys.media, addresses=tuple(_addresses_by_socket(keys)))
+
+
+def media_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> MediaParameters:
+    """Return the media of the installation."""
+    media = keys.media
+    return _INSTALLATION(
+        media,
+        mode=parameters.media_mode if media.mode is None else media.mode,
+        between_networks=parameters.media_between_networks,
+        behind_nat=parameters.media_behind_nat,
+        same_nat=parameters.media_same_nat,
+        ports=parameters.rtp_ports,
+        ivr_ports=parameters.ivr_ports,
+        traffic_class=parameters.qos_rtp.byte,
+        ring_back_delay_ms=1_000 * parameters.ring_back_delay,
+        rtpengines=tuple(_RTPENGINE(each, host=each.address.host, port=each.address.port) for each in media.rtpengine),
+    )
+
+
+def _addresses_by_socket(keys: InstallationKeys) -> Iterator[tuple[MediaAddress, ...]]:
+    """Yield the addresses of each socket of ``sip.listen``: its own, those for all, or what SIP announces."""
+    written = keys.media.addresses or {}
+    said = announced(keys.sip.listen, keys.sip.advertise)
+    for socket, address in zip(keys.sip.listen, said, strict=True):
+        usual = (MediaAddress(socket.host, address or socket.host),)
+        yield written.get(socket) or written.get(None) or usual
+
+
+def trunk_media(
+    written: Written[MappingGatewayKeys] | Written[RoutingGatewayKeys] | Written[PhoneKeys],
+    installation: MediaParameters,
+    problems: ProblemList,
+) -> MediaSettings:
+    """Return the media of a trunk; warn where it needs a relay and none is made, or lets others take its streams."""
+    settings = MEDIA(written.thing)
+    if settings == DEFAULT_MEDIA:
+        return DEFAULT_MEDIA
+    ports = settings.ports
+    if ports is not None and ports.overlaps(installation.ivr_ports):
+        expected = f"ports that do not overlap with those of IVR_RTP_PORT, {installation.ivr_ports}"
+        problems.error(
+            written.section.place_of("rtp_port_range"), f"{written.label}.rtp_port_range", expected, str(ports)
+        )
+    if settings.source is MediaTrust.ANY:
+        expected = "auto: the first that sends to a port of its calls takes over the stream"
+        problems.warning(written.section.place_of("media_source"), f"{written.label}.media_source", expected, "any")
+    missing = _missing_relay(installation)
+    if missing is not None:
+        for key, value in _needs_of(settings):
+            problems.warning(written.section.place_of(key), f"{written.label}.{key}", missing, value)
+    return settings
+
+
+def _missing_relay(installation: MediaParameters) -> str | None:
+    """Return what was expected of an installation that relays nothing; None for one that does."""
+    if installation.engine is MediaEngine.NONE:
+        return "media.engine as well: without it media go from party to party"
+    if installation.mode is MediaMode.OFF:
+        return "another SS_MEDIAPROXYMODE than Off, which relays no media at all"
+    return None
+
+
+def _needs_of(settings: MediaSettings) -> Iterator[tuple[str, str]]:
+    """Yield the keys that need a relay, and their values."""
+    if settings.mode in {MediaMode.ON, MediaMode.MUST_ON}:
+        yield "media", settings.mode.value
+    if settings.local_ring:
+        yield "local_ring", "yes"
+    if settings.ports is not None:
+        yield "rtp_port_range", str(settings.ports)
+
+
+def check_media(keys: InstallationKeys, parameters: ParameterKeys, origin: Origin, problems: ProblemList) -> None:
+    """Report ranges of ports that overlap, addresses that peers cannot send to, and parameters without effect."""
+    media = keys.media
+    if parameters.rtp_ports.overlaps(parameters.ivr_ports):
+        name = f"{PARAMETERS}.IVR_RTP_PORT"
+        expected = f"ports that do not overlap with those of SS_RTP_PORT_RANGE, {parameters.rtp_ports}"
+        problems.error(origin.place_of(name), name, expected, str(parameters.ivr_ports))
+    mode = f"{PARAMETERS}.SS_MEDIAPROXYMODE"
+    if media.mode not in {None, parameters.media_mode} and _is_written(mode, origin):
+        expected = f"{parameters.media_mode.value}, as SS_MEDIAPROXYMODE says, or only one of both"
+        problems.error(origin.place_of("media.mode"), "media.mode", expected, media.mode.value)
+    for socket in media.addresses or {}:
+        if socket is not None and socket not in keys.sip.listen:
+            expected = f"sockets of sip.listen as keys: {', '.join(map(str, keys.sip.listen))}"
+            problems.error(origin.place_of("media.addresses"), "media.addresses", expected, str(socket))
+    if media.engine is not MediaEngine.NONE:
+        _check_addresses(keys, origin, problems)
+    without_effect = TONE_PARAMETERS
+    if media.engine is MediaEngine.NONE:
+        without_effect = {
+            **dict.fromkeys(MEDIA_PARAMETERS, "there is no media.engine"),
+            **without_effect,
+        }
+    for name, why in without_effect.items():
+        if _is_written(written := f"{PARAMETERS}.{name}", origin):
+            expected = f"no such parameter, as it has no effect: {why}"
+            problems.warning(origin.place_of(written), written, expected)
+
+
+def _is_written(key: str, origin: Origin) -> bool:
+    return origin.place_of(key) != origin.place
+
+
+def _check_addresses(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
+    for socket, addresses in zip(keys.sip.listen, _addresses_by_socket(keys), strict=True):
+        for address in addresses:
+            if ip_address(address.announced).is_unspecified:
+                expected = "media.addresses, or sip.advertise: peers cannot send media to an address of all zeros"
+                problems.error(origin.place_of("media"), "media.addresses", expected, str(socket))

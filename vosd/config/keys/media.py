@@ -1,0 +1,109 @@
+"""``media`` of the installation, and the keys about media that trunks and phones have."""
+
+from typing import Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, BeforeValidator, model_validator
+
+from vosd.config.keys.media_addresses import MediaAddresses, media_addresses, one_for_all_sockets
+from vosd.config.reader.addresses import http_listener
+from vosd.config.reader.fields import KeyProblemError, choice, milliseconds, object_name, switch, whole
+from vosd.config.reader.media import (
+    codec,
+    encrypted_by,
+    media_mode,
+    port_range,
+    silence,
+)
+from vosd.config.reader.model import Keys
+from vosd.config.reader.number_rules import comma_separated
+from vosd.engine.settings import HttpListener
+from vosd.trunks.media import (
+    Encryption,
+    MediaEngine,
+    MediaFallback,
+    MediaMode,
+    MediaTrust,
+    MediaWatch,
+    PortRange,
+)
+
+_NOT_BUILT_ENGINES: Final = frozenset({MediaEngine.RTPENGINE.value})
+
+
+def _each_once(codecs: tuple[str, ...]) -> tuple[str, ...]:
+    if len({name.lower() for name in codecs}) < len(codecs):
+        raise ValueError("each codec once")
+    return codecs
+
+
+class TrunkMediaKeys(Keys):
+    """Media of mapping gateways, routing gateways and phones (docs/media.md)."""
+
+    media: Annotated[MediaMode, media_mode()] = MediaMode.AUTO
+    """Whether the media of its calls are relayed by `media.engine`: decided by the rules of docs/media.md, no, yes, or
+    yes in any case but SS_MEDIAPROXYMODE Off. `Proxy` is on, `Bypass` is off."""
+    media_source: Annotated[MediaTrust, choice(MediaTrust)] = MediaTrust.LEARN
+    """The sender of RTP that is believed: `auto`, the address of its SDP, or behind NAT the one that its SIP comes
+    from, with any port; `sdp`, address and port of its SDP; `any`, the first that sends, so that others can take over
+    its stream."""
+    media_timeout: Annotated[int, milliseconds(0, 86_400_000)] = 60_000
+    """Silence that ends a relayed call with `No Media`; 0 = none does. RTCP counts as life."""
+    media_watch: Annotated[MediaWatch, silence()] = MediaWatch.ALL
+    """The side whose silence counts: none (`off`), both at once (`all`), one of them (`any`), this trunk (`from_peer`)
+    or the other side (`to_peer`)."""
+    media_hold_timeout: Annotated[int, milliseconds(0, 604_800_000)] = 3_600_000
+    """Silence that ends a relayed call on hold; 0 = none does."""
+    rtp_port_range: Annotated[PortRange | None, port_range()] = None
+    """Ports of the relay for its legs. Default: SS_RTP_PORT_RANGE."""
+    codecs: Annotated[
+        tuple[Annotated[str, codec()], ...], BeforeValidator(comma_separated), AfterValidator(_each_once)
+    ] = ()
+    """Audio codecs that it is offered and that its offers may have, in the order of preference, such as `G729, PCMA`;
+    telephone-event is kept. Default: any. Without one in common the gateway is left out; at last the call ends with
+    488."""
+    local_ring: Annotated[bool, switch()] = False
+    """`yes`: media are relayed when it is called, so that the switch can play ring-back."""
+    encryption: Annotated[Encryption, encrypted_by()] = Encryption.OFF
+    """`pass`: its media are encrypted by the parties (SRTP), which passes unchanged; media of calls of a registered
+    phone or gateway with it are relayed."""
+
+
+class RtpEngineKeys(Keys):
+    """An rtpengine of the pool."""
+
+    name: Annotated[str, object_name()]
+    """Unique in the list."""
+    address: Annotated[HttpListener, http_listener()]
+    """Address and UDP port of its control protocol (`--listen-ng`)."""
+    weight: Annotated[int, whole(0, 1_000)] = 100
+    """Share of the calls; 0: used only when no other one works."""
+
+
+class MediaKeys(Keys):
+    """Relay of media (docs/media.md). Default: none; media go from party to party."""
+
+    engine: Annotated[MediaEngine, choice(MediaEngine, later=_NOT_BUILT_ENGINES)] = MediaEngine.NONE
+    """Program that relays media: none, `relay`, which are processes of the switch, or `rtpengine`. Open the ports of
+    SS_RTP_PORT_RANGE in the firewall before. Needs a restart."""
+    mode: Annotated[MediaMode | None, media_mode()] = None
+    """SS_MEDIAPROXYMODE by another name. Default: that parameter."""
+    workers: Annotated[int, whole(1, 64)] = 1
+    """Processes of the relay. Needs a restart."""
+    addresses: Annotated[MediaAddresses | None, media_addresses(), BeforeValidator(one_for_all_sockets)] = None
+    """Addresses of media, where they are not those of `sip.listen` and `sip.advertise`: one of IPv4, of IPv6 or of both
+    for all sockets, or ``{"udp:10.0.0.1:5060": 10.0.0.2}``, for each socket of `sip.listen` that needs others.
+    ``10.0.0.1!203.0.113.1`` receives at the first address and announces the second. Needs a restart."""
+    rtpengine: tuple[RtpEngineKeys, ...] = ()
+    """Pool for the engine `rtpengine`."""
+    fallback: Annotated[MediaFallback, choice(MediaFallback)] = MediaFallback.REFUSE
+    """While no rtpengine works: `relay` relays by the switch itself, `refuse` refuses calls that need a relay."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"offload"})
+
+    @model_validator(mode="after")
+    def _has_a_pool(self) -> "MediaKeys":
+        if len({each.name for each in self.rtpengine}) < len(self.rtpengine):
+            raise KeyProblemError("rtpengine", "each name once")
+        if self.engine is MediaEngine.RTPENGINE and not self.rtpengine:
+            raise KeyProblemError("rtpengine", "at least one, with name and address")
+        return self

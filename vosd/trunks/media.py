@@ -1,0 +1,170 @@
+"""Media of a trunk and of the installation: whether they are relayed, by which engine, and through which ports."""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+import msgspec
+
+
+class MediaMode(Enum):
+    """Whether media are relayed, as far as one trunk or the installation has a say in it."""
+
+    AUTO = "auto"
+    OFF = "off"
+    ON = "on"
+    MUST_ON = "must_on"
+
+
+class MediaEngine(Enum):
+    """Program that relays media."""
+
+    NONE = "none"
+    """Media go from party to party."""
+    RELAY = "relay"
+    """Worker processes of the switch."""
+    RTPENGINE = "rtpengine"
+
+
+class MediaFallback(Enum):
+    """Treatment of calls that need a relay while no rtpengine works."""
+
+    RELAY = "relay"
+    """They are relayed by the switch."""
+    REFUSE = "refuse"
+
+
+class MediaTrust(Enum):
+    """The senders of RTP that are believed, of those that nothing is known of yet."""
+
+    LEARN = "auto"
+    """The address of the session description or, behind NAT, the one that its SIP comes from; any port."""
+    SDP = "sdp"
+    """Address and port of the session description."""
+    ANY = "any"
+    """The first that sends."""
+
+
+class MediaWatch(Enum):
+    """The silence that ends a call."""
+
+    OFF = "off"
+    ALL = "all"
+    """Both sides are silent."""
+    ANY = "any"
+    """One of them is."""
+    FROM_PEER = "from_peer"
+    """This trunk is."""
+    TO_PEER = "to_peer"
+    """The other side is."""
+
+
+class Encryption(Enum):
+    """Encryption of the media of a trunk."""
+
+    OFF = "off"
+    PASS = "pass"  # noqa: S105 - what is done, no secret
+    """The parties encrypt (SRTP); it passes unchanged."""
+
+
+class PortRange(NamedTuple):
+    """UDP ports from ``first`` to ``last``."""
+
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        """Number of ports."""
+        return self.last - self.first + 1
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs, an even port for RTP and the next one for RTCP; a relayed call takes two."""
+        return max(0, (self.last + 1) // 2 - (self.first + 1) // 2)
+
+    def overlaps(self, other: "PortRange") -> bool:
+        """Return whether both have a port in common."""
+        return self.first <= other.last and other.first <= self.last
+
+    def __str__(self) -> str:
+        return f"{self.first},{self.last}"
+
+
+class MediaAddress(NamedTuple):
+    """An address for media: the local one of the sockets, and the one that peers send to."""
+
+    bind: str
+    announced: str
+
+    def __str__(self) -> str:
+        return self.bind if self.bind == self.announced else f"{self.bind}!{self.announced}"
+
+
+class RtpEngine(NamedTuple):
+    """An rtpengine of the pool."""
+
+    name: str
+    host: str
+    """IP address without brackets."""
+    port: int
+    """UDP port of its control protocol (``--listen-ng``)."""
+    weight: int = 100
+    """Share of the calls; 0: used only when no other one works."""
+
+
+class MediaSettings(msgspec.Struct, frozen=True):
+    """Media of one trunk."""
+
+    mode: MediaMode = MediaMode.AUTO
+    source: MediaTrust = MediaTrust.LEARN
+    timeout_ms: int = 60_000
+    """Silence that ends a relayed call; 0 = none does."""
+    watch: MediaWatch = MediaWatch.ALL
+    hold_timeout_ms: int = 3_600_000
+    """Silence that ends a call on hold; 0 = none does."""
+    ports: PortRange | None = None
+    """Ports of its legs; None = those of the installation."""
+    codecs: tuple[str, ...] = ()
+    """Encoding names of the audio codecs that it may use, in the order of preference; empty = any."""
+    local_ring: bool = False
+    """Whether callers get ring-back from the switch when it is called."""
+    encryption: Encryption = Encryption.OFF
+
+
+DEFAULT_MEDIA: Final = MediaSettings()
+"""Shared by all trunks that say nothing about media."""
+
+
+class MediaEngineSettings(msgspec.Struct, frozen=True):
+    """Processes and sockets for media; they need a restart."""
+
+    engine: MediaEngine = MediaEngine.NONE
+    workers: int = 1
+    """Processes of the relay."""
+    addresses: tuple[tuple[MediaAddress, ...], ...] = ()
+    """For each socket of ``sip.listen`` the addresses of the media of its legs, at most one of a family."""
+
+
+class MediaParameters(msgspec.Struct, frozen=True):
+    """Media of the installation, as far as calls are decided by it; a reload changes it."""
+
+    engine: MediaEngine = MediaEngine.NONE
+    """The engine that is wanted: another one than that of ``MediaEngineSettings`` waits for a restart."""
+    mode: MediaMode = MediaMode.AUTO
+    """SS_MEDIAPROXYMODE."""
+    between_networks: bool = True
+    """SS_MEDIAPROXYBETWEENNET: relay between parties in different networks."""
+    behind_nat: bool = True
+    """SS_MEDIAPROXYBEHINDNAT: relay for parties behind NAT."""
+    same_nat: bool = False
+    """SS_MEDIAPROXYSAMENAT: relay also between parties behind the same NAT."""
+    ports: PortRange = PortRange(10_000, 39_999)
+    """SS_RTP_PORT_RANGE."""
+    ivr_ports: PortRange = PortRange(40_000, 47_999)
+    """IVR_RTP_PORT: for tones and announcements."""
+    traffic_class: int = 0xA0
+    """SS_QOS_RTP: TOS byte of relayed packets."""
+    ring_back_delay_ms: int = 3_000
+    """SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY: from the ringing to the ring-back of the switch, without media."""
+    rtpengines: tuple[RtpEngine, ...] = ()
+    fallback: MediaFallback = MediaFallback.REFUSE
