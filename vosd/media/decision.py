@@ -1,0 +1,78 @@
+"""The decision whether the media of a call are relayed (docs/media.md)."""
+
+from typing import Final, NamedTuple
+
+from vosd.trunks.media import Encryption, MediaMode, MediaParameters, MediaSettings
+
+
+class MediaSide(NamedTuple):
+    """One side of a call, as far as the decision depends on it."""
+
+    settings: MediaSettings
+    is_registered: bool
+    """Whether it is a phone or gateway that registers with us."""
+    network: str
+    """The address of ours that it uses."""
+    nat: str | None
+    """The address that it is seen at, behind NAT; None = it is not behind NAT."""
+    is_private: bool
+    """Whether its own address is reachable only from its own network."""
+
+
+class Decision(NamedTuple):
+    """Whether media are relayed, and the step that decided it; 0 = the mode of the installation."""
+
+    is_relayed: bool
+    step: int
+
+
+BY_MODE: Final = 0
+
+
+def decide(parameters: MediaParameters, caller: MediaSide, callee: MediaSide) -> Decision:
+    """Decide by the mode of the installation, in mode auto by the first step that applies."""
+    modes = (caller.settings.mode, callee.settings.mode)
+    match parameters.mode:
+        case MediaMode.OFF:
+            return Decision(is_relayed=False, step=BY_MODE)
+        case MediaMode.MUST_ON:
+            return Decision(is_relayed=True, step=BY_MODE)
+        case MediaMode.ON:
+            return Decision(is_relayed=MediaMode.MUST_ON in modes or MediaMode.OFF not in modes, step=BY_MODE)
+        case MediaMode.AUTO:
+            return _by_steps(parameters, caller, callee, modes)
+
+
+def _by_steps(
+    parameters: MediaParameters, caller: MediaSide, callee: MediaSide, modes: tuple[MediaMode, MediaMode]
+) -> Decision:
+    """Return the answer of the first step that applies."""
+    if MediaMode.MUST_ON in modes:
+        return Decision(is_relayed=True, step=1)
+    if MediaMode.OFF in modes:
+        return Decision(is_relayed=False, step=2)
+    if MediaMode.ON in modes:
+        return Decision(is_relayed=True, step=3)
+    if callee.settings.local_ring:
+        return Decision(is_relayed=True, step=4)
+    if _is_encrypted_and_registered(caller) or _is_encrypted_and_registered(callee):
+        return Decision(is_relayed=True, step=5)
+    if parameters.between_networks and _are_in_different_networks(caller, callee):
+        return Decision(is_relayed=True, step=6)
+    if parameters.behind_nat and _are_separated_by_nat(parameters, caller, callee):
+        return Decision(is_relayed=True, step=7)
+    return Decision(is_relayed=False, step=8)
+
+
+def _is_encrypted_and_registered(side: MediaSide) -> bool:
+    return side.is_registered and side.settings.encryption is not Encryption.OFF
+
+
+def _are_in_different_networks(caller: MediaSide, callee: MediaSide) -> bool:
+    return caller.network != callee.network or caller.is_private is not callee.is_private
+
+
+def _are_separated_by_nat(parameters: MediaParameters, caller: MediaSide, callee: MediaSide) -> bool:
+    if caller.nat != callee.nat:
+        return caller.is_private or callee.is_private
+    return caller.nat is not None and parameters.same_nat
