@@ -6,6 +6,7 @@ changed.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.callcontrol.invite_numbers import NUMBER_MAX
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.media_outlook import media_outlook
 from vosd.callcontrol.questions import Step
 from vosd.callcontrol.rehearsal import Rehearsal
 from vosd.callcontrol.setup import STEPS
@@ -90,6 +92,8 @@ def _offered(choice: Offered) -> CandidateSheet:
         effective_cost=choice.effective_cost,
         margin=choice.margin,
     )
+    if choice.media is not None:
+        sheet = msgspec.structs.replace(sheet, relayed=choice.media.is_relayed, media_step=choice.media.step)
     quality = choice.quality
     if quality is None:
         return sheet
@@ -248,6 +252,7 @@ def explain_route(
             rehearsal.vendors(),
             others=catalogue.routes,
             is_live=is_live,
+            outlook=partial(media_outlook, catalogue.parameters.media, mapping),
         )
     return RouteExplanation(
         result=refusal.reason.text if refusal else OK,

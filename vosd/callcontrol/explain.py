@@ -3,10 +3,12 @@
 Only the words are here. The decision is made by ``pipeline.examine_routes``, as for a call.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from vosd.base.money import EXACT, format_amount, format_price
 from vosd.billing.typical import typical_price
+from vosd.callcontrol.media_outlook import MediaOutlook
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, examine_routes
 from vosd.routing.ports import Capacity, Vendors
@@ -39,6 +41,8 @@ class Offered(NamedTuple):
     """The cost of a minute in a call of typical length, which is what costs are compared by."""
     margin: str | None = None
     """The rest of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
+    media: MediaOutlook | None = None
+    """Whether its media would be relayed; None = there is no engine for that."""
 
 
 class PassedOver(NamedTuple):
@@ -67,11 +71,13 @@ def explain_routes(
     *,
     others: RouteTable | None = None,
     is_live: bool = True,
+    outlook: Callable[[RoutingGateway], MediaOutlook | None] = lambda _gateway: None,
 ) -> Explanation:
     """Return for every gateway that the number fits whether it would be tried, in which position, and why.
 
     ``others`` is the table of calls without a plan, whose gateways the plan may lack. ``is_live``: the state is that
-    of the running switch. Else all phones are assumed to be registered, and quality is unknown.
+    of the running switch. Else all phones are assumed to be registered, and quality is unknown. ``outlook`` says
+    whether the media of the call would be relayed.
     """
     phone, least = table.phone(request.callee), table.plan.quality.min_attempts
     routes = examine_routes(request, table, occupancy, rests, vendors)
@@ -88,6 +94,7 @@ def explain_routes(
             None if choice.terms is None else format_amount(choice.terms.price_per_minute),
             vendors.quality(choice.gateway, choice.prefix, request.callee, request.at, least) if is_live else None,
             *_compared(choice, request),
+            outlook(choice.gateway),
         )
         for position, choice in enumerate(routes.choices, start=1)
     )

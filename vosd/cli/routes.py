@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 import click
+from msgspec import UNSET
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
@@ -11,7 +12,7 @@ from vosd.cli.office import in_office, principal
 from vosd.cli.simulate import simulate
 
 if TYPE_CHECKING:
-    from vosd.control.routes import RouteSheet
+    from vosd.control.routes import CandidateSheet, RouteSheet
 
 _BY_COST: Final = {"cost", "price", "blend"}
 """Criteria of a plan for which prices are shown."""
@@ -81,6 +82,13 @@ def _show_comparison(answer: "RouteSheet") -> None:
         output.line(f"sold for {rate.effective_price} {rate.currency} (price {rate.price_per_minute})")
 
 
+def _media(candidate: "CandidateSheet") -> str:
+    if candidate.relayed is None:
+        return "by networks and NAT"
+    how = "relayed" if candidate.relayed else "direct"
+    return f"{how}, step {candidate.media_step}" if candidate.media_step else f"{how}, by SS_MEDIAPROXYMODE"
+
+
 def _show(answer: "RouteSheet") -> None:
     detail = f": {answer.detail}" if answer.detail else ""
     output.line(f"{answer.result}{detail} (number billed: {answer.callee_billed})")
@@ -95,6 +103,10 @@ def _show(answer: "RouteSheet") -> None:
         _show_comparison(answer)
         columns[2:4] = ["cost", "effective_cost", "currency", "margin"]
     cells = [[getattr(candidate, column) for column in columns] for candidate in answer.candidates]
+    if any(candidate.media_step is not UNSET for candidate in answer.candidates):
+        columns.append("media")
+        for row, candidate in zip(cells, answer.candidates, strict=True):
+            row.append(_media(candidate))
     if answer.addresses:  # only the running switch resolves names
         columns.append("addresses")
         for row, candidate in zip(cells, answer.candidates, strict=True):

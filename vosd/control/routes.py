@@ -44,6 +44,11 @@ class CandidateSheet(msgspec.Struct, frozen=True):
     """The cost of a minute in a call of typical length, which is what costs are compared by."""
     margin: str | None
     """The rest of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
+    relayed: bool | msgspec.UnsetType | None = msgspec.UNSET
+    """Whether the media of the call would be relayed; None = networks and NAT decide it in the call. Absent without a
+    ``media.engine``, as the next one."""
+    media_step: int | msgspec.UnsetType | None = msgspec.UNSET
+    """Step of that decision, 1 to 8; 0 = SS_MEDIAPROXYMODE."""
     asr: float | msgspec.UnsetType | None = msgspec.UNSET
     """Absent where the plan does not compare quality, and where no switch was asked, as the following three."""
     acd_s: float | msgspec.UnsetType | None = msgspec.UNSET

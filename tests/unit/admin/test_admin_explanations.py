@@ -22,6 +22,7 @@ from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.routing.special_numbers import SpecialNumbers
+from vosd.trunks.media import DEFAULT_MEDIA, MediaEngine, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.scope import LimitScope
 
 NOW = Instant(1_000, 1_790_000_000_000)
@@ -92,6 +93,26 @@ def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
         "pdd_ms": None,
     }
     assert (document["left"], document["unfit"]) == ([], 1)
+
+
+def relays(caller: MediaSettings, callee: MediaSettings, **parameters: Any) -> list[tuple[object, object]]:
+    media = MediaParameters(**{"engine": MediaEngine.RELAY, **parameters})
+    acme = builders.mapping_gateway("acme", "127.0.0.1/32", media=caller)
+    first = builders.routing_gateway("first", "44", media=callee)
+    document = document_of(explain(catalogue=builders.catalogue([acme, first, SECOND], media=media)))
+    return [(each.get("relayed", "-"), each.get("media_step", "-")) for each in document["candidates"]]
+
+
+def test_whether_media_would_be_relayed_is_said_of_each_gateway() -> None:
+    must, off = MediaSettings(mode=MediaMode.MUST_ON), MediaSettings(mode=MediaMode.OFF)
+    assert relays(DEFAULT_MEDIA, must) == [(True, 1), (None, None)]
+    assert relays(off, must) == [(True, 1), (False, 2)]
+    assert relays(DEFAULT_MEDIA, MediaSettings(local_ring=True), between_networks=False, behind_nat=False) == [
+        (True, 4),
+        (False, 8),
+    ]
+    assert relays(off, must, mode=MediaMode.MUST_ON) == [(True, 0)] * 2
+    assert relays(off, must, engine=MediaEngine.NONE) == [("-", "-")] * 2, "nothing relays"
 
 
 def test_the_number_may_have_a_tech_prefix_and_a_plus() -> None:
