@@ -19,6 +19,8 @@ from vosd.storage.corrections import SqlCorrections
 from vosd.storage.queries import SqlQueries
 from vosd.storage.stores import SqlStores
 from vosd.storage.traffic import SqlTraffic
+from vosd.traffic.counted import TrafficKind
+from vosd.traffic.live_counts import AttemptsWithoutCdr, LiveCounts, PeakSide, TrafficPeak
 from vosd.traffic.reports import REPORTS
 
 HOUR = 3_600_000
@@ -89,6 +91,18 @@ def some_call(index: int, dice: random.Random):
     )  # fmt: skip
 
 
+NO_CDR = [some_call(index, random.Random(index)) for index in range(300, 360)]
+"""Calls that leave no CDR."""
+PEAKS = [
+    TrafficPeak(SINCE // 900_000 + quarter, side, name, (quarter * 7 + len(name)) % 50, (quarter * 5) % 13)
+    for quarter in range(0, 240, 3)
+    for side, name in (
+        (PeakSide.SWITCH, ""), (PeakSide.MAPPING, "acme-pbx"), (PeakSide.ROUTING, "carrier-trunk"),
+        (PeakSide.ROUTING, "telco-trunk"),
+    )
+]  # fmt: skip
+
+
 @pytest.fixture
 async def booked(database):
     """Calls that are booked out of order, some late, with corrections between, while the job runs."""
@@ -97,12 +111,16 @@ async def booked(database):
     late, calls = calls[:20], calls[20:]
     dice.shuffle(calls)
     books, traffic, corrections = SqlBooks(database), SqlTraffic(database), SqlCorrections(database)
+    without = AttemptsWithoutCdr()
     answered = [call for call in calls if call.answered_at is not None]
     for part in range(6):
         await books.book(calls[part::6])
         if part % 2:
             await traffic.advance()
         done = [call for call in answered if call in calls[part::6]]
+        for call in NO_CDR[part::6]:
+            without.note(call)
+        await traffic.add_live(LiveCounts(part + 1, without.take(), tuple(PEAKS[part::6])))
         for call in dice.sample(done, 2):
             role = dice.choice([CUSTOMER, VENDOR])
             change = ChargeChange(role, 0, Amounts(Decimal(dice.randrange(10**6)) / 10**6, Decimal(0), 61))
@@ -145,7 +163,11 @@ def paid(call):
 
 
 def span_of(call, group, zone) -> str:
-    local = (EPOCH + timedelta(milliseconds=call.started_at)).astimezone(ZoneInfo(zone))
+    return span_at(call.started_at, group, zone)
+
+
+def span_at(moment, group, zone) -> str:
+    local = (EPOCH + timedelta(milliseconds=moment)).astimezone(ZoneInfo(zone))
     if group == "hour":
         return f"{local:%Y-%m-%dT%H:00%z}"
     if group == "week":
@@ -165,15 +187,20 @@ def mean(total_ms, count, unit):
     return None if not count else str((Decimal(total_ms) / count / 1000).quantize(Decimal(unit), ROUND_HALF_UP))
 
 
-def figures(calls):
-    """Return the figures of calls without money."""
+def figures(calls, without=()):
+    """Return the figures of calls without money; ``without`` are those that left no CDR."""
+    tried = [*calls, *without]
     answered = [call for call in calls if call.answered_at is not None]
     rung = [call for call in calls if call.pdd_ms is not None]
-    reached = [call for call in calls if call in answered or call.end_reason in {"Busy", "No Answer", "Rejected"}]
+    taken = [call for call in tried if call.answered_at is not None]
+    reached = [
+        call for call in tried if call.answered_at is not None or call.end_reason in {"Busy", "No Answer", "Rejected"}
+    ]
     held = sum(call.hold_time_ms for call in answered)
     found = {
-        "calls": len(calls), "answered": len(answered), "asr": share(len(answered), len(calls)),
-        "ner": share(len(reached), len(calls)), "hold_s": sum(call.hold_time_s for call in answered),
+        "calls": len(calls), "answered": len(answered), "asr": share(len(taken), len(tried)),
+        "without_cdr": len(without), "attempts": len(tried), "ner": share(len(reached), len(tried)),
+        "hold_s": sum(call.hold_time_s for call in answered),
         "billed_seconds": sum(call.billed_seconds for call in calls),
         "acd": mean(held, len(answered), "0.1"),
         "pdd": mean(sum(call.pdd_ms for call in rung), len(rung), "0.001"),
@@ -209,19 +236,36 @@ async def test_each_report_has_what_the_calls_have(booked):
     calls, office = await records(booked), Office(booked)
     for name in BY:
         wanted = [call for call in calls if name != "phones" or call.billing_method == "phone"]
+        without = NO_CDR if any(part.kind is TrafficKind.NO_CDR for part in REPORTS[name].parts) else []
         if name == "failures":
-            wanted = [call for call in wanted if call.answered_at is None]
+            wanted, without = ([call for call in some if call.answered_at is None] for some in (wanted, without))
         for zone, group in DIVIDED:
             order = ShowReport(name=name, since=SINCE, until=UNTIL, group=group, zone=zone)
             sheet = await show_report(office, ROOT, order)
-            rows = grouped(wanted, name, group, zone)
+            rows, uncounted = grouped(wanted, name, group, zone), grouped(without, name, group, zone)
             found = defaultdict(list)
             for row in sheet.rows:
                 span = _shown(row.get("span", ""), group, zone)
                 found[span, *(row[each] for each in BY[name])].append(row)
-            assert {*rows} == {*found}, (name, group)
-            for key, some in rows.items():
-                check(found[key], some, name, key)
+            assert {*rows, *uncounted} == {*found}, (name, group)
+            for key, some in found.items():
+                check(some, rows[key], uncounted[key], name, key)
+                check_peaks(some, name, key, group, zone)
+
+
+def check_peaks(rows, name, key, group, zone):
+    """Compare peaks with the highest of the quarters of an hour in the span."""
+    side = REPORTS[name].peaks
+    if side is None:
+        return
+    object_name = "" if side is PeakSide.SWITCH else key[1]
+    of_span = [
+        each for each in PEAKS
+        if each.side is side and each.name == object_name and span_at(each.slot * 900_000, group, zone) == key[0]
+    ]  # fmt: skip
+    assert {row["peak_concurrent"] for row in rows} == {max((each.concurrent for each in of_span), default=None)}
+    if "peak_cps" in rows[0]:
+        assert {row["peak_cps"] for row in rows} == {max((each.per_second for each in of_span), default=None)}
 
 
 def _shown(span, group, zone) -> str:
@@ -234,11 +278,20 @@ def _shown(span, group, zone) -> str:
     return f"{first - timedelta(days=first.weekday()):%Y-%m-%d}" if span == f"{first:%Y-%m-%d}" else span
 
 
-def check(rows, calls, name, key):
+def check(rows, calls, without, name, key):
     """Compare the rows of some calls, one for each currency, with the calls."""
-    plain = figures(calls)
-    for figure in ("calls", "answered", "hold_s", "billed_seconds", "below_cost", *(f"band_{n}" for n in range(7))):
-        if figure in rows[0] and name != "failures":
+    plain = figures(calls, without)
+    for figure in (
+        "calls",
+        "without_cdr",
+        "attempts",
+        "answered",
+        "hold_s",
+        "billed_seconds",
+        "below_cost",
+        *(f"band_{n}" for n in range(7)),
+    ):
+        if figure in rows[0]:
             assert sum(row[figure] for row in rows) == plain[figure], (name, key, figure)
     if len(rows) == 1:
         for figure in ("asr", "ner", "acd", "pdd"):

@@ -14,7 +14,8 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
-from vosd.traffic.counted import SLOT_MS, TrafficKind
+from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind
+from vosd.traffic.live_counts import AttemptCount, LiveCounts, PeakSide, TrafficPeak
 from vosd.traffic.reports import REACHED
 from vosd.traffic.spans import Grouping, spans_of
 
@@ -164,3 +165,41 @@ async def test_many_calls_are_added_in_several_transactions(database):
     assert [await traffic.advance() for _ in range(3)] == [AT_ONCE, 2, 0]
     assert await traffic.behind() == 0
     assert await differences(database) == []
+
+
+def attempts_at(moment: int, **common):
+    key = TrafficKey(TrafficKind.NO_CDR, **{"customer_account": "acme", "end_reason": "Busy", **common})
+    return AttemptCount(moment // SLOT_MS, key, 3, 1)
+
+
+async def test_attempts_without_cdr_are_written_once_and_stay_through_checks_and_rebuilding(booked):
+    await advance(booked)
+    traffic = SqlTraffic(booked)
+    # The second is of a day without any call with a CDR, the third comes before the sums of its day.
+    moments = (BEGIN + HOUR, BEGIN + 5 * DAY, BEGIN + 2 * DAY + HOUR)
+    some = LiveCounts(77, tuple(map(attempts_at, moments)))
+    await traffic.add_live(some)
+    await traffic.add_live(some)
+    await traffic.close_day(LATER)
+    await traffic.add_live(LiveCounts(78, (attempts_at(moments[0], end_reason="Cancelled"),)))
+    while await traffic.close_day(LATER):
+        pass
+    whole = {"since": BEGIN, "until": BEGIN + 10 * DAY}
+    wanted = {"kind": TrafficKind.NO_CDR, "measures": ("calls", "answered", REACHED), **whole}
+    assert await sums(booked, **wanted) == {("",): (12, 4, 10)}
+    assert sum(values[0] for values in (await sums(booked, grouping=Grouping.DAY, **wanted)).values()) == 12
+    assert await differences(booked) == []
+    async for _ in traffic.rebuild(BEGIN, BEGIN + 6 * DAY):
+        pass
+    assert await sums(booked, **wanted) == {("",): (12, 4, 10)}
+
+
+async def test_a_peak_is_the_highest_of_its_span(database):
+    traffic, slot = SqlTraffic(database), BEGIN // SLOT_MS
+    for number, (behind, concurrent, per_second) in enumerate([(0, 5, 2), (0, 3, 4), (1, 9, 1), (96, 2, 2)], 1):
+        peak = TrafficPeak(slot + behind, PeakSide.ROUTING, "telco", concurrent, per_second)
+        other = TrafficPeak(slot, PeakSide.MAPPING, "telco", 90, 90)
+        await traffic.add_live(LiveCounts(number, (), (peak, other)))
+    spans = spans_of(BEGIN, BEGIN + 2 * DAY, Grouping.DAY, ZoneInfo("UTC"))
+    found = await SqlTrafficSums(database).peaks(spans, PeakSide.ROUTING)
+    assert sorted(found) == [(0, "telco", 9, 4), (1, "telco", 2, 2)]

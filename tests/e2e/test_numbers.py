@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
 
 from vosd.obs.events import Event
 
-from .addresses import NUMBERING_SWITCH, VENDORS
-from .conditions import talk
+from .addresses import NETWORK, NUMBERING_SWITCH, VENDORS
+from .conditions import eventually, talk
 from .conversation import conversing
 from .stage import Stage, configuration
 
@@ -202,3 +203,33 @@ def test_a_forwarded_call_has_a_price_of_its_own(stage: Stage) -> None:
         explained = stage.daemon.ask("route", "explain", *question, "--forwarded", *live)
         assert explained["rate"]["rate_prefix"] == "9944"
     stage.expect_books_in_order()
+
+
+def test_attempts_without_cdr_and_peaks_are_in_the_reports(stage: Stage) -> None:
+    """A number that leaves no CDR is busy at the second vendor; an unknown source calls; the switch stops and starts."""
+
+    def reported(name: str) -> list[dict[str, Any]]:
+        sheet = stage.daemon.ask("report", name, "--since", "2h", "--group", "whole")
+        rows: list[dict[str, Any]] = sheet["rows"]
+        return rows
+
+    assert stage.daemon.interrupt() == 0
+    (before,) = reported("daily") or [{"without_cdr": 0, "unknown": 0}]
+    stage.daemon.start()
+    assert dial(stage, stage.number("00445000")).status == 486
+    with Peer(Endpoint(f"{NETWORK}.99", 15_060)) as unknown:
+        OutgoingCall(unknown, stage.address, "44999").invite()
+        eventually(lambda: "unknown_source" in stage.daemon.log_file.read_text(), "the unknown source is in the log")
+    assert stage.daemon.interrupt() == 0
+    assert stage.daemon.succeed("report", "rebuild") is not None
+    (after,) = reported("daily")
+    assert (after["without_cdr"] - before["without_cdr"], after["unknown"] > before["unknown"]) == (1, True)
+    assert after["peak_concurrent"] >= 1
+    busy = [row for row in reported("failures") if row["without_cdr"]]
+    assert [(row["end_reason"], row["sip_code"], row["routing_gateway"]) for row in busy] == [
+        ("Busy", 486, "carrier-b"),
+    ]
+    (vendor,) = [row for row in reported("routing-gateways") if row["routing_gateway"] == "carrier-b"]
+    assert vendor["peak_cps"] >= 1
+    assert vendor["peak_concurrent"] >= 1
+    stage.daemon.start()

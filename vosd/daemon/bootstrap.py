@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from random import randrange
 from typing import Final
 
 import structlog
@@ -40,6 +41,7 @@ from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
 from vosd.daemon.late_database import KnownOutage, LateDatabase
 from vosd.daemon.lifecycle import DaemonState, Lifecycle, StartStep, signals_handled
+from vosd.daemon.live_counter import LiveCounter
 from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings, TimedLease
@@ -50,7 +52,7 @@ from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, as_mistakes, load_at_start
 from vosd.daemon.status import Status
 from vosd.daemon.systemd import Notifier, Watchdog
-from vosd.daemon.traffic import TrafficPart
+from vosd.daemon.traffic import LAST_COUNTS_S, TrafficPart
 from vosd.daemon.waiting import StillAway, until_database_answers
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.engine.booking.database_watch import RELEASE_S
@@ -256,7 +258,8 @@ class Daemon:
         self.ask_to_stop: Callable[[signal.Signals], None] = lambda _signal: None
         self._handover = Handover(notifier, lambda: self.ask_to_stop(signal.SIGTERM))
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
-        self._traffic = TrafficPart(settings.database_url.reveal())
+        counter = LiveCounter(self.service.switch, clock, lambda: randrange(1, 2**62))
+        self._traffic = TrafficPart(self._database, counter, clock)
         self._bilateral = BilateralPart(
             settings.database_url.reveal(), settings.bilateral, clock, lambda: self.service.switch.catalogue
         )
@@ -336,7 +339,8 @@ class Daemon:
 
     def _stop_within_s(self) -> float:
         """Return how long a stop may take."""
-        return self._grace_s() + 2 * LAST_ANSWERS_S + FINAL_BOOKING_S + LAST_WRITING_S + RELEASE_S + LAST_REPORTS_S
+        last = LAST_WRITING_S + RELEASE_S + LAST_REPORTS_S + LAST_COUNTS_S
+        return self._grace_s() + 2 * LAST_ANSWERS_S + FINAL_BOOKING_S + last
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s

@@ -14,11 +14,15 @@ RETRY_MAX_S: Final = 60.0
 
 
 async def keep_process(
-    start: Callable[[], Awaitable[Child]], opening: bytes, note_end: Callable[[float], None]
+    start: Callable[[], Awaitable[Child]],
+    opening: bytes,
+    note_end: Callable[[float], None],
+    talk: Callable[[Child], Awaitable[object]] | None = None,
 ) -> NoReturn:
     """Start a process, send it its first message, and start it again whenever it has ended; runs until cancelled.
 
-    ``note_end`` gets the pause in seconds until the next start.
+    ``note_end`` gets the pause in seconds until the next start. ``talk`` exchanges messages with it until it has ended,
+    which raises EOFError or OSError; None = it sends none.
 
     Raises:
         OSError: it cannot be started.
@@ -29,7 +33,7 @@ async def keep_process(
         child = await start()
         try:
             send(child.writer, opening)
-            await received(child.reader)  # it sends nothing: this returns when it has ended
+            await (talk or _ended)(child)
         except (EOFError, OSError):
             pass
         finally:
@@ -39,3 +43,7 @@ async def keep_process(
         note_end(pause_s)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, RETRY_MAX_S)
+
+
+async def _ended(child: Child) -> None:
+    await received(child.reader)  # it sends nothing: this raises when it has ended

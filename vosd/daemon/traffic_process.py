@@ -1,6 +1,7 @@
 """Process that adds calls up for reports: ``vosd.processes.entry vosd.daemon.traffic_process CHANNEL`` (ADR 133).
 
-Killed at any moment it has added each call once; its successor goes on with the next one.
+Killed at any moment it has added each call once; its successor goes on with the next one. It also writes what the
+switch counts itself, each set of counts once (ADR 138).
 """
 
 import asyncio
@@ -9,19 +10,22 @@ import sys
 import time
 from typing import Final
 
+import msgspec
 import structlog
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.obs import log
-from vosd.processes.channel import received
+from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.database import Database
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
+from vosd.traffic.live_counts import LiveCounts
 
 PAUSE_S: Final = 5.0
 """Pause between looks for new calls."""
 AWAY_S: Final = 30.0
 """Pause while the database is away, which the switch itself reports."""
+_WRITTEN: Final = b"written"
 
 _log = structlog.get_logger()
 
@@ -35,19 +39,43 @@ def main() -> None:
 
 
 async def _serve(channel: socket.socket) -> None:
-    """The first message is the database's URL."""
+    """The first message is the database's URL, those behind it are counts of the switch; each is confirmed."""
     reader, writer = await asyncio.open_connection(sock=channel)
     database = Database((await received(reader)).decode())
-    adding = asyncio.create_task(_add_up(SqlTraffic(database)))
-    closed = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
-    await asyncio.wait({adding, closed}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (adding, closed):
+    traffic = SqlTraffic(database)
+    adding = asyncio.create_task(_add_up(traffic))
+    writing = asyncio.create_task(_write_counts(traffic, reader, writer))
+    await asyncio.wait({adding, writing}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (adding, writing):
         task.cancel()
-    failures = await asyncio.gather(adding, closed, return_exceptions=True)
+    results = await asyncio.gather(adding, writing, return_exceptions=True)
     writer.close()
     await database.close()
-    if isinstance(failures[0], Exception):
-        raise failures[0]  # the switch starts another process
+    failure = next((each for each in results if isinstance(each, Exception)), None)
+    if failure is not None:
+        raise failure  # the switch starts another process
+
+
+async def _write_counts(traffic: SqlTraffic, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Write counts until the switch closes the channel."""
+    decode = msgspec.msgpack.Decoder(LiveCounts).decode
+    while True:
+        try:
+            counts = decode(await received(reader))
+        except (EOFError, OSError):
+            return
+        while True:
+            try:
+                await traffic.add_live(counts)
+            except StoreUnavailable as error:
+                _log.info("live_counts_wait", why=str(error))
+                for _ in range(int(AWAY_S)):
+                    await asyncio.sleep(1)
+                    if reader.at_eof():
+                        return
+            else:
+                break
+        send(writer, _WRITTEN)
 
 
 async def _add_up(traffic: SqlTraffic) -> None:

@@ -6,7 +6,7 @@ are arguments of every check.
 
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.routing.ports import Full
@@ -19,19 +19,38 @@ class NothingTaken(VosError):  # noqa: N818 - it names the finding
     """A place was released that was never taken: a call has ended twice, or was not counted."""
 
 
-class _Meter:
-    """The calls of one object."""
+class CapacityPeak(NamedTuple):
+    """Most calls of an object at a time, and in a second, since they were read last."""
 
-    __slots__ = ("accepted", "active")
+    name: str
+    concurrent: int
+    per_second: int
+    """Calls of the sliding second that had the most."""
+
+
+class _Meter:
+    """The calls of one object.
+
+    The most calls at a time are noted before one ends, and the most of a second before older ones are removed: a place
+    that is taken back by ``undo`` has never been one.
+    """
+
+    __slots__ = ("accepted", "active", "most_active", "most_recent", "read_at")
 
     def __init__(self) -> None:
         self.active = 0
         self.accepted: deque[int] = deque()
         """Monotonic milliseconds of the calls taken within the window, the oldest first."""
+        self.most_active = 0
+        self.most_recent = 0
+        self.read_at = -1
+        """When the peak was read last: a second that ended before is in the one of then."""
 
     def recent(self, mono_ms: int) -> int:
         """Return how many calls were taken in the window that ends now; older ones are removed."""
         accepted = self.accepted
+        if len(accepted) > self.most_recent and accepted[-1] > self.read_at:
+            self.most_recent = len(accepted)
         while accepted and mono_ms - accepted[0] >= _WINDOW_MS:
             accepted.popleft()
         return len(accepted)
@@ -51,6 +70,8 @@ class Occupancy:
         """Count one more call, or return the limit that refuses it; a refused call counts nowhere."""
         meter = self._meters[scope][name]
         accepted = meter.accepted
+        if len(accepted) > meter.most_recent and accepted[-1] > meter.read_at:
+            meter.most_recent = len(accepted)
         # As in ``recent``. Also without a limit, so that the window does not grow.
         while accepted and mono_ms - accepted[0] >= _WINDOW_MS:
             accepted.popleft()
@@ -88,10 +109,11 @@ class Occupancy:
             NothingTaken: no call of this object is counted.
         """
         meter = self._meters[scope][name]
-        if meter.active == 0:
-            message = f"no call of {scope.name.lower()} {name!r} is counted: release once for each take"
-            raise NothingTaken(message)
-        meter.active -= 1
+        active = meter.active
+        if active == 0:
+            raise _nothing_taken(scope, name)
+        meter.most_active = max(meter.most_active, active)
+        meter.active = active - 1
 
     def undo(self, scope: LimitScope, name: str, mono_ms: int) -> None:
         """Take back whole what was taken at ``mono_ms``, window included, because a later step refused the call.
@@ -99,8 +121,11 @@ class Occupancy:
         Raises:
             NothingTaken: no call of this object is counted.
         """
-        self.release(scope, name)
-        accepted = self._meters[scope][name].accepted
+        meter = self._meters[scope][name]
+        if meter.active == 0:
+            raise _nothing_taken(scope, name)
+        meter.active -= 1
+        accepted = meter.accepted
         if accepted and accepted[-1] == mono_ms:
             accepted.pop()
         elif mono_ms in accepted:  # other calls came while this one waited for an answer
@@ -125,6 +150,22 @@ class Occupancy:
         """Return how many calls one object took in the preceding 1000 ms."""
         return self._meters[scope][name].recent(mono_ms)
 
+    def objects(self, scope: LimitScope) -> list[str]:
+        """Return the objects that have carried calls since the start."""
+        return list(self._meters[scope])
+
+    def take_peak(self, scope: LimitScope, name: str, mono_ms: int) -> CapacityPeak | None:
+        """Return the peak of an object since this was asked last, and begin a new one; None = it had no calls."""
+        meter = self._meters[scope][name]
+        meter.recent(mono_ms)
+        peak = CapacityPeak(name, max(meter.most_active, meter.active), meter.most_recent)
+        meter.most_active, meter.most_recent, meter.read_at = 0, 0, mono_ms
+        return peak if peak.concurrent or peak.per_second else None
+
     def total(self) -> int:
         """Return the places taken in all scopes together; zero without calls."""
         return sum(meter.active for meters in self._meters for meter in meters.values())
+
+
+def _nothing_taken(scope: LimitScope, name: str) -> NothingTaken:
+    return NothingTaken(f"no call of {scope.name.lower()} {name!r} is counted: release once for each take")

@@ -69,6 +69,8 @@ TRAFFIC: Final = "traffic"
 """Name of the number up to which calls, by ``cdr.export_seq``, are added to ``traffic``."""
 TRAFFIC_DAYS: Final = "traffic_days"
 """Name of the slot before which ``traffic_day`` has the sums of whole days."""
+TRAFFIC_LIVE: Final = "traffic_live"
+"""Name of the number of the live counts that were written last."""
 COMMITS: Final = "commits"
 """Name of the counter that orders commits."""
 OVERRIDES: Final = "overrides"
@@ -428,6 +430,17 @@ def _sums(name: str, meaning: str) -> Table:
 
 traffic: Final = _sums("traffic", "quarters of an hour since 1970, in which the calls began")
 traffic_day: Final = _sums("traffic_day", "the first quarter of the UTC day")
+traffic_peak: Final = Table(
+    "traffic_peak",
+    metadata,
+    Column("slot", Integer, primary_key=True, autoincrement=False, comment="quarter of an hour since 1970"),
+    Column("side", String(ROLE_LENGTH), primary_key=True, comment="switch, mapping or routing"),
+    Column("name", String(NAME_LENGTH), primary_key=True, comment="of the gateway; empty = all calls of the switch"),
+    Column("concurrent", Integer, nullable=False, comment="most calls at a time"),
+    Column("per_second", Integer, nullable=False, comment="most calls that began within a second"),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
 
 registration: Final = Table(
     "registration",

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, literal, select, text, update
 
 from vosd.cdr.record import AGENT
 from vosd.storage import schema
@@ -23,6 +23,7 @@ from vosd.traffic.counted import (
     COUNTS,
     KIND_NUMBERS,
     MEASURES,
+    RECOUNTED,
     SLOT_MS,
     SLOTS_OF_DAY,
     SLOTS_OF_HOUR,
@@ -30,8 +31,10 @@ from vosd.traffic.counted import (
     TrafficCall,
     TrafficCharge,
     TrafficKey,
+    TrafficKind,
     TrafficSums,
 )
+from vosd.traffic.live_counts import LiveCounts, TrafficPeak
 
 AT_ONCE: Final = 1_000
 """Calls of one transaction: no booking waits longer than a tenth of a second for it."""
@@ -49,6 +52,18 @@ _ADDED_IN_SQLITE: Final = "ON CONFLICT (kind, slot, key_id) DO UPDATE SET " + ",
 )
 _ADDED_IN_MYSQL: Final = "ON DUPLICATE KEY UPDATE " + ", ".join(
     f"{name} = {name} + VALUES({name})" for name in MEASURES
+)
+_PEAK: Final = (
+    "INSERT INTO traffic_peak (slot, side, name, concurrent, per_second)"
+    " VALUES (:slot, :side, :name, :concurrent, :per_second)"
+)
+_HIGHER_IN_SQLITE: Final = text(
+    f"{_PEAK} ON CONFLICT (slot, side, name) DO UPDATE SET concurrent = MAX(concurrent, excluded.concurrent),"
+    " per_second = MAX(per_second, excluded.per_second)"
+)
+_HIGHER_IN_MYSQL: Final = text(
+    f"{_PEAK} ON DUPLICATE KEY UPDATE concurrent = GREATEST(concurrent, VALUES(concurrent)),"
+    " per_second = GREATEST(per_second, VALUES(per_second))"
 )
 _cdr: Final = schema.cdr.c
 _attempt: Final = schema.cdr_attempt.c
@@ -106,11 +121,9 @@ class SqlTraffic:
         Raises:
             StoreUnavailable: try again.
         """
-        table = schema.traffic
         async with self._database.writing(unhurried=True) as connection:
             await locked_mark(connection)
-            closed, of_calls = await _value(connection, schema.TRAFFIC_DAYS), table.c.kind == 0
-            first = await connection.scalar(select(func.min(table.c.slot)).where(of_calls, table.c.slot >= closed))
+            first = await _first_slot(connection, await _value(connection, schema.TRAFFIC_DAYS))
             if first is None:
                 return False
             begin = first // SLOTS_OF_DAY * SLOTS_OF_DAY
@@ -131,6 +144,35 @@ class SqlTraffic:
         if rows:
             sums = await _summed(connection, rows)
             await self._add(connection, {place: [-value for value in values] for place, values in sums.items()})
+
+    async def add_live(self, counts: LiveCounts) -> None:
+        """Add what the running switch has counted; the same counts again, whose commit was lost, change nothing.
+
+        Raises:
+            StoreUnavailable: probably nothing was added; give the same counts again.
+        """
+        sums = TrafficSums()
+        for each in counts.attempts:
+            sums.add_counted(each.slot, each.key, each.calls, each.answered)
+        async with self._database.writing() as connection:
+            await locked_mark(connection)
+            if await _value(connection, schema.TRAFFIC_LIVE) == counts.number:
+                return
+            known = await self._add(connection, sums.rows)
+            await self._raise_peaks(connection, counts.peaks)
+            await _set(connection, schema.TRAFFIC_LIVE, counts.number)
+        self._known |= known
+
+    async def _raise_peaks(self, connection: AsyncConnection, peaks: Sequence[TrafficPeak]) -> None:
+        rows = sorted((each.slot, each.side.value, each.name, each.concurrent, each.per_second) for each in peaks)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            await connection.execute(
+                _HIGHER_IN_SQLITE if self._database.is_sqlite else _HIGHER_IN_MYSQL,
+                [
+                    dict(zip(schema.traffic_peak.c.keys(), row, strict=True))
+                    for row in rows[start : start + _ROWS_AT_ONCE]
+                ],
+            )
 
     async def behind(self) -> int:
         """Return how many numbers of commits are not looked at yet; nearly as many calls.
@@ -162,12 +204,10 @@ class SqlTraffic:
         Raises:
             StoreUnavailable: try again.
         """
-        table, end = schema.traffic, until // SLOT_MS // SLOTS_OF_DAY * SLOTS_OF_DAY
+        end = until // SLOT_MS // SLOTS_OF_DAY * SLOTS_OF_DAY
         async with self._database.reading() as connection:
-            closed = await _value(connection, schema.TRAFFIC_DAYS)
-            within = (table.c.kind == 0) & (table.c.slot >= closed) & (table.c.slot < end)
-            first = await connection.scalar(select(func.min(table.c.slot)).where(within))
-            return None if first is None else first // SLOTS_OF_DAY * SLOTS_OF_DAY * SLOT_MS
+            first = await _first_slot(connection, await _value(connection, schema.TRAFFIC_DAYS))
+            return None if first is None or first >= end else first // SLOTS_OF_DAY * SLOTS_OF_DAY * SLOT_MS
 
     async def differences(self, since: int, until: int) -> AsyncGenerator[TrafficDifference, None]:
         """Count the calls again that began in a span, and yield each sum that differs; whole hours, UTC milliseconds.
@@ -213,7 +253,7 @@ class SqlTraffic:
                 before = await _stored(connection, schema.traffic, first, end)
                 counted = await _counted(connection, first, end, mark)
                 table = schema.traffic
-                await connection.execute(delete(table).where(_within(table, first, end)))
+                await connection.execute(delete(table).where(_within(table, first, end, RECOUNTED)))
                 await self._write(connection, table, counted, await self._ids(connection, counted))
                 await self._add_to_days(connection, _difference(counted, before))
                 if end % SLOTS_OF_DAY == 0 and end <= await _value(connection, schema.TRAFFIC_DAYS):
@@ -326,23 +366,36 @@ async def _counted(connection: AsyncConnection, first: int, end: int, mark: int)
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:
     columns = [_key.c[name] for name in TrafficKey._fields]
     query = select(table.c.slot, *(table.c[name] for name in MEASURES), *columns)
-    query = query.join(_key, _key.c.id == table.c.key_id).where(_within(table, first, end))
+    query = query.join(_key, _key.c.id == table.c.key_id).where(_within(table, first, end, RECOUNTED))
     count = len(MEASURES) + 1
     return {(row[0], TrafficKey(*row[count:])): row[1:count] for row in await connection.execute(query)}
+
+
+async def _first_slot(connection: AsyncConnection, closed: int) -> int | None:
+    """Return the first slot from one on in which calls or attempts without CDR began; None = there is none."""
+    table = schema.traffic
+    found = [
+        await connection.scalar(
+            select(func.min(table.c.slot)).where(table.c.kind == KIND_NUMBERS[kind.value], table.c.slot >= closed)
+        )
+        for kind in (TrafficKind.CALL, TrafficKind.NO_CDR, TrafficKind.UNKNOWN)
+    ]
+    return min((int(slot) for slot in found if slot is not None), default=None)
 
 
 async def _next_slot(connection: AsyncConnection, slot: int) -> int:
     """Return the first slot, from one on, that calls began in or that has sums; without any, a number above all."""
     table = schema.traffic
-    slots = table.c.kind.in_(KIND_NUMBERS.values()) & (table.c.slot >= slot)
+    slots = table.c.kind.in_([KIND_NUMBERS[kind.value] for kind in RECOUNTED]) & (table.c.slot >= slot)
     began = await connection.scalar(select(func.min(_cdr.started_at)).where(_cdr.started_at >= slot * SLOT_MS))
     summed = await connection.scalar(select(func.min(table.c.slot)).where(slots))
     return min(_NO_SLOT if began is None else began // SLOT_MS, _NO_SLOT if summed is None else summed)
 
 
-def _within(table: Table, first: int, end: int) -> ColumnElement[bool]:
-    """Select the sums of a span of slots, of all kinds."""
-    return table.c.kind.in_(KIND_NUMBERS.values()) & (table.c.slot >= first) & (table.c.slot < end)
+def _within(table: Table, first: int, end: int, kinds: Iterable[TrafficKind] = TrafficKind) -> ColumnElement[bool]:
+    """Select the sums of a span of slots."""
+    numbers = [KIND_NUMBERS[kind.value] for kind in kinds]
+    return table.c.kind.in_(numbers) & (table.c.slot >= first) & (table.c.slot < end)
 
 
 def _compared(stored: Sums, counted: Sums) -> list[TrafficDifference]:

@@ -3,13 +3,27 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BindParameter, Integer, String, TextualSelect, bindparam, column, text
+from sqlalchemy import (
+    BindParameter,
+    Integer,
+    String,
+    TextualSelect,
+    bindparam,
+    column,
+    func,
+    literal,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.types import TypeEngine
 
+from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Money
-from vosd.traffic.counted import AMOUNTS, KIND_NUMBERS, SLOTS_OF_DAY, TrafficKey, TrafficKind
+from vosd.traffic.counted import AMOUNTS, KIND_NUMBERS, SLOT_MS, SLOTS_OF_DAY, TrafficKey, TrafficKind
+from vosd.traffic.live_counts import PeakSide
 from vosd.traffic.reports import REACHED
 from vosd.traffic.spans import Piece, Pieces, ReportSpan, pieces_of
 
@@ -47,6 +61,15 @@ class TrafficRow(NamedTuple):
     """In the order of the query's measures."""
 
 
+class PeakRow(NamedTuple):
+    """Most calls of an object within a span."""
+
+    span: int
+    name: str
+    concurrent: int
+    per_second: int
+
+
 class SqlTrafficSums:
     """Reads the sums of one state of the database."""
 
@@ -62,6 +85,24 @@ class SqlTrafficSums:
         async with self._database.searching(unhurried=True) as connection:
             pieces = pieces_of(spans, int(await connection.scalar(_DAYS_UNTIL) or 0))
             return [await _rows(connection, pieces, query) for query in queries]
+
+    async def peaks(self, spans: Sequence[ReportSpan], side: PeakSide) -> list[PeakRow]:
+        """Return the peaks of gateways, or of the whole switch, in each span; one without calls has none.
+
+        Raises:
+            StoreUnavailable: the database is away, or the report takes too long.
+        """
+        table, found = schema.traffic_peak, []
+        highest = func.max(table.c.concurrent), func.max(table.c.per_second)
+        async with self._database.searching(unhurried=True) as connection:
+            for start in range(0, len(spans), _PIECES_AT_ONCE):
+                parts = []
+                for number, span in enumerate(spans[start : start + _PIECES_AT_ONCE], start):
+                    within = (table.c.slot >= span.since // SLOT_MS) & (table.c.slot < span.until // SLOT_MS)
+                    part = select(literal(number), table.c.name, *highest).where(within, table.c.side == side.value)
+                    parts.append(part.group_by(table.c.name))
+                found += [PeakRow(*row) for row in await connection.execute(union_all(*parts))]
+        return found
 
 
 async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery) -> list[TrafficRow]:

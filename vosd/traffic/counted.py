@@ -42,10 +42,16 @@ class TrafficKind(StrEnum):
     """Attempts at ``routing_gateway``; ``sip_code`` and ``end_reason`` are those of the attempt."""
     WAIT = "wait"
     """Calls whose callers waited ``wait_ms`` for the first ringing, rounded down to a step."""
+    NO_CDR = "no_cdr"
+    """Attempts to call that left no CDR, as the running switch has counted them (ADR 138)."""
+    UNKNOWN = "unknown"
+    """INVITEs of unknown sources that left no CDR, repetitions included."""
 
 
 KIND_NUMBERS: Final[Mapping[str, int]] = {kind.value: number for number, kind in enumerate(TrafficKind)}
 """Numbers of the kinds, as the sums have them."""
+RECOUNTED: Final = (TrafficKind.CALL, TrafficKind.AGENT, TrafficKind.ATTEMPT, TrafficKind.WAIT)
+"""Kinds whose sums follow from the stored calls, and can be made of them again."""
 
 
 class TrafficKey(NamedTuple):
@@ -151,6 +157,10 @@ class TrafficSums:
                 routing_gateway=key.routing_gateway, wait_ms=step_of(call.pdd_ms),
             )  # fmt: skip
             self._add(slot, waited, {"calls": 1}, {})
+
+    def add_counted(self, slot: int, key: TrafficKey, calls: int, answered: int) -> None:
+        """Add calls that have no CDR."""
+        self._add(slot, key, {"calls": calls, "answered": answered}, {})
 
     def _add_agents(self, slot: int, call: TrafficCall, key: TrafficKey, agents: Iterable[TrafficCharge]) -> None:
         paid, paid_in = call.fee, call.currency

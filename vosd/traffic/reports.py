@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from vosd.base.money import ZERO
 from vosd.traffic.counted import BANDS, TrafficKind
+from vosd.traffic.live_counts import PeakSide
 
 Sums = Mapping[str, Any]
 """Sums by the name that a report gives them."""
@@ -68,15 +69,24 @@ def _profit(sums: Sums) -> Decimal:
 
 _OF_CALLS: Final = "answered calls by hold time in seconds: "
 FIGURES: Final[Mapping[str, ReportFigure]] = {
-    "calls": _count("calls", "attempts to call, each counted once"),
+    "calls": _count("calls", "calls with a CDR, answered or not"),
+    "without_cdr": _count("without_cdr", "attempts that left no CDR"),
+    "attempts": ReportFigure(
+        FigureKind.COUNT, "both: calls with a CDR, and attempts without one", ("calls", "without_cdr"),
+        lambda sums: sums["calls"] + sums["without_cdr"],
+    ),
+    "unknown": _count("unknown", "INVITEs of unknown sources without a CDR, repetitions included", is_inside=True),
     "answered": _count("answered", "answered calls"),
     "asr": ReportFigure(
-        FigureKind.PERCENT, "answered calls of all", ("calls", "answered"),
-        lambda sums: percent(sums["answered"], sums["calls"]),
+        FigureKind.PERCENT, "answered attempts of all, those without a CDR included",
+        ("calls", "answered", "without_cdr", "answered_without"),
+        lambda sums: percent(sums["answered"] + sums["answered_without"], sums["calls"] + sums["without_cdr"]),
     ),
     "ner": ReportFigure(
-        FigureKind.PERCENT, "calls that reached the called party: answered, busy, no answer or rejected",
-        ("calls", REACHED), lambda sums: percent(sums[REACHED], sums["calls"]),
+        FigureKind.PERCENT,
+        "attempts that reached the called party: answered, busy, no answer or rejected; those without a CDR included",
+        ("calls", REACHED, "without_cdr", "reached_without"),
+        lambda sums: percent(sums[REACHED] + sums["reached_without"], sums["calls"] + sums["without_cdr"]),
     ),
     "response": ReportFigure(
         FigureKind.PERCENT, "calls with ringing or an answer", ("calls", "progressed"),
@@ -96,6 +106,12 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
     ),
     "pdd_95": ReportFigure(
         FigureKind.SECONDS, "95 of 100 callers waited no longer; exact as the median", (), lambda sums: sums["waits"][1]
+    ),
+    "peak_concurrent": ReportFigure(
+        FigureKind.COUNT, "most calls at a time, those in set-up included", (), lambda sums: sums["peak"][0]
+    ),
+    "peak_cps": ReportFigure(
+        FigureKind.COUNT, "most calls that began within a second", (), lambda sums: sums["peak"][1]
     ),
     "setup": ReportFigure(
         FigureKind.SECONDS, "mean time from the INVITE to the answer in seconds", ("setup_ms", "answered"),
@@ -152,8 +168,8 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
         )
     },
     "share": ReportFigure(
-        FigureKind.PERCENT, "calls of all unanswered calls of the span", ("calls", "answered"),
-        lambda sums: percent(sums["calls"] - sums["answered"], sums["of_span"]),
+        FigureKind.PERCENT, "attempts of all unanswered ones of the span", ("calls", "without_cdr"),
+        lambda sums: percent(sums["calls"] + sums["without_cdr"], sums["of_span"]),
     ),
 }  # fmt: skip
 """The figures by name."""
@@ -186,13 +202,20 @@ class Report(NamedTuple):
     """Values that calls must have."""
     parts: tuple[Part, ...] = (Part(TrafficKind.CALL),)
     leaves_out_answered: bool = False
+    peaks: PeakSide | None = None
+    """Objects whose peaks it has; gateways are those of its first column."""
     group: str = "whole"
     """Spans into which it is divided where the order says none."""
     is_inside: bool = False
     """Whether agents and customers see nothing of it."""
 
 
-_QUALITY: Final = ("calls", "answered", "asr", "ner", "acd", "pdd")
+_WITHOUT: Final = Part(
+    TrafficKind.NO_CDR, {"without_cdr": "calls", "answered_without": "answered", "reached_without": REACHED}
+)
+_ALL_ATTEMPTS: Final = (Part(TrafficKind.CALL), _WITHOUT)
+_UNKNOWN: Final = Part(TrafficKind.UNKNOWN, {"unknown": "calls"})
+_QUALITY: Final = ("calls", "without_cdr", "answered", "asr", "ner", "acd", "pdd")
 _WAITS: Final = ("pdd_median", "pdd_95")
 _MONEY: Final = ("fee", "tax", "cost", "income", "profit", "margin")
 _MARGINS: Final = ("calls", "answered", "minutes", "income", "cost", "profit", "margin", "below_cost", "loss")
@@ -208,30 +231,35 @@ _REPORTS: Final = (
     ),
     Report(
         "areas", "Calls by destination.", ("area", "rate_type"), (*_QUALITY, "hold_s", "billed_seconds", *_MONEY),
+        parts=_ALL_ATTEMPTS,
     ),
     Report(
         "account-areas", "Calls of each account by destination.", ("customer_account", "area", "rate_type"),
-        (*_QUALITY, "hold_s", "billed_seconds", *_MONEY),
+        (*_QUALITY, "hold_s", "billed_seconds", *_MONEY), parts=_ALL_ATTEMPTS,
     ),
     Report(
         "gateway-areas", "Calls by both gateways and destination.", ("mapping_gateway", "routing_gateway", "area"),
-        (*_QUALITY, "hold_s", *_MONEY), is_inside=True,
+        (*_QUALITY, "hold_s", *_MONEY), is_inside=True, parts=_ALL_ATTEMPTS,
     ),
     Report(
         "mapping-gateways", "Calls of each customer's gateway.", ("mapping_gateway", "customer_account"),
-        (*_QUALITY, *_WAITS, "response", "setup", "hold_s", "billed_seconds", "fee", "tax", "income"),
+        (*_QUALITY, *_WAITS, "response", "setup", "peak_cps", "peak_concurrent", "hold_s", "billed_seconds", "fee",
+         "tax", "income"),
+        parts=_ALL_ATTEMPTS, peaks=PeakSide.MAPPING,
     ),
     Report(
         "routing-gateways", "What each vendor's gateway did with the calls that were offered to it.",
         ("routing_gateway",),
-        ("offered", "taken", "taken_share", "failed_over", "calls", "answered", "asr", "ner", "acd", "pdd", *_WAITS,
-         "hold_s", "vendor_billed_seconds", "cost", "cost_tax"),
-        is_inside=True,
-        parts=(Part(TrafficKind.CALL),
+        ("offered", "taken", "taken_share", "failed_over", *_QUALITY, *_WAITS, "peak_cps", "peak_concurrent", "hold_s",
+         "vendor_billed_seconds", "cost", "cost_tax"),
+        is_inside=True, peaks=PeakSide.ROUTING,
+        parts=(*_ALL_ATTEMPTS,
                Part(TrafficKind.ATTEMPT, {"offered": "calls", "taken": "answered", "failed_over": "failed_over"})),
     ),
     Report(
-        "performance", "Quality over time.", (), (*_QUALITY, "response", "setup", "minutes"), group="hour",
+        "performance", "Quality over time.", (),
+        (*_QUALITY, "response", "setup", "minutes", "peak_concurrent", "unknown"), group="hour",
+        parts=(*_ALL_ATTEMPTS, _UNKNOWN), peaks=PeakSide.SWITCH,
     ),
     Report(
         "durations", "Answered calls by how long they lasted.", (),
@@ -239,14 +267,17 @@ _REPORTS: Final = (
     ),
     Report(
         "failures", "Why calls were not answered.", ("end_reason", "sip_code", "hangup_source", "routing_gateway"),
-        ("calls", "share"), order="calls", leaves_out_answered=True, is_inside=True,
+        ("attempts", "calls", "without_cdr", "share"), order="attempts", leaves_out_answered=True, is_inside=True,
+        parts=_ALL_ATTEMPTS,
     ),
     Report(
-        "daily", "One row a day.", (), (*_QUALITY, "minutes", *_MONEY), group="day",
+        "daily", "One row a day.", (), (*_QUALITY, "minutes", *_MONEY, "peak_concurrent", "unknown"), group="day",
+        parts=(*_ALL_ATTEMPTS, _UNKNOWN), peaks=PeakSide.SWITCH,
     ),
     Report(
         "top-customers", "The customers whose calls were billed for the most seconds.", ("customer_account",),
-        ("calls", "answered", "asr", "billed_seconds", "fee", "gross"), order="billed_seconds", most=10,
+        ("calls", "without_cdr", "answered", "asr", "billed_seconds", "fee", "gross"), order="billed_seconds", most=10,
+        parts=_ALL_ATTEMPTS,
     ),
     Report(
         "profit", "What calls brought and cost, by customer, vendor and destination; losses first.",

@@ -16,6 +16,10 @@ _PAID_IN: Final = {
 }  # fmt: skip
 """Currency of each amount."""
 _WAITED: Final = frozenset({"pdd_median", "pdd_95"})
+_PEAKS: Final = frozenset({"peak_concurrent", "peak_cps"})
+_NO_PEAK: Final = (None, None)
+Peak = tuple[int | None, int | None]
+"""Most calls at a time, and within a second; None = not known."""
 _MAYBE_OF_TWO: Final = {"profit": "vendor_currency", "margin": "vendor_currency", "agent_profit": "currency"}
 """Figures that are made of two amounts, by the currency of the one that is taken away."""
 
@@ -56,12 +60,19 @@ class ReportLayout(NamedTuple):
         """Return what is read; the first is of the calls themselves, which always count the answered ones, too."""
         elsewhere = {name for part in report.parts for name in part.names}
         own = {name: name for name in ("calls", "answered", *self.needs) if name not in elsewhere}
-        return [
-            ReportSource(part.kind, self.by, has_currencies=False, measures=part.names)
-            if part.names
-            else ReportSource(part.kind, (*self.by, *self.currencies), has_currencies=True, measures=own)
-            for part in report.parts
-        ]
+        sources = []
+        for part in report.parts:
+            if not part.names:
+                by = (*self.by, *self.currencies)
+                sources.append(ReportSource(part.kind, by, has_currencies=True, measures=own))
+            elif not part.names.keys().isdisjoint(self.needs):
+                sources.append(ReportSource(part.kind, self.by, has_currencies=False, measures=part.names))
+        return sources
+
+    @property
+    def has_peaks(self) -> bool:
+        """Whether it shows peaks."""
+        return not _PEAKS.isdisjoint(self.figures)
 
     @property
     def has_waits(self) -> bool:
@@ -98,18 +109,23 @@ def table_of(
     spans: Sequence[ReportSpan],
     lines: Iterable[Line],
     waits: Mapping[tuple[int, str | int], Mapping[int, int]],
+    peaks: Mapping[tuple[int, str | int], Peak] = {},
 ) -> ReportTable:
-    """Make the table of a report; ``waits`` has how often each wait occurred, by span and first column."""
+    """Make the table of a report.
+
+    ``waits`` has how often each wait occurred, by span and first column, and ``peaks`` the peaks likewise.
+    """
     settled = _settled(layout.currencies, _unanswered(lines) if report.leaves_out_answered else lines)
     of_span: dict[int, int] = defaultdict(int)
     for line in settled:
-        of_span[line.span] += line.sums.get("calls", 0)
+        of_span[line.span] += line.sums.get("calls", 0) + line.sums.get("without_cdr", 0)
     rows = []
     for line in settled:
-        waited = waits.get((line.span, line.by[0] if line.by else ""), {})
-        rows.append((line.span, _row(layout, spans[line.span].label, line, waited, of_span[line.span])))
-    place = layout.figures.index(report.order) if report.order in layout.figures else None
-    rows.sort(key=lambda row: (row[0], *_order(row[1], place, is_rising=report.is_rising)))
+        place = line.span, line.by[0] if line.by else ""
+        waited, peak = waits.get(place, {}), peaks.get(place, _NO_PEAK)
+        rows.append((line.span, _row(layout, spans[line.span].label, line, waited, of_span[line.span], peak)))
+    column = layout.figures.index(report.order) if report.order in layout.figures else None
+    rows.sort(key=lambda row: (row[0], *_order(row[1], column, is_rising=report.is_rising)))
     if report.most is not None:
         rows = _first(rows, report.most)
     totals = _settled(layout.currencies, [line._replace(span=0, by=()) for line in settled])
@@ -118,11 +134,20 @@ def table_of(
         for wait, count in some.items():
             every[wait] += count
     total = sum(of_span.values())
-    return ReportTable([row for _, row in rows], [_row(layout, "", line, every, total) for line in totals])
+    highest = _highest(peaks.values()) if not layout.by else _NO_PEAK  # gateways have theirs at different times
+    return ReportTable([row for _, row in rows], [_row(layout, "", line, every, total, highest) for line in totals])
 
 
-def _row(layout: ReportLayout, label: str, line: Line, waits: Mapping[int, int], of_span: int) -> ReportRow:
-    sums = {**dict.fromkeys(layout.needs, 0), **line.sums, "of_span": of_span}
+def _highest(peaks: Iterable[Peak]) -> Peak:
+    concurrent, per_second = zip(_NO_PEAK, *peaks, strict=True)
+    return (
+        max((each for each in concurrent if each is not None), default=None),
+        max((each for each in per_second if each is not None), default=None),
+    )
+
+
+def _row(layout: ReportLayout, label: str, line: Line, waits: Mapping[int, int], of_span: int, peak: Peak) -> ReportRow:
+    sums = {**dict.fromkeys(layout.needs, 0), **line.sums, "of_span": of_span, "peak": peak}
     if layout.has_waits:
         sums["waits"] = median_and_95(waits)
     paid_in = dict(zip(layout.currencies, line.currencies, strict=True))
@@ -156,11 +181,15 @@ def _first(rows: Iterable[tuple[int, ReportRow]], most: int) -> list[tuple[int, 
 
 
 def _unanswered(lines: Iterable[Line]) -> list[Line]:
-    left = (
-        line._replace(sums={**line.sums, "calls": line.sums["calls"] - line.sums["answered"], "answered": 0})
-        for line in lines
-    )
-    return [line for line in left if line.sums["calls"]]
+    left = []
+    for line in lines:
+        sums = dict(line.sums)
+        for calls, answered in (("calls", "answered"), ("without_cdr", "answered_without")):
+            sums[calls] = sums.get(calls, 0) - sums.get(answered, 0)
+            sums[answered] = 0
+        if sums["calls"] or sums["without_cdr"]:
+            left.append(line._replace(sums=sums))
+    return left
 
 
 def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:

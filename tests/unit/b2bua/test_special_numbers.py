@@ -145,6 +145,10 @@ class TestZeroHoldTime:
         record = scene.close()
         assert not record.recorded
         assert scene.exchange.switch.notices.totals()["calls_without_cdr"] == 1
+        (counted,) = scene.exchange.switch.notices.without_cdr.take()
+        assert (counted.key.kind, counted.calls, counted.answered) == ("no_cdr", 1, 0)
+        assert (counted.key.mapping_gateway, counted.key.routing_gateway) == ("acme", record.routing_gateway)
+        assert (counted.key.end_reason, counted.key.sip_code) == (record.end_reason, 486)
         live = scene.exchange.switch.live
         assert live.quality.figures(record.routing_gateway, scene.exchange.clock.now().mono).attempts == 1
 
@@ -153,12 +157,16 @@ class TestZeroHoldTime:
         assert called(scene, "7777").final == 403
         assert scene.exchange.sink.records == []
         assert scene.exchange.switch.notices.totals()["calls_without_cdr"] == 1
+        (counted,) = scene.exchange.switch.notices.without_cdr.take()
+        assert (counted.key.mapping_gateway, counted.key.sip_code, counted.calls) == ("acme", 403, 1)
 
     def test_an_answered_call_of_no_second_leaves_none(self):
         scene = Scene(usual_catalogue(record_zero_hold_time=False))
         called(scene, intent=Intent(hang_up_after_ms=20))
         record = scene.close()
         assert (record.hold_time_s, record.recorded) == (0, False)
+        (counted,) = scene.exchange.switch.notices.without_cdr.take()
+        assert (counted.calls, counted.answered, counted.key.sip_code) == (1, 1, 0)
 
     def test_a_call_that_costs_something_leaves_one(self):
         scene = Scene(usual_catalogue(record_zero_hold_time=False))
@@ -177,6 +185,8 @@ class TestIllegalCalls:
         scene = Scene(usual_catalogue())
         self.ask(scene)
         assert scene.exchange.sink.records == []
+        (counted,) = scene.exchange.switch.notices.without_cdr.take()
+        assert (counted.key.kind, counted.calls, counted.key.mapping_gateway) == ("unknown", 1, "")
 
     @pytest.mark.parametrize("rejects", [False, True])
     def test_each_leaves_one_however_often_it_is_repeated(self, rejects):
@@ -187,6 +197,8 @@ class TestIllegalCalls:
         (record,) = scene.exchange.sink.records
         assert (record.end_reason, record.source_address) == ("Unknown Source", "203.0.113.66:5060")
         assert (record.callee_in, record.mapping_gateway, record.customer_account) == (CALLEE, None, None)
+        counted = scene.exchange.switch.notices.without_cdr.take()
+        assert sum(each.calls for each in counted) == 1, "the repetition has no CDR of its own"
         assert (record.sip_code, record.fee) == (403 if rejects else None, 0)
 
     def test_a_flood_leaves_ten_a_second(self):

@@ -1,4 +1,7 @@
-"""The process that adds calls up for reports: killed and started again, it has added each call once."""
+"""The process that adds calls up for reports: killed and started again, it has added each call once.
+
+So it has what the switch counts itself.
+"""
 
 import os
 import signal
@@ -13,11 +16,43 @@ from e2e.conditions import a_moment
 
 from vosd.daemon import kept_process, traffic
 from vosd.daemon.traffic import TrafficPart
+from vosd.engine.clock import SystemClock
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.traffic import SqlTraffic
+from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
+from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind
+from vosd.traffic.live_counts import AttemptCount, LiveCounts, PeakSide, TrafficPeak
+from vosd.traffic.spans import ReportSpan
 
 HOUR = 3_600_000
+KEY = TrafficKey(TrafficKind.NO_CDR, mapping_gateway="pbx", end_reason="Busy", sip_code=486)
+WHOLE = (ReportSpan(STARTED // HOUR * HOUR, STARTED // HOUR * HOUR + HOUR, ""),)
+
+
+class Counted:
+    """A switch whose counts are written down."""
+
+    def __init__(self, waiting) -> None:
+        self.waiting = waiting
+
+    async def read(self) -> None: ...
+
+    def take(self):
+        return self.waiting.pop(0) if self.waiting else None
+
+
+def counts(number: int, calls: int) -> LiveCounts:
+    slot = STARTED // SLOT_MS
+    return LiveCounts(
+        number, (AttemptCount(slot, KEY, calls, 0),), (TrafficPeak(slot, PeakSide.MAPPING, "pbx", calls, 2),)
+    )
+
+
+async def attempts(database) -> int:
+    query = TrafficQuery(TrafficKind.NO_CDR, (), ("calls",))
+    ((row,),) = await SqlTrafficSums(database).rows(WHOLE, [query]) or [()]
+    return row.sums[0]
 
 
 def children() -> list[int]:
@@ -45,7 +80,7 @@ async def added_up(database) -> None:
 async def test_a_process_that_was_killed_goes_on_with_the_next_call(database, monkeypatch):
     monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     await SqlBooks(database).book([answered_call(number) for number in (1, 2, 3)])
-    part = TrafficPart(database.engine.url.render_as_string(hide_password=False), first_s=0)
+    part = TrafficPart(database, Counted([]), SystemClock(), first_s=0)
     await part.begin()
     try:
         with structlog.testing.capture_logs() as logs:
@@ -62,3 +97,30 @@ async def test_a_process_that_was_killed_goes_on_with_the_next_call(database, mo
     assert children() == []
     begin = STARTED // HOUR * HOUR
     assert [each async for each in SqlTraffic(database).differences(begin, begin + 2 * HOUR)] == []
+
+
+async def test_what_the_switch_counts_is_written_once_whatever_is_killed(database, monkeypatch):
+    monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
+    monkeypatch.setattr(traffic, "READ_MS", 20)
+    counted = Counted([counts(1, 5), counts(2, 7)])
+    part = TrafficPart(database, counted, SystemClock(), first_s=0)
+    await part.begin()
+    try:
+        while len(counted.waiting) == 2:
+            await a_moment()
+        for child in children():
+            os.kill(child, signal.SIGKILL)  # before, while or after it writes the first ones
+        while counted.waiting:
+            await a_moment()
+    finally:
+        counted.waiting.append(counts(3, 11))
+        await part.end()
+    assert await attempts(database) == 23
+    assert await SqlTrafficSums(database).peaks(WHOLE, PeakSide.MAPPING) == [(0, "pbx", 11, 2)]
+
+
+async def test_the_last_counts_are_written_at_the_stop_also_where_the_process_has_not_begun(database):
+    part = TrafficPart(database, Counted([counts(1, 5)]), SystemClock())
+    await part.begin()
+    await part.end()
+    assert await attempts(database) == 5

@@ -14,6 +14,7 @@ from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.lost_attempts import LostAttempts
 from vosd.engine.journal.entries import LeftOver
 from vosd.sip.transaction.states import TransactionState
+from vosd.traffic.live_counts import AttemptsWithoutCdr
 
 NOW = ManualClock().now()
 REFUSED_FIRST = Attempt("first", 486, 40, None, "Refused")
@@ -91,11 +92,15 @@ def test_of_phones_that_rang_together_each_counts(lost, written):
 
 
 def test_a_call_that_was_surely_refused_leaves_a_record_like_any_other_without_talk(written):
-    lost = LostAttempts(written.append, SimpleNamespace(records_zero=False))
+    without = AttemptsWithoutCdr()
+    services = SimpleNamespace(records_zero=False, notices=SimpleNamespace(without_cdr=without))
+    lost = LostAttempts(written.append, services)
     for key, transaction in ((b"1", REFUSED), (b"2", SILENT)):
         lost.add(key, left("second"))
         lost.over(key, left("second"), transaction, NOW)
     assert [record.attempts[-1].code for record in written] == [0]
+    (counted,) = without.take()
+    assert (counted.calls, counted.key.end_reason) == (1, "Lost")
 
 
 def test_what_the_vendor_of_a_late_answer_charges_is_in_the_record(lost, written):

@@ -1,6 +1,8 @@
 """Places on gateways and accounts, and calls in the last second."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vosd.routing.capacity import NothingTaken, Occupancy
 from vosd.routing.ports import Full
@@ -104,3 +106,52 @@ def test_a_place_that_is_taken_again_counts_as_a_call_and_not_as_an_arrival():
     assert occupancy.take_again(LimitScope.MAPPING, "a", 1) is None
     assert occupancy.take_again(LimitScope.MAPPING, "a", 1) is Full.CONCURRENCY
     assert (occupancy.active(LimitScope.MAPPING, "a"), occupancy.recent(LimitScope.MAPPING, "a", 0)) == (1, 1)
+
+
+def test_a_peak_is_the_most_at_a_time_and_the_most_of_a_second():
+    occupancy, scope = Occupancy(), LimitScope.ROUTING
+    for mono_ms in (0, 100, 200, 1_050):
+        occupancy.take(scope, "a", None, None, mono_ms)
+        if mono_ms == 100:
+            occupancy.release(scope, "a")
+    assert occupancy.take_peak(scope, "a", 5_000) == ("a", 3, 3)
+    occupancy.release(scope, "a")
+    assert occupancy.take_peak(scope, "a", 9_000) == ("a", 3, 0), "calls that go on count, their arrival is over"
+    for _ in range(2):
+        occupancy.release(scope, "a")
+    assert occupancy.take_peak(scope, "a", 9_500) == ("a", 2, 0)
+    assert occupancy.take_peak(scope, "a", 9_600) is None
+
+
+def test_a_place_that_was_taken_back_is_in_no_peak():
+    occupancy, scope = Occupancy(), LimitScope.MAPPING
+    occupancy.take(scope, "a", None, None, 0)
+    occupancy.take(scope, "a", None, None, 10)
+    occupancy.undo(scope, "a", 10)
+    occupancy.take(scope, "a", None, None, 2_000)
+    occupancy.release(scope, "a")
+    assert occupancy.take_peak(scope, "a", 3_000) == ("a", 2, 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["take", "end", "read"]), st.integers(0, 900)), max_size=60))
+def test_peaks_are_those_of_a_plain_count(steps):
+    """Each reading has the most calls of any moment since the one before, and of any second that ends since then."""
+    occupancy, scope, now, last_read = Occupancy(), LimitScope.ROUTING, 0, -1
+    began: list[int] = []
+    active, most = 0, 0
+    for step, passes in steps:
+        now += passes
+        if step == "take":
+            occupancy.take(scope, "a", None, None, now)
+            began.append(now)
+            active += 1
+            most = max(most, active)
+        elif step == "end" and active:
+            occupancy.release(scope, "a")
+            active -= 1
+        elif step == "read":
+            ends = [each for each in began if each > last_read]
+            seconds = max((sum(end - 1_000 < each <= end for each in began) for end in ends), default=0)
+            wanted = ("a", most, seconds) if most or seconds else None
+            assert occupancy.take_peak(scope, "a", now) == wanted
+            last_read, most = now, active

@@ -20,12 +20,12 @@ from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.storage.traffic_sums import Condition, TrafficQuery, TrafficRow
+from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
 from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import FIGURES, REPORTS, FigureKind, Report
 from vosd.traffic.spans import Grouping, ReportSpan, begin_of_day, spans_of
-from vosd.traffic.tables import Line, ReportLayout, ReportRow, ReportSource, layout_of, table_of
+from vosd.traffic.tables import Line, Peak, ReportLayout, ReportRow, ReportSource, layout_of, table_of
 
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
@@ -216,8 +216,11 @@ async def report_of(stores: "SqlStores", order: ShowReport, scope: Scope, now: i
         raise TooManyRowsError(message)
     by_source = [(source, rows) for (source, _), rows in zip(own, found[: len(own)], strict=True)]
     waits = found[-1] if of_waits else []
+    peaks: Sequence[PeakRow] = ()
+    if report.peaks is not None and layout.has_peaks and _have_peaks(report, order, scope):
+        peaks = await stores.traffic_sums.peaks(spans, report.peaks)
     # In a thread: a process that serves others does not stop for a long table.
-    rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, by_source, waits)
+    rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, by_source, waits, peaks)
     return ReportSheet(
         name=report.name,
         since=iso_utc(spans[0].since),
@@ -385,6 +388,12 @@ def _queries(
     return own, [TrafficQuery(TrafficKind.WAIT, (layout.by[0], "wait_ms"), ("calls",), where)]
 
 
+def _have_peaks(report: Report, order: ShowReport, scope: Scope) -> bool:
+    """Return whether the peaks are of the calls of the report: they are counted by gateway, and for all together."""
+    is_of_all = scope.visible is None and order.account is None and order.gateway is None
+    return order.area is None and (is_of_all or bool(report.by))
+
+
 def _unknown(kind: TrafficKind, where: Iterable[Condition]) -> str:
     """Return the criterion that sums of a kind do not know; empty if they know all."""
     known = _KNOWN.get(kind)
@@ -399,11 +408,15 @@ def _sheet(
     spans: Sequence[ReportSpan],
     found: Sequence[tuple[ReportSource, Sequence[TrafficRow]]],
     waits: Sequence[TrafficRow],
+    peaks: Sequence[PeakRow],
 ) -> tuple[list[dict[str, str | int | None]], list[dict[str, str | int | None]]]:
     waited: dict[tuple[int, str | int], dict[int, int]] = defaultdict(dict)
     for row in waits:
         waited[row.span, row.by[0]][int(row.by[1])] = row.sums[0]
-    table = table_of(report, layout, spans, _lines(layout, found), waited)
+    highest: dict[tuple[int, str | int], Peak] = {
+        (each.span, each.name): (each.concurrent, each.per_second) for each in peaks
+    }
+    table = table_of(report, layout, spans, _lines(layout, found), waited, highest)
     has_spans = group is not Grouping.WHOLE
     return (
         [_values(layout, row, has_spans=has_spans) for row in table.rows],

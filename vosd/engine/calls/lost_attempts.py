@@ -116,3 +116,5 @@ class LostAttempts:
         if record.recorded and (may_be_billed or self._services.records_zero):
             self._write(record)
             call_line(record)
+        else:
+            self._services.notices.without_cdr.note(record)

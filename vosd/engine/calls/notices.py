@@ -25,6 +25,7 @@ from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnknownSourceIgnored
 from vosd.sip.transaction.client import Client
+from vosd.traffic.live_counts import AttemptsWithoutCdr
 from vosd.trunks.gateways import RoutingGateway
 
 _CALL_ID: Final = b"\r\nCall-ID: "
@@ -52,6 +53,8 @@ class Notices(Counting):
         """Calls that were refused without a record, since the start."""
         self.counted: Counter[Figure] = Counter()
         """Figures that are counted in the path of a call, since the start."""
+        self.without_cdr = AttemptsWithoutCdr()
+        """Attempts that left no CDR, for the sums of reports."""
 
     def doorkeeper_failed(self, waiting: WaitingMessage, error: Exception, at: Instant) -> None:
         """Report an error of the doorkeeper: its message did not wait for what it would have said."""

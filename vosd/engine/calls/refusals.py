@@ -10,6 +10,7 @@ from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.bucket import Bucket
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
+from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
 from vosd.callcontrol.admission import Admission
@@ -27,6 +28,7 @@ from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
+from vosd.traffic.counted import TrafficKey, TrafficKind
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
 A_SECOND: Final = 10
@@ -127,7 +129,13 @@ class Refusals:
         """
         self._notices.unknown_source(event)
         request = event.request
-        if request is None or not (self._observer.are_present or self._records_illegal):
+        if request is None or request.method != "INVITE":
+            return
+        is_recorded = self._records_illegal and self._illegal.admits(event)
+        call_request = CallRequest(event.source.host, event.source.port, 0, looped=False, at=event.at)
+        if not is_recorded:
+            self._count(TrafficKind.UNKNOWN, call_request, event.at, EndReason.UNKNOWN_SOURCE, event.status)
+        if not (is_recorded or self._observer.are_present):
             return
         numbers, callee = InviteNumbers(request), request.uri
         caller = numbers.calling()
@@ -137,10 +145,9 @@ class Refusals:
         arrival = Arrival(call_id, caller, callee, request.call_id, str(event.source), event.at)
         reason = EndReason.UNKNOWN_SOURCE
         ending = Ending(reason, HangupSource.SWITCH, event.at, event.status, reason.q850_cause)
-        call_request = CallRequest(event.source.host, event.source.port, 0, looped=False, at=event.at)
         journey = Journey()
         record = draft(self._node, arrival, call_request, journey, ending)
-        if self._records_illegal and self._illegal.admits(event):
+        if is_recorded:
             self._sink.ended(record)
             call_line(record)
         self._observer.ended(arrival, journey, record)
@@ -196,6 +203,20 @@ class Refusals:
                 caller, callee = call_request.caller_in, call_request.callee_in
                 arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came)
                 self.record(arrival, call_request, Refusal(EndReason.UNAVAILABLE, event.status, event.why))
+            else:
+                kind = TrafficKind.UNKNOWN if call_request.mapping is None else TrafficKind.NO_CDR
+                self._count(kind, call_request, at, EndReason.UNAVAILABLE, event.status)
+
+    def _count(
+        self, kind: TrafficKind, call_request: CallRequest, at: Instant, reason: EndReason, status: int | None
+    ) -> None:
+        """Count an INVITE that leaves no record in the sums of reports."""
+        account, mapping = call_request.account, call_request.mapping
+        key = TrafficKey(
+            kind, customer_account=account.id if account else "", mapping_gateway=mapping.name if mapping else "",
+            end_reason=reason.text, sip_code=status or 0, hangup_source=HangupSource.SWITCH.text,
+        )  # fmt: skip
+        self._notices.without_cdr.note_refused(at.came.wall, key)
 
     def _answer(self, event: InviteArrived, refusal: Refusal, form: ReasonForm, more: str = "") -> None:
         reason = refusal.reason
@@ -207,6 +228,7 @@ class Refusals:
         reason, status, detail = refusal
         if reason in _UNRECORDED:
             self._notices.refused(refusal, arrival.at)
+            self._count(TrafficKind.NO_CDR, call_request, arrival.at, reason, status)
             return
         _log.debug("call_refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
         cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
@@ -217,6 +239,7 @@ class Refusals:
             self._sink.ended(record)
         else:
             self._notices.counted[Figure.CALLS_WITHOUT_CDR] += 1
+            self._notices.without_cdr.note(record)
         call_line(record)
         self._observer.ended(arrival, journey, record)
         if self.reporter is not None:

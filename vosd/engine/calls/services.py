@@ -32,12 +32,14 @@ class UnusedAnswer(Enum):
 class RunningCalls:
     """The live calls by their ids, oldest first."""
 
-    __slots__ = ("_by_id", "_empty")
+    __slots__ = ("_by_id", "_empty", "_most")
 
     def __init__(self) -> None:
         self._by_id: Final[dict[str, LiveCall]] = {}
         self._empty = asyncio.Event()
         self._empty.set()
+        self._most = 0
+        """Most calls at a time since ``take_peak``, noted before one ends."""
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -50,6 +52,7 @@ class RunningCalls:
 
     def remove(self, call_id: str) -> None:
         """Remove a call that has ended; raises KeyError if it is not in the list."""
+        self._most = max(self._most, len(self._by_id))
         del self._by_id[call_id]
         if not self._by_id:
             self._empty.set()
@@ -61,6 +64,11 @@ class RunningCalls:
     def all(self) -> "tuple[LiveCall, ...]":
         """Return the live calls, oldest first."""
         return tuple(self._by_id.values())
+
+    def take_peak(self) -> int:
+        """Return the most calls at a time since this was asked last, and begin anew."""
+        most, self._most = max(self._most, len(self._by_id)), 0
+        return most
 
     async def emptied(self) -> None:
         """Wait until there is no live call."""
@@ -121,6 +129,7 @@ class CallServices:
             call_request.watched.use.ended(record.hold_time_ms, record.fee + record.tax, record.ended_at)
         if not record.recorded:
             self.notices.counted[Figure.CALLS_WITHOUT_CDR] += 1
+            self.notices.without_cdr.note(record)
         try:
             self.sink.ended(record)
         finally:
