@@ -48,6 +48,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
       { name: "calls", to: "/calls", needs: "GET /calls" },
       { name: "cdrs", to: "/cdrs", needs: "GET /cdrs" },
       { name: "try", to: "/try", needs: "POST /routes/explain" },
+      { name: "trace", to: "/trace", needs: "GET /calls/trace" },
       { name: "reports", to: "/reports", needs: "GET /reports/{name}" },
     ],
   ],

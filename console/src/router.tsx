@@ -62,6 +62,7 @@ const tree = root.addChildren([
   view("/calls", load(() => import("./screens/calls"), "CallsScreen")),
   view("/cdrs", load(() => import("./screens/cdrs"), "CdrsScreen")),
   view("/cdrs/$call", load(() => import("./screens/call"), "CallScreen")),
+  view("/trace", load(() => import("./screens/trace"), "TraceScreen")),
   view("/try", load(() => import("./screens/try"), "TryScreen")),
   view("/accounts", load(() => import("./screens/accounts"), "AccountsScreen")),
   view("/accounts/$name", load(() => import("./screens/account"), "AccountScreen")),

@@ -150,7 +150,7 @@ def test_a_ladder_is_read_while_the_call_runs_and_afterwards_and_every_look_is_a
 def test_new_calls_are_followed_while_they_are_made(site: Watched) -> None:
     assert site.api.ask("GET", "/calls/trace?gateway=carier-a").json["code"] == "unknown_name"
     assert site.api.ask("GET", "/calls/trace?seconds=0").status == 422
-    headers = {"Authorization": f"Bearer {ADMINISTRATOR}"}
+    headers = {"Authorization": f"Bearer {ADMINISTRATOR}", "Accept-Encoding": "gzip"}
     with conversing(site.stage, "4410", "4410") as (other, wanted), closing(site.api.connection()) as connection:
         connection.request("GET", f"/api/v1/calls/trace?callee={wanted.callee}&seconds=600", headers=headers)
         followed = connection.getresponse()

@@ -105,6 +105,13 @@ def visit(site: Watched, browser: Browser) -> Iterator[Visit]:
         yield lambda *words, **named: stack.enter_context(logged_in(site, browser, *words, **named))
 
 
+@pytest.fixture(scope="module")
+def boss(site: Watched, browser: Browser) -> Iterator[Visitor]:
+    """Return an administrator for all tests of a file: a log-in takes a second."""
+    with logged_in(site, browser) as visitor:
+        yield visitor
+
+
 def violations(page: Page) -> list[str]:
     """Return what axe finds against WCAG 2.2 AA."""
     page.evaluate(AXE)

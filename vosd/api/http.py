@@ -63,6 +63,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     status: int = HTTPStatus.OK
     content: bytes = b""
     stream: AsyncGenerator[bytes, None] | None = None
+    is_live: bool = False
+    """Whether each part of the stream is sent as it comes: it is not compressed, which would hold parts back."""
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     ended: Callable[[], None] | None = None
@@ -205,7 +207,7 @@ def _halves(pair: bytes) -> tuple[bytes, bytes, bytes]:
 async def send_answer(send: Send, receive: Receive, answer: Answer, asked: Mapping[str, str]) -> None:
     """Send an answer, compressed where the client takes that; a stream ends when the client has gone."""
     packs = "gzip" in asked.get("accept-encoding", "") and (
-        answer.content_type != EVENT_STREAM if answer.stream is not None else len(answer.content) >= COMPRESSED_FROM
+        not answer.is_live if answer.stream is not None else len(answer.content) >= COMPRESSED_FROM
     )
     named = {name for name, _ in answer.headers}
     headers = [*(each for each in _ALWAYS if each[0] not in named), *answer.headers]

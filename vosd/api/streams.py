@@ -53,6 +53,7 @@ async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents) -> Answ
     return Answer(
         stream=_events(feed, subscription, admit, view, order),
         content_type=EVENT_STREAM,
+        is_live=True,
         headers=(("X-Accel-Buffering", "no"),),  # a proxy that collects answers would hold events back
         ended=subscription.leave,
     )

@@ -91,3 +91,32 @@ export async function download(path: string, accept: string, name: string): Prom
   link.click();
   URL.revokeObjectURL(link.href);
 }
+
+const LINE_END = "\n";
+
+/** Read rows as the server sends them, one a line, until it or the caller ends it; `begun` is called before the first. */
+export async function stream(
+  path: string,
+  signal: AbortSignal,
+  begun: () => void,
+  take: (row: Row) => void,
+): Promise<void> {
+  try {
+    const answer = await client.GET(path as "/balances", {
+      headers: { Accept: "application/x-ndjson" },
+      parseAs: "stream",
+      signal,
+    });
+    begun();
+    const reader = (answer.data as unknown as ReadableStream<Uint8Array>).getReader();
+    const decoder = new TextDecoder();
+    let rest = "";
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const lines = (rest + decoder.decode(part.value, { stream: true })).split(LINE_END);
+      rest = lines.pop() ?? "";
+      for (const line of lines) if (line) take(JSON.parse(line) as Row);
+    }
+  } catch (failure) {
+    if (!signal.aborted) throw failure;
+  }
+}

@@ -1,18 +1,24 @@
 /** One call: what it was, where it went and why, what each cent is for. */
 
-import { Alert, Tabs, Title } from "@mantine/core";
+import { Alert, Anchor, Button, Group, Tabs, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useParams } from "@tanstack/react-router";
-import type { ReactNode } from "react";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { type ReactNode, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, Problem, type Row } from "../api/client";
+import { client, content, download, Problem, type Row } from "../api/client";
+import { type Attempt, Attempts } from "../parts/attempts";
+import { LadderPicture } from "../parts/ladder";
+import type { Ladder as Messages } from "../parts/messages";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { Table } from "../parts/table";
-import { type Kind, Value } from "../parts/values";
+import { Steps } from "../parts/steps";
+import { type Column, Table } from "../parts/table";
+import { type Kind, Money, Value } from "../parts/values";
 import { useMay } from "../session";
+import { Correction, Corrections } from "./correction";
 
 const NOT_FOUND = 404;
+const LIVE_MS = 1_000;
 const FACTS: readonly (readonly [string, Kind])[] = [
   ["started_at", "moment"],
   ["answered_at", "moment"],
@@ -37,6 +43,8 @@ const FACTS: readonly (readonly [string, Kind])[] = [
 export function CallScreen() {
   const { t } = useTranslation();
   const { call: call_id } = useParams({ from: "/cdrs/$call" });
+  const search = useSearch({ from: "/cdrs/$call" });
+  const go = useNavigate({ from: "/cdrs/$call" });
   const params = { params: { path: { call_id } } };
   const sees = {
     why: useMay("GET /cdrs/{call_id}/why"),
@@ -46,23 +54,45 @@ export function CallScreen() {
   const record = useQuery({
     queryKey: ["cdr", call_id],
     queryFn: () => content(client.GET("/cdrs/{call_id}", params)).catch(runningCall(call_id)) as Promise<Row>,
+    refetchInterval: (query) => (query.state.data && !query.state.data.ended_at ? LIVE_MS : false),
   });
   const row = record.data;
   const isRunning = row !== undefined && !row.ended_at;
+  const attempts = (row?.attempts ?? []) as Attempt[];
+  const tabs = [
+    "facts",
+    ...(sees.why && !isRunning ? ["why"] : []),
+    ...(sees.charges && !isRunning ? ["charges"] : []),
+    ...(sees.ladder ? ["ladder"] : []),
+    "record",
+  ];
   return (
-    <Page title={`${t("call.title")} ${call_id}`} needs="GET /cdrs/{call_id}">
+    <Page title={`${t("call.title")} ${call_id}`} needs="GET /cdrs/{call_id}" actions={row && <TraceNext row={row} />}>
       <ProblemText error={record.error} again={() => record.refetch()} />
       {isRunning && <Alert variant="outline">{t("call.running")}</Alert>}
+      {row && !isRunning && <Sentence call_id={String(row.call_id)} row={row} />}
       {row && (
-        <Tabs defaultValue="facts" keepMounted={false}>
+        <Tabs
+          value={tabs.includes(search.tab ?? "") ? search.tab : tabs[0]}
+          onChange={(tab) => go({ search: { tab: tab ?? undefined }, replace: true })}
+          keepMounted={false}
+        >
           <Tabs.List>
-            <Tabs.Tab value="facts">{t("call.facts")}</Tabs.Tab>
-            {sees.why && !isRunning && <Tabs.Tab value="why">{t("call.why")}</Tabs.Tab>}
-            {sees.charges && !isRunning && <Tabs.Tab value="charges">{t("call.charges")}</Tabs.Tab>}
-            {sees.ladder && <Tabs.Tab value="ladder">{t("call.ladder")}</Tabs.Tab>}
-            <Tabs.Tab value="record">{t("call.record")}</Tabs.Tab>
+            {tabs.map((tab) => (
+              <Tabs.Tab key={tab} value={tab}>
+                {t(`call.${tab}`)}
+              </Tabs.Tab>
+            ))}
           </Tabs.List>
           <Tabs.Panel value="facts" pt="sm">
+            {row.attempts !== undefined && (
+              <>
+                <Title order={2} size="h4">
+                  {t("call.attempts")}
+                </Title>
+                <Attempts attempts={attempts} />
+              </>
+            )}
             <Facts
               facts={FACTS.filter(([name]) => row[name] !== undefined).map(([name, kind]) => [
                 t(`column.${name}`),
@@ -71,10 +101,10 @@ export function CallScreen() {
             />
           </Tabs.Panel>
           <Tabs.Panel value="why" pt="sm">
-            <Why call_id={call_id} />
+            <Why call_id={call_id} row={row} />
           </Tabs.Panel>
           <Tabs.Panel value="charges" pt="sm">
-            <Charges call_id={call_id} />
+            <Charges call_id={String(row.call_id)} />
           </Tabs.Panel>
           <Tabs.Panel value="ladder" pt="sm">
             <Ladder call_id={call_id} isRunning={isRunning} />
@@ -88,51 +118,127 @@ export function CallScreen() {
   );
 }
 
+/** Why the call ended as it did, in a sentence, and what to do about it. */
+function Sentence({ call_id, row }: { call_id: string; row: Row }) {
+  const sees = useMay("GET /calls/why");
+  const found = useQuery({
+    queryKey: ["sentence", call_id],
+    queryFn: () => content(client.GET("/calls/why", { params: { query: { call_id } } })) as Promise<Row>,
+    enabled: sees,
+  });
+  const page = (found.data?.calls as Row[] | undefined)?.[0];
+  if (!sees) return null;
+  return (
+    <p>
+      <b>{String(page?.headline ?? row.end_reason ?? "")}</b> {page?.todo ? String(page.todo) : ""}
+    </p>
+  );
+}
+
+/** Lead to the next call from the same side to the same number, as it happens. */
+function TraceNext({ row }: { row: Row }) {
+  const { t } = useTranslation();
+  const may = useMay("GET /calls/trace");
+  if (!may) return null;
+  const search = { caller: String(row.caller_in ?? ""), callee: String(row.callee_in ?? "") };
+  return (
+    <Button size="xs" variant="default" renderRoot={(props) => <Link to="/trace" search={search} {...props} />}>
+      {t("trace.next")}
+    </Button>
+  );
+}
+
 /** Where there is no record yet, the call may be running. */
 function runningCall(call_id: string) {
   return async (error: unknown) => {
     if (!(error instanceof Problem && error.status === NOT_FOUND)) throw error;
-    return content(client.GET("/calls/{call_id}", { params: { path: { call_id } } }));
+    const sheet = (await content(client.GET("/calls/{call_id}", { params: { path: { call_id } } }))) as Row;
+    return (sheet.record as Row | null) ?? (sheet.call as Row | null) ?? sheet;
   };
 }
 
-function Why({ call_id }: { call_id: string }) {
+function Why({ call_id, row }: { call_id: string; row: Row }) {
   const { t } = useTranslation();
+  const mayExplain = useMay("POST /routes/explain");
   const found = useQuery({
     queryKey: ["why", call_id],
     queryFn: () => content(client.GET("/cdrs/{call_id}/why", { params: { path: { call_id } } })) as Promise<Row>,
   });
   const why = found.data;
   if (!why) return <ProblemText error={found.error} />;
+  const asked = {
+    gateway: String(row.mapping_gateway ?? ""),
+    caller: String(row.caller_in ?? ""),
+    callee: String(row.callee_in ?? ""),
+  };
   return (
     <>
-      <p>
-        <b>{String(why.result)}</b> {why.detail ? String(why.detail) : ""}
-      </p>
-      <Candidates rows={(why.candidates as Row[] | undefined) ?? []} label={t("try.candidates")} />
-      <Left rows={(why.left as Row[] | undefined) ?? []} />
+      <div className="beside">
+        <section aria-label={t("call.then")}>
+          <Title order={2} size="h4">
+            {t("call.then")}
+          </Title>
+          <p>
+            <b>{String(why.result)}</b> {why.refusal ? String((why.refusal as Row).detail ?? "") : ""}
+          </p>
+          <Candidates rows={(why.candidates as Row[] | undefined) ?? []} label={t("try.candidates")} isShort />
+          <Left rows={(why.left as Row[] | undefined) ?? []} />
+        </section>
+        {mayExplain && asked.gateway && <Now asked={asked} />}
+      </div>
       <Whole value={why} />
     </>
   );
 }
 
+/** The route of such a call as it would be at this moment. */
+function Now({ asked }: { asked: { gateway: string; caller: string; callee: string } }) {
+  const { t } = useTranslation();
+  const found = useQuery({
+    queryKey: ["explain", asked],
+    queryFn: () => content(client.POST("/routes/explain", { body: asked as never })) as unknown as Promise<Row>,
+  });
+  const sheet = found.data?.sheet as Row | undefined;
+  return (
+    <section aria-label={t("call.now")}>
+      <Title order={2} size="h4">
+        {t("call.now")}
+      </Title>
+      <ProblemText error={found.error} />
+      {sheet && (
+        <>
+          <p>
+            <b>{String(sheet.result)}</b> {String(sheet.detail ?? "")}{" "}
+            <Anchor renderRoot={(props) => <Link to="/try" search={asked} {...props} />}>{t("call.try")}</Anchor>
+          </p>
+          <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("call.candidates_now")} isShort />
+          <Left rows={(sheet.left ?? []) as Row[]} />
+        </>
+      )}
+    </section>
+  );
+}
+
 /** Gateways in the order in which they are tried, with what decides about it. */
-export function Candidates({ rows, label }: { rows: Row[]; label: string }) {
+export function Candidates({ rows, label, isShort }: { rows: Row[]; label: string; isShort?: boolean }) {
+  const first: Column[] = [
+    { name: "position", kind: "number" },
+    { name: "routing_gateway", kind: "gateway" },
+    { name: "reason" },
+  ];
+  const more: Column[] = [
+    { name: "callee_out" },
+    { name: "prefix" },
+    { name: "priority", kind: "number" },
+    { name: "cost", kind: "money" },
+    { name: "margin", kind: "money" },
+    { name: "asr", kind: "percent" },
+    { name: "acd_s", kind: "percent" },
+  ];
   return (
     <Table
       label={label}
-      columns={[
-        { name: "position", kind: "number" },
-        { name: "routing_gateway", kind: "gateway" },
-        { name: "reason" },
-        { name: "callee_out" },
-        { name: "prefix" },
-        { name: "priority", kind: "number" },
-        { name: "cost", kind: "money" },
-        { name: "margin", kind: "money" },
-        { name: "asr", kind: "percent" },
-        { name: "acd_s", kind: "percent" },
-      ]}
+      columns={isShort ? first : [...first, ...more]}
       rows={rows}
       rowKey={(row, index) => `${row.routing_gateway} ${index}`}
     />
@@ -160,6 +266,7 @@ export function Left({ rows }: { rows: Row[] }) {
 
 function Charges({ call_id }: { call_id: string }) {
   const { t } = useTranslation();
+  const mayCorrect = useMay("POST /cdrs/{call_id}/corrections");
   const found = useQuery({
     queryKey: ["charges", call_id],
     queryFn: () =>
@@ -171,48 +278,83 @@ function Charges({ call_id }: { call_id: string }) {
   return (
     <>
       <ProblemText error={found.error} />
-      {found.data?.map((charge, index) => (
-        <section key={`${charge.role} ${index}`}>
-          <Title order={2} size="h4">
-            {String(charge.role ?? "")} {String(charge.account ?? "")}
-          </Title>
-          <Tree value={charge} />
-        </section>
-      ))}
+      {mayCorrect && found.data && <Correction call_id={call_id} charges={found.data} />}
+      <Corrections call_id={call_id} />
+      <div className="beside">
+        {found.data?.map((charge, index) => (
+          <Charge key={`${charge.role} ${index}`} charge={charge} />
+        ))}
+      </div>
     </>
   );
 }
 
-interface Message {
-  at: string;
-  way: string;
-  leg: number;
-  message: string;
+function Charge({ charge }: { charge: Row }) {
+  const { t } = useTranslation();
+  const titled = `${t(`call.role_${charge.role}`, { defaultValue: String(charge.role ?? "") })} ${charge.account ?? ""}`;
+  return (
+    <section>
+      <Title order={2} size="h4">
+        {titled}
+      </Title>
+      <p className="quiet">
+        {t("call.charged", { group: charge.rate_group, prefix: charge.rate_prefix, seconds: charge.billed_seconds })}
+      </p>
+      <Steps label={titled} steps={(charge.breakdown as Row[] | null) ?? []} />
+      <Facts
+        facts={["fee", "tax", "corrected"]
+          .filter((name) => charge[name] !== undefined)
+          .map((name) => [
+            t(`column.${name}`),
+            name === "corrected" ? (
+              String(charge[name])
+            ) : (
+              <Money key={name} value={charge[name]} currency={charge.currency} />
+            ),
+          ])}
+      />
+    </section>
+  );
 }
+
+const FORMS = [
+  ["txt", "text/plain"],
+  ["pcap", "application/vnd.tcpdump.pcap"],
+] as const;
 
 function Ladder({ call_id, isRunning }: { call_id: string; isRunning: boolean }) {
   const { t } = useTranslation();
   const path = isRunning ? "/calls/{call_id}/ladder" : "/cdrs/{call_id}/ladder";
   const found = useQuery({
-    queryKey: ["ladder", call_id],
-    queryFn: () => content(client.GET(path, { params: { path: { call_id } } })) as Promise<Row>,
+    queryKey: ["ladder", call_id, isRunning],
+    queryFn: () => content(client.GET(path, { params: { path: { call_id } } })) as Promise<Messages>,
+    refetchInterval: isRunning ? LIVE_MS : false,
   });
-  const messages = (found.data?.messages ?? []) as Message[];
-  if (found.error) return <ProblemText error={found.error} />;
-  if (found.data && messages.length === 0) return <p>{t("call.ladder_none")}</p>;
+  const seen = useRef<Messages | null>(null);
+  if (isRunning && found.data) seen.current = found.data;
+  // messages of calls that ended well are dropped with them: those that were seen stay in sight
+  const shown = found.data ?? seen.current;
+  if (!shown) return <ProblemText error={found.error} />;
+  if (!shown.messages?.length) return <p>{t("call.ladder_none")}</p>;
   return (
-    <ol>
-      {messages.map((each, index) => (
-        <li key={`${each.at} ${index}`}>
-          <details>
-            <summary>
-              {each.at.slice(11, 23)} {each.way === "in" ? "→" : "←"} {each.leg} {each.message.split("\r\n")[0]}
-            </summary>
-            <pre className="plain">{each.message}</pre>
-          </details>
-        </li>
-      ))}
-    </ol>
+    <>
+      <Group gap="xs" mb="xs">
+        {found.data &&
+          FORMS.map(([form, accept]) => (
+            <Button
+              key={form}
+              size="compact-xs"
+              variant="default"
+              onClick={() => download(path.replace("{call_id}", call_id), accept, `${call_id}.${form}`)}
+            >
+              {t(`ladder.${form}`)}
+            </Button>
+          ))}
+        {isRunning && <span role="status">{t("ladder.live", { count: shown.messages.length })}</span>}
+        {!found.data && <span role="status">{t("ladder.seen")}</span>}
+      </Group>
+      <LadderPicture ladder={shown} />
+    </>
   );
 }
 

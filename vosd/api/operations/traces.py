@@ -75,10 +75,10 @@ async def answer_of(_office: Office, request: Request, trace: Trace) -> Answer:
     """Return the stream: a capture as messages come, else each call when it is complete."""
     accept = request.headers.get("accept", "")
     if PCAP in accept:
-        return Answer(stream=_packets(trace), content_type=PCAP)
+        return Answer(is_live=True, stream=_packets(trace), content_type=PCAP)
     if TEXT in accept:
-        return Answer(stream=_calls(trace, _drawn), content_type=f"{TEXT}; charset=utf-8")
-    return Answer(stream=_calls(trace, _line), content_type=NDJSON)
+        return Answer(is_live=True, stream=_calls(trace, _drawn), content_type=f"{TEXT}; charset=utf-8")
+    return Answer(is_live=True, stream=_calls(trace, _line), content_type=NDJSON)
 
 
 def _drawn(call: TracedCall) -> bytes:

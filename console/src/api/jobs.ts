@@ -1,0 +1,38 @@
+/** Long work: it is ordered, looked at until it has ended, and its result is read. */
+
+import { client, content, Problem, type Row, type Schemas } from "./client";
+
+export type Job = Schemas["JobSheet"];
+
+const LOOKED_MS = 300;
+const OVER = new Set(["cancelled", "done", "failed"]);
+
+const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Wait until a job is over; one that did not succeed is a problem, with what the request would have got. */
+export async function endOf(begun: Job, note: (progress: number) => void = () => {}): Promise<Job> {
+  let job = begun;
+  while (!OVER.has(job.state)) {
+    note(job.progress);
+    await later(LOOKED_MS);
+    job = await content(client.GET("/jobs/{id}", { params: { path: { id: job.id } } }));
+  }
+  if (job.state !== "done") {
+    const why = (job.problem ?? {}) as Record<string, string | number>;
+    const text = (name: string) => String(why[name] ?? "");
+    throw new Problem(
+      Number(why.status ?? 0),
+      text("code"),
+      text("detail") || job.state,
+      text("remedy"),
+      text("field"),
+    );
+  }
+  return job;
+}
+
+/** Wait for a job, and read its result. */
+export async function resultOf(begun: Job, note?: (progress: number) => void): Promise<Row> {
+  const { id } = await endOf(begun, note);
+  return content(client.GET("/jobs/{id}/result", { params: { path: { id } } })) as unknown as Promise<Row>;
+}

@@ -1,0 +1,89 @@
+import { Alert, Button, Group, type MantineSize } from "@mantine/core";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Confirm } from "./confirm";
+import { ProblemText } from "./problem";
+
+/** What a change did, and what takes it back where the API can. */
+export interface Done {
+  said: string;
+  undo?: () => Promise<Done>;
+}
+
+/** A change in two steps: a button, then a question that says what will happen. Behind it stands what it did. */
+export function Change(props: {
+  act: string;
+  title: string;
+  lead: ReactNode;
+  /** The key is the same one while the question is open: a repeat changes nothing. */
+  run: (key: string) => Promise<Done>;
+  onDone?: () => void;
+  disabled?: boolean;
+  isDanger?: boolean;
+  size?: MantineSize;
+}) {
+  const queries = useQueryClient();
+  const [key, setKey] = useState("");
+  const change = useMutation({
+    mutationFn: () => props.run(key),
+    onSuccess: () => {
+      setKey("");
+      props.onDone?.();
+      void queries.invalidateQueries();
+    },
+  });
+  return (
+    <>
+      <Button
+        size={props.size ?? "xs"}
+        variant="default"
+        c={props.isDanger ? "var(--bad)" : undefined}
+        disabled={props.disabled}
+        onClick={() => {
+          change.reset();
+          setKey(crypto.randomUUID());
+        }}
+      >
+        {props.act}
+      </Button>
+      {change.data && <DoneText key={change.data.said} done={change.data} />}
+      <Confirm
+        opened={key !== ""}
+        title={props.title}
+        lead={props.lead}
+        act={props.act}
+        isAtWork={change.isPending}
+        error={change.error}
+        onAct={() => change.mutate()}
+        onClose={() => setKey("")}
+      />
+    </>
+  );
+}
+
+/** What a change did, with a button that takes it back. */
+export function DoneText({ done }: { done: Done }) {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const undo = useMutation({
+    mutationFn: (act: () => Promise<Done>) => act(),
+    onSuccess: () => void queries.invalidateQueries(),
+  });
+  const { said, undo: act } = undo.data ?? done;
+  return (
+    <>
+      <Alert variant="outline" color="green" p={4} role="status">
+        <Group gap="xs">
+          {said}
+          {act && (
+            <Button size="compact-xs" variant="default" loading={undo.isPending} onClick={() => undo.mutate(act)}>
+              {t("act.undo")}
+            </Button>
+          )}
+        </Group>
+      </Alert>
+      <ProblemText error={undo.error} />
+    </>
+  );
+}

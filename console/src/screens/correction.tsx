@@ -1,0 +1,238 @@
+/** Correct the charges of a call: enter what shall hold, see what would be booked, book it. */
+
+import { Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, type Row, type Schemas } from "../api/client";
+import { amount } from "../format";
+import { type Done, DoneText } from "../parts/change";
+import { ProblemText } from "../parts/problem";
+import { Table as Rows } from "../parts/table";
+import { useMay } from "../session";
+
+type Corrected = Schemas["CorrectionSheet"];
+type Wanted = Schemas["WantedCharge"];
+const AMOUNT = "[0-9]+([.][0-9]+)?";
+
+function correct(call_id: string, charges: Wanted[], memo: string, terms: { dry_run?: boolean; key?: string }) {
+  return content(
+    client.POST("/cdrs/{call_id}/corrections", {
+      params: { path: { call_id }, query: { dry_run: terms.dry_run } },
+      headers: terms.key ? { "Idempotency-Key": terms.key } : {},
+      body: { charges, memo },
+    }),
+  );
+}
+
+/** Fees and taxes that were changed, as a correction that takes the change back. */
+export function backOf(changes: readonly Corrected[]): Wanted[] {
+  return changes.map((each) => ({
+    role: each.role as Wanted["role"],
+    level: each.level,
+    fee: each.fee_before,
+    tax: each.tax_before,
+    billed_seconds: each.billed_seconds_before,
+  }));
+}
+
+export function Correction({ call_id, charges }: { call_id: string; charges: readonly Row[] }) {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const [entered, setEntered] = useState<Wanted[] | null>(null);
+  const [memo, setMemo] = useState("");
+  const [key, setKey] = useState("");
+  const [done, setDone] = useState<Done | null>(null);
+  const saying = (changes: readonly Corrected[]): Done => ({
+    said: changes
+      .map((each) =>
+        t("correction.done", {
+          account: each.account,
+          before: amount(each.fee_before),
+          after: amount(each.fee_after),
+          amount: amount(each.amount),
+          currency: each.currency ?? "",
+        }),
+      )
+      .join("; "),
+  });
+  const trial = useMutation({
+    mutationFn: (wanted: Wanted[]) => correct(call_id, wanted, memo, { dry_run: true }),
+  });
+  const book = useMutation({
+    mutationFn: (wanted: Wanted[]) => correct(call_id, wanted, memo, { key }),
+    onSuccess: ({ changes }) => {
+      setDone({
+        ...saying(changes),
+        undo: async () => {
+          const back = await correct(call_id, backOf(changes), t("correction.undo_memo", { memo }), {});
+          return saying(back.changes);
+        },
+      });
+      close();
+      void queries.invalidateQueries();
+    },
+  });
+  const close = () => {
+    setEntered(null);
+    trial.reset();
+    book.reset();
+  };
+  const open = () => {
+    setEntered(
+      charges.map((each) => ({
+        role: each.role as Wanted["role"],
+        level: Number(each.level ?? 0),
+        fee: String(each.fee),
+        tax: String(each.tax),
+        billed_seconds: Number(each.billed_seconds),
+      })),
+    );
+    setMemo("");
+    setKey(crypto.randomUUID());
+  };
+  const changed = (entered ?? []).filter((each, index) => {
+    const was = charges[index];
+    return was && (each.fee !== was.fee || each.tax !== was.tax || each.billed_seconds !== was.billed_seconds);
+  });
+  const set = (index: number, field: "fee" | "tax" | "billed_seconds", value: string) =>
+    setEntered(
+      (entered ?? []).map((each, place) =>
+        place === index ? { ...each, [field]: field === "billed_seconds" ? Number(value) : value } : each,
+      ),
+    );
+  const check = (event: FormEvent) => {
+    event.preventDefault();
+    trial.mutate(changed);
+  };
+  const found = trial.data?.changes;
+  return (
+    <>
+      <Group>
+        <Button size="xs" variant="default" onClick={open}>
+          {t("correction.act")}
+        </Button>
+        {done && <DoneText key={done.said} done={done} />}
+      </Group>
+      <Modal
+        opened={entered !== null}
+        onClose={close}
+        size="lg"
+        title={t(found ? "correction.confirm" : "correction.title")}
+        closeButtonProps={{ "aria-label": t("act.close") }}
+      >
+        {entered && !found && (
+          <form onSubmit={check}>
+            <Stack gap="xs">
+              {entered.map((each, index) => (
+                <fieldset key={`${each.role} ${each.level}`} className="plain">
+                  <legend>
+                    {String(charges[index]?.role)} {String(charges[index]?.account)}{" "}
+                    {String(charges[index]?.currency ?? "")}
+                  </legend>
+                  <Group gap="xs">
+                    {(["fee", "tax"] as const).map((field) => (
+                      <TextInput
+                        key={field}
+                        label={t(`column.${field}`)}
+                        required
+                        inputMode="decimal"
+                        pattern={AMOUNT}
+                        value={each[field] ?? ""}
+                        onChange={(event) => set(index, field, event.currentTarget.value)}
+                      />
+                    ))}
+                    <TextInput
+                      label={t("column.billed_seconds")}
+                      required
+                      inputMode="numeric"
+                      pattern="[0-9]+"
+                      value={String(each.billed_seconds ?? "")}
+                      onChange={(event) => set(index, "billed_seconds", event.currentTarget.value)}
+                    />
+                  </Group>
+                </fieldset>
+              ))}
+              <TextInput
+                label={t("correction.memo")}
+                required
+                value={memo}
+                onChange={(event) => setMemo(event.currentTarget.value)}
+              />
+              <ProblemText error={trial.error} />
+              <Button type="submit" loading={trial.isPending} disabled={changed.length === 0}>
+                {t("customer.check")}
+              </Button>
+            </Stack>
+          </form>
+        )}
+        {found && (
+          <Stack>
+            <Table>
+              <Table.Thead>
+                <Table.Tr>
+                  {["account", "fee_before", "fee_after", "tax_before", "tax_after", "amount"].map((name) => (
+                    <Table.Th key={name}>{t(`column.${name}`)}</Table.Th>
+                  ))}
+                </Table.Tr>
+              </Table.Thead>
+              <Table.Tbody>
+                {found.map((each) => (
+                  <Table.Tr key={`${each.role} ${each.level}`}>
+                    <Table.Td>{each.account}</Table.Td>
+                    {[each.fee_before, each.fee_after, each.tax_before, each.tax_after].map((value, index) => (
+                      <Table.Td key={index} ta="right">
+                        {amount(value)}
+                      </Table.Td>
+                    ))}
+                    <Table.Td ta="right">
+                      {amount(each.amount)} {each.currency}
+                    </Table.Td>
+                  </Table.Tr>
+                ))}
+              </Table.Tbody>
+            </Table>
+            <span>{t("correction.lead")}</span>
+            <ProblemText error={book.error} />
+            <Group justify="flex-end">
+              <Button variant="default" onClick={close} data-autofocus>
+                {t("act.cancel")}
+              </Button>
+              <Button color="red" loading={book.isPending} onClick={() => book.mutate(changed)}>
+                {t("correction.book")}
+              </Button>
+            </Group>
+          </Stack>
+        )}
+      </Modal>
+    </>
+  );
+}
+
+/** Corrections that were made, in their order. */
+export function Corrections({ call_id }: { call_id: string }) {
+  const { t } = useTranslation();
+  const sees = useMay("GET /cdrs/{call_id}/corrections");
+  const found = useQuery({
+    queryKey: ["corrections", call_id],
+    queryFn: () => content(client.GET("/cdrs/{call_id}/corrections", { params: { path: { call_id } } })),
+    enabled: sees,
+  });
+  if (!found.data?.length) return null;
+  return (
+    <Rows
+      label={t("correction.made")}
+      columns={[
+        { name: "corrected_at", kind: "moment" },
+        { name: "account", kind: "account" },
+        { name: "fee_before", kind: "money" },
+        { name: "fee_after", kind: "money" },
+        { name: "amount", kind: "money" },
+        { name: "operator" },
+        { name: "memo" },
+      ]}
+      rows={found.data as unknown as Row[]}
+      rowKey={(row, index) => `${row.reference} ${index}`}
+    />
+  );
+}

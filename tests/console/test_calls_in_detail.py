@@ -1,0 +1,146 @@
+"""The page of a call: attempts, ladder, route, charges and their correction; the trace of the next one."""
+
+import re
+from decimal import Decimal
+
+import pytest
+from api.watched import Watched, refused_call
+from e2e.conversation import conversing
+from playwright.sync_api import Page, expect
+
+from console.conftest import NARROW, Visit, Visitor, violations
+from console.test_screens import rows
+
+
+@pytest.fixture(scope="module")
+def refused(site: Watched) -> str:
+    """Return the id of a call that two vendors refused."""
+    return str(refused_call(site)["call_id"])
+
+
+@pytest.fixture(scope="module")
+def answered(site: Watched) -> str:
+    """Return the id of a call that was charged."""
+    with conversing(site.stage, "4410") as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+        return str(site.stage.record_of(conversation.callee)["call_id"])
+
+
+def test_a_refused_call_is_explained_attempt_by_attempt(boss: Visitor, refused: str) -> None:
+    page = boss.go(f"/cdrs/{refused}", refused)
+    expect(page.get_by_text("Busy, 486: A gateway said that the called party is busy.")).to_be_visible()
+    attempts = page.get_by_role("list", name="Attempts").get_by_role("listitem")
+    expect(attempts).to_have_count(2)
+    expect(attempts.nth(0)).to_contain_text(re.compile("carrier-b 503 Unavailable at 0 ms, took [0-9]+ ms"))
+    expect(attempts.nth(1)).to_contain_text("carrier-c 486 Busy")
+    assert violations(page) == []
+
+
+def test_the_route_of_then_stands_beside_that_of_now(boss: Visitor, site: Watched, refused: str) -> None:
+    assert site.api.ask("POST", "/gateways/carrier-b/block", {}).status == 200
+    page = boss.go(f"/cdrs/{refused}?tab=why", refused)
+    expect(page.get_by_label("Candidates in their order").locator("tbody tr")).to_have_count(2)
+    expect(page.get_by_label("Candidates of now in their order").locator("tbody tr")).to_have_count(1)
+    assert rows(page, "Candidates in their order")[0].startswith("1 carrier-b tried: 503")
+    assert rows(page, "Candidates of now in their order")[0].startswith("1 carrier-c")
+    expect(page.get_by_role("region", name="As it would be now")).to_contain_text("carrier-b")
+    assert violations(page) == []
+    assert site.api.ask("DELETE", "/gateways/carrier-b/block").status == 200
+
+
+def test_the_ladder_is_a_picture_and_each_message_opens(boss: Visitor, refused: str) -> None:
+    page = boss.go(f"/cdrs/{refused}?tab=ladder", refused)
+    rungs = page.get_by_role("region", name="Ladder").get_by_role("button")
+    expect(rungs).to_have_count(10)
+    expect(rungs.nth(3)).to_have_accessible_name(re.compile("[0-9]+ carrier-b to switch: 503 .*INVITE"))
+    expect(rungs.nth(3)).to_have_attribute("aria-expanded", "false")
+    rungs.nth(3).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("SIP/2.0 503")).to_be_visible()
+    assert violations(page) == []
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as capture").click()
+    assert download.value.suggested_filename == f"{refused}.pcap"
+
+
+def test_a_running_call_shows_its_messages_as_they_come(site: Watched, boss: Visitor) -> None:
+    with conversing(site.stage, "4410") as (conversation,):
+        conversation.establish()
+        call_id = site.items("/calls")[0]["call_id"]
+        page = boss.go(f"/cdrs/{call_id}?tab=ladder", call_id)
+        expect(page.get_by_text("This call is running")).to_be_visible()
+        rungs = page.get_by_role("region", name="Ladder").get_by_role("button")
+        expect(rungs).to_have_count(7)
+        conversation.hang_up()
+        expect(page.get_by_text("This call is running")).to_have_count(0)
+        expect(page.get_by_text("The call is over; these messages were seen while it ran")).to_be_visible()
+        assert rungs.count() >= 7
+
+
+def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
+    site: Watched, boss: Visitor, answered: str
+) -> None:
+    def balance() -> Decimal:
+        return Decimal(site.api.ask("GET", "/accounts/acme/balance").json["balance"])
+
+    page = boss.go(f"/cdrs/{answered}?tab=charges", answered)
+    assert (
+        "0.60 USD a minute, prefix 44, group sell, in steps of 6 s" in page.get_by_label("Customer acme").inner_text()
+    )
+    expect(page.get_by_label("Customer acme").get_by_text("Tax of 10 %")).to_be_visible()
+    before = balance()
+    page.get_by_role("button", name="Correct the charges").click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_role("group", name="customer acme").get_by_label("Fee").fill("0.05")
+    asked.get_by_label("Reason").fill("complaint")
+    asked.get_by_role("button", name="Check").click()
+    expect(asked).to_contain_text("Book this correction?")
+    expect(asked.get_by_role("row").nth(1)).to_contain_text("acme")
+    expect(asked.get_by_role("row").nth(1)).to_contain_text("0.01 USD")
+    assert balance() == before
+    asked.get_by_role("button", name="Book it").click()
+    expect(page.get_by_text("acme: fee 0.06 became 0.05; booked 0.01 USD")).to_be_visible()
+    expect(page.get_by_label("Corrections of this call").locator("tbody tr")).to_have_count(1)
+    assert balance() == before + Decimal("0.01")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("acme: fee 0.05 became 0.06; booked -0.01 USD")).to_be_visible()
+    assert balance() == before
+    assert violations(page) == []
+
+
+def test_the_next_such_call_is_traced(site: Watched, boss: Visitor, refused: str) -> None:
+    page = boss.go(f"/cdrs/{refused}", refused)
+    page.get_by_role("link", name="Trace the next such call").click()
+    expect(page.get_by_text(re.compile("Waiting for calls.*; 0 so far"))).to_be_visible()
+    page.get_by_label("Called number begins with").fill("4420")
+    page.get_by_role("button", name="Wait for calls").click()
+    expect(page).to_have_url(re.compile("callee=4420$"))
+    expect(page.get_by_text(re.compile("Waiting for calls.*; 0 so far"))).to_be_visible()
+    call = refused_call(site)
+    expect(page.get_by_role("link", name=f"→ {call['callee_in']}")).to_be_visible()
+    expect(page.get_by_role("region", name="Ladder").get_by_role("button")).to_have_count(10)
+    assert violations(page) == []
+
+
+def test_a_customer_sees_its_charge_and_nothing_of_vendors(visit: Visit, refused: str, answered: str) -> None:
+    visitor = visit("customer", "acme")
+    page: Page = visitor.go(f"/cdrs/{answered}?tab=charges", answered)
+    expect(page.get_by_role("tab", name="Facts", selected=True)).to_be_visible()
+    expect(page.get_by_text("0.06 USD")).to_be_visible()
+    expect(page.get_by_role("tab", name="Charges")).to_have_count(0)
+    expect(page.get_by_role("button", name="Correct the charges")).to_have_count(0)
+    for tab in ("charges", "facts", "why", "record"):
+        text = visitor.go(f"/cdrs/{refused if tab == 'why' else answered}?tab={tab}").inner_text("body").lower()
+        assert "carrier" not in text, tab
+        assert "vendor" not in text, tab
+        assert "trace" not in text, tab
+
+
+def test_the_page_of_a_call_fits_a_telephone(visit: Visit, refused: str, answered: str) -> None:
+    visitor = visit(size=NARROW, language="zh")
+    for path in (f"/cdrs/{refused}?tab=ladder", f"/cdrs/{refused}?tab=why", f"/cdrs/{answered}?tab=charges", "/trace"):
+        page = visitor.go(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
+        assert not re.search(r"\b(call|step|ladder|trace|column|correction)\.\w+", page.inner_text("body")), path
