@@ -2,7 +2,7 @@
 
 import msgspec
 
-from vosd.media.relay_port import RelayPort
+from vosd.media.source import RelayPort
 
 
 class LegMedia(msgspec.Struct, omit_defaults=True):

@@ -1,0 +1,158 @@
+"""Choose the source whose packets are believed: one that sends three packets in sequence from where the peer may be.
+
+Nothing here reads a clock; times are nanoseconds of a clock that never jumps. Addresses are as the kernel has them: a
+tuple of host, port and, with IPv6, flow and scope.
+"""
+
+from typing import Final
+
+from vosd.base.host import is_private, plain_host
+from vosd.media.rtp import SEQUENCE
+from vosd.media.source import MediaSource
+from vosd.trunks.media import MediaTrust
+
+PACKETS: Final = 3
+"""Packets in sequence, of one SSRC, by which a source is believed."""
+MOVED_NS: Final = 2_000_000_000
+"""Silence of the believed source, after which another port of its address may take its place: NAT moved it."""
+REPEATED_NS: Final = 500_000_000
+"""Silence after which a repeated session description lets any source that it allows take the place."""
+CANDIDATES_MAX: Final = 4
+"""Sources that are considered at once; one that was seen in the last second gives way to the announced one only."""
+_IDLE_NS: Final = 1_000_000_000
+_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+
+
+class _Candidate:
+    """A source that has sent one or two packets in sequence."""
+
+    __slots__ = ("begun_ns", "held", "seen_ns", "sequence", "ssrc")
+
+    def __init__(self) -> None:
+        self.held: list[bytes] = []
+        """Packets that are forwarded when the source is believed: the beginning of early media is not lost."""
+        self.sequence = -1
+        self.ssrc = -1
+        self.begun_ns = 0
+        self.seen_ns = 0
+
+
+class Latch:
+    """Believed source of one port."""
+
+    __slots__ = ("_announced", "_candidates", "_hosts", "_is_open", "_source", "believed")
+
+    def __init__(self) -> None:
+        self.believed: Address | None = None
+        self._source: MediaSource | None = None
+        self._announced: tuple[str, int] | None = None
+        self._hosts: frozenset[str] = frozenset()
+        self._candidates: dict[Address, _Candidate] = {}
+        self._is_open = False
+        """Whether a session description was repeated since the source was believed."""
+
+    def expect(self, source: MediaSource, believed: Address | None = None) -> None:
+        """Note a new session description: any source that it allows may be believed.
+
+        Where it announces the same address as before, the believed source stays until another one takes its place: a
+        peer on hold sends nothing, but wants its music where it was. ``believed`` is one from before a restart.
+        """
+        host = plain_host(source.host)
+        is_same = (
+            self._source is not None
+            and self._announced == (host, source.rtp)
+            and (self._source.trust, self._source.sip_host) == (source.trust, source.sip_host)
+        )
+        self._source, self._announced = source, (host, source.rtp)
+        hosts = {host}
+        if source.trust is MediaTrust.LEARN and (host in _UNSPECIFIED or is_private(host)):
+            hosts.add(plain_host(source.sip_host))
+        self._hosts = frozenset(hosts) if source.rtp else frozenset()
+        self._candidates.clear()
+        self._is_open = is_same
+        if not is_same or not source.rtp:
+            self.believed = believed if source.rtp else None
+
+    @property
+    def announced(self) -> tuple[str, int] | None:
+        """Address of the session description; None = there was none yet."""
+        return self._announced
+
+    def may_be(self, address: Address) -> bool:
+        """Return whether the session description allows this source."""
+        source = self._source
+        if source is None or not source.rtp:
+            return False
+        if source.trust is MediaTrust.SDP:
+            return address[:2] == self._announced
+        return source.trust is MediaTrust.ANY or address[0] in self._hosts
+
+    def is_of_peer(self, host: str) -> bool:
+        """Return whether RTCP from this host is the peer's: that of the believed source, or else an announced one."""
+        if self.believed is not None:
+            return host == self.believed[0]
+        return host in self._hosts
+
+    def consider(
+        self, address: Address, sequence: int, ssrc: int, data: bytes, last_ns: int, now_ns: int
+    ) -> list[bytes] | None:
+        """Judge a valid packet of a source that is not believed.
+
+        ``last_ns`` is the time of the believed one's last packet. Returns None if the packet is to be dropped, an
+        empty list if it is held, and the packets of the source, this one as the last, when it is believed from now on.
+        """
+        if not self._is_eligible(address, last_ns, now_ns):
+            return None
+        candidate = self._candidates.get(address)
+        if candidate is None:
+            candidate = self._admit(address, now_ns)
+            if candidate is None:
+                return None
+        if not candidate.held or (sequence, ssrc) != (candidate.sequence + 1 & SEQUENCE - 1, candidate.ssrc):
+            candidate.held.clear()
+            candidate.begun_ns = now_ns
+        candidate.held.append(data)
+        candidate.sequence, candidate.ssrc, candidate.seen_ns = sequence, ssrc, now_ns
+        if len(candidate.held) < PACKETS:
+            return []
+        if self.believed is not None and last_ns >= candidate.begun_ns:
+            del self._candidates[address]  # the believed source sends, too
+            return None
+        return self._believe(address, candidate.held)
+
+    def consider_unread(self, address: Address, data: bytes, last_ns: int, now_ns: int) -> list[bytes] | None:
+        """Judge a packet that is no RTP; the announced address is believed at once: nothing in it can be compared."""
+        if address[:2] == self._announced and self.believed is None:
+            return self._believe(address, [data])
+        candidate = self._candidates.get(address)
+        return self.consider(address, candidate.sequence + 1 if candidate else 0, 0, data, last_ns, now_ns)
+
+    def _is_eligible(self, address: Address, last_ns: int, now_ns: int) -> bool:
+        believed = self.believed
+        if believed is None:
+            return self.may_be(address)
+        silence_ns = now_ns - last_ns
+        if self._is_open and silence_ns >= REPEATED_NS and self.may_be(address):
+            return True
+        is_moved = address[0] == believed[0] and silence_ns >= MOVED_NS
+        return is_moved and self._source is not None and self._source.trust is not MediaTrust.SDP
+
+    def _believe(self, address: Address, packets: list[bytes]) -> list[bytes]:
+        self.believed = address
+        self._is_open = False
+        self._candidates.clear()
+        return packets
+
+    def _admit(self, address: Address, now_ns: int) -> _Candidate | None:
+        candidates = self._candidates
+        if len(candidates) >= CANDIDATES_MAX:
+            oldest = min(
+                (each for each in candidates if each[:2] != self._announced), key=lambda each: candidates[each].seen_ns
+            )
+            if now_ns - candidates[oldest].seen_ns < _IDLE_NS and address[:2] != self._announced:
+                return None
+            del candidates[oldest]
+        candidate = candidates[address] = _Candidate()
+        return candidate

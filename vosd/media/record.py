@@ -1,0 +1,84 @@
+"""Figures of a media port in memory that the relay worker and the switch share.
+
+The worker writes; the switch reads at any moment. Each part begins and ends with the same number, which changes with
+the part: a reader that finds two different ones has read it while it was written, and reads again.
+"""
+
+from struct import Struct
+from typing import Any, Final
+
+from vosd.media.figures import DroppedPackets, PeerReport, PortFigures
+
+Buffer = bytearray | memoryview
+
+ID: Final = Struct("=q")
+PACKETS: Final = Struct("=qqqqddq")
+"""Written for each RTP packet: packets received, extended highest sequence number, time of the last packet, number of
+jitter values, their sum and maximum, packets received."""
+SENT: Final = Struct("=qq")
+"""Packets that were sent, and packets that the kernel refused to send."""
+STATE: Final = Struct("=q15qqdqdqq48sq")
+"""Written when something else changes: see ``written_state``."""
+RECORD_BYTES: Final = 1_024
+"""Size of a record: the id of the port, the three parts, and the figures of workers before (a length, and content)."""
+PACKETS_AT: Final = 8
+SENT_AT: Final = 64
+STATE_AT: Final = 80
+BASE_AT: Final = 512
+NO_REPORT: Final = -1.0
+"""Jitter of a peer that has sent no report."""
+
+_TRIES: Final = 1_000
+_NS_PER_MS: Final = 1_000_000
+
+
+def figures_of(record: Buffer, at: int, number: int, wall_offset_ns: int) -> PortFigures:
+    """Return the figures of a port; those of a record of another port are none.
+
+    ``wall_offset_ns`` is the time since the Unix epoch at which the monotonic clock was 0.
+    """
+    if ID.unpack_from(record, at)[0] != number:
+        return PortFigures(number)
+    received, extended, last_ns, jitters, jitter_sum_ns, jitter_max_ns = _consistent(PACKETS, record, at + PACKETS_AT)
+    (
+        base, received_start, expected_before, lost_before, has_sequence, first_ns, alive_ns, payload, payload_since,
+        common, common_count, unknown, broken, foreign_payload, excess, unread, peer_lost_percent, peer_lost,
+        peer_jitter_ms, trip_ns, latched_port, host,
+    ) = _consistent(STATE, record, at + STATE_AT)  # fmt: skip
+    sent, unsent = SENT.unpack_from(record, at + SENT_AT)
+    expected_now = extended - base + 1 if has_sequence else 0
+    alive_ns = max(alive_ns, last_ns)
+
+    def wall_ms(moment_ns: int) -> int | None:
+        return (moment_ns + wall_offset_ns) // _NS_PER_MS if moment_ns else None
+
+    return PortFigures(
+        id=number,
+        latched_host=host.rstrip(b"\0").decode() or None,
+        latched_port=latched_port or None,
+        payload=(common if common_count > received - payload_since else payload) if payload >= 0 else None,
+        packets_in=received + unread,
+        packets_out=sent,
+        unsent=unsent,
+        expected=expected_before + expected_now,
+        lost=lost_before + max(0, expected_now - (received - received_start)),
+        jitter_ms=round(jitter_sum_ns / jitters / _NS_PER_MS, 3) if jitters else 0.0,
+        jitter_max_ms=round(jitter_max_ns / _NS_PER_MS, 3),
+        first_at=wall_ms(first_ns),
+        last_at=wall_ms(last_ns),
+        alive_at=wall_ms(alive_ns),
+        alive_mono=alive_ns // _NS_PER_MS if alive_ns else None,
+        dropped=DroppedPackets(unknown, broken, foreign_payload, excess),
+        peer=PeerReport(peer_lost_percent, peer_lost, peer_jitter_ms) if peer_jitter_ms != NO_REPORT else None,
+        round_trip_ms=round(trip_ns / _NS_PER_MS, 1) if trip_ns >= 0 else None,
+    )
+
+
+def _consistent(part: Struct, record: Buffer, at: int) -> tuple[Any, ...]:
+    """Return the values of a part between its first and last one, read while it was not written."""
+    values = part.unpack_from(record, at)
+    for _ in range(_TRIES):
+        if values[0] == values[-1]:
+            break
+        values = part.unpack_from(record, at)
+    return values[0:-1] if part is PACKETS else values[1:-1]

@@ -1,0 +1,45 @@
+"""A relay as the switch uses it: ports of legs, who may send to them, which two are connected."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from vosd.base.clock import Instant
+from vosd.media.figures import PortFigures
+from vosd.media.source import MediaSource, RelayPort
+from vosd.trunks.media import PortRange
+
+
+class MediaRelay(Protocol):
+    """The ports of a relay. Nothing waits: what the workers do of it follows."""
+
+    def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
+        """Open a port at this address, with one for RTCP unless ``is_multiplexed``; None = none is free."""
+        ...
+
+    def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
+        """Go on with a port of an earlier process; False = it is lost."""
+        ...
+
+    def retain(self, ids: Collection[int], now: Instant) -> int:
+        """Close all ports but these, those of calls that go on after a restart; return how many were closed."""
+        ...
+
+    def expect(self, port: RelayPort, source: MediaSource) -> None:
+        """Take media from this source from now on."""
+        ...
+
+    def connect(self, one: RelayPort, other: RelayPort) -> None:
+        """Send by one port what comes in at the other, both ways, in place of what they were connected with."""
+        ...
+
+    def disconnect(self, port: RelayPort) -> None:
+        """Forward nothing from or to this port."""
+        ...
+
+    def figures(self, port: RelayPort) -> PortFigures:
+        """Return the figures of an open port, at most 20 ms old."""
+        ...
+
+    def close(self, port: RelayPort, now: Instant) -> PortFigures:
+        """Close a port and return its last figures; it is not opened again for some seconds."""
+        ...

@@ -1,0 +1,53 @@
+"""Headers of RTP packets (RFC 3550 section 5.1) and their payload types."""
+
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final
+
+HEADER: Final = Struct("!BBHII")
+"""First byte (version, padding, extension, CSRC count), marker and payload type, sequence number, time stamp, SSRC."""
+HEADER_BYTES: Final = HEADER.size
+VERSION_MASK: Final = 0xC0
+VERSION: Final = 0x80
+SEQUENCE: Final = 0x1_0000
+"""Sequence numbers count modulo this."""
+STAMP: Final = 0x1_0000_0000
+"""Time stamps count modulo this."""
+
+FOREIGN: Final = 0.0
+"""In place of a unit: this payload type was not agreed."""
+RTCP: Final = -1.0
+"""In place of a unit: RTCP that shares the port, whose packet types are 192 to 223 (RFC 5761 section 4)."""
+_RTCP_TYPES: Final = range(192, 224)
+_MARKER: Final = 0x80
+_NS_PER_SECOND: Final = 1e9
+
+
+def is_whole(data: bytes) -> bool:
+    """Return whether a packet is long enough for its header, its CSRCs, its extension and its padding."""
+    size = len(data)
+    if size < HEADER_BYTES or data[0] & VERSION_MASK != VERSION:
+        return False
+    end = HEADER_BYTES + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        if size < end + 4:
+            return False
+        end += 4 + 4 * int.from_bytes(data[end + 2 : end + 4], "big")
+    if data[0] & 0x20:
+        return size > end and 0 < data[-1] <= size - end
+    return size >= end
+
+
+def units_by_kind(payloads: Sequence[int], clocks: Sequence[int], *, is_multiplexed: bool) -> tuple[float, ...]:
+    """Return nanoseconds of a unit of the time stamp for each value of a packet's second byte.
+
+    Or else ``FOREIGN``, or ``RTCP``.     Where a payload type with the marker bit is a packet type of RTCP, it is RTCP
+    on a port with both (RFC 5761).
+    """
+    units = [FOREIGN] * 256
+    for payload, clock in zip(payloads, clocks, strict=True):
+        units[payload] = units[payload | _MARKER] = _NS_PER_SECOND / clock
+    if is_multiplexed:
+        for kind in _RTCP_TYPES:
+            units[kind] = RTCP
+    return tuple(units)

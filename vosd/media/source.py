@@ -1,0 +1,37 @@
+"""Media ports of a leg, and the description of the peer that may send to them."""
+
+import msgspec
+
+from vosd.trunks.media import MediaTrust
+
+
+class RelayPort(msgspec.Struct, frozen=True, array_like=True):
+    """A local address and port of one leg, for sending and receiving."""
+
+    id: int
+    """Unique over restarts of the switch."""
+    host: str
+    rtp: int
+    rtcp: int | None
+    """None = on the port of RTP (RFC 5761)."""
+
+
+class MediaSource(msgspec.Struct, frozen=True, array_like=True):
+    """Media of a peer, as its session description announces it."""
+
+    host: str
+    rtp: int
+    """0 = the medium is refused."""
+    rtcp_host: str
+    """Another host than that of RTP, if ``a=rtcp`` says so (RFC 3605)."""
+    rtcp: int | None
+    """None = on the port of RTP."""
+    sip_host: str
+    """Address from which the peer's SIP comes."""
+    trust: MediaTrust
+    payloads: tuple[int, ...]
+    """RTP payload types that were agreed; empty = no RTP, such as T.38 over UDPTL, which is passed on unread."""
+    clocks: tuple[int, ...]
+    """Clock rates of the payload types in Hz, one each."""
+    codecs: tuple[str, ...] = ()
+    """Encoding names of the payload types."""

@@ -1,0 +1,314 @@
+"""Media ports of the switch: chosen and bound here, served by worker processes (ADR 148).
+
+Called from the event loop, and never waits. The sockets stay open here as well: a worker that dies loses none, the next
+one goes on with them, and packets that arrive meanwhile wait in them. Figures are read from memory that both share.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Instant
+from vosd.media.figures import PortFigures
+from vosd.media.port_pool import PortPool
+from vosd.media.source import MediaSource, RelayPort
+from vosd.relay.channel import close_all
+from vosd.relay.link import WorkerLink
+from vosd.relay.protocol import (
+    ClosePort,
+    ConnectPorts,
+    DisconnectPort,
+    ExpectSource,
+    OpenPort,
+    PortListed,
+    SpareRanges,
+)
+from vosd.relay.sockets import bound_descriptors
+from vosd.trunks.media import PortRange
+
+TRIES: Final = 256
+"""Ports that are tried for one leg: others that are occupied by programs are found by the legs after it."""
+LOOK_S: Final = 1.0
+"""Interval at which it is seen that workers have had a turn."""
+_LISTING_S: Final = 5.0
+_IDS_PER_MS: Final = 1_024
+_SOCKETS: Final = "media-{}.sock"
+
+_log = structlog.get_logger()
+
+
+class _ServedPort:
+    """One port, with all that a worker has to know of it."""
+
+    __slots__ = ("descriptors", "link", "other", "port", "record", "source", "tos")
+
+    def __init__(self, port: RelayPort, tos: int, descriptors: list[int], link: WorkerLink, record: int) -> None:
+        self.port = port
+        self.tos = tos
+        self.descriptors = descriptors
+        self.link = link
+        self.record = record
+        self.source: MediaSource | None = None
+        self.other: int | None = None
+
+    def figures(self) -> PortFigures:
+        return self.link.records.figures(self.record, self.port.id)
+
+
+class Relay:
+    """Media ports on all addresses; a ``MediaRelay``."""
+
+    def __init__(self, directory: Path, workers: int, entropy: Callable[[], bytes]) -> None:
+        """``directory`` is for the sockets of the workers; ``entropy`` returns new random bytes."""
+        self._directory = directory
+        self._workers = workers
+        self._entropy = entropy
+        self._links: list[WorkerLink] = []
+        self._loads: dict[WorkerLink, int] = {}
+        self._ports: dict[int, _ServedPort] = {}
+        self._pools: dict[str, PortPool] = {}
+        self._ranges: dict[tuple[str, PortRange], None] = {}
+        self._newest_id = 0
+        self._looking: asyncio.TimerHandle | None = None
+        self._unusable: set[str] = set()
+        """Addresses of which the log says already that nothing can be opened at them."""
+
+    # ---- life ----
+
+    async def start(self) -> None:
+        """Start the workers; those that a switch before has left go on, and their ports are in ``ports``.
+
+        Raises:
+            OSError: a worker cannot be started.
+        """
+        paths = [self._directory / _SOCKETS.format(number) for number in range(1, self._workers + 1)]
+        left = sorted(set(self._directory.glob(_SOCKETS.format("*"))) - set(paths))
+        for path in (*paths, *left):
+            link = WorkerLink(path, self._adopt, self._give_again)
+            self._links.append(link)
+            self._loads[link] = 0
+            link.open()
+        for link in self._links:
+            try:
+                async with asyncio.timeout(_LISTING_S):
+                    await link.listed.wait()
+            except TimeoutError:
+                link.replace()
+        self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    async def stop(self, *, keep: bool) -> None:
+        """Leave the workers to the next switch if ``keep``, else end them."""
+        if self._looking is not None:
+            self._looking.cancel()
+        await asyncio.gather(*(link.stop(keep=keep) for link in self._links))
+        for served in self._ports.values():
+            close_all(served.descriptors)
+        self._ports.clear()
+        self._links.clear()
+
+    # ---- ports ----
+
+    @property
+    def ports(self) -> Mapping[int, RelayPort]:
+        """All open ports, by id."""
+        return {number: served.port for number, served in self._ports.items()}
+
+    def used(self, host: str, ports: PortRange, now: Instant) -> int:
+        """Return the number of ports of a range that are in use, or rest after use."""
+        pool = self._pools.get(host)
+        return pool.used(ports, now.mono) if pool is not None else 0
+
+    def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
+        """Open a port of a range, with one for RTCP unless ``is_multiplexed``; None if none is to be had.
+
+        ``tos`` marks its packets.
+        """
+        pool = self._pool(host, ports)
+        start = int.from_bytes(self._entropy()[:4], "big")
+        free = pool.candidates(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
+        for rtp in islice(free, TRIES):
+            port = RelayPort(self._next_id(now), host, rtp, None if is_multiplexed else rtp + 1)
+            try:
+                is_served = self._is_served(port, tos)
+            except OSError as error:
+                if host not in self._unusable:
+                    self._unusable.add(host)
+                    _log.error("media_address_unusable", address=host, error=str(error))
+                return None
+            if is_served:
+                pool.take(rtp, is_multiplexed=is_multiplexed)
+                return port
+            pool.rest(rtp, port.rtcp, now.mono)
+        return None
+
+    def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
+        """Go on with a port of an earlier process, opened again if its worker has ended, too; False = it is lost."""
+        if port.id in self._ports:
+            return True
+        pool = self._pool(port.host, ports)
+        try:
+            is_served = self._is_served(port, tos)
+        except OSError as error:
+            _log.error("media_address_unusable", address=port.host, error=str(error))
+            return False
+        if is_served:
+            pool.adopt(port.rtp, port.rtcp)
+            self._newest_id = max(self._newest_id, port.id)
+        return is_served
+
+    def retain(self, ids: Collection[int], now: Instant) -> int:
+        """Close all ports but these: those of calls that go on after a restart; return how many were closed."""
+        others = [served.port for number, served in self._ports.items() if number not in ids]
+        for port in others:
+            self.close(port, now)
+        return len(others)
+
+    def expect(self, port: RelayPort, source: MediaSource) -> None:
+        """Take media from the source of a new session description from now on."""
+        served = self._ports.get(port.id)
+        if served is not None:
+            served.source = source
+            served.link.order(ExpectSource(port.id, source))
+
+    def connect(self, one: RelayPort, other: RelayPort) -> None:
+        """Send by one port what comes in at the other, both ways; earlier connections of both end."""
+        first, second = self._ports.get(one.id), self._ports.get(other.id)
+        if first is None or second is None or first is second:
+            return
+        self._part(first)
+        self._part(second)
+        if first.link is not second.link and not self._is_moved(second, first.link):
+            return
+        first.other, second.other = other.id, one.id
+        first.link.order(ConnectPorts(one.id, other.id))
+
+    def disconnect(self, port: RelayPort) -> None:
+        """Forward nothing from or to this port."""
+        served = self._ports.get(port.id)
+        if served is not None:
+            self._part(served)
+            served.link.order(DisconnectPort(port.id))
+
+    def figures(self, port: RelayPort) -> PortFigures:
+        """Return the figures of an open port, at most one turn of its worker old."""
+        served = self._ports.get(port.id)
+        return served.figures() if served is not None else PortFigures(port.id)
+
+    def close(self, port: RelayPort, now: Instant) -> PortFigures:
+        """Close a port and return its last figures; it is not opened again for some seconds."""
+        served = self._ports.pop(port.id, None)
+        if served is None:
+            return PortFigures(port.id)
+        figures = served.figures()
+        self._part(served)
+        self._leave(served)
+        served.link.send_descriptors()
+        close_all(served.descriptors)
+        self._pools[port.host].rest(port.rtp, port.rtcp, now.mono)
+        return figures
+
+    # ---- workers ----
+
+    def _pool(self, host: str, ports: PortRange) -> PortPool:
+        if (host, ports) not in self._ranges:
+            self._ranges[host, ports] = None
+            for link in self._links:
+                link.order(SpareRanges(tuple(self._ranges)))
+        pool = self._pools.get(host)
+        if pool is None:
+            pool = self._pools[host] = PortPool()
+        return pool
+
+    def _next_id(self, now: Instant) -> int:
+        """Return a number above all before it, also those of earlier runs."""
+        self._newest_id = max(self._newest_id + 1, now.wall * _IDS_PER_MS)
+        return self._newest_id
+
+    def _is_served(self, port: RelayPort, tos: int) -> bool:
+        """Bind a port and give it to a worker; False if another program has it, or the worker has too many.
+
+        Raises:
+            OSError: nothing can be bound at its address.
+        """
+        link = min(self._links[: self._workers], key=self._loads.__getitem__)
+        record = link.records.take()
+        if record is None:
+            return False
+        try:
+            descriptors = bound_descriptors(port.host, (port.rtp,) if port.rtcp is None else (port.rtp, port.rtcp))
+        except OSError:
+            link.records.give_back(record)
+            raise
+        if descriptors is None:
+            link.records.give_back(record)
+            return False
+        self._ports[port.id] = _ServedPort(port, tos, descriptors, link, record)
+        self._loads[link] += 1
+        link.records.begin(record, None)
+        link.order(OpenPort(port, tos, record), descriptors)
+        return True
+
+    def _leave(self, served: _ServedPort) -> None:
+        """Let the worker of a port close it."""
+        self._loads[served.link] -= 1
+        served.link.order(ClosePort(served.port.id))
+        served.link.records.give_back(served.record)
+
+    def _is_moved(self, served: _ServedPort, link: WorkerLink) -> bool:
+        """Let another worker serve a port: both ports of a connection are served by one."""
+        record = link.records.take()
+        if record is None:
+            return False
+        before = served.figures()
+        self._leave(served)
+        served.link, served.record = link, record
+        self._loads[link] += 1
+        self._give(served, before)
+        return True
+
+    def _part(self, served: _ServedPort) -> None:
+        other = self._ports.get(served.other) if served.other is not None else None
+        if other is not None:
+            other.other = None
+        served.other = None
+
+    def _give(self, served: _ServedPort, before: PortFigures) -> None:
+        """Give a worker a port that another one has served."""
+        served.link.records.begin(served.record, before)
+        served.link.order(OpenPort(served.port, served.tos, served.record), served.descriptors)
+        if served.source is not None:
+            believed = (
+                (before.latched_host, before.latched_port) if before.latched_host and before.latched_port else None
+            )
+            served.link.order(ExpectSource(served.port.id, served.source, believed))
+
+    def _give_again(self, link: WorkerLink) -> None:
+        """Give a worker all ports of the one that has died."""
+        if self._ranges:
+            link.order(SpareRanges(tuple(self._ranges)))
+        for served in self._ports.values():
+            if served.link is link:
+                self._give(served, served.figures())
+                if served.other is not None and served.other < served.port.id:  # the other one was given before
+                    link.order(ConnectPorts(served.port.id, served.other))
+
+    def _adopt(self, link: WorkerLink, listed: PortListed, descriptors: list[int]) -> None:
+        """Take over a port that a worker serves for a switch before."""
+        port = listed.port
+        served = self._ports[port.id] = _ServedPort(port, listed.tos, descriptors, link, listed.record)
+        served.source, served.other = listed.source, listed.other
+        link.records.keep(listed.record)
+        self._loads[link] += 1
+        self._newest_id = max(self._newest_id, port.id)
+        self._pools.setdefault(port.host, PortPool()).adopt(port.rtp, port.rtcp)
+
+    def _look(self) -> None:
+        """End workers that have had no turn, and start others."""
+        for link in self._links:
+            if link.is_stuck():
+                link.replace()
+        self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)

@@ -1,0 +1,256 @@
+"""Connection of the switch to one relay worker: orders out, reports in, its end and its next start."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic_ns
+from typing import Final
+
+import msgspec
+import structlog
+
+from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
+from vosd.relay.protocol import (
+    MESSAGE_PARTS,
+    PROTOCOL,
+    EndWorker,
+    ListingEnded,
+    ListPorts,
+    PortListed,
+    UseRecords,
+    WorkerOrder,
+    WorkerReady,
+    WorkerReport,
+)
+from vosd.relay.records import FigureRecords, new_memory
+from vosd.relay.worker_process import WorkerConnection, connect_worker, kill, reap, start_worker
+
+ORDERS_KEPT: Final = 2_000
+"""Messages of up to a hundred orders that wait for a worker that does not read; above it the worker is ended, and
+started again."""
+RESTART_S: Final = 0.5
+"""Pause before a worker is started again when two have ended soon after their start, doubled up to
+``_RESTART_MAX_S``."""
+_RESTART_MAX_S: Final = 30.0
+_LASTING_NS: Final = 10_000_000_000
+STUCK_NS: Final = 5_000_000_000
+"""A worker that has had no turn for so long is ended, and started again; it has one each second."""
+_END_S: Final = 5.0
+_END_STEP_S: Final = 0.02
+
+_log = structlog.get_logger()
+
+
+class WorkerLink:
+    """One worker. ``adopt`` gets the ports that it serves for a switch before, with their descriptors.
+
+    ``died`` is called when it has ended and another one was started, to which all its ports are to be given.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        adopt: Callable[["WorkerLink", PortListed, list[int]], None],
+        died: Callable[["WorkerLink"], None],
+    ) -> None:
+        """Raises OSError if there is no memory for figures."""
+        self.path = path
+        self.pid = 0
+        self.records = FigureRecords(new_memory())
+        self.listed = asyncio.Event()
+        """Set when all ports of an earlier switch were adopted."""
+        self._adopt = adopt
+        self._died = died
+        self._channel: MessageChannel | None = None
+        self._orders: list[WorkerOrder] = []
+        self._descriptors: list[int] = []
+        self._is_flush_due = False
+        self._is_stopped = False
+        self._begun_ns = 0
+        self._failures = 0
+        """Starts in a row that did not last."""
+        self._restart: asyncio.TimerHandle | None = None
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(list[WorkerReport]).decode
+        self._loop = asyncio.get_running_loop()
+
+    def open(self) -> None:
+        """Connect to the worker that a switch before has left, or start one.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        left = connect_worker(self.path)
+        if left is not None:
+            self._attach(left)
+            return
+        self._attach(start_worker(self.path))
+        self.order(UseRecords(), [self.records.descriptor])
+        self.listed.set()
+
+    def order(self, order: WorkerOrder, descriptors: Sequence[int] = ()) -> None:
+        """Give an order; all that are given in one turn of the loop go as one message."""
+        self._orders.append(order)
+        self._descriptors += descriptors
+        if len(self._orders) >= MESSAGE_PARTS:
+            self.flush()
+        elif not self._is_flush_due:
+            self._is_flush_due = True
+            self._loop.call_soon(self.flush)
+
+    def send_descriptors(self) -> None:
+        """Send the orders that were given if descriptors go with them: from now on these may be closed."""
+        if self._descriptors:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send the orders that were given."""
+        self._is_flush_due = False
+        orders, descriptors = self._orders, self._descriptors
+        self._orders, self._descriptors = [], []
+        channel = self._channel
+        if channel is None or not orders:
+            return  # the ports are given to the next worker as they are by then
+        try:
+            channel.send(self._encode(orders), descriptors)
+        except ChannelFullError:
+            self.replace()
+            return
+        except OSError:
+            return  # it has ended: the reader learns of it
+        if channel.is_waiting:
+            self._loop.add_writer(channel.sock.fileno(), self._write)
+
+    def is_stuck(self) -> bool:
+        """Return whether the worker has had no turn for too long."""
+        if self._channel is None:
+            return False
+        return monotonic_ns() - max(self.records.turn_at_ns(), self._begun_ns) >= STUCK_NS
+
+    def replace(self) -> None:
+        """End a worker that does not answer; another one is started."""
+        _log.warning("media_worker_stuck", pid=self.pid)
+        self._lose()
+
+    async def stop(self, *, keep: bool) -> None:
+        """Leave the worker, which goes on if ``keep``, or end it."""
+        self._is_stopped = True
+        if self._restart is not None:
+            self._restart.cancel()
+        if not keep:
+            self.order(EndWorker())
+        self.flush()
+        self._detach()
+        self.records.close()
+        if keep or not self.pid:
+            return
+        deadline_s = self._loop.time() + _END_S
+        while not reap(self.pid):
+            if self._loop.time() >= deadline_s:
+                kill(self.pid, signal.SIGKILL)
+                deadline_s += _END_S
+            await asyncio.sleep(_END_STEP_S)
+        self.path.unlink(missing_ok=True)
+
+    def _attach(self, connection: WorkerConnection) -> None:
+        self.pid = connection.pid
+        self._begun_ns = monotonic_ns()
+        self._channel = MessageChannel(connection.sock, ORDERS_KEPT)
+        self._loop.add_reader(connection.sock.fileno(), self._read)
+
+    def _detach(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._loop.remove_reader(channel.sock.fileno())
+            self._loop.remove_writer(channel.sock.fileno())
+            channel.close()
+
+    def _write(self) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        try:
+            is_sent = channel.flush()
+        except OSError:
+            return
+        if is_sent:
+            self._loop.remove_writer(channel.sock.fileno())
+
+    def _read(self) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        try:
+            message = channel.receive()
+        except (EOFError, OSError):
+            self._lose()
+            return
+        if message is None:
+            return
+        content, descriptors = message
+        try:
+            reports = self._decode(content)
+        except msgspec.DecodeError:
+            close_all(descriptors)
+            self._end_other_version()
+            return
+        for report in reports:
+            self._take(report, descriptors)
+        close_all(descriptors)
+
+    def _take(self, report: WorkerReport, descriptors: list[int]) -> None:
+        """Take a report; descriptors that go with it are taken out of the list."""
+        match report:
+            case WorkerReady() if report.protocol != PROTOCOL:
+                self._end_other_version()
+            case WorkerReady():
+                if not report.is_real_time:
+                    _log.warning("media_worker_without_priority", pid=self.pid)
+                if self.listed.is_set():
+                    return
+                if report.has_records:
+                    self.records.close()
+                    self.records = FigureRecords(descriptors.pop(0))
+                else:
+                    self.order(UseRecords(), [self.records.descriptor])
+                self.order(ListPorts())
+            case PortListed():
+                count = 1 if report.port.rtcp is None else 2
+                self._adopt(self, report, descriptors[:count])
+                del descriptors[:count]
+            case ListingEnded():
+                self.listed.set()
+
+    def _end_other_version(self) -> None:
+        _log.warning("media_worker_of_another_version", pid=self.pid)
+        self._lose()
+
+    def _lose(self) -> None:
+        """Start another worker in the place of one that has ended, or is ended here."""
+        self._detach()
+        kill(self.pid, signal.SIGKILL)
+        if self._is_stopped:
+            return
+        self._failures = 0 if monotonic_ns() - self._begun_ns >= _LASTING_NS else self._failures + 1
+        pause_s = self._pause_s()
+        _log.error("media_worker_ended", pid=self.pid, again_in_s=pause_s)
+        self._restart = self._loop.call_later(pause_s, self._start_again)
+
+    def _pause_s(self) -> float:
+        return min(RESTART_S * 2 ** (self._failures - 2), _RESTART_MAX_S) if self._failures > 1 else 0.0
+
+    def _start_again(self) -> None:
+        self._restart = None
+        reap(self.pid)
+        try:
+            self._attach(start_worker(self.path))
+        except OSError as error:
+            self._failures += 2
+            pause_s = self._pause_s()
+            _log.error("media_worker_not_started", error=str(error), again_in_s=pause_s)
+            self._restart = self._loop.call_later(pause_s, self._start_again)
+            return
+        self.order(UseRecords(), [self.records.descriptor])
+        self.listed.set()
+        self._died(self)

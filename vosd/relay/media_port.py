@@ -1,0 +1,418 @@
+"""A media port in a worker: receives, judges, counts and forwards packets of one leg.
+
+``receive`` is the path of every packet; everything that is not the usual case is left to the methods behind it.
+"""
+
+import socket
+import struct
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Final, Protocol
+
+from vosd.base.host import plain_host
+from vosd.media.latch import Address, Latch
+from vosd.media.reception import Reception
+from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE, STATE_AT
+from vosd.media.rtcp import ReceptionReport, read_rtcp
+from vosd.media.rtp import HEADER, RTCP, VERSION, is_whole, units_by_kind
+from vosd.media.source import MediaSource
+from vosd.relay.protocol import OpenPort
+
+DATAGRAM_BYTES: Final = 2_048
+"""Longer datagrams are cut: those of audio and T.38 have 1,500 bytes at most."""
+PACKETS_PER_SECOND: Final = 500
+"""Packets of one port in a second; above it they are dropped. Audio with 5 ms a packet is 200."""
+_SECOND_NS: Final = 1_000_000_000
+_REPORTS_KEPT: Final = 8
+"""Sender reports of which the time is known when the peer refers to one: they are 5 s apart, or closer in video."""
+_PAYLOAD: Final = 0x7F
+_CONTROL_MOVED_NS: Final = 15_000_000_000
+"""Silence of RTCP after which another port of the peer may take its place: three usual intervals."""
+
+
+class PortOwner(Protocol):
+    """The worker, as far as ports need it."""
+
+    def changed(self, port: "MediaPort") -> None:
+        """Write the state of a port into its record at the end of this turn."""
+        ...
+
+    def may_send(self, own_host: str, host: str, port: int) -> bool:
+        """Return whether media may be sent to an address."""
+        ...
+
+
+class MediaPort:
+    """The sockets of one leg with what is known of its peer."""
+
+    __slots__ = (
+        "_announced_control", "_believed", "_broken", "_budget", "_clock_ms", "_control", "_control_believed",
+        "_control_ns", "_excess", "_foreign_payload", "_is_unread", "_owner", "_peer_jitter_ms", "_peer_lost",
+        "_peer_lost_percent", "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_sent_at",
+        "_units", "_unknown", "_unread", "_version", "_window_ns", "alive_ns", "latch", "other", "packets_out",
+        "port", "reception", "record_number", "send", "source", "target", "tos", "unsent",
+    )  # fmt: skip
+
+    def __init__(
+        self, order: OpenPort, rtp: socket.socket, control: socket.socket | None, record: memoryview, owner: PortOwner
+    ) -> None:
+        self.port = order.port
+        self.tos = order.tos
+        self.record_number = order.record
+        self._record = record
+        at = order.record * RECORD_BYTES
+        self._sent_at = at + SENT_AT
+        self._rtp = rtp
+        self._control = control
+        self._owner = owner
+        self._receive = rtp.recvfrom
+        self.send: Callable[[bytes, Address], int] = rtp.sendto
+        self.target: Address | None = None
+        """Address to which RTP is sent: the believed source, else the announced one; None = neither may be."""
+        self._believed: Address | None = None
+        """Source whose packets take the short way; None also while each packet has to be looked at."""
+        self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
+        self._clock_ms = 0.0
+        """Milliseconds of a unit of the time stamps that the peer sends."""
+        self._is_unread = False
+        self.source: MediaSource | None = None
+        self._announced_control: Address | None = None
+        self._control_believed: Address | None = None
+        self._control_ns = 0
+        self.latch = Latch()
+        self.reception = Reception(record, at)
+        self._unread = 0
+        self.packets_out = 0
+        self.unsent = 0
+        self._unknown = self._broken = self._foreign_payload = self._excess = 0
+        self._budget = PACKETS_PER_SECOND
+        self._window_ns = 0
+        self.alive_ns = 0
+        """Time of the last RTCP packet, or of one that is no RTP."""
+        self.other: MediaPort | None = None
+        self._reports_sent: dict[int, int] = {}
+        self._round_trip_ns = -1
+        self._peer_lost_percent = 0.0
+        self._peer_lost = 0
+        self._peer_jitter_ms = NO_REPORT
+        self._version = 0
+        self.write_state()
+        ID.pack_into(record, at, order.port.id)
+
+    # ---- the path of a packet ----
+
+    def receive(self) -> None:
+        """Receive a packet, and forward it if it is the believed source's."""
+        try:
+            data, address = self._receive(DATAGRAM_BYTES)
+        except OSError:  # none is there, or an error of the network, which changes nothing
+            return
+        if address != self._believed:
+            self._receive_other(data, address, monotonic_ns())
+            return
+        try:
+            first, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
+        except struct.error:
+            self._receive_odd(data, address, monotonic_ns())
+            return
+        unit_ns = self._units[kind]
+        if unit_ns <= 0.0 or (first != VERSION and not is_whole(data)):
+            self._receive_odd(data, address, monotonic_ns())
+            return
+        now_ns = monotonic_ns()
+        self._budget -= 1
+        if self._budget < 0 and not self._has_new_budget(now_ns):
+            return
+        reception = self.reception
+        reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, unit_ns, now_ns)
+        if reception.is_changed:
+            self._owner.changed(self)
+        other = self.other
+        if other is not None and other.target is not None:
+            try:
+                other.send(data, other.target)
+            except OSError:
+                other.unsent += 1
+            else:
+                other.packets_out += 1
+            SENT.pack_into(other._record, other._sent_at, other.packets_out, other.unsent)
+
+    def _has_new_budget(self, now_ns: int) -> bool:
+        if now_ns - self._window_ns < _SECOND_NS:
+            self._excess += 1
+            self._owner.changed(self)
+            return False
+        self._window_ns = now_ns
+        self._budget = PACKETS_PER_SECOND - 1
+        return True
+
+    def _receive_other(self, data: bytes, address: Address, now_ns: int) -> None:
+        """Receive a packet of a source that is not believed, or whose packets have to be looked at."""
+        self._owner.changed(self)
+        if address == self.latch.believed:
+            self._receive_believed(data, address, now_ns)
+            return
+        if self._is_unread:
+            last_ns = max(self.alive_ns, self.reception.last_ns)
+            packets = self.latch.consider_unread(address, data, last_ns, now_ns)
+        elif not is_whole(data):
+            if self._is_control(data) and self._may_share(address):
+                self._take_control(data, address, now_ns)
+            elif self.latch.may_be(address):
+                self._broken += 1
+            else:
+                self._unknown += 1
+            return
+        else:
+            _, kind, sequence, _, ssrc = HEADER.unpack_from(data)
+            unit_ns = self._units[kind]
+            if unit_ns == RTCP and self._may_share(address):
+                self._take_control(data, address, now_ns)
+                return
+            if unit_ns <= 0.0:
+                self._count_foreign(address)
+                return
+            packets = self.latch.consider(address, sequence, ssrc, data, self.reception.last_ns, now_ns)
+        if packets is None:
+            self._unknown += 1
+        elif packets:
+            self._believe(packets, now_ns)
+
+    def _is_control(self, data: bytes) -> bool:
+        return len(data) > 1 and self._units[data[1]] == RTCP
+
+    def _may_share(self, address: Address) -> bool:
+        """Return whether RTCP at the port of RTP is the peer's: a believed source sends both from one port."""
+        return self.latch.believed is None and self.latch.is_of_peer(address[0])
+
+    def _count_foreign(self, address: Address) -> None:
+        if self.latch.may_be(address):
+            self._foreign_payload += 1
+        else:
+            self._unknown += 1
+
+    def _believe(self, packets: list[bytes], now_ns: int) -> None:
+        """Believe the source of packets that were held, and forward them."""
+        address = self.latch.believed
+        assert address is not None
+        if not self._owner.may_send(self.port.host, address[0], address[1]):
+            self.latch.believed = None  # our own port: it would be a loop
+            self._unknown += len(packets)
+            return
+        self._believed = None if self._is_unread else address
+        self.target = self._destination()
+        for data in packets:
+            self._receive_believed(data, address, now_ns)
+
+    def _receive_believed(self, data: bytes, address: Address, now_ns: int) -> None:
+        """Receive a packet of the believed source that did not take the short way."""
+        if self._is_unread:
+            self._budget -= 1
+            if self._budget >= 0 or self._has_new_budget(now_ns):
+                self.alive_ns = now_ns
+                self._unread += 1
+                self._forward(data)
+            return
+        if not is_whole(data):
+            self._receive_odd(data, address, now_ns)
+            return
+        _, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
+        unit_ns = self._units[kind]
+        if unit_ns <= 0.0:
+            self._receive_odd(data, address, now_ns)
+            return
+        self._budget -= 1
+        if self._budget >= 0 or self._has_new_budget(now_ns):
+            self.reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, unit_ns, now_ns)
+            self._forward(data)
+
+    def _forward(self, data: bytes) -> None:
+        other = self.other
+        if other is None or other.target is None:
+            return
+        try:
+            other.send(data, other.target)
+        except OSError:
+            other.unsent += 1
+        else:
+            other.packets_out += 1
+        SENT.pack_into(other._record, other._sent_at, other.packets_out, other.unsent)
+
+    def _receive_odd(self, data: bytes, address: Address, now_ns: int) -> None:
+        """Receive a packet of the believed source that is no RTP of an agreed payload type."""
+        self._owner.changed(self)
+        if self._is_control(data):
+            self._take_control(data, address, now_ns)
+        elif is_whole(data):
+            self._foreign_payload += 1
+        else:
+            self._broken += 1
+
+    # ---- RTCP ----
+
+    def receive_control(self) -> None:
+        """Receive a packet at the port of RTCP."""
+        assert self._control is not None
+        try:
+            data, address = self._control.recvfrom(DATAGRAM_BYTES)
+        except OSError:
+            return
+        now_ns = monotonic_ns()
+        self._owner.changed(self)
+        if not self.latch.is_of_peer(address[0]) or not self._may_control(address, now_ns):
+            self._unknown += 1
+            return
+        self._take_control(data, address, now_ns)
+
+    def _may_control(self, address: Address, now_ns: int) -> bool:
+        """Return whether RTCP of the peer's host is taken: a port that is not announced must be the only one."""
+        believed = self._control_believed
+        return (
+            believed is None
+            or address in {believed, self._announced_control}
+            or now_ns - self._control_ns >= _CONTROL_MOVED_NS
+        )
+
+    def _take_control(self, data: bytes, address: Address, now_ns: int) -> None:
+        packet = read_rtcp(data)
+        if packet is None:
+            self._broken += 1
+            return
+        self._budget -= 1
+        if self._budget < 0 and not self._has_new_budget(now_ns):
+            return
+        self._control_ns = now_ns
+        if self._control is not None and address != self._control_believed:
+            if not self._owner.may_send(self.port.host, address[0], address[1]):
+                self._unknown += 1
+                return
+            self._control_believed = address
+            self.target = self._destination()
+        self.alive_ns = now_ns
+        for report in packet.receptions:
+            self._note_report(report, now_ns)
+        other = self.other
+        if other is not None:
+            other._send_control(data, packet.sent_report, now_ns)
+
+    def _send_control(self, data: bytes, sent_report: int | None, now_ns: int) -> None:
+        """Send RTCP of the other port to the peer of this one."""
+        target = self._control_destination()
+        if target is None:
+            return
+        try:
+            (self._control or self._rtp).sendto(data, target)
+        except OSError:
+            return
+        if sent_report is not None:
+            if len(self._reports_sent) >= _REPORTS_KEPT:
+                del self._reports_sent[next(iter(self._reports_sent))]
+            self._reports_sent[sent_report] = now_ns
+
+    def _note_report(self, report: ReceptionReport, now_ns: int) -> None:
+        other = self.other
+        if other is None or report.ssrc != other.reception.ssrc:
+            return  # about no stream that was sent from here
+        self._peer_lost_percent = round(report.lost_percent, 1)
+        self._peer_lost = report.lost
+        self._peer_jitter_ms = round(report.jitter * other._clock_ms, 1)
+        sent_ns = self._reports_sent.get(report.last_report)
+        if sent_ns is not None:
+            self._round_trip_ns = max(0, now_ns - sent_ns - report.delay_ns)
+
+    # ---- what the switch orders ----
+
+    def expect(self, source: MediaSource, believed: Address | None) -> None:
+        """Note a new session description."""
+        self.source = source
+        is_multiplexed = source.rtcp is None or self._control is None
+        self._units = units_by_kind(source.payloads, source.clocks, is_multiplexed=is_multiplexed)
+        self._clock_ms = 1e3 / source.clocks[0] if source.clocks else 0.0
+        self._is_unread = not source.payloads
+        self.latch.expect(source, believed)
+        if self.latch.believed is None:
+            self._control_believed = None
+        self._believed = None if self._is_unread else self.latch.believed
+        self._announced_control = self._resolved(plain_host(source.rtcp_host), source.rtcp) if source.rtcp else None
+        self.target = self._destination()
+        self._owner.changed(self)
+
+    def connect(self, other: "MediaPort") -> None:
+        """Forward to another port, and from it."""
+        self.disconnect()
+        other.disconnect()
+        self.other, other.other = other, self
+
+    def disconnect(self) -> None:
+        """Forward nothing any more."""
+        other = self.other
+        if other is not None:
+            self.other = other.other = None
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self.disconnect()
+        self._rtp.close()
+        if self._control is not None:
+            self._control.close()
+
+    # ---- destinations ----
+
+    def _destination(self) -> Address | None:
+        if self.latch.believed is not None:
+            return self.latch.believed
+        announced = self.latch.announced
+        return self._resolved(*announced) if announced is not None else None
+
+    def _control_destination(self) -> Address | None:
+        if self.source is None:
+            return None
+        if self._control is None or self.source.rtcp is None:
+            return self.target
+        return self._control_believed or self._announced_control
+
+    def _resolved(self, host: str, number: int) -> Address | None:
+        """Return an announced address if media may be sent to it."""
+        if not self._owner.may_send(self.port.host, host, number):
+            return None
+        return (host, number, 0, 0) if ":" in host else (host, number)
+
+    # ---- figures ----
+
+    def write_state(self) -> None:
+        """Write all figures into the record that are not written for each packet."""
+        reception, believed = self.reception, self.latch.believed
+        reception.is_changed = False
+        self._version += 1
+        STATE.pack_into(
+            self._record,
+            self.record_number * RECORD_BYTES + STATE_AT,
+            self._version,
+            reception.base,
+            reception.received_start,
+            reception.expected_before,
+            reception.lost_before,
+            reception.has_sequence,
+            reception.first_ns,
+            self.alive_ns,
+            reception.payload,
+            reception.payload_since,
+            reception.common_payload,
+            reception.common_count,
+            self._unknown,
+            self._broken,
+            self._foreign_payload,
+            self._excess,
+            self._unread,
+            self._peer_lost_percent,
+            self._peer_lost,
+            self._peer_jitter_ms,
+            self._round_trip_ns,
+            believed[1] if believed else 0,
+            believed[0].encode() if believed else b"",
+            self._version,
+        )
+
+    def sockets(self) -> list[socket.socket]:
+        """Return the sockets, that of RTP first."""
+        return [self._rtp] if self._control is None else [self._rtp, self._control]

@@ -1,0 +1,115 @@
+"""Messages between the switch and a relay worker, over a Unix socket that keeps messages apart (SOCK_SEQPACKET).
+
+A message is a list of orders, or of reports. Descriptors of the sockets of ``OpenPort`` orders go with the message, in
+their order.
+"""
+
+from typing import Final
+
+import msgspec
+
+from vosd.media.source import MediaSource, RelayPort
+from vosd.trunks.media import PortRange
+
+PROTOCOL: Final = 1
+"""Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
+MESSAGE_BYTES: Final = 131_072
+"""Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
+MESSAGE_PARTS: Final = 100
+"""Most orders or reports of one message: two descriptors each stay below the kernel's limit of 253."""
+
+
+class UseRecords(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Write figures into memory whose descriptor goes with the message; first order to a new worker."""
+
+
+class OpenPort(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Serve sockets: one or two descriptors go with the message."""
+
+    port: RelayPort
+    tos: int
+    record: int
+    """Number of the record for its figures."""
+
+
+class ExpectSource(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Believe the source of a new session description."""
+
+    id: int
+    source: MediaSource
+    believed: tuple[str, int] | None = None
+    """Source that another worker believed before this one."""
+
+
+class ConnectPorts(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Forward between two ports, both ways; earlier connections of both end."""
+
+    one: int
+    other: int
+
+
+class DisconnectPort(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """End the connection of a port."""
+
+    id: int
+
+
+class ClosePort(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Close the sockets."""
+
+    id: int
+
+
+class SpareRanges(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Send nothing to these addresses and ports: they are the media ports of this switch."""
+
+    ranges: tuple[tuple[str, PortRange], ...]
+
+
+class ListPorts(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """Report all ports, with their sockets."""
+
+
+class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Close everything and end."""
+
+
+WorkerOrder = (
+    UseRecords
+    | OpenPort
+    | ExpectSource
+    | ConnectPorts
+    | DisconnectPort
+    | ClosePort
+    | SpareRanges
+    | ListPorts
+    | EndWorker
+)
+
+
+class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """First report on a connection."""
+
+    protocol: int
+    is_real_time: bool
+    has_records: bool
+    """Whether the descriptor of its memory goes with the message: it has served a switch that has ended."""
+
+
+class PortListed(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A port that is served; its descriptors go with the message."""
+
+    port: RelayPort
+    tos: int
+    record: int
+    source: MediaSource | None
+    believed: tuple[str, int] | None
+    other: int | None
+    """Port that it is connected to."""
+
+
+class ListingEnded(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """All ports were listed."""
+
+
+WorkerReport = WorkerReady | PortListed | ListingEnded

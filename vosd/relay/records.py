@@ -1,0 +1,91 @@
+"""Memory that a relay worker and the switch share: figures of ports, and a sign of life (``vosd.media.record``).
+
+It has no file: it lives as long as one of the two has its descriptor, and no disk delays a write.
+"""
+
+import mmap
+import os
+from collections import deque
+from time import monotonic_ns, time_ns
+from typing import Final
+
+import msgspec
+
+from vosd.media.figures import PortFigures
+from vosd.media.record import BASE_AT, ID, RECORD_BYTES, figures_of
+
+RECORDS: Final = 32_768
+"""Most ports of a worker, and one: all pairs of the range of ports that the kernel has."""
+BYTES: Final = RECORDS * RECORD_BYTES
+"""The kernel gives memory for the pages that are written to."""
+_LENGTH_BYTES: Final = 2
+_BASE_BYTES: Final = RECORD_BYTES - BASE_AT - _LENGTH_BYTES
+
+
+class FigureRecords:
+    """Records of one worker's ports; that with the number 0 is the worker's own, with the time of its last turn."""
+
+    def __init__(self, descriptor: int) -> None:
+        """``descriptor`` is from ``new_memory``; it becomes this object's.
+
+        Raises:
+            OSError: there is no memory.
+        """
+        self.descriptor = descriptor
+        self.memory = mmap.mmap(descriptor, BYTES)
+        self._free = deque(range(1, RECORDS))
+
+    def take(self) -> int | None:
+        """Return the number of a free record; None = there is none."""
+        return self._free.popleft() if self._free else None
+
+    def keep(self, number: int) -> None:
+        """Take a record that is in use: that of a port of an earlier switch."""
+        self._free.remove(number)
+
+    def give_back(self, number: int) -> None:
+        """Free a record."""
+        self._free.append(number)
+
+    def begin(self, number: int, before: PortFigures | None) -> None:
+        """Clear a record for a port, with its figures of workers before."""
+        at = number * RECORD_BYTES
+        self.memory[at : at + RECORD_BYTES] = bytes(RECORD_BYTES)
+        if before is not None:
+            content = msgspec.msgpack.encode(before)
+            if len(content) > _BASE_BYTES:  # never: a host has at most 46 characters, a number nine bytes
+                return
+            start = at + BASE_AT
+            self.memory[start : start + _LENGTH_BYTES] = len(content).to_bytes(_LENGTH_BYTES, "big")
+            self.memory[start + _LENGTH_BYTES : start + _LENGTH_BYTES + len(content)] = content
+
+    def figures(self, number: int, port: int) -> PortFigures:
+        """Return the figures of a port, with those of workers before."""
+        start = number * RECORD_BYTES + BASE_AT
+        length = int.from_bytes(self.memory[start : start + _LENGTH_BYTES], "big")
+        with memoryview(self.memory) as record:
+            now = figures_of(record, number * RECORD_BYTES, port, time_ns() - monotonic_ns())
+        if not length:
+            return now
+        content = self.memory[start + _LENGTH_BYTES : start + _LENGTH_BYTES + length]
+        return msgspec.msgpack.decode(content, type=PortFigures).plus(now)
+
+    def turn_at_ns(self) -> int:
+        """Return the time of the worker's last turn on the monotonic clock; 0 = it has had none."""
+        return int(ID.unpack_from(self.memory)[0])
+
+    def close(self) -> None:
+        """Give back memory and descriptor."""
+        self.memory.close()
+        os.close(self.descriptor)
+
+
+def new_memory() -> int:
+    """Return the descriptor of empty memory.
+
+    Raises:
+        OSError: there is none.
+    """
+    descriptor = os.memfd_create("vosd-media", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, BYTES)
+    return descriptor

@@ -1,0 +1,286 @@
+"""Relay worker: ``vosd.processes.entry vosd.relay.worker LISTENING``, a process with its own epoll loop (ADR 148).
+
+It outlives the switch, so that a restart interrupts no media, and ends when no switch has come back for a minute. It
+knows nothing of calls: ports, sources, connections between two ports. It writes no log; the switch does by its reports.
+"""
+
+import gc
+import mmap
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic_ns
+from typing import Final
+
+import msgspec
+
+from vosd.media.destinations import may_send
+from vosd.media.latch import Address
+from vosd.media.record import ID
+from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
+from vosd.relay.media_port import MediaPort
+from vosd.relay.protocol import (
+    MESSAGE_PARTS,
+    PROTOCOL,
+    ClosePort,
+    ConnectPorts,
+    DisconnectPort,
+    EndWorker,
+    ExpectSource,
+    ListingEnded,
+    ListPorts,
+    OpenPort,
+    PortListed,
+    SpareRanges,
+    UseRecords,
+    WorkerOrder,
+    WorkerReady,
+    WorkerReport,
+)
+from vosd.relay.records import BYTES
+from vosd.relay.worker_process import BACKLOG
+from vosd.trunks.media import PortRange
+
+ABANDONED_NS: Final = 60_000_000_000
+"""A worker without a switch ends after this time. A switch that is started again by its service manager is back within
+seconds, and connects before it reads its definitions; calls that have none for a minute are ended by their session
+timers, or by their users."""
+REPORTS_KEPT: Final = 40_000
+"""Messages for a switch that does not read, one for each port that is listed; above it the connection is closed."""
+_EVENTS_MAX: Final = 256
+_TURN_S: Final = 1.0
+_PRIORITY: Final = 1
+"""Real-time priority: the lowest, which is above all processes without any."""
+
+Handler = Callable[[], None]
+
+
+class Worker:
+    """Ports, and the connection to the switch."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        listening.setblocking(False)
+        listening.listen(BACKLOG)  # once more: from now on the kernel names this process to those that connect
+        self._listening = listening
+        self._poll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._channel: MessageChannel | None = None
+        self._ports: dict[int, MediaPort] = {}
+        self._reports: list[WorkerReport] = []
+        self._changed: set[MediaPort] = set()
+        """Ports whose state is to be written at the end of this turn."""
+        self._descriptor = -1
+        """Memory shared with the switch."""
+        self._record = memoryview(bytearray(ID.size))
+        self._spared: tuple[tuple[str, PortRange], ...] = ()
+        self._alone_since_ns = monotonic_ns()
+        self._is_real_time = _take_real_time()
+        self._is_ending = False
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(list[WorkerOrder]).decode
+        self._add(listening.fileno(), self._accept)
+
+    def run(self) -> None:
+        """Serve until the switch says so, or until it has been away for too long."""
+        poll, handlers = self._poll.poll, self._handlers
+        while not self._is_ending:
+            for descriptor, _ in poll(_TURN_S, _EVENTS_MAX):
+                handler = handlers.get(descriptor)
+                if handler is not None:  # else it was closed in this turn
+                    handler()
+            if self._changed:
+                for port in self._changed:
+                    port.write_state()
+                self._changed.clear()
+            if self._reports:
+                self._send_reports()
+            now_ns = monotonic_ns()
+            ID.pack_into(self._record, 0, now_ns)
+            if self._channel is None and now_ns - self._alone_since_ns >= ABANDONED_NS:
+                break
+        for port in self._ports.values():
+            port.close()
+
+    # ---- ports ----
+
+    def changed(self, port: MediaPort) -> None:
+        """Write the state of a port into its record at the end of this turn."""
+        self._changed.add(port)
+
+    def may_send(self, own_host: str, host: str, port: int) -> bool:
+        """Return whether media may be sent to an address."""
+        return may_send(own_host, host, port, self._spared)
+
+    # ---- the switch ----
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listening.accept()
+        except OSError:
+            return
+        self._leave_switch()
+        self._channel = MessageChannel(sock, REPORTS_KEPT)
+        self._add(sock.fileno(), self._take_orders)
+        has_records = self._descriptor >= 0
+        ready = WorkerReady(PROTOCOL, self._is_real_time, has_records)
+        self._send([ready], [self._descriptor] if has_records else None)
+
+    def _leave_switch(self) -> None:
+        """Close the connection, whether the switch has ended or another one has come."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._remove(channel.sock.fileno())
+            channel.close()
+            self._alone_since_ns = monotonic_ns()
+        self._reports.clear()
+
+    def _take_orders(self) -> None:
+        channel = self._channel
+        assert channel is not None
+        try:
+            if channel.is_waiting and channel.flush():
+                self._poll.modify(channel.sock.fileno(), select.EPOLLIN)
+            message = channel.receive()
+        except (EOFError, OSError):
+            self._leave_switch()
+            return
+        if message is None:
+            return
+        content, descriptors = message
+        try:
+            for order in self._decode(content):
+                self._carry_out(order, descriptors)
+        finally:
+            close_all(descriptors)
+
+    def _carry_out(self, order: WorkerOrder, descriptors: list[int]) -> None:
+        """Carry out an order; ports that are unknown are of no interest any more."""
+        ports = self._ports
+        match order:
+            case OpenPort():
+                self._open(order, descriptors)
+            case ExpectSource(id=number) if number in ports:
+                port = ports[number]
+                believed: Address | None = order.believed
+                if believed is not None and ":" in believed[0]:
+                    believed = (*believed[:2], 0, 0)
+                port.expect(order.source, believed)
+            case ConnectPorts(one=one, other=other) if one in ports and other in ports:
+                ports[one].connect(ports[other])
+            case DisconnectPort(id=number) if number in ports:
+                ports[number].disconnect()
+            case ClosePort(id=number):
+                self._close(number)
+            case UseRecords():
+                self._use_records(descriptors.pop(0))
+            case SpareRanges():
+                self._spared = order.ranges
+            case ListPorts():
+                self._list()
+            case EndWorker():
+                self._is_ending = True
+            case _:
+                pass
+
+    def _open(self, order: OpenPort, descriptors: list[int]) -> None:
+        port = order.port
+        sockets = [socket.socket(fileno=descriptors.pop(0)) for _ in range(1 if port.rtcp is None else 2)]
+        for sock in sockets:
+            sock.setblocking(False)
+            _mark(sock, order.tos)
+        served = MediaPort(order, sockets[0], None if port.rtcp is None else sockets[1], self._record, self)
+        self._ports[port.id] = served
+        self._add(sockets[0].fileno(), served.receive)
+        if port.rtcp is not None:
+            self._add(sockets[1].fileno(), served.receive_control)
+
+    def _close(self, number: int) -> None:
+        port = self._ports.pop(number, None)
+        if port is not None:
+            self._changed.discard(port)
+            for sock in port.sockets():
+                self._remove(sock.fileno())
+            port.close()
+
+    def _use_records(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._record = memoryview(mmap.mmap(descriptor, BYTES))
+
+    def _list(self) -> None:
+        for port in self._ports.values():
+            believed = port.latch.believed
+            listed = PortListed(
+                port.port,
+                port.tos,
+                port.record_number,
+                port.source,
+                None if believed is None else believed[:2],
+                None if port.other is None else port.other.port.id,
+            )
+            self._send([listed], [sock.fileno() for sock in port.sockets()])
+        self._report(ListingEnded())
+
+    def _report(self, report: WorkerReport) -> None:
+        if self._channel is not None:
+            self._reports.append(report)
+
+    def _send_reports(self) -> None:
+        reports, self._reports = self._reports, []
+        for start in range(0, len(reports), MESSAGE_PARTS):
+            self._send(reports[start : start + MESSAGE_PARTS])
+
+    def _send(self, reports: list[WorkerReport], descriptors: list[int] | None = None) -> None:
+        channel = self._channel
+        if channel is None or not reports:
+            return
+        try:
+            channel.send(self._encode(reports), descriptors or ())
+        except ChannelFullError:
+            self._leave_switch()
+            return
+        except OSError:
+            return  # the switch has ended: the orders that it gave before are read first
+        if channel.is_waiting:
+            self._poll.modify(channel.sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
+
+    def _add(self, descriptor: int, handler: Handler) -> None:
+        self._handlers[descriptor] = handler
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def _remove(self, descriptor: int) -> None:
+        del self._handlers[descriptor]
+        self._poll.unregister(descriptor)
+
+
+def _mark(sock: socket.socket, tos: int) -> None:
+    """Mark the packets; where that is not permitted, media flows unmarked."""
+    is_version6 = sock.family == socket.AF_INET6
+    level, option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if is_version6 else (socket.IPPROTO_IP, socket.IP_TOS)
+    with suppress(OSError):
+        sock.setsockopt(level, option, tos)
+
+
+def _take_real_time() -> bool:
+    """Ask for real-time priority, unless the switch needs the only processor; return whether it was granted."""
+    if len(os.sched_getaffinity(0)) == 1:
+        return False
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
+    except OSError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Serve until the switch ends this worker; signals of a terminal or a service are for the switch."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gc.disable()  # nothing here makes cycles, and a collection would stop all media for milliseconds
+    Worker(socket.socket(fileno=int(sys.argv[1]))).run()

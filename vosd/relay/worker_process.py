@@ -1,0 +1,101 @@
+"""Start of a relay worker, or the connection to one that a switch before has left; its end.
+
+A worker outlives the switch. It listens at a socket that this side makes, so that orders are taken before it runs.
+"""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from vosd.processes import entry
+from vosd.processes.child import search_path
+
+BACKLOG: Final = 4
+"""Connections that wait for a worker: one switch, and its successor."""
+_MODULE: Final = "vosd.relay.worker"
+_CREDENTIALS: Final = struct.Struct("3i")
+
+
+class WorkerConnection(NamedTuple):
+    """A connection to a worker that runs, or begins to."""
+
+    sock: socket.socket
+    pid: int
+    is_new: bool
+
+
+def connect_worker(path: Path) -> WorkerConnection | None:
+    """Connect to the worker that listens at a path; None if there is none."""
+    sock = _unix_socket()
+    try:
+        with _short(path) as name:
+            sock.connect(name)
+    except OSError:
+        sock.close()
+        return None
+    pid, _, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return WorkerConnection(sock, pid, is_new=False)
+
+
+def start_worker(path: Path) -> WorkerConnection:
+    """Start a worker that listens at a path; the one before has ended.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    with _unix_socket() as listening:
+        path.unlink(missing_ok=True)
+        with _short(path) as name:
+            listening.bind(name)
+            path.chmod(0o600)
+            listening.listen(BACKLOG)
+            sock = _unix_socket()
+            sock.connect(name)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - this interpreter
+                [sys.executable, "-P", "-m", entry.__name__, _MODULE, str(listening.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(listening.fileno(),),
+                env={**os.environ, "PYTHONPATH": search_path()},
+            )
+        except BaseException:
+            sock.close()
+            raise
+    process.returncode = 0  # it is no child that this object would wait for: see ``reap``
+    return WorkerConnection(sock, process.pid, is_new=True)
+
+
+def kill(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a worker, unless it has ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def reap(pid: int) -> bool:
+    """Return whether a worker has ended; it is forgotten by the kernel, if it was a child of this process."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return not Path(f"/proc/{pid}").exists()
+
+
+def _unix_socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Name of a path that fits into the 108 bytes of a socket's address, wherever its directory is."""
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
