@@ -14,14 +14,17 @@ from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, partner_call
 from doubles.office import agent, customer, office_on, operator
 
+from vosd.admin.office import reports
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import SHIPPED
 from vosd.admin.office.reports import ListReports, NoSuchReportError, ReportSheet, ShowReport, list_reports, show_report
+from vosd.base.money import format_amount
 from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.cdr.columns import iso_utc
+from vosd.control.money import Commitments
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
@@ -158,3 +161,22 @@ async def test_what_makes_no_sense_is_refused(office: Office) -> None:
     without = msgspec.structs.replace(operator(), permissions=SHIPPED["viewer"].permissions)
     with pytest.raises(NoSuchReportError):
         await shown(office, "balances", without)
+
+
+async def test_balances_of_now_have_type_overdraft_and_what_calls_hold(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def held(_switch: object) -> dict[str, Commitments]:
+        return {"acme": Commitments(reserved="1.25")}
+
+    monkeypatch.setattr(reports, "commitments", held)
+    found = {row["account"]: row for row in (await shown(office, "balances", until=None)).rows}
+    assert {name: (row["type"], row["reserved"]) for name, row in found.items() if row["type"]} == {
+        "peer": ("partner", "0.00"),
+        "acme": ("direct", "1.25"),
+        "reseller": ("direct", "0.00"),
+        "shop": ("direct", "0.00"),
+    }
+    assert found["acme"]["overdraft_limit"] == format_amount(ACCOUNTS[1].overdraft_limit or Decimal(0))
+    past = {row["account"]: row for row in (await shown(office, "balances", until=SINCE + DAY)).rows}
+    assert past["acme"]["reserved"] is None, "what calls held at a moment that has passed is not known"

@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
@@ -16,6 +17,9 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
+from vosd.storage.ledger_values import EntryFilter
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.stores import SqlStores
 from vosd.storage.traffic import SqlTraffic
@@ -124,7 +128,15 @@ async def booked(database):
         for call in dice.sample(done, 2):
             role = dice.choice([CUSTOMER, VENDOR])
             change = ChargeChange(role, 0, Amounts(Decimal(dice.randrange(10**6)) / 10**6, Decimal(0), 61))
-            await corrections.book([Correction(call.call_id, (change,), f"{part}", "ann", "wrong", NOW)])
+            at = SINCE + dice.randrange(UNTIL - SINCE)
+            await corrections.book([Correction(call.call_id, (change,), f"{part}", "ann", "wrong", at)])
+    payments = SqlPayments(database)
+    for index, name in enumerate(["acme", "zen", "quiet", "zen"]):
+        minimum = Payment(
+            account=name, kind=EntryKind.MINIMUM, reference=f"minimum/{index}", made_at=SINCE + (index + 1) * 13 * HOUR,
+            amount=-Decimal(index + 1) / 4, currency=CURRENCY.get(name, "USD"),
+        )  # fmt: skip
+        await payments.add(minimum)
     while await traffic.advance() or await traffic.close_day(NOW):
         pass
     await books.book(late)
@@ -247,7 +259,8 @@ async def test_each_report_has_what_the_calls_have(booked):
             for row in sheet.rows:
                 span = _shown(row.get("span", ""), group, zone)
                 found[span, *(row[each] for each in BY[name])].append(row)
-            assert {*rows, *uncounted} == {*found}, (name, group)
+            beside = {key for key, some in found.items() if "minimum" in some[0] and not some[0]["calls"]}
+            assert {*rows, *uncounted} | beside == {*found}, (name, group)
             for key, some in found.items():
                 check(some, rows[key], uncounted[key], name, key)
                 check_peaks(some, name, key, group, zone)
@@ -315,6 +328,31 @@ def check(rows, calls, without, name, key):
                 assert shown == amounts(some)[figure], (name, key, figure, currency)
             else:
                 assert amounts(some)[figure] == 0
+
+
+async def test_revenue_has_minimums_and_corrections_as_the_ledger_has_them(booked):
+    office = Office(booked)
+    async with aclosing(office.stores.ledger.entries(EntryFilter())) as found:
+        entries = [each async for each in found]
+    for zone, group in DIVIDED:
+        order = ShowReport(name="revenue", since=SINCE, until=UNTIL, group=group, zone=zone)
+        sheet = await show_report(office, ROOT, order)
+        for figure, kind in (("minimum", "minimum"), ("corrections", "correction")):
+            wanted = defaultdict(Decimal)
+            for each in entries:
+                is_own = kind == "minimum" or each.reference.endswith("/customer")
+                if each.kind == kind and is_own and SINCE <= each.created_at < UNTIL:
+                    wanted[span_at(each.created_at, group, zone), each.account, each.currency] -= each.amount
+            shown = defaultdict(Decimal)
+            for row in sheet.rows:
+                place = _shown(row.get("span", ""), group, zone), row["customer_account"], row["currency"]
+                shown[place] += Decimal(row[figure])
+            assert wanted
+            assert {place: amount for place, amount in shown.items() if amount} == {
+                place: amount for place, amount in wanted.items() if amount
+            }, (figure, group, zone)
+    rows = (await show_report(office, ROOT, ShowReport(name="revenue", since=SINCE, until=UNTIL, area="London"))).rows
+    assert "minimum" not in rows[0], "entries of the ledger have no destination"
 
 
 async def test_attempts_at_gateways_are_those_of_the_calls(booked):

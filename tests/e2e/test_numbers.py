@@ -206,7 +206,7 @@ def test_a_forwarded_call_has_a_price_of_its_own(stage: Stage) -> None:
 
 
 def test_attempts_without_cdr_and_peaks_are_in_the_reports(stage: Stage) -> None:
-    """A number that leaves no CDR is busy at the second vendor; an unknown source calls; the switch stops and starts."""
+    """A number that leaves no CDR is busy; an unknown source calls; the switch stops and starts."""
 
     def reported(name: str) -> list[dict[str, Any]]:
         sheet = stage.daemon.ask("report", name, "--since", "2h", "--group", "whole")

@@ -1,9 +1,11 @@
 """Rows of the reports over the ledger: balances, payments, the account of a partner."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
@@ -16,11 +18,33 @@ if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
 
 ReportCells = dict[str, str | int | None]
+
+
+class AccountTerms(msgspec.Struct, frozen=True):
+    """Terms of an account that a report shows beside its balance."""
+
+    type: str
+    overdraft_limit: str
+    """Amount as text, or ``unlimited``."""
+
+
+class AccountsBeside(NamedTuple):
+    """Facts about accounts that are not in the ledger."""
+
+    terms: Mapping[str, AccountTerms] = {}
+    reserved: Mapping[str, str] | None = None
+    """Amounts that running calls hold; None = not known, such as at a moment that has passed."""
+
+
 _PAID: Final = {EntryKind.PAYMENT.value, EntryKind.REFUND.value, EntryKind.TRANSFER.value}
 
 
 async def ledger_rows(
-    stores: "SqlStores", report: LedgerReport, spans: Sequence[ReportSpan], accounts: Collection[str] | None
+    stores: "SqlStores",
+    report: LedgerReport,
+    spans: Sequence[ReportSpan],
+    accounts: Collection[str] | None,
+    beside: AccountsBeside,
 ) -> tuple[list[ReportCells], list[ReportCells]]:
     """Return the rows of a report, and its totals by currency.
 
@@ -29,32 +53,41 @@ async def ledger_rows(
         report: one of ``LEDGER_REPORTS``.
         spans: times, one behind the other.
         accounts: those that the report is about; None = all.
+        beside: what balances show beside the ledger.
 
     Raises:
         DroppedPeriod: entries of then were dropped.
         StoreUnavailable: try again.
     """
-    make = {"balances": _balances, "payments": _payments, "clearing": _clearing}[report.name]
-    rows = await make(stores, spans, accounts)
+    if report.name == "balances":
+        rows = await _balances(stores, spans, accounts, beside)
+    else:
+        make = {"payments": _payments, "clearing": _clearing}[report.name]
+        rows = await make(stores, spans, accounts)
     return rows, _totals(report, rows)
 
 
 async def _balances(
-    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None
+    stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None, beside: AccountsBeside
 ) -> list[ReportCells]:
     rows: list[ReportCells] = []
     for span in spans:
+        reserved = beside.reserved if span is spans[-1] else None
         paid = await stores.ledger.last_payments(span.until)
         async for each in stores.ledger.balances(span.until):
             if accounts is not None and each.account not in accounts:
                 continue
             at, amount = paid.get(each.account, (None, None))
+            terms = beside.terms.get(each.account)
             rows.append(
                 {
                     "span": span.label,
                     "account": each.account,
                     "currency": each.currency or "",
+                    "type": terms.type if terms else "",
                     "balance": format_amount(each.balance),
+                    "overdraft_limit": terms.overdraft_limit if terms else "",
+                    "reserved": None if reserved is None else reserved.get(each.account, "0.00"),
                     "last_payment": None if at is None else iso_utc(at),
                     "last_amount": None if amount is None else format_amount(amount),
                 }

@@ -263,7 +263,7 @@ class Daemon:
         self._bilateral = BilateralPart(
             settings.database_url.reveal(), settings.bilateral, clock, lambda: self.service.switch.catalogue
         )
-        self._reports = ScheduledReportPart(settings, clock)
+        self._reports = ScheduledReportPart(settings, clock, lambda: self.service.switch.catalogue.accounts)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from vosd.admin.ledger_reports import AccountsBeside, AccountTerms
 from vosd.admin.office.reports import ReportSheet, ShowReport, report_of
 from vosd.admin.office.scope import Scope
 from vosd.admin.report_pdf import report_pdf
@@ -70,6 +71,8 @@ class ReportOrder(msgspec.Struct, frozen=True):
     form: ReportForm
     directory: str | None
     mail: MailOrder | None
+    terms: dict[str, AccountTerms] = {}
+    """Terms of the accounts, where the report shows them."""
 
 
 class ReportDelivery(msgspec.Struct, frozen=True):
@@ -118,7 +121,7 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
         name=order.report, since=order.since, until=order.until, group=order.group, zone=order.zone,
         account=order.account, gateway=order.gateway, area=order.area,
     )  # fmt: skip
-    sheet = await report_of(stores, wanted, Scope(None), now, is_inside=True)
+    sheet = await report_of(stores, wanted, Scope(None), now, AccountsBeside(order.terms), is_inside=True)
     sheet = msgspec.structs.replace(sheet, missing=0)  # those of the period are all in it
     forms: dict[ReportForm, Callable[[ReportSheet], bytes]] = {
         ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: _csv,

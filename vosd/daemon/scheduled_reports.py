@@ -5,13 +5,16 @@ fails is an alarm, and is tried again with growing pauses until it is delivered.
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
 
+from vosd.admin.office.reports import BALANCES, terms_of
 from vosd.base.clock import Clock
+from vosd.billing.accounts import Account
 from vosd.daemon.daily import answer_of, why_failed
 from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
 from vosd.engine.background import end, kept_going
@@ -36,7 +39,9 @@ _log = structlog.get_logger()
 class ScheduledReportPart:
     """The reports of one switch, while it runs."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, accounts: Callable[[], Mapping[str, Account]]) -> None:
+        """``accounts`` returns the accounts that are in force."""
+        self._accounts = accounts
         self._database = settings.database_url.reveal()
         self._node = settings.node
         self._reports = settings.reports
@@ -151,4 +156,5 @@ class ScheduledReportPart:
             form=wanted.form,
             directory=None if wanted.directory is None else str(wanted.directory),
             mail=mail,
+            terms=dict(terms_of(self._accounts())) if wanted.report == BALANCES else {},
         )

@@ -22,20 +22,33 @@ from sqlalchemy import (
     or_,
     select,
     type_coerce,
+    union_all,
 )
 
 from vosd.base.money import ZERO
-from vosd.cdr.record import AGENT
+from vosd.cdr.record import AGENT, CUSTOMER
 from vosd.storage import schema
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of, of_base
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
-from vosd.storage.ledger_values import EARNED, Balance, EntryFilter, KindSum, LedgerEntry, Movement, Profit, Statement
+from vosd.storage.ledger_values import (
+    EARNED,
+    Balance,
+    ChargedBeside,
+    EntryFilter,
+    KindSum,
+    LedgerEntry,
+    Movement,
+    Profit,
+    Statement,
+)
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
 
 ENTRIES_AT_ONCE: Final = 1_000
 """Entries that are read together."""
+_TIMES_AT_ONCE: Final = 50
+"""Times of one statement."""
 ACCOUNTS_AT_ONCE: Final = 500
 """Accounts whose balances are read together."""
 _SEARCHED_AT_MOST: Final = 1_000
@@ -43,6 +56,9 @@ _BY_HAND: Final = [kind.value for kind in EntryKind if kind not in {EntryKind.CA
 
 _ROLE_BEGINS: Final = 38
 """Place of the role in the reference of a call's entry, behind the call's id (``rows.reference_of``)."""
+
+_OF_CUSTOMER: Final = f"/{CUSTOMER}"
+"""End of the reference of a correction of what the customer of a call pays."""
 
 _account: Final = schema.account.c
 _charge: Final = schema.cdr_charge.c
@@ -199,6 +215,40 @@ class SqlLedger:
             query = select(*keys, func.count(), _sum(_entry.amount)).where(*own, *dated).group_by(*keys).order_by(*keys)
             async with self._database.searching(unhurried=True) as connection:
                 found += [KindSum._make(row) for row in await connection.execute(query)]
+        return found
+
+    async def charged_beside_calls(
+        self, times: Sequence[tuple[int, int]], accounts: Collection[str] | None
+    ) -> Sequence[ChargedBeside]:
+        """Return what accounts were charged in each time for minimums, and by corrections of calls that they made.
+
+        ``accounts`` = those; None = all. Entries count by their dates; times are UTC milliseconds.
+
+        Raises:
+            DroppedPeriod: entries of then were dropped.
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            check_there((await dropped_before(connection)).entries, times[0][0], "ledger entries")
+        found: list[ChargedBeside] = []
+        is_of_customer = func.substr(_entry.reference, -len(_OF_CUSTOMER)) == _OF_CUSTOMER
+        wanted = or_(
+            _entry.kind == EntryKind.MINIMUM.value, and_(_entry.kind == EntryKind.CORRECTION.value, is_of_customer)
+        )
+        keys, kinds = (
+            (_entry.account, _entry.currency, _entry.kind),
+            [EntryKind.MINIMUM.value, EntryKind.CORRECTION.value],
+        )
+        async for names in self._accounts(accounts):
+            own = select(*keys, _sum(-_entry.amount)).where(_entry.account.in_(names), _entry.kind.in_(kinds), wanted)
+            for start in range(0, len(times), _TIMES_AT_ONCE):
+                parts = [
+                    own.add_columns(literal(number)).where(_entry.created_at >= since, _entry.created_at < until)
+                    for number, (since, until) in enumerate(times[start : start + _TIMES_AT_ONCE], start)
+                ]
+                query = union_all(*(part.group_by(*keys) for part in parts))
+                async with self._database.searching(unhurried=True) as connection:
+                    found += [ChargedBeside._make(row) for row in await connection.execute(query)]
         return found
 
     async def last_payments(self, moment: int) -> dict[str, tuple[int, Decimal]]:

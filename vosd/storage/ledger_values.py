@@ -69,6 +69,18 @@ class Balance(NamedTuple):
     balance: Decimal
 
 
+class ChargedBeside(NamedTuple):
+    """Charges of an account in a time that are not of calls, or that corrections have changed."""
+
+    account: str
+    currency: str | None
+    kind: str
+    amount: Decimal
+    """Above zero = the account pays."""
+    time: int
+    """Number of the time."""
+
+
 class KindSum(NamedTuple):
     """The entries of an account and a kind in a time."""
 

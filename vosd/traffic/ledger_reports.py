@@ -34,7 +34,10 @@ _REPORTS: Final = (
         (
             _ACCOUNT,
             _CURRENCY,
+            LedgerColumn("type", "text", "type of the account; empty = it is no longer configured"),
             LedgerColumn("balance", "money", "balance at the end of the time"),
+            LedgerColumn("overdraft_limit", "text", "amount to which calls may take it below zero, as configured now"),
+            LedgerColumn("reserved", "money", "what running calls hold; only where the time ends now"),
             LedgerColumn("last_payment", "text", "date of the last payment before, RFC 3339"),
             LedgerColumn("last_amount", "money", "amount of that payment"),
         ),

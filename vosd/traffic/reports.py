@@ -129,6 +129,10 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
     "gross": ReportFigure(
         FigureKind.MONEY, "charges with tax", ("fee", "tax"), lambda sums: sums["fee"] + sums["tax"], "currency"
     ),
+    "minimum": _amount("minimum", "charged for minimum consumption, by the dates of the entries", is_inside=True),
+    "corrections": _amount(
+        "corrections", "corrections made in the time, with tax; fees of the calls include them", is_inside=True,
+    ),
     "cost": _amount("cost", "what vendors charge, without tax", "vendor_currency", is_inside=True),
     "cost_tax": _amount("cost_tax", "tax on the cost", "vendor_currency", is_inside=True),
     "income": _amount(
@@ -201,6 +205,8 @@ class Report(NamedTuple):
     only: Mapping[str, str] = {}
     """Values that calls must have."""
     parts: tuple[Part, ...] = (Part(TrafficKind.CALL),)
+    beside: tuple[str, ...] = ()
+    """Sums that are not of calls: the caller of ``table_of`` gives lines of them."""
     leaves_out_answered: bool = False
     peaks: PeakSide | None = None
     """Objects whose peaks it has; gateways are those of its first column."""
@@ -210,6 +216,8 @@ class Report(NamedTuple):
     """Whether agents and customers see nothing of it."""
 
 
+BESIDE_CALLS: Final = ("minimum", "corrections")
+"""Sums of the ledger that an account has beside those of its calls."""
 _WITHOUT: Final = Part(
     TrafficKind.NO_CDR, {"without_cdr": "calls", "answered_without": "answered", "reached_without": REACHED}
 )
@@ -222,8 +230,9 @@ _MARGINS: Final = ("calls", "answered", "minutes", "income", "cost", "profit", "
 _REPORTS: Final = (
     Report(
         "revenue", "What accounts were charged, and what their calls brought.", ("customer_account",),
-        ("calls", "answered", "hold_s", "billed_seconds", "fee", "tax", "gross", "cost", "income", "profit"),
-        group="day",
+        ("calls", "answered", "hold_s", "billed_seconds", "fee", "tax", "gross", "minimum", "corrections", "cost",
+         "income", "profit"),
+        group="day", beside=BESIDE_CALLS,
     ),
     Report(
         "phones", "What calls of each phone cost.", ("mapping_gateway", "customer_account"),

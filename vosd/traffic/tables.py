@@ -11,7 +11,8 @@ from vosd.traffic.spans import ReportSpan
 
 CURRENCIES: Final = ("currency", "vendor_currency", "income_currency")
 _PAID_IN: Final = {
-    "fee": "currency", "tax": "currency", "cost": "vendor_currency", "cost_tax": "vendor_currency",
+    "fee": "currency", "tax": "currency", "minimum": "currency", "corrections": "currency",
+    "cost": "vendor_currency", "cost_tax": "vendor_currency",
     "income": "income_currency", "loss": "income_currency",
 }  # fmt: skip
 """Currency of each amount."""
@@ -58,7 +59,7 @@ class ReportLayout(NamedTuple):
 
     def sources(self, report: Report) -> list[ReportSource]:
         """Return what is read; the first is of the calls themselves, which always count the answered ones, too."""
-        elsewhere = {name for part in report.parts for name in part.names}
+        elsewhere = {name for part in report.parts for name in part.names} | {*report.beside}
         own = {name: name for name in ("calls", "answered", *self.needs) if name not in elsewhere}
         sources = []
         for part in report.parts:

@@ -7,8 +7,10 @@ from email.message import EmailMessage
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
 from doubles.migrated import migrated
 from doubles.virtual.clock import ManualClock
@@ -26,6 +28,7 @@ from vosd.storage.traffic import SqlTraffic
 from vosd.traffic.schedule import ReportRhythm, period_at
 
 DAY = 86_400_000
+UTC = ZoneInfo("UTC")
 MIDNIGHT = STARTED // DAY * DAY + DAY
 SERVER = MailSettings("mx.example.com", 25, "switch@example.com", ("noc@example.com",), password=Secret("secret"))
 WANTED = ScheduledReport(
@@ -53,7 +56,7 @@ class Stage:
             database_url=Secret("sqlite://"), node="sw1", reports=self.reports, state_dir=self.directory,
             alarms=SimpleNamespace(mail=SERVER),
         )  # fmt: skip
-        part = ScheduledReportPart(settings, self.clock)
+        part = ScheduledReportPart(settings, self.clock, lambda: {"acme": account("acme")})
         part._done = part._kept.read() or {}
         return part
 
@@ -191,7 +194,7 @@ async def test_the_process_beside_the_switch_makes_the_report(tmp_path: Path, ur
         state_dir=tmp_path, alarms=SimpleNamespace(mail=None),
     )  # fmt: skip
     clock = ManualClock(wall=MIDNIGHT + 3_600_000)
-    part = ScheduledReportPart(settings, clock)
+    part = ScheduledReportPart(settings, clock, dict)
     for hours in (0, 6):
         clock.move_to(clock.now().mono + hours * 3_600_000)
         await part.look(settings.reports[0])
@@ -233,3 +236,17 @@ async def test_what_cannot_be_written_says_why(tmp_path: Path, url: str) -> None
     (tmp_path / "file").write_text("")
     outcome = await delivered(order_of(url, directory=str(tmp_path / "file")), STARTED)
     assert "File exists" in outcome.failed
+
+
+async def test_balances_have_the_terms_of_the_accounts_that_are_in_force(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = replace(WANTED, report="balances")
+    stage = Stage(tmp_path / "state", monkeypatch, wanted)
+    order = stage.part.order(wanted, period_at(MIDNIGHT, wanted.every, wanted.at_s, UTC))
+    assert order.terms["acme"].type == "direct"
+    directory = tmp_path / "out"
+    made = order_of(url, report="balances", directory=str(directory), terms=order.terms)
+    await delivered(made, STARTED + DAY)
+    rows = [*csv.DictReader((directory / "m-2026-09-21.csv").read_text().splitlines())]
+    assert {(row["type"], row["reserved"]) for row in rows if row["account"] != "acme"} == {("", "")}

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from vosd.admin.ledger_reports import ledger_rows
+from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, ledger_rows
+from vosd.admin.office.accounts import commitments
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -19,7 +20,11 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
+from vosd.billing.accounts import Account
+from vosd.catalogue.overrides import UNLIMITED, Overrides
 from vosd.cdr.columns import iso_utc
+from vosd.storage.ledger_values import ChargedBeside
+from vosd.storage.ports import EntryKind
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
 from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
@@ -30,6 +35,8 @@ from vosd.traffic.tables import Line, Peak, ReportLayout, ReportRow, ReportSourc
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
 
+BALANCES: Final = "balances"
+NOTHING_BESIDE: Final = AccountsBeside()
 ROWS_MAX: Final = 50_000
 """Most rows of a report."""
 _CRITERIA: Final = {"customer_account": "account", "vendor_account": "account", "party": "account"}
@@ -193,13 +200,40 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     scope = office.scope_of(who)
     if order.name in LEDGER_REPORTS and not (_is_inside(who, scope) or _sees_money(who, scope)):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=_is_inside(who, scope))])
-    return await report_of(office.stores, order, scope, office.now(), is_inside=_is_inside(who, scope))
+    now, beside = office.now(), NOTHING_BESIDE
+    if order.name == BALANCES:
+        overrides = (await office.stores.overrides.load()).at(now)
+        beside = AccountsBeside(terms_of(office.definitions.accounts(), overrides))
+        if order.until is None or order.until >= now:
+            held = await commitments(office.switch)
+            beside = beside._replace(reserved={name: each.reserved for name, each in held.items()})
+    return await report_of(office.stores, order, scope, now, beside, is_inside=_is_inside(who, scope))
 
 
-async def report_of(stores: "SqlStores", order: ShowReport, scope: Scope, now: int, *, is_inside: bool) -> ReportSheet:
-    """Return a report as ``show_report`` does, for a scope; ``is_inside``: with costs and vendors."""
+def terms_of(accounts: Mapping[str, Account], overrides: Overrides | None = None) -> Mapping[str, AccountTerms]:
+    """Return the terms of accounts that the report of balances shows; without overrides as they are configured."""
+    found = {}
+    for name, account in accounts.items():
+        limit = account.overdraft_limit if overrides is None else overrides.overdraft_limit(account)
+        found[name] = AccountTerms(account.type.value, UNLIMITED if limit is None else format_amount(limit))
+    return found
+
+
+async def report_of(
+    stores: "SqlStores",
+    order: ShowReport,
+    scope: Scope,
+    now: int,
+    beside: AccountsBeside = NOTHING_BESIDE,
+    *,
+    is_inside: bool,
+) -> ReportSheet:
+    """Return a report as ``show_report`` does, for a scope; ``is_inside``: with costs and vendors.
+
+    ``beside`` has the facts about accounts that the report of balances shows.
+    """
     if order.name in LEDGER_REPORTS:
-        return await _ledger_report(stores, LEDGER_REPORTS[order.name], order, scope, now)
+        return await _ledger_report(stores, LEDGER_REPORTS[order.name], order, scope, now, beside)
     report = REPORTS.get(order.name)
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
@@ -208,6 +242,9 @@ async def report_of(stores: "SqlStores", order: ShowReport, scope: Scope, now: i
     until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
     layout = layout_of(report, is_inside=is_inside)
+    is_of_accounts = order.gateway is None and order.area is None
+    if not is_of_accounts:  # entries of the ledger have no gateway and no destination
+        layout = layout._replace(figures=tuple(name for name in layout.figures if name not in report.beside))
     own, of_waits = _queries(report, layout, where)
     missing = await stores.traffic.behind()
     found = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
@@ -219,8 +256,13 @@ async def report_of(stores: "SqlStores", order: ShowReport, scope: Scope, now: i
     peaks: Sequence[PeakRow] = ()
     if report.peaks is not None and layout.has_peaks and _have_peaks(report, order, scope):
         peaks = await stores.traffic_sums.peaks(spans, report.peaks)
+    charged: Sequence[ChargedBeside] = ()
+    if not {*report.beside}.isdisjoint(layout.figures):
+        times = [(span.since, span.until) for span in spans]
+        accounts = None if order.account is None else [order.account]
+        charged = await stores.ledger.charged_beside_calls(times, accounts)
     # In a thread: a process that serves others does not stop for a long table.
-    rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, by_source, waits, peaks)
+    rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, by_source, waits, peaks, charged)
     return ReportSheet(
         name=report.name,
         since=iso_utc(spans[0].since),
@@ -235,7 +277,7 @@ async def report_of(stores: "SqlStores", order: ShowReport, scope: Scope, now: i
 
 
 async def _ledger_report(
-    stores: "SqlStores", report: LedgerReport, order: ShowReport, scope: Scope, now: int
+    stores: "SqlStores", report: LedgerReport, order: ShowReport, scope: Scope, now: int, beside: AccountsBeside
 ) -> ReportSheet:
     for field in ("gateway", "area"):
         if getattr(order, field) is not None:
@@ -249,7 +291,7 @@ async def _ledger_report(
     zone, group = _zone(order.zone), _grouping(order.group or report.group)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
-    rows, totals = await ledger_rows(stores, report, spans, accounts)
+    rows, totals = await ledger_rows(stores, report, spans, accounts, beside)
     if len(rows) > ROWS_MAX:
         message = f"the report would have {len(rows):,} rows, and {ROWS_MAX:,} are the most"
         raise TooManyRowsError(message)
@@ -409,6 +451,7 @@ def _sheet(
     found: Sequence[tuple[ReportSource, Sequence[TrafficRow]]],
     waits: Sequence[TrafficRow],
     peaks: Sequence[PeakRow],
+    charged: Sequence[ChargedBeside],
 ) -> tuple[list[dict[str, str | int | None]], list[dict[str, str | int | None]]]:
     waited: dict[tuple[int, str | int], dict[int, int]] = defaultdict(dict)
     for row in waits:
@@ -416,7 +459,8 @@ def _sheet(
     highest: dict[tuple[int, str | int], Peak] = {
         (each.span, each.name): (each.concurrent, each.per_second) for each in peaks
     }
-    table = table_of(report, layout, spans, _lines(layout, found), waited, highest)
+    lines = _lines(layout, found) + [_line_beside(layout, each) for each in charged]
+    table = table_of(report, layout, spans, lines, waited, highest)
     has_spans = group is not Grouping.WHOLE
     return (
         [_values(layout, row, has_spans=has_spans) for row in table.rows],
@@ -432,6 +476,12 @@ def _lines(layout: ReportLayout, found: Iterable[tuple[ReportSource, Iterable[Tr
             currencies = tuple(map(str, row.by[width:])) if source.has_currencies else ("",) * len(layout.currencies)
             lines.append(Line(row.span, row.by[:width], currencies, dict(zip(source.measures, row.sums, strict=True))))
     return lines
+
+
+def _line_beside(layout: ReportLayout, charged: ChargedBeside) -> Line:
+    paid_in = tuple(charged.currency or "" if name == "currency" else "" for name in layout.currencies)
+    name = "minimum" if charged.kind == EntryKind.MINIMUM.value else "corrections"
+    return Line(charged.time, (charged.account,), paid_in, {name: charged.amount})
 
 
 def _values(
