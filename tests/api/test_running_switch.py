@@ -394,6 +394,28 @@ def test_a_span_is_routed_again_as_a_job_with_the_same_outcome(site: Watched, en
     assert (done["state"], site.api.ask("GET", f"/jobs/{done['id']}/result").json) == ("done", at_once.json)
 
 
+def test_a_change_is_tried_on_the_calls_of_a_span_and_on_one_call_and_is_not_made(site: Watched, ended: str) -> None:
+    keys = {"account": "vendors", "address": "192.0.2.9:5060", "prefixes": ["44", "44101", "44201"]}
+    change = {"objects": [{"action": "create", "kind": "routing_gateways", "name": "newcomer", "keys": keys}]}
+    for headers in ({}, {"Prefer": "respond-async"}):
+        answer = site.api.ask("POST", "/routes/simulate", {**SPAN_JSON, **change}, headers=headers)
+        found = answer.json
+        if headers:
+            found = site.api.ask("GET", f"/jobs/{site.api.wait_for(answer)['id']}/result").json
+        assert "gateways" in found, found
+        assert "newcomer" in {each["routing_gateway"] for each in found["gateways"]}
+    call = {"gateway": "acme-pbx", "caller": "1202", "callee": "4499"}
+    assert site.api.ask("POST", "/routes/explain", call).json["sheet"]["candidates"] == []
+    (only,) = site.api.ask("POST", "/routes/explain", {**call, **change}).json["sheet"]["candidates"]
+    assert only["routing_gateway"] == "newcomer"
+    assert site.api.ask("POST", "/routes/explain", {**call, **change, "live": True}).json["field"] == "live"
+    wrong = {"objects": [{**change["objects"][0], "keys": {**keys, "prioryti": 1}}]}
+    refused = site.api.ask("POST", "/routes/simulate", {**SPAN_JSON, **wrong})
+    assert refused.status in {409, 422}
+    assert "prioryti" in refused.json["detail"]
+    assert site.api.ask("GET", "/routing-gateways/newcomer").status == 404
+
+
 def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old_one_stays(site: Watched) -> None:
     good = site.daemon.configuration_file.read_text()
     with site.stage.expecting(Event.RELOAD_REFUSED):

@@ -163,7 +163,7 @@ class Defined:
             raise ConfigError(problems.in_order())
         return {name: self._accounts[name] for name in accounts if name in self._accounts}
 
-    def catalogue(self, _file: Path | None = None) -> Catalogue:
+    def catalogue(self, _file: Path | None = None, _versions: Sequence[ObjectVersion] = ()) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
         return usual_catalogue()
 

@@ -269,7 +269,10 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "POST /calls/hangup": {"account": "shop"},
     "POST /calls/rerate": {**_SPAN, "account": "shop"},
     "POST /routes/explain": {"gateway": "shop-pbx", "caller": "4930123456", "callee": "447700900123"},
-    "POST /routes/simulate": {**_SPAN, "account": "shop"},
+    "POST /routes/simulate": {
+        **_SPAN,
+        "objects": [{"action": "merge", "kind": "routing_gateways", "name": "carrier-a", "keys": {"priority": "2"}}],
+    },
     "POST /rates/explain": {"account": "shop", "callee": "447700900123", "duration_ms": 61_000},
     "POST /bulk": {
         "objects": [{"action": "merge", "kind": "accounts", "name": "shop", "keys": {"overdraft_limit": "50"}}]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
     from vosd.catalogue.problems import DefinitionProblem
     from vosd.catalogue.stored_objects import ObjectVersion
+    from vosd.config.load import Loaded
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
     from vosd.routing.special_numbers import SpecialNumbers
@@ -130,9 +131,9 @@ class _Configured:
             return await self._check(self._switch.config_path(), versions, accounts)
         return check_here(self._switch, versions, accounts)
 
-    def catalogue(self, file: "Path | None" = None) -> "Catalogue":
+    def catalogue(self, file: "Path | None" = None, versions: "Sequence[ObjectVersion]" = ()) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)
-        return asked.load().catalogue
+        return loaded_with(asked, versions).catalogue if versions else asked.load().catalogue
 
     @property
     def settings(self) -> "Settings":
@@ -219,16 +220,20 @@ def check_here(
     Raises:
         ConfigError: it is not valid.
     """
+    found = loaded_with(switch, versions).catalogue.accounts
+    return {name: found[name] for name in accounts if name in found}
+
+
+def loaded_with(switch: ConfiguredSwitch, versions: "Sequence[ObjectVersion]") -> "Loaded":
+    """Load a configuration with further versions of objects; raises ConfigError."""
     from vosd.config.load import load
     from vosd.config.stored_text import overlaid
 
-    loaded = load(
+    return load(
         switch.config_path(),
         tables=switch.tables,
         definitions=lambda wanted: overlaid(switch.definitions(wanted), versions),
     )
-    found = loaded.catalogue.accounts
-    return {name: found[name] for name in accounts if name in found}
 
 
 def now_ms() -> int:

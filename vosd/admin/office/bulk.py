@@ -95,11 +95,23 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
         NotTakenError, DaemonUnreachableError: the change is made, and the running switch does not take it.
         StoreUnavailable: probably nothing was changed.
     """
-    wanted = [_wanted(each) for each in order.objects]
-    mistakes = [*_unfit(office, order.objects)]
+    plan = await plan_objects(office, who, order, order.objects)
+    try:
+        return await check_and_add(office, who, order, plan, None)
+    except ConfigError as error:
+        mistakes = [*_of_objects(order.objects, error.problems)]
+        if not mistakes:
+            raise
+        raise BulkRefusedError(mistakes) from error
+
+
+async def plan_objects(office: Office, who: Principal, terms: ObjectOrder, objects: Sequence[BulkObject]) -> Plan:
+    """Compare wanted objects with those that there are; raises BulkRefusedError with every mistake."""
+    wanted = [_wanted(each) for each in objects]
+    mistakes = [*_unfit(office, objects)]
     plan = Plan([], [])
     if not mistakes:
-        for number, found in enumerate(await compared_each(office, who, order, wanted, None)):
+        for number, found in enumerate(await compared_each(office, who, terms, wanted, None)):
             if isinstance(found, VosError):
                 field = f".{found.field}" if isinstance(found, OrderError) else ""
                 mistakes.append(BulkMistake(f"objects[{number}]{field}", str(found)))
@@ -108,13 +120,7 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
             plan.versions.extend(found[1])
     if mistakes:
         raise BulkRefusedError(mistakes)
-    try:
-        return await check_and_add(office, who, order, plan, None)
-    except ConfigError as error:
-        mistakes = [*_of_objects(order.objects, error.problems)]
-        if not mistakes:
-            raise
-        raise BulkRefusedError(mistakes) from error
+    return plan
 
 
 def _wanted(each: BulkObject) -> WantedObject:

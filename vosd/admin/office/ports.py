@@ -193,8 +193,11 @@ class ConfiguredObjects(Protocol):
         """
         ...
 
-    def catalogue(self, file: Path | None = None) -> "Catalogue":
-        """Return the configuration, or another ``file``, as calls are decided by it; raises ConfigError."""
+    def catalogue(self, file: Path | None = None, versions: Sequence[ObjectVersion] = ()) -> "Catalogue":
+        """Return the configuration, or another ``file``, as calls are decided by it; raises ConfigError.
+
+        ``versions`` are objects as they shall be, in the place of those of the database.
+        """
         ...
 
     @property

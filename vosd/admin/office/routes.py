@@ -1,17 +1,19 @@
 """Use cases of routes: explain the route of a call, and try other routes on the calls of a span."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from sys import maxsize
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
 from vosd.admin.names import check_names
+from vosd.admin.office.bulk import BulkObject, plan_objects
+from vosd.admin.office.definitions import ObjectOrder
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
@@ -20,9 +22,13 @@ from vosd.admin.routing import idle_state
 from vosd.admin.simulate import Simulation
 from vosd.base.clock import Instant
 from vosd.catalogue.overrides import NO_OVERRIDES, overlaid
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.routes import ExplainRoute, RouteSheet
 from vosd.storage.ports import CallFilter
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import Catalogue  # it imports much
 
 UNKNOWN_OF_THE_PAST: Final = ("balances", "calls", "gateways_down", "quality", "registrations")
 
@@ -41,6 +47,8 @@ class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Whether the INVITE has a Diversion header."""
     live: bool = False
     """Ask the running switch, with the calls that it has now."""
+    objects: tuple[BulkObject, ...] = ()
+    """Changes of objects that are tried and not made; the running switch cannot be asked with them."""
 
 
 class ExplainedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +68,7 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
 
     Raises:
         OperatorsOnlyError: an agent asks.
-        OrderError: the running switch is asked about a moment of the past.
+        OrderError: the running switch is asked about a moment of the past, or with changes.
         UnknownGatewayError, NoNumberError: there is no such gateway, or no such number.
         ConfigError: the configuration is invalid.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
@@ -70,6 +78,8 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
     if order.live:
         if at < now:
             raise OrderError("live", "knows the calls of now", "leave it out for a moment of the past")
+        if order.objects:
+            raise OrderError("live", "knows its own configuration", "leave it out where changes are tried")
         return ExplainedCall(
             sheet=await office.switch.ask(
                 ExplainRoute(
@@ -81,7 +91,7 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
                 )
             )
         )
-    catalogue = await asyncio.to_thread(office.definitions.catalogue)
+    catalogue = await _catalogue(office, who, order.objects)
     changes, overrides, why = None, NO_OVERRIDES, ""
     try:
         stores = office.stores
@@ -120,6 +130,8 @@ class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     until: int
     other: str | None = None
     """File of another configuration whose routes and rates are tried; None = those of the installation."""
+    objects: tuple[BulkObject, ...] = ()
+    """Changes of objects that are tried and not made."""
     account: str | None = None
     """The customer's or the vendor's."""
     limit: Annotated[int, msgspec.Meta(ge=1)] = maxsize
@@ -141,13 +153,14 @@ async def simulate_routes(
     Raises:
         OperatorsOnlyError: an agent asks.
         UnknownNameError: no call fits, and the account is unknown.
-        ConfigError: the configuration, or the other one, is invalid.
+        ConfigError: the configuration, or the other one, is invalid, or would be by the changes.
+        BulkRefusedError: a change cannot be made.
         DroppedPeriod: calls of the span were dropped or masked.
         StoreUnavailable: they cannot be read.
     """
     stores = office.stores
     other = None if order.other is None else Path(order.other)
-    catalogue = await asyncio.to_thread(office.definitions.catalogue, other)
+    catalogue = await _catalogue(office, who, order.objects, other)
     simulation = Simulation(catalogue, order.currency)
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
     async with aclosing(stores.spans.pages(wanted, with_tried=True, with_charges=True)) as pages:
@@ -158,3 +171,14 @@ async def simulate_routes(
     if not simulation.seen:
         await check_names(wanted, office.definitions, stores.queries, stores.books)
     return simulation.to_json(order.top)
+
+
+async def _catalogue(
+    office: Office, who: Principal, objects: Sequence[BulkObject], other: Path | None = None
+) -> "Catalogue":
+    """Return the configuration with changes that are tried, which takes the permission to see definitions."""
+    versions: Sequence[ObjectVersion] = ()
+    if objects:
+        require(who, Permission.DEFINITIONS_SEE)
+        versions = (await plan_objects(office, who, ObjectOrder(is_trial=True), objects)).versions
+    return await asyncio.to_thread(office.definitions.catalogue, other, versions)

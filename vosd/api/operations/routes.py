@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.account_rates import PriceSheet
+from vosd.admin.office.bulk import BulkObject
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Done, Office
@@ -50,6 +51,8 @@ class SimulateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Currency of fees, costs and margins; without it that of most customers."""
     top: int = 20
     """Destinations that are listed."""
+    objects: tuple[BulkObject, ...] = ()
+    """Changes of objects that are tried and not made."""
 
 
 async def simulate(office: Office, who: Principal, order: SimulateSpan) -> dict[str, Any]:
@@ -63,9 +66,7 @@ async def simulate(office: Office, who: Principal, order: SimulateSpan) -> dict[
     limit = order.limit or SIMULATED_MAX + 1
     if order.top < 1:
         raise OrderError("top", f"is {order.top}: expected at least 1")
-    wanted = SimulateRoutes(
-        since=order.since, until=order.until, account=order.account, limit=limit, currency=order.currency, top=order.top
-    )
+    wanted = SimulateRoutes(**msgspec.structs.asdict(order) | {"limit": limit})
     seen = 0
 
     def note(calls: int, _at: int) -> None:
@@ -85,6 +86,9 @@ async def simulate_long(office: Office, who: Principal, order: SimulateSpan, wor
     return await simulate_routes(office, who, wanted, lambda _calls, at: work.progress((order.until - at) / span))
 
 
+_TRIED: Final = ("already_defined", "defined_in_files", "no_such_object", "stale_version")
+"""Problems of changes that are tried."""
+
 OPERATIONS: Final = (
     Operation(
         method="POST",
@@ -94,7 +98,7 @@ OPERATIONS: Final = (
         takes=ExplainCall,
         run=explain_call,
         result=ExplainedCall,
-        problems=("daemon_refused", "daemon_unreachable", "unknown_gateway", "unknown_name"),
+        problems=(*_TRIED, "daemon_refused", "daemon_unreachable", "unknown_gateway", "unknown_name"),
         is_question=True,
         needs_database=False,
     ),
@@ -108,7 +112,7 @@ OPERATIONS: Final = (
         run=simulate,
         long=Long(JobKind.SIMULATE, simulate_long),
         result=dict[str, Any],
-        problems=("unknown_account", "unknown_name"),
+        problems=(*_TRIED, "unknown_account", "unknown_name"),
         is_question=True,
     ),
     Operation(
