@@ -12,6 +12,8 @@ WORKERS ?= $(shell expr 2 \* $$(nproc) + 1)
 N ?= 20
 ROUNDS ?= 500
 CALLS ?= 500
+API ?= 127.0.0.1:8080
+EXAMPLE ?= var/example
 MINUTES ?= 60
 RATE ?= 20
 DESTDIR ?=
@@ -24,9 +26,13 @@ BIN := $(VENV)/bin
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-run: install ## the switch in the foreground on config/vosd.yaml; CONFIG=path for another file
+run: install ## switch and console in the foreground on config/vosd.yaml, with a link for the first log-in; CONFIG=path for another file, DEMO=1 for an example with calls
+ifdef DEMO
+	@cd tests && exec $(abspath $(BIN))/python -m doubles.showcase $(API) $(abspath $(EXAMPLE))
+else
 	@$(BIN)/vosd migrate -c $(CONFIG)
-	@$(BIN)/vosd run -c $(CONFIG)
+	@$(BIN)/vosd user first --wait -c $(CONFIG) & exec $(BIN)/vosd run -c $(CONFIG)
+endif
 
 install: $(VENV)/.installed console ## everything `make run` needs, without starting it
 

@@ -7,12 +7,14 @@ import click
 
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.console_start import answers_soon, is_journal
 from vosd.cli.office import in_office, principal
 
 if TYPE_CHECKING:
     from vosd.admin.office.people import PersonLink, PersonSheet
     from vosd.admin.office.permissions import Permission, RoleSheet
+    from vosd.engine.settings import ApiSettings
 
 
 @click.group(cls=Family)
@@ -49,14 +51,37 @@ def reset(invocation: Invocation, name: str, operator: str, as_json: bool) -> No
     _print_link(invocation, link, as_json)
 
 
+@user.command("first")
+@click.option("--wait", is_flag=True, help="Wait until the console answers, or the program that began this one ends.")
+@operator_option
+@pass_invocation
+def first(invocation: Invocation, wait: bool, operator: str) -> None:
+    """Print the address of the console, with a one-time link while no administrator can log in.
+
+    The link makes the person admin with the role administrator; it ends after use, or after 24 hours. It is not printed
+    into the journal of systemd.
+    """
+    from vosd.admin.office.people import InviteFirst, invite_first
+
+    api = invocation.settings.api
+    if api is None or not api.console:
+        raise OperationError("there is no console: say api.listen, such as 127.0.0.1:8080")
+    if wait and not answers_soon(api.listen, has_tls=api.certificate is not None):
+        return
+    who = principal(operator)
+    link = None if is_journal() else in_office(invocation, lambda office: invite_first(office, who, InviteFirst()))
+    output.line(f"console: {_address(api)}{'/' if link is None else link.link}")
+
+
+def _address(api: "ApiSettings") -> str:
+    host = f"[{api.listen.host}]" if ":" in api.listen.host else api.listen.host
+    return f"{'http' if api.certificate is None else 'https'}://{host}:{api.listen.port}"
+
+
 def _print_link(invocation: Invocation, made: "PersonLink", as_json: bool) -> None:
     """Print a link as an address of the API, or its path where none is configured."""
     api = invocation.settings.api
-    address = ""
-    if api is not None:
-        host = f"[{api.listen.host}]" if ":" in api.listen.host else api.listen.host
-        address = f"{'http' if api.certificate is None else 'https'}://{host}:{api.listen.port}"
-    shown = {"name": made.name, "link": address + made.link, "until": made.until}
+    shown = {"name": made.name, "link": ("" if api is None else _address(api)) + made.link, "until": made.until}
     if as_json:
         output.document(shown)
     else:

@@ -1,6 +1,7 @@
 """``vosd user`` and ``vosd token`` on a database, as a program uses them."""
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -71,3 +72,25 @@ def test_own_roles_are_made_and_removed(config: Path) -> None:
     assert "desk" in run(config, "user", "roles").stdout
     assert run(config, "user", "role-drop", "desk").exit_code == 0
     assert [each["name"] for each in json.loads(run(config, "user", "roles", "--json").stdout)][-1] == "customer"
+
+
+def test_the_first_administrator_gets_a_link_until_one_can_log_in(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(config, "user", "first").stdout
+    assert first.startswith("console: http://127.0.0.1:8080/#/first-login/")
+    second = run(config, "user", "first").stdout
+    assert second.startswith("console: http://127.0.0.1:8080/#/first-login/")
+    assert second != first
+    (shown,) = json.loads(run(config, "user", "list", "--json").stdout)
+    assert (shown["name"], shown["role"], shown["state"]) == ("admin", "administrator", "invited")
+    monkeypatch.setenv("JOURNAL_STREAM", "{0.st_dev}:{0.st_ino}".format(os.fstat(1)))
+    assert run(config, "user", "first").stdout == "console: http://127.0.0.1:8080/\n"
+    monkeypatch.delenv("JOURNAL_STREAM")
+    assert run(config, "user", "passwd", "admin", typed="correct horse battery\n").exit_code == 0
+    assert run(config, "user", "first").stdout == "console: http://127.0.0.1:8080/\n"
+
+
+def test_there_is_no_first_link_without_a_console(config: Path) -> None:
+    config.write_text(config.read_text().replace("api: {", "api: {console: no, "))
+    assert run(config, "user", "first").exit_code == 1

@@ -86,6 +86,32 @@ async def add_person(office: Office, who: Principal, order: AddPerson) -> Person
     return _link(order.name, secret, now)
 
 
+class InviteFirst(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first administrator of an installation, by this name."""
+
+    name: str = "admin"
+
+
+@needs(Permission.PEOPLE_CHANGE)
+async def invite_first(office: Office, who: Principal, order: InviteFirst) -> PersonLink | None:
+    """Return a link for the first administrator; None where a person with all permissions can log in already.
+
+    A link that was made before and not used ends.
+
+    Raises:
+        ChangedMeanwhileError: nothing was changed.
+        StoreUnavailable: probably nothing was changed.
+    """
+    all_powerful, people = {*await administering(office)}, await office.stores.people.all()
+    if any(each.can_log_in and each.role in all_powerful for each in people):
+        return None
+    if all(each.name != order.name for each in people):
+        return await add_person(office, who, AddPerson(name=order.name, role="administrator"))
+    await give_role(office, who, GiveRole(name=order.name, role="administrator"))
+    await enable_person(office, who, EnablePerson(order.name))
+    return await reset_person(office, who, ResetPerson(order.name))
+
+
 class PersonSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A person, without secrets; times are RFC 3339."""
 

@@ -1,0 +1,55 @@
+"""``make run`` as a person starts it, and the log-in by its link."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Page
+
+from console.conftest import PASSWORD, WAIT_MS
+
+ROOT: Final = Path(__file__).parents[2]
+SAID: Final = re.compile(r"^console: (?P<base>http://127\.0\.0\.1:\d+)/(?P<link>#/first-login/\S+)?$", re.MULTILINE)
+
+
+@contextmanager
+def make_run(*words: str) -> Iterator[Iterator[str]]:
+    """Run ``make run``, and yield the lines that it prints; Ctrl-C at the end has to end it all."""
+    command = ["make", "--no-print-directory", "run", f"VENV={Path(sys.executable).parents[1]}", *words]
+    environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=False, process_group=0
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield iter(process.stdout.readline, "")
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def said_in(lines: Iterator[str]) -> re.Match[str]:
+    """Return the one line about the console."""
+    seen = ""
+    for line in lines:
+        seen += line
+        if found := SAID.search(seen):
+            return found
+    raise AssertionError(seen)
+
+
+def first_log_in(page: Page, link: str) -> None:
+    """Choose a password by the link, and log in with it."""
+    page.set_default_timeout(WAIT_MS)
+    page.goto(link)
+    page.locator("input[autocomplete=new-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1).filter(has_not_text="Log in").wait_for()
