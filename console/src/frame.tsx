@@ -29,6 +29,8 @@ import { chooseZone, offsetText, useZone, zones } from "./zone";
 
 interface Place {
   name: string;
+  /** Key of its text, where that is not the one of `nav` with its name. */
+  text?: string;
   to: string;
   /** The operation that it is made of. */
   needs: string;
@@ -38,6 +40,25 @@ interface Place {
 function list(name: keyof typeof lists): Place {
   const { path, isForOperators }: List = lists[name];
   return { name, to: `/lists/${name}`, needs: `GET ${path}`, isForOperators };
+}
+
+/** Kinds of objects; accounts are behind the list with their money. Those that agents do not have are for operators. */
+const KINDS = [
+  "mapping_gateways",
+  "phones",
+  "routing_gateways",
+  "rate_groups",
+  "routing_plans",
+  "calendars",
+  "number_lists",
+  "number_pools",
+  "templates",
+];
+const OF_AGENTS = new Set(["mapping_gateways", "phones"]);
+
+function objects(kind: string): Place {
+  const needs = `GET /${kind.replaceAll("_", "-")}`;
+  return { name: kind, text: `kind.${kind}`, to: `/objects/${kind}`, needs, isForOperators: !OF_AGENTS.has(kind) };
 }
 
 const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
@@ -63,7 +84,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
       list("blacklist"),
     ],
   ],
-  ["definitions", [list("mapping"), list("routing"), list("phones"), list("rates"), list("plans")]],
+  ["definitions", KINDS.map(objects)],
   ["installation", [list("audit"), list("jobs"), list("people"), list("tokens"), list("parameters")]],
 ];
 const KEYS: readonly (readonly [string, string])[] = [
@@ -170,7 +191,7 @@ function Places({ onGo }: { onGo: () => void }) {
             key={place.name}
             component={Link}
             to={place.to}
-            label={t(`nav.${place.name}`)}
+            label={t(place.text ?? `nav.${place.name}`)}
             active={place.to === "/" ? pathname === "/" : pathname.startsWith(place.to)}
             aria-current={pathname === place.to ? "page" : undefined}
             onClick={onGo}

@@ -71,6 +71,9 @@ const tree = root.addChildren([
   view("/found", load(() => import("./screens/found"), "FoundScreen")),
   view("/alarms", load(() => import("./screens/alarms"), "AlarmsScreen")),
   view("/reports", load(() => import("./screens/reports"), "ReportsScreen")),
+  view("/objects/$kind", load(() => import("./screens/objects"), "ObjectsScreen")),
+  view("/objects/$kind/$name", load(() => import("./screens/object"), "ObjectScreen")),
+  view("/new/$kind", load(() => import("./screens/object"), "NewObjectScreen")),
   view("/lists/$list", load(() => import("./screens/lists"), "ListScreen")),
 ]);
 

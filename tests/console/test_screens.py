@@ -31,7 +31,7 @@ SCREENS: Final = {
     "/lists/audit": "Audit",
     "/lists/registrations": "Registrations",
     "/lists/parameters": "Parameters",
-    "/lists/mapping": "Mapping gateways",
+    "/objects/mapping_gateways": "Mapping gateways",
     "/lists/ledger": "Ledger",
     "/lists/nothing": "There is no such page",
 }

@@ -16,6 +16,8 @@ export class Problem extends Error {
     detail: string,
     readonly remedy: string,
     readonly field: string,
+    /** Every mistake, where there are several. */
+    readonly errors: readonly { field: string; detail: string }[] = [],
   ) {
     super(detail);
   }
@@ -48,6 +50,7 @@ const manners: Middleware = {
       text("detail") || response.statusText,
       text("remedy"),
       text("field"),
+      Array.isArray(said.errors) ? said.errors : [],
     );
   },
 };
@@ -59,6 +62,21 @@ client.use(manners);
 export async function content<T>(answer: Promise<{ data?: T }>): Promise<T> {
   const { data } = await answer;
   return data as T;
+}
+
+/** Send a request whose path is data: objects of all kinds have the same operations. */
+export async function send<T>(
+  method: "get" | "post" | "put" | "patch" | "delete",
+  path: string,
+  { query = {}, ...init }: { query?: Query; body?: unknown; headers?: Record<string, string> } = {},
+): Promise<T> {
+  const asked = queryText(query);
+  const answer = await client.request(
+    method as "get",
+    (asked ? `${path}?${asked}` : path) as "/balances",
+    init as never,
+  );
+  return answer.data as unknown as T;
 }
 
 /** One page of a list, whatever its rows are. */

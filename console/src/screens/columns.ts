@@ -32,28 +32,7 @@ export const gatewayColumns: readonly Column[] = [
   { name: "pdd_ms", kind: "number" },
   { name: "rest_s", kind: "number" },
 ];
-const DEFINITION: readonly Column[] = [
-  sorted("name"),
-  { name: "source", kind: "state" },
-  { name: "version", kind: "number" },
-  { name: "begins_at", kind: "moment" },
-  { name: "operator" },
-  { name: "memo" },
-];
-const definitions = (path: string, isForOperators = false): List => ({
-  path,
-  isForOperators,
-  columns: DEFINITION,
-  filters: [{ name: "name" }],
-  rowKey: "name",
-});
-
 export const lists = {
-  mapping: definitions("/mapping-gateways"),
-  routing: definitions("/routing-gateways", true),
-  phones: definitions("/phones"),
-  rates: definitions("/rate-groups", true),
-  plans: definitions("/routing-plans", true),
   registrations: {
     path: "/registrations",
     columns: [

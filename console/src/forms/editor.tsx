@@ -1,0 +1,266 @@
+/** Change an object in two steps: a trial that says in words what it does, then the change itself. */
+
+import { Alert, Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { type FormEvent, useCallback, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Problem, type Schemas, send } from "../api/client";
+import { Confirm } from "../parts/confirm";
+import { ProblemText } from "../parts/problem";
+import { type Change, ChangeWords, useSay } from "../parts/trial";
+import { useUnsaved } from "../parts/unsaved";
+import { useSession } from "../session";
+import { Form } from "./form";
+import {
+  cleaned,
+  differences,
+  isSame,
+  type Keys,
+  type Kind,
+  type Mistakes,
+  merged,
+  mistakesOf,
+  pathOf,
+  shown,
+} from "./keys";
+
+const HTTP_STALE = 412;
+const NONE: Mistakes = new Map();
+
+/** The declaration of a kind of objects. */
+export function useKind(kind: string) {
+  return useQuery({
+    queryKey: ["kind", kind],
+    queryFn: () => send<Kind>("get", `/definitions/${encodeURIComponent(kind)}`),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+export const placeOf = (kind: string, name: string) => `${pathOf(kind)}/${encodeURIComponent(name)}`;
+
+interface EditorProps {
+  declared: Kind;
+  /** The object as it is; without one it is made. */
+  sheet?: Schemas["DefinitionSheet"];
+  /** Keys that a new object begins with. */
+  begin?: Keys;
+  isReadOnly: boolean;
+  onDone: (name: string) => void;
+}
+
+export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorProps) {
+  const { t } = useTranslation();
+  const { account } = useSession();
+  const say = useSay();
+  const [base, setBase] = useState<Keys>((sheet?.keys as Keys) ?? {});
+  const [version, setVersion] = useState(sheet?.version ?? null);
+  const [values, setValues] = useState<Keys>(sheet ? base : (begin ?? {}));
+  const [generation, setGeneration] = useState(0);
+  const [name, setName] = useState(sheet?.name ?? "");
+  const [at, setAt] = useState("");
+  const [memo, setMemo] = useState("");
+  const [mistakes, setMistakes] = useState<Mistakes>(NONE);
+  const [trial, setTrial] = useState<Change | null>(null);
+  const [theirs, setTheirs] = useState<Schemas["DefinitionSheet"] | null>(null);
+  const kind = declared.kind;
+  const keys = cleaned(declared.keys, values);
+  const isChanged = !isSame(keys, cleaned(declared.keys, sheet ? base : (begin ?? {}))) || (!sheet && name !== "");
+  const unsaved = useUnsaved(isChanged && !isReadOnly);
+  const change = useCallback((key: string, value: unknown) => setValues((before) => ({ ...before, [key]: value })), []);
+
+  const order = useMutation({
+    mutationFn: (isTrial: boolean) => {
+      const terms = { memo: memo || undefined, at: at ? new Date(at).toISOString() : undefined };
+      // running calls go on with what they began with: the trial has said how many
+      const query = isTrial ? { dry_run: true } : { confirm: true };
+      return sheet
+        ? send<Change>("put", placeOf(kind, sheet.name), {
+            query,
+            body: { keys, ...terms },
+            headers: version === null ? undefined : { "If-Match": `"${version}"` },
+          })
+        : send<Change>("post", pathOf(kind), { query, body: { name, keys, ...terms } });
+    },
+    onMutate: () => setMistakes(NONE),
+    onSuccess: (made, isTrial) => {
+      if (isTrial) {
+        setTrial(made);
+        return;
+      }
+      setTrial(null);
+      unsaved.saved();
+      const terms = at ? { at: new Date(at).toISOString() } : {};
+      const undo = sheet
+        ? () => send("post", `${placeOf(kind, name)}/revert`, { query: { confirm: true }, body: { version, ...terms } })
+        : () => send("delete", placeOf(kind, name), { query: { confirm: true } });
+      say(
+        t(sheet ? "object.saved" : "object.made", { name, version: made.changes[0]?.version ?? "" }),
+        at && !sheet ? undefined : undo,
+      );
+      onDone(name);
+    },
+    onError: async (error) => {
+      setTrial(null);
+      if (!(error instanceof Problem)) return;
+      if (error.status === HTTP_STALE) setTheirs(await send("get", placeOf(kind, name)));
+      else if (error.errors.length > 0) setMistakes(mistakesOf(kind, name, error.errors));
+      else if (error.field) setMistakes(mistakesOf(kind, name, [{ field: error.field, detail: error.message }]));
+    },
+  });
+  /** Go on with another version under what was changed here. */
+  const goOn = (taken: Keys) => {
+    if (!theirs) return;
+    setBase((theirs.keys as Keys) ?? {});
+    setVersion(theirs.version ?? null);
+    setValues(taken);
+    setGeneration(generation + 1);
+    setTheirs(null);
+    order.reset();
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    order.mutate(true);
+  };
+  const elsewhere = mistakes.get("");
+  const count = mistakes.size - (elsewhere ? 1 : 0);
+  return (
+    <form onSubmit={submit} noValidate={false}>
+      <Stack gap="sm">
+        {!sheet && (
+          <TextInput
+            maw={360}
+            label={declared.named?.name ?? t("column.name")}
+            description={declared.named?.meaning}
+            required
+            autoFocus
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+        )}
+        <Form
+          key={generation}
+          declared={declared}
+          values={values}
+          mistakes={mistakes}
+          isReadOnly={isReadOnly}
+          onChange={change}
+        />
+        {mistakes.size > 0 && (
+          <Alert color="red" variant="outline" role="alert" title={count > 0 && t("form.mistakes", { count })} p={6}>
+            {elsewhere}
+          </Alert>
+        )}
+        {mistakes.size === 0 && !theirs && <ProblemText error={order.error} />}
+        {!isReadOnly && (
+          <Group align="end" gap="xs">
+            <TextInput
+              size="xs"
+              label={t("object.memo")}
+              value={memo}
+              onChange={(event) => setMemo(event.currentTarget.value)}
+            />
+            {!account && (
+              <TextInput
+                size="xs"
+                type="datetime-local"
+                label={t("object.at")}
+                value={at}
+                onChange={(event) => setAt(event.currentTarget.value)}
+              />
+            )}
+            <Button type="submit" size="xs" loading={order.isPending} disabled={!isChanged}>
+              {t("object.check")}
+            </Button>
+          </Group>
+        )}
+      </Stack>
+      {unsaved.question}
+      <Confirm
+        opened={trial !== null}
+        title={t(sheet ? "object.confirm" : "object.confirm_new", { name })}
+        lead={trial && <ChangeWords change={trial} />}
+        act={t("object.save")}
+        isAtWork={order.isPending}
+        error={null}
+        onAct={() => order.mutate(false)}
+        onClose={() => setTrial(null)}
+      />
+      {theirs && (
+        <Conflict
+          theirs={theirs}
+          base={base}
+          mine={keys}
+          onTake={goOn}
+          onClose={() => {
+            setTheirs(null);
+            order.reset();
+          }}
+        />
+      )}
+    </form>
+  );
+}
+
+/** Both versions, where another person has changed the object meanwhile. */
+function Conflict({
+  theirs,
+  base,
+  mine,
+  onTake,
+  onClose,
+}: {
+  theirs: Schemas["DefinitionSheet"];
+  base: Keys;
+  mine: Keys;
+  onTake: (keys: Keys) => void;
+  onClose: () => void;
+}) {
+  const { t } = useTranslation();
+  const now = (theirs.keys as Keys) ?? {};
+  const together = merged(base, now, mine);
+  const rows = [...new Set([...differences("", base, now), ...differences("", base, mine)].map(([place]) => place))];
+  const at = (keys: Keys, place: string) =>
+    shown(place.split(".").reduce<unknown>((inside, part) => (inside as Keys | undefined)?.[part], keys));
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      size="lg"
+      title={t("conflict.title")}
+      closeButtonProps={{ "aria-label": t("act.close") }}
+    >
+      <Stack>
+        <span>
+          {t("conflict.lead", { who: theirs.operator ?? "–", version: theirs.version ?? "–", memo: theirs.memo ?? "" })}
+        </span>
+        <Table>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{t("conflict.key")}</Table.Th>
+              <Table.Th>{t("conflict.before")}</Table.Th>
+              <Table.Th>{t("conflict.theirs")}</Table.Th>
+              <Table.Th>{t("conflict.mine")}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {rows.map((place) => (
+              <Table.Tr key={place}>
+                <Table.Th scope="row">{place}</Table.Th>
+                <Table.Td>{at(base, place) || "–"}</Table.Td>
+                <Table.Td>{at(now, place) || "–"}</Table.Td>
+                <Table.Td>{at(mine, place) || "–"}</Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+        {together.both.length > 0 && <span>{t("conflict.both", { keys: together.both.join(", ") })}</span>}
+        <Group justify="flex-end">
+          <Button variant="default" onClick={() => onTake(now)}>
+            {t("conflict.take_theirs")}
+          </Button>
+          <Button onClick={() => onTake(together.keys)}>{t("conflict.together")}</Button>
+        </Group>
+      </Stack>
+    </Modal>
+  );
+}

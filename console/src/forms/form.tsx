@@ -1,0 +1,101 @@
+/** The form of an object: what it needs, what is set, and all else that it may have. */
+
+import { Stack, TextInput, Title } from "@mantine/core";
+import { useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Fields, Meaning } from "./fields";
+import { fits, isSet, type Key, type Keys, type Kind, type Mistakes } from "./keys";
+
+interface FormProps {
+  declared: Kind;
+  values: Keys;
+  mistakes: Mistakes;
+  isReadOnly?: boolean;
+  /** Keys that come first, beside those that are needed. */
+  first?: readonly string[];
+  /** Keys that are left out, because they follow from something else. */
+  without?: readonly string[];
+  onChange: (name: string, value: unknown) => void;
+}
+
+const NONE: readonly string[] = [];
+
+export function Form({
+  declared,
+  values,
+  mistakes,
+  isReadOnly = false,
+  first = NONE,
+  without = NONE,
+  onChange,
+}: FormProps) {
+  const { t } = useTranslation();
+  const [wanted, setWanted] = useState("");
+  // a field stays where it is while it is filled in
+  const [begun] = useState(values);
+  const [needed, others] = useMemo(() => {
+    const known = declared.keys.filter((key) => !without.includes(key.name));
+    const isFirst = (key: Key) => key.required || first.includes(key.name) || isSet(begun[key.name]);
+    return [known.filter(isFirst), known.filter((key) => !isFirst(key))];
+  }, [declared, begun, first, without]);
+  const isWrong = (key: Key) =>
+    [...mistakes.keys()].some(
+      (place) => place === key.name || (/^[.[]/.test(place.slice(key.name.length)) && place.startsWith(key.name)),
+    );
+  const found = (keys: readonly Key[]) => keys.filter((key) => fits(key, wanted) || isWrong(key));
+  const rest = found(others);
+  const isOpen = wanted !== "" || needed.length === 0 || rest.some(isWrong);
+  const unknown = Object.keys(values).filter((name) => !declared.keys.some((key) => key.name === name));
+  return (
+    <Stack gap="sm">
+      <p className="meaning">
+        <Meaning text={declared.meaning} />
+      </p>
+      <TextInput
+        size="xs"
+        maw={360}
+        label={t("form.filter", { count: declared.keys.length })}
+        value={wanted}
+        onChange={(event) => setWanted(event.currentTarget.value)}
+      />
+      <Fields
+        keys={found(needed)}
+        values={values}
+        place=""
+        mistakes={mistakes}
+        isReadOnly={isReadOnly}
+        onChange={onChange}
+      />
+      {unknown.length > 0 && <p className="quiet">{t("form.unknown", { names: unknown.join(", ") })}</p>}
+      {rest.length > 0 && (
+        <Others isOpen={isOpen} count={rest.length}>
+          <Fields
+            keys={rest}
+            values={values}
+            place=""
+            mistakes={mistakes}
+            isReadOnly={isReadOnly}
+            onChange={onChange}
+          />
+        </Others>
+      )}
+    </Stack>
+  );
+}
+
+/** Drawn when it is opened: an object may have a hundred keys. */
+function Others({ isOpen, count, children }: { isOpen: boolean; count: number; children: React.ReactNode }) {
+  const { t } = useTranslation();
+  const [opened, setOpened] = useState(false);
+  const shows = isOpen || opened;
+  return (
+    <details open={shows} onToggle={(event) => setOpened(event.currentTarget.open)}>
+      <summary>
+        <Title order={2} size="h5" display="inline">
+          {t("form.others", { count })}
+        </Title>
+      </summary>
+      {shows && children}
+    </details>
+  );
+}

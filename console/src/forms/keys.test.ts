@@ -1,0 +1,142 @@
+import { expect, it } from "vitest";
+import {
+  cleaned,
+  differences,
+  fits,
+  isFlawed,
+  isSame,
+  type Key,
+  linesOf,
+  mapLines,
+  mapOf,
+  merged,
+  mistakesOf,
+  pairsOf,
+  shown,
+} from "./keys";
+
+function key(name: string, form = "text", more: Partial<Key> = {}): Key {
+  return { name, meaning: "", form, many: false, required: false, keys: [], ...more } as unknown as Key;
+}
+
+it("shows lists that are written in either way, one item a line", () => {
+  expect(linesOf("44")).toBe("44");
+  expect(linesOf(["44", "49"])).toBe("44\n49");
+  expect(linesOf([["1", "2"], ["3"]])).toBe("1, 2\n3");
+  expect(linesOf(undefined)).toBe("");
+});
+
+it("shows rules that are written in either way", () => {
+  expect(pairsOf(["00", ""])).toEqual([["00", ""]]);
+  expect(
+    pairsOf([
+      ["00", ""],
+      ["0", "49"],
+    ]),
+  ).toEqual([
+    ["00", ""],
+    ["0", "49"],
+  ]);
+  expect(pairsOf(undefined)).toEqual([]);
+});
+
+it("reads maps from lines, and shows them so", () => {
+  const codes = { "486": "480", "5xx": "503" };
+  expect(mapOf(mapLines(codes), false)).toEqual(codes);
+  expect(mapOf("off", true)).toBe("off");
+  expect(mapOf("min_margin: 0.001\nby: price", true)).toEqual({ min_margin: "0.001", by: "price" });
+  expect(mapOf(" \n", true)).toBeUndefined();
+});
+
+it("sends no empty keys, and keeps those that it does not know", () => {
+  const declared = [
+    key("enabled", "switch"),
+    key("hosts", "text", { many: true }),
+    key("rules", "pair", { many: true }),
+    key("auth", "keys", { keys: [key("username"), key("password", "secret")] }),
+    key("limits", "keys", { many: true, keys: [key("per"), key("amount")] }),
+  ];
+  const values = {
+    enabled: "",
+    hosts: ["192.0.2.1", " ", ""],
+    rules: [
+      ["00", ""],
+      ["", ""],
+    ],
+    auth: { username: "", password: "" },
+    limits: [{ per: "day", amount: " 5 " }, {}],
+    unknown: "",
+    other: { kept: "as it is" },
+  };
+  expect(cleaned(declared, values)).toEqual({
+    hosts: ["192.0.2.1"],
+    rules: [["00", ""]],
+    limits: [{ per: "day", amount: "5" }],
+    other: { kept: "as it is" },
+  });
+});
+
+it("compares values without regard to the order of keys", () => {
+  expect(isSame({ a: "1", b: ["2"] }, { b: ["2"], a: "1" })).toBe(true);
+  expect(isSame({ a: ["1", "2"] }, { a: ["2", "1"] })).toBe(false);
+});
+
+it("lays what was changed here over what another person has made", () => {
+  const base = { a: "1", b: "1", c: "1", d: "1" };
+  const { keys, both } = merged(base, { a: "2", b: "2", c: "1", d: "2" }, { a: "1", b: "3", c: "9" });
+  expect(keys).toEqual({ a: "2", b: "3", c: "9" });
+  expect(both).toEqual(["b", "d"]);
+});
+
+it("shows mistakes at their keys", () => {
+  const found = mistakesOf("accounts", "a.b", [
+    { field: "accounts[a.b].currency", detail: "the change: accounts[a.b].currency: value 'x': expected an ISO code" },
+    { field: "accounts[a.b].spend_limits[0].amount", detail: "database:1: expected an amount" },
+    {
+      field: "rate_groups[b].deck",
+      detail: "rate_groups b (version 1): warning: rate_groups[b].deck: expected a deck",
+    },
+    { field: "keys.name", detail: "is a number, and text is expected" },
+    { field: "mapping_gateways[x].account", detail: "elsewhere" },
+  ]);
+  expect(found.get("currency")).toBe("value 'x': expected an ISO code");
+  expect(found.get("spend_limits[0].amount")).toBe("database:1: expected an amount");
+  expect(found.get("name")).toBe("is a number, and text is expected");
+  expect(found.get("")).toBe("elsewhere");
+});
+
+it("finds keys by name, meaning, and keys inside", () => {
+  const inside = key("auth", "keys", { meaning: "Credentials", keys: [key("username")] });
+  expect([fits(inside, "CRED"), fits(inside, "user"), fits(inside, "codec"), fits(inside, "")]).toEqual([
+    true,
+    true,
+    false,
+    true,
+  ]);
+});
+
+it("tells a number that cannot be one before it is sent", () => {
+  const number = key("max_cps", "number", { lowest: "1", highest: "100" });
+  expect(["1", "100", "$" + "{CPS}", ""].map((text) => isFlawed(number, text))).toEqual([false, false, false, false]);
+  expect(["0", "101", "x", "1.5"].map((text) => isFlawed(number, text))).toEqual([true, true, true, true]);
+  const seconds = key("timeout", "seconds", { lowest: "0.1", highest: "60" });
+  expect(["0.1", "4", "0.05", "1.2345"].map((text) => isFlawed(seconds, text))).toEqual([false, false, true, true]);
+  expect(isFlawed(key("overdraft_limit", "text"), "unlimited")).toBe(false);
+  expect(isFlawed(key("price", "amount", { lowest: "0" }), "-1")).toBe(true);
+});
+
+it("names the keys inside of a key that differ", () => {
+  const before = { auth: { username: "a", password: "(hidden)" }, currency: "EUR" };
+  const after = { auth: { username: "b", password: "(hidden)" }, max_cps: "3" };
+  expect(differences("", before, after)).toEqual([
+    ["auth.username", "a", "b"],
+    ["currency", "EUR", undefined],
+    ["max_cps", undefined, "3"],
+  ]);
+});
+
+it("writes values in a line", () => {
+  expect(shown([["00", "49"]])).toBe("00 → 49");
+  expect(shown([{ per: "day", amount: "5" }])).toBe("per: day; amount: 5");
+  expect(shown(undefined)).toBe("");
+});

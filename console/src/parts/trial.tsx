@@ -1,0 +1,116 @@
+/** What a change of objects does, in words; and what it did, with the way back. */
+
+import { Alert, Button, Group } from "@mantine/core";
+import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import type { Schemas } from "../api/client";
+import { differences, isSet, shown } from "../forms/keys";
+import { ProblemText } from "./problem";
+import { Moment } from "./values";
+
+export type Change = Schemas["ChangeSheet"];
+
+/** A trial in words: what each object gets, from when, and which calls use it. */
+export function ChangeWords({ change }: { change: Change }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      {change.changes.map((each) => (
+        <div key={`${each.kind} ${each.name}`}>
+          <b>{t(`change.${each.action}`, { kind: t(`kind.${each.kind}`), name: each.name })}</b>
+          <KeyWords keys={each.keys} />
+          {Date.parse(each.begins_at) > Date.now() && (
+            <p>
+              {t("change.begins")} <Moment value={each.begins_at} />
+            </p>
+          )}
+          {each.planned.length > 0 && <p>{t("change.planned", { versions: each.planned.join(", ") })}</p>}
+          {each.calls && each.calls.number > 0 && <p>{t("change.calls", { count: each.calls.number })}</p>}
+        </div>
+      ))}
+      {change.calls_unknown && <p className="quiet">{t("change.calls_unknown", { why: change.calls_unknown })}</p>}
+    </>
+  );
+}
+
+/** Keys with their values before and after. */
+export function KeyWords({ keys }: { keys: unknown }) {
+  const { t } = useTranslation();
+  const found = Object.entries((keys ?? {}) as Record<string, [unknown, unknown]>).flatMap(([name, [before, after]]) =>
+    differences(name, before ?? undefined, after ?? undefined),
+  );
+  if (found.length === 0) return null;
+  return (
+    <ul className="words">
+      {found.map(([name, before, after]) => (
+        <li key={name}>
+          <code>{name}</code>:{" "}
+          {isSet(before) && isSet(after)
+            ? t("change.from_to", { before: shown(before), after: shown(after) })
+            : isSet(after)
+              ? t("change.set", { after: shown(after) })
+              : t("change.taken", { before: shown(before) })}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+interface Done {
+  said: string;
+  undo?: () => Promise<unknown>;
+}
+
+const DONE = ["done"];
+
+/** Say what was done; the words stay until the next act. They are kept where the session's data is, and go with it. */
+export function useSay(): (said: string, undo?: () => Promise<unknown>) => void {
+  const queries = useQueryClient();
+  return (said, undo) => {
+    void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== DONE[0] });
+    queries.setQueryData<Done>(DONE, { said, undo });
+  };
+}
+
+/** What was done last, and the button that undoes it. */
+export function LastDone() {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const say = useSay();
+  const { data: done } = useQuery<Done | null>({
+    queryKey: DONE,
+    queryFn: skipToken,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const undo = useMutation({
+    mutationFn: (act: () => Promise<unknown>) => act(),
+    onSuccess: () => say(t("change.undone")),
+  });
+  if (!done) return null;
+  return (
+    <Alert
+      variant="outline"
+      color="green"
+      p={6}
+      role="status"
+      withCloseButton
+      closeButtonLabel={t("act.close")}
+      onClose={() => queries.setQueryData(DONE, null)}
+    >
+      <Group gap="sm">
+        <span>{done.said}</span>
+        {done.undo && (
+          <Button
+            size="compact-xs"
+            variant="default"
+            loading={undo.isPending}
+            onClick={() => done.undo && undo.mutate(done.undo)}
+          >
+            {t("act.undo")}
+          </Button>
+        )}
+      </Group>
+      <ProblemText error={undo.error} />
+    </Alert>
+  );
+}

@@ -1,0 +1,175 @@
+/** One object of the configuration: its form, its versions with before and after, its end. */
+
+import { Alert, Button, Group, Tabs } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Problem, type Schemas, send } from "../api/client";
+import { Editor, placeOf, useKind } from "../forms/editor";
+import { type Keys, pathOf } from "../forms/keys";
+import { Confirm } from "../parts/confirm";
+import { History } from "../parts/history";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { type Change, ChangeWords, LastDone, useSay } from "../parts/trial";
+import { useMay } from "../session";
+
+const DATABASE = "database";
+const HTTP_NOT_FOUND = 404;
+
+export function ObjectScreen() {
+  const { kind, name } = useParams({ from: "/objects/$kind/$name" });
+  return <One key={`${kind} ${name}`} kind={kind} name={name} />;
+}
+
+function One({ kind, name }: { kind: string; name: string }) {
+  const { t } = useTranslation();
+  const { tab } = useSearch({ from: "/objects/$kind/$name" });
+  const go = useNavigate({ from: "/objects/$kind/$name" });
+  const one = `${pathOf(kind)}/{name}`;
+  const may = { change: useMay(`PUT ${one}`), end: useMay(`DELETE ${one}`), make: useMay(`POST ${pathOf(kind)}`) };
+  const declared = useKind(kind);
+  const found = useQuery({
+    queryKey: ["object", kind, name],
+    queryFn: () => send<Schemas["DefinitionSheet"]>("get", placeOf(kind, name)),
+    // a form in which a person types is not drawn anew
+    refetchOnWindowFocus: false,
+  });
+  const sheet = found.data;
+  const isGone = found.error instanceof Problem && found.error.status === HTTP_NOT_FOUND;
+  const isOurs = sheet?.source === DATABASE;
+  return (
+    <Page
+      title={name}
+      needs={`GET ${one}`}
+      actions={
+        sheet && (
+          <Group gap="xs">
+            {may.make && (
+              <Button
+                size="xs"
+                variant="default"
+                onClick={() => go({ to: "/new/$kind", params: { kind }, search: { from: name } })}
+              >
+                {t("object.copy")}
+              </Button>
+            )}
+            {may.end && isOurs && (
+              <End kind={kind} sheet={sheet} onDone={() => go({ to: "/objects/$kind", params: { kind } })} />
+            )}
+          </Group>
+        )
+      }
+    >
+      <LastDone />
+      <span className="quiet">{t(`kind.${kind}`)}</span>
+      <ProblemText error={declared.error ?? (isGone ? null : found.error)} again={() => found.refetch()} />
+      {isGone && <Alert variant="outline">{t("object.gone", { name })}</Alert>}
+      {sheet && !isOurs && <Alert variant="outline">{t("definition.read_only", { source: sheet.source })}</Alert>}
+      <Tabs
+        value={tab ?? (isGone ? "history" : "keys")}
+        onChange={(to) => go({ search: { tab: to ?? undefined }, replace: true })}
+        keepMounted={false}
+      >
+        <Tabs.List>
+          {!isGone && <Tabs.Tab value="keys">{t("definition.keys")}</Tabs.Tab>}
+          {(isOurs || isGone) && <Tabs.Tab value="history">{t("definition.versions")}</Tabs.Tab>}
+        </Tabs.List>
+        <Tabs.Panel value="keys" pt="sm">
+          {sheet && declared.data && (
+            <Editor
+              key={sheet.version}
+              declared={declared.data}
+              sheet={sheet}
+              isReadOnly={!isOurs || !may.change}
+              onDone={() => {}}
+            />
+          )}
+        </Tabs.Panel>
+        <Tabs.Panel value="history" pt="sm">
+          <History kind={kind} name={name} />
+        </Tabs.Panel>
+      </Tabs>
+    </Page>
+  );
+}
+
+/** A new object: from nothing, or with the keys of another one. */
+export function NewObjectScreen() {
+  const { t } = useTranslation();
+  const { kind } = useParams({ from: "/new/$kind" });
+  const { from } = useSearch({ from: "/new/$kind" });
+  const go = useNavigate({ from: "/new/$kind" });
+  const declared = useKind(kind);
+  const copied = useQuery({
+    queryKey: ["object", kind, from],
+    queryFn: () => send<Schemas["DefinitionSheet"]>("get", placeOf(kind, from ?? "")),
+    enabled: Boolean(from),
+  });
+  const isReady = declared.data && (!from || copied.data);
+  return (
+    <Page title={t("object.new_of", { kind: t(`kind.${kind}`) })} needs={`POST ${pathOf(kind)}`}>
+      <ProblemText error={declared.error ?? copied.error} />
+      {isReady && declared.data && (
+        <Editor
+          key={kind}
+          declared={declared.data}
+          begin={copied.data ? withoutSecrets((copied.data.keys as Keys) ?? {}) : undefined}
+          isReadOnly={false}
+          onDone={(name) => go({ to: "/objects/$kind/$name", params: { kind, name } })}
+        />
+      )}
+    </Page>
+  );
+}
+
+/** The keys of an object without its passwords, which a copy cannot have. */
+function withoutSecrets(keys: Keys): Keys {
+  return JSON.parse(JSON.stringify(keys), (_name, value) => (value === "(hidden)" ? undefined : value));
+}
+
+/** The end of an object, after a trial that says what it means. */
+function End({ kind, sheet, onDone }: { kind: string; sheet: Schemas["DefinitionSheet"]; onDone: () => void }) {
+  const { t } = useTranslation();
+  const say = useSay();
+  const [trial, setTrial] = useState<Change | null>(null);
+  const place = placeOf(kind, sheet.name);
+  const end = useMutation({
+    mutationFn: (isTrial: boolean) =>
+      send<Change>("delete", place, {
+        query: isTrial ? { dry_run: true } : { confirm: true },
+        headers: { "If-Match": `"${sheet.version}"` },
+      }),
+    onSuccess: (made, isTrial) => {
+      if (isTrial) {
+        setTrial(made);
+        return;
+      }
+      onDone();
+      say(t("object.ended", { name: sheet.name }), () =>
+        send("post", `${place}/revert`, { body: { version: sheet.version } }),
+      );
+    },
+  });
+  return (
+    <>
+      <Button size="xs" variant="default" loading={end.isPending} onClick={() => end.mutate(true)}>
+        {t("object.end")}
+      </Button>
+      <Confirm
+        opened={trial !== null || end.error !== null}
+        title={t("object.end_title", { name: sheet.name })}
+        lead={trial ? <ChangeWords change={trial} /> : t("object.end_refused")}
+        act={t("object.end")}
+        isAtWork={end.isPending}
+        error={end.error}
+        onAct={() => end.mutate(trial === null)}
+        onClose={() => {
+          setTrial(null);
+          end.reset();
+        }}
+      />
+    </>
+  );
+}

@@ -1,0 +1,96 @@
+/** Objects of one kind: those of the database and those of the files. */
+
+import { Button, Group, TextInput } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { download, pageOf, queryText } from "../api/client";
+import { pathOf } from "../forms/keys";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
+import { useMay } from "../session";
+
+const PAGE_ROWS = 200;
+
+export function ObjectsScreen() {
+  const { t } = useTranslation();
+  const { kind } = useParams({ from: "/objects/$kind" });
+  const search = useSearch({ from: "/objects/$kind" });
+  const go = useNavigate({ from: "/objects/$kind" });
+  const path = pathOf(kind);
+  const mayMake = useMay(`POST ${path}`);
+  const found = useInfiniteQuery({
+    queryKey: ["objects", path, search],
+    queryFn: ({ pageParam }) => pageOf(path, { ...search, limit: PAGE_ROWS, cursor: pageParam || undefined }),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next,
+  });
+  const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const set = (field: string, value: string) =>
+    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+  const title = t(`kind.${kind}`);
+  return (
+    <Page
+      title={title}
+      needs={`GET ${path}`}
+      actions={
+        <Group gap="xs">
+          <Button
+            variant="default"
+            size="xs"
+            onClick={() => download(`${path}?${queryText(search)}`, "text/csv", `${kind}.csv`)}
+          >
+            {t("cdrs.csv")}
+          </Button>
+          {mayMake && (
+            <Button size="xs" component={Link} to={`/new/${kind}`}>
+              {t("object.new")}
+            </Button>
+          )}
+        </Group>
+      }
+    >
+      <LastDone />
+      <Group align="end" gap="xs">
+        <TextInput
+          key={kind}
+          label={t("object.exact_name")}
+          defaultValue={search.name ?? ""}
+          onKeyDown={(event) => event.key === "Enter" && set("name", event.currentTarget.value)}
+          onBlur={(event) => set("name", event.currentTarget.value)}
+        />
+        <span className="quiet" role="status">
+          {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
+        </span>
+      </Group>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={title}
+        columns={[
+          {
+            name: "name",
+            isSortable: true,
+            show: (row) => (
+              <Link to="/objects/$kind/$name" params={{ kind, name: String(row.name) }}>
+                {String(row.name)}
+              </Link>
+            ),
+          },
+          { name: "source" },
+          { name: "version", kind: "number" },
+          { name: "begins_at", kind: "moment", isSortable: true },
+          { name: "operator" },
+          { name: "memo" },
+        ]}
+        rows={rows}
+        rowKey={(row) => String(row.name)}
+        sort={search.sort}
+        onSort={(sort) => set("sort", sort)}
+        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
+        isLoading={found.isPending}
+      />
+    </Page>
+  );
+}

@@ -1,0 +1,217 @@
+"""Forms of objects in the console: drawn from declarations, tried before they are saved, undone, with their history."""
+
+from typing import Any
+
+import pytest
+from api.watched import Watched
+from playwright.sync_api import Locator, Page, expect
+
+from console.conftest import NARROW, Visit
+from console.test_screens import violations
+
+KINDS = {
+    "accounts": "Account settings",
+    "mapping_gateways": "Mapping gateways",
+    "routing_gateways": "Routing gateways",
+    "phones": "Phones",
+    "rate_groups": "Rate groups",
+    "routing_plans": "Routing plans",
+    "calendars": "Calendars",
+    "number_lists": "Number lists",
+    "number_pools": "Number pools",
+    "templates": "Templates",
+}
+
+GO = "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }"
+"""Go to a page without loading the console again."""
+LABELS = """() => [...document.querySelectorAll("form .fields > div > label, form .fields > fieldset > legend")]
+    .map(each => each.textContent.trim())"""
+
+
+def saved(page: Page) -> Locator:
+    """Check a change, and return the question before it is saved."""
+    page.get_by_role("button", name="Check the change").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_be_visible()
+    return asked
+
+
+def keys_of(site: Watched, path: str) -> dict[str, Any]:
+    keys: dict[str, Any] = site.api.ask("GET", path).json["keys"]
+    return keys
+
+
+def test_forms_have_every_key_of_every_kind(site: Watched, visit: Visit) -> None:
+    """A key that is declared appears without a line of the console."""
+    page = visit().go("/objects/phones", "Phones")
+    for kind, words in KINDS.items():
+        page.evaluate(GO, f"/new/{kind}")
+        expect(page.get_by_role("heading", level=1, name=f"New: {words}", exact=True)).to_be_visible()
+        more = page.locator("summary", has_text="more settings")
+        expect(page.get_by_label("Find one of")).to_be_visible()
+        if more.count() and page.locator("details[open]").count() == 0:
+            more.click()
+        expect(page.locator("details[open] .fields").first).to_be_visible()
+        declared = {each["name"] for each in site.api.ask("GET", f"/definitions/{kind}").json["keys"]}
+        shown = {name.removesuffix(" *") for name in page.evaluate(LABELS)}
+        assert declared <= shown, (kind, declared - shown)
+        if kind == "mapping_gateways":
+            assert violations(page) == []
+
+
+def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/objects/mapping_gateways", "Mapping gateways")
+    page.get_by_role("link", name="New").click()
+    page.get_by_role("textbox", name="name", exact=True).fill("office-pbx")
+    page.get_by_role("combobox", name="account").fill("acm")
+    page.get_by_role("option", name="acme").click()
+    page.get_by_label("Find one of").fill("hosts")
+    page.get_by_role("textbox", name="hosts").fill("192.0.2.200\n192.0.2.201")
+    page.get_by_label("Find one of").fill("max_concurrent")
+    page.get_by_role("textbox", name="max_concurrent").fill("0")
+    expect(page.get_by_text("A number from 1 to 1000000")).to_be_visible()
+    page.get_by_role("textbox", name="max_concurrent").fill("12")
+    page.get_by_label("Find one of").fill("auth")
+    page.get_by_role("textbox", name="username").first.fill("office")
+    page.locator("input[autocomplete=new-password]").first.fill("a-long-secret-1")
+    page.get_by_label("Why").fill("contract 17")
+    asked = saved(page)
+    expect(asked).to_contain_text("max_concurrent: set to 12")
+    assert "a-long-secret-1" not in asked.inner_text()
+    assert site.api.ask("GET", "/mapping-gateways/office-pbx").status == 404
+    assert violations(page) == []
+    asked.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("office-pbx is made")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="office-pbx")).to_be_visible()
+    assert keys_of(site, "/mapping-gateways/office-pbx") == {
+        "account": "acme", "hosts": ["192.0.2.200", "192.0.2.201"], "max_concurrent": "12",
+        "auth": {"username": "office", "password": "(hidden)"},
+    }  # fmt: skip
+
+    page.get_by_role("textbox", name="max_concurrent").fill("20")
+    asked = saved(page)
+    expect(asked).to_contain_text("max_concurrent: from 12 to 20")
+    asked.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("office-pbx is changed: version 2")).to_be_visible()
+    with_secret = site.daemon.ask("definitions", "show", "mapping_gateways", "office-pbx", "--secrets")["keys"]
+    assert with_secret["auth"]["password"] == "a-long-secret-1"
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone")).to_be_visible()
+    expect(page.get_by_role("textbox", name="max_concurrent")).to_have_value("12")
+    assert keys_of(site, "/mapping-gateways/office-pbx")["max_concurrent"] == "12"
+
+    page.get_by_role("tab", name="Versions").click()
+    history = page.locator("ol.versions > li")
+    expect(history).to_have_count(3)
+    expect(history.nth(1)).to_contain_text("max_concurrent: from 12 to 20")
+    expect(history.nth(2)).to_contain_text("contract 17")
+    page.get_by_label("From", exact=True).select_option("1")
+    expect(page.get_by_text("They are the same")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_role("button", name="Go back to version 2").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("max_concurrent: from 12 to 20")
+    asked.get_by_role("button", name="Go back to it").click()
+    expect(page.get_by_text("office-pbx is as in version 2 again")).to_be_visible()
+    assert keys_of(site, "/mapping-gateways/office-pbx")["max_concurrent"] == "20"
+
+    page.get_by_role("button", name="End it").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("office-pbx (Mapping gateways) ends")
+    asked.get_by_role("button", name="End it").click()
+    expect(page.get_by_text("office-pbx is ended")).to_be_visible()
+    assert site.api.ask("GET", "/mapping-gateways/office-pbx").status == 404
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("link", name="office-pbx")).to_be_visible()
+
+
+def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/accounts/desk", {"keys": {"currency": "USD", "overdraft_limit": "10", "max_cps": "1"}})
+    page = visit().go("/objects/accounts/desk", "desk")
+    page.get_by_role("textbox", name="overdraft_limit").fill("30")
+    made = site.api.ask("PATCH", "/accounts/desk", {"keys": {"overdraft_limit": "20", "max_cps": "2"}, "memo": "mail"})
+    assert made.status == 200
+    page.get_by_role("button", name="Check the change").click()
+    asked = page.get_by_role("dialog", name="Changed by another person meanwhile")
+    expect(asked).to_contain_text("administrator has saved version 2")
+    expect(asked.get_by_role("row", name="overdraft_limit 10 20 30")).to_be_visible()
+    expect(asked.get_by_role("row", name="max_cps 1 2 1")).to_be_visible()
+    expect(asked).to_contain_text("Both have changed: overdraft_limit")
+    assert violations(page) == []
+    asked.get_by_role("button", name="Put mine on top").click()
+    asked = saved(page)
+    expect(asked).to_contain_text("overdraft_limit: from 20 to 30")
+    asked.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("desk is changed: version 3")).to_be_visible()
+    assert keys_of(site, "/accounts/desk") == {"currency": "USD", "overdraft_limit": "30", "max_cps": "2"}
+
+
+def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watched, visit: Visit) -> None:
+    visitor = visit()
+    site.api.ask("PUT", "/rate-groups/held", {"keys": {"currency": "USD", "deck": "yes"}})
+    site.api.ask(
+        "PUT", "/accounts/holder", {"keys": {"rate_group": "held", "spend_limits": [{"per": "day", "amount": "5"}]}}
+    )
+    page = visitor.go("/objects/accounts/holder", "holder")
+    page.get_by_role("combobox", name="rate_group", exact=True).fill("missing")
+    page.get_by_role("button", name="Check the change").click()
+    expect(page.get_by_role("alert").filter(has_text="1 settings cannot be as they are")).to_be_visible()
+    expect(page.get_by_role("combobox", name="rate_group", exact=True)).to_have_attribute("aria-invalid", "true")
+    page.get_by_role("combobox", name="rate_group", exact=True).fill("held")
+    page.locator("details", has_text="per: day").locator("summary").click()
+    page.get_by_role("textbox", name="amount").fill("much")
+    page.get_by_role("button", name="Check the change").click()
+    expect(page.get_by_role("textbox", name="amount")).to_have_attribute("aria-invalid", "true")
+    page.get_by_role("link", name="Gateways", exact=True).click()
+    asked = page.get_by_role("dialog", name="Leave without saving?")
+    asked.get_by_role("button", name="Leave").click()
+    page = visitor.go("/objects/rate_groups/held", "held")
+    page.get_by_role("button", name="End it").click()
+    expect(page.get_by_role("dialog")).to_contain_text("accounts[holder].rate_group")
+
+
+def test_objects_of_files_are_shown_with_their_place_and_not_changed(visit: Visit) -> None:
+    page = visit().go("/objects/routing_gateways/carrier-b", "carrier-b")
+    expect(page.get_by_text("vosd.yaml:")).to_be_visible()
+    expect(page.get_by_role("textbox", name="address", exact=True)).to_be_disabled()
+    expect(page.get_by_role("button", name="Check the change")).to_have_count(0)
+    expect(page.get_by_role("button", name="End it")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("role", "account"), [("viewer", None), ("customer", "acme")])
+def test_who_may_not_change_an_object_is_offered_no_change(
+    site: Watched, visit: Visit, role: str, account: str | None
+) -> None:
+    site.api.ask("PUT", "/phones/7301", {"keys": {"account": "acme", "password": "a-long-secret-1"}})
+    visitor = visit(role, account)
+    page = visitor.go("/objects/phones/7301", "7301")
+    expect(page.get_by_role("combobox", name="account")).to_be_disabled()
+    for button in ("Check the change", "End it", "Copy"):
+        expect(page.get_by_role("button", name=button)).to_have_count(0)
+    page = visitor.go("/objects/phones", "Phones")
+    expect(page.get_by_role("link", name="7301")).to_be_visible()
+    expect(page.get_by_role("link", name="New")).to_have_count(0)
+    expect(visitor.go("/new/phones", "New: Phones").get_by_text("does not have the right")).to_be_visible()
+
+
+def test_an_agent_sees_the_keys_that_it_may_set(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/accounts/sub", {"keys": {"agent": "reseller", "rate_group": "sell"}})
+    page = visit("agent", "reseller").go("/objects/accounts/sub", "sub")
+    page.get_by_label("Find one of").fill("o")
+    expect(page.get_by_role("textbox", name="overdraft_limit")).to_be_visible()
+    expect(page.get_by_role("combobox", name="routing_plan")).to_have_count(0)
+    expect(page.get_by_label("In force from")).to_have_count(0)
+
+
+def test_forms_fit_a_telephone_and_speak_chinese(visit: Visit) -> None:
+    visitor = visit(size=NARROW, language="zh-CN")
+    for path, title in (
+        ("/objects/phones/7001", "7001"),
+        ("/new/routing_gateways", "落地网关"),
+        ("/objects/calendars", "日历"),
+    ):
+        page = visitor.go(path, title)
+        expect(page.get_by_text("加载", exact=False)).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
+        assert violations(page) == [], path
