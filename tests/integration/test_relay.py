@@ -1,14 +1,18 @@
 """The relay with real workers and real sockets."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from doubles.sockets.relay import RelayStage, now, source, until
-from doubles.sockets.rtp import RtpPeer
+from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
 
+from vosd.media.figures import PeerReport
 from vosd.media.source import RelayPort
+from vosd.relay.worker_process import reap
 from vosd.trunks.media import PortRange
 
 HOST = "127.78.0.1"
@@ -42,6 +46,13 @@ def connected(stage: RelayStage, one: RtpPeer, other: RtpPeer, **named) -> tuple
         stage.relay.expect(port, source(peer.host, peer.port))
     stage.relay.connect(*ports)
     return ports
+
+
+def impatient(directory: Path) -> Path:
+    """Return a directory with a module that makes workers wait for a second only."""
+    text = "import vosd.relay.worker\nvosd.relay.worker.ABANDONED_NS = 1_000_000_000\n"
+    (directory / "sitecustomize.py").write_text(text)
+    return directory
 
 
 async def received(peer: RtpPeer, packets: int) -> list[bytes]:
@@ -105,3 +116,202 @@ async def test_occupied_ports_are_skipped_until_none_is_left(stage, peers):
     assert stage.relay.open(HOST, few, is_multiplexed=False, tos=0, now=now()) is None
     assert stage.relay.used(HOST, few, now()) == 8
     assert occupied
+
+
+async def test_a_source_that_is_not_announced_is_neither_forwarded_nor_sent_to(stage, peers):
+    """An attacker sprays the port before, during and after the set-up, with SSRC and numbers of the telephone."""
+    attacker, near_miss = peers("127.78.0.66"), peers("127.78.0.67")
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = stage.open(), stage.open()
+    attacker.send((HOST, first.rtp), 20)
+    stage.relay.expect(second, source(other.host, other.port))
+    stage.relay.connect(first, second)
+    attacker.send((HOST, first.rtp), 20)
+    stage.relay.expect(first, source(one.host, one.port))
+    await asyncio.sleep(0)  # orders of a turn go out at its end
+    attacker.send((HOST, first.rtp), 2)
+    near_miss.send((HOST, first.rtp), 20)
+    await stage.until(first, lambda figures: figures.dropped.unknown == 62)
+    expected = []
+    for _ in range(5):
+        expected += one.send((HOST, first.rtp), 2)
+        attacker.sequence, attacker.stamp = one.sequence, one.stamp
+        attacker.send((HOST, first.rtp), 4)
+        other.send((HOST, second.rtp), 2)
+    assert await received(other, 10) == expected
+    figures = await stage.until(first, lambda figures: figures.dropped.unknown == 82)
+    assert (figures.packets_in, figures.lost, figures.latched_port) == (10, 0, one.port)
+    assert len(await received(one, 10)) == 10
+    assert attacker.taken() == near_miss.taken() == []
+    assert other.taken() == []
+
+
+async def test_broken_packets_and_foreign_payload_types_are_dropped_and_counted(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, _ = connected(stage, one, other)
+    sent = one.send((HOST, first.rtp), 3)
+    for junk in (b"", b"\x80", b"\x00" * 20, b"\xb0" + rtp(1)[1:], b"\x00\x01\x00\x00" + bytes(16)):
+        one.sock.sendto(junk, (HOST, first.rtp))
+    one.sock.sendto(rtp(one.sequence, payload=96), (HOST, first.rtp))
+    sent += one.send((HOST, first.rtp), 2)
+    assert await received(other, 5) == sent
+    figures = await stage.until(first, lambda figures: figures.dropped.broken == 5)
+    assert figures.dropped.payload == 1
+    assert figures.foreign == 6
+
+
+async def test_more_than_500_packets_a_second_are_dropped(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, _ = connected(stage, one, other)
+    for _ in range(12):
+        one.send((HOST, first.rtp), 50)
+        await stage.until(
+            first, lambda figures, until=one.sequence - 1_000: figures.packets_in + figures.foreign == until
+        )
+    figures = stage.relay.figures(first)
+    assert figures.packets_in + figures.dropped.excess == 600
+    assert figures.packets_in <= 250 * (1 + (figures.last_at - figures.first_at + 1) // 500)
+    assert figures.dropped.excess or figures.last_at - figures.first_at >= 1_000
+
+
+async def test_rtcp_is_relayed_and_tells_how_the_peer_receives(stage, peers):
+    one, other = peers(port=25_000), peers(port=25_002, ssrc=0x9999)
+    one_control, other_control = peers(port=25_001), peers(port=25_003)
+    first, second = stage.open(), stage.open()
+    stage.relay.expect(first, source(one.host, one.port, rtcp=25_001))
+    stage.relay.expect(second, source(other.host, other.port, rtcp=25_003))
+    stage.relay.connect(first, second)
+    one.send((HOST, first.rtp), 3)
+    await received(other, 3)
+    sent = sender_report(one.ssrc, 0xABCD_0001)
+    one_control.sock.sendto(sent, (HOST, first.rtcp))
+    assert await received(other_control, 1) == [sent]
+    block = report_block(one.ssrc, fraction=64, lost=3, jitter=80, last=0xABCD_0001)
+    other_control.sock.sendto(sender_report(other.ssrc, 2, block, 1), (HOST, second.rtcp))
+    assert len(await received(one_control, 1)) == 1
+    figures = await stage.until(second, lambda figures: figures.peer is not None)
+    assert figures.peer == PeerReport(25.0, 3, 10.0)
+    assert 0 <= figures.round_trip_ms < 5_000
+    assert figures.alive_mono is not None
+    assert figures.packets_in == 0
+
+
+async def test_rtcp_goes_from_a_port_with_both_to_a_port_of_its_own_and_back(stage, peers):
+    one, other, control = peers(), peers(port=25_010, ssrc=0x9999), peers(port=25_011)
+    first, second = stage.open(is_multiplexed=True), stage.open()
+    stage.relay.expect(first, source(one.host, one.port))
+    stage.relay.expect(second, source(other.host, other.port, rtcp=control.port))
+    stage.relay.connect(first, second)
+    one.send((HOST, first.rtp), 3)
+    await received(other, 3)
+    sent = sender_report(one.ssrc)
+    one.sock.sendto(sent, (HOST, first.rtp))
+    assert await received(control, 1) == [sent]
+    control.sock.sendto(sender_report(9), (HOST, second.rtcp))
+    assert await received(one, 1) == [sender_report(9)]
+    peers("127.78.0.66").sock.sendto(sender_report(8), (HOST, second.rtcp))
+    await stage.until(second, lambda figures: figures.dropped.unknown == 1)
+    assert one.taken() == other.taken() == []
+
+
+async def test_early_media_reach_the_caller_before_the_caller_sends(stage, peers):
+    """The announced address is sent to before its owner has been received from, where that is allowed."""
+    one, other = peers(), peers(ssrc=0x9999)
+    _, second = connected(stage, one, other)
+    sent = other.send((HOST, second.rtp), 3)
+    assert await received(one, 3) == sent
+
+
+async def test_nothing_is_sent_to_own_ports_multicast_or_refused_media(stage, peers):
+    other = peers(ssrc=0x9999)
+    first, second = stage.open(), stage.open()
+    stage.relay.expect(second, source(other.host, other.port))
+    stage.relay.connect(first, second)
+    other.send((HOST, second.rtp), 3)
+    for host, port in ((HOST, second.rtp), ("224.0.0.1", 4_000), ("127.78.0.9", 0), ("0.0.0.0", 4_000)):
+        stage.relay.expect(first, source(host, port))
+        await asyncio.sleep(0)
+        figures = stage.relay.figures(second)
+        other.send((HOST, second.rtp), 2)
+        await stage.until(second, lambda now, before=figures.packets_in: now.packets_in >= before + 2)
+    assert stage.relay.figures(first).packets_out == 0
+
+
+async def test_fax_passes_without_a_look_at_its_packets(stage, peers):
+    one, other = peers(), peers()
+    first, second = stage.open(), stage.open()
+    for port, peer in ((first, one), (second, other)):
+        stage.relay.expect(port, source(peer.host, peer.port, payloads=()))
+    stage.relay.connect(first, second)
+    packets = [b"\x00\x01\x01fax", b"\x00", b"\x00\x03\x02page"]
+    for packet in packets:
+        one.sock.sendto(packet, (HOST, first.rtp))
+    assert await received(other, 3) == packets
+    figures = await stage.until(first, lambda figures: figures.packets_in == 3)
+    assert figures.alive_mono is not None
+    assert figures.expected == 0
+
+
+async def test_icmp_errors_change_nothing(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    address = other.port
+    other.close()
+    one.send((HOST, first.rtp), 20)
+    await stage.until(second, lambda figures: figures.packets_out + figures.unsent == 23)
+    again = peers(port=address, ssrc=0x9999)
+    sent = one.send((HOST, first.rtp), 2)
+    assert await received(again, 2) == sent
+
+
+async def test_ports_of_two_workers_are_connected(tmp_path, peers):
+    stage = RelayStage(tmp_path, HOST, workers=2)
+    await stage.relay.start()
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = stage.open(), stage.open()
+    assert stage.relay._ports[first.id].link is not stage.relay._ports[second.id].link
+    stage.relay.expect(second, source(other.host, other.port))
+    other.send((HOST, second.rtp), 3)
+    await stage.until(second, lambda figures: figures.packets_in == 3)
+    stage.relay.expect(first, source(one.host, one.port))
+    stage.relay.connect(first, second)
+    await asyncio.sleep(0)  # orders of a turn go out at its end
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    other.send((HOST, second.rtp), 2)
+    assert len(await received(one, 2)) == 2
+    assert stage.close(second).packets_in == 5
+    await stage.relay.stop(keep=False)
+
+
+async def test_a_worker_that_has_no_turn_is_replaced(stage, peers, monkeypatch):
+    monkeypatch.setattr("vosd.relay.link.STUCK_NS", 1_200_000_000)
+    one, other = peers(), peers(ssrc=0x9999)
+    first, _ = connected(stage, one, other)
+    one.send((HOST, first.rtp), 3)
+    await received(other, 3)
+    (link,) = stage.relay._links
+    os.kill(link.pid, signal.SIGSTOP)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+
+
+async def test_a_worker_ends_a_minute_after_its_switch(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(impatient(tmp_path)))
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    stage.open()
+    (link,) = stage.relay._links
+    await stage.relay.stop(keep=True)
+    assert not reap(link.pid)
+    await until(lambda: reap(link.pid))
+
+
+async def test_ports_that_no_call_has_any_more_are_closed_and_rest(stage):
+    first, second = stage.open(), stage.open()
+    assert stage.relay.retain({first.id}, now()) == 1
+    assert stage.relay.ports == {first.id: first}
+    assert not stage.relay.reopen(RelayPort(second.id, HOST, first.rtp, first.rtcp), PortRange(20_000, 20_199), tos=0)
+    assert stage.close(second).packets_in == 0

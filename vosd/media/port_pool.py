@@ -23,11 +23,13 @@ _HALVES_TRIED: Final = 16
 class PortPool:
     """Ports of one address, for any number of ranges, which may overlap."""
 
-    __slots__ = ("_halves", "_resting", "_states", "_used")
+    __slots__ = ("_halves", "_pairs", "_resting", "_states", "_used")
 
     def __init__(self) -> None:
         self._states = bytearray(0x1_0000)
         """1 for each port that is in use or rests."""
+        self._pairs = bytearray(0x8000)
+        """1 for each pair of which a port is in use or rests."""
         self._resting: deque[tuple[int, int]] = deque()
         """End of the rest on the monotonic clock and port, in this order; at most one entry for each port."""
         self._used: dict[PortRange, int] = {}
@@ -46,14 +48,14 @@ class PortPool:
             self._used[ports] = sum(self._states[ports.first : ports.last + 1])
         if is_multiplexed:
             yield from [half for half in islice(self._halves, _HALVES_TRIED) if ports.first <= half <= ports.last]
-        states, first = self._states, ports.first + ports.first % _PAIR
-        pairs = (ports.last + 1 - first) // _PAIR
-        if self._used[ports] == ports.size:
-            return
-        for number in range(pairs):
-            port = first + _PAIR * ((start + number) % pairs)
-            if not states[port] and not states[port + 1]:
-                yield port
+        first, last = (ports.first + 1) // _PAIR, (ports.last + 1) // _PAIR
+        if self._used[ports] < ports.size and first < last:
+            middle = first + start % (last - first)
+            for begin, end in ((middle, last), (first, middle)):
+                pair = self._pairs.find(0, begin, end)
+                while pair >= 0:
+                    yield _PAIR * pair
+                    pair = self._pairs.find(0, pair + 1, end)
         if is_multiplexed:
             yield from [half for half in self._halves if ports.first <= half <= ports.last]
 
@@ -102,6 +104,7 @@ class PortPool:
         if not change:
             return
         self._states[port] = state
+        self._pairs[port // _PAIR] = self._states[port] | self._states[port ^ 1]
         for ports in self._used:
             if ports.first <= port <= ports.last:
                 self._used[ports] += change

@@ -20,9 +20,9 @@ from vosd.relay.protocol import OpenPort
 
 DATAGRAM_BYTES: Final = 2_048
 """Longer datagrams are cut: those of audio and T.38 have 1,500 bytes at most."""
-PACKETS_PER_SECOND: Final = 500
-"""Packets of one port in a second; above it they are dropped. Audio with 5 ms a packet is 200."""
-_SECOND_NS: Final = 1_000_000_000
+BUDGET: Final = 250
+"""Packets of one port in half a second; above it they are dropped. Audio with 5 ms a packet is 100."""
+_WINDOW_NS: Final = 500_000_000
 _REPORTS_KEPT: Final = 8
 """Sender reports of which the time is known when the peer refers to one: they are 5 s apart, or closer in video."""
 _PAYLOAD: Final = 0x7F
@@ -85,7 +85,7 @@ class MediaPort:
         self.packets_out = 0
         self.unsent = 0
         self._unknown = self._broken = self._foreign_payload = self._excess = 0
-        self._budget = PACKETS_PER_SECOND
+        self._budget = 0
         self._window_ns = 0
         self.alive_ns = 0
         """Time of the last RTCP packet, or of one that is no RTP."""
@@ -138,12 +138,12 @@ class MediaPort:
             SENT.pack_into(other._record, other._sent_at, other.packets_out, other.unsent)
 
     def _has_new_budget(self, now_ns: int) -> bool:
-        if now_ns - self._window_ns < _SECOND_NS:
+        if now_ns - self._window_ns < _WINDOW_NS:
             self._excess += 1
             self._owner.changed(self)
             return False
         self._window_ns = now_ns
-        self._budget = PACKETS_PER_SECOND - 1
+        self._budget = BUDGET - 1
         return True
 
     def _receive_other(self, data: bytes, address: Address, now_ns: int) -> None:

@@ -52,7 +52,7 @@ seconds, and connects before it reads its definitions; calls that have none for 
 timers, or by their users."""
 REPORTS_KEPT: Final = 40_000
 """Messages for a switch that does not read, one for each port that is listed; above it the connection is closed."""
-_EVENTS_MAX: Final = 256
+_EVENTS_MAX: Final = 1_024
 _TURN_S: Final = 1.0
 _PRIORITY: Final = 1
 """Real-time priority: the lowest, which is above all processes without any."""

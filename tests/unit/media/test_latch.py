@@ -1,0 +1,161 @@
+"""The source that is believed."""
+
+import pytest
+
+from vosd.media.latch import CANDIDATES_MAX, MOVED_NS, REPEATED_NS, Latch
+from vosd.media.source import MediaSource
+from vosd.trunks.media import MediaTrust
+
+PEER = ("198.51.100.7", 4_000)
+OTHER_PORT = ("198.51.100.7", 4_100)
+UNKNOWN = ("203.0.113.9", 4_000)
+MS = 1_000_000
+
+
+def description(
+    host: str = PEER[0], rtp: int = PEER[1], trust: MediaTrust = MediaTrust.LEARN, sip: str = PEER[0]
+) -> MediaSource:
+    return MediaSource(host, rtp, host, None, sip, trust, (0,), (8_000,))
+
+
+def latch(**named) -> Latch:
+    made = Latch()
+    made.expect(description(**named))
+    return made
+
+
+def sends(
+    latch: Latch, source, numbers, *, ssrc: int = 1, last_ns: int = 0, at_ns: int = 0
+) -> list[list[bytes] | None]:
+    return [
+        latch.consider(source, number, ssrc, b"%d" % number, last_ns, at_ns + 20 * MS * turn)
+        for turn, number in enumerate(numbers)
+    ]
+
+
+def test_three_packets_in_sequence_make_a_source_believed_and_none_is_lost():
+    one = latch()
+    assert sends(one, PEER, (5, 6)) == [[], []]
+    assert one.believed is None
+    assert sends(one, PEER, (7,)) == [[b"5", b"6", b"7"]]
+    assert one.believed == PEER
+
+
+@pytest.mark.parametrize("numbers", [(5, 6, 8), (5, 7, 9), (5, 5, 5), (7, 6, 5)])
+def test_packets_out_of_sequence_are_none(numbers):
+    one = latch()
+    sends(one, PEER, numbers)
+    assert one.believed is None
+
+
+def test_sequence_numbers_wrap():
+    one = latch()
+    sends(one, PEER, (65_534, 65_535, 0))
+    assert one.believed == PEER
+
+
+def test_another_ssrc_begins_anew():
+    one = latch()
+    sends(one, PEER, (5, 6), ssrc=1)
+    sends(one, PEER, (7,), ssrc=2)
+    assert one.believed is None
+
+
+@pytest.mark.parametrize(
+    ("trust", "source", "is_believed"),
+    [
+        (MediaTrust.LEARN, OTHER_PORT, True),
+        (MediaTrust.LEARN, UNKNOWN, False),
+        (MediaTrust.SDP, PEER, True),
+        (MediaTrust.SDP, OTHER_PORT, False),
+        (MediaTrust.SDP, UNKNOWN, False),
+        (MediaTrust.ANY, UNKNOWN, True),
+    ],
+)
+def test_a_source_is_believed_from_where_the_trunk_allows_it(trust, source, is_believed):
+    one = latch(trust=trust)
+    sends(one, source, (1, 2, 3))
+    assert (one.believed == source) is is_believed
+
+
+@pytest.mark.parametrize(
+    ("announced", "is_believed"),
+    [("10.0.0.5", True), ("0.0.0.0", True), ("198.51.100.99", False), ("100.64.1.1", True)],
+)
+def test_the_source_of_sip_is_believed_behind_nat_alone(announced, is_believed):
+    one = latch(host=announced, sip=UNKNOWN[0])
+    sends(one, UNKNOWN, (1, 2, 3))
+    assert (one.believed is not None) is is_believed
+
+
+def test_nothing_is_believed_before_a_session_description_nor_where_the_medium_is_refused():
+    for one in (Latch(), latch(rtp=0)):
+        assert sends(one, PEER, (1, 2, 3)) == [None, None, None]
+
+
+def test_only_the_first_source_is_believed():
+    one = latch(trust=MediaTrust.ANY)
+    sends(one, PEER, (1, 2, 3))
+    assert sends(one, UNKNOWN, (1, 2, 3), last_ns=60 * MS, at_ns=80 * MS) == [None, None, None]
+    assert sends(one, UNKNOWN, (1, 2, 3), last_ns=60 * MS, at_ns=60 * MS + 2 * MOVED_NS) == [None, None, None]
+
+
+def test_a_port_that_nat_moved_is_followed_after_two_seconds_of_silence():
+    one = latch()
+    sends(one, PEER, (1, 2, 3))
+    early = 60 * MS + MOVED_NS - 1
+    assert sends(one, OTHER_PORT, (4,), last_ns=60 * MS, at_ns=early) == [None]
+    assert sends(one, OTHER_PORT, (5, 6, 7), last_ns=60 * MS, at_ns=60 * MS + MOVED_NS)[-1] == [b"5", b"6", b"7"]
+    assert one.believed == OTHER_PORT
+
+
+def test_a_port_is_not_followed_while_the_believed_one_sends_nor_with_an_exact_one():
+    one = latch()
+    sends(one, PEER, (1, 2, 3))
+    sends(one, OTHER_PORT, (4, 5), last_ns=60 * MS, at_ns=60 * MS + MOVED_NS)
+    assert sends(one, OTHER_PORT, (6,), last_ns=90 * MS + MOVED_NS, at_ns=100 * MS + 2 * MOVED_NS) == [None]
+    exact = latch(trust=MediaTrust.SDP)
+    sends(exact, PEER, (1, 2, 3))
+    assert sends(exact, OTHER_PORT, (4, 5, 6), last_ns=60 * MS, at_ns=2 * MOVED_NS) == [None] * 3
+
+
+def test_another_session_description_is_another_source():
+    one = latch()
+    sends(one, PEER, (1, 2, 3))
+    one.expect(description(rtp=4_100))
+    assert one.believed is None
+    assert one.announced == OTHER_PORT
+
+
+def test_a_repeated_session_description_keeps_the_source_until_another_one_takes_its_place():
+    one = latch(host="10.0.0.5", sip=PEER[0])
+    sends(one, PEER, (1, 2, 3))
+    one.expect(description("10.0.0.5", sip=PEER[0]))
+    assert one.believed == PEER
+    early = 60 * MS + REPEATED_NS - 1
+    assert sends(one, OTHER_PORT, (4,), last_ns=60 * MS, at_ns=early) == [None]
+    sends(one, OTHER_PORT, (5, 6, 7), last_ns=60 * MS, at_ns=early + 1)
+    assert one.believed == OTHER_PORT
+
+
+def test_sources_that_send_a_little_do_not_keep_the_announced_one_out():
+    one = latch(trust=MediaTrust.ANY)
+    for number in range(4 * CANDIDATES_MAX):
+        sends(one, ("203.0.113.9", 5_000 + number), (1, 2), at_ns=number)
+    sends(one, PEER, (1, 2, 3), at_ns=100)
+    assert one.believed == PEER
+
+
+def test_what_is_no_rtp_is_believed_from_the_announced_address_at_once():
+    one = latch()
+    assert one.consider_unread(OTHER_PORT, b"a", 0, 0) == []
+    assert one.consider_unread(PEER, b"b", 0, 1) == [b"b"]
+    assert one.believed == PEER
+    assert one.consider_unread(UNKNOWN, b"c", 0, 1) is None
+
+
+def test_what_is_no_rtp_is_believed_from_another_port_after_three_packets():
+    one = latch()
+    assert [one.consider_unread(OTHER_PORT, each, 0, at) for at, each in enumerate((b"a", b"b", b"c"))] == [
+        [], [], [b"a", b"b", b"c"],
+    ]  # fmt: skip
