@@ -36,7 +36,7 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.headers.reason import Q850, SIP
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.wire.message import Response
+from vosd.sip.wire.message import Message, Response
 from vosd.trunks.gateways import Address
 
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
@@ -62,6 +62,7 @@ class Call:
         "lifetime",
         "settings",
         "state",
+        "to_forward",
         "transfer",
     )
     __deletable__ = ("caller", "hunt")  # for a compiler (ADR 84)
@@ -88,6 +89,7 @@ class Call:
         self.state = states.SETUP
         self.journey = Journey()
         self.ending: Ending | None = None
+        self.to_forward: Message | None = None
         self.endpoint = endpoint
         self._asks = asks
         if hunt is not None:
@@ -105,6 +107,11 @@ class Call:
     def customer(self) -> str | None:
         """Name of the trunk that the call came from."""
         return self._board.customer
+
+    @property
+    def account(self) -> str:
+        """Id of the account that the call came from; empty if it is unknown."""
+        return self._board.account
 
     @property
     def legs(self) -> int:
@@ -229,6 +236,7 @@ class Call:
             self._refuse_unwritten(leg, now)
             return
         self.caller.answer(leg.answer, now)
+        self.to_forward = None
         self.watch()
 
     def caller_answered(self, now: Instant) -> bool:

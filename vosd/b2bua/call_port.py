@@ -16,7 +16,7 @@ from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
-from vosd.sip.wire.message import Response
+from vosd.sip.wire.message import Message, Response
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
@@ -50,6 +50,18 @@ class CallPort(Protocol):
     callee: "CalleeLeg | None"
     caller: "CallerSide"
     bridge: "Bridge | None"
+    to_forward: Message | None
+    """The latest response to an INVITE of ours, or the BYE of a side: rules of the other trunk pass headers of it."""
+
+    @property
+    def customer(self) -> str | None:
+        """Name of the trunk that the call came from."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Id of the account that the call came from; empty if it is unknown."""
+        ...
 
     @property
     def is_conversing(self) -> bool:

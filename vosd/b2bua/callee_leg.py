@@ -59,7 +59,7 @@ class CalleeLeg(Leg):
         ``invite_sequence`` is the CSeq of an INVITE whose 2xx has its ACK.
         """
         dialect = choice.gateway.dialect
-        super().__init__(endpoint, dialect.reasons, dialect.session_timer)
+        super().__init__(endpoint, dialect.reasons, dialect.session_timer, dialect.sent_as)
         self.call = call
         self.choice = choice
         self.address = address
@@ -104,6 +104,11 @@ class CalleeLeg(Leg):
             self._invite(self.early.invitation, now)
 
     # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def route_choice(self) -> RouteChoice:
+        """The route of the attempt."""
+        return self.choice
 
     @property
     def forks(self) -> Mapping[str, Dialog]:
@@ -170,7 +175,7 @@ class CalleeLeg(Leg):
 
     def response_came(self, event: ResponseArrived) -> None:
         """Take a response to the INVITE."""
-        response = event.response
+        self.call.to_forward = response = event.response
         status = response.status
         if status < 200:
             self._take_provisional(response, event.at)

@@ -45,8 +45,8 @@ class CallerLeg(Leg):
     """The leg of a customer."""
 
     __slots__ = (
-        "caller_identity", "dialect", "expiry", "invite", "invite_dialog", "keypad", "offer", "pracks", "progress",
-        "proposing", "shown", "takes_100rel",
+        "caller_identity", "dialect", "expiry", "invite", "invite_dialog", "invite_message", "keypad",
+        "offer", "pracks", "progress", "proposing", "shown", "takes_100rel",
     )  # fmt: skip
 
     def __init__(
@@ -59,13 +59,15 @@ class CallerLeg(Leg):
         caller_identity: CallerIdentity,
     ) -> None:
         """``invite`` is the transaction of its INVITE."""
-        super().__init__(endpoint, dialect.reasons, dialect.session_timer)
+        super().__init__(endpoint, dialect.reasons, dialect.session_timer, dialect.sent_as)
         self.invite = invite
         self.dialog = self.invite_dialog = dialog
         """One object: ``dialog`` of any leg may be None, that of the INVITE of a caller never is."""
         self.dialect = dialect
         self.progress = progress
         self.caller_identity = caller_identity
+        self.invite_message: Request | None = None
+        """The INVITE until its final response: rules of vendors' trunks pass headers of it."""
         self.takes_100rel = progress.reliability is not _OFF
         """Whether the caller supports reliable provisional responses, and its trunk allows them."""
         self.offer = b""
@@ -101,6 +103,7 @@ class CallerLeg(Leg):
             transaction.answer_at(source)
         progress = InviteProgress(request.sequence, wish, reliability)
         leg = cls(endpoint, transaction, dialog, dialect, progress, caller_identity)
+        leg.invite_message = request
         leg.offer = leg._take_session(request)
         progress.valid_s = None if request.header("expires") is None else _valid_s(request)
         transaction.owner = leg
@@ -201,6 +204,7 @@ class CallerLeg(Leg):
         sequence = self.progress.invite_sequence
         self.acceptance = Acceptance(self.invite_dialog, sequence, store=self._endpoint.store, owner=self)
         self.send(OutgoingSuccess(headers, session, self.invite, self.acceptance), now)
+        self.call.to_forward = None
         self.invite = self._endpoint.answered_invite
         self.facts.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
@@ -469,7 +473,7 @@ class CallerLeg(Leg):
         if self.pracks is not None or self.progress.last_tag is not None:
             self._stop_repeating(now)
         self.progress.is_answered = True
-        self.shown = None
+        self.shown = self.invite_message = None
         self.progress.final = status
         if self.expiry is not None:
             self._endpoint.call_off(self.expiry)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_proposal, of_response
+from vosd.b2bua.outgoing.ruled import rule
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, SupervisionFacts, is_alive
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.media.leg_media import LegMedia
+from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Authored, Hidden
 from vosd.sip.dialog.acceptance import Acceptance
@@ -46,6 +48,7 @@ from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.body import SESSION, session_of
 from vosd.sip.wire.message import Message, Request, Response
 from vosd.trunks.dialect import ReasonForm
+from vosd.trunks.header_rules import SentAs
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
@@ -74,6 +77,7 @@ class Leg:
         "informing",
         "moving",
         "reasons",
+        "sent_as",
         "sessions",
         "supervision",
         "timer",
@@ -86,8 +90,12 @@ class Leg:
     call: "CallPort"
     dialog: Dialog | None
 
-    def __init__(self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings) -> None:
+    def __init__(
+        self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings, sent_as: SentAs | None
+    ) -> None:
         self._endpoint = endpoint
+        self.sent_as = sent_as
+        """Name and headers by which its trunk knows the switch; None = the usual ones."""
         self.door = None if endpoint.doors is None else Door(endpoint.doors)
         """Messages that have not left; None = all leave at once."""
         self.facts = LegFacts()
@@ -104,6 +112,11 @@ class Leg:
         self.timer = SessionTimer(session_timer)
         self.supervision: Supervision | None = None
         """Session timer and limits, from the answer to the end."""
+
+    @property
+    def route_choice(self) -> RouteChoice | None:
+        """The route of an attempt; None for a caller."""
+        return None
 
     @property
     def forks(self) -> Mapping[str, Dialog]:
@@ -302,6 +315,7 @@ class Leg:
             case "BYE" if self.dialog is None:  # the called side may end no early dialog (RFC 3261 section 15)
                 self.respond(transaction, 481, now)
             case "BYE":
+                self.call.to_forward = request
                 self.send(OutgoingResponse(self._endpoint.server_header, b"", transaction, 200, ""), now)
                 if self.door is not None:
                     self.takes_back_answer(now)
@@ -399,6 +413,8 @@ class Leg:
 
     def send(self, message: Outgoing, now: Instant, *, is_examined: bool = False) -> None:
         """Let a message leave, at once or by the door: every message of a leg passes here."""
+        if self.sent_as is not None and not is_examined:
+            rule(message, self, self.sent_as)
         if self.door is not None and not is_examined:
             self.door.take(message, self, now)
             return

@@ -53,6 +53,11 @@ class Switchboard(Protocol):
         """The name of the trunk that the call came from."""
         ...
 
+    @property
+    def account(self) -> str:
+        """The id of the account that the call came from; empty if it is unknown."""
+        ...
+
     def ask(self, now: Instant) -> Decision:
         """Ask the open question of the set-up, and set its deadline."""
         ...

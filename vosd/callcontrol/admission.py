@@ -216,6 +216,13 @@ class Admission:
         if gateway is None or gateway.numbers is None:
             return None
         live, rules = self.live, self.catalogue.incoming[gateway.name]
+        form = gateway.numbers.caller_format
+        is_emergency = self.catalogue.parameters.special_numbers.is_emergency(call.callee_billing)
+        if form is not None and not is_emergency and not form.fits(call.caller):
+            if not form.replacement:
+                why = f"{gateway.name}: calling number {call.caller or 'none'} has not the form of caller_format"
+                return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, why)
+            call.caller = form.replacement
         objection = rules.objection(call.callee, call.caller)
         if objection is None:
             call.callee, call.caller = rules.applied(call.callee, call.caller, live.draw, live.take_number)

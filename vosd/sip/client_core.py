@@ -151,7 +151,8 @@ class ClientCore:
 
     def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> Client:
         """Send a BYE; its response is ignored. Over a connection of a registered user it waits for the next one."""
-        headers = self._agent_header + headers
+        if headers[:12] != "User-Agent: ":  # some trunks see another product
+            headers = self._agent_header + headers
         is_over_connection = dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes
         bye = (
             ByeToUser(store=self._store, user=dialog.user, contact=dialog.target, until=now.mono + WAIT_MS)

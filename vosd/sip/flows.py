@@ -41,6 +41,12 @@ class Listener(NamedTuple):
         """The part after ``sip:`` of a URI for this socket."""
         return self.sent_by if self.transport == "udp" else f"{self.sent_by};transport={self.transport}"
 
+    def address_as(self, host: str) -> str:
+        """Return ``address`` with another host, which may have a port."""
+        has_port = ":" in host.rpartition("]")[2]
+        place = host if has_port else f"{host}:{self.port}"
+        return place if self.transport == "udp" else f"{place};transport={self.transport}"
+
 
 class Hop(NamedTuple):
     """Next hop of a URI: host (address or name), port and transport as far as it gives them."""

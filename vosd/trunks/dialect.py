@@ -5,13 +5,16 @@ One struct for a customer's trunk and one for a vendor's; the modules that read 
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
+from functools import cached_property
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 from vosd.base.nat import Nat
 from vosd.base.session_timer import SessionTimerSettings
+from vosd.trunks.header_rules import SentAs, TrunkHeaders
 from vosd.trunks.keys import word
+from vosd.trunks.number_format import NumberFormat
 
 
 class CalleeSource(Enum):
@@ -126,7 +129,7 @@ KEYS_MAX: Final = 4
 """Keys of one sequence."""
 
 
-class CallerDialect(msgspec.Struct, frozen=True):
+class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     """A customer's trunk."""
 
     callee_from: Annotated[CalleeSource, word("Where its INVITEs have the called number.")] = CalleeSource.REQUEST_URI
@@ -147,13 +150,26 @@ class CallerDialect(msgspec.Struct, frozen=True):
     """The keys that the user presses to transfer; None = keys transfer nothing."""
     nat: Nat = Nat.AUTO
     session_timer: SessionTimerSettings = SessionTimerSettings()
+    contact_user: str = ""
+    """User part of our Contact."""
+    contact_host: str = ""
+    """Host of our Contact, with a port or without; empty = the address of our socket."""
+    user_agent: str = ""
+    """Our product in User-Agent and Server; empty = that of the installation."""
+    headers: TrunkHeaders | None = None
+
+    @cached_property
+    def sent_as(self) -> SentAs | None:
+        """Name and headers by which it knows the switch; None = the usual ones."""
+        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers)
+        return None if sent == _USUAL else sent
 
     def sent_for(self, code: int) -> int:
         """Return the final code that this customer is sent in place of ``code``."""
         return code if code in BOUND_TO_THEIR_REQUEST else _replaced(code, self.reject_codes)
 
 
-class CalleeDialect(msgspec.Struct, frozen=True):
+class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
     """A vendor's trunk."""
 
     identity: tuple[IdentityHeader, ...] = ()
@@ -183,10 +199,53 @@ class CalleeDialect(msgspec.Struct, frozen=True):
     """The socket of ``sip.listen`` that its packets leave from, as ``transport:host:port``; None = the first fit."""
     nat: Nat = Nat.NO
     session_timer: SessionTimerSettings = SessionTimerSettings()
+    request_host: str = ""
+    """Host of the Request-URI, with a port or without; empty = that of the address."""
+    from_host: str = ""
+    """Host of From and of the headers of ``identity``; empty = the address of our socket."""
+    to_host: str = ""
+    """Host of To; empty = as in the Request-URI."""
+    contact_user: str = ""
+    """User part of our Contact."""
+    contact_host: str = ""
+    """Host of our Contact, with a port or without; empty = the address of our socket."""
+    user_agent: str = ""
+    """Our product in User-Agent and Server; empty = that of the installation."""
+    route: tuple[str, ...] = ()
+    """Route values of requests outside dialogs, the outbound proxy first."""
+    is_strict: bool = False
+    """Whether the first Route is a strict router (RFC 3261 section 12.2.1.1): it stands in the request line."""
+    headers: TrunkHeaders | None = None
+    number_format: NumberFormat | None = None
+    """The form of numbers in each header; None = as they are routed."""
+
+    @cached_property
+    def sent_as(self) -> SentAs | None:
+        """Name and headers by which it knows the switch; None = the usual ones."""
+        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers)
+        return None if sent == _USUAL else sent
+
+    @cached_property
+    def is_usual(self) -> bool:
+        """Whether its requests outside dialogs are addressed as usual."""
+        return not (self.request_host or self.from_host or self.to_host or self.route or self.number_format)
+
+    def routed(self, uri: str, path: tuple[str, ...] = ()) -> tuple[str, tuple[str, ...]]:
+        """Return the request line's URI and the Route values of a request for a URI; ``path`` follows the routes.
+
+        A strict router stands in the request line, and the URI ends the Route (RFC 3261 section 12.2.1.1).
+        """
+        route = (*self.route, *path)
+        if not self.is_strict:
+            return uri, route
+        return route[0].strip("<>"), (*route[1:], f"<{uri}>")
 
     def counted_as(self, code: int) -> int:
         """Return the final code that ``code`` of this vendor counts as, before anything is decided by it."""
         return _replaced(code, self.reject_codes)
+
+
+_USUAL: Final = SentAs()
 
 
 def _replaced(code: int, codes: Mapping[str, int]) -> int:

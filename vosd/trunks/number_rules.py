@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from vosd.trunks.keys import switch
+from vosd.trunks.number_format import CallerFormat
 
 Pairs = tuple[tuple[str, str], ...]
 """Rewrite rules: left side and right side of each."""
@@ -38,6 +39,8 @@ class IncomingNumbers(msgspec.Struct, frozen=True):
     caller_rewrite: Pairs = ()
     caller_pool: str | None = None
     """The pool that the calling number comes from."""
+    caller_format: CallerFormat | None = None
+    """The form that calling numbers must have; None = any."""
     caller_drop: Annotated[
         bool, switch("`yes`: the calling number is not passed on, vendors and phones are sent `anonymous`.")
     ] = False

@@ -20,6 +20,8 @@ from vosd.trunks.dialect import (
     Reliability,
     Transfers,
 )
+from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
+from vosd.trunks.number_format import NumberFormat, NumberNotation
 
 
 def customer(site, keys: str = "", top: str = "") -> CallerDialect:
@@ -217,6 +219,63 @@ def test_words_that_mean_nothing_are_errors_that_name_those_that_do(site, side, 
     assert problem.startswith(expected)
 
 
+# -- how the switch appears to a trunk --------------------------------------------------------------------------------
+
+
+def test_an_outbound_proxy_gets_the_packets_and_the_address_stays_in_the_request(site):
+    text = site.minimal.replace(
+        "address: 192.0.2.9", "address: sip.carrier.example, outbound_proxy: proxy.example, route: sip:core.example"
+    )
+    gateway = site.load(text).catalogue.routing_gateways["carrier"]
+    assert [each.host for each in gateway.addresses] == ["proxy.example"]
+    assert gateway.dialect.request_host == "sip.carrier.example"
+    assert gateway.dialect.route == ("<sip:proxy.example;lr>", "<sip:core.example;lr>")
+
+
+def test_a_strict_proxy_has_no_lr(site):
+    assert vendor(site, "outbound_proxy: 192.0.2.7, strict_proxy: yes").route == ("<sip:192.0.2.7:5060>",)
+
+
+def test_header_rules_and_forms_of_numbers_arrive(site):
+    keys = (
+        'headers: {pass: [X-*, User-to-User], remove: X-Internal, set: {X-Tenant: "{account}"}, '
+        "responses: {add: {X-Seen: yes}}}, number_format: {from: national, country: 49, user_phone: yes}"
+    )
+    dialect = vendor(site, keys)
+    assert dialect.headers == TrunkHeaders(
+        HeaderRules(("x-*", "user-to-user"), ("x-internal",), (("X-Tenant", "{account}"),)),
+        HeaderRules(adds=(("X-Seen", "yes"),)),
+    )
+    assert dialect.number_format == NumberFormat(from_=NumberNotation.NATIONAL, country="49", user_phone=True)
+    assert customer(site, "headers: {responses: {pass: P-Asserted-Identity}}").headers == TrunkHeaders(
+        responses=HeaderRules(("p-asserted-identity",))
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("headers: {pass: Via}", "headers.pass[0]: value 'Via': expected a header that rules may name: not Via, it"),
+        (
+            "headers: {set: {Call-ID: x}}",
+            "headers.set.Call-ID: value 'x': expected a header that rules may name: not Call-ID",
+        ),
+        (
+            "headers: {pass: Privacy}",
+            "headers.pass[0]: value 'Privacy': expected a header that can be passed: not Privacy",
+        ),
+        ('headers: {add: {X-A: "{who}"}}', "headers.add.X-A: value '{who}': expected one of {caller}"),
+        ("number_format: {to: national}", "number_format.country: expected the country code"),
+        ("strict_proxy: yes", "strict_proxy: value 'yes': expected beside outbound_proxy"),
+        ("route: http://x", "route: value 'http://x': expected a SIP URI"),
+        ("from_host: 192.0.2.1:5060", "from_host: value '192.0.2.1:5060': expected a name or an address without port"),
+    ],
+)
+def test_mistakes_in_them_are_named(site, keys, expected):
+    (problem,) = mistakes(site, "vendor", keys)
+    assert expected in problem
+
+
 # -- the chapter for operators ----------------------------------------------------------------------------------------
 
 CHAPTER = (Path(__file__).parents[3] / "docs" / "trunks.md").read_text(encoding="utf-8")
@@ -225,13 +284,16 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", CHAPTER, re.DOTALL)
 
 def test_the_examples_of_the_chapter_are_right(site):
     accounts = site.minimal.partition("mapping_gateways:")[0]
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     site.environ = {"CARRIER": "secret", "BERLIN": "secret", "REST": "secret", "GSM_BOX": "secret"}
-    customers, vendors, wary, registrars, dynamic = (site.load(accounts + example).catalogue for example in EXAMPLES)
+    customers, vendors, proxied, wary, registrars, dynamic = (
+        site.load(accounts + example).catalogue for example in EXAMPLES
+    )
     assert customers.mapping_gateways["old-switch"].dialect.callee_from is CalleeSource.TO
     assert len(customers.mapping_gateways) == 2
     assert vendors.routing_gateways["tier-one"].dialect.interface == "udp:192.0.2.2:5060"
     assert len(vendors.routing_gateways) == 3
+    assert proxied.routing_gateways["carrier-by-proxy"].dialect.route == ("<sip:198.51.100.7:5060;lr>",)
     assert wary.routing_gateways["carrier"].login.username == "acme"
     assert dynamic.users["gsm-box"].name == "gsm-box"
     users = {name: gateway.registration.user for name, gateway in registrars.routing_gateways.items()}

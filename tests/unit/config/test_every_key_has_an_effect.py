@@ -119,6 +119,10 @@ VALUES: Final = (
 """Tried in this order; words of enums are found by themselves."""
 
 INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "number_format.from": {"from": "e164"},
+    "number_format.to": {"to": "e164"},
+    "route": {"route": "sip:proxy.example.net"},
+    "strict_proxy": {"strict_proxy": "yes", "outbound_proxy": "192.0.2.66"},
     "account": {"account": "other"},
     "period_rates.periods.calendar": {"calendar": None},
     "multiplier": {"multiplier": "0.5", "rate_group": None},

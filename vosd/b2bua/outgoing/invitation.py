@@ -69,8 +69,11 @@ def written(
     dialect, flow, gateway = choice.gateway.dialect, peer.flow, choice.gateway
     listener = endpoint.flows.listeners[flow]
     ours = host_text(listener.host)
-    shown = present(caller_identity, choice.caller_out, choice.callee_out, ours, dialect)
+    shown = present(caller_identity, choice.caller_out, choice.callee_out, dialect.from_host or ours, dialect)
     uri, to = addressed(choice, address, peer, listener)
+    route = address.path
+    if not dialect.is_usual:
+        uri, to, route = _as_wanted(choice, address, uri, to)
     parts = InviteParts(
         uri=uri,
         via=endpoint.flows.vias[flow] + endpoint.token(),
@@ -79,7 +82,7 @@ def written(
         call_id=f"{endpoint.token()}@{ours}",
         sequence=1,
         peer=peer,
-        route=f"Route: {', '.join(address.path)}\r\n" if address.path else "",
+        route=f"Route: {', '.join(route)}\r\n" if route else "",
         answers=answers,
         nat=_nat(dialect.nat, address, peer) if address.uri else dialect.nat,
         user=gateway.name if gateway.registers else "",
@@ -119,6 +122,35 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
     there = host_text(peer.host)
     transport = "" if listener.transport == "udp" else f";transport={listener.transport}"
     return f"sip:{called}@{there}:{peer.port}{transport}", f"<sip:{user}@{there}>"
+
+
+def _as_wanted(choice: RouteChoice, address: Address, uri: str, to: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return Request-URI, To and Route for a gateway that has hosts, routes or forms of numbers of its own."""
+    dialect, number = choice.gateway.dialect, choice.callee_out
+    user, host = escape_user(number), dialect.request_host or _host_of(uri)
+    ported = f";npdi;rn={escape_user(choice.routing_number)}" if choice.routing_number else ""
+    form, to_host = dialect.number_format, dialect.to_host or without_port(dialect.request_host) or _host_of(to)
+    if form is not None:
+        to = f"<{form.uri(user, form.to, without_port(to_host))}>"
+    elif dialect.to_host or dialect.request_host:
+        to = f"<sip:{user}@{to_host}>"
+    if form is not None and not address.uri:
+        uri = form.uri(user, form.request_uri, host, ported)
+    elif dialect.request_host and not address.uri:
+        uri = f"sip:{user}{ported}@{host}"
+    uri, route = dialect.routed(uri, address.path)
+    return uri, to, route
+
+
+def _host_of(uri: str) -> str:
+    """Return what stands behind the user part of a SIP URI of ours, with its port and parameters."""
+    return uri.rpartition("@")[2].removesuffix(">")
+
+
+def without_port(host: str) -> str:
+    """Return a host as written in a URI without port and parameters."""
+    host = host.partition(";")[0]
+    return host[: host.index("]") + 1] if host[:1] == "[" else host.partition(":")[0]
 
 
 def _nat(nat: Nat, address: Address, peer: Peer) -> Nat:

@@ -43,6 +43,7 @@ def present(
     """
     if (
         caller_identity.is_simple
+        and dialect.number_format is None
         and not dialect.identity
         and dialect.privacy is not _ANONYMISE
         and (not caller_identity.display or dialect.display_name is _STRIP)
@@ -69,8 +70,13 @@ class _Introduction:
         """Whether the vendor is sent a withheld identity (trusted, RFC 3325 section 7)."""
 
     def presentation(self) -> Presentation:
-        address = f"{self._name()}<sip:{escape_user(self._caller) or ANONYMOUS}@{self._ours}>"
-        lines = [*self._identities(address), *self._forwarding(), *self._signatures()]
+        name, forms = self._name(), self._dialect.number_format
+        caller = escape_user(self._caller) or ANONYMOUS
+        if forms is None:
+            address = asserted = f"{name}<sip:{caller}@{self._ours}>"
+        else:
+            address, asserted = (f"{name}<{forms.uri(caller, each, self._ours)}>" for each in (forms.from_, forms.pai))
+        lines = [*self._identities(asserted), *self._forwarding(), *self._signatures()]
         return Presentation(ANONYMOUS_FROM if self._hides else address, "".join(f"{line}\r\n" for line in lines))
 
     def _name(self) -> str:
@@ -110,6 +116,9 @@ class _Introduction:
     def _uri_of(self, number: str, *, is_withheld: bool) -> str:
         if not number or (is_withheld and not self._sends_withheld):
             return ANONYMOUS_URI
+        forms = self._dialect.number_format
+        if forms is not None:
+            return forms.uri(escape_user(number), forms.diversion, self._ours)
         return f"sip:{escape_user(number)}@{self._ours}"
 
     def _signatures(self) -> Iterator[str]:
@@ -117,7 +126,10 @@ class _Introduction:
         caller_identity = self._caller_identity
         if self._hides or not caller_identity.signatures:
             return
-        for signed, sent in zip(caller_identity.signed_numbers, (self._caller, self._callee), strict=True):
+        forms, caller, callee = self._dialect.number_format, self._caller, self._callee
+        if forms is not None:
+            caller, callee = forms.written(caller, forms.from_), forms.written(callee, forms.to)
+        for signed, sent in zip(caller_identity.signed_numbers, (caller, callee), strict=True):
             # What is signed is the number without separators and plus sign (RFC 8224 section 8.3).
             if not _TELEPHONE.match(sent) or for_matching(sent) != for_matching(without_separators(signed)):
                 return
@@ -125,6 +137,12 @@ class _Introduction:
             yield f"Date: {caller_identity.date}"
         for signature in caller_identity.signatures:
             yield f"Identity: {signature}"
+
+
+def shows_number(caller_identity: CallerIdentity, dialect: CalleeDialect) -> bool:
+    """Return whether a vendor is sent the number of a caller at all, in From or to a trusted one beside it."""
+    trusted = bool(dialect.identity) or dialect.privacy in {Privacy.PASS, Privacy.STRIP}
+    return trusted or not _hides(caller_identity, dialect.privacy)
 
 
 def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:

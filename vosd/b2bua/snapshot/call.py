@@ -32,6 +32,7 @@ from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.wire.parse import parse_message
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import Address
 
@@ -154,6 +155,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     transfer: TransferSnapshot | None = None
     informations: tuple[InformationSnapshot, ...] = ()
     given_up: tuple[GivenUpSnapshot, ...] = ()
+    to_forward: bytes = b""
+    """The latest response to an INVITE of ours, until the caller is answered."""
 
     @classmethod
     def of(cls, call: Call, requests: Requests) -> "CallPartsSnapshot":
@@ -187,6 +190,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             transfer=None if call.transfer is None else TransferSnapshot.of(call.transfer),
             informations=tuple(informations),
             given_up=tuple(given_up),
+            to_forward=b"" if call.to_forward is None else call.to_forward.raw,
         )
 
     def as_received(self) -> "CallPartsSnapshot":
@@ -204,6 +208,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call = Call(arrival, caller, hunt, self.hops, restoration.endpoint, board, self.settings)
         caller.call = call
         call.state = self.state
+        call.to_forward = parse_message(self.to_forward) if self.to_forward else None
         call.journey = self.journey.restored(gateways)
         call.lifetime = None if self.lifetime is None else Lifetime(board, copy(self.lifetime))
         call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)

@@ -133,6 +133,8 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     waiting_answer: SessionSnapshot | None = None
     proposing: ServerSnapshot | None = None
     expiry: TimerSnapshot | None = None
+    invite_message: bytes = b""
+    """The INVITE, until the final response."""
 
     @classmethod
     def of(cls, leg: CallerLeg, call: Call) -> "CallerLegSnapshot":
@@ -156,6 +158,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             waiting_answer=None if pracks is None or pracks.answer is None else SessionSnapshot.of(pracks.answer),
             proposing=None if leg.proposing is None else ServerSnapshot.of(leg.proposing, endpoint.flows),
             expiry=TimerSnapshot.of(leg.expiry, endpoint.store),
+            invite_message=b"" if leg.invite_message is None else leg.invite_message.raw,
             **named(leg.progress),
         )
 
@@ -173,6 +176,8 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             invite.owner = leg
         self.leg.restore(leg, restoration)
         leg.offer = self.offer.restored()
+        invite_message = parse_message(self.invite_message) if self.invite_message else None
+        leg.invite_message = invite_message if isinstance(invite_message, Request) else None
         leg.keypad = None if self.keypad is None else self.keypad.restored(leg, board, restoration)
         leg.pracks = self._pracks(leg, restoration)
         leg.shown = {text_of(tag): fork for tag, fork in self.shown} or None

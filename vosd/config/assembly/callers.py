@@ -9,6 +9,7 @@ from vosd.config.assembly.credentials import read_credentials
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.assembly.trunk_headers import caller_format, trunk_headers
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -33,14 +34,14 @@ _DIALECT: Final = Conversion(
     MappingGatewayKeys,
     CallerDialect,
     renamed={**_TRANSFER_NAMES, "reliable_provisionals": "reliability", "reason": "reasons"},
-    by_hand={**_TRANSFERS_BY_HAND, "reject_codes": "reject_codes"},
+    by_hand={**_TRANSFERS_BY_HAND, "reject_codes": "reject_codes", "headers": "headers"},
 )
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
     MappingGateway,
     by_hand={"auth": "credentials", "dynamic_blacklist": "dynamic_blacklist", "media": "media"},
 )
-_NUMBERS: Final = Conversion(MappingGatewayKeys, IncomingNumbers)
+_NUMBERS: Final = Conversion(MappingGatewayKeys, IncomingNumbers, by_hand={"caller_format": "caller_format"})
 require_all_used(
     MappingGatewayKeys,
     _DIALECT,
@@ -89,13 +90,15 @@ def mapping_gateway(
     if keys.auth.is_given:
         section, label = written.inner("auth")
         credentials = read_credentials(keys.auth, keys.auth.username, section, label, digest, problems)
-    dialect = _DIALECT(keys, **_spoken(keys, parameters), reject_codes=keys.reject_codes or {})
+    dialect = _DIALECT(
+        keys, **_spoken(keys, parameters), reject_codes=keys.reject_codes or {}, headers=trunk_headers(keys.headers)
+    )
     return _GATEWAY(
         keys,
         dialect=dialect,
         credentials=credentials,
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
-        numbers=_numbers(_NUMBERS(keys)),
+        numbers=_numbers(_NUMBERS(keys, caller_format=caller_format(keys.caller_format))),
         media=trunk_media(written, media, problems),
     )
 

@@ -11,6 +11,7 @@ from vosd.config.assembly.credentials import read_credentials, read_login
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.assembly.trunk_headers import number_format, trunk_headers
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
@@ -33,6 +34,11 @@ _DIALECT: Final = Conversion(
         "nat": "nat",
         "reject_codes": "reject_codes",
         "session_timer": "session_timer",
+        "request_host": "request_host",
+        "route": "route",
+        "strict_proxy": "is_strict",
+        "headers": "headers",
+        "number_format": "number_format",
     },
 )
 _GATEWAY: Final = Conversion(
@@ -40,6 +46,7 @@ _GATEWAY: Final = Conversion(
     RoutingGateway,
     by_hand={
         "address": "addresses",
+        "outbound_proxy": "addresses",
         "prefixes": "prefixes",
         "failover_codes": "failover_codes",
         "failover_causes": "failover_causes",
@@ -127,6 +134,7 @@ def _failover_codes(keys: RoutingGatewayKeys, parameters: ParameterKeys, routing
 
 
 def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> CalleeDialect:
+    proxy = keys.outbound_proxy
     return _DIALECT(
         keys,
         identity=tuple(header for header in dict.fromkeys(keys.identity) if header is not IdentityHeader.FROM),
@@ -134,11 +142,28 @@ def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> CalleeDiale
         nat=Nat.AUTO if keys.dynamic.is_given and "nat" not in keys.model_fields_set else keys.nat,
         reject_codes=keys.reject_codes or {},
         session_timer=session_timer_settings(keys.session_timer, parameters),
+        request_host=keys.request_host or (_host_of(keys.address[0]) if proxy is not None else ""),
+        route=keys.route if proxy is None else (_route_of(proxy, is_strict=keys.strict_proxy), *keys.route),
+        is_strict=keys.strict_proxy,
+        headers=trunk_headers(keys.headers),
+        number_format=number_format(keys.number_format),
     )
+
+
+def _route_of(proxy: Address, *, is_strict: bool) -> str:
+    """Return the Route value of an outbound proxy."""
+    return f"<sip:{proxy}{'' if is_strict else ';lr'}>"
+
+
+def _host_of(address: Address) -> str:
+    """Return an address as it stands in a Request-URI: a name without a port that was not written."""
+    return str(address._replace(transport=None))
 
 
 def _addresses(keys: RoutingGatewayKeys) -> tuple[Address, ...]:
     server = keys.registration.server
+    if keys.outbound_proxy is not None:
+        return (keys.outbound_proxy,)
     return keys.address or (() if server is None else (server,))
 
 

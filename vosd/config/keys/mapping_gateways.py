@@ -21,6 +21,7 @@ from vosd.config.keys.proofs import AuthKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
+from vosd.config.keys.trunk_headers import CallerFormatKeys, HeaderKeys
 from vosd.config.reader.addresses import source
 from vosd.config.reader.codes import sent_instead
 from vosd.config.reader.fields import (
@@ -34,6 +35,7 @@ from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import dialled_prefix
 from vosd.config.reader.renamed import Renamed, renamed
+from vosd.config.reader.trunk_headers import product, uri_host, uri_user
 from vosd.trunks.dialect import CallerDialect, CallerSource, ReasonForm, Reliability, Transfers
 from vosd.trunks.gateways import HostPattern, MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
@@ -97,6 +99,15 @@ class MappingGatewayKeys(DeclaredKeys):
         frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
     ] = frozenset()
     """Routing gateways that its calls do not use."""
+    contact_user: Annotated[str, uri_user()] = ""
+    """User part of our Contact. Default: none."""
+    contact_host: Annotated[str, uri_host(with_port=True)] = ""
+    """Host of our Contact, for peers that want a name there: requests within a call come to that name. Default: the
+    address of our socket."""
+    user_agent: Annotated[str, product()] = ""
+    """Our product in User-Agent and Server. Default: ``sip.user_agent``."""
+    headers: HeaderKeys = HeaderKeys()
+    caller_format: CallerFormatKeys = CallerFormatKeys()
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 

@@ -19,6 +19,7 @@ from vosd.config.keys.number_rules import OutgoingNumberKeys
 from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
+from vosd.config.keys.trunk_headers import HeaderKeys, NumberFormatKeys
 from vosd.config.keys.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.config.reader.addresses import destination, listener
 from vosd.config.reader.codes import counted_as, q850
@@ -39,6 +40,7 @@ from vosd.config.reader.fields import (
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import FROM_RATES, plain_prefix, route_prefix
 from vosd.config.reader.renamed import Renamed, renamed
+from vosd.config.reader.trunk_headers import product, route_value, uri_host, uri_user
 from vosd.engine.settings import SipListener
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -139,6 +141,28 @@ class RoutingGatewayKeys(DeclaredKeys):
     beside ``dynamic``.
     """
     session_timer: SessionTimerKeys = SessionTimerKeys()
+    request_host: Annotated[str, uri_host(with_port=True)] = ""
+    """Host of the Request-URI, and of To without ``to_host``. Default: the gateway's ``address``."""
+    from_host: Annotated[str, uri_host(with_port=False)] = ""
+    """Host of From and of the headers of ``identity``. Default: the address of our socket."""
+    to_host: Annotated[str, uri_host(with_port=False)] = ""
+    """Host of To. Default: as in the Request-URI."""
+    outbound_proxy: Annotated[Address | None, destination()] = None
+    """The proxy that its calls, and OPTIONS to it, are sent to, with Route; ``address`` stays in the Request-URI."""
+    strict_proxy: Annotated[bool, switch()] = False
+    """``yes``: the outbound proxy is a strict router of RFC 2543, which stands in the request line itself."""
+    route: Annotated[tuple[Annotated[str, route_value()], ...], BeforeValidator(one_or_many)] = ()
+    """Route values of its INVITE, behind that of the outbound proxy. Packets go to the outbound proxy, else to
+    ``address``."""
+    contact_user: Annotated[str, uri_user()] = ""
+    """User part of our Contact. Default: none."""
+    contact_host: Annotated[str, uri_host(with_port=True)] = ""
+    """Host of our Contact, for peers that want a name there: requests within a call come to that name. Default: the
+    address of our socket."""
+    user_agent: Annotated[str, product()] = ""
+    """Our product in User-Agent and Server. Default: ``sip.user_agent``."""
+    headers: HeaderKeys = HeaderKeys()
+    number_format: NumberFormatKeys = NumberFormatKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)
     shared: ClassVar[tuple[type[Keys], ...]] = (OutgoingNumberKeys, TrunkMediaKeys)
@@ -151,6 +175,12 @@ class RoutingGatewayKeys(DeclaredKeys):
         wanted = self.registration
         if not self.address and not wanted.is_given and not self.dynamic.is_given:
             raise KeyProblemError("address", "at least one address, or register, or dynamic")
+        if self.outbound_proxy is not None and len(self.address) != 1:
+            raise KeyProblemError("outbound_proxy", "beside one address, which stands in the Request-URI")
+        if self.dynamic.is_given and self.request_host:
+            raise KeyProblemError("request_host", "no dynamic: calls go to the registered contact")
+        if self.strict_proxy and self.outbound_proxy is None:
+            raise KeyProblemError("strict_proxy", "beside outbound_proxy")
         if self.dynamic.is_given and (self.address or wanted.is_given):
             raise KeyProblemError("dynamic", "neither address nor register: calls go where the gateway is registered")
         if wanted.is_given and not self.auth.is_given and not (wanted.username and wanted.has_password):

@@ -110,6 +110,12 @@ class LiveCall:
         mapping = self.call_request.mapping
         return None if mapping is None else mapping.name
 
+    @property
+    def account(self) -> str:
+        """The id of the account that the call came from; empty if it is unknown."""
+        account = self.call_request.account
+        return "" if account is None else account.id
+
     def ask(self, now: Instant) -> Decision:
         """Ask the open question of the set-up; return the decision if the answer is known at once."""
         return self._decided(self._waiting_setup.ask(now))

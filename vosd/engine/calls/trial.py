@@ -255,8 +255,9 @@ class TrialCall:
         self._log.note(f"INVITE to {peer.host}:{peer.port} for {self._choice.callee_out}", now)
         self._journey.note_attempt(self._choice, invitation.parts.call_id, f"{peer.host}:{peer.port}")
         self._wait(now.plus(min(gateway.response_timeout_ms, PATIENCE_MS)))
+        headers = invitation.headers if dialect.sent_as is None else dialect.sent_as.named(invitation.headers)
         self._transaction = endpoint.client.send_invite(
-            invitation.parts, _HOPS, invitation.headers + invitation.content, invitation.body, self, now,
+            invitation.parts, _HOPS, headers + invitation.content, invitation.body, self, now,
             is_fixed=invitation.is_fixed,
         )  # fmt: skip
 

@@ -100,20 +100,27 @@ class _Pinger:
 
     def _ask_at(self, address: Address, now: Instant) -> Client:
         endpoint = self._endpoint
-        flow = endpoint.flows.towards(address.host, address.transport, self._gateway.dialect.interface)
+        dialect = self._gateway.dialect
+        flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         ours = endpoint.flows.listeners[flow]
         port = address.port or DEFAULT_PORTS[ours.transport]
         transport = "" if ours.transport == "udp" else f";transport={ours.transport}"
-        target = f"sip:{address.written or f'{host_text(address.host)}:{port}{transport}'}"
+        place = dialect.request_host or address.written or f"{host_text(address.host)}:{port}{transport}"
+        target = f"sip:{place}"
         question = Dialog.outside(
             call_id=endpoint.token(),
-            local=f"<sip:{host_text(ours.host)}>;tag={endpoint.token()}",
+            local=f"<sip:{dialect.from_host or host_text(ours.host)}>;tag={endpoint.token()}",
             remote=f"<{target}>",
             target=target,
             peer=Peer(flow, address.host, port),
             answers=None,
         )
+        if dialect.route:
+            question.request_uri, routes = dialect.routed(target)
+            question.route = f"Route: {', '.join(routes)}\r\n" if routes else ""
         headers = f"{endpoint.contacts[flow]}{ACCEPT}{endpoint.agent_header}"
+        if dialect.sent_as is not None:
+            headers = dialect.sent_as.named(headers)
         return endpoint.client.send_request(question, "OPTIONS", headers, b"", self, now)
 
     def _responded(self, event: ResponseArrived | NoResponse, *, is_there: bool) -> None:

@@ -20,6 +20,7 @@ from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import Draw, OutboundRegistration
 from vosd.sip.registration.states import RegistrationChange, RegistrationState
 from vosd.sip.registration.terms import Terms
+from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.gateways import Address, Registration, RoutingGateway
 
 PACE_MS: Final = 10
@@ -46,11 +47,14 @@ class _Account(NamedTuple):
 
     registration: Registration
     interface: str | None
+    contact_host: str = ""
+    user_agent: str = ""
 
     @property
     def identity(self) -> _Identity:
         wanted = self.registration
-        return _Identity(wanted.server, wanted.domain, wanted.user, wanted.contact_user, self.interface)
+        contact_user = f"{wanted.contact_user}@{self.contact_host}" if self.contact_host else wanted.contact_user
+        return _Identity(wanted.server, wanted.domain, wanted.user, contact_user, self.interface)
 
 
 class _Entry:
@@ -90,7 +94,7 @@ class OutboundRegistrations:
         wanted: dict[_Account, list[str]] = {}
         for gateway in gateways:
             if gateway.registration is not None and gateway.enabled:
-                account = _Account(gateway.registration, gateway.dialect.interface)
+                account = _account(gateway.registration, gateway.dialect)
                 wanted.setdefault(account, []).append(gateway.name)
         before, self._entries = self._entries, {}
         failing = {name: each.account.registration for name, each in before.items() if not each.ours.is_registered}
@@ -217,6 +221,10 @@ def _log_change(gateway: str, entry: _Entry, change: RegistrationChange) -> None
             _log.warning(Event.REGISTRATION_REFUSED, **facts, status=entry.ours.last_status)
 
 
+def _account(registration: Registration, dialect: CalleeDialect) -> _Account:
+    return _Account(registration, dialect.interface, dialect.contact_host, dialect.user_agent)
+
+
 def _terms(account: _Account, rounds_max: int) -> Terms:
     registration = account.registration
     return Terms(
@@ -227,6 +235,8 @@ def _terms(account: _Account, rounds_max: int) -> Terms:
         expires_s=registration.expires_s,
         interface=account.interface,
         rounds_max=rounds_max,
+        contact_host=account.contact_host,
+        user_agent=account.user_agent,
     )
 
 

@@ -246,10 +246,10 @@ class OutboundRegistration:
         flow = flows.towards(hop.host, hop.transport, self.terms.interface)
         ours = flows.listeners[flow]
         self._series.reach_by(Peer(flow, hop.host, hop.port or DEFAULT_PORTS[ours.transport]))
-        self.contact = f"sip:{escape_user(self.terms.contact_user)}@{ours.address}"
-        headers = (
-            f"Contact: <{self.contact}>\r\nExpires: {expires_s}\r\n{self._endpoint.agent_header}Supported: path\r\n"
-        )
+        host, agent = self.terms.contact_host, self.terms.user_agent
+        self.contact = f"sip:{escape_user(self.terms.contact_user)}@{ours.address_as(host) if host else ours.address}"
+        product = f"User-Agent: {agent}\r\n" if agent else self._endpoint.agent_header
+        headers = f"Contact: <{self.contact}>\r\nExpires: {expires_s}\r\n{product}Supported: path\r\n"
         self._asked = self._endpoint.client.send_request(self._series, "REGISTER", headers, b"", self, now)
 
     def _accepted(self, response: Response, now: Instant) -> None:

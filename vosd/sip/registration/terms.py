@@ -21,3 +21,7 @@ class Terms(NamedTuple):
     interface: str | None = None
     """Listener to send from, by its name; None = the first suitable one."""
     rounds_max: int = ROUNDS_MAX
+    contact_host: str = ""
+    """Host of our Contact, with a port or without; empty = the address of the listener."""
+    user_agent: str = ""
+    """Our product in User-Agent; empty = that of the installation."""

@@ -3,7 +3,7 @@
 A message is immutable; messages to send are composed from scratch (``compose``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import lru_cache
 from typing import Final
 
@@ -135,6 +135,18 @@ class Message(_ReadLater, eq=False, gc=False):
         if "," not in value:
             return [value] if value else []
         return [element for element in split_list(value) if element]
+
+    def picked(self, names: Set[str], beginnings: tuple[str, ...]) -> list[tuple[str, str]]:
+        """Return the headers of these canonical names, and those whose names begin so, each line by itself.
+
+        Lines of one name stand together, as their order matters; the order of names does not (RFC 3261 section 7.3.1).
+        """
+        first = _first_values(self._head) if self._first is None else self._first
+        if len(first) + 1 != self._head.count("\n"):
+            values = self._indexed().values
+            found = [name for name in values if name in names or name.startswith(beginnings)]
+            return [(name, value) for name in found for value in values[name]]
+        return [(name, first[name]) for name in first if name in names or name.startswith(beginnings)]
 
     def _indexed(self) -> "_Index":
         if self._index is None:

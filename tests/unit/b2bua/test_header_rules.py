@@ -1,0 +1,177 @@
+"""Header rules of trunks, on whole calls: what is passed, left out, set and added, to either side."""
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script, refuses
+
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.header_rules import FORBIDDEN, HeaderRuleError, HeaderRules, TrunkHeaders, check_pattern, check_value
+
+CARRIED = (
+    "X-Campaign: spring", "X-Internal: secret", "User-to-User: 3132;encoding=hex", "P-Charge-Info: <sip:1@a.example>",
+    "Alert-Info: <http://a.example/ring>", "Subject: Hello", "Session-ID: f81d4fae7dec11d0a76500a0c91e6bf6",
+)  # fmt: skip
+
+
+NONE = HeaderRules()
+
+
+def scene_of(vendor: HeaderRules = NONE, *, to_customer: HeaderRules = NONE) -> Scene:
+    """Set up a customer and two vendors; ``to_customer`` is for responses."""
+    callers = CallerDialect(headers=TrunkHeaders(NONE, to_customer))
+    callees = CalleeDialect(headers=TrunkHeaders(vendor))
+    customers = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=callers)
+    return Scene(catalogue([customers, *[vendor_gateway(index, dialect=callees) for index in range(2)]]))
+
+
+def call_through(scene: Scene, *headers: str, caller: str = "12025550100") -> OutgoingCall:
+    call = scene.caller.call(CALLEE, Intent(headers=headers, caller=caller, hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    return call
+
+
+def messages_to(scene: Scene, host: str, beginning: str) -> list[str]:
+    found = [packet.data.decode() for packet in scene.wire.packets if packet.target.host == host]
+    return [each for each in found if each.startswith(beginning)]
+
+
+def test_without_rules_nothing_of_the_callers_headers_passes():
+    scene = Scene()
+    call_through(scene, *CARRIED)
+    invite = messages_to(scene, VENDORS[0].host, "INVITE")[0]
+    assert not any(each.partition(":")[0] in invite for each in CARRIED)
+    scene.close()
+
+
+def test_named_headers_and_patterns_pass_and_others_do_not():
+    scene = scene_of(HeaderRules(passes=("x-*", "user-to-user", "p-charge-info", "session-id")))
+    call_through(scene, *CARRIED)
+    invite = messages_to(scene, VENDORS[0].host, "INVITE")[0]
+    assert "X-Campaign: spring\r\n" in invite
+    assert "User-to-User: 3132;encoding=hex\r\n" in invite
+    assert "P-Charge-Info: <sip:1@a.example>\r\n" in invite
+    assert "Session-ID: f81d4fae7dec11d0a76500a0c91e6bf6\r\n" in invite
+    assert "Subject:" not in invite
+    assert "Alert-Info" not in invite
+    scene.close()
+
+
+def test_what_is_removed_was_passed_before_or_is_the_switchs_own():
+    scene = scene_of(HeaderRules(passes=("x-*",), removes=("x-internal", "accept-language")))
+    call_through(scene, *CARRIED)
+    everything = scene.bytes_to(VENDORS[0]).decode()
+    assert "X-Campaign: spring" in everything
+    assert "X-Internal" not in everything
+    scene.close()
+
+
+def test_values_are_filled_with_facts_of_the_call_and_parts_of_headers():
+    rules = HeaderRules(
+        passes=("subject",),
+        sets=(
+            ("X-Call", "{call_id};from={caller};to={callee}"),
+            ("Subject", "{header X-Org match id=([0-9]{2,4})}"),
+        ),
+        adds=(("X-Payer", "{account} by {customer} over {gateway}"), ("X-None", "{header X-Missing}")),
+    )
+    scene = scene_of(rules)
+    call_through(scene, *CARRIED, "X-Org: id=4711;x")
+    invite = messages_to(scene, VENDORS[0].host, "INVITE")[0]
+    record = scene.close()
+    assert f"X-Call: {record.call_id};from=12025550100;to={CALLEE}\r\n" in invite
+    assert "Subject: 4711\r\n" in invite
+    assert invite.count("Subject:") == 1
+    assert "X-Payer: acme by acme over vendor-0\r\n" in invite
+    assert "X-None" not in invite
+
+
+def test_rules_hold_for_the_bye_and_pass_what_the_other_side_says_in_it():
+    scene = scene_of(HeaderRules(passes=("x-*",), adds=(("X-Tenant", "{account}"),)))
+    call_through(scene, "X-Campaign: spring")
+    bye = messages_to(scene, VENDORS[0].host, "BYE")[0]
+    assert "X-Tenant: acme\r\n" in bye
+    assert "X-Campaign" not in bye
+    ack = messages_to(scene, VENDORS[0].host, "ACK")[0]
+    assert "X-Tenant" not in ack
+    scene.close()
+
+
+def test_headers_of_the_vendors_responses_pass_to_the_customer():
+    rules = HeaderRules(passes=("x-*", "p-asserted-identity"), adds=(("X-Carrier", "{gateway}"),))
+    scene = scene_of(to_customer=rules)
+    headers = ("X-Rate: 7", "P-Asserted-Identity: <sip:44207@carrier.example>")
+    scene.vendor.script = Script(
+        (Line(0, 100), Line(0, 183, ANSWER, ("X-Rate: 5",)), Line(1_000, 200, ANSWER, headers))
+    )
+    call_through(scene)
+    ringing = messages_to(scene, CUSTOMER.host, "SIP/2.0 183")[0]
+    answer = messages_to(scene, CUSTOMER.host, "SIP/2.0 200")[0]
+    trying = messages_to(scene, CUSTOMER.host, "SIP/2.0 100")[0]
+    assert "X-Rate: 5\r\n" in ringing
+    assert "X-Rate: 7\r\n" in answer
+    assert "P-Asserted-Identity: <sip:44207@carrier.example>\r\n" in answer
+    assert "X-Carrier: vendor-0\r\n" in answer
+    assert "X-" not in trying
+    scene.close()
+
+
+def test_headers_of_a_refusal_pass_with_the_refusal():
+    scene = scene_of(to_customer=HeaderRules(passes=("x-*",)))
+    scene.vendor.script = refuses(486, headers=("X-Why: holiday",))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    refusal = messages_to(scene, CUSTOMER.host, "SIP/2.0 486")[0]
+    assert "X-Why: holiday\r\n" in refusal
+    scene.close()
+
+
+def test_the_number_of_a_hidden_caller_is_no_fact_of_the_call():
+    scene = scene_of(HeaderRules(adds=(("X-From", "{caller}"), ("X-In", "{caller_in}"), ("X-To", "{callee}"))))
+    call_through(scene, "Privacy: id")
+    invite = messages_to(scene, VENDORS[0].host, "INVITE")[0]
+    assert "X-From" not in invite
+    assert "X-In" not in invite
+    assert f"X-To: {CALLEE}\r\n" in invite
+    scene.close()
+
+
+def test_a_second_vendor_gets_the_callers_headers_too():
+    scene = scene_of(HeaderRules(passes=("x-*",)))
+    scene.vendor.script = refuses(503)
+    call_through(scene, "X-Campaign: spring")
+    assert "X-Campaign: spring\r\n" in messages_to(scene, VENDORS[1].host, "INVITE")[0]
+    scene.close()
+
+
+@pytest.mark.parametrize("name", sorted(FORBIDDEN))
+def test_headers_that_the_protocol_lives_by_cannot_be_named(name):
+    with pytest.raises(HeaderRuleError, match=r"it |user_agent"):
+        check_pattern(name, passes=False, to_caller=False)
+    rules = HeaderRules(passes=("*",), removes=("*",))
+    line = f"{name}: x\r\n"
+    assert rules.applied(line, None, None) == line  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("short", ["v", "f", "t", "i", "m", "l", "c", "r", "k", "x"])
+def test_compact_forms_are_the_same_headers(short):
+    with pytest.raises(HeaderRuleError):
+        check_pattern(short, passes=True, to_caller=False)
+
+
+@pytest.mark.parametrize("name", ["P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion", "Identity"])
+def test_headers_that_say_who_calls_are_passed_by_their_own_keys(name):
+    with pytest.raises(HeaderRuleError, match="identity, privacy, diversion"):
+        check_pattern(name, passes=True, to_caller=False)
+    check_pattern(name, passes=False, to_caller=False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "a\r\nVia: b", "{caller", "caller}", "{nothing}", "{header }", "{header X match (}", "{header Via\r\n}"],
+)
+def test_values_that_are_none_are_refused(value):
+    with pytest.raises(HeaderRuleError):
+        check_value(value)

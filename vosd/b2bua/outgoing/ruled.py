@@ -1,0 +1,112 @@
+"""Messages of a leg as its trunk wants them: our name in Contact and User-Agent, and the trunk's header rules.
+
+``Leg.send`` calls this for trunks that have such settings; all others pay nothing for it. Rules of requests apply to
+INVITE, UPDATE, INFO and BYE, rules of responses to those that answer an INVITE, but for 100. ACK, PRACK and CANCEL
+belong to another message, which had the headers already.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from vosd.b2bua.outgoing.presentation import shows_number
+from vosd.sip.door.messages import (
+    Outgoing,
+    OutgoingAck,
+    OutgoingBye,
+    OutgoingCancel,
+    OutgoingInvite,
+    OutgoingReliable,
+    OutgoingRequest,
+    OutgoingResponse,
+    OutgoingSuccess,
+)
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.wire.compose import escape_user
+from vosd.sip.wire.message import Message, Request, Response
+from vosd.trunks.header_rules import SentAs
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call_port import CallPort
+    from vosd.b2bua.leg import Leg
+
+_RULED_METHODS: Final = frozenset({"UPDATE", "INFO", "MESSAGE"})
+_UNRULED: Final = frozenset({OutgoingAck, OutgoingCancel})
+_TRYING: Final = 100
+
+
+def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
+    """Change the headers of a message as its trunk wants them."""
+    if sent_as.names_us:
+        message.headers = sent_as.named(message.headers)
+    kind, rules = type(message), sent_as.headers
+    if kind is OutgoingBye and sent_as.user_agent:
+        message.headers = f"User-Agent: {sent_as.user_agent}\r\n{message.headers}"
+    if rules is None or kind in _UNRULED:
+        return
+    # ``match`` asks the metaclass of a struct for each class: too dear for the messages of every call.
+    if kind is OutgoingInvite:
+        caller = leg.call.caller.leg
+        received: Message | None = None if caller is None else caller.invite_message
+        message.headers = rules.requests.applied(message.headers, received, CallFacts(leg.call, leg))
+    elif kind is OutgoingBye:
+        received = _forwarded_request(leg, "BYE")
+        message.headers = rules.requests.applied(message.headers, received, CallFacts(leg.call, leg))
+    elif kind is OutgoingSuccess:
+        received = _forwarded_response(leg, 200)
+        message.headers = rules.responses.applied(message.headers, received, CallFacts(leg.call, leg))
+    elif isinstance(message, OutgoingResponse | OutgoingReliable):
+        if message.status != _TRYING and isinstance(message.transaction, InviteServer):
+            received = _forwarded_response(leg, message.status)
+            message.headers = rules.responses.applied(message.headers, received, CallFacts(leg.call, leg))
+    elif not isinstance(message, OutgoingRequest) or message.method in _RULED_METHODS:
+        message.headers = rules.requests.applied(message.headers, None, CallFacts(leg.call, leg))
+
+
+def _forwarded_response(leg: "Leg", status: int) -> Message | None:
+    """Return the vendor's response that a response to the caller forwards: the latest, if it means the same."""
+    latest = leg.call.to_forward
+    if not isinstance(latest, Response) or leg.call.caller.leg is not leg:
+        return None
+    return latest if min(latest.status // 100, 3) == min(status // 100, 3) else None
+
+
+def _forwarded_request(leg: "Leg", method: str) -> Message | None:
+    """Return the request of the other side that a request forwards."""
+    latest = leg.call.to_forward
+    return latest if isinstance(latest, Request) and latest.method == method else None
+
+
+class CallFacts:
+    """The facts of a call that values of rules may contain (``MessageFacts``)."""
+
+    __slots__ = ("_call", "_leg")
+
+    def __init__(self, call: "CallPort", leg: "Leg") -> None:
+        self._call = call
+        self._leg = leg
+
+    def fact(self, name: str) -> str:
+        """Return a fact as it may be shown to the peer."""
+        call = self._call
+        if name == "account":
+            return call.account
+        if name == "call_id":
+            return call.arrival.call_id
+        if name == "customer":
+            return call.customer or ""
+        return self._gateway() if name == "gateway" else escape_user(self._number(name))
+
+    def _gateway(self) -> str:
+        callee = self._call.callee
+        choice = self._leg.route_choice or (None if callee is None else callee.choice)
+        return "" if choice is None else choice.gateway.name
+
+    def _number(self, name: str) -> str:
+        """Return a number: as received, or as this leg has it; none of a caller that the peer may not see."""
+        arrival, choice = self._call.arrival, self._leg.route_choice
+        if name.startswith("callee"):
+            return arrival.callee_in if choice is None or name == "callee_in" else choice.callee_out
+        if choice is None:
+            return arrival.caller_in
+        if not shows_number(self._call.caller.caller_identity, choice.gateway.dialect):
+            return ""
+        return arrival.caller_in if name == "caller_in" else choice.caller_out

@@ -1,0 +1,35 @@
+"""Header rules and forms of numbers: from keys to the structs of a trunk."""
+
+from typing import Final
+
+from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
+from vosd.config.keys.trunk_headers import CallerFormatKeys, HeaderKeys, NumberFormatKeys, ResponseHeaderKeys
+from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
+from vosd.trunks.number_format import CallerFormat, NumberFormat
+
+_RULES: Final = {"remove": "removes", "add": "adds", "set": "sets"}
+_REQUESTS: Final = Conversion(HeaderKeys, HeaderRules, renamed=_RULES)
+_TRUNK: Final = Conversion(HeaderKeys, TrunkHeaders, by_hand={"responses": "responses"})
+require_all_used(HeaderKeys, _REQUESTS, _TRUNK)
+_RESPONSES: Final = full_conversion(ResponseHeaderKeys, HeaderRules, renamed=_RULES)
+_NUMBERS: Final = full_conversion(NumberFormatKeys, NumberFormat)
+_CALLERS: Final = full_conversion(CallerFormatKeys, CallerFormat)
+_NO_RULES: Final = TrunkHeaders()
+_AS_ROUTED: Final = NumberFormat()
+
+
+def trunk_headers(keys: HeaderKeys) -> TrunkHeaders | None:
+    """Return the header rules of a trunk; None if it has none."""
+    found = _TRUNK(keys, requests=_REQUESTS(keys), responses=_RESPONSES(keys.responses))
+    return None if found == _NO_RULES else found
+
+
+def number_format(keys: NumberFormatKeys) -> NumberFormat | None:
+    """Return the form of numbers that a trunk is sent; None if they are sent as routed."""
+    found = _NUMBERS(keys)
+    return None if found == _AS_ROUTED else found
+
+
+def caller_format(keys: CallerFormatKeys) -> CallerFormat | None:
+    """Return the form that calling numbers must have; None for any."""
+    return _CALLERS(keys) if keys.is_given else None

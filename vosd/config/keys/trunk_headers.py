@@ -1,0 +1,119 @@
+"""``headers``, ``number_format`` and ``caller_format`` of trunks."""
+
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, one_or_many, switch, whole
+from vosd.config.reader.model import Keys
+from vosd.config.reader.numbers import telephone_number
+from vosd.config.reader.trunk_headers import header_pattern, header_values
+from vosd.trunks.header_rules import Values
+from vosd.trunks.number_format import NumberNotation
+
+_DIGITS_MAX: Final = 4
+
+
+def few_digits() -> FromText:
+    """Read a country code or a prefix."""
+
+    def read(text: str) -> str:
+        if not (text.isascii() and text.isdigit() and 1 <= len(text) <= _DIGITS_MAX):
+            raise ValueError
+        return text
+
+    return FromText(f"1 to {_DIGITS_MAX} digits", read)
+
+
+class ResponseHeaderKeys(Keys):
+    """Headers of the responses to INVITE that it is sent; ``pass`` takes those of the other side's response."""
+
+    passes: Annotated[
+        tuple[Annotated[str, header_pattern(passes=True, to_caller=True)], ...], BeforeValidator(one_or_many)
+    ] = Field(default=(), alias="pass")
+    """Headers of the response that is forwarded, by name or as ``X-*``."""
+    remove: Annotated[tuple[Annotated[str, header_pattern()], ...], BeforeValidator(one_or_many)] = ()
+    """Headers that are left out."""
+    add: Annotated[Values, header_values()] = ()
+    """Headers that are sent besides those of the same name."""
+    set: Annotated[Values, header_values()] = ()
+    """Headers that have this value and no other."""
+
+
+class HeaderKeys(Keys):
+    """Headers of its requests, beside those of the switch: first ``pass``, then ``remove``, ``set``, ``add``."""
+
+    passes: Annotated[tuple[Annotated[str, header_pattern(passes=True)], ...], BeforeValidator(one_or_many)] = Field(
+        default=(), alias="pass"
+    )
+    """Headers of the request that is forwarded, by name or as ``X-*``: of the caller's INVITE and of a BYE. Not those
+    that transaction, dialog, digest or body live by, nor those that say who calls: ``identity``, ``privacy``,
+    ``diversion`` and ``history_info`` pass those."""
+    remove: Annotated[tuple[Annotated[str, header_pattern()], ...], BeforeValidator(one_or_many)] = ()
+    """Headers that are left out, also of those that the switch writes itself or that ``pass`` took."""
+    add: Annotated[Values, header_values()] = ()
+    """Headers that are sent besides those of the same name. A value may contain ``{caller}``, ``{callee}``,
+    ``{caller_in}``, ``{callee_in}``, ``{account}``, ``{customer}``, ``{gateway}``, ``{call_id}``, ``{header NAME}`` and
+    ``{header NAME match EXPRESSION}``, which is what the expression (RE2), or its first group, finds in that header of
+    the request that is forwarded. A header with an empty one is left out."""
+    set: Annotated[Values, header_values()] = ()
+    """Headers that have this value and no other; as ``add``."""
+    responses: ResponseHeaderKeys = ResponseHeaderKeys()
+
+
+class NumberFormatKeys(Keys):
+    """Form of the numbers that it is sent. Short numbers and names stay as they are."""
+
+    request_uri: Annotated[NumberNotation, choice(NumberNotation)] = NumberNotation.AS_IS
+    """The called number in the Request-URI: ``as_is`` as routed, ``e164`` in digits, ``plus_e164`` with a plus sign,
+    ``national`` as dialled in ``country``, ``tel`` as a tel URI."""
+    from_: Annotated[NumberNotation, choice(NumberNotation)] = Field(default=NumberNotation.AS_IS, alias="from")
+    """The calling number in From."""
+    to: Annotated[NumberNotation, choice(NumberNotation)] = NumberNotation.AS_IS
+    """The called number in To."""
+    pai: Annotated[NumberNotation, choice(NumberNotation)] = NumberNotation.AS_IS
+    """The calling number in P-Asserted-Identity and Remote-Party-ID."""
+    diversion: Annotated[NumberNotation, choice(NumberNotation)] = NumberNotation.AS_IS
+    """The numbers in Diversion and History-Info."""
+    country: Annotated[str, few_digits()] = ""
+    """Country code of its national numbers, such as 49."""
+    national_prefix: Annotated[str, few_digits()] = "0"
+    """In front of national numbers."""
+    international_prefix: Annotated[str, few_digits()] = "00"
+    """In front of the country code in numbers as dialled."""
+    user_phone: Annotated[bool, switch()] = False
+    """``yes`` writes ``user=phone`` into SIP URIs with a number."""
+
+    @model_validator(mode="after")
+    def _has_a_country(self) -> "NumberFormatKeys":
+        forms = (self.request_uri, self.from_, self.to, self.pai, self.diversion)
+        if NumberNotation.NATIONAL in forms and not self.country:
+            raise KeyProblemError("country", "the country code of national numbers, such as 49")
+        return self
+
+
+class CallerFormatKeys(Keys):
+    """Form that its calling numbers must have. Default: any."""
+
+    form: Annotated[NumberNotation, choice(NumberNotation)] = NumberNotation.AS_IS
+    """``e164`` in digits, ``plus_e164`` or ``tel`` with a plus sign, ``national`` with the national prefix; ``as_is``
+    any digits."""
+    national_prefix: Annotated[str, few_digits()] = "0"
+    """In front of national numbers."""
+    shortest: Annotated[int, whole(1, 32)] = 7
+    """Fewest digits."""
+    longest: Annotated[int, whole(1, 32)] = 15
+    """Most digits."""
+    replacement: Annotated[str, telephone_number()] = ""
+    """The calling number of calls that show another one. Default: they are refused with 403."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether calling numbers are checked at all."""
+        return bool(self.model_fields_set)
+
+    @model_validator(mode="after")
+    def _has_lengths(self) -> "CallerFormatKeys":
+        if self.longest < self.shortest:
+            raise KeyProblemError("longest", "at least as many digits as shortest")
+        return self

@@ -1,0 +1,435 @@
+"""Header rules of a trunk: which headers its messages carry beside those that the switch writes itself.
+
+The rules are data as configured; ``HeaderRules.applied`` changes the header lines of one message. Headers that a
+transaction, a dialog, a digest or the body live by cannot be named in a rule.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+import re2
+
+from vosd.base.errors import VosError
+from vosd.sip.headers.names import MalformedNameError, canonical
+from vosd.sip.wire.message import Message
+
+VALUE_MAX: Final = 2_048
+"""Longest value that a rule sends; a longer one is left out."""
+PASSED_MAX: Final = 32
+"""Most header lines of one message that are passed."""
+RULES_MAX: Final = 64
+"""Most headers of one rule."""
+EXPRESSION_MAX: Final = 256
+_MEMORY_MAX: Final = 1 << 20
+"""Bytes that one expression may use."""
+
+_TRANSACTION: Final = "it belongs to the transaction"
+_DIALOG: Final = "it belongs to the dialog"
+_DIGEST: Final = "it proves who a peer is"
+_BODY: Final = "it describes the body"
+_EXTENSION: Final = "it announces an extension, and the switch would not keep the promise"
+_PRODUCT: Final = "user_agent of the gateway says what it is"
+_CALLER: Final = "it shows who calls: identity, privacy, diversion and history_info say what a gateway gets of it"
+
+FORBIDDEN: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("via", "cseq", "max-forwards", "timestamp", "rack", "rseq", "proxy-require"), _TRANSACTION),
+    **dict.fromkeys(
+        (
+            "from", "to", "call-id", "contact", "route", "record-route", "path", "service-route", "event",
+            "subscription-state", "refer-to", "refer-sub", "replaces", "join", "target-dialog", "session-expires",
+            "min-se", "min-expires", "expires", "retry-after",
+        ),
+        _DIALOG,
+    ),
+    **dict.fromkeys(
+        (
+            "authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate", "authentication-info",
+            "proxy-authentication-info",
+        ),
+        _DIGEST,
+    ),
+    **dict.fromkeys(
+        ("content-length", "content-type", "content-encoding", "content-disposition", "mime-version"), _BODY
+    ),
+    **dict.fromkeys(("user-agent", "server"), _PRODUCT),
+    **dict.fromkeys(("require", "supported", "unsupported", "allow", "accept", "allow-events"), _EXTENSION),
+}  # fmt: skip
+"""Headers that no rule may name, by their canonical names, and why."""
+_IDENTIFYING: Final = frozenset(
+    {
+        "p-asserted-identity", "p-preferred-identity", "remote-party-id", "privacy", "diversion", "history-info",
+        "identity", "date", "reason",
+    }
+)  # fmt: skip
+"""Headers that are passed by keys of their own; ``*`` and other patterns never mean them."""
+_ONCE: Final = frozenset(
+    {
+        "date", "in-reply-to", "max-breadth", "organization", "p-early-media", "priority", "referred-by", "reply-to",
+        "session-id", "subject",
+    }
+)  # fmt: skip
+"""Headers that a message has once at most: one that is added takes the place of another."""
+_NAME: Final = re.compile(r"[A-Za-z0-9.!%_+`'~-]+\Z")
+_WRITTEN: Final[Mapping[str, str]] = {
+    "call-info": "Call-Info",
+    "p-charge-info": "P-Charge-Info",
+    "p-asserted-identity": "P-Asserted-Identity",
+    "user-to-user": "User-to-User",
+    "session-id": "Session-ID",
+}
+_PLACEHOLDER: Final = re.compile(r"(?:header[ ]+([^\s{}]+)(?:[ ]+match[ ]+(.+))?|([a-z_]+))\Z", re.DOTALL)
+FACTS: Final = ("caller", "callee", "caller_in", "callee_in", "account", "customer", "gateway", "call_id")
+"""Names of the facts of a call that a value may contain."""
+
+
+class HeaderRuleError(VosError):
+    """A rule that cannot be applied; the message says what was expected."""
+
+
+class MessageFacts(Protocol):
+    """The call of a message, as far as values of rules may contain it."""
+
+    def fact(self, name: str) -> str:
+        """Return one of ``FACTS`` as it may be shown to the peer; empty if it is unknown or withheld."""
+        ...
+
+
+class _Fact(NamedTuple):
+    """A fact of the call."""
+
+    name: str
+
+
+class _Part(NamedTuple):
+    """A header of the message that is forwarded, or what an expression finds in it."""
+
+    header: str
+    expression: str
+
+
+def _parsed(text: str) -> tuple[str | _Fact | _Part, ...]:
+    """Read a value: text, and placeholders in braces; two braces are one.
+
+    Raises:
+        HeaderRuleError: it is no value.
+    """
+    parts: list[str | _Fact | _Part] = []
+    plain, position = "", 0
+    while position < len(text):
+        character = text[position]
+        if text[position : position + 2] in {"{{", "}}"}:
+            plain, position = plain + character, position + 2
+        elif character == "{":
+            end = _end_of(text, position)
+            parts += [plain] if plain else []
+            parts.append(_placeholder(text[position + 1 : end]))
+            plain, position = "", end + 1
+        elif character == "}":
+            raise HeaderRuleError("a { before each }; }} stands for the character itself")
+        else:
+            plain, position = plain + character, position + 1
+    return (*parts, plain) if plain else tuple(parts)
+
+
+def _end_of(text: str, begin: int) -> int:
+    """Return the position of the brace that closes the one at ``begin``; expressions contain braces in pairs."""
+    depth = 0
+    for position in range(begin, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[position], 0)
+        if not depth:
+            return position
+    raise HeaderRuleError("a } behind each {")
+
+
+def _placeholder(text: str) -> _Fact | _Part:
+    found = _PLACEHOLDER.match(text.strip())
+    if found is None:
+        raise HeaderRuleError(f"{{header NAME}}, {{header NAME match EXPRESSION}} or one of {_facts_listed()}")
+    header, expression, fact = found.groups()
+    if header is None:
+        if fact not in FACTS:
+            raise HeaderRuleError(f"one of {_facts_listed()} in the braces, not {fact!r}")
+        return _Fact(fact)
+    if not _NAME.match(header):
+        raise HeaderRuleError(f"the name of a header behind {{header, not {header!r}")
+    if expression is not None:
+        _compiled(expression)
+    return _Part(canonical(header), expression or "")
+
+
+def _facts_listed() -> str:
+    return ", ".join(f"{{{name}}}" for name in FACTS)
+
+
+@lru_cache(maxsize=1_024)
+def _compiled(expression: str) -> "re2._Regexp[bytes]":
+    """Return an expression of RE2, whose time is linear in the length of the text.
+
+    Raises:
+        HeaderRuleError: it is malformed.
+    """
+    if not expression.isascii() or len(expression) > EXPRESSION_MAX:
+        raise HeaderRuleError(f"an expression of at most {EXPRESSION_MAX} ASCII characters behind match")
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.max_mem = _MEMORY_MAX
+    options.log_errors = False
+    try:
+        return re2.compile(expression.encode(), options)
+    except re2.error as error:
+        why = error.args[0].decode("ascii", "replace") if isinstance(error.args[0], bytes) else error.args[0]
+        raise HeaderRuleError(f"an expression as RE2 has them behind match: {why}") from None
+
+
+def check_name(name: str) -> str:
+    """Return the canonical name of a header that a rule may add, set or remove.
+
+    Raises:
+        HeaderRuleError: it is no name of a header, or one that no rule may name.
+    """
+    if not _NAME.match(name):
+        raise HeaderRuleError(f"the name of a header, not {name!r}")
+    try:
+        known = canonical(name)
+    except MalformedNameError:
+        raise HeaderRuleError(f"the name of a header, not {name!r}") from None
+    why = FORBIDDEN.get(known)
+    if why is not None:
+        raise HeaderRuleError(f"a header that rules may name: not {name}, {why}")
+    return known
+
+
+def check_pattern(pattern: str, *, passes: bool, to_caller: bool) -> str:
+    """Return the canonical form of a name, or of the beginning of names with ``*`` behind it.
+
+    ``passes``: it is one of ``pass``; ``to_caller``: of responses.
+
+    Raises:
+        HeaderRuleError: a rule may not name it.
+    """
+    if pattern == "*" or (pattern.endswith("*") and _NAME.match(pattern[:-1])):
+        return pattern.lower()
+    known = check_name(pattern)
+    may_connect = to_caller and known in {"p-asserted-identity", "date"}
+    if passes and known in _IDENTIFYING and not may_connect:
+        raise HeaderRuleError(f"a header that can be passed: not {pattern}, {_CALLER}")
+    return known
+
+
+def check_value(value: str) -> None:
+    """Check a value that is added or set.
+
+    Raises:
+        HeaderRuleError: it is no value.
+    """
+    if not value.isprintable() or not 1 <= len(value) <= VALUE_MAX:
+        raise HeaderRuleError(f"1 to {VALUE_MAX} printable characters")
+    _parsed(value)
+
+
+Values = tuple[tuple[str, str], ...]
+"""Names of headers as written, each with its value."""
+
+
+class HeaderRules(msgspec.Struct, frozen=True, dict=True):
+    """The rules for the requests, or for the responses, that one trunk is sent.
+
+    They apply in the order of the fields. Names are canonical in ``passes`` and ``removes``, and as written elsewhere.
+    """
+
+    passes: tuple[str, ...] = ()
+    """Headers of the message that is forwarded; a ``*`` at the end stands for any rest."""
+    removes: tuple[str, ...] = ()
+    """Headers that are left out, also of those that the switch writes itself."""
+    sets: Values = ()
+    """Headers that have this value and no other."""
+    adds: Values = ()
+    """Headers that are sent beside those of the same name."""
+
+    @cached_property
+    def _filled(self) -> tuple[tuple[bool, str, str, tuple[str | _Fact | _Part, ...]], ...]:
+        """Whether it is set, canonical name, beginning of the line and parts of each value, in order."""
+        return tuple(
+            (is_set or canonical(name) in _ONCE, canonical(name), f"{_in_full(name)}: ", _parsed(value))
+            for is_set, values in ((True, self.sets), (False, self.adds))
+            for name, value in values
+        )
+
+    @cached_property
+    def _passed(self) -> tuple[frozenset[str], tuple[str, ...]]:
+        """Names, and beginnings of names, that are passed."""
+        names = frozenset(name for name in self.passes if not name.endswith("*"))
+        return names, tuple(name[:-1] for name in self.passes if name.endswith("*"))
+
+    @cached_property
+    def _removal_marks(self) -> tuple[str, ...]:
+        """Marks of a header that is left out, as they stand in header lines in lower case."""
+        return tuple(f"\n{name[:-1]}" if name.endswith("*") else f"\n{name}:" for name in self.removes)
+
+    def applied(self, headers: str, received: Message | None, facts: MessageFacts) -> str:
+        """Return the header lines of a message, changed; ``received`` is the message that it forwards, if any."""
+        if received is not None and self.passes:
+            headers = self._with_passed(headers, received)
+        if self.removes:
+            lowered = f"\n{headers.lower()}"
+            for mark in self._removal_marks:
+                if mark in lowered:
+                    headers = self._without_removed(headers)
+                    break
+        for is_set, name, beginning, parts in self._filled:
+            value = _value(parts, received, facts)
+            if value:
+                if is_set:
+                    headers = without(headers, name)
+                headers += f"{beginning}{value}\r\n"
+        return headers
+
+    def _without_removed(self, headers: str) -> str:
+        return "".join([line for line in _lines(headers) if not _is_one_of(_name_of(line), self.removes)])
+
+    def explained(self, headers: str, received: Message | None, facts: MessageFacts) -> list[tuple[str, str]]:
+        """Return what each rule does to the header lines of a message: the rule, and the line that it concerns."""
+        done: list[tuple[str, str]] = []
+        if received is not None and self.passes:
+            passed = self._with_passed(headers, received)
+            done += [("pass", line) for line in _added(headers, passed)]
+            headers = passed
+        if self.removes:
+            gone = [line for line in _lines(headers) if _is_one_of(_name_of(line), self.removes)]
+            done += [("remove", line.rstrip("\r\n")) for line in gone]
+        for is_set, _, beginning, parts in self._filled:
+            value = _value(parts, received, facts)
+            rule = "set" if is_set else "add"
+            done.append((rule, beginning + value if value else f"{beginning[:-2]} is left out: its value is empty"))
+        return done
+
+    def _with_passed(self, headers: str, received: Message) -> str:
+        names, beginnings = self._passed
+        lowered, lines = f"\n{headers.lower()}", ""
+        before, count = "", 0
+        for name, value in received.picked(names, beginnings):
+            is_own = f"\n{name}:" in lowered
+            if name not in names and (is_own or name in FORBIDDEN or name in _IDENTIFYING):
+                continue  # a pattern means no header that the switch has one of its own of
+            if (name == before and name in _ONCE) or not value or len(value) > VALUE_MAX or not value.isprintable():
+                continue
+            if is_own:
+                headers = without(headers, name)
+                lowered = f"\n{headers.lower()}"
+            lines += f"{_as_written(name)}: {value}\r\n"
+            before, count = name, count + 1
+            if count == PASSED_MAX:
+                break
+        return headers + lines
+
+
+class TrunkHeaders(msgspec.Struct, frozen=True):
+    """The rules of one trunk: for the requests and for the responses that it is sent."""
+
+    requests: HeaderRules = HeaderRules()
+    responses: HeaderRules = HeaderRules()
+
+
+class SentAs(msgspec.Struct, frozen=True, dict=True):
+    """The name and the headers by which a trunk knows the switch, where they are not the usual ones."""
+
+    contact_user: str = ""
+    contact_host: str = ""
+    user_agent: str = ""
+    headers: TrunkHeaders | None = None
+
+    @cached_property
+    def names_us(self) -> bool:
+        """Whether Contact, or User-Agent and Server, are other than usual."""
+        return bool(self.contact_user or self.contact_host or self.user_agent)
+
+    def named(self, headers: str) -> str:
+        """Return header lines with Contact, User-Agent and Server as this trunk is to see them."""
+        if self.user_agent:
+            headers = _AGENT.sub(lambda found: f"{found[1]}: {self.user_agent}\r\n", headers, count=1)
+        if self.contact_user or self.contact_host:
+            headers = _OWN_CONTACT.sub(self._contact, headers, count=1)
+        return headers
+
+    def _contact(self, found: "re.Match[str]") -> str:
+        user, address, port, rest = found.groups()
+        user = f"{self.contact_user}@" if self.contact_user else user or ""
+        host = self.contact_host or address
+        has_port = ":" in self.contact_host.rpartition("]")[2]
+        return f"Contact: <sip:{user}{host}{'' if has_port else port or ''}{rest}>"
+
+
+_AGENT: Final = re.compile(r"^(User-Agent|Server): [^\r\n]*\r\n", re.MULTILINE)
+_OWN_CONTACT: Final = re.compile(r"^Contact: <sip:([^@>\s]+@)?(\[[^\]>]*\]|[^:;>]+)(:\d+)?([^>]*)>", re.MULTILINE)
+
+
+def without(headers: str, name: str) -> str:
+    """Return header lines without those of a canonical name."""
+    if f"\n{name}:" not in f"\n{headers.lower()}":
+        return headers
+    return "".join([line for line in _lines(headers) if _name_of(line) != name])
+
+
+def _value(parts: Sequence[str | _Fact | _Part], received: Message | None, facts: MessageFacts) -> str:
+    """Return a filled value; empty if a placeholder is, or if it must not be sent."""
+    text = ""
+    for part in parts:
+        if isinstance(part, str):
+            text += part
+            continue
+        found = facts.fact(part.name) if isinstance(part, _Fact) else _found(part, received)
+        if not found:
+            return ""
+        text += found
+    return text if len(text) <= VALUE_MAX and text.isprintable() else ""
+
+
+def _found(part: _Part, received: Message | None) -> str:
+    value = None if received is None else received.header(part.header)
+    if not value or not part.expression or len(value) > VALUE_MAX:
+        return value or ""
+    expression = _compiled(part.expression)
+    found = expression.search(value.encode("utf-8", "surrogateescape"))
+    if found is None:
+        return ""
+    return (found.group(1 if expression.groups else 0) or b"").decode("utf-8", "surrogateescape")
+
+
+def _lines(headers: str) -> list[str]:
+    return [f"{line}\r\n" for line in headers.split("\r\n")[:-1]]
+
+
+def _added(before: str, after: str) -> list[str]:
+    known = _lines(before)
+    return [line.rstrip("\r\n") for line in _lines(after) if line not in known]
+
+
+@lru_cache(maxsize=1_024)
+def _canonical(written: str) -> str:
+    return canonical(written)
+
+
+def _name_of(line: str) -> str:
+    return _canonical(line.partition(":")[0])
+
+
+def _is_one_of(name: str, patterns: Sequence[str]) -> bool:
+    """Return whether a rule names a header; patterns never mean those that no rule may name."""
+    if name in patterns:
+        return True
+    return name not in FORBIDDEN and any(name.startswith(each[:-1]) for each in patterns if each.endswith("*"))
+
+
+def _in_full(written: str) -> str:
+    """Return a name as the operator wrote it, but a compact form in full: lines are found by their full names."""
+    known = canonical(written)
+    return written if written.lower() == known else _as_written(known)
+
+
+@lru_cache(maxsize=1_024)
+def _as_written(name: str) -> str:
+    """Return a canonical name as it is usually written."""
+    return _WRITTEN.get(name) or "-".join(part.capitalize() for part in name.split("-"))
