@@ -3,14 +3,15 @@
 import asyncio
 import csv
 import io
+from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from doubles.data.builders import account, applied_rate
-from doubles.data.records import STARTED
+from doubles.data.builders import account, applied_rate, catalogue, routing_gateway
+from doubles.data.records import STARTED, refused_call
 from doubles.dying import Steps, is_killed
 from doubles.ended_calls import ended_call
 from doubles.office import office_on, operator
@@ -18,7 +19,10 @@ from sqlalchemy import event, insert
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import PermissionLackingError
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import ConfirmPayment, confirm_payment
+from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.reconciliations import (
     DisputeBill,
     ImportBill,
@@ -39,13 +43,15 @@ from vosd.admin.office.reconciliations import (
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
 from vosd.storage import reconciliations, schema
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.ledger_values import EntryFilter
+from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.reconciliations import (
     DisputeMovedError,
     DisputeState,
@@ -208,12 +214,106 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(s
     settled = await dispute_bill(office, who, order)
     assert await dispute_bill(office, who, order) == settled, "a repeat changes nothing"
     assert (await show_reconciliation(office, who, ShowReconciliation(id=made.id))).dispute == settled.dispute
+    with pytest.raises(OrderError, match=r"was settled with 0\.02"):
+        await dispute_bill(office, who, DisputeBill(id=made.id, amount=Decimal(7)))
     with pytest.raises(OrderError, match="cannot be open: the dispute is settled"):
         await dispute_bill(office, who, DisputeBill(id=made.id, state=DisputeState.OPEN))
     with pytest.raises(OrderError, match="above zero"):
         await dispute_bill(office, who, DisputeBill(id=made.id, amount=Decimal(0)))
     lines = await list_audit(office, who, ListAudit(action="DisputeBill"))
     assert len(lines) == 2
+
+
+async def credited(site: Site) -> list[tuple[str, Decimal, str | None]]:
+    """Return what is in the ledger of the vendor beside its calls."""
+    async with aclosing(site.office.stores.ledger.entries(EntryFilter(account="carrier"))) as found:
+        return [(each.reference, each.amount, each.memo) async for each in found if each.kind == "adjustment"]
+
+
+async def balance_of(site: Site) -> Decimal:
+    found = (await site.office.stores.books.standings_of(["carrier"])).standings
+    return found["carrier"].balance if "carrier" in found else Decimal(0)
+
+
+async def test_a_dispute_that_is_settled_books_what_was_agreed_once(site: Site) -> None:
+    made, before = await site.imported(faulty()), await balance_of(site)
+    await dispute_bill(site.office, operator(), DisputeBill(id=made.id, amount=Decimal("0.05")))
+    assert await credited(site) == []
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="credit-17")
+    for _ in range(2):
+        settled = await dispute_bill(site.office, operator(), order)
+    assert settled.dispute is not None
+    assert (settled.dispute.booked, settled.waiting) == ("0.02", None)
+    memo = f"credit note credit-17 of dispute {made.id}"
+    assert await credited(site) == [(f"dispute/{made.id}", Decimal("0.02"), memo)]
+    assert await balance_of(site) == before + Decimal("0.02")
+    lines = await list_audit(site.office, operator(), ListAudit(action="DisputeBill"))
+    assert "credit-17" in str(lines[0])
+
+
+async def test_a_credit_note_that_is_in_the_ledger_is_not_booked_again(site: Site) -> None:
+    made = await site.imported(faulty())
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=False)
+    settled = await dispute_bill(site.office, operator(), order)
+    assert settled.dispute is not None
+    assert (settled.dispute.state, settled.dispute.booked) == (DisputeState.SETTLED, None)
+    assert await credited(site) == []
+
+
+async def test_a_credit_of_a_partner_takes_from_what_it_has_earned(database: Database, tmp_path: Path) -> None:
+    await SqlBooks(database).book(CALLS)
+    partner = account("carrier", type=AccountType.PARTNER)
+    site = Site(office_on(database, partner, account("acme"), now=NOW, socket=tmp_path / "s"), tmp_path)
+    made = await site.imported(faulty())
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    await dispute_bill(site.office, operator(), order)
+    assert [amount for _, amount, _ in await credited(site)] == [Decimal("-0.02")]
+
+
+async def test_a_settlement_above_the_limit_waits_for_a_second_person(database: Database, tmp_path: Path) -> None:
+    await SqlBooks(database).book(CALLS)
+    vendor = account("carrier", type=AccountType.CLEARING)
+    limit = Decimal("0.01")
+    office = office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s", confirm_above=limit)
+    site = Site(office, tmp_path)
+    made = await site.imported(faulty())
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    for _ in range(2):
+        asked = await dispute_bill(office, operator(), order)
+        assert asked.dispute is not None
+        assert (asked.dispute.state, asked.dispute.booked) == (DisputeState.ACCEPTED, None)
+        assert await credited(site) == []
+    assert asked.waiting is not None
+    await confirm_payment(office, operator("bob"), ConfirmPayment(asked.waiting))
+    settled = await dispute_bill(office, operator(), order)
+    assert settled.dispute is not None
+    assert (settled.dispute.state, settled.dispute.booked) == (DisputeState.SETTLED, "0.02")
+    assert [amount for _, amount, _ in await credited(site)] == [Decimal("0.02")]
+
+
+async def test_a_person_who_may_not_book_money_settles_nothing(site: Site) -> None:
+    made = await site.imported(faulty())
+    who = msgspec.structs.replace(operator(), permissions=ALL - {Permission.MONEY_BOOK})
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+    with pytest.raises(PermissionLackingError):
+        await dispute_bill(site.office, who, order)
+    assert (await dispute_bill(site.office, who, DisputeBill(id=made.id))).dispute is not None
+    assert await credited(site) == []
+
+
+async def test_a_settlement_that_loses_against_another_person_books_nothing(site: Site) -> None:
+    made = await site.imported(faulty())
+    await dispute_bill(site.office, operator(), DisputeBill(id=made.id))
+    store = site.office.stores.reconciliations
+    read: StoredDispute = (await store.disputes())[made.id]
+    await dispute_bill(site.office, operator("bob"), DisputeBill(id=made.id, state=DisputeState.REJECTED))
+    line = site.office.audit_line(operator(), DisputeBill(id=made.id), "carrier")
+    payment = Payment(
+        account="carrier", kind=EntryKind.ADJUSTMENT, reference=f"dispute/{made.id}", made_at=NOW, amount=Decimal(1)
+    )
+    with pytest.raises(DisputeMovedError):
+        await store.dispute(msgspec.structs.replace(read, state=DisputeState.SETTLED), read, line, payment)
+    assert await credited(site) == []
 
 
 async def test_a_dispute_that_another_person_has_changed_is_not_changed_over_it(site: Site, database: Database) -> None:
@@ -267,6 +367,48 @@ def with_store(url: str, number: int, steps: Steps | None = None) -> int:
             await database.close()
 
     return asyncio.run(run())
+
+
+async def test_a_call_that_the_vendor_bills_is_looked_up_among_our_attempts(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor bills a call that it refused, one that another vendor has taken over, and two that were not made."""
+    refused = refused_call(
+        91, callee_out="99447700900001", callee_billing="447700900001", routing_gateway="carrier-trunk",
+        attempts=(Attempt("carrier-trunk", 503, 900, None, "Unavailable"),),
+    )  # fmt: skip
+    taken = CALLS[1]
+    attempts = (
+        Attempt("carrier-2", 0, 4_000, None, "No Answer"), Attempt("other-trunk", 200, 4_000, None, "Normal"),
+    )  # fmt: skip
+    elsewhere = msgspec.structs.replace(taken, vendor_account="other", attempts=attempts)
+    await SqlBooks(database).book([CALLS[0], refused, elsewhere])
+    office = office_on(
+        database, account("carrier", type=AccountType.CLEARING), account("acme"), now=NOW, socket=tmp_path / "s"
+    )
+    trunks = [routing_gateway(name, account="carrier") for name in ("carrier-trunk", "carrier-2")]
+    monkeypatch.setattr(office.definitions, "catalogue", lambda: catalogue(trunks))
+    site = Site(office, tmp_path)
+    at = iso_utc(refused.started_at + 1_500)
+    rows = [
+        row(CALLS[0]),
+        ["+447700900001", at, "12", "0.0123", ""],
+        ["447700900001", iso_utc(refused.started_at + 1_900), "0.5", "0.0123", ""],  # one attempt is one call
+        row(taken),
+        ["+447700900777", at, "12", "0.0123", ""],
+        ["+447700900001", iso_utc(refused.ended_at + 60_000), "12", "0.0123", ""],
+    ]
+    made = await site.imported(rows)
+    assert classes(made) == {
+        ("matched", ""): (1, "0.01271", "0.01271"),
+        ("missing_here", ""): (3, "0.00", "0.0369"),
+        ("missing_here", "our attempt was not answered: 0 No Answer"): (1, "0.00", "0.006355"),
+        ("missing_here", "our attempt was not answered: 503 Unavailable"): (1, "0.00", "0.0123"),
+    }
+    found = {each["line"]: each for each in await site.differing(made.id)}
+    assert (found["3"]["call_id"], found["3"]["gateway"]) == (str(refused.call_id), "carrier-trunk")
+    assert (found["5"]["call_id"], found["5"]["gateway"]) == (str(taken.call_id), "carrier-2")
+    assert {found[line]["call_id"] for line in ("4", "6", "7")} == {""}
 
 
 async def test_times_of_another_zone_are_noticed(site: Site) -> None:

@@ -21,7 +21,7 @@ from vosd.clearing.calls import BillClass, BilledCall, CallPair, SentCall, compa
 from vosd.clearing.explanations import MATCHED, Judge, PriceExplanation, PriceTerms, RowVerdict
 from vosd.clearing.sums import BillSums
 from vosd.clearing.time_shift import TimeShift
-from vosd.storage.reconciliations import VendorCall
+from vosd.storage.reconciliations import TriedCall, VendorCall
 
 CHUNK: Final = 2_000
 """Calls of a compressed chunk."""
@@ -29,8 +29,12 @@ GROUPS_MAX: Final = 50
 """Rate groups that are tried for a call that nothing else explains."""
 _DAY_MS: Final = 86_400_000
 _OTHER_DAYS: Final = (-1, -7, -30, -90, 1, 7, 30)
+LOOKED_UP_MAX: Final = 10_000
+"""Calls of a file that we did not send, which are looked up among attempts that failed; of more, the zone or the map
+of the file is wrong."""
 _REPEATED: Final = "billed twice"
 _OUTSIDE: Final = "outside of the period"
+_UNANSWERED: Final = "our attempt was not answered: {code} {reason}"
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -173,6 +177,12 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]
         yield PriceExplanation(BillClass.RATE_DIFFERS, f"rate group {group.name}", in_group)
 
 
+def tried_number(call: TriedCall, wanted: CdrMap) -> frozenset[str]:
+    """Return the forms of the called number by which a vendor may have an attempt of ours."""
+    numbers = (call.callee_out, call.callee_billing, call.callee_in)
+    return frozenset(comparable(each, wanted.strip_ours) for each in numbers if each)
+
+
 class BillComparison:
     """Classes of pairs; memory grows with the calls that differ, some 30 bytes each."""
 
@@ -188,6 +198,8 @@ class BillComparison:
         """Rows without seconds and price: attempts, of which no bill is made."""
         self.differ = 0
         self._waiting: list[CallPair] = []
+        self.unsent: list[BilledCall] = []
+        """Calls of the file that we did not send, of the period: ``settle_unsent`` says which were attempts."""
         self._rows: list[DifferingCall] = []
         self.chunks: list[bytes] = []
 
@@ -220,8 +232,20 @@ class BillComparison:
             self._count(pair, self._judge.verdict(pair.ours, pair.theirs, rate))
         self._waiting = []
 
+    def settle_unsent(self, tried: Mapping[int, TriedCall]) -> None:
+        """Count the calls of the file that we did not send; ``tried`` has attempts of ours by lines of the file."""
+        for theirs in self.unsent:
+            attempt = tried.get(theirs.line)
+            why = "" if attempt is None else _UNANSWERED.format(code=attempt.code, reason=attempt.reason)
+            self._count(CallPair(None, theirs), RowVerdict(BillClass.MISSING_HERE, why), attempt)
+        self.unsent = []
+
     def close(self) -> None:
-        """Complete the last chunk."""
+        """Complete the last chunk; calls that were not looked up count as they are."""
+        self.settle_unsent({})
+        self._end_chunk()
+
+    def _end_chunk(self) -> None:
         if self._rows:
             self.chunks.append(zlib.compress(_encode(self._rows), 6))
             self._rows = []
@@ -234,9 +258,12 @@ class BillComparison:
         why = _REPEATED if pair.is_repeated else ""
         if not self._since <= theirs.at < self._until:
             why = _OUTSIDE
+        if not why and len(self.unsent) < LOOKED_UP_MAX:
+            self.unsent.append(theirs)
+            return
         self._count(pair, RowVerdict(BillClass.MISSING_HERE, why))
 
-    def _count(self, pair: CallPair, verdict: RowVerdict) -> None:
+    def _count(self, pair: CallPair, verdict: RowVerdict, attempt: TriedCall | None = None) -> None:
         ours, theirs = pair.ours, pair.theirs
         either = ours if ours is not None else theirs
         assert either is not None
@@ -256,14 +283,14 @@ class BillComparison:
                 None if theirs is None else theirs.duration_ms,
                 None if theirs is None else theirs.billed_seconds,
                 price,
-                None if ours is None else ours.call_id,
-                None if ours is None else ours.at,
+                (None if attempt is None else attempt.call_id) if ours is None else ours.call_id,
+                (None if attempt is None else attempt.started_at) if ours is None else ours.at,
                 None if ours is None else ours.duration_ms,
                 None if ours is None else ours.billed_seconds,
                 None if ours is None else ours.cost,
                 "" if ours is None else ours.prefix,
-                "" if ours is None else ours.gateway,
+                ("" if attempt is None else attempt.gateway) if ours is None else ours.gateway,
             )
         )
         if len(self._rows) >= CHUNK:
-            self.close()
+            self._end_chunk()

@@ -11,7 +11,7 @@ from vosd.storage.reconciliations import StoredDispute, StoredReconciliation
 
 _WORDS: Final[Mapping[BillClass, str]] = {
     BillClass.MATCHED: "Calls on which we agree",
-    BillClass.MISSING_HERE: "Calls that we have no record of",
+    BillClass.MISSING_HERE: "Calls that our records do not have as answered",
     BillClass.MISSING_THERE: "Calls of ours that your file does not have",
     BillClass.DURATION_DIFFERS: "Calls whose duration differs",
     BillClass.UNIT_DIFFERS: "Calls whose billing unit differs",

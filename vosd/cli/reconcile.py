@@ -102,6 +102,7 @@ def show(invocation: Invocation, number: int, result: str | None, calls: "IO[str
 @click.option("--amount", type=AMOUNT, help="What the vendor is asked to credit; default: all that it asks too much.")
 @click.option("--reference", metavar="TEXT", help="Reference of the vendor's credit note.")
 @click.option("--memo", metavar="TEXT", help="A sentence for the letter.")
+@click.option("--booked", is_flag=True, help="With --state settled: book nothing, the credit note is in the ledger.")
 @_CALLS
 @click.option("--letter", type=click.File("w"), metavar="FILE", help="Write the letter to the vendor: Markdown.")
 @operator_option
@@ -111,12 +112,16 @@ def dispute(
     invocation: Invocation, /, number: int, calls: "IO[str] | None", letter: "IO[str] | None", operator: str,
     as_json: bool, **wanted: Any,
 ) -> None:  # fmt: skip
-    """Open a dispute about comparison ID, or change its state and amount; nothing is booked."""
+    """Open a dispute about comparison ID, or change its state and amount.
+
+    A dispute that is settled books its amount on the account of the vendor.
+    """
     from vosd.admin.office.reconciliations import DisputeBill, WriteLetter, dispute_bill, write_letter
     from vosd.storage.reconciliations import DisputeState
 
     state = wanted.pop("state")
-    order = DisputeBill(id=number, state=None if state is None else DisputeState(state), **wanted)
+    is_booked = wanted.pop("booked")
+    order = DisputeBill(id=number, state=None if state is None else DisputeState(state), book=not is_booked, **wanted)
     found = in_office(invocation, lambda office: dispute_bill(office, principal(operator), order))
     if calls is not None:
         in_office(invocation, lambda office: _write_calls(office, number, None, calls))
@@ -178,6 +183,12 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
     output.table(columns, rows, empty="no calls")
     if disputed is not None:
         output.line(f"dispute: {disputed.state.value}, {disputed.amount} {found.currency or ''}".rstrip())
+        if disputed.booked is not None:
+            output.line(f"booked: {disputed.booked}, reference dispute/{found.id}")
+    if found.waiting is not None:
+        output.remark(
+            f"the amount waits for a second person: vosd payment confirm {found.waiting}, then settle the dispute again"
+        )
     if compared.time_shift is not None:
         output.remark(
             f"the times of the file seem to be {compared.time_shift / 3600:+g} h from ours: see start in the map"

@@ -6,21 +6,25 @@ The calls that differ are compressed in chunks: a comparison of a million calls 
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, not_, select, update
 from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
+from vosd.cdr.record import TOO_DEAR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before
+from vosd.storage.payments import book
+from vosd.storage.ports import Payment
 from vosd.storage.types import descriptive, identifying
+from vosd.storage.writers import writer_for
 
 CALLS_AT_ONCE: Final = 5_000
 """Calls of a page, more or less."""
@@ -29,6 +33,7 @@ _FIRST_SLICE_MS: Final = 60_000
 _LISTED_AT_MOST: Final = 1_000
 
 _cdr: Final = schema.cdr.c
+_attempt: Final = schema.cdr_attempt.c
 _reconciliation: Final = schema.reconciliation
 _chunk: Final = schema.reconciliation_chunk
 _dispute: Final = schema.reconciliation_dispute
@@ -65,6 +70,8 @@ class StoredDispute(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: int
     changed_at: int
     operator: str
+    booked: Decimal | None = None
+    """Amount of the entry that settled it, as the ledger has it; None = nothing was booked."""
 
 
 class StoredReconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +110,21 @@ class VendorCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     vendor_rate_prefix: str | None
 
 
+class TriedCall(NamedTuple):
+    """An attempt at a gateway that did not answer; times are UTC milliseconds and those of the call."""
+
+    call_id: str
+    started_at: int
+    ended_at: int
+    callee_in: str
+    callee_out: str | None
+    """Number of the last attempt of the call."""
+    callee_billing: str | None
+    gateway: str
+    code: int
+    reason: str
+
+
 _COLUMNS: Final = tuple(_cdr[name] for name in VendorCall.__struct_fields__)
 
 
@@ -111,6 +133,7 @@ class SqlReconciliations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._writer = writer_for(database)
 
     async def check_kept(self, since: int) -> None:
         """Check that the calls since a time (UTC milliseconds) are there with their numbers.
@@ -144,6 +167,17 @@ class SqlReconciliations:
                 slice_ms = max(slice_ms // 2, 1)
             elif len(rows) < CALLS_AT_ONCE // 3:
                 slice_ms *= 2
+
+    async def tried(self, gateways: Sequence[str], since: int, until: int) -> Sequence[TriedCall]:
+        """Return the attempts at gateways that did not answer, of calls whose INVITE arrived in a span."""
+        of_attempt = {"gateway", "code", "reason"}
+        query = select(*(_attempt[name] if name in of_attempt else _cdr[name] for name in TriedCall._fields))
+        began = _cdr.started_at >= since, _cdr.started_at < until
+        refused = _attempt.gateway.in_(gateways), not_(_attempt.code.between(200, 299)), _attempt.reason != TOO_DEAR
+        joined = query.join(schema.cdr_attempt, _attempt.call_id == _cdr.call_id).where(*began, *refused)
+        async with self._database.reading(unhurried=True) as connection:
+            rows = (await connection.execute(joined.order_by(_cdr.started_at, _cdr.call_id, _attempt.position))).all()
+        return [TriedCall(*row) for row in rows]
 
     async def breakdowns(self, call_ids: Sequence[str]) -> dict[str, str]:
         """Return the steps of the charges of some calls, by call."""
@@ -218,11 +252,20 @@ class SqlReconciliations:
         async with self._database.reading() as connection:
             return {row.reconciliation: _dispute_of(row) for row in await connection.execute(query)}
 
-    async def dispute(self, wanted: StoredDispute, before: StoredDispute | None, audit: AuditLine) -> None:
+    async def dispute(
+        self,
+        wanted: StoredDispute,
+        before: StoredDispute | None,
+        audit: AuditLine,
+        settlement: Payment | None = None,
+    ) -> None:
         """Open a dispute, or change the one that was read ``before``.
+
+        ``settlement`` is booked in the same transaction, once: an entry that has its reference already is the one.
 
         Raises:
             DisputeMovedError: another person has opened or changed it meanwhile; nothing was changed.
+            ReferenceTaken, OtherCurrency, NoSuchAccount: nothing was booked or changed.
         """
         values = msgspec.structs.asdict(wanted) | {
             "state": wanted.state.value,
@@ -233,6 +276,9 @@ class SqlReconciliations:
         moved = DisputeMovedError(f"the dispute of reconciliation {wanted.reconciliation} was changed meanwhile")
         try:
             async with self._database.writing() as connection:
+                if settlement is not None:  # before the dispute is locked: bookings take their numbers first
+                    mark = await self._writer.take_numbers(connection, 1)
+                    await book(connection, settlement, mark)
                 if before is None:
                     await connection.execute(insert(_dispute).values(values))
                 else:

@@ -684,6 +684,7 @@ reconciliation_dispute: Final = Table(
     Column("opened_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     Column("operator", String(NAME_LENGTH), nullable=False, comment="who changed it last"),
+    Column("booked", Money, comment="entry of the ledger that settled it; null = nothing was booked"),
     Index("reconciliation_dispute_state", "state"),
     **_IN_MYSQL,
 )

@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -19,13 +21,16 @@ from vosd.admin.bill_comparison import (
     other_rates,
     read_chunk,
     sent_call,
+    tried_number,
 )
 from vosd.admin.dispute_letter import dispute_letter
 from vosd.admin.foreign_calls import BadRowError, opened
 from vosd.admin.names import configured
+from vosd.admin.office.bookings import for_account, refresh_balances
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.needs import needs
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import ManualBooking, WaitingSheet, book_by_hand, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.shadow_rating import BAD_ROWS_SHOWN, CdrMap
@@ -34,16 +39,21 @@ from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.billing.accounts import AccountType
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.clearing.calls import BillClass, BilledCall, SentCall
 from vosd.clearing.explanations import Judge
 from vosd.clearing.matching import Matcher
 from vosd.clearing.sums import ClassSheet
 from vosd.clearing.time_shift import TimeShift
-from vosd.storage.reconciliations import DisputeState, StoredDispute, StoredReconciliation
+from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.reconciliations import DisputeState, StoredDispute, StoredReconciliation, TriedCall
 
 SETUP_MAX_MS: Final = 3_600_000
 """Time from the INVITE to the answer that is allowed for, where calls are matched by their answer."""
+TRIED_MAX_MS: Final = 600_000
+"""Longest time from the INVITE of a call to its last attempt at which a vendor's call is looked for."""
+_TRIED_AT_ONCE_MS: Final = 3_600_000
 TOLERANCE_MAX: Final = 600
 """Seconds."""
 _REPORTED_EVERY: Final = 1_000
@@ -145,6 +155,8 @@ class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None
     """Reference of the vendor's credit note."""
     memo: str | None
+    booked: str | None = None
+    """Amount of the entry that settled it, as the vendor's account has it; null = nothing was booked."""
     opened_at: str
     """Time at which it was opened, RFC 3339."""
     changed_at: str
@@ -182,6 +194,8 @@ class ReconciliationSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Counts and classes."""
     dispute: DisputeSheet | None
     """The dispute; null = nothing is disputed."""
+    waiting: int | None = None
+    """Number of the payment that a second person must confirm before the dispute can be settled; null = none."""
     repeated: bool = False
     """Whether the same file was imported before: this is the comparison of then."""
 
@@ -311,8 +325,33 @@ class _Work:
                 self._report(0.6 + 0.8 * done / whole, done)
                 await asyncio.sleep(0)
         await self._explain(comparison)
+        comparison.settle_unsent(await self._tried(catalogue, comparison.unsent))
         comparison.close()
         return comparison
+
+    async def _tried(self, catalogue: Catalogue, unsent: Sequence[BilledCall]) -> Mapping[int, TriedCall]:
+        """Return attempts of ours at the vendor's gateways that failed, by the lines of the file that bill them.
+
+        An attempt is of one line, and the earliest line gets it. The time of the file must be within the call.
+        """
+        gateways = [each.name for each in catalogue.routing_gateways.values() if each.account == self._order.account]
+        found: dict[int, TriedCall] = {}
+        used: set[tuple[str, str]] = set()
+        for some in _near(sorted(unsent, key=lambda each: each.at)) if gateways else ():
+            since, until = some[0].at - self._tolerance_ms - TRIED_MAX_MS, some[-1].at + self._tolerance_ms + 1
+            by_number: dict[str, list[TriedCall]] = defaultdict(list)
+            for call in await self._office.stores.reconciliations.tried(gateways, max(0, since), until):
+                for number in tried_number(call, self._wanted):
+                    by_number[number].append(call)
+            for theirs in some:
+                for call in by_number[theirs.number]:
+                    is_within = call.started_at <= theirs.at + self._tolerance_ms
+                    is_within = is_within and theirs.at - self._tolerance_ms <= call.ended_at
+                    if is_within and (call.call_id, call.gateway) not in used:
+                        used.add((call.call_id, call.gateway))
+                        found[theirs.line] = call
+                        break
+        return found
 
     async def _explain(self, comparison: BillComparison) -> None:
         calls = [pair.ours.call_id for pair in comparison.waiting if pair.ours is not None]
@@ -332,6 +371,18 @@ class _Work:
             classes=tuple(comparison.sums.sheets()),
             time_shift=None if shift_ms is None else shift_ms // 1_000,
         )
+
+
+def _near(calls: Sequence[BilledCall]) -> Iterable[Sequence[BilledCall]]:
+    """Divide calls, sorted by time, into parts of which one query reads the attempts."""
+    some: list[BilledCall] = []
+    for call in calls:
+        if some and (call.at - some[-1].at > TRIED_MAX_MS or call.at - some[0].at > _TRIED_AT_ONCE_MS):
+            yield some
+            some = []
+        some.append(call)
+    if some:
+        yield some
 
 
 def _digest(file: Path) -> str:
@@ -386,6 +437,8 @@ class DisputeBill(ReconciliationOrder, frozen=True):
     reference: str | None = None
     """Reference of the vendor's credit note, and of its entry in the ledger."""
     memo: str | None = None
+    book: bool = True
+    """Whether settling it books the amount on the account of the vendor; false = it is in the ledger already."""
 
 
 class WriteLetter(ReconciliationOrder, frozen=True):
@@ -439,11 +492,18 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
 async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> ReconciliationSheet:
     """Open a dispute, or change its state and amount; an order that changes nothing leaves no line in the audit.
 
+    Settling it books the amount as an adjustment of the vendor's account, in the same transaction and by the limits of
+    payments: an amount above the limit of the principal waits for a second person. The dispute is ``accepted`` until
+    that person has confirmed the payment and the order is given again.
+
     Raises:
         OperatorsOnlyError: an agent asks.
+        PermissionLackingError: it would book money, and the principal may not.
         NoSuchReconciliationError: there is none of the number.
         OrderError: the state cannot follow the present one, or the amount is none.
         DisputeMovedError: another person has changed it meanwhile.
+        WasRefusedError: a second person has refused the payment.
+        ReferenceTaken, OtherCurrency, UnknownAccountError: nothing was booked or changed.
         StoreUnavailable: probably nothing was changed.
     """
     stored = await office.stores.reconciliations.one(order.id)
@@ -458,12 +518,55 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
         wanted = _opened(office, who, order, stored, amount)
     else:
         wanted = _changed(office, who, order, before, amount)
+    line, settlement, waiting = office.audit_line(who, order, stored.account), None, None
+    if order.book and wanted.state is DisputeState.SETTLED and (before is None or before.state is not wanted.state):
+        require(who, Permission.MONEY_BOOK)
+        settlement = _settlement(office, who, wanted)
+        wanted = msgspec.structs.replace(wanted, booked=settlement.amount)
+        if needs_second(office, who, settlement.amount) and not await office.stores.payments.earlier(settlement):
+            asked = await book_by_hand(office, who, _by_hand(settlement), line)
+            assert isinstance(asked, WaitingSheet), "above the limit of the principal, and not booked yet"
+            wanted, settlement, waiting = _agreed(wanted), None, asked.id
     if before is None or msgspec.structs.replace(before, changed_at=0, operator="") != msgspec.structs.replace(
         wanted, changed_at=0, operator=""
     ):
-        line = office.audit_line(who, order, stored.account)
-        await office.stores.reconciliations.dispute(wanted, before, line)
-    return _made_sheet(stored, wanted)
+        await office.stores.reconciliations.dispute(wanted, before, line, settlement)
+        if settlement is not None:
+            await refresh_balances(office.switch)
+    return msgspec.structs.replace(_made_sheet(stored, wanted), waiting=waiting)
+
+
+def _settlement(office: Office, who: Principal, dispute: StoredDispute) -> Payment:
+    """Return the entry that settles a dispute: what the vendor credits.
+
+    The balance of a vendor falls by what its calls cost, so a credit raises it; that of a partner, which is paid for
+    calls by its balance, falls.
+    """
+    account = office.definitions.accounts().get(dispute.account)
+    is_earning = account is not None and account.type is AccountType.PARTNER
+    credit_note = f"credit note {dispute.reference} of dispute" if dispute.reference else "dispute"
+    payment = Payment(
+        account=dispute.account,
+        kind=EntryKind.ADJUSTMENT,
+        reference=f"dispute/{dispute.reconciliation}",
+        made_at=office.now(),
+        amount=-dispute.amount if is_earning else dispute.amount,
+        operator=who.recorded,
+        memo=f"{credit_note} {dispute.reconciliation}",
+    )
+    return replace(payment, must_exist=True) if account is None else for_account(account, payment)
+
+
+def _by_hand(payment: Payment) -> ManualBooking:
+    return ManualBooking(
+        account=payment.account, kind=payment.kind, amount=payment.amount, reference=payment.reference,
+        memo=payment.memo,
+    )  # fmt: skip
+
+
+def _agreed(dispute: StoredDispute) -> StoredDispute:
+    """Return a dispute that would be settled if its payment did not wait for a second person."""
+    return msgspec.structs.replace(dispute, state=DisputeState.ACCEPTED, booked=None)
 
 
 def _opened(
@@ -490,6 +593,10 @@ def _changed(
     state = order.state or before.state
     if state is not before.state and state not in _FOLLOWING[before.state]:
         raise OrderError("state", f"cannot be {state.value}: the dispute is {before.state.value}")
+    if before.state is DisputeState.SETTLED and amount not in {None, before.amount}:
+        raise OrderError(
+            "amount", f"was settled with {format_amount(before.amount)}", "vosd payment add books the rest"
+        )
     return msgspec.structs.replace(
         before,
         state=state,
@@ -562,6 +669,7 @@ def _dispute_sheet(dispute: StoredDispute) -> DisputeSheet:
         amount=format_amount(dispute.amount),
         reference=dispute.reference,
         memo=dispute.memo,
+        booked=None if dispute.booked is None else format_amount(dispute.booked),
         opened_at=iso_utc(dispute.opened_at),
         changed_at=iso_utc(dispute.changed_at),
         operator=dispute.operator,

@@ -143,7 +143,7 @@ OPERATIONS: Final = (
     Operation(
         method="PUT",
         path="/reconciliations/{id}/dispute",
-        meaning="Open a dispute about a comparison, or change its state and amount; nothing is booked.",
+        meaning="Open a dispute about a comparison, or change its state and amount; settling it books the amount.",
         permission=permission_of(dispute_bill),
         takes=DisputeBill,
         run=dispute_bill,
