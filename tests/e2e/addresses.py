@@ -102,6 +102,11 @@ LOOKING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_100)
 LOOKUP_SERVER: Final = Endpoint(f"{NETWORK}.61", 15_061)
 """A redirect server, and over TCP an HTTP server."""
 QUALITY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_093)
+RELAYING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_095)
+"""It relays the media of its calls."""
+DOOMED_RELAYING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_096)
+SMALL_RELAYING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_097)
+"""It has ports for one call."""
 """It orders vendors by quality."""
 PLANNING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_101)
 """Its customers have routing plans."""

@@ -28,6 +28,7 @@ from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
+from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
@@ -39,7 +40,14 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.message import Message, Response
 from vosd.trunks.gateways import Address
 
+_PEER_VANISHED: Final = frozenset({EndReason.SESSION_TIMEOUT, EndReason.NO_MEDIA})
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
+_WITHHELD: Final = {
+    MediaRefusal.NO_COMMON_CODEC: EndReason.NO_COMMON_CODEC,
+    MediaRefusal.BAD_SESSION: EndReason.NO_COMMON_CODEC,
+    MediaRefusal.NO_MEDIA_PORT: EndReason.NO_MEDIA_PORT,
+}
+"""End reason of an attempt whose INVITE was not sent."""
 _UNPAID_STATUS: Final = 402
 """The caller gets it where the money ends before the answer."""
 
@@ -204,7 +212,10 @@ class Call:
     def attempt_withheld(self, leg: CalleeLeg, now: Instant) -> None:
         """Try the next gateway where the INVITE was not sent, which says nothing of this one."""
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
-            self._attempt_over(leg, AttemptOutcome.final(500), now, is_telling=False)
+            media = leg.facts.media
+            refusal = None if media is None else media.refusal
+            outcome = AttemptOutcome.final(500) if refusal is None else AttemptOutcome.withheld(_WITHHELD[refusal])
+            self._attempt_over(leg, outcome, now, is_telling=False)
 
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
         """Handle the answer of a gateway: the vendor charges from now on."""
@@ -393,7 +404,7 @@ class Call:
         limit = self.lifetime.exceeded(self, at.mono - at.waited_ms)
         if limit is None:
             return False
-        self._end_from_switch(limit.reason, limit.at, now)
+        self._end_from_switch(limit.reason, limit.at, now, limit.proof)
         return True
 
     def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
@@ -618,13 +629,15 @@ class Call:
 
     # -- inside: the end ------------------------------------------------------------------------------------------
 
-    def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
-        """Send BYE to both legs."""
+    def _end_from_switch(
+        self, reason: EndReason, at: Instant, now: Instant | None = None, proof: Instant | None = None
+    ) -> None:
+        """Send BYE to both legs; ``proof``: the last one that a side was alive which has fallen silent."""
         now, at, dead = now or at, at.came, None
         if self.endpoint.doors is not None:
             self._take_answer_back(now)
-        if reason is EndReason.SESSION_TIMEOUT and self.lifetime is not None:
-            at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing)
+        if reason in _PEER_VANISHED and self.lifetime is not None:
+            at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing, proof)
         self.drop_bridge(now)
         if self.callee is not None:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)

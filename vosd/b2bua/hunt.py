@@ -31,7 +31,12 @@ NextHop = tuple[RouteChoice, Address]
 SERVICE_UNAVAILABLE: Final = 503
 CONTACTS_MAX: Final = 5
 """Most contacts of one 3xx that are tried."""
-_OWN_FINDINGS: Final = (EndReason.NO_ANSWER, EndReason.UNREACHABLE)
+_OWN_FINDINGS: Final = (
+    EndReason.NO_ANSWER,
+    EndReason.UNREACHABLE,
+    EndReason.NO_COMMON_CODEC,
+    EndReason.NO_MEDIA_PORT,
+)
 """Ends that the switch finds by itself; all others are refusals of gateways."""
 
 
@@ -228,6 +233,8 @@ def own_deadline(leg: "CalleeLeg") -> int:
 
 def _is_of_address(outcome: AttemptOutcome) -> bool:
     """Return whether an attempt failed at its address, so that another of the gateway is tried (RFC 3263 4.3)."""
+    if outcome.end is AttemptEnd.WITHHELD:
+        return False
     return outcome.code == SERVICE_UNAVAILABLE if outcome.end is AttemptEnd.FINAL else not outcome.rang
 
 

@@ -62,6 +62,10 @@ class Lifetime:
             due_ms = caller.supervision.facts.due_ms
         if callee is not None and callee.supervision is not None and callee.supervision.facts.due_ms < due_ms:
             due_ms = callee.supervision.facts.due_ms
+        if call.endpoint.doors is not None:
+            silence = self._board.silence(granted.answered_at)
+            if silence is not None and silence.due_ms < due_ms:
+                due_ms = silence.due_ms
         granted.due_ms = due_ms
         self._board.set_deadline(due_ms)
 
@@ -82,11 +86,18 @@ class Lifetime:
                 return Limit(until, more, until.mono)
             self.granted.granted_s = more
 
-    def billed_until(self, call: "Call", noticed_at: Instant, billing: DeadCallBilling) -> tuple[Instant, DeadCall]:
-        """Return the billed end of a call whose peer vanished: at most the time of detection, at least the answer."""
+    def billed_until(
+        self, call: "Call", noticed_at: Instant, billing: DeadCallBilling, proof: Instant | None = None
+    ) -> tuple[Instant, DeadCall]:
+        """Return the billed end of a call whose peer vanished: at most the time of detection, at least the answer.
+
+        ``proof`` is the last one of the side that fell silent; without it, the latest message of either side counts.
+        """
         dead = DeadCall(billing, noticed_at)
         if billing is DeadCallBilling.DETECTION:
             return noticed_at, dead
+        if proof is not None:
+            return min(noticed_at, max(self.granted.answered_at, proof)), dead
         legs = (call.caller.leg, call.callee)
         proofs = [leg.facts.last_seen_at.came for leg in legs if leg is not None and leg.facts.last_seen_at is not None]
         return min(noticed_at, max([self.granted.answered_at, *proofs])), dead
@@ -100,4 +111,8 @@ class Lifetime:
             limit = leg.supervision.next_limit()
             if limit is not None and limit.due_ms <= until_ms:
                 first, until_ms = limit, limit.due_ms
+        if call.endpoint.doors is not None:
+            limit = self._board.silence(self.granted.answered_at)
+            if limit is not None and limit.due_ms <= until_ms:
+                first = limit
         return first

@@ -149,6 +149,10 @@ class Switchboard(Protocol):
         """Journal an answered call as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
         ...
 
+    def silence(self, answered_at: Instant) -> "Limit | None":
+        """Return when silence of its media ends the call, if nothing more comes; None = it does not."""
+        ...
+
     def extend(self) -> int | EndReason:
         """Reserve money for more seconds; return the new total of seconds, or why the call must end."""
         ...

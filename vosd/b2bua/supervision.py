@@ -40,6 +40,8 @@ class Limit(NamedTuple):
     at: Instant
     reason: EndReason
     due_ms: int
+    proof: Instant | None = None
+    """The last proof that a side was alive which has fallen silent."""
 
 
 class SupervisionFacts(msgspec.Struct, omit_defaults=True):

@@ -195,6 +195,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
         str | None,
         document(100_000, "why a call was refused, and why gateways were left out; of some answered calls only"),
     ] = None
+    media: Annotated[
+        str | None,
+        document(10_000, "how media were relayed, and their quality on both legs; null = they were not relayed"),
+    ] = None
     attempts: tuple[Attempt, ...] = ()
     """Every gateway tried, in order; a table of its own."""
     postings: tuple[Posting, ...] = ()

@@ -65,11 +65,13 @@ from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
 from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
 from vosd.engine.settings import LogLevel, OnSigterm, Settings
+from vosd.engine.tokens import TokenSource
 from vosd.net.entrance import Core
 from vosd.net.resolve import NameServerResolver
 from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
+from vosd.relay.client import Relay
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.storage.database import Database
@@ -80,6 +82,7 @@ from vosd.storage.overrides import SqlOverrides
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.separate_books import SeparateBooks
 from vosd.storage.stored_objects import SqlObjects
+from vosd.trunks.media import MediaEngine
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
@@ -189,6 +192,12 @@ class Daemon:
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
         dns = settings.dns
         resolver = NameServerResolver(dns.servers, dns.timeout_ms, dns.attempts)
+        media = settings.media
+        self._relay = (
+            Relay(settings.state_dir, media.workers, TokenSource().entropy)
+            if media.engine is MediaEngine.RELAY
+            else None
+        )
         self._last_known: LastKnown | None = None
         registered: BindingStore = SqlRegistrations(self._database, settings.node)
         if not self._database.is_sqlite:
@@ -206,6 +215,7 @@ class Daemon:
             overrides=SqlOverrides(self._database),
             last_standings=self._last_known,
             boot=boot_id(),
+            relay=self._relay,
         )
         core = Core(
             begin=self.service.begin_turn,
@@ -288,6 +298,7 @@ class Daemon:
             StartStep("database", self._open_database, self._database.close),
             StartStep("lease", self._take_lease, self.service.database.end),
             StartStep("bookkeeper", self._books.start, self._books.close),
+            StartStep("media relay", self._begin_media, self._end_media),
             StartStep("switch", self._start_switch, self.service.stop),
             StartStep("watch over destinations", self._fraud.begin, self._fraud.end),
             StartStep("late database", self._await_database, self._late.end),
@@ -394,6 +405,14 @@ class Daemon:
         except CurrencyChangedError as error:
             raise as_mistakes(error, self.configuration.loaded) from error
         await self.service.start()
+
+    async def _begin_media(self) -> None:
+        if self._relay is not None:
+            await self._relay.start()
+
+    async def _end_media(self) -> None:
+        if self._relay is not None:
+            await self._relay.stop(keep=self.service.keeps_calls)
 
     async def _await_database(self) -> None:
         if self._still_away is not None:

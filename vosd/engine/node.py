@@ -18,6 +18,7 @@ from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.switch import Switch
 from vosd.engine.counting import Counting
+from vosd.engine.media.keeper import MediaKeeper
 from vosd.engine.peers.options_ping import Pings
 from vosd.engine.registration.authentication import Authenticator
 from vosd.engine.registration.bindings import CallsOfUsers, Presence, Registrations, unreported
@@ -129,6 +130,8 @@ class Surroundings(NamedTuple):
     """Answers what ``steps`` ask; None = nothing answers."""
     doorkeeper: Doorkeeper | None = None
     """Examines the messages of legs before they leave; None = they leave at once."""
+    media: MediaKeeper | None = None
+    """Has media relayed, in the place of another doorkeeper; None = they go from party to party."""
 
 
 class Node:
@@ -155,7 +158,7 @@ class Node:
             around.names.locate,
             around.auth_gate or self.authenticator,
             around.placed,
-            around.doorkeeper,
+            around.media or around.doorkeeper,
         )
         flows = self.endpoint.flows
         self.trace = CallTraces(trace, self.knows)
@@ -181,11 +184,14 @@ class Node:
             steps=around.steps,
             asker=around.asker,
         )
+        self.media = self.switch.services.media = around.media
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
 
     def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:
         """Put another catalogue in force; its accounts have credits by now. ``changed`` is as in ``Switch``."""
         self.switch.swap_catalogue(catalogue, changed)
+        if self.media is not None:
+            self.media.parameters = catalogue.parameters.media
         self.authenticator.adopt(catalogue)
         self.registrar.adopt(catalogue)
         self.vendors.adopt(catalogue, now)

@@ -38,6 +38,8 @@ from vosd.engine.journal import Journal
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
+from vosd.engine.media.figures import MediaFigures
+from vosd.engine.media.keeper import MediaKeeper
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.directory import NameDirectory, SignallingLimits, means_of
@@ -51,6 +53,7 @@ from vosd.engine.settings import Settings
 from vosd.engine.state_files import StateFiles
 from vosd.engine.tokens import TokenSource
 from vosd.engine.without_database import WithoutDatabase
+from vosd.media.relay import MediaRelay
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.sip.wire.outgoing import Peer
@@ -72,6 +75,9 @@ class SwitchService:
     ``listeners`` are the sockets of ``settings.listen`` as announced to peers, in the same order.
     """
 
+    keeps_calls = False
+    """Whether all calls were written down for the next process, which goes on with them."""
+
     def __init__(
         self,
         settings: Settings,
@@ -88,11 +94,13 @@ class SwitchService:
         boot: str = "",
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
+        relay: MediaRelay | None = None,
     ) -> None:
         """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``.
 
         ``overrides`` are those of the database, ``last_standings`` a copy of its balances; None = there are none.
-        ``boot`` identifies the boot of the machine; empty = it is not known.
+        ``boot`` identifies the boot of the machine; empty = it is not known. ``relay`` is that of media; None = they go
+        from party to party.
         """
         self._clock = clock
         self._boot = boot
@@ -129,6 +137,7 @@ class SwitchService:
             presence=self.phone_service.changed,
             steps=steps,
             asker=asker or self.lookups,
+            media=self._media_keeper(relay, settings, catalogue),
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
@@ -164,9 +173,15 @@ class SwitchService:
         registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
         peers = (self.gateways, self.directory, self.signalling, node.vendors, self.lookups)
         self.parts: Final[tuple[Counting, ...]] = (
-            switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers,
+            switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers, MediaFigures(node.media),
         )  # fmt: skip
         """Parts that have figures for ``vosd status``."""
+
+    def _media_keeper(self, relay: MediaRelay | None, settings: Settings, catalogue: Catalogue) -> MediaKeeper | None:
+        if relay is None:
+            return None
+        terms, addresses = catalogue.parameters.media, settings.media.addresses
+        return MediaKeeper(relay, self.listeners, addresses, terms, self._clock.now())
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -189,6 +204,8 @@ class SwitchService:
             )  # fmt: skip
             self._served_mono = remains.last_mono
             closed = recover(remains, self._journal, self.recorder, self.balances, self._leftovers.adopt)
+        if self.node.media is not None:
+            self.node.media.resumed(self._clock.now())
         self.switch.report_closed(closed)
         self._state_files.restore()
         self.phone_service.begin()
@@ -250,7 +267,7 @@ class SwitchService:
 
     def keep(self) -> None:
         """Write all calls down exactly as they are, for the next process; nothing is processed from now on."""
-        self.switch.takes_calls = False
+        self.switch.takes_calls, self.keeps_calls = False, True
         now = self._clock.now()
         self.switch.open_doors(now)
         kept = self.switch.keep()

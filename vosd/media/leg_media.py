@@ -1,8 +1,28 @@
 """The part of a leg in the media of its call, as the journal keeps it."""
 
+from enum import Enum
+from typing import TypeVar
+
 import msgspec
 
-from vosd.media.source import RelayPort
+from vosd.media.figures import PortFigures
+from vosd.media.source import MediaSource, RelayPort
+from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
+
+
+class MediaRefusal(Enum):
+    """Why a leg is not sent a session description."""
+
+    NO_COMMON_CODEC = "no common codec"
+    BAD_SESSION = "bad session"
+    NO_MEDIA_PORT = "no media port"
+
+
+class LegFigures(msgspec.Struct, frozen=True):
+    """Figures of the first medium of a leg that has ended."""
+
+    source: MediaSource | None
+    figures: PortFigures
 
 
 class LegMedia(msgspec.Struct, omit_defaults=True):
@@ -10,11 +30,49 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
 
     number: int
     """Number by which session descriptions of this leg name it as their author; unique over restarts."""
+    settings: MediaSettings = DEFAULT_MEDIA
+    """Settings of its trunk, as they were when the leg began."""
     author: int = 0
     """Number of the leg whose description was sent to this one last."""
-    step: int = 0
-    """Step of the decision, for the leg of an attempt; 0 = it is not decided."""
+    step: int | None = None
+    """Step of the decision, for the leg of an attempt; 0 = the mode of the installation, None = it is not decided."""
     is_relayed: bool = False
-    """Whether its media pass the switch."""
+    """Whether the attempt of this leg is relayed."""
     ports: tuple[RelayPort | None, ...] = ()
     """Ports of the leg at the relay, in the order of the media of its descriptions; None = that medium has none."""
+    sources: tuple[MediaSource | None, ...] = ()
+    """Sources that its ports take media from, in the same order."""
+    is_held: bool = False
+    """Whether its latest description stops the media."""
+    is_fax: bool = False
+    """Whether its latest description has fax alone, which may be silent."""
+    refusal: MediaRefusal | None = None
+    """Why it was not sent the latest description."""
+    is_over: bool = False
+    """Whether the leg has ended; it may still answer requests that come late."""
+    ended: LegFigures | None = None
+    """Figures of its media, once it has ended."""
+
+    def port(self, index: int) -> RelayPort | None:
+        """Return the port for a medium, by its place in the descriptions."""
+        return self.ports[index] if index < len(self.ports) else None
+
+    def source(self, index: int) -> MediaSource | None:
+        """Return the source of a medium."""
+        return self.sources[index] if index < len(self.sources) else None
+
+    def note_port(self, index: int, port: RelayPort) -> None:
+        """Note the port of a medium."""
+        self.ports = _with(self.ports, index, port)
+
+    def note_source(self, index: int, source: MediaSource) -> None:
+        """Note the source of a medium."""
+        self.sources = _with(self.sources, index, source)
+
+
+T = TypeVar("T")
+
+
+def _with(values: tuple[T | None, ...], index: int, value: T) -> tuple[T | None, ...]:
+    padded = (*values, *(None,) * (index - len(values)))
+    return (*padded[:index], value, *padded[index + 1 :])

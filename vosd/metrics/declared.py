@@ -95,6 +95,8 @@ class Metric(StrEnum):
         "vosd_calls", "calls by state: setup, hunting, ringing, answered (caller not answered yet), talking", ("state",)
     )
     LEGS = _of(Figure.LEGS)
+    MEDIA_LEGS = _of(Figure.MEDIA_LEGS)
+    MEDIA_PORTS = _of(Figure.MEDIA_PORTS)
     HOLDS = _of(Figure.HOLDS)
     ENDED = _counter(
         "vosd_calls_ended_total",

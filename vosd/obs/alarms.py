@@ -69,6 +69,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.CDR_QUEUE_LONG: AlarmKind(_CRITICAL),
     Event.BOOKING_LATE: AlarmKind(_CRITICAL),
     Event.CATALOGUE_FALLBACK: AlarmKind(_CRITICAL),
+    Event.RTP_PORT_EXHAUSTED: AlarmKind(_CRITICAL),
     Event.DISK_LOW: AlarmKind(_CRITICAL),
     Event.JOURNAL_RECORD_UNREADABLE: AlarmKind(_WARNING, ("file",), passes=True),
     Event.JOURNAL_FILE_SET_ASIDE: AlarmKind(_WARNING, ("file",), passes=True),

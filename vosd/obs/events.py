@@ -151,6 +151,8 @@ class Event(StrEnum):
     QUARANTINE_FILLED = "quarantine_filled"
     """Calls are in quarantine: the database has rejected their records."""
     QUARANTINE_EMPTIED = "quarantine_emptied"
+    RTP_PORT_EXHAUSTED = "rtp_port_exhausted"
+    RTP_PORTS_FREE = "rtp_ports_free"
     DISK_LOW = "disk_low"
     """Less than ``alarms.disk_free`` percent of the disk of ``state_dir`` is free."""
     DISK_RECOVERED = "disk_recovered"
@@ -256,6 +258,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.HOLIDAYS_MISSING: Event.HOLIDAYS_KNOWN,
     Event.BOOKING_LATE: Event.BOOKING_IN_TIME,
     Event.QUARANTINE_FILLED: Event.QUARANTINE_EMPTIED,
+    Event.RTP_PORT_EXHAUSTED: Event.RTP_PORTS_FREE,
     Event.DISK_LOW: Event.DISK_RECOVERED,
     Event.CPU_HIGH: Event.CPU_RECOVERED,
     Event.MEMORY_HIGH: Event.MEMORY_RECOVERED,

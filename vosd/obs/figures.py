@@ -37,6 +37,8 @@ class Figure(StrEnum):
         "vosd_transactions",
     )
     TIMERS = "timers", "timers of transactions and calls", "vosd_timers"
+    MEDIA_LEGS = "media_legs", "legs whose session descriptions the switch may rewrite", "vosd_media_legs"
+    MEDIA_PORTS = "media_ports", "ports of the media relay that are open, one or two of UDP each", "vosd_media_ports"
     HOLDS = "holds", "calls for which money of an account is reserved", "vosd_call_holds"
     PHONES_ONLINE = "phones_online", "phones that are registered", "vosd_phones_online"
     REGISTRATIONS = "registrations", "bindings of phones and gateways", "vosd_registrations"

@@ -22,6 +22,8 @@ class AttemptEnd(Enum):
     """Without reaching the gateway: no connection, no route, no open port (RFC 3261 section 8.1.3.1)."""
     RING_TIMEOUT = "ring timeout"
     """Without a final response within ``ring_timeout``."""
+    WITHHELD = "withheld"
+    """Without an INVITE: its media could not be had."""
 
 
 class AttemptOutcome(NamedTuple):
@@ -38,6 +40,8 @@ class AttemptOutcome(NamedTuple):
     """The text of its Reason header."""
     had_media: bool = False
     """The caller was sent a session of its: it may have played early media."""
+    reason: EndReason | None = None
+    """Why its INVITE was not sent."""
 
     @classmethod
     def final(
@@ -66,6 +70,11 @@ class AttemptOutcome(NamedTuple):
     def ring_timeout(cls, *, rang: bool, had_media: bool = False) -> "AttemptOutcome":
         """Describe an attempt that was ended because no final response arrived in time."""
         return cls(AttemptEnd.RING_TIMEOUT, 0, rang, had_media=had_media)
+
+    @classmethod
+    def withheld(cls, reason: EndReason) -> "AttemptOutcome":
+        """Describe an attempt whose INVITE was not sent."""
+        return cls(AttemptEnd.WITHHELD, 0, rang=False, reason=reason)
 
 
 class Verdict(NamedTuple):
@@ -101,6 +110,8 @@ _ORDER_OF_REASONS: Final = (
     EndReason.NOT_FOUND,
     EndReason.UNAVAILABLE,
     EndReason.UNREACHABLE,
+    EndReason.NO_COMMON_CODEC,
+    EndReason.NO_MEDIA_PORT,
 )
 
 _NO_USER_RESPONDING: Final = 18
@@ -127,7 +138,7 @@ def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
     if stops(gateway, outcome):
         return False
     match outcome.end:
-        case AttemptEnd.SILENT | AttemptEnd.UNREACHABLE:
+        case AttemptEnd.SILENT | AttemptEnd.UNREACHABLE | AttemptEnd.WITHHELD:
             return True
         case AttemptEnd.RING_TIMEOUT:
             return gateway.failover_after_ringing or not outcome.rang
@@ -159,6 +170,9 @@ def _alone(outcome: AttemptOutcome) -> Verdict:
             return Verdict(EndReason.NO_ANSWER, 408, q850_of_status(408))
         case AttemptEnd.UNREACHABLE:
             return Verdict(EndReason.UNREACHABLE, 503, EndReason.UNREACHABLE.q850_cause)
+        case AttemptEnd.WITHHELD:
+            reason = outcome.reason or EndReason.UNAVAILABLE
+            return Verdict(reason, reason.sip_status or 503, reason.q850_cause)
         case AttemptEnd.RING_TIMEOUT:
             cause = _NO_ANSWER_FROM_USER if outcome.rang else _NO_USER_RESPONDING
             return Verdict(EndReason.NO_ANSWER, 480, cause)

@@ -11,6 +11,7 @@ from doubles.sockets.loopback import Endpoint as Address
 from doubles.virtual.clock import ManualClock
 from doubles.virtual.customer import Caller
 from doubles.virtual.phone import VirtualPhone
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.request_client import SOON_MS, RequestClient
 from doubles.virtual.vendor import Script, Vendor
 from doubles.virtual.wire import Clockwork, Packet, Wire
@@ -25,6 +26,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Overrides, overlaid
 from vosd.cdr.record import FORKED, LATE_ANSWER, CallRecord
 from vosd.engine.counting import census_of
+from vosd.engine.media.keeper import MediaKeeper
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
 from vosd.engine.turn import Turn
@@ -155,9 +157,13 @@ class Exchange:
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
         doorkeeper: Doorkeeper | None = None,
+        relay: VirtualRelay | None = None,
     ) -> None:
-        """``lateness_ms`` is the delay with which every timer of the switch runs."""
+        """``lateness_ms`` is the delay with which every timer of the switch runs; ``relay`` has media relayed."""
         self.clock = ManualClock()
+        self.media = None
+        if relay is not None:
+            self.media = MediaKeeper(relay, listeners, (), catalogue.parameters.media, self.clock.now())
         self._configured = catalogue
         self.wire = Wire(self.clock)
         self.sink = KeptSink()
@@ -183,6 +189,7 @@ class Exchange:
             steps=steps,
             asker=asker,
             doorkeeper=doorkeeper,
+            media=self.media,
         )
         sip = sip or SipSettings(product="vosd/test")
         self.take_node(Node("sw1", sip, trace or TraceSettings(), listeners, catalogue, self.surroundings))
@@ -264,6 +271,8 @@ class Exchange:
         """Return state that a switch without calls must not have: anything here is a leak."""
         found: dict[str, Any] = {name: census_of([self.switch])[name] for name in ("calls", "legs", "dialogs", "holds")}
         found["open in the journal"] = len(self.sink.open)
+        if self.media is not None:
+            found |= dict(zip(("legs with media", "ports"), self.media.counted(), strict=True))
         found["places"] = self.switch.live.occupancy.total()
         found["callers counted"] = self.switch.live.dynamic_lists.total()
         for account, credit in self.credits.items():

@@ -10,6 +10,7 @@ import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.virtual.customer import Intent
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.b2bua.stamps import Arrival
@@ -21,6 +22,7 @@ from vosd.cdr.record import CallRecord
 from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.storage.cdr_manual import manual
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
@@ -29,7 +31,7 @@ PUBLISHED = """
     acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms
     vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss rate_group rate_prefix
     rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text
-    verdicts attempts charges
+    verdicts media attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
@@ -63,13 +65,21 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
         vendor_gateway(0),
     ]
     scene = Scene(
-        catalogue(trunks, rate_groups=[sell, buy], verdicts_one_in=1, charges_ringing=True, special_numbers=SOLD_AS_44)
+        catalogue(
+            trunks,
+            rate_groups=[sell, buy],
+            verdicts_one_in=1,
+            charges_ringing=True,
+            special_numbers=SOLD_AS_44,
+            media=MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON),
+        ),
+        relay=VirtualRelay(),
     )
     call = scene.caller.call(f"{CALLEE};npdi;rn=4499", Intent(headers=("Diversion: <sip:4930@h>",)))
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)
     there = scene.vendor.only_call
-    scene.wire.run_for(61_000)
+    scene.wire.run_for(55_000)
     call.hang_up('Reason: Q.850;cause=16;text="bye"')
     scene.wire.run_until(lambda: call.is_over and there.is_over)
     scene.wire.run_for(10)

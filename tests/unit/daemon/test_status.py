@@ -38,6 +38,8 @@ CENSUS = [
     "dialogs",
     "transactions",
     "timers",
+    "media_legs",
+    "media_ports",
     "holds",
     "phones_online",
     "registrations",

@@ -95,7 +95,7 @@ class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Describe an INVITE."""
         parts = PartsSnapshot.of(invitation.parts, endpoint.flows)
         headers, content = encode(invitation.headers), encode(invitation.content)
-        return cls(parts, invitation.hops, headers, content, invitation.body, invitation.is_fixed)
+        return cls(parts, invitation.hops, headers, content, bytes(invitation.body), invitation.is_fixed)
 
     def restored(self, restoration: Restoration) -> Invitation:
         """Return the INVITE."""

@@ -29,6 +29,7 @@ from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import KnownObjects
 from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.saved import SavedCall
+from vosd.media.leg_media import LegMedia
 from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.trunks.dialect import Reliability
@@ -151,14 +152,16 @@ class EstablishedCall:
 
     def _caller(self, timer: SessionTimerSettings, dialog: DialogSnapshot, at: Instant) -> CallerLegSnapshot:
         its = self._its
-        offer = SessionSnapshot(its.offer, its.offer_from)
-        session = offer if its.session is None else SessionSnapshot(its.session, its.offer_from)
+        caller, callee = _number(its.caller_media), _number(its.callee_media)
+        offer = SessionSnapshot(its.offer, its.offer_from, caller)
+        session = offer if its.session is None else SessionSnapshot(its.session, its.offer_from, caller)
         return CallerLegSnapshot(
             leg=LegSnapshot(
                 timer=SessionTimer(timer, its.caller_agreed, at),
                 dialog=dialog,
                 remote_session=session,
-                said=SessionSnapshot(its.said_to_caller),
+                said=SessionSnapshot(its.said_to_caller, author=callee if its.said_to_caller else 0),
+                media=its.caller_media,
                 allows_update=its.caller_updates,
                 is_confirmed=True,
                 last_seen_at=at,
@@ -178,14 +181,16 @@ class EstablishedCall:
         self, timer: SessionTimerSettings, dialog: DialogSnapshot, choice: ChoiceSnapshot, at: Instant, took_ms: int
     ) -> CalleeLegSnapshot:
         its = self._its
-        answer, peer = SessionSnapshot(its.answer, its.answer_from), dialog.seen_at
-        said = SessionSnapshot(its.offer if its.said_to_callee is None else its.said_to_callee)
+        caller, callee = _number(its.caller_media), _number(its.callee_media)
+        answer, peer = SessionSnapshot(its.answer, its.answer_from, callee), dialog.seen_at
+        said = SessionSnapshot(its.offer if its.said_to_callee is None else its.said_to_callee, author=caller)
         return CalleeLegSnapshot(
             leg=LegSnapshot(
                 timer=SessionTimer(timer, its.callee_agreed, at, its.floor_s, its.offered_s),
                 dialog=dialog,
                 remote_session=answer,
                 said=said,
+                media=its.callee_media,
                 allows_update=its.callee_updates,
                 is_confirmed=True,
                 last_seen_at=at,
@@ -242,3 +247,8 @@ def _instant(wall: int | None, epoch: int) -> Instant | None:
 
 def _instant_of(mono: int | None, shift_ms: int, epoch: int) -> Instant | None:
     return None if mono is None else Instant(mono + shift_ms, epoch + mono + shift_ms)
+
+
+def _number(media: LegMedia | None) -> int:
+    """Return the number by which a leg is named as the author of its descriptions."""
+    return 0 if media is None else media.number

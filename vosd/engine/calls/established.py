@@ -19,6 +19,7 @@ from vosd.base.text import as_received, portable
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import Legs
 from vosd.callcontrol.taken import Held, described_taken
+from vosd.media.leg_media import LegMedia
 from vosd.sdp.rewrite import Hidden
 from vosd.sip.dialog.session_wish import Agreed, Wish
 from vosd.sip.dialog.snapshot import DialogSnapshot
@@ -98,6 +99,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     vendor_codec: str | None = None
     taken: tuple[Held, ...] = ()
     """Limits and money that the call occupies, as in ``RequestSnapshot``; empty in descriptions of earlier versions."""
+    caller_media: LegMedia | None = None
+    callee_media: LegMedia | None = None
 
     @classmethod
     def of(cls, call: Call, leg: CallerLeg | None, request: CallRequest) -> bytes:
@@ -152,6 +155,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             (),
             journey.vendor_codec,
             described_taken(request.taken),
+            leg.facts.media,
+            callee.facts.media,
         )
         try:
             return _encode(described)

@@ -152,6 +152,8 @@ class Intake:
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return
             leg = CallerLeg.of_invite(self._endpoint, event.transaction, request, source, dialect, wish, event.user)
+            if leg.facts.media is not None and call_request.mapping is not None:
+                leg.facts.media.settings = call_request.mapping.media
         except Exception:
             call_request.give_back()
             raise
@@ -269,6 +271,8 @@ class Intake:
         leg = CallerLeg.of_invite(
             self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user
         )
+        if leg.facts.media is not None:
+            leg.facts.media.settings = newcomer.media
         leg.call = call
         leg.begin(event.at)
         if choice is not None:

@@ -6,6 +6,7 @@ It implements ``b2bua.ports.Switchboard`` for its call, so that nothing is looke
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from vosd.b2bua.call import Call
@@ -350,6 +351,11 @@ class LiveCall:
         """Journal that the caller has acknowledged our 200."""
         self._services.sink.acknowledged(self.call_id, at.mono)
 
+    def silence(self, answered_at: Instant) -> Limit | None:
+        """Return when silence of its media ends the call, if nothing more comes; None = it does not."""
+        media = self._services.media
+        return None if media is None else media.silence(self.call, answered_at)
+
     def extend(self) -> int | EndReason:
         """Hold money for more seconds; return the new total, or the reason to end the call."""
         hold = self.call_request.hold
@@ -412,6 +418,8 @@ class LiveCall:
                 services.notices.unacknowledged_answer(record, ending.at)
             elif record.loss is not None:
                 services.notices.sold_below_cost(record, ending.at)
+        if services.media is not None and (media := services.media.report(call)) is not None:
+            record = msgspec.structs.replace(record, media=media)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
         if services.reporter is not None:
@@ -492,4 +500,6 @@ def undo(live_call: LiveCall, services: CallServices) -> None:
         services.deadlines.cancel(timer)
     if callee is not None:
         live_call.vacate(callee.choice)
+    if services.media is not None:
+        services.media.leave(live_call.call)
     live_call.call_request.give_back()

@@ -188,6 +188,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         if live_call.call.callee is not None:
             live_call.occupy_again(live_call.call.callee.choice)
         services.running.add(arrival.call_id, live_call)
+        if services.media is not None:
+            services.media.resume(live_call.call)
         return live_call
 
 

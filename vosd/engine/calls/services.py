@@ -13,6 +13,7 @@ from vosd.callcontrol.questions import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
 from vosd.engine.calls.notices import Notices
+from vosd.engine.media.call_media import CallMedia
 from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
 
@@ -79,8 +80,8 @@ class CallServices:
     """The parts of the switch that a live call uses."""
 
     __slots__ = (
-        "admission", "asker", "attempts", "deadlines", "emergency", "live", "node", "notices", "observer",
-        "records_own_ends", "records_zero", "reporter", "running", "sink", "steps", "unused_answers",
+        "admission", "asker", "attempts", "deadlines", "emergency", "live", "media", "node", "notices",
+        "observer", "records_own_ends", "records_zero", "reporter", "running", "sink", "steps", "unused_answers",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +104,8 @@ class CallServices:
         self.observer = observer
         self.reporter: CallReporter | None = None
         """Reports states of calls to another program; None = nothing is reported."""
+        self.media: CallMedia | None = None
+        """The media of calls; None = they go from party to party."""
         self.attempts = Attempts(self.live)
         self.deadlines: TimerWheel[LiveCall] = TimerWheel(TICK_MS)
         self.running = RunningCalls()

@@ -1,0 +1,89 @@
+"""A relay of media on virtual time: as strict as the real one, with packets that tests let parties send."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from vosd.base.clock import Instant
+from vosd.media.figures import PortFigures
+from vosd.media.source import MediaSource, RelayPort
+from vosd.trunks.media import PortRange
+
+
+@dataclass
+class OpenPort:
+    """One port of the relay."""
+
+    port: RelayPort
+    tos: int
+    figures: PortFigures
+    source: MediaSource | None = None
+    other: RelayPort | None = None
+
+
+class VirtualRelay:
+    """``MediaRelay`` without sockets; ``free`` limits how many ports may be open at once."""
+
+    def __init__(self, free: int = 1_000) -> None:
+        self.open_ports: dict[int, OpenPort] = {}
+        self.free = free
+        self.opened = 0
+
+    def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
+        """Open a port (``MediaRelay``)."""
+        if len(self.open_ports) >= self.free:
+            return None
+        self.opened += 1
+        rtp = ports.first + 2 * self.opened
+        port = RelayPort(self.opened, host, rtp, None if is_multiplexed else rtp + 1)
+        self.open_ports[port.id] = OpenPort(port, tos, PortFigures(port.id))
+        return port
+
+    def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
+        """Go on with a port (``MediaRelay``)."""
+        self.open_ports.setdefault(port.id, OpenPort(port, tos, PortFigures(port.id)))
+        return True
+
+    def retain(self, ids: Collection[int], now: Instant) -> int:
+        """Close the others (``MediaRelay``)."""
+        others = [each.port for each in self.open_ports.values() if each.port.id not in ids]
+        for port in others:
+            self.close(port, now)
+        return len(others)
+
+    def expect(self, port: RelayPort, source: MediaSource) -> None:
+        """Note the source of a port (``MediaRelay``)."""
+        assert len(source.payloads) == len(source.clocks) == len(source.codecs)
+        self.open_ports[port.id].source = source
+
+    def connect(self, one: RelayPort, other: RelayPort) -> None:
+        """Connect two ports, in place of what they were connected with (``MediaRelay``)."""
+        assert one.id != other.id
+        for port in (one, other):
+            self._part(self.open_ports[port.id])
+        self.open_ports[one.id].other, self.open_ports[other.id].other = other, one
+
+    def disconnect(self, port: RelayPort) -> None:
+        """End the connection of a port (``MediaRelay``)."""
+        self._part(self.open_ports[port.id])
+
+    def figures(self, port: RelayPort) -> PortFigures:
+        """Return the figures of an open port (``MediaRelay``)."""
+        return self.open_ports[port.id].figures
+
+    def close(self, port: RelayPort, now: Instant) -> PortFigures:
+        """Close a port, which must be open (``MediaRelay``)."""
+        closed = self.open_ports.pop(port.id)
+        self._part(closed)
+        return closed.figures
+
+    def _part(self, opened: OpenPort) -> None:
+        if opened.other is not None and opened.other.id in self.open_ports:
+            self.open_ports[opened.other.id].other = None
+        opened.other = None
+
+    # -- what tests do ------------------------------------------------------------------------------------------
+
+    def at(self, rtp: int) -> OpenPort:
+        """Return the port with this number."""
+        (found,) = (each for each in self.open_ports.values() if each.port.rtp == rtp)
+        return found

@@ -1,0 +1,206 @@
+"""Media through the real daemon: RTP of both parties, an attacker, silence, kills of the worker and of the switch."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles.daemon import Daemon
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message, OutgoingCall, Peer
+from doubles.sockets.rtp import RtpPeer
+
+from vosd.sdp.media import media_of
+
+from .addresses import (
+    CUSTOMERS,
+    DOOMED_RELAYING_SWITCH,
+    NETWORK,
+    RELAYING_SWITCH,
+    SMALL_RELAYING_SWITCH,
+    VENDORS,
+)
+from .conditions import eventually
+from .stage import Stage, configuration
+
+ATTACKER = f"{NETWORK}.77"
+BURST = 25
+"""Packets of half a second."""
+
+
+def described(party: RtpPeer) -> str:
+    """Return the session description of a party."""
+    return (
+        f"v=0\r\no=- 1 1 IN IP4 {party.host}\r\ns=-\r\nc=IN IP4 {party.host}\r\nt=0 0\r\n"
+        f"m=audio {party.port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+    )
+
+
+def place(message: Message) -> tuple[str, int]:
+    """Return the place that a message asks media to be sent to."""
+    medium = media_of(message.body.encode())[0]
+    return medium.host, medium.port
+
+
+class RelayedCall:
+    """A call whose parties send RTP."""
+
+    def __init__(self, stage: Stage, customer: Peer, vendor: Peer) -> None:
+        self.stage, self.customer, self.vendor = stage, customer, vendor
+        self.caller, self.callee = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        self.call = OutgoingCall(customer, stage.address, stage.number("4410"))
+        self.call.send(self.call.request("INVITE", body=described(self.caller)))
+        self.incoming = vendor.expect("INVITE")
+        self.of_callee = place(self.incoming)
+        self.tag = f"vendor-{self.call.call_id}"
+        vendor.reply(self.incoming, 200, tag=self.tag, body=described(self.callee))
+        self.of_caller = place(self.call.answered())
+        vendor.expect("ACK")
+
+    def is_heard(self, sender: RtpPeer, port: tuple[str, int], listener: RtpPeer) -> bool:
+        """Send packets to a port; return whether the other party gets any of them."""
+        sender.send(port, 2)
+        return listener.has(1)
+
+    def talk(self) -> None:
+        """Let both parties hear each other, then let a burst of each arrive."""
+        eventually(lambda: self.is_heard(self.caller, self.of_caller, self.callee), "the callee hears the caller")
+        eventually(lambda: self.is_heard(self.callee, self.of_callee, self.caller), "the caller hears the callee")
+        for sender, port, listener in (
+            (self.caller, self.of_caller, self.callee),
+            (self.callee, self.of_callee, self.caller),
+        ):
+            listener.taken()
+            sent = sender.send(port, BURST)
+            eventually(lambda listener=listener: listener.has(BURST), "every packet comes")
+            assert [each[12:] for each in listener.taken()][-BURST:] == [each[12:] for each in sent]
+
+    def hang_up(self) -> dict[str, Any]:
+        """End the call; return the part of its record about media."""
+        assert self.call.hang_up().status == 200
+        self.vendor.reply(self.vendor.expect("BYE"), 200)
+        return self.media()
+
+    def media(self) -> dict[str, Any]:
+        """Return the part of the record about media."""
+        found: dict[str, Any] = self.record()["media"]
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """Return the record."""
+        return self.stage.record_of(self.call.callee)
+
+    def close(self) -> None:
+        self.caller.close()
+        self.callee.close()
+
+
+@pytest.fixture(scope="module")
+def relaying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with switch(tmp_path_factory.mktemp("media")) as stage:
+        yield stage
+        stage.expect_books_in_order()
+
+
+@contextmanager
+def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "21000,21199") -> Iterator[Stage]:
+    text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", ports)
+    with Daemon(directory, text) as daemon:
+        yield Stage(daemon, address)
+
+
+@contextmanager
+def calling(stage: Stage) -> Iterator[RelayedCall]:
+    with Peer(stage.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
+        call = RelayedCall(stage, customer, vendor)
+        try:
+            yield call
+        finally:
+            call.close()
+
+
+def test_both_parties_hear_each_other_and_the_record_says_how_well(relaying: Stage) -> None:
+    with calling(relaying) as call:
+        assert call.of_caller[0] == call.of_callee[0] == RELAYING_SWITCH.host
+        call.talk()
+        legs = call.hang_up()["legs"]
+    for side, party in (("caller", call.caller), ("callee", call.callee)):
+        assert legs[side]["latched"] == legs[side]["address"] != ""
+        assert (legs[side]["codec"], legs[side]["foreign"], legs[side]["lost_percent"]) == ("PCMU", 0, 0.0)
+        assert legs[side]["packets_in"] == party.sequence - 1_000
+    relaying.expect_nothing_left()
+
+
+def test_an_attacker_hears_nothing_and_is_not_heard(relaying: Stage) -> None:
+    attacker = RtpPeer(ATTACKER, ssrc=9)
+    with calling(relaying) as call:
+        attacker.send(call.of_caller, 20)
+        attacker.send(call.of_callee, 20)
+        call.talk()
+        attacker.send(call.of_caller, 20)
+        assert call.callee.taken() == []
+        call.talk()
+        assert attacker.taken() == []
+        legs = call.hang_up()["legs"]
+    attacker.close()
+    assert legs["caller"]["foreign"] + legs["callee"]["foreign"] == 60
+
+
+def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:
+    with calling(relaying) as call:
+        call.talk()
+        call.customer.reply(call.customer.expect("BYE", 15), 200)
+        call.vendor.reply(call.vendor.expect("BYE"), 200)
+        record = call.record()
+    assert (record["end_reason"], record["hangup_source"]) == ("No Media", "switch")
+    assert 3_000 <= record["hold_time_ms"] < 15_000
+
+
+def test_a_worker_that_is_killed_is_replaced_and_the_call_goes_on(tmp_path: Path) -> None:
+    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "21400,21599") as stage, calling(stage) as call:
+        call.talk()
+        os.kill(worker_of(stage), signal.SIGKILL)
+        begun = time.monotonic()
+        call.talk()
+        assert time.monotonic() - begun < 10
+        assert call.hang_up()["legs"]["caller"]["packets_in"] >= 2 * BURST
+        assert [line["event"] for line in stage.daemon.log() if line["level"] == "error"] == ["media_worker_ended"]
+
+
+def test_media_go_on_while_the_switch_is_killed_and_the_call_goes_on_in_the_next(tmp_path: Path) -> None:
+    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "21200,21399") as stage, calling(stage) as call:
+        call.talk()
+        stage.daemon.kill()
+        call.talk()
+        stage.daemon.start()
+        call.talk()
+        legs = call.hang_up()["legs"]
+        assert legs["caller"]["packets_in"] >= 3 * BURST
+        assert stage.daemon.ask("status")["media_ports"] == 0
+
+
+def test_calls_without_a_free_port_are_refused_and_the_alarm_says_so(tmp_path: Path) -> None:
+    with (
+        switch(tmp_path, SMALL_RELAYING_SWITCH, "21600,21603") as stage,
+        calling(stage) as call,
+        Peer(stage.endpoint_of("acme")) as other,
+    ):
+        second = OutgoingCall(other, stage.address, stage.number("4410"))
+        second.invite()
+        assert second.refused().status == 503
+        assert stage.record_of(second.callee)["end_reason"] == "No Media Port"
+        assert "rtp_port_exhausted" in [each["alarm"] for each in stage.daemon.ask("alarms")["alarms"]]
+        call.talk()
+        call.hang_up()
+
+
+def worker_of(stage: Stage) -> int:
+    """Return the process id of the worker of the relay."""
+    tasks = Path(f"/proc/{stage.daemon.pid}/task").iterdir()
+    children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    (worker,) = (pid for pid in children if "vosd.relay.worker" in Path(f"/proc/{pid}/cmdline").read_text())
+    return worker

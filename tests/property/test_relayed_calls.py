@@ -1,0 +1,102 @@
+"""Relaying the media of a call changes its session descriptions and nothing else: the same packets, the same records.
+
+Random calls, with forks, early media, holds, transfers, takeovers and lost packets, are carried out without a relay and
+with one. In the end no port is open.
+"""
+
+import dataclasses
+import re
+from functools import partial
+from itertools import count
+
+import msgspec
+import pytest
+import test_switch_midcall as midcall
+from call_plans import LASTS_MS, keyed_plans, plans_with_moments, staged
+from doubles.exploring import examples
+from doubles.successor import replace_node
+from doubles.virtual import customer, ua, vendor
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import Scene, usual_catalogue
+from hypothesis import given, settings
+from structlog.testing import capture_logs
+
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+
+ON = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+LENGTH = re.compile(rb"\r\nContent-Length: \d+")
+
+
+class TalkativeRelay(VirtualRelay):
+    """A relay at whose ports something comes all the time: no call ends by silence."""
+
+    def figures(self, port):
+        return msgspec.structs.replace(super().figures(port), alive_mono=1 << 40)
+
+
+def relayed_scene(relay, content=None, **terms):
+    """Return a scene whose switch relays all calls."""
+    content = content or usual_catalogue()
+    parameters = dataclasses.replace(content.parameters, media=ON)
+    return Scene(dataclasses.replace(content, parameters=parameters), relay=relay, **terms)
+
+
+def story_of(scene):
+    """Return what happened but for session descriptions, and what is left."""
+    packets = [
+        (packet.sent_at, packet.source, packet.target, LENGTH.sub(b"", packet.data.partition(b"\r\n\r\n")[0]))
+        for packet in scene.wire.packets
+    ]
+    records = [msgspec.structs.replace(record, media=None) for record in scene.exchange.sink.records]
+    return packets, records, scene.exchange.leftovers()
+
+
+def carry_out(plan, make, moments=()):
+    scene, _ = staged(plan, make)
+    for at_ms in moments:
+        scene.wire.after(at_ms, partial(replace_node, scene))
+    scene.wire.run_for(LASTS_MS)
+    return story_of(scene)
+
+
+def assert_same(plan, moments=()):
+    relay = TalkativeRelay()
+    with capture_logs() as lines:
+        relayed = carry_out(plan, partial(relayed_scene, relay), moments)
+    assert [line for line in lines if line["event"] == "doorkeeper_failed"] == []
+    plain = carry_out(plan, Scene)
+    for number, (there, here) in enumerate(zip(plain[0], relayed[0], strict=False)):
+        assert here == there, f"packet {number}"
+    assert relayed == plain
+    assert relay.open_ports == {}
+
+
+@given(planned=plans_with_moments())
+@settings(max_examples=examples(40, 300), deadline=None)
+def test_any_call_is_the_same_with_a_relay(planned):
+    plan, _ = planned
+    assert_same(plan)
+
+
+@given(plan=keyed_plans())
+@settings(max_examples=examples(20, 60), deadline=None)
+def test_transfers_by_keys_are_the_same_with_a_relay(plan):
+    assert_same(plan)
+
+
+@given(planned=plans_with_moments())
+@settings(max_examples=examples(20, 100), deadline=None)
+def test_a_relayed_call_goes_on_in_another_switch(planned):
+    assert_same(*planned)
+
+
+@pytest.mark.parametrize("seed", range(examples(4, 12)))
+def test_a_day_of_transfers_and_takeovers_is_the_same_with_a_relay(seed, monkeypatch):
+    stories = []
+    for relay in (None, TalkativeRelay()):
+        customer._numbers = vendor._numbers = ua._numbers = count(1)
+        monkeypatch.setattr(midcall, "Scene", Scene if relay is None else partial(relayed_scene, relay))
+        day = midcall.Day(seed)
+        day.scene.wire.run_for(150_000)
+        stories.append(story_of(day.scene))
+    assert stories[0] == stories[1]

@@ -1,0 +1,324 @@
+"""Media of calls on virtual time: ports of a relay in session descriptions, from the first offer to the end."""
+
+import json
+
+import msgspec
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script, refuses
+
+from vosd.b2bua.settings import DeadCallBilling
+from vosd.media.figures import DroppedPackets, PortFigures
+from vosd.sdp.media import media_of
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
+
+SWITCH_HOST = "192.0.2.1"
+ON = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
+ONLY_G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
+
+
+def scene_with(relay=None, *, mode=MediaMode.ON, caller=None, vendor=None, vendors=1, **more):
+    """Return a scene whose switch relays; ``caller`` and ``vendor`` are the keys of their trunks about media."""
+    relay = relay or VirtualRelay()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(**(caller or {}))),
+        *(vendor_gateway(index, media=MediaSettings(**(vendor or {}))) for index in range(vendors)),
+    ]
+    parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
+    return Scene(catalogue(trunks, media=parameters, **more), relay=relay), relay
+
+
+def place(session):
+    """Return where a description wants its first medium."""
+    medium = media_of(session.encode())[0]
+    return medium.host, medium.port
+
+
+def media(record):
+    return json.loads(record.media)
+
+
+def hear(scene, port, *, after_ms=0):
+    """Let a packet come to a port."""
+    scene.wire.run_for(after_ms)
+    now = scene.exchange.clock.now()
+    packets = port.figures.packets_in + 1
+    port.figures = msgspec.structs.replace(port.figures, packets_in=packets, alive_at=now.wall, alive_mono=now.mono)
+
+
+def ports(relay, call, there):
+    """Return the ports of the caller's and of the callee's leg."""
+    return relay.at(place(call.theirs)[1]), relay.at(place(there.theirs)[1])
+
+
+# -- connected ----------------------------------------------------------------------------------------------------
+
+
+def test_both_sides_are_told_ports_of_the_switch_that_are_connected():
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    assert place(there.theirs)[0] == place(call.theirs)[0] == SWITCH_HOST
+    of_caller, of_callee = ports(relay, call, there)
+    assert of_callee.other == of_caller.port
+    assert of_caller.other == of_callee.port
+    assert (of_caller.source.host, of_caller.source.rtp) == place(OFFER)
+    assert (of_callee.source.host, of_callee.source.rtp) == place(ANSWER)
+    record = scene.finish(call)
+    assert relay.open_ports == {}
+    legs = media(record)["legs"]
+    assert [legs[side]["address"] for side in ("caller", "callee")] == ["192.0.2.10:20000", "192.0.2.20:30000"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "trunks", "is_relayed"),
+    [
+        (MediaMode.OFF, {"caller": {"mode": MediaMode.MUST_ON}}, False),
+        (MediaMode.ON, {"vendor": {"mode": MediaMode.OFF}}, False),
+        (MediaMode.MUST_ON, {"vendor": {"mode": MediaMode.OFF}}, True),
+        (MediaMode.AUTO, {"vendor": {"mode": MediaMode.ON}}, True),
+        (MediaMode.AUTO, {}, False),
+    ],
+)
+def test_a_call_is_relayed_as_the_installation_and_its_trunks_say(mode, trunks, is_relayed):
+    scene, relay = scene_with(mode=mode, **trunks)
+    call, there = scene.talk()
+    assert (relay.opened > 0) is is_relayed
+    assert (place(there.theirs)[0] == SWITCH_HOST) is is_relayed
+    record = scene.finish(call)
+    assert (record.media is not None) is is_relayed
+
+
+def test_a_call_that_is_not_relayed_keeps_its_descriptions_to_the_byte():
+    scene, _ = scene_with(mode=MediaMode.OFF)
+    call, there = scene.talk()
+    assert (there.theirs, call.theirs) == (OFFER, ANSWER)
+    scene.finish(call)
+
+
+def test_a_rejected_call_leaves_no_port_open():
+    scene, relay = scene_with()
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 486)
+    assert relay.open_ports == {}
+    assert relay.opened == 2
+    assert scene.close().media is None
+
+
+def test_a_cancelled_call_leaves_no_port_open():
+    scene, relay = scene_with()
+    scene.vendor.script = Script((Line(0, 180),))
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=2_000))
+    scene.wire.run_until(lambda: call.final == 487)
+    assert relay.open_ports == {}
+    scene.close()
+
+
+def test_the_next_vendor_gets_a_port_of_its_own_and_the_caller_keeps_its_port():
+    scene, relay = scene_with(vendors=2)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    early, last = (place(response.body) for response in call.responses if response.body)
+    assert early == last
+    of_caller, of_callee = ports(relay, call, scene.vendors[1].only_call)
+    assert of_callee.source.host == "192.0.2.30"
+    assert of_caller.other == of_callee.port
+    assert len(relay.open_ports) == 2
+    scene.finish(call)
+
+
+def test_a_hold_keeps_the_ports_and_reaches_the_other_side():
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    before = ports(relay, call, there)
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert "a=sendonly" in there.theirs
+    assert "a=recvonly" in call.theirs or "a=sendonly" not in call.theirs
+    assert ports(relay, call, there) == before
+    assert relay.opened == 2
+    scene.finish(call)
+
+
+def test_a_side_that_moves_its_media_is_believed_at_the_new_address():
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    of_caller, of_callee = ports(relay, call, there)
+    there.mine = ANSWER.replace("30000", "30500").replace("o=- 1 1", "o=- 1 2")
+    there.propose()
+    scene.wire.run_for(1_000)
+    assert of_callee.source.rtp == 30_500
+    assert place(call.theirs)[1] == of_caller.port.rtp
+    scene.finish(call)
+
+
+# -- refused ------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_without_a_free_port_gets_503_and_one_that_is_not_relayed_passes():
+    scene, _ = scene_with(VirtualRelay(free=1))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 503)
+    record = scene.close()
+    assert (record.end_reason, record.q850_cause, record.hangup_source) == ("No Media Port", 47, "switch")
+    assert [(row.code, row.reason) for row in record.attempts] == [(0, "No Media Port")]
+    scene, _ = scene_with(VirtualRelay(free=0), vendor={"mode": MediaMode.OFF})
+    call, _ = scene.talk()
+    scene.finish(call)
+
+
+def test_codecs_are_limited_and_ordered_for_either_side():
+    offer = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 0 8 18 101")
+    scene, _ = scene_with(caller={"codecs": ("PCMA", "PCMU")}, vendor={"codecs": ("PCMU", "PCMA", "G729")})
+    _, there = scene.talk(Intent(offer=offer))
+    assert "RTP/AVP 0 8 101" in there.theirs
+
+
+def test_a_call_without_a_common_codec_ends_with_488():
+    scene, relay = scene_with(vendors=2, vendor={"codecs": ("PCMU",)}, mode=MediaMode.OFF)
+    call = scene.caller.call(CALLEE, Intent(offer=ONLY_G729))
+    scene.wire.run_until(lambda: call.final == 488)
+    record = scene.close()
+    assert record.end_reason == "No Common Codec"
+    assert [row.gateway for row in record.attempts] == ["vendor-0", "vendor-1"]
+    assert relay.opened == 0
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        OFFER.replace("c=IN IP4 192.0.2.10\r\n", ""),
+        OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 pbx.example"),
+        OFFER.replace("20000", "70000"),
+        OFFER.replace(" 0 101", ""),
+        OFFER + "m=audio 20002 RTP/AVP 0\r\n" * 20,
+    ],
+)
+def test_an_offer_that_cannot_be_relayed_gets_488_and_opens_no_port(offer):
+    scene, relay = scene_with()
+    call = scene.caller.call(CALLEE, Intent(offer=offer))
+    scene.wire.run_until(lambda: call.final == 488)
+    assert relay.opened == 0
+    scene.close()
+
+
+def test_early_media_that_cannot_be_relayed_are_left_out_of_the_response():
+    scene, _ = scene_with()
+    broken = ANSWER.replace("30000", "70000")
+    call, _ = scene.talk(script=Script((Line(0, 183, broken), Line(500, 200, ANSWER))))
+    assert [response.body != "" for response in call.responses if response.status == 183] == [False]
+    scene.finish(call)
+
+
+# -- silence ------------------------------------------------------------------------------------------------------
+
+
+def silent_call(caller=None, vendor=None, **more):
+    usual = {"timeout_ms": 10_000}
+    return scene_with(caller={**usual, **(caller or {})}, vendor={**usual, **(vendor or {})}, **more)
+
+
+def test_a_call_whose_both_sides_are_silent_ends_when_the_time_is_over():
+    scene, relay = silent_call()
+    call, there = scene.talk()
+    for port in ports(relay, call, there):
+        hear(scene, port, after_ms=2_000)
+    scene.wire.run_for(9_900)
+    assert not call.is_over
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source) == ("No Media", "switch")
+    assert record.hold_time_ms == 1 + 1_000 + 4_000 + 10_000  # the answer takes a millisecond to the caller
+
+
+def test_a_call_goes_on_while_one_side_talks_where_both_must_be_silent():
+    scene, relay = silent_call()
+    call, there = scene.talk()
+    of_caller, _ = ports(relay, call, there)
+    for _ in range(6):
+        hear(scene, of_caller, after_ms=5_000)
+    assert not call.is_over
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(
+    ("watch", "talks", "ends"),
+    [
+        (MediaWatch.ANY, 0, True),
+        (MediaWatch.FROM_PEER, 0, False),
+        (MediaWatch.FROM_PEER, 1, True),
+        (MediaWatch.TO_PEER, 0, True),
+        (MediaWatch.TO_PEER, 1, False),
+        (MediaWatch.OFF, None, False),
+    ],
+)
+def test_a_trunk_says_which_silence_ends_its_calls(watch, talks, ends):
+    """``talks``: 0 = the caller alone, 1 = the callee alone; the trunk of the caller watches."""
+    scene, relay = silent_call(caller={"watch": watch}, vendor={"watch": MediaWatch.OFF})
+    call, there = scene.talk()
+    both = ports(relay, call, there)
+    for _ in range(4):
+        if talks is not None and not call.is_over:
+            hear(scene, both[talks])
+        scene.wire.run_for(5_000)
+    assert call.is_over is ends
+    if not ends:
+        call.hang_up()
+        scene.wire.run_until(lambda: call.is_over)
+    scene.close()
+
+
+def test_a_call_on_hold_may_be_silent_for_longer():
+    scene, _ = silent_call(caller={"hold_timeout_ms": 60_000}, vendor={"hold_timeout_ms": 60_000})
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    scene.wire.run_for(50_000)
+    assert not call.is_over
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.close().end_reason == "No Media"
+
+
+def test_fax_may_be_silent():
+    scene, _ = silent_call()
+    call, there = scene.talk()
+    fax = "m=image 20000 udptl t38\r\na=T38FaxVersion:0\r\n"
+    call.mine = there.answers = None or OFFER.split("m=")[0] + fax
+    there.mine = ANSWER.split("m=")[0] + fax.replace("20000", "30000")
+    call.propose()
+    scene.wire.run_for(60_000)
+    assert not call.is_over
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(("billing", "held_ms"), [("detection", 13_001), ("proof", 3_001)])
+def test_a_silent_call_is_billed_to_its_deadline_or_to_the_last_proof_of_life(billing, held_ms):
+    scene, relay = silent_call(dead_call_billing=DeadCallBilling(billing))
+    call, there = scene.talk()
+    for port in ports(relay, call, there):
+        hear(scene, port, after_ms=1_000)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert record.hold_time_ms == held_ms
+    assert f'"dead_call_billing":"{billing}"' in record.fee_breakdown
+
+
+def test_the_record_has_what_came_on_both_legs():
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    of_caller, of_callee = ports(relay, call, there)
+    of_caller.figures = PortFigures(
+        of_caller.port.id, "192.0.2.10", 20_000, 0, 500, expected=510, lost=10, dropped=DroppedPackets(unknown=2)
+    )
+    of_callee.figures = PortFigures(of_callee.port.id, packets_out=50)
+    legs = media(scene.finish(call))["legs"]
+    assert (legs["caller"]["latched"], legs["caller"]["codec"]) == ("192.0.2.10:20000", "PCMU")
+    assert [legs["caller"][name] for name in ("lost_percent", "foreign", "mos")] == [2.0, 2, 4.2]
+    assert (legs["callee"]["packets_in"], legs["callee"]["packets_out"], legs["callee"]["codec"]) == (0, 50, None)

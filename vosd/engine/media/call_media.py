@@ -1,0 +1,27 @@
+"""Port of a live call to its media."""
+
+from typing import Protocol
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.supervision import Limit
+from vosd.base.clock import Instant
+
+
+class CallMedia(Protocol):
+    """The media of all calls (``engine.media.keeper``)."""
+
+    def silence(self, call: Call, answered_at: Instant) -> Limit | None:
+        """Return when silence ends an answered call, if nothing more comes; None = it does not."""
+        ...
+
+    def resume(self, call: Call) -> None:
+        """Go on with the media of a call of an earlier process."""
+        ...
+
+    def leave(self, call: Call) -> None:
+        """Forget a call that was resumed and does not go on after all."""
+        ...
+
+    def report(self, call: Call) -> str | None:
+        """Return the document of the CDR about the media of a call that is over; None = they were not relayed."""
+        ...

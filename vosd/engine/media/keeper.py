@@ -1,0 +1,303 @@
+"""The doorkeeper of media: session descriptions leave with ports of the relay in place of the author's (ADR 146).
+
+Every description that leaves by the door of a leg describes the media of another leg, its author. So one rule holds for
+offers and answers, holds, forks and transfers: the author's port at the relay takes media from the place that the
+description names, the leg gets its own port, and the two are connected.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import structlog
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import SDP
+from vosd.b2bua.supervision import Limit
+from vosd.base.clock import Instant
+from vosd.engine.media.report import media_document
+from vosd.engine.media.sides import address_of, side_of
+from vosd.engine.media.silence import silence_limit
+from vosd.media.decision import decide
+from vosd.media.leg_media import LegFigures, LegMedia, MediaRefusal
+from vosd.media.relay import MediaRelay
+from vosd.media.source import MediaSource, RelayPort
+from vosd.obs.events import Event
+from vosd.obs.log import LogLimiter
+from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs
+from vosd.sdp.rewrite import Authored
+from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
+from vosd.sip.door.messages import (
+    Outgoing,
+    OutgoingInvite,
+    OutgoingReinvite,
+    OutgoingRequest,
+    OutgoingSuccess,
+)
+from vosd.sip.flows import Listener
+from vosd.trunks.media import MediaAddress, MediaEngine, MediaParameters, PortRange
+
+_FAX: Final = "image"
+_NOWHERE: Final = frozenset({"0.0.0.0", "::"})
+"""Addresses of media on hold, as RFC 2543 peers write it."""
+_WITHHELD: Final = MessageWait(0, may_leave=False)
+
+_log = structlog.get_logger()
+
+
+class _Exchange(NamedTuple):
+    """A description on its way: the leg that is sent it, and its author."""
+
+    leg: Leg
+    media: LegMedia
+    author: Leg
+    theirs: LegMedia
+
+
+class MediaKeeper:
+    """Rewrites the session descriptions of relayed calls, and owns the ports of their legs."""
+
+    def __init__(
+        self,
+        relay: MediaRelay,
+        listeners: Sequence[Listener],
+        addresses: Sequence[Sequence[MediaAddress]],
+        parameters: MediaParameters,
+        now: Instant,
+    ) -> None:
+        """``addresses`` are those of the relay for each listener; without any it has the address of the listener.
+
+        ``now`` is the start of the process: numbers of legs are unique over restarts.
+        """
+        self.parameters = parameters
+        """Parameters of the installation; a reload replaces them."""
+        self._relay = relay
+        self._listeners = listeners
+        self._addresses = addresses
+        self._last_number = now.wall << 20
+        self._legs: dict[int, Leg] = {}
+        """Legs that have not ended, by their numbers."""
+        self._is_exhausted = False
+        self._log_limiter = LogLimiter()
+
+    # -- the door -----------------------------------------------------------------------------------------------
+
+    def number_of_leg(self) -> int:
+        """Return the number of a new leg (``Doorkeeper``)."""
+        self._last_number += 1
+        return self._last_number
+
+    def examine(self, waiting: WaitingMessage, now: Instant) -> MessageChange | MessageWait | None:
+        """Put ports of the relay into the description of a message that has one (``Doorkeeper``)."""
+        message, leg = waiting.message, waiting.owner
+        if not isinstance(leg, Leg) or (media := leg.facts.media) is None:
+            return None
+        if not media.is_over:
+            if isinstance(leg, CalleeLeg) and media.number not in self._legs:
+                media.settings = leg.choice.gateway.media
+            self._legs[media.number] = leg
+        body = message.body
+        if not body or SDP not in message.headers:
+            return None
+        author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
+        if author is None or (theirs := author.facts.media) is None:
+            return None
+        media.author = theirs.number
+        return self._rewritten(message, _Exchange(leg, media, author, theirs), now)
+
+    def forget(self, waiting: WaitingMessage) -> None:
+        """Do nothing: no answer is awaited (``Doorkeeper``)."""
+
+    def leg_over(self, owner: DoorOwner, now: Instant) -> None:
+        """Close the ports of a leg (``Doorkeeper``)."""
+        if isinstance(owner, Leg) and (media := owner.facts.media) is not None:
+            media.is_over = True
+            self._legs.pop(media.number, None)
+            ports, media.ports = media.ports, ()
+            for index, port in enumerate(ports):
+                if port is not None:
+                    figures = self._relay.close(port, now)
+                    media.ended = media.ended or LegFigures(media.source(index), figures)
+
+    # -- the calls ----------------------------------------------------------------------------------------------
+
+    def silence(self, call: Call, answered_at: Instant) -> Limit | None:
+        """Return when silence ends an answered call (``CallMedia``)."""
+        return silence_limit(call, answered_at, self._last_packet)
+
+    def report(self, call: Call) -> str | None:
+        """Return the document of the CDR (``CallMedia``)."""
+        if call.journey.vendor_answered_at is None:
+            return None
+        legs = (call.caller.leg, call.callee)
+        caller, callee = (None if leg is None else leg.facts.media for leg in legs)
+        if not any(media is not None and (media.ports or media.ended) for media in (caller, callee)):
+            return None
+        ended = [None if media is None else self._ended(media) for media in (caller, callee)]
+        return media_document(MediaEngine.RELAY.value, None if callee is None else callee.step, *ended)
+
+    def resume(self, call: Call) -> None:
+        """Go on with a call of an earlier process, and with its ports (``CallMedia``)."""
+        for leg in (call.caller.leg, call.callee):
+            if leg is not None and (media := leg.facts.media) is not None:
+                self._legs[media.number] = leg
+                self._last_number = max(self._last_number, media.number)
+                for port in filter(None, media.ports):
+                    if not self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class):
+                        _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
+
+    def leave(self, call: Call) -> None:
+        """Forget a call that does not go on after all (``CallMedia``)."""
+        for leg in (call.caller.leg, call.callee):
+            if leg is not None and leg.facts.media is not None:
+                self._legs.pop(leg.facts.media.number, None)
+
+    def resumed(self, now: Instant) -> None:
+        """Close the ports of calls that do not go on: all that do have been resumed."""
+        medias = [leg.facts.media for leg in self._legs.values()]
+        self._relay.retain({port.id for media in medias if media for port in media.ports if port}, now)
+
+    def _range(self, media: LegMedia) -> PortRange:
+        return media.settings.ports or self.parameters.ports
+
+    def _last_packet(self, port: RelayPort) -> int | None:
+        return self._relay.figures(port).alive_mono
+
+    def _ended(self, media: LegMedia) -> LegFigures | None:
+        """Return the figures of a leg that has ended, or of now."""
+        port = media.port(0)
+        if media.ended is not None or port is None:
+            return media.ended
+        return LegFigures(media.source(0), self._relay.figures(port))
+
+    def counted(self) -> tuple[int, int]:
+        """Return the number of legs that have not ended, and of open ports."""
+        medias = [leg.facts.media for leg in self._legs.values()]
+        ports = sum(port is not None for media in medias if media is not None for port in media.ports)
+        return len(medias), ports
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _rewritten(self, message: Outgoing, exchange: _Exchange, now: Instant) -> MessageChange | MessageWait | None:
+        body: bytes | None = bytes(message.body)
+        for media in (exchange.theirs, exchange.media):
+            codecs = media.settings.codecs
+            body = with_codecs(body, codecs) if codecs and body is not None else body
+        if body is None:
+            return _unfit(message, exchange.media, MediaRefusal.NO_COMMON_CODEC)
+        if not self._is_relayed(exchange, body):
+            return MessageChange(body=body) if body != message.body else None
+        try:
+            described = media_of(body)
+        except BadSession:
+            return _unfit(message, exchange.media, MediaRefusal.BAD_SESSION)
+        places = self._places(described, exchange, now)
+        if places is None:
+            self._report_exhausted(now)
+            return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
+        used = [each for each in described if each.port]
+        exchange.theirs.is_held = bool(used) and all(each.is_held for each in used)
+        exchange.theirs.is_fax = bool(used) and all(each.kind == _FAX for each in used)
+        return MessageChange(body=relayed(body, places))
+
+    def _is_relayed(self, exchange: _Exchange, body: bytes) -> bool:
+        """Return whether media between two legs are relayed: as decided for an attempt, else as they were before."""
+        leg, author = exchange.leg, exchange.author
+        callee, other = (leg, author) if isinstance(leg, CalleeLeg) else (author, leg)
+        attempt = callee.facts.media
+        if isinstance(other, CalleeLeg) or not isinstance(callee, CalleeLeg) or attempt is None:
+            return bool(exchange.media.ports or exchange.theirs.ports)  # connected by a transfer or a pickup
+        if attempt.step is None:
+            described = _first_host(body)
+            caller, called = (
+                side_of(each, self._listeners, described if each is author else "") for each in (other, callee)
+            )
+            decision = decide(self.parameters, caller, called)
+            attempt.step, attempt.is_relayed = decision.step, decision.is_relayed
+        return attempt.is_relayed
+
+    def _places(self, media: Sequence[Medium], exchange: _Exchange, now: Instant) -> Sequence[Place | None] | None:
+        """Return a place for each medium, with ports of both legs that are connected; None = no port is free."""
+        places: list[Place | None] = []
+        for index, medium in enumerate(media):
+            if not medium.port or not medium.is_relayable:
+                places.append(None)
+                continue
+            own = self._port(exchange.leg, exchange.media, index, now)
+            theirs = self._port(exchange.author, exchange.theirs, index, now, is_multiplexed=medium.is_multiplexed)
+            if own is None or theirs is None:
+                return None
+            source = _source(medium, exchange, index)
+            exchange.theirs.note_source(index, source)
+            self._relay.expect(theirs, source)
+            self._relay.connect(own, theirs)
+            address = address_of(exchange.leg, self._listeners, self._addresses)
+            places.append(Place(address.announced, own.rtp, own.rtcp))
+        return places
+
+    def _port(
+        self, leg: Leg, media: LegMedia, index: int, now: Instant, *, is_multiplexed: bool = False
+    ) -> RelayPort | None:
+        """Return the port of a leg for a medium; open it where it has none."""
+        port = media.port(index)
+        if port is None:
+            port = self._relay.open(
+                address_of(leg, self._listeners, self._addresses).bind,
+                self._range(media),
+                is_multiplexed=is_multiplexed,
+                tos=self.parameters.traffic_class,
+                now=now,
+            )
+            if port is not None:
+                media.note_port(index, port)
+                if self._is_exhausted:
+                    self._is_exhausted = False
+                    _log.info(Event.RTP_PORTS_FREE)
+        return port
+
+    def _report_exhausted(self, now: Instant) -> None:
+        self._is_exhausted = True
+        if self._log_limiter.admits("ports", now.mono):
+            _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(self.parameters.ports))
+
+
+def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
+    """Return the source of an author's medium: it may send the payload types of either description.
+
+    A party sends by the numbers that the other one has named (RFC 3264 section 5.1); many send by their own.
+    """
+    formats = dict(zip(medium.payloads, zip(medium.clocks, medium.codecs, strict=True), strict=True))
+    other = exchange.media.source(index)
+    if other is not None and formats:
+        formats = {**dict(zip(other.payloads, zip(other.clocks, other.codecs, strict=True), strict=True)), **formats}
+    is_nowhere = medium.host in _NOWHERE
+    return MediaSource(
+        host="" if is_nowhere else medium.host,
+        rtp=0 if is_nowhere else medium.port,
+        rtcp_host="" if is_nowhere else medium.rtcp_host,
+        rtcp=None if medium.is_multiplexed else medium.rtcp_port,
+        sip_host=exchange.author.host,
+        trust=exchange.theirs.settings.source,
+        payloads=tuple(formats),
+        clocks=tuple(clock for clock, _ in formats.values()),
+        codecs=tuple(codec for _, codec in formats.values()),
+    )
+
+
+def _first_host(body: bytes) -> str:
+    """Return the address of the first medium; empty where there is none."""
+    try:
+        return next((each.host for each in media_of(body)), "")
+    except BadSession:
+        return ""
+
+
+def _unfit(message: Outgoing, media: LegMedia, refusal: MediaRefusal) -> MessageChange | MessageWait:
+    """Withhold a message whose description the leg cannot be sent; those that must leave go without it."""
+    media.refusal = refusal
+    if isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess):
+        return _WITHHELD
+    if isinstance(message, OutgoingRequest) and message.transaction.owner is not None:
+        return _WITHHELD
+    return MessageChange(headers=message.headers.replace(SDP, ""), body=b"")

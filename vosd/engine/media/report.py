@@ -1,0 +1,56 @@
+"""The column ``media`` of a CDR: the relay, the reason for it, and the quality of both legs."""
+
+from typing import Any, Final
+
+import msgspec
+
+from vosd.cdr.columns import iso_utc
+from vosd.media.leg_media import LegFigures
+from vosd.media.opinion import mean_opinion
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def media_document(engine: str, step: int | None, caller: LegFigures | None, callee: LegFigures | None) -> str:
+    """Return the document; a leg that had no port is null."""
+    legs = {"caller": _leg(caller), "callee": _leg(callee)}
+    return _encode({"engine": engine, "step": step, "legs": legs}).decode()
+
+
+def _leg(ended: LegFigures | None) -> dict[str, Any] | None:
+    if ended is None:
+        return None
+    source, figures = ended.source, ended.figures
+    codec = None
+    if source is not None and figures.payload is not None:
+        codec = dict(zip(source.payloads, source.codecs, strict=False)).get(figures.payload)
+    score = None
+    if codec is not None:
+        score = mean_opinion(codec, figures.packets_in, figures.lost_percent, figures.jitter_ms, figures.round_trip_ms)
+    host, port, peer = figures.latched_host, figures.latched_port, figures.peer
+    return {
+        "address": None if source is None or not source.rtp else _place(source.host, source.rtp),
+        "latched": None if host is None or port is None else _place(host, port),
+        "codec": codec,
+        "packets_in": figures.packets_in,
+        "packets_out": figures.packets_out,
+        "lost_percent": figures.lost_percent,
+        "jitter_ms": round(figures.jitter_ms, 1),
+        "jitter_max_ms": round(figures.jitter_max_ms, 1),
+        "mos": score,
+        "first_at": _moment(figures.first_at),
+        "last_at": _moment(figures.alive_at),
+        "foreign": figures.foreign,
+        "round_trip_ms": None if figures.round_trip_ms is None else round(figures.round_trip_ms, 1),
+        "peer": None
+        if peer is None
+        else {"lost_percent": round(peer.lost_percent, 1), "jitter_ms": round(peer.jitter_ms, 1)},
+    }
+
+
+def _moment(at: int | None) -> str | None:
+    return None if at is None else iso_utc(at)
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,53 @@
+"""Facts of a leg that media are decided by: settings of its trunk, its address of ours, its network."""
+
+from collections.abc import Sequence
+
+from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.leg import Leg
+from vosd.base.host import is_private
+from vosd.base.nat import Nat
+from vosd.media.decision import MediaSide
+from vosd.sip.flows import Listener
+from vosd.trunks.media import DEFAULT_MEDIA, MediaAddress
+
+
+def side_of(leg: Leg, listeners: Sequence[Listener], described: str) -> MediaSide:
+    """Return the facts of a leg that decide whether its media are relayed.
+
+    ``described`` is the address in its session description, empty while that is not known. A peer is behind NAT if its
+    SIP is, or if it describes a private address and is seen at a public one. Its network is the address of ours that
+    it uses, and whether it is seen at a private address.
+    """
+    media, host, dialog = leg.facts.media, leg.host, leg.dialog
+    if isinstance(leg, CalleeLeg):
+        is_registered = leg.choice.gateway.registers
+        is_hidden = leg.transaction.parts.nat is Nat.YES if dialog is None else dialog.is_behind_nat
+    else:
+        is_registered = dialog is not None and bool(dialog.user)
+        is_hidden = dialog is not None and dialog.is_behind_nat
+    is_inside = is_private(host)
+    is_hidden = is_hidden or (is_private(described) and not is_inside)
+    return MediaSide(
+        settings=DEFAULT_MEDIA if media is None else media.settings,
+        is_registered=is_registered,
+        network=f"{listeners[flow_of(leg)].host} {'private' if is_inside else 'public'}",
+        nat=host if is_hidden else None,
+        is_private=is_hidden,
+    )
+
+
+def flow_of(leg: Leg) -> int:
+    """Return the socket of ours that a leg uses."""
+    if leg.dialog is not None:
+        return leg.dialog.peer.flow
+    return leg.peer.flow if isinstance(leg, CalleeLeg) else 0
+
+
+def address_of(leg: Leg, listeners: Sequence[Listener], addresses: Sequence[Sequence[MediaAddress]]) -> MediaAddress:
+    """Return the address of the relay for a leg, in the family of its peer: as configured for its socket of ours."""
+    flow, is_six = flow_of(leg), ":" in leg.host
+    for each in addresses[flow] if flow < len(addresses) else ():
+        if (":" in each.announced) is is_six:
+            return each
+    host = listeners[flow].host
+    return MediaAddress(host, host)
