@@ -7,7 +7,7 @@ from syntax_nodes import matches, names_in
 
 WIRED = {"Authenticator", "Registrar", "Registrations", "RegistrationWriter", "Switch", "TraceFollowers", "VendorLinks"}
 """Parts of a node, which ``engine.node`` alone makes."""
-NAMED_BY_PROTOCOLS = {"CallerLeg", "Substitute"}
+NAMED_BY_PROTOCOLS = {"Caller", "Substitute"}
 """Both are a ``CallerSide``: no code asks which of them it has."""
 
 

@@ -1,14 +1,8 @@
-"""Progress of an attempt at a gateway, as the journal keeps it; and the early dialogs of its INVITE."""
-
-from typing import NamedTuple
+"""Progress of an attempt at a gateway, as the journal keeps it."""
 
 import msgspec
 
-from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.base.clock import Instant
-from vosd.cdr.record import Attempt
-from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -33,12 +27,6 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
         """Milliseconds to the first 18x or 200; None while there is none."""
         return None if self.rang_at is None else self.rang_at.mono - self.started_at.mono
 
-    def row(self, gateway: str, code: int, reason: str, now: Instant) -> Attempt:
-        """Return the row of this attempt at a gateway, which came to an end, or to an answer, at ``now``."""
-        began_ms, rang_at = self.started_at.mono, self.rang_at  # written out: every call has such a row
-        pdd_ms = None if rang_at is None else rang_at.mono - began_ms
-        return Attempt(gateway, code, max(0, now.mono - now.waited_ms - began_ms), pdd_ms, reason)
-
     def rings_until_ms(self, gateway: RoutingGateway) -> int:
         """Return the end of the trunk's ``ring_timeout``."""
         return self.started_at.mono + gateway.ring_timeout_ms
@@ -53,27 +41,3 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
     def is_only_trying(self, gateway: RoutingGateway) -> bool:
         """Return whether the gateway has sent 100 and nothing more, on a trunk with ``progress_timeout``."""
         return self.tried_at is not None and not self.rang and gateway.progress_timeout_ms is not None
-
-
-class Pracking(NamedTuple):
-    """An offer in a reliable response: its PRACK waits for the caller's answer."""
-
-    dialog: Dialog
-    rack: str
-
-
-class EarlyDialogs(msgspec.Struct, eq=False):
-    """The forks of an INVITE without a final response, and what each has sent; all by remote tag."""
-
-    invitation: Invitation | None
-    """The INVITE, which may have to be sent again."""
-    dialogs: dict[str, Dialog] = {}
-    unread: dict[str, Response] = {}
-    """The first responses of forks whose dialogs nothing has needed yet."""
-    rseqs: dict[str, int] = {}
-    """The latest RSeq of each fork that sends reliable responses."""
-    sessions: dict[str, bytes] = {}
-    """Session description of each fork that has sent early media."""
-    pracking: Pracking | None = None
-    speaker: str | None = None
-    """Tag of the fork whose session the caller was sent."""

@@ -6,7 +6,7 @@ Mostly the two legs of one call; after a transfer those of two calls, each bille
 from typing import TYPE_CHECKING
 
 from vosd.b2bua import information
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import ChangedAnswer
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
@@ -122,9 +122,7 @@ class Bridge:
         """End the call: two connected legs have no media in common, and an answered leg costs money."""
         self.one.call.lost(self.one, 488, now)
 
-    def take_over(
-        self, call: "CallPort", replaced: Leg, newcomer: CallerLeg, server: InviteServer, now: Instant
-    ) -> bool:
+    def take_over(self, call: "CallPort", replaced: Leg, newcomer: Caller, server: InviteServer, now: Instant) -> bool:
         """Ask the far side to go on with another leg (RFC 3891); False while another change is in progress."""
         far = self.opposite(replaced)
         if self.proposal is not None or far.refresh is not None or far.awaits_ack or far.is_inviting:

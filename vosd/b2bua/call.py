@@ -4,17 +4,17 @@ Each public method is an event, with the instant of its packet or deadline; it d
 call in one state of ``states``. A call has one deadline at every moment (ADR 10).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vosd.b2bua import states, talk
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.bridge import Bridge
-from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.given_up import GivenUp
-from vosd.b2bua.hunt import Hunt, NextHop, own_deadline
+from vosd.b2bua.hunt import Hunt, NextHop
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Granted, Lifetime
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
@@ -33,6 +33,7 @@ from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
 from vosd.sdp.pairing import answer_of
+from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.headers.reason import Q850, SIP
@@ -90,7 +91,10 @@ class Call:
         """``hunt`` is None once the call is answered; ``asks``: a question of its set-up has to be answered first."""
         self.arrival = arrival
         self.caller = caller
-        self.callee: CalleeLeg | None = None
+        caller.call = self
+        if caller.leg is not None:
+            caller.leg.call = self
+        self.callee: GatewayAttempt | None = None
         self.transfer: CallTransfer | None = None
         self.bridge: Bridge | None = None
         """Bridge between the two legs; made when the first request within a dialog needs it."""
@@ -127,9 +131,15 @@ class Call:
         return 0 if self.state is states.OVER else 1 + (self.callee is not None)
 
     @property
+    def parties(self) -> Sequence[Leg]:
+        """The legs that take part, the caller's first."""
+        callee = None if self.callee is None else self.callee.leg
+        return [leg for leg in (self.caller.leg, callee) if leg is not None]
+
+    @property
     def is_conversing(self) -> bool:
         """Return whether both legs are established and have agreed on a session."""
-        if self.state is not states.TALKING or self.callee is None or not self.callee.is_acknowledged:
+        if self.state is not states.TALKING or self.callee is None or not self.callee.progress.acknowledged:
             return False
         return self.bridge is not None or self.caller.leg is not None
 
@@ -139,13 +149,13 @@ class Call:
         if bridge is not None:
             bridge.over(now)
 
-    def talk(self, callee: CalleeLeg) -> Bridge:
+    def talk(self, callee: GatewayAttempt) -> Bridge:
         """Return the bridge between the two legs."""
         if self.bridge is None:
             caller = self.caller.leg
             if caller is None:
                 raise RuntimeError(f"the customer has left {self!r}")
-            self.bridge = Bridge(self.endpoint, caller, callee)
+            self.bridge = Bridge(self.endpoint, caller, callee.leg)
         return self.bridge
 
     # -- the set-up ---------------------------------------------------------------------------------------------
@@ -165,16 +175,16 @@ class Call:
 
     # -- hunting ------------------------------------------------------------------------------------------------
 
-    def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
+    def progressed(self, attempt: GatewayAttempt, status: int, session: bytes, now: Instant) -> None:
         """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
-        if leg is not self.callee or states.PROGRESS not in ACCEPTED[self.state]:
+        if attempt is not self.callee or states.PROGRESS not in ACCEPTED[self.state]:
             return
-        self._board.set_deadline(leg.progress.waits_until_ms(leg.choice.gateway))
+        self._board.set_deadline(attempt.progress.waits_until_ms(attempt.choice.gateway))
         if status not in RINGING:
-            if leg.choice.protect_times:
-                self.hunt.wait(self, leg, leg.progress.waits_until_ms(leg.choice.gateway), now)
+            if attempt.choice.protect_times:
+                self.hunt.wait(self, attempt, attempt.progress.waits_until_ms(attempt.choice.gateway), now)
             return
-        self._board.attempt_rings(leg)
+        self._board.attempt_rings(attempt)
         self.state = states.RINGING
         self.journey.note_ringing(now.came)
         self.caller.ring(status, session, now)
@@ -189,54 +199,66 @@ class Call:
         self.drop_bridge(now)
         self.caller.switch_fork(before, after, now, answers=answers)
 
-    def attempt_failed(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
+    def attempt_failed(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Handle a final refusal of a gateway."""
-        if leg is not self.callee or not self._accepts(CallEvent.ATTEMPT_FAILED):
+        if attempt is not self.callee or not self._accepts(CallEvent.ATTEMPT_FAILED):
             return
-        self._board.refused(leg, response, now)
-        outcome = leg.refusal(response)
-        goes_on = self.hunt.continues_at_gateway(leg.choice, outcome, response)
-        self._attempt_over(leg, outcome, now, code=response.status, goes_on=goes_on)
+        self._board.refused(attempt, response, now)
+        outcome = attempt.refusal(response)
+        goes_on = self.hunt.continues_at_gateway(attempt.choice, outcome, response)
+        self._attempt_over(attempt, outcome, now, code=response.status, goes_on=goes_on)
 
-    def attempt_silent(self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant) -> None:
+    def attempt_silent(self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant) -> None:
         """Handle a gateway that sent no response, or could not be reached."""
-        if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
-            self._attempt_over(leg, outcome, now)
+        if attempt is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
+            self._attempt_over(attempt, outcome, now)
 
-    def attempt_sent(self, leg: CalleeLeg, now: Instant) -> None:
-        """Count the time of a gateway from now on: its INVITE had to wait."""
-        if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
-            leg.progress.started_at = now
-            self.hunt.wait(self, leg, own_deadline(leg), now)
+    def sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
+        """Count the time of a gateway, or report the answer, from now on: the message had to wait."""
+        attempt = self.callee
+        if isinstance(message, OutgoingSuccess):
+            if self._is_answer(leg, message):
+                self._board.answer_sent()
+        elif attempt is not None and attempt.leg is leg and self._accepts(CallEvent.ATTEMPT_FAILED):
+            attempt.progress.started_at = now
+            self.hunt.wait(self, attempt, attempt.own_deadline(), now)
 
-    def attempt_withheld(self, leg: CalleeLeg, now: Instant) -> None:
-        """Try the next gateway where the INVITE was not sent, which says nothing of this one."""
-        if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
+    def not_sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
+        """Try the next gateway, or end a call whose 200 could not be sent; False = it is the 200 to another INVITE."""
+        attempt = self.callee
+        if isinstance(message, OutgoingSuccess):
+            if not self._is_answer(leg, message):
+                return False
+            self._undo_answer(message, now)
+            self._give_up_callee(EndReason.UNAVAILABLE, now)
+            self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
+        elif attempt is not None and attempt.leg is leg and self._accepts(CallEvent.ATTEMPT_FAILED):
             media = leg.facts.media
             refusal = None if media is None else media.refusal
             outcome = AttemptOutcome.final(500) if refusal is None else AttemptOutcome.withheld(_WITHHELD[refusal])
-            self._attempt_over(leg, outcome, now, is_telling=False)
+            self._attempt_over(attempt, outcome, now, is_telling=False)  # it says nothing of the vendor
+        return True
 
-    def answered(self, leg: CalleeLeg, now: Instant) -> None:
+    def answered(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Handle the answer of a gateway: the vendor charges from now on."""
-        if leg is not self.callee or states.ANSWER not in ACCEPTED[self.state]:
+        if attempt is not self.callee or states.ANSWER not in ACCEPTED[self.state]:
             return
         self.state = states.ANSWERED
-        has_answer = bool(self.caller.offer) or leg.progress.is_settled
+        has_answer = bool(self.caller.offer) or attempt.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
-        answer = leg.answer if self.caller.offer else leg.sessions.said
+        answer = attempt.answer if self.caller.offer else attempt.leg.sessions.said
         codec = vendor_codec = first_audio_codec(answer) if has_answer else None
         if self.caller.progress.is_settled and self.caller.offer and self.caller.leg is not None:
             codec = first_audio_codec(self.caller.leg.sessions.said)  # answered before the 200
         self.journey.answered(
-            leg.progress.row(leg.choice.gateway.name, 200, "Answered", now),
+            attempt.row(200, "Answered", now),
             codec,
             vendor_codec,
             now.came if now.waited_ms else now,
         )
         if has_answer:
-            leg.acknowledge(b"", now)
+            attempt.acknowledge(b"", now)
         del self.hunt  # hunting is over
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
@@ -244,9 +266,9 @@ class Call:
         elif self._board.answer_waits():
             self.watch()
         else:
-            self._refuse_unwritten(leg, now)
+            self._refuse_unwritten(attempt, now)
             return
-        self.caller.answer(leg.answer, now)
+        self.caller.answer(attempt.answer, now)
         self.to_forward = None
         self.watch()
 
@@ -272,21 +294,16 @@ class Call:
         self.lifetime = Lifetime(self._board, Granted(answered_at, granted_s, paid_from=journey.invited_at))
         return True
 
-    def answer_sent(self) -> None:
-        """Report the answer: the caller's 200 has left."""
-        self._board.answer_sent()
-
-    def answer_taken_back(self) -> None:
-        """Be as before the caller's 200, which has not left: the customer does not pay."""
-        self.journey.answer_not_sent("Not Sent")
-        self._board.answer_taken_back()
-        self.state, self.lifetime = states.ANSWERED, None
-
-    def answer_withheld(self, now: Instant) -> None:
-        """End a call whose 200 could not be sent: the caller gets 503."""
-        if self.state is states.ANSWERED:
-            self._give_up_callee(EndReason.UNAVAILABLE, now)
-            self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
+    def take_answer_back(self, now: Instant) -> bool:
+        """Take the caller's 200 back if it waits to leave: the call is as before, and the customer does not pay."""
+        leg = self.caller.leg
+        if leg is None or leg.door is None or leg.acceptance is None or leg.facts.is_confirmed:
+            return False
+        answer = leg.door.withdraw(leg.acceptance, now)
+        if isinstance(answer, OutgoingSuccess):
+            self._undo_answer(answer, now)
+            return True
+        return False
 
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp) -> None:
         """Record the answer of another fork, or of an attempt given up: the vendor charges for it."""
@@ -300,13 +317,13 @@ class Call:
         """Handle an INVITE, UPDATE, INFO or REFER of a leg."""
         talk.asked(self, leg, event, self._board)
 
-    def take_over(self, newcomer: CallerLeg, replaced: Leg, server: InviteServer, now: Instant) -> bool:
+    def take_over(self, newcomer: Caller, replaced: Leg, server: InviteServer, now: Instant) -> bool:
         """Let a newcomer replace a leg (RFC 3891); False = not in this state."""
         if self.callee is None or not self.is_conversing or self.transfer is not None:
             return False
         return self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
 
-    def pick_up(self, newcomer: CallerLeg, choice: RouteChoice, now: Instant) -> int:
+    def pick_up(self, newcomer: Caller, choice: RouteChoice, now: Instant) -> int:
         """Answer a call that rings by another phone (RFC 3891 section 3); return the status if that is refused, else 0.
 
         The offers of both are answers to each other. ``choice`` is the route to the newcomer, in place of the phone
@@ -318,21 +335,21 @@ class Call:
         to_newcomer, to_caller = answer_of(newcomer.offer, caller.offer), answer_of(caller.offer, newcomer.offer)
         if not (to_newcomer and to_caller):
             return 488
-        peer = newcomer.invite_dialog.peer
+        peer = newcomer.dialog.peer
         if not self._board.occupy((choice, Address(peer.host, peer.port)), now):
             return 486
         self.drop_bridge(now)
         ringing.give_up(EndReason.CANCELLED, now, {SIP: 200})
-        self.journey.attempts.append(ringing.progress.row(ringing.choice.gateway.name, 0, "Picked Up Elsewhere", now))
+        self.journey.attempts.append(ringing.row(0, "Picked Up Elsewhere", now))
         self._board.attempt_over(ringing, None, now)
         caller.begin_attempt(now)
         newcomer.answer(to_newcomer, now)
-        leg = self.callee = in_place_of(ringing, newcomer, self.endpoint, now, choice)
-        leg.answer = to_caller
-        self.journey.note_attempt(choice, newcomer.invite_dialog.call_id, str(peer))
+        attempt = self.callee = in_place_of(ringing, newcomer, self.endpoint, now, choice)
+        attempt.answer = to_caller
+        self.journey.note_attempt(choice, newcomer.dialog.call_id, str(peer))
         if self.settings.charges_ringing and not self._begin_to_charge(now):
             return 0
-        self.answered(leg, now)
+        self.answered(attempt, now)
         self.moved(at_once=True)
         return 0
 
@@ -342,31 +359,31 @@ class Call:
         """Handle the ACK of our 200; the answer to a late offer is sent in the ACK to the other leg."""
         if states.ACK not in ACCEPTED[self.state] or self.callee is None:
             return
-        caller: object = self.caller
-        is_caller = leg is caller
+        is_caller = leg is self.caller.leg
         if is_caller and self.journey.acknowledged_at is None:
             self.journey.acknowledged(now.came)
             self._board.acknowledged(now)
-        if self.bridge is not None and self.callee.is_acknowledged:
+        if self.bridge is not None and self.callee.progress.acknowledged:
             self.bridge.acknowledged(leg, session, now)
-        elif is_caller and not self.callee.is_acknowledged:
+        elif is_caller and not self.callee.progress.acknowledged:
             self.journey.codec = self.journey.vendor_codec = first_audio_codec(session)
             self.callee.acknowledge(session, now)
 
-    def taken_over(self, newcomer: CallerLeg, far: Leg, now: Instant) -> Leg:
+    def taken_over(self, newcomer: Caller, far: Leg, now: Instant) -> Leg:
         """Replace a side by a newcomer whose session the far side has accepted (RFC 3891); send the old one BYE."""
-        callee, caller = self.callee, self.caller.leg
-        leg: Leg = newcomer
-        left: Leg | None = caller
-        if callee is None or far is callee:
+        callee, caller = self.callee, self.caller
+        leg = newcomer.leg
+        if callee is None or far is callee.leg:
             self.caller = newcomer
+            if self.bridge is not None and caller.leg is not None:
+                self.bridge.replace(caller.leg, leg)
+            caller.hang_up("", now)
         else:
-            left, leg = callee, in_place_of(callee, newcomer, self.endpoint, now)
-            self.callee = leg
-        if left is not None:
+            self.callee = in_place_of(callee, newcomer, self.endpoint, now)
+            leg = self.callee.leg
             if self.bridge is not None:
-                self.bridge.replace(left, leg)
-            left.hang_up("", now)
+                self.bridge.replace(callee.leg, leg)
+            callee.hang_up("", now)
         self.watch()
         self.moved(at_once=True)
         return leg
@@ -381,7 +398,7 @@ class Call:
         if self.state is states.TALKING and self.lifetime is not None:
             self.lifetime.watch(self)
         elif self.state is states.ANSWERED and self.callee is not None:
-            supervision, until_ms = self.callee.supervision, self._answer_wait_ends().mono
+            supervision, until_ms = self.callee.leg.supervision, self._answer_wait_ends().mono
             self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.facts.refresh_ms))
 
     def examine(self, now: Instant) -> None:
@@ -409,7 +426,8 @@ class Call:
 
     def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
         """Count a refresh that a leg refused; 408 = it did not answer."""
-        gateway = self.callee.choice.gateway.name if self.callee is not None and leg is self.callee else None
+        callee = self.callee
+        gateway = callee.choice.gateway.name if callee is not None and leg is callee.leg else None
         self._board.refresh_failed(gateway, status, now)
 
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
@@ -427,25 +445,31 @@ class Call:
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
         if not self._accepts(CallEvent.LEG_LOST):
             return
-        if leg is not self.callee and leg is not self.caller.leg:
+        side = self._side_of(leg)
+        if side is None:
             return  # it was replaced, and has its BYE
         if self._check_limits(now):
             return
-        if leg is self.caller.leg and self.caller.progress.final is None:
+        if side is self.caller and self.caller.progress.final is None:
             return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
         if status == 481 or self.state is states.ANSWERED:
-            leg.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
+            side.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
             self.hung_up(leg, None, now)
         else:
             self._end_from_switch(EndReason.NO_COMMON_CODEC if status == 488 else EndReason.SESSION_TIMEOUT, now)
 
-    def hung_up(self, leg: Leg | CallerSide, cause: int | None, now: Instant, at: Instant | None = None) -> None:
-        """End a call that a leg has hung up with that Q.850 cause; ``at`` is when, if it is processed later."""
+    def hung_up(self, leg: Leg | None, cause: int | None, now: Instant, at: Instant | None = None) -> None:
+        """End a call that a leg has hung up with that Q.850 cause; ``at`` is when, if it is processed later.
+
+        None = the side of a caller that has no leg any more.
+        """
         if self.state is states.OVER:
             return
-        if leg is self.caller:
+        if leg is self.caller.leg:
+            if self.endpoint.doors is not None:
+                self.take_answer_back(now)
             self._caller_hung_up(cause, at or now, now)
-        elif leg is self.callee:
+        elif self.callee is not None and leg is self.callee.leg:
             self._callee_hung_up(cause, now)
 
     def caller_cancelled(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
@@ -478,29 +502,29 @@ class Call:
         if self.state is states.SETUP:
             self._set_up(self._board.settle(None, now), now)
             return
-        leg, next_hop = self.callee, None
-        if leg is None or (self.journey.invited_at is not None and self._has_only_paid(now)):
+        attempt, next_hop = self.callee, None
+        if attempt is None or (self.journey.invited_at is not None and self._has_only_paid(now)):
             return
         is_telling = True
-        outcome = leg.timed_out()
-        may_leave = tries_next(leg.choice.gateway, outcome)
-        if leg.choice.protect_times and now.mono < (until_ms := own_deadline(leg)):
+        outcome = attempt.timed_out()
+        may_leave = tries_next(attempt.choice.gateway, outcome)
+        if attempt.choice.protect_times and now.mono < (until_ms := attempt.own_deadline()):
             next_hop = self.hunt.take(self, now, only_protected=True) if may_leave else None
             if next_hop is None:
-                self.hunt.wait(self, leg, until_ms, now)
+                self.hunt.wait(self, attempt, until_ms, now)
                 return
-            is_telling = leg.given_up(now) is not None
+            is_telling = attempt.given_up(now) is not None
         # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
-        elif leg.progress.is_only_trying(leg.choice.gateway) and now.mono < leg.progress.rings_until_ms(
-            leg.choice.gateway
+        elif attempt.progress.is_only_trying(attempt.choice.gateway) and now.mono < attempt.progress.rings_until_ms(
+            attempt.choice.gateway
         ):
             next_hop = self.hunt.take(self, now) if may_leave else None
             if next_hop is None:
-                self.hunt.wait(self, leg, leg.progress.rings_until_ms(leg.choice.gateway), now)
+                self.hunt.wait(self, attempt, attempt.progress.rings_until_ms(attempt.choice.gateway), now)
                 return
-        leg.leave(outcome, now)
-        is_telling = is_telling and not leg.transaction.is_unsent
-        self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)
+        attempt.leave(outcome, now)
+        is_telling = is_telling and not attempt.transaction.is_unsent
+        self._attempt_over(attempt, outcome, now, next_hop=next_hop, is_telling=is_telling)
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call by order (``vosd hangup``, a stop of the switch)."""
@@ -515,7 +539,7 @@ class Call:
 
     def drop(self, now: Instant) -> None:
         """Close a call that could not be ended because of an error in the switch: its peers are sent nothing more."""
-        self._take_answer_back(now)
+        self.take_answer_back(now)
         self.caller.close(now)
         if self.callee is not None:
             self.callee.close(now)
@@ -546,21 +570,21 @@ class Call:
             self.caller.begin_attempt(now)
         self.state = states.HUNTING
         try:
-            leg = CalleeLeg(self.endpoint, self, choice, address, AttemptProgress(now))
-            sip_call_id = leg.begin(self.caller.offer, self.hops, now)
-            self.callee = leg
+            attempt = GatewayAttempt(self.endpoint, self, choice, address, AttemptProgress(now))
+            sip_call_id = attempt.begin(self.caller.offer, self.hops, now)
+            self.callee = attempt
         finally:
             if self.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
                 self._board.vacate(choice)
-        self.journey.note_attempt(choice, sip_call_id, str(leg.peer))
+        self.journey.note_attempt(choice, sip_call_id, str(attempt.peer))
         if self.settings.charges_ringing and not self._begin_to_charge(now):
             return
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
         if choice.protect_times:
-            self.hunt.wait(self, leg, own_deadline(leg), now)
+            self.hunt.wait(self, attempt, attempt.own_deadline(), now)
 
     def _attempt_over(
-        self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
+        self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
         next_hop: NextHop | None = None, is_telling: bool = True,
     ) -> None:  # fmt: skip
         """Record an attempt, and try the next one; capacity for ``next_hop`` is reserved already.
@@ -568,14 +592,14 @@ class Call:
         ``code`` is the gateway's own; ``goes_on``: its other addresses are tried even if no other gateway would be;
         ``is_telling``: whether the outcome says anything of the vendor.
         """
-        self.hunt.note(leg.choice, outcome, redirected=goes_on)
+        self.hunt.note(attempt.choice, outcome, redirected=goes_on)
         text = verdict([outcome]).reason.text
-        self.journey.attempts.append(leg.progress.row(leg.choice.gateway.name, code, text, now))
-        self._board.attempt_over(leg, outcome if is_telling else None, now)
+        self.journey.attempts.append(attempt.row(code, text, now))
+        self._board.attempt_over(attempt, outcome if is_telling else None, now)
         self.drop_bridge(now)
-        leg.close(now)
+        attempt.close(now)
         self.callee = None
-        if goes_on or tries_next(leg.choice.gateway, outcome):
+        if goes_on or tries_next(attempt.choice.gateway, outcome):
             self._try_next(now, next_hop)
         else:
             self._search_failed(now)
@@ -584,18 +608,24 @@ class Call:
         reason, status, cause, source, self.journey.reason_text = self.hunt.failure()
         self._reject(reason, status, cause, source, now)
 
-    def _refuse_unwritten(self, leg: CalleeLeg, now: Instant) -> None:
+    def _refuse_unwritten(self, attempt: GatewayAttempt, now: Instant) -> None:
         """End a call whose answer cannot be journalled: the caller gets 503 and pays nothing."""
         self.journey.answer_not_sent("Not Written Down")
-        leg.hang_up(reason_headers(leg.reasons, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause), now)
+        attempt.hang_up(reason_headers(attempt.reasons, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause), now)
         self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
 
     # -- inside: the conversation ---------------------------------------------------------------------------------
 
+    def _side_of(self, leg: Leg) -> CallerSide | GatewayAttempt | None:
+        """Return the side that a leg is of; None where it was replaced."""
+        if leg is self.caller.leg:
+            return self.caller
+        return self.callee if self.callee is not None and leg is self.callee.leg else None
+
     def _refresh_sessions(self, now: Instant) -> None:
         """Send the refreshes and probes that are due."""
-        for leg in (self.callee, self.caller.leg):
-            if leg is not None and leg.supervision is not None:
+        for leg in reversed(self.parties):
+            if leg.supervision is not None:
                 leg.supervision.refresh_if_due(now)
 
     def _caller_hung_up(self, cause: int | None, at: Instant, now: Instant) -> None:
@@ -618,7 +648,7 @@ class Call:
         if not self._accepts(CallEvent.CALLEE_BYE) or self._check_limits(now) or self.callee is None:
             return
         if self.endpoint.doors is not None:
-            self._take_answer_back(now)
+            self.take_answer_back(now)
         self.drop_bridge(now)
         self.callee.close(now)
         if self.state is states.ANSWERED:
@@ -635,7 +665,7 @@ class Call:
         """Send BYE to both legs; ``proof``: the last one that a side was alive which has fallen silent."""
         now, at, dead = now or at, at.came, None
         if self.endpoint.doors is not None:
-            self._take_answer_back(now)
+            self.take_answer_back(now)
         if reason in _PEER_VANISHED and self.lifetime is not None:
             at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing, proof)
         self.drop_bridge(now)
@@ -644,10 +674,19 @@ class Call:
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
         self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
 
-    def _take_answer_back(self, now: Instant) -> None:
-        """Refuse the caller instead of ending its call if its 200 waits to leave: it pays nothing."""
-        if self.caller.leg is not None:
-            self.caller.leg.takes_back_answer(now)
+    def _is_answer(self, leg: Leg, message: OutgoingSuccess) -> bool:
+        """Return whether a 200 is that of the call to its caller, not of a re-INVITE or of a takeover."""
+        if self.state is states.OVER or leg is not self.caller.leg:
+            return False
+        return message.acceptance is leg.acceptance and not leg.facts.is_confirmed
+
+    def _undo_answer(self, answer: OutgoingSuccess, now: Instant) -> None:
+        """Be as before the caller's 200, which has not left: the customer does not pay."""
+        if self.caller.inviter is not None:
+            self.caller.inviter.undo_answer(answer, now)
+        self.journey.answer_not_sent("Not Sent")
+        self._board.answer_taken_back()
+        self.state, self.lifetime = states.ANSWERED, None
 
     def _begin_to_charge(self, now: Instant) -> bool:
         """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
@@ -673,15 +712,15 @@ class Call:
     def _give_up_callee(
         self, reason: EndReason, now: Instant, row: str = "", given: Mapping[str, int] = NO_CAUSES
     ) -> None:
-        leg = self.callee
-        if leg is None:
+        attempt = self.callee
+        if attempt is None:
             return
-        outcome = leg.given_up(now)
+        outcome = attempt.given_up(now)
         self.drop_bridge(now)
-        leg.give_up(reason, now, given)
+        attempt.give_up(reason, now, given)
         if self.state is not states.ANSWERED:
-            self.journey.attempts.append(leg.progress.row(leg.choice.gateway.name, 0, row or reason.text, now))
-            self._board.attempt_over(leg, outcome, now)
+            self.journey.attempts.append(attempt.row(0, row or reason.text, now))
+            self._board.attempt_over(attempt, outcome, now)
             self.callee = None
 
     def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:

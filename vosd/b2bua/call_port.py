@@ -14,14 +14,15 @@ from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
+from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.wire.message import Message, Response
 
 if TYPE_CHECKING:
+    from vosd.b2bua.attempt import GatewayAttempt
     from vosd.b2bua.bridge import Bridge
-    from vosd.b2bua.callee_leg import CalleeLeg
-    from vosd.b2bua.caller_leg import CallerLeg
+    from vosd.b2bua.caller import Caller
     from vosd.b2bua.caller_side import CallerSide
     from vosd.b2bua.given_up import GivenUp
     from vosd.b2bua.leg import Leg
@@ -47,7 +48,7 @@ class CallPort(Protocol):
     settings: CallSettings
     endpoint: Endpoint
     state: CallState
-    callee: "CalleeLeg | None"
+    callee: "GatewayAttempt | None"
     caller: "CallerSide"
     bridge: "Bridge | None"
     to_forward: Message | None
@@ -68,13 +69,13 @@ class CallPort(Protocol):
         """Whether both legs are established and have agreed on a session."""
         ...
 
-    def talk(self, callee: "CalleeLeg") -> "Bridge":
+    def talk(self, callee: "GatewayAttempt") -> "Bridge":
         """Return the bridge between the two legs."""
         ...
 
     # -- an attempt ---------------------------------------------------------------------------------------------
 
-    def progressed(self, leg: "CalleeLeg", status: int, session: bytes, now: Instant) -> None:
+    def progressed(self, attempt: "GatewayAttempt", status: int, session: bytes, now: Instant) -> None:
         """Report a provisional response."""
         ...
 
@@ -82,24 +83,24 @@ class CallPort(Protocol):
         """Report that another fork of the INVITE sends early media or answers, by the tags of both."""
         ...
 
-    def answered(self, leg: "CalleeLeg", now: Instant) -> None:
+    def answered(self, attempt: "GatewayAttempt", now: Instant) -> None:
         """Report the answer of a gateway."""
         ...
 
-    def attempt_failed(self, leg: "CalleeLeg", response: Response, now: Instant) -> None:
+    def attempt_failed(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
         """Report a final refusal of a gateway."""
         ...
 
-    def attempt_silent(self, leg: "CalleeLeg", outcome: AttemptOutcome, now: Instant) -> None:
+    def attempt_silent(self, attempt: "GatewayAttempt", outcome: AttemptOutcome, now: Instant) -> None:
         """Report a gateway that sent no response, or could not be reached."""
         ...
 
-    def attempt_sent(self, leg: "CalleeLeg", now: Instant) -> None:
-        """Report that the INVITE of an attempt has left by the door."""
+    def sent(self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
+        """Report an INVITE, or a 200 to one, that has left by the door."""
         ...
 
-    def attempt_withheld(self, leg: "CalleeLeg", now: Instant) -> None:
-        """Report that the INVITE of an attempt was not sent, for a reason of ours."""
+    def not_sent(self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
+        """Report one that the door has not let out; return whether it was of the call itself, and is dealt with."""
         ...
 
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp") -> None:
@@ -116,16 +117,8 @@ class CallPort(Protocol):
         """Ask to send the caller's 200; False = it must not be sent."""
         ...
 
-    def answer_sent(self) -> None:
-        """Report that the caller's 200 has left by the door."""
-        ...
-
-    def answer_taken_back(self) -> None:
-        """Report that the caller's 200 was not sent after all."""
-        ...
-
-    def answer_withheld(self, now: Instant) -> None:
-        """Report that the caller's 200 was not sent, for a reason of ours."""
+    def take_answer_back(self, now: Instant) -> bool:
+        """Take the caller's 200 back if it waits to leave by the door; return whether it does."""
         ...
 
     def caller_unreachable(self, now: Instant) -> None:
@@ -136,7 +129,7 @@ class CallPort(Protocol):
         """Report a CANCEL of the caller with its causes by protocol, or that its INVITE has expired."""
         ...
 
-    def taken_over(self, newcomer: "CallerLeg", far: "Leg", now: Instant) -> "Leg":
+    def taken_over(self, newcomer: "Caller", far: "Leg", now: Instant) -> "Leg":
         """Report that the far side goes on with a newcomer (RFC 3891); return the leg that it has become."""
         ...
 
@@ -151,7 +144,7 @@ class CallPort(Protocol):
         ...
 
     def asked(self, leg: "Leg", event: RequestArrived) -> None:
-        """Report an INVITE, UPDATE, INFO or REFER."""
+        """Report an INVITE, UPDATE, PRACK, INFO or REFER."""
         ...
 
     def moved(self, *, at_once: bool = False) -> None:
@@ -174,6 +167,6 @@ class CallPort(Protocol):
         """Report that a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
         ...
 
-    def hung_up(self, leg: "Leg | CallerSide", cause: int | None, now: Instant, at: Instant | None = None) -> None:
-        """Report a BYE with its Q.850 cause; ``at`` is when, if it is processed later."""
+    def hung_up(self, leg: "Leg | None", cause: int | None, now: Instant, at: Instant | None = None) -> None:
+        """Report a BYE with its Q.850 cause; ``at`` is when, if it is processed later; None = a caller without leg."""
         ...

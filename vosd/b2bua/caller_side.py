@@ -9,7 +9,8 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
-    from vosd.b2bua.caller_leg import CallerLeg
+    from vosd.b2bua.caller import Caller
+    from vosd.b2bua.leg import Leg
 
 
 class CallerSide(Protocol):
@@ -18,7 +19,12 @@ class CallerSide(Protocol):
     call: "CallPort"
 
     @property
-    def leg(self) -> "CallerLeg | None":
+    def inviter(self) -> "Caller | None":
+        """The caller itself; None once the customer has left the call."""
+        ...
+
+    @property
+    def leg(self) -> "Leg | None":
         """The leg that can be talked to; None once the customer has left the call."""
         ...
 

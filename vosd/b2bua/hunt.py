@@ -22,8 +22,8 @@ from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
+    from vosd.b2bua.attempt import GatewayAttempt
     from vosd.b2bua.call_port import CallPort
-    from vosd.b2bua.callee_leg import CalleeLeg
 
 NextHop = tuple[RouteChoice, Address]
 """The route that is tried, and the address of its gateway."""
@@ -129,10 +129,10 @@ class Hunt:
         self._choices = iter(others)
         self.next_hops = [*joining, *self.next_hops]
 
-    def wait(self, call: "CallPort", leg: "CalleeLeg", until_ms: int, now: Instant) -> None:
+    def wait(self, call: "CallPort", attempt: "GatewayAttempt", until_ms: int, now: Instant) -> None:
         """Set the deadline of an attempt: ``until_ms``, or when the next protected gateway joins if that is earlier."""
         if call.journey.ringing_at is None:
-            joining = (call.arrival.at.mono + each for each in leg.choice.protect_times)
+            joining = (call.arrival.at.mono + each for each in attempt.choice.protect_times)
             until_ms = min((each for each in joining if now.mono < each < until_ms), default=until_ms)
         self._board.set_deadline(until_ms)
 
@@ -222,13 +222,6 @@ class Hunt:
         if cause is None and reason is EndReason.UNAVAILABLE:
             cause = q850_of_status(status)
         return Failure(reason, status, cause, source, text)
-
-
-def own_deadline(leg: "CalleeLeg") -> int:
-    """Return the deadline of an attempt, whatever other gateways do."""
-    if leg.has_responded:
-        return leg.progress.waits_until_ms(leg.choice.gateway)
-    return leg.progress.started_at.mono + leg.choice.gateway.response_timeout_ms
 
 
 def _is_of_address(outcome: AttemptOutcome) -> bool:

@@ -23,7 +23,7 @@ from vosd.trunks.dialect import KEYS_MAX, TransferKeys
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
-    from vosd.b2bua.caller_leg import CallerLeg
+    from vosd.b2bua.caller import Caller
     from vosd.b2bua.ports import Switchboard
 
 SEQUENCE_MS: Final = 3_000
@@ -67,14 +67,14 @@ class KeypadFacts(msgspec.Struct, array_like=True):
 class Keypad:
     """The keys of one caller, from the first to the end of its leg."""
 
-    __slots__ = ("_board", "_endpoint", "_keys", "_leg", "alarm", "facts")
+    __slots__ = ("_board", "_caller", "_endpoint", "_keys", "alarm", "facts")
 
     def __init__(
-        self, endpoint: Endpoint, board: "Switchboard", leg: "CallerLeg", keys: TransferKeys, facts: KeypadFacts
+        self, endpoint: Endpoint, board: "Switchboard", caller: "Caller", keys: TransferKeys, facts: KeypadFacts
     ) -> None:
         self._endpoint = endpoint
         self._board = board
-        self._leg = leg
+        self._caller = caller
         self._keys = keys
         self.facts = facts
         self.alarm: Timer[TimerOwner] | None = None
@@ -82,7 +82,7 @@ class Keypad:
     @property
     def call(self) -> "Call":
         """The call that is ended after an error here."""
-        return cast("Call", self._leg.call)  # ``CallPort`` has no transfers
+        return cast("Call", self._caller.call)  # ``CallPort`` has no transfers
 
     def takes(self, event: RequestArrived) -> bool:
         """Process an INFO; return whether it was answered here, otherwise it is to be forwarded."""
@@ -90,7 +90,7 @@ class Keypad:
         if not key:
             return False
         if self.facts.digits is not None:
-            self._leg.respond(event.transaction, 200, now)
+            self._caller.leg.respond(event.transaction, 200, now)
             self._dial(self.facts.digits + key, now)
             return True
         self.facts.pressed = (
@@ -100,7 +100,7 @@ class Keypad:
         if not self._acts(now):
             return False
         self.facts.pressed = ""
-        self._leg.respond(event.transaction, 200, now)
+        self._caller.leg.respond(event.transaction, 200, now)
         return True
 
     def alarm_fired(self, event: AlarmFired) -> None:
@@ -126,7 +126,7 @@ class Keypad:
             if not (self.facts.consults or self._is(self._keys.blind)) or not self.call.is_conversing:
                 return False
             self.facts.digits = ""
-            self.facts.until = now.plus(self._leg.dialect.transfer_timeout_ms)
+            self.facts.until = now.plus(self._caller.dialect.transfer_timeout_ms)
             self.alarm = self._endpoint.set_alarm(self, self.facts.until)
             return True
         if not running.is_under_way:
@@ -160,5 +160,5 @@ class Keypad:
         """Call the target if the call is still established; a refusal changes nothing."""
         self.stop()
         call = self.call
-        if number and call.transfer is None and call.is_conversing and call.caller is self._leg:
-            referral.by_keys(call, self._leg, number, self._board, now, consults=self.facts.consults)
+        if number and call.transfer is None and call.is_conversing and call.caller is self._caller:
+            referral.by_keys(call, self._caller, number, self._board, now, consults=self.facts.consults)

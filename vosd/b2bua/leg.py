@@ -6,6 +6,7 @@ The call controls a leg by its methods; a leg reports events by methods of the c
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from vosd.b2bua.early_dialogs import EarlyDialogs
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_proposal, of_response
 from vosd.b2bua.outgoing.ruled import rule
@@ -47,7 +48,6 @@ from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.body import SESSION, session_of
 from vosd.sip.wire.message import Message, Request, Response
-from vosd.trunks.dialect import ReasonForm
 from vosd.trunks.header_rules import SentAs
 
 if TYPE_CHECKING:
@@ -73,29 +73,42 @@ class Leg:
         "call",
         "dialog",
         "door",
+        "early",
         "facts",
         "informing",
         "moving",
-        "reasons",
+        "owns_call_id",
+        "proposing",
+        "route_choice",
         "sent_as",
         "sessions",
         "supervision",
         "timer",
     )
 
-    owns_call_id = False
-    """Whether the Call-ID of this leg is ours."""
-    may_transfer = False
-    """Whether this side may transfer the other one."""
     call: "CallPort"
     dialog: Dialog | None
 
     def __init__(
-        self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings, sent_as: SentAs | None
+        self,
+        endpoint: Endpoint,
+        session_timer: SessionTimerSettings,
+        sent_as: SentAs | None,
+        call: "CallPort | None" = None,
     ) -> None:
+        """``call`` is set later where it is not known yet, but before anything happens."""
         self._endpoint = endpoint
         self.sent_as = sent_as
         """Name and headers by which its trunk knows the switch; None = the usual ones."""
+        self.route_choice: RouteChoice | None = None
+        """The route of the attempt that the leg is of; None for a caller."""
+        if call is not None:
+            self.call = call
+        self.dialog = None
+        self.early: EarlyDialogs | None = None
+        """Our INVITE and its forks, until it has a final response."""
+        self.owns_call_id = call is not None
+        """Whether the Call-ID of this leg is ours."""
         self.door = None if endpoint.doors is None else Door(endpoint.doors)
         """Messages that have not left; None = all leave at once."""
         self.facts = LegFacts()
@@ -106,7 +119,8 @@ class Leg:
         """Our 200 that waits for its ACK."""
         self.moving: Move | None = None
         """The target refresh request that this side has made last."""
-        self.reasons = reasons
+        self.proposing: Server | None = None
+        """The PRACK of this side whose offer was forwarded."""
         self.informing = 0
         """INFO requests of this side that the other one has not answered yet."""
         self.timer = SessionTimer(session_timer)
@@ -114,14 +128,9 @@ class Leg:
         """Session timer and limits, from the answer to the end."""
 
     @property
-    def route_choice(self) -> RouteChoice | None:
-        """The route of an attempt; None for a caller."""
-        return None
-
-    @property
     def forks(self) -> Mapping[str, Dialog]:
         """Early dialogs by their remote tags."""
-        return NO_FORKS
+        return NO_FORKS if self.early is None else self.early.forks
 
     @property
     def awaits_ack(self) -> bool:
@@ -134,11 +143,6 @@ class Leg:
         return self.dialog is not None and self.dialog.invites > 0
 
     @property
-    def is_acknowledged(self) -> bool:
-        """Whether the answer to our INVITE, if it was ours, has its ACK."""
-        return True
-
-    @property
     def refresh(self) -> Refresh | None:
         """The refresh of ours that this side has not answered, if there is one."""
         return None if self.supervision is None else self.supervision.refresh
@@ -146,7 +150,7 @@ class Leg:
     @property
     def is_early(self) -> bool:
         """Whether the dialog is not confirmed yet: then only UPDATE changes the session."""
-        return False
+        return self.supervision is None
 
     def note_session(self, session: bytes) -> None:
         """Note the latest session description of this side."""
@@ -160,6 +164,8 @@ class Leg:
     @property
     def host(self) -> str:
         """Address that packets of this side come from."""
+        if self.dialog is None and self.early is not None:
+            return self.early.host
         return self._established().seen_at.host
 
     def note_response(self, status: int, now: Instant) -> None:
@@ -171,7 +177,7 @@ class Leg:
         """Take from a 2xx the peer's Contact, its capabilities and its session description."""
         if self.dialog is not None and self.dialog.refresh(response):
             self.moved()
-        self._take_session(response)
+        self.take_session(response)
         if self.supervision is not None:
             agreed = self.timer.agreed
             self.timer.answered(response, asked_at)
@@ -183,7 +189,7 @@ class Leg:
         """Report a changed remote target, or session timer, to the call."""
         self.call.moved()
 
-    def _take_session(self, message: Message) -> bytes:
+    def take_session(self, message: Message) -> bytes:
         """Take the capabilities and the session description from a message; return the latter."""
         allow = message.header("allow")
         if allow is not None:
@@ -217,10 +223,12 @@ class Leg:
             return Hidden(session, host, author)
         return Authored(session, author) if author else session
 
-    def _host_behind_nat(self, _message: Message) -> str:
+    def _host_behind_nat(self, message: Message) -> str:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""
         dialog = self.dialog
-        return dialog.seen_at.host if dialog is not None and dialog.is_behind_nat else ""
+        if dialog is not None:
+            return dialog.seen_at.host if dialog.is_behind_nat else ""
+        return "" if self.early is None else self.early.host_behind_nat(message)
 
     def supervise(self, now: Instant) -> Supervision:
         """Return the supervision of this leg; make it where an earlier process has left none."""
@@ -272,6 +280,12 @@ class Leg:
 
     def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer an offer of this side with 200."""
+        if transaction is self.proposing:
+            self.proposing = None
+            session = self._as_sent(session)
+            headers = of_response(self._endpoint, 200, SDP if session else "")
+            self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)
+            return
         moving, lines = self.moving, ""
         if moving is not None and moving.transaction is transaction:
             if moving.dialog.refresh(moving.request):
@@ -317,8 +331,6 @@ class Leg:
             case "BYE":
                 self.call.to_forward = request
                 self.send(OutgoingResponse(self._endpoint.server_header, b"", transaction, 200, ""), now)
-                if self.door is not None:
-                    self.takes_back_answer(now)
                 text = cause = None
                 if request.header("reason") is not None:
                     text, cause = reason_text(request), q850_cause(request)
@@ -336,16 +348,10 @@ class Leg:
                     transaction.owner = self
                     self.respond(transaction, 100, now)
                 self.call.asked(self, event)
-            case "INFO" | "REFER":
+            case "INFO" | "REFER" | "PRACK":
                 self.call.asked(self, event)
-            case "PRACK":
-                self._prack_came(event)
             case _:
                 self.respond(transaction, 200, now, CAPABILITIES)
-
-    def _prack_came(self, event: RequestArrived) -> None:
-        """Refuse a PRACK: this leg has sent no reliable response."""
-        self.respond(event.transaction, 481, event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
         """Handle a CANCEL of a re-INVITE of this side."""
@@ -372,7 +378,10 @@ class Leg:
         self.call.ack_missing(self, event.at)
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
-        """Ignore a second answer to our re-INVITE under another tag: it is hung up already."""
+        """Report a second answer under another tag, which is hung up already: another fork of our INVITE may charge."""
+        callee = self.call.callee
+        if callee is not None and callee.leg is self:
+            callee.unwanted_answer(event)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -454,23 +463,24 @@ class Leg:
                 self._endpoint.bye_after_ack(acceptance, headers)
 
     def sent(self, message: Outgoing, now: Instant) -> None:
-        """Note that a message has left by the door."""
+        """Report an INVITE, or its 200, that has left by the door."""
+        if isinstance(message, OutgoingInvite | OutgoingSuccess):
+            self.call.sent(self, message, now)
 
     def not_sent(self, message: Outgoing, now: Instant) -> None:
         """Handle that the door has not let a message out: its answer will not come."""
         match message:
+            case OutgoingInvite():
+                message.transaction.withdraw()
+                self.call.not_sent(self, message, now)
             case OutgoingReinvite() | OutgoingRequest():
                 transaction, owner = message.transaction, message.transaction.owner
                 transaction.withdraw()
                 if owner is not None:
                     owner.no_response(NoResponse(owner, transaction, now, is_unreachable=True))
-            case OutgoingSuccess():
+            case OutgoingSuccess() if not self.call.not_sent(self, message, now):
                 self._refuse_instead(message, 500, now)
                 self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
-
-    def takes_back_answer(self, _now: Instant) -> bool:
-        """Return whether the 200 of the call waited to leave, and does so no more: only a caller is sent one."""
-        return False
 
     def _refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
         """Refuse an INVITE whose 200 was not let out."""
@@ -485,9 +495,12 @@ class Leg:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _established(self) -> Dialog:
-        if self.dialog is None:
+        dialog = self.dialog
+        if dialog is None and self.early is not None:
+            dialog = self.early.speaking
+        if dialog is None:
             raise RuntimeError(f"{self!r} has no dialog yet")
-        return self.dialog
+        return dialog
 
     def _as_sent(self, session: bytes) -> bytes:
         """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""

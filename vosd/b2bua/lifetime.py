@@ -57,7 +57,7 @@ class Lifetime:
         """Set the call's deadline to the next limit or refresh."""
         granted = self.granted
         due_ms = (granted.paid_from or granted.answered_at).mono + 1_000 * granted.granted_s
-        caller, callee = call.caller.leg, call.callee
+        caller, callee = call.caller.leg, None if call.callee is None else call.callee.leg
         if caller is not None and caller.supervision is not None and caller.supervision.facts.due_ms < due_ms:
             due_ms = caller.supervision.facts.due_ms
         if callee is not None and callee.supervision is not None and callee.supervision.facts.due_ms < due_ms:
@@ -98,15 +98,14 @@ class Lifetime:
             return noticed_at, dead
         if proof is not None:
             return min(noticed_at, max(self.granted.answered_at, proof)), dead
-        legs = (call.caller.leg, call.callee)
-        proofs = [leg.facts.last_seen_at.came for leg in legs if leg is not None and leg.facts.last_seen_at is not None]
+        proofs = [leg.facts.last_seen_at.came for leg in call.parties if leg.facts.last_seen_at is not None]
         return min(noticed_at, max([self.granted.answered_at, *proofs])), dead
 
     def _first_limit(self, call: "Call", until_ms: int) -> Limit | None:
         """Return the first limit that a leg sets by ``until_ms``, or None; note when each leg is due again."""
         first = None
-        for leg in (call.caller.leg, call.callee):
-            if leg is None or leg.supervision is None:
+        for leg in call.parties:
+            if leg.supervision is None:
                 continue
             limit = leg.supervision.next_limit()
             if limit is not None and limit.due_ms <= until_ms:

@@ -19,8 +19,8 @@ from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
+    from vosd.b2bua.attempt import GatewayAttempt
     from vosd.b2bua.call import Call
-    from vosd.b2bua.callee_leg import CalleeLeg
     from vosd.b2bua.given_up import GivenUp
     from vosd.b2bua.hunt import NextHop
     from vosd.b2bua.substitute import Substitute
@@ -74,11 +74,11 @@ class Switchboard(Protocol):
         """Release the capacity of an answered attempt."""
         ...
 
-    def attempt_rings(self, leg: "CalleeLeg") -> None:
+    def attempt_rings(self, attempt: "GatewayAttempt") -> None:
         """Note that a gateway rings: it works."""
         ...
 
-    def attempt_over(self, leg: "CalleeLeg", outcome: AttemptOutcome | None, now: Instant) -> None:
+    def attempt_over(self, attempt: "GatewayAttempt", outcome: AttemptOutcome | None, now: Instant) -> None:
         """Release the capacity of an unanswered attempt; note its outcome (None = nothing learnt of the vendor)."""
         ...
 
@@ -86,7 +86,7 @@ class Switchboard(Protocol):
         """Return the addresses of a gateway in the order to try; empty if its name is not resolved."""
         ...
 
-    def refused(self, leg: "CalleeLeg", response: Response, now: Instant) -> None:
+    def refused(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
         """Note a refusal of a vendor, which may have a Retry-After."""
         ...
 

@@ -5,7 +5,7 @@ Decides who may transfer; the transfer itself is in ``transfer``.
 
 from typing import TYPE_CHECKING
 
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import of_referral
 from vosd.b2bua.ports import CallPart
@@ -15,6 +15,7 @@ from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.headers.replaces import ReferTo, Replaces
+from vosd.trunks.dialect import Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -28,11 +29,12 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     account. Vendors may not.
     """
     server, now = event.transaction, event.at
-    if not leg.may_transfer:
+    caller, callee = call.caller.inviter, call.callee
+    is_vendor = callee is not None and leg is callee.leg
+    if is_vendor or call.caller.dialect.transfers is not Transfers.ACCEPT:
         leg.respond(server, 403, now)
         return
-    caller = call.caller.leg
-    if caller is None or leg is not caller or call.transfer is not None or not call.is_conversing:
+    if caller is None or leg is not caller.leg or call.transfer is not None or not call.is_conversing:
         leg.respond(server, 491, now)
         return
     target = ReferTo.of(event.request)
@@ -54,50 +56,52 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         or call.customer != second.customer
     ):
         # There is no such dialog here, or it is another customer's. Not 481: that would end the dialog of the REFER.
-        caller.respond(server, 603, now)
+        leg.respond(server, 603, now)
         return
-    _accept(caller, event, notifies=notifies)
+    _accept(leg, event, notifies=notifies)
     call.transfer = transfer
     transfer.attended(second, now)
 
 
 def _call_target(
-    transfer: CallTransfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str
+    transfer: CallTransfer, caller: Caller, event: RequestArrived, board: "Switchboard", number: str
 ) -> None:
     call, now = transfer.first, event.at
-    placed = _place(transfer, leg, board, number, now)
+    placed = _place(transfer, caller, board, number, now)
     if isinstance(placed, int):
-        leg.respond(event.transaction, placed, now)
+        caller.leg.respond(event.transaction, placed, now)
         return
-    _accept(leg, event, notifies=transfer.facts.notifies)
+    _accept(caller.leg, event, notifies=transfer.facts.notifies)
     call.transfer = transfer
     placed.transfer = transfer
-    transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
+    transfer.begin(placed, caller.dialect.transfer_timeout_ms, now)
 
 
-def by_keys(call: "Call", leg: CallerLeg, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
+def by_keys(call: "Call", caller: Caller, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
     """Call the target that a phone has dialled; if the call is refused, it leaves only a record."""
     transfer = CallTransfer.to_be_called(call.endpoint, call, "", notifies=False, consults=consults)
-    placed = _place(transfer, leg, board, number, now)
+    placed = _place(transfer, caller, board, number, now)
     if not isinstance(placed, int):
         call.transfer = placed.transfer = transfer
-        transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
+        transfer.begin(placed, caller.dialect.transfer_timeout_ms, now)
 
 
-def _place(transfer: CallTransfer, leg: CallerLeg, board: "Switchboard", number: str, now: Instant) -> "Call | int":
+def _place(transfer: CallTransfer, caller: Caller, board: "Switchboard", number: str, now: Instant) -> "Call | int":
     """Admit the call to a target; a status if it is refused."""
     call = transfer.first
     if call.callee is None:
         raise RuntimeError(f"{call!r} has no callee")
-    opposite = leg if transfer.facts.consults else call.callee  # the side that the target will talk to first
-    return board.place_transfer(Substitute.in_place_of(leg, transfer, opposite.sessions.active_remote()), number, now)
+    opposite = caller.leg if transfer.facts.consults else call.callee.leg  # the side that the target will talk to first
+    return board.place_transfer(
+        Substitute.in_place_of(caller, transfer, opposite.sessions.active_remote()), number, now
+    )
 
 
-def _accept(leg: CallerLeg, event: RequestArrived, *, notifies: bool) -> None:
+def _accept(leg: Leg, event: RequestArrived, *, notifies: bool) -> None:
     """Answer 202; a REFER refreshes the remote target, so both messages carry a Contact."""
     if event.dialog.refresh(event.request):
         leg.moved()
-    leg.respond(event.transaction, 202, event.at, of_referral(leg.call.endpoint, leg.invite_dialog, notifies=notifies))
+    leg.respond(event.transaction, 202, event.at, of_referral(leg.call.endpoint, event.dialog, notifies=notifies))
 
 
 def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
@@ -114,8 +118,8 @@ def leg_named_by(endpoint: Endpoint, replaces: Replaces) -> "tuple[Call | None, 
     keeper: object = endpoint.dialog_kept_by(replaces.to_tag)
     call = keeper.call if isinstance(keeper, CallPart) else None
     if call is not None:
-        for leg in (call.caller.leg, call.callee):
-            if leg is None or leg is not keeper:
+        for leg in call.parties:
+            if leg is not keeper:
                 continue
             dialog = leg.dialog or leg.forks.get(replaces.from_tag)
             if dialog is not None and (dialog.call_id, dialog.remote_tag) == (replaces.call_id, replaces.from_tag):

@@ -247,9 +247,13 @@ class Renegotiation(Proposal):
             self.origin.note_session(self.offer)
         server, self.server = self.server, None
         if server is not None:
-            self.origin.agree(server, session, now)
+            self._answer(server, session, now)
         if not isinstance(server, InviteServer):  # an INVITE transaction lasts until its ACK: see ``acknowledged``
             self._over()
+
+    def _answer(self, server: Server | InviteServer, session: bytes, now: Instant) -> None:
+        """Answer the origin with the far side's session."""
+        self.origin.agree(server, session, now)
 
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None

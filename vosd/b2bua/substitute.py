@@ -10,7 +10,7 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
-    from vosd.b2bua.caller_leg import CallerLeg
+    from vosd.b2bua.caller import Caller
     from vosd.b2bua.transfer import CallTransfer
 
 
@@ -29,7 +29,7 @@ class Substitute:
         "takes_100rel",
     )
 
-    leg = None
+    inviter = leg = None
     """The customer has left the call."""
     awaits_prack = False
 
@@ -60,7 +60,7 @@ class Substitute:
         """The customer was answered before it left."""
 
     @classmethod
-    def in_place_of(cls, caller: "CallerLeg", transfer: "CallTransfer", offer: bytes) -> "Substitute":
+    def in_place_of(cls, caller: "Caller", transfer: "CallTransfer", offer: bytes) -> "Substitute":
         """Return the calling side of the call to a target, which is made in the name of ``caller``."""
         return cls(
             transfer,

@@ -211,7 +211,8 @@ class Supervision:
     def _ask(self, now: Instant) -> bool:
         """Send a refresh or probe; False while that is not possible."""
         leg, call = self._leg, self.call
-        if leg.awaits_ack or not leg.is_acknowledged:
+        callee = call.callee
+        if leg.awaits_ack or (callee is not None and callee.leg is leg and not callee.progress.acknowledged):
             return False
         if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS and leg.dialog is not None:
             self.pending = leg.ask("OPTIONS", of_probe(self._endpoint, leg.dialog), b"", self, now)

@@ -3,14 +3,12 @@
 It takes the place of the caller or of the callee. Who pays for the call, and its record, stay as they are.
 """
 
-from copy import copy
 from typing import TYPE_CHECKING
 
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.attempt_progress import AttemptProgress
-from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.renegotiation import Renegotiation, status_for_origin
-from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
@@ -34,7 +32,7 @@ class Takeover(Renegotiation):
         endpoint: Endpoint,
         bridge: "Bridge | None",
         call: "CallPort",
-        newcomer: CallerLeg,
+        newcomer: Caller,
         far: "Leg",
         server: Server | InviteServer | None,
         *,
@@ -42,7 +40,7 @@ class Takeover(Renegotiation):
         answers_in_ack: InviteClient | None = None,
     ) -> None:
         super().__init__(
-            endpoint, bridge, newcomer, far, server, method="INVITE", offer=newcomer.offer, said_before=said_before,
+            endpoint, bridge, newcomer.leg, far, server, method="INVITE", offer=newcomer.offer, said_before=said_before,
             answers_in_ack=answers_in_ack,
         )  # fmt: skip
         self.replaced_in = call
@@ -51,12 +49,17 @@ class Takeover(Renegotiation):
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         super()._agreed(session, invite, now)
         leg = self.replaced_in.taken_over(self.newcomer, self.far, now)
-        if leg is not self.newcomer and self._bridge is not None:
+        callee = self.replaced_in.callee
+        if callee is not None and callee.leg is leg and self._bridge is not None:
             waiting = Renegotiation(
                 self._endpoint, self._bridge, leg, self.far, None, method="INVITE", offer=self.offer,
                 said_before=self.said_before, answers_in_ack=self.answers_in_ack,
             )  # fmt: skip
             self._bridge.proposal = waiting  # the new callee owes only its ACK
+
+    def _answer(self, _server: Server | InviteServer, session: bytes, now: Instant) -> None:
+        """Answer the INVITE of the newcomer."""
+        self.newcomer.answer(session, now)
 
     def _refused(self, status: int, now: Instant) -> None:
         if self.server is not None:
@@ -67,27 +70,17 @@ class Takeover(Renegotiation):
 
 
 def in_place_of(
-    replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, now: Instant, choice: RouteChoice | None = None
-) -> CalleeLeg:
-    """Return the leg of a newcomer, whose INVITE was answered, as that of the callee.
+    replaced: GatewayAttempt, newcomer: Caller, endpoint: Endpoint, now: Instant, choice: RouteChoice | None = None
+) -> GatewayAttempt:
+    """Return the callee that a newcomer has become, whose INVITE was answered.
 
     ``choice``: it is another attempt, which begins now; None = it goes on with the one that was answered.
     """
-    before, dialog, acceptance = replaced.progress, newcomer.invite_dialog, newcomer.acceptance
+    before, dialog, leg = replaced.progress, newcomer.dialog, newcomer.leg
     progress = AttemptProgress(before.started_at, before.rang, before.rang_at, before.tried_at, acknowledged=True)
     if choice is not None:
         progress.started_at = progress.rang_at = now
-    leg = CalleeLeg(endpoint, replaced.call, choice or replaced.choice, replaced.address, progress)
-    if acceptance is not None:
-        acceptance.owner = leg
-    leg.facts, leg.sessions, leg.timer = copy(newcomer.facts), copy(newcomer.sessions), newcomer.timer
-    leg.acceptance = acceptance
-    if newcomer.door is not None:
-        leg.door = newcomer.door
-        newcomer.door.belong_to(leg)
-    leg.transaction, leg.peer, leg.tag = endpoint.acknowledged_invite, dialog.peer, dialog.local_tag
-    leg.dialog, leg.answer = dialog, newcomer.sessions.remote
-    endpoint.adopt(dialog.local_tag, leg)
-    leg.supervision = Supervision(endpoint, leg, SupervisionFacts(now))
-    leg.supervision.begin(now)
-    return leg
+    attempt = GatewayAttempt(endpoint, replaced.call, choice or replaced.choice, replaced.address, progress, leg)
+    attempt.transaction, attempt.peer, attempt.tag = endpoint.acknowledged_invite, dialog.peer, dialog.local_tag
+    attempt.answer = leg.sessions.remote
+    return attempt

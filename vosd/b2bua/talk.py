@@ -1,4 +1,4 @@
-"""Requests within a call, answered or ringing: re-INVITE, UPDATE, INFO and REFER.
+"""Requests within a call, answered or ringing: re-INVITE, UPDATE, PRACK, INFO and REFER.
 
 The bridge between the two legs handles them; requests that it cannot take now are answered here.
 """
@@ -9,10 +9,11 @@ from vosd.b2bua import referral
 from vosd.b2bua.keypad import Keypad, KeypadFacts
 from vosd.b2bua.states import CallState
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.trunks.dialect import Transfers
 
 if TYPE_CHECKING:
+    from vosd.b2bua.attempt import GatewayAttempt
     from vosd.b2bua.call import Call
-    from vosd.b2bua.callee_leg import CalleeLeg
     from vosd.b2bua.leg import Leg
     from vosd.b2bua.ports import Switchboard
     from vosd.sip.events import RequestArrived
@@ -23,6 +24,8 @@ def asked(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard
     match event.request.method:
         case "INFO":
             _information_came(call, leg, event, board)
+        case "PRACK":
+            _prack_came(call, leg, event)
         case "REFER":
             referral.refer_came(call, leg, event, board)
         case _:
@@ -47,17 +50,29 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
         _asked_aside(leg, event)
 
 
-def _is_settled_early(call: "Call", callee: "CalleeLeg", leg: "Leg", event: "RequestArrived") -> bool:
+def _is_settled_early(call: "Call", callee: "GatewayAttempt", leg: "Leg", event: "RequestArrived") -> bool:
     """Return whether both sides have agreed on a session before the answer (RFC 3262 section 5); not another fork."""
-    agreed = callee.early_dialog
-    return call.caller.progress.is_settled and agreed is not None and (leg is not callee or event.dialog is agreed)
-
-
-def _rings_with_keys(call: "Call", callee: "CalleeLeg", leg: "Leg", event: "RequestArrived") -> bool:
-    """Return whether an INFO goes to an announcement, or comes from it: both sides have an early dialog."""
-    if call.state is not CallState.RINGING or call.caller.leg is None or callee.speaking_dialog is None:
+    agreed = None if callee.leg.early is None else callee.leg.early.agreed
+    if agreed is None or not call.caller.progress.is_settled:
         return False
-    return leg is call.caller.leg or event.dialog is callee.speaking_dialog
+    return leg is not callee.leg or event.dialog is agreed
+
+
+def _rings_with_keys(call: "Call", callee: "GatewayAttempt", leg: "Leg", event: "RequestArrived") -> bool:
+    """Return whether an INFO goes to an announcement, or comes from it: both sides have an early dialog."""
+    speaking = None if callee.leg.early is None else callee.leg.early.speaking
+    if call.state is not CallState.RINGING or call.caller.leg is None or speaking is None:
+        return False
+    return leg is call.caller.leg or event.dialog is speaking
+
+
+def _prack_came(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
+    """Handle a PRACK of the caller: no other side is sent reliable responses."""
+    caller = call.caller.inviter
+    if caller is not None and leg is caller.leg:
+        caller.prack_came(event)
+    else:
+        leg.respond(event.transaction, 481, event.at)
 
 
 def _information_came(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> None:
@@ -87,8 +102,10 @@ def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
 
 def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> bool:
     """Return whether the digits of the caller control a transfer, if the operator has configured keys for that."""
-    caller = call.caller.leg
-    if caller is None or leg is not caller or not caller.may_transfer or caller.dialect.transfer_keys is None:
+    caller = call.caller.inviter
+    if caller is None or leg is not caller.leg or caller.dialect.transfers is not Transfers.ACCEPT:
+        return False
+    if caller.dialect.transfer_keys is None:
         return False
     if caller.keypad is None:
         caller.keypad = Keypad(call.endpoint, board, caller, caller.dialect.transfer_keys, KeypadFacts())

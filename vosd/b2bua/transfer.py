@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vosd.b2bua.bridge import Bridge
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import of_notification
 from vosd.b2bua.refresh import MediaHold
 from vosd.b2bua.substitute import Substitute
@@ -125,7 +125,7 @@ class CallTransfer:
         # After a REFER the transferor keeps its dialog and may resume the call (RFC 5589 section 6). Where it has hung
         # up already, the callee has no other party.
         if first.caller.leg is None:
-            first.hung_up(first.caller, None, now)
+            first.hung_up(first.caller.leg, None, now)
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """The target takes too long."""
@@ -140,7 +140,7 @@ class CallTransfer:
         if self.facts.stage is Stage.CALLING:
             self.second.caller_cancelled(now)
         elif self.facts.stage is Stage.CONSULTING:
-            self.second.hung_up(self.second.caller, None, now)
+            self.second.hung_up(self.second.caller.leg, None, now)
 
     # -- calls and legs that end --------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class CallTransfer:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _consult(self, second: "Call", transferor: CallerLeg, now: Instant) -> None:
+    def _consult(self, second: "Call", transferor: Leg, now: Instant) -> None:
         """Connect the transferor and the target, and put the other side on hold."""
         self._stop(now)
         self.facts.stage = Stage.CONSULTING
@@ -210,9 +210,9 @@ class CallTransfer:
         if first.callee is not None and second.callee is not None:
             # Both calls share the bridge: requests of the transferor come to the first call, those of the target to
             # the second. The side that waits is on no bridge; ``talk`` answers its requests itself.
-            first.bridge = second.bridge = Bridge(self._endpoint, second.callee, transferor)
+            first.bridge = second.bridge = Bridge(self._endpoint, second.callee.leg, transferor)
             first.bridge.introduce(now, transferor)
-            self.hold = MediaHold.of(self._endpoint, first.callee)
+            self.hold = MediaHold.of(self._endpoint, first.callee.leg)
             self.hold.begin_when_free(now)
 
     def _resume(self, now: Instant) -> None:
@@ -238,14 +238,14 @@ class CallTransfer:
             left.hang_up("", now)
         second.drop_bridge(now)
         if first.callee is not None and second.callee is not None:
-            first.bridge = second.bridge = Bridge(self._endpoint, first.callee, second.callee)
+            first.bridge = second.bridge = Bridge(self._endpoint, first.callee.leg, second.callee.leg)
             first.bridge.introduce(now)
 
     def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
         """End the other call too, at the same instant: a late timer must not be billed."""
         self.facts.stage = Stage.OVER
         if left is not None and left.journey.answered_at is not None:
-            left.hung_up(left.caller, None, now, max(at.came, left.journey.answered_at))
+            left.hung_up(left.caller.leg, None, now, max(at.came, left.journey.answered_at))
 
     def _stop(self, now: Instant) -> None:
         self.facts.stage = Stage.OVER
@@ -260,8 +260,8 @@ class CallTransfer:
         """Send the transferor a NOTIFY (RFC 3515 section 2.4.4), if it is in the call and wants it."""
         # One NOTIFY for each status, because a target may send 180 many times. The final one ends the subscription.
         caller = self.first.caller.leg
-        if not self.facts.notifies or status in self.facts.notified or caller is None:
+        if not self.facts.notifies or status in self.facts.notified or caller is None or caller.dialog is None:
             return
         self.facts.notified = (*self.facts.notified, status)
-        headers = of_notification(self._endpoint, caller.invite_dialog, self.event, status)
+        headers = of_notification(self._endpoint, caller.dialog, self.event, status)
         caller.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)

@@ -6,7 +6,9 @@ written.
 
 from typing import Final
 
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.call_port import CallPort
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.calls.switch import Switch
@@ -19,6 +21,8 @@ from vosd.sip.wire.outgoing import Datagram, Peer
 
 _OF_LEGS: Final = (ResponseArrived, RequestArrived, AckArrived)
 """Frequent events, whose owner is nearly always a leg."""
+_PARTS: Final = (Leg, GatewayAttempt, Caller)
+"""Owners of such events that are parts of a call."""
 _IN, _OUT = Direction  # access to enum members is slow
 
 
@@ -46,12 +50,12 @@ class Turn:
         if event is not None:
             if (
                 type(event) is ResponseArrived or type(event) is RequestArrived or type(event) is AckArrived
-            ) and isinstance(event.owner, Leg):
+            ) and isinstance(event.owner, _PARTS):
                 call = event.owner.call  # before the event, which may end the call
                 messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, now.wall)
             self._switch.handle(event)
-            if type(event) is InviteArrived and isinstance(leg := event.transaction.owner, Leg):
-                call = leg.call
+            if type(event) is InviteArrived and isinstance(caller := event.transaction.owner, _PARTS):
+                call = caller.call
                 messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, now.wall)
         if call is not None and messages is not None:
             trace.turn(call, messages, now, source, data, out[self._kept :])

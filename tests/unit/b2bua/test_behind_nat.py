@@ -267,7 +267,7 @@ def test_a_common_private_contact_steals_no_calls(thief, path):
     call = scene.caller.call(NUMBER)
     scene.wire.run_until(lambda: call.final == 200)
     register(scene, HOME, REMAPPED, number=thief, cseq=3, path=path)
-    there = scene.exchange.switch.calls()[0].call.callee.dialog
+    there = scene.exchange.switch.calls()[0].call.callee.leg.dialog
     assert there.peer == there.seen_at == Peer(0, *MOVED)
     scene.finish(call)
     assert at_home.only_call.is_over

@@ -6,7 +6,8 @@ from doubles.virtual.scene import CALLEE
 from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
+from vosd.b2bua.leg import Leg
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
 
@@ -60,7 +61,7 @@ def test_in_a_request_within_the_call(scene, monkeypatch):
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(2_000)
     with monkeypatch.context() as patch:
-        patch.setattr(CallerLeg, "request_came", mistaken)
+        patch.setattr(Leg, "request_came", mistaken)
         call.ask("OPTIONS")
         scene.wire.run_until(lambda: call.is_over)
     assert call.got["OPTIONS"] == [500]
@@ -102,7 +103,7 @@ def test_in_the_end_itself_when_many_are_ended_by_order(scene, monkeypatch):
         scene.caller.call(CALLEE)
     scene.wire.run_for(2_000)
     with monkeypatch.context() as patch:
-        patch.setattr(CallerLeg, "hang_up", mistaken)
+        patch.setattr(Caller, "hang_up", mistaken)
         scene.exchange.end_all(EndReason.ADMINISTRATIVE)
     assert len(scene.exchange.sink.records) == 3
     assert scene.exchange.switch.census()["calls"] == 0

@@ -48,7 +48,7 @@ def scene():
 
 def dialog(scene):
     [live_call] = scene.exchange.switch.calls()
-    return live_call.call.callee.dialog
+    return live_call.call.callee.leg.dialog
 
 
 def test_a_call_follows_its_phone_to_the_next_connection(scene):

@@ -32,11 +32,11 @@ HAPPENINGS = {
     CallEvent.ANSWER: lambda call, caller, callee, now: call.answered(callee, now),
     CallEvent.ATTEMPT_FAILED: lambda call, caller, callee, now: call.attempt_failed(callee, BUSY, now),
     CallEvent.CANCEL: lambda call, caller, callee, now: call.caller_cancelled(now),
-    CallEvent.ACK: lambda call, caller, callee, now: call.acknowledged(caller, b"", now),
-    CallEvent.ACK_MISSING: lambda call, caller, callee, now: call.ack_missing(caller, now),
-    CallEvent.CALLER_BYE: lambda call, caller, callee, now: call.hung_up(caller, None, now),
-    CallEvent.CALLEE_BYE: lambda call, caller, callee, now: call.hung_up(callee, None, now),
-    CallEvent.LEG_LOST: lambda call, caller, callee, now: call.lost(callee, 408, now),
+    CallEvent.ACK: lambda call, caller, callee, now: call.acknowledged(caller.leg, b"", now),
+    CallEvent.ACK_MISSING: lambda call, caller, callee, now: call.ack_missing(caller.leg, now),
+    CallEvent.CALLER_BYE: lambda call, caller, callee, now: call.hung_up(caller.leg, None, now),
+    CallEvent.CALLEE_BYE: lambda call, caller, callee, now: call.hung_up(leg_of(callee), None, now),
+    CallEvent.LEG_LOST: lambda call, caller, callee, now: call.lost(leg_of(callee), 408, now),
     CallEvent.PRACK_MISSING: lambda call, caller, callee, now: call.caller_unreachable(now),
     CallEvent.EARLY_ANSWER: lambda call, caller, callee, now: call.early_answer_came(ANSWER.encode(), now),
     CallEvent.DEADLINE: lambda call, caller, callee, now: call.deadline_due(deadline_of(call, now)),
@@ -50,13 +50,17 @@ ENDS = {
 DEADLINE_ENDS = {CallState.SETUP, CallState.RINGING, CallState.ANSWERED}
 
 
+def leg_of(side):
+    return None if side is None else side.leg
+
+
 def deadline_of(call, now):
     """Return the instant of the wait for a PRACK; all other deadlines are processed at any time."""
     return now.plus(ANSWER_WAIT_MS) if call.state is CallState.ANSWERED else now
 
 
 def call_in(scene, state):
-    """Bring a call into ``state``; return it with the legs it has, or had."""
+    """Bring a call into ``state``; return it with the sides it has, or had."""
     scene.vendor.script = SCRIPT[state]
     if state is CallState.SETUP:
         scene.exchange.switch.services.steps = steps_with(looking_up())
@@ -65,12 +69,12 @@ def call_in(scene, state):
     scene.wire.run_for(50)
     (carried,) = scene.exchange.switch.calls()
     call = carried.call
-    legs = call.caller, call.callee
+    sides = call.caller, call.callee
     if state is CallState.OVER:
         made.cancel()
         scene.wire.run_for(50)
     assert call.state is state
-    return call, *legs
+    return call, *sides
 
 
 @pytest.mark.parametrize("call_event", CallEvent)

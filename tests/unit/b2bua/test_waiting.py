@@ -8,7 +8,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
-from vosd.b2bua import callee_leg
+from vosd.b2bua import attempt
 from vosd.trunks.gateways import Address as GatewayAddress
 from vosd.trunks.scope import LimitScope
 
@@ -202,7 +202,7 @@ def test_an_internal_error_while_starting_an_attempt_releases_its_slot(scene, mo
         raise MistakeError
 
     with monkeypatch.context() as patch, structlog.testing.capture_logs():
-        patch.setattr(callee_leg, "written", fails)
+        patch.setattr(attempt, "written", fails)
         call = scene.caller.call(CALLEE)
         scene.wire.run_until(lambda: call.is_over)
     assert scene.close().end_reason == "Lost"

@@ -136,7 +136,7 @@ def with_info(tmp_path, said, then="", asks="vendor"):
 
 def waiting_infos(scene):
     """Return for each leg the number of INFOs that have no answer."""
-    return [leg.informing for each in scene.exchange.switch.calls() for leg in (each.call.caller.leg, each.call.callee)]
+    return [leg.informing for each in scene.exchange.switch.calls() for leg in each.call.parties]
 
 
 @ANSWERS_TO_INFO
@@ -153,7 +153,7 @@ def test_an_info_is_answered_by_the_next_process_once(tmp_path, said, told, then
 @ANSWERS_TO_INFO
 def test_an_info_of_a_caller_that_was_replaced_is_answered_and_may_show_that_the_call_is_lost(tmp_path, said, told):
     scene, asking, _ = with_info(tmp_path, said, "is replaced", asks="caller")
-    callees = [each.call.callee for each in scene.exchange.switch.calls()]
+    callees = [each.call.callee.leg for each in scene.exchange.switch.calls()]
     before = [callee.facts.last_seen_at for callee in callees]
     scene.wire.run_for(LASTS_MS)
     assert [status for status in asking.got["INFO"] if status] == [told]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from doubles.virtual.probe import CUSTOMER, Probe, request
 
-from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.identity import caller_identity_of
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.routing.pipeline import RouteChoice
@@ -120,7 +120,7 @@ def test_what_is_percent_encoded_in_a_number_cannot_end_a_header_of_ours(user, p
     call = SimpleNamespace(
         caller=SimpleNamespace(offer=b"", caller_identity=caller_identity_of(came), takes_100rel=False)
     )
-    CalleeLeg(probe.endpoint, call, choice, gateway.addresses[0], probe.now).begin(b"", 69, probe.now)
+    GatewayAttempt(probe.endpoint, call, choice, gateway.addresses[0], probe.now).begin(b"", 69, probe.now)
     sent = probe.sent()[0]
     head = sent.data.partition(b"\r\n\r\n")[0]
     assert [line.partition(b":")[0] for line in head.split(b"\r\n")[1:]] == [

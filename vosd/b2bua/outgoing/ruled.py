@@ -44,7 +44,7 @@ def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
         return
     # ``match`` asks the metaclass of a struct for each class: too dear for the messages of every call.
     if kind is OutgoingInvite:
-        caller = leg.call.caller.leg
+        caller = leg.call.caller.inviter
         received: Message | None = None if caller is None else caller.invite_message
         message.headers = rules.requests.applied(message.headers, received, CallFacts(leg.call, leg))
     elif kind is OutgoingBye:

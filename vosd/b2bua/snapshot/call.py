@@ -180,8 +180,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             state=call.state,
             settings=call.settings,
             journey=JourneySnapshot.of(call.journey),
-            caller=None if call.caller.leg is None else CallerLegSnapshot.of(call.caller.leg, call),
-            substitute=SubstituteSnapshot.of(call.caller) if call.caller.leg is None else None,
+            caller=None if call.caller.inviter is None else CallerLegSnapshot.of(call.caller.inviter, call),
+            substitute=SubstituteSnapshot.of(call.caller) if call.caller.inviter is None else None,
             newcomer=None if newcomer is None else CallerLegSnapshot.of(newcomer, call),
             callee=None if callee is None else CalleeLegSnapshot.of(callee, call),
             bridge=None if call.bridge is None else BridgeSnapshot.of(call.bridge, call),
@@ -206,7 +206,6 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         hunt = None if self.hunt is None else self.hunt.restored(board, gateways, restoration)
         caller = self._restored_caller(board, dialect, calls)
         call = Call(arrival, caller, hunt, self.hops, restoration.endpoint, board, self.settings)
-        caller.call = call
         call.state = self.state
         call.to_forward = parse_message(self.to_forward) if self.to_forward else None
         call.journey = self.journey.restored(gateways)
@@ -217,7 +216,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         calls.given_up[call_id] = [None if route is None else route.restored(gateways) for route in routes]
         if self.newcomer is not None:
             calls.newcomers[call_id] = newcomer = self.newcomer.restored(board, dialect, restoration)
-            newcomer.call = call
+            newcomer.call = newcomer.leg.call = call
         return call
 
     def _restored_caller(self, board: Switchboard, dialect: CallerDialect, calls: RestoredCalls) -> CallerSide:
@@ -238,7 +237,10 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             substitute = calls.substitutes.get(self.arrival.call_id)
             if substitute is not None:
                 substitute.report_to(call.transfer)
-        for side, leg in ((self.caller, call.caller.leg), (self.callee, call.callee)):
+        for side, leg in (
+            (self.caller, call.caller.leg),
+            (self.callee, None if call.callee is None else call.callee.leg),
+        ):
             if side is not None and leg is not None:
                 _restore_refresh(side.leg, leg, calls)
         for information in self.informations:

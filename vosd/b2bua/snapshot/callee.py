@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from vosd.b2bua.attempt_progress import AttemptProgress, EarlyDialogs, Pracking
+from vosd.b2bua.attempt import GatewayAttempt
+from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.call import Call
-from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.early_dialogs import EarlyDialogs, Pracking
 from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.leg import LegSnapshot
@@ -115,10 +116,15 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: tuple[tuple[bytes, SessionSnapshot], ...] = ()
     pracking: tuple[DialogSnapshot, str] | None = None
 
-    def restored(self, speaker: str | None, restoration: Restoration) -> EarlyDialogs:
+    def restored(self, attempt: GatewayAttempt, speaker: str | None, restoration: Restoration) -> EarlyDialogs:
         """Return the forks; ``speaker`` is the tag of the one whose session the caller was sent."""
         pracking, dialogs = self.pracking, [restoration.dialog(each) for each in self.dialogs or ()]
         return EarlyDialogs(
+            restoration.flows,
+            attempt.tag,
+            attempt.peer,
+            attempt.transaction,
+            attempt.progress,
             None if self.invitation is None else self.invitation.restored(restoration),
             {dialog.remote_tag: dialog for dialog in dialogs},
             {},
@@ -143,57 +149,61 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
     answer: SessionSnapshot = NO_SESSION
 
     @classmethod
-    def of(cls, leg: CalleeLeg, call: Call) -> "CalleeLegSnapshot":
-        """Describe a leg."""
-        flows, early = call.endpoint.flows, leg.early
+    def of(cls, callee: GatewayAttempt, call: Call) -> "CalleeLegSnapshot":
+        """Describe an attempt."""
+        flows, early = call.endpoint.flows, callee.leg.early
+        invite = None if callee.progress.acknowledged else InviteClientSnapshot.of(callee.transaction, flows)
         return cls(
-            leg=LegSnapshot.of(leg, call, leg.invite_sequence),
-            choice=ChoiceSnapshot.of(leg.choice),
-            peer=PeerSnapshot.of(leg.peer, flows),
-            address=leg.address,
-            invite=None if leg.is_acknowledged else InviteClientSnapshot.of(leg.transaction, flows),
-            early=None if early is None else _early(leg, early, call.endpoint),
+            leg=LegSnapshot.of(callee.leg, call, callee.invite_sequence),
+            choice=ChoiceSnapshot.of(callee.choice),
+            peer=PeerSnapshot.of(callee.peer, flows),
+            address=callee.address,
+            invite=invite,
+            early=None if early is None else _early(early, call.endpoint),
             speaker=None if early is None or early.speaker is None else encode(early.speaker),
-            answer=SessionSnapshot.of(leg.answer),
-            **named(leg.progress),
+            answer=SessionSnapshot.of(callee.answer),
+            **named(callee.progress),
         )
 
-    def restored(self, call: Call, gateways: Gateways, restoration: Restoration) -> CalleeLeg:
-        """Return the leg; responses and requests within its dialogs find it."""
+    def restored(self, call: Call, gateways: Gateways, restoration: Restoration) -> GatewayAttempt:
+        """Return the attempt; responses and requests within its dialogs find it and its leg."""
         endpoint, described = restoration.endpoint, self.leg.dialog
         is_acknowledged = self.invite is None and described is not None
-        leg = CalleeLeg(
+        callee = GatewayAttempt(
             endpoint, call, self.choice.restored(gateways), self.address, facts_in(self, AttemptProgress),
-            described.invite_sequence if is_acknowledged and described is not None else 0,
+            invite_sequence=described.invite_sequence if is_acknowledged and described is not None else 0,
         )  # fmt: skip
+        leg = callee.leg
         self.leg.restore(leg, restoration)
-        leg.transaction = self._restored_invite(leg, restoration)
-        leg.peer = self.peer.restored(restoration.flows)
-        leg.answer = self.answer.restored()
+        callee.transaction = self._restored_invite(callee, restoration)
+        callee.peer = self.peer.restored(restoration.flows)
+        callee.answer = self.answer.restored()
+        leg.owns_call_id = callee.invite_sequence > 0
         if described is not None:
             leg.dialog = restoration.dialog(described)
-            leg.tag = leg.dialog.local_tag
-            endpoint.adopt(leg.tag, leg)
+            callee.tag = leg.dialog.local_tag
+            endpoint.adopt(callee.tag, leg)
         elif self.early is not None:
-            leg.tag = self.early.tag
-            leg.early = self.early.restored(None if self.speaker is None else text_of(self.speaker), restoration)
-            if leg.early.dialogs:
-                endpoint.adopt(leg.tag, leg)
-        return leg
+            callee.tag = self.early.tag
+            speaker = None if self.speaker is None else text_of(self.speaker)
+            leg.early = early = self.early.restored(callee, speaker, restoration)
+            if early.dialogs:
+                endpoint.adopt(callee.tag, leg)
+        return callee
 
-    def _restored_invite(self, leg: CalleeLeg, restoration: Restoration) -> InviteClient:
+    def _restored_invite(self, callee: GatewayAttempt, restoration: Restoration) -> InviteClient:
         """Return the transaction of its INVITE; of one whose 2xx has its ACK only the number is left."""
         if self.invite is None:
             return restoration.endpoint.acknowledged_invite
         invite = restoration.invite_client(self.invite)
-        invite.owner = leg if self.invite.is_live or invite.is_unsent else None
+        invite.owner = callee if self.invite.is_live or invite.is_unsent else None
         return invite
 
 
-def _early(leg: CalleeLeg, early: EarlyDialogs, endpoint: Endpoint) -> EarlySnapshot:
-    flows, invitation, dialogs, pracking = endpoint.flows, early.invitation, leg.forks, early.pracking
+def _early(early: EarlyDialogs, endpoint: Endpoint) -> EarlySnapshot:
+    flows, invitation, dialogs, pracking = endpoint.flows, early.invitation, early.forks, early.pracking
     return EarlySnapshot(
-        leg.tag,
+        early.tag,
         None if invitation is None else InvitationSnapshot.of(invitation, endpoint),
         None if not dialogs else tuple(dialog_with_login(each, flows) for each in dialogs.values()),
         tuple((encode(tag), number) for tag, number in early.rseqs.items()),

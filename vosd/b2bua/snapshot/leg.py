@@ -5,7 +5,7 @@ from copy import copy
 import msgspec
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.keypad import Keypad, KeypadFacts
 from vosd.b2bua.leg import Leg, Move
@@ -108,18 +108,18 @@ class KeypadSnapshot(KeypadFacts, array_like=True):
         """Describe a keypad."""
         return cls(**named(keypad.facts), alarm=TimerSnapshot.of(keypad.alarm, endpoint.store))
 
-    def restored(self, leg: CallerLeg, board: Switchboard, restoration: Restoration) -> Keypad | None:
+    def restored(self, caller: Caller, board: Switchboard, restoration: Restoration) -> Keypad | None:
         """Return the keypad; None if the trunk has no transfer keys any more."""
-        keys = leg.dialect.transfer_keys
+        keys = caller.dialect.transfer_keys
         if keys is None:
             return None
-        keypad = Keypad(restoration.endpoint, board, leg, keys, facts_in(self, KeypadFacts))
+        keypad = Keypad(restoration.endpoint, board, caller, keys, facts_in(self, KeypadFacts))
         keypad.alarm = restoration.alarm(self.alarm, keypad)
         return keypad
 
 
 class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
-    """The leg of a customer."""
+    """A caller and its leg."""
 
     leg: LegSnapshot
     invite: InviteServerSnapshot | None = None
@@ -137,33 +137,33 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     """The INVITE, until the final response."""
 
     @classmethod
-    def of(cls, leg: CallerLeg, call: Call) -> "CallerLegSnapshot":
-        """Describe a leg."""
-        endpoint, invite, pracks = call.endpoint, leg.invite, leg.pracks
+    def of(cls, caller: Caller, call: Call) -> "CallerLegSnapshot":
+        """Describe a caller."""
+        endpoint, invite, pracks, leg = call.endpoint, caller.invite, caller.pracks, caller.leg
         return cls(
             leg=LegSnapshot.of(leg, call),
             invite=InviteServerSnapshot.of(invite, endpoint.flows)
             if invite.state is TransactionState.PROCEEDING
             else None,
-            identity=identity_as_bytes(leg.caller_identity),
-            offer=SessionSnapshot.of(leg.offer),
-            keypad=KeypadSnapshot.of(leg.keypad, endpoint) if isinstance(leg.keypad, Keypad) else None,
+            identity=identity_as_bytes(caller.caller_identity),
+            offer=SessionSnapshot.of(caller.offer),
+            keypad=KeypadSnapshot.of(caller.keypad, endpoint) if isinstance(caller.keypad, Keypad) else None,
             unacknowledged=None
             if pracks is None or pracks.unacknowledged is None
             else ReliableSnapshot.of(pracks.unacknowledged, endpoint.flows),
-            shown=tuple((encode(tag), fork) for tag, fork in (leg.shown or {}).items()),
+            shown=tuple((encode(tag), fork) for tag, fork in (caller.shown or {}).items()),
             waiting_rings=()
             if pracks is None
             else tuple((status, SessionSnapshot.of(session)) for status, session in pracks.rings),
             waiting_answer=None if pracks is None or pracks.answer is None else SessionSnapshot.of(pracks.answer),
             proposing=None if leg.proposing is None else ServerSnapshot.of(leg.proposing, endpoint.flows),
-            expiry=TimerSnapshot.of(leg.expiry, endpoint.store),
-            invite_message=b"" if leg.invite_message is None else leg.invite_message.raw,
-            **named(leg.progress),
+            expiry=TimerSnapshot.of(caller.expiry, endpoint.store),
+            invite_message=b"" if caller.invite_message is None else caller.invite_message.raw,
+            **named(caller.progress),
         )
 
-    def restored(self, board: Switchboard, dialect: CallerDialect, restoration: Restoration) -> CallerLeg:
-        """Return the leg, which has no call yet; requests within its dialog find it."""
+    def restored(self, board: Switchboard, dialect: CallerDialect, restoration: Restoration) -> Caller:
+        """Return the caller, which has no call yet; requests within its dialog find it."""
         endpoint = restoration.endpoint
         if self.leg.dialog is None:
             raise ValueError("a caller without a dialog")
@@ -171,30 +171,31 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         # After the final response the transaction of its INVITE sends nothing any more.
         invite = endpoint.answered_invite if self.invite is None else restoration.invite_server(self.invite)
         progress = facts_in(self, InviteProgress)
-        leg = CallerLeg(endpoint, invite, dialog, dialect, progress, identity_of(self.identity))
+        caller = Caller(endpoint, invite, dialog, dialect, progress, identity_of(self.identity))
         if self.invite is not None:
-            invite.owner = leg
+            invite.owner = caller
+        leg = caller.leg
         self.leg.restore(leg, restoration)
-        leg.offer = self.offer.restored()
+        caller.offer = self.offer.restored()
         invite_message = parse_message(self.invite_message) if self.invite_message else None
-        leg.invite_message = invite_message if isinstance(invite_message, Request) else None
-        leg.keypad = None if self.keypad is None else self.keypad.restored(leg, board, restoration)
-        leg.pracks = self._pracks(leg, restoration)
-        leg.shown = {text_of(tag): fork for tag, fork in self.shown} or None
+        caller.invite_message = invite_message if isinstance(invite_message, Request) else None
+        caller.keypad = None if self.keypad is None else self.keypad.restored(caller, board, restoration)
+        caller.pracks = self._pracks(caller, restoration)
+        caller.shown = {text_of(tag): fork for tag, fork in self.shown} or None
         leg.proposing = None if self.proposing is None else restoration.server(self.proposing)
-        leg.expiry = restoration.alarm(self.expiry, leg)
+        caller.expiry = restoration.alarm(self.expiry, caller)
         endpoint.adopt(dialog.local_tag, leg)
         if progress.last_tag is not None:
             endpoint.adopt(progress.last_tag, leg)
-        return leg
+        return caller
 
-    def _pracks(self, leg: CallerLeg, restoration: Restoration) -> PrackQueue | None:
+    def _pracks(self, caller: Caller, restoration: Restoration) -> PrackQueue | None:
         """Return the responses that wait for PRACKs; None = none does."""
         if self.unacknowledged is None and not self.waiting_rings and self.waiting_answer is None:
             return None
         pracks = PrackQueue()
         if self.unacknowledged is not None:
-            pracks.unacknowledged = self.unacknowledged.restored(leg, restoration)
+            pracks.unacknowledged = self.unacknowledged.restored(caller, restoration)
         pracks.rings = [(status, session.restored()) for status, session in self.waiting_rings]
         pracks.answer = None if self.waiting_answer is None else self.waiting_answer.restored()
         return pracks

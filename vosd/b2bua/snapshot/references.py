@@ -7,7 +7,7 @@ import msgspec
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.call_port import CallPort
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.states import CallState
 from vosd.b2bua.substitute import Substitute
@@ -36,7 +36,7 @@ class LegReference(msgspec.Struct, frozen=True, array_like=True):
         """Refer to a leg from ``call``."""
         owner = leg.call
         call_id = "" if owner is call else owner.arrival.call_id
-        if leg is owner.callee:
+        if owner.callee is not None and leg is owner.callee.leg:
             return cls("callee", call_id)
         return cls("caller" if leg is owner.caller.leg else "newcomer", call_id)
 
@@ -51,7 +51,7 @@ class RestoredCalls:
     def __init__(self, restoration: Restoration) -> None:
         self.restoration = restoration
         self.calls: dict[str, Call] = {}
-        self.newcomers: dict[str, CallerLeg] = {}
+        self.newcomers: dict[str, Caller] = {}
         """Callers that are about to replace the caller of a call (RFC 3891), by the id of the call."""
         self.substitutes: dict[str, Substitute] = {}
         """Substitutes of callers that have left, by the id of the call."""
@@ -69,26 +69,26 @@ class RestoredCalls:
             KeyError: it is of a call that was not described.
         """
         if reference.name != "callee":
-            return self.caller_leg(reference, call)
+            return self.caller(reference, call).leg
         callee = self._owner(reference, call).callee
         if callee is None:
             raise KeyError(f"{call!r} refers to a callee that is not there")
-        return callee
+        return callee.leg
 
-    def caller_leg(self, reference: LegReference, call: CallPort) -> CallerLeg:
-        """Return the caller's leg, or that of a newcomer, that ``call`` refers to; raises KeyError."""
+    def caller(self, reference: LegReference, call: CallPort) -> Caller:
+        """Return the caller, or the newcomer, that ``call`` refers to; raises KeyError."""
         owner = self._owner(reference, call)
         if reference.name == "newcomer":
             return self.newcomers[owner.arrival.call_id]
-        if owner.caller.leg is None:
+        if owner.caller.inviter is None:
             raise KeyError(f"{call!r} refers to a caller that has left")
-        return owner.caller.leg
+        return owner.caller.inviter
 
     def _owner(self, reference: LegReference, call: CallPort) -> CallPort:
         return self.calls[reference.call_id] if reference.call_id else call
 
 
-def newcomer_of(call: CallPort) -> CallerLeg | None:
+def newcomer_of(call: CallPort) -> Caller | None:
     """Return the caller that is about to replace a side of a call, if there is one."""
     proposal = None if call.bridge is None else call.bridge.proposal
     if not isinstance(proposal, Takeover) or proposal.replaced_in is not call or proposal.newcomer is call.caller:
@@ -101,4 +101,5 @@ def is_present(leg: Leg) -> bool:
     call = leg.call
     if call.state is CallState.OVER:
         return False
-    return leg is call.callee or leg is call.caller.leg or leg is newcomer_of(call)
+    callee, newcomer = None if call.callee is None else call.callee.leg, newcomer_of(call)
+    return leg is callee or leg is call.caller.leg or leg is (None if newcomer is None else newcomer.leg)

@@ -127,15 +127,17 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
         restoration, far, said_before = calls.restoration, calls.leg(self.far, call), self.said_before.restored()
         server = None if self.server is None else restoration.answered(self.server)
         in_ack = None if self.answers_in_ack is None else restoration.invite_client(self.answers_in_ack)
-        leg = calls.leg(origin, call)
-        if isinstance(server, InviteServer):
-            server.owner = leg
         if self.kind == "takeover":
-            newcomer = calls.caller_leg(origin, call)
+            newcomer = calls.caller(origin, call)
+            if isinstance(server, InviteServer):
+                server.owner = newcomer
             return Takeover(
                 restoration.endpoint, bridge, newcomer.call, newcomer, far, server, said_before=said_before,
                 answers_in_ack=in_ack,
             )  # fmt: skip
+        leg = calls.leg(origin, call)
+        if isinstance(server, InviteServer):
+            server.owner = leg
         return Renegotiation(
             restoration.endpoint, bridge, leg, far, server, method=self.method, offer=self.offer.restored(),
             said_before=said_before, answers_in_ack=in_ack,

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
@@ -65,20 +65,20 @@ class Attempts:
         breakers, name = self._live.breakers, name_of(payer)
         return sorted(addresses, key=lambda each: breakers.remaining_ms(place_of(gateway, each, name), now.mono) > 0)
 
-    def rings(self, leg: CalleeLeg, payer: Account | None) -> None:
+    def rings(self, attempt: GatewayAttempt, payer: Account | None) -> None:
         """Note that an attempt rings or was answered."""
         live = self._live
         if live.breakers.failing:
-            live.breakers.succeeded(_place(leg, payer), leg.progress.started_at.mono)
+            live.breakers.succeeded(_place(attempt, payer), attempt.progress.started_at.mono)
         if live.rests.asked:
-            self._well_after_rest(leg)
+            self._well_after_rest(attempt)
 
-    def refused(self, leg: CalleeLeg, payer: Account | None, response: Response, now: Instant) -> None:
+    def refused(self, attempt: GatewayAttempt, payer: Account | None, response: Response, now: Instant) -> None:
         """Note that a vendor responds, and pause it after 503 with Retry-After (RFC 3261 section 21.5.4).
 
         Of several addresses only the one that responded is paused; a phone never is.
         """
-        gateway, live = leg.choice.gateway, self._live
+        gateway, live = attempt.choice.gateway, self._live
         if response.status not in NOT_THERE:
             live.health.answered(gateway.name, now.mono)
         if response.status != 503 or gateway.is_phone:
@@ -87,47 +87,53 @@ class Attempts:
         if not wait_s:
             return
         if len(live.addresses_of(gateway)) > 1:
-            live.breakers.ask_for_rest(_place(leg, payer)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono)
+            live.breakers.ask_for_rest(
+                _place(attempt, payer)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono
+            )
         elif live.rests.begin(gateway.name, wait_s, now.mono):
-            place = self._paused[gateway.name] = _place(leg, payer)._replace(payer="")
+            place = self._paused[gateway.name] = _place(attempt, payer)._replace(payer="")
             _log_change(place, Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
 
-    def over(self, leg: CalleeLeg, payer: Account | None, outcome: AttemptOutcome | None, now: Instant) -> None:
+    def over(
+        self, attempt: GatewayAttempt, payer: Account | None, outcome: AttemptOutcome | None, now: Instant
+    ) -> None:
         """Note what the outcome of an unanswered attempt says about the vendor."""
-        gateway, breakers = leg.choice.gateway, self._live.breakers
+        gateway, breakers = attempt.choice.gateway, self._live.breakers
         if gateway.is_phone:
             return
-        if not leg.transaction.is_unsent:
-            destination = destination_of(buy_rate(leg.choice), leg.choice.prefix)
-            reached = is_effective(outcome, rang=leg.progress.rang)
-            self._live.quality.failed(gateway.name, destination, leg.progress.pdd_ms, now.mono, is_effective=reached)
+        if not attempt.transaction.is_unsent:
+            destination = destination_of(buy_rate(attempt.choice), attempt.choice.prefix)
+            reached = is_effective(outcome, rang=attempt.progress.rang)
+            self._live.quality.failed(
+                gateway.name, destination, attempt.progress.pdd_ms, now.mono, is_effective=reached
+            )
         if outcome is None:
             if breakers.failing:
-                breakers.cancelled(_place(leg, payer), leg.progress.started_at.mono)
+                breakers.cancelled(_place(attempt, payer), attempt.progress.started_at.mono)
             return
         is_silent = outcome.end is not AttemptEnd.FINAL
         if (is_silent and not outcome.rang) or counts_as_failure(outcome.code, outcome.q850):
             breakers.failed(
-                _place(leg, payer),
+                _place(attempt, payer),
                 is_silent=is_silent,
-                began_ms=leg.progress.started_at.mono,
+                began_ms=attempt.progress.started_at.mono,
                 mono_ms=now.mono,
-                is_doubtful=outcome.end not in _CERTAIN or len(leg.sessions.said) > LARGE_SESSION,
+                is_doubtful=outcome.end not in _CERTAIN or len(attempt.leg.sessions.said) > LARGE_SESSION,
             )
         else:
             if breakers.failing:
-                breakers.succeeded(_place(leg, payer), leg.progress.started_at.mono)
+                breakers.succeeded(_place(attempt, payer), attempt.progress.started_at.mono)
             if self._live.rests.asked:
-                self._well_after_rest(leg)
+                self._well_after_rest(attempt)
 
-    def _well_after_rest(self, leg: CalleeLeg) -> None:
-        name = leg.choice.gateway.name
-        if self._live.rests.succeeded(name, leg.progress.started_at.mono):
+    def _well_after_rest(self, attempt: GatewayAttempt) -> None:
+        name = attempt.choice.gateway.name
+        if self._live.rests.succeeded(name, attempt.progress.started_at.mono):
             _log_change(self._paused.pop(name), Circuit.WELL, 0)
 
 
-def _place(leg: CalleeLeg, payer: Account | None) -> BreakerPlace:
-    return BreakerPlace(leg.choice.gateway.name, leg.peer.host, leg.peer.port, name_of(payer))
+def _place(attempt: GatewayAttempt, payer: Account | None) -> BreakerPlace:
+    return BreakerPlace(attempt.choice.gateway.name, attempt.peer.host, attempt.peer.port, name_of(payer))
 
 
 def name_of(payer: Account | None) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.identity import PLAIN, CallerIdentity
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import SessionTimerSettings
@@ -103,14 +103,14 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     callee_media: LegMedia | None = None
 
     @classmethod
-    def of(cls, call: Call, leg: CallerLeg | None, request: CallRequest) -> bytes:
+    def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> bytes:
         """Describe a call that is being answered, or was; empty if it has another form than it had then."""
         callee, hold, journey = call.callee, request.hold, call.journey
         choice = journey.choice
-        if leg is None or callee is None or hold is None or choice is None:
+        if caller is None or callee is None or hold is None or choice is None:
             return _NOTHING
-        offer, answer, session, said = leg.offer, callee.answer, leg.sessions.remote, callee.sessions.said
-        timer, identity = callee.timer, leg.caller_identity
+        offer, answer, session, said = caller.offer, callee.answer, caller.leg.sessions.remote, callee.leg.sessions.said
+        timer, identity = callee.leg.timer, caller.caller_identity
         acknowledged_at = journey.acknowledged_at
         described = cls(
             call.hops,
@@ -126,22 +126,22 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             hold.holds[0].advance_s,
             bool(hold.vendors),
             None,
-            leg.progress.invite_sequence,
-            leg.progress.wish,
+            caller.progress.invite_sequence,
+            caller.progress.wish,
             None if identity is PLAIN else identity,
             bytes(offer),
             offer.host if type(offer) is Hidden else "",
             None if session == offer else bytes(session),
             bytes(answer),
             answer.host if type(answer) is Hidden else "",
-            bytes(leg.sessions.said),
+            bytes(caller.leg.sessions.said),
             None if said == offer else bytes(said),
-            leg.progress.is_answered,
-            leg.progress.is_settled,
+            caller.progress.is_answered,
+            caller.progress.is_settled,
             callee.progress.is_settled,
-            leg.facts.allows_update,
-            callee.facts.allows_update,
-            leg.timer.agreed,
+            caller.leg.facts.allows_update,
+            callee.leg.facts.allows_update,
+            caller.leg.timer.agreed,
             timer.agreed,
             timer.floor_s,
             timer.offered_s,
@@ -149,14 +149,14 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             journey.codec,
             None if callee.progress.acknowledged else InviteClientSnapshot.of(callee.transaction, call.endpoint.flows),
             False,
-            leg.timer.settings,
+            caller.leg.timer.settings,
             timer.settings,
             call.settings.dead_call_billing,
             (),
             journey.vendor_codec,
             described_taken(request.taken),
-            leg.facts.media,
-            callee.facts.media,
+            caller.leg.facts.media,
+            callee.leg.facts.media,
         )
         try:
             return _encode(described)
@@ -174,14 +174,14 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return as_received(described) if described.is_portable else described
 
 
-def legs_of(call: Call, caller: CallerLeg | None) -> Legs:
+def legs_of(call: Call, caller: Caller | None) -> Legs:
     """Describe the answered legs of a call; the gateway's first, because it costs money."""
     callee, flows = call.callee, call.endpoint.flows
     legs = []
-    if callee is not None and callee.dialog is not None and call.journey.vendor_answered_at is not None:
-        legs.append(DialogSnapshot.of(callee.dialog, flows, callee.choice.gateway.name, callee.invite_sequence))
+    if callee is not None and callee.leg.dialog is not None and call.journey.vendor_answered_at is not None:
+        legs.append(DialogSnapshot.of(callee.leg.dialog, flows, callee.choice.gateway.name, callee.invite_sequence))
     if caller is not None and call.journey.answered_at is not None:
-        legs.append(DialogSnapshot.of(caller.invite_dialog, flows))
+        legs.append(DialogSnapshot.of(caller.dialog, flows))
     return tuple(legs)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.extensions import extension_objection
 from vosd.b2bua.given_up import GivenUp
@@ -151,13 +151,13 @@ class Intake:
                 call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return
-            leg = CallerLeg.of_invite(self._endpoint, event.transaction, request, source, dialect, wish, event.user)
-            if leg.facts.media is not None and call_request.mapping is not None:
-                leg.facts.media.settings = call_request.mapping.media
+            calling = Caller.of_invite(self._endpoint, event.transaction, request, source, dialect, wish, event.user)
+            if calling.leg.facts.media is not None and call_request.mapping is not None:
+                calling.leg.facts.media.settings = call_request.mapping.media
         except Exception:
             call_request.give_back()
             raise
-        self._make(arrival, leg, setup).begin(at)
+        self._make(arrival, calling, setup).begin(at)
 
     def book_late_answer(self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant) -> None:
         """Book what a vendor charges for its answer to an attempt that was given up."""
@@ -235,10 +235,10 @@ class Intake:
         """
         catalogue, source = self._services.admission.catalogue, event.source
         gateways, callee = catalogue.mapping_gateways, call.callee
-        if callee is not None and leg is callee and not callee.choice.gateway.is_phone:
+        if callee is not None and leg is callee.leg and not callee.choice.gateway.is_phone:
             account = callee.choice.gateway.account
         else:
-            name = callee.choice.gateway.name if callee is not None and leg is callee else call.customer or ""
+            name = callee.choice.gateway.name if callee is not None and leg is callee.leg else call.customer or ""
             account = gateways[name].account if name in gateways else None
         if event.user:
             senders = [gateways[event.user]] if event.user in gateways else []
@@ -255,7 +255,7 @@ class Intake:
     def _choice_of(self, call: Call, leg: Leg, newcomer: MappingGateway) -> RouteChoice | None:
         """Return the route to a phone that wants to pick up the call of one that rings; None = it may not."""
         phone, callee = self._services.admission.catalogue.phones.get(newcomer.name), call.callee
-        if phone is None or callee is None or leg is not callee or not callee.choice.gateway.is_phone:
+        if phone is None or callee is None or leg is not callee.leg or not callee.choice.gateway.is_phone:
             return None
         return replace(callee.choice, gateway=called_half(phone))
 
@@ -268,19 +268,19 @@ class Intake:
         if refusal is not None:
             self._refusals.answer(event, *refusal)
             return
-        leg = CallerLeg.of_invite(
+        caller = Caller.of_invite(
             self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user
         )
-        if leg.facts.media is not None:
-            leg.facts.media.settings = newcomer.media
-        leg.call = call
-        leg.begin(event.at)
+        if caller.leg.facts.media is not None:
+            caller.leg.facts.media.settings = newcomer.media
+        caller.call = caller.leg.call = call
+        caller.begin(event.at)
         if choice is not None:
-            status = call.pick_up(leg, choice, event.at)
+            status = call.pick_up(caller, choice, event.at)
         else:
-            status = 0 if call.take_over(leg, replaced, event.transaction, event.at) else 491
+            status = 0 if call.take_over(caller, replaced, event.transaction, event.at) else 491
         if status:
-            leg.reject(status, "", event.at)
+            caller.reject(status, "", event.at)
 
     def _settings_of(self, call_request: CallRequest) -> CallSettings:
         mapping, account = call_request.mapping, call_request.account
@@ -296,7 +296,6 @@ class Intake:
         hunt = Hunt(iter(()) if asks else call_request.choices, live_call, endpoint.flows)
         settings = self._settings_of(call_request) if self.settings_by_plan else self.settings
         call = Call(arrival, caller, hunt, call_request.hops, endpoint, live_call, settings, asks=asks)
-        caller.call = call
         live_call.call = call
         if asks:
             live_call.open_setup = OpenSetup(setup, arrival.call_id, services, live_call.set_deadline)

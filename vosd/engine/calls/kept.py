@@ -47,19 +47,19 @@ def kept_switch(endpoint: Endpoint, services: CallServices) -> KeptSwitch:
         if live_call is None or each.kept is None:
             others[call_id] = _encode(each)
         else:
-            legs = legs_of(live_call.call, live_call.call.caller.leg)
+            legs = legs_of(live_call.call, live_call.call.caller.inviter)
             answered[call_id] = Description(legs, saved=_encode(replace(each, kept=None)))
     return KeptSwitch(answered, others, _encode(replace(saved, calls=())), left)
 
 
 def described(live_call: LiveCall, services: CallServices) -> Description:
     """Describe a call as it is now: the short way as long as it is as it was answered."""
-    call, caller = live_call.call, live_call.call.caller.leg
+    call, caller = live_call.call, live_call.call.caller.inviter
     legs = legs_of(call, caller)
     if call.journey.answered_at is None:
         return Description(legs)
     try:
-        if caller is not None and not live_call.has_moved and not caller.awaits_ack:
+        if caller is not None and not live_call.has_moved and not caller.leg.awaits_ack:
             return Description(legs, Established.of(call, caller, live_call.call_request))
         saved = SavedCall.of(live_call, services, ())
     except NoSnapshotError as error:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
@@ -76,18 +76,20 @@ class Placements:
 
     def __call__(self, transaction: InviteClient) -> None:
         """Journal one INVITE."""
-        leg = transaction.owner
-        if not isinstance(leg, CalleeLeg):
+        attempt = transaction.owner
+        if not isinstance(attempt, GatewayAttempt):
             return  # re-INVITEs begin no dialog
-        call = leg.call
-        flows, caller = call.endpoint.flows, call.caller.leg
-        invite = InviteSnapshot.of(transaction.parts, flows, leg.choice.gateway.name)
+        call = attempt.call
+        flows, caller = call.endpoint.flows, call.caller.inviter
+        invite = InviteSnapshot.of(transaction.parts, flows, attempt.choice.gateway.name)
         waiting = None
         if not call.journey.attempts and caller is not None:
-            waiting = CallerSnapshot.of(caller.invite, caller.invite_dialog.local_tag, flows)
-        record = None if self.services is None else record_of(leg, transaction.parts.call_id, self.services)
-        rate = None if record is None else buy_rate(leg.choice)
-        self._journal.placed(PlacedCall(call.arrival.call_id, invite, waiting, record, rate, leg.choice.gateway.earns))
+            waiting = CallerSnapshot.of(caller.invite, caller.dialog.local_tag, flows)
+        record = None if self.services is None else record_of(attempt, transaction.parts.call_id, self.services)
+        rate = None if record is None else buy_rate(attempt.choice)
+        self._journal.placed(
+            PlacedCall(call.arrival.call_id, invite, waiting, record, rate, attempt.choice.gateway.earns)
+        )
 
 
 class Leftovers:

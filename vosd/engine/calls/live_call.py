@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.call import Call
-from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import NextHop
 from vosd.b2bua.ports import Decision, SetupAnswer
@@ -201,19 +201,19 @@ class LiveCall:
         for limit in choice.limits:
             occupancy.release(limit.scope, limit.name)
 
-    def attempt_rings(self, leg: CalleeLeg) -> None:
+    def attempt_rings(self, attempt: GatewayAttempt) -> None:
         """Note that a gateway rings."""
         services, call = self._services, self.call
-        services.attempts.rings(leg, self.call_request.account)
+        services.attempts.rings(attempt, self.call_request.account)
         if services.reporter is not None and call.state is not RINGING:
             services.reporter.ringing(call.arrival, call.journey, self.call_request)
 
-    def attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
+    def attempt_over(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Release capacity and money of an unanswered attempt, and note its outcome."""
         if self.ringing is not None:
             self.ringing.attempt_over(now)
-        self.vacate(leg.choice)
-        self._services.attempts.over(leg, self.call_request.account, outcome, now)
+        self.vacate(attempt.choice)
+        self._services.attempts.over(attempt, self.call_request.account, outcome, now)
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
         """Return the present addresses of a gateway, in the order to try."""
@@ -227,9 +227,9 @@ class LiveCall:
                 return services.attempts.resting_last(addresses, self.call_request.account, gateway, now)
         return addresses
 
-    def refused(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
+    def refused(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Note the refusal for the health of the vendor."""
-        self._services.attempts.refused(leg, self.call_request.account, response, now)
+        self._services.attempts.refused(attempt, self.call_request.account, response, now)
 
     def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp) -> None:
         """Warn about a late 2xx that the vendor charges for, and book what it costs, unless that is not known.
@@ -469,7 +469,7 @@ class LiveCall:
         if len(kept.record.attempts) > 1:  # the last one is the answer
             services.notices.account_refused(kept.record, answered_at)
         # A call whose 200 still waits is ended after a crash.
-        caller = call.caller.leg
+        caller = call.caller.inviter
         established = b"" if call.journey.answered_at is None else Established.of(call, caller, self.call_request)
         if services.sink.answered(kept, Description(legs_of(call, caller), established)):
             self.kept = kept

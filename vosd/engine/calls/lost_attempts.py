@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.stamps import ATTEMPTS_MAX, Ending
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
@@ -29,20 +29,20 @@ _LOST: Final = EndReason.LOST
 _log = structlog.get_logger()
 
 
-def record_of(leg: CalleeLeg, sip_call_id: str, services: CallServices) -> CallRecord | None:
+def record_of(attempt: GatewayAttempt, sip_call_id: str, services: CallServices) -> CallRecord | None:
     """Return the record that the call of a leg leaves if it is cut off during the attempt that begins now."""
-    live_call = services.running.get(leg.call.arrival.call_id)
+    live_call = services.running.get(attempt.call.arrival.call_id)
     if live_call is None:  # a test call
         return None
     return attempted(
         services.node,
-        leg.call.arrival,
+        attempt.call.arrival,
         live_call.call_request,
-        leg.call.journey,
-        leg.choice,
+        attempt.call.journey,
+        attempt.choice,
         sip_call_id,
-        str(leg.peer),
-        leg.progress.started_at,
+        str(attempt.peer),
+        attempt.progress.started_at,
     )
 
 

@@ -13,7 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
@@ -179,9 +179,9 @@ class Resumption:
         if live_call is None:
             raise NoSnapshotError("it was not restored")
         call, hold = live_call.call, live_call.call_request.hold
-        caller, callee = call.caller.leg, call.callee
+        caller = call.caller.inviter
         counted = [(each.local_tag, each.local_sequence) for each in written.legs]
-        for dialog in (None if leg is None else leg.dialog for leg in (caller, callee)):
+        for dialog in (leg.dialog for leg in call.parties):
             if dialog is not None:
                 known = [sequence for tag, sequence in counted if tag == dialog.local_tag]
                 dialog.local_sequence = max([dialog.local_sequence, *known]) + COUNTED_SINCE
@@ -193,31 +193,30 @@ class Resumption:
         if caller is not None:
             waiting = remains.answered_callers.get(call_id)
             is_awaited = self._answer_again(caller, waiting)
-        for leg in (callee, caller):
-            if leg is not None:
-                self._supervise(leg)
+        for leg in reversed(call.parties):
+            self._supervise(leg)
         _prove(call, written.seen_mono, remains)
         if hold is not None and call.lifetime is not None:
             call.lifetime.grant(min(hold.granted_s, hold.ceiling_s))
         call.watch()
         return is_awaited
 
-    def _answer_again(self, leg: CallerLeg, waiting: CallerSnapshot | None) -> bool:
+    def _answer_again(self, caller: Caller, waiting: CallerSnapshot | None) -> bool:
         """Send our 200 again if its ACK may not have come; return whether it is awaited."""
-        call, now, at = leg.call, self._now, leg.call.journey.answered_at
+        call, now, at = caller.call, self._now, caller.call.journey.answered_at
         if at is None:
             raise RuntimeError(f"{call!r} goes on without an answer")
         lasts_ms = self._endpoint.store.timers.transaction_ms
         left_ms = at.mono + lasts_ms - now.mono
         is_awaited = call.journey.acknowledged_at is None and left_ms >= lasts_ms // LEFT_FOR_ACK
-        if leg.progress.is_answered and (leg.acceptance is None or leg.acceptance.retry is not None):
-            return leg.go_on(now, is_awaited=is_awaited)
+        if caller.progress.is_answered and (caller.leg.acceptance is None or caller.leg.acceptance.retry is not None):
+            return caller.go_on(now, is_awaited=is_awaited)
         answer = b"" if call.callee is None else call.callee.answer
         if is_awaited and waiting is not None:
             key, stem = waiting.restored(self._endpoint.flows)
-            leg.answer_again(InviteServer.received(self._endpoint.store, key, stem), answer, at, now)
+            caller.answer_again(InviteServer.received(self._endpoint.store, key, stem), answer, at, now)
             return True
-        leg.was_answered(answer, at)
+        caller.was_answered(answer, at)
         return False
 
     def _supervise(self, leg: Leg) -> None:
@@ -235,8 +234,8 @@ def _prove(call: Call, seen_mono: int, remains: Remains) -> None:
     journey = call.journey
     if journey.answered_at is None:
         return
-    for leg in (call.caller.leg, call.callee):
-        if leg is None or leg.supervision is None:
+    for leg in call.parties:
+        if leg.supervision is None:
             continue
         proofs = [seen_mono]
         silence_ms = leg.supervision.silence_ms
@@ -252,7 +251,6 @@ def _prove(call: Call, seen_mono: int, remains: Remains) -> None:
 def _counted_on(call: OpenCall, live_call: LiveCall | None) -> OpenCall:
     """Return a call as it is journalled again: the next process leaves a gap behind the numbers of this one."""
     legs = tuple(replace(leg, local_sequence=leg.local_sequence + COUNTED_SINCE) for leg in call.legs)
-    live_legs = () if live_call is None else (live_call.call.caller.leg, live_call.call.callee)
-    proofs = [leg.facts.last_seen_at for leg in live_legs if leg is not None]
+    proofs = () if live_call is None else [leg.facts.last_seen_at for leg in live_call.call.parties]
     seen = [proof.came.mono for proof in proofs if proof is not None]
     return replace(call, legs=legs, seen_mono=max([call.seen_mono, *seen]))

@@ -40,7 +40,8 @@ def description(carried: LiveCall, now: Instant) -> CallDescription:
     ]
     if journey.sip_call_ids_out:
         sip_call_id, address = journey.sip_call_ids_out[-1], journey.destination_address
-        legs.append(_leg("callee", call.callee, view.routing_gateway, sip_call_id, address, journey.vendor_codec))
+        callee = None if call.callee is None else call.callee.leg
+        legs.append(_leg("callee", callee, view.routing_gateway, sip_call_id, address, journey.vendor_codec))
     return CallDescription(
         call=view,
         legs=legs,

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.b2bua.callee_leg import EARLY_MAX
+from vosd.b2bua.early_dialogs import EARLY_MAX
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.stamps import Arrival, Ending, Journey

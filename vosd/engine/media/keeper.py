@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 import structlog
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.supervision import Limit
@@ -94,8 +93,8 @@ class MediaKeeper:
         if not isinstance(leg, Leg) or (media := leg.facts.media) is None:
             return None
         if not media.is_over:
-            if isinstance(leg, CalleeLeg) and media.number not in self._legs:
-                media.settings = leg.choice.gateway.media
+            if leg.route_choice is not None and media.number not in self._legs:
+                media.settings = leg.route_choice.gateway.media
             self._legs[media.number] = leg
         body = message.body
         if not body or SDP not in message.headers:
@@ -130,7 +129,7 @@ class MediaKeeper:
         """Return the document of the CDR (``CallMedia``)."""
         if call.journey.vendor_answered_at is None:
             return None
-        legs = (call.caller.leg, call.callee)
+        legs = (call.caller.leg, None if call.callee is None else call.callee.leg)
         caller, callee = (None if leg is None else leg.facts.media for leg in legs)
         if not any(media is not None and (media.ports or media.ended) for media in (caller, callee)):
             return None
@@ -139,8 +138,8 @@ class MediaKeeper:
 
     def resume(self, call: Call) -> None:
         """Go on with a call of an earlier process, and with its ports (``CallMedia``)."""
-        for leg in (call.caller.leg, call.callee):
-            if leg is not None and (media := leg.facts.media) is not None:
+        for leg in call.parties:
+            if (media := leg.facts.media) is not None:
                 self._legs[media.number] = leg
                 self._last_number = max(self._last_number, media.number)
                 for port in filter(None, media.ports):
@@ -149,8 +148,8 @@ class MediaKeeper:
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
-        for leg in (call.caller.leg, call.callee):
-            if leg is not None and leg.facts.media is not None:
+        for leg in call.parties:
+            if leg.facts.media is not None:
                 self._legs.pop(leg.facts.media.number, None)
 
     def resumed(self, now: Instant) -> None:
@@ -204,9 +203,9 @@ class MediaKeeper:
     def _is_relayed(self, exchange: _Exchange, body: bytes) -> bool:
         """Return whether media between two legs are relayed: as decided for an attempt, else as they were before."""
         leg, author = exchange.leg, exchange.author
-        callee, other = (leg, author) if isinstance(leg, CalleeLeg) else (author, leg)
+        callee, other = (author, leg) if leg.route_choice is None else (leg, author)
         attempt = callee.facts.media
-        if isinstance(other, CalleeLeg) or not isinstance(callee, CalleeLeg) or attempt is None:
+        if other.route_choice is not None or callee.route_choice is None or attempt is None:
             return bool(exchange.media.ports or exchange.theirs.ports)  # connected by a transfer or a pickup
         if attempt.step is None:
             described = _first_host(body)

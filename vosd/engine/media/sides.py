@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.leg import Leg
 from vosd.base.host import is_private
 from vosd.base.nat import Nat
@@ -19,12 +18,13 @@ def side_of(leg: Leg, listeners: Sequence[Listener], described: str) -> MediaSid
     it uses, and whether it is seen at a private address.
     """
     media, host, dialog = leg.facts.media, leg.host, leg.dialog
-    if isinstance(leg, CalleeLeg):
-        is_registered = leg.choice.gateway.registers
-        is_hidden = leg.transaction.parts.nat is Nat.YES if dialog is None else dialog.is_behind_nat
-    else:
+    is_hidden = dialog is not None and dialog.is_behind_nat
+    if leg.route_choice is None:
         is_registered = dialog is not None and bool(dialog.user)
-        is_hidden = dialog is not None and dialog.is_behind_nat
+    else:
+        is_registered = leg.route_choice.gateway.registers
+    if dialog is None and leg.early is not None:
+        is_hidden = leg.early.transaction.parts.nat is Nat.YES
     is_inside = is_private(host)
     is_hidden = is_hidden or (is_private(described) and not is_inside)
     return MediaSide(
@@ -40,7 +40,7 @@ def flow_of(leg: Leg) -> int:
     """Return the socket of ours that a leg uses."""
     if leg.dialog is not None:
         return leg.dialog.peer.flow
-    return leg.peer.flow if isinstance(leg, CalleeLeg) else 0
+    return 0 if leg.early is None else leg.early.peer.flow
 
 
 def address_of(leg: Leg, listeners: Sequence[Listener], addresses: Sequence[Sequence[MediaAddress]]) -> MediaAddress:

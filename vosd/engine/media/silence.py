@@ -23,7 +23,7 @@ def silence_limit(call: Call, answered_at: Instant, last_packet: LastPacket) -> 
     Each trunk says which silence ends its calls, and how long that lasts. Media that never came are silent from the
     answer on. Fax, and calls on hold without ``media_hold_timeout``, may be silent.
     """
-    callee = call.callee
+    callee = None if call.callee is None else call.callee.leg
     caller: Leg | None = call.caller.leg
     if callee is not None and call.bridge is not None:
         caller = call.bridge.opposite(callee)  # after a transfer, the leg of another call

@@ -1,9 +1,10 @@
-"""The leg of a vendor: one attempt at one gateway, and the dialog of the call if that gateway answers first."""
+"""One attempt at a gateway: its INVITE, from the first byte to the final response, and the leg that an answer makes."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vosd.b2bua.attempt_progress import AttemptProgress, EarlyDialogs, Pracking
+from vosd.b2bua.attempt_progress import AttemptProgress
+from vosd.b2bua.early_dialogs import EARLY_MAX, EarlyDialogs, Pracking
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP, of_prack
@@ -12,23 +13,21 @@ from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_heade
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.cdr.record import FORKED
+from vosd.cdr.record import FORKED, Attempt
 from vosd.routing.failover import AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import rseq_of
-from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
-from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingCancel, OutgoingInvite, OutgoingRequest
+from vosd.sip.door.messages import OutgoingAck, OutgoingCancel, OutgoingInvite, OutgoingRequest
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnwantedAnswer
 from vosd.sip.flows import peer_of
 from vosd.sip.headers.reason import q850_cause, reason_text
-from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import TransactionState
-from vosd.sip.wire.message import Message, Response
+from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
@@ -36,14 +35,14 @@ from vosd.trunks.gateways import Address
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
 
-EARLY_MAX = 16
-"""Most early dialogs of one INVITE; a gateway hardly rings more phones at once."""
 
+class GatewayAttempt:
+    """An attempt at a gateway, and the gateway's part in the call once it has answered."""
 
-class CalleeLeg(Leg):
-    """The leg of a vendor."""
-
-    __slots__ = ("_invite_sequence", "address", "answer", "choice", "early", "peer", "progress", "tag", "transaction")
+    __slots__ = (
+        "_endpoint", "_invite_sequence", "address", "answer", "call", "choice", "leg", "peer", "progress", "reasons",
+        "tag", "transaction",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,22 +51,24 @@ class CalleeLeg(Leg):
         choice: RouteChoice,
         address: Address,
         progress: AttemptProgress,
+        leg: Leg | None = None,
         invite_sequence: int = 0,
     ) -> None:
         """Nothing is sent before ``begin``, and it has neither tag nor address of the peer.
 
-        ``invite_sequence`` is the CSeq of an INVITE whose 2xx has its ACK.
+        ``leg`` is one that has a dialog; ``invite_sequence`` is the CSeq of an INVITE whose 2xx has its ACK.
         """
         dialect = choice.gateway.dialect
-        super().__init__(endpoint, dialect.reasons, dialect.session_timer, dialect.sent_as)
+        self._endpoint = endpoint
         self.call = call
         self.choice = choice
         self.address = address
         self.progress = progress
-        self.early: EarlyDialogs | None = None
-        """Until the gateway has answered."""
+        self.reasons = dialect.reasons
+        self.leg = leg or Leg(endpoint, dialect.session_timer, dialect.sent_as, call)
+        self.leg.route_choice = choice
         self.answer = b""
-        self.dialog: Dialog | None = None
+        """Session description of the gateway's answer."""
         self._invite_sequence = invite_sequence
         self.transaction: InviteClient
         """Transaction of the INVITE, until its 2xx has its ACK."""
@@ -84,7 +85,8 @@ class CalleeLeg(Leg):
         if flow is None:
             flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         self.peer = peer_of(flow, address.host, address.port or 5060)
-        offer = self._as_sent(offer)
+        early = self._begin_early(None)
+        offer = self.leg._as_sent(offer)
         invitation = written(
             endpoint, choice, address, self.peer, hops,
             caller_identity=caller.caller_identity,
@@ -94,168 +96,39 @@ class CalleeLeg(Leg):
             may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.takes_100rel),
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
         )  # fmt: skip
-        self.early = EarlyDialogs(invitation)
-        self._invite(invitation, now)
+        self._invite(early, invitation, now)
         return invitation.parts.call_id
 
     def begin_again(self, now: Instant) -> None:
         """Send the INVITE that waited to be sent when the process before ended."""
-        if self.transaction.is_unsent and self.early is not None and self.early.invitation is not None:
-            self._invite(self.early.invitation, now)
+        early = self.leg.early
+        if self.transaction.is_unsent and early is not None and early.invitation is not None:
+            self._invite(self._begin_early(early.speaker), early.invitation, now)
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
-    def route_choice(self) -> RouteChoice:
-        """The route of the attempt."""
-        return self.choice
-
-    @property
-    def forks(self) -> Mapping[str, Dialog]:
-        """Early dialogs by their remote tags; those of unreliable responses are made when one is needed."""
-        early = self.early
-        if early is None:
-            return NO_FORKS
-        dialogs = early.dialogs
-        for tag, response in early.unread.items():
-            if tag not in dialogs and len(dialogs) < EARLY_MAX:
-                dialogs[tag] = self._dialog_of(response)
-        early.unread.clear()
-        return dialogs
-
-    @property
-    def owns_call_id(self) -> bool:  # type: ignore[override]
-        """Whether the INVITE was ours: a phone that has taken the call over has sent its own."""
-        return self.invite_sequence > 0
-
-    @property
     def invite_sequence(self) -> int:
-        """The CSeq of the INVITE; 0 where it was the peer's."""
+        """The CSeq of the INVITE; 0 where it was the peer's: a phone that has taken the call over has sent its own."""
         return self._invite_sequence or self.transaction.parts.sequence
-
-    @property
-    def host(self) -> str:
-        """Address that packets of this side come from."""
-        dialog = self.dialog or self.early_dialog
-        return self.peer.host if dialog is None else dialog.seen_at.host
 
     @property
     def has_responded(self) -> bool:
         """Whether the gateway has sent any response."""
         return self.transaction.state is TransactionState.PROCEEDING
 
-    @property
-    def is_acknowledged(self) -> bool:
-        """Whether the gateway's 200 has its ACK."""
-        return self.progress.acknowledged
+    def row(self, code: int, reason: str, now: Instant) -> Attempt:
+        """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
+        began_ms, rang_at = self.progress.started_at.mono, self.progress.rang_at
+        pdd_ms = None if rang_at is None else rang_at.mono - began_ms  # written out: every call has such a row
+        duration_ms = max(0, now.mono - now.waited_ms - began_ms)
+        return Attempt(self.choice.gateway.name, code, duration_ms, pdd_ms, reason)
 
-    @property
-    def is_early(self) -> bool:
-        """Whether the gateway has not answered yet."""
-        return self.dialog is None
-
-    @property
-    def early_dialog(self) -> Dialog | None:
-        """The early dialog in which offer and answer have gone through, if there is one."""
-        early = self.early
-        if early is None or early.speaker is None or not self.progress.is_settled:
-            return None
-        return early.dialogs.get(early.speaker)
-
-    @property
-    def speaking_dialog(self) -> Dialog | None:
-        """The dialog of the fork whose session the caller was sent, else of the latest one; None before any 18x."""
-        if self.dialog is not None:
-            return self.dialog
-        forks = self.forks
-        speaker = "" if self.early is None else self.early.speaker
-        return forks.get(speaker or "") or next(reversed(list(forks.values())), None)
-
-    # -- events -------------------------------------------------------------------------------------------------
-
-    def response_came(self, event: ResponseArrived) -> None:
-        """Take a response to the INVITE."""
-        self.call.to_forward = response = event.response
-        status = response.status
-        if status < 200:
-            self._take_provisional(response, event.at)
-        elif status < 300:
-            if self.progress.rang_at is None:
-                self.progress.rang_at = event.at.came
-            self._establish(response, event.at)
-            self.call.answered(self, event.at)
-        elif status == 422 and not self.timer.has_min_se and self.timer.accept_min_se(response):
-            # The gateway wants a longer session interval (RFC 4028 section 7.3). Once: a second 422 is a refusal.
-            self._invite_again(event.at)
-        else:
-            self.progress.q850 = q850_cause(response)
-            self.call.attempt_failed(self, response, event.at)
-
-    def no_response(self, event: NoResponse) -> None:
-        """The INVITE got no response (timer B), or could not be delivered."""
-        self.transaction.witness = self._remembered()
-        outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
-        self.call.attempt_silent(self, outcome, event.at)
-
-    def sent(self, message: Outgoing, now: Instant) -> None:
-        """Let the time of the gateway to respond begin when its INVITE leaves."""
-        if isinstance(message, OutgoingInvite):
-            self.call.attempt_sent(self, now)
-
-    def not_sent(self, message: Outgoing, now: Instant) -> None:
-        """End the attempt if its INVITE was not let out: that says nothing of the vendor."""
-        if isinstance(message, OutgoingInvite):
-            self.transaction.withdraw()
-            self.call.attempt_withheld(self, now)
-        else:
-            super().not_sent(message, now)
-
-    def unwanted_answer(self, event: UnwantedAnswer) -> None:
-        """Record that another fork answered too; it is hung up already."""
-        if event.response.cseq.number == self.invite_sequence:  # else to a re-INVITE, which no vendor bills
-            row = self.progress.row(self.choice.gateway.name, 200, FORKED, event.at)
-            self.call.unwanted_answer(row, event.at, self._remembered())
-
-    # -- actions ------------------------------------------------------------------------------------------------
-
-    def acknowledge(self, answer: bytes, now: Instant) -> None:
-        """Acknowledge the gateway's 200, with the caller's answer if the offer was the gateway's."""
-        if self.dialog is not None and not self.progress.acknowledged:
-            self.progress.acknowledged = True
-            answer = self._as_sent(answer) if answer else b""
-            self.send(OutgoingAck(SDP if answer else "", answer, self.transaction, self.dialog), now)
-            self._invite_sequence = self.transaction.parts.sequence
-            self.transaction = self._endpoint.acknowledged_invite
-
-    def answer_early_offer(self, answer: bytes, now: Instant) -> None:
-        """Send the caller's answer to an offer of the ringing gateway, in a PRACK."""
-        early = self.early
-        if early is not None and early.pracking is not None:
-            pracking, early.pracking = early.pracking, None
-            answer = self._as_sent(answer)
-            self.progress.is_settled = bool(answer)
-            self._send_prack(pracking, answer, now)
-
-    def give_up(self, reason: EndReason, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
-        """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE.
-
-        ``given`` are causes by protocol that the caller gave.
-        """
-        lines = (
-            given_by_caller(self.reasons, reason, given)
-            if given
-            else reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
-        )
-        if self.dialog is not None:
-            self.hang_up(lines, now)
-        else:
-            self._abandon(lines, now)
-
-    def leave(self, outcome: AttemptOutcome, now: Instant) -> None:
-        """Send CANCEL to a gateway that has not answered in time, with the reason that the caller may get."""
-        end = verdict([outcome])
-        cause = end.reason.q850_cause if end.q850 is None else end.q850
-        self._abandon(reason_headers(self.reasons, end.reason, cause, end.status), now)
+    def own_deadline(self) -> int:
+        """Return the deadline of the attempt, whatever other gateways do."""
+        if self.has_responded:
+            return self.progress.waits_until_ms(self.choice.gateway)
+        return self.progress.started_at.mono + self.choice.gateway.response_timeout_ms
 
     def timed_out(self) -> AttemptOutcome:
         """Return the outcome of an attempt that was not answered in time."""
@@ -285,61 +158,151 @@ class CalleeLeg(Leg):
     @property
     def _has_media(self) -> bool:
         """Whether a fork has sent early media."""
-        return self.early is not None and self.early.speaker is not None
+        early = self.leg.early
+        return early is not None and early.speaker is not None
 
-    def _host_behind_nat(self, message: Message) -> str:
-        """Return the address that a message of this side came from if it is behind NAT, else nothing."""
-        dialog = self.dialog or self.early_dialog
-        if dialog is not None:
-            return dialog.seen_at.host if dialog.is_behind_nat else ""
-        return self.peer.host if is_behind_nat(self.transaction.parts.nat, message, self.peer) else ""
+    # -- events -------------------------------------------------------------------------------------------------
 
-    def _remembered(self) -> GivenUp:
-        """Return what has to be known of this attempt if a phone answers it in vain."""
-        sip_call_id = self.transaction.parts.call_id if self.dialog is None else self.dialog.call_id
-        address, progress = str(self.peer), self.progress
-        gateway = self.choice.gateway.name
-        return GivenUp(self.call, gateway, self.choice, sip_call_id, address, progress.started_at, progress.pdd_ms)
+    def response_came(self, event: ResponseArrived) -> None:
+        """Take a response to the INVITE."""
+        self.call.to_forward = response = event.response
+        leg = self.leg
+        status = response.status
+        if status < 200:
+            self._take_provisional(response, event.at)
+        elif status < 300:
+            if self.progress.rang_at is None:
+                self.progress.rang_at = event.at.came
+            self._establish(response, event.at)
+            self.call.answered(self, event.at)
+        elif status == 422 and not leg.timer.has_min_se and leg.timer.accept_min_se(response):
+            # The gateway wants a longer session interval (RFC 4028 section 7.3). Once: a second 422 is a refusal.
+            self._invite_again(event.at)
+        else:
+            self.progress.q850 = q850_cause(response)
+            self.call.attempt_failed(self, response, event.at)
+
+    def no_response(self, event: NoResponse) -> None:
+        """The INVITE got no response (timer B), or could not be delivered."""
+        self.transaction.witness = self._remembered()
+        outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
+        self.call.attempt_silent(self, outcome, event.at)
+
+    def unwanted_answer(self, event: UnwantedAnswer) -> None:
+        """Record that another fork answered too; it is hung up already."""
+        if event.response.cseq.number == self.invite_sequence:  # else to a re-INVITE, which no vendor bills
+            self.call.unwanted_answer(self.row(200, FORKED, event.at), event.at, self._remembered())
+
+    # -- actions ------------------------------------------------------------------------------------------------
+
+    def acknowledge(self, answer: bytes, now: Instant) -> None:
+        """Acknowledge the gateway's 200, with the caller's answer if the offer was the gateway's."""
+        leg = self.leg
+        if leg.dialog is not None and not self.progress.acknowledged:
+            self.progress.acknowledged = True
+            answer = leg._as_sent(answer) if answer else b""
+            leg.send(OutgoingAck(SDP if answer else "", answer, self.transaction, leg.dialog), now)
+            self._invite_sequence = self.transaction.parts.sequence
+            self.transaction = self._endpoint.acknowledged_invite
+
+    def answer_early_offer(self, answer: bytes, now: Instant) -> None:
+        """Send the caller's answer to an offer of the ringing gateway, in a PRACK."""
+        early = self.leg.early
+        if early is not None and early.pracking is not None:
+            pracking, early.pracking = early.pracking, None
+            answer = self.leg._as_sent(answer)
+            self.progress.is_settled = bool(answer)
+            self._send_prack(pracking, answer, now)
+
+    def give_up(self, reason: EndReason, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
+        """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE.
+
+        ``given`` are causes by protocol that the caller gave.
+        """
+        lines = (
+            given_by_caller(self.reasons, reason, given)
+            if given
+            else reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
+        )
+        if self.leg.dialog is not None:
+            self.hang_up(lines, now)
+        else:
+            self._abandon(lines, now)
+
+    def leave(self, outcome: AttemptOutcome, now: Instant) -> None:
+        """Send CANCEL to a gateway that has not answered in time, with the reason that the caller may get."""
+        end = verdict([outcome])
+        cause = end.reason.q850_cause if end.q850 is None else end.q850
+        self._abandon(reason_headers(self.reasons, end.reason, cause, end.status), now)
+
+    def hang_up(self, reason: str, now: Instant) -> None:
+        """Send BYE to a gateway that has answered; a 200 that waits for the caller's answer gets its ACK before."""
+        if not self.progress.acknowledged:
+            self.acknowledge(b"", now)
+        self.leg.hang_up(reason, now)
 
     def close(self, now: Instant) -> None:
         """Drop the dialog; a 200 that still waits for the caller's answer is acknowledged without one."""
-        if self.dialog is not None and not self.progress.acknowledged:
+        if not self.progress.acknowledged:
             self.acknowledge(b"", now)
         if self.transaction.owner is self:  # the INVITE has no final response: a late 2xx needs ACK and BYE
             self._withdraw("", now)
-        super().close(now)
-        if self.dialog is None:  # there may be early dialogs
+        self.leg.close(now)
+        if self.leg.dialog is None:  # there may be early dialogs
             self._endpoint.forget(self.tag, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _invite(self, invitation: Invitation, now: Instant) -> None:
-        headers = f"{invitation.headers}{self.timer.first_offer()}{invitation.content}"
-        self.transaction = transaction = InviteClient(store=self._endpoint.store, owner=self)
-        self.send(
-            OutgoingInvite(
-                headers, invitation.body, transaction, invitation.parts, invitation.hops, invitation.is_fixed
-            ),
-            now,
-        )
+    def _begin_early(self, speaker: str | None) -> EarlyDialogs:
+        """Begin an INVITE; ``speaker`` is the fork of the one before whose session the caller was sent."""
+        endpoint = self._endpoint
+        self.transaction = transaction = InviteClient(store=endpoint.store, owner=self)
+        early = EarlyDialogs(endpoint.flows, self.tag, self.peer, transaction, self.progress, speaker=speaker)
+        self.leg.early = early
+        return early
+
+    def _invite(self, early: EarlyDialogs, invitation: Invitation, now: Instant) -> None:
+        """Send the INVITE."""
+        early.invitation, leg = invitation, self.leg
+        headers = f"{invitation.headers}{leg.timer.first_offer()}{invitation.content}"
+        parts, hops, is_fixed = invitation.parts, invitation.hops, invitation.is_fixed
+        leg.send(OutgoingInvite(headers, invitation.body, early.transaction, parts, hops, is_fixed), now)
+
+    def _invite_again(self, now: Instant) -> None:
+        """Send the INVITE again with other headers.
+
+        The refusal of the last one has ended its early dialogs (RFC 3261 section 13.2.2.3).
+        """
+        early = self._forked()
+        if early.invitation is None:
+            raise RuntimeError(f"{self!r} came without its INVITE")
+        invitation = early.invitation.again(self._endpoint, self.transaction.parts, early.forks.values())
+        self._endpoint.forget(self.tag, now)
+        self.progress.is_settled = False
+        self._invite(self._begin_early(early.speaker), invitation, now)
 
     def _abandon(self, headers: str, now: Instant) -> None:
         self._endpoint.forget(self.tag, now)
         self._withdraw(headers, now)
-        if self.door is not None:
-            self.door.leg_over(self, now)
+        if self.leg.door is not None:
+            self.leg.door.leg_over(self.leg, now)
 
     def _withdraw(self, headers: str, now: Instant) -> None:
-        self.send(OutgoingCancel(headers, b"", self.transaction, True, self._remembered()), now)
+        self.leg.send(OutgoingCancel(headers, b"", self.transaction, True, self._remembered()), now)
+
+    def _remembered(self) -> GivenUp:
+        """Return what has to be known of this attempt if a phone answers it in vain."""
+        dialog = self.leg.dialog
+        sip_call_id = self.transaction.parts.call_id if dialog is None else dialog.call_id
+        address, progress = str(self.peer), self.progress
+        gateway = self.choice.gateway.name
+        return GivenUp(self.call, gateway, self.choice, sip_call_id, address, progress.started_at, progress.pdd_ms)
 
     def _forked(self) -> EarlyDialogs:
         """Return the forks of an INVITE that has no final response."""
-        if self.early is None:
+        if self.leg.early is None:
             raise RuntimeError(f"{self!r} was answered already")
-        return self.early
-
-    def _established(self) -> Dialog:
-        return self.speaking_dialog or super()._established()
+        return self.leg.early
 
     def _take_provisional(self, response: Response, now: Instant) -> None:
         status, progress = response.status, self.progress
@@ -356,20 +319,20 @@ class CalleeLeg(Leg):
                 progress.rang_at = now.came if now.waited_ms else now
         elif progress.tried_at is None:
             progress.tried_at = now
-        tag = response.to_tag
-        early = self.early
+        tag, leg = response.to_tag, self.leg
+        early = leg.early
         if tag and number is None and early is not None and tag not in early.unread and len(early.unread) < EARLY_MAX:
             if not early.unread and not early.dialogs:
-                self._endpoint.adopt(self.tag, self)
+                self._endpoint.adopt(self.tag, leg)
             early.unread[tag] = response
-        session = self._take_session(response)
+        session = leg.take_session(response)
         if session:
             session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
         self.call.progressed(self, status, session, now)
 
     def _early_media(self, tag: str, session: bytes, now: Instant, *, is_sure: bool) -> bytes:
         """Switch to the fork that sends media; return its session, nothing if it may not be used."""
-        if not self.sessions.said and not is_sure:
+        if not self.leg.sessions.said and not is_sure:
             # Without an offer of ours it is an offer, and only a reliable response may carry one (RFC 3261 13.2.1).
             return b""
         early = self._forked()
@@ -382,7 +345,7 @@ class CalleeLeg(Leg):
 
     def _take_reliable(self, response: Response, number: int, now: Instant) -> bool:
         """Acknowledge a reliable response; False for a repeated one, or one out of order (RFC 3262 section 4)."""
-        tag = response.to_tag
+        tag, leg = response.to_tag, self.leg
         # RSeq numbers count for each early dialog by itself. The first one may have any number; a gap means that a
         # response is missing, and the gateway repeats it until its PRACK: acknowledging later ones would hide it.
         early = self._forked()
@@ -393,14 +356,14 @@ class CalleeLeg(Leg):
         if dialog is None:
             if len(early.dialogs) >= EARLY_MAX:
                 return False
-            dialog = early.dialogs[tag] = self._dialog_of(response)
-            self._endpoint.adopt(self.tag, self)
+            dialog = early.dialogs[tag] = early.dialog_of(response)
+            self._endpoint.adopt(self.tag, leg)
         early.rseqs[tag] = number
         pracking = Pracking(dialog, f"RAck: {number} {self.transaction.parts.sequence} INVITE\r\n")
-        session = self.session_in(response)
+        session = leg.session_in(response)
         if session:
             self._switch_to(early, tag, now)
-        if session and not self.sessions.said and not self.progress.is_settled:
+        if session and not leg.sessions.said and not self.progress.is_settled:
             # The session is an offer: the PRACK carries the answer, and waits for the caller's (RFC 3262 section 5).
             early.pracking = pracking
         else:
@@ -411,10 +374,7 @@ class CalleeLeg(Leg):
     def _send_prack(self, pracking: Pracking, body: bytes, now: Instant) -> None:
         headers = of_prack(self._endpoint, pracking.rack, body)
         transaction = Client(store=self._endpoint.store)
-        self.send(OutgoingRequest(headers, body, transaction, pracking.dialog, "PRACK"), now)
-
-    def _dialog_of(self, response: Response) -> Dialog:
-        return Dialog.of_callee(self.transaction.parts, self.tag, response, self._endpoint.flows.next_hop)
+        self.leg.send(OutgoingRequest(headers, body, transaction, pracking.dialog, "PRACK"), now)
 
     def _switch_to(self, early: EarlyDialogs, tag: str, now: Instant, *, answers: bool = False) -> None:
         """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
@@ -424,40 +384,27 @@ class CalleeLeg(Leg):
         early.speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:
-        tag, early = response.to_tag, self.early or EarlyDialogs(None)
+        """Make the confirmed dialog of a 2xx."""
+        tag, leg, early = response.to_tag, self.leg, self._forked()
         if early.speaker is not None and early.speaker != tag:
             self._switch_to(early, tag, now, answers=True)
         # The early dialog has used CSeq numbers for PRACK and UPDATE, so it becomes the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
-        self.dialog = early.dialogs.get(tag)
-        if self.dialog is not None:
-            self.dialog.confirm(response)
+        dialog = early.dialogs.get(tag)
+        if dialog is not None:
+            dialog.confirm(response)
         else:
-            parts = self.transaction.parts
-            self.dialog = Dialog.of_callee(parts, self.tag, response, self._endpoint.flows.next_hop)
-        if self.dialog.is_behind_nat or not (early.unread or early.dialogs):
-            self._endpoint.adopt(self.tag, self)  # else it was adopted with its first early dialog
-        self.early = None
-        self.facts.is_confirmed = True
+            dialog = Dialog.of_callee(self.transaction.parts, self.tag, response, self._endpoint.flows.next_hop)
+        leg.dialog = dialog
+        if dialog.is_behind_nat or not (early.unread or early.dialogs):
+            self._endpoint.adopt(self.tag, leg)  # else it was adopted with its first early dialog
+        leg.early = None
+        leg.facts.is_confirmed = True
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = self._take_session(response) or early.sessions.get(tag) or self.sessions.remote
-        if self.answer is not self.sessions.remote:
-            self.note_session(self.answer)
-        self.timer.answered(response, now)
-        self.facts.last_seen_at = now
-        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
-        self.supervision.begin(now)
-
-    def _invite_again(self, now: Instant) -> None:
-        """Send the INVITE again with other headers.
-
-        The refusal of the last one has ended its early dialogs (RFC 3261 section 13.2.2.3).
-        """
-        early = self._forked()
-        if early.invitation is None:
-            raise RuntimeError(f"{self!r} came without its INVITE")
-        invitation = early.invitation.again(self._endpoint, self.transaction.parts, self.forks.values())
-        self._endpoint.forget(self.tag, now)
-        self.early = EarlyDialogs(invitation, speaker=early.speaker)
-        self.progress.is_settled = False
-        self._invite(invitation, now)
+        self.answer = leg.take_session(response) or early.sessions.get(tag) or leg.sessions.remote
+        if self.answer is not leg.sessions.remote:
+            leg.note_session(self.answer)
+        leg.timer.answered(response, now)
+        leg.facts.last_seen_at = now
+        leg.supervision = Supervision(self._endpoint, leg, SupervisionFacts(now))
+        leg.supervision.begin(now)

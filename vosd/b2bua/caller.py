@@ -1,4 +1,4 @@
-"""The leg of the caller: the switch is the server of its INVITE."""
+"""The caller: its INVITE, from the 100 to the final response, of which the switch is the server, and its leg."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -7,7 +7,7 @@ from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import CallerIdentity, caller_identity_of
 from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.outgoing.headers import SDP, of_answer, of_rejection, of_reliable_ringing, of_response, of_ringing
+from vosd.b2bua.outgoing.headers import of_answer, of_rejection, of_reliable_ringing, of_ringing
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.prack_queue import PrackQueue
 from vosd.b2bua.states import CallState
@@ -18,7 +18,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
 from vosd.sip.dialog.session_wish import Wish
-from vosd.sip.door.messages import Outgoing, OutgoingReliable, OutgoingResponse, OutgoingSuccess
+from vosd.sip.door.messages import OutgoingReliable, OutgoingResponse, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.headers.reason import causes, reason_text
@@ -28,10 +28,10 @@ from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
-from vosd.trunks.dialect import CallerDialect, Reliability, Transfers
+from vosd.trunks.dialect import CallerDialect, Reliability
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call_port import PressedKeys
+    from vosd.b2bua.call_port import CallPort, PressedKeys
 
 _OFF: Final = Reliability.OFF  # access to enum members is slow
 _REQUIRED: Final = Reliability.REQUIRED
@@ -41,12 +41,12 @@ _RSEQ_CHOICES = 1 << 20
 """First RSeq numbers are drawn below this; any below 2^31 is allowed (RFC 3262 section 3)."""
 
 
-class CallerLeg(Leg):
-    """The leg of a customer."""
+class Caller:
+    """The calling side of a call, as long as the customer is in it (``CallerSide``)."""
 
     __slots__ = (
-        "caller_identity", "dialect", "expiry", "invite", "invite_dialog", "invite_message", "keypad",
-        "offer", "pracks", "progress", "proposing", "shown", "takes_100rel",
+        "_endpoint", "call", "caller_identity", "dialect", "dialog", "expiry", "invite", "invite_message", "keypad",
+        "leg", "offer", "pracks", "progress", "reasons", "shown", "takes_100rel",
     )  # fmt: skip
 
     def __init__(
@@ -59,11 +59,16 @@ class CallerLeg(Leg):
         caller_identity: CallerIdentity,
     ) -> None:
         """``invite`` is the transaction of its INVITE."""
-        super().__init__(endpoint, dialect.reasons, dialect.session_timer, dialect.sent_as)
+        self._endpoint = endpoint
+        self.call: CallPort
+        """Set before anything happens."""
         self.invite = invite
-        self.dialog = self.invite_dialog = dialog
-        """One object: ``dialog`` of any leg may be None, that of the INVITE of a caller never is."""
+        self.dialog = dialog
+        """That of the leg, too, whose dialog may be None if it is not a caller's."""
+        self.leg = Leg(endpoint, dialect.session_timer, dialect.sent_as)
+        self.leg.dialog = dialog
         self.dialect = dialect
+        self.reasons = dialect.reasons
         self.progress = progress
         self.caller_identity = caller_identity
         self.invite_message: Request | None = None
@@ -75,8 +80,6 @@ class CallerLeg(Leg):
         """Responses that wait for PRACKs; None = none does."""
         self.shown: dict[str, ShownFork] | None = None
         """The forks of this attempt that the caller was shown, by their tags, but for the current one."""
-        self.proposing: Server | None = None
-        """The PRACK whose offer was forwarded to the callee."""
         self.keypad: PressedKeys | None = None
         """The keys it has pressed, if its keys may transfer."""
         self.expiry: Timer[TimerOwner] | None = None
@@ -91,8 +94,8 @@ class CallerLeg(Leg):
         dialect: CallerDialect,
         wish: Wish,
         user: str = "",
-    ) -> "CallerLeg":
-        """Make the leg of an INVITE; ``user`` has proven to be the caller. Nothing is sent before ``begin``.
+    ) -> "Caller":
+        """Make the caller of an INVITE; ``user`` has proven to be the caller. Nothing is sent before ``begin``.
 
         Raises:
             ParseError: the INVITE has no Contact to call back.
@@ -102,45 +105,35 @@ class CallerLeg(Leg):
         if dialog.is_behind_nat:
             transaction.answer_at(source)
         progress = InviteProgress(request.sequence, wish, reliability)
-        leg = cls(endpoint, transaction, dialog, dialect, progress, caller_identity)
-        leg.invite_message = request
-        leg.offer = leg._take_session(request)
+        caller = cls(endpoint, transaction, dialog, dialect, progress, caller_identity)
+        caller.invite_message = request
+        caller.offer = caller.leg.take_session(request)
         progress.valid_s = None if request.header("expires") is None else _valid_s(request)
-        transaction.owner = leg
-        return leg
+        transaction.owner = caller
+        return caller
 
     def begin(self, now: Instant) -> None:
         """Send 100, accept requests within the dialog from now on, and set the timer of the Expires header."""
         endpoint = self._endpoint
-        self.send(OutgoingResponse(endpoint.server_header, b"", self.invite, 100, ""), now)
-        endpoint.adopt(self.invite_dialog.local_tag, self)
+        self.leg.send(OutgoingResponse(endpoint.server_header, b"", self.invite, 100, ""), now)
+        endpoint.adopt(self.dialog.local_tag, self.leg)
         if self.progress.valid_s is not None:
             self.expiry = endpoint.set_alarm(self, now.plus(1_000 * self.progress.valid_s))
 
     @property
-    def leg(self) -> "CallerLeg":
-        """This leg: the customer is in the call (``CallerSide``)."""
+    def inviter(self) -> "Caller":
+        """The caller itself: the customer is in the call."""
         return self
-
-    @property
-    def may_transfer(self) -> bool:  # type: ignore[override]
-        """Whether the operator allows this trunk to transfer calls."""
-        return self.dialect.transfers is Transfers.ACCEPT
 
     @property
     def named(self) -> str:
         """Name of the caller in the From of the dialog."""
-        return self.invite_dialog.remote
+        return self.dialog.remote
 
     @property
     def awaits_prack(self) -> bool:
         """Whether the 200 has to wait for the PRACK of a response with media."""
         return self.pracks is not None and self.pracks.holds_answer
-
-    @property
-    def is_early(self) -> bool:
-        """Whether the caller has not been answered yet."""
-        return not self.progress.is_answered
 
     # -- before the answer --------------------------------------------------------------------------------------
 
@@ -156,20 +149,20 @@ class CallerLeg(Leg):
             return
         if session:
             self.progress.sent_early_media = True
-            session = self._as_sent(session)
+            session = self.leg._as_sent(session)
         reliably = self.progress.reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:
-            headers = of_ringing(self._endpoint, self.invite_dialog, session)
-            self.send(OutgoingResponse(headers, session, self.invite, status, self.invite_dialog.local_tag), now)
+            headers = of_ringing(self._endpoint, self.dialog, session)
+            self.leg.send(OutgoingResponse(headers, session, self.invite, status, self.dialog.local_tag), now)
             return
         draw = 0 if self.progress.rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
         self.progress.rseq += 1 + draw
-        tag, number = self.invite_dialog.local_tag, self.progress.rseq
-        headers = of_reliable_ringing(self._endpoint, self.invite_dialog, session, number)
+        tag, number = self.dialog.local_tag, self.progress.rseq
+        headers = of_reliable_ringing(self._endpoint, self.dialog, session, number)
         if pracks is None:
             pracks = self.pracks = PrackQueue()
         pracks.unacknowledged = reliable = ReliableProvisional(number, bool(session), owner=self)
-        self.send(OutgoingReliable(headers, session, self.invite, status, tag, reliable), now)
+        self.leg.send(OutgoingReliable(headers, session, self.invite, status, tag, reliable), now)
 
     def begin_attempt(self, now: Instant) -> None:
         """Prepare for another gateway: after early media of the last one the caller needs another To tag."""
@@ -184,11 +177,11 @@ class CallerLeg(Leg):
         """
         shown = self.shown or {}
         if self.progress.sent_early_media:
-            dialog = self.invite_dialog
+            dialog = self.dialog
             number = dialog.remote_sequence if self.progress.last_tag is None else self._resumed
             shown = {
                 **shown,
-                before: ShownFork(dialog.local_tag, number, bytes(self.sessions.said), self.progress.is_settled),
+                before: ShownFork(dialog.local_tag, number, bytes(self.leg.sessions.said), self.progress.is_settled),
             }
             self.shown = shown
         self._begin_dialog(shown.get(after) if answers else None, now)
@@ -201,79 +194,88 @@ class CallerLeg(Leg):
         self._decided(200, now)
         if self.progress.is_settled:
             session = b""  # offer and answer were exchanged before: a 2xx with SDP would be read as an offer
-        session = self._as_sent(session)
-        agreed = self.timer.accept(self.progress.wish, now)
-        headers = of_answer(self._endpoint, self.invite_dialog, session, self.timer, agreed)
+        session = self.leg._as_sent(session)
+        agreed = self.leg.timer.accept(self.progress.wish, now)
+        headers = of_answer(self._endpoint, self.dialog, session, self.leg.timer, agreed)
         sequence = self.progress.invite_sequence
-        self.acceptance = Acceptance(self.invite_dialog, sequence, store=self._endpoint.store, owner=self)
-        self.send(OutgoingSuccess(headers, session, self.invite, self.acceptance), now)
+        self.leg.acceptance = Acceptance(self.dialog, sequence, store=self._endpoint.store, owner=self.leg)
+        self.leg.send(OutgoingSuccess(headers, session, self.invite, self.leg.acceptance), now)
         self.call.to_forward = None
         self.invite = self._endpoint.answered_invite
-        self.facts.last_seen_at = now
-        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
-        self.supervision.begin(now)
+        self.leg.facts.last_seen_at = now
+        self.leg.supervision = Supervision(self._endpoint, self.leg, SupervisionFacts(now))
+        self.leg.supervision.begin(now)
 
     def was_answered(self, session: bytes, now: Instant) -> None:
         """Take the call as answered by an earlier process, and its 200 as acknowledged."""
         self._decided(200, now)
         if not self.progress.is_settled:
-            self._as_sent(session)
-        self.timer.accept(self.progress.wish, now)
+            self.leg._as_sent(session)
+        self.leg.timer.accept(self.progress.wish, now)
         self.invite = self._endpoint.answered_invite
-        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
-        self.supervision.begin(now)
+        self.leg.supervision = Supervision(self._endpoint, self.leg, SupervisionFacts(now))
+        self.leg.supervision.begin(now)
 
     def answer_again(self, transaction: InviteServer, session: bytes, at: Instant, now: Instant) -> None:
         """Send the 200 that may not have been sent ``at`` the answer: an earlier process was killed."""
-        self.facts.is_confirmed = False
+        self.leg.facts.is_confirmed = False
         self.invite = transaction
         self.answer(session, now)
-        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(at))
-        self.supervision.begin(at)
+        self.leg.supervision = Supervision(self._endpoint, self.leg, SupervisionFacts(at))
+        self.leg.supervision.begin(at)
 
     def go_on(self, now: Instant, *, is_awaited: bool) -> bool:
         """Send the 200 of an earlier process again if its ACK ``is_awaited``; return whether that was done.
 
         Otherwise it counts as acknowledged.
         """
-        acceptance = self.acceptance
+        acceptance = self.leg.acceptance
         if is_awaited and acceptance is not None:
             acceptance.go_on(now)
             return True
         if acceptance is not None:
             acceptance.acknowledged()
-        self.acceptance, self.facts.is_confirmed = None, True
+        self.leg.acceptance, self.leg.facts.is_confirmed = None, True
         return False
+
+    def undo_answer(self, answer: OutgoingSuccess, now: Instant) -> None:
+        """Be as before the answer: the 200 was not sent."""
+        leg = self.leg
+        self.invite, leg.acceptance = answer.transaction, None
+        self.progress.is_answered, self.progress.final = False, None
+        supervision, leg.supervision = leg.supervision, None
+        if supervision is not None:
+            supervision.stop(now)
 
     def reject(self, status: int, reason: str, now: Instant) -> None:
         """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
         self._decided(status, now)
         headers = of_rejection(self._endpoint, status, reason)
-        self.send(OutgoingResponse(headers, b"", self.invite, status, self.invite_dialog.local_tag), now)
-        self._endpoint.forget(self.invite_dialog.local_tag, now)
-        if self.door is not None:
-            self.door.leg_over(self, now)
+        self.leg.send(OutgoingResponse(headers, b"", self.invite, status, self.dialog.local_tag), now)
+        self._endpoint.forget(self.dialog.local_tag, now)
+        if self.leg.door is not None:
+            self.leg.door.leg_over(self.leg, now)
 
-    def _prack_came(self, event: RequestArrived) -> None:
+    def prack_came(self, event: RequestArrived) -> None:
         """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
         rack = Rack.of(event.request)
         pracks = self.pracks
         unacknowledged = None if pracks is None else pracks.unacknowledged
         if pracks is None or unacknowledged is None or rack != (unacknowledged.number, self.progress.invite_sequence):
             is_late = rack == (self.progress.overtaken, self.progress.invite_sequence)
-            self.respond(event.transaction, 200 if is_late else 481, event.at)
+            self.leg.respond(event.transaction, 200 if is_late else 481, event.at)
             return
         unacknowledged.stop()
         pracks.unacknowledged = None
-        session = self.session_in(event.request)
+        session = self.leg.session_in(event.request)
         if self.progress.is_of_last_attempt:
             is_settled = unacknowledged.has_session and bool(self.offer)
             self._end_last_attempt(event, session, is_settled=is_settled)
         elif unacknowledged.has_session and not self.offer and not self.progress.is_settled:
             if session:
-                self.note_session(session)
+                self.leg.note_session(session)
                 self.progress.is_settled = True
-            self.respond(event.transaction, 200, event.at)
+            self.leg.respond(event.transaction, 200, event.at)
             self.call.early_answer_came(session, event.at)
         else:
             self.progress.is_settled = self.progress.is_settled or (unacknowledged.has_session and bool(self.offer))
@@ -286,41 +288,14 @@ class CallerLeg(Leg):
         self.call.caller_unreachable(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
-        """Handle a CANCEL of the call, or of a re-INVITE within it."""
-        if event.transaction is self.invite or self.takes_back_answer(event.at):
+        """Handle a CANCEL of the call."""
+        if event.transaction is self.invite or self.call.take_answer_back(event.at):
             self.call.journey.reason_text = reason_text(event.request)
             self._invite_over(event.at, causes(event.request))
-        else:
-            super().cancelled(event)
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """End an INVITE that has expired by its Expires header (RFC 3261 section 13.3.1)."""
         self._invite_over(event.at)
-
-    def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
-        """Answer this side's offer with 200; that of a newcomer is its first INVITE (RFC 3891)."""
-        if transaction is self.invite:
-            self.answer(session, now)
-        elif transaction is self.proposing:
-            self.proposing = None
-            session = self._as_sent(session)
-            headers = of_response(self._endpoint, 200, SDP if session else "")
-            self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)
-        else:
-            super().agree(transaction, session, now)
-
-    def sent(self, message: Outgoing, _now: Instant) -> None:
-        """Report that the 200 of the call has left."""
-        if isinstance(message, OutgoingSuccess) and self._is_answer(message):
-            self.call.answer_sent()
-
-    def not_sent(self, message: Outgoing, now: Instant) -> None:
-        """Refuse the call if its 200 was not let out."""
-        if isinstance(message, OutgoingSuccess) and self._is_answer(message):
-            self._take_back(message, now)
-            self.call.answer_withheld(now)
-        else:
-            super().not_sent(message, now)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -332,7 +307,7 @@ class CallerLeg(Leg):
             return
         if self.keypad is not None:
             self.keypad.stop()
-        super().hang_up(reason, now)
+        self.leg.hang_up(reason, now)
 
     def close(self, now: Instant) -> None:
         """Drop the dialog, which the caller itself has ended."""
@@ -342,39 +317,11 @@ class CallerLeg(Leg):
             self.keypad.stop()
         if self.invite.state is TransactionState.PROCEEDING:
             self._decided(487, now)
-            tag = self.invite_dialog.local_tag
-            self.send(OutgoingResponse(self._endpoint.server_header, b"", self.invite, 487, tag), now)
-        super().close(now)
+            tag = self.dialog.local_tag
+            self.leg.send(OutgoingResponse(self._endpoint.server_header, b"", self.invite, 487, tag), now)
+        self.leg.close(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    @property
-    def _is_caller(self) -> bool:
-        """Whether it is the caller of a call that goes on."""
-        return self.call.state is not CallState.OVER and self.call.caller is self
-
-    def _is_answer(self, message: OutgoingSuccess) -> bool:
-        """Return whether a 200 is that of the call to its caller, not of a re-INVITE or of a takeover."""
-        return message.acceptance is self.acceptance and not self.facts.is_confirmed and self._is_caller
-
-    def takes_back_answer(self, now: Instant) -> bool:
-        """Take the 200 of the call back if it waits to leave; return whether it does."""
-        if self.door is None or self.acceptance is None or self.facts.is_confirmed or not self._is_caller:
-            return False
-        message = self.door.withdraw(self.acceptance, now)
-        if isinstance(message, OutgoingSuccess):
-            self._take_back(message, now)
-            return True
-        return False
-
-    def _take_back(self, message: OutgoingSuccess, now: Instant) -> None:
-        """Be as before the answer: the 200 was not sent, and the customer is not charged for it."""
-        self.invite, self.acceptance = message.transaction, None
-        self.progress.is_answered, self.progress.final = False, None
-        supervision, self.supervision = self.supervision, None
-        if supervision is not None:
-            supervision.stop(now)
-        self.call.answer_taken_back()
 
     def _send_waiting(self, pracks: PrackQueue, now: Instant) -> None:
         """Send the responses that waited for a PRACK, up to the next one that needs a PRACK itself."""
@@ -391,19 +338,20 @@ class CallerLeg(Leg):
         """Answer a PRACK; an offer in it is forwarded and answered in the 2xx (RFC 3262 section 5)."""
         server, callee = event.transaction, self.call.callee
         if not session:
-            self.respond(server, 200, event.at)
+            self.leg.respond(server, 200, event.at)
         elif (
             callee is None
-            or callee.early_dialog is None
-            or not (self.progress.is_settled and callee.facts.allows_update)
+            or callee.leg.early is None
+            or callee.leg.early.agreed is None
+            or not (self.progress.is_settled and callee.leg.facts.allows_update)
             or not (self.call.bridge is None or self.call.bridge.is_quiet)
             or (self.pracks is not None and self.pracks.answer is not None)
             or not isinstance(server, Server)
         ):
-            self.respond(server, 488, event.at)  # it cannot be forwarded now
+            self.leg.respond(server, 488, event.at)  # it cannot be forwarded now
         else:
-            self.proposing = server
-            self.call.asked(self, event)
+            self.leg.proposing = server
+            self.call.talk(callee).session_wanted(self.leg, event)
 
     def _begin_dialog(self, shown: ShownFork | None, now: Instant) -> None:
         """Leave an early dialog with media for one that the caller was shown before, else for a new one.
@@ -419,12 +367,12 @@ class CallerLeg(Leg):
             return
         # An early session has been answered and cannot be replaced by another answer to the same offer. Another To tag
         # makes this a new early dialog, as if a proxy had forked the INVITE (RFC 3261 section 12.1).
-        dialog, sequence = self.invite_dialog, self.progress.invite_sequence
+        dialog, sequence = self.dialog, self.progress.invite_sequence
         old, self.progress.sent_early_media = dialog.local_tag, shown is not None
         if shown is None:
-            new, self.sessions.said, self.progress.is_settled = self._endpoint.token(), b"", False
+            new, self.leg.sessions.said, self.progress.is_settled = self._endpoint.token(), b"", False
         else:
-            new, sequence, self.sessions.said, self.progress.is_settled = shown
+            new, sequence, self.leg.sessions.said, self.progress.is_settled = shown
         dialog.local = dialog.local.removesuffix(old) + new
         dialog.local_tag = new
         self.progress.resumed_sequence = sequence
@@ -437,7 +385,7 @@ class CallerLeg(Leg):
         elif not is_awaited:
             self._forget_last_tag(now)
         dialog.remote_sequence = sequence if self.progress.last_tag is None else self.progress.invite_sequence
-        self._endpoint.adopt(new, self)
+        self._endpoint.adopt(new, self.leg)
 
     def _end_last_attempt(self, event: RequestArrived, session: bytes, *, is_settled: bool) -> None:
         """Answer the PRACK of a response for a gateway or fork that was left; an answer in it is void."""
@@ -446,9 +394,9 @@ class CallerLeg(Leg):
             if fork.tag == self.progress.last_tag:
                 shown = fork._replace(remote_sequence=event.request.sequence, is_settled=is_settled)
                 self.shown = {**(self.shown or {}), tag: shown}
-        self.respond(event.transaction, 488 if session and self.offer else 200, event.at)
+        self.leg.respond(event.transaction, 488 if session and self.offer else 200, event.at)
         if self.progress.last_tag is not None:
-            self.invite_dialog.remote_sequence = self._resumed  # that PRACK counted in the dialog before
+            self.dialog.remote_sequence = self._resumed  # that PRACK counted in the dialog before
             self._forget_last_tag(event.at)
 
     @property
@@ -467,7 +415,7 @@ class CallerLeg(Leg):
             return  # its refusal waits to leave
         if self.call.caller is not self:  # a newcomer (Replaces) that the callee has not accepted yet
             if self.call.bridge is not None:
-                self.call.bridge.session_unwanted(self, now)
+                self.call.bridge.session_unwanted(self.leg, now)
         else:
             self.call.caller_cancelled(now, given)
 
