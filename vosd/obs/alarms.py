@@ -116,6 +116,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.PHONE_SERVICE_DOWN: AlarmKind(_WARNING),
     Event.PHONE_SERVICE_REFUSED: AlarmKind(_WARNING, passes=True),
     Event.LOOKUP_SERVICE_DOWN: AlarmKind(_WARNING, ("service",)),
+    Event.RTPENGINE_DOWN: AlarmKind(_CRITICAL, ("rtpengine",)),
     Event.NAT_SWEEP_OVERRUN: AlarmKind(_WARNING),
     Event.ALARM_OUTPUT_DOWN: AlarmKind(_WARNING, ("output",)),
     Event.RETENTION_BLOCKED: AlarmKind(_WARNING, ("kind",)),

@@ -113,6 +113,9 @@ class Event(StrEnum):
     LOOKUP_SERVICE_DOWN = "lookup_service_down"
     """A server that is asked about numbers (``service``) does not answer: it is not asked for some seconds."""
     LOOKUP_SERVICE_UP = "lookup_service_up"
+    RTPENGINE_DOWN = "rtpengine_down"
+    """An rtpengine answers no pings: its calls are moved to others, new ones do not use it."""
+    RTPENGINE_UP = "rtpengine_up"
     CALLER_BLACKLISTED = "caller_blacklisted"
     """A caller exceeded a limit of ``dynamic_blacklist``: its calls are refused until then."""
     SESSION_REFRESH_FAILED = "session_refresh_failed"
@@ -236,6 +239,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.PHONE_SERVICE_DOWN: Event.PHONE_SERVICE_UP,
     Event.LOOKUP_SERVICE_DOWN: Event.LOOKUP_SERVICE_UP,
     Event.GATEWAY_UNREGISTERED: Event.GATEWAY_REGISTERED,
+    Event.RTPENGINE_DOWN: Event.RTPENGINE_UP,
     Event.GATEWAY_DOWN: Event.GATEWAY_UP,
     Event.GATEWAY_RESTING: Event.GATEWAY_WELL,
     Event.GATEWAY_NAME_LOST: Event.GATEWAY_NAME_FOUND,

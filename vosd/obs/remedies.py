@@ -71,6 +71,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.PHONE_SERVICE_DOWN: "start the program of phone_service; reports wait",
     Event.PHONE_SERVICE_REFUSED: "look at the log of the program of phone_service",
     Event.LOOKUP_SERVICE_DOWN: "look at the server that is asked; fail_open says what becomes of calls",
+    Event.RTPENGINE_DOWN: "start it, or look at the network to it; media.fallback says what becomes of calls",
     Event.NAT_SWEEP_OVERRUN: (
         "fewer keep-alives: a longer SS_SIP_NAT_KEEP_ALIVE_PERIOD; or more at once: SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME"
     ),

@@ -47,15 +47,8 @@ def fields_of(class_: ast.ClassDef) -> Iterator[str]:
     )
 
 
-_RELAY: Final = "the relay of media, which is being built"
 NOT_READ: Final[dict[tuple[str, str], str]] = {
-    ("MediaEngineSettings", "workers"): _RELAY,
-    ("MediaParameters", "rtpengines"): _RELAY,
-    ("MediaSettings", "codecs"): _RELAY,
-    ("MediaSettings", "encryption"): _RELAY,
-    ("MediaSettings", "hold_timeout_ms"): _RELAY,
-    ("MediaSettings", "local_ring"): _RELAY,
-    ("MediaSettings", "ports"): _RELAY,
+    ("MediaParameters", "rtpengines"): "the engine rtpengine, which calls do not use yet",
 }
 FILLED: Final = sorted({(each.target.__name__, field) for each in conversions() for field in each.fields})
 

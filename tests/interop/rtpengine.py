@@ -1,0 +1,60 @@
+"""rtpengine as a process on loopback, without its kernel module, with the configuration that we ship."""
+
+import signal
+from pathlib import Path
+from typing import Final, Self
+
+from doubles.sockets.loopback import Endpoint, udp_bound
+
+from vosd.trunks.media import RtpEngine
+
+from .program import Program
+
+SHIPPED: Final = Path(__file__).parents[2] / "config" / "rtpengine.conf"
+
+
+class Rtpengine(Program):
+    """One rtpengine; a context manager that never leaves it running. It can be killed, stopped and started anew."""
+
+    def __init__(self, directory: Path, name: str, control: Endpoint, ports: tuple[int, int]) -> None:
+        """Control and media are at one address, media at the ports from the first to the second."""
+        self.control = control
+        self.config = RtpEngine(name, control.host, control.port)
+        own = directory / name
+        own.mkdir()
+        super().__init__(
+            [
+                "rtpengine", f"--config-file={SHIPPED}", "--foreground", f"--interface={control.host}",
+                f"--listen-ng={control}", f"--port-min={ports[0]}", f"--port-max={ports[1]}", "--log-stderr",
+                "--log-level=5", "--num-threads=1", "--recording-dir=", f"--pidfile={own / 'pid'}",
+            ],
+            own,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._wait_until(lambda: udp_bound(self.control))
+        return self
+
+    def kill(self) -> None:
+        """End it as a power loss does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def pause(self) -> None:
+        """Let it stand still: its sockets take datagrams that nothing reads."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        self._wait_until(lambda: all(b") T " in (task / "stat").read_bytes() for task in tasks.iterdir()))
+
+    def go_on(self) -> None:
+        """End the pause."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def start_anew(self) -> None:
+        """Start it again after a kill."""
+        self.__exit__()
+        self.__enter__()

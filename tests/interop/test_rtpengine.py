@@ -1,0 +1,268 @@
+"""The pool with real rtpengines: whose ports stay, who is heard, and what a kill, a pause and a full one change."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.relay import until
+from doubles.sockets.rtp import RtpPeer
+from doubles.sockets.waiting import readable
+from e2e.addresses import NETWORK
+
+from vosd.media.rtpengine_orders import (
+    EngineAnswer,
+    RtpAnswer,
+    RtpList,
+    RtpOffer,
+    RtpOrder,
+    RtpQuery,
+    RtpReply,
+    session_order,
+)
+from vosd.rtpengine.client import RtpEngines
+from vosd.sdp.media import Medium, media_of
+from vosd.trunks.media import MediaTrust
+
+from .rtpengine import Rtpengine
+
+ONE, TWO = Endpoint(f"{NETWORK}.71", 2_223), Endpoint(f"{NETWORK}.72", 2_223)
+CALLER, CALLEE, OTHER, ATTACKER = (f"{NETWORK}.{number}" for number in (73, 74, 75, 76))
+CS5 = 0xA0
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpengine]:
+    with Rtpengine(tmp_path_factory.mktemp("one"), "one", ONE, (20_000, 20_199)) as engine:
+        yield engine
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Rtpengine]:
+    """The second one, which a test may kill."""
+    with Rtpengine(tmp_path, "two", TWO, (20_000, 20_199)) as engine:
+        yield engine
+
+
+class Pool:
+    """The pool of the switch, and what it reports."""
+
+    def __init__(self, *engines: Rtpengine) -> None:
+        self.lost: list[str] = []
+        self.live: set[str] = set()
+        self.engines = RtpEngines(
+            [each.config for each in engines], lost=self.lost.append, is_live=self.live.__contains__, prefix="vosd-"
+        )
+
+    async def ask(self, order: RtpOrder, engine: str | None = None) -> EngineAnswer | None:
+        answered: asyncio.Future[EngineAnswer | None] = asyncio.get_running_loop().create_future()
+        self.engines.ask(order, answered.set_result, engine=engine)
+        return await answered
+
+    async def replied(self, order: RtpOrder, engine: str | None = None) -> RtpReply:
+        answer = await self.ask(order, engine)
+        assert answer is not None
+        assert answer.reply.result == "ok", answer
+        return answer.reply
+
+    async def medium(self, order: RtpOrder, engine: str | None = None) -> Medium:
+        """Return the place of the first medium of a rewritten description."""
+        return media_of((await self.replied(order, engine)).session)[0]
+
+
+Pools = Callable[..., Pool]
+
+
+@pytest.fixture
+async def pools() -> AsyncIterator[Pools]:
+    """Make pools, which are closed in the end."""
+    made: list[Pool] = []
+
+    def make(*engines: Rtpengine) -> Pool:
+        made.append(Pool(*engines))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.engines.close()
+
+
+@pytest.fixture
+async def pool(pools: Pools, one: Rtpengine) -> Pool:
+    return pools(one)
+
+
+def offered_by(peer: RtpPeer, *lines: str) -> bytes:
+    address = f"IN IP{6 if ':' in peer.host else 4} {peer.host}"
+    head = ("v=0", f"o=- 1 1 {address}", "s=caf\u00e9", f"c={address}", "t=0 0", f"m=audio {peer.port} RTP/AVP 0 101")
+    return "".join(f"{line}\r\n" for line in (*head, *lines)).encode()
+
+
+@pytest.fixture
+def peers() -> Iterator[list[RtpPeer]]:
+    made = [RtpPeer(host, ssrc=number) for number, host in enumerate((CALLER, CALLEE, OTHER, ATTACKER), start=1)]
+    yield made
+    for each in made:
+        each.close()
+
+
+def heard(peer: RtpPeer) -> set[int]:
+    """Return the streams that a peer has received, once something is there."""
+    readable([peer.sock], PATIENCE_S)
+    return streams(peer)
+
+
+def streams(peer: RtpPeer) -> set[int]:
+    return {int.from_bytes(packet[8:12], "big") for packet in peer.taken()}
+
+
+async def test_a_port_belongs_to_its_leg_through_forks_and_new_offers(pool: Pool, peers: list[RtpPeer]) -> None:
+    caller, callee, other, _ = peers
+    first = await pool.medium(session_order(RtpOffer, "forks", offered_by(caller), "a", "b"))
+    towards_caller = await pool.medium(session_order(RtpAnswer, "forks", offered_by(callee), "a", "b"), "one")
+    second = await pool.medium(session_order(RtpOffer, "forks", offered_by(caller), "a", "c"), "one")
+    assert second.port != first.port
+    again = await pool.medium(session_order(RtpAnswer, "forks", offered_by(other), "a", "c"), "one")
+    assert again == towards_caller
+    held = await pool.medium(session_order(RtpOffer, "forks", offered_by(other, "a=sendonly"), "c", "a"), "one")
+    assert (held.port, held.direction) == (towards_caller.port, "sendonly")
+    assert (
+        await pool.medium(session_order(RtpAnswer, "forks", offered_by(caller), "c", "a"), "one")
+    ).port == second.port
+
+
+async def test_lines_that_are_not_about_addresses_come_back_byte_for_byte(pool: Pool, peers: list[RtpPeer]) -> None:
+    session = offered_by(peers[0], "a=x-secret:\u00e9", "a=candidate:1 1 UDP 1 10.0.0.1 4000 typ host")
+    session += b"a=x-raw:\xff\xfe\r\n"
+    written = (await pool.replied(session_order(RtpOffer, "bytes", session, "a", "b"))).session
+    assert "s=caf\u00e9\r\n".encode() in written
+    assert b"a=x-raw:\xff\xfe\r\n" in written
+    assert b"candidate" not in written
+    assert CALLER.encode() not in written
+
+
+async def test_media_pass_with_their_mark_and_others_neither_hear_nor_are_heard(
+    pool: Pool, peers: list[RtpPeer]
+) -> None:
+    caller, callee, _, attacker = peers
+    callee.sock.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    of_callee = await pool.medium(session_order(RtpOffer, "media", offered_by(caller), "a", "b", tos=CS5))
+    of_caller = await pool.medium(session_order(RtpAnswer, "media", offered_by(callee), "a", "b", tos=CS5), "one")
+    to_caller, to_callee = (ONE.host, of_callee.port), (ONE.host, of_caller.port)
+    for target in (to_caller, to_callee):
+        attacker.send(target, 20)
+    caller.send(to_callee)
+    callee.send(to_caller)
+    assert heard(caller) == {callee.ssrc}
+    assert readable([callee.sock], PATIENCE_S)
+    packet, marks, _, _ = callee.sock.recvmsg(2_048, 64)
+    assert int.from_bytes(packet[8:12], "big") == caller.ssrc
+    assert marks[0][2][0] == CS5
+    attacker.send(to_callee, 20)
+    caller.send(to_callee, 5)
+    assert heard(callee) == {caller.ssrc}
+    assert streams(attacker) == set()
+    query = await pool.replied(RtpQuery(call="media"), "one")
+    stream = query.tags["a"].medias[0].streams[0]
+    assert (stream.local_port, stream.endpoint.address, stream.endpoint.port) == (to_callee[1], CALLER, caller.port)
+    assert stream.stats.errors >= 20
+
+
+async def test_a_peer_behind_nat_is_expected_where_its_sip_comes_from(pool: Pool, peers: list[RtpPeer]) -> None:
+    """The description has an address of its own network; the port is learned."""
+    caller, callee, _, _ = peers
+    private = offered_by(caller).replace(CALLER.encode(), b"10.0.0.7").replace(str(caller.port).encode(), b"4000")
+    of_callee = await pool.medium(session_order(RtpOffer, "nat", private, "a", "b", seen_at=CALLER))
+    of_caller = await pool.medium(session_order(RtpAnswer, "nat", offered_by(callee), "a", "b"), "one")
+    caller.send((ONE.host, of_caller.port), 3)
+    assert heard(callee) == {caller.ssrc}
+    callee.send((ONE.host, of_callee.port), 3)
+    assert heard(caller) == {callee.ssrc}
+
+
+async def test_the_first_that_sends_is_believed_where_that_is_wanted(pool: Pool, peers: list[RtpPeer]) -> None:
+    caller, callee, other, _ = peers
+    offer = session_order(RtpOffer, "any", offered_by(caller), "a", "b", trust=MediaTrust.ANY)
+    of_callee = await pool.medium(offer)
+    of_caller = await pool.medium(session_order(RtpAnswer, "any", offered_by(callee), "a", "b"), "one")
+    other.send((ONE.host, of_caller.port), 3)
+    assert heard(callee) == {other.ssrc}
+    callee.send((ONE.host, of_callee.port), 3)
+    assert heard(other) == {callee.ssrc}
+
+
+async def test_a_killed_one_is_noticed_and_others_take_its_calls(
+    pools: Pools, one: Rtpengine, two: Rtpengine, peers: list[RtpPeer]
+) -> None:
+    pool = pools(two, one)
+    pool.engines.begin()
+    offer = session_order(RtpOffer, "vosd-kill", offered_by(peers[0]), "a", "b")
+    first = await pool.ask(offer)
+    assert first is not None
+    assert first.engine == "two"
+    two.kill()
+    second = await pool.ask(offer)
+    assert second is not None
+    assert second.engine == "one"
+    await until(lambda: pool.lost == ["two"])
+    assert pool.engines.states() == [("two", False), ("one", True)]
+    two.start_anew()
+    await until(lambda: pool.engines.states() == [("two", True), ("one", True)])
+    assert await pool.ask(offer, "two") is not None
+
+
+async def test_one_that_was_started_anew_at_once_has_lost_its_calls(
+    pools: Pools, two: Rtpengine, peers: list[RtpPeer]
+) -> None:
+    pool = pools(two)
+    pool.engines.begin()
+    offer = session_order(RtpOffer, "vosd-anew", offered_by(peers[0]), "a", "b")
+    await pool.replied(offer)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await until(lambda: loop.time() > began + 2.5)
+    two.kill()
+    two.start_anew()
+    await until(lambda: pool.lost == ["two"])
+    assert pool.engines.is_usable
+
+
+async def test_calls_of_an_earlier_switch_and_of_lost_answers_are_ended(
+    pools: Pools, one: Rtpengine, two: Rtpengine, peers: list[RtpPeer]
+) -> None:
+    session = offered_by(peers[0])
+    earlier = pools(two)
+    for call in ("vosd-1", "vosd-2", "other-1"):
+        await earlier.replied(session_order(RtpOffer, call, session, "a", "b"))
+    earlier.engines.close()
+    pool = pools(two, one)
+    pool.live.add("vosd-2")
+    pool.engines.begin()
+
+    async def until_calls(wanted: set[str]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while {*(await pool.replied(RtpList(limit=10), "two")).calls} != wanted:
+                pass
+
+    await until_calls({"vosd-2", "other-1"})
+    two.pause()
+    answer = await pool.ask(session_order(RtpOffer, "vosd-3", session, "a", "b"))
+    two.go_on()
+    assert answer is not None
+    assert answer.engine == "one"
+    await until_calls({"vosd-2", "other-1"})
+
+
+async def test_a_full_one_sends_calls_to_the_next(
+    pools: Pools, one: Rtpengine, tmp_path: Path, peers: list[RtpPeer]
+) -> None:
+    """Four ports are enough for one call."""
+    session = offered_by(peers[0])
+    with Rtpengine(tmp_path, "small", TWO, (20_000, 20_003)) as small:
+        pool = pools(small, one)
+        offers = [session_order(RtpOffer, f"full-{number}", session, "a", "b") for number in range(4)]
+        engines = [answer and answer.engine for answer in [await pool.ask(offer) for offer in offers]]
+        assert engines == ["small", "one", "one", "one"]

@@ -1,0 +1,348 @@
+"""The pool of rtpengines on virtual time, with rtpengines that answer, are silent, are full, or are started anew."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.media.rtpengine_orders import EngineAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
+from vosd.rtpengine.pool import DELETES_A_PING, PING_MS, REPEAT_MS, RtpEnginePool
+from vosd.trunks.media import MediaTrust, RtpEngine
+
+ONE, TWO = RtpEngine("one", "192.0.2.5", 2_223), RtpEngine("two", "192.0.2.6", 2_223)
+OFFER = session_order(RtpOffer, "vosd-1", b"v=0\r\n", "a", "b")
+
+
+class World:
+    """The network, and the programs behind it."""
+
+    def __init__(self, *engines: RtpEngine, **others) -> None:
+        self.now = 1_000_000
+        self.sent: list[tuple[int, str, str, dict]] = []
+        """Moment, rtpengine, cookie and order of every datagram."""
+        self.dead: set[str] = set()
+        self.results: dict[str, dict] = {}
+        """Replies to offers by rtpengine, in place of a good one."""
+        self.started = {each.name: self.now - 100_400 for each in engines}
+        self.calls: dict[str, set[str]] = {each.name: set() for each in engines}
+        self.hosts = {each.host: each for each in (*engines, ONE, TWO)}
+        self.lost: list[str] = []
+        self.answers: list[EngineAnswer | None] = []
+        self.pool = RtpEnginePool(engines, self._sent, "t", lost=self.lost.append, **others)
+        self._replies: list[tuple[bytes, str, int]] = []
+
+    def _sent(self, datagram: bytes, host: str, port: int) -> None:
+        engine = self.hosts[host]
+        assert port == engine.port
+        cookie, _, body = datagram.partition(b" ")
+        order = msgspec.json.decode(body)
+        self.sent.append((self.now, engine.name, cookie.decode(), order))
+        if engine.name not in self.dead:
+            reply = self._reply(engine.name, order)
+            self._replies.append((cookie + b" " + msgspec.json.encode(reply), host, port))
+
+    def _reply(self, name: str, order: dict) -> dict:
+        calls = self.calls.setdefault(name, set())
+        match order["command"]:
+            case "statistics":
+                uptime = (self.now - self.started.get(name, 0)) // 1_000
+                return {"result": "ok", "statistics": {"totalstatistics": {"uptime": str(uptime)}}}
+            case "list":
+                return {"result": "ok", "calls": sorted(calls)[: order["limit"]]}
+            case "delete":
+                assert order["delete delay"] == 0
+                calls.discard(order["call-id"])
+                return {"result": "ok", "warning": "none"}
+            case "offer" if name not in self.results:
+                calls.add(order["call-id"])
+                return {"result": "ok", "sdp": f"v=0 of {name}\r\n"}
+            case _:
+                return self.results.get(name, {"result": "ok"})
+
+    def deliver(self) -> None:
+        while self._replies:
+            self.pool.received(*self._replies.pop(0), self.now)
+
+    def run(self, ms: int) -> None:
+        """Let time pass; replies are there at once."""
+        end = self.now + ms
+        self.deliver()
+        while (due := self.pool.next_ms()) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.pool.advance(self.now)
+            self.deliver()
+        self.now = end
+
+    def ask(self, order=OFFER, **others) -> str:
+        return self.pool.ask(order, self.answers.append, self.now, **{"within_ms": 1_000, **others})
+
+    def of(self, command: str) -> list[tuple[int, str]]:
+        return [(moment - 1_000_000, name) for moment, name, _, order in self.sent if order["command"] == command]
+
+    def answered(self) -> list[str | None]:
+        return [None if each is None else each.engine for each in self.answers]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World(ONE, TWO)
+    made.pool.begin(made.now)
+    made.run(0)
+    with capture_logs():
+        yield made
+
+
+def test_an_answer_is_given_once_with_the_rtpengine_that_gave_it(world):
+    world.ask()
+    assert world.answers == [], "nothing is called before the answer is there"
+    world.run(5_000)
+    assert world.answered() == ["one"]
+    assert world.answers[0].reply.session == b"v=0 of one\r\n"
+    assert world.pool.waiting == 0
+
+
+def test_the_weights_share_the_calls():
+    world = World(ONE._replace(weight=300), TWO)
+    for _ in range(40):
+        world.ask()
+    world.deliver()
+    assert Counter(world.answered()) == {"one": 30, "two": 10}
+    assert world.answered()[:4].count("two") == 1, "not one after the other"
+
+
+def test_one_without_weight_is_asked_where_no_other_works():
+    world = World(ONE._replace(weight=0), TWO)
+    world.ask()
+    world.dead.add("two")
+    world.ask()
+    world.run(400)
+    assert world.answered() == ["two", "one"]
+
+
+def test_a_silent_one_is_asked_twice_with_one_cookie_then_the_next(world):
+    world.dead.add("one")
+    world.ask()
+    world.run(1_000)
+    assert world.of("offer") == [(0, "one"), (REPEAT_MS, "one"), (2 * REPEAT_MS, "two")]
+    assert world.answered() == ["two"]
+    cookies = [cookie for _, _, cookie, order in world.sent if order["command"] == "offer"]
+    assert cookies[0] == cookies[1] != cookies[2]
+
+
+def test_the_call_that_a_silent_one_may_have_made_is_ended_when_it_answers_again(world):
+    world.dead.add("one")
+    world.ask()
+    world.calls["one"].add("vosd-1")
+    world.run(400)
+    world.dead.clear()
+    world.run(5_000)
+    assert world.calls == {"one": set(), "two": {"vosd-1"}}
+
+
+def test_an_answer_that_comes_too_late_is_dropped(world):
+    world.dead.add("one")
+    world.ask()
+    late = next((cookie for _, _, cookie, order in world.sent if order["command"] == "offer"))
+    world.run(1_000)
+    world.pool.received(f'{late} {{"result":"ok"}}'.encode(), ONE.host, ONE.port, world.now)
+    assert world.answered() == ["two"]
+
+
+def test_no_answer_within_the_time_is_none(world):
+    world.dead |= {"one", "two"}
+    world.ask(within_ms=400)
+    world.run(399)
+    assert world.answered() == []
+    world.run(1)
+    assert world.answered() == [None]
+
+
+def test_a_call_stays_with_its_rtpengine(world):
+    world.ask(engine="two")
+    world.dead.add("two")
+    world.ask(RtpQuery(call="vosd-1"), engine="two")
+    world.run(1_000)
+    assert world.answered() == ["two", None]
+    assert {name for _, name in world.of("query")} == {"two"}
+    world.ask(engine="three")
+    assert world.answered() == ["two", None, None], "there is no such one"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"result": "load limit", "message": "load limit exceeded"},
+        {"result": "error", "error-reason": "Ran out of ports"},
+    ],
+)
+def test_a_full_one_sends_calls_to_the_next_and_stays_in_use(world, reply):
+    world.results["one"] = reply
+    world.ask()
+    world.deliver()
+    assert world.answered() == ["two"]
+    world.results["two"] = reply
+    world.ask()
+    world.run(10_000)
+    assert world.answered() == ["two", None]
+    assert world.pool.states() == [("one", True), ("two", True)]
+
+
+def test_an_error_is_an_answer(world):
+    world.results["one"] = {"result": "error", "error-reason": "Failed to parse SDP"}
+    world.ask()
+    world.deliver()
+    assert (world.answers[0].reply.result, world.answers[0].reply.error) == ("error", "Failed to parse SDP")
+
+
+def test_one_that_is_lost_is_noticed_within_five_seconds_and_back_after_two_answers(world):
+    world.run(PING_MS - 1)
+    world.dead.add("one")
+    lost_at = world.now
+    with capture_logs() as logs:
+        while not world.lost:
+            world.run(50)
+        assert world.lost == ["one"]
+        assert world.now - lost_at < 5_000
+        assert world.pool.is_usable
+        world.ask()
+        world.deliver()
+        assert world.answered() == ["two"]
+        world.dead.clear()
+        while ("one", False) in world.pool.states():
+            world.run(50)
+    assert [each["event"] for each in logs] == ["rtpengine_down", "rtpengine_up"]
+    assert world.lost == ["one"]
+
+
+def test_one_lost_ping_changes_nothing(world):
+    world.dead.add("one")
+    world.run(PING_MS + 2 * REPEAT_MS)
+    world.dead.clear()
+    world.run(10 * PING_MS)
+    assert (world.lost, world.pool.states()) == ([], [("one", True), ("two", True)])
+
+
+def test_one_that_was_silent_to_an_order_is_asked_again_only_where_there_is_no_other(world):
+    world.dead.add("one")
+    world.ask()
+    world.run(310)
+    sent = len(world.of("offer"))
+    world.ask()
+    world.ask()
+    assert [name for _, name in world.of("offer")[sent:]] == ["two", "two"]
+
+
+def test_without_any_an_order_fails_at_once(world):
+    world.dead |= {"one", "two"}
+    world.run(2 * PING_MS + 1_000)
+    assert not world.pool.is_usable
+    world.ask()
+    assert world.answered() == [None]
+    assert world.of("offer") == []
+
+
+def test_orders_to_one_that_is_lost_have_failed_at_once(world):
+    world.dead.add("one")
+    world.run(2 * PING_MS + 2 * REPEAT_MS - 20)
+    world.ask(engine="one")
+    world.run(19)
+    assert world.answered() == []
+    world.run(1)
+    assert world.answered() == [None]
+
+
+def test_one_that_was_started_anew_between_two_pings_has_lost_its_calls(world):
+    world.run(PING_MS)
+    world.started["one"] = world.now
+    world.run(PING_MS)
+    assert world.lost == ["one"]
+    assert world.pool.states()[0] == ("one", True)
+    world.run(10 * PING_MS)
+    assert world.lost == ["one"]
+
+
+def test_calls_of_an_earlier_process_are_ended_and_those_of_others_stay():
+    world = World(ONE, prefix="vosd-", is_live=lambda call: call == "vosd-live")
+    world.calls["one"] |= {"vosd-live", "vosd-old", "other-1", *(f"vosd-old-{number}" for number in range(100))}
+    world.pool.begin(world.now)
+    world.run(PING_MS)
+    assert len(world.of("delete")) == DELETES_A_PING
+    world.run(3 * PING_MS)
+    assert world.calls["one"] == {"vosd-live", "other-1"}
+
+
+def test_a_call_is_ended_at_one_that_cannot_be_reached_when_it_can(world):
+    world.ask()
+    world.deliver()
+    world.dead.add("one")
+    world.pool.forget("one", "vosd-1", world.now)
+    world.run(10_000)
+    assert world.calls["one"] == {"vosd-1"}
+    world.dead.clear()
+    world.run(10_000)
+    assert world.calls["one"] == set()
+    deletes = len(world.of("delete"))
+    world.run(10_000)
+    assert len(world.of("delete")) == deletes, "once it has answered, it is not asked again"
+
+
+def test_a_withdrawn_order_is_not_answered_and_leaves_no_call(world):
+    cookie = world.ask()
+    world.pool.cancel(cookie)
+    world.run(3 * PING_MS)
+    assert world.answers == []
+    assert world.calls["one"] == set()
+
+
+def test_replies_of_others_are_dropped(world):
+    cookie = world.ask()
+    for datagram, host, port in [
+        (f'{cookie} {{"result":"ok"}}', "192.0.2.99", 2_223),
+        (f'{cookie} {{"result":"ok"}}', ONE.host, 2_224),
+        (f"{cookie} d6:result2:oke", ONE.host, ONE.port),
+        ('t-999 {"result":"ok"}', ONE.host, ONE.port),
+        ("", ONE.host, ONE.port),
+        (f"{cookie}", ONE.host, ONE.port),
+        (f'{cookie} {{"result":5}}', ONE.host, ONE.port),
+    ]:
+        world.pool.received(datagram.encode(), host, port, world.now)
+    world.pool.received(b"\xff\xfe {}", ONE.host, ONE.port, world.now)
+    assert world.answers == []
+    world.deliver()
+    assert world.answered() == ["one"]
+
+
+def test_another_pool_is_used_from_a_reload_on(world):
+    moved = ONE._replace(host="192.0.2.7")
+    world.hosts["192.0.2.7"] = moved
+    world.dead.add("one")
+    world.ask(RtpDelete(call="x", delay_s=0), engine="one")
+    world.pool.replace([moved, TWO._replace(weight=1)], world.now)
+    assert (world.lost, world.answered()) == (["one"], [None])
+    world.dead.clear()
+    world.ask()
+    world.deliver()
+    assert world.answered() == [None, "one"]
+
+
+@pytest.mark.parametrize(
+    ("trust", "seen_at", "flags"),
+    [
+        (MediaTrust.LEARN, None, ["endpoint-learning-off"]),
+        (MediaTrust.SDP, "2001:db8::9", ["endpoint-learning-off"]),
+        (MediaTrust.ANY, "2001:db8::9", ["endpoint-learning-immediate"]),
+        (MediaTrust.LEARN, "2001:db8::9", ["endpoint-learning-heuristic", "SIP source address"]),
+    ],
+)
+def test_the_form_of_an_offer(trust, seen_at, flags):
+    session = b"v=0\r\ns=\xe9\xff\r\n"
+    order = session_order(RtpOffer, "c", session, "a", "b", trust=trust, seen_at=seen_at, reader_host="::1", tos=160)
+    written = msgspec.json.decode(msgspec.json.encode(order))
+    assert written.pop("received from", None) == (["IP6", seen_at] if "SIP source address" in flags else None)
+    assert written.pop("sdp").encode("latin-1") == session
+    assert written == {
+        "command": "offer", "call-id": "c", "from-tag": "a", "to-tag": "b", "ICE": "remove", "replace": ["origin"],
+        "flags": ["strict source", "port latching", *flags], "address family": "IP6", "rtcp-mux": ["demux"], "TOS": 160,
+    }  # fmt: skip

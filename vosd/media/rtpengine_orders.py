@@ -1,0 +1,257 @@
+"""Orders to an rtpengine, and its replies (protocol "ng", as JSON).
+
+Session descriptions are bytes: they are written as Latin-1, so that what comes back is byte for byte what rtpengine has
+left as it was.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from vosd.trunks.media import MediaTrust
+
+WITHIN_MS: Final = 1_000
+"""Time for an answer, with all repeats and all rtpengines that are asked."""
+OK: Final = "ok"
+LOAD_LIMIT: Final = "load limit"
+_OUT_OF_PORTS: Final = "Ran out of ports"
+_SPACE: Final = b" "
+
+_ALWAYS: Final = ("strict source", "port latching")
+"""Drop packets from other sources than the known one; keep the port of a leg whatever is negotiated anew."""
+_AS_ANNOUNCED: Final = "endpoint-learning-off"
+_BY_RANK: Final = "endpoint-learning-heuristic"
+"""Learn the source for 3 s: of several the one that is most like the announced address."""
+_FIRST: Final = "endpoint-learning-immediate"
+_FROM_SIP: Final = "SIP source address"
+"""Expect media from the address that SIP comes from, whatever the description says."""
+
+
+class RtpOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command"):
+    """An order; ``call`` names the call at the rtpengine, of ours alone."""
+
+    call: str | UnsetType = msgspec.field(default=UNSET, name="call-id")
+
+
+class RtpSession(RtpOrder, frozen=True, kw_only=True):
+    """A session description of a leg on its way to another one; tags name the legs."""
+
+    sdp: str
+    author: str = msgspec.field(name="from-tag")
+    reader: str = msgspec.field(name="to-tag")
+    flags: tuple[str, ...]
+    seen_at: tuple[str, str] | UnsetType = msgspec.field(default=UNSET, name="received from")
+    family: str | UnsetType = msgspec.field(default=UNSET, name="address family")
+    ice: str = msgspec.field(name="ICE")
+    replace: tuple[str, ...]
+    rtcp_mux: tuple[str, ...] = msgspec.field(name="rtcp-mux")
+    tos: int = msgspec.field(name="TOS")
+
+
+class RtpOffer(RtpSession, frozen=True, kw_only=True, tag="offer"):
+    """An offer."""
+
+
+class RtpAnswer(RtpSession, frozen=True, kw_only=True, tag="answer"):
+    """The answer to an offer, with the tags of the offer."""
+
+
+class RtpDelete(RtpOrder, frozen=True, kw_only=True, tag="delete"):
+    """End a call at once, or one leg of it; the reply has its last figures."""
+
+    leg: str | UnsetType = msgspec.field(default=UNSET, name="from-tag")
+    delay_s: int = msgspec.field(name="delete delay")
+    """For how long it stays; 0 = it is gone at once."""
+
+
+class RtpQuery(RtpOrder, frozen=True, kw_only=True, tag="query"):
+    """Return the figures of a call."""
+
+
+class RtpList(RtpOrder, frozen=True, kw_only=True, tag="list"):
+    """Return the names of calls, at most ``limit``: a reply has to fit in a datagram."""
+
+    limit: int
+
+
+class RtpStatistics(RtpOrder, frozen=True, kw_only=True, tag="statistics"):
+    """Return how long the program runs: a sign of life, and whether it was started anew."""
+
+
+def session_order(
+    kind: type[RtpOffer] | type[RtpAnswer],
+    call: str,
+    session: bytes,
+    author: str,
+    reader: str,
+    *,
+    trust: MediaTrust = MediaTrust.LEARN,
+    seen_at: str | None = None,
+    reader_host: str | None = None,
+    tos: int = 0,
+) -> RtpOffer | RtpAnswer:
+    """Return the order that has a description rewritten.
+
+    ``author`` and ``reader`` are the legs of the offer, also for its answer. ``seen_at`` is the address that SIP of the
+    description's author comes from, if it is behind NAT: media are expected from there. ``reader_host`` is an address
+    of the family in which media are announced to the receiver of the description.
+
+    Learning is open to anyone for 3 seconds: it is used for authors behind NAT alone, whose port cannot be known.
+    """
+    if trust is MediaTrust.ANY:
+        learning: tuple[str, ...] = (_FIRST,)
+    elif trust is MediaTrust.SDP or seen_at is None:
+        learning = (_AS_ANNOUNCED,)
+    else:
+        learning = (_BY_RANK, _FROM_SIP)
+    return kind(
+        call=call,
+        sdp=session.decode("latin-1"),
+        author=author,
+        reader=reader,
+        flags=(*_ALWAYS, *learning),
+        seen_at=(_family(seen_at), seen_at) if seen_at is not None and _FROM_SIP in learning else UNSET,
+        family=UNSET if reader_host is None else _family(reader_host),
+        ice="remove",
+        replace=("origin",),
+        rtcp_mux=("demux",),
+        tos=tos,
+    )
+
+
+def _family(host: str) -> str:
+    return "IP6" if ":" in host else "IP4"
+
+
+class RtpStreamFigures(msgspec.Struct, frozen=True):
+    """Packets of one stream that came in."""
+
+    packets: int = 0
+    bytes: int = 0
+    errors: int = 0
+
+
+class RtpEndpoint(msgspec.Struct, frozen=True):
+    """An address and a port."""
+
+    address: str = ""
+    port: int = 0
+
+
+class RtpStream(msgspec.Struct, frozen=True):
+    """One port of a leg."""
+
+    local_host: str = msgspec.field(default="", name="local address")
+    local_port: int = msgspec.field(default=0, name="local port")
+    endpoint: RtpEndpoint = RtpEndpoint()
+    """The peer: as announced, or as learned."""
+    last_packet_s: int = msgspec.field(default=0, name="last packet")
+    """Unix seconds; the moment of its creation while no packet came."""
+    flags: tuple[str, ...] = ()
+    stats: RtpStreamFigures = RtpStreamFigures()
+
+
+class RtpMedium(msgspec.Struct, frozen=True):
+    """One medium of a leg."""
+
+    index: int = 0
+    """From 1."""
+    streams: tuple[RtpStream, ...] = ()
+
+
+class RtpLeg(msgspec.Struct, frozen=True):
+    """One leg of a call."""
+
+    medias: tuple[RtpMedium, ...] = ()
+
+
+class _Totals(msgspec.Struct, frozen=True):
+    uptime: str | int | float = ""
+
+
+class _Statistics(msgspec.Struct, frozen=True):
+    totals: _Totals = msgspec.field(default=_Totals(), name="totalstatistics")
+
+
+class RtpReply(msgspec.Struct, frozen=True):
+    """A reply of an rtpengine."""
+
+    result: str
+    error: str = msgspec.field(default="", name="error-reason")
+    sdp: str = ""
+    calls: tuple[str, ...] = ()
+    tags: dict[str, RtpLeg] = {}
+    """Legs of a call by tag."""
+    statistics: _Statistics = _Statistics()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no more calls; another one may."""
+        return self.result == LOAD_LIMIT or _OUT_OF_PORTS in self.error
+
+    @property
+    def session(self) -> bytes:
+        """The rewritten description."""
+        return self.sdp.encode("latin-1", "replace")
+
+    @property
+    def uptime_s(self) -> int | None:
+        """Seconds since its start; None where the reply does not say."""
+        text = str(self.statistics.totals.uptime).partition(".")[0]
+        return int(text) if text.isdecimal() and text.isascii() else None
+
+
+class EngineAnswer(NamedTuple):
+    """The reply of an rtpengine, and which one has replied."""
+
+    engine: str
+    reply: RtpReply
+
+
+Done = Callable[[EngineAnswer | None], None]
+"""Receiver of an answer; None = none came in time, or no rtpengine works, or all are full."""
+
+
+class MediaEngines(Protocol):
+    """The pool of rtpengines. Nothing waits."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether any rtpengine works."""
+        ...
+
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None, within_ms: int = WITHIN_MS) -> str:
+        """Send an order, and return its name for ``cancel``; empty if there is none to ask.
+
+        ``engine`` is the one that has the call; None = the order makes the call: an rtpengine is chosen by weight, and
+        the next one gets the order if it is silent or full. ``done`` is called once, later, or at once if there is none
+        to ask.
+        """
+        ...
+
+    def cancel(self, cookie: str) -> None:
+        """Wait for an answer no more; a call that the order has made is ended."""
+        ...
+
+    def forget(self, engine: str, call: str) -> None:
+        """End a call at an rtpengine, now or as soon as it can be reached."""
+        ...
+
+
+def datagram_of(cookie: str, order: RtpOrder) -> bytes:
+    """Return the datagram of an order."""
+    return cookie.encode() + _SPACE + msgspec.json.encode(order)
+
+
+def reply_of(datagram: bytes) -> tuple[str, RtpReply] | None:
+    """Return cookie and reply of a datagram; None for one that is none."""
+    cookie, _, body = datagram.partition(_SPACE)
+    try:
+        return cookie.decode("ascii"), _decode(body)
+    except (UnicodeDecodeError, msgspec.MsgspecError):
+        return None
+
+
+_decode: Final = msgspec.json.Decoder(RtpReply, strict=False).decode

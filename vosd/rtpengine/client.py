@@ -1,0 +1,125 @@
+"""The pool on the event loop: its UDP sockets, and the timer of what it awaits."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from vosd.media.rtpengine_orders import WITHIN_MS, Done, RtpOrder
+from vosd.rtpengine.pool import RtpEnginePool
+from vosd.trunks.media import RtpEngine
+
+_DATAGRAM_MAX: Final = 65_535
+_AT_ONCE: Final = 256
+"""Datagrams that are read in one turn of the loop."""
+_BUFFER_BYTES: Final = 4 * 1024 * 1024
+
+
+class RtpEngines:
+    """The rtpengines of the installation, on the running event loop.
+
+    Sockets are not connected: an ICMP error of one rtpengine must not stop the others.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[RtpEngine],
+        *,
+        lost: Callable[[str], None] = lambda _engine: None,
+        is_live: Callable[[str], bool] = lambda _call: True,
+        prefix: str = "",
+    ) -> None:
+        """``lost``, ``is_live`` and ``prefix`` are those of ``RtpEnginePool``."""
+        self._pool = RtpEnginePool(engines, self._send, secrets.token_hex(8), lost=lost, is_live=is_live, prefix=prefix)
+        self._loop = asyncio.get_running_loop()
+        self._sockets: dict[socket.AddressFamily, socket.socket] = {}
+        self._timer: asyncio.Handle | None = None
+        self._timer_ms = 0
+        """When the timer fires, if there is one."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether any rtpengine works."""
+        return self._pool.is_usable
+
+    def states(self) -> list[tuple[str, bool]]:
+        """Return the name of each, and whether it works."""
+        return self._pool.states()
+
+    def begin(self) -> None:
+        """Ping all of them from now on."""
+        self._pool.begin(self._now())
+        self._set_timer()
+
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None, within_ms: int = WITHIN_MS) -> str:
+        """Send an order; ``done`` gets the answer, or None (``RtpEnginePool.ask``)."""
+        cookie = self._pool.ask(order, done, self._now(), engine=engine, within_ms=within_ms)
+        self._set_timer()
+        return cookie
+
+    def cancel(self, cookie: str) -> None:
+        """Wait for an answer no more (``RtpEnginePool.cancel``)."""
+        self._pool.cancel(cookie)
+
+    def forget(self, engine: str, call: str) -> None:
+        """End a call at an rtpengine, now or as soon as it can be reached."""
+        self._pool.forget(engine, call, self._now())
+        self._set_timer()
+
+    def replace(self, engines: Sequence[RtpEngine]) -> None:
+        """Use these from now on."""
+        self._pool.replace(engines, self._now())
+        self._set_timer()
+
+    def close(self) -> None:
+        """Close the sockets; orders are not answered any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for each in self._sockets.values():
+            self._loop.remove_reader(each)
+            each.close()
+        self._sockets.clear()
+
+    def _now(self) -> int:
+        return int(self._loop.time() * 1_000)
+
+    def _send(self, datagram: bytes, host: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if family not in self._sockets:
+            self._open(family)
+        with suppress(OSError):  # as if it were lost on the way: it is sent again
+            self._sockets[family].sendto(datagram, (host, port))
+
+    def _open(self, family: socket.AddressFamily) -> None:
+        opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        opened.bind(("::" if family is socket.AF_INET6 else "0.0.0.0", 0))
+        self._sockets[family] = opened
+        self._loop.add_reader(opened, self._read, opened)
+
+    def _read(self, readable: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                datagram, address = readable.recvfrom(_DATAGRAM_MAX)
+            except OSError:
+                break
+            self._pool.received(datagram, address[0], address[1], self._now())
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        moment = self._pool.next_ms()
+        if moment is None:
+            return
+        if self._timer is not None and self._timer_ms <= moment:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_ms = self._loop.call_at(moment / 1_000, self._advance), moment
+
+    def _advance(self) -> None:
+        self._timer = None
+        self._pool.advance(self._now())
+        self._set_timer()

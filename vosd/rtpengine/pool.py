@@ -1,0 +1,359 @@
+"""The pool: which rtpengine gets an order, repeats, the next one after silence, and which of them work.
+
+Time comes as arguments, and datagrams leave by a function: the sockets are in ``vosd.rtpengine.client``.
+"""
+
+import heapq
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Final
+
+import structlog
+
+from vosd.media.rtpengine_orders import (
+    LOAD_LIMIT,
+    Done,
+    EngineAnswer,
+    RtpDelete,
+    RtpList,
+    RtpOrder,
+    RtpReply,
+    RtpStatistics,
+    datagram_of,
+    reply_of,
+)
+from vosd.obs.events import Event
+from vosd.trunks.media import RtpEngine
+
+REPEAT_MS: Final = 150
+"""Time after which an order is sent again, with the same cookie: rtpengine answers it then from memory."""
+SENDINGS: Final = 2
+"""Sendings of an order to one rtpengine; after so many times ``REPEAT_MS`` the next one gets it."""
+PING_MS: Final = 2_000
+DOWN_AFTER: Final = 2
+"""Unanswered pings in a row that take an rtpengine out of use."""
+UP_AFTER: Final = 2
+"""Answered pings in a row that bring it back."""
+LATER_START_MS: Final = 1_500
+"""A start that is later by so much is another one."""
+SWEEP: Final = 1_000
+"""Calls of an rtpengine that are compared with ours when it comes back: their names have to fit in a datagram."""
+ORPHANS_MAX: Final = 20_000
+"""Calls to be ended at an rtpengine that cannot be reached; more of them end by its own time-outs."""
+DELETES_A_PING: Final = 50
+
+_log: Final = structlog.get_logger()
+
+
+Send = Callable[[bytes, str, int], None]
+"""Sends a datagram to a host and a port; what cannot be sent is lost."""
+
+
+class _Engine:
+    """One rtpengine, as far as is known of it."""
+
+    __slots__ = ("config", "credit", "failures", "is_suspect", "is_up", "orphans", "started_ms", "successes")
+
+    def __init__(self, config: RtpEngine) -> None:
+        self.config = config
+        self.is_up = True
+        self.is_suspect = False
+        """Whether it has not answered an order, and no ping since."""
+        self.failures = 0
+        self.successes = 0
+        self.credit = 0
+        """Calls that it is owed by its weight, in parts of the weight of all."""
+        self.started_ms: int | None = None
+        """When it was started, by our clock; up to a second late, as its replies count whole seconds."""
+        self.orphans: dict[str, None] = {}
+        """Calls that may be there and are not wanted."""
+
+
+class _Order:
+    """An order that is not answered."""
+
+    __slots__ = ("cookie", "datagram", "deadline", "done", "due", "engine", "makes_call", "order", "others", "sendings")
+
+    def __init__(
+        self, order: RtpOrder, engines: list[_Engine], done: Done, deadline: int, *, makes_call: bool = False
+    ) -> None:
+        self.order = order
+        self.engine, *self.others = engines
+        """The one that is asked, and those that are asked after it."""
+        self.done = done
+        self.deadline = deadline
+        self.makes_call = makes_call
+        """Whether an rtpengine that has not answered may have a call that is not wanted there."""
+        self.cookie = ""
+        self.datagram = b""
+        self.due = 0
+        self.sendings = 0
+
+
+class RtpEnginePool:
+    """The rtpengines of the installation."""
+
+    def __init__(
+        self,
+        engines: Sequence[RtpEngine],
+        send: Send,
+        token: str,
+        *,
+        lost: Callable[[str], None] = lambda _engine: None,
+        is_live: Callable[[str], bool] = lambda _call: True,
+        prefix: str = "",
+    ) -> None:
+        """Pings begin with ``begin``.
+
+        ``token`` is random text, which makes cookies unique and not guessable. ``lost`` is called with the name of an
+        rtpengine that does not work any more, or was started anew: its calls are gone. Calls at an rtpengine whose name
+        begins with ``prefix`` and that are not live are ended when it is found; an empty prefix ends none.
+        """
+        self._engines = {each.name: _Engine(each) for each in engines}
+        self._send = send
+        self._token = token
+        self._lost = lost
+        self._is_live = is_live
+        self._prefix = prefix
+        self._numbers = count(1)
+        self._orders: dict[str, _Order] = {}
+        self._due: list[tuple[int, str]] = []
+        """Heap of the moments at which orders are looked at; entries of those that have moved are ignored."""
+        self._next_ping: int | None = None
+        self._now = 0
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether any rtpengine works."""
+        return any(each.is_up for each in self._engines.values())
+
+    def states(self) -> list[tuple[str, bool]]:
+        """Return the name of each, and whether it works."""
+        return [(name, each.is_up) for name, each in self._engines.items()]
+
+    @property
+    def waiting(self) -> int:
+        """Number of orders that are not answered."""
+        return len(self._orders)
+
+    def begin(self, now_ms: int) -> None:
+        """Ping all of them from now on."""
+        self._next_ping = now_ms
+        self.advance(now_ms)
+
+    def replace(self, engines: Sequence[RtpEngine], now_ms: int) -> None:
+        """Use these from now on; calls of one that is gone, or has moved, are lost."""
+        self._now = now_ms
+        before, self._engines = self._engines, {}
+        for each in engines:
+            known = before.get(each.name)
+            if known is None or known.config[:3] != each[:3]:
+                known = _Engine(each)
+            known.config = each
+            self._engines[each.name] = known
+        for name, engine in before.items():
+            if self._engines.get(name) is not engine:
+                engine.is_up = False
+                self._lose(engine)
+
+    def ask(self, order: RtpOrder, done: Done, now_ms: int, *, engine: str | None = None, within_ms: int) -> str:
+        """Send an order, and return its name for ``cancel``; empty if there is none to ask.
+
+        ``engine`` is the one that has the call; None = the order makes the call: an rtpengine is chosen by weight, and
+        the next one gets the order if it is silent or full. ``done`` is called once, by ``received`` or ``advance``, or
+        at once if there is none to ask.
+        """
+        self._now = now_ms
+        if engine is None:
+            candidates = self._chosen()
+        else:
+            candidates = [each for name, each in self._engines.items() if name == engine and each.is_up]
+        if not candidates:
+            done(None)
+            return ""
+        return self._post(_Order(order, candidates, done, now_ms + within_ms, makes_call=engine is None))
+
+    def cancel(self, cookie: str) -> None:
+        """Wait for an answer no more; a call that the order has made is ended."""
+        waiting = self._orders.get(cookie)
+        if waiting is not None:
+            self._remove(waiting)
+            self._note_what_it_made(waiting)
+
+    def forget(self, engine: str, call: str, now_ms: int) -> None:
+        """End a call at an rtpengine, now or as soon as it can be reached."""
+        self._now = now_ms
+        known = self._engines.get(engine)
+        if known is not None:
+            self._note_orphan(known, call)
+            if known.is_up:
+                self._delete(known, call)
+
+    def received(self, datagram: bytes, host: str, port: int, now_ms: int) -> None:
+        """Take a datagram; one that answers no order is dropped."""
+        self._now = now_ms
+        found = reply_of(datagram)
+        waiting = None if found is None else self._orders.get(found[0])
+        if found is None or waiting is None or (waiting.engine.config.host, waiting.engine.config.port) != (host, port):
+            return
+        reply = found[1]
+        self._remove(waiting)
+        if not reply.is_full:
+            waiting.done(EngineAnswer(waiting.engine.config.name, reply))
+            return
+        if reply.result != LOAD_LIMIT:
+            self._note_what_it_made(waiting)
+        self._next(waiting)
+
+    def advance(self, now_ms: int) -> None:
+        """Repeat orders, ask the next rtpengine, end orders whose time is over, and ping."""
+        self._now = now_ms
+        if self._next_ping is not None and now_ms >= self._next_ping:
+            self._next_ping = now_ms + PING_MS
+            for engine in self._engines.values():
+                self._ping(engine)
+        while self._due and self._due[0][0] <= now_ms:
+            due, cookie = heapq.heappop(self._due)
+            waiting = self._orders.get(cookie)
+            if waiting is not None and waiting.due == due:
+                self._look_at(waiting)
+
+    def next_ms(self) -> int | None:
+        """Return when ``advance`` has something to do; None = nothing is awaited."""
+        moments = [each[0] for each in self._due[:1]]
+        if self._next_ping is not None:
+            moments.append(self._next_ping)
+        return min(moments, default=None)
+
+    def _chosen(self) -> list[_Engine]:
+        """Return those that may get a call, the one whose turn it is first (smooth weighted round robin)."""
+        up = [each for each in self._engines.values() if each.is_up]
+        working = [each for each in up if not each.is_suspect] or up
+        weighted = [each for each in working if each.config.weight] or working
+        total = 0
+        for each in weighted:
+            share = each.config.weight or 1
+            each.credit += share
+            total += share
+        weighted.sort(key=lambda each: -each.credit)
+        if weighted:
+            weighted[0].credit -= total
+        spare = [each for each in working if each not in weighted]
+        return [*weighted, *spare, *(each for each in up if each not in working)]
+
+    def _post(self, waiting: _Order) -> str:
+        """Send an order to its first rtpengine under a new cookie."""
+        waiting.cookie = f"{self._token}-{next(self._numbers)}"
+        waiting.datagram = datagram_of(waiting.cookie, waiting.order)
+        waiting.sendings = 0
+        self._orders[waiting.cookie] = waiting
+        self._dispatch(waiting)
+        return waiting.cookie
+
+    def _dispatch(self, waiting: _Order) -> None:
+        waiting.sendings += 1
+        waiting.due = min(self._now + REPEAT_MS, max(waiting.deadline, self._now))
+        heapq.heappush(self._due, (waiting.due, waiting.cookie))
+        self._send(waiting.datagram, waiting.engine.config.host, waiting.engine.config.port)
+
+    def _look_at(self, waiting: _Order) -> None:
+        """Go on with an order whose moment has come."""
+        if self._now < waiting.deadline and waiting.sendings < SENDINGS:
+            self._dispatch(waiting)
+            return
+        self._remove(waiting)
+        self._note_what_it_made(waiting)
+        if waiting.sendings >= SENDINGS and not isinstance(waiting.order, RtpStatistics):
+            self._suspect(waiting.engine)
+        self._next(waiting)
+
+    def _next(self, waiting: _Order) -> None:
+        """Give an order to the next rtpengine; it has failed if there is none, or no time."""
+        others = [each for each in waiting.others if each.is_up]
+        if not others or self._now >= waiting.deadline:
+            waiting.done(None)
+            return
+        waiting.engine, *waiting.others = others
+        self._post(waiting)
+
+    def _remove(self, waiting: _Order) -> None:
+        del self._orders[waiting.cookie]
+
+    def _suspect(self, engine: _Engine) -> None:
+        """Ask an rtpengine that was silent whether it works, and prefer others until it says so."""
+        if not engine.is_suspect:
+            engine.is_suspect = True
+            self._ping(engine)
+
+    def _ping(self, engine: _Engine) -> None:
+        def pinged(answer: EngineAnswer | None) -> None:
+            if answer is None:
+                self._unanswered(engine)
+            else:
+                self._answered(engine, answer.reply)
+
+        self._post(_Order(RtpStatistics(), [engine], pinged, self._now + SENDINGS * REPEAT_MS))
+
+    def _unanswered(self, engine: _Engine) -> None:
+        engine.is_suspect = True
+        engine.successes = 0
+        engine.failures += 1
+        if engine.is_up and engine.failures >= DOWN_AFTER:
+            engine.is_up = False
+            _log.error(Event.RTPENGINE_DOWN, rtpengine=engine.config.name)
+            self._lose(engine)
+
+    def _answered(self, engine: _Engine, reply: RtpReply) -> None:
+        engine.failures, engine.is_suspect = 0, False
+        engine.successes += 1
+        before = engine.started_ms
+        if reply.uptime_s is not None:
+            engine.started_ms = self._now - 1_000 * reply.uptime_s
+        if before is not None and engine.started_ms is not None and engine.started_ms > before + LATER_START_MS:
+            engine.orphans.clear()
+            if engine.is_up:
+                _log.warning("rtpengine_restarted", rtpengine=engine.config.name)
+                self._lose(engine)
+        is_back = not engine.is_up and engine.successes >= UP_AFTER
+        if is_back:
+            engine.is_up = True
+            _log.info(Event.RTPENGINE_UP, rtpengine=engine.config.name)
+        if engine.is_up:
+            if self._prefix and (is_back or before is None):
+                self._sweep(engine)
+            for call in list(engine.orphans)[:DELETES_A_PING]:
+                self._delete(engine, call)
+
+    def _lose(self, engine: _Engine) -> None:
+        """Give the orders that one has not answered to the next ones, and report that its calls are gone."""
+        for waiting in [each for each in self._orders.values() if each.engine is engine]:
+            self._remove(waiting)
+            self._next(waiting)
+        self._lost(engine.config.name)
+
+    def _sweep(self, engine: _Engine) -> None:
+        """End the calls of ours that are not live: those of an earlier process, and of before it was lost."""
+
+        def listed(answer: EngineAnswer | None) -> None:
+            for call in () if answer is None else answer.reply.calls:
+                if call.startswith(self._prefix) and not self._is_live(call):
+                    self._note_orphan(engine, call)
+
+        self._post(_Order(RtpList(limit=SWEEP), [engine], listed, self._now + SENDINGS * REPEAT_MS))
+
+    def _note_what_it_made(self, waiting: _Order) -> None:
+        """Remember to end the call that an order may have made at an rtpengine that will not have it."""
+        call = waiting.order.call
+        if waiting.makes_call and isinstance(call, str):
+            self._note_orphan(waiting.engine, call)
+
+    def _note_orphan(self, engine: _Engine, call: str) -> None:
+        if len(engine.orphans) < ORPHANS_MAX:
+            engine.orphans[call] = None
+
+    def _delete(self, engine: _Engine, call: str) -> None:
+        def deleted(answer: EngineAnswer | None) -> None:
+            if answer is not None:
+                engine.orphans.pop(call, None)
+
+        self._post(_Order(RtpDelete(call=call, delay_s=0), [engine], deleted, self._now + SENDINGS * REPEAT_MS))
