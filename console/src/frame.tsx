@@ -73,7 +73,15 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
       { name: "reports", to: "/reports", needs: "GET /reports/{name}" },
     ],
   ],
-  ["money", [{ name: "customers", to: "/accounts", needs: "GET /balances" }, list("ledger"), list("invoices")]],
+  [
+    "money",
+    [
+      { name: "customers", to: "/accounts", needs: "GET /balances" },
+      { name: "tariffs", to: "/rates", needs: "GET /rates/groups" },
+      list("ledger"),
+      list("invoices"),
+    ],
+  ],
   [
     "state",
     [

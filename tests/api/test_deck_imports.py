@@ -86,6 +86,25 @@ def test_a_sheet_is_tried_imported_read_looked_up_and_rolled_back(decks: Api) ->
     assert not left_files(decks)
 
 
+def test_a_number_is_looked_up_in_every_rate_group(decks: Api) -> None:
+    def prices(query: str) -> dict[str, Any]:
+        found = decks.ask("GET", f"/rates/lookup?number={query}")
+        assert found.status == 200, found.content
+        return {each["rate_group"]: each for each in found.json}
+
+    assert prices("4420")["buy"] == {
+        "rate_group": "buy", "rates_from": "deck", "currency": "USD", "prefix": "44", "area": "United Kingdom",
+        "billing_rate": "0.012", "price_per": "minute", "interval": "30/6", "closed": False, "version": 3,
+    }  # fmt: skip
+    assert prices("4420&at=2020-01-01T00:00:00Z")["buy"]["prefix"] is None
+    keys = {"rates": [{"prefix": "4420", "billing_rate": "0.60", "billing_cycle": "6"}]}
+    assert decks.ask("PUT", "/rate-groups/written", {"keys": keys}).status in {200, 201}
+    written = prices("%2B4420")["written"]
+    assert (written["prefix"], written["billing_rate"], written["interval"]) == ("4420", "0.60", "6/6")
+    assert (prices("4930")["written"]["prefix"], prices("4930")["buy"]["prefix"]) == (None, "49")
+    assert decks.ask("DELETE", "/rate-groups/written").status == 200
+
+
 def test_a_sheet_that_cannot_be_used_changes_nothing_and_leaves_no_file(decks: Api) -> None:
     before = decks.ask("GET", "/decks/buy/versions").content
     for query, headers, status, code in (

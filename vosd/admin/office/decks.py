@@ -4,9 +4,10 @@ An import is prepared without a change to anything: the present deck and the fil
 is kept compressed. Then it is put in force in one transaction.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
+from vosd.base.money import format_amount
 from vosd.billing.deck_changes import DeckChanges, Each, Example, counts_by_name
 from vosd.billing.deck_content import Chunk, PackedDeck, columns_of, header_and_lines, packed, under
 from vosd.billing.deck_rows import CLOSED
@@ -23,6 +25,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.storage.deck_values import StoredDeck, Way
 
 if TYPE_CHECKING:
+    from vosd.billing.rate_group import RateGroup
     from vosd.storage.decks import SqlDecks
 
 CLOSED_AT_MOST: Final = 5
@@ -345,6 +348,91 @@ async def look_up(office: Office, who: Principal, order: LookUpRate) -> FoundRat
         rate=rows[0] if rows and not is_closed else None,
         neighbours=rows if is_closed else rows[1:],
     )
+
+
+class FindRates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number at a moment, UTC milliseconds, in every rate group."""
+
+    number: str
+    at: int | None = None
+    """Moment; None = now."""
+
+
+class FoundPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """The rate of a number in one rate group; all but the names are None where the group has none."""
+
+    rate_group: str
+    rates_from: str
+    """The key that says where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``."""
+    currency: str | None
+    prefix: str | None = None
+    """Longest prefix that fits the number; ``*`` = any number."""
+    area: str | None = None
+    """Area of the rate."""
+    billing_rate: str | None = None
+    """Price of a minute or of a cycle, as text."""
+    price_per: str
+    """The unit of its prices: ``minute``, ``cycle`` and so on."""
+    interval: str | None = None
+    """Seconds of the first period and of each further cycle, such as `30/6`."""
+    closed: bool = False
+    """Whether the prefix is closed: calls to the number are refused."""
+    version: int | None = None
+    """The version of its deck that was in force then; None = it has none."""
+
+
+@needs(Permission.RATES_SEE)
+async def find_rates(office: Office, who: Principal, order: FindRates) -> list[FoundPrice]:
+    """Return the rate of a number in every rate group at a moment: of decks by the version in force then.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        ConfigError: a rate group has mistakes.
+        StoreUnavailable: a deck cannot be read.
+    """
+    at, number = office.now() if order.at is None else order.at, order.number.removeprefix("+")
+    found = []
+    for group in office.definitions.rate_groups():
+        names: dict[str, Any] = {
+            "rate_group": group.name,
+            "rates_from": group.rates_from,
+            "currency": group.currency,
+            "price_per": group.price_per,
+        }
+        if group.rates_from == "deck":
+            found.append(FoundPrice(**names | await _in_deck(office, who, LookUpRate(group.name, number, at))))
+        else:
+            rates = await asyncio.to_thread(office.definitions.rate_group, group.name)
+            found.append(FoundPrice(**names | _in_table(rates, number, at)))
+    return found
+
+
+async def _in_deck(office: Office, who: Principal, order: LookUpRate) -> dict[str, Any]:
+    try:
+        looked_up = await look_up(office, who, order)
+    except NoSuchDeckError:
+        return {}
+    rate = looked_up.rate if looked_up.rate is not None or not looked_up.closed else looked_up.neighbours[0]
+    if rate is None:
+        return {"version": looked_up.version}
+    return {
+        **{name: rate.get(name) or None for name in ("prefix", "area", "billing_rate", "interval")},
+        "closed": looked_up.closed,
+        "version": looked_up.version,
+    }
+
+
+def _in_table(group: "RateGroup | None", number: str, at: int) -> dict[str, Any]:
+    rate = None if group is None else group.table.find(number, at)
+    if rate is None:
+        return {}
+    return {
+        "prefix": rate.prefix,
+        "area": rate.area or None,
+        "billing_rate": None if rate.locked else format_amount(rate.billing_rate),
+        "interval": f"{rate.first_duration or rate.billing_cycle}/{rate.billing_cycle}",
+        "closed": rate.locked,
+    }
 
 
 class ListDeckVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

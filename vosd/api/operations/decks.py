@@ -11,11 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.office.decks import (
+    FindRates,
+    FoundPrice,
     FoundRate,
     ListDeckVersions,
     LookUpRate,
     ReadDeck,
     RollBackDeck,
+    find_rates,
     list_versions,
     look_up,
     prepare_import,
@@ -267,6 +270,15 @@ OPERATIONS: Final = (
         result=RateGroupSheet,
         needs_database=False,
         listing=Listing("name", filters=("name", "currency"), sorts=("name", "rates")),
+    ),
+    Operation(
+        method="GET",
+        path="/rates/lookup",
+        meaning="The rate of a number in every rate group now or at a time; of decks by the version in force then.",
+        permission=permission_of(find_rates),
+        takes=FindRates,
+        run=find_rates,
+        result=list[FoundPrice],
     ),
     Operation(
         method="GET",

@@ -1,0 +1,177 @@
+/** A rate group: its areas, and of a deck the versions, the way back and the import of a sheet. */
+
+import { Button, Group, Tabs, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { client, content, download, pageOf, type Row } from "../api/client";
+import { Change, type Done } from "../parts/change";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { useMay } from "../session";
+import { SheetImport } from "./import";
+
+const VERSIONS_MAX = 1_000;
+
+export function DeckScreen() {
+  const { t } = useTranslation();
+  const { group } = useParams({ from: "/rates/$group" });
+  const search = useSearch({ from: "/rates/$group" });
+  const go = useNavigate({ from: "/rates/$group" });
+  const mayImport = useMay("POST /decks/{rate_group}/imports");
+  const known = useQuery({ queryKey: ["rate group", group], queryFn: () => pageOf("/rates/groups", { name: group }) });
+  const row = known.data?.items[0];
+  const isDeck = row?.rates_from === "deck";
+  const tabs = ["areas", ...(isDeck ? ["versions"] : []), ...(isDeck && mayImport ? ["import"] : [])];
+  const tab = tabs.includes(search.tab ?? "") ? search.tab : tabs[0];
+  return (
+    <Page title={group} needs="GET /rates/groups">
+      <ProblemText error={known.error} again={() => known.refetch()} />
+      {row && (
+        <>
+          <Text className="quiet">
+            {t("rates.group_is", { currency: row.currency, price_per: row.price_per, rates: row.rates })}{" "}
+            {t(isDeck ? "rates.is_deck" : "rates.is_no_deck", { rates_from: row.rates_from })}
+          </Text>
+          <Tabs
+            value={tab}
+            onChange={(value) => go({ search: { tab: value ?? undefined }, replace: true })}
+            keepMounted={false}
+          >
+            <Tabs.List>
+              {tabs.map((each) => (
+                <Tabs.Tab key={each} value={each}>
+                  {t(`rates.${each}`)}
+                </Tabs.Tab>
+              ))}
+            </Tabs.List>
+            <Tabs.Panel value="areas" pt="sm">
+              <Areas group={group} />
+            </Tabs.Panel>
+            <Tabs.Panel value="versions" pt="sm">
+              <Versions group={group} />
+            </Tabs.Panel>
+            <Tabs.Panel value="import" pt="sm">
+              <SheetImport group={group} />
+            </Tabs.Panel>
+          </Tabs>
+        </>
+      )}
+    </Page>
+  );
+}
+
+function Areas({ group }: { group: string }) {
+  const { t } = useTranslation();
+  const found = useQuery({
+    queryKey: ["areas", group],
+    queryFn: () => content(client.GET("/rates/groups/{rate_group}/areas", { params: { path: { rate_group: group } } })),
+  });
+  return (
+    <>
+      <ProblemText error={found.error} />
+      <Table
+        label={t("rates.areas")}
+        columns={[
+          { name: "area" },
+          { name: "lowest", kind: "money" },
+          { name: "highest", kind: "money" },
+          { name: "rates", kind: "number" },
+          { name: "closed", kind: "number" },
+          { name: "prefixes", show: (row) => (row.prefixes as string[]).join(", ") },
+        ]}
+        rows={(found.data?.areas ?? []) as unknown as Row[]}
+        rowKey={(row) => String(row.area)}
+        isLoading={found.isPending}
+      />
+    </>
+  );
+}
+
+/** Put the rates of a version in force again; taken back, those that were in force before. */
+export async function rollBack(
+  group: string,
+  to: number,
+  said: (version: number) => string,
+  key?: string,
+): Promise<Done> {
+  const made = await content(
+    client.POST("/decks/{rate_group}/rollback", {
+      params: { path: { rate_group: group } },
+      headers: key ? { "Idempotency-Key": key } : {},
+      body: { to },
+    }),
+  );
+  const before = made.replaced;
+  return {
+    said: said(made.version),
+    undo: before === null ? undefined : () => rollBack(group, before, said),
+  };
+}
+
+function Versions({ group }: { group: string }) {
+  const { t } = useTranslation();
+  const mayRollBack = useMay("POST /decks/{rate_group}/rollback");
+  const found = useQuery({
+    queryKey: ["versions", group],
+    queryFn: () => pageOf(`/decks/${encodeURIComponent(group)}/versions`, { limit: VERSIONS_MAX, sort: "-version" }),
+  });
+  const rows = found.data?.items ?? [];
+  const [inForce, ...earlier] = rows;
+  const before = earlier.find((row) => row.content !== inForce?.content);
+  const changed = (row: Row) =>
+    Object.entries((row.changes ?? {}) as Record<string, number>)
+      .filter(([, count]) => count > 0)
+      .map(([kind, count]) => `${t(`rates.change_${kind}`)} ${count}`)
+      .join(", ");
+  return (
+    <>
+      <ProblemText error={found.error} />
+      {mayRollBack && inForce && before && (
+        <Group mb="xs">
+          <Change
+            act={t("rates.roll_back")}
+            title={t("rates.roll_back_title", { version: before.version, group })}
+            lead={t("rates.roll_back_lead", { version: inForce.version })}
+            run={(key) => rollBack(group, Number(before.version), (version) => t("rates.in_force", { version }), key)}
+          />
+        </Group>
+      )}
+      <Table
+        label={t("rates.versions")}
+        columns={[
+          { name: "version", kind: "number" },
+          { name: "made_at", kind: "moment" },
+          { name: "operator" },
+          { name: "mode" },
+          { name: "effective", kind: "moment" },
+          { name: "rates", kind: "number" },
+          { name: "changes", show: changed },
+          { name: "memo" },
+          {
+            name: "download",
+            show: (row) => (
+              <Button
+                size="compact-xs"
+                variant="default"
+                onClick={() =>
+                  download(
+                    `/decks/${encodeURIComponent(group)}/rates?version=${row.version}`,
+                    "text/csv",
+                    `${group}-${row.version}.csv`,
+                  )
+                }
+              >
+                CSV
+              </Button>
+            ),
+          },
+        ]}
+        rows={rows}
+        rowKey={(row) => String(row.version)}
+        isLoading={found.isPending}
+      />
+    </>
+  );
+}

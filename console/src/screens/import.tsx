@@ -1,0 +1,376 @@
+/** Import a sheet of rates: choose it, say what its columns are, look at the difference, put it in force. */
+
+import {
+  Button,
+  Checkbox,
+  FileInput,
+  Group,
+  Progress,
+  SegmentedControl,
+  Select,
+  Stack,
+  Text,
+  TextInput,
+  Title,
+} from "@mantine/core";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, type Row } from "../api/client";
+import { endOf, type Job } from "../api/jobs";
+import { amount } from "../format";
+import { Change, type Done, DoneText } from "../parts/change";
+import { Facts } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { Money } from "../parts/values";
+import { rollBack } from "./deck";
+import { COLUMNS, guessed, headerLine, linesOf, mapText, type SheetMap } from "./sheet";
+
+const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+const WEEK_DAYS = 7;
+const READ_BYTES = 65_536;
+const SHOWN = 5;
+const CHANGES = ["up", "down", "new", "closed", "opened", "changed"] as const;
+
+interface Chosen {
+  file: File;
+  /** First lines; none of a workbook, which only the server reads. */
+  lines: string[][];
+}
+
+interface Terms {
+  mode: "full" | "delta";
+  effective: string;
+  memo: string;
+  force: boolean;
+}
+
+interface Trial {
+  report: Row;
+  rows: Row[];
+}
+
+const kept = (group: string) => `vosd.sheet.${group}`;
+
+/** The map that was used last for a group in this browser; the server keeps its own by the header. */
+function lastMap(group: string): SheetMap | null {
+  try {
+    return JSON.parse(localStorage.getItem(kept(group)) ?? "null") as SheetMap | null;
+  } catch {
+    return null;
+  }
+}
+
+function mapFor(group: string, lines: string[][]): SheetMap {
+  const header_line = headerLine(lines);
+  const header = lines[header_line - 1] ?? [];
+  const last = lastMap(group);
+  const fits = last && Object.values(last.columns).every((theirs) => !theirs || header.includes(theirs));
+  return fits ? { ...last, header_line } : { columns: guessed(header), header_line };
+}
+
+export function SheetImport({ group }: { group: string }) {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const [chosen, setChosen] = useState<Chosen | null>(null);
+  const [map, setMap] = useState<SheetMap | null>(null);
+  const [terms, setTerms] = useState<Terms>({ mode: "full", effective: "", memo: "", force: false });
+  const [progress, setProgress] = useState(0);
+  const [done, setDone] = useState<Done | null>(null);
+  const send = async (isTrial: boolean, key?: string): Promise<Job> => {
+    if (!chosen) throw new Error(t("rates.no_file"));
+    const isWorkbook = /\.xlsx$/i.test(chosen.file.name);
+    return content(
+      client.POST("/decks/{rate_group}/imports", {
+        params: {
+          path: { rate_group: group },
+          query: {
+            file: chosen.file.name,
+            mode: terms.mode,
+            effective: terms.effective ? new Date(terms.effective).toISOString() : undefined,
+            map: map ? mapText(map) : undefined,
+            memo: terms.memo || undefined,
+            force: terms.force || undefined,
+            ...(isTrial ? { dry_run: true, traffic: WEEK_DAYS } : {}),
+          },
+        },
+        headers: { "Content-Type": isWorkbook ? WORKBOOK : "text/csv", ...(key ? { "Idempotency-Key": key } : {}) },
+        body: chosen.file as never,
+        bodySerializer: (body: unknown) => body as Blob,
+      }),
+    );
+  };
+  const trial = useMutation({
+    mutationFn: async (): Promise<Trial> => {
+      const job = await endOf(await send(true), setProgress);
+      const path = { path: { id: job.id } };
+      const report = (await content(client.GET("/jobs/{id}/result", { params: path }))) as Row;
+      const lines = (await content(
+        client.GET("/jobs/{id}/result", {
+          params: path,
+          headers: { Accept: "application/x-ndjson" },
+          parseAs: "text",
+        }),
+      )) as unknown as string;
+      return {
+        report,
+        rows: lines
+          .split("\n")
+          .filter(Boolean)
+          .map((line) => JSON.parse(line) as Row),
+      };
+    },
+  });
+  const change = <Name extends keyof Terms>(name: Name, value: Terms[Name]) => {
+    setTerms({ ...terms, [name]: value });
+    trial.reset();
+  };
+  const choose = async (file: File | null) => {
+    trial.reset();
+    setDone(null);
+    if (!file) return setChosen(null);
+    const isText = !/\.xlsx$/i.test(file.name);
+    const lines = isText ? linesOf(await file.slice(0, READ_BYTES).text()) : [];
+    setChosen({ file, lines });
+    setMap(isText ? mapFor(group, lines) : null);
+  };
+  const run = async (key: string): Promise<Done> => {
+    const job = await endOf(await send(false, key), setProgress);
+    const report = (await content(client.GET("/jobs/{id}/result", { params: { path: { id: job.id } } }))) as Row;
+    if (map) localStorage.setItem(kept(group), JSON.stringify(map));
+    const replaced = report.replaced as number | null;
+    const said = (version: number) => t("rates.in_force", { version });
+    return {
+      said: said(Number(report.version)),
+      undo: replaced === null ? undefined : () => rollBack(group, replaced, said),
+    };
+  };
+  return (
+    <Stack gap="sm">
+      {done && <DoneText key={done.said} done={done} />}
+      <Group align="end" gap="xs">
+        <FileInput
+          label={t("rates.file")}
+          accept={`.csv,.txt,.xlsx,text/csv,${WORKBOOK}`}
+          value={chosen?.file ?? null}
+          onChange={choose}
+          placeholder={t("rates.choose_file")}
+          miw={220}
+        />
+        <SegmentedControl
+          aria-label={t("rates.mode")}
+          data={(["full", "delta"] as const).map((value) => ({ value, label: t(`rates.mode_${value}`) }))}
+          value={terms.mode}
+          onChange={(value) => change("mode", value as Terms["mode"])}
+        />
+        <TextInput
+          type="datetime-local"
+          label={t("rates.effective")}
+          value={terms.effective}
+          onChange={(event) => change("effective", event.currentTarget.value)}
+        />
+        <TextInput
+          label={t("column.memo")}
+          value={terms.memo}
+          onChange={(event) => change("memo", event.currentTarget.value)}
+        />
+      </Group>
+      {chosen && map && (
+        <Columns
+          lines={chosen.lines}
+          map={map}
+          onMap={(next) => {
+            setMap(next);
+            trial.reset();
+          }}
+        />
+      )}
+      {chosen && !map && <Text className="quiet">{t("rates.workbook")}</Text>}
+      <Group>
+        <Button size="xs" disabled={!chosen} loading={trial.isPending} onClick={() => trial.mutate()}>
+          {t("rates.try")}
+        </Button>
+        {trial.isPending && <Progress value={100 * progress} w={160} aria-label={t("column.progress")} />}
+      </Group>
+      <ProblemText error={trial.error} />
+      {trial.data && (
+        <>
+          <Difference trial={trial.data} />
+          {!trial.data.report.invalid_rows && (
+            <Group>
+              <Checkbox
+                label={t("rates.force")}
+                checked={terms.force}
+                onChange={(event) => setTerms({ ...terms, force: event.currentTarget.checked })}
+              />
+              <Change
+                act={t("rates.put")}
+                title={t("rates.put_title", { group, rates: trial.data.report.rates })}
+                lead={t(terms.effective ? "rates.put_lead_at" : "rates.put_lead", { at: terms.effective })}
+                run={async (key) => {
+                  const said = await run(key);
+                  setDone(said);
+                  trial.reset();
+                  setChosen(null);
+                  void queries.invalidateQueries();
+                  return said;
+                }}
+              />
+            </Group>
+          )}
+        </>
+      )}
+    </Stack>
+  );
+}
+
+function Columns({ lines, map, onMap }: { lines: string[][]; map: SheetMap; onMap: (map: SheetMap) => void }) {
+  const { t } = useTranslation();
+  const header = lines[map.header_line - 1] ?? [];
+  const names = [...new Set(header.filter(Boolean))];
+  const examples = lines.slice(map.header_line, map.header_line + SHOWN).filter((fields) => fields.some(Boolean));
+  return (
+    <>
+      <Title order={2} size="h4">
+        {t("rates.columns")}
+      </Title>
+      <Group gap="xs" align="end">
+        <TextInput
+          label={t("rates.header_line")}
+          inputMode="numeric"
+          w={110}
+          value={String(map.header_line)}
+          onChange={(event) => {
+            const header_line = Math.max(1, Number(event.currentTarget.value) || 1);
+            onMap({ ...map, header_line, columns: guessed(lines[header_line - 1] ?? []) });
+          }}
+        />
+        <Select
+          label={t("rates.decimal")}
+          w={110}
+          data={[".", ","]}
+          value={map.decimal ?? "."}
+          onChange={(value) => onMap({ ...map, decimal: value ?? "." })}
+        />
+        <TextInput
+          label={t("rates.date_format")}
+          placeholder="%d.%m.%Y"
+          w={130}
+          value={map.date_format ?? ""}
+          onChange={(event) => onMap({ ...map, date_format: event.currentTarget.value })}
+        />
+        {Object.keys(COLUMNS).map((ours) => (
+          <Select
+            key={ours}
+            label={t(`column.${ours}`)}
+            w={150}
+            data={names}
+            clearable
+            clearButtonProps={{ "aria-label": t("act.undo") }}
+            value={map.columns[ours] ?? null}
+            onChange={(theirs) => onMap({ ...map, columns: { ...map.columns, [ours]: theirs ?? "" } })}
+          />
+        ))}
+      </Group>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard */}
+      <section className="table-frame" aria-label={t("rates.preview")} tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              {header.map((name, index) => (
+                <th key={index} scope="col">
+                  {name || "–"}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {examples.map((fields, line) => (
+              <tr key={line}>
+                {header.map((_, index) => (
+                  <td key={index}>{fields[index]}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </>
+  );
+}
+
+/** What the sheet would change: counts, money of last week's calls, and every prefix. */
+function Difference({ trial }: { trial: Trial }) {
+  const { t } = useTranslation();
+  const [kind, setKind] = useState<string>("all");
+  const { report, rows } = trial;
+  const counts = report.changes as Record<string, number>;
+  const margin = report.margin as Row | undefined;
+  const example = report.example as Row | null;
+  const invalid = (report.invalid ?? []) as Row[];
+  return (
+    <>
+      {invalid.length > 0 && (
+        <Table
+          label={t("rates.invalid", { count: Number(report.invalid_rows) })}
+          columns={[{ name: "line", kind: "number" }, { name: "column" }, { name: "value" }, { name: "expected" }]}
+          rows={invalid}
+          rowKey={(row, index) => `${row.line} ${index}`}
+        />
+      )}
+      {example && (
+        <Text>
+          {t("rates.example", {
+            prefix: example.prefix,
+            rate: example.billing_rate,
+            price_per: report.price_per,
+            minute: example.minute,
+          })}
+        </Text>
+      )}
+      {margin && (
+        <Facts
+          facts={[
+            [t("rates.margin_calls"), t("rates.margin_days", { days: margin.days, calls: margin.calls })],
+            [t("rates.margin_refused"), String(margin.refused)],
+            [t("column.fee"), `${amount(String(margin.fee_before))} → ${amount(String(margin.fee_after))}`],
+            [t("column.cost"), `${amount(String(margin.cost_before))} → ${amount(String(margin.cost_after))}`],
+            [t("rates.margin_change"), <Money key="change" value={margin.change} />],
+          ]}
+        />
+      )}
+      <Group gap="xs">
+        <SegmentedControl
+          aria-label={t("rates.difference")}
+          data={["all", ...CHANGES].map((value) => ({
+            value,
+            label:
+              value === "all"
+                ? `${t("rates.change_all")} ${rows.length}`
+                : `${t(`rates.change_${value}`)} ${counts[value] ?? 0}`,
+          }))}
+          value={kind}
+          onChange={setKind}
+        />
+        <span className="quiet">{t("rates.unchanged", { count: counts.unchanged ?? 0 })}</span>
+      </Group>
+      <Table
+        label={t("rates.difference")}
+        columns={[
+          { name: "change", show: (row) => t(`rates.change_${row.change}`) },
+          { name: "prefix" },
+          { name: "area_after", show: (row) => String(row.area_after || row.area_before || "") },
+          { name: "price_before", kind: "money" },
+          { name: "price_after", kind: "money" },
+          { name: "interval_before" },
+          { name: "interval_after" },
+          { name: "begins", kind: "moment" },
+          { name: "price_then", kind: "money" },
+        ]}
+        rows={kind === "all" ? rows : rows.filter((row) => row.change === kind)}
+        rowKey={(row, index) => `${row.prefix} ${index}`}
+      />
+    </>
+  );
+}

@@ -1,0 +1,123 @@
+/** Rate groups, and what a number costs in each of them at a time. */
+
+import { Button, Group, TextInput, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { type FormEvent, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, pageOf, type Row } from "../api/client";
+import { localMinute } from "../format";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { type Column, Table } from "../parts/table";
+import { useMay } from "../session";
+
+const GROUPS_MAX = 1_000;
+
+const GROUP: Column = {
+  name: "rate_group",
+  show: (row) => (
+    <Link to="/rates/$group" params={{ group: String(row.rate_group ?? row.name) }}>
+      {String(row.rate_group ?? row.name)}
+    </Link>
+  ),
+};
+
+export function RatesScreen() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/rates" });
+  const mayLookUp = useMay("GET /rates/lookup");
+  const groups = useQuery({
+    queryKey: ["rate groups"],
+    queryFn: () => pageOf("/rates/groups", { limit: GROUPS_MAX }),
+  });
+  return (
+    <Page title={t("nav.tariffs")} needs="GET /rates/groups">
+      {mayLookUp && <LookUp />}
+      {mayLookUp && search.number && <Found number={search.number} at={search.at} />}
+      <Title order={2} size="h4">
+        {t("rates.groups")}
+      </Title>
+      <ProblemText error={groups.error} again={() => groups.refetch()} />
+      <Table
+        label={t("rates.groups")}
+        columns={[
+          GROUP,
+          { name: "currency" },
+          { name: "price_per" },
+          { name: "rates", kind: "number" },
+          { name: "rates_from" },
+          { name: "base" },
+          { name: "accounts", kind: "number" },
+          { name: "gateways", kind: "number" },
+          { name: "memo" },
+        ]}
+        rows={groups.data?.items ?? []}
+        rowKey={(row) => String(row.name)}
+        isLoading={groups.isPending}
+      />
+    </Page>
+  );
+}
+
+function LookUp() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/rates" });
+  const go = useNavigate({ from: "/rates" });
+  const [number, setNumber] = useState(search.number ?? "");
+  const [at, setAt] = useState(localMinute(search.at));
+  const look = (event: FormEvent) => {
+    event.preventDefault();
+    void go({ search: { number: number.replace(/[^\d+]/g, ""), at: at ? new Date(at).toISOString() : undefined } });
+  };
+  return (
+    <form onSubmit={look}>
+      <Group align="end" gap="xs">
+        <TextInput
+          label={t("rates.number")}
+          required
+          inputMode="tel"
+          value={number}
+          onChange={(event) => setNumber(event.currentTarget.value)}
+        />
+        <TextInput
+          type="datetime-local"
+          label={t("try.at")}
+          value={at}
+          onChange={(event) => setAt(event.currentTarget.value)}
+        />
+        <Button type="submit">{t("rates.look_up")}</Button>
+      </Group>
+    </form>
+  );
+}
+
+function Found({ number, at }: { number: string; at?: string }) {
+  const { t } = useTranslation();
+  const found = useQuery({
+    queryKey: ["look up", number, at],
+    queryFn: () => content(client.GET("/rates/lookup", { params: { query: { number, at } } })),
+  });
+  const rows = (found.data ?? []) as unknown as Row[];
+  return (
+    <>
+      <ProblemText error={found.error} />
+      <Table
+        label={t("rates.found", { number })}
+        columns={[
+          GROUP,
+          { name: "prefix" },
+          { name: "area" },
+          { name: "billing_rate", kind: "money" },
+          { name: "price_per" },
+          { name: "interval" },
+          { name: "closed", kind: "state" },
+          { name: "version", kind: "number" },
+        ]}
+        rows={rows}
+        rowKey={(row) => String(row.rate_group)}
+        isLoading={found.isPending}
+      />
+    </>
+  );
+}

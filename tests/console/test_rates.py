@@ -1,0 +1,98 @@
+"""Rates: a number in every group; a sheet that is mapped, compared, put in force and taken back."""
+
+import re
+from typing import Any
+
+import pytest
+from api.watched import Watched
+from playwright.sync_api import Page, expect
+
+from console.conftest import NARROW, Visit, Visitor, violations
+from console.test_screens import rows
+
+FIRST = "Carrier A;;;\nDial code;Destination;Rate;Increments\n44;United Kingdom;0,30;30/6\n49;Germany;0,05;1/1\n"
+SECOND = FIRST.replace("0,30", "0,35").replace("49;Germany;0,05", "33;France;0,02")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deck(site: Watched) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "wholesale", "keys": {"deck": True}}).status == 201
+
+
+def chosen(page: Page, text: str, name: str = "carrier-a.csv") -> None:
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": text.encode()})
+
+
+def versions(site: Watched) -> list[dict[str, Any]]:
+    return site.items("/decks/wholesale/versions?sort=version")
+
+
+def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, boss: Visitor) -> None:
+    page = boss.go("/rates/wholesale?tab=import", "wholesale")
+    chosen(page, FIRST)
+    expect(page.get_by_label("Line of the header")).to_have_value("2")
+    for ours, theirs in (("Prefix", "Dial code"), ("Price", "Rate"), ("Interval", "Increments")):
+        expect(page.get_by_role("combobox", name=ours, exact=True)).to_have_value(theirs)
+    page.get_by_role("combobox", name="Decimal sign").click()
+    page.get_by_role("option", name=",").click()
+    assert violations(page) == []
+    page.get_by_role("button", name="Compare with the present rates").click()
+    expect(page.get_by_label("Difference").locator("tbody tr")).to_have_count(2)
+    assert versions(site) == []
+    page.get_by_role("button", name="Put in force").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Put 2 rates of wholesale in force?")
+    page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
+    expect(page.get_by_text("Version 1 is in force")).to_be_visible()
+    assert [each["rates"] for each in versions(site)] == [2]
+
+    chosen(page, SECOND, "next.csv")
+    expect(page.get_by_role("combobox", name="Decimal sign")).to_have_value(",")
+    page.get_by_role("button", name="Compare with the present rates").click()
+    expect(page.get_by_text("0 calls of 7 days")).to_be_visible()
+    page.get_by_text("dearer 1", exact=True).click()
+    assert [row.split()[:4] for row in rows(page, "Difference")] == [["dearer", "44", "0.30", "0.35"]]
+    page.get_by_text("gone 1", exact=True).click()
+    assert rows(page, "Difference")[0].startswith("gone 49 0.05")
+    assert violations(page) == []
+    page.get_by_label("Also if more than a fifth").check()
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
+    expect(page.get_by_text("Version 2 is in force")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Version 3 is in force")).to_be_visible()
+    assert [each["content"] for each in versions(site)] == [1, 2, 1]
+
+
+def test_a_sheet_with_mistakes_cannot_be_put_in_force(boss: Visitor) -> None:
+    page = boss.go("/rates/wholesale?tab=import", "wholesale")
+    chosen(page, "prefix,billing_rate\n44,dear\n")
+    page.get_by_role("button", name="Compare with the present rates").click()
+    expect(page.get_by_label("1 rows that cannot be read")).to_contain_text("dear")
+    expect(page.get_by_role("button", name="Put in force")).to_have_count(0)
+
+
+def test_a_number_is_looked_up_in_all_tables(boss: Visitor) -> None:
+    page = boss.go("/rates", "Rates")
+    page.locator("input[inputmode=tel]").fill("+44 20 1")
+    page.get_by_role("button", name="Look up").click()
+    expect(page).to_have_url(re.compile(r"number=%2B44201$"))
+    expect(page.get_by_label("Rates of +44201").locator("tbody tr")).to_have_count(3)
+    assert "sell 44 United Kingdom 0.60 USD minute 6/6" in "\n".join(rows(page, "Rates of +44201"))
+    assert violations(page) == []
+
+
+def test_versions_lead_back_for_those_who_may(boss: Visitor, visit: Visit) -> None:
+    page = boss.go("/rates/wholesale?tab=versions", "wholesale")
+    expect(page.get_by_label("Versions", exact=True).locator("tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="Back to the version before").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Put the rates of version 2 of wholesale in force again?")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").first.click()
+    assert download.value.suggested_filename == "wholesale-3.csv"
+    assert violations(page) == []
+    viewer = visit("viewer", size=NARROW, language="zh").go("/rates/wholesale?tab=versions", "wholesale")
+    expect(viewer.get_by_role("button", name="CSV").first).to_be_visible()
+    expect(viewer.get_by_role("tab")).to_have_count(2)
+    expect(viewer.get_by_role("button", name="回到之前的版本")).to_have_count(0)
+    assert viewer.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
