@@ -22,6 +22,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import type { Narrowing } from "./router";
 import { type List, lists } from "./screens/columns";
 import { useLogOut, useSession } from "./session";
 import { chooseLanguage, languages } from "./text";
@@ -121,6 +122,14 @@ export function Frame() {
         ]
       : [],
   );
+  const { pathname, search: narrowed } = useLocation();
+  if (pathname === "/" && (narrowed as Narrowing).wall) {
+    return (
+      <main className="wall-page">
+        <Outlet />
+      </main>
+    );
+  }
   return (
     <AppShell
       header={{ height: 48 }}

@@ -4,12 +4,13 @@ import "uplot/dist/uPlot.min.css";
 import "./console.css";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { StrictMode } from "react";
+import { type ReactNode, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { Problem } from "./api/client";
 import { router } from "./router";
 import { SessionGate } from "./session";
 import { beginTexts } from "./text";
+import { useIsOnWall } from "./wall";
 import { beginZone } from "./zone";
 
 const FRESH_MS = 2_000;
@@ -40,17 +41,30 @@ const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"
 const place = document.getElementById("console");
 
 beginZone();
+function Looks({ children }: { children: ReactNode }) {
+  return (
+    <MantineProvider
+      theme={theme}
+      defaultColorScheme="auto"
+      forceColorScheme={useIsOnWall() ? "dark" : undefined}
+      getStyleNonce={() => nonce}
+    >
+      {children}
+    </MantineProvider>
+  );
+}
+
 await beginTexts();
 if (place) {
   createRoot(place).render(
     <StrictMode>
-      <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+      <Looks>
         <QueryClientProvider client={queries}>
           <SessionGate>
             <RouterProvider router={router} />
           </SessionGate>
         </QueryClientProvider>
-      </MantineProvider>
+      </Looks>
     </StrictMode>,
   );
 }

@@ -4,6 +4,7 @@ import { Center, Loader } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useMemo } from "react";
 import { client, content, noteSession, Problem, type Session } from "./api/client";
+import { forgetHistory } from "./parts/history";
 import { ProblemText } from "./parts/problem";
 import { Login } from "./screens/login";
 
@@ -64,6 +65,7 @@ export function useLogOut(): () => Promise<void> {
   return async () => {
     await client.DELETE("/session");
     // `clear` would take the session's own entry from under the gate, which then shows the page on
+    forgetHistory();
     queries.setQueryData(SESSION, null);
     queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });
   };

@@ -66,6 +66,7 @@ def _make(browser: Browser, base: str, link: str, directory: Path, names: list[s
                 } else page.wait_for_timeout(3_000)
                 for colours in COLOURS:
                     page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
+                    page.wait_for_timeout(250)
                     page.screenshot(path=directory / f"{name}-{size}-{language}-{colours}.png")
             shown.close()
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from api.watched import Watched, refused_call
 from e2e.addresses import VENDORS
+from e2e.conversation import conversing
 from playwright.sync_api import Browser, expect
 
 from console.conftest import Visit, Visitor, logged_in, violations
@@ -137,3 +138,42 @@ def test_a_switch_that_does_not_answer_is_said_and_asked_again(visitor: Visitor)
     page.unroute("**/api/v1/gateways/quality*")
     said.get_by_role("button", name="Try again").click()
     expect(page.get_by_label("Gateways", exact=True)).to_contain_text("carrier-b")
+
+
+def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behind_it(
+    site: Watched, visitor: Visitor
+) -> None:
+    page = visitor.go("/", "Overview")
+    now = page.get_by_role("region", name="Now")
+    gateways = now.get_by_role("link", name=re.compile("^Gateways up"))
+    expect(gateways).to_have_text(re.compile(r"^Gateways up5 / 5$"))
+    expect(page.get_by_label("Gateways: last five minutes").get_by_role("img").first).to_be_visible()
+    site.daemon.succeed("gateway", "block", "carrier-c")
+    blocked = now.get_by_role("link", name="Gateways blocked")
+    expect(blocked).to_have_text("Gateways blocked1")
+    blocked.click()
+    expect(page).to_have_url(visitor.base + "/gateways?state=blocked")
+    expect(page.get_by_label("Gateways", exact=True).locator("tbody tr")).to_have_count(1)
+    site.daemon.succeed("gateway", "unblock", "carrier-c")
+    expect(page.get_by_role("button", name="Show all")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    expect(page.get_by_label("Gateways", exact=True).locator("tbody tr")).to_have_count(5)
+
+
+def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watched, visitor: Visitor) -> None:
+    page = visitor.go("/", "Overview")
+    page.get_by_role("button", name="Wall mode").click()
+    calls = page.get_by_role("region", name="Now").get_by_role("link", name=re.compile("^Calls now"))
+    expect(calls).to_have_text("Calls now0")
+    expect(page.get_by_role("navigation")).to_have_count(0)
+    expect(page.get_by_role("search")).to_have_count(0)
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"
+    assert violations(page) == []
+    with conversing(site.stage, "4410") as (call,):
+        call.establish()
+        expect(calls).to_have_text("Calls now1")
+        call.hang_up()
+    expect(calls).to_have_text("Calls now0")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("navigation").first).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == "light"

@@ -23,6 +23,9 @@ export class Problem extends Error {
   }
 }
 
+/** No answer at all: the network, or the switch is away. */
+export class Unreachable extends Error {}
+
 const HTTP_UNAUTHORIZED = 401;
 
 let csrf = "";
@@ -38,6 +41,9 @@ const manners: Middleware = {
   onRequest({ request }) {
     if (request.method !== "GET" && csrf) request.headers.set("X-CSRF-Token", csrf);
     return request;
+  },
+  onError({ error }) {
+    return new Unreachable(error instanceof Error ? error.message : String(error));
   },
   async onResponse({ response, schemaPath }) {
     if (response.ok) return undefined;

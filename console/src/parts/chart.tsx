@@ -1,31 +1,54 @@
+import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
+import { useTranslation } from "react-i18next";
 import uPlot from "uplot";
+import { useZone } from "../zone";
+import { type Point, SHOWN_S } from "./history";
 
-/** A value at a time, in seconds since 1970. */
-export type Point = readonly [number, number];
-
-const HEIGHT_PX = 90;
-/** Ten minutes. */
-const SHOWN_S = 600;
+const HEIGHT_PX = 96;
+const AXIS_PX = 24;
+const SPLITS_PX = 90;
+const SHORTEST_S = 60;
 
 /** A line over time; what it says is in its label for those who do not see it. */
 export function TimeChart({ label, points }: { label: string; points: readonly Point[] }) {
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
+  const { i18n } = useTranslation();
+  const zone = useZone();
+  const language = i18n.language;
+  const colours = useComputedColorScheme();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the ink is that of the colours at the moment
   useEffect(() => {
     const box = place.current;
     if (!box) return;
     const ink = getComputedStyle(box).color;
-    const axis = { stroke: ink, size: 28, grid: { show: false }, ticks: { show: false } };
+    const clock = new Intl.DateTimeFormat(language, {
+      hour: "2-digit",
+      minute: "2-digit",
+      hourCycle: "h23",
+      timeZone: zone,
+    });
+    const axis = { stroke: ink, grid: { show: false }, ticks: { show: false }, font: "12px sans-serif" };
     const made = new uPlot(
       {
         width: box.clientWidth,
         height: HEIGHT_PX,
         legend: { show: false },
         cursor: { show: false },
-        axes: [axis, { ...axis, size: 44 }],
+        axes: [
+          {
+            ...axis,
+            size: AXIS_PX,
+            space: SPLITS_PX,
+            incrs: [60, 120, 300],
+            values: (_chart, splits) => splits.map((at) => clock.format(at * 1_000)),
+          },
+          { ...axis, size: 44 },
+        ],
         scales: {
-          x: { range: (_chart, _first, last) => [last - SHOWN_S, last] },
+          // it grows until it has ten minutes
+          x: { range: (_chart, first, last) => [Math.max(last - SHOWN_S, Math.min(first, last - SHORTEST_S)), last] },
           y: { range: (_chart, _low, high) => [0, Math.max(1, high)] },
         },
         series: [{}, { stroke: ink, width: 1.5, points: { show: false } }],
@@ -40,10 +63,11 @@ export function TimeChart({ label, points }: { label: string; points: readonly P
       sized.disconnect();
       made.destroy();
     };
-  }, []);
+  }, [language, zone, colours]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a chart that was made again has to be filled, too
   useEffect(() => {
     chart.current?.setData([points.map((each) => each[0]), points.map((each) => each[1])]);
-  }, [points]);
+  }, [points, language, zone, colours]);
   const last = points.at(-1)?.[1];
   return <div ref={place} role="img" aria-label={`${label}: ${last ?? "–"}`} className="quiet" />;
 }

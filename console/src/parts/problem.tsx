@@ -1,6 +1,6 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useTranslation } from "react-i18next";
-import { Problem } from "../api/client";
+import { Problem, Unreachable } from "../api/client";
 
 /** What went wrong, and what to do; nothing while nothing has. */
 export function ProblemText({ error, again }: { error: Error | null; again?: () => void }) {
@@ -13,7 +13,7 @@ export function ProblemText({ error, again }: { error: Error | null; again?: () 
       color="red"
       variant="outline"
       role="alert"
-      title={(isOfServer && error.message) || t(isOfServer ? "state.failed" : "state.unreachable")}
+      title={(isOfServer && error.message) || t(error instanceof Unreachable ? "state.unreachable" : "state.failed")}
     >
       <Group justify="space-between">
         <span>{remedy}</span>

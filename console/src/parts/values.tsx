@@ -42,8 +42,13 @@ export function Moment({ value }: { value: unknown }) {
 }
 
 export function State({ value }: { value: unknown }) {
+  const { t } = useTranslation();
   const text = value === true ? "✓" : value === false ? "–" : String(value ?? "–");
-  return <span className={BAD.has(text) ? "bad" : GOOD.has(text) ? "good" : undefined}>{text}</span>;
+  return (
+    <span className={BAD.has(text) ? "bad" : GOOD.has(text) ? "good" : undefined}>
+      {t([`value.${text}`], { defaultValue: text })}
+    </span>
+  );
 }
 
 /** A field of a row in the form that its kind has. */

@@ -11,14 +11,15 @@ const READ_MS = 2_000;
 
 export function AlarmsScreen() {
   const { t } = useTranslation();
-  const { history } = useSearch({ from: "/alarms" });
+  const { history, level } = useSearch({ from: "/alarms" });
   const go = useNavigate({ from: "/alarms" });
   const found = useQuery({
     queryKey: ["alarms", Boolean(history)],
     queryFn: () => content(client.GET("/alarms", { params: { query: history ? { history: true } : {} } })),
     refetchInterval: READ_MS,
   });
-  const rows = (found.data?.alarms ?? []) as unknown as Row[];
+  const all = (found.data?.alarms ?? []) as unknown as Row[];
+  const rows = level ? all.filter((row) => row.level === level) : all;
   return (
     <Page
       title={t("nav.alarms")}
@@ -28,7 +29,7 @@ export function AlarmsScreen() {
           label={t("alarms.history")}
           checked={Boolean(history)}
           onChange={(event) =>
-            go({ search: { history: event.currentTarget.checked ? "1" : undefined }, replace: true })
+            go({ search: { level, history: event.currentTarget.checked ? "1" : undefined }, replace: true })
           }
         />
       }
@@ -61,6 +62,7 @@ export function AlarmsScreen() {
         rows={rows}
         rowKey={(row, index) => `${row.alarm} ${row.subject} ${row.since} ${index}`}
         isLoading={found.isPending}
+        onClear={level ? () => go({ search: { history }, replace: true }) : undefined}
       />
     </Page>
   );

@@ -1,12 +1,13 @@
 /** Gateways as they do now, and one of them with its definition. */
 
-import { Group, TextInput } from "@mantine/core";
+import { Group, Select, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { STANDINGS, standingOf } from "../parts/standing";
 import { Table } from "../parts/table";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
@@ -27,7 +28,9 @@ export function GatewaysScreen() {
     refetchInterval: READ_MS,
   });
   const wanted = (search.q ?? "").toLowerCase();
-  const rows = (found.data?.items ?? []).filter((row) => String(row.gateway).toLowerCase().includes(wanted));
+  const rows = (found.data?.items ?? []).filter(
+    (row) => String(row.gateway).toLowerCase().includes(wanted) && (!search.state || standingOf(row) === search.state),
+  );
   return (
     <Page title={t("nav.gateways")} needs="GET /gateways/quality">
       <Group align="end" gap="xs">
@@ -38,6 +41,14 @@ export function GatewaysScreen() {
             const q = event.currentTarget.value || undefined;
             void go({ search: (before) => ({ ...before, q }), replace: true });
           }}
+        />
+        <Select
+          label={t("column.state")}
+          data={STANDINGS.map((value) => ({ value, label: t(`value.${value}`) }))}
+          clearable
+          clearButtonProps={{ "aria-label": t("act.undo") }}
+          value={search.state ?? null}
+          onChange={(state) => go({ search: (before) => ({ ...before, state: state ?? undefined }), replace: true })}
         />
         <span className="quiet" role="status">
           {t("state.rows", { count: rows.length })}
@@ -52,6 +63,7 @@ export function GatewaysScreen() {
         sort={search.sort}
         onSort={(sort) => go({ search: (before) => ({ ...before, sort }), replace: true })}
         isLoading={found.isPending}
+        onClear={search.q || search.state ? () => go({ search: { sort: search.sort }, replace: true }) : undefined}
       />
     </Page>
   );

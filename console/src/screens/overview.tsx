@@ -1,34 +1,51 @@
 /** The state of the switch and the money of the day; each figure leads to what is behind it. */
 
-import { Alert, Button, Title } from "@mantine/core";
+import { Button, Title } from "@mantine/core";
+import { useHotkeys } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
-import { type ReactNode, useEffect, useState } from "react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
 import { amount, dayBegin } from "../format";
-import { type Point, TimeChart } from "../parts/chart";
+import { TimeChart } from "../parts/chart";
+import { noted, pointsOf } from "../parts/history";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { Table } from "../parts/table";
-import { State } from "../parts/values";
+import { Spark } from "../parts/spark";
+import { STANDINGS, standingOf } from "../parts/standing";
+import { type Column, Table } from "../parts/table";
+import { Moment, State } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useMay } from "../session";
+import { useWall } from "../wall";
 import { gatewayColumns } from "./columns";
 import { ReportTable, reportOf } from "./reports";
 
 const STATE_MS = 2_000;
 const DAY_MS = 30_000;
-const POINTS_MAX = 300;
 const TOP = 10;
+const ALARMS_SHOWN = 5;
 const DAY = ["calls", "answered", "asr", "acd", "income", "cost", "profit"];
 const MONEY = new Set(["income", "cost", "profit"]);
-const GATEWAYS_MAX = 200;
+const GATEWAYS_MAX = 1_000;
+/** Records that wait in the middle of normal work. */
+const WAITING_WELL = 1_000;
+const HOUR_S = 3_600;
+/** The most urgent first. */
+const LEVELS = ["critical", "error", "warning"];
+const BAD_LEVELS = new Set(["critical", "error"]);
+
+/** Read again while the page is shown, also on a wall that has no focus. */
+const every = (milliseconds: number) => ({ refetchInterval: milliseconds, refetchIntervalInBackground: true });
 
 export function OverviewScreen() {
   const { t } = useTranslation();
   const { wall } = useSearch({ from: "/" });
   const go = useNavigate({ from: "/" });
+  const leave = () => go({ search: {}, replace: true });
+  useWall(Boolean(wall));
+  useHotkeys([["Escape", () => wall && void leave()]]);
   if (!useMay("GET /status")) return <Navigate to="/cdrs" />;
   return (
     <div className={wall ? "wall" : undefined}>
@@ -36,19 +53,21 @@ export function OverviewScreen() {
         title={t("nav.overview")}
         needs="GET /status"
         actions={
-          <Button
-            variant="default"
-            size="xs"
-            onClick={() => go({ search: { wall: wall ? undefined : "1" }, replace: true })}
-          >
-            {t(wall ? "overview.leave_wall" : "overview.wall")}
-          </Button>
+          !wall && (
+            <Button variant="default" size="xs" onClick={() => go({ search: { wall: "1" } })}>
+              {t("overview.wall")}
+            </Button>
+          )
         }
       >
         <Now />
-        <Alarms />
-        <Day />
-        {!wall && <Gateways />}
+        <Day isWall={Boolean(wall)} />
+        <Gateways />
+        {wall && (
+          <button type="button" className="wall-leave" onClick={leave}>
+            {t("overview.leave_wall")}
+          </button>
+        )}
       </Page>
     </div>
   );
@@ -58,17 +77,19 @@ function Figure({
   name,
   to,
   search,
+  isBad,
   children,
 }: {
   name: string;
   to?: string;
   search?: Narrowing;
+  isBad?: boolean;
   children: ReactNode;
 }) {
   const inner = (
     <>
       {name}
-      <b>{children}</b>
+      <b className={isBad ? "bad" : undefined}>{children}</b>
     </>
   );
   if (!to) return <div className="figure">{inner}</div>;
@@ -79,106 +100,208 @@ function Figure({
   );
 }
 
+/** Gateways as they do now: one reading for the figures and the table. */
+function useGateways() {
+  return useQuery({
+    queryKey: ["quality", "overview"],
+    queryFn: async () => {
+      const { items } = await pageOf("/gateways/quality", { limit: GATEWAYS_MAX });
+      for (const row of items) noted(`calls of ${row.gateway}`, Number(row.calls ?? 0));
+      return items;
+    },
+    ...every(STATE_MS * 2),
+    enabled: useMay("GET /gateways/quality"),
+  });
+}
+
 function Now() {
   const { t } = useTranslation();
   const status = useQuery({
     queryKey: ["status"],
-    queryFn: () => content(client.GET("/status")),
-    refetchInterval: STATE_MS,
+    queryFn: async () => {
+      const found = await content(client.GET("/status"));
+      noted("calls", Number(figure(found.figures, "calls")));
+      return found;
+    },
+    ...every(STATE_MS),
   });
-  const [points, setPoints] = useState<Point[]>([]);
+  const gateways = useGateways().data;
   const found = status.data;
-  useEffect(() => {
-    if (!found) return;
-    const point: Point = [Date.now() / 1_000, Number(figure(found.figures, "calls"))];
-    setPoints((before) => [...before.slice(1 - POINTS_MAX), point]);
-  }, [found]);
-  if (!found) return <ProblemText error={status.error} />;
+  if (!found) return <ProblemText error={status.error} again={() => status.refetch()} />;
   const { machine, database } = found;
+  const waiting = Number(figure(found.figures, "spool_rows"));
   return (
     <>
       <ProblemText error={status.error} />
-      <section className="figures" aria-label={t("overview.node")}>
+      <section className="figures" aria-label={t("overview.now")}>
         <Figure name={t("overview.calls")} to="/calls">
           {figure(found.figures, "calls")}
         </Figure>
+        {gateways && (
+          <Figure name={t("overview.cps")} to="/calls" search={{ group: "customer" }}>
+            {arriving(gateways).toFixed(1)}
+          </Figure>
+        )}
         <Figure name={t("overview.phones")} to="/lists/registrations">
           {figure(found.figures, "phones_online")}
         </Figure>
-        <Figure name={t("overview.backlog")}>{figure(found.figures, "spool_rows")}</Figure>
-        <Figure name={t("overview.database")}>
-          <State value={database.state} />
-        </Figure>
+        {gateways && <Trunks rows={gateways} />}
+        <AlarmFigures />
+      </section>
+      <TimeChart label={t("overview.running")} points={pointsOf("calls")} />
+      <AlarmList />
+      <section className="figures" aria-label={t("overview.node")}>
         <Figure name={t("overview.processor")}>{percent(machine.cpu_percent)}</Figure>
         <Figure name={t("overview.memory")}>{percent(machine.memory_percent)}</Figure>
         <Figure name={t("overview.disk")}>{percent(machine.disk_free_percent)}</Figure>
+        <Figure name={t("overview.backlog")} isBad={waiting > WAITING_WELL}>
+          {waiting}
+        </Figure>
+        <Figure name={t("overview.database")}>
+          <State value={database.state} />
+        </Figure>
         <Figure name={`${t("overview.node")} ${found.version}`} to="/lists/parameters">
           {found.node}
         </Figure>
       </section>
-      <TimeChart label={t("overview.running")} points={points} />
     </>
   );
+}
+
+/** Calls a second that arrive at trunks of customers. */
+const arriving = (rows: readonly Row[]): number =>
+  rows.filter((row) => row.kind === "mapping").reduce((sum, row) => sum + Number(row.cps ?? 0), 0);
+
+function Trunks({ rows }: { rows: readonly Row[] }) {
+  const { t } = useTranslation();
+  const count = (standing: string) => rows.filter((row) => standingOf(row) === standing).length;
+  return STANDINGS.filter((state) => state === "up" || count(state) > 0).map((state) => (
+    <Figure
+      key={state}
+      name={t(`overview.gateways_${state}`)}
+      to="/gateways"
+      search={{ state }}
+      isBad={state === "down" || state === "full"}
+    >
+      {count(state)}
+      {state === "up" && <small> / {rows.length}</small>}
+    </Figure>
+  ));
 }
 
 const figure = (figures: unknown, name: string): string => String((figures as Row)[name] ?? 0);
 const percent = (value: unknown): string => (typeof value === "number" ? `${value.toFixed(0)} %` : "–");
 
-function Alarms() {
-  const { t } = useTranslation();
+/** Raised alarms, the most urgent first. */
+function useAlarms() {
   const alarms = useQuery({
     queryKey: ["alarms", false],
     queryFn: () => content(client.GET("/alarms")),
-    refetchInterval: STATE_MS,
+    ...every(STATE_MS),
+    enabled: useMay("GET /alarms"),
   });
   const raised = alarms.data?.alarms ?? [];
-  if (raised.length === 0) return <p className="quiet">{alarms.data ? t("overview.no_alarms") : ""}</p>;
-  return raised.slice(0, TOP).map((each) => (
-    <Alert
-      key={`${each.alarm} ${each.subject}`}
-      variant="outline"
-      color={each.level === "critical" || each.level === "error" ? "red" : "yellow"}
-      title={`${each.alarm} ${each.subject}`}
-      p="xs"
+  return {
+    ...alarms,
+    raised: [...raised].sort((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level)),
+  };
+}
+
+function AlarmFigures() {
+  const { t } = useTranslation();
+  const { raised, data } = useAlarms();
+  if (!data) return null;
+  const count = (level: string) => raised.filter((each) => each.level === level).length;
+  return LEVELS.filter((level) => level === "critical" || count(level) > 0).map((level) => (
+    <Figure
+      key={level}
+      name={t(`overview.alarms_${level}`)}
+      to="/alarms"
+      search={{ level }}
+      isBad={count(level) > 0 && BAD_LEVELS.has(level)}
     >
-      {each.text} <Link to="/alarms">{t("alarms.do")}</Link>
-    </Alert>
+      {count(level)}
+    </Figure>
   ));
 }
 
-function Day() {
+function AlarmList() {
+  const { t } = useTranslation();
+  const { raised, error, refetch } = useAlarms();
+  if (error) return <ProblemText error={error} again={() => refetch()} />;
+  if (raised.length === 0) return null;
+  return (
+    <ul className="alarms" aria-label={t("overview.alarms")}>
+      {raised.slice(0, ALARMS_SHOWN).map((each) => (
+        <li key={`${each.alarm} ${each.subject}`} className={BAD_LEVELS.has(each.level) ? "urgent" : undefined}>
+          <Moment value={each.since} />{" "}
+          <Link to="/alarms">
+            {each.alarm} {each.subject}
+          </Link>{" "}
+          <span className="quiet">{each.text || each.do}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Day({ isWall }: { isWall: boolean }) {
   const { t } = useTranslation();
   const sees = useMay("GET /reports/{name}");
   const since = dayBegin(new Date());
-  const day = useQuery({
-    queryKey: ["report", "daily", since],
-    queryFn: () => reportOf("daily", { since, group: "whole" }),
-    refetchInterval: DAY_MS,
+  const report = (name: string, group?: string) => ({
+    queryKey: ["report", name, group, since],
+    queryFn: () => reportOf(name, { since, group }),
+    ...every(DAY_MS),
     enabled: sees,
   });
-  const top = useQuery({
-    queryKey: ["report", "top-customers", since],
-    queryFn: () => reportOf("top-customers", { since }),
-    refetchInterval: DAY_MS,
-    enabled: sees,
-  });
+  const day = useQuery(report("daily", "whole"));
+  const hours = useQuery(report("daily", "hour"));
+  const top = useQuery(report("top-customers"));
   if (!sees) return null;
+  const busiest = Math.max(0, ...(hours.data?.rows ?? []).map((row) => Number(row.calls ?? 0)));
+  const missing = day.data?.missing ?? 0;
   return (
     <>
-      <ProblemText error={day.error ?? top.error} />
+      <ProblemText error={day.error ?? hours.error ?? top.error} again={() => day.refetch()} />
       {day.data?.totals.map((total, index) => (
         <section className="figures" key={String(total.income_currency ?? index)} aria-label={t("overview.day")}>
           {DAY.filter((name) => total[name] !== undefined && total[name] !== null).map((name) => (
-            <Figure key={name} name={t(`overview.day_${name}`)} to="/reports" search={{ name: "daily" }}>
-              {amount(String(total[name]))} {MONEY.has(name) ? String(total.income_currency ?? "") : ""}
+            <Figure
+              key={name}
+              name={t(`overview.day_${name}`)}
+              to={name === "calls" || name === "answered" ? "/cdrs" : "/reports"}
+              search={name === "calls" || name === "answered" ? { since } : { name: "daily", group: "hour", since }}
+              isBad={MONEY.has(name) && String(total[name]).startsWith("-")}
+            >
+              {amount(String(total[name]))}{" "}
+              {MONEY.has(name) ? <small>{String(total.income_currency ?? "")}</small> : ""}
             </Figure>
           ))}
+          {index === 0 && (
+            <Figure name={t("overview.day_busiest")} to="/reports" search={{ name: "daily", group: "hour", since }}>
+              {(busiest / HOUR_S).toFixed(2)}
+            </Figure>
+          )}
         </section>
       ))}
-      <Title order={2} size="h4">
-        {t("overview.top")}
-      </Title>
-      <ReportTable label={t("overview.top")} report={top.data} isLoading={top.isPending} />
+      {missing > 0 && (
+        <span className="quiet" role="status">
+          {t("overview.missing", { count: missing })}
+        </span>
+      )}
+      {!isWall && (
+        <>
+          <Title order={2} size="h4">
+            {t("overview.top")}
+          </Title>
+          <ReportTable
+            label={t("overview.top")}
+            report={top.data && { ...top.data, rows: top.data.rows.slice(0, TOP) }}
+            isLoading={top.isPending}
+          />
+        </>
+      )}
     </>
   );
 }
@@ -186,23 +309,25 @@ function Day() {
 function Gateways() {
   const { t } = useTranslation();
   const sees = useMay("GET /gateways/quality");
-  const found = useQuery({
-    queryKey: ["quality"],
-    queryFn: () => pageOf("/gateways/quality", { limit: GATEWAYS_MAX }),
-    refetchInterval: STATE_MS * 2,
-    enabled: sees,
-  });
+  const found = useGateways();
   if (!sees) return null;
+  const line: Column = {
+    name: "line",
+    show: (row) => (
+      <Spark label={`${t("overview.running")}, ${row.gateway}`} points={pointsOf(`calls of ${row.gateway}`)} />
+    ),
+  };
+  const [name, ...others] = gatewayColumns;
   return (
     <>
       <Title order={2} size="h4">
         {t("overview.quality")}
       </Title>
-      <ProblemText error={found.error} />
+      <ProblemText error={found.error} again={() => found.refetch()} />
       <Table
         label={t("overview.quality")}
-        columns={gatewayColumns}
-        rows={found.data?.items ?? []}
+        columns={name ? [name, line, ...others] : []}
+        rows={found.data ?? []}
         rowKey={(row) => `${row.kind} ${row.gateway}`}
         isLoading={found.isPending}
       />

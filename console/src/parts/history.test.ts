@@ -1,0 +1,16 @@
+import { expect, it } from "vitest";
+import { forgetHistory, noted, pointsOf } from "./history";
+
+it("keeps ten minutes of a figure, at most a value a second", () => {
+  forgetHistory();
+  noted("calls", 1, 1_000);
+  noted("calls", 2, 1_000.5);
+  noted("calls", 3, 1_300);
+  expect(pointsOf("calls")).toEqual([
+    [1_000, 1],
+    [1_300, 3],
+  ]);
+  noted("calls", 4, 1_601);
+  expect(pointsOf("calls").map(([at]) => at)).toEqual([1_300, 1_601]);
+  expect(pointsOf("others")).toEqual([]);
+});

@@ -1,0 +1,25 @@
+/** What was seen of figures since the page was opened: lines over the last ten minutes, kept while other pages are shown. */
+
+/** A value at a time, in seconds since 1970. */
+export type Point = readonly [number, number];
+
+/** Ten minutes. */
+export const SHOWN_S = 600;
+
+const seen = new Map<string, Point[]>();
+
+/** Note a value of now, and return all that are not too old. */
+export function noted(name: string, value: number, now = Date.now() / 1_000): readonly Point[] {
+  const before = seen.get(name) ?? [];
+  const last = before.at(-1);
+  if (last && now - last[0] < 1) return before;
+  const after = [...before.filter(([at]) => at > now - SHOWN_S), [now, value] as const];
+  seen.set(name, after);
+  return after;
+}
+
+/** What was noted of a figure. */
+export const pointsOf = (name: string): readonly Point[] => seen.get(name) ?? [];
+
+/** Forget all: another person looks. */
+export const forgetHistory = () => seen.clear();
