@@ -4,7 +4,7 @@ import { Center, Loader } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useMemo } from "react";
 import { client, content, noteSession, Problem, type Session } from "./api/client";
-import { forgetHistory } from "./parts/history";
+import { forgetHistory } from "./parts/figures";
 import { ProblemText } from "./parts/problem";
 import { Login } from "./screens/login";
 

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import uPlot from "uplot";
 import { useZone } from "../zone";
-import { type Point, SHOWN_S } from "./history";
+import { type Point, SHOWN_S } from "./figures";
 
 const HEIGHT_PX = 96;
 const AXIS_PX = 24;

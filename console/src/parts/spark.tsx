@@ -1,4 +1,4 @@
-import { type Point, SHOWN_S } from "./history";
+import { type Point, SHOWN_S } from "./figures";
 
 const WIDTH = 96;
 const HEIGHT = 20;

@@ -9,7 +9,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
 import { amount, dayBegin } from "../format";
 import { TimeChart } from "../parts/chart";
-import { noted, pointsOf } from "../parts/history";
+import { noted, pointsOf } from "../parts/figures";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Spark } from "../parts/spark";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { forgetHistory, noted, pointsOf } from "./history";
+import { forgetHistory, noted, pointsOf } from "./figures";
 
 it("keeps ten minutes of a figure, at most a value a second", () => {
   forgetHistory();
