@@ -11,7 +11,9 @@ from doubles.sockets.relay import RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
 
 from vosd.media.figures import PeerReport
+from vosd.media.rtp import HEADER
 from vosd.media.source import RelayPort
+from vosd.relay.media_port import FILTER_AFTER
 from vosd.relay.worker_process import reap
 from vosd.trunks.media import PortRange
 
@@ -315,3 +317,32 @@ async def test_ports_that_no_call_has_any_more_are_closed_and_rest(stage):
     assert stage.relay.ports == {first.id: first}
     assert not stage.relay.reopen(RelayPort(second.id, HOST, first.rtp, first.rtcp), PortRange(20_000, 20_199), tos=0)
     assert stage.close(second).packets_in == 0
+
+
+async def test_the_kernel_drops_all_other_sources_of_a_stream_until_it_is_silent(stage, peers):
+    """NAT moves the telephone to another port, which is followed after two seconds."""
+    one, other, attacker = peers(), peers(ssrc=0x9999), peers("127.78.0.66")
+    first, _ = connected(stage, one, other)
+    sent = one.send((HOST, first.rtp), FILTER_AFTER)
+    assert await received(other, FILTER_AFTER) == sent
+    for _ in range(20):
+        attacker.send((HOST, first.rtp), 50)
+        sent = one.send((HOST, first.rtp))
+        assert await received(other, 1) == sent[-1:]
+    figures = await stage.until(first, lambda figures: figures.foreign == 1_000)
+    assert figures.dropped.kernel >= 900
+    moved = peers()
+    moved.sequence, moved.stamp = one.sequence, one.stamp
+
+    def is_followed() -> bool:
+        attacker.send((HOST, first.rtp))
+        moved.send((HOST, first.rtp))
+        return other.has(10)
+
+    await until(is_followed)
+    figures = await stage.until(first, lambda figures: figures.latched_port == moved.port)
+    assert figures.latched_host == moved.host
+    assert len({HEADER.unpack_from(packet)[4] for packet in other.taken()}) == 1
+    again = one.send((HOST, first.rtp), 2) + moved.send((HOST, first.rtp), 2)
+    await until(lambda: other.has(2))
+    assert not {*again[:2]} & {*other.taken()}

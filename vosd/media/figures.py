@@ -24,6 +24,8 @@ class DroppedPackets(msgspec.Struct, frozen=True, array_like=True):
     """A payload type that was not agreed."""
     excess: int = 0
     """Above the limit of packets a second."""
+    kernel: int = 0
+    """Dropped by the kernel: from a source that is not the believed one, or while the worker was late."""
 
     def plus(self, other: "DroppedPackets") -> "DroppedPackets":
         """Return the sums."""
@@ -32,6 +34,7 @@ class DroppedPackets(msgspec.Struct, frozen=True, array_like=True):
             self.broken + other.broken,
             self.payload + other.payload,
             self.excess + other.excess,
+            self.kernel + other.kernel,
         )
 
 
@@ -77,7 +80,7 @@ class PortFigures(msgspec.Struct, frozen=True, array_like=True):
     def foreign(self) -> int:
         """Packets that were dropped, whatever the reason."""
         dropped = self.dropped
-        return dropped.unknown + dropped.broken + dropped.payload + dropped.excess
+        return dropped.unknown + dropped.broken + dropped.payload + dropped.excess + dropped.kernel
 
     def plus(self, later: "PortFigures") -> "PortFigures":
         """Return the figures of both: a port that another worker has taken over counts from zero."""

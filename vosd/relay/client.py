@@ -5,18 +5,20 @@ one goes on with them, and packets that arrive meanwhile wait in them. Figures a
 """
 
 import asyncio
+import resource
+import socket
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
 from vosd.media.port_pool import PortPool
 from vosd.media.source import MediaSource, RelayPort
-from vosd.relay.channel import close_all
 from vosd.relay.link import WorkerLink
 from vosd.relay.protocol import (
     ClosePort,
@@ -27,7 +29,8 @@ from vosd.relay.protocol import (
     PortListed,
     SpareRanges,
 )
-from vosd.relay.sockets import bound_descriptors
+from vosd.relay.sockets import bound_sockets
+from vosd.relay.source_filter import drops_of
 from vosd.trunks.media import PortRange
 
 TRIES: Final = 256
@@ -44,19 +47,28 @@ _log = structlog.get_logger()
 class _ServedPort:
     """One port, with all that a worker has to know of it."""
 
-    __slots__ = ("descriptors", "link", "other", "port", "record", "source", "tos")
+    __slots__ = ("link", "other", "port", "record", "sockets", "source", "tos")
 
-    def __init__(self, port: RelayPort, tos: int, descriptors: list[int], link: WorkerLink, record: int) -> None:
+    def __init__(self, port: RelayPort, tos: int, sockets: list[socket.socket], link: WorkerLink, record: int) -> None:
         self.port = port
         self.tos = tos
-        self.descriptors = descriptors
+        self.sockets = sockets
         self.link = link
         self.record = record
         self.source: MediaSource | None = None
         self.other: int | None = None
 
     def figures(self) -> PortFigures:
-        return self.link.records.figures(self.record, self.port.id)
+        figures = self.link.records.figures(self.record, self.port.id)
+        drops = drops_of(self.sockets[0])
+        return replace(figures, dropped=replace(figures.dropped, kernel=drops)) if drops else figures
+
+    def descriptors(self) -> list[int]:
+        return [sock.fileno() for sock in self.sockets]
+
+    def close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
 
 
 class Relay:
@@ -85,6 +97,8 @@ class Relay:
         Raises:
             OSError: a worker cannot be started.
         """
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each port takes one descriptor or two
         paths = [self._directory / _SOCKETS.format(number) for number in range(1, self._workers + 1)]
         left = sorted(set(self._directory.glob(_SOCKETS.format("*"))) - set(paths))
         for path in (*paths, *left):
@@ -106,7 +120,7 @@ class Relay:
             self._looking.cancel()
         await asyncio.gather(*(link.stop(keep=keep) for link in self._links))
         for served in self._ports.values():
-            close_all(served.descriptors)
+            served.close()
         self._ports.clear()
         self._links.clear()
 
@@ -207,7 +221,7 @@ class Relay:
         self._part(served)
         self._leave(served)
         served.link.send_descriptors()
-        close_all(served.descriptors)
+        served.close()
         self._pools[port.host].rest(port.rtp, port.rtcp, now.mono)
         return figures
 
@@ -239,17 +253,17 @@ class Relay:
         if record is None:
             return False
         try:
-            descriptors = bound_descriptors(port.host, (port.rtp,) if port.rtcp is None else (port.rtp, port.rtcp))
+            sockets = bound_sockets(port.host, (port.rtp,) if port.rtcp is None else (port.rtp, port.rtcp))
         except OSError:
             link.records.give_back(record)
             raise
-        if descriptors is None:
+        if sockets is None:
             link.records.give_back(record)
             return False
-        self._ports[port.id] = _ServedPort(port, tos, descriptors, link, record)
+        served = self._ports[port.id] = _ServedPort(port, tos, sockets, link, record)
         self._loads[link] += 1
         link.records.begin(record, None)
-        link.order(OpenPort(port, tos, record), descriptors)
+        link.order(OpenPort(port, tos, record), served.descriptors())
         return True
 
     def _leave(self, served: _ServedPort) -> None:
@@ -279,7 +293,7 @@ class Relay:
     def _give(self, served: _ServedPort, before: PortFigures) -> None:
         """Give a worker a port that another one has served."""
         served.link.records.begin(served.record, before)
-        served.link.order(OpenPort(served.port, served.tos, served.record), served.descriptors)
+        served.link.order(OpenPort(served.port, served.tos, served.record), served.descriptors())
         if served.source is not None:
             believed = (
                 (before.latched_host, before.latched_port) if before.latched_host and before.latched_port else None
@@ -299,7 +313,8 @@ class Relay:
     def _adopt(self, link: WorkerLink, listed: PortListed, descriptors: list[int]) -> None:
         """Take over a port that a worker serves for a switch before."""
         port = listed.port
-        served = self._ports[port.id] = _ServedPort(port, listed.tos, descriptors, link, listed.record)
+        sockets = [socket.socket(fileno=each) for each in descriptors]
+        served = self._ports[port.id] = _ServedPort(port, listed.tos, sockets, link, listed.record)
         served.source, served.other = listed.source, listed.other
         link.records.keep(listed.record)
         self._loads[link] += 1

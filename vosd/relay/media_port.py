@@ -17,6 +17,7 @@ from vosd.media.rtcp import ReceptionReport, read_rtcp
 from vosd.media.rtp import HEADER, RTCP, VERSION, is_whole, units_by_kind
 from vosd.media.source import MediaSource
 from vosd.relay.protocol import OpenPort
+from vosd.relay.source_filter import take_all, take_only
 
 DATAGRAM_BYTES: Final = 2_048
 """Longer datagrams are cut: those of audio and T.38 have 1,500 bytes at most."""
@@ -26,6 +27,8 @@ _WINDOW_NS: Final = 500_000_000
 _REPORTS_KEPT: Final = 8
 """Sender reports of which the time is known when the peer refers to one: they are 5 s apart, or closer in video."""
 _PAYLOAD: Final = 0x7F
+FILTER_AFTER: Final = 50
+"""Packets of the believed source after which the kernel drops all others: short streams are not worth a program."""
 _CONTROL_MOVED_NS: Final = 15_000_000_000
 """Silence of RTCP after which another port of the peer may take its place: three usual intervals."""
 
@@ -37,6 +40,10 @@ class PortOwner(Protocol):
         """Write the state of a port into its record at the end of this turn."""
         ...
 
+    def serve(self, sock: socket.socket, handler: Callable[[], None]) -> None:
+        """Call another function from now on when there is something to receive."""
+        ...
+
     def may_send(self, own_host: str, host: str, port: int) -> bool:
         """Return whether media may be sent to an address."""
         ...
@@ -46,11 +53,12 @@ class MediaPort:
     """The sockets of one leg with what is known of its peer."""
 
     __slots__ = (
-        "_announced_control", "_believed", "_broken", "_budget", "_clock_ms", "_control", "_control_believed",
-        "_control_ns", "_excess", "_foreign_payload", "_is_unread", "_owner", "_peer_jitter_ms", "_peer_lost",
+        "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_ns",
+        "_excess", "_foreign_payload", "_is_unread", "_owner", "_peer_jitter_ms", "_peer_lost",
         "_peer_lost_percent", "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_sent_at",
-        "_units", "_unknown", "_unread", "_version", "_window_ns", "alive_ns", "latch", "other", "packets_out",
-        "port", "reception", "record_number", "send", "source", "target", "tos", "unsent",
+        "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns", "alive_ns", "is_filtered",
+        "latch", "other", "packets_out", "port", "reception", "record_number", "send", "source", "target", "tos",
+        "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -65,12 +73,14 @@ class MediaPort:
         self._rtp = rtp
         self._control = control
         self._owner = owner
-        self._receive = rtp.recvfrom
+        take_all(rtp)  # a worker before may have had a filter
+        self._receive = rtp.recv
+        self.is_filtered = False
+        """Whether the kernel lets through packets of the believed source alone."""
+        self._until_filter = FILTER_AFTER
         self.send: Callable[[bytes, Address], int] = rtp.sendto
         self.target: Address | None = None
         """Address to which RTP is sent: the believed source, else the announced one; None = neither may be."""
-        self._believed: Address | None = None
-        """Source whose packets take the short way; None also while each packet has to be looked at."""
         self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
         self._clock_ms = 0.0
         """Milliseconds of a unit of the time stamps that the peer sends."""
@@ -101,23 +111,20 @@ class MediaPort:
 
     # ---- the path of a packet ----
 
-    def receive(self) -> None:
-        """Receive a packet, and forward it if it is the believed source's."""
+    def receive_filtered(self) -> None:
+        """Receive a packet and forward it; the kernel lets through those of the believed source alone."""
         try:
-            data, address = self._receive(DATAGRAM_BYTES)
+            data = self._receive(DATAGRAM_BYTES)
         except OSError:  # none is there, or an error of the network, which changes nothing
-            return
-        if address != self._believed:
-            self._receive_other(data, address, monotonic_ns())
             return
         try:
             first, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
         except struct.error:
-            self._receive_odd(data, address, monotonic_ns())
+            self._receive_odd(data, monotonic_ns())
             return
         unit_ns = self._units[kind]
         if unit_ns <= 0.0 or (first != VERSION and not is_whole(data)):
-            self._receive_odd(data, address, monotonic_ns())
+            self._receive_odd(data, monotonic_ns())
             return
         now_ns = monotonic_ns()
         self._budget -= 1
@@ -137,6 +144,48 @@ class MediaPort:
                 other.packets_out += 1
             SENT.pack_into(other._record, other._sent_at, other.packets_out, other.unsent)
 
+    def receive(self) -> None:
+        """Receive a packet of any source, and forward it if its source is believed."""
+        try:
+            data, address = self._rtp.recvfrom(DATAGRAM_BYTES)
+        except OSError:
+            return
+        self._take(data, address)
+
+    def _take(self, data: bytes, address: Address) -> None:
+        self._owner.changed(self)
+        now_ns = monotonic_ns()
+        if address == self.latch.believed:
+            self._receive_believed(data, now_ns)
+            if self._until_filter <= 0 and not self.is_filtered:
+                self._filter()
+        else:
+            self._receive_other(data, address, now_ns)
+
+    def _filter(self) -> None:
+        """Let the kernel drop packets of other sources."""
+        believed = self.latch.believed
+        self._until_filter = FILTER_AFTER
+        if believed is None or not take_only(self._rtp, believed[0], believed[1]):
+            return
+        self.is_filtered = True
+        while self.is_filtered:  # what was received before: its source has to be looked at
+            try:
+                data, address = self._rtp.recvfrom(DATAGRAM_BYTES)
+            except OSError:
+                break
+            self._take(data, address)
+        if self.is_filtered:
+            self._owner.serve(self._rtp, self.receive_filtered)
+
+    def take_all_sources(self) -> None:
+        """Let the kernel drop nothing: the source is not known, or is silent and may have moved."""
+        self._until_filter = FILTER_AFTER
+        if self.is_filtered:
+            self.is_filtered = False
+            take_all(self._rtp)
+            self._owner.serve(self._rtp, self.receive)
+
     def _has_new_budget(self, now_ns: int) -> bool:
         if now_ns - self._window_ns < _WINDOW_NS:
             self._excess += 1
@@ -147,17 +196,13 @@ class MediaPort:
         return True
 
     def _receive_other(self, data: bytes, address: Address, now_ns: int) -> None:
-        """Receive a packet of a source that is not believed, or whose packets have to be looked at."""
-        self._owner.changed(self)
-        if address == self.latch.believed:
-            self._receive_believed(data, address, now_ns)
-            return
+        """Receive a packet of a source that is not believed."""
         if self._is_unread:
             last_ns = max(self.alive_ns, self.reception.last_ns)
             packets = self.latch.consider_unread(address, data, last_ns, now_ns)
         elif not is_whole(data):
             if self._is_control(data) and self._may_share(address):
-                self._take_control(data, address, now_ns)
+                self._take_control(data, now_ns)
             elif self.latch.may_be(address):
                 self._broken += 1
             else:
@@ -167,7 +212,7 @@ class MediaPort:
             _, kind, sequence, _, ssrc = HEADER.unpack_from(data)
             unit_ns = self._units[kind]
             if unit_ns == RTCP and self._may_share(address):
-                self._take_control(data, address, now_ns)
+                self._take_control(data, now_ns)
                 return
             if unit_ns <= 0.0:
                 self._count_foreign(address)
@@ -199,13 +244,12 @@ class MediaPort:
             self.latch.believed = None  # our own port: it would be a loop
             self._unknown += len(packets)
             return
-        self._believed = None if self._is_unread else address
         self.target = self._destination()
         for data in packets:
-            self._receive_believed(data, address, now_ns)
+            self._receive_believed(data, now_ns)
 
-    def _receive_believed(self, data: bytes, address: Address, now_ns: int) -> None:
-        """Receive a packet of the believed source that did not take the short way."""
+    def _receive_believed(self, data: bytes, now_ns: int) -> None:
+        """Receive a packet of the believed source while the kernel lets through all sources."""
         if self._is_unread:
             self._budget -= 1
             if self._budget >= 0 or self._has_new_budget(now_ns):
@@ -214,16 +258,17 @@ class MediaPort:
                 self._forward(data)
             return
         if not is_whole(data):
-            self._receive_odd(data, address, now_ns)
+            self._receive_odd(data, now_ns)
             return
         _, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
         unit_ns = self._units[kind]
         if unit_ns <= 0.0:
-            self._receive_odd(data, address, now_ns)
+            self._receive_odd(data, now_ns)
             return
         self._budget -= 1
         if self._budget >= 0 or self._has_new_budget(now_ns):
             self.reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, unit_ns, now_ns)
+            self._until_filter -= 1
             self._forward(data)
 
     def _forward(self, data: bytes) -> None:
@@ -238,11 +283,11 @@ class MediaPort:
             other.packets_out += 1
         SENT.pack_into(other._record, other._sent_at, other.packets_out, other.unsent)
 
-    def _receive_odd(self, data: bytes, address: Address, now_ns: int) -> None:
+    def _receive_odd(self, data: bytes, now_ns: int) -> None:
         """Receive a packet of the believed source that is no RTP of an agreed payload type."""
         self._owner.changed(self)
         if self._is_control(data):
-            self._take_control(data, address, now_ns)
+            self._take_control(data, now_ns)
         elif is_whole(data):
             self._foreign_payload += 1
         else:
@@ -261,39 +306,35 @@ class MediaPort:
         self._owner.changed(self)
         if not self.latch.is_of_peer(address[0]) or not self._may_control(address, now_ns):
             self._unknown += 1
-            return
-        self._take_control(data, address, now_ns)
+        elif self._take_control(data, now_ns):
+            self._control_believed = address
+            self._control_ns = now_ns
 
     def _may_control(self, address: Address, now_ns: int) -> bool:
         """Return whether RTCP of the peer's host is taken: a port that is not announced must be the only one."""
         believed = self._control_believed
-        return (
-            believed is None
-            or address in {believed, self._announced_control}
-            or now_ns - self._control_ns >= _CONTROL_MOVED_NS
-        )
+        if address == believed:
+            return True
+        is_free = believed is None or now_ns - self._control_ns >= _CONTROL_MOVED_NS
+        is_other = is_free or address == self._announced_control
+        return is_other and self._owner.may_send(self.port.host, address[0], address[1])
 
-    def _take_control(self, data: bytes, address: Address, now_ns: int) -> None:
+    def _take_control(self, data: bytes, now_ns: int) -> bool:
+        """Take RTCP of the peer, and forward it; return whether it is RTCP."""
         packet = read_rtcp(data)
         if packet is None:
             self._broken += 1
-            return
+            return False
         self._budget -= 1
         if self._budget < 0 and not self._has_new_budget(now_ns):
-            return
-        self._control_ns = now_ns
-        if self._control is not None and address != self._control_believed:
-            if not self._owner.may_send(self.port.host, address[0], address[1]):
-                self._unknown += 1
-                return
-            self._control_believed = address
-            self.target = self._destination()
+            return False
         self.alive_ns = now_ns
         for report in packet.receptions:
             self._note_report(report, now_ns)
         other = self.other
         if other is not None:
             other._send_control(data, packet.sent_report, now_ns)
+        return True
 
     def _send_control(self, data: bytes, sent_report: int | None, now_ns: int) -> None:
         """Send RTCP of the other port to the peer of this one."""
@@ -332,7 +373,7 @@ class MediaPort:
         self.latch.expect(source, believed)
         if self.latch.believed is None:
             self._control_believed = None
-        self._believed = None if self._is_unread else self.latch.believed
+        self.take_all_sources()
         self._announced_control = self._resolved(plain_host(source.rtcp_host), source.rtcp) if source.rtcp else None
         self.target = self._destination()
         self._owner.changed(self)

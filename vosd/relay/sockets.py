@@ -1,4 +1,4 @@
-"""UDP sockets of media ports, as descriptors: the switch never reads them."""
+"""UDP sockets of media ports, which the switch never reads."""
 
 import errno
 import socket
@@ -8,8 +8,8 @@ _SKIPPED: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
 """Another program has the port, or it is one of the privileged."""
 
 
-def bound_descriptors(host: str, ports: tuple[int, ...]) -> list[int] | None:
-    """Return descriptors of sockets bound to ports of an address; None if one of the ports is not to be had.
+def bound_sockets(host: str, ports: tuple[int, ...]) -> list[socket.socket] | None:
+    """Return sockets bound to ports of an address; None if one of the ports is not to be had.
 
     Raises:
         OSError: the address is none of this machine, or there are no more descriptors.
@@ -29,4 +29,4 @@ def bound_descriptors(host: str, ports: tuple[int, ...]) -> list[int] | None:
         if error.errno in _SKIPPED:
             return None
         raise
-    return [sock.detach() for sock in made]
+    return made

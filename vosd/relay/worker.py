@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from vosd.media.destinations import may_send
-from vosd.media.latch import Address
+from vosd.media.latch import MOVED_NS, Address
 from vosd.media.record import ID
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.media_port import MediaPort
@@ -52,8 +52,11 @@ seconds, and connects before it reads its definitions; calls that have none for 
 timers, or by their users."""
 REPORTS_KEPT: Final = 40_000
 """Messages for a switch that does not read, one for each port that is listed; above it the connection is closed."""
+LOOK_NS: Final = 250_000_000
+"""Interval at which ports are looked for that are silent."""
 _EVENTS_MAX: Final = 1_024
 _TURN_S: Final = 1.0
+_LOOK_S: Final = LOOK_NS / 1e9
 _PRIORITY: Final = 1
 """Real-time priority: the lowest, which is above all processes without any."""
 
@@ -78,6 +81,7 @@ class Worker:
         """Memory shared with the switch."""
         self._record = memoryview(bytearray(ID.size))
         self._spared: tuple[tuple[str, PortRange], ...] = ()
+        self._look_ns = 0
         self._alone_since_ns = monotonic_ns()
         self._is_real_time = _take_real_time()
         self._is_ending = False
@@ -89,7 +93,7 @@ class Worker:
         """Serve until the switch says so, or until it has been away for too long."""
         poll, handlers = self._poll.poll, self._handlers
         while not self._is_ending:
-            for descriptor, _ in poll(_TURN_S, _EVENTS_MAX):
+            for descriptor, _ in poll(_TURN_S if not self._ports else _LOOK_S, _EVENTS_MAX):
                 handler = handlers.get(descriptor)
                 if handler is not None:  # else it was closed in this turn
                     handler()
@@ -101,6 +105,8 @@ class Worker:
                 self._send_reports()
             now_ns = monotonic_ns()
             ID.pack_into(self._record, 0, now_ns)
+            if now_ns >= self._look_ns:
+                self._look_for_silence(now_ns)
             if self._channel is None and now_ns - self._alone_since_ns >= ABANDONED_NS:
                 break
         for port in self._ports.values():
@@ -112,9 +118,20 @@ class Worker:
         """Write the state of a port into its record at the end of this turn."""
         self._changed.add(port)
 
+    def serve(self, sock: socket.socket, handler: Handler) -> None:
+        """Call another function from now on when there is something to receive."""
+        self._handlers[sock.fileno()] = handler
+
     def may_send(self, own_host: str, host: str, port: int) -> bool:
         """Return whether media may be sent to an address."""
         return may_send(own_host, host, port, self._spared)
+
+    def _look_for_silence(self, now_ns: int) -> None:
+        """Let the kernel take all sources at ports whose source may have moved."""
+        self._look_ns = now_ns + LOOK_NS
+        for port in self._ports.values():
+            if port.is_filtered and now_ns - port.reception.last_ns >= MOVED_NS:
+                port.take_all_sources()
 
     # ---- the switch ----
 
