@@ -312,7 +312,7 @@ function Gateways() {
   const found = useGateways();
   if (!sees) return null;
   const line: Column = {
-    name: "line",
+    name: "calls_line",
     show: (row) => (
       <Spark label={`${t("overview.running")}, ${row.gateway}`} points={pointsOf(`calls of ${row.gateway}`)} />
     ),
