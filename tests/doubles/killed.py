@@ -89,10 +89,11 @@ class KilledScene(Scene):
         for record in sink.all_records:
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)
-        exchange.surroundings = exchange.surroundings._replace(
-            sink=sink, credits=exchange.credits, placed=(placements := Placements(journal))
-        )
         old = exchange.node
+        exchange.media = exchange.new_media_keeper(old.endpoint.flows.listeners)
+        exchange.surroundings = exchange.surroundings._replace(
+            sink=sink, credits=exchange.credits, placed=(placements := Placements(journal)), media=exchange.media
+        )
         sip, listeners = SipSettings(product="vosd/test"), old.endpoint.flows.listeners
         content = self.content or old.switch.catalogue
         node = Node("sw1", sip, TraceSettings(), listeners, content, exchange.surroundings)
@@ -101,6 +102,8 @@ class KilledScene(Scene):
         journal.describe = node.switch.describe
         begin(remains, journal, node.endpoint.flows, self._boot, now)
         go_on(remains, journal, node.switch, self._within_s, now, now)
+        if exchange.media is not None:
+            exchange.media.resumed(now)
         sink.open.update(journal._open_calls)
         for call in remains.open_calls.values():
             record = lost(call, remains.last_mono)

@@ -171,15 +171,17 @@ def test_a_worker_that_is_killed_is_replaced_and_the_call_goes_on(tmp_path: Path
         assert [line["event"] for line in stage.daemon.log() if line["level"] == "error"] == ["media_worker_ended"]
 
 
-def test_media_go_on_while_the_switch_is_killed_and_the_call_goes_on_in_the_next(tmp_path: Path) -> None:
+def test_media_go_on_over_a_kill_and_a_restart_of_the_switch(tmp_path: Path) -> None:
     with switch(tmp_path, DOOMED_RELAYING_SWITCH, "21200,21399") as stage, calling(stage) as call:
         call.talk()
         stage.daemon.kill()
         call.talk()
         stage.daemon.start()
         call.talk()
+        stage.daemon.succeed("restart")
+        call.talk()
         legs = call.hang_up()["legs"]
-        assert legs["caller"]["packets_in"] >= 3 * BURST
+        assert legs["caller"]["packets_in"] >= 4 * BURST
         assert stage.daemon.ask("status")["media_ports"] == 0
 
 

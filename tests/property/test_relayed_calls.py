@@ -8,12 +8,15 @@ import dataclasses
 import re
 from functools import partial
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 import test_switch_midcall as midcall
 from call_plans import LASTS_MS, keyed_plans, plans_with_moments, staged
 from doubles.exploring import examples
+from doubles.killed import KilledScene
 from doubles.successor import replace_node
 from doubles.virtual import customer, ua, vendor
 from doubles.virtual.relay import VirtualRelay
@@ -21,6 +24,7 @@ from doubles.virtual.scene import Scene, usual_catalogue
 from hypothesis import given, settings
 from structlog.testing import capture_logs
 
+from vosd.base.cause import EndReason
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 ON = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
@@ -34,15 +38,25 @@ class TalkativeRelay(VirtualRelay):
         return msgspec.structs.replace(super().figures(port), alive_mono=1 << 40)
 
 
-def relayed_scene(relay, content=None, **terms):
+def relayed_scene(relay, content=None, *, make=Scene, **terms):
     """Return a scene whose switch relays all calls."""
     content = content or usual_catalogue()
     parameters = dataclasses.replace(content.parameters, media=ON)
-    return Scene(dataclasses.replace(content, parameters=parameters), relay=relay, **terms)
+    content = dataclasses.replace(content, parameters=parameters)
+    if "directory" in terms:
+        return make(terms.pop("directory"), content, relay=relay, **terms)
+    return make(content, relay=relay, **terms)
+
+
+def killed_scene(content=None, *, directory, **terms):
+    """Return a scene whose switch can be killed."""
+    return KilledScene(directory, content or usual_catalogue(), **terms)
 
 
 def story_of(scene):
-    """Return what happened but for session descriptions, and what is left."""
+    """Return what happened but for session descriptions, and what is left once all calls are over."""
+    scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    scene.wire.run_for(1_000)
     packets = [
         (packet.sent_at, packet.source, packet.target, LENGTH.sub(b"", packet.data.partition(b"\r\n\r\n")[0]))
         for packet in scene.wire.packets
@@ -88,6 +102,24 @@ def test_transfers_by_keys_are_the_same_with_a_relay(plan):
 @settings(max_examples=examples(20, 100), deadline=None)
 def test_a_relayed_call_goes_on_in_another_switch(planned):
     assert_same(*planned)
+
+
+@given(planned=plans_with_moments())
+@settings(max_examples=examples(20, 100), deadline=None)
+def test_a_relayed_call_whose_switch_is_killed_leaves_no_port(planned):
+    plan, kills = planned
+    relay = TalkativeRelay()
+    stories = []
+    for make in (killed_scene, partial(relayed_scene, relay, make=KilledScene)):
+        with TemporaryDirectory() as directory, capture_logs() as lines:
+            scene, _ = staged(plan, partial(make, directory=Path(directory) / "journal"))
+            for at_ms in kills:
+                scene.wire.after(at_ms, scene.kill)
+            scene.wire.run_for(LASTS_MS)
+            stories.append(story_of(scene))
+        assert [line for line in lines if line["event"] == "doorkeeper_failed"] == []
+    assert stories[0] == stories[1]
+    assert relay.open_ports == {}
 
 
 @pytest.mark.parametrize("seed", range(examples(4, 12)))

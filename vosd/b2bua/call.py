@@ -220,6 +220,8 @@ class Call:
             if self._is_answer(leg, message):
                 self._board.answer_sent()
         elif attempt is not None and attempt.leg is leg and self._accepts(CallEvent.ATTEMPT_FAILED):
+            if message.parts.sequence > 1:
+                return  # it follows a 422: the time of its attempt goes on
             attempt.progress.started_at = now
             self.hunt.wait(self, attempt, attempt.own_deadline(), now)
 

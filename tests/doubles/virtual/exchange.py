@@ -161,10 +161,9 @@ class Exchange:
     ) -> None:
         """``lateness_ms`` is the delay with which every timer of the switch runs; ``relay`` has media relayed."""
         self.clock = ManualClock()
-        self.media = None
-        if relay is not None:
-            self.media = MediaKeeper(relay, listeners, (), catalogue.parameters.media, self.clock.now())
         self._configured = catalogue
+        self._relay = relay
+        self.media = self.new_media_keeper(listeners)
         self.wire = Wire(self.clock)
         self.sink = KeptSink()
         self.credits = {
@@ -199,6 +198,12 @@ class Exchange:
         self.flush()
         self.wire.attach(SWITCH, self._receive)
         self.wire.drive(Clockwork(self._next_due, self._fire))
+
+    def new_media_keeper(self, listeners: Sequence[Listener]) -> MediaKeeper | None:
+        """Return what a process of the switch makes at its start; the relay outlives it."""
+        if self._relay is None:
+            return None
+        return MediaKeeper(self._relay, listeners, (), self._configured.parameters.media, self.clock.now())
 
     def take_node(self, node: Node) -> None:
         """Replace the node that receives the packets and timers."""

@@ -101,7 +101,7 @@ class MediaKeeper:
             return None
         author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
         if author is None or (theirs := author.facts.media) is None:
-            return None
+            return self._of_one_that_left(message, leg, media)
         media.author = theirs.number
         return self._rewritten(message, _Exchange(leg, media, author, theirs), now)
 
@@ -199,6 +199,19 @@ class MediaKeeper:
         exchange.theirs.is_held = bool(used) and all(each.is_held for each in used)
         exchange.theirs.is_fax = bool(used) and all(each.kind == _FAX for each in used)
         return MessageChange(body=relayed(body, places))
+
+    def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | None:
+        """Put the leg's own ports into a description whose author has left, as in a refresh while a transfer is agreed."""
+        if not media.ports:
+            return None
+        try:
+            described = media_of(message.body)
+        except BadSession:
+            return None
+        ports = [media.port(index) if each.port else None for index, each in enumerate(described)]
+        announced = address_of(leg, self._listeners, self._addresses).announced
+        places = [None if port is None else Place(announced, port.rtp, port.rtcp) for port in ports]
+        return MessageChange(body=relayed(bytes(message.body), places))
 
     def _is_relayed(self, exchange: _Exchange, body: bytes) -> bool:
         """Return whether media between two legs are relayed: as decided for an attempt, else as they were before."""
