@@ -178,7 +178,10 @@ def test_media_go_on_over_a_kill_and_a_restart_of_the_switch(tmp_path: Path) -> 
         call.talk()
         stage.daemon.start()
         call.talk()
-        stage.daemon.succeed("restart")
+        stage.daemon.signal(signal.SIGTERM)
+        assert stage.daemon.wait() == 0
+        call.talk()
+        stage.daemon.start()
         call.talk()
         legs = call.hang_up()["legs"]
         assert legs["caller"]["packets_in"] >= 4 * BURST

@@ -201,7 +201,7 @@ class MediaKeeper:
         return MessageChange(body=relayed(body, places))
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | None:
-        """Put the leg's own ports into a description whose author has left, as in a refresh while a transfer is agreed."""
+        """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer."""
         if not media.ports:
             return None
         try:
