@@ -15,7 +15,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.columns import iso_utc
 from vosd.clearing.bilateral import PERIOD_MS, PartnerDirection, PartnerTotals, TotalsKey
-from vosd.storage import bilateral
+from vosd.storage import bilateral, long_calls
 from vosd.storage.bilateral import TooManyPartnerCallsError
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -73,3 +73,29 @@ def test_times_and_amounts_of_others_that_are_none_are_refused(changes: dict[str
     found = {"account": "a", "currency": None, "rows": [row | changes]}
     with pytest.raises((ValueError, ArithmeticError)):
         book_of(msgspec.convert(found, BilateralTotals), BEGIN)
+
+
+async def test_calls_of_many_hours_count_where_they_end(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour = 3_600_000
+    ended = {"ended_at": BEGIN + 70_000, "customer_account": "peer"}
+    calls = [
+        answered_call(1, **ended, started_at=BEGIN - 30 * hour, answered_at=BEGIN - 30 * hour, fee=Decimal(90)),
+        answered_call(2, **ended, started_at=BEGIN - hour, fee=Decimal(4)),
+        answered_call(3, **ended, started_at=BEGIN - 2 * hour, fee=Decimal(20)),
+        answered_call(4, customer_account="peer", started_at=BEGIN - 90 * hour, ended_at=BEGIN - 1, fee=Decimal(700)),
+        answered_call(5, ended_at=BEGIN + 70_000, started_at=BEGIN - 30 * hour),
+    ]
+    books = SqlBooks(database)
+    await books.book(calls)
+    await books.book(calls)
+    office = office_on(database, account("peer"), now=STARTED, socket=tmp_path / "s")
+    found = book_of(await show_totals(office, customer("peer"), ORDER), BEGIN)
+    (totals,) = [each for key, each in found.items() if key.direction is PartnerDirection.RECEIVED]
+    assert (totals.calls, totals.amount) == (3, Decimal(114))
+    monkeypatch.setattr(long_calls, "KEPT_MS", 40 * hour)
+    later = {"started_at": BEGIN + 20 * hour, "ended_at": BEGIN + 60 * hour}
+    await books.book([answered_call(6, **later, customer_account="peer")])
+    found = book_of(await show_totals(office, customer("peer"), ORDER), BEGIN)
+    assert sum(each.calls for each in found.values()) == 2, "the long one is forgotten"

@@ -10,12 +10,12 @@ from vosd.clearing.bilateral import PREFIX_DIGITS, PartnerCall, PartnerDirection
 from vosd.clearing.calls import comparable
 from vosd.storage import schema
 from vosd.storage.database import Database
+from vosd.storage.long_calls import LONG_MS
 
-LONGEST_MS: Final = 7_200_000
-"""Calls that began longer before the span are left out, on both switches: no index is of the end of a call."""
 CALLS_MAX: Final = 500_000
 
 _cdr: Final = schema.cdr.c
+_long: Final = schema.long_call.c
 
 
 class TooManyPartnerCallsError(StoreUnavailable):
@@ -43,15 +43,15 @@ class SqlEndedCalls:
         }
         found: list[PartnerCall] = []
         for direction, (own, *values) in columns.items():
-            query = (
-                select(_cdr.ended_at, _cdr.hold_time_s, *values)
-                .where(own, _cdr.started_at >= since - LONGEST_MS, _cdr.started_at < until)
-                .where(_cdr.ended_at >= since, _cdr.ended_at < until)
-                .limit(CALLS_MAX)
-            )
+            base = select(_cdr.ended_at, _cdr.hold_time_s, *values).where(own)
+            recent = base.where(_cdr.started_at >= since - LONG_MS, _cdr.started_at < until)
+            recent = recent.where(_cdr.ended_at >= since, _cdr.ended_at < until).limit(CALLS_MAX)
+            # Calls that began before are found by their ends (``long_calls``).
+            long = base.join(schema.long_call, _long.call_id == _cdr.call_id).where(_cdr.started_at < since - LONG_MS)
+            long = long.where(_long.ended_at >= since, _long.ended_at < until).limit(CALLS_MAX)
             async with self._database.searching() as connection:
-                rows = (await connection.execute(query)).all()
-            if len(rows) == CALLS_MAX:
+                rows = [row for query in (recent, long) for row in await connection.execute(query)]
+            if len(rows) >= CALLS_MAX:
                 raise TooManyPartnerCallsError(f"account {account} has more than {CALLS_MAX:,} calls in this time")
             found += [_ended(direction, row) for row in rows]
         return found

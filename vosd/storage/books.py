@@ -20,6 +20,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
 from vosd.storage.dropped import dropped_before, first_call_left
+from vosd.storage.long_calls import note_long_calls
 from vosd.storage.ports import EntryKind
 from vosd.storage.reconcile import BookedEntry, cdrs_of, entries_of
 from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
@@ -219,6 +220,7 @@ class SqlBooks:
             number = self._writer.encode.number
             numbered = [(number(export_seq), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
             await self._writer.insert(connection, schema.cdr, numbered)
+            await note_long_calls(connection, (call.record for call in batch if call.cdr is not None))
             attempts = [row for call in batch for row in call.attempts]
             await self._writer.insert(connection, schema.cdr_attempt, attempts)
             charges = [row for call in batch for row in call.charges]

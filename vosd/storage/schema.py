@@ -671,6 +671,14 @@ reconciliation_chunk: Final = Table(
     **_IN_MYSQL,
 )
 
+long_call: Final = Table(
+    "long_call",
+    metadata,
+    Column("ended_at", Moment, primary_key=True),
+    Column("call_id", CallKey, primary_key=True),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
 reconciliation_dispute: Final = Table(
     "reconciliation_dispute",
     metadata,
