@@ -86,7 +86,7 @@ class GatewayAttempt:
             flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         self.peer = peer_of(flow, address.host, address.port or 5060)
         early = self._begin_early(None)
-        offer = self.leg._as_sent(offer)
+        offer = self.leg.as_sent(offer)
         invitation = written(
             endpoint, choice, address, self.peer, hops,
             caller_identity=caller.caller_identity,
@@ -200,7 +200,7 @@ class GatewayAttempt:
         leg = self.leg
         if leg.dialog is not None and not self.progress.acknowledged:
             self.progress.acknowledged = True
-            answer = leg._as_sent(answer) if answer else b""
+            answer = leg.as_sent(answer) if answer else b""
             leg.send(OutgoingAck(SDP if answer else "", answer, self.transaction, leg.dialog), now)
             self._invite_sequence = self.transaction.parts.sequence
             self.transaction = self._endpoint.acknowledged_invite
@@ -210,7 +210,7 @@ class GatewayAttempt:
         early = self.leg.early
         if early is not None and early.pracking is not None:
             pracking, early.pracking = early.pracking, None
-            answer = self.leg._as_sent(answer)
+            answer = self.leg.as_sent(answer)
             self.progress.is_settled = bool(answer)
             self._send_prack(pracking, answer, now)
 

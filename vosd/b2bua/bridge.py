@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from vosd.b2bua import information
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import retry_later
 from vosd.b2bua.refresh import ChangedAnswer
-from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
+from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation, as_reached
 from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
 from vosd.sdp.origin import alike
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import Server
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
@@ -90,7 +92,7 @@ class Bridge:
         if not self.holds(leg):
             return
         other = self.opposite(leg)
-        if self.proposal is None and other.sessions.said and not alike(other.as_reached(session), other.sessions.said):
+        if self.proposal is None and other.sessions.said and not alike(as_reached(session, other), other.sessions.said):
             self.proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.sessions.said)
             change.begin_when_free(now)
 
@@ -163,7 +165,8 @@ class Bridge:
                 leg.respond(server, 488, event.at)
                 return
             method = "UPDATE"
-        leg.defer_response(server, event.at)
+        if isinstance(server, Server):  # an INVITE has its 100 already
+            server.defer_response(self._endpoint.server_header, event.at)
         self.proposal = Renegotiation(
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
@@ -175,7 +178,7 @@ class Bridge:
         With 491, too, one that comes before the ACK of our 200 (RFC 5407 section 3.1.4).
         """
         if pending is not None and _is_of(pending, leg):
-            leg.retry_later(event.transaction, event.at)
+            leg.respond(event.transaction, 500, event.at, retry_later(self._endpoint))
         else:
             leg.respond(event.transaction, 491, event.at)
 

@@ -149,7 +149,7 @@ class Caller:
             return
         if session:
             self.progress.sent_early_media = True
-            session = self.leg._as_sent(session)
+            session = self.leg.as_sent(session)
         reliably = self.progress.reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:
             headers = of_ringing(self._endpoint, self.dialog, session)
@@ -194,7 +194,7 @@ class Caller:
         self._decided(200, now)
         if self.progress.is_settled:
             session = b""  # offer and answer were exchanged before: a 2xx with SDP would be read as an offer
-        session = self.leg._as_sent(session)
+        session = self.leg.as_sent(session)
         agreed = self.leg.timer.accept(self.progress.wish, now)
         headers = of_answer(self._endpoint, self.dialog, session, self.leg.timer, agreed)
         sequence = self.progress.invite_sequence
@@ -210,7 +210,7 @@ class Caller:
         """Take the call as answered by an earlier process, and its 200 as acknowledged."""
         self._decided(200, now)
         if not self.progress.is_settled:
-            self.leg._as_sent(session)
+            self.leg.as_sent(session)
         self.leg.timer.accept(self.progress.wish, now)
         self.invite = self._endpoint.answered_invite
         self.leg.supervision = Supervision(self._endpoint, self.leg, SupervisionFacts(now))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from vosd.b2bua.outgoing.headers import of_information
+from vosd.b2bua.outgoing.headers import of_information, retry_later
 from vosd.b2bua.renegotiation import status_for_origin
 from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
 from vosd.sip.transaction.server import Server
@@ -40,7 +40,7 @@ class Information:
         if status < 200:
             return
         self.origin.informing -= 1
-        self.far.note_response(status, event.at)
+        self.far.facts.note_response(status, event.at)
         self.origin.respond(self.server, 200 if status < 300 else status_for_origin(status), event.at)
         if status == 481:
             self.far.call.lost(self.far, status, event.at)
@@ -63,8 +63,8 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
     elif media_type(request) not in PASSED_ON:
         origin.respond(server, 415, now, f"Accept: {', '.join(sorted(PASSED_ON))}\r\n")
     elif origin.informing >= IN_FLIGHT_MAX:
-        origin.retry_later(server, now)
+        origin.respond(server, 500, now, retry_later(far.call.endpoint))
     else:
         headers = of_information(far.call.endpoint, media_type(request))
-        origin.defer_response(server, now)
+        server.defer_response(far.call.endpoint.server_header, now)
         far.ask("INFO", headers, request.body, Information(origin, far, server), now)

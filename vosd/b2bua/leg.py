@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.early_dialogs import EarlyDialogs
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
-from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_proposal, of_response
+from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
 from vosd.b2bua.outgoing.ruled import rule
 from vosd.b2bua.refresh import Refresh
-from vosd.b2bua.supervision import Supervision, SupervisionFacts, is_alive
+from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.media.leg_media import LegMedia
@@ -42,12 +42,11 @@ from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import CAPABILITIES
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.body import SESSION, session_of
-from vosd.sip.wire.message import Message, Request, Response
+from vosd.sip.wire.message import Message, Request
 from vosd.trunks.header_rules import SentAs
 
 if TYPE_CHECKING:
@@ -157,33 +156,26 @@ class Leg:
         self.sessions.note(session)
         self.call.moved()
 
-    def as_reached(self, session: bytes) -> bytes:
-        """Return a description with the addresses by which this side reaches the other one."""
-        return session.for_one_at(self.host) if isinstance(session, Hidden) else session
+    @property
+    def usable_dialog(self) -> Dialog:
+        """The dialog in which requests are sent: the confirmed one, before the answer that of a fork.
+
+        Raises:
+            RuntimeError: there is none yet.
+        """
+        dialog = self.dialog
+        if dialog is None and self.early is not None:
+            dialog = self.early.speaking
+        if dialog is None:
+            raise RuntimeError(f"{self!r} has no dialog yet")
+        return dialog
 
     @property
     def host(self) -> str:
         """Address that packets of this side come from."""
         if self.dialog is None and self.early is not None:
             return self.early.host
-        return self._established().seen_at.host
-
-    def note_response(self, status: int, now: Instant) -> None:
-        """Note a final response within the dialog, if it proves that the peer is alive."""
-        if is_alive(status):
-            self.facts.last_seen_at = now
-
-    def follow(self, response: Response, asked_at: Instant, now: Instant) -> None:
-        """Take from a 2xx the peer's Contact, its capabilities and its session description."""
-        if self.dialog is not None and self.dialog.refresh(response):
-            self.moved()
-        self.take_session(response)
-        if self.supervision is not None:
-            agreed = self.timer.agreed
-            self.timer.answered(response, asked_at)
-            self.supervision.refreshed(now)
-            if self.timer.agreed != agreed:
-                self.moved()
+        return self.usable_dialog.seen_at.host
 
     def moved(self) -> None:
         """Report a changed remote target, or session timer, to the call."""
@@ -210,7 +202,7 @@ class Leg:
     def session_in(self, message: Message) -> bytes:
         """Return the session description of a message of this side, empty if it has none.
 
-        That of a peer behind NAT carries the address it came from; ``_as_sent`` rewrites it for the other side. Where
+        That of a peer behind NAT carries the address it came from; ``as_sent`` rewrites it for the other side. Where
         the switch handles media, a description carries its author.
         """
         body = message.body
@@ -223,6 +215,18 @@ class Leg:
             return Hidden(session, host, author)
         return Authored(session, author) if author else session
 
+    def as_sent(self, session: bytes) -> bytes:
+        """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""
+        if session:
+            author = session.author if isinstance(session, Authored) else 0
+            if isinstance(session, Hidden):
+                session = session.for_one_at(self.host)
+            session = continued(session, self.sessions.said) if self.sessions.said else session
+            if author:
+                session = Authored(session, author)
+            self.sessions.said = session
+        return session
+
     def _host_behind_nat(self, message: Message) -> str:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""
         dialog = self.dialog
@@ -230,50 +234,12 @@ class Leg:
             return dialog.seen_at.host if dialog.is_behind_nat else ""
         return "" if self.early is None else self.early.host_behind_nat(message)
 
-    def supervise(self, now: Instant) -> Supervision:
-        """Return the supervision of this leg; make it where an earlier process has left none."""
-        if self.supervision is None:
-            self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
-            self.supervision.begin(now)
-        return self.supervision
-
     # -- requests of ours ---------------------------------------------------------------------------------------
-
-    def propose(self, method: str, session: bytes, owner: ClientOwner, now: Instant) -> Client | InviteClient:
-        """Send an offer by INVITE or UPDATE; without ``session`` this side is to make the offer."""
-        dialog = self._established()
-        if session:
-            session = self._as_sent(session)
-        offered = "" if self.supervision is None else self.timer.offer()
-        headers = of_proposal(self._endpoint, dialog, session, self.timer, offered)
-        if method == "INVITE":
-            invite = InviteClient(store=self._endpoint.store, owner=owner, dialog=dialog)
-            self.send(OutgoingReinvite(headers, session, invite, dialog), now)
-            return invite
-        client = Client(store=self._endpoint.store, owner=owner)
-        self.send(OutgoingRequest(headers, session, client, dialog, method), now)
-        return client
-
-    def acknowledge_proposal(self, transaction: InviteClient, answer: bytes, now: Instant) -> None:
-        """Acknowledge this side's 200 to our re-INVITE."""
-        answer = self._as_sent(answer)
-        self.send(OutgoingAck(SDP if answer else "", answer, transaction, self._established()), now)
-
-    def cancel_proposal(self, transaction: Client | InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
-        """Cancel our re-INVITE; where it ``is_abandoned``, its final response is acknowledged and ignored.
-
-        An UPDATE cannot be cancelled: its response is ignored.
-        """
-        if isinstance(transaction, Client):
-            if self.door is None or self.door.withdraw(transaction, now) is None:
-                transaction.owner = None
-            return
-        self.send(OutgoingCancel("", b"", transaction, is_abandoned, None), now)
 
     def ask(self, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant) -> Client:
         """Send a request that changes no session."""
         client = Client(store=self._endpoint.store, owner=owner)
-        self.send(OutgoingRequest(headers, body, client, self._established(), method), now)
+        self.send(OutgoingRequest(headers, body, client, self.usable_dialog, method), now)
         return client
 
     # -- requests of the peer -----------------------------------------------------------------------------------
@@ -282,7 +248,7 @@ class Leg:
         """Answer an offer of this side with 200."""
         if transaction is self.proposing:
             self.proposing = None
-            session = self._as_sent(session)
+            session = self.as_sent(session)
             headers = of_response(self._endpoint, 200, SDP if session else "")
             self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)
             return
@@ -297,8 +263,8 @@ class Leg:
                 self.supervision.refreshed(now)
                 if self.timer.agreed != agreed:
                     self.moved()
-        dialog = self._established()
-        session = self._as_sent(session)
+        dialog = self.usable_dialog
+        session = self.as_sent(session)
         headers = of_agreement(self._endpoint, dialog, session, self.timer, lines)
         if isinstance(transaction, InviteServer):
             self.acceptance = Acceptance(dialog, transaction.sequence, store=self._endpoint.store, owner=self)
@@ -310,16 +276,6 @@ class Leg:
         """Answer a request of this side without changing the session."""
         tag = "" if self.dialog is None else self.dialog.local_tag
         self.send(OutgoingResponse(of_response(self._endpoint, status, headers), b"", transaction, status, tag), now)
-
-    def defer_response(self, transaction: Server | InviteServer, now: Instant) -> None:
-        """Send 100 if the answer takes long: it has to come from the other side. An INVITE has its 100 already."""
-        if isinstance(transaction, Server):
-            transaction.defer_response(self._endpoint.server_header, now)
-
-    def retry_later(self, transaction: Server | InviteServer, now: Instant) -> None:
-        """Refuse an offer that came while another of this side waits: 500, Retry-After up to 10 s (section 14.2)."""
-        wait_s = int(self._endpoint.token()[-2:], 36) % 11
-        self.respond(transaction, 500, now, f"Retry-After: {wait_s}\r\n")
 
     def request_came(self, event: RequestArrived) -> None:
         """Handle a request within the dialog."""
@@ -387,7 +343,7 @@ class Leg:
 
     def hang_up(self, reason: str, now: Instant) -> None:
         """Send BYE; ``reason`` are whole Reason lines."""
-        dialog = self.dialog or self._established()
+        dialog = self.dialog or self.usable_dialog
         # The called party must not send BYE before the ACK of its 2xx or the time-out of that (RFC 3261 section 15).
         if self.acceptance is not None and not self.facts.is_confirmed:
             supervision, self.supervision = self.supervision, None
@@ -491,25 +447,3 @@ class Leg:
         tag = message.acceptance.dialog.local_tag
         refusal = OutgoingResponse(of_response(self._endpoint, status), b"", message.transaction, status, tag)
         self.send(refusal, now)
-
-    # -- inside -------------------------------------------------------------------------------------------------
-
-    def _established(self) -> Dialog:
-        dialog = self.dialog
-        if dialog is None and self.early is not None:
-            dialog = self.early.speaking
-        if dialog is None:
-            raise RuntimeError(f"{self!r} has no dialog yet")
-        return dialog
-
-    def _as_sent(self, session: bytes) -> bytes:
-        """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""
-        if session:
-            author = session.author if isinstance(session, Authored) else 0
-            if isinstance(session, Hidden):
-                session = session.for_one_at(self.host)
-            session = continued(session, self.sessions.said) if self.sessions.said else session
-            if author:
-                session = Authored(session, author)
-            self.sessions.said = session
-        return session

@@ -1,5 +1,7 @@
 """Facts of a leg while it lasts, as the journal keeps them."""
 
+from typing import Final
+
 import msgspec
 
 from vosd.base.clock import Instant
@@ -19,6 +21,20 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Time at which a request, an ACK or a response of the peer within the dialog was last processed."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
+
+    def note_response(self, status: int, now: Instant) -> None:
+        """Note a final response within the dialog, if it proves that the peer is alive."""
+        if is_alive(status):
+            self.last_seen_at = now
+
+
+UNREACHED: Final = frozenset({408, 430, 481, 502, 503, 504})
+"""Final codes that do not show that the peer has the call."""
+
+
+def is_alive(status: int) -> bool:
+    """Return whether a final response shows that the peer still has the call."""
+    return status not in UNREACHED
 
 
 class LegSessions(msgspec.Struct):

@@ -51,7 +51,7 @@ class Refresh(Proposal):
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
-            self.far.acknowledge_proposal(invite, b"", now)
+            self._acknowledge(invite, b"", now)
         self._over()
         self._supervision.succeeded()
         call = self.far.call
@@ -94,7 +94,7 @@ class ChangedAnswer(Proposal):
 
     def _agreed(self, _session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
-            self.far.acknowledge_proposal(invite, b"", now)
+            self._acknowledge(invite, b"", now)
         self._over()
 
     def _refused(self, _status: int, _now: Instant) -> None:

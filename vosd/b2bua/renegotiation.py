@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from vosd.b2bua.outgoing.headers import SDP, of_proposal
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.routing.failover import OURS_TO_SETTLE
+from vosd.sdp.rewrite import Hidden
+from vosd.sip.door.messages import OutgoingAck, OutgoingCancel, OutgoingReinvite, OutgoingRequest
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.headers.retry_after import retry_after_s
@@ -76,7 +79,7 @@ class Proposal:
         """Send the offer to the far side."""
         self.facts.tries += 1
         self.facts.asked_at = now
-        self.asked = self.far.propose(self.facts.method, self.offer, self, now)
+        self.asked = self._sent(now)
 
     def begin_when_free(self, now: Instant) -> None:
         """Send the offer as soon as no INVITE is in progress with the far side (RFC 3261 section 14.1).
@@ -100,9 +103,9 @@ class Proposal:
         if status < 200:
             return
         asked, self.asked = self.asked, None
-        self.far.note_response(status, now)
+        self.far.facts.note_response(status, now)
         if status < 300:
-            self.far.follow(event.response, self.facts.asked_at or now, now)
+            self._follow(event.response, now)
             session = self.far.session_in(event.response)
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
         elif self.facts.tries < TRIES_MAX and not self.facts.is_cancelled and self._comes_too_early(event.response):
@@ -132,7 +135,7 @@ class Proposal:
         """Cancel the offer: its origin has cancelled its own request."""
         self.facts.is_cancelled = True
         if isinstance(self.asked, InviteClient):
-            self.far.cancel_proposal(self.asked, now)
+            self._cancel(self.asked, now)
             if self.asked.state is TransactionState.TERMINATED:  # it was never sent
                 self.asked = None
                 self.withdraw(now)
@@ -143,6 +146,54 @@ class Proposal:
         """Abandon the offer: the other side's takes precedence (491), or the call is over."""
         self._release(now)
         self._refused(status, now)
+
+    # -- its messages -------------------------------------------------------------------------------------------
+
+    def _sent(self, now: Instant) -> Client | InviteClient:
+        """Send the offer by INVITE or UPDATE; without a session the far side is to make one."""
+        far, endpoint, session = self.far, self._endpoint, self.offer
+        dialog = far.usable_dialog
+        if session:
+            session = far.as_sent(session)
+        offered = "" if far.supervision is None else far.timer.offer()
+        headers = of_proposal(endpoint, dialog, session, far.timer, offered)
+        if self.facts.method == "INVITE":
+            invite = InviteClient(store=endpoint.store, owner=self, dialog=dialog)
+            far.send(OutgoingReinvite(headers, session, invite, dialog), now)
+            return invite
+        client = Client(store=endpoint.store, owner=self)
+        far.send(OutgoingRequest(headers, session, client, dialog, self.facts.method), now)
+        return client
+
+    def _acknowledge(self, transaction: InviteClient, answer: bytes, now: Instant) -> None:
+        """Acknowledge the far side's 200 to a re-INVITE."""
+        answer = self.far.as_sent(answer)
+        self.far.send(OutgoingAck(SDP if answer else "", answer, transaction, self.far.usable_dialog), now)
+
+    def _cancel(self, transaction: Client | InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
+        """Cancel a re-INVITE; where it ``is_abandoned``, its final response is acknowledged and ignored.
+
+        An UPDATE cannot be cancelled: its response is ignored.
+        """
+        door = self.far.door
+        if isinstance(transaction, Client):
+            if door is None or door.withdraw(transaction, now) is None:
+                transaction.owner = None
+            return
+        self.far.send(OutgoingCancel("", b"", transaction, is_abandoned, None), now)
+
+    def _follow(self, response: Response, now: Instant) -> None:
+        """Take from a 2xx the far side's Contact, its capabilities and its session description."""
+        far = self.far
+        if far.dialog is not None and far.dialog.refresh(response):
+            far.moved()
+        far.take_session(response)
+        if far.supervision is not None:
+            agreed = far.timer.agreed
+            far.timer.answered(response, self.facts.asked_at or now)
+            far.supervision.refreshed(now)
+            if far.timer.agreed != agreed:
+                far.moved()
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -169,7 +220,7 @@ class Proposal:
     def _release(self, now: Instant) -> None:
         """Ignore the response to the request in progress."""
         if self.asked is not None:
-            self.far.cancel_proposal(self.asked, now, is_abandoned=True)
+            self._cancel(self.asked, now, is_abandoned=True)
         self.asked = None
 
     def _comes_too_early(self, response: Response) -> bool:
@@ -224,21 +275,21 @@ class Renegotiation(Proposal):
     def acknowledged(self, answer: bytes, now: Instant) -> None:
         """Handle the origin's ACK of our 200: it has the answer if the far side made the offer."""
         if self.answers_in_ack is not None:
-            self.far.acknowledge_proposal(self.answers_in_ack, answer, now)
+            self._acknowledge(self.answers_in_ack, answer, now)
             self.answers_in_ack = None
         self._over()
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
         """Abandon the offer; one of the far side that will not be answered is acknowledged without SDP."""
         if self.answers_in_ack is not None:
-            self.far.acknowledge_proposal(self.answers_in_ack, b"", now)
+            self._acknowledge(self.answers_in_ack, b"", now)
             self.answers_in_ack = None
         super().withdraw(now, status)
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
             if self.offer or not session:
-                self.far.acknowledge_proposal(invite, b"", now)
+                self._acknowledge(invite, b"", now)
             else:
                 # The re-INVITE had no SDP, so the 2xx is the offer and our ACK has to carry the answer (RFC 3261
                 # section 13.2.1). It is sent when the origin's ACK brings that answer.
@@ -301,11 +352,11 @@ class Introduction(Proposal):
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
-            self.far.acknowledge_proposal(invite, b"", now)
+            self._acknowledge(invite, b"", now)
         # The first side may have chosen other codecs or another address than the second was sent by its former peer:
         # then the second needs an offer, too. The same description again would only start another exchange.
         second = self.second
-        if self.far is self.first and session and not second.sessions.is_latest_said(second.as_reached(session)):
+        if self.far is self.first and session and not second.sessions.is_latest_said(as_reached(session, second)):
             self.far, self.offer, self.facts.tries = second, session, 0
             self.begin_when_free(now)
         else:
@@ -329,6 +380,11 @@ class Introduction(Proposal):
         # 408 and 481 end the call as a lost leg; 487 means that an offer of a side took precedence.
         if status not in {408, 481, 487} and self._bridge is not None:
             self._bridge.no_common_media(now)
+
+
+def as_reached(session: bytes, leg: "Leg") -> bytes:
+    """Return a description with the addresses by which this leg reaches its author."""
+    return session.for_one_at(leg.host) if isinstance(session, Hidden) else session
 
 
 def status_for_origin(status: int) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from vosd.b2bua.leg_facts import is_alive
 from vosd.b2bua.outgoing.headers import of_probe
 from vosd.b2bua.refresh import Refresh
 from vosd.base.cause import EndReason
@@ -165,7 +166,7 @@ class Supervision:
         status = event.response.status
         if status < 200:
             return
-        self._leg.note_response(status, event.at)
+        self._leg.facts.note_response(status, event.at)
         self.pending = None
         self.failed(status, event.at, event.at)
 
@@ -243,12 +244,3 @@ class Supervision:
         due_ms = min(due_ms, expires_ms)
         self.facts.due_ms = min(due_ms, limited_ms)
         return expires_ms, limited_ms
-
-
-UNREACHED: Final = frozenset({408, 430, 481, 502, 503, 504})
-"""Final codes that do not show that the peer has the call."""
-
-
-def is_alive(status: int) -> bool:
-    """Return whether a final response shows that the peer still has the call."""
-    return status not in UNREACHED

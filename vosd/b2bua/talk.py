@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vosd.b2bua import referral
 from vosd.b2bua.keypad import Keypad, KeypadFacts
+from vosd.b2bua.outgoing.headers import retry_later
 from vosd.b2bua.states import CallState
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.trunks.dialect import Transfers
@@ -41,7 +42,7 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
         elif call.state is CallState.ANSWERED:
             leg.respond(event.transaction, 491, event.at)  # the caller's 200 waits for a PRACK
         else:
-            leg.retry_later(event.transaction, event.at)
+            leg.respond(event.transaction, 500, event.at, retry_later(call.endpoint))
     elif call.state is CallState.TALKING and not call.is_conversing:
         leg.respond(event.transaction, 491, event.at)
     elif call.talk(callee).holds(leg):

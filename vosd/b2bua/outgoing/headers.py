@@ -24,6 +24,11 @@ def of_response(endpoint: Endpoint, status: int, lines: str = "") -> str:
     return f"{endpoint.server_header}{lines or EXPLAINED.get(status, '')}"
 
 
+def retry_later(endpoint: Endpoint) -> str:
+    """Return the line of a 500 to an offer that came while another of its side waits: up to 10 s (section 14.2)."""
+    return f"Retry-After: {int(endpoint.token()[-2:], 36) % 11}\r\n"
+
+
 def of_ringing(endpoint: Endpoint, dialog: Dialog, session: bytes) -> str:
     """Return the headers of a provisional response that makes an early dialog (RFC 3261 section 12.1.1)."""
     routes = "".join([f"Record-Route: {route}\r\n" for route in dialog.routes]) if dialog.routes else ""

@@ -17,6 +17,7 @@ from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
+from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.calls.derived import EstablishedCall
@@ -222,7 +223,10 @@ class Resumption:
     def _supervise(self, leg: Leg) -> None:
         self._refreshes += 1
         soon_ms = REFRESH_MS + 1_000 * self._refreshes // REFRESHES_PER_S
-        leg.supervise(self._now).resumed(self._now, soon_ms)
+        if leg.supervision is None:  # an earlier version has written none
+            leg.supervision = Supervision(self._endpoint, leg, SupervisionFacts(self._now))
+            leg.supervision.begin(self._now)
+        leg.supervision.resumed(self._now, soon_ms)
 
 
 def _prove(call: Call, seen_mono: int, remains: Remains) -> None:
