@@ -11,6 +11,7 @@ from doubles.sockets.relay import RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
 
 from vosd.media.figures import PeerReport
+from vosd.media.keys import KeyReader, PressedKey
 from vosd.media.rtp import HEADER
 from vosd.media.source import RelayPort
 from vosd.relay.media_port import FILTER_AFTER
@@ -346,3 +347,37 @@ async def test_the_kernel_drops_all_other_sources_of_a_stream_until_it_is_silent
     again = one.send((HOST, first.rtp), 2) + moved.send((HOST, first.rtp), 2)
     await until(lambda: other.has(2))
     assert not {*again[:2]} & {*other.taken()}
+
+
+async def test_keys_are_reported_taken_and_sent(stage, peers):
+    """Both telephones talk; one sends a key as an event, which is taken, and the other gets it from the switch."""
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = stage.open(), stage.open()
+    keys: list[tuple[int, str, int]] = []
+    stage.relay.key_pressed = lambda port, key, ms: keys.append((port, key, ms))
+    for port, peer in ((first, one), (second, other)):
+        stage.relay.expect(port, source(peer.host, peer.port))
+    stage.relay.connect(first, second)
+    stage.relay.report_keys(first, are_reported=True, are_taken=True)
+    sent = one.send((HOST, first.rtp), 3)
+    for number in range(4):
+        body = bytes((7, 0x8A if number == 3 else 0x0A)) + (160 * (number + 1)).to_bytes(2, "big")
+        one.sock.sendto(rtp(one.sequence, one.stamp, payload=101, body=body), (HOST, first.rtp))
+        one.sequence += 1
+    one.stamp += 640
+    sent += one.send((HOST, first.rtp), 2)
+    assert await received(other, 5) == sent
+    await until(lambda: keys == [(first.id, "7", 80)])
+    figures = await stage.until(first, lambda figures: figures.packets_in == 9)
+    assert (figures.foreign, figures.lost) == (0, 0)
+    stage.relay.press(second, "7", 80)
+    got = await received(other, 6)
+    assert [HEADER.unpack_from(packet)[1] & 0x7F for packet in got] == [101] * 6
+    assert KeyReader(125_000).read(got[-1], 0) == [PressedKey("7", 80)]
+    numbers = [HEADER.unpack_from(packet)[2] for packet in got]
+    assert numbers == list(range(numbers[0], numbers[0] + 6))
+    one.send((HOST, first.rtp), 2)
+    assert [HEADER.unpack_from(packet)[2] for packet in await received(other, 2)] == [numbers[-1] + 1, numbers[-1] + 2]
+    os.kill(stage.relay._links[0].pid, signal.SIGKILL)
+    one.sock.sendto(rtp(one.sequence, one.stamp, payload=101, body=b"\x01\x8a\x03\x20"), (HOST, first.rtp))
+    await until(lambda: keys[1:] == [(first.id, "1", 100)])

@@ -109,6 +109,10 @@ class Reception:
         """Whether a sequence has begun."""
         return self.ssrc >= 0
 
+    def last_packet(self) -> tuple[int, int, int, int]:
+        """Return SSRC, sequence number, time stamp and time of the last packet, but for those out of order."""
+        return self.ssrc, self._highest, self._stamp, self.last_ns
+
     def _change(self, sequence: int, stamp: int, ssrc: int, payload: int, now_ns: int) -> None:
         self.is_changed = True
         if payload != self.payload:

@@ -1,6 +1,6 @@
 """A relay as the switch uses it: ports of legs, who may send to them, which two are connected."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from vosd.base.clock import Instant
@@ -30,6 +30,17 @@ class MediaRelay(Protocol):
 
     def connect(self, one: RelayPort, other: RelayPort) -> None:
         """Send by one port what comes in at the other, both ways, in place of what they were connected with."""
+        ...
+
+    key_pressed: Callable[[int, str, int], None]
+    """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
+
+    def report_keys(self, port: RelayPort, *, are_reported: bool, are_taken: bool = False) -> None:
+        """Report keys that the peer sends in its media; ``are_taken`` = they are not forwarded."""
+        ...
+
+    def press(self, port: RelayPort, key: str, duration_ms: int, *, as_tone: bool = False) -> None:
+        """Send a key to the peer: as a telephone event, or as a tone of G.711."""
         ...
 
     def disconnect(self, port: RelayPort) -> None:

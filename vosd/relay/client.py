@@ -27,6 +27,8 @@ from vosd.relay.protocol import (
     ExpectSource,
     OpenPort,
     PortListed,
+    PressKey,
+    ReportKeys,
     SpareRanges,
 )
 from vosd.relay.sockets import bound_sockets
@@ -47,7 +49,7 @@ _log = structlog.get_logger()
 class _ServedPort:
     """One port, with all that a worker has to know of it."""
 
-    __slots__ = ("link", "other", "port", "record", "sockets", "source", "tos")
+    __slots__ = ("keys", "link", "other", "port", "record", "sockets", "source", "tos")
 
     def __init__(self, port: RelayPort, tos: int, sockets: list[socket.socket], link: WorkerLink, record: int) -> None:
         self.port = port
@@ -57,6 +59,8 @@ class _ServedPort:
         self.record = record
         self.source: MediaSource | None = None
         self.other: int | None = None
+        self.keys = (False, False)
+        """Whether keys of the peer are reported, and taken."""
 
     def figures(self) -> PortFigures:
         figures = self.link.records.figures(self.record, self.port.id)
@@ -84,6 +88,8 @@ class Relay:
         self._ports: dict[int, _ServedPort] = {}
         self._pools: dict[str, PortPool] = {}
         self._ranges: dict[tuple[str, PortRange], None] = {}
+        self.key_pressed: Callable[[int, str, int], None] = _ignore
+        """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
         self._newest_id = 0
         self._looking: asyncio.TimerHandle | None = None
         self._unusable: set[str] = set()
@@ -102,7 +108,7 @@ class Relay:
         paths = [self._directory / _SOCKETS.format(number) for number in range(1, self._workers + 1)]
         left = sorted(set(self._directory.glob(_SOCKETS.format("*"))) - set(paths))
         for path in (*paths, *left):
-            link = WorkerLink(path, self._adopt, self._give_again)
+            link = WorkerLink(path, self._pressed, self._adopt, self._give_again)
             self._links.append(link)
             self._loads[link] = 0
             link.open()
@@ -199,6 +205,19 @@ class Relay:
             return
         first.other, second.other = other.id, one.id
         first.link.order(ConnectPorts(one.id, other.id))
+
+    def report_keys(self, port: RelayPort, *, are_reported: bool, are_taken: bool = False) -> None:
+        """Report keys that the peer sends in its media; ``are_taken`` = they are not forwarded."""
+        served = self._ports.get(port.id)
+        if served is not None and served.keys != (are_reported, are_taken):
+            served.keys = (are_reported, are_taken)
+            served.link.order(ReportKeys(port.id, are_reported, are_taken))
+
+    def press(self, port: RelayPort, key: str, duration_ms: int, *, as_tone: bool = False) -> None:
+        """Send a key to the peer: as a telephone event, or as a tone of G.711."""
+        served = self._ports.get(port.id)
+        if served is not None:
+            served.link.order(PressKey(port.id, key, duration_ms, as_tone))
 
     def disconnect(self, port: RelayPort) -> None:
         """Forward nothing from or to this port."""
@@ -299,6 +318,8 @@ class Relay:
                 (before.latched_host, before.latched_port) if before.latched_host and before.latched_port else None
             )
             served.link.order(ExpectSource(served.port.id, served.source, believed))
+        if served.keys[0]:
+            served.link.order(ReportKeys(served.port.id, *served.keys))
 
     def _give_again(self, link: WorkerLink) -> None:
         """Give a worker all ports of the one that has died."""
@@ -309,6 +330,10 @@ class Relay:
                 self._give(served, served.figures())
                 if served.other is not None and served.other < served.port.id:  # the other one was given before
                     link.order(ConnectPorts(served.port.id, served.other))
+
+    def _pressed(self, port: int, key: str, duration_ms: int) -> None:
+        if port in self._ports:
+            self.key_pressed(port, key, duration_ms)
 
     def _adopt(self, link: WorkerLink, listed: PortListed, descriptors: list[int]) -> None:
         """Take over a port that a worker serves for a switch before."""
@@ -327,3 +352,7 @@ class Relay:
             if link.is_stuck():
                 link.replace()
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+
+def _ignore(_port: int, _key: str, _duration_ms: int) -> None:
+    """Take keys that no call waits for."""

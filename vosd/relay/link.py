@@ -15,6 +15,7 @@ from vosd.relay.protocol import (
     MESSAGE_PARTS,
     PROTOCOL,
     EndWorker,
+    KeyPressed,
     ListingEnded,
     ListPorts,
     PortListed,
@@ -43,14 +44,16 @@ _log = structlog.get_logger()
 
 
 class WorkerLink:
-    """One worker. ``adopt`` gets the ports that it serves for a switch before, with their descriptors.
+    """One worker, and the next one when it has ended.
 
-    ``died`` is called when it has ended and another one was started, to which all its ports are to be given.
+    ``pressed`` gets port, key and duration of keys, ``adopt`` the ports that it serves for a switch before, with their
+    descriptors. ``died`` is called when another worker was started, to which all ports are to be given.
     """
 
     def __init__(
         self,
         path: Path,
+        pressed: Callable[[int, str, int], None],
         adopt: Callable[["WorkerLink", PortListed, list[int]], None],
         died: Callable[["WorkerLink"], None],
     ) -> None:
@@ -60,6 +63,7 @@ class WorkerLink:
         self.records = FigureRecords(new_memory())
         self.listed = asyncio.Event()
         """Set when all ports of an earlier switch were adopted."""
+        self._pressed = pressed
         self._adopt = adopt
         self._died = died
         self._channel: MessageChannel | None = None
@@ -221,6 +225,8 @@ class WorkerLink:
                 del descriptors[:count]
             case ListingEnded():
                 self.listed.set()
+            case KeyPressed():
+                self._pressed(report.id, report.key, report.duration_ms)
 
     def _end_other_version(self) -> None:
         _log.warning("media_worker_of_another_version", pid=self.pid)

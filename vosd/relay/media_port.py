@@ -3,6 +3,7 @@
 ``receive`` is the path of every packet; everything that is not the usual case is left to the methods behind it.
 """
 
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from time import monotonic_ns
 from typing import Final, Protocol
 
 from vosd.base.host import plain_host
+from vosd.media.keys import EVENT_NAME, KeyReader, KeySender, PressedKey
 from vosd.media.latch import Address, Latch
 from vosd.media.reception import Reception
 from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE, STATE_AT
@@ -27,6 +29,9 @@ _WINDOW_NS: Final = 500_000_000
 _REPORTS_KEPT: Final = 8
 """Sender reports of which the time is known when the peer refers to one: they are 5 s apart, or closer in video."""
 _PAYLOAD: Final = 0x7F
+_MARKER: Final = 0x80
+_KEY: Final = -2.0
+"""In place of a unit: a telephone event that is read."""
 FILTER_AFTER: Final = 50
 """Packets of the believed source after which the kernel drops all others: short streams are not worth a program."""
 _CONTROL_MOVED_NS: Final = 15_000_000_000
@@ -44,6 +49,14 @@ class PortOwner(Protocol):
         """Call another function from now on when there is something to receive."""
         ...
 
+    def key_pressed(self, port: int, pressed: PressedKey) -> None:
+        """Report a key of the peer."""
+        ...
+
+    def keys_due(self, port: "MediaPort") -> None:
+        """Call ``send_keys`` while there are keys to send."""
+        ...
+
     def may_send(self, own_host: str, host: str, port: int) -> bool:
         """Return whether media may be sent to an address."""
         ...
@@ -54,11 +67,11 @@ class MediaPort:
 
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_ns",
-        "_excess", "_foreign_payload", "_is_unread", "_owner", "_peer_jitter_ms", "_peer_lost",
+        "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_owner", "_peer_jitter_ms", "_peer_lost",
         "_peer_lost_percent", "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_sent_at",
-        "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns", "alive_ns", "is_filtered",
-        "latch", "other", "packets_out", "port", "reception", "record_number", "send", "source", "target", "tos",
-        "unsent",
+        "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported",
+        "are_keys_taken", "is_filtered", "key_sender", "latch", "other", "packets_out", "port", "reception",
+        "record_number", "send", "source", "target", "tos", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +113,9 @@ class MediaPort:
         self.alive_ns = 0
         """Time of the last RTCP packet, or of one that is no RTP."""
         self.other: MediaPort | None = None
+        self.are_keys_reported = self.are_keys_taken = False
+        self._key_reader: KeyReader | None = None
+        self.key_sender: KeySender | None = None
         self._reports_sent: dict[int, int] = {}
         self._round_trip_ns = -1
         self._peer_lost_percent = 0.0
@@ -288,10 +304,85 @@ class MediaPort:
         self._owner.changed(self)
         if self._is_control(data):
             self._take_control(data, now_ns)
-        elif is_whole(data):
-            self._foreign_payload += 1
-        else:
+        elif not is_whole(data):
             self._broken += 1
+        elif self._units[data[1]] == _KEY and self._key_reader is not None:
+            self._receive_key(data, self._key_reader, now_ns)
+        else:
+            self._foreign_payload += 1
+
+    # ---- keys ----
+
+    def report_keys(self, *, are_reported: bool, are_taken: bool) -> None:
+        """Report the keys of the peer; ``are_taken`` = their packets are not forwarded."""
+        self.are_keys_reported, self.are_keys_taken = are_reported, are_taken
+        self._note_payloads()
+
+    def _note_payloads(self) -> None:
+        source = self.source
+        if source is None:
+            return
+        is_multiplexed = source.rtcp is None or self._control is None
+        self._units = units_by_kind(source.payloads, source.clocks, is_multiplexed=is_multiplexed)
+        self._key_reader = None
+        if not self.are_keys_reported:
+            return
+        units = list(self._units)
+        for payload, clock, codec in zip(source.payloads, source.clocks, source.codecs, strict=False):
+            if codec.lower() == EVENT_NAME:
+                self._key_reader = KeyReader(1e9 / clock)
+                units[payload] = units[payload | _MARKER] = _KEY
+        self._units = tuple(units)
+
+    def _receive_key(self, data: bytes, reader: KeyReader, now_ns: int) -> None:
+        self._budget -= 1
+        if self._budget < 0 and not self._has_new_budget(now_ns):
+            return
+        _, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
+        self.reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, reader.unit_ns, now_ns)
+        for pressed in reader.read(data, now_ns):
+            self._owner.key_pressed(self.port.id, pressed)
+        if not self.are_keys_taken:
+            self._forward(data)
+
+    def end_keys(self, moment_ns: int) -> None:
+        """Report a key whose last packets were lost."""
+        if self._key_reader is not None:
+            for pressed in self._key_reader.ended_before(moment_ns):
+                self._owner.key_pressed(self.port.id, pressed)
+
+    def press(self, key: str, duration_ms: int, *, as_tone: bool) -> None:
+        """Send a key to the peer, among the packets that are forwarded to it."""
+        sender = self.key_sender
+        if sender is None:
+            sender = self.key_sender = KeySender(int.from_bytes(os.urandom(4), "big"))
+            if self.source is not None:
+                sender.describe(self.source.payloads, self.source.clocks, self.source.codecs)
+            if self.other is not None and self.other.reception.has_sequence:
+                sender.follow(*self.other.reception.last_packet())
+            self.send = self._send_beside_keys
+        if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone):
+            self._owner.keys_due(self)
+
+    def send_keys(self, now_ns: int) -> int | None:
+        """Send packets of keys that are due; return when the next one is, None = there is none."""
+        sender = self.key_sender
+        if sender is None or self.target is None:
+            return None
+        for data in sender.due(now_ns):
+            try:
+                self._rtp.sendto(data, self.target)
+            except OSError:
+                self.unsent += 1
+            else:
+                self.packets_out += 1
+        SENT.pack_into(self._record, self._sent_at, self.packets_out, self.unsent)
+        return sender.due_ns
+
+    def _send_beside_keys(self, data: bytes, target: Address) -> int:
+        sender = self.key_sender
+        packet = data if sender is None or not is_whole(data) else sender.forwarded(data, monotonic_ns())
+        return 0 if packet is None else self._rtp.sendto(packet, target)
 
     # ---- RTCP ----
 
@@ -366,8 +457,9 @@ class MediaPort:
     def expect(self, source: MediaSource, believed: Address | None) -> None:
         """Note a new session description."""
         self.source = source
-        is_multiplexed = source.rtcp is None or self._control is None
-        self._units = units_by_kind(source.payloads, source.clocks, is_multiplexed=is_multiplexed)
+        self._note_payloads()
+        if self.key_sender is not None:
+            self.key_sender.describe(source.payloads, source.clocks, source.codecs)
         self._clock_ms = 1e3 / source.clocks[0] if source.clocks else 0.0
         self._is_unread = not source.payloads
         self.latch.expect(source, believed)

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -60,6 +60,24 @@ class ClosePort(msgspec.Struct, frozen=True, array_like=True, tag=4):
     id: int
 
 
+class ReportKeys(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Report the keys that the peer of a port sends as telephone events (RFC 4733)."""
+
+    id: int
+    are_reported: bool
+    are_taken: bool
+    """Whether their packets are not forwarded."""
+
+
+class PressKey(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Send a key to the peer of a port."""
+
+    id: int
+    key: str
+    duration_ms: int
+    as_tone: bool
+
+
 class SpareRanges(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """Send nothing to these addresses and ports: they are the media ports of this switch."""
 
@@ -74,17 +92,9 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Close everything and end."""
 
 
-WorkerOrder = (
-    UseRecords
-    | OpenPort
-    | ExpectSource
-    | ConnectPorts
-    | DisconnectPort
-    | ClosePort
-    | SpareRanges
-    | ListPorts
-    | EndWorker
-)
+PortOrder = ExpectSource | DisconnectPort | ReportKeys | PressKey
+"""Orders to a port, which is unknown where it was closed meanwhile."""
+WorkerOrder = UseRecords | OpenPort | ConnectPorts | ClosePort | SpareRanges | ListPorts | EndWorker | PortOrder
 
 
 class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -112,4 +122,12 @@ class ListingEnded(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """All ports were listed."""
 
 
-WorkerReport = WorkerReady | PortListed | ListingEnded
+class KeyPressed(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The peer of a port has sent a key, which has ended."""
+
+    id: int
+    key: str
+    duration_ms: int
+
+
+WorkerReport = WorkerReady | PortListed | ListingEnded | KeyPressed

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from vosd.media.destinations import may_send
+from vosd.media.keys import PressedKey
 from vosd.media.latch import MOVED_NS, Address
 from vosd.media.record import ID
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
@@ -32,10 +33,14 @@ from vosd.relay.protocol import (
     DisconnectPort,
     EndWorker,
     ExpectSource,
+    KeyPressed,
     ListingEnded,
     ListPorts,
     OpenPort,
     PortListed,
+    PortOrder,
+    PressKey,
+    ReportKeys,
     SpareRanges,
     UseRecords,
     WorkerOrder,
@@ -56,6 +61,7 @@ LOOK_NS: Final = 250_000_000
 """Interval at which ports are looked for that are silent."""
 _EVENTS_MAX: Final = 1_024
 _TURN_S: Final = 1.0
+_SENDING_S: Final = 0.005
 _LOOK_S: Final = LOOK_NS / 1e9
 _PRIORITY: Final = 1
 """Real-time priority: the lowest, which is above all processes without any."""
@@ -77,6 +83,8 @@ class Worker:
         self._reports: list[WorkerReport] = []
         self._changed: set[MediaPort] = set()
         """Ports whose state is to be written at the end of this turn."""
+        self._sending: set[MediaPort] = set()
+        """Ports that have keys to send."""
         self._descriptor = -1
         """Memory shared with the switch."""
         self._record = memoryview(bytearray(ID.size))
@@ -93,7 +101,8 @@ class Worker:
         """Serve until the switch says so, or until it has been away for too long."""
         poll, handlers = self._poll.poll, self._handlers
         while not self._is_ending:
-            for descriptor, _ in poll(_TURN_S if not self._ports else _LOOK_S, _EVENTS_MAX):
+            timeout_s = _SENDING_S if self._sending else _LOOK_S if self._ports else _TURN_S
+            for descriptor, _ in poll(timeout_s, _EVENTS_MAX):
                 handler = handlers.get(descriptor)
                 if handler is not None:  # else it was closed in this turn
                     handler()
@@ -105,6 +114,9 @@ class Worker:
                 self._send_reports()
             now_ns = monotonic_ns()
             ID.pack_into(self._record, 0, now_ns)
+            for port in tuple(self._sending):
+                if port.send_keys(now_ns) is None:
+                    self._sending.discard(port)
             if now_ns >= self._look_ns:
                 self._look_for_silence(now_ns)
             if self._channel is None and now_ns - self._alone_since_ns >= ABANDONED_NS:
@@ -122,6 +134,14 @@ class Worker:
         """Call another function from now on when there is something to receive."""
         self._handlers[sock.fileno()] = handler
 
+    def key_pressed(self, port: int, pressed: PressedKey) -> None:
+        """Report a key of a peer."""
+        self._report(KeyPressed(port, pressed.key, pressed.duration_ms))
+
+    def keys_due(self, port: MediaPort) -> None:
+        """Call ``send_keys`` while there are keys to send."""
+        self._sending.add(port)
+
     def may_send(self, own_host: str, host: str, port: int) -> bool:
         """Return whether media may be sent to an address."""
         return may_send(own_host, host, port, self._spared)
@@ -132,6 +152,7 @@ class Worker:
         for port in self._ports.values():
             if port.is_filtered and now_ns - port.reception.last_ns >= MOVED_NS:
                 port.take_all_sources()
+            port.end_keys(now_ns - LOOK_NS)
 
     # ---- the switch ----
 
@@ -176,33 +197,24 @@ class Worker:
             close_all(descriptors)
 
     def _carry_out(self, order: WorkerOrder, descriptors: list[int]) -> None:
-        """Carry out an order; ports that are unknown are of no interest any more."""
-        ports = self._ports
         match order:
             case OpenPort():
                 self._open(order, descriptors)
-            case ExpectSource(id=number) if number in ports:
-                port = ports[number]
-                believed: Address | None = order.believed
-                if believed is not None and ":" in believed[0]:
-                    believed = (*believed[:2], 0, 0)
-                port.expect(order.source, believed)
-            case ConnectPorts(one=one, other=other) if one in ports and other in ports:
-                ports[one].connect(ports[other])
-            case DisconnectPort(id=number) if number in ports:
-                ports[number].disconnect()
-            case ClosePort(id=number):
-                self._close(number)
             case UseRecords():
                 self._use_records(descriptors.pop(0))
+            case ConnectPorts(one=one, other=other):
+                if one in self._ports and other in self._ports:
+                    self._ports[one].connect(self._ports[other])
+            case ClosePort():
+                self._close(order.id)
             case SpareRanges():
                 self._spared = order.ranges
             case ListPorts():
                 self._list()
             case EndWorker():
                 self._is_ending = True
-            case _:
-                pass
+            case _ if (port := self._ports.get(order.id)) is not None:
+                _change(port, order)
 
     def _open(self, order: OpenPort, descriptors: list[int]) -> None:
         port = order.port
@@ -220,6 +232,7 @@ class Worker:
         port = self._ports.pop(number, None)
         if port is not None:
             self._changed.discard(port)
+            self._sending.discard(port)
             for sock in port.sockets():
                 self._remove(sock.fileno())
             port.close()
@@ -272,6 +285,22 @@ class Worker:
     def _remove(self, descriptor: int) -> None:
         del self._handlers[descriptor]
         self._poll.unregister(descriptor)
+
+
+def _change(port: MediaPort, order: PortOrder) -> None:
+    """Carry out an order to one port."""
+    match order:
+        case ExpectSource():
+            believed: Address | None = order.believed
+            if believed is not None and ":" in believed[0]:
+                believed = (*believed[:2], 0, 0)
+            port.expect(order.source, believed)
+        case DisconnectPort():
+            port.disconnect()
+        case ReportKeys():
+            port.report_keys(are_reported=order.are_reported, are_taken=order.are_taken)
+        case PressKey():
+            port.press(order.key, order.duration_ms, as_tone=order.as_tone)
 
 
 def _mark(sock: socket.socket, tos: int) -> None:

@@ -30,7 +30,8 @@ def source(
     sip_host: str | None = None,
 ) -> MediaSource:
     """Return the description of a peer that sends G.711."""
-    return MediaSource(host, rtp, host, rtcp, sip_host or host, trust, payloads, (8_000,) * len(payloads))
+    codecs = tuple("telephone-event" if payload == 101 else "PCMU" for payload in payloads)
+    return MediaSource(host, rtp, host, rtcp, sip_host or host, trust, payloads, (8_000,) * len(payloads), codecs)
 
 
 class RelayStage:

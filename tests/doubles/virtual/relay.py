@@ -1,7 +1,7 @@
 """A relay of media on virtual time: as strict as the real one, with packets that tests let parties send."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
@@ -18,6 +18,10 @@ class OpenPort:
     figures: PortFigures
     source: MediaSource | None = None
     other: RelayPort | None = None
+    keys: tuple[bool, bool] = (False, False)
+    """Whether keys of the peer are reported, and taken."""
+    sent_keys: list[tuple[str, int, bool]] = field(default_factory=list)
+    """Keys that the peer was sent, with their duration, and whether as tones."""
 
 
 class VirtualRelay:
@@ -26,6 +30,7 @@ class VirtualRelay:
     def __init__(self, free: int = 1_000) -> None:
         self.open_ports: dict[int, OpenPort] = {}
         self.free = free
+        self.key_pressed: Callable[[int, str, int], None] = lambda *_: None
         self.opened = 0
 
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
@@ -61,6 +66,14 @@ class VirtualRelay:
         for port in (one, other):
             self._part(self.open_ports[port.id])
         self.open_ports[one.id].other, self.open_ports[other.id].other = other, one
+
+    def report_keys(self, port: RelayPort, *, are_reported: bool, are_taken: bool = False) -> None:
+        """Note whose keys are reported (``MediaRelay``)."""
+        self.open_ports[port.id].keys = (are_reported, are_taken)
+
+    def press(self, port: RelayPort, key: str, duration_ms: int, *, as_tone: bool = False) -> None:
+        """Note a key that is sent (``MediaRelay``)."""
+        self.open_ports[port.id].sent_keys.append((key, duration_ms, as_tone))
 
     def disconnect(self, port: RelayPort) -> None:
         """End the connection of a port (``MediaRelay``)."""

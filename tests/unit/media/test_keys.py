@@ -1,0 +1,168 @@
+"""Keys in media: telephone events and tones."""
+
+import math
+
+import pytest
+from doubles.sockets.rtp import rtp
+
+from vosd.media.g711 import encoded
+from vosd.media.keys import KEYS, KEYS_WAITING, KeyReader, KeySender, PressedKey, tone
+from vosd.media.rtp import HEADER
+
+MS = 1_000_000
+EVENTS = ((0, 101), (8_000, 8_000), ("PCMU", "telephone-event"))
+
+
+def event(number: int, duration: int, *, stamp: int = 800, is_end: bool = False, sequence: int = 1) -> bytes:
+    body = bytes((number, 0x8A if is_end else 0x0A)) + duration.to_bytes(2, "big")
+    return rtp(sequence, stamp, payload=101, body=body)
+
+
+def read(*packets: bytes) -> list[PressedKey]:
+    reader = KeyReader(125_000)
+    return [key for packet in packets for key in reader.read(packet, 0)]
+
+
+def test_a_key_is_read_once_at_its_end():
+    packets = [event(5, 160), event(5, 320), *[event(5, 480, is_end=True)] * 3]
+    assert read(*packets) == [PressedKey("5", 60)]
+
+
+def test_all_keys_are_read_and_other_events_are_not():
+    packets = [event(number, 800, stamp=number, is_end=True) for number in range(20)]
+    assert "".join(key for key, _ in read(*packets)) == KEYS
+
+
+def test_a_key_whose_end_is_lost_ends_with_the_next_one_or_with_time():
+    assert read(event(1, 160), event(2, 800, stamp=2_000, is_end=True)) == [PressedKey("1", 20), PressedKey("2", 100)]
+    reader = KeyReader(125_000)
+    reader.read(event(1, 160), 5)
+    assert reader.ended_before(5) == []
+    assert reader.ended_before(6) == [PressedKey("1", 20)]
+    assert reader.ended_before(7) == []
+
+
+@pytest.mark.parametrize("data", [rtp(1, body=b""), rtp(1, body=b"\x05\x0a\x00")])
+def test_a_packet_that_is_cut_is_no_key(data):
+    assert read(data) == []
+
+
+def sent(sender: KeySender, until_ns: int = 10_000 * MS) -> list[tuple[int, tuple[int, ...], bytes]]:
+    """Return time, header and body of packets that are due."""
+    packets = []
+    while sender.due_ns is not None and sender.due_ns <= until_ns:
+        at_ns = sender.due_ns
+        packets += [(at_ns, HEADER.unpack_from(each), each[12:]) for each in sender.due(at_ns)]
+    return packets
+
+
+def talking(sequence: int = 100, stamp: int = 16_000) -> KeySender:
+    sender = KeySender(7)
+    sender.describe(*EVENTS)
+    assert sender.forwarded(rtp(sequence, stamp, ssrc=9), 1_000 * MS) == rtp(sequence, stamp, ssrc=9)
+    return sender
+
+
+def test_a_key_is_sent_in_the_stream_with_three_last_packets():
+    sender = talking()
+    assert sender.press("#", 100, 1_020 * MS, as_tone=False)
+    packets = sent(sender)
+    assert [header[2] for _, header, _ in packets] == [101, 102, 103, 104, 105, 106, 107]
+    assert {header[3] for _, header, _ in packets} == {16_160}
+    assert {header[4] for _, header, _ in packets} == {9}
+    assert [header[1] for _, header, _ in packets] == [101 | 0x80, 101, 101, 101, 101, 101, 101]
+    assert [int.from_bytes(body[2:], "big") for *_, body in packets] == [160, 320, 480, 640, 800, 800, 800]
+    assert [body[1] >> 7 for *_, body in packets] == [0, 0, 0, 0, 1, 1, 1]
+    assert {body[0] for *_, body in packets} == {11}
+    assert read(*[HEADER.pack(*header) + body for _, header, body in packets]) == [PressedKey("#", 100)]
+
+
+def test_audio_gives_way_to_a_key_and_goes_on_without_a_gap_in_its_numbers():
+    sender = talking()
+    sender.press("1", 40, 1_020 * MS, as_tone=False)
+    first = sender.due(1_020 * MS)
+    assert len(first) == 1
+    assert sender.forwarded(rtp(101, 16_160, ssrc=9), 1_020 * MS) is None
+    last = sent(sender, 1_040 * MS)
+    numbers = [header[2] for _, header, _ in last]
+    after = sender.forwarded(rtp(103, 16_480, ssrc=9), 1_060 * MS)
+    assert after == rtp(numbers[-1] + 1, 16_480, ssrc=9)
+    assert sender.forwarded(rtp(105, 16_800, ssrc=9), 1_100 * MS) == rtp(numbers[-1] + 3, 16_800, ssrc=9)
+    assert sender.forwarded(rtp(7, 3, ssrc=10), 1_120 * MS) == rtp(7, 3, ssrc=10)
+
+
+@pytest.mark.parametrize(("wanted", "units"), [(1, 320), (40, 320), (100, 800), (8_000, 64_000), (60_000, 64_000)])
+def test_a_key_lasts_40_to_8000_ms(wanted, units):
+    sender = talking()
+    sender.press("1", wanted, 0, as_tone=False)
+    assert int.from_bytes(sent(sender, 20_000 * MS)[-1][2][2:], "big") == units
+
+
+def test_keys_are_sent_one_after_the_other_and_only_so_many_wait():
+    sender = talking()
+    results = [sender.press(KEYS[number % 16], 40, 0, as_tone=False) for number in range(KEYS_WAITING + 2)]
+    assert results == [True] * KEYS_WAITING + [False] * 2
+    keys = read(*[HEADER.pack(*header) + body for _, header, body in sent(sender)])
+    assert [key for key, _ in keys] == [KEYS[number % 16] for number in range(KEYS_WAITING)]
+
+
+def test_a_receiver_without_events_gets_none():
+    sender = KeySender(7)
+    sender.describe((18,), (8_000,), ("G729",))
+    assert not sender.press("1", 100, 0, as_tone=False)
+    assert not sender.press("1", 100, 0, as_tone=True)
+
+
+def test_a_key_follows_a_stream_that_was_forwarded_before():
+    sender = KeySender(7)
+    sender.describe(*EVENTS)
+    sender.follow(9, 65_535, 2**32 - 100, 1_000 * MS)
+    sender.press("1", 40, 1_040 * MS, as_tone=False)
+    assert {(header[3], header[4]) for _, header, _ in sent(sender)} == {(220, 9)}
+    assert sender.forwarded(rtp(0, 60, ssrc=9), 2_000 * MS) == rtp(4, 60, ssrc=9)
+
+
+def test_a_stream_may_begin_with_a_key():
+    sender = KeySender(0xFFFF_0000)
+    sender.describe(*EVENTS)
+    sender.press("1", 40, 5, as_tone=False)
+    assert {header[4] for _, header, _ in sent(sender)} == {0xFFFF_0000}
+
+
+def test_tones_are_sent_as_audio():
+    sender = talking()
+    assert sender.press("5", 50, 1_020 * MS, as_tone=True)
+    packets = sent(sender)
+    assert [header[1] & 0x7F for _, header, _ in packets] == [0, 0, 0]
+    assert [header[3] for _, header, _ in packets] == [16_160, 16_320, 16_480]
+    assert b"".join(body for *_, body in packets) == tone("5", 0, 400, "PCMU")
+
+
+@pytest.mark.parametrize(
+    ("key", "frequencies"), [("1", (697, 1209)), ("0", (941, 1336)), ("#", (941, 1477)), ("D", (941, 1633))]
+)
+def test_a_tone_has_the_two_frequencies_of_its_key(key, frequencies):
+    octets = tone(key, 0, 800, "PCMA")
+    table = {octet: sample for sample in range(-32_768, 32_768, 16) for octet in encoded([sample], "PCMA")}
+    samples = [table[octet] for octet in octets]
+
+    def level(frequency: int) -> float:
+        angle = 2 * math.pi * frequency / 8_000
+        return abs(
+            sum(sample * complex(math.cos(angle * at), math.sin(angle * at)) for at, sample in enumerate(samples))
+        )
+
+    levels = {each: level(each) for each in (697, 770, 852, 941, 1209, 1336, 1477, 1633)}
+    assert set(sorted(levels, key=levels.__getitem__)[-2:]) == set(frequencies)
+    assert min(levels[each] for each in frequencies) > 5 * max(
+        value for each, value in levels.items() if each not in frequencies
+    )
+
+
+@pytest.mark.parametrize(
+    ("codec", "sample", "octet"),
+    [("PCMU", 0, 0xFF), ("PCMU", 32_767, 0x80), ("PCMU", -32_768, 0x00), ("PCMA", 0, 0xD5), ("PCMA", 32_767, 0xAA),
+     ("PCMA", -32_768, 0x2A), ("PCMU", 99_999, 0x80), ("PCMU", 1_000, 0xCE), ("PCMA", -1_000, 0x7A)],
+)  # fmt: skip
+def test_samples_are_encoded_as_g711(codec, sample, octet):
+    assert encoded([sample], codec) == bytes((octet,))

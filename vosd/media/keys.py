@@ -1,0 +1,235 @@
+"""Keys in media: telephone events (RFC 4733), read and written, and their tones in G.711."""
+
+import math
+from collections import deque
+from struct import Struct
+from typing import Final, NamedTuple
+
+from vosd.media.g711 import PAYLOADS, RATE, encoded
+from vosd.media.rtp import HEADER, HEADER_BYTES, SEQUENCE, STAMP, VERSION
+
+KEYS: Final = "0123456789*#ABCD"
+"""Keys by the number of their event."""
+EVENT_NAME: Final = "telephone-event"
+SHORTEST_MS: Final = 40
+LONGEST_MS: Final = 8_000
+KEYS_WAITING: Final = 32
+"""Keys that wait to be sent; more are dropped: no hand is so quick, and a program may wait."""
+
+_EVENT: Final = Struct("!BBH")
+"""Number of the event; end, reserved, volume; duration in units of the time stamp."""
+_END: Final = 0x80
+_VOLUME: Final = 10
+"""In dB below 1 mW."""
+_MARKER: Final = 0x80
+_UNITS_MAX: Final = 0xFFFF
+_INTERVAL_NS: Final = 20_000_000
+_ENDS: Final = 3
+"""Repetitions of the last packet of an event (RFC 4733 section 2.5.1.4)."""
+_PAUSE_NS: Final = 60_000_000
+"""Pause between two keys."""
+_ROWS: Final = (697, 770, 852, 941)
+_COLUMNS: Final = (1209, 1336, 1477, 1633)
+_PLACES: Final = {key: divmod(place, 4) for place, key in enumerate("123A456B789C*0#D")}
+_AMPLITUDE: Final = 8_000
+"""Of each of the two tones: -10 dBm0 or so."""
+
+
+class PressedKey(NamedTuple):
+    """A key, and how long it was pressed."""
+
+    key: str
+    duration_ms: int
+
+
+class KeyReader:
+    """Reads the events of one stream: each is one key, reported at its end."""
+
+    __slots__ = ("_duration", "_event", "_is_reported", "_seen_ns", "_stamp", "unit_ns")
+
+    def __init__(self, unit_ns: float) -> None:
+        self.unit_ns = unit_ns
+        """Nanoseconds of a unit of the time stamp."""
+        self._stamp = -1
+        self._event = 0
+        self._duration = 0
+        self._is_reported = True
+        self._seen_ns = 0
+
+    def read(self, data: bytes, now_ns: int) -> list[PressedKey]:
+        """Read a packet of an event; return keys that have ended, among them one whose last packets were lost."""
+        if len(data) < HEADER_BYTES + _EVENT.size:
+            return []
+        stamp = int.from_bytes(data[4:8], "big")
+        event, flags, duration = _EVENT.unpack_from(data, HEADER_BYTES + 4 * (data[0] & 0x0F))
+        ended: list[PressedKey] = []
+        if stamp != self._stamp:
+            ended += self.end()
+            self._stamp, self._event, self._duration, self._is_reported = stamp, event, 0, event >= len(KEYS)
+        self._duration = max(self._duration, duration)
+        self._seen_ns = now_ns
+        return ended + self.end() if flags & _END else ended
+
+    def end(self) -> list[PressedKey]:
+        """Return the key that is not reported yet."""
+        if self._is_reported:
+            return []
+        self._is_reported = True
+        return [PressedKey(KEYS[self._event], round(self._duration * self.unit_ns / 1e6))]
+
+    def ended_before(self, moment_ns: int) -> list[PressedKey]:
+        """Return the key whose last packet came before a moment."""
+        return self.end() if self._seen_ns < moment_ns else []
+
+
+class _Sending:
+    """The key that is being sent."""
+
+    __slots__ = ("event", "payload", "sent_units", "stamp", "units")
+
+    def __init__(self, event: int, payload: int, stamp: int, units: int) -> None:
+        self.event = event
+        self.payload = payload
+        self.stamp = stamp
+        self.units = units
+        self.sent_units = 0
+
+
+class KeySender:
+    """Puts keys into a stream that is forwarded: packets of a key take the place of audio.
+
+    Sequence numbers go on without a gap, with the SSRC of the stream; where none was forwarded, one begins here.
+    """
+
+    __slots__ = (
+        "_clock", "_codec", "_event_payload", "_offset", "_resumes", "_sending", "_sent_ns", "_sequence", "_ssrc",
+        "_stamp", "_stamp_ns", "_waiting", "due_ns",
+    )  # fmt: skip
+
+    def __init__(self, ssrc: int) -> None:
+        """``ssrc`` is that of a stream that begins with a key: random."""
+        self._ssrc = ssrc
+        self._sequence = ssrc & SEQUENCE - 1
+        self._stamp = ssrc
+        self._stamp_ns = 0
+        """Time at which ``_stamp`` was sent."""
+        self._offset = 0
+        """Added to the sequence numbers of forwarded packets."""
+        self._resumes = False
+        """Whether the next forwarded packet follows a key."""
+        self._event_payload: int | None = None
+        self._codec: int | None = None
+        self._clock = RATE
+        self._waiting: deque[tuple[PressedKey, bool]] = deque()
+        """Keys, and whether they are sent as tones."""
+        self._sending: _Sending | None = None
+        self.due_ns: int | None = None
+        """Time of the next packet of a key; None = none is being sent."""
+
+    def describe(self, payloads: tuple[int, ...], clocks: tuple[int, ...], codecs: tuple[str, ...]) -> None:
+        """Note the payload types that the receiver has agreed to."""
+        events = [
+            (payload, clock)
+            for payload, clock, codec in zip(payloads, clocks, codecs, strict=False)
+            if codec.lower() == EVENT_NAME
+        ]
+        first = next((clock for clock, codec in zip(clocks, codecs, strict=False) if codec.lower() != EVENT_NAME), RATE)
+        chosen = next((each for each in events if each[1] == first), events[0] if events else None)
+        self._event_payload = None if chosen is None else chosen[0]
+        self._clock = first if chosen is None else chosen[1]
+        self._codec = next((payload for payload in payloads if payload in PAYLOADS), None)
+
+    def follow(self, ssrc: int, sequence: int, stamp: int, sent_ns: int) -> None:
+        """Note the last packet of a stream that was forwarded before."""
+        self._ssrc, self._sequence, self._stamp, self._stamp_ns = ssrc, sequence, stamp, sent_ns
+
+    def press(self, key: str, duration_ms: int, now_ns: int, *, as_tone: bool) -> bool:
+        """Send a key; False if too many wait, or the receiver has neither events nor, ``as_tone``, G.711."""
+        if len(self._waiting) >= KEYS_WAITING or (self._codec if as_tone else self._event_payload) is None:
+            return False
+        self._waiting.append((PressedKey(key, min(max(duration_ms, SHORTEST_MS), LONGEST_MS)), as_tone))
+        if self.due_ns is None:
+            self.due_ns = now_ns
+        return True
+
+    def forwarded(self, data: bytes, now_ns: int) -> bytes | None:
+        """Return a packet of the forwarded stream as it is to be sent; None while a key is being sent."""
+        if self._sending is not None:
+            return None
+        _, _, sequence, stamp, ssrc = HEADER.unpack_from(data)
+        if ssrc != self._ssrc:
+            self._ssrc, self._offset, self._resumes = ssrc, 0, False
+        elif self._resumes:
+            self._offset = self._sequence + 1 - sequence
+            self._resumes = False
+        sequence = sequence + self._offset & SEQUENCE - 1
+        self._sequence, self._stamp, self._stamp_ns = sequence, stamp, now_ns
+        return data if not self._offset else data[:2] + sequence.to_bytes(2, "big") + data[4:]
+
+    def due(self, now_ns: int) -> list[bytes]:
+        """Return packets of keys that are to be sent now."""
+        packets: list[bytes] = []
+        while self.due_ns is not None and self.due_ns <= now_ns:
+            if self._sending is None and not self._waiting:
+                self.due_ns = None
+                break
+            packets += self._next(now_ns)
+        return packets
+
+    def _next(self, now_ns: int) -> list[bytes]:
+        assert self.due_ns is not None
+        sending = self._sending
+        if sending is None:
+            sending = self._sending = self._begun(*self._waiting.popleft(), now_ns)
+            self._resumes = True
+        step = self._clock // 50
+        before = sending.sent_units
+        sending.sent_units = min(sending.sent_units + step, sending.units)
+        is_end = sending.sent_units >= sending.units
+        if sending.payload in PAYLOADS:
+            packets = [self._tone(sending, before)]
+        else:
+            packets = [
+                self._event(sending, begins=not before and not number, is_end=is_end)
+                for number in range(_ENDS if is_end else 1)
+            ]
+        self.due_ns += _INTERVAL_NS
+        if is_end:
+            self._sending = None
+            self._stamp = sending.stamp + sending.units & STAMP - 1
+            self._stamp_ns = now_ns
+            self.due_ns += _PAUSE_NS
+        return packets
+
+    def _begun(self, pressed: PressedKey, as_tone: bool, now_ns: int) -> _Sending:
+        passed = (now_ns - self._stamp_ns) * self._clock // 1_000_000_000 if self._stamp_ns else 0
+        payload = self._codec if as_tone else self._event_payload
+        units = min(pressed.duration_ms * self._clock // 1_000, _UNITS_MAX)
+        stamp = self._stamp + max(passed, self._clock // 50) & STAMP - 1
+        return _Sending(KEYS.index(pressed.key), payload or 0, stamp, units)
+
+    def _event(self, sending: _Sending, *, begins: bool, is_end: bool) -> bytes:
+        self._sequence = self._sequence + 1 & SEQUENCE - 1
+        marker = _MARKER if begins else 0
+        header = HEADER.pack(VERSION, sending.payload | marker, self._sequence, sending.stamp, self._ssrc)
+        return header + _EVENT.pack(sending.event, _VOLUME | (_END if is_end else 0), sending.sent_units)
+
+    def _tone(self, sending: _Sending, start: int) -> bytes:
+        self._sequence = self._sequence + 1 & SEQUENCE - 1
+        marker = 0 if start else _MARKER
+        stamp = sending.stamp + start & STAMP - 1
+        header = HEADER.pack(VERSION, sending.payload | marker, self._sequence, stamp, self._ssrc)
+        return header + tone(KEYS[sending.event], start, sending.sent_units - start, PAYLOADS[sending.payload])
+
+
+def tone(key: str, start: int, samples: int, codec: str) -> bytes:
+    """Return G.711 samples of the two tones of a key, from sample ``start`` on."""
+    row, column = _PLACES[key]
+    low, high = (2 * math.pi * each / RATE for each in (_ROWS[row], _COLUMNS[column]))
+    return encoded(
+        (
+            int(_AMPLITUDE * (math.sin(low * number) + math.sin(high * number)))
+            for number in range(start, start + samples)
+        ),
+        codec,
+    )
