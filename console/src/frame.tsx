@@ -22,6 +22,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { brand, logo } from "./brand";
 import type { Narrowing } from "./router";
 import { type List, lists } from "./screens/columns";
 import { useLogOut, useSession } from "./session";
@@ -36,6 +37,8 @@ interface Place {
   /** The operation that it is made of. */
   needs: string;
   isForOperators?: boolean;
+  /** Whether it is the page of an agent or a customer about itself. */
+  isOfAccount?: boolean;
 }
 
 function list(name: keyof typeof lists): Place {
@@ -67,6 +70,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
     "traffic",
     [
       { name: "overview", to: "/", needs: "GET /status" },
+      { name: "portal", to: "/", needs: "GET /accounts/{account}/balance", isOfAccount: true },
       { name: "calls", to: "/calls", needs: "GET /calls" },
       { name: "cdrs", to: "/cdrs", needs: "GET /cdrs" },
       { name: "try", to: "/try", needs: "POST /routes/explain" },
@@ -142,8 +146,9 @@ export function Frame() {
         </a>
         <Group h="100%" px="sm" gap="xs" wrap="nowrap">
           <Burger opened={isOpen} onClick={menu.toggle} hiddenFrom="sm" size="sm" aria-label={t("frame.menu")} />
-          <Link to="/" aria-label="vosd" className="figure-link">
-            <img src="/icon.svg" alt="" width="28" height="28" />
+          <Link to="/" aria-label={brand.name} className="brand">
+            <img src={logo} alt="" height="28" />
+            {brand.name !== "vosd" && <span>{brand.name}</span>}
           </Link>
           <Search input={search} />
           <Person />
@@ -198,7 +203,9 @@ function Places({ onGo }: { onGo: () => void }) {
   const { may, account } = useSession();
   const { pathname } = useLocation();
   return GROUPS.map(([group, places]) => {
-    const open = places.filter((place) => may.has(place.needs) && !(place.isForOperators && account));
+    const open = places.filter(
+      (place) => may.has(place.needs) && !(account ? place.isForOperators : place.isOfAccount),
+    );
     if (open.length === 0) return null;
     return (
       <div key={group}>

@@ -7,6 +7,7 @@ import { RouterProvider } from "@tanstack/react-router";
 import { type ReactNode, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { Problem } from "./api/client";
+import { brand, shadesOf } from "./brand";
 import { router } from "./router";
 import { SessionGate } from "./session";
 import { beginTexts } from "./text";
@@ -23,6 +24,7 @@ const queries = new QueryClient({
   defaultOptions: { queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true } },
 });
 const theme = createTheme({
+  ...(brand.colour ? { colors: { brand: shadesOf(brand.colour) }, primaryColor: "brand" } : {}),
   primaryShade: 8,
   defaultRadius: "sm",
   autoContrast: true,

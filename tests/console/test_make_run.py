@@ -1,15 +1,21 @@
 """``make run`` as a person starts it: it says where the console is, with a link for the first administrator."""
 
+import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import pytest
 from doubles.sockets.loopback import free_endpoint
 from playwright.sync_api import Browser, expect
 
+from console.conftest import violations
 from console.made_run import first_log_in, make_run, said_in
 
+VOSD: Final = Path(sys.executable).with_name("vosd")
 SCREENS: Final = {
     "/calls": "Calls now",
     "/cdrs": "Call search",
@@ -51,14 +57,64 @@ def test_the_link_of_make_run_makes_the_first_administrator_and_no_second(tmp_pa
     assert said["link"].rpartition("/")[2] not in "".join(path.read_text() for path in tmp_path.rglob("*.log"))
 
 
-def test_the_example_has_something_on_every_screen(tmp_path: Path, browser: Browser) -> None:
-    with make_run("DEMO=1", f"API={free_endpoint()}", f"EXAMPLE={tmp_path}/example") as lines:
+class Example(NamedTuple):
+    """The example, as ``make run DEMO=1`` has started it."""
+
+    base: str
+    link: str
+    config: Path
+
+    def added(self, name: str, role: str, account: str) -> str:
+        """Add a person, and return its link."""
+        words = ["user", "add", name, "--role", role, "--account", account, "--json", "-c", self.config]
+        done = subprocess.run([VOSD, *words], capture_output=True, check=True)
+        return str(json.loads(done.stdout)["link"])
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
+    directory = tmp_path_factory.mktemp("example")
+    with make_run("DEMO=1", f"API={free_endpoint()}", f"EXAMPLE={directory}") as lines:
         said = said_in(lines)
-        page = browser.new_context(locale="en").new_page()
-        first_log_in(page, f"{said['base']}/{said['link']}")
-        expect(page.get_by_role("region", name="Today").first).to_contain_text("Income today")
-        for path, title in SCREENS.items():
-            page.goto(said["base"] + path)
-            expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
-            shown = page.locator(".mantine-Alert-root") if path == "/alarms" else page.locator("tbody tr td")
-            expect(shown.first).to_be_visible()
+        yield Example(said["base"], f"{said['base']}/{said['link']}", directory / "vosd.yaml")
+
+
+def test_the_example_has_something_on_every_screen(example: Example, browser: Browser) -> None:
+    page = browser.new_context(locale="en").new_page()
+    first_log_in(page, example.link)
+    expect(page.get_by_role("region", name="Today").first).to_contain_text("Income today")
+    for path, title in SCREENS.items():
+        page.goto(example.base + path)
+        expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
+        shown = page.locator(".mantine-Alert-root") if path == "/alarms" else page.locator("tbody tr td")
+        expect(shown.first).to_be_visible()
+
+
+def test_a_customer_sees_its_money_how_to_pay_in_and_its_invoice_under_the_name_of_the_operator(
+    example: Example, browser: Browser
+) -> None:
+    page = browser.new_context(locale="en").new_page()
+    first_log_in(page, example.added("harold", "customer", "harbour-hotels"))
+    expect(page.get_by_role("heading", level=1, name="Harbour Hotels")).to_be_visible()
+    expect(page).to_have_title(re.compile("^Harbour Hotels . Example Telecom$"))
+    expect(page.get_by_role("link", name="Example Telecom")).to_be_visible()
+    expect(page.get_by_role("region", name="How to pay in")).to_contain_text("Say as reference: harbour-hotels")
+    button = page.get_by_role("link", name="My account", exact=True)
+    assert button.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(11, 114, 133)"
+    for name, begin in (("PDF", b"%PDF-"), ("Calls", b"call_id"), ("Calls of today as CSV", b"call_id")):
+        with page.expect_download() as downloaded:
+            page.get_by_role("button", name=name, exact=True).click()
+        assert downloaded.value.path().read_bytes().lstrip(b'\xef\xbb\xbf"').startswith(begin)
+    assert "carrier" not in page.inner_text("body")
+    assert violations(page) == []
+
+
+def test_an_agent_sees_the_accounts_below_it(example: Example, browser: Browser) -> None:
+    page = browser.new_context(locale="en").new_page()
+    first_log_in(page, example.added("rosa", "agent", "reseller"))
+    below = page.get_by_role("region", name="Accounts below").first
+    expect(below.locator("tbody tr")).to_have_count(2)
+    page.get_by_text("All", exact=True).click()
+    expect(page).to_have_url(re.compile("tree=all$"))
+    expect(below.locator("tbody tr")).to_have_count(2)
+    assert violations(page) == []

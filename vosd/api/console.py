@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import html
+import json
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -11,12 +13,27 @@ from typing import Final
 
 from vosd.api.http import Answer, Receive, RequestError, Scope, Send, send_answer
 from vosd.api.problems import problem_of_request
+from vosd.engine.settings import BrandSettings
 
 FILES: Final = Path(__file__).with_name("console_files")
 """Directory that the build fills; missing = the console is not built."""
+PLAIN: Final = BrandSettings()
+"""The console's own name and looks."""
 _PAGE: Final = "index.html"
 _NONCE: Final = b"STYLE_NONCE"
 """Word in the page for the number of each answer; ``console/vite.config.ts`` names it."""
+_BRAND: Final = b"BRAND_OF_OPERATOR"
+"""Word in the page for name and looks; ``console/index.html`` has it."""
+_LOGO: Final = "brand/logo"
+_LOGO_KINDS: Final = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".svg": "image/svg+xml",
+}
+_LOGO_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""Lets nothing run in an SVG file that is opened by itself."""
 _HASHED: Final = "assets/"
 """Files below it have a digest of their content in their names."""
 _KINDS: Final = {
@@ -34,8 +51,12 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Console:
     """Answers what is not below ``/api/`` with the console: a file of it, else its one page, which reads the path."""
 
-    def __init__(self, api: Application, files: Path = FILES) -> None:
+    def __init__(self, api: Application, brand: BrandSettings = PLAIN, files: Path = FILES) -> None:
+        """Read the logo of the brand; one that is gone is left out."""
         self._api = api
+        self._logo = _logo_of(brand)
+        shown = {"name": brand.name, "colour": brand.colour, "logo": self._logo is not None, "pay_in": brand.pay_in}
+        self._brand = html.escape(json.dumps(shown)).encode()
         self._files = {path.relative_to(files).as_posix(): path for path in files.rglob("*") if path.suffix in _KINDS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,11 +84,13 @@ class Console:
             raise RequestError(
                 HTTPStatus.NOT_FOUND, "no_console", said, remedy="run make console, then start the API again"
             )
+        if name == _LOGO and self._logo is not None:
+            return self._logo
         found = self._files.get(name)
         if found is None and (name.startswith(_HASHED) or "." in name.rpartition("/")[2]):
             raise RequestError(HTTPStatus.NOT_FOUND, "no_such_path", "there is no such file of the console")
         if found is None or name == _PAGE:
-            return _page(await asyncio.to_thread(_packed, self._files[_PAGE]))
+            return _page(await asyncio.to_thread(_packed, self._files[_PAGE]), self._brand)
         content = await asyncio.to_thread(_packed, found)
         lasts = "public, max-age=31536000, immutable" if name.startswith(_HASHED) else "public, max-age=3600"
         headers = (("Cache-Control", lasts), ("Vary", "Accept-Encoding"))
@@ -77,7 +100,19 @@ class Console:
         return Answer(content=gzip.decompress(content), content_type=kind, headers=headers)
 
 
-def _page(packed: bytes) -> Answer:
+def _logo_of(brand: BrandSettings) -> Answer | None:
+    if brand.logo_file is None:
+        return None
+    file = Path(brand.logo_file)
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    headers = (("Cache-Control", "public, max-age=3600"), ("Content-Security-Policy", _LOGO_POLICY))
+    return Answer(content=content, content_type=_LOGO_KINDS[file.suffix.lower()], headers=headers)
+
+
+def _page(packed: bytes, brand: bytes) -> Answer:
     """Return the page with a policy for this answer alone: scripts and styles of this host, nothing inline.
 
     The library of components writes style elements; the number lets those in that its own script makes.
@@ -88,7 +123,7 @@ def _page(packed: bytes) -> Answer:
         " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     headers = (("Content-Security-Policy", policy), ("Cross-Origin-Opener-Policy", "same-origin"))
-    content = gzip.decompress(packed).replace(_NONCE, nonce.encode())
+    content = gzip.decompress(packed).replace(_NONCE, nonce.encode()).replace(_BRAND, brand)
     return Answer(content=content, content_type=_KINDS[".html"], headers=headers)
 
 

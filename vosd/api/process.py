@@ -114,7 +114,7 @@ async def serve(
             token_rate=settings.token_rate,
             address_rate=settings.address_rate,
         )
-        served = Console(application) if settings.console else application
+        served = Console(application, settings.brand) if settings.console else application
         server = ApiServer(served, settings, feed.close, takes_signals=until is None)
         gc.collect()
         gc.freeze()

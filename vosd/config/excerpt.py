@@ -107,11 +107,11 @@ class Excerpt:
     def settings(self) -> "Settings":
         """The settings of the installation."""
         from vosd.config.assembly.credentials import with_mail_password
-        from vosd.config.assembly.invoice_files import with_invoice_files
         from vosd.config.assembly.settings import settings_of
+        from vosd.config.assembly.shown_files import with_shown_files
 
         keys, parameters = self._installation()
-        keys = with_mail_password(with_invoice_files(keys, self._copy(), ProblemList()), self._copy())
+        keys = with_mail_password(with_shown_files(keys, self._copy(), ProblemList()), self._copy())
         return settings_of(keys, parameters)
 
     @property

@@ -26,7 +26,6 @@ from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks,
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
-from vosd.config.assembly.invoice_files import with_invoice_files
 from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
@@ -35,6 +34,7 @@ from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemor
 from vosd.config.assembly.remembered import ReadItems, Remembered
 from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
+from vosd.config.assembly.shown_files import with_shown_files
 from vosd.config.assembly.sockets import Reach, check_sockets, reach_of
 from vosd.config.assembly.source import ReadObjects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
@@ -237,7 +237,7 @@ def _load(
         if installation is not None:
             check_sockets([*known.note_reaches(_reaches(objects, source))], keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
-        keys = with_invoice_files(with_secrets(keys, written, problems), document, problems)
+        keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = CurrencyPlaces(source.accounts.sound)

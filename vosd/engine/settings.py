@@ -106,6 +106,19 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BrandSettings:
+    """Name and looks of the console."""
+
+    name: str = "vosd"
+    colour: str | None = None
+    """``#rrggbb``; None = the default."""
+    logo_file: str | None = None
+    """Path; None = the default."""
+    pay_in: tuple[str, ...] = ()
+    """Lines for customers, with ``{account}`` for the id of their account."""
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSettings:
     """Address of the management API, and how its clients are protected."""
 
@@ -125,6 +138,7 @@ class ApiSettings:
     """URL of a copy of the database, for heavy reads; None = there is none."""
     console: bool = True
     """Whether the console is served beside it."""
+    brand: BrandSettings = BrandSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 import { Group, Stack, Title } from "@mantine/core";
 import { type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
+import { brand } from "../brand";
 import { useSession } from "../session";
 import { Note } from "./note";
 
@@ -23,7 +24,7 @@ export function Page({
   const { may } = useSession();
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    document.title = `${title} – vosd`;
+    document.title = `${title} – ${brand.name}`;
   }, [title]);
   // keyboard and screen reader begin at the title of a page that was gone to
   useEffect(() => {

@@ -84,11 +84,11 @@ function placesOf(text: string): Place[] {
   const read = (path: string, fits: (row: Row) => boolean) => () =>
     pageOf(path, { limit: READ_MAX }).then((page) => page.items.filter(fits));
   const trunks = (list: "mapping" | "routing"): Place => ({
-    name: `nav.${list}`,
+    name: `kind.${list}_gateways`,
     needs: `GET /${list}-gateways`,
     read: read(`/${list}-gateways`, (row) => hasText([row.name, row.memo, row.keys], wanted)),
     columns: TRUNKS,
-    all: { to: `/lists/${list}` },
+    all: { to: `/objects/${list}_gateways` },
     one: (row) => ({ to: `/gateways/${encodeURIComponent(String(row.name))}` }),
   });
   const registered: Place = {

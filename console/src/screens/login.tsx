@@ -3,6 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, type Session } from "../api/client";
+import { brand, logo } from "../brand";
 import { ProblemText } from "../parts/problem";
 
 const FIRST_LOG_IN = "#/first-login/";
@@ -24,6 +25,9 @@ export function Login({ onDone }: { onDone: (session: Session) => void }) {
   return (
     <Center mih="100vh" p="md" component="main">
       <Paper withBorder p="lg" w={380} maw="100%">
+        <p className="brand">
+          <img src={logo} alt="" height="28" /> <span>{brand.name}</span>
+        </p>
         {link ? <FirstPassword link={link} onDone={used} /> : <Name known={known} onDone={onDone} />}
       </Paper>
     </Center>

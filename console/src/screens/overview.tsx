@@ -4,12 +4,13 @@ import { Button, Title } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
-import type { ReactNode } from "react";
+import { lazy, type ReactNode, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
 import { amount, dayBegin } from "../format";
 import { TimeChart } from "../parts/chart";
 import { noted, pointsOf } from "../parts/figures";
+import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Spark } from "../parts/spark";
@@ -17,7 +18,7 @@ import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
 import { Moment, State } from "../parts/values";
 import type { Narrowing } from "../router";
-import { useMay } from "../session";
+import { useMay, useSession } from "../session";
 import { useWall } from "../wall";
 import { gatewayColumns } from "./columns";
 import { ReportTable, reportOf } from "./reports";
@@ -36,6 +37,9 @@ const HOUR_S = 3_600;
 const LEVELS = ["critical", "error", "warning"];
 const BAD_LEVELS = new Set(["critical", "error"]);
 
+/** The first page of agents and customers, which operators do not load. */
+const Portal = lazy(() => import("./portal").then(({ PortalScreen }) => ({ default: PortalScreen })));
+
 /** Read again while the page is shown, also on a wall that has no focus. */
 const every = (milliseconds: number) => ({ refetchInterval: milliseconds, refetchIntervalInBackground: true });
 
@@ -46,7 +50,16 @@ export function OverviewScreen() {
   const leave = () => go({ search: {}, replace: true });
   useWall(Boolean(wall));
   useHotkeys([["Escape", () => wall && void leave()]]);
-  if (!useMay("GET /status")) return <Navigate to="/cdrs" />;
+  const { account } = useSession();
+  const sees = useMay("GET /status");
+  if (account) {
+    return (
+      <Suspense fallback={<Note why="loading">{t("state.loading")}</Note>}>
+        <Portal account={account} />
+      </Suspense>
+    );
+  }
+  if (!sees) return <Navigate to="/cdrs" />;
   return (
     <div className={wall ? "wall" : undefined}>
       <Page

@@ -1,6 +1,8 @@
 """Files of the console: which are served, how long they last, what is refused, and what the page lets in."""
 
 import gzip
+import html
+import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from vosd.api.console import Console
+from vosd.engine.settings import BrandSettings
 
 PAGE = '<html><meta property="csp-nonce" nonce="STYLE_NONCE"></html>'
 
@@ -50,7 +53,7 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("path", ["/", "/index.html", "/cdrs", "/accounts/acme", "/lists/audit"])
 async def test_every_view_is_the_page_with_a_number_of_its_own(files, path):
-    console = Console(api, files)
+    console = Console(api, files=files)
     numbers = set()
     for _ in range(2):
         reply = await answered(console, "GET", path)
@@ -62,7 +65,7 @@ async def test_every_view_is_the_page_with_a_number_of_its_own(files, path):
 
 
 async def test_a_file_with_a_digest_in_its_name_lasts_and_is_packed_where_that_is_taken(files):
-    console = Console(api, files)
+    console = Console(api, files=files)
     plain = await answered(console, "GET", "/assets/index-1a2b.js")
     packed = await answered(console, "GET", "/assets/index-1a2b.js", headers={"Accept-Encoding": "gzip"})
     assert plain.content == gzip.decompress(packed.content) == b"go()"
@@ -75,11 +78,29 @@ async def test_a_file_with_a_digest_in_its_name_lasts_and_is_packed_where_that_i
     "path", ["/secret.txt", "/assets/none.js", "/assets/../secret.txt", "/..%2fsecret.txt", "/x.js", "/.env"]
 )
 async def test_other_files_are_not_there(files, path):
-    assert (await answered(Console(api, files), "GET", path)).status == 404
+    assert (await answered(Console(api, files=files), "GET", path)).status == 404
 
 
 async def test_nothing_can_be_sent_to_it_and_the_api_has_its_own_paths(files, tmp_path_factory):
-    assert (await answered(Console(api, files), "POST", "/cdrs")).status == 405
-    assert (await answered(Console(api, files), "POST", "/api/v1/cdrs")).status == 418
-    not_built = await answered(Console(api, tmp_path_factory.mktemp("empty")), "GET", "/")
+    assert (await answered(Console(api, files=files), "POST", "/cdrs")).status == 405
+    assert (await answered(Console(api, files=files), "POST", "/api/v1/cdrs")).status == 418
+    not_built = await answered(Console(api, files=tmp_path_factory.mktemp("empty")), "GET", "/")
     assert (not_built.status, b"make console" in not_built.content) == (404, True)
+
+
+async def test_the_page_has_the_name_and_looks_of_the_operator_as_text(files, tmp_path):
+    (files / "index.html").write_text('<meta name="brand" content="BRAND_OF_OPERATOR">')
+    (tmp_path / "logo.svg").write_text("<svg><script>alert(1)</script></svg>")
+    brand = BrandSettings('A & B "<script>', "#1864ab", str(tmp_path / "logo.svg"), ("IBAN 1", "reference {account}"))
+    console = Console(api, brand, files)
+    page = (await answered(console, "GET", "/")).content.decode()
+    (content,) = re.findall('^<meta name="brand" content="([^"<>]*)">$', page)
+    shown = {"name": 'A & B "<script>', "colour": "#1864ab", "logo": True, "pay_in": ["IBAN 1", "reference {account}"]}
+    assert json.loads(html.unescape(content)) == shown
+    logo = await answered(console, "GET", "/brand/logo")
+    assert (logo.status, logo.headers["content-type"]) == (200, "image/svg+xml")
+    assert "sandbox" in logo.headers["content-security-policy"]
+    assert "default-src 'none'" in logo.headers["content-security-policy"]
+    (tmp_path / "logo.svg").unlink()
+    assert '"logo": false' in html.unescape((await answered(Console(api, brand, files), "GET", "/")).content.decode())
+    assert (await answered(Console(api, files=files), "GET", "/brand/logo")).content != logo.content

@@ -3,7 +3,8 @@
 import pytest
 
 from vosd.base.secret import Secret
-from vosd.engine.settings import ApiSettings, HttpListener
+from vosd.config.keys.brand import contrast_with_white
+from vosd.engine.settings import ApiSettings, BrandSettings, HttpListener
 
 
 def test_the_api_listens_where_the_file_says(site):
@@ -29,6 +30,22 @@ def test_the_api_knows_of_a_copy_of_the_database(site):
     assert "database.replica" in "\n".join(site.errors(text.replace("mysql+aiomysql", "mysql")))
 
 
+def test_the_console_has_the_name_and_looks_of_the_operator(site):
+    site.write("logo.png", "png")
+    looks = "{name: Example, colour: '#0B7285', logo_file: logo.png, pay_in: [IBAN 1]}"
+    text = f"{site.minimal}\napi: {{listen: '127.0.0.1:8080', brand: {looks}}}\n"
+    logo = str(site.directory / "logo.png")
+    assert site.load(text).settings.api.brand == BrandSettings("Example", "#0b7285", logo, ("IBAN 1",))
+    assert site.load(f"{site.minimal}\napi: {{listen: '127.0.0.1:8080'}}\n").settings.api.brand == BrandSettings()
+
+
+@pytest.mark.parametrize(
+    ("colour", "contrast"), [("#ffffff", 1.0), ("#000000", 21.0), ("#767676", 4.54), ("#1864ab", 6.09)]
+)
+def test_the_contrast_is_that_of_wcag(colour, contrast):
+    assert contrast_with_white(colour) == pytest.approx(contrast, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
@@ -36,6 +53,13 @@ def test_the_api_knows_of_a_copy_of_the_database(site):
         ("{listen: '127.0.0.1:8080', tls: {certificate: a.pem}}", "api.tls.key: expected the key of the certificate"),
         ("{listen: '127.0.0.1:8080', tls: {key: a.pem}}", "api.tls.certificate: expected the certificate"),
         ("{trusted_proxies: [192.0.2.1]}", "api.listen: expected an address and a port"),
+        (
+            "{listen: '127.0.0.1:8080', brand: {colour: '#4dabf7'}}",
+            "api.brand.colour: value '#4dabf7': expected a darker",
+        ),
+        ("{listen: '127.0.0.1:8080', brand: {colour: blue}}", "expected a colour such as #1864ab"),
+        ("{listen: '127.0.0.1:8080', brand: {logo_file: none.png}}", "api.brand.logo_file"),
+        ("{listen: '127.0.0.1:8080', brand: {logo_file: vosd.yaml}}", "a file whose name ends in .png"),
         ("{listen: '127.0.0.1:8080', console: perhaps}", "api.console: value 'perhaps': expected yes or no"),
     ],
 )

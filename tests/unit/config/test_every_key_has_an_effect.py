@@ -349,7 +349,7 @@ LOADED: Final[dict[str, tuple[object, ...]]] = {}
 """By the text of the file."""
 
 
-APART: Final = {"sip.tls", "api.tls", "api.oidc", "api.oidc.roles", "invoices.agents", "reports"}
+APART: Final = {"sip.tls", "api.tls", "api.brand", "api.oidc", "api.oidc.roles", "invoices.agents", "reports"}
 """Sections that need another one beside them; tests of their own try their keys."""
 TRIED: Final = [key for key in every_key() if key.path not in WITHOUT_EFFECT and key.section not in APART]
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, model_validator
 
 from vosd.base.secret import Secret
+from vosd.config.keys.brand import BrandKeys
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
 from vosd.config.reader.addresses import http_listener, network
@@ -171,6 +172,7 @@ class ApiKeys(Keys):
     have no such limit. 0 = any."""
     console: Annotated[bool, switch()] = True
     """Whether the console is at ``/`` of this address: it is for people what the API is for programs."""
+    brand: BrandKeys = BrandKeys()
     oidc: IdentityProviderKeys = IdentityProviderKeys()
 
     @model_validator(mode="after")
@@ -196,4 +198,5 @@ class ApiKeys(Keys):
             self.statement_seconds or None,
             replica,
             self.console,
+            self.brand.settings(),
         )

@@ -1,0 +1,236 @@
+/** The first page of a customer or an agent: its money, how it pays in, invoices, phones, the accounts below it. */
+
+import { Alert, Button, Group, SegmentedControl, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, download, pageOf, queryText, type Row } from "../api/client";
+import { brand } from "../brand";
+import { dayBegin } from "../format";
+import { Facts, Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { type Column, Table } from "../parts/table";
+import { Money, State } from "../parts/values";
+import { useMay, useSession } from "../session";
+
+const SHOWN = 20;
+const READ_MS = 15_000;
+const MONEY = ["balance", "available", "overdraft_limit", "consumed_today", "consumed_month"];
+const BELOW: readonly Column[] = [
+  { name: "id", kind: "account" },
+  { name: "name" },
+  { name: "agent" },
+  { name: "balance", kind: "money" },
+  { name: "available", kind: "money" },
+  { name: "consumed_today", kind: "money" },
+  { name: "blocked", kind: "state" },
+];
+const PHONES: readonly Column[] = [
+  { name: "name" },
+  { name: "state", kind: "state" },
+  { name: "user_agent" },
+  { name: "expires_at", kind: "moment" },
+];
+
+export function PortalScreen({ account }: { account: string }) {
+  const { t } = useTranslation();
+  const { role } = useSession();
+  const balance = useQuery({
+    queryKey: ["balance", account],
+    queryFn: () =>
+      content(
+        client.GET("/accounts/{account}/balance", { params: { path: { account }, query: { consumption: true } } }),
+      ) as unknown as Promise<Row>,
+    refetchInterval: READ_MS,
+  });
+  const row = balance.data;
+  return (
+    <Page
+      title={String(row?.name || account)}
+      needs="GET /accounts/{account}/balance"
+      actions={<Downloads account={account} />}
+    >
+      <ProblemText error={balance.error} again={() => balance.refetch()} />
+      {row?.blocked === true && (
+        <Alert color="red" variant="outline">
+          {t("portal.blocked")}
+        </Alert>
+      )}
+      {row && (
+        <Facts
+          facts={[
+            [t("column.account"), account],
+            ...MONEY.map(
+              (name) => [t(`column.${name}`), <Money key={name} value={row[name]} currency={row.currency} />] as const,
+            ),
+            [t("column.blocked"), <State key="blocked" value={row.blocked} />],
+          ]}
+        />
+      )}
+      <PayIn account={account} />
+      <Invoices account={account} />
+      <Phones />
+      {role === "agent" && <Below />}
+    </Page>
+  );
+}
+
+function Part({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section aria-label={title}>
+      <Title order={2} size="h4">
+        {title}
+      </Title>
+      {children}
+    </section>
+  );
+}
+
+/** Calls and entries of the day as files; longer spans are narrowed on their own pages. */
+function Downloads({ account }: { account: string }) {
+  const { t } = useTranslation();
+  const since = dayBegin(new Date());
+  const sees = { calls: useMay("GET /cdrs"), money: useMay("GET /accounts/{account}/ledger") };
+  return (
+    <Group gap="xs">
+      {sees.calls && (
+        <>
+          <Button component={Link} to="/cdrs" size="xs" variant="default">
+            {t("nav.cdrs")}
+          </Button>
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => download(`/cdrs?${queryText({ since })}`, "text/csv", "calls.csv")}
+          >
+            {t("portal.calls_today")}
+          </Button>
+        </>
+      )}
+      {sees.money && (
+        <Button component={Link} to={`/accounts/${encodeURIComponent(account)}`} size="xs" variant="default">
+          {t("portal.account")}
+        </Button>
+      )}
+    </Group>
+  );
+}
+
+function PayIn({ account }: { account: string }) {
+  const { t } = useTranslation();
+  if (brand.pay_in.length === 0) return null;
+  return (
+    <Part title={t("portal.pay_in")}>
+      <address>
+        {brand.pay_in.map((line) => (
+          <div key={line}>{line.replaceAll("{account}", account)}</div>
+        ))}
+      </address>
+    </Part>
+  );
+}
+
+function Invoices({ account }: { account: string }) {
+  const { t } = useTranslation();
+  const sees = useMay("GET /invoices");
+  const found = useQuery({
+    queryKey: ["invoices", account],
+    queryFn: () => pageOf("/invoices", { account, limit: SHOWN }),
+    enabled: sees,
+  });
+  if (!sees) return null;
+  const file = (row: Row, path: string, accept: string, end: string) => () =>
+    download(`/invoices/${row.id}/${path}`, accept, `${row.number ?? row.id}.${end}`);
+  const columns: Column[] = [
+    { name: "number" },
+    { name: "period" },
+    { name: "state", kind: "state" },
+    { name: "gross", kind: "money" },
+    { name: "paid", kind: "money" },
+    { name: "due_at", kind: "moment" },
+    {
+      name: "files",
+      show: (row) => (
+        <Group gap={4} wrap="nowrap">
+          <Button size="compact-xs" variant="default" onClick={file(row, "pdf", "application/pdf", "pdf")}>
+            PDF
+          </Button>
+          <Button size="compact-xs" variant="default" onClick={file(row, "calls", "text/csv", "csv")}>
+            {t("portal.calls")}
+          </Button>
+        </Group>
+      ),
+    },
+  ];
+  return (
+    <Part title={t("nav.invoices")}>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={t("nav.invoices")}
+        columns={columns}
+        rows={found.data?.items ?? []}
+        rowKey={(row) => String(row.id)}
+        isLoading={found.isPending}
+      />
+    </Part>
+  );
+}
+
+function Phones() {
+  const { t } = useTranslation();
+  const sees = useMay("GET /registrations");
+  const found = useQuery({
+    queryKey: ["registrations", "portal"],
+    queryFn: () => pageOf("/registrations", { direction: "inbound", limit: SHOWN }),
+    refetchInterval: READ_MS,
+    enabled: sees,
+  });
+  if (!sees) return null;
+  return (
+    <Part title={t("portal.phones")}>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={t("portal.phones")}
+        columns={PHONES}
+        rows={found.data?.items ?? []}
+        rowKey={(row, index) => `${row.name} ${index}`}
+        isLoading={found.isPending}
+      />
+    </Part>
+  );
+}
+
+/** Accounts below an agent: those directly below it, or all. */
+function Below() {
+  const { t } = useTranslation();
+  const { tree } = useSearch({ from: "/" });
+  const go = useNavigate({ from: "/" });
+  const { account } = useSession();
+  const sees = useMay("GET /balances");
+  const found = useQuery({
+    queryKey: ["balances", "below", account, tree],
+    queryFn: () => pageOf("/balances", { agent: account ?? "", all: tree === "all", limit: 1_000 }),
+    enabled: sees,
+  });
+  if (!sees) return null;
+  return (
+    <Part title={t("portal.below")}>
+      <SegmentedControl
+        size="xs"
+        aria-label={t("portal.below")}
+        data={["direct", "all"].map((value) => ({ value, label: t(`portal.${value}`) }))}
+        value={tree === "all" ? "all" : "direct"}
+        onChange={(value) => go({ search: { tree: value === "all" ? "all" : undefined }, replace: true })}
+      />
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={t("portal.below")}
+        columns={BELOW}
+        rows={found.data?.items ?? []}
+        rowKey={(row) => String(row.id)}
+        isLoading={found.isPending}
+      />
+    </Part>
+  );
+}

@@ -1,0 +1,56 @@
+"""Files that ``invoices`` and ``api.brand`` name: found beside the file that names them, and checked to be there."""
+
+from pathlib import Path
+from typing import Final
+
+from vosd.catalogue.problems import ProblemList
+from vosd.config.keys.installation import InstallationKeys
+from vosd.config.reader.document import Section
+from vosd.config.reader.includes import read_bytes
+
+_SECTION: Final = "invoices"
+_FILES: Final = ("template_file", "labels_file", "logo_file")
+_BYTES_MAX: Final = 1 << 20
+_LOGO: Final = "api.brand.logo_file"
+_LOGO_KINDS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".svg"})
+_LOGO_BYTES_MAX: Final = 1 << 18
+
+
+def with_shown_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
+    """Return the keys with the whole paths of the files that invoices and the console show; others are reported."""
+    return _with_logo(_with_invoice_files(keys, document, problems), document, problems)
+
+
+def _with_invoice_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
+    """Return the keys with the whole paths of the files; one that cannot be read is reported."""
+    entry = document.entries.get(_SECTION)
+    if entry is None or not isinstance(entry.node, Section):
+        return keys
+    found: dict[str, Path] = {}
+    for key in _FILES:
+        path = getattr(keys.invoices, key)
+        if path is None:
+            continue
+        place = entry.node.place_of(key)
+        found[key] = Path(place.file).absolute().parent / path
+        read_bytes(found[key], place, f"{_SECTION}.{key}", problems, _BYTES_MAX)
+    return keys.model_copy(update={_SECTION: keys.invoices.model_copy(update=found)}) if found else keys
+
+
+def _with_logo(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
+    """Return the keys with the whole path of the console's logo; one that cannot be read or shown is reported."""
+    logo = keys.api.brand.logo_file
+    if logo is None:
+        return keys
+    section = document
+    for name in ("api", "brand"):
+        node = section.entries[name].node
+        assert isinstance(node, Section)
+        section = node
+    place = section.place_of("logo_file")
+    path = Path(place.file).absolute().parent / logo
+    if path.suffix.lower() not in _LOGO_KINDS:
+        problems.error(place, _LOGO, "a file whose name ends in .png, .jpg, .webp or .svg")
+    read_bytes(path, place, _LOGO, problems, _LOGO_BYTES_MAX)
+    branded = keys.api.brand.model_copy(update={"logo_file": path})
+    return keys.model_copy(update={"api": keys.api.model_copy(update={"brand": branded})})
