@@ -84,7 +84,10 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
       { name: "customers", to: "/accounts", needs: "GET /balances" },
       { name: "tariffs", to: "/rates", needs: "GET /rates/groups" },
       list("ledger"),
-      list("invoices"),
+      { name: "invoices", to: "/invoices", needs: "GET /invoices" },
+      { name: "payments", to: "/payments", needs: "GET /accounts/{account}/payments" },
+      { name: "months", to: "/months", needs: "GET /statements/{month}" },
+      { name: "bills", to: "/bills", needs: "GET /reconciliations" },
     ],
   ],
   [

@@ -23,9 +23,13 @@ expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Return the switch; its verbs run in a thread, because the browser's own loop runs in this one."""
-    with watched(tmp_path_factory.mktemp("console")) as installation, ThreadPoolExecutor(1) as thread:
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Return the switch; its verbs run in a thread, because the browser's own loop runs in this one.
+
+    ``CONFIGURATION`` of a file of tests is put behind the configuration.
+    """
+    more: str = getattr(request.module, "CONFIGURATION", "")
+    with watched(tmp_path_factory.mktemp("console"), more) as installation, ThreadPoolExecutor(1) as thread:
         daemon = installation.daemon
 
         def apart(act: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ SCREENS: Final = {
     "gateway": "/gateways/north-1",
     "alarms": "/alarms",
     "reports": "/reports?name=daily",
-    "invoices": "/lists/invoices",
+    "invoices": "/invoices",
     "found": "/found?q=north",
     "audit": "/lists/audit",
     "nothing": "/lists/nothing",

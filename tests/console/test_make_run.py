@@ -23,7 +23,7 @@ SCREENS: Final = {
     "/gateways": "Gateways",
     "/alarms": "Alarms",
     "/lists/registrations": "Registrations",
-    "/lists/invoices": "Invoices",
+    "/invoices": "Invoices",
     "/lists/ledger": "Ledger",
     "/lists/audit": "Audit",
     "/reports?name=daily": "Reports",

@@ -1,9 +1,10 @@
-import { Alert, Button, Group, type MantineSize } from "@mantine/core";
+import { Alert, Button, type ButtonProps, Group } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Confirm } from "./confirm";
 import { ProblemText } from "./problem";
+import { useSay } from "./trial";
 
 /** What a change did, and what takes it back where the API can. */
 export interface Done {
@@ -21,14 +22,18 @@ export function Change(props: {
   onDone?: () => void;
   disabled?: boolean;
   isDanger?: boolean;
-  size?: MantineSize;
+  /** Whether the words stand at the top of the page, in `LastDone`: for what is gone from the page then. */
+  saysAbove?: boolean;
+  size?: ButtonProps["size"];
 }) {
   const queries = useQueryClient();
+  const say = useSay();
   const [key, setKey] = useState("");
   const change = useMutation({
     mutationFn: () => props.run(key),
-    onSuccess: () => {
+    onSuccess: (done) => {
       setKey("");
+      if (props.saysAbove) say(done.said, done.undo);
       props.onDone?.();
       void queries.invalidateQueries();
     },
@@ -47,7 +52,7 @@ export function Change(props: {
       >
         {props.act}
       </Button>
-      {change.data && <DoneText key={change.data.said} done={change.data} />}
+      {change.data && !props.saysAbove && <DoneText key={change.data.said} done={change.data} />}
       <Confirm
         opened={key !== ""}
         title={props.title}

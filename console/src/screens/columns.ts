@@ -49,23 +49,6 @@ export const lists = {
     filters: [{ name: "name" }, { name: "direction", choices: ["inbound", "outbound"] }],
     rowKey: "name",
   },
-  invoices: {
-    path: "/invoices",
-    columns: [
-      { name: "number" },
-      { name: "account", kind: "account" },
-      { name: "kind" },
-      { name: "state", kind: "state" },
-      { name: "period" },
-      { name: "net", kind: "money" },
-      { name: "tax", kind: "money" },
-      { name: "gross", kind: "money" },
-      { name: "paid", kind: "money" },
-      { name: "due_at", kind: "moment" },
-    ],
-    filters: [{ name: "account" }, { name: "period" }],
-    rowKey: "id",
-  },
   ledger: {
     path: "/ledger",
     isOfOneAccount: true,

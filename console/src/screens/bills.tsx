@@ -1,0 +1,385 @@
+/** Vendors' bills: a file compared with the calls that were sent, the differences with money, the dispute. */
+
+import { Button, Checkbox, FileInput, Group, Select, Stack, TextInput, Title } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, download, pageOf, type Row, type Schemas } from "../api/client";
+import { resultOf } from "../api/jobs";
+import { amount } from "../format";
+import { Change } from "../parts/change";
+import { Facts, Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
+import { Moment, Money, State } from "../parts/values";
+import { useMay } from "../session";
+import { linesOf } from "./sheet";
+
+type Sheet = Schemas["ReconciliationSheet"];
+type DisputeState = Schemas["DisputeState"];
+const FIELDS = ["callee", "start", "duration", "billed", "price", "caller"] as const;
+const NEEDED = new Set<string>(["callee", "start", "duration"]);
+const WORDS: Record<string, readonly string[]> = {
+  callee: ["callee", "called", "called number", "number", "destination", "b-number", "dnis"],
+  start: ["start", "start time", "connect time", "begin", "date", "answer time"],
+  duration: ["duration", "seconds", "length"],
+  billed: ["billed", "billed seconds", "charged duration"],
+  price: ["price", "amount", "cost", "charge"],
+  caller: ["caller", "calling", "calling number", "a-number", "ani", "source"],
+};
+const STATES: readonly DisputeState[] = ["open", "sent", "accepted", "rejected", "settled"];
+const READ_BYTES = 65_536;
+
+export function BillsScreen() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/bills" });
+  const mayImport = useMay("POST /reconciliations/{account}/imports");
+  const found = useQuery({
+    queryKey: ["bills", search],
+    queryFn: () => pageOf("/reconciliations", { ...search, limit: 200 }),
+  });
+  return (
+    <Page title={t("nav.bills")} needs="GET /reconciliations">
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      {mayImport && <Import />}
+      <Table
+        label={t("nav.bills")}
+        columns={[
+          {
+            name: "file",
+            show: (row) => (
+              <Link to="/bills/$id" params={{ id: String(row.id) }}>
+                {String(row.file || row.id)}
+              </Link>
+            ),
+          },
+          { name: "account", kind: "account" },
+          { name: "since", kind: "moment" },
+          { name: "until", kind: "moment" },
+          { name: "ours", kind: "money" },
+          { name: "theirs", kind: "money" },
+          { name: "difference", kind: "money" },
+          { name: "disputable", kind: "money" },
+          { name: "dispute", show: (row) => <State value={(row.dispute as Row | null)?.state} /> },
+          { name: "made_at", kind: "moment" },
+        ]}
+        rows={found.data?.items ?? []}
+        rowKey={(row) => String(row.id)}
+        isLoading={found.isPending}
+      />
+    </Page>
+  );
+}
+
+/** Columns of a bill that are called as ours are called. */
+function guessed(header: readonly string[]): Record<string, string> {
+  const named = (words: readonly string[]) => header.find((name) => words.includes(name.trim().toLowerCase())) ?? "";
+  return Object.fromEntries(FIELDS.map((field) => [field, named(WORDS[field] ?? [])]));
+}
+
+const kept = (account: string) => `vosd.bill.${account}`;
+
+interface BillMap {
+  columns: Record<string, string>;
+  format: string;
+  zone: string;
+}
+
+function lastMap(account: string): BillMap | null {
+  try {
+    return JSON.parse(localStorage.getItem(kept(account)) ?? "null") as BillMap | null;
+  } catch {
+    return null;
+  }
+}
+
+function Import() {
+  const { t } = useTranslation();
+  const go = useNavigate();
+  const [account, setAccount] = useState("");
+  const [file, setFile] = useState<File | null>(null);
+  const [header, setHeader] = useState<string[]>([]);
+  const [map, setMap] = useState<BillMap>({ columns: {}, format: "", zone: "" });
+  const [span, setSpan] = useState({ since: "", until: "" });
+  const choose = async (chosen: File | null) => {
+    setFile(chosen);
+    const names = chosen ? (linesOf(await chosen.slice(0, READ_BYTES).text())[0] ?? []) : [];
+    setHeader(names);
+    const last = lastMap(account);
+    const fits = last && Object.values(last.columns).every((theirs) => !theirs || names.includes(theirs));
+    setMap(fits ? last : { columns: guessed(names), format: "", zone: "" });
+  };
+  const compare = useMutation({
+    mutationFn: async () => {
+      const columns = Object.fromEntries(Object.entries(map.columns).filter(([, theirs]) => theirs));
+      const start = { ...(map.format ? { format: map.format } : {}), ...(map.zone ? { zone: map.zone } : {}) };
+      const moment = (text: string) => (text ? new Date(`${text}T00:00`).toISOString() : undefined);
+      const job = await content(
+        client.POST("/reconciliations/{account}/imports", {
+          params: {
+            path: { account },
+            query: {
+              file: file?.name,
+              map: JSON.stringify({ columns, ...(Object.keys(start).length > 0 ? { start } : {}) }),
+              since: moment(span.since),
+              until: moment(span.until),
+            },
+          },
+          headers: { "Content-Type": /\.gz$/i.test(file?.name ?? "") ? "application/gzip" : "text/csv" },
+          body: file as never,
+          bodySerializer: (body: unknown) => body as Blob,
+        }),
+      );
+      localStorage.setItem(kept(account), JSON.stringify(map));
+      return resultOf(job);
+    },
+    onSuccess: (made) => void go({ to: "/bills/$id", params: { id: String(made.id) } }),
+  });
+  const names = [...new Set(header.filter(Boolean))];
+  const isWhole = account && file && [...NEEDED].every((field) => map.columns[field]);
+  return (
+    <Stack gap="xs">
+      <Group align="end" gap="xs">
+        <TextInput
+          label={t("bills.vendor")}
+          value={account}
+          onChange={(event) => setAccount(event.currentTarget.value)}
+        />
+        <FileInput
+          label={t("bills.file")}
+          placeholder="CSV"
+          accept=".csv,.gz,text/csv,application/gzip"
+          miw={220}
+          value={file}
+          onChange={choose}
+        />
+        {(["since", "until"] as const).map((field) => (
+          <TextInput
+            key={field}
+            type="date"
+            label={t(`cdrs.${field}`)}
+            value={span[field]}
+            onChange={(event) => setSpan({ ...span, [field]: event.currentTarget.value })}
+          />
+        ))}
+        <Button size="sm" disabled={!isWhole} loading={compare.isPending} onClick={() => compare.mutate()}>
+          {t("bills.compare")}
+        </Button>
+      </Group>
+      {header.length > 0 && (
+        <Group align="end" gap="xs">
+          {FIELDS.map((field) => (
+            <Select
+              key={field}
+              label={t(`bills.${field}`)}
+              w={150}
+              data={names}
+              clearable={!NEEDED.has(field)}
+              clearButtonProps={{ "aria-label": t("act.undo") }}
+              value={map.columns[field] || null}
+              onChange={(theirs) => setMap({ ...map, columns: { ...map.columns, [field]: theirs ?? "" } })}
+            />
+          ))}
+          <TextInput
+            label={t("rates.date_format")}
+            placeholder="%d.%m.%Y %H:%M:%S"
+            value={map.format}
+            onChange={(event) => setMap({ ...map, format: event.currentTarget.value })}
+          />
+          <TextInput
+            label={t("bills.zone")}
+            placeholder="Europe/Berlin"
+            value={map.zone}
+            onChange={(event) => setMap({ ...map, zone: event.currentTarget.value })}
+          />
+        </Group>
+      )}
+      <ProblemText error={compare.error} />
+    </Stack>
+  );
+}
+
+export function BillScreen() {
+  const { t } = useTranslation();
+  const { id } = useParams({ from: "/bills/$id" });
+  const mayDispute = useMay("PUT /reconciliations/{id}/dispute");
+  const found = useQuery({
+    queryKey: ["bill", id],
+    queryFn: () => content(client.GET("/reconciliations/{id}", { params: { path: { id: Number(id) } } })),
+  });
+  const row = found.data;
+  return (
+    <Page
+      title={row ? `${row.account} ${row.file}` : id}
+      needs="GET /reconciliations/{id}"
+      actions={
+        row && (
+          <Group gap="xs">
+            <Button
+              size="xs"
+              variant="default"
+              onClick={() => download(`/reconciliations/${id}/calls`, "text/csv", `dispute-${id}.csv`)}
+            >
+              {t("bills.calls")}
+            </Button>
+            {row.dispute && (
+              <Button
+                size="xs"
+                variant="default"
+                onClick={() => download(`/reconciliations/${id}/letter`, "text/plain", `dispute-${id}.md`)}
+              >
+                {t("bills.letter")}
+              </Button>
+            )}
+          </Group>
+        )
+      }
+    >
+      <LastDone />
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      {row && <Compared row={row} />}
+      {row && mayDispute && <Dispute key={row.dispute?.changed_at ?? ""} row={row} />}
+    </Page>
+  );
+}
+
+function Compared({ row }: { row: Sheet }) {
+  const { t } = useTranslation();
+  const money = (value: string) => <Money value={value} currency={row.currency} />;
+  const { comparison } = row;
+  return (
+    <>
+      <Facts
+        facts={[
+          [t("column.since"), <Moment key="since" value={row.since} />],
+          [t("column.until"), <Moment key="until" value={row.until} />],
+          [t("column.ours"), money(row.ours)],
+          [t("column.theirs"), money(row.theirs)],
+          [t("column.difference"), money(row.difference)],
+          [t("column.disputable"), money(row.disputable)],
+          [
+            t("bills.rows"),
+            t("bills.rows_of", { rows: comparison.rows, bad: comparison.bad_rows, attempts: comparison.attempts }),
+          ],
+          ...(comparison.time_shift
+            ? [[t("bills.shift"), t("bills.shift_by", { seconds: comparison.time_shift })] as const]
+            : []),
+        ]}
+      />
+      <Title order={2} size="h4">
+        {t("bills.classes")}
+      </Title>
+      <Table
+        label={t("bills.classes")}
+        columns={[
+          { name: "result", show: (each) => t(`bills.result_${each.result}`) },
+          { name: "explanation" },
+          { name: "calls", kind: "number" },
+          { name: "ours", kind: "money" },
+          { name: "theirs", kind: "money" },
+          { name: "difference", kind: "money" },
+        ]}
+        rows={comparison.classes.map((each) => ({ ...each, currency: row.currency }))}
+        rowKey={(each, index) => `${each.result} ${index}`}
+      />
+      {comparison.first_bad_rows.length > 0 && (
+        <Table
+          label={t("bills.bad_rows")}
+          columns={[{ name: "line", kind: "number" }, { name: "reason" }]}
+          rows={comparison.first_bad_rows as unknown as Row[]}
+          rowKey={(each) => String(each.line)}
+        />
+      )}
+    </>
+  );
+}
+
+function Dispute({ row }: { row: Sheet }) {
+  const { t } = useTranslation();
+  const { dispute } = row;
+  const [entered, setEntered] = useState({
+    state: dispute?.state ?? ("open" as DisputeState),
+    amount: dispute?.amount ?? row.disputable,
+    reference: dispute?.reference ?? "",
+    memo: dispute?.memo ?? "",
+  });
+  const [books, setBooks] = useState(true);
+  const set = (field: keyof typeof entered, value: string) => setEntered({ ...entered, [field]: value });
+  return (
+    <Stack gap="xs">
+      <Title order={2} size="h4">
+        {t("bills.dispute")}
+      </Title>
+      {dispute && (
+        <span>
+          <State value={dispute.state} /> {amount(dispute.amount)} {row.currency} {dispute.memo}{" "}
+          <span className="quiet">{dispute.operator}</span> <Moment value={dispute.changed_at} />
+        </span>
+      )}
+      <Group align="end" gap="xs">
+        <Select
+          label={t("column.state")}
+          data={STATES.map((value) => ({ value, label: t(`bills.state_${value}`) }))}
+          value={entered.state}
+          onChange={(value) => value && set("state", value)}
+        />
+        <TextInput
+          label={t("column.amount")}
+          inputMode="decimal"
+          value={entered.amount}
+          onChange={(event) => set("amount", event.currentTarget.value)}
+        />
+        {(["reference", "memo"] as const).map((field) => (
+          <TextInput
+            key={field}
+            label={t(`column.${field}`)}
+            value={entered[field]}
+            onChange={(event) => set(field, event.currentTarget.value)}
+          />
+        ))}
+        {entered.state === "settled" && (
+          <Checkbox
+            label={t("bills.books")}
+            checked={books}
+            onChange={(event) => setBooks(event.currentTarget.checked)}
+            pb={8}
+          />
+        )}
+        <Change
+          size="sm"
+          saysAbove
+          act={t(dispute ? "bills.change_dispute" : "bills.open_dispute")}
+          title={t("bills.dispute_title", {
+            amount: amount(entered.amount),
+            currency: row.currency ?? "",
+            account: row.account,
+          })}
+          lead={t(`bills.lead_${entered.state === "settled" && !books ? "settled_unbooked" : entered.state}`)}
+          run={async (key) => {
+            const made = await content(
+              client.PUT("/reconciliations/{id}/dispute", {
+                params: { path: { id: row.id } },
+                headers: { "Idempotency-Key": key },
+                body: {
+                  state: entered.state,
+                  amount: entered.amount,
+                  reference: entered.reference || undefined,
+                  memo: entered.memo || undefined,
+                  book: entered.state === "settled" ? books : undefined,
+                },
+              }),
+            );
+            return {
+              said: t("bills.disputed", {
+                state: t(`bills.state_${made.dispute?.state}`),
+                amount: amount(made.dispute?.amount ?? ""),
+              }),
+            };
+          }}
+        />
+      </Group>
+    </Stack>
+  );
+}

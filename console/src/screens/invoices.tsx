@@ -1,0 +1,337 @@
+/** Invoices: made for a period, looked at, issued, paid, mailed, taken back. */
+
+import { Anchor, Button, Checkbox, Group, Select, TextInput, Title } from "@mantine/core";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, download, pageOf, queryText, type Row, type Schemas } from "../api/client";
+import { resultOf } from "../api/jobs";
+import { amount } from "../format";
+import { Change } from "../parts/change";
+import { Facts, Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
+import { Moment, Money, State } from "../parts/values";
+import { useMay } from "../session";
+import { useBooked } from "./payments";
+
+const PAGE_ROWS = 200;
+const STATES = ["draft", "open", "part_paid", "paid", "overdue", "cancelled"];
+/** Outcomes of a run that made an invoice. */
+const MADE = new Set(["issued", "draft"]);
+type Detail = Schemas["InvoiceDetail"];
+
+export function InvoicesScreen() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/invoices" });
+  const go = useNavigate({ from: "/invoices" });
+  const mayRun = useMay("POST /invoices/runs");
+  const found = useInfiniteQuery({
+    queryKey: ["invoices", search],
+    queryFn: ({ pageParam }) => pageOf("/invoices", { ...search, limit: PAGE_ROWS, cursor: pageParam || undefined }),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next,
+  });
+  const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const set = (field: string, value: string | null) =>
+    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+  return (
+    <Page
+      title={t("nav.invoices")}
+      needs="GET /invoices"
+      actions={
+        <Button
+          size="xs"
+          variant="default"
+          onClick={() => download(`/invoices?${queryText(search)}`, "text/csv", "invoices.csv")}
+        >
+          {t("cdrs.csv")}
+        </Button>
+      }
+    >
+      <LastDone />
+      {mayRun && <Run />}
+      <Group align="end" gap="xs">
+        {(["account", "period"] as const).map((field) => (
+          <TextInput
+            key={field}
+            label={t(`column.${field}`)}
+            defaultValue={search[field] ?? ""}
+            onKeyDown={(event) => event.key === "Enter" && set(field, event.currentTarget.value)}
+            onBlur={(event) => set(field, event.currentTarget.value)}
+          />
+        ))}
+        <Select
+          label={t("column.state")}
+          data={STATES}
+          clearable
+          clearButtonProps={{ "aria-label": t("act.undo") }}
+          value={search.state ?? null}
+          onChange={(value) => set("state", value)}
+        />
+      </Group>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={t("nav.invoices")}
+        columns={[
+          {
+            name: "number",
+            show: (row) => (
+              <Link to="/invoices/$id" params={{ id: String(row.id) }}>
+                {String(row.number ?? t("invoice.draft", { id: row.id }))}
+              </Link>
+            ),
+          },
+          { name: "account", kind: "account" },
+          { name: "kind" },
+          { name: "state", kind: "state" },
+          { name: "period" },
+          { name: "net", kind: "money" },
+          { name: "tax", kind: "money" },
+          { name: "gross", kind: "money" },
+          { name: "paid", kind: "money" },
+          { name: "due_at", kind: "moment" },
+          { name: "sent_at", kind: "moment" },
+        ]}
+        rows={rows}
+        rowKey={(row) => String(row.id)}
+        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
+        isLoading={found.isPending}
+      />
+    </Page>
+  );
+}
+
+function Run() {
+  const { t } = useTranslation();
+  const [period, setPeriod] = useState("");
+  const [accounts, setAccounts] = useState("");
+  const [draft, setDraft] = useState(true);
+  const names = accounts.split(/[\s,;]+/).filter(Boolean);
+  return (
+    <Group align="end" gap="xs">
+      <TextInput
+        label={t("invoice.period")}
+        placeholder="2026-10"
+        value={period}
+        onChange={(event) => setPeriod(event.currentTarget.value)}
+      />
+      <TextInput
+        label={t("invoice.accounts")}
+        value={accounts}
+        onChange={(event) => setAccounts(event.currentTarget.value)}
+      />
+      <Checkbox
+        label={t("invoice.as_drafts")}
+        checked={draft}
+        onChange={(event) => setDraft(event.currentTarget.checked)}
+        pb={8}
+      />
+      <Change
+        size="sm"
+        saysAbove
+        act={t("invoice.run")}
+        disabled={!period}
+        title={t("invoice.run_title", { period })}
+        lead={t(draft ? "invoice.run_drafts" : "invoice.run_issues")}
+        run={async (key) => {
+          const job = await content(
+            client.POST("/invoices/runs", {
+              headers: { "Idempotency-Key": key },
+              body: { period, accounts: names, draft },
+            }),
+          );
+          const each = (await resultOf(job)) as unknown as Row[];
+          const made = each.filter((row) => row.id !== null && row.id !== undefined && MADE.has(String(row.outcome)));
+          return { said: t("invoice.made", { made: made.length, other: each.length - made.length, period }) };
+        }}
+      />
+    </Group>
+  );
+}
+
+export function InvoiceScreen() {
+  const { t } = useTranslation();
+  const { id } = useParams({ from: "/invoices/$id" });
+  const found = useQuery({
+    queryKey: ["invoice", id],
+    queryFn: () => content(client.GET("/invoices/{id}", { params: { path: { id: Number(id) } } })),
+  });
+  const row = found.data;
+  return (
+    <Page
+      title={row?.number ?? t("invoice.draft", { id })}
+      needs="GET /invoices/{id}"
+      actions={row && <Acts row={row} />}
+    >
+      <LastDone />
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      {row && <Sheet row={row} />}
+    </Page>
+  );
+}
+
+function Acts({ row }: { row: Detail }) {
+  const { t } = useTranslation();
+  const say = useBooked();
+  const [paid, setPaid] = useState("");
+  const [to, setTo] = useState("");
+  const may = {
+    issue: useMay("POST /invoices/{id}/issue"),
+    pay: useMay("POST /invoices/{id}/payments"),
+    mail: useMay("POST /invoices/{id}/mail"),
+    cancel: useMay("POST /invoices/{id}/cancel"),
+  };
+  const isInvoice = row.kind === "invoice";
+  const isOpen = isInvoice && !["draft", "paid", "cancelled"].includes(row.state);
+  const params = { path: { id: row.id } };
+  const named = { number: row.number ?? row.id, account: row.account, gross: `${amount(row.gross)} ${row.currency}` };
+  const keyed = (key: string) => ({ "Idempotency-Key": key });
+  return (
+    <Group gap="xs">
+      <Button
+        size="xs"
+        variant="default"
+        onClick={() => download(`/invoices/${row.id}/pdf`, "application/pdf", `${row.number ?? row.id}.pdf`)}
+      >
+        PDF
+      </Button>
+      <Button
+        size="xs"
+        variant="default"
+        onClick={() => download(`/invoices/${row.id}/calls`, "text/csv", `${row.number ?? row.id}-calls.csv`)}
+      >
+        {t("invoice.calls")}
+      </Button>
+      {may.issue && row.state === "draft" && (
+        <Change
+          saysAbove
+          act={t("invoice.issue")}
+          title={t("invoice.issue_title", named)}
+          lead={t("invoice.issue_lead")}
+          run={async (key) => {
+            const made = await content(client.POST("/invoices/{id}/issue", { params, headers: keyed(key) }));
+            return { said: t("invoice.issued", { number: made.number }) };
+          }}
+        />
+      )}
+      {may.pay && isOpen && (
+        <Change
+          saysAbove
+          act={t("invoice.pay")}
+          title={t("invoice.pay_title", named)}
+          lead={
+            <TextInput
+              label={t("invoice.pay_amount", { currency: row.currency })}
+              inputMode="decimal"
+              value={paid}
+              onChange={(event) => setPaid(event.currentTarget.value)}
+            />
+          }
+          run={async (key) => {
+            const booked = await content(
+              client.POST("/invoices/{id}/payments", {
+                params,
+                headers: keyed(key),
+                body: { amount: paid || undefined },
+              }),
+            );
+            return { said: say(booked) };
+          }}
+        />
+      )}
+      {may.mail && row.state !== "draft" && (
+        <Change
+          saysAbove
+          act={t("invoice.mail")}
+          title={t("invoice.mail_title", named)}
+          lead={
+            <TextInput label={t("invoice.mail_to")} value={to} onChange={(event) => setTo(event.currentTarget.value)} />
+          }
+          run={async (key) => {
+            const addresses = to.split(/[\s,;]+/).filter(Boolean);
+            await content(client.POST("/invoices/{id}/mail", { params, headers: keyed(key), body: { to: addresses } }));
+            return { said: t("invoice.mailed", named) };
+          }}
+        />
+      )}
+      {may.cancel && isInvoice && !["draft", "cancelled"].includes(row.state) && (
+        <Change
+          saysAbove
+          isDanger
+          act={t("invoice.cancel")}
+          title={t("invoice.cancel_title", named)}
+          lead={t("invoice.cancel_lead")}
+          run={async (key) => {
+            const note = await content(client.POST("/invoices/{id}/cancel", { params, headers: keyed(key), body: {} }));
+            return { said: t("invoice.cancelled", { number: note.number }) };
+          }}
+        />
+      )}
+    </Group>
+  );
+}
+
+function Sheet({ row }: { row: Detail }) {
+  const { t } = useTranslation();
+  const { document } = row;
+  const money = (value: string) => <Money value={value} currency={row.currency} />;
+  return (
+    <>
+      <Facts
+        facts={[
+          [t("column.state"), <State key="state" value={row.state} />],
+          [
+            t("column.account"),
+            <Anchor key="account" component={Link} to={`/accounts/${row.account}`}>
+              {row.account}
+            </Anchor>,
+          ],
+          [t("column.period"), `${document.first_day} – ${document.last_day} (${document.zone})`],
+          [t("column.net"), money(row.net)],
+          [t("column.tax"), money(row.tax)],
+          [t("column.gross"), money(row.gross)],
+          [t("column.paid"), money(row.paid)],
+          [t("column.due_at"), <Moment key="due" value={row.due_at} />],
+          [t("column.sent_at"), <Moment key="sent" value={row.sent_at} />],
+          [t("invoice.opening"), money(row.opening)],
+          [t("invoice.closing"), money(row.closing)],
+        ]}
+      />
+      <Title order={2} size="h4">
+        {t("invoice.lines")}
+      </Title>
+      <Table
+        label={t("invoice.lines")}
+        columns={[
+          { name: "section", show: (line) => t(`invoice.section_${line.section}`) },
+          { name: "area" },
+          { name: "prefix" },
+          { name: "price", kind: "money" },
+          { name: "tax_rate", kind: "number" },
+          { name: "calls", kind: "number" },
+          { name: "billed_seconds", kind: "number", show: (line) => String(line.seconds) },
+          { name: "net", kind: "money" },
+        ]}
+        rows={document.lines as unknown as Row[]}
+        rowKey={(_line, index) => String(index)}
+      />
+      {document.movements.length > 0 && (
+        <Table
+          label={t("invoice.movements")}
+          columns={[
+            { name: "date" },
+            { name: "kind" },
+            { name: "reference" },
+            { name: "memo" },
+            { name: "amount", kind: "money" },
+          ]}
+          rows={document.movements as unknown as Row[]}
+          rowKey={(_line, index) => String(index)}
+        />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,181 @@
+/** Statements of a month, and its close: what is missing is said before. */
+
+import { Button, Checkbox, Group, Stack, TextInput, Title } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, download, pageOf, queryText, type Row } from "../api/client";
+import { resultOf } from "../api/jobs";
+import { amount } from "../format";
+import { Change } from "../parts/change";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { useMay, useSession } from "../session";
+
+/** Kinds of missing work that an order may pass over. */
+const PASSABLE = new Set(["quarantined", "vendor_unmatched", "dispute_open", "invoices_missing"]);
+
+function lastMonth(now: Date): string {
+  const at = new Date(now.getFullYear(), now.getMonth() - 1, 1);
+  return `${at.getFullYear()}-${String(at.getMonth() + 1).padStart(2, "0")}`;
+}
+
+export function MonthsScreen() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/months" });
+  const go = useNavigate({ from: "/months" });
+  const { account: own } = useSession();
+  const mayClose = useMay("POST /months/{month}/close");
+  const month = search.month ?? lastMonth(new Date());
+  const set = (field: string, value: string) =>
+    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+  const account = search.account ?? own ?? "";
+  const query = {
+    zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    ...(account ? { accounts: account } : { all: true }),
+  };
+  const found = useQuery({
+    queryKey: ["statements", month, account],
+    queryFn: () => pageOf(`/statements/${month}`, query),
+  });
+  const rows = found.data?.items ?? [];
+  return (
+    <Page
+      title={t("nav.months")}
+      needs="GET /statements/{month}"
+      actions={
+        <Button
+          size="xs"
+          variant="default"
+          onClick={() => download(`/statements/${month}?${queryText(query)}`, "text/csv", `statements-${month}.csv`)}
+        >
+          {t("cdrs.csv")}
+        </Button>
+      }
+    >
+      <Group align="end" gap="xs">
+        <TextInput
+          type="month"
+          label={t("months.month")}
+          value={month}
+          onChange={(event) => set("month", event.currentTarget.value)}
+        />
+        <TextInput
+          label={t("column.account")}
+          defaultValue={search.account ?? ""}
+          onKeyDown={(event) => event.key === "Enter" && set("account", event.currentTarget.value)}
+          onBlur={(event) => set("account", event.currentTarget.value)}
+        />
+      </Group>
+      {mayClose && <Close key={month} month={month} />}
+      <Title order={2} size="h4">
+        {t("months.statements")}
+      </Title>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={t("months.statements")}
+        columns={[
+          { name: "account", kind: "account" },
+          { name: "currency" },
+          { name: "opening", kind: "money" },
+          {
+            name: "movements",
+            show: (row) =>
+              (row.movements as Row[])
+                .map((each) => `${each.kind} ${each.count}: ${amount(String(each.amount))}`)
+                .join(", "),
+          },
+          { name: "closing", kind: "money" },
+          { name: "closed", kind: "state" },
+        ]}
+        rows={rows}
+        rowKey={(row) => String(row.account)}
+        isLoading={found.isPending}
+      />
+    </Page>
+  );
+}
+
+function Close({ month }: { month: string }) {
+  const { t } = useTranslation();
+  const [despite, setDespite] = useState<readonly string[]>([]);
+  const [reason, setReason] = useState("");
+  const close = (dry_run: boolean, key?: string) =>
+    content(
+      client.POST("/months/{month}/close", {
+        params: { path: { month }, query: { dry_run } },
+        headers: key ? { "Idempotency-Key": key } : {},
+        body: (dry_run ? {} : { despite, reason: reason || undefined }) as never,
+      }),
+    ).then((job) => resultOf(job));
+  const trial = useMutation({ mutationFn: () => close(true) });
+  const missing = (trial.data?.missing ?? []) as Row[];
+  const left = missing.filter((each) => !despite.includes(String(each.obstacle)));
+  return (
+    <Stack gap="xs">
+      <Group>
+        <Button size="xs" variant="default" loading={trial.isPending} onClick={() => trial.mutate()}>
+          {t("months.look")}
+        </Button>
+        {trial.data && left.length === 0 && (
+          <Change
+            isDanger
+            act={t("months.close")}
+            title={t("months.close_title", { month })}
+            lead={t("months.close_lead")}
+            disabled={despite.length > 0 && !reason}
+            run={async (key) => {
+              await close(false, key);
+              return { said: t("months.closed", { month }) };
+            }}
+          />
+        )}
+      </Group>
+      <ProblemText error={trial.error} />
+      {trial.data && missing.length === 0 && <span role="status">{t("months.nothing", { month })}</span>}
+      {missing.length > 0 && (
+        <>
+          <Table
+            label={t("months.missing")}
+            columns={[
+              { name: "obstacle", show: (row) => t(`months.obstacle_${row.obstacle}`) },
+              { name: "detail" },
+              { name: "do" },
+              {
+                name: "despite",
+                show: (row) => {
+                  const kind = String(row.obstacle);
+                  if (!PASSABLE.has(kind)) return null;
+                  return (
+                    <Checkbox
+                      size="xs"
+                      aria-label={t("months.pass", { what: t(`months.obstacle_${kind}`) })}
+                      checked={despite.includes(kind)}
+                      onChange={(event) =>
+                        setDespite(
+                          event.currentTarget.checked ? [...despite, kind] : despite.filter((each) => each !== kind),
+                        )
+                      }
+                    />
+                  );
+                },
+              },
+            ]}
+            rows={missing}
+            rowKey={(row, index) => `${row.obstacle} ${index}`}
+          />
+          {despite.length > 0 && (
+            <TextInput
+              label={t("months.reason")}
+              required
+              value={reason}
+              onChange={(event) => setReason(event.currentTarget.value)}
+            />
+          )}
+        </>
+      )}
+    </Stack>
+  );
+}

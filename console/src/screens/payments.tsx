@@ -1,0 +1,328 @@
+/** Payments: those that wait for a second person, a transfer, a file of payments, and what was booked. */
+
+import { Button, FileInput, Group, Stack, Tabs, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, download, pageOf, type Row, type Schemas } from "../api/client";
+import { amount } from "../format";
+import { Change } from "../parts/change";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
+import { useMay } from "../session";
+import { type FilePayment, paymentsOf } from "./paymentfile";
+
+type Booked = Schemas["Booked"];
+const AMOUNT = "-?[0-9]+([.][0-9]+)?";
+const LATEST = 200;
+
+/** What was booked, in words. */
+export function useBooked(): (booked: Booked) => string {
+  const { t } = useTranslation();
+  return ({ receipts, waiting }) =>
+    waiting
+      ? t("payments.waits", { id: waiting.id, amount: amount(waiting.amount), account: waiting.account })
+      : (receipts ?? [])
+          .map((each) =>
+            t(each.repeated ? "payments.repeated" : "payments.booked", {
+              account: each.account,
+              amount: amount(each.amount),
+              after: amount(each.after),
+            }),
+          )
+          .join("; ");
+}
+
+export function PaymentsScreen() {
+  const { t } = useTranslation();
+  const { tab: wanted } = useSearch({ from: "/payments" });
+  const go = useNavigate({ from: "/payments" });
+  const may = {
+    waiting: useMay("GET /waiting-payments"),
+    transfer: useMay("POST /transfers"),
+    file: useMay("POST /accounts/{account}/payments"),
+  };
+  const tabs = [
+    "booked",
+    ...(may.waiting ? ["waiting"] : []),
+    ...(may.transfer ? ["transfer"] : []),
+    ...(may.file ? ["file"] : []),
+  ];
+  return (
+    <Page title={t("nav.payments")} needs="GET /accounts/{account}/payments">
+      <LastDone />
+      <Tabs
+        value={tabs.includes(wanted ?? "") ? wanted : tabs[0]}
+        onChange={(tab) => go({ search: (before) => ({ ...before, tab: tab ?? undefined }), replace: true })}
+        keepMounted={false}
+      >
+        <Tabs.List>
+          {tabs.map((tab) => (
+            <Tabs.Tab key={tab} value={tab}>
+              {t(`payments.tab_${tab}`)}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value="booked" pt="sm">
+          <BookedPayments />
+        </Tabs.Panel>
+        <Tabs.Panel value="waiting" pt="sm">
+          <Waiting />
+        </Tabs.Panel>
+        <Tabs.Panel value="transfer" pt="sm">
+          <Transfer />
+        </Tabs.Panel>
+        <Tabs.Panel value="file" pt="sm">
+          <FromFile />
+        </Tabs.Panel>
+      </Tabs>
+    </Page>
+  );
+}
+
+function BookedPayments() {
+  const { t } = useTranslation();
+  const { account } = useSearch({ from: "/payments" });
+  const go = useNavigate({ from: "/payments" });
+  const path = `/accounts/${encodeURIComponent(account ?? "")}/payments`;
+  const found = useQuery({
+    queryKey: ["payments", account],
+    queryFn: () => pageOf(path, { limit: LATEST }),
+    enabled: Boolean(account),
+  });
+  const set = (value: string) =>
+    go({ search: (before) => ({ ...before, account: value || undefined }), replace: true });
+  return (
+    <Stack gap="sm">
+      <Group align="end" gap="xs">
+        <TextInput
+          label={t("column.account")}
+          defaultValue={account ?? ""}
+          onKeyDown={(event) => event.key === "Enter" && set(event.currentTarget.value)}
+          onBlur={(event) => set(event.currentTarget.value)}
+        />
+        {account && (
+          <Button size="xs" variant="default" onClick={() => download(path, "text/csv", `payments-${account}.csv`)}>
+            {t("cdrs.csv")}
+          </Button>
+        )}
+      </Group>
+      <ProblemText error={found.error} />
+      {account && (
+        <Table
+          label={t("payments.tab_booked")}
+          columns={[
+            { name: "created_at", kind: "moment" },
+            { name: "kind" },
+            { name: "amount", kind: "money" },
+            { name: "balance_after", kind: "money" },
+            { name: "reference" },
+            { name: "memo" },
+            { name: "operator" },
+          ]}
+          rows={found.data?.items ?? []}
+          rowKey={(row) => String(row.id)}
+          isLoading={found.isPending}
+        />
+      )}
+    </Stack>
+  );
+}
+
+function Waiting() {
+  const { t } = useTranslation();
+  const say = useBooked();
+  const may = {
+    confirm: useMay("POST /waiting-payments/{id}/confirmation"),
+    refuse: useMay("POST /waiting-payments/{id}/refusal"),
+  };
+  const found = useQuery({ queryKey: ["waiting"], queryFn: () => pageOf("/waiting-payments", {}) });
+  const acts = (row: Row) => {
+    const path = { id: Number(row.id) };
+    const named = { amount: amount(String(row.amount)), account: String(row.account), who: String(row.asked_by) };
+    return (
+      <Group gap={4} wrap="nowrap">
+        {may.confirm && (
+          <Change
+            size="compact-xs"
+            saysAbove
+            act={t("payments.confirm")}
+            title={t("payments.confirm_title", named)}
+            lead={t("payments.confirm_lead", named)}
+            run={async (key) => ({
+              said: say(
+                await content(
+                  client.POST("/waiting-payments/{id}/confirmation", {
+                    params: { path },
+                    headers: { "Idempotency-Key": key },
+                  }),
+                ),
+              ),
+            })}
+          />
+        )}
+        {may.refuse && (
+          <Change
+            size="compact-xs"
+            saysAbove
+            act={t("payments.refuse")}
+            title={t("payments.refuse_title", named)}
+            lead={t("payments.refuse_lead")}
+            run={async (key) => {
+              await content(
+                client.POST("/waiting-payments/{id}/refusal", {
+                  params: { path },
+                  headers: { "Idempotency-Key": key },
+                  body: {},
+                }),
+              );
+              return { said: t("payments.refused", named) };
+            }}
+          />
+        )}
+      </Group>
+    );
+  };
+  return (
+    <>
+      <ProblemText error={found.error} />
+      <Table
+        label={t("payments.tab_waiting")}
+        columns={[
+          { name: "asked_at", kind: "moment" },
+          { name: "asked_by" },
+          { name: "type" },
+          { name: "account", kind: "account" },
+          { name: "to_account", show: (row) => String(row.target ?? "–") },
+          { name: "amount", kind: "money" },
+          { name: "reference" },
+          { name: "memo" },
+          ...(may.confirm || may.refuse ? [{ name: "acts", show: acts }] : []),
+        ]}
+        rows={found.data?.items ?? []}
+        rowKey={(row) => String(row.id)}
+        isLoading={found.isPending}
+      />
+    </>
+  );
+}
+
+function Transfer() {
+  const { t } = useTranslation();
+  const say = useBooked();
+  const none = { source: "", target: "", amount: "", memo: "" };
+  const [entered, setEntered] = useState(none);
+  const isWhole = entered.source && entered.target && new RegExp(`^${AMOUNT}$`).test(entered.amount);
+  return (
+    <Group align="end" gap="xs">
+      {(["source", "target", "amount", "memo"] as const).map((field) => (
+        <TextInput
+          key={field}
+          label={t(`payments.${field}`)}
+          inputMode={field === "amount" ? "decimal" : undefined}
+          value={entered[field]}
+          onChange={(event) => setEntered({ ...entered, [field]: event.currentTarget.value })}
+        />
+      ))}
+      <Change
+        size="sm"
+        saysAbove
+        act={t("payments.move")}
+        disabled={!isWhole}
+        title={t("payments.move_title", { ...entered, amount: amount(entered.amount) })}
+        lead={t("payments.move_lead")}
+        onDone={() => setEntered(none)}
+        run={async (key) => ({
+          said: say(
+            await content(
+              client.POST("/transfers", {
+                headers: { "Idempotency-Key": key },
+                body: { ...entered, memo: entered.memo || undefined } as never,
+              }),
+            ),
+          ),
+        })}
+      />
+    </Group>
+  );
+}
+
+/** A file of payments: each has a reference, so that a second run of the same file books nothing again. */
+function FromFile() {
+  const { t } = useTranslation();
+  const say = useBooked();
+  const [payments, setPayments] = useState<FilePayment[]>([]);
+  const [outcomes, setOutcomes] = useState<Record<number, string>>({});
+  const wrong = payments.filter((each) => each.problem);
+  const book = async () => {
+    let booked = 0;
+    for (const [index, each] of payments.entries()) {
+      let said: string;
+      try {
+        const answer = await content(
+          client.POST("/accounts/{account}/payments", {
+            params: { path: { account: each.account } },
+            body: { amount: each.amount, reference: each.reference, memo: each.memo || undefined } as never,
+          }),
+        );
+        said = say(answer);
+        booked += answer.receipts?.some((receipt) => !receipt.repeated) ? 1 : 0;
+      } catch (failure) {
+        said = (failure as Error).message;
+      }
+      setOutcomes((before) => ({ ...before, [index]: said }));
+    }
+    return { said: t("payments.file_done", { booked, count: payments.length }) };
+  };
+  return (
+    <Stack gap="sm">
+      <span className="quiet">{t("payments.file_lead")}</span>
+      <Group align="end" gap="xs">
+        <FileInput
+          label={t("payments.file")}
+          placeholder="CSV"
+          accept=".csv,text/csv"
+          miw={220}
+          onChange={async (file) => {
+            setOutcomes({});
+            setPayments(file ? paymentsOf(await file.text()) : []);
+          }}
+        />
+        <Change
+          size="sm"
+          act={t("payments.file_book", { count: payments.length })}
+          disabled={payments.length === 0 || wrong.length > 0}
+          title={t("payments.file_title", { count: payments.length })}
+          lead={t("payments.file_confirm")}
+          run={book}
+        />
+      </Group>
+      {wrong.length > 0 && (
+        <span role="alert" className="bad">
+          {t("payments.file_wrong", { count: wrong.length })}
+        </span>
+      )}
+      {payments.length > 0 && (
+        <Table
+          label={t("payments.file")}
+          columns={[
+            { name: "line", kind: "number" },
+            { name: "account" },
+            { name: "amount", kind: "money" },
+            { name: "reference" },
+            { name: "memo" },
+            {
+              name: "outcome",
+              show: (row) => (row.problem ? t(`payments.problem_${row.problem}`) : (outcomes[Number(row.index)] ?? "")),
+            },
+          ]}
+          rows={payments.map((each, index) => ({ ...each, index }))}
+          rowKey={(row) => String(row.index)}
+        />
+      )}
+    </Stack>
+  );
+}

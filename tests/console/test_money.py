@@ -1,0 +1,166 @@
+"""Money: payments and their confirmation, transfers, files of payments, invoices, vendors' bills, closes."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Final
+
+import pytest
+from api.test_both_fronts import BILLING, book_calls_of_february
+from api.watched import Watched
+from e2e.conversation import conversing
+from playwright.sync_api import Page, expect
+
+from console.conftest import NARROW, Visit, Visitor, violations
+from console.test_screens import rows
+
+CONFIGURATION: Final = BILLING
+
+
+@pytest.fixture(scope="module", autouse=True)
+def february(site: Watched) -> None:
+    """Have a call of February 2026 on the books; the browser's own loop runs in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(book_calls_of_february, site.daemon, "acme").result()
+
+
+def balance(site: Watched, account: str) -> Decimal:
+    return Decimal(site.api.ask("GET", f"/accounts/{account}/balance").json["balance"])
+
+
+def confirmed(page: Page, act: str, said: str) -> None:
+    """Answer the question that the button asks, and wait for the words about what was done."""
+    page.get_by_role("button", name=act, exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=act, exact=True).click()
+    expect(page.get_by_role("status").filter(has_text=said).first).to_be_visible()
+
+
+def test_a_large_payment_waits_for_a_second_person(site: Watched, boss: Visitor) -> None:
+    before = balance(site, "rival")
+    asked = {"amount": "5000", "memo": "bank", "reference": "b-17"}
+    assert site.api.ask("POST", "/accounts/rival/payments", asked).json["waiting"]["amount"] == "5000.00"
+    page = boss.go("/payments?tab=waiting", "Payments")
+    expect(page.get_by_label("Waiting for a second person").locator("tbody tr")).to_have_count(1)
+    assert violations(page) == []
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Book 5\u202f000.00 on rival?")
+    page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
+    expect(page.get_by_text("rival: booked 5\u202f000.00")).to_be_visible()
+    assert balance(site, "rival") == before + 5000
+    expect(page.get_by_label("Waiting for a second person").locator("tbody tr")).to_have_count(0)
+    page = boss.go("/payments?account=rival", "Payments")
+    expect(page.get_by_label("Booked", exact=True).locator("tbody tr")).to_have_count(1)
+    assert "b-17" in rows(page, "Booked")[0]
+
+
+def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
+    before = balance(site, "rival"), balance(site, "other")
+    page = boss.go("/payments?tab=transfer", "Payments")
+    for field, value in (("From account", "rival"), ("To account", "other"), ("Amount", "12.345678")):
+        page.get_by_label(field).fill(value)
+    confirmed(page, "Transfer", "other: booked 12.345678")
+    assert (balance(site, "rival"), balance(site, "other")) == (
+        before[0] - Decimal("12.345678"),
+        before[1] + Decimal("12.345678"),
+    )
+
+
+def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Visitor) -> None:
+    before = balance(site, "other")
+    page = boss.go("/payments?tab=file", "Payments")
+
+    def chosen(text: str) -> None:
+        file = {"name": "bank.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        page.locator("input[type=file]").set_input_files(file)
+
+    chosen("account,amount,reference\nother,1.50,f-1\nnobody,2,f-2\n,3,f-3\n")
+    expect(page.get_by_text("1 rows cannot be booked")).to_be_visible()
+    expect(page.get_by_role("button", name="Book 3 payments")).to_be_disabled()
+    chosen("account,amount,reference\nother,1.50,f-1\nnobody,2,f-2\n")
+    confirmed(page, "Book 2 payments", "1 of 2 payments were booked now")
+    expect(page.get_by_label("File of payments").get_by_text("nobody").last).to_be_visible()
+    confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
+    assert balance(site, "other") == before + Decimal("1.50")
+    assert violations(page) == []
+
+
+def test_an_invoice_is_made_issued_paid_and_taken_back(site: Watched, boss: Visitor, visit: Visit) -> None:
+    page = boss.go("/invoices", "Invoices")
+    page.get_by_label("Period").first.fill("2026-02")
+    page.get_by_label("Accounts (empty = all)").fill("acme")
+    confirmed(page, "Make invoices", "1 invoices of 2026-02; 0 accounts without")
+    page.get_by_role("link", name=re.compile("^Draft")).click()
+    expect(page.get_by_label("Lines").locator("tbody tr")).to_have_count(1)
+    assert violations(page) == []
+    confirmed(page, "Issue", "Issued as")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="PDF").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF")
+    (invoice,) = site.items("/invoices")
+    expect(page.get_by_role("heading", level=1, name=invoice["number"])).to_be_visible()
+    confirmed(page, "Book a payment", f"acme: booked {invoice['gross']}")
+    assert site.items("/invoices")[0]["state"] == "paid"
+    confirmed(page, "Cancel the invoice", "The credit note is")
+    assert {each["kind"] for each in site.items("/invoices")} == {"invoice", "credit_note"}
+    customer = visit("customer", "acme", NARROW)
+    seen = customer.go("/invoices", "Invoices")
+    expect(seen.get_by_role("link", name=invoice["number"], exact=True)).to_be_visible()
+    expect(seen.get_by_role("button", name="Make invoices")).to_have_count(0)
+    seen.get_by_role("link", name=invoice["number"], exact=True).click()
+    expect(seen.get_by_role("button", name="PDF")).to_be_visible()
+    expect(seen.get_by_role("button", name="Issue")).to_have_count(0)
+    assert seen.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+
+
+def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -> None:
+    with conversing(site.stage, "4410") as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+        call = site.stage.record_of(conversation.callee)
+    file = f"Number,Start,Duration,Price\n{call['callee_in']},{at},1,0.05\n4499123,{at},60,0.70\n"
+    page = boss.go("/bills", "Vendors' bills")
+    page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "bill.csv", "mimeType": "text/csv", "buffer": file.encode()}
+    )
+    expect(page.get_by_role("combobox", name="Called number")).to_have_value("Number")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", level=1, name="vendors bill.csv")).to_be_visible()
+    expect(page.get_by_label("Differences").locator("tbody tr")).to_have_count(2)
+    assert any(each.startswith("not ours") and "0.70 USD" in each for each in rows(page, "Differences"))
+    assert violations(page) == []
+    page.get_by_label("Memo").fill("please credit")
+    confirmed(page, "Open a dispute", "The dispute is open")
+    (bill,) = site.items("/reconciliations")
+    assert (bill["dispute"]["memo"], bill["dispute"]["state"]) == ("please credit", "open")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Differing calls as CSV").click()
+    assert b"4499123" in download.value.path().read_bytes()
+    page = boss.go("/bills", "Vendors' bills")
+    expect(page.get_by_role("link", name="bill.csv")).to_be_visible()
+
+
+def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) -> None:
+    page = boss.go("/months?month=2126-01", "Months")
+    page.get_by_role("button", name="What is missing for the close?").click()
+    expect(page.get_by_label("Missing work").locator("tbody tr")).to_have_count(1)
+    assert rows(page, "Missing work")[0].startswith("the month is not over")
+    expect(page.get_by_role("button", name="Close the month")).to_have_count(0)
+    assert violations(page) == []
+    page = boss.go("/months?month=2026-02&account=acme", "Months")
+    expect(page.get_by_label("Statements").locator("tbody tr")).to_have_count(1)
+    assert "call 1: -" in rows(page, "Statements")[0]
+
+
+@pytest.mark.parametrize(("role", "account", "hidden"), [("viewer", None, "Transfer"), ("customer", "acme", "Waiting")])
+def test_those_who_may_not_book_are_not_offered_it(visit: Visit, role: str, account: str | None, hidden: str) -> None:
+    visitor = visit(role, account, NARROW)
+    page = visitor.go("/payments?account=acme", "Payments")
+    expect(page.get_by_role("tab", name="Booked")).to_be_visible()
+    expect(page.get_by_role("tab", name=re.compile(hidden))).to_have_count(0)
+    for path in ("/months", "/payments"):
+        page = visitor.go(path)
+        expect(page.get_by_role("button", name="What is missing for the close?")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
+    if account:
+        assert "vendor" not in page.inner_text("body").lower()
