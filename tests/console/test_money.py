@@ -73,12 +73,12 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
         file = {"name": "bank.csv", "mimeType": "text/csv", "buffer": text.encode()}
         page.locator("input[type=file]").set_input_files(file)
 
-    chosen("account,amount,reference\nother,1.50,f-1\nnobody,2,f-2\n,3,f-3\n")
+    chosen("account,amount,reference\nother,1.50,f-1\nunknown,2,f-2\n,3,f-3\n")
     expect(page.get_by_text("1 rows cannot be booked")).to_be_visible()
     expect(page.get_by_role("button", name="Book 3 payments")).to_be_disabled()
-    chosen("account,amount,reference\nother,1.50,f-1\nnobody,2,f-2\n")
+    chosen("account,amount,reference\nother,1.50,f-1\nunknown,2,f-2\n")
     confirmed(page, "Book 2 payments", "1 of 2 payments were booked now")
-    expect(page.get_by_label("File of payments").get_by_text("nobody").last).to_be_visible()
+    expect(page.get_by_label("File of payments").get_by_text("unknown").last).to_be_visible()
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
     assert balance(site, "other") == before + Decimal("1.50")
     assert violations(page) == []
@@ -117,6 +117,7 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
         conversation.establish()
         conversation.hang_up()
         call = site.stage.record_of(conversation.callee)
+    at = call["started_at"]
     file = f"Number,Start,Duration,Price\n{call['callee_in']},{at},1,0.05\n4499123,{at},60,0.70\n"
     page = boss.go("/bills", "Vendors' bills")
     page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
