@@ -149,6 +149,14 @@ class Loop:
         self._switch.take_answer(ticket, answer, now)
         self.flush(now)
 
+    def key_pressed(self, port: int, key: str, duration_ms: int) -> None:
+        """Process a key that came in the media at a port of the relay."""
+        if self._is_over:
+            return
+        now = self._clock.now()
+        self._switch.key_pressed(port, key, duration_ms, now)
+        self.flush(now)
+
     def transport_failed(self, flow: int, host: str, port: int) -> None:
         """Report that the last message to a peer may not have arrived; never from within a function of ``transmit``."""
         if self._is_over:

@@ -5,7 +5,7 @@ offers and answers, holds, forks and transfers: the author's port at the relay t
 description names, the leg gets its own port, and the two are connected.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -15,16 +15,18 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.supervision import Limit
 from vosd.base.clock import Instant
+from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.report import media_document
 from vosd.engine.media.sides import address_of, side_of
 from vosd.engine.media.silence import silence_limit
 from vosd.media.decision import decide
+from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegFigures, LegMedia, MediaRefusal
 from vosd.media.relay import MediaRelay
 from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs
+from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
@@ -74,6 +76,7 @@ class MediaKeeper:
         self._relay = relay
         self._listeners = listeners
         self._addresses = addresses
+        self._keys = KeyConversion(relay)
         self._last_number = now.wall << 20
         self._legs: dict[int, Leg] = {}
         """Legs that have not ended, by their numbers."""
@@ -113,6 +116,7 @@ class MediaKeeper:
         if isinstance(owner, Leg) and (media := owner.facts.media) is not None:
             media.is_over = True
             self._legs.pop(media.number, None)
+            self._keys.forget(media)
             ports, media.ports = media.ports, ()
             for index, port in enumerate(ports):
                 if port is not None:
@@ -124,6 +128,22 @@ class MediaKeeper:
     def silence(self, call: Call, answered_at: Instant) -> Limit | None:
         """Return when silence ends an answered call (``CallMedia``)."""
         return silence_limit(call, answered_at, self._last_packet)
+
+    def report_keys_to(self, process: Callable[[int, str, int], None]) -> None:
+        """Let keys in media be processed: port, key, and duration in milliseconds."""
+        self._relay.key_pressed = process
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+        """Send a key of an INFO in the media of the other leg, if that is its way (``CallMedia``)."""
+        return self._keys.is_key_taken(leg, far, key, duration_ms, now)
+
+    def leg_at(self, port: int) -> Leg | None:
+        """Return the leg that has a port (``CallMedia``)."""
+        return self._keys.leg_at(port)
+
+    def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
+        """Send a key that came in the media of a leg to the other one (``CallMedia``)."""
+        self._keys.send_key(leg, far, key, duration_ms, now)
 
     def report(self, call: Call) -> str | None:
         """Return the document of the CDR (``CallMedia``)."""
@@ -145,6 +165,8 @@ class MediaKeeper:
                 for port in filter(None, media.ports):
                     if not self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class):
                         _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
+        if len(call.parties) == 2:
+            self._keys.arrange(*call.parties)
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
@@ -188,6 +210,8 @@ class MediaKeeper:
         if not self._is_relayed(exchange, body):
             return MessageChange(body=body) if body != message.body else None
         try:
+            if self._keys.wants_events(exchange.theirs, exchange.media):
+                body = with_events(body, _event_payload(exchange.media))
             described = media_of(body)
         except BadSession:
             return _unfit(message, exchange.media, MediaRefusal.BAD_SESSION)
@@ -244,6 +268,8 @@ class MediaKeeper:
             exchange.theirs.note_source(index, source)
             self._relay.expect(theirs, source)
             self._relay.connect(own, theirs)
+            if index == 0:
+                self._keys.arrange(exchange.leg, exchange.author)
             address = address_of(exchange.leg, self._listeners, self._addresses)
             places.append(Place(address.announced, own.rtp, own.rtcp))
         return places
@@ -295,6 +321,13 @@ def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
         clocks=tuple(clock for clock, _ in formats.values()),
         codecs=tuple(codec for _, codec in formats.values()),
     )
+
+
+def _event_payload(media: LegMedia) -> int | None:
+    """Return the payload type by which a leg has named telephone events; None = it has not."""
+    source = media.source(0)
+    named = () if source is None else zip(source.payloads, source.codecs, strict=True)
+    return next((payload for payload, codec in named if codec.lower() == EVENT_NAME), None)
 
 
 def _first_host(body: bytes) -> str:
