@@ -54,7 +54,10 @@ class Pool:
         self.lost: list[str] = []
         self.live: set[str] = set()
         self.engines = RtpEngines(
-            [each.config for each in engines], lost=self.lost.append, is_live=self.live.__contains__, prefix="vosd-"
+            [each.config for each in engines],
+            lost=self.lost.append,
+            is_live=lambda _engine, call: call in self.live,
+            prefix="vosd-",
         )
 
     async def ask(self, order: RtpOrder, engine: str | None = None) -> EngineAnswer | None:

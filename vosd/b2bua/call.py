@@ -219,6 +219,8 @@ class Call:
         if isinstance(message, OutgoingSuccess):
             if self._is_answer(leg, message):
                 self._board.answer_sent()
+                self.watch()  # the ports of its media are known now
+                self.moved()
         elif attempt is not None and attempt.leg is leg and self._accepts(CallEvent.ATTEMPT_FAILED):
             if message.parts.sequence > 1:
                 return  # it follows a 422: the time of its attempt goes on

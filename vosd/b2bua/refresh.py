@@ -34,8 +34,10 @@ class Refresh(Proposal):
     @classmethod
     def of(cls, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> "Refresh":
         """Prepare a refresh by UPDATE, else by the unchanged offer."""
+        facts = supervision.facts
         # A re-INVITE without SDP asks for an offer (RFC 3261 section 14.1), which only the other leg could answer.
-        if (far.facts.allows_update and not supervision.facts.update_failed) or not far.sessions.said:
+        by_update = far.facts.allows_update and not facts.update_failed and not facts.offers_again
+        if by_update or not far.sessions.said:
             return cls(endpoint, supervision, far, "UPDATE", b"")
         return cls(endpoint, supervision, far, "INVITE", far.sessions.said)
 

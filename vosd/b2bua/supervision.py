@@ -59,6 +59,8 @@ class SupervisionFacts(msgspec.Struct, omit_defaults=True):
     """Since the last accepted refresh."""
     update_failed: bool = False
     """Whether the peer allows UPDATE, but refuses it."""
+    offers_again: bool = False
+    """Whether the next refresh has to carry the description, because its media are at another relay."""
 
 
 class Supervision:
@@ -140,6 +142,13 @@ class Supervision:
             self.facts.refresh_ms = min(self.facts.refresh_ms, now.mono + soon_ms)
             self._limits()
 
+    def offer_again(self, now: Instant) -> None:
+        """Send the description of the other side again, as a refresh: it leaves with the ports of another relay."""
+        self.facts.offers_again = True
+        self.facts.refresh_ms = now.mono
+        self._limits()
+        self.call.watch()
+
     def stop(self, now: Instant) -> None:
         """Stop at the end of the leg."""
         pending, self.pending = self.pending, None
@@ -177,6 +186,7 @@ class Supervision:
     def succeeded(self) -> None:
         """Note that a refresh of ours was accepted; ``refreshed`` is called separately."""
         self.pending = None
+        self.facts.offers_again = False
 
     def postponed(self, now: Instant) -> None:
         """Try again later: another offer took precedence over our refresh."""
@@ -215,7 +225,8 @@ class Supervision:
         callee = call.callee
         if leg.awaits_ack or (callee is not None and callee.leg is leg and not callee.progress.acknowledged):
             return False
-        if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS and leg.dialog is not None:
+        is_probe = leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS
+        if is_probe and not self.facts.offers_again and leg.dialog is not None:
             self.pending = leg.ask("OPTIONS", of_probe(self._endpoint, leg.dialog), b"", self, now)
             return True
         if leg.is_inviting:

@@ -11,7 +11,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from vosd.daemon.late_database import KnownOutage, LateDatabase
 from vosd.daemon.lifecycle import DaemonState, Lifecycle, StartStep, signals_handled
 from vosd.daemon.live_counter import LiveCounter
 from vosd.daemon.live_events import LiveEventPart
+from vosd.daemon.media_engines import MediaEngineParts
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings, TimedLease
 from vosd.daemon.nightly import DailyParts
@@ -65,13 +66,11 @@ from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
 from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
 from vosd.engine.settings import LogLevel, OnSigterm, Settings
-from vosd.engine.tokens import TokenSource
 from vosd.net.entrance import Core
 from vosd.net.resolve import NameServerResolver
 from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
-from vosd.relay.client import Relay
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.storage.database import Database
@@ -82,7 +81,6 @@ from vosd.storage.overrides import SqlOverrides
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.separate_books import SeparateBooks
 from vosd.storage.stored_objects import SqlObjects
-from vosd.trunks.media import MediaEngine
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
@@ -192,12 +190,7 @@ class Daemon:
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
         dns = settings.dns
         resolver = NameServerResolver(dns.servers, dns.timeout_ms, dns.attempts)
-        media = settings.media
-        self._relay = (
-            Relay(settings.state_dir, media.workers, TokenSource().entropy)
-            if media.engine is MediaEngine.RELAY
-            else None
-        )
+        self._media = MediaEngineParts(loaded, clock)
         self._last_known: LastKnown | None = None
         registered: BindingStore = SqlRegistrations(self._database, settings.node)
         if not self._database.is_sqlite:
@@ -215,7 +208,8 @@ class Daemon:
             overrides=SqlOverrides(self._database),
             last_standings=self._last_known,
             boot=boot_id(),
-            relay=self._relay,
+            relay=self._media.relay,
+            rtpengines=self._media.at_rtpengines,
         )
         core = Core(
             begin=self.service.begin_turn,
@@ -269,7 +263,7 @@ class Daemon:
         self._handover = Handover(notifier, lambda: self.ask_to_stop(signal.SIGTERM))
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
         counter = LiveCounter(self.service.switch, clock, lambda: randrange(1, 2**62))
-        self._traffic = TrafficPart(self._database, counter, clock, self._zones_of_reports)
+        self._traffic = TrafficPart(self._database, counter, clock)
         self._bilateral = BilateralPart(
             settings.database_url.reveal(), settings.bilateral, clock, lambda: self.service.switch.catalogue
         )
@@ -298,7 +292,7 @@ class Daemon:
             StartStep("database", self._open_database, self._database.close),
             StartStep("lease", self._take_lease, self.service.database.end),
             StartStep("bookkeeper", self._books.start, self._books.close),
-            StartStep("media relay", self._begin_media, self._end_media),
+            StartStep("media relay", self._media.start, self._end_media),
             StartStep("switch", self._start_switch, self.service.stop),
             StartStep("watch over destinations", self._fraud.begin, self._fraud.end),
             StartStep("late database", self._await_database, self._late.end),
@@ -356,11 +350,6 @@ class Daemon:
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s
 
-    def _zones_of_reports(self) -> Iterable[str]:
-        """Return the zones by whose days reports are asked for: that of the invoices, those of scheduled reports."""
-        settings = self.configuration.loaded.settings
-        return [settings.invoices.zone, *(each.zone for each in settings.reports)]
-
     def _state(self) -> DaemonState:
         return self.state()
 
@@ -411,13 +400,8 @@ class Daemon:
             raise as_mistakes(error, self.configuration.loaded) from error
         await self.service.start()
 
-    async def _begin_media(self) -> None:
-        if self._relay is not None:
-            await self._relay.start()
-
     async def _end_media(self) -> None:
-        if self._relay is not None:
-            await self._relay.stop(keep=self.service.keeps_calls)
+        await self._media.stop(keep=self.service.keeps_calls)
 
     async def _await_database(self) -> None:
         if self._still_away is not None:

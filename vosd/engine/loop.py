@@ -27,6 +27,7 @@ from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.trace.messages import CallTraces
 from vosd.engine.turn import Turn
 from vosd.obs.log import LogLimiter, write_call_lines
+from vosd.sip.door.door import WaitingMessage
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import UnknownSourceIgnored
 from vosd.sip.wire.outgoing import Datagram, Peer
@@ -149,12 +150,15 @@ class Loop:
         self._switch.take_answer(ticket, answer, now)
         self.flush(now)
 
-    def key_pressed(self, port: int, key: str, duration_ms: int) -> None:
-        """Process a key that came in the media at a port of the relay."""
+    def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
+        """Do something with a message that waits at its door, and send what follows; called by a media engine."""
         if self._is_over:
             return
+        if self.stands_still() and self._asyncio is not None:
+            self._asyncio.call_later(TICK_S, self.in_turn, waiting, act)
+            return
         now = self._clock.now()
-        self._switch.key_pressed(port, key, duration_ms, now)
+        self._switch.answer_waiting(waiting, act, now)
         self.flush(now)
 
     def transport_failed(self, flow: int, host: str, port: int) -> None:

@@ -191,7 +191,7 @@ class Node:
         """Put another catalogue in force; its accounts have credits by now. ``changed`` is as in ``Switch``."""
         self.switch.swap_catalogue(catalogue, changed)
         if self.media is not None:
-            self.media.parameters = catalogue.parameters.media
+            self.media.adopt(catalogue.parameters.media)
         self.authenticator.adopt(catalogue)
         self.registrar.adopt(catalogue)
         self.vendors.adopt(catalogue, now)

@@ -40,6 +40,7 @@ from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.media.figures import MediaFigures
 from vosd.engine.media.keeper import MediaKeeper
+from vosd.engine.media.rtpengine_calls import POLL_TICK_S, RtpEngineCalls
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.directory import NameDirectory, SignallingLimits, means_of
@@ -95,12 +96,13 @@ class SwitchService:
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
         relay: MediaRelay | None = None,
+        rtpengines: RtpEngineCalls | None = None,
     ) -> None:
         """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``.
 
         ``overrides`` are those of the database, ``last_standings`` a copy of its balances; None = there are none.
         ``boot`` identifies the boot of the machine; empty = it is not known. ``relay`` is that of media; None = they go
-        from party to party.
+        from party to party. ``rtpengines`` relay in place of it, while one of them works.
         """
         self._clock = clock
         self._boot = boot
@@ -137,7 +139,7 @@ class SwitchService:
             presence=self.phone_service.changed,
             steps=steps,
             asker=asker or self.lookups,
-            media=self._media_keeper(relay, settings, catalogue),
+            media=self._media_keeper(relay, rtpengines, settings, catalogue),
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
@@ -154,6 +156,7 @@ class SwitchService:
         self.lookups.connect(
             Wiring(self._endpoint, self.switch.take_answer, self.loop.take_answer, self.switch.vendors_at)
         )
+        self._rtpengines = rtpengines
         self._leftovers = Leftovers(
             self.node.endpoint, self._journal, clock, self.loop.flush, self.switch.services, surroundings.sink.ended
         )
@@ -177,11 +180,25 @@ class SwitchService:
         )  # fmt: skip
         """Parts that have figures for ``vosd status``."""
 
-    def _media_keeper(self, relay: MediaRelay | None, settings: Settings, catalogue: Catalogue) -> MediaKeeper | None:
-        if relay is None:
+    def _media_keeper(
+        self, relay: MediaRelay | None, rtpengines: RtpEngineCalls | None, settings: Settings, catalogue: Catalogue
+    ) -> MediaKeeper | None:
+        if relay is None and rtpengines is None:
             return None
         terms, addresses = catalogue.parameters.media, settings.media.addresses
-        return MediaKeeper(relay, self.listeners, addresses, terms, self._clock.now())
+        return MediaKeeper(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines)
+
+    def _poll_rtpengines(self, rtpengines: RtpEngineCalls) -> None:
+        """Let messages leave that wait for rtpengines, ask for figures in turn, move calls of those that are lost."""
+        rtpengines.loop = self.loop
+
+        def tick() -> None:
+            rtpengines.poll()
+            now = self._clock.now()
+            if self.node.media is not None and self.node.media.move(now):
+                self.loop.flush(now)
+
+        self._tasks.run("rtpengines", lambda: every(POLL_TICK_S, tick))
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -206,7 +223,6 @@ class SwitchService:
             closed = recover(remains, self._journal, self.recorder, self.balances, self._leftovers.adopt)
         if self.node.media is not None:
             self.node.media.resumed(self._clock.now())
-            self.node.media.report_keys_to(self.loop.key_pressed)
         self.switch.report_closed(closed)
         self._state_files.restore()
         self.phone_service.begin()
@@ -225,6 +241,8 @@ class SwitchService:
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
         self._tasks.run("live state to disk", self._state_files.run)
+        if self._rtpengines is not None:
+            self._poll_rtpengines(self._rtpengines)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     def begin_turn(self) -> Instant | None:

@@ -18,6 +18,13 @@ class MediaRefusal(Enum):
     NO_MEDIA_PORT = "no media port"
 
 
+class RtpCall(msgspec.Struct, frozen=True):
+    """A call at an rtpengine."""
+
+    engine: str
+    name: str
+
+
 class LegFigures(msgspec.Struct, frozen=True):
     """Figures of the first medium of a leg that has ended."""
 
@@ -42,12 +49,14 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Ports of the leg at the relay, in the order of the media of its descriptions; None = that medium has none."""
     sources: tuple[MediaSource | None, ...] = ()
     """Sources that its ports take media from, in the same order."""
+    rtp_call: RtpCall | None = None
+    """Call at an rtpengine that the leg is part of; None = it is at none."""
+    offered_by: int = 0
+    """Number of the leg whose offer was sent to this one last, and that its next description answers; 0 = none."""
     is_held: bool = False
     """Whether its latest description stops the media."""
     is_fax: bool = False
     """Whether its latest description has fax alone, which may be silent."""
-    last_key: tuple[str, int, bool] | None = None
-    """Key that it has pressed last, when (monotonic milliseconds), and whether that was an INFO."""
     refusal: MediaRefusal | None = None
     """Why it was not sent the latest description."""
     is_over: bool = False

@@ -4,13 +4,13 @@ Session descriptions are bytes: they are written as Latin-1, so that what comes 
 left as it was.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from vosd.trunks.media import MediaTrust
+from vosd.trunks.media import MediaTrust, RtpEngine
 
 WITHIN_MS: Final = 1_000
 """Time for an answer, with all repeats and all rtpengines that are asked."""
@@ -216,6 +216,18 @@ Done = Callable[[EngineAnswer | None], None]
 
 class MediaEngines(Protocol):
     """The pool of rtpengines. Nothing waits."""
+
+    def connect(self, lost: Callable[[str], None], is_live: Callable[[str, str], bool]) -> None:
+        """Set the receiver of rtpengines that are lost, and what says which calls go on (``RtpEnginePool``)."""
+        ...
+
+    def begin(self) -> None:
+        """Ping all of them from now on."""
+        ...
+
+    def replace(self, engines: Sequence[RtpEngine]) -> None:
+        """Use these from now on."""
+        ...
 
     @property
     def is_usable(self) -> bool:

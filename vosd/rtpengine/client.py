@@ -28,7 +28,7 @@ class RtpEngines:
         engines: Sequence[RtpEngine],
         *,
         lost: Callable[[str], None] = lambda _engine: None,
-        is_live: Callable[[str], bool] = lambda _call: True,
+        is_live: Callable[[str, str], bool] = lambda _engine, _call: True,
         prefix: str = "",
     ) -> None:
         """``lost``, ``is_live`` and ``prefix`` are those of ``RtpEnginePool``."""
@@ -47,6 +47,10 @@ class RtpEngines:
     def states(self) -> list[tuple[str, bool]]:
         """Return the name of each, and whether it works."""
         return self._pool.states()
+
+    def connect(self, lost: Callable[[str], None], is_live: Callable[[str, str], bool]) -> None:
+        """Set the receiver of rtpengines that are lost, and what says which calls go on."""
+        self._pool.connect(lost, is_live)
 
     def begin(self) -> None:
         """Ping all of them from now on."""

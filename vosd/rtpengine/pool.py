@@ -100,7 +100,7 @@ class RtpEnginePool:
         token: str,
         *,
         lost: Callable[[str], None] = lambda _engine: None,
-        is_live: Callable[[str], bool] = lambda _call: True,
+        is_live: Callable[[str, str], bool] = lambda _engine, _call: True,
         prefix: str = "",
     ) -> None:
         """Pings begin with ``begin``.
@@ -135,6 +135,10 @@ class RtpEnginePool:
     def waiting(self) -> int:
         """Number of orders that are not answered."""
         return len(self._orders)
+
+    def connect(self, lost: Callable[[str], None], is_live: Callable[[str, str], bool]) -> None:
+        """Set the receiver of rtpengines that are lost, and what says which calls go on."""
+        self._lost, self._is_live = lost, is_live
 
     def begin(self, now_ms: int) -> None:
         """Ping all of them from now on."""
@@ -336,7 +340,7 @@ class RtpEnginePool:
 
         def listed(answer: EngineAnswer | None) -> None:
             for call in () if answer is None else answer.reply.calls:
-                if call.startswith(self._prefix) and not self._is_live(call):
+                if call.startswith(self._prefix) and not self._is_live(engine.config.name, call):
                     self._note_orphan(engine, call)
 
         self._post(_Order(RtpList(limit=SWEEP), [engine], listed, self._now + SENDINGS * REPEAT_MS))

@@ -47,9 +47,7 @@ def fields_of(class_: ast.ClassDef) -> Iterator[str]:
     )
 
 
-NOT_READ: Final[dict[tuple[str, str], str]] = {
-    ("MediaParameters", "rtpengines"): "the engine rtpengine, which calls do not use yet",
-}
+NOT_READ: Final[dict[tuple[str, str], str]] = {}
 FILLED: Final = sorted({(each.target.__name__, field) for each in conversions() for field in each.fields})
 
 

@@ -264,7 +264,7 @@ def test_one_that_was_started_anew_between_two_pings_has_lost_its_calls(world):
 
 
 def test_calls_of_an_earlier_process_are_ended_and_those_of_others_stay():
-    world = World(ONE, prefix="vosd-", is_live=lambda call: call == "vosd-live")
+    world = World(ONE, prefix="vosd-", is_live=lambda engine, call: call == "vosd-live")
     world.calls["one"] |= {"vosd-live", "vosd-old", "other-1", *(f"vosd-old-{number}" for number in range(100))}
     world.pool.begin(world.now)
     world.run(PING_MS)

@@ -1,6 +1,6 @@
 """``media`` of the installation, and the keys about media that trunks and phones have."""
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
@@ -19,7 +19,6 @@ from vosd.config.reader.number_rules import comma_separated
 from vosd.engine.settings import HttpListener
 from vosd.trunks.media import (
     Encryption,
-    KeyWay,
     MediaEngine,
     MediaFallback,
     MediaMode,
@@ -27,8 +26,6 @@ from vosd.trunks.media import (
     MediaWatch,
     PortRange,
 )
-
-_NOT_BUILT_ENGINES: Final = frozenset({MediaEngine.RTPENGINE.value})
 
 
 def _each_once(codecs: tuple[str, ...]) -> tuple[str, ...]:
@@ -64,10 +61,6 @@ class TrunkMediaKeys(Keys):
     488."""
     local_ring: Annotated[bool, switch()] = False
     """`yes`: media are relayed when it is called, so that the switch can play ring-back."""
-    dtmf: Annotated[KeyWay, choice(KeyWay)] = KeyWay.AUTO
-    """The way by which keys reach it in relayed calls: as the other side sends them (`auto`), or always as telephone
-    events in its media (`rfc4733`), as INFO, or as tones in G.711 (`inband`). Tones that it sends itself pass as they
-    are."""
     encryption: Annotated[Encryption, encrypted_by()] = Encryption.OFF
     """`pass`: its media are encrypted by the parties (SRTP), which passes unchanged; media of calls of a registered
     phone or gateway with it are relayed."""
@@ -87,7 +80,7 @@ class RtpEngineKeys(Keys):
 class MediaKeys(Keys):
     """Relay of media (docs/media.md). Default: none; media go from party to party."""
 
-    engine: Annotated[MediaEngine, choice(MediaEngine, later=_NOT_BUILT_ENGINES)] = MediaEngine.NONE
+    engine: Annotated[MediaEngine, choice(MediaEngine)] = MediaEngine.NONE
     """Program that relays media: none, `relay`, which are processes of the switch, or `rtpengine`. Open the ports of
     SS_RTP_PORT_RANGE in the firewall before. Needs a restart."""
     mode: Annotated[MediaMode | None, media_mode()] = None

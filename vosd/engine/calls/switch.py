@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 
-from vosd.b2bua import talk
 from vosd.b2bua.call import Call
 from vosd.b2bua.ports import CallPart, SetupAnswer
 from vosd.b2bua.settings import CallSettings
@@ -42,6 +41,7 @@ from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Remains
 from vosd.obs.figures import Figure
+from vosd.sip.door.door import WaitingMessage
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
     AckArrived,
@@ -155,23 +155,14 @@ class Switch(Counting):
             _log.exception("call_aborted", call_event="answer to a question")
             self._abort(call, now)
 
-    def key_pressed(self, port: int, key: str, duration_ms: int, now: Instant) -> None:
-        """Handle a key that came in the media at a port of the relay."""
-        media = self.services.media
-        leg = None if media is None else media.leg_at(port)
-        if media is None or leg is None:
-            return
-        live_call = self._calls.get(leg.call.arrival.call_id)
-        if live_call is None:
-            return
-        call = live_call.call
+    def answer_waiting(self, waiting: WaitingMessage, act: Callable[[Instant], None], now: Instant) -> None:
+        """Do something with a message that waits at its door."""
         try:
-            far = talk.key_pressed(call, leg, key, now, live_call)
-            if far is not None:
-                media.send_key(leg, far, key, duration_ms, now)
+            act(now)
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``
-            _log.exception("call_aborted", call_event="key")
-            self._abort(call, now)
+            _log.exception("call_aborted", call_event="answer for a message")
+            if isinstance(waiting.call, Call):
+                self._abort(waiting.call, now)
 
     def handle_deadlines(self, now: Instant) -> None:
         """Handle the deadlines that have passed, the earliest first, at most so many before messages get their turn."""

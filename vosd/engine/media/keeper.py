@@ -5,7 +5,8 @@ offers and answers, holds, forks and transfers: the author's port at the relay t
 description names, the leg gets its own port, and the two are connected.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -13,35 +14,43 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP
+from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Limit
 from vosd.base.clock import Instant
-from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.report import media_document
-from vosd.engine.media.sides import address_of, side_of
+from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
+from vosd.engine.media.sides import address_of, is_behind_nat, side_of
 from vosd.engine.media.silence import silence_limit
 from vosd.media.decision import decide
-from vosd.media.keys import EVENT_NAME
+from vosd.media.figures import PortFigures
 from vosd.media.leg_media import LegFigures, LegMedia, MediaRefusal
 from vosd.media.relay import MediaRelay
 from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
+from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
+    OutgoingAck,
     OutgoingInvite,
     OutgoingReinvite,
     OutgoingRequest,
     OutgoingSuccess,
 )
 from vosd.sip.flows import Listener
-from vosd.trunks.media import MediaAddress, MediaEngine, MediaParameters, PortRange
+from vosd.trunks.media import MediaAddress, MediaEngine, MediaFallback, MediaParameters, PortRange
 
 _FAX: Final = "image"
 _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
 """Addresses of media on hold, as RFC 2543 peers write it."""
+MOVES_AT_ONCE: Final = 10
+"""Sides of calls that are offered new ports at once; ten times a second."""
+SECOND_SIDE_MS: Final = 200
+"""Time between the offers to both sides of a call."""
+_LATE_FIGURES_MS: Final = 3_000
+"""Figures of an rtpengine may come later than their interval by so much."""
 _WITHHELD: Final = MessageWait(0, may_leave=False)
 
 _log = structlog.get_logger()
@@ -61,25 +70,29 @@ class MediaKeeper:
 
     def __init__(
         self,
-        relay: MediaRelay,
+        relay: MediaRelay | None,
         listeners: Sequence[Listener],
         addresses: Sequence[Sequence[MediaAddress]],
         parameters: MediaParameters,
         now: Instant,
+        rtpengines: RtpEngineCalls | None = None,
     ) -> None:
         """``addresses`` are those of the relay for each listener; without any it has the address of the listener.
 
-        ``now`` is the start of the process: numbers of legs are unique over restarts.
+        ``rtpengines`` relay in place of ``relay``, which is for calls without any that works; None = there is no such
+        engine. ``now`` is the start of the process: numbers of legs are unique over restarts.
         """
         self.parameters = parameters
-        """Parameters of the installation; a reload replaces them."""
+        """Parameters of the installation."""
+        self._rtpengines = rtpengines
         self._relay = relay
         self._listeners = listeners
         self._addresses = addresses
-        self._keys = KeyConversion(relay)
         self._last_number = now.wall << 20
         self._legs: dict[int, Leg] = {}
         """Legs that have not ended, by their numbers."""
+        self._moving: deque[tuple[Call, int, int]] = deque()
+        """Calls that are moved to another rtpengine: the side that is offered new ports next, and not before when."""
         self._is_exhausted = False
         self._log_limiter = LogLimiter()
 
@@ -106,44 +119,58 @@ class MediaKeeper:
         if author is None or (theirs := author.facts.media) is None:
             return self._of_one_that_left(message, leg, media)
         media.author = theirs.number
-        return self._rewritten(message, _Exchange(leg, media, author, theirs), now)
+        return self._rewritten(waiting, _Exchange(leg, media, author, theirs), now)
 
     def forget(self, waiting: WaitingMessage) -> None:
-        """Do nothing: no answer is awaited (``Doorkeeper``)."""
+        """Wait for an rtpengine no more (``Doorkeeper``)."""
+        if self._rtpengines is not None:
+            self._rtpengines.forget(waiting)
 
     def leg_over(self, owner: DoorOwner, now: Instant) -> None:
         """Close the ports of a leg (``Doorkeeper``)."""
         if isinstance(owner, Leg) and (media := owner.facts.media) is not None:
             media.is_over = True
             self._legs.pop(media.number, None)
-            self._keys.forget(media)
-            ports, media.ports = media.ports, ()
-            for index, port in enumerate(ports):
-                if port is not None:
-                    figures = self._relay.close(port, now)
-                    media.ended = media.ended or LegFigures(media.source(index), figures)
+            self._close_ports(media, now)
+
+    def _close_ports(self, media: LegMedia, now: Instant) -> None:
+        if self._rtpengines is not None:
+            self._rtpengines.leg_over(media)
+        ports, media.ports = media.ports, ()
+        for index, port in enumerate(ports):
+            if port is not None and (figures := self._close(port, now)) is not None:
+                media.ended = media.ended or LegFigures(media.source(index), figures)
+
+    def _close(self, port: RelayPort, now: Instant) -> PortFigures | None:
+        if port.id < 0:
+            return None if self._rtpengines is None else self._rtpengines.close(port)
+        return None if self._relay is None else self._relay.close(port, now)
+
+    def _figures(self, port: RelayPort) -> PortFigures | None:
+        if port.id < 0:
+            return None if self._rtpengines is None else self._rtpengines.figures(port)
+        return None if self._relay is None else self._relay.figures(port)
 
     # -- the calls ----------------------------------------------------------------------------------------------
 
     def silence(self, call: Call, answered_at: Instant) -> Limit | None:
         """Return when silence ends an answered call (``CallMedia``)."""
-        return silence_limit(call, answered_at, self._last_packet)
+        asked: list[int | None] = []
 
-    def report_keys_to(self, process: Callable[[int, str, int], None]) -> None:
-        """Let keys in media be processed: port, key, and duration in milliseconds."""
-        self._relay.key_pressed = process
+        def last_packet(port: RelayPort) -> int | None:
+            if port.id < 0 and self._rtpengines is not None:
+                asked.append(self._rtpengines.asked_at(port))
+            return self._last_packet(port)
 
-    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
-        """Send a key of an INFO in the media of the other leg, if that is its way (``CallMedia``)."""
-        return self._keys.is_key_taken(leg, far, key, duration_ms, now)
-
-    def leg_at(self, port: int) -> Leg | None:
-        """Return the leg that has a port (``CallMedia``)."""
-        return self._keys.leg_at(port)
-
-    def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
-        """Send a key that came in the media of a leg to the other one (``CallMedia``)."""
-        self._keys.send_key(leg, far, key, duration_ms, now)
+        limit = silence_limit(call, answered_at, last_packet)
+        if limit is None or not asked:
+            return limit
+        known = [each for each in asked if each is not None]
+        if len(known) < len(asked):
+            return None  # the rtpengine is lost: its silence is not that of the parties
+        if min(known) < limit.due_ms:  # what came since then is not known yet
+            return limit._replace(due_ms=max(limit.due_ms, min(known) + POLL_MS + _LATE_FIGURES_MS))
+        return limit
 
     def report(self, call: Call) -> str | None:
         """Return the document of the CDR (``CallMedia``)."""
@@ -154,7 +181,9 @@ class MediaKeeper:
         if not any(media is not None and (media.ports or media.ended) for media in (caller, callee)):
             return None
         ended = [None if media is None else self._ended(media) for media in (caller, callee)]
-        return media_document(MediaEngine.RELAY.value, None if callee is None else callee.step, *ended)
+        is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
+        engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
+        return media_document(engine, None if callee is None else callee.step, *ended)
 
     def resume(self, call: Call) -> None:
         """Go on with a call of an earlier process, and with its ports (``CallMedia``)."""
@@ -162,11 +191,14 @@ class MediaKeeper:
             if (media := leg.facts.media) is not None:
                 self._legs[media.number] = leg
                 self._last_number = max(self._last_number, media.number)
+                if self._rtpengines is not None:
+                    self._rtpengines.resume(media)
                 for port in filter(None, media.ports):
-                    if not self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class):
+                    if port.id >= 0 and not (
+                        self._relay is not None
+                        and self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class)
+                    ):
                         _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
-        if len(call.parties) == 2:
-            self._keys.arrange(*call.parties)
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
@@ -177,20 +209,65 @@ class MediaKeeper:
     def resumed(self, now: Instant) -> None:
         """Close the ports of calls that do not go on: all that do have been resumed."""
         medias = [leg.facts.media for leg in self._legs.values()]
-        self._relay.retain({port.id for media in medias if media for port in media.ports if port}, now)
+        if self._relay is not None:
+            self._relay.retain({port.id for media in medias if media for port in media.ports if port}, now)
+        if self._rtpengines is not None:
+            self._rtpengines.begin(self._lost)
+
+    def _lost(self, numbers: set[int]) -> None:
+        """Move the calls of an rtpengine that is lost to another one, by new offers to both sides."""
+        legs = (leg for number, leg in self._legs.items() if number in numbers)
+        calls = {id(leg.call): leg.call for leg in legs if isinstance(leg.call, Call)}
+        _log.warning("media_moved", calls=len(calls))
+        self._moving.extend((call, 0, 0) for call in calls.values())
+
+    def move(self, now: Instant) -> bool:
+        """Offer new ports to calls whose rtpengine is lost; return whether there are any.
+
+        The second side of a call follows when the first has its ports: both have to be at one rtpengine.
+        """
+        for _ in range(min(MOVES_AT_ONCE, len(self._moving))):
+            call, side, due_ms = self._moving.popleft()
+            legs = [leg for leg in call.parties if leg.facts.media is not None]
+            if len(legs) < 2 or not call.is_conversing:
+                if call.state is not CallState.OVER:
+                    self._moving.append((call, side, due_ms))
+                continue
+            waits = side == 1 and not self._is_anchored(legs[0])
+            if waits or now.mono < due_ms:
+                self._moving.append((call, side, due_ms))
+                continue
+            supervision = legs[side].supervision
+            if supervision is not None:
+                supervision.offer_again(now)
+            if side == 0:
+                self._moving.append((call, 1, now.mono + SECOND_SIDE_MS))
+        return bool(self._moving)
+
+    def _is_anchored(self, leg: Leg) -> bool:
+        media = leg.facts.media
+        return media is not None and self._rtpengines is not None and self._rtpengines.is_anchored(media)
+
+    def adopt(self, parameters: MediaParameters) -> None:
+        """Put other parameters in force."""
+        self.parameters = parameters
+        if self._rtpengines is not None:
+            self._rtpengines.engines.replace(parameters.rtpengines)
 
     def _range(self, media: LegMedia) -> PortRange:
         return media.settings.ports or self.parameters.ports
 
     def _last_packet(self, port: RelayPort) -> int | None:
-        return self._relay.figures(port).alive_mono
+        figures = self._figures(port)
+        return None if figures is None else figures.alive_mono
 
     def _ended(self, media: LegMedia) -> LegFigures | None:
         """Return the figures of a leg that has ended, or of now."""
         port = media.port(0)
         if media.ended is not None or port is None:
             return media.ended
-        return LegFigures(media.source(0), self._relay.figures(port))
+        figures = self._figures(port)
+        return None if figures is None else LegFigures(media.source(0), figures)
 
     def counted(self) -> tuple[int, int]:
         """Return the number of legs that have not ended, and of open ports."""
@@ -200,7 +277,10 @@ class MediaKeeper:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _rewritten(self, message: Outgoing, exchange: _Exchange, now: Instant) -> MessageChange | MessageWait | None:
+    def _rewritten(
+        self, waiting: WaitingMessage, exchange: _Exchange, now: Instant
+    ) -> MessageChange | MessageWait | None:
+        message = waiting.message
         body: bytes | None = bytes(message.body)
         for media in (exchange.theirs, exchange.media):
             codecs = media.settings.codecs
@@ -210,18 +290,22 @@ class MediaKeeper:
         if not self._is_relayed(exchange, body):
             return MessageChange(body=body) if body != message.body else None
         try:
-            if self._keys.wants_events(exchange.theirs, exchange.media):
-                body = with_events(body, _event_payload(exchange.media))
             described = media_of(body)
         except BadSession:
             return _unfit(message, exchange.media, MediaRefusal.BAD_SESSION)
+        if self._rtpengines is not None and not _is_at_relay(exchange):
+            if self._asks_rtpengine(self._rtpengines, waiting, exchange, body, described):
+                return MessageWait(WAIT_MS, may_leave=False)
+            if self._relay is None or self.parameters.fallback is not MediaFallback.RELAY:
+                return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
+            for media in (exchange.theirs, exchange.media):
+                self._close_ports(media, now)
+                media.rtp_call = None
         places = self._places(described, exchange, now)
         if places is None:
             self._report_exhausted(now)
             return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
-        used = [each for each in described if each.port]
-        exchange.theirs.is_held = bool(used) and all(each.is_held for each in used)
-        exchange.theirs.is_fax = bool(used) and all(each.kind == _FAX for each in used)
+        _note_kind(described, exchange.theirs)
         return MessageChange(body=relayed(body, places))
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | None:
@@ -234,8 +318,47 @@ class MediaKeeper:
             return None
         ports = [media.port(index) if each.port else None for index, each in enumerate(described)]
         announced = address_of(leg, self._listeners, self._addresses).announced
-        places = [None if port is None else Place(announced, port.rtp, port.rtcp) for port in ports]
+        places = [
+            None if port is None else Place(port.host if port.id < 0 else announced, port.rtp, port.rtcp)
+            for port in ports
+        ]
         return MessageChange(body=relayed(bytes(message.body), places))
+
+    def _asks_rtpengine(
+        self,
+        rtpengines: RtpEngineCalls,
+        waiting: WaitingMessage,
+        exchange: _Exchange,
+        body: bytes,
+        described: Sequence[Medium],
+    ) -> bool:
+        """Ask an rtpengine for ports, with which the message leaves; False = there is none to ask."""
+        message, author = waiting.message, exchange.author
+        is_offer = _is_offer(message, exchange)
+        is_hidden = is_behind_nat(author, next((each.host for each in described), ""))
+        wanted = RtpSessionWanted(
+            body,
+            is_offer,
+            exchange.theirs,
+            exchange.media,
+            author.host if is_hidden else None,
+            exchange.leg.host,
+            self.parameters.traffic_class,
+        )
+
+        def came(places: Sequence[Place | None] | None, now: Instant) -> None:
+            if places is None:
+                unfit = _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
+                waiting.answer(unfit if isinstance(unfit, MessageChange) else None, now)
+                return
+            for index, medium in enumerate(described):
+                if medium.port and medium.is_relayable:
+                    exchange.theirs.note_source(index, _source(medium, exchange, index))
+            _note_kind(described, exchange.theirs)
+            exchange.media.offered_by = exchange.theirs.number if is_offer else exchange.media.offered_by
+            waiting.answer(MessageChange(body=relayed(body, places)), now)
+
+        return rtpengines.ask(waiting, wanted, came)
 
     def _is_relayed(self, exchange: _Exchange, body: bytes) -> bool:
         """Return whether media between two legs are relayed: as decided for an attempt, else as they were before."""
@@ -255,6 +378,7 @@ class MediaKeeper:
 
     def _places(self, media: Sequence[Medium], exchange: _Exchange, now: Instant) -> Sequence[Place | None] | None:
         """Return a place for each medium, with ports of both legs that are connected; None = no port is free."""
+        assert self._relay is not None
         places: list[Place | None] = []
         for index, medium in enumerate(media):
             if not medium.port or not medium.is_relayable:
@@ -268,8 +392,6 @@ class MediaKeeper:
             exchange.theirs.note_source(index, source)
             self._relay.expect(theirs, source)
             self._relay.connect(own, theirs)
-            if index == 0:
-                self._keys.arrange(exchange.leg, exchange.author)
             address = address_of(exchange.leg, self._listeners, self._addresses)
             places.append(Place(address.announced, own.rtp, own.rtcp))
         return places
@@ -279,7 +401,7 @@ class MediaKeeper:
     ) -> RelayPort | None:
         """Return the port of a leg for a medium; open it where it has none."""
         port = media.port(index)
-        if port is None:
+        if port is None and self._relay is not None:
             port = self._relay.open(
                 address_of(leg, self._listeners, self._addresses).bind,
                 self._range(media),
@@ -298,6 +420,29 @@ class MediaKeeper:
         self._is_exhausted = True
         if self._log_limiter.admits("ports", now.mono):
             _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(self.parameters.ports))
+
+
+def _is_at_relay(exchange: _Exchange) -> bool:
+    """Return whether a leg has ports of the relay: it stays there."""
+    return any(port is not None and port.id >= 0 for port in (*exchange.media.ports, *exchange.theirs.ports))
+
+
+def _is_offer(message: Outgoing, exchange: _Exchange) -> bool:
+    """Return whether a description is an offer; else it answers the one that its author was sent last."""
+    if isinstance(message, OutgoingInvite | OutgoingReinvite):
+        return True
+    if isinstance(message, OutgoingAck):
+        return False
+    if isinstance(message, OutgoingRequest) and message.method == "UPDATE":
+        return True
+    return exchange.theirs.offered_by != exchange.media.number
+
+
+def _note_kind(described: Sequence[Medium], media: LegMedia) -> None:
+    """Note whether a description holds the media, or has fax alone."""
+    used = [each for each in described if each.port]
+    media.is_held = bool(used) and all(each.is_held for each in used)
+    media.is_fax = bool(used) and all(each.kind == _FAX for each in used)
 
 
 def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
@@ -321,13 +466,6 @@ def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
         clocks=tuple(clock for clock, _ in formats.values()),
         codecs=tuple(codec for _, codec in formats.values()),
     )
-
-
-def _event_payload(media: LegMedia) -> int | None:
-    """Return the payload type by which a leg has named telephone events; None = it has not."""
-    source = media.source(0)
-    named = () if source is None else zip(source.payloads, source.codecs, strict=True)
-    return next((payload for payload, codec in named if codec.lower() == EVENT_NAME), None)
 
 
 def _first_host(body: bytes) -> str:

@@ -7,14 +7,18 @@ import msgspec
 from vosd.cdr.columns import iso_utc
 from vosd.media.leg_media import LegFigures
 from vosd.media.opinion import mean_opinion
+from vosd.trunks.media import MediaEngine
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def media_document(engine: str, step: int | None, caller: LegFigures | None, callee: LegFigures | None) -> str:
-    """Return the document; a leg that had no port is null."""
+def media_document(engine: MediaEngine, step: int | None, caller: LegFigures | None, callee: LegFigures | None) -> str:
+    """Return the document; a leg that had no port is null. An rtpengine measures neither loss nor jitter."""
     legs = {"caller": _leg(caller), "callee": _leg(callee)}
-    return _encode({"engine": engine, "step": step, "legs": legs}).decode()
+    if engine is MediaEngine.RTPENGINE:
+        for leg in filter(None, legs.values()):
+            leg.update(dict.fromkeys(("lost_percent", "jitter_ms", "jitter_max_ms", "packets_out")))
+    return _encode({"engine": engine.value, "step": step, "legs": legs}).decode()
 
 
 def _leg(ended: LegFigures | None) -> dict[str, Any] | None:

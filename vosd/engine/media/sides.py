@@ -18,15 +18,11 @@ def side_of(leg: Leg, listeners: Sequence[Listener], described: str) -> MediaSid
     it uses, and whether it is seen at a private address.
     """
     media, host, dialog = leg.facts.media, leg.host, leg.dialog
-    is_hidden = dialog is not None and dialog.is_behind_nat
     if leg.route_choice is None:
         is_registered = dialog is not None and bool(dialog.user)
     else:
         is_registered = leg.route_choice.gateway.registers
-    if dialog is None and leg.early is not None:
-        is_hidden = leg.early.transaction.parts.nat is Nat.YES
-    is_inside = is_private(host)
-    is_hidden = is_hidden or (is_private(described) and not is_inside)
+    is_inside, is_hidden = is_private(host), is_behind_nat(leg, described)
     return MediaSide(
         settings=DEFAULT_MEDIA if media is None else media.settings,
         is_registered=is_registered,
@@ -34,6 +30,15 @@ def side_of(leg: Leg, listeners: Sequence[Listener], described: str) -> MediaSid
         nat=host if is_hidden else None,
         is_private=is_hidden,
     )
+
+
+def is_behind_nat(leg: Leg, described: str) -> bool:
+    """Return whether a peer is behind NAT: its SIP is, or it describes a private address and is at a public one."""
+    dialog = leg.dialog
+    is_hidden = dialog is not None and dialog.is_behind_nat
+    if dialog is None and leg.early is not None:
+        is_hidden = leg.early.transaction.parts.nat is Nat.YES
+    return is_hidden or (is_private(described) and not is_private(leg.host))
 
 
 def flow_of(leg: Leg) -> int:

@@ -1,0 +1,108 @@
+"""Media of the real daemon by real rtpengines: sound both ways, silence, kills of an rtpengine and of the switch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from doubles.daemon import Daemon
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall, Peer
+from e2e.addresses import NETWORK
+from e2e.conditions import eventually
+from e2e.stage import Stage, configuration
+from e2e.test_media import calling, described, place
+
+from .rtpengine import Rtpengine
+
+SWITCH, DOOMED_SWITCH = Endpoint(f"{NETWORK}.1", 15_121), Endpoint(f"{NETWORK}.1", 15_122)
+ONE, TWO = Endpoint(f"{NETWORK}.81", 2_223), Endpoint(f"{NETWORK}.82", 2_223)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpengine]:
+    with Rtpengine(tmp_path_factory.mktemp("one"), "one", ONE, (20_000, 20_199)) as engine:
+        yield engine
+
+
+@contextmanager
+def switch(directory: Path, address: Endpoint, *engines: Rtpengine, more: str = "") -> Iterator[Stage]:
+    pool = ", ".join(f"{{name: {each.config.name}, address: '{each.control}'}}" for each in engines)
+    text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", "21900,21999")
+    text = text.replace("engine: relay, mode: on", f"engine: rtpengine, mode: on, rtpengine: [{pool}]{more}")
+    with Daemon(directory, text) as daemon:
+        yield Stage(daemon, address)
+
+
+@pytest.fixture(scope="module")
+def relaying(tmp_path_factory: pytest.TempPathFactory, one: Rtpengine) -> Iterator[Stage]:
+    with switch(tmp_path_factory.mktemp("media"), SWITCH, one) as stage:
+        yield stage
+        stage.expect_books_in_order()
+
+
+def test_both_parties_hear_each_other_through_an_rtpengine(relaying: Stage) -> None:
+    with calling(relaying) as call:
+        assert call.of_caller[0] == call.of_callee[0] == ONE.host
+        call.talk()
+        places = [f"{party.host}:{party.port}" for party in (call.caller, call.callee)]
+        media = call.hang_up()
+    assert media["engine"] == "rtpengine"
+    assert [media["legs"][side]["address"] for side in ("caller", "callee")] == places
+    relaying.expect_nothing_left()
+
+
+def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:
+    with calling(relaying) as call:
+        call.talk()
+        call.customer.reply(call.customer.expect("BYE", 30), 200)
+        call.vendor.reply(call.vendor.expect("BYE"), 200)
+        record = call.record()
+    assert (record["end_reason"], record["hangup_source"]) == ("No Media", "switch")
+
+
+def test_without_an_rtpengine_calls_are_refused(tmp_path: Path) -> None:
+    with Rtpengine(tmp_path, "two", TWO, (20_000, 20_199)) as two, switch(tmp_path, DOOMED_SWITCH, two) as stage:
+        two.kill()
+        eventually(lambda: "rtpengine_down" in [each["event"] for each in stage.daemon.log()], "the loss is noticed")
+        with Peer(stage.endpoint_of("acme")) as customer:
+            call = OutgoingCall(customer, stage.address, stage.number("4410"))
+            call.invite()
+            assert call.refused().status == 503
+        assert stage.record_of(call.callee)["end_reason"] == "No Media Port"
+
+
+def test_calls_move_to_the_next_when_theirs_is_killed(tmp_path: Path, one: Rtpengine) -> None:
+    with (
+        Rtpengine(tmp_path, "two", TWO, (20_000, 20_199)) as two,
+        switch(tmp_path, DOOMED_SWITCH, two, one) as stage,
+        calling(stage) as call,
+    ):
+        assert call.of_caller[0] == TWO.host
+        call.talk()
+        two.kill()
+        for peer, party in ((call.customer, call.caller), (call.vendor, call.callee)):
+            offer = peer.expect("INVITE", 15)
+            if party is call.caller:
+                call.of_caller = place(offer)
+            else:
+                call.of_callee = place(offer)
+            peer.reply(offer, 200, body=described(party))
+            peer.expect("ACK")
+        assert call.of_caller[0] == call.of_callee[0] == ONE.host
+        call.talk()
+        call.hang_up()
+        stage.expect_nothing_left()
+
+
+def test_media_go_on_while_the_switch_is_killed_and_the_call_goes_on_in_the_next(
+    tmp_path: Path, one: Rtpengine
+) -> None:
+    with switch(tmp_path, DOOMED_SWITCH, one) as stage, calling(stage) as call:
+        call.talk()
+        stage.daemon.kill()
+        call.talk()
+        stage.daemon.start()
+        call.talk()
+        assert call.hang_up()["engine"] == "rtpengine"
+        assert stage.daemon.ask("status")["media_ports"] == 0

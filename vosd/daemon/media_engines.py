@@ -1,0 +1,54 @@
+"""Engines that relay media: those that a configuration wants, from start to stop."""
+
+import hashlib
+import socket
+
+from vosd.base.clock import Clock
+from vosd.config.load import Loaded
+from vosd.engine.media.rtpengine_calls import RtpEngineCalls
+from vosd.engine.settings import Settings
+from vosd.engine.tokens import TokenSource
+from vosd.relay.client import Relay
+from vosd.rtpengine.client import RtpEngines
+from vosd.trunks.media import MediaEngine, MediaFallback
+
+
+class MediaEngineParts:
+    """The relay of the switch, and its side of the rtpengines."""
+
+    def __init__(self, loaded: Loaded, clock: Clock) -> None:
+        settings, parameters = loaded.settings, loaded.catalogue.parameters.media
+        engine = settings.media.engine
+        is_pool = engine is MediaEngine.RTPENGINE
+        needs_relay = parameters.fallback is MediaFallback.RELAY if is_pool else engine is MediaEngine.RELAY
+        self.relay = Relay(settings.state_dir, settings.media.workers, TokenSource().entropy) if needs_relay else None
+        """None = the switch relays nothing itself."""
+        self.at_rtpengines: RtpEngineCalls | None = None
+        """None = there are no rtpengines."""
+        self._pool: RtpEngines | None = None
+        if is_pool:
+            prefix = calls_prefix(settings)
+            self._pool = RtpEngines(parameters.rtpengines, prefix=prefix)
+            self.at_rtpengines = RtpEngineCalls(self._pool, prefix, clock)
+
+    async def start(self) -> None:
+        """Start the workers of the relay."""
+        if self.relay is not None:
+            await self.relay.start()
+
+    async def stop(self, *, keep: bool) -> None:
+        """Stop them, unless calls go on in the next process; ask rtpengines nothing more."""
+        if self.relay is not None:
+            await self.relay.stop(keep=keep)
+        if self._pool is not None:
+            self._pool.close()
+
+
+def calls_prefix(settings: Settings) -> str:
+    """Return the beginning of the names of this installation's calls at rtpengines.
+
+    It is the same after a restart, and another one on every other machine and for every other state directory: a
+    switch ends what is left over of its own calls, and several switches may share a pool.
+    """
+    place = f"{socket.gethostname()}:{settings.state_dir.absolute()}"
+    return f"vosd-{hashlib.sha256(place.encode()).hexdigest()[:12]}-"

@@ -1,0 +1,300 @@
+"""Calls at rtpengines: what leaves the door waits for the ports of an rtpengine, and figures are asked for in turn.
+
+A call has one name at its rtpengine, made of the number of its first author, and each leg one tag, its number: so the
+port of a leg stays through forks, failover, hold and transfer. Descriptions are rewritten here, by its ports.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from vosd.base.clock import Clock, Instant
+from vosd.media.figures import DroppedPackets, PortFigures
+from vosd.media.leg_media import LegMedia, RtpCall
+from vosd.media.rtpengine_orders import (
+    OK,
+    WITHIN_MS,
+    EngineAnswer,
+    MediaEngines,
+    RtpAnswer,
+    RtpMedium,
+    RtpOffer,
+    RtpQuery,
+    session_order,
+)
+from vosd.media.source import RelayPort
+from vosd.sdp.media import BadSession, Medium, Place, media_of
+from vosd.sip.door.door import WaitingMessage
+
+POLL_MS: Final = 5_000
+"""Interval at which the figures of each call are asked for."""
+POLL_TICK_S: Final = 0.1
+WAIT_MS: Final = WITHIN_MS + 500
+"""Longest wait of a message: the pool answers within less."""
+
+
+class RtpSessionWanted(NamedTuple):
+    """A description on its way, as an rtpengine has to know it."""
+
+    session: bytes
+    is_offer: bool
+    author: LegMedia
+    reader: LegMedia
+    seen_at: str | None
+    """The address that SIP of the author comes from, if it is behind NAT."""
+    reader_host: str
+    tos: int
+
+
+PlacesCame = Callable[[Sequence[Place | None] | None, Instant], None]
+"""Receiver of the ports of a leg, one for each medium; None = there are none."""
+
+
+class WaitsAnswered(Protocol):
+    """The loop of the switch, which lets messages leave that have waited."""
+
+    def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
+        """Do something with a message between two events; an error ends its call."""
+        ...
+
+
+class _Counted(NamedTuple):
+    """The figures of one port, and the packets of its streams when they were asked for."""
+
+    figures: PortFigures
+    packets: tuple[int, ...]
+    asked: Instant
+
+
+class RtpEngineCalls:
+    """The calls of a keeper that are at rtpengines."""
+
+    def __init__(self, engines: MediaEngines, prefix: str, clock: Clock) -> None:
+        """Names of calls begin with ``prefix``, which no other switch has; it contains no blank."""
+        self.engines = engines
+        self._prefix = prefix
+        self._clock = clock
+        self.loop: WaitsAnswered
+        """Set before the first message."""
+        self._legs: dict[RtpCall, set[int]] = {}
+        """Numbers of the legs of each call that have not ended."""
+        self._asked: dict[WaitingMessage, str] = {}
+        """Orders for messages that wait."""
+        self._last_id = -1_000 * clock.now().wall
+        """Ids of ports at rtpengines are negative, and unique over restarts."""
+        self._ids: dict[tuple[int, int], int] = {}
+        """Ids of ports by the number of their leg and the place of their medium."""
+        self._counted: dict[int, _Counted] = {}
+        """By the id of a port."""
+        self._report_lost: Callable[[set[int]], None] = lambda _numbers: None
+        self._lost_ports: set[int] = set()
+        """Ids of the ports of rtpengines that are lost."""
+        self._due: deque[RtpCall] = deque()
+        """Calls whose figures are asked for next, in turn."""
+        self._round: float = 0.0
+
+    def begin(self, lost: Callable[[set[int]], None]) -> None:
+        """Ping the rtpengines from now on, and end what is left over there: the calls that go on are known.
+
+        ``lost`` is called with the numbers of the legs whose rtpengine is lost.
+        """
+        self._report_lost = lost
+        self.engines.connect(self._lost, self.is_live)
+        self.engines.begin()
+
+    def _lost(self, engine: str) -> None:
+        """Forget the calls of an rtpengine that is lost: the next descriptions of their legs go to another one."""
+        lost: set[int] = set()
+        for call in [each for each in self._legs if each.engine == engine]:
+            lost |= self._legs.pop(call)
+        self._lost_ports.update(port_id for (number, _), port_id in self._ids.items() if number in lost)
+        if lost:
+            self._report_lost(lost)
+
+    def is_anchored(self, media: LegMedia) -> bool:
+        """Return whether a leg is at an rtpengine that works."""
+        return media.rtp_call in self._legs
+
+    def is_live(self, engine: str, name: str) -> bool:
+        """Return whether a call at an rtpengine goes on."""
+        return RtpCall(engine, name) in self._legs
+
+    # -- descriptions -------------------------------------------------------------------------------------------
+
+    def ask(self, waiting: WaitingMessage, wanted: RtpSessionWanted, came: PlacesCame) -> bool:
+        """Ask for the ports of the reader of a description; False = there is no rtpengine to ask.
+
+        ``came`` is called later, by ``WaitsAnswered.in_turn``.
+        """
+        call = next((each for each in (wanted.author.rtp_call, wanted.reader.rtp_call) if each in self._legs), None)
+        name = f"{self._prefix}{wanted.author.number:x}" if call is None else call.name
+        author, reader = str(wanted.author.number), str(wanted.reader.number)
+        order = session_order(
+            RtpOffer if wanted.is_offer else RtpAnswer,
+            name,
+            wanted.session,
+            *((author, reader) if wanted.is_offer else (reader, author)),
+            trust=wanted.author.settings.source,
+            seen_at=wanted.seen_at,
+            reader_host=wanted.reader_host,
+            tos=wanted.tos,
+        )
+        at_once: list[EngineAnswer | None] = []
+        is_asking = True
+
+        def done(answer: EngineAnswer | None) -> None:
+            if is_asking:
+                at_once.append(answer)
+            else:
+                self._asked.pop(waiting, None)
+                self.loop.in_turn(waiting, lambda now: came(self._taken(wanted, name, answer), now))
+
+        cookie = self.engines.ask(order, done, engine=None if call is None else call.engine)
+        is_asking = False
+        if at_once:
+            return False
+        self._asked[waiting] = cookie
+        return True
+
+    def forget(self, waiting: WaitingMessage) -> None:
+        """Wait for an answer no more: the message was withdrawn, or its time is over."""
+        cookie = self._asked.pop(waiting, None)
+        if cookie is not None:
+            self.engines.cancel(cookie)
+
+    def _taken(self, wanted: RtpSessionWanted, name: str, answer: EngineAnswer | None) -> Sequence[Place | None] | None:
+        """Note the ports that an rtpengine has given to the reader, and return them."""
+        if answer is None or answer.reply.result != OK:
+            return None
+        try:
+            given, described = media_of(answer.reply.session), media_of(wanted.session)
+        except BadSession:
+            return None
+        if len(given) != len(described):
+            return None
+        call = RtpCall(answer.engine, name)
+        for media in (wanted.author, wanted.reader):
+            self._join(media, call)
+        return [self._place(wanted.reader, *pair) for pair in enumerate(zip(described, given, strict=True))]
+
+    def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Medium]) -> Place | None:
+        described, given = media
+        if not described.port or not described.is_relayable or not given.port:
+            return None
+        rtcp = None if given.is_multiplexed else given.rtcp_port
+        known = reader.port(index)
+        if known is None or known.id >= 0:
+            self._last_id -= 1
+            known = RelayPort(self._last_id, given.host, given.port, rtcp)
+            self._open(reader.number, index, known)
+        self._lost_ports.discard(known.id)
+        reader.note_port(index, RelayPort(known.id, given.host, given.port, rtcp))
+        return Place(given.host, given.port, rtcp)
+
+    def _open(self, number: int, index: int, port: RelayPort) -> None:
+        """Count the packets of a port from now on."""
+        self._ids[number, index] = port.id
+        self._counted[port.id] = _Counted(PortFigures(port.id), (), self._clock.now())
+
+    def _join(self, media: LegMedia, call: RtpCall) -> None:
+        """Note that a leg is at a call; of another one it leaves."""
+        before, media.rtp_call = media.rtp_call, call
+        if before is not None and before != call:
+            self._leave(media.number, before)
+        legs = self._legs.get(call)
+        if legs is None:
+            legs = self._legs[call] = set()
+            self._due.append(call)
+        legs.add(media.number)
+
+    def _leave(self, number: int, call: RtpCall) -> None:
+        """Note that a leg has left a call, which ends with its last leg."""
+        legs = self._legs.get(call)
+        if legs is not None:
+            legs.discard(number)
+            if not legs:
+                del self._legs[call]
+                self.engines.forget(call.engine, call.name)
+
+    # -- legs ---------------------------------------------------------------------------------------------------
+
+    def leg_over(self, media: LegMedia) -> None:
+        """Note that a leg has ended."""
+        for index in range(len(media.ports)):
+            self._ids.pop((media.number, index), None)
+        if media.rtp_call is not None:
+            self._leave(media.number, media.rtp_call)
+
+    def resume(self, media: LegMedia) -> None:
+        """Go on with a leg of an earlier process."""
+        if media.rtp_call is not None:
+            self._join(media, media.rtp_call)
+            for index, port in enumerate(media.ports):
+                if port is not None and port.id < 0:
+                    self._open(media.number, index, port)
+                    self._last_id = min(self._last_id, port.id)
+
+    def figures(self, port: RelayPort) -> PortFigures:
+        """Return the figures of an open port, as they were asked for last."""
+        counted = self._counted.get(port.id)
+        return PortFigures(port.id) if counted is None else counted.figures
+
+    def close(self, port: RelayPort) -> PortFigures:
+        """Return the last figures of a port."""
+        self._lost_ports.discard(port.id)
+        counted = self._counted.pop(port.id, None)
+        return PortFigures(port.id) if counted is None else counted.figures
+
+    def asked_at(self, port: RelayPort) -> int | None:
+        """Return when the figures of a port were asked for last, on the monotonic clock; None = it is lost."""
+        counted = self._counted.get(port.id)
+        return None if counted is None or port.id in self._lost_ports else counted.asked.mono
+
+    def poll(self) -> None:
+        """Ask for the figures of some calls: of each once in ``POLL_MS``. Called every ``POLL_TICK_S``."""
+        self._round += len(self._due) * 1_000 * POLL_TICK_S / POLL_MS
+        while self._round >= 1 and self._due:
+            self._round -= 1
+            call = self._due.popleft()
+            if call in self._legs:
+                self._due.append(call)
+                self.engines.ask(RtpQuery(call=call.name), partial(self._count, call), engine=call.engine)
+
+    def _count(self, call: RtpCall, answer: EngineAnswer | None) -> None:
+        if answer is None or answer.reply.result != OK or call not in self._legs:
+            return
+        now, tags = self._clock.now(), answer.reply.tags
+        for tag, leg in tags.items():
+            for medium in leg.medias:
+                port_id = self._ids.get((int(tag), medium.index - 1)) if tag.isdecimal() else None
+                if port_id is not None and port_id in self._counted:
+                    self._counted[port_id] = _counted_now(self._counted[port_id], medium, now)
+
+
+def _counted_now(before: _Counted, medium: RtpMedium, now: Instant) -> _Counted:
+    """Return the figures of a port by what an rtpengine says of its medium.
+
+    Its clock may be another one: its second of the last packet counts if it lies between both questions.
+    """
+    packets = tuple(stream.stats.packets for stream in medium.streams)
+    figures = before.figures
+    if sum(packets) > sum(before.packets) and medium.streams:
+        last_ms = 1_000 * max(stream.last_packet_s for stream in medium.streams) + 999
+        alive_at = last_ms if before.asked.wall <= last_ms <= now.wall else now.wall
+        figures = msgspec.structs.replace(
+            figures, alive_at=alive_at, alive_mono=now.mono - (now.wall - alive_at), last_at=alive_at
+        )
+    rtp = [stream for stream in medium.streams if "RTP" in stream.flags]
+    if rtp:
+        first = rtp[0]
+        figures = msgspec.structs.replace(
+            figures,
+            packets_in=first.stats.packets,
+            dropped=DroppedPackets(unknown=first.stats.errors),
+            latched_host=first.endpoint.address if first.stats.packets else None,
+            latched_port=first.endpoint.port if first.stats.packets else None,
+        )
+    return _Counted(figures, packets, now)
