@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from doubles.data.records import STARTED, answered_call
 from doubles.process.mariadb import MariaDb
@@ -127,6 +128,15 @@ async def add_up(url: str) -> int:
     return added
 
 
+async def add_up_days_of(url: str, zone: str) -> tuple[int, float]:
+    """Make the sums of the days of a zone; return how many, and how many seconds each took."""
+    database, days, begun = Database(url), 0, time.monotonic()
+    while await SqlTraffic(database).close_zone_day(BEGIN + (MONTH + 1) * DAY_MS, [ZoneInfo(zone)]):
+        days += 1
+    await database.close()
+    return days, (time.monotonic() - begun) / max(days, 1)
+
+
 async def show(url: str) -> None:
     database = Database(url)
     office: Any = Office(database)
@@ -175,6 +185,8 @@ def main() -> None:
                 kinds = ", ".join(f"{count:,} of kind {kind}" for kind, count in cursor.fetchall())
                 print(f"sums of quarters in {DAYS} days: {kinds}", flush=True)
                 spread(cursor)
+            days, seconds = asyncio.run(add_up_days_of(url, "Europe/Berlin"))
+            print(f"{days} days of Berlin, {seconds:.1f} s each", flush=True)
             asyncio.run(show(url))
         finally:
             server.stop()

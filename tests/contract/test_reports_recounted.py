@@ -139,6 +139,9 @@ async def booked(database):
         await payments.add(minimum)
     while await traffic.advance() or await traffic.close_day(NOW):
         pass
+    zones = [ZoneInfo(zone) for zone, _ in DIVIDED]
+    while await traffic.close_zone_day(NOW, zones):
+        pass
     await books.book(late)
     while await traffic.advance():
         pass

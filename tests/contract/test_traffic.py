@@ -125,6 +125,37 @@ async def test_a_day_is_that_of_the_zone(booked):
     assert by_day != utc, "the call at 23 h UTC is of the next day there"
 
 
+ZONES = [ZoneInfo(name) for name in ("Europe/Berlin", "Asia/Kathmandu", "UTC")]
+
+
+async def test_days_of_zones_have_sums_that_stay_right(booked):
+    """Calls that are late, corrected, or counted anew change the days of zones, too."""
+    await advance(booked)
+    traffic = SqlTraffic(booked)
+    made = 0
+    while await traffic.close_zone_day(LATER, ZONES):
+        made += 1
+    assert made > 60
+    assert not await traffic.close_zone_day(LATER, ZONES)
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.20"), Decimal(0), 30))
+    await SqlCorrections(booked).book([Correction(call_id(1), (change,), "ticket", "ann", "wrong", LATER)])
+    await SqlBooks(booked).book([call_at(9, BEGIN + DAY + HOUR, customer_account="acme", fee=Decimal(7))])
+    await advance(booked)
+    assert await differences(booked) == []
+    for zone in ("Europe/Berlin", "Asia/Kathmandu"):
+        by_day = await sums(booked, "customer_account", grouping=Grouping.DAY, zone=zone)
+        whole = (await sums(booked))["",]
+        assert tuple(map(sum, zip(*by_day.values(), strict=True))) == whole
+    async with booked.writing() as connection:
+        await connection.execute(update(schema.traffic_zone).values(calls=schema.traffic_zone.c.calls + 1))
+    wrong = await sums(booked, grouping=Grouping.DAY, zone="Europe/Berlin")
+    assert wrong != by_day, "they are read"
+    assert {each.measure for each in await differences(booked)} == {"calls"}
+    async for _ in traffic.rebuild(BEGIN - DAY, BEGIN + 4 * DAY):
+        pass
+    assert await differences(booked) == []
+
+
 async def test_a_planted_difference_is_found_and_mended(booked):
     await advance(booked)
     table = schema.traffic

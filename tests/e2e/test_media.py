@@ -12,7 +12,7 @@ import pytest
 from doubles.daemon import Daemon
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Message, OutgoingCall, Peer
-from doubles.sockets.rtp import RtpPeer
+from doubles.sockets.rtp import RtpPeer, rtp
 
 from vosd.sdp.media import media_of
 
@@ -148,6 +148,21 @@ def test_an_attacker_hears_nothing_and_is_not_heard(relaying: Stage) -> None:
         legs = call.hang_up()["legs"]
     attacker.close()
     assert legs["caller"]["foreign"] + legs["callee"]["foreign"] == 60
+
+
+def test_a_key_in_the_media_reaches_the_vendor_as_info(relaying: Stage) -> None:
+    """Three packets of the end, as RFC 4733 has them, are one key."""
+    with calling(relaying) as call:
+        call.talk()
+        for duration, end in ((160, 0), (800, 0x80), (800, 0x80), (800, 0x80)):
+            body = bytes((11, end | 10)) + duration.to_bytes(2, "big")
+            call.caller.sock.sendto(rtp(call.caller.sequence, 5, payload=101, ssrc=1, body=body), call.of_caller)
+            call.caller.sequence += 1
+        info = call.vendor.expect("INFO")
+        assert (info["Content-Type"], info.body) == ("application/dtmf-relay", "Signal=#\r\nDuration=100\r\n")
+        call.vendor.reply(info, 200)
+        call.talk()
+        call.hang_up()
 
 
 def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:

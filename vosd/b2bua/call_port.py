@@ -35,6 +35,10 @@ class PressedKeys(Protocol):
         """Answer an INFO with a key that belongs to a transfer; False = it is forwarded."""
         ...
 
+    def is_for_transfer(self, key: str, now: Instant) -> bool:
+        """Process a key that came in its media; False = it is for the other side."""
+        ...
+
     def stop(self) -> None:
         """Stop at the end of the leg."""
         ...

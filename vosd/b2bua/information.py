@@ -1,9 +1,11 @@
 """Forward INFO between the legs: keys pressed, and little else (RFC 6086 legacy use)."""
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.outgoing.headers import of_information, retry_later
 from vosd.b2bua.renegotiation import status_for_origin
+from vosd.base.clock import Instant
 from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
 from vosd.sip.transaction.server import Server
 from vosd.sip.wire.body import media_type
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 PASSED_ON: Final = frozenset({"application/dtmf-relay", "application/dtmf", "application/media_control+xml"})
 """Body types that are forwarded; others may disclose data of one network to the other."""
+KEY_TYPE: Final = "application/dtmf-relay"
+KEYS_WAITING: Final = 32
+"""Most keys that wait for a leg that is sent them as INFO."""
 IN_FLIGHT_MAX: Final = 8
 """Most INFOs of one side that wait for an answer: keys are not pressed faster (RFC 6086 section 4.2.3)."""
 
@@ -49,6 +54,55 @@ class Information:
         """Answer 504, and let the call go on: old peers do not support INFO."""
         self.origin.informing -= 1
         self.origin.respond(self.server, 504, event.at)
+
+
+class KeyMessages:
+    """Keys for one leg, each an INFO of its own, one after the other: they arrive in order (``ClientOwner``)."""
+
+    __slots__ = ("_far", "_waiting", "is_asking")
+
+    def __init__(self, far: "Leg") -> None:
+        self._far = far
+        self._waiting: deque[tuple[str, int]] = deque()
+        self.is_asking = False
+        """Whether the answer to an INFO is awaited."""
+
+    @property
+    def call(self) -> "CallPort":
+        """The call that is ended after an error here."""
+        return self._far.call
+
+    def send(self, key: str, duration_ms: int, now: Instant) -> None:
+        """Send a key, or let it wait for those before it; it is dropped where too many wait."""
+        if len(self._waiting) < KEYS_WAITING:
+            self._waiting.append((key, duration_ms))
+            self._send_next(now)
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Send the next key; the call ends where the other side does not know it any more."""
+        status = event.response.status
+        if status < 200:
+            return
+        self.is_asking = False
+        self._far.facts.note_response(status, event.at)
+        if status == 481:
+            self._waiting.clear()
+            self._far.call.lost(self._far, status, event.at)
+        else:
+            self._send_next(event.at)
+
+    def no_response(self, event: NoResponse) -> None:
+        """Send the next key, and let the call go on: old peers do not support INFO."""
+        self.is_asking = False
+        self._send_next(event.at)
+
+    def _send_next(self, now: Instant) -> None:
+        if self.is_asking or not self._waiting or self._far.dialog is None:
+            return
+        key, duration_ms = self._waiting.popleft()
+        self.is_asking = True
+        body = f"Signal={key}\r\nDuration={duration_ms}\r\n".encode()
+        self._far.ask("INFO", of_information(self.call.endpoint, KEY_TYPE), body, self, now)
 
 
 def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:

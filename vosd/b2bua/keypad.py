@@ -1,6 +1,7 @@
 """Transfers by keys, for telephones without a transfer button: a key sequence configured by the operator.
 
-The keys arrive as INFO (RFC 6086 legacy usage) from the calling side. One sequence begins a transfer, another one an
+The keys arrive from the calling side as INFO (RFC 6086 legacy usage) or, where its media are relayed, as telephone
+events. One sequence begins a transfer, another one an
 attended transfer, in which the telephone talks to the target first; the digits of the target follow, up to ``#`` or a
 pause. While the target is called, or talked to, a third sequence cancels the transfer, and a fourth completes it. These
 keys are answered here; all others are forwarded, including the first keys of a sequence, since it is not complete yet.
@@ -32,6 +33,9 @@ DIALLED_MS: Final = 4_000
 """Pause after which a number is complete."""
 DIGITS_MAX: Final = 32
 END_OF_NUMBER: Final = "#"
+USUAL_MS: Final = 160
+"""Duration of a key of which only the name is known."""
+_DURATION: Final = re.compile(rb"^\s*Duration\s*=\s*(\d{1,5})\s*$", re.IGNORECASE | re.MULTILINE)
 _RELAY: Final = re.compile(rb"\s*Signal\s*=\s*([0-9A-D*#]{1,2})\s*(?:\r?\n|\Z)", re.IGNORECASE)
 _PLAIN: Final = re.compile(rb"\s*([0-9A-D*#]{1,2})\s*\Z", re.IGNORECASE)
 _BY_NUMBER: Final = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
@@ -48,6 +52,12 @@ def key_in(request: Request) -> str:
         return ""
     written = found[1].decode().upper()
     return written if len(written) == 1 else _BY_NUMBER.get(written, "")
+
+
+def duration_in(request: Request) -> int:
+    """Return the duration of the key of an INFO in milliseconds; ``USUAL_MS`` if it has none."""
+    found = _DURATION.search(request.body)
+    return int(found[1]) if found else USUAL_MS
 
 
 class KeypadFacts(msgspec.Struct, array_like=True):
@@ -86,11 +96,15 @@ class Keypad:
 
     def takes(self, event: RequestArrived) -> bool:
         """Process an INFO; return whether it was answered here, otherwise it is to be forwarded."""
-        key, now = key_in(event.request), event.at
-        if not key:
+        key = key_in(event.request)
+        if not key or not self.is_for_transfer(key, event.at):
             return False
+        self._caller.leg.respond(event.transaction, 200, event.at)
+        return True
+
+    def is_for_transfer(self, key: str, now: Instant) -> bool:
+        """Process a key; return whether it is one of a transfer, and not for the other side."""
         if self.facts.digits is not None:
-            self._caller.leg.respond(event.transaction, 200, now)
             self._dial(self.facts.digits + key, now)
             return True
         self.facts.pressed = (
@@ -100,7 +114,6 @@ class Keypad:
         if not self._acts(now):
             return False
         self.facts.pressed = ""
-        self._caller.leg.respond(event.transaction, 200, now)
         return True
 
     def alarm_fired(self, event: AlarmFired) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.call import Call
     from vosd.b2bua.given_up import GivenUp
     from vosd.b2bua.hunt import NextHop
+    from vosd.b2bua.leg import Leg
     from vosd.b2bua.substitute import Substitute
     from vosd.b2bua.supervision import Limit
 
@@ -147,6 +148,10 @@ class Switchboard(Protocol):
 
     def moved(self, *, at_once: bool = False) -> None:
         """Journal an answered call as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
+        ...
+
+    def is_key_taken(self, leg: "Leg", far: "Leg", key: str, duration_ms: int, now: Instant) -> bool:
+        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
         ...
 
     def silence(self, answered_at: Instant) -> "Limit | None":

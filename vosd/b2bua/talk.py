@@ -6,7 +6,7 @@ The bridge between the two legs handles them; requests that it cannot take now a
 from typing import TYPE_CHECKING
 
 from vosd.b2bua import referral
-from vosd.b2bua.keypad import Keypad, KeypadFacts
+from vosd.b2bua.keypad import Keypad, KeypadFacts, duration_in, key_in
 from vosd.b2bua.outgoing.headers import retry_later
 from vosd.b2bua.states import CallState
 from vosd.sip.transaction.invite_server import InviteServer
@@ -14,9 +14,12 @@ from vosd.trunks.dialect import Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.attempt import GatewayAttempt
+    from vosd.b2bua.bridge import Bridge
     from vosd.b2bua.call import Call
+    from vosd.b2bua.call_port import PressedKeys
     from vosd.b2bua.leg import Leg
     from vosd.b2bua.ports import Switchboard
+    from vosd.base.clock import Instant
     from vosd.sip.events import RequestArrived
 
 
@@ -80,13 +83,33 @@ def _information_came(call: "Call", leg: "Leg", event: "RequestArrived", board: 
     """Handle an INFO, mostly a DTMF digit."""
     callee = call.callee
     if callee is not None and _rings_with_keys(call, callee, leg, event):
-        call.talk(callee).information_came(leg, event)
+        _forward(call.talk(callee), leg, event, board)
     elif callee is None or not call.is_conversing:
         leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
     elif not call.talk(callee).holds(leg):
         leg.respond(event.transaction, 200, event.at)  # this leg is on hold: there is no side to forward it to
-    elif not _is_for_transfer(call, leg, event, board):
-        call.talk(callee).information_came(leg, event)
+    elif (keypad := _keypad(call, leg, board)) is None or not keypad.takes(event):
+        _forward(call.talk(callee), leg, event, board)
+
+
+def _forward(bridge: "Bridge", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> None:
+    """Forward an INFO to the other leg, whose media take a key of it where that is their way."""
+    key = key_in(event.request)
+    if key and board.is_key_taken(leg, bridge.opposite(leg), key, duration_in(event.request), event.at):
+        leg.respond(event.transaction, 200, event.at)
+    else:
+        bridge.information_came(leg, event)
+
+
+def key_pressed(call: "Call", leg: "Leg", key: str, now: "Instant", board: "Switchboard") -> "Leg | None":
+    """Return the leg that a key in the media of a leg is for; None if it is for a transfer, or for no one now."""
+    callee = call.callee
+    if callee is None or not call.is_conversing or not call.talk(callee).holds(leg):
+        return None
+    keypad = _keypad(call, leg, board)
+    if keypad is not None and keypad.is_for_transfer(key, now):
+        return None
+    return call.talk(callee).opposite(leg)
 
 
 def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
@@ -101,13 +124,13 @@ def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
         leg.agree(server, leg.sessions.said if wants_session else b"", event.at)
 
 
-def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> bool:
-    """Return whether the digits of the caller control a transfer, if the operator has configured keys for that."""
+def _keypad(call: "Call", leg: "Leg", board: "Switchboard") -> "PressedKeys | None":
+    """Return the keypad of the caller, if the operator has configured keys for transfers; None for other legs."""
     caller = call.caller.inviter
     if caller is None or leg is not caller.leg or caller.dialect.transfers is not Transfers.ACCEPT:
-        return False
+        return None
     if caller.dialect.transfer_keys is None:
-        return False
+        return None
     if caller.keypad is None:
         caller.keypad = Keypad(call.endpoint, board, caller, caller.dialect.transfer_keys, KeypadFacts())
-    return caller.keypad.takes(event)
+    return caller.keypad

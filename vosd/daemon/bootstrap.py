@@ -11,7 +11,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -263,7 +263,7 @@ class Daemon:
         self._handover = Handover(notifier, lambda: self.ask_to_stop(signal.SIGTERM))
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
         counter = LiveCounter(self.service.switch, clock, lambda: randrange(1, 2**62))
-        self._traffic = TrafficPart(self._database, counter, clock)
+        self._traffic = TrafficPart(self._database, counter, clock, self._zones_of_reports)
         self._bilateral = BilateralPart(
             settings.database_url.reveal(), settings.bilateral, clock, lambda: self.service.switch.catalogue
         )
@@ -349,6 +349,11 @@ class Daemon:
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s
+
+    def _zones_of_reports(self) -> Iterable[str]:
+        """Return the zones by whose days reports are asked for: that of the invoices, those of scheduled reports."""
+        settings = self.configuration.loaded.settings
+        return [settings.invoices.zone, *(each.zone for each in settings.reports)]
 
     def _state(self) -> DaemonState:
         return self.state()

@@ -4,6 +4,7 @@ Failures of it never concern a call.
 """
 
 import asyncio
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +15,7 @@ from vosd.base.clock import Clock
 from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon.kept_process import keep_process
 from vosd.daemon.live_counter import LiveCounter
+from vosd.daemon.traffic_process import TrafficOrder
 from vosd.engine import background
 from vosd.engine.background import kept_going
 from vosd.processes.channel import received, send
@@ -36,8 +38,19 @@ _log = structlog.get_logger()
 class TrafficPart:
     """The process, while the switch runs."""
 
-    def __init__(self, database: Database, counter: LiveCounter, clock: Clock, first_s: float = FIRST_S) -> None:
-        """``counter`` has the counts of the switch; ``first_s`` are the seconds until the process is started."""
+    def __init__(
+        self,
+        database: Database,
+        counter: LiveCounter,
+        clock: Clock,
+        zones: Callable[[], Iterable[str]],
+        first_s: float = FIRST_S,
+    ) -> None:
+        """``counter`` has the counts of the switch, ``zones`` returns those whose days get sums of their own.
+
+        ``first_s`` are the seconds until the process is started.
+        """
+        self._zones = zones
         self._database = database
         self._counter = counter
         self._clock = clock
@@ -69,7 +82,8 @@ class TrafficPart:
     async def _keep(self) -> None:
         await asyncio.sleep(self._first_s)
         url = self._database.engine.url.render_as_string(hide_password=False)
-        await keep_process(lambda: started(PROCESS), url.encode(), _note_end, self._talk)
+        order = TrafficOrder(url, tuple(sorted(set(self._zones()))))
+        await keep_process(lambda: started(PROCESS), self._encode(order), _note_end, self._talk)
 
     async def _count(self) -> None:
         while True:

@@ -8,7 +8,9 @@ import asyncio
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -19,6 +21,7 @@ from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.database import Database
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
+from vosd.traffic.counted import SLOT_MS
 from vosd.traffic.live_counts import LiveCounts
 
 PAUSE_S: Final = 5.0
@@ -30,6 +33,15 @@ _WRITTEN: Final = b"written"
 _log = structlog.get_logger()
 
 
+class TrafficOrder(msgspec.Struct, frozen=True):
+    """Order for the process."""
+
+    url: str
+    """Database."""
+    zones: tuple[str, ...]
+    """Time zones whose days get sums of their own."""
+
+
 def main() -> None:
     """Add calls up until the switch closes the channel."""
     live_as_long_as_the_switch()
@@ -39,11 +51,12 @@ def main() -> None:
 
 
 async def _serve(channel: socket.socket) -> None:
-    """The first message is the database's URL, those behind it are counts of the switch; each is confirmed."""
+    """The first message is a ``TrafficOrder``, those behind it are counts of the switch; each is confirmed."""
     reader, writer = await asyncio.open_connection(sock=channel)
-    database = Database((await received(reader)).decode())
+    order = msgspec.msgpack.decode(await received(reader), type=TrafficOrder)
+    database = Database(order.url)
     traffic = SqlTraffic(database)
-    adding = asyncio.create_task(_add_up(traffic))
+    adding = asyncio.create_task(_add_up(traffic, [ZoneInfo(name) for name in order.zones]))
     writing = asyncio.create_task(_write_counts(traffic, reader, writer))
     await asyncio.wait({adding, writing}, return_when=asyncio.FIRST_COMPLETED)
     for task in (adding, writing):
@@ -78,15 +91,21 @@ async def _write_counts(traffic: SqlTraffic, reader: asyncio.StreamReader, write
         send(writer, _WRITTEN)
 
 
-async def _add_up(traffic: SqlTraffic) -> None:
+async def _add_up(traffic: SqlTraffic, zones: Sequence[ZoneInfo]) -> None:
+    looked = 0
     while True:
+        is_behind = False
         try:
-            added = await traffic.advance()
+            added, now = await traffic.advance(), time.time_ns() // 1_000_000
             if added < AT_ONCE:
-                while await traffic.close_day(time.time_ns() // 1_000_000):
+                while await traffic.close_day(now):
                     pass
+            if added < AT_ONCE and now // SLOT_MS != looked:
+                # One at a time: calls are added in between.
+                is_behind = await traffic.close_zone_day(now, zones)
+                looked = looked if is_behind else now // SLOT_MS
         except StoreUnavailable as error:
             _log.info("traffic_waits", why=str(error))
             await asyncio.sleep(AWAY_S)
             continue
-        await asyncio.sleep(0 if added == AT_ONCE else PAUSE_S)
+        await asyncio.sleep(0 if added == AT_ONCE or is_behind else PAUSE_S)

@@ -150,6 +150,14 @@ class Loop:
         self._switch.take_answer(ticket, answer, now)
         self.flush(now)
 
+    def key_pressed(self, port: int, key: str, duration_ms: int) -> None:
+        """Process a key that came in the media at a port of the relay."""
+        if self._is_over:
+            return
+        now = self._clock.now()
+        self._switch.key_pressed(port, key, duration_ms, now)
+        self.flush(now)
+
     def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
         """Do something with a message that waits at its door, and send what follows; called by a media engine."""
         if self._is_over:

@@ -223,6 +223,7 @@ class SwitchService:
             closed = recover(remains, self._journal, self.recorder, self.balances, self._leftovers.adopt)
         if self.node.media is not None:
             self.node.media.resumed(self._clock.now())
+            self.node.media.report_keys_to(self.loop.key_pressed)
         self.switch.report_closed(closed)
         self._state_files.restore()
         self.phone_service.begin()

@@ -32,7 +32,7 @@ _ROWS: Final = (697, 770, 852, 941)
 _COLUMNS: Final = (1209, 1336, 1477, 1633)
 _PLACES: Final = {key: divmod(place, 4) for place, key in enumerate("123A456B789C*0#D")}
 _AMPLITUDE: Final = 8_000
-"""Of each of the two tones: -10 dBm0 or so."""
+"""Amplitude of each of the two tones: some -10 dBm0."""
 
 
 class PressedKey(NamedTuple):

@@ -57,6 +57,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Whether its latest description stops the media."""
     is_fax: bool = False
     """Whether its latest description has fax alone, which may be silent."""
+    last_key: tuple[str, int, bool] | None = None
+    """Key that it has pressed last, when (monotonic milliseconds), and whether that was an INFO."""
     refusal: MediaRefusal | None = None
     """Why it was not sent the latest description."""
     is_over: bool = False

@@ -30,6 +30,9 @@ _ICE: Final = (
 )  # fmt: skip
 """Lines that offer a way past the relay (RFC 8839), or one port for several media (RFC 9143)."""
 _OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
+_EVENTS: Final = "telephone-event"
+_EVENT_PAYLOADS: Final = (101, *range(96, 128))
+"""Payload types for events, in the order in which they are tried: 101 is usual."""
 _ALWAYS_KEPT: Final = frozenset({"telephone-event", "cn"})
 """Payloads that go with every codec: key presses (RFC 4733) and comfort noise (RFC 3389)."""
 
@@ -157,6 +160,38 @@ def with_codecs(session: bytes, wanted: Sequence[str]) -> bytes | None:
     if had_audio and not has_audio:
         return None
     return b"".join(written)
+
+
+def with_events(session: bytes, payload: int | None) -> bytes:
+    """Return a description whose first audio medium has telephone events (RFC 4733), as the payload type, if that is free.
+
+    None = any type that is free. One that has events, or no audio, stays as it is.
+    """
+    above, *media = _MEDIUM.split(session)
+    for index, part in enumerate(media):
+        if not part.startswith(b"m=audio ") or (formats := _formats(part)) is None:
+            continue
+        payloads, maps = {int(each) for each in formats[0]}, formats[1]
+        if any(name.lower() == _EVENTS for name, _ in maps.values()):
+            return session
+        clock = next((maps.get(each) or static_map(each) for each in map(int, formats[0])), ("", 8_000))[1]
+        wanted = _EVENT_PAYLOADS if payload is None else (payload, *_EVENT_PAYLOADS)
+        free = next((each for each in wanted if each not in payloads), None)
+        if free is None:
+            return session
+        media[index] = _with_map(part, free, clock)
+        return b"".join((above, *media))
+    return session
+
+
+def _with_map(part: bytes, payload: int, clock: int) -> bytes:
+    first, *rest = _lines(part)
+    end = first[len(first.rstrip()) :] or b"\r\n"
+    lines = [b"%b %d%b" % (first.rstrip(), payload, end), *rest]
+    if not lines[-1].endswith(b"\n"):
+        lines[-1] += end
+    text = b"a=rtpmap:%d telephone-event/%d%ba=fmtp:%d 0-15%b"
+    return b"".join(lines) + text % (payload, clock, end, payload, end)
 
 
 class _Level(NamedTuple):

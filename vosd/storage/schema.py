@@ -430,6 +430,14 @@ def _sums(name: str, meaning: str) -> Table:
 
 traffic: Final = _sums("traffic", "quarters of an hour since 1970, in which the calls began")
 traffic_day: Final = _sums("traffic_day", "the first quarter of the UTC day")
+traffic_zone: Final = _sums("traffic_zone", "the first quarter of a day of 24 hours of another zone than UTC")
+traffic_zone_day: Final = Table(
+    "traffic_zone_day",
+    metadata,
+    Column("slot", Integer, primary_key=True, autoincrement=False, comment="first quarter of a day in traffic_zone"),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
 traffic_peak: Final = Table(
     "traffic_peak",
     metadata,

@@ -5,10 +5,12 @@ the sums once. A correction takes its call out of the sums, in its own transacti
 (``SqlCorrections``): so the job adds the call again as it is now.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, literal, select, text, update
 
@@ -35,11 +37,14 @@ from vosd.traffic.counted import (
     TrafficSums,
 )
 from vosd.traffic.live_counts import LiveCounts, TrafficPeak
+from vosd.traffic.spans import days_of
 
 AT_ONCE: Final = 1_000
 """Calls of one transaction: no booking waits longer than a tenth of a second for it."""
 DAY_CLOSED_MS: Final = 2 * 3_600_000
 """Time from the end of a day to its sums: most calls of the day are booked then."""
+ZONE_DAYS_MS: Final = 70 * 86_400_000
+"""Past of which days of zones get sums of their own: two months."""
 _NO_SLOT: Final = 2**62
 _KEYS_KNOWN: Final = 200_000
 _ROWS_AT_ONCE: Final = 500
@@ -130,8 +135,31 @@ class SqlTraffic:
             end = begin + SLOTS_OF_DAY
             if end * SLOT_MS + DAY_CLOSED_MS > now:
                 return False
-            await _make_day(connection, begin)
+            await _make_day(connection, begin, schema.traffic_day)
             await _set(connection, schema.TRAFFIC_DAYS, end)
+        return True
+
+    async def close_zone_day(self, now: int, zones: Iterable[ZoneInfo]) -> bool:
+        """Make the sums of the first day of these zones that is over and has none; return whether there was one.
+
+        ``now`` is UTC milliseconds. Days that were over ``ZONE_DAYS_MS`` before are left to the quarters.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.writing(unhurried=True) as connection:
+            await locked_mark(connection)
+            since = now - ZONE_DAYS_MS
+            first = await _first_slot(connection, since // SLOT_MS)
+            if first is None:
+                return False
+            since, until = max(since, first * SLOT_MS - SLOTS_OF_DAY * SLOT_MS), now - DAY_CLOSED_MS
+            made = {*await _zone_days(connection, since // SLOT_MS, until // SLOT_MS)}
+            begin = min({day for zone in zones for day in days_of(zone, since, until)} - made, default=None)
+            if begin is None:
+                return False
+            await _make_day(connection, begin, schema.traffic_zone)
+            await connection.execute(insert(schema.traffic_zone_day).values(slot=begin))
         return True
 
     async def take_out(self, connection: AsyncConnection, mark: int, call_ids: Iterable[str]) -> None:
@@ -228,6 +256,12 @@ class SqlTraffic:
                 begin = end if stored or counted else await _next_slot(connection, end)
             for found in _compared(stored, counted):
                 yield found
+        for day in await self._days_of_zones(since, until):
+            async with self._database.reading(unhurried=True) as connection:
+                stored = await _stored(connection, schema.traffic_zone, day, day + 1)
+                of_day = await _stored(connection, schema.traffic, day, day + SLOTS_OF_DAY)
+            for found in _compared(stored, _together(of_day, day)):
+                yield found
         for first, end in _days(since, until):
             async with self._database.reading(unhurried=True) as connection:
                 if end > await _value(connection, schema.TRAFFIC_DAYS):
@@ -236,6 +270,11 @@ class SqlTraffic:
                 of_day = await _stored(connection, schema.traffic, first, end)
             for found in _compared(stored, _together(of_day, first)):
                 yield found
+
+    async def _days_of_zones(self, since: int, until: int) -> Sequence[int]:
+        first, end = _slots(since, until)
+        async with self._database.reading() as connection:
+            return await _zone_days(connection, first, end - SLOTS_OF_DAY + 1)
 
     async def rebuild(self, since: int, until: int) -> AsyncGenerator[int, None]:
         """Make the sums of a span anew, hour by hour; yield after each the end of what is done, UTC milliseconds.
@@ -259,7 +298,11 @@ class SqlTraffic:
                 if end % SLOTS_OF_DAY == 0 and end <= await _value(connection, schema.TRAFFIC_DAYS):
                     days = schema.traffic_day
                     await connection.execute(delete(days).where(_within(days, end - SLOTS_OF_DAY, end)))
-                    await _make_day(connection, end - SLOTS_OF_DAY)
+                    await _make_day(connection, end - SLOTS_OF_DAY, days)
+                for day in await _zone_days(connection, first - SLOTS_OF_DAY + 1, end - SLOTS_OF_DAY + 1):
+                    of_zone = schema.traffic_zone
+                    await connection.execute(delete(of_zone).where(_within(of_zone, day, day + 1)))
+                    await _make_day(connection, day, of_zone)
             yield end * SLOT_MS
 
     async def _add(self, connection: AsyncConnection, sums: Sums) -> Mapping[TrafficKey, int]:
@@ -278,6 +321,12 @@ class SqlTraffic:
             together = _together(late)
             known = ids or await self._ids(connection, together)
             await self._write(connection, schema.traffic_day, together, known)
+        slots = [slot for slot, _ in sums]
+        days = await _zone_days(connection, min(slots) - SLOTS_OF_DAY + 1, max(slots) + 1) if slots else ()
+        of_zones = _in_days(sums, days) if days else {}
+        if of_zones:
+            known = ids or await self._ids(connection, of_zones)
+            await self._write(connection, schema.traffic_zone, of_zones, known)
 
     async def _ids(self, connection: AsyncConnection, sums: Sums) -> dict[TrafficKey, int]:
         """Return the id of each key; one that is new gets its row."""
@@ -321,15 +370,29 @@ async def locked_mark(connection: AsyncConnection) -> int:
     return int(value)
 
 
-async def _make_day(connection: AsyncConnection, begin: int) -> None:
+async def _zone_days(connection: AsyncConnection, first: int, end: int) -> Sequence[int]:
+    """Return the days of zones that have sums of their own and begin in a span of slots."""
+    slot = schema.traffic_zone_day.c.slot
+    return list(await connection.scalars(select(slot).where(slot >= first, slot < end).order_by(slot)))
+
+
+def _in_days(sums: Sums, days: Sequence[int]) -> Sums:
+    """Add slots up to sorted days that begin at other times than those of UTC, and may overlap."""
+    found: dict[tuple[int, TrafficKey], list[int | Decimal]] = {}
+    for (slot, key), values in sums.items():
+        for day in days[bisect_right(days, slot - SLOTS_OF_DAY) : bisect_right(days, slot)]:
+            before = found.get((day, key))
+            found[day, key] = list(values) if before is None else [a + b for a, b in zip(before, values, strict=True)]
+    return found
+
+
+async def _make_day(connection: AsyncConnection, begin: int, days: Table) -> None:
     """Make the sums of a day, which has none, of those of its quarters."""
     table = schema.traffic
     columns = [table.c.kind, literal(begin), table.c.key_id, *(func.sum(table.c[name]) for name in MEASURES)]
     of_day = select(*columns).where(_within(table, begin, begin + SLOTS_OF_DAY))
     names = ["kind", "slot", "key_id", *MEASURES]
-    await connection.execute(
-        insert(schema.traffic_day).from_select(names, of_day.group_by(table.c.kind, table.c.key_id))
-    )
+    await connection.execute(insert(days).from_select(names, of_day.group_by(table.c.kind, table.c.key_id)))
 
 
 def _calls() -> Select[Any]:

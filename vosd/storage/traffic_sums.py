@@ -30,6 +30,7 @@ from vosd.traffic.spans import Piece, Pieces, ReportSpan, pieces_of
 _PIECES_AT_ONCE: Final = 100
 """Pieces of one statement; SQLite takes at most 500."""
 _NUMBERS: Final = {"sip_code", "wait_ms"}
+_zone_day: Final = schema.traffic_zone_day.c.slot
 _DAYS_UNTIL: Final = text("SELECT value FROM counter WHERE name = 'traffic_days'")
 
 _REACHED: Final = (
@@ -83,7 +84,11 @@ class SqlTrafficSums:
             StoreUnavailable: the database is away, or the report takes too long.
         """
         async with self._database.searching(unhurried=True) as connection:
-            pieces = pieces_of(spans, int(await connection.scalar(_DAYS_UNTIL) or 0))
+            days = select(_zone_day).where(
+                _zone_day >= spans[0].since // SLOT_MS, _zone_day < spans[-1].until // SLOT_MS
+            )
+            days_until, zone_days = await connection.scalar(_DAYS_UNTIL), await connection.scalars(days)
+            pieces = pieces_of(spans, int(days_until or 0), {*zone_days})
             return [await _rows(connection, pieces, query) for query in queries]
 
     async def peaks(self, spans: Sequence[ReportSpan], side: PeakSide) -> list[PeakRow]:
@@ -112,7 +117,8 @@ async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery
     values = {f"in_{number}": list(some) for number, (_, some) in enumerate(query.where)}
     width = len(query.by) + 1
     are_money = [name in AMOUNTS for name in query.measures]  # a sum of whole numbers is a decimal in MariaDB
-    for table, some in (("traffic_day", pieces.days), ("traffic", pieces.quarters)):
+    of_tables = (("traffic_day", pieces.days), ("traffic", pieces.quarters), ("traffic_zone", pieces.zone_days))
+    for table, some in of_tables:
         for start in range(0, len(some), _PIECES_AT_ONCE):
             at_once = some[start : start + _PIECES_AT_ONCE]
             for row in await connection.execute(_statement(table, at_once, query), values):

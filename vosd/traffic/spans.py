@@ -1,6 +1,6 @@
 """Spans of a report in the viewer's zone, and from which sums each of them is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
@@ -60,6 +60,8 @@ class Pieces(NamedTuple):
     days: Sequence[Piece]
     """Pieces of whole UTC days, which have sums of their own."""
     quarters: Sequence[Piece]
+    zone_days: Sequence[Piece] = ()
+    """Days of other zones that have sums of their own; each is kept at its first slot alone."""
 
 
 def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list[ReportSpan]:
@@ -124,17 +126,36 @@ def _beginnings(since: int, grouping: Grouping, zone: ZoneInfo) -> Iterator[int]
                 day = (day + timedelta(days=31)).replace(day=1)
 
 
-def pieces_of(spans: Sequence[ReportSpan], days_until: int) -> Pieces:
+def days_of(zone: ZoneInfo, since: int, until: int) -> Iterator[int]:
+    """Yield the first slots of the days of 24 hours of a zone that lie in a time, UTC milliseconds.
+
+    Days of UTC are left out, and those on which summer time begins or ends.
+    """
+    for begin, end in pairwise(_beginnings(since, Grouping.DAY, zone)):
+        if end > until:
+            return
+        first, behind = begin // SLOT_MS, end // SLOT_MS
+        if begin >= since and behind - first == SLOTS_OF_DAY and first % SLOTS_OF_DAY:
+            yield first
+
+
+def pieces_of(spans: Sequence[ReportSpan], days_until: int, zone_days: Collection[int] = ()) -> Pieces:
     """Return from which sums the spans are made; days have their own up to the slot ``days_until``.
+
+    ``zone_days`` has the first slots of the days of other zones that have sums of their own.
 
     A border of spans lies within a UTC day in most zones. The day is then counted as a whole in one of the two spans,
     and the quarters between the border and midnight are moved to the other one: a month by the day is made of its days
     and of a few hours of each, not of all quarters.
     """
     days: list[Piece] = []
+    of_zones: list[Piece] = []
     moved: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for number, span in enumerate(spans):
         first, end = span.since // SLOT_MS, span.until // SLOT_MS
+        if first in zone_days and end - first == SLOTS_OF_DAY:
+            of_zones.append(Piece(first, first + 1, ((number, 1),)))
+            continue
         begin, stop = _midnight(first), min(_midnight(end), days_until)
         if begin >= stop or abs(first - begin) + abs(end - stop) >= end - first:
             moved.setdefault((first, end), []).append((number, 1))
@@ -143,7 +164,7 @@ def pieces_of(spans: Sequence[ReportSpan], days_until: int) -> Pieces:
         for one, other in ((first, begin), (stop, end)):
             if one != other:
                 moved.setdefault((min(one, other), max(one, other)), []).append((number, 1 if one < other else -1))
-    return Pieces(days, [Piece(*place, tuple(signs)) for place, signs in moved.items()])
+    return Pieces(days, [Piece(*place, tuple(signs)) for place, signs in moved.items()], of_zones)
 
 
 def _midnight(slot: int) -> int:

@@ -58,6 +58,19 @@ class MediaWatch(Enum):
     """The other side is."""
 
 
+class KeyWay(Enum):
+    """The way by which keys (DTMF) reach a trunk."""
+
+    AUTO = "auto"
+    """As the other side sends them."""
+    EVENTS = "rfc4733"
+    """Telephone events in its media."""
+    INFO = "info"
+    """INFO with ``application/dtmf-relay``."""
+    TONES = "inband"
+    """Tones in its audio, which is G.711."""
+
+
 class Encryption(Enum):
     """Encryption of the media of a trunk."""
 
@@ -129,6 +142,7 @@ class MediaSettings(msgspec.Struct, frozen=True):
     local_ring: bool = False
     """Whether callers get ring-back from the switch when it is called."""
     encryption: Encryption = Encryption.OFF
+    dtmf: KeyWay = KeyWay.AUTO
 
 
 DEFAULT_MEDIA: Final = MediaSettings()

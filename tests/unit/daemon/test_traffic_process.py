@@ -80,7 +80,7 @@ async def added_up(database) -> None:
 async def test_a_process_that_was_killed_goes_on_with_the_next_call(database, monkeypatch):
     monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     await SqlBooks(database).book([answered_call(number) for number in (1, 2, 3)])
-    part = TrafficPart(database, Counted([]), SystemClock(), first_s=0)
+    part = TrafficPart(database, Counted([]), SystemClock(), lambda: ["Europe/Berlin"], first_s=0)
     await part.begin()
     try:
         with structlog.testing.capture_logs() as logs:
@@ -103,7 +103,7 @@ async def test_what_the_switch_counts_is_written_once_whatever_is_killed(databas
     monkeypatch.setattr(kept_process, "RETRY_S", 0.01)
     monkeypatch.setattr(traffic, "READ_MS", 20)
     counted = Counted([counts(1, 5), counts(2, 7)])
-    part = TrafficPart(database, counted, SystemClock(), first_s=0)
+    part = TrafficPart(database, counted, SystemClock(), list, first_s=0)
     await part.begin()
     try:
         while len(counted.waiting) == 2:
@@ -120,7 +120,7 @@ async def test_what_the_switch_counts_is_written_once_whatever_is_killed(databas
 
 
 async def test_the_last_counts_are_written_at_the_stop_also_where_the_process_has_not_begun(database):
-    part = TrafficPart(database, Counted([counts(1, 5)]), SystemClock())
+    part = TrafficPart(database, Counted([counts(1, 5)]), SystemClock(), list)
     await part.begin()
     await part.end()
     assert await attempts(database) == 5

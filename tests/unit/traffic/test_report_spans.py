@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, band_of, step_of
-from vosd.traffic.spans import SPANS_MAX, EmptySpan, Grouping, ReportSpan, TooManySpans, pieces_of, spans_of
+from vosd.traffic.spans import SPANS_MAX, EmptySpan, Grouping, ReportSpan, TooManySpans, days_of, pieces_of, spans_of
 
 HOUR = 3_600_000
 SUMMER_ENDS = 1_792_890_000_000  # 25 October 2026 in Europe
@@ -23,18 +23,44 @@ def test_pieces_are_exactly_the_quarters_of_each_span(first, length, grouping, z
     spans = spans_of(begin * SLOT_MS, (begin + length) * SLOT_MS, grouping, ZoneInfo(zone))
     assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
     days_until = (begin // SLOTS_OF_DAY + closed_days - 20) * SLOTS_OF_DAY
-    pieces = pieces_of(spans, days_until)
+    known = zoneinfo_days(zone, begin, begin + length) if closed_days % 2 else set()
+    pieces = pieces_of(spans, days_until, known)
+    for piece in pieces.zone_days:
+        assert piece.first in known
+        assert piece.end == piece.first + 1, "a day is kept at its first slot"
     for piece in pieces.days:
         assert piece.first % SLOTS_OF_DAY == piece.end % SLOTS_OF_DAY == 0
         assert piece.end <= days_until
     for number, span in enumerate(spans):
         counted = {}
-        for piece in (*pieces.days, *pieces.quarters):
+        whole = [piece._replace(end=piece.first + SLOTS_OF_DAY) for piece in pieces.zone_days]
+        for piece in (*pieces.days, *pieces.quarters, *whole):
             for slot in range(piece.first, piece.end):
                 counted[slot] = counted.get(slot, 0) + dict(piece.signs).get(number, 0)
         wanted = range(span.since // SLOT_MS, span.until // SLOT_MS)
         assert {slot for slot, count in counted.items() if count} == {*wanted}
         assert {*counted.values()} <= {0, 1}
+
+
+def zoneinfo_days(zone, first, end):
+    return {*days_of(ZoneInfo(zone), first * SLOT_MS, end * SLOT_MS)}
+
+
+def test_days_of_a_zone_are_those_of_24_hours_that_do_not_begin_as_those_of_utc():
+    begin = SUMMER_ENDS // SLOT_MS // SLOTS_OF_DAY * SLOTS_OF_DAY - 2 * SLOTS_OF_DAY
+    summer, winter = begin + 88, begin + 92
+    found = zoneinfo_days("Europe/Berlin", begin, begin + 6 * SLOTS_OF_DAY)
+    assert found == {summer, winter + 2 * SLOTS_OF_DAY, winter + 3 * SLOTS_OF_DAY, winter + 4 * SLOTS_OF_DAY}, (
+        "the day of 25 hours is left out"
+    )
+    assert zoneinfo_days("UTC", begin, begin + 6 * SLOTS_OF_DAY) == set()
+
+
+def test_a_month_by_the_day_of_a_zone_is_made_of_its_days_alone():
+    zone, since = ZoneInfo("Asia/Kolkata"), 1_790_793_000_000
+    spans = spans_of(since, since + 31 * 24 * HOUR, Grouping.DAY, zone)
+    pieces = pieces_of(spans, 10**9, {*days_of(zone, since, since + 31 * 24 * HOUR)})
+    assert (len(pieces.zone_days), len(pieces.days), len(pieces.quarters)) == (31, 0, 0)
 
 
 def test_a_day_of_25_hours_is_one_day():

@@ -17,6 +17,7 @@ from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
+    KeyWay,
     MediaAddress,
     MediaEngine,
     MediaEngineSettings,
@@ -119,6 +120,8 @@ def _needs_of(settings: MediaSettings) -> Iterator[tuple[str, str]]:
         yield "local_ring", "yes"
     if settings.ports is not None:
         yield "rtp_port_range", str(settings.ports)
+    if settings.dtmf is not KeyWay.AUTO:
+        yield "dtmf", settings.dtmf.value
 
 
 def check_media(keys: InstallationKeys, parameters: ParameterKeys, origin: Origin, problems: ProblemList) -> None:

@@ -8,7 +8,7 @@ INSTALLATION: Final = frozenset(
     }
 )  # fmt: skip
 ACCOUNT: Final = frozenset({"packages", "record"})
-MEDIA: Final = frozenset({"dtmf", "ice", "record"})
+MEDIA: Final = frozenset({"ice", "record"})
 """Capabilities of all trunks and phones that are not built yet."""
 MAPPING_GATEWAY: Final = MEDIA
 PHONE: Final = MEDIA

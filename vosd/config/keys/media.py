@@ -19,6 +19,7 @@ from vosd.config.reader.number_rules import comma_separated
 from vosd.engine.settings import HttpListener
 from vosd.trunks.media import (
     Encryption,
+    KeyWay,
     MediaEngine,
     MediaFallback,
     MediaMode,
@@ -61,6 +62,10 @@ class TrunkMediaKeys(Keys):
     488."""
     local_ring: Annotated[bool, switch()] = False
     """`yes`: media are relayed when it is called, so that the switch can play ring-back."""
+    dtmf: Annotated[KeyWay, choice(KeyWay)] = KeyWay.AUTO
+    """The way by which keys reach it in relayed calls: as the other side sends them (`auto`), or always as telephone
+    events in its media (`rfc4733`), as INFO, or as tones in G.711 (`inband`). Tones that it sends itself pass as they
+    are."""
     encryption: Annotated[Encryption, encrypted_by()] = Encryption.OFF
     """`pass`: its media are encrypted by the parties (SRTP), which passes unchanged; media of calls of a registered
     phone or gateway with it are relayed."""

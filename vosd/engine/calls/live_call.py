@@ -13,6 +13,7 @@ from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import NextHop
+from vosd.b2bua.leg import Leg
 from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.b2bua.stamps import Ending
 from vosd.b2bua.states import RINGING
@@ -350,6 +351,11 @@ class LiveCall:
     def acknowledged(self, at: Instant) -> None:
         """Journal that the caller has acknowledged our 200."""
         self._services.sink.acknowledged(self.call_id, at.mono)
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
+        media = self._services.media
+        return media is not None and media.is_key_taken(leg, far, key, duration_ms, now)
 
     def silence(self, answered_at: Instant) -> Limit | None:
         """Return when silence of its media ends the call, if nothing more comes; None = it does not."""

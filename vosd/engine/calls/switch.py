@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from vosd.b2bua import talk
 from vosd.b2bua.call import Call
 from vosd.b2bua.ports import CallPart, SetupAnswer
 from vosd.b2bua.settings import CallSettings
@@ -153,6 +154,24 @@ class Switch(Counting):
             call.question_answered(answer, now)
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``
             _log.exception("call_aborted", call_event="answer to a question")
+            self._abort(call, now)
+
+    def key_pressed(self, port: int, key: str, duration_ms: int, now: Instant) -> None:
+        """Handle a key that came in the media at a port of the relay."""
+        media = self.services.media
+        leg = None if media is None else media.leg_at(port)
+        if media is None or leg is None:
+            return
+        live_call = self._calls.get(leg.call.arrival.call_id)
+        if live_call is None:
+            return
+        call = live_call.call
+        try:
+            far = talk.key_pressed(call, leg, key, now, live_call)
+            if far is not None:
+                media.send_key(leg, far, key, duration_ms, now)
+        except Exception:  # noqa: BLE001  the same boundary as in ``handle``
+            _log.exception("call_aborted", call_event="key")
             self._abort(call, now)
 
     def answer_waiting(self, waiting: WaitingMessage, act: Callable[[Instant], None], now: Instant) -> None:

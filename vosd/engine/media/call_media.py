@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from vosd.b2bua.call import Call
+from vosd.b2bua.leg import Leg
 from vosd.b2bua.supervision import Limit
 from vosd.base.clock import Instant
 
@@ -12,6 +13,18 @@ class CallMedia(Protocol):
 
     def silence(self, call: Call, answered_at: Instant) -> Limit | None:
         """Return when silence ends an answered call, if nothing more comes; None = it does not."""
+        ...
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
+        ...
+
+    def leg_at(self, port: int) -> Leg | None:
+        """Return the leg that has a port of the relay."""
+        ...
+
+    def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
+        """Send a key that came in the media of a leg to the other one, unless the media have it already."""
         ...
 
     def resume(self, call: Call) -> None:

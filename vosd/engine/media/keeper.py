@@ -6,7 +6,7 @@ description names, the leg gets its own port, and the two are connected.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -17,18 +17,20 @@ from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Limit
 from vosd.base.clock import Instant
+from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.report import media_document
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import address_of, is_behind_nat, side_of
 from vosd.engine.media.silence import silence_limit
 from vosd.media.decision import decide
 from vosd.media.figures import PortFigures
+from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegFigures, LegMedia, MediaRefusal
 from vosd.media.relay import MediaRelay
 from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs
+from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
@@ -88,6 +90,7 @@ class MediaKeeper:
         self._relay = relay
         self._listeners = listeners
         self._addresses = addresses
+        self._keys = KeyConversion(relay)
         self._last_number = now.wall << 20
         self._legs: dict[int, Leg] = {}
         """Legs that have not ended, by their numbers."""
@@ -131,6 +134,7 @@ class MediaKeeper:
         if isinstance(owner, Leg) and (media := owner.facts.media) is not None:
             media.is_over = True
             self._legs.pop(media.number, None)
+            self._keys.forget(media)
             self._close_ports(media, now)
 
     def _close_ports(self, media: LegMedia, now: Instant) -> None:
@@ -172,6 +176,23 @@ class MediaKeeper:
             return limit._replace(due_ms=max(limit.due_ms, min(known) + POLL_MS + _LATE_FIGURES_MS))
         return limit
 
+    def report_keys_to(self, process: Callable[[int, str, int], None]) -> None:
+        """Let keys in media be processed: port, key, and duration in milliseconds."""
+        if self._relay is not None:
+            self._relay.key_pressed = process
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+        """Send a key of an INFO in the media of the other leg, if that is its way (``CallMedia``)."""
+        return self._keys.is_key_taken(leg, far, key, duration_ms, now)
+
+    def leg_at(self, port: int) -> Leg | None:
+        """Return the leg that has a port (``CallMedia``)."""
+        return self._keys.leg_at(port)
+
+    def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
+        """Send a key that came in the media of a leg to the other one (``CallMedia``)."""
+        self._keys.send_key(leg, far, key, duration_ms, now)
+
     def report(self, call: Call) -> str | None:
         """Return the document of the CDR (``CallMedia``)."""
         if call.journey.vendor_answered_at is None:
@@ -199,6 +220,8 @@ class MediaKeeper:
                         and self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class)
                     ):
                         _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
+        if len(call.parties) == 2:
+            self._keys.arrange(*call.parties)
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
@@ -290,10 +313,13 @@ class MediaKeeper:
         if not self._is_relayed(exchange, body):
             return MessageChange(body=body) if body != message.body else None
         try:
+            is_at_relay = self._rtpengines is None or _is_at_relay(exchange)
+            if is_at_relay and self._keys.wants_events(exchange.theirs, exchange.media):
+                body = with_events(body, _event_payload(exchange.media))
             described = media_of(body)
         except BadSession:
             return _unfit(message, exchange.media, MediaRefusal.BAD_SESSION)
-        if self._rtpengines is not None and not _is_at_relay(exchange):
+        if self._rtpengines is not None and not is_at_relay:
             if self._asks_rtpengine(self._rtpengines, waiting, exchange, body, described):
                 return MessageWait(WAIT_MS, may_leave=False)
             if self._relay is None or self.parameters.fallback is not MediaFallback.RELAY:
@@ -392,6 +418,8 @@ class MediaKeeper:
             exchange.theirs.note_source(index, source)
             self._relay.expect(theirs, source)
             self._relay.connect(own, theirs)
+            if index == 0:
+                self._keys.arrange(exchange.leg, exchange.author)
             address = address_of(exchange.leg, self._listeners, self._addresses)
             places.append(Place(address.announced, own.rtp, own.rtcp))
         return places
@@ -466,6 +494,13 @@ def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
         clocks=tuple(clock for clock, _ in formats.values()),
         codecs=tuple(codec for _, codec in formats.values()),
     )
+
+
+def _event_payload(media: LegMedia) -> int | None:
+    """Return the payload type by which a leg has named telephone events; None = it has not."""
+    source = media.source(0)
+    named = () if source is None else zip(source.payloads, source.codecs, strict=True)
+    return next((payload for payload, codec in named if codec.lower() == EVENT_NAME), None)
 
 
 def _first_host(body: bytes) -> str:

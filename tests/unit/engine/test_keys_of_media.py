@@ -1,0 +1,227 @@
+"""Keys of relayed calls: from telephone events to INFO and tones, and back."""
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.keypad_scene import KEYS as TRANSFERS
+from doubles.keypad_scene import TARGET
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import SILENCE, Reply
+from doubles.virtual.vendor import Line, Script
+
+from vosd.b2bua.information import KEYS_WAITING
+from vosd.engine.media.key_conversion import REPEATED_MS
+from vosd.sdp.media import media_of, with_events
+from vosd.trunks.dialect import CallerDialect
+from vosd.trunks.media import KeyWay, MediaEngine, MediaMode, MediaParameters, MediaSettings
+
+PLAIN = ANSWER.replace("RTP/AVP 0 101", "RTP/AVP 0").replace("a=rtpmap:101 telephone-event/8000\r\n", "")
+
+
+class KeyScene:
+    """A relayed call whose customer and vendor have their own ways of keys."""
+
+    def __init__(
+        self,
+        caller: KeyWay,
+        vendor: KeyWay,
+        *,
+        mode: MediaMode = MediaMode.ON,
+        offer: str = OFFER,
+        answer: str = ANSWER,
+    ) -> None:
+        self.relay = VirtualRelay()
+        trunks = [
+            mapping_gateway(
+                "acme", f"{CUSTOMER.host}/32", media=MediaSettings(dtmf=caller),
+                dialect=CallerDialect(transfer_keys=TRANSFERS),
+            ),
+            vendor_gateway(0, media=MediaSettings(dtmf=vendor)),
+        ]  # fmt: skip
+        parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
+        self.scene = Scene(catalogue(trunks, media=parameters), relay=self.relay)
+        self.scene.vendor.script = Script((Line(0, 200, answer),))
+        self.call = self.scene.caller.call(CALLEE, Intent(offer))
+        self.scene.wire.run_until(lambda: self.call.final == 200)
+        self.scene.wire.run_for(1_000)
+        self.there = self.scene.vendor.calls[0]
+        self.of_caller, self.of_callee = (
+            (self.at(self.call.theirs), self.at(self.there.theirs)) if self.relay.open_ports else (None, None)
+        )
+
+    def at(self, session: str):
+        return self.relay.at(media_of(session.encode())[0].port)
+
+    def event(self, port, key: str, ms: int = 100) -> None:
+        """Let a key come as a telephone event."""
+        exchange = self.scene.exchange
+        exchange.switch.key_pressed(port.port.id, key, ms, exchange.clock.now())
+        exchange.flush()
+
+    def info(self, side, key: str) -> None:
+        side.ask("INFO", body=f"Signal={key}\r\nDuration=120\r\n", kind="application/dtmf-relay")
+
+    def infos(self, side) -> list[str]:
+        self.scene.wire.run_for(500)
+        return [info.body for info in side.asked["INFO"]]
+
+    def finish(self) -> None:
+        self.scene.finish(self.call)
+        assert self.relay.open_ports == {}
+
+
+def test_nothing_is_converted_where_no_trunk_says_so():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.AUTO)
+    assert keys.of_callee.keys == (False, False)
+    keys.info(keys.call, "5")
+    assert keys.infos(keys.there) == ["Signal=5\r\nDuration=120\r\n"]
+    assert keys.of_callee.sent_keys == []
+    keys.finish()
+
+
+def test_an_event_becomes_an_info_and_leaves_the_media():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO, answer=PLAIN)
+    assert keys.of_caller.keys == (True, True)
+    keys.event(keys.of_caller, "7", 240)
+    assert keys.infos(keys.there) == ["Signal=7\r\nDuration=240\r\n"]
+    keys.finish()
+
+
+def test_the_side_that_sends_events_is_told_that_it_may():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO, answer=PLAIN)
+    assert "telephone-event" in media_of(keys.call.theirs.encode())[0].codecs
+    assert 101 in keys.of_caller.source.payloads
+    keys.finish()
+
+
+def test_an_info_becomes_an_event_with_its_duration():
+    keys = KeyScene(KeyWay.INFO, KeyWay.EVENTS)
+    keys.info(keys.call, "#")
+    assert keys.infos(keys.there) == []
+    assert keys.of_callee.sent_keys == [("#", 120, False)]
+    assert keys.call.got["INFO"] == [200]
+    keys.finish()
+
+
+def test_a_side_without_events_gets_the_info():
+    offer = PLAIN.replace("192.0.2.20", "192.0.2.10")
+    keys = KeyScene(KeyWay.AUTO, KeyWay.EVENTS, offer=offer, answer=PLAIN)
+    keys.info(keys.call, "1")
+    assert keys.infos(keys.there) == ["Signal=1\r\nDuration=120\r\n"]
+    assert keys.of_callee.sent_keys == []
+    keys.finish()
+
+
+@pytest.mark.parametrize("by", ["event", "info"])
+def test_keys_become_tones(by):
+    keys = KeyScene(KeyWay.AUTO, KeyWay.TONES)
+    if by == "event":
+        keys.event(keys.of_caller, "4", 120)
+    else:
+        keys.info(keys.call, "4")
+    assert keys.infos(keys.there) == []
+    assert keys.of_callee.sent_keys == [("4", 120, True)]
+    keys.finish()
+
+
+def test_the_callee_is_converted_as_well():
+    keys = KeyScene(KeyWay.INFO, KeyWay.EVENTS)
+    keys.event(keys.of_callee, "9")
+    assert keys.infos(keys.call) == ["Signal=9\r\nDuration=100\r\n"]
+    keys.finish()
+
+
+@pytest.mark.parametrize(("way", "after_ms", "sent"), [
+    (KeyWay.EVENTS, 0, 0), (KeyWay.EVENTS, REPEATED_MS - 50, 0), (KeyWay.EVENTS, REPEATED_MS + 50, 1),
+])  # fmt: skip
+def test_a_key_by_two_ways_counts_once(way, after_ms, sent):
+    keys = KeyScene(KeyWay.AUTO, way)
+    keys.event(keys.of_caller, "5")
+    keys.scene.wire.run_for(after_ms)
+    keys.info(keys.call, "5")
+    keys.scene.wire.run_for(300)
+    assert len(keys.of_callee.sent_keys) == sent
+    assert keys.call.got["INFO"] == [200]
+    keys.finish()
+
+
+def test_a_key_by_two_ways_is_one_info():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO)
+    keys.info(keys.call, "5")
+    keys.event(keys.of_caller, "5")
+    keys.event(keys.of_caller, "5")
+    assert [body[:8] for body in keys.infos(keys.there)] == ["Signal=5", "Signal=5"]
+    keys.finish()
+
+
+def test_keys_are_sent_one_after_the_other_and_only_so_many_wait():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO)
+    keys.there.will("INFO", Reply(200, after_ms=100), *[Reply(200)] * 40)
+    for number in range(KEYS_WAITING + 5):
+        keys.event(keys.of_caller, "0123456789"[number % 10])
+    assert len(keys.there.asked["INFO"]) <= 1
+    keys.scene.wire.run_for(5_000)
+    got = "".join(body[7] for body in keys.infos(keys.there))
+    assert got == ("0123456789" * 4)[: KEYS_WAITING + 1]
+    keys.finish()
+
+
+def test_a_side_that_answers_no_info_ends_no_call():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO)
+    keys.there.will("INFO", SILENCE, Reply(415))
+    keys.event(keys.of_caller, "1")
+    keys.event(keys.of_caller, "2")
+    keys.scene.wire.run_for(40_000)
+    assert [body[7] for body in keys.infos(keys.there)][-1] == "2"
+    keys.finish()
+
+
+def test_a_call_that_is_not_relayed_keeps_its_keys():
+    keys = KeyScene(KeyWay.INFO, KeyWay.EVENTS, mode=MediaMode.OFF)
+    keys.info(keys.call, "3")
+    assert keys.infos(keys.there) == ["Signal=3\r\nDuration=120\r\n"]
+    keys.finish()
+
+
+def test_keys_in_the_media_transfer_a_call():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.AUTO)
+    assert keys.of_caller.keys == (True, False)
+    for key in f"*1{TARGET}#":
+        keys.event(keys.of_caller, key)
+        keys.scene.wire.run_for(300)
+    keys.scene.wire.run_for(3_000)
+    party, target = keys.scene.vendor.calls
+    assert target.invite.start_line.startswith(f"INVITE sip:{TARGET}@")
+    assert keys.call.is_over
+    assert party.asked["INFO"] == []
+    target.hang_up()
+    keys.scene.wire.run_for(40_000)
+    assert keys.relay.open_ports == {}
+
+
+def test_a_key_of_a_call_that_is_over_is_ignored():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO)
+    port = keys.of_caller
+    keys.finish()
+    keys.event(port, "1")
+    assert keys.there.asked["INFO"] == []
+
+
+@pytest.mark.parametrize(
+    ("session", "payload", "expected"),
+    [
+        (PLAIN, 97, PLAIN.replace("RTP/AVP 0", "RTP/AVP 0 97")
+         + "a=rtpmap:97 telephone-event/8000\r\na=fmtp:97 0-15\r\n"),
+        (PLAIN.rstrip(), None, PLAIN.replace("RTP/AVP 0", "RTP/AVP 0 101").rstrip()
+         + "\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"),
+        (OFFER, None, OFFER),
+        (PLAIN.replace("RTP/AVP 0", "RTP/AVP 0 101"), 101, PLAIN.replace("RTP/AVP 0", "RTP/AVP 0 101 96")
+         + "a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-15\r\n"),
+        (PLAIN.replace("m=audio 30000", "m=audio 0"), None, PLAIN.replace("m=audio 30000", "m=audio 0")),
+        ("v=0\r\nm=image 5 udptl t38\r\n", None, "v=0\r\nm=image 5 udptl t38\r\n"),
+    ],
+)  # fmt: skip
+def test_telephone_events_are_added_to_a_description(session, payload, expected):
+    assert with_events(session.encode(), payload).decode() == expected

@@ -1,0 +1,109 @@
+"""Keys (DTMF) from one way to another where the sides of a relayed call differ: telephone events, INFO, tones."""
+
+from typing import Final
+
+from vosd.b2bua.information import KeyMessages
+from vosd.b2bua.leg import Leg
+from vosd.base.clock import Instant
+from vosd.media.g711 import PAYLOADS
+from vosd.media.keys import EVENT_NAME
+from vosd.media.leg_media import LegMedia
+from vosd.media.relay import MediaRelay
+from vosd.media.source import MediaSource
+from vosd.trunks.media import KeyWay
+
+REPEATED_MS: Final = 200
+"""A key that comes by the other way as well within this time is the same one: some telephones send both."""
+_CONVERTED: Final = frozenset({KeyWay.INFO, KeyWay.TONES})
+"""Ways to a leg by which no events go: they are taken out of the media of the other one."""
+
+
+class KeyConversion:
+    """Keys of all relayed calls."""
+
+    def __init__(self, relay: MediaRelay | None) -> None:
+        """``relay`` converts; None = nothing does, as with rtpengines."""
+        self._relay = relay
+        self._legs: dict[int, Leg] = {}
+        """Legs whose keys are reported, by their ports."""
+        self._messages: dict[int, KeyMessages] = {}
+        """Keys on their way as INFO, by the number of the leg that is sent them."""
+
+    def wants_events(self, author: LegMedia, reader: LegMedia) -> bool:
+        """Return whether the description of an author is given events: it has keys by another way than its reader."""
+        return self._relay is not None and author.settings.dtmf in _CONVERTED and reader.settings.dtmf not in _CONVERTED
+
+    def arrange(self, one: Leg, other: Leg) -> None:
+        """Have keys reported that come in the media of two legs which were connected, where that matters."""
+        for leg, far in ((one, other), (other, one)):
+            media, theirs = leg.facts.media, far.facts.media
+            port = None if media is None else media.port(0)
+            if self._relay is None or port is None or port.id < 0 or theirs is None:
+                continue
+            way = theirs.settings.dtmf
+            are_taken = way in _CONVERTED
+            are_reported = are_taken or way is KeyWay.EVENTS or _may_transfer(leg)
+            if are_reported:
+                self._legs[port.id] = leg
+            self._relay.report_keys(port, are_reported=are_reported, are_taken=are_taken)
+
+    def forget(self, media: LegMedia) -> None:
+        """Forget a leg that has ended, while its ports are known."""
+        self._messages.pop(media.number, None)
+        for port in filter(None, media.ports):
+            self._legs.pop(port.id, None)
+
+    def leg_at(self, port: int) -> Leg | None:
+        """Return the leg that has a port of the relay."""
+        return self._legs.get(port)
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
+        media, theirs = leg.facts.media, far.facts.media
+        port = None if theirs is None else theirs.port(0)
+        if self._relay is None or media is None or theirs is None or port is None or port.id < 0:
+            return False
+        if _is_repeated(media, key, now, by_info=True):
+            return True
+        way, source = theirs.settings.dtmf, theirs.source(0)
+        if source is None or not _takes(source, way):
+            return False
+        self._relay.press(port, key, duration_ms, as_tone=way is KeyWay.TONES)
+        return True
+
+    def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
+        """Send a key that came in the media of a leg to the other one, unless the media have it already."""
+        media, theirs = leg.facts.media, far.facts.media
+        if media is None or theirs is None or _is_repeated(media, key, now, by_info=False):
+            return
+        port = theirs.port(0)
+        if theirs.settings.dtmf is KeyWay.INFO:
+            messages = self._messages.get(theirs.number)
+            if messages is None:
+                messages = self._messages[theirs.number] = KeyMessages(far)
+            messages.send(key, duration_ms, now)
+        elif theirs.settings.dtmf is KeyWay.TONES and port is not None and self._relay is not None:
+            self._relay.press(port, key, duration_ms, as_tone=True)
+
+
+def _takes(source: MediaSource, way: KeyWay) -> bool:
+    """Return whether a peer takes keys in its media, by that way."""
+    if way is KeyWay.EVENTS:
+        return EVENT_NAME in map(str.lower, source.codecs)
+    return way is KeyWay.TONES and any(payload in PAYLOADS for payload in source.payloads)
+
+
+def _is_repeated(media: LegMedia, key: str, now: Instant, *, by_info: bool) -> bool:
+    """Return whether a key of a leg has just come by the other way; note it if not."""
+    last = media.last_key
+    if last is not None and last[0] == key and last[2] is not by_info and now.mono - last[1] <= REPEATED_MS:
+        media.last_key = None
+        return True
+    media.last_key = (key, now.mono, by_info)
+    return False
+
+
+def _may_transfer(leg: Leg) -> bool:
+    """Return whether the keys of a leg may transfer its call."""
+    caller = leg.call.caller.inviter
+    return caller is not None and caller.leg is leg and caller.dialect.transfer_keys is not None
