@@ -83,6 +83,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
     [
       { name: "customers", to: "/accounts", needs: "GET /balances" },
       { name: "tariffs", to: "/rates", needs: "GET /rates/groups" },
+      { name: "agents", to: "/agents", needs: "GET /balances" },
       list("ledger"),
       { name: "invoices", to: "/invoices", needs: "GET /invoices" },
       { name: "payments", to: "/payments", needs: "GET /accounts/{account}/payments" },
@@ -98,10 +99,24 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
       list("registrations"),
       list("overrides"),
       list("blacklist"),
+      list("sources"),
     ],
   ],
   ["definitions", KINDS.map(objects)],
-  ["installation", [list("audit"), list("jobs"), list("people"), list("tokens"), list("parameters")]],
+  [
+    "installation",
+    [
+      { name: "health", to: "/health", needs: "POST /configuration/check" },
+      { name: "changes", to: "/changes", needs: "GET /audit" },
+      list("audit"),
+      list("jobs"),
+      list("people"),
+      list("roles"),
+      list("tokens"),
+      { name: "parameters", to: "/parameters", needs: "GET /parameters" },
+      list("backups"),
+    ],
+  ],
 ];
 const KEYS: readonly (readonly [string, string])[] = [
   ["o", "/"],

@@ -82,6 +82,11 @@ const tree = root.addChildren([
   view("/objects/$kind", load(() => import("./screens/objects"), "ObjectsScreen")),
   view("/objects/$kind/$name", load(() => import("./screens/object"), "ObjectScreen")),
   view("/new/$kind", load(() => import("./screens/object"), "NewObjectScreen")),
+  view("/customers/new", load(() => import("./screens/newcustomer"), "NewCustomerScreen")),
+  view("/agents", load(() => import("./screens/agents"), "AgentsScreen")),
+  view("/parameters", load(() => import("./screens/parameters"), "ParametersScreen")),
+  view("/changes", load(() => import("./screens/changes"), "ChangesScreen")),
+  view("/health", load(() => import("./screens/health"), "HealthScreen")),
   view("/lists/$list", load(() => import("./screens/lists"), "ListScreen")),
 ]);
 

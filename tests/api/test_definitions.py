@@ -247,3 +247,22 @@ def test_a_parameter_is_set_taken_back_and_has_versions(api: Api) -> None:
     assert shown()["value"] == "6"
     assert api.ask("DELETE", f"/parameters/{name}").status == 200
     assert shown()["source"] == "default"
+
+
+def test_gateways_and_phones_are_listed_by_account(api: Api) -> None:
+    defined(api, "lister", agent="reseller")
+    defined(api, "beside")
+    for name, account in (("7701", "lister"), ("7702", "beside"), ("7703", "lister")):
+        keys = {"account": account, "password": "long-enough-1"}
+        assert api.ask("POST", "/phones", {"name": name, "keys": keys}).status == 201
+
+    def names(query: str, token: str = "administrator") -> list[str]:
+        return [each["name"] for each in api.ask("GET", f"/phones?{query}", token=token).json["items"]]
+
+    assert names("account=lister") == ["7701", "7703"]
+    assert names("account=lister&name=7702") == []
+    assert names("account=lister&limit=1") == ["7701"]
+    assert names("account=lister", f"{AGENT}reseller") == ["7701", "7703"]
+    assert names("account=beside", f"{AGENT}reseller") == []
+    assert api.ask("GET", "/mapping-gateways?account=lister").json["items"] == []
+    assert api.ask("GET", "/rate-groups?account=lister").status == 422

@@ -63,6 +63,14 @@ class Visitor(NamedTuple):
             expect(self.page.get_by_role("heading", level=1, name=title)).to_be_visible()
         return self.page
 
+    def turn(self, path: str, title: str) -> Page:
+        """Open a page without loading the console again, as a link of it does, and wait for its title."""
+        self.page.evaluate(
+            "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", path
+        )
+        expect(self.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+        return self.page
+
 
 Visit = Callable[..., Visitor]
 

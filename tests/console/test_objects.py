@@ -6,8 +6,7 @@ import pytest
 from api.watched import Watched
 from playwright.sync_api import Locator, Page, expect
 
-from console.conftest import NARROW, Visit
-from console.test_screens import violations
+from console.conftest import NARROW, Visit, violations
 
 KINDS = {
     "accounts": "Account settings",
@@ -22,8 +21,6 @@ KINDS = {
     "templates": "Templates",
 }
 
-GO = "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }"
-"""Go to a page without loading the console again."""
 LABELS = """() => [...document.querySelectorAll("form .fields > div > label, form .fields > fieldset > legend")]
     .map(each => each.textContent.trim())"""
 
@@ -43,10 +40,9 @@ def keys_of(site: Watched, path: str) -> dict[str, Any]:
 
 def test_forms_have_every_key_of_every_kind(site: Watched, visit: Visit) -> None:
     """A key that is declared appears without a line of the console."""
-    page = visit().go("/objects/phones", "Phones")
+    visitor = visit()
     for kind, words in KINDS.items():
-        page.evaluate(GO, f"/new/{kind}")
-        expect(page.get_by_role("heading", level=1, name=f"New: {words}", exact=True)).to_be_visible()
+        page = visitor.turn(f"/new/{kind}", f"New: {words}")
         more = page.locator("summary", has_text="more settings")
         expect(page.get_by_label("Find one of")).to_be_visible()
         if more.count() and page.locator("details[open]").count() == 0:

@@ -30,7 +30,7 @@ SCREENS: Final = {
     "/reports": "Reports",
     "/lists/audit": "Audit",
     "/lists/registrations": "Registrations",
-    "/lists/parameters": "Parameters",
+    "/parameters": "Parameters",
     "/objects/mapping_gateways": "Mapping gateways",
     "/lists/ledger": "Ledger",
     "/lists/nothing": "There is no such page",

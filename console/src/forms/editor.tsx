@@ -5,6 +5,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem, type Schemas, send } from "../api/client";
+import { enteredMoment } from "../format";
 import { Confirm } from "../parts/confirm";
 import { ProblemText } from "../parts/problem";
 import { type Change, ChangeWords, useSay } from "../parts/trial";
@@ -28,11 +29,12 @@ const HTTP_STALE = 412;
 const NONE: Mistakes = new Map();
 
 /** The declaration of a kind of objects. */
-export function useKind(kind: string) {
+export function useKind(kind: string, enabled = true) {
   return useQuery({
     queryKey: ["kind", kind],
     queryFn: () => send<Kind>("get", `/definitions/${encodeURIComponent(kind)}`),
     staleTime: Number.POSITIVE_INFINITY,
+    enabled,
   });
 }
 
@@ -70,7 +72,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
 
   const order = useMutation({
     mutationFn: (isTrial: boolean) => {
-      const terms = { memo: memo || undefined, at: at ? new Date(at).toISOString() : undefined };
+      const terms = { memo: memo || undefined, at: enteredMoment(at) };
       // running calls go on with what they began with: the trial has said how many
       const query = isTrial ? { dry_run: true } : { confirm: true };
       return sheet
@@ -89,7 +91,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
       }
       setTrial(null);
       unsaved.saved();
-      const terms = at ? { at: new Date(at).toISOString() } : {};
+      const terms = at ? { at: enteredMoment(at) } : {};
       const undo = sheet
         ? () => send("post", `${placeOf(kind, name)}/revert`, { query: { confirm: true }, body: { version, ...terms } })
         : () => send("delete", placeOf(kind, name), { query: { confirm: true } });

@@ -15,7 +15,7 @@ import { useQuery } from "@tanstack/react-query";
 import { memo, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf } from "../api/client";
-import { localMinute } from "../format";
+import { enteredMoment, localMinute } from "../format";
 import { useMay } from "../session";
 import {
   HIDDEN,
@@ -27,6 +27,7 @@ import {
   type Mistakes,
   mapLines,
   mapOf,
+  mistakeAt,
   type Pair,
   pairsOf,
   pathOf,
@@ -105,7 +106,7 @@ function Single({ declared, value, place, mistakes, isReadOnly, onChange }: Fiel
     size: "xs",
     label: declared.name,
     description: <Meaning text={declared.meaning} />,
-    error: mistakes.get(place) || flaw || undefined,
+    error: mistakeAt(mistakes, place) || flaw || undefined,
     required: declared.required,
     withAsterisk: declared.required,
     disabled: isReadOnly,
@@ -161,10 +162,7 @@ function Single({ declared, value, place, mistakes, isReadOnly, onChange }: Fiel
           {...common}
           type="datetime-local"
           value={localMinute(text)}
-          onChange={(event) => {
-            const at = new Date(event.currentTarget.value);
-            change(Number.isNaN(at.getTime()) ? "" : at.toISOString());
-          }}
+          onChange={(event) => change(enteredMoment(event.currentTarget.value) ?? "")}
         />
       );
     case "map":

@@ -10,6 +10,7 @@ import {
   mapLines,
   mapOf,
   merged,
+  mistakeAt,
   mistakesOf,
   pairsOf,
   shown,
@@ -103,6 +104,16 @@ it("shows mistakes at their keys", () => {
   expect(found.get("spend_limits[0].amount")).toBe("database:1: expected an amount");
   expect(found.get("name")).toBe("is a number, and text is expected");
   expect(found.get("")).toBe("elsewhere");
+});
+
+it("shows mistakes of items of a list at the list", () => {
+  const mistakes = new Map([
+    ["hosts[1]", "no address"],
+    ["limits[0].amount", "no amount"],
+  ]);
+  expect(mistakeAt(mistakes, "hosts")).toBe("no address");
+  expect(mistakeAt(mistakes, "limits")).toBeUndefined();
+  expect(mistakeAt(mistakes, "host")).toBeUndefined();
 });
 
 it("finds keys by name, meaning, and keys inside", () => {

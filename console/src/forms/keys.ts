@@ -136,6 +136,12 @@ export function mistakesOf(kind: string, name: string, errors: readonly { field:
   return found;
 }
 
+/** What is wrong with a key, also with single items of its list. */
+export function mistakeAt(mistakes: Mistakes, place: string): string | undefined {
+  const found = [...mistakes].filter(([at]) => at === place || (at.startsWith(`${place}[`) && at.endsWith("]")));
+  return found.map(([, detail]) => detail).join("\n") || undefined;
+}
+
 /** Whether a message is about something that holds nothing up: it says so before it names the key. */
 function isWarning({ field, detail }: { field: string; detail: string }): boolean {
   const begin = detail.split(`: ${field}: `)[0] ?? "";

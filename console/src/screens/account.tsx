@@ -2,21 +2,24 @@
 
 import { Alert, Button, Group, Modal, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useParams } from "@tanstack/react-router";
+import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row } from "../api/client";
-import { amount } from "../format";
+import { client, content, pageOf, type Query, type Row, type Schemas, send } from "../api/client";
+import { amount, enteredMoment } from "../format";
+import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { Table } from "../parts/table";
+import { type Column, Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
-import { Money, State, Value } from "../parts/values";
-import { useMay } from "../session";
+import { Moment, Money, State, Value } from "../parts/values";
+import { useMay, useSession } from "../session";
 import { Tree } from "./call";
 
 const LATEST = 50;
+const RUNNING_MAX = 1_000;
 const MONEY = ["balance", "available", "overdraft_limit", "reserved", "consumed_today", "consumed_month"];
 
 export function AccountScreen() {
@@ -24,6 +27,7 @@ export function AccountScreen() {
   const { name: account } = useParams({ from: "/accounts/$name" });
   const sees = {
     calls: useMay("GET /cdrs"),
+    running: useMay("GET /calls"),
     money: useMay("GET /accounts/{account}/ledger"),
     keys: useMay("GET /accounts/{name}"),
   };
@@ -40,6 +44,11 @@ export function AccountScreen() {
     queryFn: () => pageOf("/cdrs", { account, limit: LATEST }),
     enabled: sees.calls,
   });
+  const running = useQuery({
+    queryKey: ["calls", account],
+    queryFn: () => pageOf("/calls", { account, limit: RUNNING_MAX }),
+    enabled: sees.running,
+  });
   const entries = useQuery({
     queryKey: ["ledger", account],
     queryFn: () => pageOf(`/accounts/${encodeURIComponent(account)}/ledger`, { limit: LATEST }),
@@ -54,11 +63,14 @@ export function AccountScreen() {
         row && (
           <Group gap="xs">
             {may.pay && <Pay account={account} currency={String(row.currency ?? "")} />}
+            <Transfer account={account} currency={String(row.currency ?? "")} />
+            <Credit account={account} currency={String(row.currency ?? "")} limit={row.overdraft_limit} />
             {may.block && <Block account={account} isBlocked={row.blocked === true} />}
           </Group>
         )
       }
     >
+      <LastDone />
       <ProblemText error={balance.error} again={() => balance.refetch()} />
       {row && (
         <Facts
@@ -66,6 +78,9 @@ export function AccountScreen() {
             ...MONEY.map(
               (name) => [t(`column.${name}`), <Money key={name} value={row[name]} currency={row.currency} />] as const,
             ),
+            [t("customer.running"), running.data ? String(running.data.items.length) : "–"],
+            [t("customer.last_call"), <Moment key="last" value={calls.data?.items[0]?.started_at} />],
+            [t("column.expires"), <Moment key="expires" value={row.expires_at} />],
             [t("column.blocked"), <State key="blocked" value={row.blocked} />],
             [t("column.agent"), <Value key="agent" row={row} name="agent" kind="account" />],
             [t("column.name"), String(row.name || "–")],
@@ -120,6 +135,7 @@ export function AccountScreen() {
         </>
       )}
       {sees.keys && <Settings account={account} />}
+      <Belongings account={account} />
     </Page>
   );
 }
@@ -138,11 +154,143 @@ function Settings({ account }: { account: string }) {
       <Title order={2} size="h4">
         {t("customer.settings")}
       </Title>
+      <Link to="/objects/$kind/$name" params={{ kind: "accounts", name: account }}>
+        {t("customer.open_settings")}
+      </Link>
       {row.source !== "database" && (
         <span className="quiet">{t("definition.read_only", { source: String(row.source) })}</span>
       )}
       <Tree value={row.keys} />
     </>
+  );
+}
+
+/** Money from this account to another one, or back. */
+function Transfer({ account, currency }: { account: string; currency: string }) {
+  const { t } = useTranslation();
+  const book = (source: string, target: string, sum: string, memo: string, key: string) =>
+    send<Schemas["Booked"]>("post", "/transfers", {
+      headers: { "Idempotency-Key": key },
+      body: { source, target, amount: sum, memo: memo || undefined },
+    });
+  return (
+    <Act
+      needs="POST /transfers"
+      act={t("customer.transfer")}
+      title={t("customer.transfer_title", { account })}
+      lead={t("customer.transfer_lead")}
+      asks={[
+        { name: "target", label: t("customer.transfer_to"), required: true },
+        { name: "amount", label: t("customer.amount", { currency }), kind: "amount", required: true },
+        { name: "memo", label: t("customer.memo") },
+      ]}
+      run={({ target = "", amount: sum = "", memo = "" }, key) => book(account, target, sum, memo, key)}
+      said={({ receipts }, { target, amount: sum = "" }) =>
+        receipts.length > 0
+          ? t("customer.transferred", { amount: amount(sum), currency, target })
+          : t("customer.waiting")
+      }
+      undo={({ receipts }, { target = "", amount: sum = "", memo = "" }) =>
+        receipts.length > 0 ? () => book(target, account, sum, memo, crypto.randomUUID()) : undefined
+      }
+    />
+  );
+}
+
+/** Another overdraft limit until it is cleared or expires. */
+function Credit({ account, currency, limit }: { account: string; currency: string; limit: unknown }) {
+  const { t } = useTranslation();
+  const place = `/accounts/${encodeURIComponent(account)}/overrides`;
+  return (
+    <Act
+      needs="POST /accounts/{account}/overrides"
+      act={t("customer.credit")}
+      title={t("customer.credit_title", { account })}
+      lead={t("customer.credit_lead")}
+      asks={[
+        {
+          name: "overdraft_limit",
+          label: t("customer.credit_limit", { currency }),
+          required: true,
+          begin: limit === null || limit === undefined ? "unlimited" : String(limit),
+        },
+        { name: "until", label: t("acts.until"), kind: "moment" },
+        { name: "memo", label: t("customer.memo") },
+      ]}
+      run={({ overdraft_limit, until, memo }) =>
+        send("post", place, {
+          body: { overdraft_limit, until: enteredMoment(until ?? ""), memo: memo || undefined },
+        })
+      }
+      said={(_, { overdraft_limit }) => t("customer.credited", { limit: overdraft_limit, currency })}
+      undo={() => () => send("delete", "/overrides", { query: { name: account, setting: "overdraft_limit" } })}
+    />
+  );
+}
+
+const OWN = 200;
+
+/** What is of the account: gateways, phones, prices, users of the portal. */
+function Belongings({ account }: { account: string }) {
+  const { t } = useTranslation();
+  const { may } = useSession();
+  const [shown, setShown] = useState("");
+  const parts = [
+    { name: "gateways", needs: "GET /mapping-gateways", path: "/mapping-gateways", query: { account } },
+    { name: "phones", needs: "GET /phones", path: "/phones", query: { account } },
+    {
+      name: "rates",
+      needs: "GET /accounts/{account}/rates",
+      path: `/accounts/${encodeURIComponent(account)}/rates`,
+      query: {},
+    },
+    { name: "users", needs: "GET /people", path: "/people", query: { account } },
+  ].filter((each) => may.has(each.needs));
+  return parts.map(({ name, path, query }) => (
+    <details key={name} onToggle={(event) => event.currentTarget.open && setShown(`${shown} ${name}`)}>
+      <summary>{t(`customer.${name}`)}</summary>
+      {shown.split(" ").includes(name) && <Part name={name} path={path} query={query} />}
+    </details>
+  ));
+}
+
+const PART_COLUMNS: Readonly<Record<string, readonly Column[]>> = {
+  gateways: [{ name: "name", show: (row) => <Defined kind="mapping_gateways" row={row} /> }, { name: "source" }],
+  phones: [{ name: "name", show: (row) => <Defined kind="phones" row={row} /> }, { name: "source" }],
+  rates: [
+    { name: "prefix" },
+    { name: "area" },
+    { name: "price_per_minute", kind: "money" },
+    { name: "billing_cycle", kind: "number" },
+    { name: "connection_fee", kind: "money" },
+    { name: "tax_rate", kind: "number" },
+  ],
+  users: [{ name: "name" }, { name: "role" }, { name: "state", kind: "state" }, { name: "last_login", kind: "moment" }],
+};
+
+function Part({ name, path, query }: { name: string; path: string; query: Query }) {
+  const { t } = useTranslation();
+  const found = useQuery({ queryKey: [path, query], queryFn: () => pageOf(path, { ...query, limit: OWN }) });
+  return (
+    <>
+      <ProblemText error={found.error} />
+      <Table
+        label={t(`customer.${name}`)}
+        columns={PART_COLUMNS[name] ?? []}
+        rows={found.data?.items ?? []}
+        rowKey={(row, index) => `${row.name ?? row.prefix} ${index}`}
+        isLoading={found.isPending}
+      />
+      {found.data?.next && <p className="quiet">{t("state.rows_more", { count: OWN })}</p>}
+    </>
+  );
+}
+
+function Defined({ kind, row }: { kind: string; row: Row }) {
+  return (
+    <Link to="/objects/$kind/$name" params={{ kind, name: String(row.name) }}>
+      {String(row.name)}
+    </Link>
   );
 }
 

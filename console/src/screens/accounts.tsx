@@ -1,13 +1,15 @@
 /** Accounts with their money; one click to each. */
 
-import { Group, TextInput } from "@mantine/core";
+import { Button, Group, TextInput } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { pageOf } from "../api/client";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
+import { useSession } from "../session";
 
 const PAGE_ROWS = 1_000;
 const COLUMNS: readonly Column[] = [
@@ -25,6 +27,7 @@ const COLUMNS: readonly Column[] = [
 
 export function AccountsScreen() {
   const { t } = useTranslation();
+  const { may } = useSession();
   const { q } = useSearch({ from: "/accounts" });
   const go = useNavigate({ from: "/accounts" });
   const found = useInfiniteQuery({
@@ -45,7 +48,30 @@ export function AccountsScreen() {
       )
     : all;
   return (
-    <Page title={t("nav.customers")} needs="GET /balances">
+    <Page
+      title={t("nav.customers")}
+      needs="GET /balances"
+      actions={
+        <Group gap="xs">
+          {may.has("GET /accounts") && (
+            <Button size="xs" variant="default" component={Link} to="/objects/accounts">
+              {t("kind.accounts")}
+            </Button>
+          )}
+          {may.has("POST /accounts") && (
+            <Button size="xs" variant="default" component={Link} to="/new/accounts">
+              {t("customers.new_account")}
+            </Button>
+          )}
+          {may.has("POST /customers") && (
+            <Button size="xs" component={Link} to="/customers/new">
+              {t("customers.new")}
+            </Button>
+          )}
+        </Group>
+      }
+    >
+      <LastDone />
       <Group align="end" gap="xs">
         <TextInput
           label={t("calls.filter")}

@@ -6,12 +6,14 @@ export interface List {
   path: string;
   columns: readonly Column[];
   /** Fields by which the API narrows it; a choice where there are few values. */
-  filters?: readonly { name: string; choices?: readonly string[] }[];
+  filters?: readonly { name: string; choices?: readonly string[]; isMoment?: boolean }[];
   rowKey: string;
   /** Whether agents and customers have to say of which account; their own, where they do not. */
   isOfOneAccount?: boolean;
   /** Whether the API gives all of it at once. */
   isWhole?: boolean;
+  /** After how long it is read again. */
+  readMs?: number;
   /** Whether agents and customers would see it empty. */
   isForOperators?: boolean;
 }
@@ -67,8 +69,26 @@ export const lists = {
   blacklist: {
     path: "/blacklist",
     isWhole: true,
-    columns: [{ name: "caller" }, { name: "until", kind: "moment" }],
+    columns: [
+      { name: "caller" },
+      { name: "mapping_gateway", kind: "gateway" },
+      { name: "cause" },
+      { name: "since", kind: "moment" },
+      { name: "until", kind: "moment" },
+    ],
     rowKey: "caller",
+  },
+  sources: {
+    path: "/sources",
+    columns: [
+      sorted("source"),
+      { name: "cause" },
+      { name: "username" },
+      { name: "failures", kind: "number" },
+      { name: "until", kind: "moment" },
+    ],
+    filters: [{ name: "source" }, { name: "username" }],
+    rowKey: "source",
   },
   overrides: {
     path: "/overrides",
@@ -95,7 +115,13 @@ export const lists = {
       { name: "means" },
       { name: "source" },
     ],
-    filters: [{ name: "principal" }, { name: "subject" }, { name: "action" }],
+    filters: [
+      { name: "principal" },
+      { name: "subject" },
+      { name: "action" },
+      { name: "since", isMoment: true },
+      { name: "until", isMoment: true },
+    ],
     rowKey: "id",
   },
   jobs: {
@@ -110,11 +136,22 @@ export const lists = {
       { name: "queued", kind: "moment" },
       { name: "ended", kind: "moment" },
     ],
+    filters: [{ name: "kind" }, { name: "state", choices: ["queued", "running", "done", "failed", "cancelled"] }],
     rowKey: "id",
+    readMs: 3_000,
   },
   people: {
     path: "/people",
-    columns: [sorted("name"), { name: "role" }, { name: "account" }, { name: "state", kind: "state" }],
+    columns: [
+      sorted("name"),
+      { name: "role" },
+      { name: "account", kind: "account" },
+      { name: "state", kind: "state" },
+      { name: "totp", kind: "state" },
+      { name: "last_login", kind: "moment" },
+      { name: "created_by" },
+    ],
+    filters: [{ name: "role" }, { name: "account" }],
     rowKey: "name",
   },
   tokens: {
@@ -123,15 +160,29 @@ export const lists = {
       { name: "id" },
       sorted("name"),
       { name: "role" },
-      { name: "account" },
+      { name: "account", kind: "account" },
+      { name: "scopes" },
+      { name: "last_used", kind: "moment" },
       { name: "expires", kind: "moment" },
+      { name: "created_by" },
     ],
+    filters: [{ name: "name" }, { name: "role" }, { name: "account" }],
     rowKey: "id",
   },
-  parameters: {
-    path: "/parameters",
-    columns: [sorted("name"), { name: "value" }, { name: "source" }, { name: "meaning" }],
-    filters: [{ name: "source", choices: ["default", "file", "database"] }],
+  roles: {
+    path: "/roles",
+    columns: [
+      sorted("name"),
+      { name: "acts_for" },
+      { name: "ships", kind: "state" },
+      { name: "wants_totp", kind: "state" },
+      { name: "permissions" },
+    ],
+    rowKey: "name",
+  },
+  backups: {
+    path: "/backups",
+    columns: [sorted("name"), { name: "bytes", kind: "number" }, { name: "written_at", kind: "moment" }],
     rowKey: "name",
   },
 } satisfies Record<string, List>;

@@ -5,10 +5,13 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, queryText } from "../api/client";
+import { enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { Table } from "../parts/table";
+import { type Column, Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
 import { useSession } from "../session";
+import { ListActs, rowActs } from "./acts";
 import { type List, lists } from "./columns";
 
 const PAGE_ROWS = 200;
@@ -33,25 +36,38 @@ function ListOf({ name, list }: { name: string; list: List }) {
       pageOf(list.path, { ...order, limit: list.isWhole ? undefined : PAGE_ROWS, cursor: pageParam || undefined }),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
+    refetchInterval: list.readMs,
   });
   const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
   const set = (field: string, value: string) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+  const enter = ({ name: field, isMoment }: { name: string; isMoment?: boolean }, text: string) =>
+    set(field, isMoment ? (enteredMoment(text) ?? "") : text);
   const titled = t(`nav.${name}`);
+  const RowActs = rowActs[name];
+  const columns: readonly Column[] = RowActs
+    ? [...list.columns, { name: "acts", show: (row) => <RowActs row={row} /> }]
+    : list.columns;
   return (
     <Page
       title={titled}
       needs={`GET ${list.path}`}
       actions={
-        <Button
-          variant="default"
-          size="xs"
-          onClick={() => download(`${list.path}?${queryText(order)}`, "text/csv", `${name}.csv`)}
-        >
-          {t("cdrs.csv")}
-        </Button>
+        <Group gap="xs">
+          {!list.isWhole && (
+            <Button
+              variant="default"
+              size="xs"
+              onClick={() => download(`${list.path}?${queryText(order)}`, "text/csv", `${name}.csv`)}
+            >
+              {t("cdrs.csv")}
+            </Button>
+          )}
+          <ListActs list={name} />
+        </Group>
       }
     >
+      <LastDone />
       <Group align="end" gap="xs">
         {list.filters?.map((filter) =>
           filter.choices ? (
@@ -68,9 +84,10 @@ function ListOf({ name, list }: { name: string; list: List }) {
             <TextInput
               key={filter.name}
               label={t(`column.${filter.name}`)}
-              defaultValue={search[filter.name] ?? ""}
-              onKeyDown={(event) => event.key === "Enter" && set(filter.name, event.currentTarget.value)}
-              onBlur={(event) => set(filter.name, event.currentTarget.value)}
+              type={filter.isMoment ? "datetime-local" : undefined}
+              defaultValue={filter.isMoment ? localMinute(search[filter.name]) : (search[filter.name] ?? "")}
+              onKeyDown={(event) => event.key === "Enter" && enter(filter, event.currentTarget.value)}
+              onBlur={(event) => enter(filter, event.currentTarget.value)}
             />
           ),
         )}
@@ -81,7 +98,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
       <ProblemText error={found.error} again={() => found.refetch()} />
       <Table
         label={titled}
-        columns={list.columns}
+        columns={columns}
         rows={rows}
         rowKey={(row, index) => `${row[list.rowKey]}-${index}`}
         sort={search.sort}

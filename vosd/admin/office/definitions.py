@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -606,6 +606,8 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name behind which the objects of a kind begin; None = at the first."""
     name: str | None = None
     """Only the object of this name, of the kind that is named, too."""
+    account: str | None = None
+    """Only those of this account, of mapping gateways or phones."""
 
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
@@ -621,7 +623,7 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
         office.definitions.check_kind(order.kind)
     if order.name is not None and order.kind is None:
         raise OrderError("kind", "is missing", "name one beside `name`")
-    if order.kind is not None and (order.name is not None or owned is not None):
+    if order.kind is not None and (order.name is not None or order.account is not None or owned is not None):
         return await _named(office, who, order, order.kind, owned)
     store, most = office.stores.objects, order.limit
     if most is not None and owned is None:
@@ -640,12 +642,22 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
     return shown[:most]
 
 
+def _names_of(office: Office, order: ListObjects) -> Set[str] | None:
+    """Return the names of the mapping gateways and phones of the account that is asked for; None = of any."""
+    if order.account is None:
+        return None
+    return {name for name, account in office.definitions.payers().items() if account == order.account}
+
+
 async def _named(
     office: Office, who: Principal, order: ListObjects, kind: str, owned: AgentObjects | None
 ) -> list[ObjectVersion]:
     """Return the object that is asked for, or the first ones of an agent: whatever others there are is not read."""
-    names = [order.name] if order.name is not None else owned.names(kind) if owned is not None else []
-    waiting = [name for name in names if name > (order.after or "")]
+    names = [order.name] if order.name is not None else owned.names(kind) if owned is not None else None
+    of_account = _names_of(office, order)
+    if names is None:
+        names = sorted(of_account or ())
+    waiting = [name for name in names if name > (order.after or "") and (of_account is None or name in of_account)]
     is_open = owned is None and Permission.DEFINITIONS_CHANGE in who.permissions
     shown: list[ObjectVersion] = []
     for part in in_parts(waiting, _HIDDEN_AT_ONCE):
@@ -757,7 +769,8 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
         await asyncio.sleep(0)
     of_kind = office.definitions.written_names(order.kind)
     wanted = of_kind if order.name is None else {order.name}.intersection(of_kind)
-    names = sorted(name for name in wanted if name > (order.after or ""))
+    of_account = _names_of(office, order)
+    names = sorted(name for name in wanted if name > (order.after or "") and (of_account is None or name in of_account))
     of_files: list[DefinitionSheet] = []
     for some in in_parts(names, _HIDDEN_AT_ONCE):
         of_files += filter(None, (_written(office, order.kind, name, owned) for name in some))

@@ -42,6 +42,9 @@ KINDS: Final = (
 )  # fmt: skip
 
 
+_OF_ACCOUNTS: Final = frozenset({"mapping_gateways", "phones"})
+
+
 class CreateObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An object that the database does not define yet."""
 
@@ -155,7 +158,7 @@ def _operations() -> Iterator[Operation]:
             takes=ListObjects,
             run=list_definitions,
             result=DefinitionSheet,
-            fixed=fixed,
+            fixed=fixed if kind in _OF_ACCOUNTS else {**fixed, "account": None},
             listing=Listing(
                 "name",
                 filters=("operator", "memo", "source"),

@@ -1,0 +1,222 @@
+/** One order to the switch: a button, a dialog with its fields, and what it did. */
+
+import {
+  Button,
+  Code,
+  Group,
+  type MantineSize,
+  Modal,
+  MultiSelect,
+  NativeSelect,
+  Stack,
+  Textarea,
+  TextInput,
+} from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { type FormEvent, type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Problem } from "../api/client";
+import { useSession } from "../session";
+import { ProblemText } from "./problem";
+import { useSay } from "./trial";
+import { useUnsaved } from "./unsaved";
+
+/** What was entered, by field; several choices have commas between them. */
+export type Entered = Record<string, string>;
+
+export interface Asked {
+  name: string;
+  label: string;
+  kind?: "text" | "amount" | "choice" | "choices" | "moment" | "lines";
+  choices?: readonly string[];
+  required?: boolean;
+  begin?: string;
+  hint?: ReactNode;
+}
+
+interface ActProps<Result> {
+  /** The operation of the API; who may not do it sees no button. */
+  needs: string;
+  act: string;
+  title: string;
+  lead?: ReactNode;
+  isDanger?: boolean;
+  isSmall?: boolean;
+  size?: MantineSize;
+  asks?: readonly Asked[];
+  /** The key has a repeat change nothing more. */
+  run: (entered: Entered, key: string) => Promise<Result>;
+  said: (result: Result, entered: Entered) => string;
+  undo?: (result: Result, entered: Entered) => (() => Promise<unknown>) | undefined;
+  /** A secret of the answer, which is shown this once. */
+  secret?: (result: Result) => string;
+}
+
+const NONE: readonly Asked[] = [];
+
+export function Act<Result>(props: ActProps<Result>) {
+  const { may } = useSession();
+  return may.has(props.needs) ? <AllowedAct {...props} /> : null;
+}
+
+function AllowedAct<Result>(props: ActProps<Result>) {
+  const { t } = useTranslation();
+  const say = useSay();
+  const asks = props.asks ?? NONE;
+  const [key, setKey] = useState("");
+  const [entered, setEntered] = useState<Entered>({});
+  const [secret, setSecret] = useState("");
+  const isChanged = key !== "" && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
+  const unsaved = useUnsaved(isChanged);
+  const order = useMutation({
+    mutationFn: () => props.run(entered, key),
+    onSuccess: (result) => {
+      unsaved.saved();
+      setKey("");
+      say(props.said(result, entered), props.undo?.(result, entered));
+      if (props.secret) setSecret(props.secret(result));
+    },
+  });
+  const open = () => {
+    order.reset();
+    setEntered(Object.fromEntries(asks.map((ask) => [ask.name, ask.begin ?? ""])));
+    setKey(crypto.randomUUID());
+  };
+  const forget = () => {
+    setSecret("");
+    order.reset();
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    order.mutate();
+  };
+  const problem = order.error instanceof Problem ? order.error : null;
+  const wrong = asks.find((ask) => problem?.field.split(".").at(-1) === ask.name)?.name;
+  return (
+    <>
+      <Button
+        size={props.isSmall ? "compact-xs" : "xs"}
+        variant="default"
+        c={props.isDanger ? "var(--bad)" : undefined}
+        onClick={open}
+      >
+        {props.act}
+      </Button>
+      <Modal
+        opened={key !== ""}
+        onClose={() => unsaved.leave(() => setKey(""))}
+        title={props.title}
+        closeButtonProps={{ "aria-label": t("act.close") }}
+      >
+        <form onSubmit={submit}>
+          <Stack>
+            {props.lead && <div>{props.lead}</div>}
+            {asks.map((ask) => (
+              <AskedField
+                key={ask.name}
+                ask={ask}
+                value={entered[ask.name] ?? ""}
+                error={wrong === ask.name ? problem?.message : undefined}
+                onChange={(value) => setEntered((before) => ({ ...before, [ask.name]: value }))}
+              />
+            ))}
+            {!wrong && <ProblemText error={order.error} />}
+            <Group justify="flex-end">
+              <Button variant="default" onClick={() => unsaved.leave(() => setKey(""))}>
+                {t("act.cancel")}
+              </Button>
+              <Button type="submit" color={props.isDanger ? "red" : undefined} loading={order.isPending}>
+                {props.act}
+              </Button>
+            </Group>
+          </Stack>
+        </form>
+      </Modal>
+      {unsaved.question}
+      <Modal
+        opened={secret !== ""}
+        onClose={forget}
+        title={t("act.once")}
+        closeButtonProps={{ "aria-label": t("act.close") }}
+      >
+        <Stack>
+          <Code block>{secret}</Code>
+          <Group justify="flex-end">
+            <Button variant="default" onClick={() => void navigator.clipboard?.writeText(secret)}>
+              {t("act.copy")}
+            </Button>
+            <Button onClick={forget}>{t("act.close")}</Button>
+          </Group>
+        </Stack>
+      </Modal>
+    </>
+  );
+}
+
+function AskedField({
+  ask,
+  value,
+  error,
+  onChange,
+}: {
+  ask: Asked;
+  value: string;
+  error: string | undefined;
+  onChange: (value: string) => void;
+}) {
+  const { t } = useTranslation();
+  const common = { label: ask.label, description: ask.hint, required: ask.required, error };
+  const choices = [...(ask.choices ?? [])];
+  switch (ask.kind) {
+    case "choice":
+      return (
+        <NativeSelect
+          {...common}
+          data={[{ value: "", label: "–" }, ...choices]}
+          value={value}
+          onChange={(event) => onChange(event.currentTarget.value)}
+        />
+      );
+    case "choices":
+      return (
+        <MultiSelect
+          {...common}
+          data={choices}
+          value={value ? value.split(",") : []}
+          onChange={(chosen) => onChange(chosen.join(","))}
+          searchable
+          hidePickedOptions
+          nothingFoundMessage={t("state.empty")}
+        />
+      );
+    case "lines":
+      return (
+        <Textarea
+          {...common}
+          rows={2}
+          placeholder={t("form.lines")}
+          value={value}
+          onChange={(event) => onChange(event.currentTarget.value)}
+        />
+      );
+    default:
+      return (
+        <TextInput
+          {...common}
+          type={ask.kind === "moment" ? "datetime-local" : undefined}
+          inputMode={ask.kind === "amount" ? "decimal" : undefined}
+          pattern={ask.kind === "amount" ? "-?[0-9]+([.][0-9]+)?" : undefined}
+          value={value}
+          onChange={(event) => onChange(event.currentTarget.value)}
+        />
+      );
+  }
+}
+
+/** Lines that were entered, without empty ones. */
+export function entryLines(value: string | undefined): string[] {
+  return (value ?? "")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+}

@@ -1,0 +1,476 @@
+/** What can be done with the lists of `columns.ts` and their rows. */
+
+import { Button, Group, Modal } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { type ComponentType, type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { download, pageOf, type Row, type Schemas, send } from "../api/client";
+import { enteredMoment } from "../format";
+import { Act, type Asked, entryLines } from "../parts/act";
+import { useMay } from "../session";
+import { Tree } from "./call";
+
+const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps", "overdraft_limit"];
+const UNFINISHED = new Set(["queued", "running"]);
+const NAMES_READ = 1_000;
+
+const text = (row: Row, name: string) => String(row[name] ?? "");
+const part = (name: string) => encodeURIComponent(name);
+
+/** Names of the roles, and all permissions that they have. */
+function useRoles() {
+  const may = useMay("GET /roles");
+  const found = useQuery({
+    queryKey: ["roles"],
+    queryFn: () => pageOf("/roles", { limit: NAMES_READ }),
+    enabled: may,
+  });
+  const roles = found.data?.items ?? [];
+  return {
+    names: roles.map((role) => text(role, "name")),
+    permissions: [...new Set(roles.flatMap((role) => role.permissions as string[]))].sort(),
+  };
+}
+
+interface RowProps {
+  row: Row;
+}
+
+function Registration({ row }: RowProps) {
+  const { t } = useTranslation();
+  const name = text(row, "name");
+  if (row.direction !== "inbound") return null;
+  return (
+    <Act
+      isSmall
+      needs="DELETE /registrations/{name}"
+      act={t("act.forget")}
+      title={t("acts.forget_title", { name })}
+      lead={t("acts.forget_lead")}
+      run={() => send("delete", `/registrations/${part(name)}`)}
+      said={() => t("acts.forgotten", { name })}
+    />
+  );
+}
+
+function Listed({ row }: RowProps) {
+  const { t } = useTranslation();
+  const caller = text(row, "caller");
+  return (
+    <Act
+      isSmall
+      needs="DELETE /blacklist"
+      act={t("act.clear")}
+      title={t("acts.clear_title", { name: caller })}
+      run={() => send("delete", "/blacklist", { query: { number: caller } })}
+      said={() => t("acts.cleared", { name: caller })}
+    />
+  );
+}
+
+function AllListed() {
+  const { t } = useTranslation();
+  return (
+    <Act
+      isDanger
+      needs="DELETE /blacklist"
+      act={t("acts.clear_all")}
+      title={t("acts.clear_all_title")}
+      run={() => send("delete", "/blacklist")}
+      said={() => t("acts.cleared_all")}
+    />
+  );
+}
+
+function Source({ row }: RowProps) {
+  const { t } = useTranslation();
+  const address = text(row, "source");
+  return (
+    <Act
+      isSmall
+      needs="DELETE /sources"
+      act={t("act.unblock")}
+      title={t("acts.unblock_title", { name: address })}
+      run={() => send("delete", "/sources", { query: { address } })}
+      said={() => t("acts.unblocked", { name: address })}
+    />
+  );
+}
+
+function Override({ row }: RowProps) {
+  const { t } = useTranslation();
+  const [name, setting, target] = [text(row, "name"), text(row, "setting"), text(row, "target")];
+  const again = { until: row.until ?? undefined, memo: row.memo ?? undefined };
+  const of = target === "account" ? `/accounts/${part(name)}` : `/gateways/${part(name)}`;
+  const undo = () =>
+    setting === "blocked"
+      ? send("post", `${of}/block`, { body: again })
+      : send("post", `${of}/overrides`, {
+          body:
+            target === "account"
+              ? { overdraft_limit: row.value, ...again }
+              : { values: { [setting]: row.value }, ...again },
+        });
+  return (
+    <Act
+      isSmall
+      needs="DELETE /overrides"
+      act={t("act.clear")}
+      title={t("acts.override_clear_title", { name, setting })}
+      lead={t("acts.override_clear_lead")}
+      run={() => send("delete", "/overrides", { query: { name, setting } })}
+      said={() => t("acts.override_cleared", { name, setting })}
+      undo={() => undo}
+    />
+  );
+}
+
+function NewOverride() {
+  const { t } = useTranslation();
+  return (
+    <Act
+      needs="POST /gateways/{name}/overrides"
+      act={t("acts.override")}
+      title={t("acts.override")}
+      lead={t("acts.override_lead")}
+      asks={[
+        { name: "name", label: t("acts.override_of"), required: true },
+        { name: "setting", label: t("column.setting"), kind: "choice", choices: SETTINGS, required: true },
+        { name: "value", label: t("column.value"), required: true },
+        { name: "until", label: t("acts.until"), kind: "moment" },
+        { name: "memo", label: t("column.memo") },
+      ]}
+      run={({ name = "", setting = "", value = "", until, memo }) => {
+        const terms = { until: enteredMoment(until ?? ""), memo: memo || undefined };
+        return setting === "overdraft_limit"
+          ? send("post", `/accounts/${part(name)}/overrides`, { body: { overdraft_limit: value, ...terms } })
+          : send("post", `/gateways/${part(name)}/overrides`, { body: { values: { [setting]: value }, ...terms } });
+      }}
+      said={(_, { name, setting, value }) => t("acts.overridden", { name, setting, value })}
+      undo={(_, { name, setting }) =>
+        () =>
+          send("delete", "/overrides", { query: { name, setting } })
+        }
+    />
+  );
+}
+
+function AuditLine({ row }: RowProps) {
+  return <Details row={row} title={`${text(row, "action")} ${text(row, "subject")}`} />;
+}
+
+/** All that a row has. */
+function Details({ row, title }: { row: Row; title: string }) {
+  const { t } = useTranslation();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <Button size="compact-xs" variant="default" onClick={() => setOpen(true)}>
+        {t("act.details")}
+      </Button>
+      <Modal
+        opened={isOpen}
+        onClose={() => setOpen(false)}
+        title={title}
+        size="lg"
+        closeButtonProps={{ "aria-label": t("act.close") }}
+      >
+        <Tree value={row} />
+      </Modal>
+    </>
+  );
+}
+
+function Job({ row }: RowProps) {
+  const { t } = useTranslation();
+  const id = text(row, "id");
+  return (
+    <Group gap={4} wrap="nowrap">
+      <Details row={row} title={t("acts.job", { id })} />
+      {row.has_result === true && (
+        <Button
+          size="compact-xs"
+          variant="default"
+          onClick={() => download(`/jobs/${id}/result`, "*/*", `${text(row, "kind")}-${id}`)}
+        >
+          {t("acts.result")}
+        </Button>
+      )}
+      {UNFINISHED.has(text(row, "state")) && !row.committed && (
+        <Act
+          isSmall
+          isDanger
+          needs="DELETE /jobs/{id}"
+          act={t("acts.job_cancel")}
+          title={t("acts.job_cancel_title", { id, kind: text(row, "kind") })}
+          run={() => send("delete", `/jobs/${id}`)}
+          said={() => t("acts.job_cancelled", { id })}
+        />
+      )}
+    </Group>
+  );
+}
+
+const linkOf = ({ link }: Schemas["PersonLink"]) => window.location.origin + link;
+
+function useRoleFields(): readonly Asked[] {
+  const { t } = useTranslation();
+  const { names } = useRoles();
+  return [
+    { name: "role", label: t("column.role"), kind: "choice", choices: names, required: true },
+    { name: "account", label: t("column.account"), hint: t("acts.account_hint") },
+  ];
+}
+
+function NewPerson() {
+  const { t } = useTranslation();
+  const fields = useRoleFields();
+  return (
+    <Act<Schemas["PersonLink"]>
+      needs="POST /people"
+      act={t("acts.person")}
+      title={t("acts.person")}
+      lead={t("acts.person_lead")}
+      asks={[{ name: "name", label: t("column.name"), required: true }, ...fields]}
+      run={({ name, role, account }) =>
+        send("post", "/people", { body: { name, role, account: account || undefined } })
+      }
+      said={(_, { name }) => t("acts.person_made", { name })}
+      secret={linkOf}
+    />
+  );
+}
+
+function Person({ row }: RowProps) {
+  const { t } = useTranslation();
+  const name = text(row, "name");
+  const fields = useRoleFields();
+  const isDisabled = row.state === "disabled";
+  const set = (state: "enable" | "disable") => send("post", `/people/${part(name)}/${state}`);
+  return (
+    <Group gap={4} wrap="nowrap">
+      <Act
+        isSmall
+        needs="PUT /people/{name}/role"
+        act={t("acts.role")}
+        title={t("acts.role_title", { name })}
+        lead={t("acts.role_lead")}
+        asks={fields.map((ask) => ({ ...ask, begin: text(row, ask.name) }))}
+        run={({ role, account }) =>
+          send("put", `/people/${part(name)}/role`, { body: { role, account: account || undefined } })
+        }
+        said={(_, { role }) => t("acts.role_set", { name, role })}
+        undo={() => () =>
+          send("put", `/people/${part(name)}/role`, { body: { role: row.role, account: row.account ?? undefined } })
+        }
+      />
+      <Act
+        isSmall
+        isDanger={!isDisabled}
+        needs={isDisabled ? "POST /people/{name}/enable" : "POST /people/{name}/disable"}
+        act={t(isDisabled ? "acts.enable" : "acts.disable")}
+        title={t(isDisabled ? "acts.enable_title" : "acts.disable_title", { name })}
+        run={() => set(isDisabled ? "enable" : "disable")}
+        said={() => t(isDisabled ? "acts.enabled" : "acts.disabled", { name })}
+        undo={() => () => set(isDisabled ? "disable" : "enable")}
+      />
+      <Act<Schemas["PersonLink"]>
+        isSmall
+        isDanger
+        needs="POST /people/{name}/reset"
+        act={t("acts.reset")}
+        title={t("acts.reset_title", { name })}
+        lead={t("acts.reset_lead")}
+        run={() => send("post", `/people/${part(name)}/reset`)}
+        said={() => t("acts.reset_done", { name })}
+        secret={linkOf}
+      />
+    </Group>
+  );
+}
+
+function NewToken() {
+  const { t } = useTranslation();
+  const fields = useRoleFields();
+  return (
+    <Act<Schemas["NewToken"]>
+      needs="POST /tokens"
+      act={t("acts.token")}
+      title={t("acts.token")}
+      lead={t("acts.token_lead")}
+      asks={[
+        { name: "name", label: t("column.name"), required: true },
+        ...fields,
+        { name: "scopes", label: t("column.scopes"), kind: "lines", hint: t("acts.scopes_hint") },
+        { name: "networks", label: t("acts.networks"), kind: "lines", hint: t("acts.networks_hint") },
+        { name: "expires_at", label: t("column.expires"), kind: "moment" },
+      ]}
+      run={({ name, role, account, scopes, networks, expires_at }) =>
+        send("post", "/tokens", {
+          body: {
+            name,
+            role,
+            account: account || undefined,
+            scopes: entryLines(scopes),
+            networks: entryLines(networks),
+            expires_at: enteredMoment(expires_at ?? ""),
+          },
+        })
+      }
+      said={(_, { name }) => t("acts.token_made", { name })}
+      secret={({ token }) => token}
+    />
+  );
+}
+
+function Token({ row }: RowProps) {
+  const { t } = useTranslation();
+  const [id, name] = [text(row, "id"), text(row, "name")];
+  if (row.revoked) return null;
+  return (
+    <Act
+      isSmall
+      isDanger
+      needs="DELETE /tokens/{id}"
+      act={t("acts.revoke")}
+      title={t("acts.revoke_title", { name })}
+      lead={t("acts.revoke_lead")}
+      run={() => send("delete", `/tokens/${part(id)}`)}
+      said={() => t("acts.revoked", { name })}
+    />
+  );
+}
+
+/** What a role of one's own is, as the API takes it. */
+const roleOf = ({ permissions, wants_totp }: Row) => ({ permissions, wants_totp });
+
+function NewRole() {
+  const { t } = useTranslation();
+  const { permissions } = useRoles();
+  return (
+    <Act
+      needs="PUT /roles/{name}"
+      act={t("acts.new_role")}
+      title={t("acts.new_role")}
+      asks={[
+        { name: "name", label: t("column.name"), required: true },
+        { name: "permissions", label: t("column.permissions"), kind: "choices", choices: permissions, required: true },
+      ]}
+      run={({ name = "", permissions: chosen = "" }) =>
+        send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",") } })
+      }
+      said={(_, { name }) => t("acts.role_made", { name })}
+      undo={(_, { name = "" }) =>
+        () =>
+          send("delete", `/roles/${part(name)}`)
+        }
+    />
+  );
+}
+
+function Role({ row }: RowProps) {
+  const { t } = useTranslation();
+  const { permissions } = useRoles();
+  const name = text(row, "name");
+  if (row.ships === true) return null;
+  const restore = () => send("put", `/roles/${part(name)}`, { body: roleOf(row) });
+  return (
+    <Group gap={4} wrap="nowrap">
+      <Act
+        isSmall
+        needs="PUT /roles/{name}"
+        act={t("acts.change")}
+        title={t("acts.role_change_title", { name })}
+        asks={[
+          {
+            name: "permissions",
+            label: t("column.permissions"),
+            kind: "choices",
+            choices: permissions,
+            begin: (row.permissions as string[]).join(","),
+          },
+        ]}
+        run={({ permissions: chosen = "" }) =>
+          send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",").filter(Boolean) } })
+        }
+        said={() => t("acts.role_changed", { name })}
+        undo={() => restore}
+      />
+      <Act
+        isSmall
+        isDanger
+        needs="DELETE /roles/{name}"
+        act={t("form.remove")}
+        title={t("acts.role_remove_title", { name })}
+        run={() => send("delete", `/roles/${part(name)}`)}
+        said={() => t("acts.role_removed", { name })}
+        undo={() => restore}
+      />
+    </Group>
+  );
+}
+
+function NewBackup() {
+  const { t } = useTranslation();
+  return (
+    <Act<Schemas["BackupSheet"]>
+      needs="POST /backups"
+      act={t("acts.backup")}
+      title={t("acts.backup")}
+      lead={t("acts.backup_lead")}
+      run={() => send("post", "/backups")}
+      said={({ file, bytes }) => t("acts.backup_made", { file, bytes })}
+    />
+  );
+}
+
+function Backup({ row }: RowProps) {
+  const { t } = useTranslation();
+  const name = text(row, "name");
+  return (
+    <Act<Schemas["BackupSheet"]>
+      isSmall
+      needs="POST /backups/{name}/verify"
+      act={t("acts.verify")}
+      title={t("acts.verify_title", { name })}
+      lead={t("acts.verify_lead")}
+      run={() => send("post", `/backups/${part(name)}/verify`)}
+      said={({ manifest }) =>
+        t("acts.verified", {
+          name,
+          files: manifest.members.length,
+          commits: manifest.commits,
+          version: manifest.version,
+        })
+      }
+    />
+  );
+}
+
+export const rowActs: Readonly<Record<string, ComponentType<RowProps> | undefined>> = {
+  registrations: Registration,
+  blacklist: Listed,
+  sources: Source,
+  overrides: Override,
+  audit: AuditLine,
+  jobs: Job,
+  people: Person,
+  tokens: Token,
+  roles: Role,
+  backups: Backup,
+};
+
+const listActs: Readonly<Record<string, ComponentType | undefined>> = {
+  blacklist: AllListed,
+  overrides: NewOverride,
+  people: NewPerson,
+  tokens: NewToken,
+  roles: NewRole,
+  backups: NewBackup,
+};
+
+/** Buttons of a list as a whole. */
+export function ListActs({ list }: { list: string }): ReactNode {
+  const Acts = listActs[list];
+  return Acts ? <Acts /> : null;
+}

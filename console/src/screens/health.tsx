@@ -1,0 +1,100 @@
+/** Whether switch and configuration are well, and what would be loaded. */
+
+import { Alert, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { client, content, type Row, type Schemas, send } from "../api/client";
+import { Act } from "../parts/act";
+import { Facts, Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
+import { Moment, State } from "../parts/values";
+
+const READ_MS = 5_000;
+
+export function HealthScreen() {
+  const { t } = useTranslation();
+  const status = useQuery({
+    queryKey: ["status"],
+    queryFn: () => content(client.GET("/status")),
+    refetchInterval: READ_MS,
+  });
+  const ready = useQuery({
+    queryKey: ["ready"],
+    queryFn: () => content(client.GET("/ready")),
+    refetchInterval: READ_MS,
+    retry: false,
+  });
+  const checked = useQuery({
+    queryKey: ["checked"],
+    queryFn: () => send<Schemas["CheckedConfiguration"]>("post", "/configuration/check"),
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchOnWindowFocus: false,
+  });
+  const row = status.data;
+  return (
+    <Page
+      title={t("nav.health")}
+      needs="POST /configuration/check"
+      actions={
+        <Act<Schemas["Done_ReloadOutcome_"]>
+          needs="POST /configuration/reload"
+          act={t("health.reload")}
+          title={t("health.reload_title")}
+          lead={t("health.reload_lead")}
+          run={() => send("post", "/configuration/reload", { query: { confirm: true } })}
+          said={({ outcome }) => t("health.reloaded", { version: outcome.version, count: outcome.problems.length })}
+        />
+      }
+    >
+      <LastDone />
+      <ProblemText error={status.error} again={() => status.refetch()} />
+      <Facts
+        facts={[
+          [t("health.ready"), <State key="ready" value={ready.isError ? "down" : ready.data ? "up" : "…"} />],
+          ...(row
+            ? ([
+                [t("overview.node"), `${row.node} ${row.version}`],
+                [t("column.since"), <Moment key="since" value={row.started_at} />],
+                [t("overview.database"), <State key="database" value={row.database.state} />],
+                [t("health.catalogue"), row.catalogue.version],
+                [t("health.loaded"), <Moment key="loaded" value={row.catalogue.loaded_at} />],
+                [t("health.file"), row.configuration],
+              ] as const)
+            : []),
+        ]}
+      />
+      {row?.catalogue.error && (
+        <Alert color="red" variant="outline" title={t("health.not_loaded")}>
+          {row.catalogue.error}
+        </Alert>
+      )}
+      <Title order={2} size="h4">
+        {t("health.check")}
+      </Title>
+      <ProblemText error={checked.error} again={() => checked.refetch()} />
+      {checked.data && (
+        <>
+          <p>
+            <State value={checked.data.valid} /> {t(checked.data.valid ? "health.valid" : "health.invalid")}
+            {checked.data.more ? ` ${t("health.more")}` : ""}
+          </p>
+          <Table
+            label={t("health.check")}
+            columns={[
+              { name: "severity", kind: "state" },
+              { name: "file" },
+              { name: "line", kind: "number" },
+              { name: "key" },
+              { name: "value" },
+              { name: "expected" },
+            ]}
+            rows={checked.data.problems as unknown as Row[]}
+            rowKey={(each, index) => `${each.file} ${each.line} ${index}`}
+          />
+        </>
+      )}
+    </Page>
+  );
+}

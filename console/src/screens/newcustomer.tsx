@@ -1,0 +1,256 @@
+/** A new customer in one form: account, rates, gateways or phones, first payment; all of it or nothing. */
+
+import { Alert, Button, Group, Stack, TextInput, Title } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { type FormEvent, useCallback, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Problem, type Schemas, send } from "../api/client";
+import { amount } from "../format";
+import { useKind } from "../forms/editor";
+import { Form } from "../forms/form";
+import { cleaned, type Keys, type Kind, type Mistakes, mistakesOf } from "../forms/keys";
+import { Confirm } from "../parts/confirm";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { ChangeWords, useSay } from "../parts/trial";
+import { useUnsaved } from "../parts/unsaved";
+import { useMay, useSession } from "../session";
+
+type Made = Schemas["CustomerSheet"];
+
+interface Part {
+  kind: "mapping_gateways" | "phones";
+  name: string;
+  keys: Keys;
+}
+
+const FIRST_OF_ACCOUNT = [
+  "template",
+  "agent",
+  "rate_group",
+  "currency",
+  "overdraft_limit",
+  "max_concurrent",
+  "name",
+  "contact",
+];
+const FIRST_OF_GATEWAY = ["hosts", "template", "max_concurrent", "auth"];
+const FIRST_OF_PHONE = ["username", "password", "template"];
+const OWNER = ["account"];
+const NO_MISTAKES: Mistakes = new Map();
+
+export function NewCustomerScreen() {
+  const { t } = useTranslation();
+  const accounts = useKind("accounts");
+  const gateways = useKind("mapping_gateways");
+  const phones = useKind("phones");
+  return (
+    <Page title={t("customers.new")} needs="POST /customers">
+      <ProblemText error={accounts.error ?? gateways.error ?? phones.error} />
+      {accounts.data && gateways.data && phones.data && (
+        <Customer kinds={{ accounts: accounts.data, mapping_gateways: gateways.data, phones: phones.data }} />
+      )}
+    </Page>
+  );
+}
+
+function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; phones: Kind } }) {
+  const { t } = useTranslation();
+  const say = useSay();
+  const go = useNavigate();
+  const { account: acting } = useSession();
+  // agents make the customer, then move money to it
+  const mayPay = useMay("POST /accounts/{account}/payments") && !acting;
+  const [name, setName] = useState("");
+  const [keys, setKeys] = useState<Keys>({});
+  const [parts, setParts] = useState<readonly Part[]>([]);
+  const [payment, setPayment] = useState({ amount: "", memo: "" });
+  const [memo, setMemo] = useState("");
+  const [key] = useState(() => crypto.randomUUID());
+  const [trial, setTrial] = useState<Made | null>(null);
+  const [mistakes, setMistakes] = useState<readonly { field: string; detail: string }[]>([]);
+  const isChanged = name !== "" || parts.length > 0 || Object.keys(keys).length > 0;
+  const unsaved = useUnsaved(isChanged);
+  const change = useCallback((key: string, value: unknown) => setKeys((before) => ({ ...before, [key]: value })), []);
+  const setPart = (index: number, part: Part) => setParts(parts.map((each, at) => (at === index ? part : each)));
+  const of = (kind: Part["kind"]) =>
+    parts
+      .filter((each) => each.kind === kind)
+      .map((each) => ({ name: each.name, keys: cleaned(kinds[kind].keys, each.keys) }));
+
+  const order = useMutation({
+    mutationFn: (isTrial: boolean) =>
+      send<Made>("post", "/customers", {
+        query: isTrial ? { dry_run: true } : {},
+        headers: isTrial ? undefined : { "Idempotency-Key": key },
+        body: {
+          account: name,
+          keys: cleaned(kinds.accounts.keys, keys),
+          mapping_gateways: of("mapping_gateways"),
+          phones: of("phones"),
+          payment: payment.amount ? { amount: payment.amount, memo: payment.memo || undefined } : undefined,
+          memo: memo || undefined,
+        },
+      }),
+    onMutate: () => setMistakes([]),
+    onSuccess: (made, isTrial) => {
+      if (isTrial) {
+        setTrial(made);
+        return;
+      }
+      setTrial(null);
+      unsaved.saved();
+      say(t("customers.made", { name }));
+      void go({ to: "/accounts/$name", params: { name } });
+    },
+    onError: (error) => {
+      setTrial(null);
+      if (!(error instanceof Problem)) return;
+      setMistakes(
+        error.errors.length > 0 ? error.errors : error.field ? [{ field: error.field, detail: error.message }] : [],
+      );
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    order.mutate(true);
+  };
+  const mine = (kind: string, of: string) => (mistakes.length > 0 ? mistakesOf(kind, of, mistakes) : NO_MISTAKES);
+  return (
+    <form onSubmit={submit}>
+      <Stack gap="sm">
+        <TextInput
+          maw={360}
+          label={t("customers.account")}
+          description={kinds.accounts.named?.meaning}
+          required
+          autoFocus
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+        />
+        <Form
+          declared={kinds.accounts}
+          values={keys}
+          mistakes={mine("accounts", name)}
+          first={FIRST_OF_ACCOUNT}
+          onChange={change}
+        />
+        {parts.map((part, index) => (
+          <section key={index} className="part">
+            <Title order={2} size="h4">
+              {t(part.kind === "phones" ? "customers.phone" : "customers.gateway", { number: index + 1 })}
+            </Title>
+            <TextInput
+              maw={360}
+              label={kinds[part.kind].named?.name}
+              description={kinds[part.kind].named?.meaning}
+              required
+              value={part.name}
+              onChange={(event) => setPart(index, { ...part, name: event.currentTarget.value })}
+            />
+            <Form
+              declared={kinds[part.kind]}
+              values={part.keys}
+              mistakes={mine(part.kind, part.name)}
+              first={part.kind === "phones" ? FIRST_OF_PHONE : FIRST_OF_GATEWAY}
+              without={OWNER}
+              onChange={(name, value) => setPart(index, { ...part, keys: { ...part.keys, [name]: value } })}
+            />
+            <Button size="xs" variant="default" onClick={() => setParts(parts.filter((_, at) => at !== index))}>
+              {t("form.remove")}
+            </Button>
+          </section>
+        ))}
+        <Group gap="xs">
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => setParts([...parts, { kind: "mapping_gateways", name: "", keys: {} }])}
+          >
+            {t("customers.add_gateway")}
+          </Button>
+          <Button
+            size="xs"
+            variant="default"
+            onClick={() => setParts([...parts, { kind: "phones", name: "", keys: {} }])}
+          >
+            {t("customers.add_phone")}
+          </Button>
+        </Group>
+        {mayPay && (
+          <Group align="end" gap="xs">
+            <TextInput
+              size="xs"
+              label={t("customers.payment")}
+              inputMode="decimal"
+              pattern="[0-9]+([.][0-9]+)?"
+              value={payment.amount}
+              onChange={(event) => setPayment({ ...payment, amount: event.currentTarget.value })}
+            />
+            <TextInput
+              size="xs"
+              label={t("customers.payment_memo")}
+              value={payment.memo}
+              onChange={(event) => setPayment({ ...payment, memo: event.currentTarget.value })}
+            />
+          </Group>
+        )}
+        {mistakes.length > 0 ? (
+          <Alert
+            color="red"
+            variant="outline"
+            role="alert"
+            title={t("form.mistakes", { count: mistakes.length })}
+            p={6}
+          >
+            <ul className="words">
+              {mistakes.map((each) => (
+                <li key={each.field + each.detail}>{each.detail}</li>
+              ))}
+            </ul>
+          </Alert>
+        ) : (
+          <ProblemText error={order.error} />
+        )}
+        <Group align="end" gap="xs">
+          <TextInput
+            size="xs"
+            label={t("object.memo")}
+            value={memo}
+            onChange={(event) => setMemo(event.currentTarget.value)}
+          />
+          <Button type="submit" size="xs" loading={order.isPending} disabled={!name}>
+            {t("object.check")}
+          </Button>
+        </Group>
+      </Stack>
+      {unsaved.question}
+      <Confirm
+        opened={trial !== null}
+        title={t("object.confirm_new", { name })}
+        lead={
+          trial && (
+            <>
+              <ChangeWords change={trial} />
+              {trial.payment && (
+                <p>
+                  {t("customers.pays", {
+                    amount: amount(trial.payment.amount),
+                    currency: trial.payment.currency ?? "",
+                    outcome: t(`customers.payment_${trial.payment.outcome}`),
+                  })}
+                </p>
+              )}
+            </>
+          )
+        }
+        act={t("customers.make")}
+        isAtWork={order.isPending}
+        error={null}
+        onAct={() => order.mutate(false)}
+        onClose={() => setTrial(null)}
+      />
+    </form>
+  );
+}

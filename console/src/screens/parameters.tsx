@@ -1,0 +1,161 @@
+/** Parameters of the switch: value, source, default and meaning; set in the database and taken back. */
+
+import { Button, Group, Modal, Select, TextInput } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { pageOf, type Row, send } from "../api/client";
+import { useKind } from "../forms/editor";
+import { Meaning } from "../forms/fields";
+import type { Key } from "../forms/keys";
+import { Act } from "../parts/act";
+import { History } from "../parts/history";
+import { Page } from "../parts/page";
+import { ProblemText } from "../parts/problem";
+import { Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
+import { useMay } from "../session";
+
+const ROWS_READ = 1_000;
+
+export function ParametersScreen() {
+  const { t } = useTranslation();
+  const { q, source } = useSearch({ from: "/parameters" });
+  const go = useNavigate({ from: "/parameters" });
+  const mayDeclare = useMay("GET /definitions/{kind}");
+  const found = useQuery({ queryKey: ["parameters"], queryFn: () => pageOf("/parameters", { limit: ROWS_READ }) });
+  const declared = useKind("parameters", mayDeclare);
+  const keys = new Map(declared.data?.keys.map((key) => [key.name, key]));
+  const wanted = (q ?? "").toLowerCase();
+  const rows = (found.data?.items ?? []).filter(
+    (row) =>
+      [row.name, row.meaning].some((text) => String(text).toLowerCase().includes(wanted)) &&
+      (!source || sourceOf(row) === source),
+  );
+  const set = (field: "q" | "source", value: string | null) =>
+    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+  return (
+    <Page title={t("nav.parameters")} needs="GET /parameters">
+      <LastDone />
+      <Group align="end" gap="xs">
+        <TextInput
+          label={t("calls.filter")}
+          value={q ?? ""}
+          onChange={(event) => set("q", event.currentTarget.value)}
+        />
+        <Select
+          label={t("column.source")}
+          data={["default", "file", "database"]}
+          clearable
+          clearButtonProps={{ "aria-label": t("act.undo") }}
+          value={source ?? null}
+          onChange={(value) => set("source", value)}
+        />
+        <span className="quiet" role="status">
+          {t("state.rows", { count: rows.length })}
+        </span>
+      </Group>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Table
+        label={t("nav.parameters")}
+        columns={[
+          { name: "name" },
+          { name: "value" },
+          { name: "usual", show: (row) => keys.get(String(row.name))?.default.join(", ") ?? "–" },
+          { name: "source" },
+          { name: "acts", show: (row) => <Acts row={row} declared={keys.get(String(row.name))} /> },
+          { name: "meaning", show: (row) => <span title={String(row.meaning)}>{String(row.meaning)}</span> },
+        ]}
+        rows={rows}
+        rowKey={(row) => String(row.name)}
+        isLoading={found.isPending}
+      />
+    </Page>
+  );
+}
+
+function sourceOf(row: Row): string {
+  const source = String(row.source);
+  if (source.startsWith("default")) return "default";
+  return source.startsWith("database") ? "database" : "file";
+}
+
+function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
+  const { t } = useTranslation();
+  const name = String(row.name);
+  const place = `/parameters/${encodeURIComponent(name)}`;
+  const source = sourceOf(row);
+  const set = (value: unknown) => send("put", place, { query: { confirm: true }, body: { value } });
+  if (source === "file") return <span className="quiet">{t("parameters.in_files")}</span>;
+  const again =
+    source === "database" ? () => set(row.value) : () => send("delete", place, { query: { confirm: true } });
+  return (
+    <Group gap={4} wrap="nowrap">
+      {declared && (
+        <Act
+          isSmall
+          needs="PUT /parameters/{name}"
+          act={t("parameters.set")}
+          title={t("parameters.set_title", { name })}
+          lead={<Meaning text={String(row.meaning)} />}
+          asks={[
+            {
+              name: "value",
+              label: t("column.value"),
+              hint: [
+                declared.expected,
+                declared.default.length && t("form.usual", { value: declared.default.join(", ") }),
+              ]
+                .filter(Boolean)
+                .join("; "),
+              begin: String(row.value),
+            },
+            { name: "memo", label: t("object.memo") },
+          ]}
+          run={({ value, memo }) =>
+            send("put", place, { query: { confirm: true }, body: { value, memo: memo || undefined } })
+          }
+          said={(_, { value }) => t("parameters.is_set", { name, value })}
+          undo={() => again}
+        />
+      )}
+      {source === "database" && (
+        <>
+          <Act
+            isSmall
+            needs="DELETE /parameters/{name}"
+            act={t("parameters.take_back")}
+            title={t("parameters.take_back_title", { name })}
+            lead={t("parameters.take_back_lead", { value: declared?.default.join(", ") ?? "–" })}
+            run={() => send("delete", place, { query: { confirm: true } })}
+            said={() => t("parameters.taken_back", { name })}
+            undo={() => () => set(row.value)}
+          />
+          <Versions name={name} />
+        </>
+      )}
+    </Group>
+  );
+}
+
+function Versions({ name }: { name: string }) {
+  const { t } = useTranslation();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <Button size="compact-xs" variant="default" onClick={() => setOpen(true)}>
+        {t("definition.versions")}
+      </Button>
+      <Modal
+        opened={isOpen}
+        onClose={() => setOpen(false)}
+        title={name}
+        size="lg"
+        closeButtonProps={{ "aria-label": t("act.close") }}
+      >
+        <History kind="parameters" name={name} />
+      </Modal>
+    </>
+  );
+}

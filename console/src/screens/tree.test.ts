@@ -1,0 +1,16 @@
+import { expect, it } from "vitest";
+import { treeOf } from "./tree";
+
+it("puts accounts below their agents, and counts all of them", () => {
+  const rows = [
+    { id: "shop", agent: "reseller" },
+    { id: "reseller", agent: "chief" },
+    { id: "chief", agent: "" },
+    { id: "alone", agent: "not seen" },
+  ];
+  const [chief, alone] = treeOf(rows);
+  expect(chief?.row.id).toBe("chief");
+  expect(chief?.count).toBe(2);
+  expect(chief?.below[0]?.below[0]?.row.id).toBe("shop");
+  expect([alone?.row.id, alone?.count]).toEqual(["alone", 0]);
+});

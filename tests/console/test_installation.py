@@ -1,0 +1,263 @@
+"""Customers, agents, people, parameters and the installation in the console: acts, what they say, and their undo."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import pytest
+from api.watched import Watched, something_of_everything
+from playwright.sync_api import Locator, Page, expect
+
+from console.conftest import NARROW, PASSWORD, Visit, violations
+
+SCREENS: Final = {
+    "/customers/new": "New customer",
+    "/agents": "Agents",
+    "/parameters": "Parameters",
+    "/changes": "Configuration changes",
+    "/health": "Health",
+    "/lists/sources": "Blocked sources",
+    "/lists/roles": "Roles",
+    "/lists/backups": "Backups",
+    "/lists/people": "People",
+    "/lists/tokens": "Tokens",
+    "/lists/overrides": "Overrides",
+    "/lists/blacklist": "Blacklist",
+    "/lists/jobs": "Jobs",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def used(site: Watched) -> str:
+    """Have calls, objects and people."""
+    return something_of_everything(site)
+
+
+def row(page: Page, text: str) -> Locator:
+    return page.locator("main tbody tr", has_text=text)
+
+
+def done(page: Page, act: str, **fields: str) -> Locator:
+    """Fill the dialog of an act, carry it out, and return the words about it."""
+    asked = page.get_by_role("dialog")
+    for name, value in fields.items():
+        field = asked.get_by_label(name.replace("_", " "), exact=False).first
+        if field.evaluate("each => each.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+    asked.get_by_role("button", name=act, exact=True).click()
+    return page.locator("main [role=status]").filter(has=page.get_by_role("button", name="Close"))
+
+
+def test_the_screens_of_the_installation_have_nothing_against_them(visit: Visit) -> None:
+    visitor = visit()
+    for path, title in SCREENS.items():
+        page = visitor.turn(path, title)
+        expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
+        expect(page.get_by_role("alert").filter(has_text="Try again")).to_have_count(0)
+        assert violations(page) == [], path
+        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        page.wait_for_function("most => document.documentElement.scrollWidth <= most", arg=NARROW[0])
+        page.set_viewport_size({"width": 1_440, "height": 900})
+
+
+def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/templates/retail", {"keys": {"overdraft_limit": "25"}})
+    page = visit().go("/customers/new", "New customer")
+    page.get_by_role("textbox", name="Name of the account").fill("bakery")
+    page.get_by_role("combobox", name="template").first.fill("retail")
+    page.get_by_role("combobox", name="rate_group", exact=True).first.fill("sell")
+    page.get_by_role("button", name="Add a gateway").click()
+    page.get_by_role("textbox", name="name", exact=True).last.fill("bakery-pbx")
+    page.get_by_role("textbox", name="hosts").fill("nonsense")
+    page.get_by_role("button", name="Add a phone").click()
+    page.get_by_role("textbox", name="number", exact=True).fill("7401")
+    page.locator("section", has=page.get_by_role("heading", name="2. Phone")).locator(
+        "input[autocomplete=new-password]"
+    ).first.fill("a-long-secret-1")
+    page.get_by_label("First payment").fill("12.50")
+    page.get_by_role("button", name="Check the change").click()
+    expect(page.get_by_role("textbox", name="hosts")).to_have_attribute("aria-invalid", "true")
+    page.get_by_role("textbox", name="hosts").fill("192.0.2.210")
+    page.get_by_role("button", name="Check the change").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("bakery-pbx (Mapping gateways) is made")
+    expect(asked).to_contain_text("First payment: 12.50")
+    assert site.api.ask("GET", "/accounts/bakery").status == 404
+    asked.get_by_role("button", name="Make the customer").dblclick()
+    expect(page.get_by_text("The customer bakery is made")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="bakery")).to_be_visible()
+    assert Decimal(site.api.ask("GET", "/accounts/bakery/balance").json["balance"]) == Decimal("12.5")
+
+    page.get_by_text("Gateways", exact=True).last.click()
+    expect(page.get_by_label("Gateways", exact=True).get_by_role("link", name="bakery-pbx")).to_be_visible()
+    page.get_by_text("Phones", exact=True).last.click()
+    expect(page.get_by_label("Phones", exact=True).get_by_role("link", name="7401")).to_be_visible()
+    page.get_by_text("Prices of its calls now").click()
+    expect(page.get_by_label("Prices of its calls now")).to_contain_text("0.60")
+
+
+def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visit: Visit) -> None:
+    def balance(account: str) -> Decimal:
+        return Decimal(site.api.ask("GET", f"/accounts/{account}/balance").json["balance"])
+
+    before = balance("acme"), balance("other")
+    visitor = visit()
+    page = visitor.go("/accounts/acme", "acme")
+    page.get_by_role("button", name="Transfer").click()
+    expect(done(page, "Transfer", To_the_account="other", Amount="3.25")).to_contain_text("3.25 USD moved to other")
+    assert (balance("acme"), balance("other")) == (before[0] - Decimal("3.25"), before[1] + Decimal("3.25"))
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone")).to_be_visible()
+    assert (balance("acme"), balance("other")) == before
+    page = visitor.go("/accounts/rival", "rival")
+    page.get_by_role("button", name="Credit").click()
+    expect(done(page, "Credit", Overdraft_limit="77")).to_contain_text("The overdraft limit is 77")
+    expect(page.locator("dl.facts").first).to_contain_text("77")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone")).to_be_visible()
+    assert site.items("/overrides?name=rival") == []
+
+
+def test_agents_are_a_tree(visit: Visit) -> None:
+    page = visit().go("/agents", "Agents")
+    reseller = page.locator("ul.tree > li", has=page.get_by_role("link", name="reseller"))
+    expect(reseller.get_by_role("link", name="acme")).to_be_visible()
+    expect(reseller).to_contain_text("1 directly below, 1 in all")
+    expect(page.get_by_role("link", name="vendors")).to_have_count(0)
+    page.get_by_label("All accounts").check(force=True)
+    expect(page.get_by_role("link", name="vendors")).to_be_visible()
+
+
+def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/lists/people", "People")
+    page.get_by_role("button", name="Add a person").click()
+    done(page, "Add a person", Name="carol", Role="viewer")
+    secret = page.get_by_role("dialog", name="Shown this once")
+    link = secret.locator("pre").inner_text()
+    assert link.startswith(f"{visitor.base}/#/first-login/")
+    secret.get_by_role("button", name="Close").last.click()
+    expect(page.get_by_text("carol may log in with the link")).to_be_visible()
+    assert link not in page.content()
+    row(page, "carol").get_by_role("button", name="Role").click()
+    expect(done(page, "Role", Role="finance")).to_contain_text("carol has the role finance")
+    expect(row(page, "carol")).to_contain_text("finance")
+    page.get_by_role("button", name="Undo").click()
+    expect(row(page, "carol")).to_contain_text("viewer")
+    row(page, "carol").get_by_role("button", name="Disable").click()
+    expect(done(page, "Disable")).to_contain_text("carol cannot log in any more")
+    expect(row(page, "carol").get_by_role("button", name="Enable")).to_be_visible()
+    reply = site.api.ask("POST", "/session/link", {"link": link.rpartition("/")[2], "password": PASSWORD}, token=None)
+    assert reply.status != 200
+
+
+def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/lists/roles", "Roles")
+    page.get_by_role("button", name="New role").click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_label("Name").fill("cashier")
+    asked.get_by_role("combobox", name="Permissions").fill("money.see")
+    page.get_by_role("option", name="money.see").click()
+    page.keyboard.press("Escape")
+    expect(done(page, "New role")).to_contain_text("The role cashier is made")
+    assert [each["permissions"] for each in site.items("/roles?name=cashier")] == [["money.see"]]
+    expect(row(page, "administrator").get_by_role("button", name="Change")).to_have_count(0)
+    row(page, "cashier").get_by_role("button", name="Remove").click()
+    expect(done(page, "Remove")).to_contain_text("The role cashier is removed")
+    page.get_by_role("button", name="Undo").click()
+    expect(row(page, "cashier")).to_be_visible()
+
+    page = visitor.go("/lists/tokens", "Tokens")
+    page.get_by_role("button", name="Make a token").click()
+    done(page, "Make a token", Name="crm", Role="cashier", Networks="192.0.2.0/24")
+    secret = page.get_by_role("dialog", name="Shown this once")
+    expect(secret.locator("pre")).to_contain_text("vosd_")
+    secret.get_by_role("button", name="Close").last.click()
+    row(page, "crm").get_by_role("button", name="Revoke").click()
+    expect(done(page, "Revoke")).to_contain_text("The token crm is revoked")
+    expect(row(page, "crm")).to_have_count(0)
+
+
+def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, visit: Visit) -> None:
+    page = visit().go("/parameters?q=SS_BILLINGUNIT", "Parameters")
+    expect(row(page, "SS_BILLINGUNIT")).to_contain_text("default")
+    row(page, "SS_BILLINGUNIT").get_by_role("button", name="Set").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("a whole number of seconds from 1 to 3600; default: 1")
+    asked.get_by_label("Value").fill("0")
+    asked.get_by_role("button", name="Set").click()
+    expect(asked).to_contain_text("expected a whole number of seconds")
+    expect(done(page, "Set", Value="6")).to_contain_text("SS_BILLINGUNIT is 6")
+    expect(row(page, "SS_BILLINGUNIT")).to_contain_text("database, version 1")
+    row(page, "SS_BILLINGUNIT").get_by_role("button", name="Versions").click()
+    expect(page.get_by_role("dialog")).to_contain_text("value: set to 6")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Undo").click()
+    expect(row(page, "SS_BILLINGUNIT").get_by_role("cell", name="default", exact=True)).to_be_visible()
+    parameters = {each["name"]: each for each in site.items("/parameters?limit=1000")}
+    assert parameters["SS_BILLINGUNIT"]["source"] == "default"
+
+
+def test_changes_of_the_configuration_are_listed_with_what_they_changed(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/accounts/changed", {"keys": {"currency": "USD"}, "memo": "ticket 5"})
+    site.api.ask("PATCH", "/accounts/changed", {"keys": {"max_cps": "4"}})
+    page = visit().go("/changes", "Configuration changes")
+    line = page.locator("ol.changes > li", has_text="accounts changed").first
+    line.get_by_role("button", name="What changed").click()
+    expect(line).to_contain_text("max_cps: set to 4")
+    line.get_by_role("link", name=re.compile("version 2")).click()
+    expect(page.locator("ol.versions > li")).to_have_count(2)
+
+
+def test_overrides_the_blacklist_and_registrations_are_cleared_after_a_question(site: Watched, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/lists/overrides", "Overrides")
+    page.get_by_role("button", name="Set an override").click()
+    fields = {"Gateway,_phone_or_account": "carrier-b", "Setting": "max_concurrent", "Value": "9"}
+    expect(done(page, "Set an override", **fields)).to_contain_text("carrier-b: max_concurrent is 9")
+    row(page, "carrier-b").get_by_role("button", name="Clear").click()
+    expect(done(page, "Clear")).to_contain_text("max_concurrent of carrier-b is as defined again")
+    page.get_by_role("button", name="Undo").click()
+    expect(row(page, "carrier-b")).to_contain_text("9")
+    assert site.daemon.succeed("overrides", "clear", "carrier-b")
+    page = visitor.go("/lists/blacklist", "Blacklist")
+    row(page, "12025550100").get_by_role("button", name="Clear").click()
+    expect(done(page, "Clear")).to_contain_text("is off the blacklist")
+    assert site.items("/blacklist") == []
+    page = visitor.go("/lists/registrations", "Registrations")
+    row(page, "7001").get_by_role("button", name="Forget").click()
+    expect(done(page, "Forget")).to_contain_text("Registrations of 7001 are forgotten")
+    expect(row(page, "7001")).to_have_count(0)
+
+
+def test_a_backup_is_made_and_verified_and_the_configuration_checked(site: Watched, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/lists/backups", "Backups")
+    page.get_by_role("button", name="Make a backup").click()
+    expect(done(page, "Make a backup")).to_contain_text("Backup ")
+    row(page, "vosd-").first.get_by_role("button", name="Verify").click()
+    expect(done(page, "Verify")).to_contain_text("is complete")
+    page = visitor.go("/health", "Health")
+    expect(page.get_by_text("It can be loaded")).to_be_visible()
+    page.get_by_role("button", name="Load the configuration").click()
+    expect(done(page, "Load the configuration")).to_contain_text("is in force")
+    assert Path(site.daemon.directory).exists()
+
+
+@pytest.mark.parametrize(("role", "account"), [("viewer", None), ("agent", "reseller"), ("customer", "acme")])
+def test_who_may_not_do_it_is_offered_no_button(visit: Visit, role: str, account: str | None) -> None:
+    visitor = visit(role, account)
+    page = visitor.go("/accounts/acme", "acme")
+    expect(page.locator("dl.facts").first).to_be_visible()
+    offered = {"viewer": set(), "agent": {"Transfer", "Credit"}, "customer": set()}[role]
+    for button in ("Transfer", "Credit", "Book a payment", "Block"):
+        if button not in offered and role != "agent":
+            expect(page.get_by_role("button", name=button)).to_have_count(0)
+    for path in ("/lists/people", "/lists/tokens", "/lists/roles", "/lists/backups"):
+        page = visitor.go(path)
+        expect(page.get_by_text("does not have the right")).to_be_visible()
+        assert page.locator("main button").filter(has_text=re.compile("Add|Make|New")).count() == 0
