@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from vosd.api.documented_problems import documented_problems, is_whole_list
 from vosd.api.examples import ANSWERS
-from vosd.api.http import JSON, Request, RequestError
+from vosd.api.http import JSON, HttpRequest, RequestError
 from vosd.api.operation import Operation
 from vosd.api.problems import PROBLEM_JSON
 from vosd.api.routes import Routes
@@ -20,7 +20,7 @@ def operation_at(method: str, path: str) -> Operation | None:
     """Return the operation of a request; None = there is none."""
     scope = {"method": method, "raw_path": path.partition("?")[0].encode(), "query_string": b"", "headers": []}
     try:
-        return _ROUTES.find(Request(scope, None))[0]  # type: ignore[arg-type]
+        return _ROUTES.find(HttpRequest(scope, None))[0]  # type: ignore[arg-type]
     except RequestError:
         return None
 

@@ -17,7 +17,17 @@ from vosd.admin.office.jobs import queue_job
 from vosd.admin.office.office import Office
 from vosd.admin.office.sessions import LogIns
 from vosd.api.feed import EventFeed
-from vosd.api.http import BODY_BYTES_MAX, Answer, Receive, Request, RequestError, Scope, Send, document_of, send_answer
+from vosd.api.http import (
+    BODY_BYTES_MAX,
+    Answer,
+    HttpRequest,
+    Receive,
+    RequestError,
+    Scope,
+    Send,
+    document_of,
+    send_answer,
+)
 from vosd.api.identity import Identify
 from vosd.api.job import KeptOrder, Long
 from vosd.api.jobs import Jobs, KeptUpload, is_long, kept_upload
@@ -103,7 +113,7 @@ class Application:
         asked: dict[str, str] = {}
         patience_s = 0.0
         try:
-            request = Request(scope, receive)
+            request = HttpRequest(scope, receive)
             asked = request.headers
             self._address_rates.take(network_of(request.source), time.monotonic())
             operation, path = self._routes.find(request)
@@ -125,7 +135,7 @@ class Application:
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
         return asked, answer
 
-    async def _answer(self, request: Request, operation: Operation, path: Mapping[str, str]) -> Answer:
+    async def _answer(self, request: HttpRequest, operation: Operation, path: Mapping[str, str]) -> Answer:
         if operation.session is not None:
             return await self._answer_of_session(operation, request)
         query = dict(request.query)
@@ -163,7 +173,7 @@ class Application:
         return await self._once(operation, office, who, order, request)
 
     async def _once(
-        self, operation: Operation, office: Office, who: "Principal", order: Any, request: Request
+        self, operation: Operation, office: Office, who: "Principal", order: Any, request: HttpRequest
     ) -> Answer:
         """Answer a request that has a key: a repeat gets the answer of the first."""
         key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, request.content)
@@ -182,7 +192,7 @@ class Application:
         )
 
     async def _streamed(
-        self, operation: Operation, streams_max: int, office: Office, who: "Principal", order: Any, request: Request
+        self, operation: Operation, streams_max: int, office: Office, who: "Principal", order: Any, request: HttpRequest
     ) -> Answer:
         """Return an answer that holds one of the places of its operation until it was sent."""
         path = operation.path
@@ -198,7 +208,7 @@ class Application:
             leave()
             raise
 
-    async def _live(self, operation: Operation, request: Request, order: WatchEvents) -> Answer:
+    async def _live(self, operation: Operation, request: HttpRequest, order: WatchEvents) -> Answer:
         """Answer with live events; who asks is looked up again and again, as long as the stream lasts."""
         after = request.headers.get(LAST_EVENT_ID)
         if after is not None:
@@ -218,7 +228,7 @@ class Application:
         office: Office,
         who: "Principal",
         path: Mapping[str, str],
-        request: Request,
+        request: HttpRequest,
     ) -> Answer:
         """Queue the order of a request as a job."""
         kept = KeptOrder(path, request.query)
@@ -265,7 +275,9 @@ class Application:
                     upload.path.unlink(missing_ok=True)
                 upload.file.close()
 
-    async def _known_sender(self, office: Office, operation: Operation, request: Request, proof: bytes) -> "Principal":
+    async def _known_sender(
+        self, office: Office, operation: Operation, request: HttpRequest, proof: bytes
+    ) -> "Principal":
         """Return who sends a request; what the switch answers may be read while the database is away, too."""
         if operation.is_write:
             return await self._sender(office, operation, request)
@@ -276,7 +288,7 @@ class Application:
         return await self._known_senders.look(key, sender, time.monotonic())
 
     async def _sender(
-        self, office: Office, operation: Operation, request: Request, *, is_use: bool = True
+        self, office: Office, operation: Operation, request: HttpRequest, *, is_use: bool = True
     ) -> "Principal":
         """Return who sends a request: the program of its token, or the person of its session."""
         token = token_of(request)
@@ -284,7 +296,7 @@ class Application:
             return await sender_of(office, request, changes=operation.is_write, is_use=is_use)
         return await self._identify(office, token, request.source)
 
-    async def _answer_of_session(self, operation: Operation, request: Request) -> Answer:
+    async def _answer_of_session(self, operation: Operation, request: HttpRequest) -> Answer:
         """Answer what comes before there is a principal."""
         assert operation.session is not None
         query = dict(request.query)
@@ -307,7 +319,7 @@ async def _list(operation: Operation, office: "Office", who: "Principal", order:
     return await whole_list(operation.listing, items, wanted)
 
 
-async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: Request) -> Answer:
+async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: HttpRequest) -> Answer:
     result = operation.run(office, who, order)
     assert isinstance(result, Awaitable)
     if operation.answer is not None:
@@ -321,13 +333,13 @@ def _check_short(operation: Operation, path: Mapping[str, str], query: Mapping[s
         operation.order(Given(path, query, {}, document_of(upload.path.read_bytes()), {}))
 
 
-async def _body(operation: Operation, request: Request) -> Any:
+async def _body(operation: Operation, request: HttpRequest) -> Any:
     if not operation.has_body:
         return None
     return await request.document(*([MERGE_PATCH] if operation.merges else []))
 
 
-def _header(request: Request) -> dict[str, int]:
+def _header(request: HttpRequest) -> dict[str, int]:
     """Return the version that If-Match names."""
     text = request.headers.get("if-match", "*").strip()
     if text == "*":
@@ -351,7 +363,7 @@ def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
     return {listing.limit: maxsize if wanted.limit is None else wanted.limit + 1, listing.cursor: wanted.after}
 
 
-def _answer_of(operation: Operation, request: Request, result: Any) -> Answer:
+def _answer_of(operation: Operation, request: HttpRequest, result: Any) -> Answer:
     headers: list[tuple[str, str]] = []
     if operation.etag is not None and (version := operation.etag(result)) is not None:
         headers.append(("ETag", f'"{version}"'))

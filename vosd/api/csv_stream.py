@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from vosd.admin.office.office import Office
-from vosd.api.http import Answer, Request
+from vosd.api.http import Answer, HttpRequest
 from vosd.api.listing import CSV
 
 
@@ -21,7 +21,7 @@ async def begun(parts: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
     return whole()
 
 
-async def csv_answer(_office: Office, _request: Request, text: AsyncGenerator[str, None]) -> Answer:
+async def csv_answer(_office: Office, _request: HttpRequest, text: AsyncGenerator[str, None]) -> Answer:
     """Return a text as CSV."""
 
     async def parts() -> AsyncGenerator[bytes, None]:

@@ -71,7 +71,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Called when it was sent, or cannot be."""
 
 
-class Request:
+class HttpRequest:
     """A request, its body unread; paths and queries are UTF-8."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:

@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from vosd.admin.office.jobs import KEPT_MS, JobKind, job_event
-from vosd.api.http import Request, RequestError
+from vosd.api.http import HttpRequest, RequestError
 from vosd.api.job import DIRECTORY, JobOpening, JobOutcome, Long, Progress
 from vosd.api.offices import Offices
 from vosd.api.problems import problem
@@ -260,7 +260,7 @@ async def _repeated(act: Callable[[], Awaitable[Answered]]) -> Answered:
             await asyncio.sleep(LOOK_S)
 
 
-def is_long(long: Long, request: Request) -> bool:
+def is_long(long: Long, request: HttpRequest) -> bool:
     """Return whether a request is carried out as a job."""
     length = request.headers.get("content-length", "")
     return (
@@ -279,7 +279,7 @@ class KeptUpload(NamedTuple):
     """Open and locked: no process removes it as left behind before this is closed."""
 
 
-async def kept_upload(request: Request, long: Long, directory: Path) -> KeptUpload:
+async def kept_upload(request: HttpRequest, long: Long, directory: Path) -> KeptUpload:
     """Write the body of a request to a file; there is none where anything fails.
 
     Raises:

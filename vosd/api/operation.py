@@ -18,7 +18,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.sessions import LogIns
-from vosd.api.http import Answer, Request, RequestError
+from vosd.api.http import Answer, HttpRequest, RequestError
 from vosd.api.job import Long
 from vosd.base.money import parse_amount
 
@@ -120,7 +120,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     needs_database: bool = True
     etag: Callable[[Any], str | None] | None = None
     location: Callable[[Any], str] | None = None
-    session: Callable[[Office, LogIns, Request, Any], Awaitable[Any]] | None = None
+    session: Callable[[Office, LogIns, HttpRequest, Any], Awaitable[Any]] | None = None
     """In the place of ``run``, of an operation that makes, shows or ends the session of a person."""
     is_live: bool = False
     """Whether it answers with the stream of live events that ``run`` returns a view of."""
@@ -138,7 +138,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the body may be ``application/merge-patch+json``, too."""
     long: Long | None = None
     """The operation as a job."""
-    answer: Callable[[Office, Request, Any], Awaitable[Answer]] | None = None
+    answer: Callable[[Office, HttpRequest, Any], Awaitable[Answer]] | None = None
     """Makes the answer of the result, where that is more than JSON."""
     streams_max: int | None = None
     """Answers of it that may be under way at once, for streams that last; None = any."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
-from vosd.api.http import Request, RequestError
+from vosd.api.http import HttpRequest, RequestError
 from vosd.api.operation import Operation
 
 _BASE: Final = ["api", "v1"]
@@ -27,7 +27,7 @@ class Routes:
         for routes in self._by_length.values():
             routes.sort(key=lambda route: [part.startswith("{") for part in route[0]])
 
-    def find(self, request: Request) -> tuple[Operation, dict[str, str]]:
+    def find(self, request: HttpRequest) -> tuple[Operation, dict[str, str]]:
         """Return the operation, and the fields that its path has.
 
         Raises:

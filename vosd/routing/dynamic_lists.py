@@ -17,7 +17,7 @@ from vosd.trunks.gateways import CallerLimits
 LISTED_MAX: Final = 20_000
 """Most numbers on the list."""
 
-Caller = tuple[str, str]
+CallerKey = tuple[str, str]
 """A mapping gateway and a calling number."""
 TIMES_MAX: Final = 50_000
 """Most times that are remembered; half a kilobyte each where every key has one."""
@@ -150,7 +150,9 @@ class CountedCall:
 
     __slots__ = ("_limits", "_lists", "caller", "is_over", "mono_ms", "target")
 
-    def __init__(self, lists: "DynamicLists", caller: Caller, target: str, limits: CallerLimits, mono_ms: int) -> None:
+    def __init__(
+        self, lists: "DynamicLists", caller: CallerKey, target: str, limits: CallerLimits, mono_ms: int
+    ) -> None:
         self._lists = lists
         self._limits = limits
         self.caller = caller
@@ -187,8 +189,8 @@ class DynamicLists:
 
     def __init__(self, times_max: int = TIMES_MAX, listed_max: int = LISTED_MAX) -> None:
         self._listed_max = listed_max
-        self._active: dict[Caller, int] = {}
-        self._listed: OrderedDict[Caller, ListedCaller] = OrderedDict()
+        self._active: dict[CallerKey, int] = {}
+        self._listed: OrderedDict[CallerKey, ListedCaller] = OrderedDict()
         self._first_until = 0
         """No caller on the list leaves it before this instant, in monotonic milliseconds."""
         self.changes = 0
@@ -220,7 +222,7 @@ class DynamicLists:
             self.to_targets.add((gateway, caller, target), limits.target_limit, window_ms, mono_ms)
         return CountedCall(self, key, target, limits, mono_ms)
 
-    def take_again(self, caller: Caller, target: str, limits: CallerLimits, mono_ms: int) -> CountedCall:
+    def take_again(self, caller: CallerKey, target: str, limits: CallerLimits, mono_ms: int) -> CountedCall:
         """Count a running call that is restored as one of the concurrent ones, whatever the limits."""
         self._active[caller] = self._active.get(caller, 0) + 1
         return CountedCall(self, caller, target, limits, mono_ms)
@@ -230,7 +232,7 @@ class DynamicLists:
         listing = self._listed.get((gateway, caller))
         return listing if listing is not None and mono_ms < listing.until_mono else None
 
-    def release(self, caller: Caller) -> None:
+    def release(self, caller: CallerKey) -> None:
         """Release one of the concurrent calls of a caller.
 
         Raises:
@@ -311,7 +313,7 @@ class DynamicLists:
         return None if exceeded is None else _listing(key, *exceeded, limits, now)
 
     def _exceeded(
-        self, key: Caller, target: str, limits: CallerLimits, mono_ms: int
+        self, key: CallerKey, target: str, limits: CallerLimits, mono_ms: int
     ) -> tuple[ListingCause, int] | None:
         """Return which limit one more call would exceed."""
         window_ms = 1_000 * limits.window_s
@@ -346,7 +348,7 @@ class DynamicLists:
         return listing
 
 
-def _listing(key: Caller, cause: ListingCause, limit: int, limits: CallerLimits, now: Instant) -> ListedCaller:
+def _listing(key: CallerKey, cause: ListingCause, limit: int, limits: CallerLimits, now: Instant) -> ListedCaller:
     life_ms = 1_000 * limits.expire_s
     return ListedCaller(*key, cause, limit, now.wall, now.wall + life_ms, now.mono + life_ms)
 

@@ -31,7 +31,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import AreasSheet, ListAreas, ListRateGroups, list_areas, list_rate_groups
 from vosd.admin.rate_areas import RateGroupSheet
-from vosd.api.http import Answer, Request
+from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work
 from vosd.api.listing import CSV
 from vosd.api.operation import Listing, Operation, permission_of
@@ -166,7 +166,7 @@ async def read_chunks(office: Office, who: Principal, order: ReadDeck) -> list[C
     return [*(await read_deck(office, who, order))[1]]
 
 
-async def rates_answer(_office: Office, _request: Request, chunks: list[Chunk]) -> Answer:
+async def rates_answer(_office: Office, _request: HttpRequest, chunks: list[Chunk]) -> Answer:
     """Return rates as CSV; an import of it changes nothing."""
 
     async def parts() -> AsyncGenerator[bytes, None]:

@@ -28,7 +28,7 @@ from vosd.admin.office.installation import (
 )
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
-from vosd.api.http import Answer, Request
+from vosd.api.http import Answer, HttpRequest
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.base.errors import VosError
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
@@ -101,7 +101,7 @@ async def show_page(_office: Office, _who: Principal, _order: AskNothing) -> byt
     return await asyncio.to_thread(documentation_page)
 
 
-async def page_answer(_office: Office, _request: Request, content: bytes) -> Answer:
+async def page_answer(_office: Office, _request: HttpRequest, content: bytes) -> Answer:
     """Return the page with the policy that lets its style in."""
     from vosd.api.documentation_page import POLICY
 

@@ -31,7 +31,7 @@ from vosd.admin.office.jobs import JobKind, JobSheet
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.api.csv_stream import begun, csv_answer
-from vosd.api.http import Answer, Request
+from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work
 from vosd.api.listing import CSV
 from vosd.api.operation import Listing, Operation, permission_of
@@ -51,7 +51,7 @@ async def pay(office: Office, who: Principal, order: PayInvoice) -> Booked:
     return booked(await pay_invoice(office, who, order))
 
 
-async def pdf_answer(_office: Office, _request: Request, content: bytes) -> Answer:
+async def pdf_answer(_office: Office, _request: HttpRequest, content: bytes) -> Answer:
     """Return the printed form."""
     return Answer(content=content, content_type=PDF)
 

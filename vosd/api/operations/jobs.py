@@ -33,7 +33,7 @@ from vosd.admin.office.jobs import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rerating import RerateCalls, RerateReport, rerate_calls
-from vosd.api.http import JSON, Answer, Request
+from vosd.api.http import JSON, Answer, HttpRequest
 from vosd.api.job import DIRECTORY, Long, Work
 from vosd.api.listing import CSV, NDJSON
 from vosd.api.operation import Listing, Operation, permission_of
@@ -122,7 +122,7 @@ async def never(_office: Office, _who: Principal, _order: Any) -> JobSheet:
     raise AssertionError("the application queues it")
 
 
-async def answer_of(office: Office, request: Request, result: JobResult) -> Answer:
+async def answer_of(office: Office, request: HttpRequest, result: JobResult) -> Answer:
     """Return a result: its document, unless a file is asked for or is all there is."""
     accept = request.headers.get("accept", "")
     if result.document is not None and (result.file is None or not (CSV in accept or NDJSON in accept)):

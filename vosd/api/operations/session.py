@@ -30,7 +30,7 @@ from vosd.admin.office.sessions import (
     use_link,
 )
 from vosd.admin.office.tokens import UnauthorizedError
-from vosd.api.http import Answer, Request
+from vosd.api.http import Answer, HttpRequest
 from vosd.api.operation import Operation
 from vosd.api.provider import Provider
 
@@ -45,13 +45,13 @@ _TERMS: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
 _GONE: Final = (("Set-Cookie", f"{COOKIE}=; Max-Age=0; {_TERMS}"),)
 
 
-def token_of(request: Request) -> str | None:
+def token_of(request: HttpRequest) -> str | None:
     """Return the token of a request; None = it names none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def proof_of(request: Request) -> bytes:
+def proof_of(request: HttpRequest) -> bytes:
     """Return a digest of the token or the session of a request; raises UnauthorizedError where it has neither."""
     proof = token_of(request) or cookie_of(request)
     if proof is None:
@@ -60,7 +60,7 @@ def proof_of(request: Request) -> bytes:
     return hashlib.sha256(proof.encode()).digest()
 
 
-def cookie_of(request: Request, wanted: str = COOKIE) -> str | None:
+def cookie_of(request: HttpRequest, wanted: str = COOKIE) -> str | None:
     """Return the id of the session that a request names, or another cookie; None = it names none."""
     for part in request.headers.get("cookie", "").replace(",", ";").split(";"):
         name, _, value = part.strip().partition("=")
@@ -70,7 +70,7 @@ def cookie_of(request: Request, wanted: str = COOKIE) -> str | None:
 
 
 async def sender_of(
-    office: Office, request: Request, *, changes: bool, enrols: bool = False, is_use: bool = True
+    office: Office, request: HttpRequest, *, changes: bool, enrols: bool = False, is_use: bool = True
 ) -> Principal:
     """Return the person whose session a request names; raises as ``principal_of_session``."""
     session, csrf = _session_of(request), request.headers.get(CSRF_HEADER)
@@ -79,7 +79,7 @@ async def sender_of(
     )
 
 
-def _session_of(request: Request) -> str:
+def _session_of(request: HttpRequest) -> str:
     session = cookie_of(request)
     if session is None:
         raise UnauthorizedError("the request has no session: log in by POST /api/v1/session")
@@ -90,7 +90,7 @@ class Nothing(msgspec.Struct, frozen=True):
     """An order without fields."""
 
 
-async def _open(office: Office, log_ins: LogIns, request: Request, order: LogIn) -> Answer:
+async def _open(office: Office, log_ins: LogIns, request: HttpRequest, order: LogIn) -> Answer:
     before = cookie_of(request)
     opened = await log_ins.log_in(office, request.source, order)
     if before is not None:
@@ -103,7 +103,7 @@ def _cookie(session: str) -> tuple[str, str]:
     return "Set-Cookie", f"{COOKIE}={session}; {_TERMS}"
 
 
-async def _begin_at_provider(office: Office, _log_ins: LogIns, _request: Request, _order: Nothing) -> Answer:
+async def _begin_at_provider(office: Office, _log_ins: LogIns, _request: HttpRequest, _order: Nothing) -> Answer:
     provider = provider_of(office)
     begun = begin(office, provider, await _PROVIDER.metadata(provider))
     cookie = ("Set-Cookie", f"{PROVIDER_COOKIE}={begun.sealed}; Max-Age=600; {_PROVIDER_TERMS}")
@@ -123,7 +123,7 @@ class ComeBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Error of the provider; empty = none."""
 
 
-async def _open_by_provider(office: Office, log_ins: LogIns, request: Request, order: ComeBack) -> Answer:
+async def _open_by_provider(office: Office, log_ins: LogIns, request: HttpRequest, order: ComeBack) -> Answer:
     provider = provider_of(office)
     begun = resume(office, cookie_of(request, PROVIDER_COOKIE), order.state)
     if order.error or not order.code or order.iss not in {"", provider.issuer}:
@@ -142,37 +142,37 @@ async def _open_by_provider(office: Office, log_ins: LogIns, request: Request, o
     return Answer(status=HTTPStatus.SEE_OTHER, headers=headers)
 
 
-async def _show(office: Office, _log_ins: LogIns, request: Request, _order: Nothing) -> Answer:
+async def _show(office: Office, _log_ins: LogIns, request: HttpRequest, _order: Nothing) -> Answer:
     return _content(await show_session(office, _session_of(request)))
 
 
-async def _close(office: Office, _log_ins: LogIns, request: Request, _order: Nothing) -> Answer:
+async def _close(office: Office, _log_ins: LogIns, request: HttpRequest, _order: Nothing) -> Answer:
     await sender_of(office, request, changes=True, enrols=True)
     await log_out(office, _session_of(request))
     return Answer(status=HTTPStatus.NO_CONTENT, headers=_GONE)
 
 
-async def _close_all(office: Office, _log_ins: LogIns, request: Request, _order: Nothing) -> Answer:
+async def _close_all(office: Office, _log_ins: LogIns, request: HttpRequest, _order: Nothing) -> Answer:
     await log_out_everywhere(office, await sender_of(office, request, changes=True, enrols=True))
     return Answer(status=HTTPStatus.NO_CONTENT, headers=_GONE)
 
 
-async def _use_link(office: Office, _log_ins: LogIns, request: Request, order: UseLink) -> Answer:
+async def _use_link(office: Office, _log_ins: LogIns, request: HttpRequest, order: UseLink) -> Answer:
     return _content(await use_link(office, request.source, order))
 
 
-async def _change_password(office: Office, log_ins: LogIns, request: Request, order: ChangePassword) -> Answer:
+async def _change_password(office: Office, log_ins: LogIns, request: HttpRequest, order: ChangePassword) -> Answer:
     who = await sender_of(office, request, changes=True)
     session = await log_ins.change_password(office, who, order, _session_of(request))
     return Answer(status=HTTPStatus.NO_CONTENT, headers=(_cookie(session),))
 
 
-async def _begin_totp(office: Office, log_ins: LogIns, request: Request, order: BeginTotp) -> Answer:
+async def _begin_totp(office: Office, log_ins: LogIns, request: HttpRequest, order: BeginTotp) -> Answer:
     who = await sender_of(office, request, changes=True, enrols=True)
     return _content(await log_ins.begin_totp(office, who, order))
 
 
-async def _confirm_totp(office: Office, _log_ins: LogIns, request: Request, order: ConfirmTotp) -> Answer:
+async def _confirm_totp(office: Office, _log_ins: LogIns, request: HttpRequest, order: ConfirmTotp) -> Answer:
     who = await sender_of(office, request, changes=True, enrols=True)
     confirmed = await confirm_totp(office, who, order, _session_of(request))
     return Answer(content=msgspec.json.encode(confirmed.codes), headers=(_cookie(confirmed.session),))
@@ -192,7 +192,7 @@ def _operation(
     meaning: str,
     takes: type[msgspec.Struct],
     result: Any,
-    session: Callable[[Office, LogIns, Request, Any], Awaitable[Answer]],
+    session: Callable[[Office, LogIns, HttpRequest, Any], Awaitable[Answer]],
     status: HTTPStatus = HTTPStatus.OK,
     problems: Sequence[str] = (),
 ) -> Operation:

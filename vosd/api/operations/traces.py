@@ -10,7 +10,7 @@ from vosd.admin.office.calls import follow_new_calls
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import FollowedCalls, call_json
-from vosd.api.http import Answer, Request
+from vosd.api.http import Answer, HttpRequest
 from vosd.api.listing import NDJSON
 from vosd.api.operation import Operation, permission_of
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
@@ -71,7 +71,7 @@ FORMS: Final[Mapping[str, Callable[[Any], bytes]]] = {TEXT: ladder_of, PCAP: cap
 """Forms of a call with its messages, beside JSON."""
 
 
-async def answer_of(_office: Office, request: Request, trace: Trace) -> Answer:
+async def answer_of(_office: Office, request: HttpRequest, trace: Trace) -> Answer:
     """Return the stream: a capture as messages come, else each call when it is complete."""
     accept = request.headers.get("accept", "")
     if PCAP in accept:
