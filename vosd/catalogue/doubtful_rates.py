@@ -3,7 +3,7 @@
 The tables may be large and many, so some prices of each are compared; a warning says how many.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from decimal import Decimal
 from itertools import compress, islice
 from operator import attrgetter
@@ -23,9 +23,9 @@ _COMPARED: Final = 50
 """Prefixes of a group whose sell prices are compared with what vendors cost."""
 _PRICES_MAX: Final = 50_000
 """Prices of vendors that are looked up in all."""
+_DIRECT: Final = AccountType.DIRECT  # access to enum members is slow
 _RATE_GROUP: Final = attrgetter("rate_group")
 _RATE_TYPES: Final = attrgetter("rate_types")
-_CHARGED: Final = attrgetter("type", "rate_group")
 _TYPED_MAX: Final = 5_000
 """Rates of a group that are searched for one of a certain type."""
 
@@ -50,10 +50,10 @@ def warn_of_rates(catalogue: Catalogue, source: CatalogueSource, now_ms: int, pr
 
 
 def _warn_of_losses(catalogue: Catalogue, source: CatalogueSource, now_ms: int, problems: ProblemList) -> None:
-    sold, bought = _sold(catalogue), _bought(catalogue)
+    bought = _bought(catalogue)
     left = _PRICES_MAX
-    for name in sorted(sold.keys() - bought.keys()):
-        group, definition = sold[name], source.rate_groups.sound.get(name)
+    for name in sorted(_sold(catalogue, catalogue.rate_groups.keys() - bought.keys())):
+        group, definition = catalogue.rate_groups[name], source.rate_groups.sound.get(name)
         if definition is None or left <= 0:
             continue
         compared = [*_compared(group, bought, catalogue.currencies, now_ms)]
@@ -69,15 +69,22 @@ def _warn_of_losses(catalogue: Catalogue, source: CatalogueSource, now_ms: int, 
             problems.warning(definition.origin.place, definition.label, expected)
 
 
-def _sold(catalogue: Catalogue) -> dict[str, RateGroup]:
-    """Return the rate groups by which customers are charged, by name."""
-    names: set[str | None] = set()
-    for gateways in in_parts(catalogue.mapping_gateways.values()):
-        names.update(map(_RATE_GROUP, gateways))
+def _sold(catalogue: Catalogue, groups: Set[str]) -> set[str]:
+    """Return those of some rate groups by which customers are charged; mostly the first of all accounts show it."""
+    left, found = set(groups), set[str]()
     for accounts in in_parts(catalogue.accounts.values()):
-        charged = set(map(_CHARGED, accounts))
-        names.update(name for kind, name in charged if kind is AccountType.DIRECT)
-    return {name: group for name, group in catalogue.rate_groups.items() if name in names}
+        named = left.intersection(map(_RATE_GROUP, accounts))
+        if named:
+            found |= {each.rate_group or "" for each in accounts if each.type is _DIRECT and each.rate_group in named}
+            left -= found
+        if not left:
+            return found
+    for gateways in in_parts(catalogue.mapping_gateways.values()):
+        found |= left.intersection(map(_RATE_GROUP, gateways))
+        left -= found
+        if not left:
+            break
+    return found
 
 
 def _bought(catalogue: Catalogue) -> dict[str, RateGroup]:

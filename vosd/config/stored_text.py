@@ -7,11 +7,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
+import msgspec
 import yaml
 
 from vosd.base.edited import edited
@@ -45,13 +47,19 @@ class Object(NamedTuple):
 
 def keys_of(body: str) -> Any:
     """Return the keys of a body."""
-    return json.loads(body)
+    return msgspec.json.decode(body)
 
 
 def place_of(each: ObjectVersion, config: Path) -> SourceLine:
     """Return where an object is until ``naming_objects``: paths within it are relative to the configuration."""
     name = quote(each.name, safe="")
-    return SourceLine(f"{config.parent}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
+    return SourceLine(f"{_directory(config)}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
+
+
+@lru_cache(maxsize=1)
+def _directory(config: Path) -> Path:
+    """Return the directory of the main file: ``Path`` makes it anew each time, and an object each asks for it."""
+    return config.parent
 
 
 def version_at(place: SourceLine) -> int | None:
@@ -77,20 +85,19 @@ def document_of(
     """Return objects as a document, those of each kind in the order of their names."""
     document = Section(SourceLine(str(config), 0))
     for each in sorted(objects, key=lambda one: (one.kind, one.name)):
-        place = SourceLine(str(config.parent / f"{each.kind}{_SUFFIX}"), 0)
-        whole = document.entries.get(each.kind)
-        if KINDS[each.kind] is not None:
-            if whole is None:
-                whole = document.entries[each.kind] = Entry(place, YamlList(place, []))
-            assert isinstance(whole.node, YamlList)
-            whole.node.items.append(section_of(each, config, environ, problems))
-        elif each.body is not None:
-            if whole is None:
-                whole = document.entries[each.kind] = Entry(place, Section(place))
-            assert isinstance(whole.node, Section)
+        is_keyed = KINDS[each.kind] is None
+        if is_keyed and each.body is None:
+            continue
+        if each.kind not in document.entries:
+            place = SourceLine(str(config.parent / f"{each.kind}{_SUFFIX}"), 0)
+            document.entries[each.kind] = Entry(place, Section(place) if is_keyed else YamlList(place, []))
+        whole = document.entries[each.kind].node
+        if isinstance(whole, YamlList):
+            whole.items.append(section_of(each, config, environ, problems))
+        elif isinstance(whole, Section) and each.body is not None:
             own = place_of(each, config)
             node = _Reading(own, environ, problems).node(keys_of(each.body), each.name)
-            whole.node.entries[each.name] = Entry(own, node)
+            whole.entries[each.name] = Entry(own, node)
     return document
 
 
