@@ -140,6 +140,18 @@ class SwitchMeasures:
         traded = self._service.gateways.call_totals.traded
         return {pair: Takings(sums.calls, sums.income, sums.cost) for pair, sums in traded.items()}
 
+    def media_losses(self) -> Iterator[tuple[str, float | None]]:
+        """Yield which percentage of the packets of each routing gateway is lost; None = too few to say."""
+        media, configured = self._service.node.media, self._service.switch.catalogue.routing_gateways
+        if media is not None:
+            losses = media.losses.percents(self._clock.now().mono)
+            yield from (each for each in losses if each[0] in configured)
+
+    def media_ports_used(self) -> float | None:
+        """Return which percentage of the media ports is in use; None = media are not relayed."""
+        media = self._service.node.media
+        return None if media is None else media.used_percent(self._clock.now())
+
     def prefix_takings(self) -> Mapping[PrefixPair, Takings]:
         """Return the same by prefix of the customer's rate, since it was asked last, of a limited number of them."""
         totals = self._service.gateways.call_totals

@@ -226,6 +226,10 @@ class AlarmSettings:
     """Percent of answered attempts."""
     pdd_ms: int = 3_000
     acd_s: int = 0
+    media_loss: int = 3
+    """Percent of the packets of a gateway."""
+    media_ports: int = 90
+    """Percent of the ports of an address that are in use."""
     setup_ms: int = 0
     margin: int = 0
     prefix_margin: int = 0

@@ -84,7 +84,8 @@ class PortPool:
     def used(self, ports: PortRange, now_ms: int) -> int:
         """Return the number of ports of a range that are in use or rest."""
         self._end_rests(now_ms)
-        return sum(self._states[ports.first : ports.last + 1])
+        used = self._used.get(ports)
+        return sum(self._states[ports.first : ports.last + 1]) if used is None else used
 
     def _end_rests(self, now_ms: int) -> None:
         resting = self._resting

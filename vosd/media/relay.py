@@ -24,6 +24,10 @@ class MediaRelay(Protocol):
         """Close all ports but these, those of calls that go on after a restart; return how many were closed."""
         ...
 
+    def used_percent(self, ports: PortRange, now: Instant) -> float:
+        """Return which percentage of a range is in use or rests after use, at the address with the most."""
+        ...
+
     def expect(self, port: RelayPort, source: MediaSource) -> None:
         """Take media from this source from now on."""
         ...

@@ -91,6 +91,8 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.ACCOUNT_REFUSED: AlarmKind(_WARNING, ("gateway",), passes=True),
     Event.ASR_LOW: AlarmKind(_WARNING, ("gateway",)),
     Event.PDD_HIGH: AlarmKind(_WARNING, ("gateway",)),
+    Event.MEDIA_LOSS_HIGH: AlarmKind(_WARNING, ("gateway",)),
+    Event.RTP_PORTS_LOW: AlarmKind(_WARNING),
     Event.ACD_LOW: AlarmKind(_WARNING, ("gateway",)),
     Event.SETUP_SLOW: AlarmKind(_WARNING),
     Event.MARGIN_LOW: AlarmKind(_WARNING, ("currency",)),

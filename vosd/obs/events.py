@@ -156,6 +156,12 @@ class Event(StrEnum):
     QUARANTINE_EMPTIED = "quarantine_emptied"
     RTP_PORT_EXHAUSTED = "rtp_port_exhausted"
     RTP_PORTS_FREE = "rtp_ports_free"
+    RTP_PORTS_LOW = "rtp_ports_low"
+    """More of the media ports of an address are in use than ``alarms.media_ports`` percent."""
+    RTP_PORTS_RECOVERED = "rtp_ports_recovered"
+    MEDIA_LOSS_HIGH = "media_loss_high"
+    """More packets of a routing gateway are lost than ``alarms.media_loss`` percent."""
+    MEDIA_LOSS_RECOVERED = "media_loss_recovered"
     DISK_LOW = "disk_low"
     """Less than ``alarms.disk_free`` percent of the disk of ``state_dir`` is free."""
     DISK_RECOVERED = "disk_recovered"
@@ -263,6 +269,8 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.BOOKING_LATE: Event.BOOKING_IN_TIME,
     Event.QUARANTINE_FILLED: Event.QUARANTINE_EMPTIED,
     Event.RTP_PORT_EXHAUSTED: Event.RTP_PORTS_FREE,
+    Event.RTP_PORTS_LOW: Event.RTP_PORTS_RECOVERED,
+    Event.MEDIA_LOSS_HIGH: Event.MEDIA_LOSS_RECOVERED,
     Event.DISK_LOW: Event.DISK_RECOVERED,
     Event.CPU_HIGH: Event.CPU_RECOVERED,
     Event.MEMORY_HIGH: Event.MEMORY_RECOVERED,

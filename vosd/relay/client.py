@@ -142,6 +142,10 @@ class Relay:
         pool = self._pools.get(host)
         return pool.used(ports, now.mono) if pool is not None else 0
 
+    def used_percent(self, ports: PortRange, now: Instant) -> float:
+        """Return which percentage of a range is in use or rests after use, at the address with the most."""
+        return 100 * max((pool.used(ports, now.mono) for pool in self._pools.values()), default=0) / ports.size
+
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port of a range, with one for RTCP unless ``is_multiplexed``; None if none is to be had.
 

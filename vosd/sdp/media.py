@@ -163,7 +163,7 @@ def with_codecs(session: bytes, wanted: Sequence[str]) -> bytes | None:
 
 
 def with_events(session: bytes, payload: int | None) -> bytes:
-    """Return a description whose first audio medium has telephone events (RFC 4733), as the payload type, if that is free.
+    """Return a description whose first audio medium has telephone events (RFC 4733), as this payload type if free.
 
     None = any type that is free. One that has events, or no audio, stays as it is.
     """

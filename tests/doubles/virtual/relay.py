@@ -55,6 +55,10 @@ class VirtualRelay:
             self.close(port, now)
         return len(others)
 
+    def used_percent(self, ports: PortRange, now: Instant) -> float:
+        """Return how many of those that may be open are (``MediaRelay``)."""
+        return 100 * len(self.open_ports) / self.free
+
     def expect(self, port: RelayPort, source: MediaSource) -> None:
         """Note the source of a port (``MediaRelay``)."""
         assert len(source.payloads) == len(source.clocks) == len(source.codecs)

@@ -32,6 +32,8 @@ class Measured:
         self.low: set[str] = set()
         self.rates: dict[str, int] = {}
         self.answered = (0, 0.0)
+        self.losses: dict[str, float | None] = {}
+        self.ports_used: float | None = None
         self.taken: dict[Pair, Takings] = {}
         self.exchange_rates: dict[Pair, Decimal] = {}
         self.by_prefix: dict[PrefixPair, Takings] = {}
@@ -60,6 +62,12 @@ class Measured:
 
     def setups(self) -> tuple[int, float]:
         return self.answered
+
+    def media_losses(self) -> list[tuple[str, float | None]]:
+        return [*self.losses.items()]
+
+    def media_ports_used(self) -> float | None:
+        return self.ports_used
 
     def takings(self) -> dict[Pair, Takings]:
         return dict(self.taken)
@@ -133,6 +141,25 @@ async def test_a_gateway_is_judged_by_enough_attempts(scene: Scene):
         del figures["a"]
         await scene.watch.check_gateways()
     assert told(logs) == [("asr_recovered", "a"), ("asr_recovered", "b"), ("pdd_recovered", "b")]
+
+
+def test_lost_packets_of_a_gateway_and_used_ports_are_reported(scene: Scene):
+    measured = scene.measured
+    with capture_logs() as logs:
+        for measured.ports_used, lost in (
+            (None, None),
+            (89, 2.9),
+            (90, 3),
+            (85, 2.8),
+            (80, 2.6),
+            (95, 5),
+            (None, None),
+        ):
+            measured.losses = {} if lost is None else {"a": lost, "b": None}
+            scene.watch.check_media()
+    names = [line["event"] for line in logs]
+    assert names == ["rtp_ports_low", "media_loss_high", "rtp_ports_recovered", "media_loss_recovered"] * 2
+    assert {line.get("gateway") for line in logs} == {None, "a"}
 
 
 async def test_a_limit_that_a_reload_takes_away_clears_its_alarm(scene: Scene):

@@ -132,6 +132,11 @@ class AlarmKeys(Keys):
     """A longer post-dial delay of a routing gateway, on average over the same time, is `pdd_high`."""
     acd: Annotated[int, whole(0, 3_600, "seconds")] = 0
     """Shorter calls through a routing gateway, on average over the same time, are `acd_low`."""
+    media_loss: Annotated[int, whole(0, 100, "percent")] = 3
+    """More lost packets in the media of a routing gateway, in relayed calls that ended in the last half hour, are
+    `media_loss_high`."""
+    media_ports: Annotated[int, whole(0, 100, "percent")] = 90
+    """More of the ports of SS_RTP_PORT_RANGE in use, at one address, are `rtp_ports_low`."""
     setup: Annotated[int, milliseconds(0, 600_000)] = 0
     """A longer time from the INVITE to the answer, ringing included, is `setup_slow`: on average of the calls that were
     answered in the last five minutes, at least `min_calls`."""

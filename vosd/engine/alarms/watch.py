@@ -133,6 +133,14 @@ class Measures(Protocol):
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""
         ...
 
+    def media_losses(self) -> Iterable[tuple[str, float | None]]:
+        """Return which percentage of the packets of each routing gateway is lost; None = too few to say."""
+        ...
+
+    def media_ports_used(self) -> float | None:
+        """Return which percentage of the media ports is in use; None = media are not relayed."""
+        ...
+
     def takings(self) -> Mapping[Pair, Takings]:
         """Return what calls have brought and cost since the start, by the currencies of both."""
         ...
@@ -193,6 +201,8 @@ class Watch:
         self._cps = Threshold(Event.CPS_HIGH)
         self._rates = CallRates()
         self._acd = Threshold(Event.ACD_LOW, is_floor=True)
+        self._loss = Threshold(Event.MEDIA_LOSS_HIGH)
+        self._ports = Threshold(Event.RTP_PORTS_LOW)
         self._setup = Threshold(Event.SETUP_SLOW)
         self._setups: deque[tuple[int, float]] = deque(maxlen=SETUP_CHECKS + 1)
         self._margins = Margins()
@@ -251,6 +261,7 @@ class Watch:
         now = self._clock.now()
         self.check_call_rates(now.mono)
         self.check_setups()
+        self.check_media()
         if self._checks % MARGIN_CHECKS == 0:
             self.check_margins()
             self.check_prefix_margins()
@@ -303,6 +314,16 @@ class Watch:
         calls, total_ms = seen[-1][0] - seen[0][0], seen[-1][1] - seen[0][1]
         mean_ms = total_ms / calls if calls >= settings.min_calls else None
         self._setup.judge(mean_ms, settings.setup_ms, settings.hysteresis, unit="ms")
+
+    def check_media(self) -> None:
+        """Look at the ports for media that are in use, and at the packets that gateways lose."""
+        settings, losses = self.settings, dict(self._measures.media_losses())
+        self._ports.judge(self._measures.media_ports_used(), settings.media_ports, settings.hysteresis, unit="%")
+        self._loss.keep(frozenset(losses))
+        for gateway, percent in losses.items():
+            self._loss.judge(
+                percent, settings.media_loss, settings.hysteresis, subject=gateway, gateway=gateway, unit="%"
+            )
 
     def check_margins(self) -> None:
         """Look at what is left of what the calls of the last hour have brought."""

@@ -18,6 +18,7 @@ from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Limit
 from vosd.base.clock import Instant
 from vosd.engine.media.key_conversion import KeyConversion
+from vosd.engine.media.losses import MediaLosses
 from vosd.engine.media.report import media_document
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import address_of, is_behind_nat, side_of
@@ -91,6 +92,8 @@ class MediaKeeper:
         self._listeners = listeners
         self._addresses = addresses
         self._keys = KeyConversion(relay)
+        self.losses = MediaLosses()
+        """Lost packets of gateways, for their alarm."""
         self._last_number = now.wall << 20
         self._legs: dict[int, Leg] = {}
         """Legs that have not ended, by their numbers."""
@@ -136,6 +139,8 @@ class MediaKeeper:
             self._legs.pop(media.number, None)
             self._keys.forget(media)
             self._close_ports(media, now)
+            if media.ended is not None and owner.route_choice is not None:
+                self.losses.note(owner.route_choice.gateway.name, media.ended.figures, now.mono)
 
     def _close_ports(self, media: LegMedia, now: Instant) -> None:
         if self._rtpengines is not None:
@@ -291,6 +296,10 @@ class MediaKeeper:
             return media.ended
         figures = self._figures(port)
         return None if figures is None else LegFigures(media.source(0), figures)
+
+    def used_percent(self, now: Instant) -> float:
+        """Return which percentage of the ports of the installation is in use, at the address with the most."""
+        return 0.0 if self._relay is None else self._relay.used_percent(self.parameters.ports, now)
 
     def counted(self) -> tuple[int, int]:
         """Return the number of legs that have not ended, and of open ports."""
