@@ -12,7 +12,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
 from doubles.telephone import Telephone
 from e2e.addresses import API_SWITCH, PHONES, VENDORS
-from e2e.stage import Stage, configuration
+from e2e.stage import SQLITE, Stage, configuration
 
 from vosd.obs.events import Event
 
@@ -41,9 +41,9 @@ class Watched(NamedTuple):
 
 
 @contextmanager
-def watched(directory: Path, more: str = "") -> Iterator[Watched]:
+def watched(directory: Path, more: str = "", url: str = SQLITE) -> Iterator[Watched]:
     """Start both; ``more`` is put behind the configuration."""
-    text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH) + more
+    text = configuration(Path(__file__).parent / "switch.yaml", API_SWITCH, url) + more
     with Daemon(directory, text) as daemon, Api(daemon.configuration_file) as api:
         stage = Stage(daemon, API_SWITCH, Event.CALLER_BLACKLISTED)
         yield Watched(daemon, api, stage)

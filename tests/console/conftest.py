@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 from api.watched import Watched, watched
 from doubles.api import HOST
+from e2e.stage import SQLITE
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 PASSWORD: Final = "correct horse battery"
@@ -22,20 +23,24 @@ NARROW: Final = (360, 780)
 expect.set_options(timeout=WAIT_MS)
 
 
-@pytest.fixture(scope="module")
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Return the switch; its verbs run in a thread, because the browser's own loop runs in this one.
-
-    ``CONFIGURATION`` of a file of tests is put behind the configuration.
-    """
-    more: str = getattr(request.module, "CONFIGURATION", "")
-    with watched(tmp_path_factory.mktemp("console"), more) as installation, ThreadPoolExecutor(1) as thread:
+@contextmanager
+def running_site(directory: Path, more: str = "", url: str = SQLITE) -> Iterator[Watched]:
+    """Run a switch; its verbs run in a thread, because the browser's own loop runs in this one."""
+    with watched(directory, more, url) as installation, ThreadPoolExecutor(1) as thread:
         daemon = installation.daemon
 
         def apart(act: Callable[..., Any]) -> Callable[..., Any]:
             return lambda *words: thread.submit(act, *words).result()
 
-        daemon.verb, daemon._status = apart(daemon.verb), apart(daemon._status)
+        daemon.verb, daemon._status = apart(daemon.verb), apart(daemon._status)  # type: ignore[method-assign]
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Return the switch; ``CONFIGURATION`` of a file of tests is put behind its configuration."""
+    more: str = getattr(request.module, "CONFIGURATION", "")
+    with running_site(tmp_path_factory.mktemp("console"), more) as installation:
         yield installation
 
 

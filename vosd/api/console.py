@@ -87,7 +87,8 @@ class Console:
         if name == _LOGO and self._logo is not None:
             return self._logo
         found = self._files.get(name)
-        if found is None and (name.startswith(_HASHED) or "." in name.rpartition("/")[2]):
+        # names of accounts and gateways may have a dot: below a view it makes no file
+        if found is None and (name.startswith(_HASHED) or ("." in name and "/" not in name)):
             raise RequestError(HTTPStatus.NOT_FOUND, "no_such_path", "there is no such file of the console")
         if found is None or name == _PAGE:
             return _page(await asyncio.to_thread(_packed, self._files[_PAGE]), self._brand)

@@ -51,7 +51,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", ["/", "/index.html", "/cdrs", "/accounts/acme", "/lists/audit"])
+@pytest.mark.parametrize("path", ["/", "/index.html", "/cdrs", "/accounts/acme", "/gateways/a.example", "/lists/audit"])
 async def test_every_view_is_the_page_with_a_number_of_its_own(files, path):
     console = Console(api, files=files)
     numbers = set()

@@ -1,0 +1,168 @@
+"""Markup and formulas in every field and header that is shown: nothing of them runs, and exports are safe to open.
+
+On MariaDB, with a call of SIPp beside those of the tests' own parties.
+"""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+import pytest
+from api.watched import Watched
+from doubles.process.mariadb import MariaDb
+from doubles.sockets.login import Login, answer_to
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
+from doubles.telephone import Telephone
+from e2e.addresses import API_SWITCH, PHONES, VENDORS
+from e2e.stage import Caller, Vendor
+from playwright.sync_api import Browser, expect
+
+from console.conftest import Visitor, logged_in, running_site
+
+pytestmark = pytest.mark.mariadb
+RUNS: Final = "globalThis.hasRun=1"
+IMAGE: Final = f"<img src=x onerror={RUNS}>"
+SCRIPT: Final = f"</td><script>{RUNS}</script>"
+FORMULA: Final = "=cmd|' /C calc'!A0"
+CALL_ID: Final = '+1"><svg/onload(globalThis.hasRun)>@<b>'
+"""A Call-ID of characters that RFC 3261 lets into a word."""
+PLACES: Final = (
+    "/", "/calls", "/cdrs", "/cdrs/{call}", "/accounts", "/accounts/shop", "/gateways", "/gateways/carrier-a",
+    "/alarms",
+    "/reports?name=areas", "/reports?name=balances", "/found?q={markup}", "/found?q=%3Dcmd", "/lists/registrations",
+    "/lists/overrides", "/lists/audit", "/lists/people", "/lists/tokens", "/lists/ledger", "/objects/accounts/shop",
+    "/lists/{markup}", "/accounts/{markup}", "/cdrs?caller={markup}", "/cdrs/{markup}", "/try?gateway={markup}",
+    "/objects/mapping_gateways", "/objects/phones",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, mariadb_server: MariaDb) -> Iterator[Watched]:
+    directory = tmp_path_factory.mktemp("hostile")
+    with running_site(directory, url=mariadb_server.create_database("vosd_console")) as installation:
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def record(site: Watched) -> dict[str, Any]:
+    """Fill all that others choose with markup and formulas, and return the record of a call like that."""
+    for account, keys in (
+        ("shop", {"rate_group": "sell", "name": SCRIPT, "contact": FORMULA, "memo": IMAGE}),
+        ("=shop", {"rate_group": "sell", "name": FORMULA, "group": IMAGE}),
+    ):
+        made = site.api.ask("PUT", f"/accounts/{quote(account, safe='')}", {"keys": keys, "memo": FORMULA})
+        assert made.status == 200, made.content
+    for memo, reference in ((IMAGE, FORMULA), (FORMULA, SCRIPT)):
+        site.daemon.succeed(
+            "payment", "add", "--account", "shop", "--amount", "1", "--memo", memo, "--reference", reference
+        )
+    site.daemon.succeed("user", "add", IMAGE, "--role", "viewer")
+    site.daemon.succeed("token", "add", FORMULA, "--role", "viewer")
+    site.daemon.succeed("gateway", "block", "carrier-c", "--memo", IMAGE)
+    _register(site)
+    return _call(site)
+
+
+def _register(site: Watched) -> None:
+    with Peer(Endpoint(PHONES["desk"], 15_997)) as desk:
+        phone = Telephone(desk, API_SWITCH, Login("7001", "secret"))
+        answer = phone._ask_to_register(600)
+        proof = answer_to(answer, Login("7001", "secret"), "REGISTER", phone._uri)
+        assert proof is not None
+        assert phone._ask_to_register(600, f"{proof}\r\nUser-Agent: {FORMULA}{IMAGE}").status == 200
+
+
+class HostileCall(OutgoingCall):
+    """A call with markup wherever RFC 3261 lets characters of it in."""
+
+    def request(self, method: str, cseq: int = 1, **named: Any) -> str:
+        """Compose a request; branch and tag are tokens, which have no such characters."""
+        plain = super().request(method, cseq, **named)
+        tokens = plain.replace(f"z9hG4bK{CALL_ID}", "z9hG4bKhostile").replace(f"customer-{CALL_ID}", "customer")
+        return tokens.replace("From: <", f'From: "{IMAGE}" <')
+
+
+def _call(site: Watched) -> dict[str, Any]:
+    callee = site.stage.number("4410")
+    with Peer(VENDORS["carrier-a"]) as vendor, Peer(site.stage.endpoint_of("acme")) as caller:
+        call = HostileCall(caller, API_SWITCH, callee, caller="%3Cscript%3Ealert(1)%3C%2Fscript%3E", call_id=CALL_ID)
+        call.invite(headers=[f"User-Agent: {IMAGE}", f"Subject: {SCRIPT}"])
+        vendor.reply(vendor.expect("INVITE"), 200, tag="vendor", body=ANSWER, headers=[f"Server: {IMAGE}"])
+        call.answered()
+        vendor.expect("ACK")
+        call.send(call.request("BYE", 2, headers=[f'Reason: Q.850;cause=16;text="{IMAGE}"']))
+        vendor.reply(vendor.expect("BYE"), 200)
+        caller.expect(200)
+    return site.stage.record_of(callee)
+
+
+@pytest.fixture(scope="module")
+def visitor(site: Watched, browser: Browser, record: dict[str, Any]) -> Iterator[Visitor]:
+    with logged_in(site, browser) as visitor:
+        yield visitor
+
+
+def test_a_call_of_sipp_is_in_the_search_with_its_money(site: Watched, visitor: Visitor) -> None:
+    made = site.stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
+    page = visitor.go(f"/cdrs?callee={made['callee_in']}", "Call search")
+    row = page.get_by_label("Call search", exact=True).locator("tbody tr")
+    expect(row).to_contain_text("Normal")
+    expect(row).to_contain_text(f"{made['fee']} USD")
+
+
+def test_nothing_that_others_choose_runs_in_the_console(visitor: Visitor, record: dict[str, Any]) -> None:
+    for place in PLACES:
+        page = visitor.go(place.format(call=record["call_id"], markup=quote(IMAGE, safe="")))
+        expect(page.get_by_role("heading", level=1), place).to_be_visible()
+        expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
+        assert page.evaluate("globalThis.hasRun") is None, place
+        assert page.locator("main script, main img, main b.x, main svg[onload]").count() == 0, place
+    page = visitor.go(f"/cdrs/{record['call_id']}")
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
+        assert page.locator("main script, main img, main svg[onload]").count() == 0
+        assert page.evaluate("globalThis.hasRun") is None
+    expect(visitor.go("/accounts/shop", "shop").get_by_text(IMAGE).first).to_be_visible()
+    expect(visitor.go("/lists/registrations").get_by_text(FORMULA).first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "contains"),
+    [
+        ("/cdrs", "svg"),
+        ("/ledger?account=shop", "cmd|"),
+        ("/registrations", "cmd|"),
+        ("/tokens", "cmd|"),
+        ("/balances", "cmd|"),
+    ],
+)
+def test_files_for_spreadsheets_have_no_formula(
+    site: Watched, record: dict[str, Any], path: str, contains: str
+) -> None:
+    reply = site.api.ask("GET", path, headers={"Accept": "text/csv"})
+    assert reply.status == 200, reply.content
+    cells = [cell for row in csv.reader(io.StringIO(reply.content.decode("utf-8-sig"))) for cell in row]
+    assert any(contains in cell for cell in cells)
+    assert [
+        cell
+        for cell in cells
+        if cell.lstrip()[:1] in set("=+-@") and not cell.lstrip("-").replace(".", "", 1).isdigit()
+    ] == []
+
+
+def test_a_workbook_has_no_formula(site: Watched, record: dict[str, Any]) -> None:
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    reply = site.api.ask("GET", "/reports/balances", headers={"Accept": kind})
+    assert reply.status == 200, reply.content
+    with zipfile.ZipFile(io.BytesIO(reply.content)) as book:
+        sheets = "".join(
+            book.read(name).decode() for name in book.namelist() if "sheet" in name and name.endswith(".xml")
+        )
+        texts = book.read("xl/sharedStrings.xml").decode()
+    assert "=shop" in texts
+    assert "<f>" not in sheets
