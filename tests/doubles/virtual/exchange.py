@@ -13,6 +13,7 @@ from doubles.virtual.customer import Caller
 from doubles.virtual.phone import VirtualPhone
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.request_client import SOON_MS, RequestClient
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.vendor import Script, Vendor
 from doubles.virtual.wire import Clockwork, Packet, Wire
 from vosd.b2bua.ports import SetupAnswer
@@ -27,11 +28,12 @@ from vosd.catalogue.overrides import Override, Overrides, overlaid
 from vosd.cdr.record import FORKED, LATE_ANSWER, CallRecord
 from vosd.engine.counting import census_of
 from vosd.engine.media.keeper import MediaKeeper
+from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
 from vosd.engine.turn import Turn
 from vosd.sip.auth_gate import AuthGate
-from vosd.sip.door.door import Doorkeeper
+from vosd.sip.door.door import Doorkeeper, WaitingMessage
 from vosd.sip.flows import Listener, Locator, resolve_no_name
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
@@ -158,13 +160,18 @@ class Exchange:
         asker: Asker | None = None,
         doorkeeper: Doorkeeper | None = None,
         relay: VirtualRelay | None = None,
+        rtpengines: VirtualRtpEngines | None = None,
     ) -> None:
-        """``lateness_ms`` is the delay with which every timer of the switch runs; ``relay`` has media relayed."""
+        """``lateness_ms`` is the delay with which every timer of the switch runs.
+
+        ``relay`` has media relayed, and so have ``rtpengines`` in its place.
+        """
         self.clock = ManualClock()
         self._configured = catalogue
-        self._relay = relay
-        self.media = self.new_media_keeper(listeners)
+        self._relay, self._rtpengines = relay, rtpengines
         self.wire = Wire(self.clock)
+        self.rtp_calls: RtpEngineCalls | None = None
+        self.media = self.new_media_keeper(listeners)
         self.sink = KeptSink()
         self.credits = {
             account.id: AccountCredit(
@@ -201,9 +208,31 @@ class Exchange:
 
     def new_media_keeper(self, listeners: Sequence[Listener]) -> MediaKeeper | None:
         """Return what a process of the switch makes at its start; the relay outlives it."""
-        if self._relay is None:
+        if self._relay is None and self._rtpengines is None:
             return None
-        return MediaKeeper(self._relay, listeners, (), self._configured.parameters.media, self.clock.now())
+        if self._rtpengines is not None:
+            self._rtpengines.later = self.wire.after
+            self.rtp_calls = RtpEngineCalls(self._rtpengines, "vosd-test-", self.clock)
+            self.rtp_calls.loop = self
+        parameters, now = self._configured.parameters.media, self.clock.now()
+        keeper = MediaKeeper(self._relay, listeners, (), parameters, now, self.rtp_calls)
+        if self._rtpengines is not None:
+            keeper.resumed(now)
+        return keeper
+
+    def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
+        """Do something with a message that waits, as ``engine.loop`` does."""
+        self.switch.answer_waiting(waiting, act, self.clock.now())
+        self.flush()
+
+    def poll_rtpengines(self) -> None:
+        """Ask for the figures of all calls, and move those that have lost theirs, as ``engine.service`` does."""
+        assert self.rtp_calls is not None
+        assert self.media is not None
+        for _ in range(50):
+            self.rtp_calls.poll()
+        self.media.move(self.clock.now())
+        self.flush()
 
     def take_node(self, node: Node) -> None:
         """Replace the node that receives the packets and timers."""

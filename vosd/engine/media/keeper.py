@@ -32,6 +32,7 @@ from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
+from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
@@ -247,6 +248,9 @@ class MediaKeeper:
         legs = (leg for number, leg in self._legs.items() if number in numbers)
         calls = {id(leg.call): leg.call for leg in legs if isinstance(leg.call, Call)}
         _log.warning("media_moved", calls=len(calls))
+        for number in numbers & self._legs.keys():
+            if (media := self._legs[number].facts.media) is not None:
+                media.is_moved = bool(media.said)
         self._moving.extend((call, 0, 0) for call in calls.values())
 
     def move(self, now: Instant) -> bool:
@@ -391,7 +395,11 @@ class MediaKeeper:
                     exchange.theirs.note_source(index, _source(medium, exchange, index))
             _note_kind(described, exchange.theirs)
             exchange.media.offered_by = exchange.theirs.number if is_offer else exchange.media.offered_by
-            waiting.answer(MessageChange(body=relayed(body, places)), now)
+            session = relayed(body, places)
+            if exchange.media.is_moved:
+                session = continued(session, exchange.media.said)
+            exchange.media.said = session
+            waiting.answer(MessageChange(body=session), now)
 
         return rtpengines.ask(waiting, wanted, came)
 

@@ -132,11 +132,12 @@ class RtpEngineCalls:
         call = next((each for each in (wanted.author.rtp_call, wanted.reader.rtp_call) if each in self._legs), None)
         name = f"{self._prefix}{wanted.author.number:x}" if call is None else call.name
         author, reader = str(wanted.author.number), str(wanted.reader.number)
+        is_offer = wanted.is_offer or call is None  # an rtpengine that does not know the call has no offer to answer
         order = session_order(
-            RtpOffer if wanted.is_offer else RtpAnswer,
+            RtpOffer if is_offer else RtpAnswer,
             name,
             wanted.session,
-            *((author, reader) if wanted.is_offer else (reader, author)),
+            *((author, reader) if is_offer else (reader, author)),
             trust=wanted.author.settings.source,
             seen_at=wanted.seen_at,
             reader_host=wanted.reader_host,

@@ -1,0 +1,132 @@
+"""Two rtpengines on virtual time: they give ports as real ones do, and are silent or lost where a test wants it."""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from vosd.media.rtpengine_orders import (
+    OK,
+    WITHIN_MS,
+    Done,
+    EngineAnswer,
+    RtpAnswer,
+    RtpEndpoint,
+    RtpLeg,
+    RtpMedium,
+    RtpOffer,
+    RtpOrder,
+    RtpQuery,
+    RtpReply,
+    RtpSession,
+    RtpStream,
+    RtpStreamFigures,
+)
+from vosd.sdp.media import Place, media_of, relayed
+from vosd.trunks.media import RtpEngine
+
+NAMES = ("one", "two")
+HOSTS = {"one": "198.51.100.1", "two": "198.51.100.2"}
+
+
+class VirtualRtpEngines:
+    """``MediaEngines`` without sockets; answers come after ``after_ms``."""
+
+    def __init__(self, after_ms: int = 5) -> None:
+        self.after_ms = after_ms
+        self.later: Callable[[int, Callable[[], None]], object]
+        """Set by the exchange: does something after so many milliseconds."""
+        self.up = dict.fromkeys(NAMES, True)
+        self.is_silent = False
+        self.calls: dict[tuple[str, str], dict[str, list[int]]] = {}
+        """Ports of each leg by its tag, of each call at each rtpengine."""
+        self.packets: dict[int, int] = {}
+        """Packets that came to a port, as far as a test says so."""
+        self.last_packet_s: dict[int, int] = {}
+        self.sessions: list[RtpSession] = []
+        self.forgotten: list[tuple[str, str]] = []
+        self.withdrawn = 0
+        self._ports = count(40_000, 2)
+        self._cookies = count(1)
+        self._open: set[str] = set()
+        self._lost: Callable[[str], None] = lambda _engine: None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether any works (``MediaEngines``)."""
+        return any(self.up.values())
+
+    def connect(self, lost: Callable[[str], None], is_live: Callable[[str, str], bool]) -> None:
+        """Note who is told of a loss (``MediaEngines``)."""
+        self._lost = lost
+
+    def begin(self) -> None:
+        """Ping nothing (``MediaEngines``)."""
+
+    def replace(self, engines: Sequence[RtpEngine]) -> None:
+        """Keep these two (``MediaEngines``)."""
+
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None, within_ms: int = WITHIN_MS) -> str:
+        """Answer later, as the pool does (``MediaEngines``)."""
+        chosen = next((name for name in NAMES if self.up[name]), None) if engine is None else engine
+        if chosen is None or not self.up[chosen]:
+            done(None)
+            return ""
+        cookie = f"c{next(self._cookies)}"
+        self._open.add(cookie)
+        reply = None if self.is_silent else EngineAnswer(chosen, self._reply(chosen, order))
+
+        def answer() -> None:
+            if cookie in self._open:
+                self._open.discard(cookie)
+                done(reply)
+
+        self.later(within_ms if reply is None else self.after_ms, answer)
+        return cookie
+
+    def cancel(self, cookie: str) -> None:
+        """Answer it no more (``MediaEngines``)."""
+        self.withdrawn += 1
+        self._open.discard(cookie)
+
+    def forget(self, engine: str, call: str) -> None:
+        """End a call, which must be there (``MediaEngines``)."""
+        del self.calls[engine, call]
+        self.forgotten.append((engine, call))
+
+    # -- what tests do ------------------------------------------------------------------------------------------
+
+    def lose(self, engine: str) -> None:
+        """Let one vanish with its calls."""
+        self.up[engine] = False
+        self.calls = {call: legs for call, legs in self.calls.items() if call[0] != engine}
+        self._lost(engine)
+
+    def _reply(self, engine: str, order: RtpOrder) -> RtpReply:
+        assert isinstance(order.call, str)
+        if isinstance(order, RtpQuery):
+            legs = self.calls.get((engine, order.call))
+            return (
+                RtpReply("error") if legs is None else RtpReply(OK, tags={tag: self._leg(p) for tag, p in legs.items()})
+            )
+        assert isinstance(order, RtpOffer | RtpAnswer)
+        if isinstance(order, RtpAnswer):
+            assert (engine, order.call) in self.calls, "an answer belongs to an offer"
+        assert order.author != order.reader
+        self.sessions.append(order)
+        reader = order.reader if isinstance(order, RtpOffer) else order.author
+        session = order.sdp.encode("latin-1")
+        ports = self.calls.setdefault((engine, order.call), {}).setdefault(reader, [])
+        media = media_of(session)
+        ports.extend(next(self._ports) for _ in range(len(media) - len(ports)))
+        host = HOSTS[engine]
+        places = [Place(host, port, port + 1) if each.port else None for each, port in zip(media, ports, strict=False)]
+        return RtpReply(OK, sdp=relayed(session, places).decode("latin-1"))
+
+    def _leg(self, ports: Sequence[int]) -> RtpLeg:
+        return RtpLeg(tuple(RtpMedium(index, (self._stream(port),)) for index, port in enumerate(ports, start=1)))
+
+    def _stream(self, port: int) -> RtpStream:
+        figures = RtpStreamFigures(packets=self.packets.get(port, 0))
+        return RtpStream(
+            local_port=port, endpoint=RtpEndpoint("192.0.2.99", 9), last_packet_s=self.last_packet_s.get(port, 0),
+            flags=("RTP",), stats=figures,
+        )  # fmt: skip

@@ -1,0 +1,211 @@
+"""Media of calls on virtual time by rtpengines: descriptions wait for ports, and calls survive the loss of one."""
+
+import json
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script, refuses
+
+from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
+from vosd.sdp.media import media_of
+from vosd.trunks.media import MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
+
+OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
+
+
+def scene_with(engines=None, *, vendors=1, relay=None, fallback=MediaFallback.REFUSE, **settings):
+    engines = engines or VirtualRtpEngines()
+    media = MediaSettings(**settings)
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=media),
+        *(vendor_gateway(index, media=media) for index in range(vendors)),
+    ]
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, fallback=fallback)
+    return Scene(catalogue(trunks, media=parameters), rtpengines=engines, relay=relay), engines
+
+
+def place(session):
+    medium = media_of(session.encode())[0]
+    return medium.host, medium.port
+
+
+def kinds(engines):
+    """Return the descriptions that an rtpengine was asked about: offers or answers, by whose numbers in which order."""
+    numbers = {}
+    for each in engines.sessions:
+        for tag in (each.author, each.reader):
+            numbers.setdefault(tag, len(numbers))
+    return [(type(each), numbers[each.author], numbers[each.reader]) for each in engines.sessions]
+
+
+def hear(scene, engines, *sessions):
+    """Let a packet come to the ports that were told in these descriptions."""
+    for session in sessions:
+        port = place(session)[1]
+        engines.packets[port] = engines.packets.get(port, 0) + 1
+        engines.last_packet_s[port] = scene.exchange.clock.now().wall // 1_000
+
+
+def test_both_sides_are_told_ports_of_one_rtpengine():
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["one"]
+    assert kinds(engines) == [(RtpOffer, 0, 1), (RtpAnswer, 0, 1)]
+    record = scene.finish(call)
+    assert engines.calls == {}
+    assert len(engines.forgotten) == 1
+    media = json.loads(record.media)
+    assert (media["engine"], media["legs"]["caller"]["address"]) == ("rtpengine", "192.0.2.10:20000")
+    assert media["legs"]["caller"]["lost_percent"] is None
+
+
+def test_the_next_vendor_is_a_leg_of_the_same_call_and_the_caller_keeps_its_port():
+    scene, engines = scene_with(vendors=2)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    early, last = (place(response.body) for response in call.responses if response.body)
+    assert early == last
+    assert len(engines.calls) == 1
+    assert kinds(engines) == [(RtpOffer, 0, 1), (RtpAnswer, 0, 1), (RtpOffer, 0, 2), (RtpAnswer, 0, 2)]
+    scene.finish(call)
+    assert engines.calls == {}
+
+
+def test_a_hold_and_a_new_offer_of_the_other_side_are_offers_of_their_authors():
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    before = place(there.theirs), place(call.theirs)
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    there.propose()
+    scene.wire.run_for(1_000)
+    assert kinds(engines)[2:] == [(RtpOffer, 0, 1), (RtpAnswer, 0, 1), (RtpOffer, 1, 0), (RtpAnswer, 1, 0)]
+    assert (place(there.theirs), place(call.theirs)) == before
+    scene.finish(call)
+
+
+def test_an_offer_that_comes_in_the_answer_is_the_vendors():
+    scene, engines = scene_with()
+    call, there = scene.talk(Intent(offer=""))
+    assert kinds(engines) == [(RtpOffer, 0, 1), (RtpAnswer, 0, 1)]
+    assert place(call.theirs)[0] == place(there.theirs)[0] == HOSTS["one"]
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("script", [refuses(486), Script((Line(0, 180),))])
+def test_a_call_that_is_not_answered_leaves_nothing(script):
+    scene, engines = scene_with()
+    scene.vendor.script = script
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=2_000))
+    scene.wire.run_until(lambda: call.final in {486, 487})
+    scene.close()
+    assert engines.calls == {}
+
+
+def test_a_call_that_is_cancelled_while_its_invite_waits_is_withdrawn():
+    scene, engines = scene_with(VirtualRtpEngines(after_ms=500))
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=200))
+    scene.wire.run_until(lambda: call.final == 487)
+    scene.wire.run_for(2_000)
+    assert engines.withdrawn == 1
+    assert scene.vendor.calls == {} or not scene.vendor.calls
+    scene.close()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_without_an_answer_a_call_is_refused(is_there):
+    engines = VirtualRtpEngines()
+    if is_there:
+        engines.is_silent = True
+    else:
+        engines.up = dict.fromkeys(engines.up, False)
+    scene, _ = scene_with(engines)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 503)
+    record = scene.close()
+    assert record.end_reason == "No Media Port"
+
+
+def test_without_an_rtpengine_the_relay_takes_over_where_that_is_wanted():
+    engines, relay = VirtualRtpEngines(), VirtualRelay()
+    engines.up = dict.fromkeys(engines.up, False)
+    scene, _ = scene_with(engines, relay=relay, fallback=MediaFallback.RELAY)
+    call, there = scene.talk()
+    assert place(there.theirs)[0] == place(call.theirs)[0] == "192.0.2.1"
+    engines.up["one"] = True
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert engines.sessions == [], "a call stays where it is"
+    record = scene.finish(call)
+    assert json.loads(record.media)["engine"] == "relay"
+    assert relay.open_ports == {}
+
+
+def test_silence_ends_a_call_once_it_is_certain():
+    scene, engines = scene_with(timeout_ms=10_000)
+    call, there = scene.talk()
+    for _ in range(3):
+        hear(scene, engines, call.theirs, there.theirs)
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(5_000)
+    assert not call.is_over
+    for _ in range(5):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(5_000)
+    assert call.is_over
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source) == ("No Media", "switch")
+    assert json.loads(record.media)["legs"]["caller"]["packets_in"] == 3
+
+
+def test_packets_that_came_since_the_figures_were_asked_for_keep_a_call():
+    """They are 12 s old when the time is over: what came since then is not known."""
+    scene, engines = scene_with(timeout_ms=10_000)
+    call, there = scene.talk()
+    hear(scene, engines, call.theirs, there.theirs)
+    scene.exchange.poll_rtpengines()
+    scene.wire.run_for(7_000)
+    hear(scene, engines, call.theirs, there.theirs)
+    scene.exchange.poll_rtpengines()
+    scene.wire.run_for(8_000)
+    assert not call.is_over
+    scene.finish(call)
+
+
+def test_calls_of_one_that_is_lost_are_moved_by_offers_to_both_sides():
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    engines.lose("one")
+    for _ in range(8):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["two"]
+    ((engine, _),) = engines.calls
+    assert engine == "two"
+    assert kinds(engines)[2:] == [(RtpOffer, 1, 0), (RtpOffer, 0, 1)]
+    scene.wire.run_for(5_000)
+    scene.finish(call)
+    assert engines.calls == {}
+
+
+def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():
+    scene, engines = scene_with()
+    scene.vendor.script = Script((Line(0, 180), Line(5_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    engines.lose("one")
+    for _ in range(20):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert call.final == 200
+    there = scene.vendor.only_call
+    assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["two"]
+    scene.finish(call)
