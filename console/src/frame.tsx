@@ -95,6 +95,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
     "state",
     [
       { name: "gateways", to: "/gateways", needs: "GET /gateways/quality" },
+      { name: "compare", to: "/compare", needs: "GET /gateways/quality" },
       { name: "alarms", to: "/alarms", needs: "GET /alarms" },
       list("registrations"),
       list("overrides"),

@@ -20,6 +20,8 @@ const SERVER_ERROR = 500;
 /** What the server will refuse again is not asked again. */
 const isWorthARepeat = (count: number, error: Error) =>
   count < 2 && !(error instanceof Problem && error.status < SERVER_ERROR);
+// a screen of a console that was replaced meanwhile is not there any more: the new one is loaded
+window.addEventListener("vite:preloadError", () => window.location.reload());
 const queries = new QueryClient({
   defaultOptions: { queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true } },
 });

@@ -77,6 +77,7 @@ const tree = root.addChildren([
   view("/gateways", load(() => import("./screens/gateways"), "GatewaysScreen")),
   view("/gateways/$name", load(() => import("./screens/gateways"), "GatewayScreen")),
   view("/found", load(() => import("./screens/found"), "FoundScreen")),
+  view("/compare", load(() => import("./screens/gateways"), "CompareScreen")),
   view("/alarms", load(() => import("./screens/alarms"), "AlarmsScreen")),
   view("/reports", load(() => import("./screens/reports"), "ReportsScreen")),
   view("/objects/$kind", load(() => import("./screens/objects"), "ObjectsScreen")),

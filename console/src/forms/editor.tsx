@@ -8,6 +8,7 @@ import { Problem, type Schemas, send } from "../api/client";
 import { enteredMoment } from "../format";
 import { Confirm } from "../parts/confirm";
 import { ProblemText } from "../parts/problem";
+import { Simulate } from "../parts/simulation";
 import { type Change, ChangeWords, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useSession } from "../session";
@@ -173,6 +174,12 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
             <Button type="submit" size="xs" loading={order.isPending} disabled={!isChanged}>
               {t("object.check")}
             </Button>
+            {!account && (
+              <Simulate
+                disabled={!isChanged || !name}
+                objects={[{ action: sheet ? "replace" : "create", kind, name, keys }]}
+              />
+            )}
           </Group>
         )}
       </Stack>

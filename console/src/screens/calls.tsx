@@ -5,7 +5,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row } from "../api/client";
+import { client, content, Problem, pageOf, type Row } from "../api/client";
 import { type LiveEvent, listen } from "../api/events";
 import { age, duration } from "../format";
 import { Confirm } from "../parts/confirm";
@@ -14,6 +14,7 @@ import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { useMay } from "../session";
 
+const HTTP_NOT_FOUND = 404;
 const DRAWN_MS = 500;
 const PAGE_ROWS = 1_000;
 const READ_AGAIN = new Set(["stream.begun", "stream.gap", "stream.switch_back"]);
@@ -98,7 +99,19 @@ const FITTING = [
   "routing_gateway",
   "state",
 ];
-const GROUPS = { customer: "customer_account", vendor: "vendor_account" } as const;
+const GROUPS = { customer: "customer_account", vendor: "vendor_account", destination: "destination" } as const;
+type Grouping = keyof typeof GROUPS;
+/** Digits by which destinations are told apart. */
+const DESTINATION_DIGITS = 4;
+const ENDED_AT_ONCE = 8;
+
+/** A field of a call by which calls are grouped; destinations are the first digits of the called number. */
+export function groupOf(row: Row, field: string): string {
+  if (field !== "destination") return String(row[field] ?? "");
+  return String(row.callee ?? "")
+    .replace(/^\+/, "")
+    .slice(0, DESTINATION_DIGITS);
+}
 
 export function CallsScreen() {
   const { t } = useTranslation();
@@ -127,16 +140,26 @@ export function CallsScreen() {
   const ending = [...chosen].filter((id) => running.has(id));
   const hangUp = useMutation({
     mutationFn: async () => {
-      for (const call_id of ending) {
-        await content(client.DELETE("/calls/{call_id}", { params: { path: { call_id } } }));
-      }
+      const wanted = [...ending];
+      let ended = 0;
+      const end = async (call_id: string) => {
+        const { outcome } = await content(client.DELETE("/calls/{call_id}", { params: { path: { call_id } } }));
+        ended += (outcome as { ended: number }).ended;
+      };
+      while (wanted.length > 0) await Promise.all(wanted.splice(0, ENDED_AT_ONCE).map((id) => end(id).catch(goneWell)));
+      return { ended, count: ending.length };
     },
     onSuccess: () => {
       setChosen(new Set());
       setAsks(false);
     },
   });
-  const group = search.group === "customer" || search.group === "vendor" ? search.group : "none";
+  const group = search.group && search.group in GROUPS ? (search.group as Grouping) : "none";
+  const choose = (ids: readonly string[], isWanted: boolean) => {
+    const next = new Set(chosen);
+    for (const id of ids) isWanted ? next.add(id) : next.delete(id);
+    setChosen(next);
+  };
   const columns: Column[] = [
     ...(mayEnd ? [{ name: "choose", show: (row: Row) => choice(row) }] : []),
     { name: "state", kind: "state" },
@@ -157,12 +180,18 @@ export function CallsScreen() {
         size="xs"
         aria-label={t("calls.select", { caller: row.caller, callee: row.callee })}
         checked={chosen.has(id)}
-        onChange={(event) => {
-          const next = new Set(chosen);
-          if (event.currentTarget.checked) next.add(id);
-          else next.delete(id);
-          setChosen(next);
-        }}
+        onChange={(event) => choose([id], event.currentTarget.checked)}
+      />
+    );
+  };
+  const groupChoice = (name: string, field: string) => {
+    const ids = fitting.filter((row) => groupOf(row, field) === name).map((row) => String(row.call_id));
+    return (
+      <Checkbox
+        size="xs"
+        aria-label={t("calls.select_group", { name: name || "–" })}
+        checked={ids.length > 0 && ids.every((id) => chosen.has(id))}
+        onChange={(event) => choose(ids, event.currentTarget.checked)}
       />
     );
   };
@@ -189,13 +218,14 @@ export function CallsScreen() {
         />
         <SegmentedControl
           aria-label={t("calls.group")}
-          data={["none", "customer", "vendor"].map((value) => ({ value, label: t(`calls.${value}`) }))}
+          data={["none", "customer", "vendor", "destination"].map((value) => ({ value, label: t(`calls.${value}`) }))}
           value={group}
           onChange={(value) => go({ search: (before) => ({ ...before, group: value }), replace: true })}
         />
         <span role="status">{t("calls.number_of", { count: fitting.length })}</span>
       </Group>
       <ProblemText error={error} />
+      {hangUp.data && <span role="status">{t("calls.hung_up", hangUp.data)}</span>}
       {group === "none" ? (
         <Table
           label={t("nav.calls")}
@@ -208,7 +238,10 @@ export function CallsScreen() {
         <Table
           label={t("nav.calls")}
           columns={[
-            { name: GROUPS[group], kind: "account" },
+            ...(mayEnd
+              ? [{ name: "choose", show: (row: Row) => groupChoice(String(row[GROUPS[group]]), GROUPS[group]) }]
+              : []),
+            { name: GROUPS[group], kind: group === "destination" ? "text" : "account" },
             { name: "calls", kind: "number" },
             { name: "answered", kind: "number" },
           ]}
@@ -231,11 +264,16 @@ export function CallsScreen() {
   );
 }
 
+/** A call that has ended by itself meanwhile is no failure. */
+function goneWell(error: unknown): void {
+  if (!(error instanceof Problem && error.status === HTTP_NOT_FOUND)) throw error;
+}
+
 /** Calls by a field: how many there are, and how many are answered; the most first. */
 export function grouped(rows: readonly Row[], field: string): Row[] {
   const found = new Map<string, { calls: number; answered: number }>();
   for (const row of rows) {
-    const name = String(row[field] ?? "");
+    const name = groupOf(row, field);
     const sums = found.get(name) ?? { calls: 0, answered: 0 };
     sums.calls += 1;
     sums.answered += row.answered_at ? 1 : 0;

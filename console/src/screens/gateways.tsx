@@ -1,19 +1,26 @@
 /** Gateways as they do now, and one of them with its definition. */
 
-import { Group, Select, TextInput } from "@mantine/core";
+import { Group, Select, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
+import { amount } from "../format";
+import { Change } from "../parts/change";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { bySpan, SpanChart } from "../parts/spanchart";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { Table } from "../parts/table";
+import { TestCall } from "../parts/testcall";
+import { LastDone } from "../parts/trial";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
 import { BlockOf } from "./account";
-import { Tree } from "./call";
+import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
+import { ReportTable, reportOf } from "./reports";
 
 const READ_MS = 4_000;
 const ROWS_MAX = 1_000;
@@ -73,6 +80,7 @@ export function GatewayScreen() {
   const { t } = useTranslation();
   const { name } = useParams({ from: "/gateways/$name" });
   const mayBlock = useMay("POST /gateways/{name}/block");
+  const mayCall = useMay("POST /calls/test");
   const found = useQuery({
     queryKey: ["quality", "one", name],
     queryFn: () => pageOf("/gateways/quality", { gateway: name }),
@@ -117,7 +125,273 @@ export function GatewayScreen() {
           ])}
         />
       )}
-      {sheet.data && <Tree value={sheet.data} />}
+      <Overrides name={name} />
+      {row && <ByHour name={name} kind={String(row.kind)} />}
+      {row?.kind === "routing" && mayCall && (
+        <>
+          <Title order={2} size="h4">
+            {t("testcall.through", { via: name })}
+          </Title>
+          <TestCall via={name} />
+        </>
+      )}
+      {sheet.data && <Whole value={sheet.data} />}
+    </Page>
+  );
+}
+
+const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps"] as const;
+const DAY_MS = 86_400_000;
+
+/** What operators have set until it ends: blocks, priority, capacity; each can be taken back. */
+function Overrides({ name }: { name: string }) {
+  const { t } = useTranslation();
+  const may = {
+    see: useMay("GET /overrides"),
+    set: useMay("POST /gateways/{name}/overrides"),
+    block: useMay("POST /gateways/{name}/block"),
+    clear: useMay("DELETE /overrides"),
+  };
+  const [values, setValues] = useState<Record<string, string>>({});
+  const [until, setUntil] = useState("");
+  const [memo, setMemo] = useState("");
+  const found = useQuery({
+    queryKey: ["overrides", name],
+    queryFn: () => pageOf("/overrides", { name }),
+    enabled: may.see,
+  });
+  if (!may.see) return null;
+  const terms = { until: until ? new Date(until).toISOString() : undefined, memo: memo || undefined };
+  const wanted = Object.fromEntries(Object.entries(values).filter(([, value]) => value));
+  const words = Object.entries(wanted)
+    .map(([setting, value]) => `${t(`gateway.${setting}`)} ${value}`)
+    .join(", ");
+  const clear = async (setting: string) => {
+    await content(
+      client.DELETE("/overrides", { params: { query: { name, setting: setting as never, confirm: true } } }),
+    );
+    return { said: t("gateway.cleared", { setting: t(`gateway.${setting}`, { defaultValue: setting }) }) };
+  };
+  const rows = found.data?.items ?? [];
+  return (
+    <>
+      <Title order={2} size="h4">
+        {t("gateway.overrides")}
+      </Title>
+      <LastDone />
+      {(may.set || may.block) && (
+        <Group align="end" gap="xs">
+          {may.set &&
+            SETTINGS.map((setting) => (
+              <TextInput
+                key={setting}
+                label={t(`gateway.${setting}`)}
+                inputMode="numeric"
+                w={110}
+                value={values[setting] ?? ""}
+                onChange={(event) => setValues({ ...values, [setting]: event.currentTarget.value })}
+              />
+            ))}
+          <TextInput
+            type="datetime-local"
+            label={t("gateway.until")}
+            value={until}
+            onChange={(event) => setUntil(event.currentTarget.value)}
+          />
+          <TextInput label={t("column.memo")} value={memo} onChange={(event) => setMemo(event.currentTarget.value)} />
+          {may.set && (
+            <Change
+              size="sm"
+              saysAbove
+              act={t("gateway.set")}
+              disabled={Object.keys(wanted).length === 0}
+              title={t("gateway.set_title", { gateway: name })}
+              lead={`${words} ${until ? t("gateway.until_at", { until }) : t("gateway.until_cleared")}`}
+              onDone={() => setValues({})}
+              run={async (key) => {
+                await content(
+                  client.POST("/gateways/{name}/overrides", {
+                    params: { path: { name } },
+                    headers: { "Idempotency-Key": key },
+                    body: { values: wanted, ...terms } as never,
+                  }),
+                );
+                const undo = async () => {
+                  for (const setting of Object.keys(wanted)) await clear(setting);
+                  return { said: t("gateway.cleared", { setting: words }) };
+                };
+                return { said: t("gateway.was_set", { words }), undo };
+              }}
+            />
+          )}
+          {may.block && (
+            <Change
+              size="sm"
+              saysAbove
+              act={t("gateway.block_until")}
+              disabled={!until}
+              title={t("gateway.block_title", { gateway: name })}
+              lead={`${t("gateway.block_lead")} ${t("gateway.until_at", { until })}`}
+              run={async (key) => {
+                await content(
+                  client.POST("/gateways/{name}/block", {
+                    params: { path: { name } },
+                    headers: { "Idempotency-Key": key },
+                    body: terms as never,
+                  }),
+                );
+                const undo = async () => {
+                  await content(client.DELETE("/gateways/{name}/block", { params: { path: { name } } }));
+                  return { said: t("gateway.unblocked", { gateway: name }) };
+                };
+                return { said: t("gateway.blocked", { gateway: name }), undo };
+              }}
+            />
+          )}
+        </Group>
+      )}
+      {rows.length > 0 && (
+        <Table
+          label={t("gateway.overrides")}
+          columns={[
+            { name: "setting", show: (each) => t(`gateway.${each.setting}`, { defaultValue: String(each.setting) }) },
+            { name: "value" },
+            { name: "operator" },
+            { name: "since", kind: "moment" },
+            { name: "until", kind: "moment" },
+            { name: "memo" },
+            ...(may.clear
+              ? [
+                  {
+                    name: "acts",
+                    show: (each: Row) => (
+                      <Change
+                        size="compact-xs"
+                        saysAbove
+                        act={t("gateway.clear")}
+                        title={t("gateway.clear_title", { gateway: name })}
+                        lead={t(`gateway.${each.setting}`, { defaultValue: String(each.setting) })}
+                        run={() => clear(String(each.setting))}
+                      />
+                    ),
+                  },
+                ]
+              : []),
+          ]}
+          rows={rows}
+          rowKey={(each) => `${each.target} ${each.setting}`}
+        />
+      )}
+    </>
+  );
+}
+
+/** The last day by the hour: calls, answers, waits, cost. */
+function ByHour({ name, kind }: { name: string; kind: string }) {
+  const { t } = useTranslation();
+  const sees = useMay("GET /reports/{name}");
+  const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
+  const [report, field] =
+    kind === "routing" ? ["routing-gateways", "routing_gateway"] : ["mapping-gateways", "mapping_gateway"];
+  const found = useQuery({
+    queryKey: ["hours", report],
+    // the API narrows by the gateway that was tried last; here each attempt counts
+    queryFn: () => reportOf(report ?? "", { since, group: "hour" }),
+    enabled: sees,
+  });
+  const rows = found.data?.rows.filter((row) => row[field ?? ""] === name) ?? [];
+  if (!found.data || rows.length === 0) return null;
+  return (
+    <>
+      <Title order={2} size="h4">
+        {t("gateway.hours")}
+      </Title>
+      <SpanChart label="ASR %" points={bySpan(rows, "asr")} />
+      <ReportTable label={t("gateway.hours")} report={{ ...found.data, rows, totals: [] }} isLoading={false} />
+    </>
+  );
+}
+
+const COMPARED = ["offered", "taken_share", "answered", "asr", "ner", "acd", "pdd", "pdd_95", "cost"];
+
+/** Two gateways side by side: as they do now, and over the last day. */
+export function CompareScreen() {
+  const { t } = useTranslation();
+  const search = useSearch({ from: "/compare" });
+  const go = useNavigate({ from: "/compare" });
+  const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
+  const mayReport = useMay("GET /reports/{name}");
+  const found = useQuery({
+    queryKey: ["quality"],
+    queryFn: () => pageOf("/gateways/quality", { limit: ROWS_MAX }),
+    refetchInterval: READ_MS,
+  });
+  const day = useQuery({
+    queryKey: ["day of gateways"],
+    queryFn: () => reportOf("routing-gateways", { since, group: "whole" }),
+    enabled: mayReport,
+  });
+  const routing = (found.data?.items ?? []).filter((row) => row.kind === "routing");
+  const sides = [search.one ?? "", search.two ?? ""].map((name) => ({
+    name,
+    now: routing.find((row) => row.gateway === name),
+    day: day.data?.rows.find((row) => row.routing_gateway === name),
+  }));
+  return (
+    <Page title={t("nav.compare")} needs="GET /gateways/quality">
+      <Group gap="xs">
+        {(["one", "two"] as const).map((field) => (
+          <Select
+            key={field}
+            label={t(`gateway.compare_${field}`)}
+            searchable
+            data={routing.map((row) => String(row.gateway))}
+            value={search[field] ?? null}
+            onChange={(value) =>
+              go({ search: (before) => ({ ...before, [field]: value ?? undefined }), replace: true })
+            }
+          />
+        ))}
+      </Group>
+      <ProblemText error={found.error ?? day.error} />
+      <div className="table-frame">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">{t("gateway.figure")}</th>
+              {sides.map((side, index) => (
+                <th key={index} scope="col" className="end">
+                  {side.name || "–"}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {gatewayColumns
+              .filter((column) => column.name !== "gateway" && column.name !== "kind")
+              .map((column) => (
+                <tr key={column.name}>
+                  <th scope="row">{t(`column.${column.name}`)}</th>
+                  {sides.map((side, index) => (
+                    <td key={index} className="end">
+                      <Value row={side.now ?? {}} name={column.name} kind={column.kind ?? "text"} />
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            {COMPARED.map((name) => (
+              <tr key={`day ${name}`}>
+                <th scope="row">{t("gateway.of_day", { figure: t(`column.${name}`, { defaultValue: name }) })}</th>
+                {sides.map((side, index) => (
+                  <td key={index} className="end">
+                    {side.day?.[name] === null || side.day?.[name] === undefined ? "–" : amount(String(side.day[name]))}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </Page>
   );
 }

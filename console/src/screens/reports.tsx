@@ -1,15 +1,20 @@
 /** Each report as a table, and as the files that the API makes of it. */
 
 import { Button, Group, Select, Text, TextInput } from "@mantine/core";
+import { useLocalStorage } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, download, queryText, type Row } from "../api/client";
 import { amount, dayBegin, enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { Bars, bySpan, SpanChart } from "../parts/spanchart";
 import { type Column, Table } from "../parts/table";
 import { type Kind, Value } from "../parts/values";
+import type { Narrowing } from "../router";
+import { useMay } from "../session";
 import { zoneName } from "../zone";
 
 const FIRST = "revenue";
@@ -23,6 +28,9 @@ const FILES = [
 interface Report {
   columns: { name: string; kind: string; meaning: string }[];
   rows: Row[];
+  since?: string;
+  until?: string;
+  group?: string;
   totals: Row[];
   missing: number;
 }
@@ -43,6 +51,7 @@ export function reportOf(name: string, order: Order): Promise<Report> {
   ) as unknown as Promise<Report>;
 }
 
+const LEADING = ["customer_account", "vendor_account", "mapping_gateway", "routing_gateway"];
 const KINDS: Record<string, Kind> = { money: "money", count: "number", seconds: "number", percent: "number" };
 const LINKS: Record<string, Kind> = {
   customer_account: "account",
@@ -59,13 +68,70 @@ function columnsOf(report: Report): Column[] {
   }));
 }
 
-export function ReportTable(props: { label: string; report: Report | undefined; isLoading: boolean }) {
+/** Where the calls of a row are: by its accounts, gateway and span, within the time of the report. */
+export function callsOf(row: Row, report: { since?: string; until?: string; group?: string }, order: Order) {
+  const text = (value: unknown) => (value ? String(value) : undefined);
+  return {
+    account: text(row.customer_account ?? row.vendor_account) ?? order.account,
+    gateway: text(row.routing_gateway ?? row.mapping_gateway) ?? order.gateway,
+    since: report.since,
+    until: report.until,
+  };
+}
+
+/** A figure of the report as a line over time, or as bars of its rows. */
+function Chart({ report }: { report: Report }) {
+  const { t } = useTranslation();
+  const figures = report.columns.filter((column) => column.kind !== "text").map((column) => column.name);
+  const [figure, setFigure] = useState("");
+  const shown = figures.includes(figure) ? figure : (figures.find((name) => name === "calls") ?? figures[0]);
+  if (!shown || report.rows.length === 0) return null;
+  const texts = report.columns.filter((column) => column.kind === "text" && column.name !== "span");
+  const spans = new Set(report.rows.map((row) => row.span));
+  const isOverTime = report.columns.some((column) => column.name === "span") && spans.size > 1;
+  return (
+    <>
+      <Select
+        label={t("reports.figure")}
+        w={200}
+        data={figures.map((name) => ({ value: name, label: t(`column.${name}`, { defaultValue: name }) }))}
+        value={shown}
+        onChange={(value) => setFigure(value ?? "")}
+      />
+      {isOverTime ? (
+        <SpanChart label={t(`column.${shown}`, { defaultValue: shown })} points={bySpan(report.rows, shown)} />
+      ) : (
+        <Bars
+          rows={report.rows}
+          figure={shown}
+          label={(row) =>
+            texts
+              .map((column) => row[column.name])
+              .filter(Boolean)
+              .join(" ")
+          }
+        />
+      )}
+    </>
+  );
+}
+
+export function ReportTable(props: {
+  label: string;
+  report: Report | undefined;
+  isLoading: boolean;
+  /** Its order, where the rows shall lead to their calls. */
+  order?: Order;
+}) {
   const { t } = useTranslation();
   const { report } = props;
   const rows = report?.rows ?? [];
   const totals = rows.length > 1 ? (report?.totals ?? []) : [];
   const first = report?.columns[0]?.name ?? "";
   const summed = totals.map((total) => ({ ...total, [first]: t("reports.total") }));
+  const maySearch = useMay("GET /cdrs");
+  const leads =
+    report && props.order && maySearch && LEADING.some((name) => report.columns.some((column) => column.name === name));
   const columns = report ? columnsOf(report) : [];
   const isTotal = (row: Row) => (summed as Row[]).includes(row);
   const named = columns.map((column, index) =>
@@ -80,7 +146,22 @@ export function ReportTable(props: { label: string; report: Report | undefined; 
   return (
     <Table
       label={props.label}
-      columns={named}
+      columns={
+        leads && report
+          ? [
+              ...named,
+              {
+                name: "behind",
+                show: (row: Row) =>
+                  isTotal(row) ? null : (
+                    <Link to="/cdrs" search={callsOf(row, report, props.order ?? {})}>
+                      {t("reports.behind")}
+                    </Link>
+                  ),
+              },
+            ]
+          : named
+      }
       rows={[...rows, ...summed]}
       rowKey={(_row, index) => String(index)}
       isLoading={props.isLoading}
@@ -123,6 +204,7 @@ export function ReportsScreen() {
       needs="GET /reports/{name}"
       actions={
         <Group gap="xs">
+          <SavedReports search={search} onChoose={(wanted) => void go({ search: wanted })} />
           {FILES.map(([form, accept]) => (
             <Button
               key={form}
@@ -160,7 +242,52 @@ export function ReportsScreen() {
       </Group>
       <Text className="quiet">{known?.find((each) => each.name === name)?.meaning}</Text>
       <ProblemText error={found.error} again={() => found.refetch()} />
-      <ReportTable label={name} report={found.data} isLoading={found.isPending} />
+      {found.data && <Chart report={found.data} />}
+      <ReportTable label={name} report={found.data} isLoading={found.isPending} order={order} />
     </Page>
+  );
+}
+
+interface SavedReport {
+  name: string;
+  search: Narrowing;
+}
+
+/** Reports that were saved in this browser. */
+function SavedReports({ search, onChoose }: { search: Narrowing; onChoose: (search: Narrowing) => void }) {
+  const { t } = useTranslation();
+  const [saved, setSaved] = useLocalStorage<SavedReport[]>({ key: "vosd.reports", defaultValue: [] });
+  const [name, setName] = useState("");
+  return (
+    <Group gap={4}>
+      {saved.length > 0 && (
+        <Select
+          size="xs"
+          aria-label={t("reports.saved")}
+          placeholder={t("reports.saved")}
+          data={saved.map((each) => each.name)}
+          value={null}
+          onChange={(value) => onChoose(saved.find((each) => each.name === value)?.search ?? {})}
+        />
+      )}
+      <TextInput
+        size="xs"
+        aria-label={t("reports.save_as")}
+        placeholder={t("reports.save_as")}
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+      <Button
+        size="xs"
+        variant="default"
+        disabled={!name}
+        onClick={() => {
+          setSaved([...saved.filter((each) => each.name !== name), { name, search }]);
+          setName("");
+        }}
+      >
+        {t("reports.save")}
+      </Button>
+    </Group>
   );
 }

@@ -1,6 +1,6 @@
 /** What the switch would do with a call: each step, each candidate, and why the others not. */
 
-import { Button, Group, TextInput } from "@mantine/core";
+import { Button, CopyButton, Group, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
@@ -8,6 +8,8 @@ import { useTranslation } from "react-i18next";
 import { client, content, type Row } from "../api/client";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { TestCall } from "../parts/testcall";
+import { useMay } from "../session";
 import { Candidates, Left, Whole } from "./call";
 
 const FIELDS = ["gateway", "caller", "callee"] as const;
@@ -33,6 +35,7 @@ export function TryScreen() {
     void go({ search: wanted });
     if (JSON.stringify(wanted) === JSON.stringify(search)) void found.refetch();
   };
+  const mayCall = useMay("POST /calls/test");
   const sheet = found.data?.sheet as Row | undefined;
   const rate = sheet?.rate as Row | null | undefined;
   return (
@@ -58,6 +61,15 @@ export function TryScreen() {
           <Button type="submit" loading={found.isFetching}>
             {t("try.go")}
           </Button>
+          {isWhole && (
+            <CopyButton value={window.location.href}>
+              {({ copied, copy }) => (
+                <Button variant="default" onClick={copy}>
+                  {t(copied ? "try.copied" : "try.share")}
+                </Button>
+              )}
+            </CopyButton>
+          )}
         </Group>
       </form>
       <ProblemText error={found.error} />
@@ -79,6 +91,20 @@ export function TryScreen() {
           )}
           <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("try.candidates")} />
           <Left rows={(sheet.left ?? []) as Row[]} />
+          {mayCall &&
+            ((sheet.candidates ?? []) as Row[]).map((each) => (
+              <section key={String(each.routing_gateway)}>
+                <Title order={2} size="h4">
+                  {t("testcall.through", { via: each.routing_gateway })}
+                </Title>
+                <TestCall
+                  key={`${each.routing_gateway} ${search.callee}`}
+                  via={String(each.routing_gateway)}
+                  number={search.callee}
+                  caller={search.caller}
+                />
+              </section>
+            ))}
           <Whole value={sheet} />
         </>
       )}

@@ -1,0 +1,135 @@
+"""What an operator does with running calls, gateways, reports and routes before they are saved."""
+
+import re
+
+import pytest
+from api.watched import Watched, refused_call
+from doubles.sockets.peer import Peer
+from e2e.addresses import VENDORS
+from e2e.conditions import eventually
+from e2e.conversation import conversing
+from playwright.sync_api import Page, expect
+
+from console.conftest import NARROW, Visit, Visitor, violations
+from console.test_screens import rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def traffic(site: Watched) -> None:
+    """Have a call that was charged and one that was refused."""
+    refused_call(site)
+    with conversing(site.stage, "4410") as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+        site.stage.record_of(conversation.callee)
+    eventually(lambda: site.api.ask("GET", "/reports/routing-gateways").json["rows"], "the calls are added up")
+
+
+def confirmed(page: Page, act: str) -> None:
+    page.get_by_role("button", name=act, exact=True).first.click()
+    page.get_by_role("dialog").get_by_role("button", name=act, exact=True).click()
+
+
+def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Visitor) -> None:
+    page = boss.go("/calls?group=destination", "Calls now")
+    with conversing(site.stage, "4410", "4410") as (first, second):
+        first.establish()
+        second.establish()
+        expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(1)
+        expect(page.get_by_label("Calls now").locator("tbody tr")).to_contain_text("4410")
+        page.get_by_role("checkbox", name="Select all calls of 4410").check()
+        page.get_by_role("button", name="Hang up 2").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Hang up 2 calls?")
+        page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
+        first.is_ended_by_the_switch()
+        second.is_ended_by_the_switch()
+        expect(page.get_by_text("2 of 2 calls were ended")).to_be_visible()
+        assert violations(page) == []
+    site.stage.expect_nothing_left()
+
+
+def test_a_gateway_is_given_a_limit_and_blocked_until_a_moment_and_both_are_taken_back(
+    site: Watched, boss: Visitor
+) -> None:
+    page = boss.go("/gateways/carrier-b", "carrier-b")
+    expect(page.get_by_label("The last day by the hour")).to_contain_text("carrier-b")
+    page.get_by_label("Limit of calls").fill("7")
+    confirmed(page, "Set")
+    expect(page.get_by_text("Set: Limit of calls 7")).to_be_visible()
+    (override,) = site.items("/overrides")
+    assert (override["name"], override["setting"], override["value"]) == ("carrier-b", "max_concurrent", "7")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_label("Set by operators").locator("tbody tr")).to_have_count(0)
+    page.get_by_label("Until (empty").fill("2099-01-01T00:00")
+    confirmed(page, "Block until then")
+    expect(page.get_by_text("carrier-b is blocked")).to_be_visible()
+    (block,) = site.items("/overrides")
+    assert (block["setting"], block["until"] > "2098-12-30") == ("blocked", True)
+    assert violations(page) == []
+    confirmed(page, "Clear")
+    expect(page.get_by_label("Set by operators").locator("tbody tr")).to_have_count(0)
+    assert site.items("/overrides") == []
+
+
+def test_a_test_call_is_made_after_a_question_and_shows_its_steps(boss: Visitor) -> None:
+    page = boss.go("/gateways/carrier-b", "carrier-b")
+    page.get_by_label("Number to call").fill("4420777")
+    with Peer(VENDORS["carrier-b"]) as vendor:
+        page.get_by_role("button", name="Call now").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Call 4420777 through carrier-b?")
+        page.get_by_role("dialog").get_by_role("button", name="Call now").click()
+        vendor.reply(vendor.expect("INVITE"), 486, tag="vendor")
+        vendor.expect("ACK")
+        expect(page.get_by_label("Steps")).to_contain_text("INVITE to")
+    expect(page.get_by_text("refused", exact=True)).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="486")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_two_gateways_stand_side_by_side(boss: Visitor) -> None:
+    page = boss.go("/compare?one=carrier-b&two=carrier-c", "Compare gateways")
+    expect(page.get_by_role("columnheader", name="carrier-c")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("Offered, last day 1 1"))).to_be_visible()
+    assert violations(page) == []
+
+
+def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor) -> None:
+    page = boss.go("/reports?name=account-areas", "Reports")
+    expect(page.get_by_role("listitem").filter(has_text="acme United Kingdom")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_role("link", name="calls", exact=True).first.click()
+    expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(4)
+    assert "account=acme" in page.url
+    page = boss.go("/reports?name=revenue", "Reports")
+    page.get_by_label("Name to save it").fill("mine")
+    page.get_by_role("button", name="Save", exact=True).click()
+    boss.go("/reports?name=daily", "Reports").get_by_role("combobox", name="Saved reports").click()
+    page.get_by_role("option", name="mine").click()
+    expect(page).to_have_url(re.compile("name=revenue"))
+
+
+def test_a_route_is_tried_on_last_weeks_calls_before_it_is_saved(site: Watched, boss: Visitor) -> None:
+    keys = {"account": "vendors", "address": "192.0.2.9:5060", "prefixes": ["4499"]}
+    made = site.api.ask("POST", "/routing-gateways", {"name": "newcomer", "keys": keys})
+    assert made.status == 201, made.content
+    page = boss.go("/objects/routing_gateways/newcomer", "newcomer")
+    simulate = page.get_by_role("button", name="Try on last week's calls")
+    expect(simulate).to_be_disabled()
+    page.get_by_label("prefixes", exact=False).first.fill("44101\n44201")
+    simulate.click()
+    asked = page.get_by_role("dialog")
+    expect(asked.get_by_role("status")).to_contain_text("4 of 4 calls would go elsewhere")
+    assert any(each.startswith("newcomer 0 4") for each in rows(page, "By gateway"))
+    assert violations(page) == []
+    assert site.api.ask("GET", "/routing-gateways/newcomer").json["version"] == 1
+
+
+def test_those_who_may_only_look_are_offered_no_act(visit: Visit) -> None:
+    visitor = visit("viewer", size=NARROW, language="zh")
+    page = visitor.go("/gateways/carrier-b", "carrier-b")
+    for name in ("设置", "封锁到该时间", "立即呼叫"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+    for path in ("/compare?one=carrier-b&two=carrier-c", "/reports?name=account-areas", "/gateways/carrier-b"):
+        page = visitor.go(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
