@@ -187,7 +187,8 @@ def _filled(text: str, values: Values) -> str:
 
 def _named(step: Step, values: Values) -> Values:
     """Return the names whose values are not shown: those of the front, in a step about an object of it."""
-    named = {name for name in values if f"${name}" in step.verb or name in step.keeps}
+    said = f"{step.verb} {step.sheet or ''}"
+    named = {name for name in values if f"${name}" in said or name in step.keeps}
     return {name: value for name, value in values.items() if name in named or (named and len(value) >= _TELLING)}
 
 

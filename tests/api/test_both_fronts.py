@@ -153,6 +153,11 @@ DEFINITIONS: Final = (
     Step("definitions revert number_lists $N --to 1", "POST /number-lists/$N/revert", {"version": 1}),
     Step("definitions delete number_lists $N --memo over --yes", "DELETE /number-lists/$N?memo=over&confirm=true"),
     Step("definitions delete number_lists $N", "DELETE /number-lists/$N", is_refused=True),
+    Step("did import $FILE", "POST /dids/import", {"text": "number,account,phones\n$PHONE,acme,7001\n"},
+         "number,account,phones\n$PHONE,acme,7001\n", passing=frozenset({"name"})),
+    Step("did assign $PHONE $N --phone 1", "POST /dids/$PHONE/assign", {"account": "$N", "phones": ["1"]},
+         is_refused=True),
+    Step("did free $PHONE --memo stock", "POST /dids/$PHONE/free", {"memo": "stock"}, passing=frozenset({"name"})),
 )  # fmt: skip
 
 MONEY: Final = (
@@ -514,6 +519,7 @@ NO_OPERATION: Final = {
         "sheet_import.import_sheet", "spool.book_journal_file", "spool.book_refused", "spool.list_refused",
         "spool.show_refused"),
     "it asks the switch of a partner": ("partners.compare_partner",),
+    "GET /dids and GET /dids/{name}/versions have the same": ("dids.list_dids",),
     "GET /invoices has the ids of numbers": ("invoices.find_invoice",),
     "it would end the process that answers": ("installation.restart_switch",),
     "a link of POST /people/{name}/reset takes its place": ("people.set_password",),

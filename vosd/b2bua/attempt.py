@@ -10,6 +10,7 @@ from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP, of_prack
 from vosd.b2bua.outgoing.invitation import Invitation, written
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_headers
+from vosd.b2bua.stamps import PRODUCT_MAX
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -34,6 +35,8 @@ from vosd.trunks.gateways import Address
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
+
+_TRYING = 100
 
 
 class GatewayAttempt:
@@ -168,6 +171,10 @@ class GatewayAttempt:
         self.call.to_forward = response = event.response
         leg = self.leg
         status = response.status
+        product = None if status <= _TRYING else response.header("server") or response.header("user-agent")
+        if product is not None:
+            journey = self.call.journey
+            journey.callee_user_agent = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
         if status < 200:
             self._take_provisional(response, event.at)
         elif status < 300:

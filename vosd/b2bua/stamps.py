@@ -14,6 +14,10 @@ ATTEMPTS_MAX: Final = 50
 """Most attempt rows of one call, including late answers."""
 
 
+PRODUCT_MAX: Final = 128
+"""Most characters of the product of a peer that are kept."""
+
+
 class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The INVITE as received, in the terms of a CDR."""
 
@@ -23,6 +27,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sip_call_id_in: str
     source_address: str
     at: Instant
+    caller_user_agent: str | None = None
 
 
 class DeadCall(NamedTuple):
@@ -67,6 +72,8 @@ class JourneyFacts(msgspec.Struct):
     """Address of the latest attempt."""
     invited_at: Instant | None = None
     """When the first INVITE went to a gateway, if the call is charged from then on; None = from its answer."""
+    callee_user_agent: str | None = None
+    """Product of the peer of the latest attempt, by its latest response."""
     vendor_invited_at: Instant | None = None
     """When the INVITE of the latest attempt went out, likewise: its vendor charges from then on."""
 

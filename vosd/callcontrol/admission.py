@@ -26,12 +26,15 @@ from vosd.callcontrol.sell_rate import no_rate, of_allowed_type, rated_agents
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
+from vosd.routing.failover import EVERY_CODE
 from vosd.routing.identify import identified_by_proof
+from vosd.routing.lookups import RedirectTarget
 from vosd.routing.pipeline import Destination, RouteRequest, find_routes
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.ports import Full
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.phone import called_half
 from vosd.trunks.scope import LimitScope
 
 _UNIDENTIFIED: Final = "the call is not identified yet"
@@ -78,19 +81,37 @@ def route_request(
         meets_currencies=not currencies.is_empty,
     )
     if call.routing_number or call.targets or call.callee_rated:
-        return _answered(request, call, catalogue.routing_gateways)
+        return _answered(request, call, catalogue)
     return request
 
 
-def _answered(request: RouteRequest, call: CallRequest, gateways: Mapping[str, RoutingGateway]) -> RouteRequest:
-    """Return a request with the rated number and what other servers have said; a gateway that is gone is left out."""
+def _answered(request: RouteRequest, call: CallRequest, catalogue: Catalogue) -> RouteRequest:
+    """Return a request with the rated number and what was named; a gateway or phone that is gone is left out."""
     return msgspec.structs.replace(
         request,
         routing_number=call.routing_number,
         callee_rated=call.callee_rated,
         targets=tuple(
-            Destination(gateways[each.gateway], each.callee) for each in call.targets if each.gateway in gateways
+            Destination(gateway, each.callee)
+            for each in call.targets
+            if (gateway := _named(each, catalogue)) is not None
         ),
+    )
+
+
+def _named(target: RedirectTarget, catalogue: Catalogue) -> RoutingGateway | None:
+    """Return a gateway that was named, or the called half of a phone or of a trunk that registers."""
+    gateway = catalogue.routing_gateways.get(target.gateway) or catalogue.called_trunks.get(target.gateway)
+    if gateway is not None:
+        return gateway
+    phone = catalogue.phones.get(target.gateway)
+    if phone is None:
+        return None
+    called = called_half(phone)
+    if target.ring_ms is None:
+        return called
+    return msgspec.structs.replace(
+        called, ring_timeout_ms=target.ring_ms, failover_after_ringing=True, failover_codes=EVERY_CODE
     )
 
 

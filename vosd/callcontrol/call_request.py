@@ -53,7 +53,9 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     leaves_no_cdr: bool = False
     """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
     targets: tuple[RedirectTarget, ...] = ()
-    """The gateways that a redirect server has named; none = the switch finds them itself."""
+    """Gateways and phones that a redirect server or the inventory has named; none = the switch finds them itself."""
+    did: str = ""
+    """The called number, if the inventory has it."""
     rate: AppliedRate | None = None
     agents: tuple[Party, ...] = ()
     """The agents above the account, from level 1 on, each with its rate."""

@@ -14,6 +14,7 @@ from vosd.base.number import for_matching
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.dids import ring_did
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
 from vosd.routing.dynamic_lists import ListedCaller
@@ -79,16 +80,23 @@ def check_dynamic_blacklist(admission: Admission, call: CallRequest) -> Refusal 
 
 
 def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
-    """Find the number by which a ported number is routed: the INVITE has it, or it is looked up."""
+    """Find the number by which a ported number is routed: the INVITE has it, or it is looked up.
+
+    A number of the inventory is not looked up: the inventory says what it rings.
+    """
     gateway, terms = call.mapping, admission.catalogue.parameters.number_portability
     if gateway is None:
         raise StepOutOfOrderError(_UNIDENTIFIED)
+    if admission.catalogue.dids is not None:
+        refusal = ring_did(admission.catalogue.dids, admission, call)
+        if refusal is not None:
+            return refusal
     if gateway.accept_routing_number and isinstance(call.numbers, InviteNumbers):
         sent = call.numbers.portability()
         if sent.is_looked_up:
             route_by(sent.routing_number, terms, call)
             return None
-    if terms is None or not terms.asks or not gateway.ask_number_portability:
+    if terms is None or not terms.asks or not gateway.ask_number_portability or call.did:
         return None
     number = for_matching(call.callee)
     if not (number.isascii() and number.isdigit()):
@@ -107,9 +115,9 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
 
 
 def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:
-    """Ask the external redirect server which gateways may be tried."""
+    """Ask the external redirect server which gateways may be tried; numbers of the inventory say it themselves."""
     terms, gateway = admission.catalogue.parameters.redirect_server, call.mapping
-    if terms is None:
+    if terms is None or call.did:
         return None
     if gateway is None:
         raise StepOutOfOrderError(_UNIDENTIFIED)

@@ -7,6 +7,7 @@ from vosd.billing.destinations import Destinations
 from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.by_difference import assemble_changes
 from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import CHANGING, Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
@@ -150,6 +151,7 @@ def _whole(
     )
     rates = prefixes_of_rates(vendors, accounts, groups, choices.vendors)
     tables = route_tables(vendors, phones, plans.values(), parameters, calendars, rates)
+    dids, called_trunks = did_table(merged, problems)
     others = version_of([*vendors.values()], phones)
     catalogue = Catalogue(
         version=version_of(
@@ -164,6 +166,8 @@ def _whole(
         parameters=parameters,
         phones=phones,
         calendars=calendars,
+        dids=dids,
+        called_trunks=called_trunks,
         plans=tables.plans,
         users=domains.pop(""),
         domains=domains,

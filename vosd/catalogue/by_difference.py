@@ -19,6 +19,7 @@ from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.catalogue import Catalogue, Changes
+from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.next_rates import Looked, next_rates
@@ -167,6 +168,7 @@ class _Next:
             *self._rest,
             self._last.others,
         )
+        dids, called_trunks = did_table(merged, problems)
         catalogue = replace(
             before,
             version=version,
@@ -188,6 +190,8 @@ class _Next:
             customer_rates=rates.customers,
             account_rates=rates.accounts,
             vendor_rates=rates.vendors,
+            dids=dids,
+            called_trunks=called_trunks,
             changes=Changes(before.version, settled.keys() | self._accounts.gone, values.keys() | gone),
         )
         warned = {kind: frozenset(names) for kind, names in self._warned.items()}

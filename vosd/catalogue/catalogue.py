@@ -27,6 +27,7 @@ from vosd.routing.route_table import RouteTable
 from vosd.routing.sections import NumberSection
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.trunks.dids import DidTable
 from vosd.trunks.gateways import CallerLimits, MappingGateway, RoutingGateway
 from vosd.trunks.media import MediaParameters
 from vosd.trunks.phone import Phone
@@ -128,6 +129,10 @@ class Catalogue:
     phones: Mapping[str, Phone] = field(default_factory=dict)
     """By number."""
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    dids: DidTable | None = field(default=None, compare=False)
+    """Finds the entry of a called number in the inventory; None = there is no inventory."""
+    called_trunks: Mapping[str, RoutingGateway] = field(default_factory=dict)
+    """Called halves of customers' trunks that numbers were given to, by name."""
     """By name; empty where calendars are switched off: then what is bound to one counts as bound to none."""
     plans: Mapping[str, RouteTable] = field(default_factory=dict)
     """Route tables of calls with a routing plan, by name of the plan."""

@@ -13,6 +13,7 @@ from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
+from vosd.trunks.dids import Did
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -35,6 +36,7 @@ class Merged(NamedTuple):
     phones: Definitions[Phone]
     number_lists: Definitions[NumberList]
     number_pools: Definitions[NumberPool]
+    dids: Definitions[Did]
     calendars: Definitions[Calendar]
     routing_plans: Definitions[RoutingPlan]
     rates: Definitions[None]
@@ -61,6 +63,7 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
         lists(lambda source: source.phones),
         lists(lambda source: source.number_lists),
         lists(lambda source: source.number_pools),
+        lists(lambda source: source.dids),
         lists(lambda source: source.calendars),
         lists(lambda source: source.routing_plans),
         lists(lambda source: source.rates),

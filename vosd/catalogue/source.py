@@ -18,6 +18,7 @@ from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
+from vosd.trunks.dids import Did
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -137,6 +138,7 @@ class CatalogueSource:
     phones: Definitions[Phone] = field(default_factory=lambda: Definitions("phone", "number"))
     number_lists: Definitions[NumberList] = field(default_factory=lambda: Definitions("number list"))
     number_pools: Definitions[NumberPool] = field(default_factory=lambda: Definitions("number pool"))
+    dids: Definitions[Did] = field(default_factory=lambda: Definitions("number of the inventory", "number"))
     calendars: Definitions[Calendar] = field(default_factory=lambda: Definitions("calendar"))
     routing_plans: Definitions[RoutingPlan] = field(default_factory=lambda: Definitions("routing plan"))
     rates: Definitions[None] = field(default_factory=lambda: Definitions("table of rates", "rates"))

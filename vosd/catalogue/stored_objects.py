@@ -21,6 +21,7 @@ KINDS: Final[Mapping[str, str | None]] = {
     "calendars": "name",
     "number_lists": "name",
     "number_pools": "name",
+    "dids": "number",
     "templates": None,
     "parameters": None,
 }

@@ -139,6 +139,9 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     routing_number: Annotated[
         str | None, phone_number("number by which a ported number was routed; null = it is not ported")
     ] = None
+    did: Annotated[
+        str | None, phone_number("called number, if the inventory of numbers has it; null = another number")
+    ] = None
     sip_call_id_in: Annotated[str, text(SIP_CALL_ID_LENGTH, "Call-ID of the caller's leg")] = ""
     sip_call_id_out: Annotated[str | None, text(SIP_CALL_ID_LENGTH, "Call-ID of the last vendor's leg")] = None
     source_address: Annotated[str, address("host:port that the INVITE came from")] = ""
@@ -149,6 +152,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     vendor_codec: Annotated[
         str | None,
         word(32, "the same on the vendor's leg; another one where the caller had an answer before that of the 200"),
+    ] = None
+    caller_user_agent: Annotated[str | None, text(128, "User-Agent of the INVITE")] = None
+    callee_user_agent: Annotated[
+        str | None, text(128, "Server, else User-Agent, of the last vendor's latest answer")
     ] = None
     started_at: Annotated[int, time("receipt of the INVITE")]
     ringing_at: Annotated[int | None, time("first 18x sent to the caller")] = None

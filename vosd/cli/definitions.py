@@ -49,7 +49,7 @@ _DRY: Final = click.option("--dry-run", "is_dry", is_flag=True, help="Show what 
 _YES: Final = click.option("--yes", is_flag=True, help="Also where it removes what running calls use.")
 
 
-def _terms(command: Any) -> Any:
+def change_options(command: Any) -> Any:
     """Add ``--memo``, ``--at``, ``--dry-run``, ``--yes``, ``--operator`` and ``--json`` to a verb that changes."""
     for option in (json_option, operator_option, _YES, _DRY, _AT, _MEMO):
         command = option(command)
@@ -109,7 +109,7 @@ def show(invocation: Invocation, kind: str, name: str, version: int | None, secr
 @_KIND
 @_NAME
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), required=True, metavar="F|-")
-@_terms
+@change_options
 @pass_invocation
 def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: Any) -> None:
     """Define the object NAME by the keys in FILE, or change it; it has exactly these keys then.
@@ -121,19 +121,19 @@ def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: A
 
     text, called = _text_of(file)
     found = WantedObject(*read_object(kind, name, text, called, os.environ))
-    _change(invocation, set_objects, lambda **order: SetObjects(objects=(found,), **order), **terms)
+    change_objects(invocation, set_objects, lambda **order: SetObjects(objects=(found,), **order), **terms)
 
 
 @definitions.command()
 @_KIND
 @_NAME
-@_terms
+@change_options
 @pass_invocation
 def delete(invocation: Invocation, /, kind: str, name: str, **terms: Any) -> None:
     """End the object NAME; its versions stay, and revert brings it back."""
     from vosd.admin.office.definitions import EndObject, end_object
 
-    _change(invocation, end_object, lambda **order: EndObject(kind=kind, name=name, **order), **terms)
+    change_objects(invocation, end_object, lambda **order: EndObject(kind=kind, name=name, **order), **terms)
 
 
 @definitions.command()
@@ -181,13 +181,13 @@ def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: 
 @_KIND
 @_NAME
 @click.option("--to", "version", type=click.IntRange(1), required=True, metavar="N", help="The version to go back to.")
-@_terms
+@change_options
 @pass_invocation
 def revert(invocation: Invocation, /, kind: str, name: str, version: int, **terms: Any) -> None:
     """Put the keys of an earlier version in force again, as a new version."""
     from vosd.admin.office.definitions import RevertObject, revert_object
 
-    _change(
+    change_objects(
         invocation, revert_object, lambda **order: RevertObject(kind=kind, name=name, version=version, **order), **terms
     )
 
@@ -222,7 +222,7 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     metavar="MAP",
     help="FILE is a CSV or XLSX file, and MAP says what its columns mean.",
 )
-@_terms
+@change_options
 @pass_invocation
 def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: Any) -> None:
     """Define or change the objects in FILE, all of them or none; objects that are not in it stay as they are.
@@ -241,14 +241,14 @@ def import_(invocation: Invocation, /, file: Path, map_: Path | None, **terms: A
 
     text, called = _text_of(file)
     found = tuple(WantedObject(*each) for each in read_objects(text, called, os.environ))
-    _change(invocation, set_objects, lambda **order: SetObjects(objects=found, **order), **terms)
+    change_objects(invocation, set_objects, lambda **order: SetObjects(objects=found, **order), **terms)
 
 
 @definitions.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--payment", type=AMOUNT, metavar="AMOUNT", help="The first payment, in the currency of the account.")
 @click.option("--reference", metavar="TEXT", help="The order repeated with the same one changes nothing more.")
-@_terms
+@change_options
 @pass_invocation
 def provision(
     invocation: Invocation, /, file: Path, payment: "Decimal | None", reference: str | None, **terms: Any
@@ -265,7 +265,7 @@ def provision(
         first = None if payment is None else FirstPayment(payment, terms["memo"])
         return ProvisionCustomer(**parts, payment=first, reference=reference, **terms)
 
-    _change(invocation, provision_customer, order, **terms)
+    change_objects(invocation, provision_customer, order, **terms)
 
 
 def _parts_of(file: Path) -> dict[str, Any]:
@@ -295,10 +295,10 @@ def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) 
     read = read_object_sheet(file, map_, os.environ)
     if read.unread:
         output.remark(f"columns that the map does not name: {', '.join(read.unread)}")
-    _change(invocation, import_sheet, lambda **order: msgspec.structs.replace(read.order, **order), **terms)
+    change_objects(invocation, import_sheet, lambda **order: msgspec.structs.replace(read.order, **order), **terms)
 
 
-def _change(
+def change_objects(
     invocation: Invocation,
     act: "Callable[[Office, Principal, Order], Awaitable[ChangedObjects]]",
     make: "Callable[..., Order]",

@@ -28,7 +28,9 @@ class RedirectTerms(msgspec.Struct, frozen=True):
 
 
 class RedirectTarget(NamedTuple):
-    """One place that a redirect server has named: a routing gateway, and the number to call there."""
+    """A place that a redirect server or the inventory of numbers names: a gateway, and the number to call there."""
 
     gateway: str
     callee: str
+    ring_ms: int | None = None
+    """One of several phones that ring in turn, each for so long; None = it is called as usual."""

@@ -203,7 +203,7 @@ class RouteTable:
 
     def named(self, gateway: RoutingGateway) -> Candidate | None:
         """Return a gateway that a redirect server has named as a candidate for any number; None = it is not used."""
-        if self._wanted is not None and gateway.name not in self._wanted:
+        if self._wanted is not None and gateway.name not in self._wanted and not gateway.is_phone:
             return None
         return _candidate_of(gateway, ANY, self._calendars.get(gateway.name))
 

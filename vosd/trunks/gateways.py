@@ -296,6 +296,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     private_rate_group: str | None = None
     """Buy rates of its own beside the others; None = it has none."""
     media: MediaSettings = DEFAULT_MEDIA
+    serves_numbers: bool = False
+    """Whether it has several numbers where it is registered, so that it has to be sent the one that is called."""
 
     @cached_property
     def places(self) -> tuple[Address, ...]:

@@ -7,14 +7,15 @@ transaction, a dialog, a digest or the body live by cannot be named in a rule.
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 import re2
 
 from vosd.base.errors import VosError
-from vosd.sip.headers.names import MalformedNameError, canonical
-from vosd.sip.wire.message import Message
+
+if TYPE_CHECKING:
+    from vosd.sip.wire.message import Message
 
 VALUE_MAX: Final = 2_048
 """Longest value that a rule sends; a longer one is left out."""
@@ -157,7 +158,7 @@ def _placeholder(text: str) -> _Fact | _Part:
         raise HeaderRuleError(f"the name of a header behind {{header, not {header!r}")
     if expression is not None:
         _compiled(expression)
-    return _Part(canonical(header), expression or "")
+    return _Part(_canonical(header), expression or "")
 
 
 def _facts_listed() -> str:
@@ -192,10 +193,7 @@ def check_name(name: str) -> str:
     """
     if not _NAME.match(name):
         raise HeaderRuleError(f"the name of a header, not {name!r}")
-    try:
-        known = canonical(name)
-    except MalformedNameError:
-        raise HeaderRuleError(f"the name of a header, not {name!r}") from None
+    known = _canonical(name)
     why = FORBIDDEN.get(known)
     if why is not None:
         raise HeaderRuleError(f"a header that rules may name: not {name}, {why}")
@@ -253,7 +251,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
     def _filled(self) -> tuple[tuple[bool, str, str, tuple[str | _Fact | _Part, ...]], ...]:
         """Whether it is set, canonical name, beginning of the line and parts of each value, in order."""
         return tuple(
-            (is_set or canonical(name) in _ONCE, canonical(name), f"{_in_full(name)}: ", _parsed(value))
+            (is_set or _canonical(name) in _ONCE, _canonical(name), f"{_in_full(name)}: ", _parsed(value))
             for is_set, values in ((True, self.sets), (False, self.adds))
             for name, value in values
         )
@@ -269,7 +267,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         """Marks of a header that is left out, as they stand in header lines in lower case."""
         return tuple(f"\n{name[:-1]}" if name.endswith("*") else f"\n{name}:" for name in self.removes)
 
-    def applied(self, headers: str, received: Message | None, facts: MessageFacts) -> str:
+    def applied(self, headers: str, received: "Message | None", facts: MessageFacts) -> str:
         """Return the header lines of a message, changed; ``received`` is the message that it forwards, if any."""
         if received is not None and self.passes:
             headers = self._with_passed(headers, received)
@@ -290,7 +288,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
     def _without_removed(self, headers: str) -> str:
         return "".join([line for line in _lines(headers) if not _is_one_of(_name_of(line), self.removes)])
 
-    def explained(self, headers: str, received: Message | None, facts: MessageFacts) -> list[tuple[str, str]]:
+    def explained(self, headers: str, received: "Message | None", facts: MessageFacts) -> list[tuple[str, str]]:
         """Return what each rule does to the header lines of a message: the rule, and the line that it concerns."""
         done: list[tuple[str, str]] = []
         if received is not None and self.passes:
@@ -306,7 +304,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
             done.append((rule, beginning + value if value else f"{beginning[:-2]} is left out: its value is empty"))
         return done
 
-    def _with_passed(self, headers: str, received: Message) -> str:
+    def _with_passed(self, headers: str, received: "Message") -> str:
         names, beginnings = self._passed
         lowered, lines = f"\n{headers.lower()}", ""
         before, count = "", 0
@@ -373,7 +371,7 @@ def without(headers: str, name: str) -> str:
     return "".join([line for line in _lines(headers) if _name_of(line) != name])
 
 
-def _value(parts: Sequence[str | _Fact | _Part], received: Message | None, facts: MessageFacts) -> str:
+def _value(parts: Sequence[str | _Fact | _Part], received: "Message | None", facts: MessageFacts) -> str:
     """Return a filled value; empty if a placeholder is, or if it must not be sent."""
     text = ""
     for part in parts:
@@ -387,7 +385,7 @@ def _value(parts: Sequence[str | _Fact | _Part], received: Message | None, facts
     return text if len(text) <= VALUE_MAX and text.isprintable() else ""
 
 
-def _found(part: _Part, received: Message | None) -> str:
+def _found(part: _Part, received: "Message | None") -> str:
     value = None if received is None else received.header(part.header)
     if not value or not part.expression or len(value) > VALUE_MAX:
         return value or ""
@@ -409,6 +407,9 @@ def _added(before: str, after: str) -> list[str]:
 
 @lru_cache(maxsize=1_024)
 def _canonical(written: str) -> str:
+    """Return the canonical name of a header; imported when it is needed: most that know trunks need nothing of SIP."""
+    from vosd.sip.headers.names import canonical
+
     return canonical(written)
 
 
@@ -425,7 +426,7 @@ def _is_one_of(name: str, patterns: Sequence[str]) -> bool:
 
 def _in_full(written: str) -> str:
     """Return a name as the operator wrote it, but a compact form in full: lines are found by their full names."""
-    known = canonical(written)
+    known = _canonical(written)
     return written if written.lower() == known else _as_written(known)
 
 

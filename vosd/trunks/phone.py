@@ -2,7 +2,7 @@
 
 import msgspec
 
-from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 
@@ -24,6 +24,37 @@ class Phone(msgspec.Struct, frozen=True):
     def enabled(self) -> bool:
         """Whether it may register, call and be called."""
         return self.gateway.enabled
+
+
+def called_trunk(trunk: MappingGateway) -> RoutingGateway:
+    """Return the half of a customer's trunk that is called where it is registered, for the numbers that it was given.
+
+    No vendor is paid, and its limits are those of the calling half.
+    """
+    spoken = trunk.dialect
+    return RoutingGateway(
+        name=trunk.name,
+        account=None,
+        addresses=(),
+        prefixes=(),
+        max_concurrent=trunk.max_concurrent,
+        max_cps=trunk.max_cps,
+        allow_unrated=True,
+        enabled=trunk.enabled,
+        media=trunk.media,
+        dialect=CalleeDialect(
+            nat=spoken.nat,
+            session_timer=spoken.session_timer,
+            identity=(IdentityHeader.ASSERTED,),
+            display_name=Passing.PASS,
+            reasons=spoken.reasons,
+            contact_user=spoken.contact_user,
+            contact_host=spoken.contact_host,
+            user_agent=spoken.user_agent,
+            headers=spoken.headers,
+        ),
+        serves_numbers=True,
+    )
 
 
 def called_half(phone: Phone) -> RoutingGateway:

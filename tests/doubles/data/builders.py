@@ -26,6 +26,7 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
+from vosd.trunks.dids import Did
 from vosd.trunks.gateways import Address, CallerNumbers, HostPattern, MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -163,6 +164,7 @@ def catalogue(
     plans: Iterable[RoutingPlan] = (),
     period_rates: Iterable[PeriodRates] = (),
     exchange_rates: Iterable[ExchangeRate] = (),
+    dids: Iterable[Did] = (),
     **parameters: Any,
 ) -> Catalogue:
     """Make a catalogue of gateways; what they refer to and is not given is made up.
@@ -186,7 +188,7 @@ def catalogue(
     all_accounts = {**vendors, **payers, **{each.id: each for each in accounts}}
     made = source(
         "test", *groups.values(), *all_accounts.values(), *gateways, *phones, *number_pools, *calendars, *plans,
-        *period_rates, *exchange_rates,
+        *period_rates, *exchange_rates, *dids,
         parameters=CallParameters(**parameters),
         number_lists={name: number_list(*patterns) for name, patterns in (number_lists or {}).items()},
     )  # fmt: skip

@@ -14,6 +14,7 @@ from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
+from vosd.trunks.dids import Did
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -28,6 +29,7 @@ Defined = (
     | RoutingPlan
     | PeriodRates
     | ExchangeRate
+    | Did
 )
 
 
@@ -72,6 +74,7 @@ def _list_for(made: CatalogueSource, each: Defined) -> tuple[Definitions[Any], s
         RoutingGateway: (made.routing_gateways, "name"),
         Phone: (made.phones, "number"),
         NumberPool: (made.number_pools, "name"),
+        Did: (made.dids, "number"),
         Calendar: (made.calendars, "name"),
         RoutingPlan: (made.routing_plans, "name"),
         PeriodRates: (made.period_rates, "name"),

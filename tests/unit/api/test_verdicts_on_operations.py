@@ -163,8 +163,11 @@ async def _answered(application: Application, caller: str, asked: Asked) -> Repl
 
 
 OPERATORS_KINDS: Final = (
-    "routing-gateways", "rate-groups", "routing-plans", "calendars", "number-lists", "number-pools", "templates",
+    "routing-gateways", "rate-groups", "routing-plans", "calendars", "number-lists", "number-pools", "dids",
+    "templates",
 )  # fmt: skip
+NAMES: Final = {"dids": ("4931000", "4931001", "4931002")}
+"""Own, new and absent name where a kind has other names than words."""
 KEYS: Final[dict[str, dict[str, Any]]] = {
     "accounts": {"rate_group": "sell", "agent": "reseller"},
     "mapping-gateways": {"hosts": ["192.0.2.1"], "account": "shop"},
@@ -175,9 +178,14 @@ KEYS: Final[dict[str, dict[str, Any]]] = {
     "calendars": {"entries": [{"weekdays": "mon"}]},
     "number-lists": {"patterns": ["4477*"]},
     "number-pools": {"numbers": ["4930123"]},
+    "dids": {"ring_timeout": "25"},
     "templates": {"max_concurrent": 5},
 }
 """Keys of an object of each kind."""
+
+
+def own(kind: str) -> str:
+    return NAMES[kind][0] if kind in NAMES else f"own-{kind}"
 
 
 def furnish(site: Site) -> None:
@@ -190,7 +198,7 @@ def furnish(site: Site) -> None:
             "payment": {"amount": "10"},
         })  # fmt: skip
     objects = [
-        {"action": "create", "kind": k.replace("-", "_"), "name": f"own-{k}", "keys": KEYS[k]} for k in OPERATORS_KINDS
+        {"action": "create", "kind": k.replace("-", "_"), "name": own(k), "keys": KEYS[k]} for k in OPERATORS_KINDS
     ]
     site.make("/bulk", {"objects": objects})
     site.make("/parameters/SS_BILLINGUNIT", {"value": "6"})
@@ -256,7 +264,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/accounts": ("shop", "rival", "absent"),
     "/mapping-gateways": ("shop-in", "rival-in", "absent"),
     "/phones": ("49301", "49302", "49309"),
-    **{f"/{kind}": (f"own-{kind}", "", "absent") for kind in OPERATORS_KINDS},
+    **{f"/{kind}": (own(kind), "", NAMES.get(kind, ("absent",))[-1]) for kind in OPERATORS_KINDS},
     "/definitions": ("accounts", "rate_groups", "absent"),
     "/parameters": ("SS_BILLINGUNIT", "", "ABSENT"),
     "/gateways": ("shop-in", "rival-in", "absent"),
@@ -284,7 +292,10 @@ REQUESTS: Final[dict[str, Any]] = {
     "POST /accounts": {"name": "fresh", "keys": {"rate_group": "sell", "agent": "ACCOUNT"}},
     "POST /mapping-gateways": {"name": "fresh", "keys": {"hosts": ["192.0.2.77"], "account": "ACCOUNT"}},
     "POST /phones": {"name": "4930999", "keys": {"password": "long-enough-1", "account": "ACCOUNT"}},
-    **{f"POST /{kind}": {"name": "fresh", "keys": KEYS[kind]} for kind in OPERATORS_KINDS},
+    **{f"POST /{kind}": {"name": NAMES.get(kind, ("", "fresh"))[1], "keys": KEYS[kind]} for kind in OPERATORS_KINDS},
+    "POST /dids/{number}/assign": {"account": "shop", "phones": ["49301"]},
+    "POST /dids/{number}/free": {},
+    "POST /dids/import": {"text": "number,account,phones\n4931005,shop,49301\n"},
     **{f"PUT /{kind}/{{name}}": {"keys": KEYS[kind]} for kind in KEYS},
     **{f"PATCH /{kind}/{{name}}": {"keys": KEYS[kind]} for kind in KEYS},
     **{f"POST /{kind}/{{name}}/revert": {"version": 1} for kind in KEYS},
@@ -402,6 +413,9 @@ VERDICTS: Final = """
     GET    /KIND/{name}/versions                       xxxxx.x.hh
     GET    /KIND/{name}/diff                           xxxxx.x.hh
     POST   /KIND/{name}/revert                         ....x...h.
+    POST   /dids/{number}/assign                       ....x...h.
+    POST   /dids/{number}/free                         ....x...h.
+    POST   /dids/import                                ....x...h.
     GET    /phones                                     xxxxx.x.xx
     POST   /phones                                     ....x...o.
     GET    /phones/{name}                              xxxxx.x.oo

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.data.records import answered_call, call_id, refused_call
+from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script
 
 from vosd.b2bua.stamps import Arrival
 from vosd.base.margin import LossGuard
@@ -22,16 +24,17 @@ from vosd.cdr.record import CallRecord
 from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.storage.cdr_manual import manual
+from vosd.trunks.dids import Did
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
-    billing_method caller_in callee_in caller_out callee_out callee_billing forward_prefix routing_number sip_call_id_in
-    sip_call_id_out source_address destination_address codec vendor_codec started_at ringing_at answered_at
-    acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms
-    vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss rate_group rate_prefix
-    rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text
-    verdicts media attempts charges
+    billing_method caller_in callee_in caller_out callee_out callee_billing forward_prefix routing_number did
+    sip_call_id_in sip_call_id_out source_address destination_address codec vendor_codec caller_user_agent
+    callee_user_agent started_at ringing_at answered_at acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms
+    hold_time_s billing_base_ms vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss
+    rate_group rate_prefix rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code
+    q850_cause reason_text verdicts media attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
@@ -68,6 +71,7 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
         catalogue(
             trunks,
             rate_groups=[sell, buy],
+            dids=[Did(CALLEE, "acme", trunk="vendor-0")],
             verdicts_one_in=1,
             charges_ringing=True,
             special_numbers=SOLD_AS_44,
@@ -75,7 +79,10 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
         ),
         relay=VirtualRelay(),
     )
-    call = scene.caller.call(f"{CALLEE};npdi;rn=4499", Intent(headers=("Diversion: <sip:4930@h>",)))
+    scene.vendor.script = Script((Line(0, 100), Line(0, 180), Line(1_000, 200, ANSWER, ("Server: Carrier/2",))))
+    call = scene.caller.call(
+        f"{CALLEE};npdi;rn=4499", Intent(headers=("Diversion: <sip:4930@h>", "User-Agent: Desk/1"))
+    )
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)
     there = scene.vendor.only_call

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.trunks.dialect import (
@@ -284,9 +285,9 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", CHAPTER, re.DOTALL)
 
 def test_the_examples_of_the_chapter_are_right(site):
     accounts = site.minimal.partition("mapping_gateways:")[0]
-    assert len(EXAMPLES) == 6
-    site.environ = {"CARRIER": "secret", "BERLIN": "secret", "REST": "secret", "GSM_BOX": "secret"}
-    customers, vendors, proxied, wary, registrars, dynamic = (
+    assert len(EXAMPLES) == 7
+    site.environ = {"CARRIER": "secret", "BERLIN": "secret", "REST": "secret", "GSM_BOX": "secret", "PBX": "secret"}
+    customers, vendors, proxied, numbers, wary, registrars, dynamic = (
         site.load(accounts + example).catalogue for example in EXAMPLES
     )
     assert customers.mapping_gateways["old-switch"].dialect.callee_from is CalleeSource.TO
@@ -294,6 +295,8 @@ def test_the_examples_of_the_chapter_are_right(site):
     assert vendors.routing_gateways["tier-one"].dialect.interface == "udp:192.0.2.2:5060"
     assert len(vendors.routing_gateways) == 3
     assert proxied.routing_gateways["carrier-by-proxy"].dialect.route == ("<sip:198.51.100.7:5060;lr>",)
+    assert numbers.dids is not None
+    assert numbers.dids.find("4930123442").trunk == "pbx"
     assert wary.routing_gateways["carrier"].login.username == "acme"
     assert dynamic.users["gsm-box"].name == "gsm-box"
     users = {name: gateway.registration.user for name, gateway in registrars.routing_gateways.items()}
@@ -302,6 +305,6 @@ def test_the_examples_of_the_chapter_are_right(site):
 
 def test_every_key_that_the_chapter_shows_is_one_of_a_gateways():
     shown = set(re.findall(r"`([a-z_]+): ", CHAPTER))
-    known = {*MappingGatewayKeys.by_key(), *RoutingGatewayKeys.by_key()}
+    known = {*MappingGatewayKeys.by_key(), *RoutingGatewayKeys.by_key(), *DidKeys.by_key()}
     assert shown - known == set()
     assert len(shown) > 5

@@ -17,6 +17,7 @@ from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.destinations import DestinationClassKeys
+from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
@@ -67,6 +68,7 @@ FILE: Final[Mapping[str, Any]] = {
         {"name": "week", "entries": [{"weekdays": "mon"}]},
         {"name": "lone", "entries": [{"weekdays": "sun"}]},
     ],
+    "dids": [{"number": "4930123", "account": "customer", "trunk": "carrier", "calendar": "week"}],
     "routing_plans": [{"name": "premium"}],
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
     "currencies": [{"code": "USD", "fee_precision": "3"}],
@@ -92,6 +94,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "phones": PhoneKeys,
     "number_lists": NumberListKeys,
     "number_pools": NumberPoolKeys,
+    "dids": DidKeys,
     "calendars": CalendarKeys,
     "routing_plans": RoutingPlanKeys,
     "period_rates": PeriodRatesKeys,
@@ -119,6 +122,9 @@ VALUES: Final = (
 """Tried in this order; words of enums are found by themselves."""
 
 INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "dids.trunk": {"trunk": "last"},
+    "dids.phones": {"phones": "7001", "trunk": None},
+    "dids.otherwise": {"otherwise": "7001"},
     "number_format.from": {"from": "e164"},
     "number_format.to": {"to": "e164"},
     "route": {"route": "sip:proxy.example.net"},

@@ -29,6 +29,14 @@ from vosd.admin.office.definitions import (
     set_objects,
     show_definition,
 )
+from vosd.admin.office.dids import (
+    AssignDid,
+    FreeDid,
+    ImportDids,
+    assign_did,
+    free_did,
+    import_dids,
+)
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
@@ -38,7 +46,7 @@ from vosd.api.operation import Listing, Operation, permission_of
 
 KINDS: Final = (
     "accounts", "mapping_gateways", "routing_gateways", "phones", "rate_groups", "routing_plans", "calendars",
-    "number_lists", "number_pools", "templates",
+    "number_lists", "number_pools", "dids", "templates",
 )  # fmt: skip
 
 
@@ -277,6 +285,21 @@ async def change_password(office: Office, who: Principal, order: SetPhonePasswor
     return (await set_phone_password(office, who, order)).sheet()
 
 
+async def assign_number(office: Office, who: Principal, order: AssignDid) -> ChangeSheet:
+    """Give a number of the inventory to an account."""
+    return (await assign_did(office, who, order)).sheet()
+
+
+async def free_number(office: Office, who: Principal, order: FreeDid) -> ChangeSheet:
+    """Take a number of the inventory back from its account."""
+    return (await free_did(office, who, order)).sheet()
+
+
+async def import_numbers(office: Office, who: Principal, order: ImportDids) -> ChangeSheet:
+    """Set the numbers of a file."""
+    return (await import_dids(office, who, order)).sheet()
+
+
 _PARAMETER: Final = "/parameters/{name}"
 _OF_PARAMETERS: Final = {"kind": "parameters"}
 
@@ -325,5 +348,35 @@ OPERATIONS: Final = (
         result=ChangeSheet,
         problems=_CHANGES,
         etag=_version_of,
+    ),
+    Operation(
+        method="POST",
+        path="/dids/{number}/assign",
+        meaning="Give a number, or a range, to an account, with what it rings.",
+        permission=permission_of(assign_did),
+        takes=AssignDid,
+        run=assign_number,
+        result=ChangeSheet,
+        problems=_CHANGES,
+    ),
+    Operation(
+        method="POST",
+        path="/dids/{number}/free",
+        meaning="Take a number back from its account; it stays in the inventory.",
+        permission=permission_of(free_did),
+        takes=FreeDid,
+        run=free_number,
+        result=ChangeSheet,
+        problems=_CHANGES,
+    ),
+    Operation(
+        method="POST",
+        path="/dids/import",
+        meaning="Set the numbers of a CSV file, all of them or none.",
+        permission=permission_of(import_dids),
+        takes=ImportDids,
+        run=import_numbers,
+        result=ChangeSheet,
+        problems=_CHANGES,
     ),
 )

@@ -113,7 +113,7 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
     user = called = escape_user(choice.callee_out)
     if choice.routing_number:
         called = f"{user};npdi;rn={escape_user(choice.routing_number)}"
-    if address.uri and not choice.gateway.is_phone:
+    if address.uri and (choice.gateway.serves_numbers or not choice.gateway.is_phone):
         return with_user(address.uri, called), f"<sip:{user}@{host_text(listener.host)}>"
     if address.uri:
         return address.uri, f"<sip:{user}@{host_text(listener.host)}>"

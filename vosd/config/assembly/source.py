@@ -15,6 +15,7 @@ from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import caller_limits, mapping_gateway, phone
 from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
 from vosd.config.assembly.decks import has_own_rates
+from vosd.config.assembly.dids import did_of
 from vosd.config.assembly.inventory import Inventory, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.media import media_parameters
@@ -27,6 +28,7 @@ from vosd.config.assembly.special_numbers import free_policy, special_numbers
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
+from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
@@ -54,6 +56,7 @@ class ReadObjects(NamedTuple):
     phones: Inventory[PhoneKeys]
     number_lists: Inventory[NumberListKeys]
     number_pools: Inventory[NumberPoolKeys]
+    dids: Inventory[DidKeys]
     calendars: Inventory[CalendarKeys]
     routing_plans: Inventory[RoutingPlanKeys]
     period_rates: Inventory[PeriodRatesKeys]
@@ -131,6 +134,7 @@ def source_of(
         source.routing_plans.broken[name] = broken.defines(_references(broken))
     _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
     _define(source.number_pools, objects.number_pools, lambda each: number_pool(each, problems))
+    _define(source.dids, objects.dids, lambda each: did_of(each.thing))
     _define(source.period_rates, objects.period_rates, lambda each: period_rates(each.thing))
     _define(source.calendars, objects.calendars, lambda each: calendar(each, zone_variable, problems))
     return source

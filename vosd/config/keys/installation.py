@@ -237,6 +237,7 @@ class InstallationKeys(Keys):
         "routing_gateways": "List of vendors' trunks.",
         "number_lists": "Named lists of numbers.",
         "number_pools": "Named pools of calling numbers.",
+        "dids": "Inventory of numbers that were given to customers.",
         "calendars": "List of calendars.",
         "routing_plans": "List of routing plans.",
         "period_rates": "List of period rates.",

@@ -16,7 +16,7 @@ from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.referral import leg_named_by
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import Arrival
+from vosd.b2bua.stamps import PRODUCT_MAX, Arrival
 from vosd.b2bua.states import CallState
 from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
@@ -140,7 +140,10 @@ class Intake:
             call_request.numbers = None  # a call that lasts for hours need not keep the INVITE
             caller, callee = call_request.caller_in, call_request.callee_in
             came = at.came if at.waited_ms else at
-            arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came)
+            product = request.header("user-agent")
+            if product is not None:
+                product = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
+            arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came, product)
             if isinstance(outcome, Refusal):
                 self._refusals.refuse(event, arrival, call_request, outcome)
                 return

@@ -43,7 +43,9 @@ class KnownObjects(NamedTuple):
     @classmethod
     def of(cls, catalogue: Catalogue) -> "KnownObjects":
         """Return what a catalogue has."""
-        called = Called(catalogue.routing_gateways, catalogue.phones)
+        trunks = catalogue.called_trunks
+        vendors = {**catalogue.routing_gateways, **trunks} if trunks else catalogue.routing_gateways
+        called = Called(vendors, catalogue.phones)
         return cls(catalogue.mapping_gateways, called, catalogue.accounts, catalogue.parameters)
 
 

@@ -1,0 +1,140 @@
+"""Numbers that were given to customers: what rings, in which order and at which times; a trunk that is called, too."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, phone, routing_gateway
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, answers, refuses
+
+from vosd.routing.calendar import Calendar, CalendarEntry
+from vosd.trunks.dids import Did, DidTable, OverlapError
+from vosd.trunks.gateways import Address
+
+NUMBER = "4420946000"
+HOME = Endpoint("203.0.113.66", 41_234)
+OFFICE = Endpoint("203.0.113.77", 5_070)
+PBX = Endpoint("203.0.113.88", 5_060)
+PROOF = credentials("pbx", "secret")
+
+
+def stage(*dids: Did, gateways=(), **more) -> Scene:
+    """A customer, a vendor for 44, two phones and the inventory."""
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0), *gateways]
+    return Scene(catalogue(known, phones=(phone("7001"), phone("7002")), dids=dids, **more))
+
+
+def called(scene: Scene, number: str = NUMBER):
+    call = scene.caller.call(number, Intent())
+    scene.wire.run_until(lambda: call.final is not None, within_ms=180_000)
+    return call
+
+
+def finish(scene: Scene, call):
+    scene.wire.run_for(10_000)
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    return scene.close()
+
+
+def test_a_number_rings_the_phone_that_it_was_given_to_whatever_routes_there_are():
+    scene = stage(Did(NUMBER, "acme", phones=("7001",)))
+    desk = scene.exchange.telephone("7001", HOME)
+    desk.register()
+    record = finish(scene, called(scene))
+    assert len(desk.received("INVITE")) == 1
+    assert (record.routing_gateway, record.did, record.callee_in) == ("7001", NUMBER, NUMBER)
+    assert scene.vendor.calls == []
+
+
+def test_the_numbers_beside_it_are_routed_as_ever_and_have_no_did():
+    scene = stage(Did(f"{NUMBER}-4420946099", "acme", phones=("7001",)))
+    record = finish(scene, called(scene, "4420946100"))
+    assert (record.routing_gateway, record.did) == ("vendor-0", None)
+
+
+def test_phones_ring_one_after_the_other_until_one_answers():
+    scene = stage(Did(NUMBER, "acme", phones=("7001", "7002"), ring_timeout_ms=5_000))
+    first = scene.exchange.telephone("7001", HOME, script=RINGS)
+    second = scene.exchange.telephone("7002", OFFICE, script=answers(1_000))
+    first.register()
+    second.register()
+    call = called(scene)
+    record = finish(scene, call)
+    assert call.final == 200
+    assert len(first.received("CANCEL")) == 1
+    assert [each.gateway for each in record.attempts] == ["7001", "7002"]
+    assert 5_000 <= record.attempts[0].ms < 5_010
+
+
+@pytest.mark.parametrize("status", [486, 480, 603])
+def test_a_busy_phone_of_a_group_is_followed_by_the_next(status):
+    scene = stage(Did(NUMBER, "acme", phones=("7001", "7002")))
+    scene.exchange.telephone("7001", HOME, script=refuses(status)).register()
+    scene.exchange.telephone("7002", OFFICE).register()
+    assert finish(scene, called(scene)).routing_gateway == "7002"
+
+
+def test_a_phone_of_a_group_that_is_not_registered_is_left_out():
+    scene = stage(Did(NUMBER, "acme", phones=("7001", "7002")))
+    scene.exchange.telephone("7002", OFFICE).register()
+    assert finish(scene, called(scene)).routing_gateway == "7002"
+
+
+def test_a_free_number_gets_404_and_a_record():
+    scene = stage(Did(NUMBER))
+    assert called(scene).final == 404
+    assert scene.record.did == NUMBER
+    assert scene.vendor.calls == []
+
+
+def test_a_number_may_go_to_a_routing_gateway():
+    pbx = routing_gateway("hq", "9", addresses=(Address(VENDORS[1].host, VENDORS[1].port),), account="carriers")
+    scene = stage(Did(NUMBER, "acme", trunk="hq"), gateways=[pbx])
+    record = finish(scene, called(scene))
+    assert scene.vendors[1].only_call.invite.start_line.startswith(f"INVITE sip:{NUMBER}@")
+    assert (record.routing_gateway, record.did) == ("hq", NUMBER)
+
+
+def test_a_pbx_that_registers_once_calls_and_is_called_for_its_numbers():
+    own = mapping_gateway("pbx", account="acme", credentials=PROOF)
+    scene = stage(Did(f"{NUMBER}-4420946099", "acme", trunk="pbx"), gateways=[own])
+    pbx = scene.exchange.telephone("pbx", PBX, contact="sip:line7@192.168.1.20:5062")
+    pbx.register()
+    record = finish(scene, called(scene, "4420946042"))
+    (invite,) = pbx.received("INVITE")
+    assert invite.start_line == "INVITE sip:4420946042@192.168.1.20:5062 SIP/2.0"
+    assert "<sip:12025550100@" in invite["P-Asserted-Identity"]
+    assert (record.routing_gateway, record.vendor_account, record.did) == ("pbx", None, "4420946042")
+
+
+def test_a_pbx_that_is_away_gets_480():
+    own = mapping_gateway("pbx", account="acme", credentials=PROOF)
+    scene = stage(Did(NUMBER, "acme", trunk="pbx"), gateways=[own])
+    assert called(scene).final == 480
+    assert scene.record.end_reason == "Unavailable"
+
+
+def test_at_other_times_than_those_of_its_calendar_other_phones_ring():
+    never = Calendar("office", ZoneInfo("UTC"), (CalendarEntry(is_working=False),))
+    always = Calendar("office", ZoneInfo("UTC"), (CalendarEntry(),))
+    for calendar, rung in ((always, "7001"), (never, "7002")):
+        did = Did(NUMBER, "acme", phones=("7001",), calendar="office", otherwise=("7002",))
+        scene = stage(did, calendars=[calendar])
+        scene.exchange.telephone("7001", HOME).register()
+        scene.exchange.telephone("7002", OFFICE).register()
+        assert finish(scene, called(scene)).routing_gateway == rung
+
+
+def test_entries_are_found_by_their_numbers_and_never_overlap():
+    table = DidTable([Did("100-199"), Did("4930"), Did("50"), Did("0100")])
+    found = {
+        number: table.find(number) for number in ("099", "100", "150", "199", "200", "50", "0100", "4930", "49300")
+    }
+    assert [number for number, did in found.items() if did is not None] == ["100", "150", "199", "50", "0100", "4930"]
+    with pytest.raises(OverlapError):
+        DidTable([Did("100-199"), Did("199")])
+    with pytest.raises(OverlapError):
+        DidTable([Did("100-199"), Did("150-160"), Did("200")])

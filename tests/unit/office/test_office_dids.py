@@ -1,0 +1,87 @@
+"""The inventory of numbers in the office: filled from a file, assigned, freed, and who had a number when."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from doubles.data import builders
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.office.definitions import NoSuchObjectError, SetObjects, WantedObject, set_objects
+from vosd.admin.office.dids import (
+    AssignDid,
+    FreeDid,
+    ImportDids,
+    ListDids,
+    assign_did,
+    free_did,
+    import_dids,
+    list_dids,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.storage.database import Database
+
+NOW: Final = 1_790_000_000_000
+RANGE: Final = "4930100-4930199"
+FILE: Final = f"number,account,phones\n493055,shop,7001 7002\n{RANGE},,\n"
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    database = Database(migrated(tmp_path / "vosd.db"))
+    office = office_on(
+        database, builders.account("shop", agent="south"), builders.account("south"), now=NOW, socket=tmp_path / "s"
+    )
+    objects = [
+        WantedObject("accounts", "shop", {"currency": "USD"}),
+        *(
+            WantedObject("phones", number, {"account": "shop", "password": "very-Secret"})
+            for number in ("7001", "7002")
+        ),
+    ]
+    await set_objects(office, operator(), SetObjects(objects=tuple(objects)))
+    await import_dids(office, operator(), ImportDids(text=FILE, memo="stock"))
+    yield office
+    await database.close()
+
+
+async def test_a_file_fills_the_inventory_with_given_and_free_numbers(office):
+    rows = await list_dids(office, operator(), ListDids())
+    assert [(row.number, row.account, row.rings) for row in rows] == [
+        (RANGE, None, ""), ("493055", "shop", "7001 7002")
+    ]  # fmt: skip
+    assert [row.number for row in await list_dids(office, operator(), ListDids(free=True))] == [RANGE]
+    assert [row.number for row in await list_dids(office, operator(), ListDids(account="shop"))] == ["493055"]
+
+
+async def test_a_number_that_is_given_away_and_taken_back_keeps_its_past(office):
+    await assign_did(office, operator(), AssignDid(number=RANGE, account="shop", phones=("7002",), memo="contract 7"))
+    await free_did(office, operator(), FreeDid(number=RANGE, memo="cancelled"))
+    past = await list_dids(office, operator(), ListDids(number=RANGE))
+    assert [(row.account, row.rings, row.memo) for row in past] == [
+        (None, "", "cancelled"), ("shop", "7002", "contract 7"), (None, "", "stock")
+    ]  # fmt: skip
+    assert {row.by for row in past} == {operator().name}
+
+
+async def test_what_cannot_ring_is_refused_and_nothing_is_changed(office):
+    with pytest.raises(OrderError, match="not named"):
+        await assign_did(office, operator(), AssignDid(number=RANGE, account="shop"))
+    with pytest.raises(NoSuchObjectError):
+        await assign_did(office, operator(), AssignDid(number="4930777", account="shop", phones=("7001",)))
+    assert len(await list_dids(office, operator(), ListDids(number=RANGE))) == 1
+
+
+@pytest.mark.parametrize("text", ["", "number,who\n1,x\n", "account\nshop\n", "number\n\n1\n1\n", "number\n1,2\n"])
+async def test_a_file_that_is_none_is_refused(office, text):
+    with pytest.raises(OrderError):
+        await import_dids(office, operator(), ImportDids(text=text))
+
+
+async def test_an_agent_neither_sees_nor_changes_the_inventory(office):
+    assert await list_dids(office, agent("south"), ListDids()) == []
+    with pytest.raises(NoSuchObjectError):
+        await free_did(office, agent("south"), FreeDid(number=RANGE))

@@ -1,0 +1,192 @@
+"""Use cases of the inventory of numbers: who has a number and what it rings, and who had it when.
+
+A number is an object of the database, kind ``dids``: each assignment is a version of it, so its past is what the
+definitions keep.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.office.definitions import (
+    ChangedObjects,
+    ListObjects,
+    ListVersions,
+    ObjectOrder,
+    SetObjects,
+    ShowObject,
+    WantedObject,
+    list_definitions,
+    list_versions,
+    set_objects,
+    show_object,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.needs import needs
+from vosd.admin.office.office import Office
+from vosd.admin.office.permissions import Permission
+from vosd.admin.office.principal import Principal
+
+DIDS: Final = "dids"
+COLUMNS: Final = ("number", "account", "trunk", "phones", "ring_timeout", "calendar", "otherwise")
+"""Columns of a file; the first is needed. Several phones stand in one cell with blanks between."""
+IMPORT_MAX: Final = 100_000
+"""Most lines of one file."""
+
+
+class AssignDid(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number, or a range of numbers, that an account has from now on, also where another one had it."""
+
+    number: str
+    """The number in digits, or the first and the last one of a range with a hyphen."""
+    account: str
+    trunk: str | None = None
+    """The routing gateway, or the mapping gateway that registers, that calls to it go to."""
+    phones: tuple[str, ...] = ()
+    """Instead of a trunk: phones that ring one after the other."""
+
+
+class FreeDid(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number that no account has any more; it stays in the inventory, and calls to it get 404."""
+
+    number: str
+
+
+class ImportDids(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Numbers of a CSV file, all of them or none; a number without account is free."""
+
+    text: str
+    """The file: its first line names the columns."""
+
+
+class ListDids(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Numbers of the inventory, those of the files included."""
+
+    account: str | None = None
+    """Only those of this account."""
+    free: bool = False
+    """Only those that no account has."""
+    number: str | None = None
+    """The past of this entry: who had it when."""
+
+
+class DidRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry, or one state of its past."""
+
+    number: str
+    account: str | None
+    """None = it is free."""
+    rings: str
+    """The trunk, or the phones with blanks between; empty for a free number."""
+    since: str | None
+    """When it became so, RFC 3339; None = it stands in the files."""
+    by: str | None
+    memo: str | None
+
+
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
+async def assign_did(office: Office, who: Principal, order: AssignDid) -> ChangedObjects:
+    """Give a number to an account; a running switch has taken the change when this returns.
+
+    Raises:
+        OrderError: neither trunk nor phones are named, or both.
+        NoSuchObjectError: the number is not in the inventory: ``import_dids`` puts it there.
+        ConfigError: account, trunk or phone does not exist, or a number stands in another entry; nothing was changed.
+        BadObjectError, ObjectsMoved, NotTakenError, StoreUnavailable: as ``set_objects``.
+    """
+    if (order.trunk is None) is not bool(order.phones):
+        raise OrderError("trunk", "is not named, or beside phones", "name either a trunk or phones")
+    await _require(office, who, order.number)
+    keys: dict[str, Any] = {"account": order.account}
+    if order.trunk is not None:
+        keys["trunk"] = order.trunk
+    else:
+        keys["phones"] = list(order.phones)
+    return await _set(office, who, order, [WantedObject(DIDS, order.number, keys)])
+
+
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
+async def free_did(office: Office, who: Principal, order: FreeDid) -> ChangedObjects:
+    """Take a number back from its account; raises as ``assign_did``."""
+    await _require(office, who, order.number)
+    return await _set(office, who, order, [WantedObject(DIDS, order.number, {})])
+
+
+@needs(Permission.DEFINITIONS_CHANGE, by_account=True)
+async def import_dids(office: Office, who: Principal, order: ImportDids) -> ChangedObjects:
+    """Set the numbers of a file; others stay as they are. Raises OrderError for a bad line, and as ``assign_did``."""
+    return await _set(office, who, order, _read(order.text))
+
+
+@needs(Permission.DEFINITIONS_SEE, by_account=True)
+async def list_dids(office: Office, who: Principal, order: ListDids) -> list[DidRow]:
+    """Return the numbers in order, or the past of one, the latest first.
+
+    Raises:
+        NoSuchObjectError: the database never had such an entry.
+        StoreUnavailable: try again.
+    """
+    if order.number is not None:
+        past = await list_versions(office, who, ListVersions(DIDS, order.number))
+        return [
+            _row(order.number, json.loads(each.version.body or "{}"), each.sheet().begins_at,
+                 each.version.operator, each.version.memo)
+            for each in past
+        ]  # fmt: skip
+    found = await list_definitions(office, who, ListObjects(DIDS))
+    rows = [_row(each.name, each.keys, each.begins_at, each.operator, each.memo) for each in found]
+    return [
+        row
+        for row in rows
+        if (order.account is None or row.account == order.account) and not (order.free and row.account is not None)
+    ]
+
+
+async def _require(office: Office, who: Principal, number: str) -> None:
+    """Raise NoSuchObjectError where the inventory of the database has no such entry, or the agent does not see it."""
+    await show_object(office, who, ShowObject(kind=DIDS, name=number))
+
+
+async def _set(office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]) -> ChangedObjects:
+    terms = SetObjects(
+        objects=tuple(objects),
+        at=order.at,
+        memo=order.memo,
+        is_trial=order.is_trial,
+        is_confirmed=order.is_confirmed,
+    )
+    return await set_objects(office, who, terms)
+
+
+def _row(number: str, keys: Mapping[str, Any], since: str | None, operator: str | None, memo: str | None) -> DidRow:
+    phones = keys.get("phones") or ()
+    rings = keys.get("trunk") or (phones if isinstance(phones, str) else " ".join(phones))
+    account = keys.get("account")
+    return DidRow(number=number, account=account, rings=rings, since=since, by=operator, memo=memo)
+
+
+def _read(text: str) -> list[WantedObject]:
+    lines = csv.DictReader(io.StringIO(text))
+    names = lines.fieldnames or ()
+    unknown = [name for name in names if name not in COLUMNS]
+    if "number" not in names or unknown:
+        raise OrderError("text", "has no usable first line", f"name the columns, of {', '.join(COLUMNS)}")
+    found: dict[str, WantedObject] = {}
+    for line in lines:
+        number = (line["number"] or "").strip()
+        if not number or number in found or None in line:
+            raise OrderError("text", f"line {lines.line_num} has no number of its own, or too many cells", "mend it")
+        keys: dict[str, Any] = {
+            name: value.strip() for name, value in line.items() if name != "number" and value and value.strip()
+        }
+        for name in ("phones", "otherwise"):
+            if name in keys:
+                keys[name] = keys[name].split()
+        found[number] = WantedObject(DIDS, number, keys)
+        if len(found) > IMPORT_MAX:
+            raise OrderError("text", "is too long", f"at most {IMPORT_MAX} numbers in one file")
+    return list(found.values())

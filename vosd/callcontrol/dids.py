@@ -1,0 +1,37 @@
+"""Calls to numbers that were given to customers: what rings, in which order, and what a free number means."""
+
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.base.number import for_matching
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
+from vosd.routing.lookups import RedirectTarget
+from vosd.trunks.dids import Did, DidTable
+
+
+def ring_did(table: DidTable, admission: Admission, call: CallRequest) -> Refusal | None:
+    """Name what a call to a number of the inventory rings; a number that no one has is refused with 404."""
+    number = for_matching(call.callee)
+    did = table.find(number)
+    if did is None:
+        return None
+    call.did = number
+    if did.account is None:
+        return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"{number} is assigned to no account")
+    phones, trunk = _rung(did, admission, call)
+    several = did.ring_timeout_ms if len(phones) > 1 else None
+    targets = [RedirectTarget(each, call.callee, several) for each in phones]
+    if trunk is not None:
+        targets.append(RedirectTarget(trunk, call.callee))
+    if not targets:
+        return Refusal(EndReason.NO_AVAILABLE_ROUTE, 480, f"{number} rings nothing at this time")
+    call.targets = tuple(targets)
+    return None
+
+
+def _rung(did: Did, admission: Admission, call: CallRequest) -> tuple[tuple[str, ...], str | None]:
+    """Return the phones and the trunk that a number rings now."""
+    calendar = None if did.calendar is None else admission.catalogue.calendars.get(did.calendar)
+    if calendar is not None and not calendar.is_working(call.at.wall):
+        return did.otherwise, None
+    return did.phones, did.trunk

@@ -1,0 +1,96 @@
+"""``vosd did``: the inventory of numbers, who has each, and who had it when."""
+
+from typing import Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.definitions import change_objects, change_options
+from vosd.cli.office import in_office, principal
+from vosd.cli.output import ScreenColumn
+
+_COLUMNS: Final = (
+    ScreenColumn("number", narrowest=12),
+    ScreenColumn("account"),
+    ScreenColumn("rings", narrowest=8),
+    ScreenColumn("since", rank=1),
+    ScreenColumn("by", rank=3),
+    ScreenColumn("memo", rank=2, narrowest=10),
+)
+_NUMBER: Final = click.argument("number")
+
+
+@click.group(cls=Family)
+def did() -> None:
+    """Numbers that were given to customers: import, list, assign, free."""
+
+
+@did.command("list")
+@click.argument("number", required=False)
+@click.option("--account", metavar="ID", help="Only those of this account.")
+@click.option("--free", is_flag=True, help="Only those that no account has.")
+@json_option
+@pass_invocation
+def list_(invocation: Invocation, number: str | None, account: str | None, free: bool, as_json: bool) -> None:
+    """List the numbers with their accounts and what they ring; of NUMBER who had it when, the latest first."""
+    from vosd.admin.office.dids import ListDids, list_dids
+
+    order = ListDids(account=account, free=free, number=number)
+    found = in_office(invocation, lambda office: list_dids(office, principal(), order))
+    if as_json:
+        output.document(found)
+        return
+    rows = [
+        (each.number, each.account or "free", each.rings, each.since or "in files", each.by or "", each.memo or "")
+        for each in found
+    ]
+    output.listing(_COLUMNS, rows, output.columns_of_screen() or 80, empty="there is no such number")
+
+
+@did.command()
+@_NUMBER
+@click.argument("account")
+@click.option("--trunk", metavar="NAME", help="Its calls go to this gateway.")
+@click.option("--phone", "phones", multiple=True, metavar="NUMBER", help="It rings this phone; several ring in turn.")
+@change_options
+@pass_invocation
+def assign(
+    invocation: Invocation, /, number: str, account: str, trunk: str | None, phones: tuple[str, ...], **terms: Any
+) -> None:
+    """Give NUMBER, or a range such as 4930100-4930199, to ACCOUNT."""
+    from vosd.admin.office.dids import AssignDid, assign_did
+
+    change_objects(
+        invocation,
+        assign_did,
+        lambda **order: AssignDid(number=number, account=account, trunk=trunk, phones=phones, **order),
+        **terms,
+    )
+
+
+@did.command()
+@_NUMBER
+@change_options
+@pass_invocation
+def free(invocation: Invocation, /, number: str, **terms: Any) -> None:
+    """Take NUMBER back from its account; it stays in the inventory, and calls to it get 404."""
+    from vosd.admin.office.dids import FreeDid, free_did
+
+    change_objects(invocation, free_did, lambda **order: FreeDid(number=number, **order), **terms)
+
+
+@did.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+@change_options
+@pass_invocation
+def import_(invocation: Invocation, /, file: Any, **terms: Any) -> None:
+    """Set the numbers of a CSV FILE, all of them or none; others stay as they are.
+
+    Its first line names the columns: number, account, trunk, phones, ring_timeout, calendar, otherwise. A number
+    without account is free; several phones stand in one cell with blanks between.
+    """
+    from vosd.admin.office.dids import ImportDids, import_dids
+
+    text = file.read()
+    change_objects(invocation, import_dids, lambda **order: ImportDids(text=text, **order), **terms)
