@@ -2,8 +2,9 @@
 
 python -m bench.months [CALLS]
 
-CALLS (100,000) of a month are booked in MariaDB as the switch books them, of 60 customers and 30 vendors, three of four
-answered, and added up. Then the month is closed.
+The calls of a day, of 60 customers and 30 vendors, three of four answered, are booked in MariaDB as the switch books
+them; SQL makes copies for the other days, CALLS (500,000) in all, with their ledger. They are added up. Then the
+month is closed.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from vosd.admin.office.month_checks import MonthChecks
 from vosd.admin.office.months import CloseMonth, close_month
 from vosd.billing.accounts import AccountType
 from vosd.cdr.record import Attempt, CallRecord
+from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate
 
@@ -58,22 +60,58 @@ def note(step: str, begun: tuple[float, float, float]) -> None:
         _spent[step][place] += now - before
 
 
-def some_call(index: int, begun: int, dice: random.Random) -> CallRecord:
+def some_call(number: int, begun: int, dice: random.Random) -> CallRecord:
     """Return a call that began then, of a random customer, area and vendor."""
     customer, vendor = f"customer-{int(CUSTOMERS * dice.random() ** 2)}", f"vendor-{dice.randrange(VENDORS)}"
-    shift = begun - STARTED - index
     attempt = Attempt(f"{vendor}-trunk", 200, 3_000, 900, "Normal")
-    terms: dict[str, Any] = {"customer_account": customer, "vendor_account": vendor, "rate_area": f"area-{index % 200}"}
-    if index % 4 == 0:
-        refused = refused_call(index, **terms)
-        times = {name: getattr(refused, name) for name in ("started_at", "ringing_at", "ended_at")}
-    else:
-        terms |= {"fee": Decimal(dice.randrange(10**6)) / 10**6, "cost": Decimal(dice.randrange(8 * 10**5)) / 10**6}
-        answered = answered_call(index, **terms)
-        times = {name: getattr(answered, name) for name in ("started_at", "ringing_at", "answered_at", "ended_at")}
-    moved = {name: None if value is None else value + shift for name, value in times.items()}
-    make = refused_call if index % 4 == 0 else answered_call
-    return make(index, **terms, **moved, attempts=(attempt,))
+    terms: dict[str, Any] = {
+        "customer_account": customer, "vendor_account": vendor, "rate_area": f"area-{number % 200}",
+        "attempts": (attempt,),
+    }  # fmt: skip
+    if number % 4 == 0:
+        return refused_call(begun - STARTED, **terms)
+    terms |= {"fee": Decimal(dice.randrange(10**6)) / 10**6, "cost": Decimal(dice.randrange(8 * 10**5)) / 10**6}
+    return answered_call(begun - STARTED, **terms)
+
+
+def copy_days(cursor: Any, calls: int) -> None:
+    """Make the calls of the other days from the ``calls`` of the first one, and a ledger that is in order."""
+    cursor.execute("SET time_zone = '+00:00'")
+    tables = ("cdr", "cdr_attempt", "cdr_charge", "ledger_entry")
+    for table in tables:
+        cursor.execute(f"CREATE TABLE one_{table} AS SELECT * FROM {table}")
+    for day in range(1, DAYS):
+        shift = day * DAY_MS
+        key = f"CONCAT(UNHEX(LPAD(HEX(CONV(HEX(LEFT(call_id, 6)), 16, 10) + {shift}), 12, '0')), RIGHT(call_id, 10))"
+        parts = ", ".join(
+            f"SUBSTR(HEX({key}), {first}, {length})" for first, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+        )
+        of = {"call_id": key, "export_seq": f"export_seq + {day * (calls + 1)}", "id": f"id + {day * 10 * calls}",
+              "seq": f"seq + {day * 10 * calls}",
+              "reference": f"CONCAT(LOWER(CONCAT_WS('-', {parts})), SUBSTR(reference, 37))"}  # fmt: skip
+        for table in tables:
+            cursor.execute("SELECT column_name, data_type FROM information_schema.columns WHERE table_schema ="
+                           f" DATABASE() AND table_name = '{table}' ORDER BY ordinal_position")  # fmt: skip
+            columns = [
+                (name, f"{name} + INTERVAL {day} DAY" if kind == "datetime" else of.get(name, name))
+                for name, kind in cursor.fetchall()
+            ]
+            names, values = (", ".join(each) for each in zip(*columns, strict=True))
+            cursor.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM one_{table}")
+    order = "PARTITION BY account ORDER BY id"
+    cursor.execute(
+        f"CREATE TABLE chain AS SELECT id, ROW_NUMBER() OVER ({order}) AS seq, SUM(amount) OVER ({order}) AS balance"
+        " FROM ledger_entry"
+    )
+    cursor.execute("ALTER TABLE chain ADD PRIMARY KEY (id)")
+    cursor.execute("UPDATE ledger_entry SET seq = -seq")
+    cursor.execute("UPDATE ledger_entry e JOIN chain c ON c.id = e.id SET e.seq = c.seq, e.balance_after = c.balance")
+    cursor.execute(
+        "UPDATE account a JOIN (SELECT account, MAX(seq) AS seq, SUM(amount) AS balance FROM ledger_entry"
+        " GROUP BY account) s ON s.account = a.id SET a.seq = s.seq, a.balance = s.balance"
+    )
+    cursor.execute("UPDATE counter SET value = (SELECT MAX(export_seq) FROM cdr) + 1 WHERE name = 'commits'")
+    cursor.execute("ANALYZE TABLE cdr, cdr_attempt, cdr_charge, ledger_entry")
 
 
 def timed(where: Any, name: str, step: str) -> None:
@@ -99,13 +137,18 @@ def timed(where: Any, name: str, step: str) -> None:
     setattr(where, name, generator if inspect.isasyncgenfunction(plain) else coroutine)
 
 
-async def fill(url: str, calls: int) -> None:
+async def book_day(url: str, calls: int) -> None:
     database, dice = Database(url), random.Random(1)
-    stores = office_on(database, now=BEGIN).stores
-    step = DAYS * DAY_MS / calls
+    books, step = SqlBooks(database), DAY_MS // calls
     for first in range(0, calls, _AT_ONCE):
         some = range(first, min(calls, first + _AT_ONCE))
-        await stores.books.book([some_call(index, BEGIN + int(index * step), dice) for index in some])
+        await books.book([some_call(number, BEGIN + number * step, dice) for number in some])
+    await database.close()
+
+
+async def add_up(url: str) -> None:
+    database = Database(url)
+    stores = office_on(database, now=BEGIN).stores
     while await stores.traffic.advance() or await stores.traffic.close_day(BEGIN + 60 * DAY_MS):
         pass
     await database.close()
@@ -131,7 +174,7 @@ async def close(url: str, calls: int, directory: Path) -> None:
 
 def main() -> None:
     """Fill a server, and close the month."""
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
     for where, name, step in (
         (MonthChecks, "_ledger", "check of the ledger"), (MonthChecks, "_sums", "check of the sums"),
         (MonthChecks, "_vendors", "vendors' bills"), (months, "book_minimums", "minimums"),
@@ -149,9 +192,13 @@ def main() -> None:
         try:
             url = server.create_database("vosd")
             migrate(url)
-            begun = time.perf_counter()
-            asyncio.run(fill(url, calls))
-            print(f"{calls:,} calls booked and added up in {time.perf_counter() - begun:.0f} s", flush=True)
+            begun, of_day = time.perf_counter(), calls // DAYS
+            calls = of_day * DAYS
+            asyncio.run(book_day(url, of_day))
+            with server.connection(autocommit=True, database="vosd") as connection, connection.cursor() as cursor:
+                copy_days(cursor, of_day)
+            asyncio.run(add_up(url))
+            print(f"{calls:,} calls made and added up in {time.perf_counter() - begun:.0f} s", flush=True)
             asyncio.run(close(url, calls, Path(directory)))
         finally:
             server.stop()

@@ -35,7 +35,11 @@ class LiveCounter:
         occupancy = self._switch.live.occupancy
         self._raise(slot, PeakSide.SWITCH, "", self._switch.services.running.take_peak(), 0)
         for side, scope in _SIDES:
+            # A phone has few calls at a time, and there may be a hundred thousand.
+            phones = self._switch.catalogue.phones if scope is LimitScope.MAPPING else {}
             for count, name in enumerate(occupancy.objects(scope), 1):
+                if name in phones:
+                    continue
                 peak = occupancy.take_peak(scope, name, self._clock.now().mono)
                 if peak is not None:
                     self._raise(slot, side, name, peak.concurrent, peak.per_second)

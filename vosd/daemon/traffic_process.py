@@ -19,7 +19,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.obs import log
 from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
-from vosd.storage.database import Database
+from vosd.storage.database import ContentRefused, Database
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.traffic.counted import SLOT_MS
 from vosd.traffic.live_counts import LiveCounts
@@ -86,6 +86,9 @@ async def _write_counts(traffic: SqlTraffic, reader: asyncio.StreamReader, write
                     await asyncio.sleep(1)
                     if reader.at_eof():
                         return
+            except ContentRefused as error:  # given again, they would be refused again
+                _log.warning("live_counts_lost", why=str(error))
+                break
             else:
                 break
         send(writer, _WRITTEN)

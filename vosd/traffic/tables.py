@@ -120,11 +120,12 @@ def table_of(
     of_span: dict[int, int] = defaultdict(int)
     for line in settled:
         of_span[line.span] += line.sums.get("calls", 0) + line.sums.get("without_cdr", 0)
-    rows = []
+    rows, blank = [], dict.fromkeys(layout.needs, 0)
     for line in settled:
         place = line.span, line.by[0] if line.by else ""
         waited, peak = waits.get(place, {}), peaks.get(place, _NO_PEAK)
-        rows.append((line.span, _row(layout, spans[line.span].label, line, waited, of_span[line.span], peak)))
+        sums = {**blank, **line.sums, "of_span": of_span[line.span], "peak": peak}
+        rows.append((line.span, _row(layout, spans[line.span].label, line, waited, sums)))
     column = layout.figures.index(report.order) if report.order in layout.figures else None
     rows.sort(key=lambda row: (row[0], *_order(row[1], column, is_rising=report.is_rising)))
     if report.most is not None:
@@ -136,7 +137,10 @@ def table_of(
             every[wait] += count
     total = sum(of_span.values())
     highest = _highest(peaks.values()) if not layout.by else _NO_PEAK  # gateways have theirs at different times
-    return ReportTable([row for _, row in rows], [_row(layout, "", line, every, total, highest) for line in totals])
+    of_all = {"of_span": total, "peak": highest}
+    return ReportTable(
+        [row for _, row in rows], [_row(layout, "", line, every, {**blank, **line.sums, **of_all}) for line in totals]
+    )
 
 
 def _highest(peaks: Iterable[Peak]) -> Peak:
@@ -147,8 +151,8 @@ def _highest(peaks: Iterable[Peak]) -> Peak:
     )
 
 
-def _row(layout: ReportLayout, label: str, line: Line, waits: Mapping[int, int], of_span: int, peak: Peak) -> ReportRow:
-    sums = {**dict.fromkeys(layout.needs, 0), **line.sums, "of_span": of_span, "peak": peak}
+def _row(layout: ReportLayout, label: str, line: Line, waits: Mapping[int, int], sums: dict[str, Any]) -> ReportRow:
+    """Return a row; ``sums`` are those of the line, zero where it has none, and what the row shares with others."""
     if layout.has_waits:
         sums["waits"] = median_and_95(waits)
     paid_in = dict(zip(layout.currencies, line.currencies, strict=True))
