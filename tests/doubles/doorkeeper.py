@@ -102,6 +102,10 @@ class ScriptedDoorkeeper:
     def leg_over(self, owner: DoorOwner, now: Instant) -> None:
         """Keep nothing of legs (``Doorkeeper``)."""
 
+    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner) -> bool:
+        """Refuse no description (``Doorkeeper``)."""
+        return False
+
     def answer(self, waiting: WaitingMessage, change: MessageChange | None) -> None:
         """Answer for a message."""
         self.taken.append(waiting.answer(change, self.exchange.clock.now()))

@@ -181,7 +181,11 @@ class GatewayAttempt:
             if self.progress.rang_at is None:
                 self.progress.rang_at = event.at.came
             self._establish(response, event.at)
-            self.call.answered(self, event.at)
+            caller = self.call.caller.leg
+            if leg.door is not None and caller is not None and leg.door.refuses(self.answer, leg, caller):
+                self.call.answer_unusable(self, event.at)
+            else:
+                self.call.answered(self, event.at)
         elif status == 422 and not leg.timer.has_min_se and leg.timer.accept_min_se(response):
             # The gateway wants a longer session interval (RFC 4028 section 7.3). Once: a second 422 is a refusal.
             self._invite_again(event.at)
@@ -191,14 +195,14 @@ class GatewayAttempt:
 
     def no_response(self, event: NoResponse) -> None:
         """The INVITE got no response (timer B), or could not be delivered."""
-        self.transaction.witness = self._remembered()
+        self.transaction.witness = self.remembered()
         outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
         self.call.attempt_silent(self, outcome, event.at)
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
         if event.response.cseq.number == self.invite_sequence:  # else to a re-INVITE, which no vendor bills
-            self.call.unwanted_answer(self.row(200, FORKED, event.at), event.at, self._remembered())
+            self.call.unwanted_answer(self.row(200, FORKED, event.at), event.at, self.remembered())
 
     # -- actions ------------------------------------------------------------------------------------------------
 
@@ -295,9 +299,9 @@ class GatewayAttempt:
             self.leg.door.leg_over(self.leg, now)
 
     def _withdraw(self, headers: str, now: Instant) -> None:
-        self.leg.send(OutgoingCancel(headers, b"", self.transaction, True, self._remembered()), now)
+        self.leg.send(OutgoingCancel(headers, b"", self.transaction, True, self.remembered()), now)
 
-    def _remembered(self) -> GivenUp:
+    def remembered(self) -> GivenUp:
         """Return what has to be known of this attempt if a phone answers it in vain."""
         dialog = self.leg.dialog
         sip_call_id = self.transaction.parts.call_id if dialog is None else dialog.call_id

@@ -27,7 +27,7 @@ from vosd.b2bua.transfer import CallTransfer
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.cdr.record import Attempt
+from vosd.cdr.record import LATE_ANSWER, Attempt
 from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
@@ -207,6 +207,18 @@ class Call:
         outcome = attempt.refusal(response)
         goes_on = self.hunt.continues_at_gateway(attempt.choice, outcome, response)
         self._attempt_over(attempt, outcome, now, code=response.status, goes_on=goes_on)
+
+    def answer_unusable(self, attempt: GatewayAttempt, now: Instant) -> None:
+        """Hang up a gateway whose description the caller cannot be sent, and try the next one; the vendor charges."""
+        if attempt is not self.callee or not self._accepts(CallEvent.ATTEMPT_FAILED):
+            self.answered(attempt, now)
+            return
+        media = attempt.leg.facts.media
+        refusal = None if media is None else media.refusal
+        reason = EndReason.NO_COMMON_CODEC if refusal is None else _WITHHELD[refusal]
+        self._board.unwanted_answer(attempt.row(200, LATE_ANSWER, now), now, attempt.remembered())
+        attempt.give_up(reason, now)
+        self._attempt_over(attempt, AttemptOutcome.withheld(reason), now, code=200, is_telling=False)
 
     def attempt_silent(self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant) -> None:
         """Handle a gateway that sent no response, or could not be reached."""

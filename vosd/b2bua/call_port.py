@@ -107,6 +107,10 @@ class CallPort(Protocol):
         """Report one that the door has not let out; return whether it was of the call itself, and is dealt with."""
         ...
 
+    def answer_unusable(self, attempt: "GatewayAttempt", now: Instant) -> None:
+        """Report that a gateway has answered with a description that the caller cannot be sent."""
+        ...
+
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp") -> None:
         """Report the answer of another fork, or the first one of an attempt given up."""
         ...

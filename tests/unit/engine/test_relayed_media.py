@@ -210,6 +210,41 @@ def test_an_offer_that_cannot_be_relayed_gets_488_and_opens_no_port(offer):
     scene.close()
 
 
+@pytest.mark.parametrize(
+    ("answer", "more"),
+    [
+        (ANSWER.replace("30000", "70000"), {}),
+        (ANSWER.replace("c=IN IP4 192.0.2.20", "c=IN IP4 pbx.example"), {}),
+        (ANSWER.replace("RTP/AVP 0", "RTP/AVP 8"), {"caller": {"codecs": ("PCMU",)}}),
+    ],
+)
+def test_an_answer_that_the_caller_cannot_be_sent_is_hung_up_and_the_next_gateway_tried(answer, more):
+    scene, relay = scene_with(vendors=2, **more)
+    scene.vendor.script = Script((Line(0, 180), Line(500, 200, answer)))
+    scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    refused = scene.vendor.only_call
+    assert refused.is_over
+    assert ports(relay, call, scene.vendors[1].only_call)[1].source.host == "192.0.2.30"
+    record = scene.finish(call)
+    assert [(row.gateway, row.code, row.reason) for row in record.attempts] == [
+        ("vendor-0", 200, "No Common Codec"),
+        ("vendor-1", 200, "Answered"),
+    ]
+    assert relay.open_ports == {}
+
+
+def test_a_call_whose_only_answer_cannot_be_relayed_ends_with_488():
+    scene, relay = scene_with()
+    scene.vendor.script = Script((Line(0, 200, ANSWER.replace("30000", "70000")),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 488)
+    assert scene.close().end_reason == "No Common Codec"
+    assert relay.open_ports == {}
+
+
 def test_early_media_that_cannot_be_relayed_are_left_out_of_the_response():
     scene, _ = scene_with()
     broken = ANSWER.replace("30000", "70000")

@@ -143,6 +143,22 @@ class MediaKeeper:
             if media.ended is not None and owner.route_choice is not None:
                 self.losses.note(owner.route_choice.gateway.name, media.ended.figures, now.mono)
 
+    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner) -> bool:
+        """Return whether an answer has no codec for the other side, or cannot be relayed (``Doorkeeper``)."""
+        if not isinstance(author, Leg) or not isinstance(reader, Leg) or not session:
+            return False
+        theirs, media = author.facts.media, reader.facts.media
+        if theirs is None or media is None:
+            return False
+        body = _limited(session, theirs, media)
+        if body is None:
+            theirs.refusal = MediaRefusal.NO_COMMON_CODEC
+            return True
+        if theirs.is_relayed and _is_bad(body):
+            theirs.refusal = MediaRefusal.BAD_SESSION
+            return True
+        return False
+
     def _close_ports(self, media: LegMedia, now: Instant) -> None:
         if self._rtpengines is not None:
             self._rtpengines.leg_over(media)
@@ -317,10 +333,7 @@ class MediaKeeper:
         self, waiting: WaitingMessage, exchange: _Exchange, now: Instant
     ) -> MessageChange | MessageWait | None:
         message = waiting.message
-        body: bytes | None = bytes(message.body)
-        for media in (exchange.theirs, exchange.media):
-            codecs = media.settings.codecs
-            body = with_codecs(body, codecs) if codecs and body is not None else body
+        body = _limited(bytes(message.body), exchange.theirs, exchange.media)
         if body is None:
             return _unfit(message, exchange.media, MediaRefusal.NO_COMMON_CODEC)
         if not self._is_relayed(exchange, body):
@@ -465,6 +478,23 @@ class MediaKeeper:
         self._is_exhausted = True
         if self._log_limiter.admits("ports", now.mono):
             _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(self.parameters.ports))
+
+
+def _limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
+    """Return a description with the codecs that both sides may use; None if there are none."""
+    body: bytes | None = session
+    for codecs in (author.settings.codecs, reader.settings.codecs):
+        body = with_codecs(body, codecs) if codecs and body is not None else body
+    return body
+
+
+def _is_bad(session: bytes) -> bool:
+    """Return whether a description cannot be relayed."""
+    try:
+        media_of(session)
+    except BadSession:
+        return True
+    return False
 
 
 def _is_at_relay(exchange: _Exchange) -> bool:

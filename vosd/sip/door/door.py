@@ -89,6 +89,10 @@ class Doorkeeper(Protocol):
         """Note that a leg has ended; for some legs it is called more than once."""
         ...
 
+    def refuses(self, session: bytes, author: "DoorOwner", reader: "DoorOwner") -> bool:
+        """Return whether a description of one leg cannot be sent to another, whatever the message is."""
+        ...
+
 
 class DoorOwner(Protocol):
     """The leg whose messages leave by a door."""
@@ -179,6 +183,10 @@ class Door:
     def leg_over(self, owner: DoorOwner, now: Instant) -> None:
         """Report that the leg has ended (``Doorkeeper``)."""
         self._doors.keeper.leg_over(owner, now)
+
+    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner) -> bool:
+        """Return whether a description cannot be sent to another leg (``Doorkeeper``)."""
+        return self._doors.keeper.refuses(session, author, reader)
 
     def withdraw(self, transaction: object, now: Instant) -> Outgoing | None:
         """Take a message that waits out of the queue, by its transaction or acceptance; None = it has left."""
