@@ -152,7 +152,7 @@ def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watc
     page = visitor.go("/objects/accounts/holder", "holder")
     page.get_by_role("combobox", name="rate_group", exact=True).fill("missing")
     page.get_by_role("button", name="Check the change").click()
-    expect(page.get_by_role("alert").filter(has_text="1 settings cannot be as they are")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="Settings to correct: 1")).to_be_visible()
     expect(page.get_by_role("combobox", name="rate_group", exact=True)).to_have_attribute("aria-invalid", "true")
     page.get_by_role("combobox", name="rate_group", exact=True).fill("held")
     page.locator("details", has_text="per: day").locator("summary").click()
@@ -198,6 +198,35 @@ def test_an_agent_sees_the_keys_that_it_may_set(site: Watched, visit: Visit) -> 
     expect(page.get_by_role("textbox", name="overdraft_limit")).to_be_visible()
     expect(page.get_by_role("combobox", name="routing_plan")).to_have_count(0)
     expect(page.get_by_label("In force from")).to_have_count(0)
+
+
+def test_an_agent_makes_an_account_below_itself(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/accounts/chief", {"keys": {"rate_group": "sell", "rights": ["accounts", "phones"]}})
+    site.api.ask("PUT", "/accounts/first", {"keys": {"rate_group": "sell", "agent": "chief"}})
+    page = visit("agent", "chief").go("/new/accounts", "New: Account settings")
+    page.get_by_role("textbox", name="id", exact=True).fill("corner")
+    page.get_by_label("Find one of").fill("rate_group")
+    page.get_by_role("combobox", name="rate_group", exact=True).fill("sell")
+    saved(page).get_by_role("button", name="Save").click()
+    expect(page.get_by_text("corner is made")).to_be_visible()
+    assert keys_of(site, "/accounts/corner") == {"rate_group": "sell", "agent": "chief"}
+
+
+def test_a_change_that_begins_later_holds_then_and_is_undone(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/number-lists/late", {"keys": {"patterns": ["4477*"]}})
+    page = visit().go("/objects/number_lists/late", "late")
+    page.get_by_role("textbox", name="patterns").fill("4477*\n4478*")
+    page.get_by_label("In force from").fill("2099-01-01T00:00")
+    asked = saved(page)
+    expect(asked).to_contain_text("in force from")
+    asked.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("late is changed: version 2")).to_be_visible()
+    assert keys_of(site, "/number-lists/late") == {"patterns": ["4477*"]}
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone")).to_be_visible()
+    versions = site.items("/number-lists/late/versions?sort=-version")
+    assert [(each["version"], each["begins_at"][:4]) for each in versions[:2]] == [(3, "2099"), (2, "2099")]
+    assert site.api.ask("GET", "/number-lists/late/diff?first=1&last=3").json["keys"] == {}
 
 
 def test_forms_fit_a_telephone_and_speak_chinese(visit: Visit) -> None:
