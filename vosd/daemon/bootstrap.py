@@ -301,6 +301,7 @@ class Daemon:
             StartStep("sums for reports", self._traffic.begin, self._traffic.end),
             StartStep("scheduled reports", self._reports.begin, self._reports.end),
             StartStep("totals of partners", self._bilateral.begin, self._bilateral.end),
+            StartStep("copies of messages", self._begin_copies, self._end_copies),
             StartStep("listeners", self._listen, self._transports.close),
             StartStep("control socket", self._control.open, self._control.close),
             StartStep("management API", self._api.begin, self._api.end),
@@ -405,6 +406,12 @@ class Daemon:
             raise as_mistakes(error, self.configuration.loaded) from error
         await self.service.start()
 
+    async def _begin_copies(self) -> None:
+        await self.service.adjust_hep(self._settings.hep)
+
+    async def _end_copies(self) -> None:
+        await self.service.adjust_hep(None)
+
     async def _end_media(self) -> None:
         await self._media.stop(keep=self.service.keeps_calls)
 
@@ -438,6 +445,7 @@ class Daemon:
         self.service.lookups.adjust(loaded.settings.lookups)
         self.service.phone_service.adjust(loaded.settings.phone_service)
         self.service.inbox.adjust(loaded.settings.overload)
+        await self.service.adjust_hep(loaded.settings.hep)
         await self._exporter.adjust(loaded.settings.metrics)
         await self._api.adjust(loaded.settings.api)
         self._alarms.adjust(loaded.settings.alarms)

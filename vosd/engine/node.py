@@ -27,6 +27,7 @@ from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.followers import TraceFollowers
+from vosd.engine.trace.hep_mirror import HepMirror
 from vosd.engine.trace.messages import CallTraces
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.client_core import Placed, not_noted
@@ -185,6 +186,8 @@ class Node:
             asker=around.asker,
         )
         self.media = self.switch.services.media = around.media
+        self.hep: HepMirror | None = None
+        """Copies messages for a capture server; ``copy_messages`` sets it."""
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
 
     def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:
@@ -192,9 +195,17 @@ class Node:
         self.switch.swap_catalogue(catalogue, changed)
         if self.media is not None:
             self.media.adopt(catalogue.parameters.media)
+        if self.hep is not None:
+            self.hep.adopt(catalogue)
         self.authenticator.adopt(catalogue)
         self.registrar.adopt(catalogue)
         self.vendors.adopt(catalogue, now)
+
+    def copy_messages(self, mirror: HepMirror | None, catalogue: Catalogue) -> None:
+        """Copy messages for a capture server from now on; None = for none."""
+        self.hep = self.trace.mirror = mirror
+        if mirror is not None:
+            mirror.adopt(catalogue)
 
     # -- sources and addresses ----------------------------------------------------------------------------------
 

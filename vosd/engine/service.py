@@ -50,9 +50,11 @@ from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.engine.registration.phone_service import PhoneService
 from vosd.engine.senders import CloseConnection, Transmit
-from vosd.engine.settings import Settings
+from vosd.engine.settings import HepSettings, Settings
 from vosd.engine.state_files import StateFiles
 from vosd.engine.tokens import TokenSource
+from vosd.engine.trace.hep_mirror import HepMirror
+from vosd.engine.trace.hep_sender import HepSender
 from vosd.engine.without_database import WithoutDatabase
 from vosd.media.relay import MediaRelay
 from vosd.sip.flows import Listener
@@ -76,6 +78,8 @@ class SwitchService:
     ``listeners`` are the sockets of ``settings.listen`` as announced to peers, in the same order.
     """
 
+    _hep: HepSettings | None = None
+    """The capture server; None = there is none."""
     keeps_calls = False
     """Whether all calls were written down for the next process, which goes on with them."""
 
@@ -170,11 +174,11 @@ class SwitchService:
             self._endpoint.flows.refusal_tag,
             self.dropped,
         )
-        self._tasks = BackgroundTasks()
+        self._tasks, self.hep_sender = BackgroundTasks(), HepSender()
         node, switch = self.node, self.switch
         bookkeepers = (self.recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
         registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
-        peers = (self.gateways, self.directory, self.signalling, node.vendors, self.lookups)
+        peers = (self.gateways, self.directory, self.signalling, node.vendors, self.lookups, self.hep_sender)
         self.parts: Final[tuple[Counting, ...]] = (
             switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers, MediaFigures(node.media),
         )  # fmt: skip
@@ -199,6 +203,18 @@ class SwitchService:
                 self.loop.flush(now)
 
         self._tasks.run("rtpengines", lambda: every(POLL_TICK_S, tick))
+
+    async def adjust_hep(self, settings: HepSettings | None) -> None:
+        """Copy messages to this capture server; None = to none."""
+        if settings == self._hep:
+            return
+        self._hep = settings
+        await self.hep_sender.end()
+        mirror = None
+        if settings is not None:
+            mirror = HepMirror(settings, self.listeners, self.hep_sender.send)
+            self.hep_sender.begin(settings.server)
+        self.node.copy_messages(mirror, self.switch.catalogue)
 
     # -- life ---------------------------------------------------------------------------------------------------
 

@@ -83,6 +83,36 @@ class TraceSettings:
     """Memory for calls that have failed."""
 
 
+class HepOnly(Enum):
+    """Calls whose messages are copied to a capture server."""
+
+    ALL = "all"
+    FAILED = "failed"
+
+
+class HepServer(NamedTuple):
+    """Capture server: transport, IP address or name, port."""
+
+    transport: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.transport}:{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class HepSettings:
+    """Capture server that gets copies of messages by HEP 3."""
+
+    server: HepServer
+    capture_id: int = 2001
+    """Number of this switch at the server."""
+    only: HepOnly = HepOnly.ALL
+    key: Secret | None = None
+    """Key that the server wants in each packet."""
+
+
 class HttpListener(NamedTuple):
     """A socket for HTTP: IP address without brackets, port."""
 
@@ -469,6 +499,8 @@ class Settings:
     """Time that a start waits for the database before it goes on without; 0 = without end."""
     journal: KeepSettings = field(default_factory=KeepSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
+    hep: HepSettings | None = None
+    """None = no messages are copied."""
     dns: DnsSettings = field(default_factory=DnsSettings)
     media: MediaEngineSettings = field(default_factory=MediaEngineSettings)
     keep_alive: KeepAlive = field(default_factory=KeepAlive)

@@ -95,6 +95,7 @@ class Metric(StrEnum):
         "vosd_calls", "calls by state: setup, hunting, ringing, answered (caller not answered yet), talking", ("state",)
     )
     LEGS = _of(Figure.LEGS)
+    HEP_DROPPED = _of(Figure.HEP_DROPPED)
     MEDIA_LEGS = _of(Figure.MEDIA_LEGS)
     MEDIA_PORTS = _of(Figure.MEDIA_PORTS)
     HOLDS = _of(Figure.HOLDS)

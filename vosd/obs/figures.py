@@ -47,6 +47,11 @@ class Figure(StrEnum):
         "changed users whose bindings wait for the database",
         "vosd_registrations_unwritten",
     )
+    HEP_DROPPED = (
+        "hep_dropped",
+        f"{SINCE}copies of messages that the capture server could not be sent",
+        "vosd_hep_dropped_total",
+    )
     CDR_QUEUE = (
         "cdr_queue",
         "calls that wait in memory for the database; zero within a second in normal running",

@@ -19,6 +19,14 @@ from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 from vosd.trunks.scope import LimitScope, SharedLimit
 
 
+class HepCopies(Enum):
+    """Messages of a trunk's calls that a capture server gets."""
+
+    USUAL = "usual"
+    YES = "yes"
+    NO = "no"
+
+
 class CallerLimits(msgspec.Struct, frozen=True):
     """Limits of one caller of a customer before the dynamic blacklist takes its number; None = none."""
 
@@ -143,6 +151,10 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     private_rate_group: str | None = None
     """Rates of its own beside the others; None = it has none."""
     media: MediaSettings = DEFAULT_MEDIA
+    hep: Annotated[
+        HepCopies,
+        word("Messages of its calls that are copied to `hep.server`: as `hep.only` says (`usual`), all, or none."),
+    ] = HepCopies.USUAL
 
     @cached_property
     def is_phone(self) -> bool:
@@ -298,6 +310,10 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     media: MediaSettings = DEFAULT_MEDIA
     serves_numbers: bool = False
     """Whether it has several numbers where it is registered, so that it has to be sent the one that is called."""
+    hep: Annotated[
+        HepCopies,
+        word("Messages of its calls that are copied to `hep.server`: as `hep.only` says (`usual`), all, or none."),
+    ] = HepCopies.USUAL
 
     @cached_property
     def places(self) -> tuple[Address, ...]:

@@ -98,6 +98,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "metrics",
         "alarms",
         "call_reports",
+        "hep",
         "webhooks",
         "retention",
         "nightly",

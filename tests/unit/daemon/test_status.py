@@ -56,7 +56,14 @@ CENSUS = [
     "overrides",
     "call_reports",
 ]
-TOTALS = ["refused_for_overload", "calls_without_cdr", "blacklist_forgotten", "lookups_failed", "call_reports_dropped"]
+TOTALS = [
+    "refused_for_overload",
+    "hep_dropped",
+    "calls_without_cdr",
+    "blacklist_forgotten",
+    "lookups_failed",
+    "call_reports_dropped",
+]
 OTHERS = [
     "version",
     "node",

@@ -14,6 +14,7 @@ from vosd.config.keys.advertise import announced
 from vosd.config.keys.alarms import AlarmKeys, MailKeys, WebhookKeys
 from vosd.config.keys.bilateral import BilateralKeys
 from vosd.config.keys.call_reports import CallReportKeys
+from vosd.config.keys.hep import HepKeys
 from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, NightlyKeys, TraceKeys
 from vosd.config.keys.invoices import AgentIssuerKeys, InvoiceKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -30,6 +31,7 @@ from vosd.engine.settings import (
     CallReportSettings,
     CdrSettings,
     DnsSettings,
+    HepSettings,
     InvoiceSettings,
     MailSettings,
     NightlySettings,
@@ -60,6 +62,7 @@ _JOURNAL: Final = full_conversion(JournalKeys, KeepSettings, by_hand={"keep_file
 _TRACE: Final = full_conversion(
     TraceKeys, TraceSettings, by_hand={"recent_mb": "recent_bytes", "failed_mb": "failed_bytes"}
 )
+_HEP: Final = full_conversion(HepKeys, HepSettings, by_hand={"server": "server"})
 _NIGHTLY: Final = full_conversion(NightlyKeys, NightlySettings, by_hand={"at": "at_s", "timezone": "zone"})
 _BILATERAL: Final = full_conversion(BilateralKeys, BilateralSettings)
 _RETENTION: Final = full_conversion(RetentionKeys, RetentionSettings, by_hand={"at": "at_s", "timezone": "zone"})
@@ -104,6 +107,7 @@ _SETTINGS: Final = full_conversion(
         "cdr": "cdr",
         "journal": "journal",
         "trace": "trace",
+        "hep": "hep",
         "log": "log_level",
         "alarms": "alarms",
         "call_reports": "call_reports",
@@ -142,6 +146,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         journal=_JOURNAL(journal, keep_files=keep_files),
         dns=_DNS(sip.dns),
         trace=_TRACE(keys.trace, recent_bytes=keys.trace.recent_mb * MIB, failed_bytes=keys.trace.failed_mb * MIB),
+        hep=None if keys.hep.server is None else _HEP(keys.hep, server=keys.hep.server),
         keep_alive=KeepAlive(
             message=parameters.keep_alive_message,
             period_ms=1_000 * parameters.keep_alive_period,

@@ -21,6 +21,7 @@ from vosd.config.keys.bilateral import BilateralKeys
 from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.hep import HepKeys
 from vosd.config.keys.invoices import InvoiceKeys
 from vosd.config.keys.limits import LimitKeys
 from vosd.config.keys.media import MediaKeys
@@ -213,6 +214,7 @@ class InstallationKeys(Keys):
     cdr: CdrKeys = CdrKeys()
     journal: JournalKeys = JournalKeys()
     trace: TraceKeys = TraceKeys()
+    hep: HepKeys = HepKeys()
     log: LogKeys = LogKeys()
     metrics: MetricsKeys = MetricsKeys()
     api: ApiKeys = ApiKeys()

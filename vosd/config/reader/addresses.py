@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 
 from vosd.base.host import domain
 from vosd.config.reader.fields import ExpectedError, FromText, NotBuiltYetError
-from vosd.engine.settings import HttpListener, NameServer, SipListener
+from vosd.engine.settings import HepServer, HttpListener, NameServer, SipListener
 from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, HostPattern
 
 DNS_PORT: Final = 53
+HEP_PORT: Final = 9060
 
 _BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?\Z", re.ASCII)
 _PLAIN: Final = re.compile(r"([^:\[\]]+)(?::(\d{1,5}))?\Z", re.ASCII)
@@ -36,6 +37,31 @@ def listener() -> FromText:
         return SipListener(transport, str(host), port or DEFAULT_PORTS[transport])
 
     return FromText("udp, tcp or tls:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
+
+
+def hep_server() -> FromText:
+    """Read ``transport:host:port`` of a capture server; the host may be a name."""
+
+    def read(text: str) -> HepServer:
+        transport, _, rest = text.partition(":")
+        found = _BRACKETED.match(rest) or _PLAIN.match(rest)
+        if transport not in _TRANSPORTS or found is None:
+            raise ValueError
+        host, port = found[1], int(found[2] or HEP_PORT)
+        name = host if _is_ip(host) else domain(host)
+        if name is None or not 0 < port < 65_536:
+            raise ValueError
+        return HepServer(transport, name, port)
+
+    return FromText("udp, tcp or tls:host:port, such as udp:192.0.2.5:9060", read)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def ip() -> FromText:

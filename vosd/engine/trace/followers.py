@@ -172,7 +172,12 @@ class TraceFollowers:
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
         """Report the end of a call."""
         outcome = _WELL if record.end_reason == _NORMAL else _FAILED
-        self.trace.ended(arrival.call_id, (arrival.sip_call_id_in, *journey.sip_call_ids_out), outcome, arrival.at.wall)
+        call_ids = (arrival.sip_call_id_in, *journey.sip_call_ids_out)
+        self.trace.ended(arrival.call_id, call_ids, outcome, arrival.at.wall)
+        if self.trace.mirror is not None:
+            has_failed = outcome is _FAILED
+            messages = self.trace.messages(call_ids) if has_failed else ()
+            self.trace.mirror.ended(record, messages, has_failed=has_failed)
         for follower in self._present:
             follower.ended(arrival, journey, record)
 

@@ -11,11 +11,12 @@ import re
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from vosd.b2bua import states
 from vosd.b2bua.call_port import CallPort
 from vosd.base.clock import Instant
+from vosd.cdr.record import CallRecord
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, CallMessages, CallOutcome, Entry, Room
 from vosd.obs.traced import Direction
@@ -53,12 +54,30 @@ class Traced(NamedTuple):
     entry: Entry
 
 
+class MessageMirror(Protocol):
+    """Copies messages as they come and go (``engine.trace.hep_mirror``)."""
+
+    def turn(self, call: CallPort, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]) -> None:
+        """Copy a message of a call, and those that were sent for it."""
+        ...
+
+    def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
+        """Copy a message that belongs to no event of a call."""
+        ...
+
+    def ended(self, record: CallRecord, messages: Iterable[Traced], *, has_failed: bool) -> None:
+        """Copy what is due at the end of a call."""
+        ...
+
+
 class CallTraces:
     """The records of calls. Holds at most both limits of its settings together, and ``UNKNOWN_BYTES``."""
 
     def __init__(self, settings: TraceSettings, knows: Callable[[str, int], bool]) -> None:
         """``knows`` returns whether a host and port belong to a known source."""
         self._knows = knows
+        self.mirror: MessageMirror | None = None
+        """Copies messages for a capture server; None = there is none."""
         self.is_followed = False
         """Whether new calls are followed: then messages of unknown sources and of calls that ended well are kept."""
         self._recent = Room(settings.recent_bytes)
@@ -103,6 +122,8 @@ class CallTraces:
         self, call: CallPort, messages: CallMessages, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]
     ) -> None:
         """Keep a message of a call, and what was sent for it; ``messages`` is the record that the call had before."""
+        if self.mirror is not None:
+            self.mirror.turn(call, now, source, data, sent)
         room = messages.room
         if room is None:
             return  # the call has ended well
@@ -129,6 +150,8 @@ class CallTraces:
 
     def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
         """Keep one received or sent message that belongs to no event of a call."""
+        if self.mirror is not None:
+            self.mirror.message(at, direction, peer, data)
         start = data.find(_CALL_ID) + _CALL_ID_LENGTH
         if start >= _CALL_ID_LENGTH:
             call_id = data[start : data.find(b"\r\n", start)].strip().decode("utf-8", "surrogateescape")

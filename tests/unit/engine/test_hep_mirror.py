@@ -1,0 +1,124 @@
+"""Copies of messages for a capture server: every packet is read by a decoder of the published format."""
+
+import json
+from ipaddress import IPv4Address, IPv6Address
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.hep import read_hep
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import refuses
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.base.secret import Secret
+from vosd.engine.settings import HepOnly, HepServer, HepSettings
+from vosd.engine.trace.hep_mirror import HepMirror
+from vosd.obs.hep import SIP, hep_packet, hep_route, hep_trailer
+from vosd.obs.traced import Direction
+from vosd.sip.flows import Listener
+from vosd.sip.wire.outgoing import Peer
+from vosd.trunks.gateways import HepCopies
+
+SERVER = HepServer("udp", "192.0.2.99", 9060)
+ADDRESSES = st.ip_addresses(v=4) | st.ip_addresses(v=6)
+
+
+def copied_scene(only=HepOnly.ALL, caller=HepCopies.USUAL, vendor=HepCopies.USUAL):
+    """Return a scene whose messages are copied, and the packets."""
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", hep=caller), vendor_gateway(0, hep=vendor)]
+    content = catalogue(trunks)
+    scene, packets = Scene(content), []
+    settings = HepSettings(SERVER, 7, only, Secret("open sesame"))
+    node = scene.exchange.node
+    node.copy_messages(HepMirror(settings, node.endpoint.flows.listeners, packets.append), content)
+    return scene, packets
+
+
+def messages_in(packets):
+    return [found for each in packets if (found := read_hep(each))["kind"] == 1]
+
+
+@given(
+    source=ADDRESSES,
+    port=st.integers(0, 65_535),
+    content=st.binary(max_size=300),
+    correlation=st.text(max_size=40),
+    key=st.text(max_size=20),
+    wall_ms=st.integers(0, 4_000_000_000_000),
+)
+def test_every_packet_is_read_by_the_published_format(source, port, content, correlation, key, wall_ms):
+    target = IPv4Address("192.0.2.1") if source.version == 4 else IPv6Address("2001:db8::1")
+    route = hep_route("tls", str(source), port, str(target), 5_061)
+    found = read_hep(hep_packet(route, hep_trailer(SIP, 2_001, key), wall_ms, correlation.encode(), content))
+    assert (found["source"], found["source_port"], found["target"]) == (str(source), port, str(target))
+    assert (found["protocol"], found["content"], found["correlation"]) == ("TCP", content, correlation)
+    assert 1_000 * found["seconds"] + found["microseconds"] // 1_000 == wall_ms
+    assert found.get("key", "") == key
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\nCall-ID: ", b"x\r\nCall-ID: " + b"a" * 70_000, b"INVITE\xff\x00" * 400])
+def test_no_message_is_too_odd_to_be_copied(data):
+    packets = []
+    mirror = HepMirror(HepSettings(SERVER), (Listener("switch.example", 5_060),), packets.append)
+    mirror.message(1_000, Direction.IN, Peer(0, "203.0.113.9", 5_060), data)
+    assert [read_hep(each)["content"] for each in packets] == ([data] if len(data) < 65_000 else [])
+    assert mirror.too_long == (len(data) > 65_000)
+
+
+def test_all_messages_of_a_call_are_copied_with_the_id_of_the_call_on_both_legs():
+    scene, packets = copied_scene()
+    call, _ = scene.talk()
+    record = scene.finish(call)
+    found = messages_in(packets)
+    of_call = [each for each in found if each["correlation"] == record.call_id]
+    wire = [packet.data for packet in scene.wire.packets]
+    assert {each["content"] for each in found} == set(wire)
+    assert len(found) == len(wire)
+    assert {each["content"].split(b" ")[0] for each in of_call} >= {b"INVITE", b"ACK", b"BYE", b"SIP/2.0"}
+    assert {each["capture_id"] for each in found} == {7}
+    assert {each["key"] for each in found} == {"open sesame"}
+    (line,) = (json.loads(each["content"]) for each in map(read_hep, packets) if each["kind"] == 100)
+    assert (line["reason"], line["call_id"]) == ("Normal", record.call_id)
+
+
+def test_only_the_messages_of_failed_calls_are_copied_where_that_is_wanted():
+    scene, packets = copied_scene(HepOnly.FAILED)
+    scene.finish(scene.talk()[0])
+    assert packets == []
+    scene, packets = copied_scene(HepOnly.FAILED)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 486)
+    record = scene.close()
+    starts = [each["content"].split(b" ")[0] for each in messages_in(packets)]
+    assert starts.count(b"INVITE") == 2
+    assert any(each["content"].startswith(b"SIP/2.0 486") for each in messages_in(packets))
+    assert {each["correlation"] for each in map(read_hep, packets)} == {record.call_id}
+
+
+@pytest.mark.parametrize(
+    ("only", "caller", "vendor", "is_copied"),
+    [
+        (HepOnly.ALL, HepCopies.NO, HepCopies.USUAL, False),
+        (HepOnly.ALL, HepCopies.YES, HepCopies.NO, False),
+        (HepOnly.FAILED, HepCopies.YES, HepCopies.USUAL, True),
+        (HepOnly.FAILED, HepCopies.USUAL, HepCopies.YES, True),
+    ],
+)
+def test_a_trunk_says_whether_its_calls_are_copied(only, caller, vendor, is_copied):
+    scene, packets = copied_scene(only, caller, vendor)
+    record = scene.finish(scene.talk()[0])
+    copied = [each for each in messages_in(packets) if each["correlation"] == record.call_id]
+    assert any(b"200" in each["content"][:15] for each in copied) is is_copied
+    assert any(each["kind"] == 100 for each in map(read_hep, packets)) is is_copied
+
+
+def test_credentials_are_blanked_in_copies():
+    scene, packets = copied_scene()
+    call = scene.caller.call(CALLEE, Intent(headers=('Authorization: Digest username="u", response="f00f"',)))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert any(b"Authorization: blanked" in each["content"] for each in messages_in(packets))
+    assert not any(b"f00f" in each for each in packets)
+    scene.finish(call)

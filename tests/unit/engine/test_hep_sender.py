@@ -1,0 +1,95 @@
+"""The connection to a capture server on loopback: over UDP and TCP, gone and back."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from vosd.engine.settings import HepServer
+from vosd.engine.trace import hep_sender
+from vosd.engine.trace.hep_sender import HepSender
+from vosd.obs.figures import Figure
+
+PATIENCE_S = 20.0
+
+
+def received_by(sock: socket.socket) -> Callable[[], bool]:
+    sock.setblocking(False)
+
+    def look() -> bool:
+        try:
+            return sock.recv(100) == b"HEP3"
+        except BlockingIOError:
+            return False
+
+    return look
+
+
+async def sent_until(sender: HepSender, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            sender.send(b"HEP3")
+            await asyncio.sleep(0)
+
+
+async def test_packets_reach_a_server_over_udp_also_after_it_was_away():
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    server = HepServer("udp", "localhost", sock.getsockname()[1])
+    sender = HepSender()
+    sender.send(b"HEP3")
+    assert sender.totals()[Figure.HEP_DROPPED] == 1
+    sender.begin(server)
+    await sent_until(sender, received_by(sock))
+    sock.close()
+    await sent_until(sender, lambda: sender.totals()[Figure.HEP_DROPPED] > 1)  # the port is closed: ICMP
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+        again.bind(("127.0.0.1", server.port))
+        await sent_until(sender, received_by(again))
+    await sender.end()
+
+
+async def test_a_connection_over_tcp_is_made_again_and_nothing_waits_for_it(monkeypatch):
+    monkeypatch.setattr(hep_sender, "RETRY_S", 0.01)
+    chunks: list[bytes] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        with suppress(ConnectionError):
+            while data := await reader.read(100):
+                chunks.append(data)
+        writer.close()
+        if len(writers) == 2:
+            ended.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    sender = HepSender()
+    sender.begin(HepServer("tcp", "127.0.0.1", port))
+    await sent_until(sender, lambda: bool(chunks))
+    writers[0].transport.abort()
+    chunks.clear()
+    await sent_until(sender, lambda: bool(chunks) and len(writers) == 2)
+    assert sender.totals()[Figure.HEP_DROPPED] > 0  # while there was no connection
+    await sender.end()
+    await ended.wait()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_packets_beyond_the_bound_are_dropped_where_a_server_does_not_read():
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    sender = HepSender()
+    sender.begin(HepServer("tcp", "127.0.0.1", listening.getsockname()[1]))
+    await sent_until(sender, lambda: sender.totals()[Figure.HEP_DROPPED] == 0 or sender._way is not None)
+    dropped = sender.totals()[Figure.HEP_DROPPED]
+    for _ in range(400):
+        sender.send(b"x" * 60_000)
+    assert sender.totals()[Figure.HEP_DROPPED] > dropped + 100
+    await sender.end()
+    listening.close()

@@ -1,0 +1,118 @@
+"""Copies of SIP messages for a capture server (HEP 3): which of them, and by which call they belong together."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from vosd.b2bua.call_port import CallPort
+from vosd.base.clock import Instant
+from vosd.base.host import is_address
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.record import CallRecord
+from vosd.engine.settings import HepOnly, HepSettings
+from vosd.engine.trace.messages import Traced
+from vosd.obs.hep import LOG, PACKET_MAX, SIP, hep_packet, hep_route, hep_trailer
+from vosd.obs.traced import Direction, blanked
+from vosd.sip.flows import Listener
+from vosd.sip.wire.outgoing import Datagram, Peer
+from vosd.trunks.gateways import HepCopies
+
+_IN, _OUT = Direction  # access to enum members is slow
+_CALL_ID: Final = b"\r\nCall-ID: "
+_FAILED_MAX: Final = 64
+_CORRELATION_MAX: Final = 256
+"""Longest Call-ID that is a correlation; of a longer one this is the beginning."""
+
+
+class HepMirror:
+    """Copies messages, all at once or those of a failed call at its end; credentials in them are blanked."""
+
+    def __init__(self, settings: HepSettings, listeners: Sequence[Listener], send: Callable[[bytes], None]) -> None:
+        """``send`` returns at once; it may drop what it is given."""
+        self._is_for_all = settings.only is HepOnly.ALL
+        key = "" if settings.key is None else settings.key.reveal()
+        self._sip, self._log = (hep_trailer(kind, settings.capture_id, key) for kind in (SIP, LOG))
+        self._listeners = tuple((each.transport, _numeric(each.host), each.port) for each in listeners)
+        self._send = send
+        self._wishes: Mapping[str, bool] = {}
+        """By gateway, whether the messages of its calls are copied, where it says so."""
+        self._failed: deque[str] = deque(maxlen=_FAILED_MAX)
+        """Calls that have failed: the messages of the turn in which they ended follow."""
+        self.too_long = 0
+        """Messages that no packet holds."""
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Ask the gateways of another catalogue."""
+        customers = {each.name: each.hep for each in catalogue.mapping_gateways.values()}
+        vendors = {each.name: each.hep for each in catalogue.routing_gateways.values()}
+        said = {**customers, **vendors}
+        self._wishes = {name: hep is HepCopies.YES for name, hep in said.items() if hep is not HepCopies.USUAL}
+
+    # -- at once ------------------------------------------------------------------------------------------------
+
+    def turn(self, call: CallPort, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]) -> None:
+        """Copy a message of a call, and those that were sent for it."""
+        if not self._is_wanted(call) and call.arrival.call_id not in self._failed:
+            return
+        correlation = call.arrival.call_id.encode()
+        self._copy(now.wall - now.waited_ms, _IN, source, data, correlation)
+        for datagram in sent:
+            self._copy(now.wall, _OUT, datagram.peer, datagram.data, correlation)
+
+    def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
+        """Copy a message that belongs to no event of a call; its Call-ID is what it belongs to."""
+        if self._is_for_all:
+            found = data.find(_CALL_ID)
+            start = found + len(_CALL_ID)
+            line = b"" if found < 0 else data[start : start + _CORRELATION_MAX].partition(b"\r\n")[0]
+            self._copy(at, direction, peer, data, line.strip())
+
+    # -- at the end ---------------------------------------------------------------------------------------------
+
+    def ended(self, record: CallRecord, messages: Iterable[Traced], *, has_failed: bool) -> None:
+        """Copy the line of a call, and before it the messages of one that failed, unless they were copied at once."""
+        names = (record.mapping_gateway, record.routing_gateway)
+        wishes = [self._wishes[name] for name in names if name is not None and name in self._wishes]
+        if False in wishes or not (self._is_for_all or has_failed or True in wishes):
+            return
+        correlation = record.call_id.encode()
+        if not self._is_for_all and True not in wishes:
+            self._failed.append(record.call_id)
+            for _, (_, at, direction, peer, data) in messages:
+                self._copy(at, direction, peer, data, correlation)
+        said = {"event": "call", "call_id": record.call_id, "reason": record.end_reason, "code": record.sip_code,
+                "mapping_gateway": record.mapping_gateway, "routing_gateway": record.routing_gateway,
+                "customer": record.customer_account, "caller": record.caller_in, "callee": record.callee_in,
+                "hold_time_ms": record.hold_time_ms, "sip_call_id_in": record.sip_call_id_in,
+                "sip_call_id_out": record.sip_call_id_out}  # fmt: skip
+        _, host, port = self._listeners[0]
+        route = hep_route("udp", host, port, host, port)
+        self._send(hep_packet(route, self._log, record.ended_at, correlation, msgspec.json.encode(said)))
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _is_wanted(self, call: CallPort) -> bool:
+        wishes = self._wishes
+        if not wishes:
+            return self._is_for_all
+        choice = call.journey.choice
+        said = [wishes.get(name) for name in (call.customer, None if choice is None else choice.gateway.name) if name]
+        return False not in said and (self._is_for_all or True in said)
+
+    def _copy(self, at: int, direction: Direction, peer: Peer, data: bytes, correlation: bytes) -> None:
+        if len(data) > PACKET_MAX:
+            self.too_long += 1
+            return
+        transport, host, port = self._listeners[peer.flow]
+        if direction is _IN:
+            route = hep_route(transport, peer.host, peer.port, host, port)
+        else:
+            route = hep_route(transport, host, port, peer.host, peer.port)
+        self._send(hep_packet(route, self._sip, at, correlation, blanked(data)))
+
+
+def _numeric(host: str) -> str:
+    """Return the announced host of a socket, or all zeros for a name: packets have numbers only."""
+    return host if is_address(host) else "0.0.0.0"

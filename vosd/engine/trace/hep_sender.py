@@ -1,0 +1,148 @@
+"""Connection to a capture server: packets are sent at once or dropped, and no call waits for them."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Final, Protocol, cast
+
+import structlog
+
+from vosd.engine.background import kept_going
+from vosd.engine.counting import Counting
+from vosd.engine.settings import HepServer
+from vosd.obs.figures import Figure
+
+WAITING_MAX: Final = 4 * 1024 * 1024
+"""Bytes that may wait for a slow server over TCP or TLS; further packets are dropped."""
+RETRY_S: Final = 1.0
+"""Pause before the next connection; it doubles up to ``RETRY_MAX_S`` while none can be made."""
+RETRY_MAX_S: Final = 30.0
+CONNECT_S: Final = 10.0
+
+_log = structlog.get_logger()
+
+
+class _Way(Protocol):
+    """Connection to the server."""
+
+    closed: asyncio.Future[None]
+
+    def send(self, packet: bytes) -> bool:
+        """Send a packet; False = it is dropped."""
+        ...
+
+    def hang_up(self) -> None:
+        """Close the connection; packets that wait are dropped."""
+        ...
+
+
+class _Datagrams:
+    """A socket for UDP: a packet that the kernel does not take at once is dropped."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sock = sock
+
+    @classmethod
+    async def to(cls, server: HepServer) -> "_Datagrams":
+        loop = asyncio.get_running_loop()
+        family, kind, _, _, address = (await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM))[0]
+        sock = socket.socket(family, kind)
+        sock.setblocking(False)
+        sock.connect(address)
+        return cls(sock)
+
+    def send(self, packet: bytes) -> bool:
+        try:
+            self._sock.send(packet)
+        except OSError:  # its buffer is full, or the server has refused an earlier packet
+            return False
+        return True
+
+    def hang_up(self) -> None:
+        self._sock.close()
+
+
+class _Stream(asyncio.Protocol):
+    """A connection over TCP or TLS; what the server sends is ignored."""
+
+    def __init__(self) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.WriteTransport | None = None
+
+    @classmethod
+    async def to(cls, server: HepServer) -> "_Stream":
+        context = ssl.create_default_context() if server.transport == "tls" else None
+        loop = asyncio.get_running_loop()
+        _, stream = await loop.create_connection(cls, server.host, server.port, ssl=context)
+        return stream
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's are of no class of asyncio
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def send(self, packet: bytes) -> bool:
+        transport = self._transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > WAITING_MAX:
+            return False
+        transport.write(packet)
+        return True
+
+    def hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class HepSender(Counting):
+    """Sends packets to one server, over UDP, TCP or TLS; connects again where the connection ends."""
+
+    def __init__(self) -> None:
+        self._dropped = 0
+        self._way: _Way | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, server: HepServer) -> None:
+        """Connect to a server, and stay connected."""
+        self._task = asyncio.create_task(kept_going("hep", lambda: self._keep(server)), name="hep")
+
+    async def end(self) -> None:
+        """Close the connection."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    def send(self, packet: bytes) -> None:
+        """Send a packet, or drop it where there is no connection or too much waits."""
+        if self._way is None or not self._way.send(packet):
+            self._dropped += 1
+
+    def totals(self) -> Mapping[Figure, int]:
+        """Return how many packets were dropped."""
+        return {Figure.HEP_DROPPED: self._dropped}
+
+    async def _keep(self, server: HepServer) -> None:
+        pause_s, is_known = RETRY_S, False
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_S):
+                    way: _Way = await (_Datagrams if server.transport == "udp" else _Stream).to(server)
+            except (OSError, TimeoutError) as error:
+                if not is_known:
+                    _log.warning("hep_server_unreachable", server=str(server), error=str(error) or "no answer")
+                    is_known = True
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_MAX_S)
+                continue
+            _log.info("hep_server_connected", server=str(server))
+            self._way, pause_s, is_known = way, RETRY_S, False
+            try:
+                await way.closed
+            finally:
+                self._way = None
+                way.hang_up()
+            await asyncio.sleep(pause_s)

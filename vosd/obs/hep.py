@@ -1,0 +1,70 @@
+"""Packets of HEP 3, by which messages are copied to a capture server such as Homer.
+
+The format is that of "HEP/EEP, Extensible Encapsulation protocol, revision 12": a head and chunks, each with vendor 0,
+a type, its length and its content. Refuses to know what is copied, and how it is sent.
+"""
+
+from functools import lru_cache
+from ipaddress import ip_address
+from struct import Struct
+from typing import Final
+
+SIP: Final = 1
+"""Type of a packet with a SIP message."""
+LOG: Final = 100
+"""Type of a packet with a line of a log, as Homer shows it beside the messages of its call."""
+PACKET_MAX: Final = 65_000
+"""Longest packet in bytes; a longer message is not copied."""
+_HEAD: Final = Struct("!4sH")
+_MOMENT: Final = Struct("!HHHIHHHI")
+"""Seconds (type 9) and microseconds (type 10)."""
+_CHUNK: Final = Struct("!HHH")
+_CHUNK_BYTES: Final = _CHUNK.size
+_UDP, _TCP = 17, 6
+_FAMILIES: Final = {4: 2, 6: 10}
+"""AF_INET and AF_INET6 of Linux, by the version of the address."""
+
+
+def hep_trailer(kind: int, capture_id: int, key: str) -> bytes:
+    """Return the chunks that all packets of a switch share: kind of content, number of the agent, its key."""
+    chunks = _chunk(11, bytes([kind])) + _chunk(12, capture_id.to_bytes(4, "big"))
+    return chunks + _chunk(14, key.encode()) if key else chunks
+
+
+def hep_packet(route: bytes, trailer: bytes, wall_ms: int, correlation: bytes, content: bytes) -> bytes:
+    """Return a packet; ``route`` is of ``hep_route``, ``correlation`` names the call, ``wall_ms`` is UTC."""
+    seconds, ms = divmod(wall_ms, 1_000)
+    length = _HEAD.size + len(route) + _MOMENT.size + len(trailer) + 2 * _CHUNK_BYTES + len(correlation) + len(content)
+    return b"".join(
+        (
+            _HEAD.pack(b"HEP3", length),
+            route,
+            _MOMENT.pack(0, 9, 10, seconds, 0, 10, 10, 1_000 * ms),
+            trailer,
+            _CHUNK.pack(0, 17, _CHUNK_BYTES + len(correlation)),
+            correlation,
+            _CHUNK.pack(0, 15, _CHUNK_BYTES + len(content)),
+            content,
+        )
+    )
+
+
+@lru_cache(maxsize=8_192)
+def hep_route(transport: str, source: str, source_port: int, target: str, target_port: int) -> bytes:
+    """Return the chunks of a way: family and protocol, addresses, ports. Calls of a trunk share them."""
+    first, second = ip_address(source.partition("%")[0]), ip_address(target.partition("%")[0])
+    types = (3, 4) if first.version == 4 else (5, 6)
+    return b"".join(
+        (
+            _chunk(1, bytes([_FAMILIES[first.version]])),
+            _chunk(2, bytes([_UDP if transport == "udp" else _TCP])),
+            _chunk(types[0], first.packed),
+            _chunk(types[1], second.packed),
+            _chunk(7, source_port.to_bytes(2, "big")),
+            _chunk(8, target_port.to_bytes(2, "big")),
+        )
+    )
+
+
+def _chunk(kind: int, content: bytes) -> bytes:
+    return _CHUNK.pack(0, kind, _CHUNK_BYTES + len(content)) + content
