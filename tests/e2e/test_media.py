@@ -165,6 +165,22 @@ def test_a_key_in_the_media_reaches_the_vendor_as_info(relaying: Stage) -> None:
         call.hang_up()
 
 
+def test_a_caller_hears_ring_back_while_the_vendor_rings_without_media(relaying: Stage) -> None:
+    caller = RtpPeer(CUSTOMERS["acme"], ssrc=1)
+    with Peer(relaying.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
+        call = OutgoingCall(customer, relaying.address, relaying.number("4410"))
+        call.send(call.request("INVITE", body=described(caller)))
+        incoming = vendor.expect("INVITE")
+        vendor.reply(incoming, 180, tag="rings")
+        eventually(lambda: caller.has(10), "the tone comes")
+        assert {packet[1] & 0x7F for packet in caller.taken()} == {0}
+        vendor.reply(incoming, 486, tag="rings")
+        vendor.expect("ACK")
+        assert call.refused().status == 486
+    caller.close()
+    relaying.expect_nothing_left()
+
+
 def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:
     with calling(relaying) as call:
         call.talk()

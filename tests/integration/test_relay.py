@@ -381,3 +381,17 @@ async def test_keys_are_reported_taken_and_sent(stage, peers):
     os.kill(stage.relay._links[0].pid, signal.SIGKILL)
     one.sock.sendto(rtp(one.sequence, one.stamp, payload=101, body=b"\x01\x8a\x03\x20"), (HOST, first.rtp))
     await until(lambda: keys[1:] == [(first.id, "1", 100)])
+
+
+async def test_ring_back_is_played_until_media_are_forwarded(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    stage.relay.play_ring_back(first, 0)
+    tone = await received(one, 3)
+    assert {HEADER.unpack_from(packet)[1] & 0x7F for packet in tone} == {0}
+    sent = other.send((HOST, second.rtp), 3)
+    await until(lambda: one.has(3) and one.taken()[-3:] == sent)
+    stage.relay.play_ring_back(first, 60_000)
+    stage.relay.stop_playing(first)
+    sent = other.send((HOST, second.rtp), 3)
+    assert await received(one, 3) == sent

@@ -63,6 +63,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Whether its latest description has fax alone, which may be silent."""
     last_key: tuple[str, int, bool] | None = None
     """Key that it has pressed last, when (monotonic milliseconds), and whether that was an INFO."""
+    is_ringing: bool = False
+    """Whether it is played the ring-back of the switch."""
     refusal: MediaRefusal | None = None
     """Why it was not sent the latest description."""
     is_over: bool = False

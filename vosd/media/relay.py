@@ -47,6 +47,14 @@ class MediaRelay(Protocol):
         """Send a key to the peer: as a telephone event, or as a tone of G.711."""
         ...
 
+    def play_ring_back(self, port: RelayPort, delay_ms: int) -> None:
+        """Play ring-back to the peer after a pause, until media are forwarded to it."""
+        ...
+
+    def stop_playing(self, port: RelayPort) -> None:
+        """Play nothing to the peer."""
+        ...
+
     def disconnect(self, port: RelayPort) -> None:
         """Forward nothing from or to this port."""
         ...

@@ -24,7 +24,7 @@ _NS_PER_SECOND: Final = 1e9
 
 
 def is_whole(data: bytes) -> bool:
-    """Return whether a packet is long enough for its header, its CSRCs, its extension and its padding."""
+    """Return whether a packet is long enough for its header, its CSRCs, its extension and any padding."""
     size = len(data)
     if size < HEADER_BYTES or data[0] & VERSION_MASK != VERSION:
         return False
@@ -34,7 +34,7 @@ def is_whole(data: bytes) -> bool:
             return False
         end += 4 + 4 * int.from_bytes(data[end + 2 : end + 4], "big")
     if data[0] & 0x20:
-        return size > end and 0 < data[-1] <= size - end
+        return size > end  # how much of it is padding is encrypted in SRTP (RFC 3711 section 3.1)
     return size >= end
 
 

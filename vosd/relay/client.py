@@ -26,10 +26,13 @@ from vosd.relay.protocol import (
     DisconnectPort,
     ExpectSource,
     OpenPort,
+    PlayRingBack,
     PortListed,
+    PortOrder,
     PressKey,
     ReportKeys,
     SpareRanges,
+    StopPlaying,
 )
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.source_filter import drops_of
@@ -219,9 +222,15 @@ class Relay:
 
     def press(self, port: RelayPort, key: str, duration_ms: int, *, as_tone: bool = False) -> None:
         """Send a key to the peer: as a telephone event, or as a tone of G.711."""
-        served = self._ports.get(port.id)
-        if served is not None:
-            served.link.order(PressKey(port.id, key, duration_ms, as_tone))
+        self._order(port, PressKey(port.id, key, duration_ms, as_tone))
+
+    def play_ring_back(self, port: RelayPort, delay_ms: int) -> None:
+        """Play ring-back to the peer after a pause, until media are forwarded to it."""
+        self._order(port, PlayRingBack(port.id, delay_ms))
+
+    def stop_playing(self, port: RelayPort) -> None:
+        """Play nothing to the peer."""
+        self._order(port, StopPlaying(port.id))
 
     def disconnect(self, port: RelayPort) -> None:
         """Forward nothing from or to this port."""
@@ -306,6 +315,11 @@ class Relay:
         self._loads[link] += 1
         self._give(served, before)
         return True
+
+    def _order(self, port: RelayPort, order: PortOrder) -> None:
+        served = self._ports.get(port.id)
+        if served is not None:
+            served.link.order(order)
 
     def _part(self, served: _ServedPort) -> None:
         other = self._ports.get(served.other) if served.other is not None else None

@@ -69,6 +69,9 @@ class WorkerLink:
         self._channel: MessageChannel | None = None
         self._orders: list[WorkerOrder] = []
         self._descriptors: list[int] = []
+        self._dead: list[int] = []
+        """Workers that have ended, and may not be reaped yet."""
+        self._is_quiet = False
         self._is_flush_due = False
         self._is_stopped = False
         self._begun_ns = 0
@@ -127,10 +130,14 @@ class WorkerLink:
             self._loop.add_writer(channel.sock.fileno(), self._write)
 
     def is_stuck(self) -> bool:
-        """Return whether the worker has had no turn for too long."""
-        if self._channel is None:
-            return False
-        return monotonic_ns() - max(self.records.turn_at_ns(), self._begun_ns) >= STUCK_NS
+        """Return whether the worker has had no turn for too long; to be asked in even intervals.
+
+        Twice in a row: where the whole machine stood still, the worker has had a turn by the second time.
+        """
+        self._dead = [pid for pid in self._dead if not reap(pid)]
+        quiet_ns = monotonic_ns() - max(self.records.turn_at_ns(), self._begun_ns)
+        was_quiet, self._is_quiet = self._is_quiet, self._channel is not None and quiet_ns >= STUCK_NS
+        return was_quiet and self._is_quiet
 
     def replace(self) -> None:
         """End a worker that does not answer; another one is started."""
@@ -236,6 +243,7 @@ class WorkerLink:
         """Start another worker in the place of one that has ended, or is ended here."""
         self._detach()
         kill(self.pid, signal.SIGKILL)
+        self._dead.append(self.pid)
         if self._is_stopped:
             return
         self._failures = 0 if monotonic_ns() - self._begun_ns >= _LASTING_NS else self._failures + 1
@@ -248,7 +256,6 @@ class WorkerLink:
 
     def _start_again(self) -> None:
         self._restart = None
-        reap(self.pid)
         try:
             self._attach(start_worker(self.path))
         except OSError as error:

@@ -11,8 +11,10 @@ from time import monotonic_ns
 from typing import Final, Protocol
 
 from vosd.base.host import plain_host
+from vosd.media.g711 import PAYLOADS
 from vosd.media.keys import EVENT_NAME, KeyReader, KeySender, PressedKey
 from vosd.media.latch import Address, Latch
+from vosd.media.player import Player, ring_back
 from vosd.media.reception import Reception
 from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE, STATE_AT
 from vosd.media.rtcp import ReceptionReport, read_rtcp
@@ -53,8 +55,8 @@ class PortOwner(Protocol):
         """Report a key of the peer."""
         ...
 
-    def keys_due(self, port: "MediaPort") -> None:
-        """Call ``send_keys`` while there are keys to send."""
+    def sends_itself(self, port: "MediaPort") -> None:
+        """Call ``send_due`` as long as it says so."""
         ...
 
     def may_send(self, own_host: str, host: str, port: int) -> bool:
@@ -68,10 +70,10 @@ class MediaPort:
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_ns",
         "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_owner", "_peer_jitter_ms", "_peer_lost",
-        "_peer_lost_percent", "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_sent_at",
-        "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported",
-        "are_keys_taken", "is_filtered", "key_sender", "latch", "other", "packets_out", "port", "reception",
-        "record_number", "send", "source", "target", "tos", "unsent",
+        "_peer_lost_percent", "_player", "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp",
+        "_sent_at", "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns", "alive_ns",
+        "are_keys_reported", "are_keys_taken", "is_filtered", "key_sender", "latch", "other", "packets_out", "port",
+        "reception", "record_number", "send", "source", "target", "tos", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +118,7 @@ class MediaPort:
         self.are_keys_reported = self.are_keys_taken = False
         self._key_reader: KeyReader | None = None
         self.key_sender: KeySender | None = None
+        self._player: Player | None = None
         self._reports_sent: dict[int, int] = {}
         self._round_trip_ns = -1
         self._peer_lost_percent = 0.0
@@ -360,24 +363,46 @@ class MediaPort:
                 sender.describe(self.source.payloads, self.source.clocks, self.source.codecs)
             if self.other is not None and self.other.reception.has_sequence:
                 sender.follow(*self.other.reception.last_packet())
-            self.send = self._send_beside_keys
+            if self._player is None:
+                self.send = self._send_beside_keys
         if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone):
-            self._owner.keys_due(self)
+            self._owner.sends_itself(self)
 
-    def send_keys(self, now_ns: int) -> int | None:
-        """Send packets of keys that are due; return when the next one is, None = there is none."""
-        sender = self.key_sender
-        if sender is None or self.target is None:
-            return None
-        for data in sender.due(now_ns):
-            try:
-                self._rtp.sendto(data, self.target)
-            except OSError:
-                self.unsent += 1
-            else:
-                self.packets_out += 1
+    def send_due(self, now_ns: int) -> bool:
+        """Send packets of keys, and those that are played, which are due; return whether more follow."""
+        sender, player, target = self.key_sender, self._player, self.target
+        packets = [] if sender is None else sender.due(now_ns)
+        if player is not None:
+            packets += player.due(now_ns)
+        if target is not None:
+            for data in packets:
+                try:
+                    self._rtp.sendto(data, target)
+                except OSError:
+                    self.unsent += 1
+                else:
+                    self.packets_out += 1
         SENT.pack_into(self._record, self._sent_at, self.packets_out, self.unsent)
-        return sender.due_ns
+        return player is not None or (sender is not None and sender.due_ns is not None)
+
+    def play_ring_back(self, delay_ms: int) -> None:
+        """Play ring-back to the peer until media are forwarded to it, where it takes G.711."""
+        payloads = () if self.source is None else self.source.payloads
+        payload = next((each for each in payloads if each in PAYLOADS), None)
+        if payload is not None and self._player is None:
+            begin_ns = monotonic_ns() + delay_ms * 1_000_000
+            self._player = Player(ring_back(payload), payload, int.from_bytes(os.urandom(4), "big"), begin_ns)
+            self.send = self._send_after_sound
+            self._owner.sends_itself(self)
+
+    def stop_playing(self) -> None:
+        """Play nothing any more."""
+        self._player = None
+        self.send = self._rtp.sendto if self.key_sender is None else self._send_beside_keys
+
+    def _send_after_sound(self, data: bytes, target: Address) -> int:
+        self.stop_playing()
+        return self.send(data, target)
 
     def _send_beside_keys(self, data: bytes, target: Address) -> int:
         sender = self.key_sender

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -78,6 +78,19 @@ class PressKey(msgspec.Struct, frozen=True, array_like=True, tag=10):
     as_tone: bool
 
 
+class PlayRingBack(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Play ring-back to the peer of a port, until media are forwarded to it."""
+
+    id: int
+    delay_ms: int
+
+
+class StopPlaying(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """Play nothing to the peer of a port."""
+
+    id: int
+
+
 class SpareRanges(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """Send nothing to these addresses and ports: they are the media ports of this switch."""
 
@@ -92,7 +105,7 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Close everything and end."""
 
 
-PortOrder = ExpectSource | DisconnectPort | ReportKeys | PressKey
+PortOrder = ExpectSource | DisconnectPort | ReportKeys | PressKey | PlayRingBack | StopPlaying
 """Orders to a port, which is unknown where it was closed meanwhile."""
 WorkerOrder = UseRecords | OpenPort | ConnectPorts | ClosePort | SpareRanges | ListPorts | EndWorker | PortOrder
 

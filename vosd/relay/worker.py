@@ -37,11 +37,13 @@ from vosd.relay.protocol import (
     ListingEnded,
     ListPorts,
     OpenPort,
+    PlayRingBack,
     PortListed,
     PortOrder,
     PressKey,
     ReportKeys,
     SpareRanges,
+    StopPlaying,
     UseRecords,
     WorkerOrder,
     WorkerReady,
@@ -84,7 +86,7 @@ class Worker:
         self._changed: set[MediaPort] = set()
         """Ports whose state is to be written at the end of this turn."""
         self._sending: set[MediaPort] = set()
-        """Ports that have keys to send."""
+        """Ports that send keys, or play."""
         self._descriptor = -1
         """Memory shared with the switch."""
         self._record = memoryview(bytearray(ID.size))
@@ -115,7 +117,7 @@ class Worker:
             now_ns = monotonic_ns()
             ID.pack_into(self._record, 0, now_ns)
             for port in tuple(self._sending):
-                if port.send_keys(now_ns) is None:
+                if not port.send_due(now_ns):
                     self._sending.discard(port)
             if now_ns >= self._look_ns:
                 self._look_for_silence(now_ns)
@@ -138,8 +140,8 @@ class Worker:
         """Report a key of a peer."""
         self._report(KeyPressed(port, pressed.key, pressed.duration_ms))
 
-    def keys_due(self, port: MediaPort) -> None:
-        """Call ``send_keys`` while there are keys to send."""
+    def sends_itself(self, port: MediaPort) -> None:
+        """Call ``send_due`` as long as it says so."""
         self._sending.add(port)
 
     def may_send(self, own_host: str, host: str, port: int) -> bool:
@@ -301,6 +303,10 @@ def _change(port: MediaPort, order: PortOrder) -> None:
             port.report_keys(are_reported=order.are_reported, are_taken=order.are_taken)
         case PressKey():
             port.press(order.key, order.duration_ms, as_tone=order.as_tone)
+        case PlayRingBack():
+            port.play_ring_back(order.delay_ms)
+        case StopPlaying():
+            port.stop_playing()
 
 
 def _mark(sock: socket.socket, tos: int) -> None:

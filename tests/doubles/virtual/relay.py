@@ -20,6 +20,8 @@ class OpenPort:
     other: RelayPort | None = None
     keys: tuple[bool, bool] = (False, False)
     """Whether keys of the peer are reported, and taken."""
+    rings_after_ms: int | None = None
+    """Pause before the ring-back that is played to the peer; None = none is."""
     sent_keys: list[tuple[str, int, bool]] = field(default_factory=list)
     """Keys that the peer was sent, with their duration, and whether as tones."""
 
@@ -78,6 +80,14 @@ class VirtualRelay:
     def press(self, port: RelayPort, key: str, duration_ms: int, *, as_tone: bool = False) -> None:
         """Note a key that is sent (``MediaRelay``)."""
         self.open_ports[port.id].sent_keys.append((key, duration_ms, as_tone))
+
+    def play_ring_back(self, port: RelayPort, delay_ms: int) -> None:
+        """Note ring-back (``MediaRelay``)."""
+        self.open_ports[port.id].rings_after_ms = delay_ms
+
+    def stop_playing(self, port: RelayPort) -> None:
+        """Note that ring-back ends (``MediaRelay``)."""
+        self.open_ports[port.id].rings_after_ms = None
 
     def disconnect(self, port: RelayPort) -> None:
         """End the connection of a port (``MediaRelay``)."""

@@ -21,8 +21,7 @@ from vosd.media.rtp import FOREIGN, RTCP, is_whole, units_by_kind
         (b"\x90" + rtp(1, body=b"\xbe\xde\x00\x02abcd")[1:], False),
         (b"\x90" + rtp(1, body=b"\xbe\xde")[1:], False),
         (b"\xa0" + rtp(1, body=b"ab\x02")[1:], True),
-        (b"\xa0" + rtp(1, body=b"ab\x04")[1:], False),
-        (b"\xa0" + rtp(1, body=b"ab\x00")[1:], False),
+        (b"\xa0" + rtp(1, body=b"encrypted")[1:], True),
         (b"\xa0" + rtp(1, body=b"")[1:], False),
     ],
 )

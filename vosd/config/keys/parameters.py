@@ -49,7 +49,6 @@ MEDIA_PARAMETERS: Final = (
 """Parameters that need a ``media.engine``: without one they get a warning."""
 TONE_PARAMETERS: Final[Mapping[str, str]] = {
     "IVR_RTP_PORT": "there are no menus and prompts yet",
-    "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY": "the switch plays no ring-back yet",
 }
 """Parameters that are read and checked, and that nothing uses yet."""
 

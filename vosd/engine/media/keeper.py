@@ -20,6 +20,7 @@ from vosd.base.clock import Instant
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.losses import MediaLosses
 from vosd.engine.media.report import media_document
+from vosd.engine.media.ring_back import ring_back
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import address_of, is_behind_nat, side_of
 from vosd.engine.media.silence import silence_limit
@@ -121,12 +122,23 @@ class MediaKeeper:
             self._legs[media.number] = leg
         body = message.body
         if not body or SDP not in message.headers:
-            return None
+            return self._ring_back(message, leg, media)
         author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
         if author is None or (theirs := author.facts.media) is None:
             return self._of_one_that_left(message, leg, media)
         media.author = theirs.number
+        if media.is_ringing and isinstance(message, OutgoingSuccess):
+            media.is_ringing = False
+            if self._relay is not None and (port := media.port(0)) is not None:
+                self._relay.stop_playing(port)
         return self._rewritten(waiting, _Exchange(leg, media, author, theirs), now)
+
+    def _ring_back(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | None:
+        """Play ring-back to a caller, if its callee wants that and rings."""
+        if self._relay is None or not media.ports:
+            return None
+        address = address_of(leg, self._listeners, self._addresses).announced
+        return ring_back(message, leg, media, self._relay, address, self.parameters.ring_back_delay_ms)
 
     def forget(self, waiting: WaitingMessage) -> None:
         """Wait for an rtpengine no more (``Doorkeeper``)."""
