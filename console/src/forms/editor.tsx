@@ -8,8 +8,9 @@ import { Problem, type Schemas, send } from "../api/client";
 import { enteredMoment } from "../format";
 import { Confirm } from "../parts/confirm";
 import { ProblemText } from "../parts/problem";
-import { Simulate } from "../parts/simulation";
+import { Simulate, type Tried } from "../parts/simulation";
 import { type Change, ChangeWords, useSay } from "../parts/trial";
+import { TryCall } from "../parts/trycall";
 import { useUnsaved } from "../parts/unsaved";
 import { useSession } from "../session";
 import { Form } from "./form";
@@ -68,6 +69,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
   const kind = declared.kind;
   const keys = cleaned(declared.keys, values);
   const isChanged = !isSame(keys, cleaned(declared.keys, sheet ? base : (begin ?? {}))) || (!sheet && name !== "");
+  const tried: Tried[] = [{ action: sheet ? "replace" : "create", kind, name, keys }];
   const unsaved = useUnsaved(isChanged && !isReadOnly);
   const change = useCallback((key: string, value: unknown) => setValues((before) => ({ ...before, [key]: value })), []);
 
@@ -174,14 +176,10 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
             <Button type="submit" size="xs" loading={order.isPending} disabled={!isChanged}>
               {t("object.check")}
             </Button>
-            {!account && (
-              <Simulate
-                disabled={!isChanged || !name}
-                objects={[{ action: sheet ? "replace" : "create", kind, name, keys }]}
-              />
-            )}
+            {!account && <Simulate disabled={!isChanged || !name} objects={tried} />}
           </Group>
         )}
+        {!isReadOnly && !account && name && <TryCall objects={tried} />}
       </Stack>
       {unsaved.question}
       <Confirm

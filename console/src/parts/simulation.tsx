@@ -31,6 +31,9 @@ export interface Tried {
   keys?: Record<string, unknown>;
 }
 
+/** Whether changes may send calls elsewhere, or change what they cost. */
+export const decidesRoutes = (objects: readonly Tried[]) => objects.every((each) => ROUTES.has(each.kind));
+
 /** A button that tries changes on last week's calls before they are made. */
 export function Simulate({ objects, disabled }: { objects: readonly Tried[]; disabled?: boolean }) {
   const { t } = useTranslation();
@@ -53,7 +56,7 @@ export function Simulate({ objects, disabled }: { objects: readonly Tried[]; dis
       return resultOf(job as unknown as Schemas["JobSheet"], setProgress);
     },
   });
-  if (!may || !objects.every((each) => ROUTES.has(each.kind))) return null;
+  if (!may || !decidesRoutes(objects)) return null;
   return (
     <>
       <Button

@@ -1,0 +1,80 @@
+/** One call tried with a change that is not made: where it goes, and as which numbers. */
+
+import { Button, Group, Stack, TextInput } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { type Row, send } from "../api/client";
+import { useMay } from "../session";
+import { ProblemText } from "./problem";
+import { decidesRoutes, type Tried } from "./simulation";
+import { Table } from "./table";
+
+const FIELDS = ["gateway", "caller", "callee"] as const;
+
+export function TryCall({ objects }: { objects: readonly Tried[] }) {
+  const { t } = useTranslation();
+  const may = useMay("POST /routes/explain");
+  const [call, setCall] = useState({ gateway: "", caller: "", callee: "" });
+  const explained = useMutation({
+    mutationFn: (changes: readonly Tried[]) =>
+      send<{ sheet: Row }>("post", "/routes/explain", { body: { ...call, objects: changes } }),
+  });
+  if (!may || !decidesRoutes(objects)) return null;
+  const sheet = explained.data?.sheet;
+  return (
+    <details>
+      <summary>{t("simulation.one_call")}</summary>
+      <Stack gap="xs" pt="xs">
+        <Group align="end" gap="xs">
+          {FIELDS.map((field) => (
+            <TextInput
+              key={field}
+              size="xs"
+              label={t(`try.${field}`)}
+              value={call[field]}
+              onChange={(event) => setCall({ ...call, [field]: event.currentTarget.value })}
+              onKeyDown={(event) => {
+                if (event.key !== "Enter") return;
+                event.preventDefault(); // it is no order to save the object
+                explained.mutate(objects);
+              }}
+            />
+          ))}
+          <Button
+            size="xs"
+            variant="default"
+            disabled={!FIELDS.every((field) => call[field])}
+            loading={explained.isPending}
+            onClick={() => explained.mutate(objects)}
+          >
+            {t("simulation.try_one")}
+          </Button>
+        </Group>
+        <ProblemText error={explained.error} />
+        {sheet && (
+          <>
+            <p role="status">
+              {t("try.result")}: <b>{String(sheet.result)}</b> {String(sheet.detail ?? "")}{" "}
+              {t("simulation.numbers", { caller: sheet.caller_routed, callee: sheet.callee_billed })}
+            </p>
+            <Table
+              label={t("try.candidates")}
+              columns={[
+                { name: "position", kind: "number" },
+                { name: "routing_gateway", kind: "gateway" },
+                { name: "callee_out" },
+                { name: "caller_out" },
+                { name: "cost", kind: "money" },
+                { name: "margin", kind: "money" },
+                { name: "reason" },
+              ]}
+              rows={(sheet.candidates ?? []) as Row[]}
+              rowKey={(row, index) => `${row.routing_gateway} ${index}`}
+            />
+          </>
+        )}
+      </Stack>
+    </details>
+  );
+}
