@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
-from doubles.data.builders import account, applied_rate, rating_policy
-from doubles.data.records import STARTED
+from doubles.data.builders import account, applied_rate, catalogue, rating_policy, routing_gateway
+from doubles.data.records import STARTED, refused_call
 from doubles.ended_calls import ended_call
 from doubles.office import office_on, operator
 
@@ -21,7 +21,7 @@ from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
 from vosd.billing.rates import AppliedRate
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import Attempt, CallRecord
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
@@ -31,9 +31,10 @@ AMBIGUOUS = 3
 DAY = 86_400_000
 KINDS = (
     "missing_here", "doubled", "missing_there", "duration_differs", "unit_differs", "rate_differs", "rounding_differs",
-    "from_invite",
+    "from_invite", "tried",
 )  # fmt: skip
-CLASS_OF = {"doubled": "missing_here", "from_invite": "duration_differs"}
+CLASS_OF = {"doubled": "missing_here", "from_invite": "duration_differs", "tried": "missing_here"}
+TRIED = "our attempt was not answered: 503 Unavailable"
 MAP = "columns: {callee: number, start: start, duration: seconds, billed: billed, price: price, caller: from}\n"
 
 
@@ -43,6 +44,8 @@ class Planted(NamedTuple):
     result: str
     number: str
     difference: Decimal
+    explanation: str = ""
+    """Said of a call that was an attempt of ours; others may have any."""
 
 
 def price_of(vendor: int) -> str:
@@ -95,6 +98,16 @@ def row(record: CallRecord, rate: AppliedRate, dice: random.Random, extra_ms: in
     return [str(record.callee_out), start, seconds, str(charge.billed_seconds), str(charge.fee), str(record.caller_out)]
 
 
+def attempt_of(vendor: int, record: CallRecord) -> CallRecord:
+    """Return a call that the vendor refused at the time of another one."""
+    number = f"4488{str(record.callee_out)[4:]}"
+    attempt = Attempt(f"trunk-{vendor}", 503, 900, None, "Unavailable")
+    return refused_call(
+        record.started_at - STARTED + 7, callee_out=number, callee_billing=number, attempts=(attempt,),
+        vendor_account=f"vendor-{vendor}",
+    )  # fmt: skip
+
+
 def plant(kind: str, vendor: int, record: CallRecord, dice: random.Random) -> tuple[list[list[str]], Planted]:
     """Return the rows that the file has of a call, and the fault."""
     honest, number = row(record, rate_of(vendor), dice), str(record.callee_out)
@@ -103,6 +116,10 @@ def plant(kind: str, vendor: int, record: CallRecord, dice: random.Random) -> tu
         case "missing_here":
             invented = [f"4499{number[4:]}", *honest[1:]]
             return [honest, invented], Planted(kind, invented[0], Decimal(invented[4]))
+        case "tried":
+            attempt = attempt_of(vendor, record)
+            billed = [str(attempt.callee_out), iso_utc(attempt.started_at + 800), *honest[2:]]
+            return [honest, billed], Planted(CLASS_OF[kind], billed[0], Decimal(billed[4]), TRIED)
         case "doubled":
             return [honest, honest], Planted("missing_here", number, Decimal(honest[4]))
         case "missing_there":
@@ -123,7 +140,7 @@ def plant(kind: str, vendor: int, record: CallRecord, dice: random.Random) -> tu
 
 @pytest.mark.parametrize("seed", [3, 11])
 async def test_forty_faults_in_the_files_of_thirty_vendors_are_found_and_none_is_invented(
-    database: Database, tmp_path: Path, seed: int
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     dice = random.Random(seed)
     calls = month_of(dice)
@@ -133,6 +150,10 @@ async def test_forty_faults_in_the_files_of_thirty_vendors_are_found_and_none_is
     (tmp_path / "map.yaml").write_text(MAP)
     faulty = dice.sample([(vendor, place) for vendor in calls for place in range(CALLS_OF_VENDOR)], FAULTS)
     kind_of = {where: KINDS[number % len(KINDS)] for number, where in enumerate(faulty)}
+    tried = [attempt_of(vendor, calls[vendor][place]) for (vendor, place), kind in kind_of.items() if kind == "tried"]
+    await SqlBooks(database).book(tried)
+    trunks = [routing_gateway(f"trunk-{vendor}", account=f"vendor-{vendor}") for vendor in calls]
+    monkeypatch.setattr(office.definitions, "catalogue", lambda: catalogue(trunks))
     kinds, planted_in_all, found_in_all = Counter(kind_of.values()), 0, 0
     assert set(kinds) == set(KINDS)
     for vendor, some in calls.items():
@@ -157,7 +178,12 @@ async def test_forty_faults_in_the_files_of_thirty_vendors_are_found_and_none_is
         wanted = ReadDifferences(id=made.id)
         text = "".join([part async for part in read_differences(office, operator(), wanted)])
         found = [
-            Planted(each["result"], each["callee"], Decimal(each["difference"]))
+            Planted(
+                each["result"],
+                each["callee"],
+                Decimal(each["difference"]),
+                each["explanation"] if each["explanation"].startswith("our attempt") else "",
+            )
             for each in csv.DictReader(io.StringIO(text))
         ]
         assert sorted(found) == sorted(planted), f"vendor {vendor}"

@@ -155,7 +155,9 @@ class MonthChecks:
                 amount = f"{format_amount(each.amount)} {each.currency or ''}".rstrip()
                 detail = f"dispute {number} with {each.account} about {amount} is {each.state.value}"
                 yield MissingOfMonth(
-                    MonthObstacle.DISPUTE_OPEN, detail, f"vosd reconcile dispute {number} --state settled"
+                    MonthObstacle.DISPUTE_OPEN,
+                    detail,
+                    f"vosd reconcile dispute {number} --state settled --amount AMOUNT",
                 )
 
     async def _bills(self) -> list[StoredReconciliation]:
