@@ -523,6 +523,7 @@ NO_OPERATION: Final = {
     "GET /invoices has the ids of numbers": ("invoices.find_invoice",),
     "it would end the process that answers": ("installation.restart_switch",),
     "a link of POST /people/{name}/reset takes its place": ("people.set_password",),
+    "for the terminal of a switch without any person yet": ("people.invite_first",),
     "for what a person sees at a terminal": ("records.shorten_ids",),
     "work on the sums of reports, as long as it takes": ("reports.add_up_calls", "reports.check_reports",
         "reports.rebuild_reports"),

@@ -21,7 +21,6 @@ from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before
-from vosd.storage.payments import book
 from vosd.storage.ports import Payment
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import writer_for
@@ -278,6 +277,8 @@ class SqlReconciliations:
             async with self._database.writing() as connection:
                 if settlement is not None:  # before the dispute is locked: bookings take their numbers first
                     mark = await self._writer.take_numbers(connection, 1)
+                    from vosd.storage.payments import book  # most readers of reconciliations book nothing
+
                     await book(connection, settlement, mark)
                 if before is None:
                     await connection.execute(insert(_dispute).values(values))

@@ -10,11 +10,12 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
-import re2
 
 from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
+    import re2
+
     from vosd.sip.wire.message import Message
 
 VALUE_MAX: Final = 2_048
@@ -174,6 +175,8 @@ def _compiled(expression: str) -> "re2._Regexp[bytes]":
     """
     if not expression.isascii() or len(expression) > EXPRESSION_MAX:
         raise HeaderRuleError(f"an expression of at most {EXPRESSION_MAX} ASCII characters behind match")
+    import re2  # only where a trunk has an expression: the library takes a megabyte
+
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.max_mem = _MEMORY_MAX
