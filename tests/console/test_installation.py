@@ -116,9 +116,12 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     page.get_by_role("button", name="Credit").click()
     expect(done(page, "Credit", Overdraft_limit="77")).to_contain_text("The overdraft limit is 77")
     expect(page.locator("dl.facts").first).to_contain_text("77")
+    page.get_by_role("button", name="Credit").click()
+    expect(done(page, "Credit", Overdraft_limit="99")).to_contain_text("The overdraft limit is 99")
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("Undone")).to_be_visible()
-    assert site.items("/overrides?name=rival") == []
+    assert [each["value"] for each in site.items("/overrides?name=rival")] == ["77.00"], "the one before holds again"
+    assert site.daemon.succeed("overrides", "clear", "rival")
 
 
 def test_agents_are_a_tree(visit: Visit) -> None:

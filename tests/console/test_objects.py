@@ -191,6 +191,18 @@ def test_who_may_not_change_an_object_is_offered_no_change(
     expect(visitor.go("/new/phones", "New: Phones").get_by_text("does not have the right")).to_be_visible()
 
 
+def test_a_customer_changes_the_password_of_its_phone_and_nothing_else(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/phones/7302", {"keys": {"account": "acme", "password": "a-long-secret-1"}})
+    page = visit("customer", "acme").go("/objects/phones/7302", "7302")
+    page.get_by_role("button", name="New password").click()
+    asked = page.get_by_role("dialog")
+    asked.locator("input").fill("another-secret-2")
+    asked.get_by_role("button", name="New password").click()
+    expect(page.get_by_text("7302 has a new password")).to_be_visible()
+    shown = site.daemon.ask("definitions", "show", "phones", "7302", "--secrets")
+    assert shown["keys"]["password"] == "another-secret-2"
+
+
 def test_an_agent_sees_the_keys_that_it_may_set(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/accounts/sub", {"keys": {"agent": "reseller", "rate_group": "sell"}})
     page = visit("agent", "reseller").go("/objects/accounts/sub", "sub")
@@ -221,6 +233,7 @@ def test_a_change_that_begins_later_holds_then_and_is_undone(site: Watched, visi
     expect(asked).to_contain_text("in force from")
     asked.get_by_role("button", name="Save").click()
     expect(page.get_by_text("late is changed: version 2")).to_be_visible()
+    expect(page.get_by_role("textbox", name="patterns")).to_have_value("4477*")
     assert keys_of(site, "/number-lists/late") == {"patterns": ["4477*"]}
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("Undone")).to_be_visible()

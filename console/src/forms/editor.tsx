@@ -27,6 +27,8 @@ import {
   shown,
 } from "./keys";
 
+type Sheet = Schemas["DefinitionSheet"];
+
 const HTTP_STALE = 412;
 const NONE: Mistakes = new Map();
 
@@ -45,7 +47,7 @@ export const placeOf = (kind: string, name: string) => `${pathOf(kind)}/${encode
 interface EditorProps {
   declared: Kind;
   /** The object as it is; without one it is made. */
-  sheet?: Schemas["DefinitionSheet"];
+  sheet?: Sheet;
   /** Keys that a new object begins with. */
   begin?: Keys;
   isReadOnly: boolean;
@@ -65,7 +67,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
   const [memo, setMemo] = useState("");
   const [mistakes, setMistakes] = useState<Mistakes>(NONE);
   const [trial, setTrial] = useState<Change | null>(null);
-  const [theirs, setTheirs] = useState<Schemas["DefinitionSheet"] | null>(null);
+  const [theirs, setTheirs] = useState<Sheet | null>(null);
   const kind = declared.kind;
   const keys = cleaned(declared.keys, values);
   const isChanged = !isSame(keys, cleaned(declared.keys, sheet ? base : (begin ?? {}))) || (!sheet && name !== "");
@@ -103,11 +105,17 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
         at && !sheet ? undefined : undo,
       );
       onDone(name);
+      if (!sheet || !at) return;
+      // what is planned is not what holds now
+      setValues(base);
+      setAt("");
+      setGeneration(generation + 1);
     },
     onError: async (error) => {
       setTrial(null);
       if (!(error instanceof Problem)) return;
-      if (error.status === HTTP_STALE) setTheirs(await send("get", placeOf(kind, name)));
+      // an object that has ended meanwhile has no version to compare with: the message of the refusal stays
+      if (error.status === HTTP_STALE) setTheirs(await send<Sheet>("get", placeOf(kind, name)).catch(() => null));
       else if (error.errors.length > 0) setMistakes(mistakesOf(kind, name, error.errors));
       else if (error.field) setMistakes(mistakesOf(kind, name, [{ field: error.field, detail: error.message }]));
     },
@@ -216,7 +224,7 @@ function Conflict({
   onTake,
   onClose,
 }: {
-  theirs: Schemas["DefinitionSheet"];
+  theirs: Sheet;
   base: Keys;
   mine: Keys;
   onTake: (keys: Keys) => void;

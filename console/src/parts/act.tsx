@@ -8,12 +8,13 @@ import {
   Modal,
   MultiSelect,
   NativeSelect,
+  PasswordInput,
   Stack,
   Textarea,
   TextInput,
 } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { type FormEvent, type ReactNode, useState } from "react";
+import { type FormEvent, type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem } from "../api/client";
 import { useSession } from "../session";
@@ -27,7 +28,7 @@ export type Entered = Record<string, string>;
 export interface Asked {
   name: string;
   label: string;
-  kind?: "text" | "amount" | "choice" | "choices" | "moment" | "lines";
+  kind?: "text" | "secret" | "amount" | "choice" | "choices" | "moment" | "lines";
   choices?: readonly string[];
   required?: boolean;
   begin?: string;
@@ -66,6 +67,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   const [key, setKey] = useState("");
   const [entered, setEntered] = useState<Entered>({});
   const [secret, setSecret] = useState("");
+  const sent = useRef("");
   const isChanged = key !== "" && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
   const unsaved = useUnsaved(isChanged);
   const order = useMutation({
@@ -73,6 +75,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
     onSuccess: (result) => {
       unsaved.saved();
       setKey("");
+      setEntered({});
       say(props.said(result, entered), props.undo?.(result, entered));
       if (props.secret) setSecret(props.secret(result));
     },
@@ -88,6 +91,9 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
+    // a second press may come before the button is drawn as busy
+    if (sent.current === key && !order.isError) return;
+    sent.current = key;
     order.mutate();
   };
   const problem = order.error instanceof Problem ? order.error : null;
@@ -187,6 +193,16 @@ function AskedField({
           searchable
           hidePickedOptions
           nothingFoundMessage={t("state.empty")}
+        />
+      );
+    case "secret":
+      return (
+        <PasswordInput
+          {...common}
+          visibilityToggleButtonProps={{ "aria-label": t("login.show") }}
+          autoComplete="new-password"
+          value={value}
+          onChange={(event) => onChange(event.currentTarget.value)}
         />
       );
     case "lines":

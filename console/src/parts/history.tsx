@@ -50,6 +50,7 @@ export function History({ kind, name }: { kind: string; name: string }) {
           </li>
         ))}
       </ol>
+      {found.data?.next && <p className="quiet">{t("state.rows_more", { count: versions.length })}</p>}
     </Stack>
   );
 }

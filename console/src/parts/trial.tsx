@@ -10,6 +10,9 @@ import { Moment } from "./values";
 
 export type Change = Schemas["ChangeSheet"];
 
+/** What begins at once must not seem to begin later where the clock of the browser is behind. */
+const CLOCKS_DIFFER_MS = 60_000;
+
 /** A trial in words: what each object gets, from when, and which calls use it. */
 export function ChangeWords({ change }: { change: Change }) {
   const { t } = useTranslation();
@@ -19,7 +22,7 @@ export function ChangeWords({ change }: { change: Change }) {
         <div key={`${each.kind} ${each.name}`}>
           <b>{t(`change.${each.action}`, { kind: t(`kind.${each.kind}`), name: each.name })}</b>
           <KeyWords keys={each.keys} />
-          {Date.parse(each.begins_at) > Date.now() && (
+          {Date.parse(each.begins_at) > Date.now() + CLOCKS_DIFFER_MS && (
             <p>
               {t("change.begins")} <Moment value={each.begins_at} />
             </p>

@@ -6,6 +6,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Query, type Row, type Schemas, send } from "../api/client";
+import { override } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
 import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
@@ -200,7 +201,7 @@ function Transfer({ account, currency }: { account: string; currency: string }) 
 /** Another overdraft limit until it is cleared or expires. */
 function Credit({ account, currency, limit }: { account: string; currency: string; limit: unknown }) {
   const { t } = useTranslation();
-  const place = `/accounts/${encodeURIComponent(account)}/overrides`;
+  const { may } = useSession();
   return (
     <Act
       needs="POST /accounts/{account}/overrides"
@@ -217,13 +218,14 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         { name: "until", label: t("acts.until"), kind: "moment" },
         { name: "memo", label: t("customer.memo") },
       ]}
-      run={({ overdraft_limit, until, memo }) =>
-        send("post", place, {
-          body: { overdraft_limit, until: enteredMoment(until ?? ""), memo: memo || undefined },
+      run={({ overdraft_limit = "", until, memo }) =>
+        override(may, account, "overdraft_limit", overdraft_limit, {
+          until: enteredMoment(until ?? ""),
+          memo: memo || undefined,
         })
       }
       said={(_, { overdraft_limit }) => t("customer.credited", { limit: overdraft_limit, currency })}
-      undo={() => () => send("delete", "/overrides", { query: { name: account, setting: "overdraft_limit" } })}
+      undo={(undo) => undo}
     />
   );
 }

@@ -5,9 +5,10 @@ import { useQuery } from "@tanstack/react-query";
 import { type ComponentType, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, type Row, type Schemas, send } from "../api/client";
+import { override } from "../api/overrides";
 import { enteredMoment } from "../format";
 import { Act, type Asked, entryLines } from "../parts/act";
-import { useMay } from "../session";
+import { useMay, useSession } from "../session";
 import { Tree } from "./call";
 
 const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps", "overdraft_limit"];
@@ -127,6 +128,7 @@ function Override({ row }: RowProps) {
 
 function NewOverride() {
   const { t } = useTranslation();
+  const { may } = useSession();
   return (
     <Act
       needs="POST /gateways/{name}/overrides"
@@ -140,17 +142,11 @@ function NewOverride() {
         { name: "until", label: t("acts.until"), kind: "moment" },
         { name: "memo", label: t("column.memo") },
       ]}
-      run={({ name = "", setting = "", value = "", until, memo }) => {
-        const terms = { until: enteredMoment(until ?? ""), memo: memo || undefined };
-        return setting === "overdraft_limit"
-          ? send("post", `/accounts/${part(name)}/overrides`, { body: { overdraft_limit: value, ...terms } })
-          : send("post", `/gateways/${part(name)}/overrides`, { body: { values: { [setting]: value }, ...terms } });
-      }}
+      run={({ name = "", setting = "", value = "", until, memo }) =>
+        override(may, name, setting, value, { until: enteredMoment(until ?? ""), memo: memo || undefined })
+      }
       said={(_, { name, setting, value }) => t("acts.overridden", { name, setting, value })}
-      undo={(_, { name, setting }) =>
-        () =>
-          send("delete", "/overrides", { query: { name, setting } })
-        }
+      undo={(undo) => undo}
     />
   );
 }

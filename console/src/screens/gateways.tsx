@@ -2,10 +2,10 @@
 
 import { Group, Select, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row } from "../api/client";
+import { client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { amount } from "../format";
 import { Change } from "../parts/change";
 import { Facts, Page } from "../parts/page";
@@ -125,6 +125,11 @@ export function GatewayScreen() {
           ])}
         />
       )}
+      {((sheet.data?.defined ?? []) as Schemas["WrittenGateway"][]).map(({ list }) => (
+        <Link key={list} to="/objects/$kind/$name" params={{ kind: list, name }}>
+          {t("gateway.settings")}
+        </Link>
+      ))}
       <Overrides name={name} />
       {row && <ByHour name={name} kind={String(row.kind)} />}
       {row?.kind === "routing" && mayCall && (

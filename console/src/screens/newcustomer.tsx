@@ -67,7 +67,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
   const [parts, setParts] = useState<readonly Part[]>([]);
   const [payment, setPayment] = useState({ amount: "", memo: "" });
   const [memo, setMemo] = useState("");
-  const [key] = useState(() => crypto.randomUUID());
+  const [key, setKey] = useState("");
   const [trial, setTrial] = useState<Made | null>(null);
   const [mistakes, setMistakes] = useState<readonly { field: string; detail: string }[]>([]);
   const isChanged = name !== "" || parts.length > 0 || Object.keys(keys).length > 0;
@@ -97,6 +97,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
     onSuccess: (made, isTrial) => {
       if (isTrial) {
         setTrial(made);
+        setKey(crypto.randomUUID());
         return;
       }
       setTrial(null);

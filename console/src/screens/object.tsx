@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, pathOf } from "../forms/keys";
+import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
 import { History } from "../parts/history";
 import { Page } from "../parts/page";
@@ -55,6 +56,7 @@ function One({ kind, name }: { kind: string; name: string }) {
                 {t("object.copy")}
               </Button>
             )}
+            {kind === "phones" && isOurs && <Password number={name} />}
             {may.end && isOurs && (
               <End kind={kind} sheet={sheet} onDone={() => go({ to: "/objects/$kind", params: { kind } })} />
             )}
@@ -92,6 +94,22 @@ function One({ kind, name }: { kind: string; name: string }) {
         </Tabs.Panel>
       </Tabs>
     </Page>
+  );
+}
+
+/** Another password of a phone, which its customer may set, too. */
+function Password({ number }: { number: string }) {
+  const { t } = useTranslation();
+  return (
+    <Act
+      needs="PUT /phones/{number}/password"
+      act={t("object.password")}
+      title={t("object.password_title", { number })}
+      lead={t("object.password_lead")}
+      asks={[{ name: "password", label: t("login.new_password"), kind: "secret", required: true }]}
+      run={({ password }) => send("put", `/phones/${encodeURIComponent(number)}/password`, { body: { password } })}
+      said={() => t("object.password_set", { number })}
+    />
   );
 }
 
