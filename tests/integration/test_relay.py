@@ -3,15 +3,18 @@
 import asyncio
 import os
 import signal
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from doubles.sockets.relay import RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
+from structlog.testing import capture_logs
 
 from vosd.media.figures import PeerReport
 from vosd.media.keys import KeyReader, PressedKey
+from vosd.media.pcap import HEADER as HEADER_OF_FILE
 from vosd.media.rtp import HEADER
 from vosd.media.source import RelayPort
 from vosd.relay.media_port import FILTER_AFTER
@@ -395,3 +398,55 @@ async def test_ring_back_is_played_until_media_are_forwarded(stage, peers):
     stage.relay.stop_playing(first)
     sent = other.send((HOST, second.rtp), 3)
     assert await received(one, 3) == sent
+
+
+def recorded(path: Path) -> list[bytes]:
+    """Return the RTP packets of a capture file of IPv4."""
+    content = path.read_bytes()
+    assert content[:24] == HEADER_OF_FILE
+    packets, at = [], 24
+    while at < len(content):
+        (length,) = struct.unpack_from("<I", content, at + 8)
+        packets.append(content[at + 16 + 28 : at + 16 + length])
+        at += 16 + length
+    return packets
+
+
+async def test_a_call_is_recorded_also_over_a_kill_of_its_worker(stage, peers, tmp_path):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    path = tmp_path / "recordings" / "today" / "call.pcap"
+    assert stage.relay.record(first, second, path)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    sent = one.send((HOST, first.rtp), 4)
+    sent_back = other.send((HOST, second.rtp), 3)
+    assert await received(other, 4) == sent
+    await until(lambda: len(recorded(path)) == 7)
+    assert [packet for packet in recorded(path) if packet in sent] == sent
+    assert [packet for packet in recorded(path) if packet in sent_back] == sent_back
+    os.kill(stage.relay._links[0].pid, signal.SIGKILL)
+    more = one.send((HOST, first.rtp), 2)
+    assert await received(other, 2) == more
+    stage.close(first)
+    stage.close(second)
+    await until(lambda: recorded(path)[7:] == more)
+
+
+async def test_a_recording_stops_where_the_disk_is_full_and_the_call_goes_on(stage, peers, tmp_path, monkeypatch):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    monkeypatch.setattr("vosd.relay.recordings.has_room", lambda _: False)
+    with capture_logs() as logs:
+        assert not stage.relay.record(first, second, tmp_path / "call.pcap")
+    assert [line["event"] for line in logs] == ["recording_not_begun"]
+    monkeypatch.undo()
+    read_only = os.open(tmp_path / "call.pcap", os.O_RDONLY)
+    monkeypatch.setattr("vosd.relay.client.begun_recording", lambda _: read_only)
+    with capture_logs() as logs:
+        assert stage.relay.record(first, second, tmp_path / "call.pcap")
+        sent = one.send((HOST, first.rtp), 3)
+        assert await received(other, 3) == sent
+        await until(lambda: len(logs) == 2)
+    assert {line["event"] for line in logs} == {"recording_stopped"}
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent

@@ -65,6 +65,8 @@ class Account(msgspec.Struct, frozen=True):
     max_call_seconds: int | None = None
     balance_low: Decimal | None = None
     """The log reports it once when less than this is left for calls; None = never."""
+    record: int = 0
+    """Percent of its relayed calls that are recorded."""
     long_call_alarm: LongCallAlarm = LongCallAlarm.YES
     """Whether its calls are reported that last longer than ``alarms.call_seconds``."""
     allowed_prefixes: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.media.figures import MediaFigures
 from vosd.engine.media.keeper import MediaKeeper
+from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import POLL_TICK_S, RtpEngineCalls
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
@@ -190,7 +191,10 @@ class SwitchService:
         if relay is None and rtpengines is None:
             return None
         terms, addresses = catalogue.parameters.media, settings.media.addresses
-        return MediaKeeper(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines)
+        keeper = MediaKeeper(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines)
+        if relay is not None:
+            keeper.recordings = CallRecordings(relay, settings.state_dir / "recordings")
+        return keeper
 
     def _poll_rtpengines(self, rtpengines: RtpEngineCalls) -> None:
         """Let messages leave that wait for rtpengines, ask for figures in turn, move calls of those that are lost."""

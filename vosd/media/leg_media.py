@@ -63,6 +63,10 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Whether its latest description has fax alone, which may be silent."""
     last_key: tuple[str, int, bool] | None = None
     """Key that it has pressed last, when (monotonic milliseconds), and whether that was an INFO."""
+    recorded_share: int = 0
+    """Percent of the calls of its account that are recorded."""
+    recording: str = ""
+    """File of the recording of its call, for the leg of an attempt; empty = there is none."""
     is_ringing: bool = False
     """Whether it is played the ring-back of the switch."""
     refusal: MediaRefusal | None = None

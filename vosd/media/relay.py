@@ -1,6 +1,7 @@
 """A relay as the switch uses it: ports of legs, who may send to them, which two are connected."""
 
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Protocol
 
 from vosd.base.clock import Instant
@@ -53,6 +54,10 @@ class MediaRelay(Protocol):
 
     def stop_playing(self, port: RelayPort) -> None:
         """Play nothing to the peer."""
+        ...
+
+    def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
+        """Record what two connected ports forward into a capture file; False where that is not possible."""
         ...
 
     def disconnect(self, port: RelayPort) -> None:

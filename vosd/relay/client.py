@@ -5,6 +5,7 @@ one goes on with them, and packets that arrive meanwhile wait in them. Figures a
 """
 
 import asyncio
+import os
 import resource
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -30,10 +31,12 @@ from vosd.relay.protocol import (
     PortListed,
     PortOrder,
     PressKey,
+    RecordPorts,
     ReportKeys,
     SpareRanges,
     StopPlaying,
 )
+from vosd.relay.recordings import begun_recording
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.source_filter import drops_of
 from vosd.trunks.media import PortRange
@@ -52,7 +55,7 @@ _log = structlog.get_logger()
 class _ServedPort:
     """One port, with all that a worker has to know of it."""
 
-    __slots__ = ("keys", "link", "other", "port", "record", "sockets", "source", "tos")
+    __slots__ = ("keys", "link", "other", "port", "record", "recording", "sockets", "source", "tos")
 
     def __init__(self, port: RelayPort, tos: int, sockets: list[socket.socket], link: WorkerLink, record: int) -> None:
         self.port = port
@@ -62,6 +65,7 @@ class _ServedPort:
         self.record = record
         self.source: MediaSource | None = None
         self.other: int | None = None
+        self.recording: _Recording | None = None
         self.keys = (False, False)
         """Whether keys of the peer are reported, and taken."""
 
@@ -76,6 +80,24 @@ class _ServedPort:
     def close(self) -> None:
         for sock in self.sockets:
             sock.close()
+
+
+class _Recording:
+    """File of a call that is recorded."""
+
+    __slots__ = ("descriptor", "ids", "open")
+
+    def __init__(self, descriptor: int, ids: tuple[int, int]) -> None:
+        self.descriptor = descriptor
+        self.ids = ids
+        self.open = 2
+        """Ports that are not closed yet."""
+
+    def leave(self) -> None:
+        """Close the file with the last port."""
+        self.open -= 1
+        if not self.open:
+            os.close(self.descriptor)
 
 
 class Relay:
@@ -130,6 +152,8 @@ class Relay:
         await asyncio.gather(*(link.stop(keep=keep) for link in self._links))
         for served in self._ports.values():
             served.close()
+            if served.recording is not None:
+                served.recording.leave()
         self._ports.clear()
         self._links.clear()
 
@@ -232,6 +256,22 @@ class Relay:
         """Play nothing to the peer."""
         self._order(port, StopPlaying(port.id))
 
+    def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
+        """Record what two connected ports forward, into a file that only the switch's user may read.
+
+        Returns False where that is not possible: there is no room on the disk, or the ports are not connected.
+        """
+        first, second = self._ports.get(one.id), self._ports.get(other.id)
+        if first is None or second is None or first.other != other.id:
+            return False
+        descriptor = begun_recording(path)
+        if descriptor is None:
+            return False
+        recording = _Recording(descriptor, (one.id, other.id))
+        first.recording = second.recording = recording
+        first.link.order(RecordPorts(recording.ids), [descriptor])
+        return True
+
     def disconnect(self, port: RelayPort) -> None:
         """Forward nothing from or to this port."""
         served = self._ports.get(port.id)
@@ -254,6 +294,8 @@ class Relay:
         self._leave(served)
         served.link.send_descriptors()
         served.close()
+        if served.recording is not None:
+            served.recording.leave()
         self._pools[port.host].rest(port.rtp, port.rtcp, now.mono)
         return figures
 
@@ -348,6 +390,9 @@ class Relay:
                 self._give(served, served.figures())
                 if served.other is not None and served.other < served.port.id:  # the other one was given before
                     link.order(ConnectPorts(served.port.id, served.other))
+        for recording in {each.recording for each in self._ports.values() if each.link is link}:
+            if recording is not None:
+                link.order(RecordPorts(recording.ids), [recording.descriptor])
 
     def _pressed(self, port: int, key: str, duration_ms: int) -> None:
         if port in self._ports:

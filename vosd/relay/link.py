@@ -19,6 +19,7 @@ from vosd.relay.protocol import (
     ListingEnded,
     ListPorts,
     PortListed,
+    RecordingStopped,
     UseRecords,
     WorkerOrder,
     WorkerReady,
@@ -234,6 +235,8 @@ class WorkerLink:
                 self.listed.set()
             case KeyPressed():
                 self._pressed(report.id, report.key, report.duration_ms)
+            case RecordingStopped():
+                _log.warning("recording_stopped", port=report.id)
 
     def _end_other_version(self) -> None:
         _log.warning("media_worker_of_another_version", pid=self.pid)

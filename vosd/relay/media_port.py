@@ -21,6 +21,7 @@ from vosd.media.rtcp import ReceptionReport, read_rtcp
 from vosd.media.rtp import HEADER, RTCP, VERSION, is_whole, units_by_kind
 from vosd.media.source import MediaSource
 from vosd.relay.protocol import OpenPort
+from vosd.relay.recording import Recording
 from vosd.relay.source_filter import take_all, take_only
 
 DATAGRAM_BYTES: Final = 2_048
@@ -70,10 +71,10 @@ class MediaPort:
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_ns",
         "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_owner", "_peer_jitter_ms", "_peer_lost",
-        "_peer_lost_percent", "_player", "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp",
-        "_sent_at", "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns", "alive_ns",
+        "_peer_lost_percent", "_plain_send", "_player", "_receive", "_record", "_reports_sent", "_round_trip_ns",
+        "_rtp", "_sent_at", "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns", "alive_ns",
         "are_keys_reported", "are_keys_taken", "is_filtered", "key_sender", "latch", "other", "packets_out", "port",
-        "reception", "record_number", "send", "source", "target", "tos", "unsent",
+        "reception", "record_number", "recording", "send", "source", "target", "tos", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +95,7 @@ class MediaPort:
         """Whether the kernel lets through packets of the believed source alone."""
         self._until_filter = FILTER_AFTER
         self.send: Callable[[bytes, Address], int] = rtp.sendto
+        self._plain_send: Callable[[bytes, Address], int] = rtp.sendto
         self.target: Address | None = None
         """Address to which RTP is sent: the believed source, else the announced one; None = neither may be."""
         self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
@@ -119,6 +121,7 @@ class MediaPort:
         self._key_reader: KeyReader | None = None
         self.key_sender: KeySender | None = None
         self._player: Player | None = None
+        self.recording: Recording | None = None
         self._reports_sent: dict[int, int] = {}
         self._round_trip_ns = -1
         self._peer_lost_percent = 0.0
@@ -363,8 +366,7 @@ class MediaPort:
                 sender.describe(self.source.payloads, self.source.clocks, self.source.codecs)
             if self.other is not None and self.other.reception.has_sequence:
                 sender.follow(*self.other.reception.last_packet())
-            if self._player is None:
-                self.send = self._send_beside_keys
+            self._choose_send()
         if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone):
             self._owner.sends_itself(self)
 
@@ -392,17 +394,37 @@ class MediaPort:
         if payload is not None and self._player is None:
             begin_ns = monotonic_ns() + delay_ms * 1_000_000
             self._player = Player(ring_back(payload), payload, int.from_bytes(os.urandom(4), "big"), begin_ns)
-            self.send = self._send_after_sound
+            self._choose_send()
             self._owner.sends_itself(self)
 
     def stop_playing(self) -> None:
         """Play nothing any more."""
         self._player = None
-        self.send = self._rtp.sendto if self.key_sender is None else self._send_beside_keys
+        self._choose_send()
 
     def _send_after_sound(self, data: bytes, target: Address) -> int:
         self.stop_playing()
-        return self.send(data, target)
+        return self._plain_send(data, target)
+
+    def record(self, recording: Recording | None) -> None:
+        """Record the packets that are forwarded to the peer, as they came to the other port; None = do not any more."""
+        self.recording = recording
+        self._choose_send()
+
+    def _send_recorded(self, data: bytes, target: Address) -> int:
+        other = self.other
+        if self.recording is not None and other is not None and other.latch.believed is not None:
+            self.recording.add(data, other.latch.believed, (other.port.host, other.port.rtp))
+        return self._plain_send(data, target)
+
+    def _choose_send(self) -> None:
+        plain: Callable[[bytes, Address], int] = self._rtp.sendto
+        if self._player is not None:
+            plain = self._send_after_sound
+        elif self.key_sender is not None:
+            plain = self._send_beside_keys
+        self._plain_send = plain
+        self.send = plain if self.recording is None else self._send_recorded
 
     def _send_beside_keys(self, data: bytes, target: Address) -> int:
         sender = self.key_sender

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -91,6 +91,12 @@ class StopPlaying(msgspec.Struct, frozen=True, array_like=True, tag=12):
     id: int
 
 
+class RecordPorts(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """Record what two connected ports forward into a file, whose descriptor goes with the message."""
+
+    ids: tuple[int, int]
+
+
 class SpareRanges(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """Send nothing to these addresses and ports: they are the media ports of this switch."""
 
@@ -107,7 +113,9 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
 
 PortOrder = ExpectSource | DisconnectPort | ReportKeys | PressKey | PlayRingBack | StopPlaying
 """Orders to a port, which is unknown where it was closed meanwhile."""
-WorkerOrder = UseRecords | OpenPort | ConnectPorts | ClosePort | SpareRanges | ListPorts | EndWorker | PortOrder
+WorkerOrder = (
+    UseRecords | OpenPort | RecordPorts | ConnectPorts | ClosePort | SpareRanges | ListPorts | EndWorker | PortOrder
+)
 
 
 class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -143,4 +151,10 @@ class KeyPressed(msgspec.Struct, frozen=True, array_like=True, tag=3):
     duration_ms: int
 
 
-WorkerReport = WorkerReady | PortListed | ListingEnded | KeyPressed
+class RecordingStopped(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """The recording of a port has stopped: its disk is full, or too slow."""
+
+    id: int
+
+
+WorkerReport = WorkerReady | PortListed | ListingEnded | KeyPressed | RecordingStopped

@@ -41,6 +41,8 @@ from vosd.relay.protocol import (
     PortListed,
     PortOrder,
     PressKey,
+    RecordingStopped,
+    RecordPorts,
     ReportKeys,
     SpareRanges,
     StopPlaying,
@@ -49,6 +51,7 @@ from vosd.relay.protocol import (
     WorkerReady,
     WorkerReport,
 )
+from vosd.relay.recording import Recording, RecordingWriter
 from vosd.relay.records import BYTES
 from vosd.relay.worker_process import BACKLOG
 from vosd.trunks.media import PortRange
@@ -87,6 +90,8 @@ class Worker:
         """Ports whose state is to be written at the end of this turn."""
         self._sending: set[MediaPort] = set()
         """Ports that send keys, or play."""
+        self._writer: RecordingWriter | None = None
+        self._recordings: set[Recording] = set()
         self._descriptor = -1
         """Memory shared with the switch."""
         self._record = memoryview(bytearray(ID.size))
@@ -125,6 +130,8 @@ class Worker:
                 break
         for port in self._ports.values():
             port.close()
+        for recording in self._recordings:
+            recording.close()
 
     # ---- ports ----
 
@@ -151,6 +158,8 @@ class Worker:
     def _look_for_silence(self, now_ns: int) -> None:
         """Let the kernel take all sources at ports whose source may have moved."""
         self._look_ns = now_ns + LOOK_NS
+        if self._recordings:
+            self._look_at_recordings()
         for port in self._ports.values():
             if port.is_filtered and now_ns - port.reception.last_ns >= MOVED_NS:
                 port.take_all_sources()
@@ -204,6 +213,8 @@ class Worker:
                 self._open(order, descriptors)
             case UseRecords():
                 self._use_records(descriptors.pop(0))
+            case RecordPorts():
+                self._record_ports(order.ids, descriptors.pop(0))
             case ConnectPorts(one=one, other=other):
                 if one in self._ports and other in self._ports:
                     self._ports[one].connect(self._ports[other])
@@ -235,9 +246,42 @@ class Worker:
         if port is not None:
             self._changed.discard(port)
             self._sending.discard(port)
+            self._end_recording(port)
             for sock in port.sockets():
                 self._remove(sock.fileno())
             port.close()
+
+    def _record_ports(self, ids: tuple[int, int], descriptor: int) -> None:
+        if self._writer is None:
+            self._writer = RecordingWriter()
+        recording = Recording(descriptor, self._writer)
+        self._recordings.add(recording)
+        for port in (self._ports[number] for number in ids if number in self._ports):
+            self._end_recording(port)
+            port.record(recording)
+            recording.ports += 1
+        if not recording.ports:
+            self._recordings.discard(recording)
+            recording.close()
+
+    def _end_recording(self, port: MediaPort) -> None:
+        recording = port.recording
+        if recording is None:
+            return
+        port.record(None)
+        recording.ports -= 1
+        if not recording.ports:
+            self._recordings.discard(recording)
+            recording.close()
+
+    def _look_at_recordings(self) -> None:
+        """Let packets be written, and report recordings that have stopped."""
+        for recording in self._recordings:
+            recording.flush()
+        stopped = [port for port in self._ports.values() if port.recording is not None and port.recording.is_over]
+        for port in stopped:
+            self._end_recording(port)
+            self._report(RecordingStopped(port.port.id))
 
     def _use_records(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -143,6 +143,8 @@ class MediaSettings(msgspec.Struct, frozen=True):
     """Whether callers get ring-back from the switch when it is called."""
     encryption: Encryption = Encryption.OFF
     dtmf: KeyWay = KeyWay.AUTO
+    record: int = 0
+    """Percent of its relayed calls that are recorded."""
 
 
 DEFAULT_MEDIA: Final = MediaSettings()

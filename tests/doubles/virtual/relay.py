@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
@@ -34,6 +35,7 @@ class VirtualRelay:
         self.free = free
         self.key_pressed: Callable[[int, str, int], None] = lambda *_: None
         self.opened = 0
+        self.recordings: list[Path] = []
 
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port (``MediaRelay``)."""
@@ -88,6 +90,12 @@ class VirtualRelay:
     def stop_playing(self, port: RelayPort) -> None:
         """Note that ring-back ends (``MediaRelay``)."""
         self.open_ports[port.id].rings_after_ms = None
+
+    def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
+        """Note a recording (``MediaRelay``)."""
+        assert self.open_ports[one.id].other == other
+        self.recordings.append(path)
+        return True
 
     def disconnect(self, port: RelayPort) -> None:
         """End the connection of a port (``MediaRelay``)."""

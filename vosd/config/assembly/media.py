@@ -122,6 +122,8 @@ def _needs_of(settings: MediaSettings) -> Iterator[tuple[str, str]]:
         yield "rtp_port_range", str(settings.ports)
     if settings.dtmf is not KeyWay.AUTO:
         yield "dtmf", settings.dtmf.value
+    if settings.record:
+        yield "record", str(settings.record)
 
 
 def check_media(keys: InstallationKeys, parameters: ParameterKeys, origin: Origin, problems: ProblemList) -> None:

@@ -33,6 +33,7 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.margins import wanted_margin
+from vosd.config.reader.media import recorded_share
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import rate_prefix
@@ -83,6 +84,9 @@ class AccountKeys(Keys):
     balance_low: Annotated[Decimal | None, price()] = None
     """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
     overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
+    record: Annotated[int, recorded_share()] = 0
+    """Percent of its relayed calls that are recorded, as capture files in `state_dir`/recordings; `off` = none. Trunks
+    have the same key; the higher share holds."""
     long_call_alarm: Annotated[LongCallAlarm, switch_or(LongCallAlarm)] = LongCallAlarm.YES
     """``no``: its calls are no alarm ``call_too_long``, however long they last. ``outside_working_hours``: only while
     its ``calendar`` says that it is not working time."""

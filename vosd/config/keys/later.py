@@ -7,8 +7,8 @@ INSTALLATION: Final = frozenset(
         "live_state", "packages", "registrations", "security", "web", "workers",
     }
 )  # fmt: skip
-ACCOUNT: Final = frozenset({"packages", "record"})
-MEDIA: Final = frozenset({"ice", "record"})
+ACCOUNT: Final = frozenset({"packages"})
+MEDIA: Final = frozenset({"ice"})
 """Capabilities of all trunks and phones that are not built yet."""
 MAPPING_GATEWAY: Final = MEDIA
 PHONE: Final = MEDIA

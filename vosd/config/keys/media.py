@@ -12,6 +12,7 @@ from vosd.config.reader.media import (
     encrypted_by,
     media_mode,
     port_range,
+    recorded_share,
     silence,
 )
 from vosd.config.reader.model import Keys
@@ -66,6 +67,9 @@ class TrunkMediaKeys(Keys):
     """The way by which keys reach it in relayed calls: as the other side sends them (`auto`), or always as telephone
     events in its media (`rfc4733`), as INFO, or as tones in G.711 (`inband`). Tones that it sends itself pass as they
     are."""
+    record: Annotated[int, recorded_share()] = 0
+    """Percent of its relayed calls that are recorded, as capture files in `state_dir`/recordings; `off` = none. It may
+    need the consent of both parties."""
     encryption: Annotated[Encryption, encrypted_by()] = Encryption.OFF
     """`pass`: its media are encrypted by the parties (SRTP), which passes unchanged; media of calls of a registered
     phone or gateway with it are relayed."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vosd.config.reader.fields import FromText, NotBuiltYetError, choice
+from vosd.config.reader.fields import WHOLE, FromText, NotBuiltYetError, choice
 from vosd.trunks.media import Encryption, MediaMode, MediaWatch, PortRange
 
 FIRST_PORT: Final = 1_024
@@ -21,6 +21,19 @@ _WITH_EVERY_CODEC: Final = frozenset({"telephone-event", "cn"})
 def media_mode() -> FromText:
     """Read the mode of a trunk; VOS3000's ``Proxy`` is on, ``Bypass`` is off."""
     return _with_aliases(choice(MediaMode), {"proxy": "on", "bypass": "off", "must on": "must_on"})
+
+
+def recorded_share() -> FromText:
+    """Read how many percent of calls are recorded; off = none."""
+
+    def read(text: str) -> int:
+        if text.lower() in {"off", "no"}:
+            return 0
+        if not WHOLE.match(text) or not 0 <= int(text) <= 100:
+            raise ValueError
+        return int(text)
+
+    return FromText("off, or a whole number of percent from 0 to 100", read)
 
 
 def installation_mode() -> FromText:

@@ -157,6 +157,8 @@ class Intake:
             calling = Caller.of_invite(self._endpoint, event.transaction, request, source, dialect, wish, event.user)
             if calling.leg.facts.media is not None and call_request.mapping is not None:
                 calling.leg.facts.media.settings = call_request.mapping.media
+                account = call_request.account
+                calling.leg.facts.media.recorded_share = 0 if account is None else account.record
         except Exception:
             call_request.give_back()
             raise

@@ -19,6 +19,7 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.clock import Instant
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.losses import MediaLosses
+from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.report import media_document
 from vosd.engine.media.ring_back import ring_back
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
@@ -96,6 +97,8 @@ class MediaKeeper:
         self._keys = KeyConversion(relay)
         self.losses = MediaLosses()
         """Lost packets of gateways, for their alarm."""
+        self.recordings: CallRecordings | None = None
+        """Records calls; None = the relay has no directory for that."""
         self._last_number = now.wall << 20
         self._legs: dict[int, Leg] = {}
         """Legs that have not ended, by their numbers."""
@@ -238,7 +241,8 @@ class MediaKeeper:
         ended = [None if media is None else self._ended(media) for media in (caller, callee)]
         is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
-        return media_document(engine, None if callee is None else callee.step, *ended)
+        recording = "" if callee is None else callee.recording
+        return media_document(engine, None if callee is None else callee.step, ended[0], ended[1], recording)
 
     def resume(self, call: Call) -> None:
         """Go on with a call of an earlier process, and with its ports (``CallMedia``)."""
@@ -462,6 +466,8 @@ class MediaKeeper:
             self._relay.connect(own, theirs)
             if index == 0:
                 self._keys.arrange(exchange.leg, exchange.author)
+                if self.recordings is not None and exchange.author.route_choice is not None:
+                    self.recordings.begin(exchange.leg, exchange.author, (own, theirs), now)
             address = address_of(exchange.leg, self._listeners, self._addresses)
             places.append(Place(address.announced, own.rtp, own.rtcp))
         return places

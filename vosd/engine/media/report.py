@@ -12,13 +12,15 @@ from vosd.trunks.media import MediaEngine
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def media_document(engine: MediaEngine, step: int | None, caller: LegFigures | None, callee: LegFigures | None) -> str:
+def media_document(
+    engine: MediaEngine, step: int | None, caller: LegFigures | None, callee: LegFigures | None, recording: str = ""
+) -> str:
     """Return the document; a leg that had no port is null. An rtpengine measures neither loss nor jitter."""
     legs = {"caller": _leg(caller), "callee": _leg(callee)}
     if engine is MediaEngine.RTPENGINE:
         for leg in filter(None, legs.values()):
             leg.update(dict.fromkeys(("lost_percent", "jitter_ms", "jitter_max_ms", "packets_out")))
-    return _encode({"engine": engine.value, "step": step, "legs": legs}).decode()
+    return _encode({"engine": engine.value, "step": step, "legs": legs, "recording": recording or None}).decode()
 
 
 def _leg(ended: LegFigures | None) -> dict[str, Any] | None:

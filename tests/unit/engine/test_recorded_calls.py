@@ -1,0 +1,60 @@
+"""Calls that are recorded."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+
+from vosd.engine.media.recordings import CallRecordings
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+
+
+def scene_with(*, trunk: int = 0, vendor: int = 0, of_account: int = 0, mode: MediaMode = MediaMode.ON):
+    relay = VirtualRelay()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(record=trunk)),
+        vendor_gateway(0, media=MediaSettings(record=vendor)),
+    ]
+    parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
+    scene = Scene(catalogue(trunks, media=parameters, accounts=[account("acme", record=of_account)]), relay=relay)
+    scene.exchange.media.recordings = CallRecordings(relay, Path("/recordings"))
+    return scene, relay
+
+
+@pytest.mark.parametrize("named", [{"trunk": 100}, {"vendor": 100}, {"of_account": 100}])
+def test_a_call_is_recorded_once_where_its_account_or_a_trunk_wants_it(named):
+    scene, relay = scene_with(**named)
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    record = scene.finish(call)
+    day = datetime.fromtimestamp(record.started_at / 1_000, UTC).date().isoformat()
+    assert relay.recordings == [Path(f"/recordings/{day}/{record.call_id}.pcap")]
+    assert json.loads(record.media)["recording"] == f"{day}/{record.call_id}.pcap"
+
+
+@pytest.mark.parametrize("named", [{}, {"trunk": 100, "mode": MediaMode.OFF}])
+def test_no_other_call_is(named):
+    scene, relay = scene_with(**named)
+    call, _ = scene.talk()
+    record = scene.finish(call)
+    assert relay.recordings == []
+    assert record.media is None or json.loads(record.media)["recording"] is None
+
+
+def test_a_share_of_calls_is_recorded():
+    scene, relay = scene_with(trunk=50)
+    for _ in range(12):
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_until(lambda call=call: call.final == 200)
+        call.hang_up()
+        scene.wire.run_for(40_000)
+    ids = [record.call_id for record in scene.exchange.sink.records]
+    wanted = [each for each in ids if crc32(each.encode()) % 100 < 50]
+    assert [path.stem for path in relay.recordings] == wanted
+    assert 0 < len(wanted) < 12

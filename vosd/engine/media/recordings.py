@@ -1,0 +1,42 @@
+"""Calls that are recorded: which, and into which file."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import structlog
+
+from vosd.b2bua.leg import Leg
+from vosd.base.clock import Instant
+from vosd.media.relay import MediaRelay
+from vosd.media.source import RelayPort
+
+_PERCENT: Final = 100
+_log = structlog.get_logger()
+
+
+class CallRecordings:
+    """Begins recordings under one directory."""
+
+    def __init__(self, relay: MediaRelay, directory: Path) -> None:
+        self._relay = relay
+        self._directory = directory
+
+    def begin(self, caller: Leg, callee: Leg, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
+        """Record a call whose callee sends media, if it is one of the share that its account or trunks want.
+
+        The choice follows from the id of the call, so that it is the same for each attempt and after a restart.
+        """
+        first, second = caller.facts.media, callee.facts.media
+        if first is None or second is None or second.recording:
+            return
+        share = max(first.settings.record, first.recorded_share, second.settings.record)
+        call_id = callee.call.arrival.call_id
+        if crc32(call_id.encode()) % _PERCENT >= share:
+            return
+        day = datetime.fromtimestamp(now.wall / 1_000, UTC).date().isoformat()
+        file = f"{day}/{call_id}.pcap"
+        if self._relay.record(*ports, self._directory / file):
+            second.recording = file
+            _log.info("recording_begun", call_id=call_id, file=file)

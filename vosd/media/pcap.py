@@ -1,0 +1,29 @@
+"""Packets of RTP as a capture file of IP packets (pcap), which Wireshark plays."""
+
+from ipaddress import ip_address
+from struct import Struct
+from typing import Final
+
+HEADER: Final = Struct("<IHHiIII").pack(0xA1B2C3D4, 2, 4, 0, 0, 65_535, 101)
+"""Beginning of a file whose packets begin with an IP header (LINKTYPE_RAW)."""
+_RECORD: Final = Struct("<IIII")
+_IPV4: Final = Struct("!BBHHHBBH4s4s")
+_IPV6: Final = Struct("!IHBB16s16s")
+_UDP: Final = Struct("!HHHH")
+_PROTOCOL: Final = 17
+_HOPS: Final = 64
+
+Place = tuple[str, int]
+
+
+def record(data: bytes, source: Place, destination: Place, wall_ns: int) -> bytes:
+    """Return one packet as it stands in the file; its checksums are left out."""
+    first, second = (ip_address(host.partition("%")[0]) for host, _ in (source, destination))
+    size = _UDP.size + len(data)
+    if first.version == 4:
+        head = _IPV4.pack(0x45, 0, _IPV4.size + size, 0, 0, _HOPS, _PROTOCOL, 0, first.packed, second.packed)
+    else:
+        head = _IPV6.pack(6 << 28, size, _PROTOCOL, _HOPS, first.packed, second.packed)
+    length = len(head) + size
+    stamp = _RECORD.pack(wall_ns // 1_000_000_000, wall_ns // 1_000 % 1_000_000, length, length)
+    return stamp + head + _UDP.pack(source[1], destination[1], size, 0) + data

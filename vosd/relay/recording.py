@@ -1,0 +1,95 @@
+"""Capture files of calls, written beside the packets: a thread waits for the disk in place of the worker."""
+
+import os
+from queue import SimpleQueue
+from threading import Thread
+from time import time_ns
+from typing import Final
+
+from vosd.media.latch import Address
+from vosd.media.pcap import record
+
+CHUNK_BYTES: Final = 65_536
+"""Bytes that are written at once."""
+WAITING_BYTES: Final = 8_388_608
+"""Bytes that wait for the disk; above it recordings stop."""
+DISK_FREE_PERCENT: Final = 5
+"""Recordings stop where less of the disk is free: the journal of calls needs it."""
+
+
+class Recording:
+    """One file: packets of both legs of a call."""
+
+    __slots__ = ("_buffer", "_writer", "descriptor", "is_over", "ports")
+
+    def __init__(self, descriptor: int, writer: "RecordingWriter") -> None:
+        """``descriptor`` becomes this object's."""
+        self.descriptor = descriptor
+        self.is_over = False
+        """Whether it stopped: the disk is full, or too slow."""
+        self.ports = 0
+        """Ports that are recorded."""
+        self._buffer = bytearray()
+        self._writer = writer
+
+    def add(self, data: bytes, source: Address, destination: Address) -> None:
+        """Add a packet."""
+        if not self.is_over:
+            self._buffer += record(data, source[:2], destination[:2], time_ns())
+            if len(self._buffer) >= CHUNK_BYTES:
+                self.flush()
+
+    def flush(self) -> None:
+        """Let what was added be written."""
+        if self._buffer:
+            self._writer.write(self, bytes(self._buffer))
+            self._buffer.clear()
+
+    def close(self) -> None:
+        """Write the rest, and close the file."""
+        self.flush()
+        self._writer.close(self)
+
+
+class RecordingWriter:
+    """Writes for all recordings of a worker."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[Recording, bytes | None]] = SimpleQueue()
+        self._waiting = 0
+        """Bytes that were handed to the thread; ``_written`` of them are done."""
+        self._written = 0
+        Thread(target=self._run, name="recordings", daemon=True).start()
+
+    def write(self, recording: Recording, content: bytes) -> None:
+        """Write; the recording is over where too much waits."""
+        if self._waiting - self._written > WAITING_BYTES:
+            recording.is_over = True
+        if not recording.is_over:
+            self._waiting += len(content)
+            self._queue.put((recording, content))
+
+    def close(self, recording: Recording) -> None:
+        """Close a file behind what is to be written to it."""
+        self._queue.put((recording, None))
+
+    def _run(self) -> None:
+        while True:
+            recording, content = self._queue.get()
+            if content is None:
+                os.close(recording.descriptor)
+                continue
+            try:
+                if not has_room(recording.descriptor):
+                    recording.is_over = True
+                elif not recording.is_over:
+                    os.write(recording.descriptor, content)
+            except OSError:
+                recording.is_over = True
+            self._written += len(content)
+
+
+def has_room(descriptor: int) -> bool:
+    """Return whether enough of the disk of a file is free."""
+    disk = os.fstatvfs(descriptor)
+    return disk.f_bavail * 100 >= disk.f_blocks * DISK_FREE_PERCENT
