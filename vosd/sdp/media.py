@@ -17,6 +17,7 @@ MAX_MEDIA: Final = 20
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _ORIGIN: Final = re.compile(rb"^o=(\S+ \d+ \d+) IN IP[46] \S+", re.MULTILINE)
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
+_CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
 _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
 """Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
 _DIRECTIONS: Final = frozenset({b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive"})
@@ -100,6 +101,8 @@ class Place(NamedTuple):
     """None: RTCP comes to the port of RTP (RFC 5761)."""
 
 
+# A description is read when it is judged, when it is decided about, and when it is rewritten.
+@lru_cache(maxsize=256)
 def media_of(session: bytes) -> tuple[Medium, ...]:
     """Return the media of a description in their order, rejected ones with port 0.
 
@@ -130,7 +133,8 @@ def relayed(session: bytes, places: Sequence[Place | None]) -> bytes:
     if first is None:
         return session
     above, *media = _MEDIUM.split(session)
-    common = _Level.of(above).connection
+    found = _CONNECTION.search(above)
+    common = b"" if found is None else found[0]
     pairs = list(zip(media, places, strict=True))
     # The address for all media stays if one that is not relayed needs it; then relayed media get one of their own.
     is_replaced = bool(common) and not any(place is None and _uses_common_address(part) for part, place in pairs)
@@ -310,6 +314,8 @@ def _uses_common_address(part: bytes) -> bool:
 def _head(above: bytes, host: str, *, is_replaced: bool) -> bytes:
     """Return the lines above all media for a description with relayed media."""
     above = _ORIGIN.sub(lambda found: b"o=%b %b" % (found[1], _named(host)), above, count=1)
+    if not _has_ice(above):
+        return _CONNECTION.sub(lambda found: _connection_like(found[0], host), above) if is_replaced else above
     return b"".join(
         _connection_like(line, host) if is_replaced and line.startswith(b"c=") else line
         for line in _lines(above)
@@ -322,12 +328,22 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
 
     ``common`` is the author's connection line for all media, ``announced`` the address of a relay that has replaced it.
     """
+    has_connection = b"\nc=" in part
+    if (
+        place.rtcp == place.rtp + 1
+        and not has_connection
+        and place.host == announced
+        and b"\na=rtcp" not in part
+        and not _has_ice(part)
+        and b"\n" in part
+    ):
+        return _PORT.sub(b"\\g<1>%d" % place.rtp, part, count=1)
     first, *rest = _lines(part)
     if not first.endswith(b"\n"):
         first += b"\r\n"
     end = first[len(first.rstrip()) :]
     lines = [_PORT.sub(b"\\g<1>%d" % place.rtp, first, count=1)]
-    if b"\nc=" not in part and place.host != announced:
+    if not has_connection and place.host != announced:
         rest.insert(1 if rest and rest[0].startswith(b"i=") else 0, _connection_like(common.rstrip() + end, place.host))
     rtcp = b"" if b"RTP/" not in first else b"a=rtcp-mux" if place.rtcp is None else b"a=rtcp:%d" % place.rtcp
     is_connected = False
@@ -347,6 +363,10 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
             lines[-1] += end
         lines.append(rtcp + end)
     return b"".join(lines)
+
+
+def _has_ice(part: bytes) -> bool:
+    return any(beginning in part for beginning in _ICE)
 
 
 def _connection_like(line: bytes, host: str) -> bytes:
