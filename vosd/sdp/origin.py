@@ -18,6 +18,17 @@ def continued(session: bytes, previous: bytes) -> bytes:
         return session
     if (now[1], now[2], now[4]) == (before[1], before[2], before[4]) and int(now[3]) >= int(before[3]):
         return session
+    return _with_origin_of(session, previous, now, before)
+
+
+def succeeding(session: bytes, previous: bytes) -> bytes:
+    """Return ``session`` as the next description after ``previous``, whatever its own version: it was changed here."""
+    now, before = _ORIGIN.search(session), _ORIGIN.search(previous)
+    return session if now is None or before is None else _with_origin_of(session, previous, now, before)
+
+
+def _with_origin_of(session: bytes, previous: bytes, now: re.Match[bytes], before: re.Match[bytes]) -> bytes:
+    """Return a description with the origin of another one; its version is the next one if anything else differs."""
     version = int(before[3])
     if session[: now.start()] + session[now.end() :] != previous[: before.start()] + previous[before.end() :]:
         version += 1

@@ -196,6 +196,69 @@ def test_calls_of_one_that_is_lost_are_moved_by_offers_to_both_sides():
     assert engines.calls == {}
 
 
+def test_silence_is_counted_anew_at_the_next_one_and_packets_go_on():
+    scene, engines = scene_with(timeout_ms=20_000)
+    call, there = scene.talk()
+    for _ in range(3):
+        hear(scene, engines, call.theirs, there.theirs)
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(5_000)
+    engines.lose("one")
+    for _ in range(12):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(1_000)
+        hear(scene, engines, call.theirs, there.theirs)
+    scene.wire.run_for(8_000)
+    assert not call.is_over
+    scene.exchange.poll_rtpengines()
+    scene.wire.run_for(100)
+    packets = json.loads(scene.finish(call).media)["legs"]["caller"]["packets_in"]
+    assert 10 <= packets <= 15
+
+
+def test_a_call_that_ends_while_it_is_moved_is_forgotten():
+    scene, engines = scene_with()
+    call, _ = scene.talk()
+    engines.lose("one")
+    scene.finish(call)
+    for _ in range(3):
+        scene.exchange.poll_rtpengines()
+    assert engines.calls == {}
+
+
+def test_a_call_that_loses_the_next_one_as_well_is_moved_again():
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    engines.lose("one")
+    scene.exchange.poll_rtpengines()
+    scene.wire.run_for(200)
+    engines.lose("two")
+    engines.up["one"] = True
+    for _ in range(12):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    ((engine, _),) = engines.calls
+    assert engine == "one"
+    ports = engines.calls[engine, next(iter(engines.calls))[1]].values()
+    assert {place(call.theirs)[1], place(there.theirs)[1]} == {port for each in ports for port in each}
+    scene.finish(call)
+
+
+def test_calls_move_to_the_relay_where_no_other_works_and_that_is_wanted():
+    relay = VirtualRelay()
+    scene, engines = scene_with(relay=relay, fallback=MediaFallback.RELAY)
+    call, there = scene.talk()
+    engines.up["two"] = False
+    engines.lose("one")
+    for _ in range(8):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert place(there.theirs)[0] == place(call.theirs)[0] == "192.0.2.1"
+    assert {each.source.rtp for each in relay.open_ports.values()} == {20_000, 30_000}
+    scene.finish(call)
+    assert relay.open_ports == {}
+
+
 def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():
     scene, engines = scene_with()
     scene.vendor.script = Script((Line(0, 180), Line(5_000, 200, ANSWER)))

@@ -34,7 +34,7 @@ from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
-from vosd.sdp.origin import continued
+from vosd.sdp.origin import succeeding
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
@@ -53,8 +53,8 @@ _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
 """Addresses of media on hold, as RFC 2543 peers write it."""
 MOVES_AT_ONCE: Final = 10
 """Sides of calls that are offered new ports at once; ten times a second."""
-SECOND_SIDE_MS: Final = 200
-"""Time between the offers to both sides of a call."""
+MOVED_MS: Final = 500
+"""Time that the offer to a side of a call may take, before the other one gets its own."""
 _LATE_FIGURES_MS: Final = 3_000
 """Figures of an rtpengine may come later than their interval by so much."""
 _WITHHELD: Final = MessageWait(0, may_leave=False)
@@ -288,28 +288,43 @@ class MediaKeeper:
     def move(self, now: Instant) -> bool:
         """Offer new ports to calls whose rtpengine is lost; return whether there are any.
 
-        The second side of a call follows when the first has its ports: both have to be at one rtpengine.
+        The second side of a call follows when the first has its ports: both have to be at one rtpengine. It begins anew
+        with a call that has them not, after a while: an offer was refused, or the next one was lost as well.
         """
+        if self._rtpengines is None or not self._moving:
+            return False
+        if not self._rtpengines.engines.is_usable and not self._falls_back:
+            return False
         for _ in range(min(MOVES_AT_ONCE, len(self._moving))):
             call, side, due_ms = self._moving.popleft()
-            legs = [leg for leg in call.parties if leg.facts.media is not None]
-            if len(legs) < 2 or not call.is_conversing:
-                if call.state is not CallState.OVER:
-                    self._moving.append((call, side, due_ms))
+            if call.state is CallState.OVER:
                 continue
-            waits = side == 1 and not self._is_anchored(legs[0])
-            if waits or now.mono < due_ms:
+            legs = [leg for leg in call.parties if leg.facts.media is not None]
+            if now.mono < due_ms or len(legs) < 2 or not call.is_conversing:
                 self._moving.append((call, side, due_ms))
+                continue
+            if side == len(legs):
+                if not all(map(self._is_anchored, legs)):
+                    self._moving.append((call, 0, 0))
+                continue
+            if side == 1 and not self._is_anchored(legs[0]):
+                self._moving.append((call, 0, now.mono + MOVED_MS))
                 continue
             supervision = legs[side].supervision
             if supervision is not None:
                 supervision.offer_again(now)
-            if side == 0:
-                self._moving.append((call, 1, now.mono + SECOND_SIDE_MS))
-        return bool(self._moving)
+            self._moving.append((call, side + 1, now.mono + MOVED_MS))
+        return True
+
+    @property
+    def _falls_back(self) -> bool:
+        """Whether the relay takes calls while no rtpengine works."""
+        return self._relay is not None and self.parameters.fallback is MediaFallback.RELAY
 
     def _is_anchored(self, leg: Leg) -> bool:
         media = leg.facts.media
+        if media is not None and any(port is not None and port.id >= 0 for port in media.ports):
+            return True
         return media is not None and self._rtpengines is not None and self._rtpengines.is_anchored(media)
 
     def adopt(self, parameters: MediaParameters) -> None:
@@ -364,7 +379,7 @@ class MediaKeeper:
         if self._rtpengines is not None and not is_at_relay:
             if self._asks_rtpengine(self._rtpengines, waiting, exchange, body, described):
                 return MessageWait(WAIT_MS, may_leave=False)
-            if self._relay is None or self.parameters.fallback is not MediaFallback.RELAY:
+            if not self._falls_back:
                 return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
             for media in (exchange.theirs, exchange.media):
                 self._close_ports(media, now)
@@ -374,7 +389,7 @@ class MediaKeeper:
             self._report_exhausted(now)
             return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
         _note_kind(described, exchange.theirs)
-        return MessageChange(body=relayed(body, places))
+        return MessageChange(body=_following(relayed(body, places), exchange.media))
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | None:
         """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer."""
@@ -424,9 +439,7 @@ class MediaKeeper:
                     exchange.theirs.note_source(index, _source(medium, exchange, index))
             _note_kind(described, exchange.theirs)
             exchange.media.offered_by = exchange.theirs.number if is_offer else exchange.media.offered_by
-            session = relayed(body, places)
-            if exchange.media.is_moved:
-                session = continued(session, exchange.media.said)
+            session = _following(relayed(body, places), exchange.media)
             exchange.media.said = session
             waiting.answer(MessageChange(body=session), now)
 
@@ -513,6 +526,13 @@ def _is_bad(session: bytes) -> bool:
     except BadSession:
         return True
     return False
+
+
+def _following(session: bytes, media: LegMedia) -> bytes:
+    """Return a description as the next one for a leg that was moved to other ports, whatever its author's version."""
+    if media.is_moved:
+        session = media.said = succeeding(session, media.said)
+    return session
 
 
 def _is_at_relay(exchange: _Exchange) -> bool:

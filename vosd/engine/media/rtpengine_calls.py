@@ -67,6 +67,8 @@ class _Counted(NamedTuple):
     figures: PortFigures
     packets: tuple[int, ...]
     asked: Instant
+    before: int = 0
+    """Packets that came while it was at other rtpengines."""
 
 
 class RtpEngineCalls:
@@ -115,8 +117,9 @@ class RtpEngineCalls:
             self._report_lost(lost)
 
     def is_anchored(self, media: LegMedia) -> bool:
-        """Return whether a leg is at an rtpengine that works."""
-        return media.rtp_call in self._legs
+        """Return whether a leg has ports of an rtpengine that works."""
+        is_lost = any(port is not None and port.id in self._lost_ports for port in media.ports)
+        return media.rtp_call in self._legs and not is_lost
 
     def is_live(self, engine: str, name: str) -> bool:
         """Return whether a call at an rtpengine goes on."""
@@ -191,9 +194,17 @@ class RtpEngineCalls:
             self._last_id -= 1
             known = RelayPort(self._last_id, given.host, given.port, rtcp)
             self._open(reader.number, index, known)
-        self._lost_ports.discard(known.id)
+        if known.id in self._lost_ports:
+            self._lost_ports.discard(known.id)
+            self._count_anew(known.id)
         reader.note_port(index, RelayPort(known.id, given.host, given.port, rtcp))
         return Place(given.host, given.port, rtcp)
+
+    def _count_anew(self, port_id: int) -> None:
+        """Go on counting at another rtpengine; silence is counted from now on."""
+        now, counted = self._clock.now(), self._counted[port_id]
+        figures = msgspec.structs.replace(counted.figures, alive_mono=now.mono)
+        self._counted[port_id] = _Counted(figures, (), now, figures.packets_in)
 
     def _open(self, number: int, index: int, port: RelayPort) -> None:
         """Count the packets of a port from now on."""
@@ -293,9 +304,9 @@ def _counted_now(before: _Counted, medium: RtpMedium, now: Instant) -> _Counted:
         first = rtp[0]
         figures = msgspec.structs.replace(
             figures,
-            packets_in=first.stats.packets,
+            packets_in=before.before + first.stats.packets,
             dropped=DroppedPackets(unknown=first.stats.errors),
             latched_host=first.endpoint.address if first.stats.packets else None,
             latched_port=first.endpoint.port if first.stats.packets else None,
         )
-    return _Counted(figures, packets, now)
+    return _Counted(figures, packets, now, before.before)
