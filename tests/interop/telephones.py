@@ -20,7 +20,14 @@ class Pair:
     """A customer's telephone and a vendor's, and a call from one to the other."""
 
     def __init__(
-        self, stage: Stage, start: Callable[..., Baresip], prefix: str, way_in: Endpoint, transport: str = "udp"
+        self,
+        stage: Stage,
+        start: Callable[..., Baresip],
+        prefix: str,
+        way_in: Endpoint,
+        transport: str = "udp",
+        *,
+        is_relayed: bool = False,
     ) -> None:
         """Switch both telephones on; calls go to ``way_in``, which is the switch or a proxy before it."""
         self.stage = stage
@@ -28,6 +35,8 @@ class Pair:
         self.caller = start(CALLER, CUSTOMER_PHONE, transport)
         self.callee = start(self.number, VENDOR_PHONE, transport)
         self.transport = transport
+        self.is_relayed = is_relayed
+        """Whether the switch relays the sound."""
         self._way_in = way_in
 
     def ring(self) -> None:

@@ -10,15 +10,20 @@ from .addresses import OTHER_VENDOR_PHONE, SWITCH, TLS_SWITCH
 from .baresip import Baresip
 from .telephones import Pair, expect_sound, hold_and_resume
 
-WAYS = {"udp": (SWITCH, "441"), "tcp": (SWITCH, "444"), "tls": (TLS_SWITCH, "445")}
-"""By transport: where the customer's telephone calls, and the prefix by which the switch calls the vendor's."""
+WAYS = {
+    "udp": (SWITCH, "441", "udp"),
+    "tcp": (SWITCH, "444", "tcp"),
+    "tls": (TLS_SWITCH, "445", "tls"),
+    "relayed": (SWITCH, "447", "udp"),
+}
+"""Address that the customer calls, prefix by which the switch calls the vendor, transport of both."""
 
 
 @pytest.fixture(params=WAYS)
 def pair(request: pytest.FixtureRequest, stage: Stage, baresip: Callable[..., Baresip]) -> Pair:
     """A customer's and a vendor's telephone."""
-    way_in, prefix = WAYS[request.param]
-    return Pair(stage, baresip, prefix, way_in, request.param)
+    way_in, prefix, transport = WAYS[request.param]
+    return Pair(stage, baresip, prefix, way_in, transport, is_relayed=request.param == "relayed")
 
 
 @pytest.mark.parametrize("who", ["caller", "callee"])
@@ -39,6 +44,13 @@ def test_an_answered_call_carries_sound_both_ways_and_either_side_ends_it(pair: 
     assert all(response["Via"].startswith(spoken) for response in pair.caller.responses("INVITE"))
     assert [invite["Via"].startswith(spoken) for invite in pair.callee.received("INVITE")] == [True]
     assert (record["fee"], record["cost"]) == ("0.06", "0.03")
+    assert (record["media"] is not None) is pair.is_relayed
+    for leg, telephone in (("caller", pair.caller), ("callee", pair.callee)) if pair.is_relayed else ():
+        media = record["media"]["legs"][leg]
+        assert media["address"].startswith(f"{telephone.address.host}:")
+        assert media["latched"] is not None
+        assert (media["codec"], media["lost_percent"]) == ("PCMU", 0.0)
+        assert media["packets_in"] > 10
 
 
 def test_a_telephone_that_refuses_is_busy(pair: Pair) -> None:
