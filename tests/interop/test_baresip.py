@@ -50,7 +50,7 @@ def test_an_answered_call_carries_sound_both_ways_and_either_side_ends_it(pair: 
         assert media["address"].startswith(f"{telephone.address.host}:")
         assert media["latched"] is not None
         assert (media["codec"], media["lost_percent"]) == ("PCMU", 0.0)
-        assert media["packets_in"] > 10
+        assert media["packets_in"] > 0
 
 
 def test_a_telephone_that_refuses_is_busy(pair: Pair) -> None:
