@@ -70,11 +70,11 @@ async def add_payment(
     except StoreUnavailable:
         raise  # it may be booked: the switch withholds the amount until it cannot be any more
     except VosError as error:
-        await _end_withdrawal(switch, withdrawal)
+        await _have_balances_read(switch, withdrawal)
         if isinstance(error, NoSuchAccount):
             configured(accounts, payment.account)
         raise
-    return _shown(payment, receipt, await _end_withdrawal(switch, withdrawal))
+    return _shown(payment, receipt, await _have_balances_read(switch, withdrawal))
 
 
 async def make_transfer(
@@ -100,12 +100,12 @@ async def make_transfer(
     except StoreUnavailable:
         raise  # as in ``add_payment``
     except VosError as error:
-        await _end_withdrawal(switch, withdrawal)
+        await _have_balances_read(switch, withdrawal)
         if isinstance(error, NoSuchAccount):
             for name in ends:
                 configured(accounts, name)
         raise
-    untold = await _end_withdrawal(switch, withdrawal)
+    untold = await _have_balances_read(switch, withdrawal)
     source, target = (
         _shown(payment, receipt, untold) for payment, receipt in zip(transfer.payments, receipts, strict=True)
     )
@@ -174,7 +174,7 @@ async def _begin_withdrawal(switch: RunningSwitch, account: str, amount: Decimal
     return await switch.ask_if_running(BeginWithdrawal(account, amount)) or _NOTHING_WITHHELD
 
 
-async def _end_withdrawal(switch: RunningSwitch, withdrawal: Withdrawal) -> str:
+async def _have_balances_read(switch: RunningSwitch, withdrawal: Withdrawal) -> str:
     """Have the switch read balances and release what it withheld; return why it does not, as ``refresh_balances``."""
     if withdrawal.id is None:
         return await refresh_balances(switch)
