@@ -186,13 +186,6 @@ class Endpoint:
             if event is not None and not self._is_residue(event):
                 yield event
 
-    def datagrams_to_send(self) -> list[Datagram]:
-        """Return the datagrams to send, in order, and clear the list."""
-        out = self.store.out
-        if out:
-            self.store.out = []
-        return out
-
     @property
     def awaits_answers(self) -> bool:
         """Return whether any request of ours has no final response yet."""

@@ -138,7 +138,9 @@ class Probe:
 
     def _collect(self) -> None:
         at = self.now.mono - START.mono
-        self._log += [Sent(at, each.peer, each.data) for each in self.endpoint.datagrams_to_send()]
+        store = self.endpoint.store
+        out, store.out = store.out, []
+        self._log += [Sent(at, each.peer, each.data) for each in out]
 
     # -- calls ----------------------------------------------------------------------------------------------------
 

@@ -234,11 +234,6 @@ class Door:
         if not self.queue:
             self._doors.waiting.pop(self, None)
 
-    def belong_to(self, owner: DoorOwner) -> None:
-        """Let what waits be that of another leg, which goes on with the same dialog."""
-        for waiting in self.queue:
-            waiting.owner = owner
-
     def answered(self, waiting: "WaitingMessage", now: Instant) -> None:
         """Let a message leave that has its answer, when those before it have left."""
         self._stop(waiting)
