@@ -165,6 +165,17 @@ def test_a_key_in_the_media_reaches_the_vendor_as_info(relaying: Stage) -> None:
         call.hang_up()
 
 
+def test_a_recorded_call_has_its_file_and_the_record_names_it(relaying: Stage) -> None:
+    with calling(relaying) as call:
+        call.talk()
+        recording = call.hang_up()["recording"]
+        sent = call.caller.sequence - 1_000 + call.callee.sequence - 1_000
+    path = relaying.daemon.directory / "var" / "recordings" / recording
+    assert path.stat().st_mode & 0o777 == 0o600
+    packet = 16 + 28 + 172
+    eventually(lambda: path.stat().st_size >= 24 + sent * packet, "all packets of both sides are written")
+
+
 def test_a_caller_hears_ring_back_while_the_vendor_rings_without_media(relaying: Stage) -> None:
     caller = RtpPeer(CUSTOMERS["acme"], ssrc=1)
     with Peer(relaying.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
