@@ -282,7 +282,7 @@ function Person() {
   const zone = useZone();
   return (
     <>
-      <ZoneChoice opened={choosesZone} onClose={choosing.close} />
+      {choosesZone && <ZoneChoice onClose={choosing.close} />}
       <ActionIcon variant="default" aria-label={t("frame.colours")} onClick={toggleColorScheme}>
         {colorScheme === "dark" ? "☀" : "☾"}
       </ActionIcon>
@@ -315,17 +315,12 @@ function Person() {
 }
 
 /** The zone of all times that are shown, and of days that are asked for. */
-function ZoneChoice({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+function ZoneChoice({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const zone = useZone();
   const queries = useQueryClient();
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title={t("frame.zone")}
-      closeButtonProps={{ "aria-label": t("act.close") }}
-    >
+    <Modal opened onClose={onClose} title={t("frame.zone")} closeButtonProps={{ "aria-label": t("act.close") }}>
       <Select
         label={t("frame.zone_lead")}
         data={[{ value: "", label: t("frame.zone_browser", { zone: offsetText(new Date(), undefined) }) }, ...zones()]}

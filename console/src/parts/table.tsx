@@ -2,7 +2,7 @@
 
 import { Button } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, type ReactNode, useEffect, useRef } from "react";
+import { type KeyboardEvent, memo, type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { Note } from "./note";
@@ -114,15 +114,7 @@ export function Table(props: {
               if (!row) return null;
               return (
                 <tr key={props.rowKey(row, index)} aria-rowindex={index + FIRST_INDEX} tabIndex={-1}>
-                  {props.columns.map((column) => (
-                    <td key={column.name} className={isAtEnd(column.kind) ? "end" : undefined}>
-                      {column.show ? (
-                        column.show(row)
-                      ) : (
-                        <Value row={row} name={column.name} kind={column.kind ?? "text"} />
-                      )}
-                    </td>
-                  ))}
+                  <Cells row={row} columns={props.columns} />
                 </tr>
               );
             })}
@@ -148,6 +140,15 @@ export function Table(props: {
     </section>
   );
 }
+
+/** Cells of a row, drawn again where the row or the columns are others: not because it was scrolled. */
+const Cells = memo(function Cells({ row, columns }: { row: Row; columns: readonly Column[] }) {
+  return columns.map((column) => (
+    <td key={column.name} className={isAtEnd(column.kind) ? "end" : undefined}>
+      {column.show ? column.show(row) : <Value row={row} name={column.name} kind={column.kind ?? "text"} />}
+    </td>
+  ));
+});
 
 const hasModifier = (event: KeyboardEvent) => event.ctrlKey || event.altKey || event.metaKey || event.shiftKey;
 

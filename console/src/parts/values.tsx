@@ -1,11 +1,11 @@
 /** Single values: money, moments, states. */
 
-import { Link } from "@tanstack/react-router";
 import { createContext, useContext } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { amount, moment, utc } from "../format";
 import { useZone } from "../zone";
+import { Go } from "./go";
 
 export type Kind = "text" | "money" | "number" | "moment" | "state" | "account" | "gateway" | "call" | "percent";
 
@@ -66,22 +66,14 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
     case "percent":
       return <>{typeof value === "number" ? value.toFixed(1) : text}</>;
     case "account":
-      return (
-        <Link to="/accounts/$name" params={{ name: text }}>
-          {text}
-        </Link>
-      );
+      return <Go to={`/accounts/${encodeURIComponent(text)}`}>{text}</Go>;
     case "gateway":
-      return (
-        <Link to="/gateways/$name" params={{ name: text }}>
-          {text}
-        </Link>
-      );
+      return <Go to={`/gateways/${encodeURIComponent(text)}`}>{text}</Go>;
     case "call":
       return (
-        <Link to="/cdrs/$call" params={{ call: text }} title={text} data-row>
+        <Go to={`/cdrs/${encodeURIComponent(text)}`} title={text} isOfRow>
           {text.slice(0, 8)}…
-        </Link>
+        </Go>
       );
     default:
       return <>{text}</>;

@@ -3,11 +3,11 @@
 import { Button, Checkbox, Group, SegmentedControl, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, Problem, pageOf, type Row } from "../api/client";
 import { type LiveEvent, listen } from "../api/events";
-import { age, duration } from "../format";
+import { Age } from "../parts/age";
 import { Confirm } from "../parts/confirm";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -113,6 +113,19 @@ export function groupOf(row: Row, field: string): string {
     .slice(0, DESTINATION_DIGITS);
 }
 
+const COLUMNS: readonly Column[] = [
+  { name: "state", kind: "state" },
+  { name: "caller" },
+  { name: "callee" },
+  { name: "customer_account", kind: "account" },
+  { name: "mapping_gateway", kind: "gateway" },
+  { name: "vendor_account", kind: "account" },
+  { name: "routing_gateway", kind: "gateway" },
+  { name: "started_at", kind: "moment" },
+  { name: "duration", kind: "number", show: (row) => <Age since={String(row.answered_at ?? row.started_at)} /> },
+  { name: "call_id", kind: "call" },
+];
+
 export function CallsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/calls" });
@@ -121,7 +134,6 @@ export function CallsScreen() {
   const mayEnd = useMay("DELETE /calls/{call_id}");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [asks, setAsks] = useState(false);
-  const now = useNow();
   const wanted = (search.q ?? "").toLowerCase();
   const fitting = useMemo(
     () =>
@@ -136,8 +148,11 @@ export function CallsScreen() {
         : rows,
     [rows, wanted],
   );
-  const running = new Set(rows.map((row) => String(row.call_id)));
-  const ending = [...chosen].filter((id) => running.has(id));
+  const ending = useMemo(() => {
+    if (chosen.size === 0) return [];
+    const running = new Set(rows.map((row) => String(row.call_id)));
+    return [...chosen].filter((id) => running.has(id));
+  }, [rows, chosen]);
   const hangUp = useMutation({
     mutationFn: async () => {
       const wanted = [...ending];
@@ -160,30 +175,23 @@ export function CallsScreen() {
     for (const id of ids) isWanted ? next.add(id) : next.delete(id);
     setChosen(next);
   };
-  const columns: Column[] = [
-    ...(mayEnd ? [{ name: "choose", show: (row: Row) => choice(row) }] : []),
-    { name: "state", kind: "state" },
-    { name: "caller" },
-    { name: "callee" },
-    { name: "customer_account", kind: "account" },
-    { name: "mapping_gateway", kind: "gateway" },
-    { name: "vendor_account", kind: "account" },
-    { name: "routing_gateway", kind: "gateway" },
-    { name: "started_at", kind: "moment" },
-    { name: "duration", kind: "number", show: (row) => duration(age(String(row.answered_at ?? row.started_at), now)) },
-    { name: "call_id", kind: "call" },
-  ];
-  const choice = (row: Row) => {
-    const id = String(row.call_id);
-    return (
-      <Checkbox
-        size="xs"
-        aria-label={t("calls.select", { caller: row.caller, callee: row.callee })}
-        checked={chosen.has(id)}
-        onChange={(event) => choose([id], event.currentTarget.checked)}
-      />
-    );
-  };
+  const columns = useMemo((): Column[] => {
+    const choice = (row: Row) => {
+      const id = String(row.call_id);
+      return (
+        <input
+          type="checkbox"
+          aria-label={t("calls.select", { caller: row.caller, callee: row.callee })}
+          checked={chosen.has(id)}
+          onChange={(event) => {
+            const isWanted = event.currentTarget.checked;
+            setChosen((before) => new Set(isWanted ? [...before, id] : [...before].filter((each) => each !== id)));
+          }}
+        />
+      );
+    };
+    return [...(mayEnd ? [{ name: "choose", show: choice }] : []), ...COLUMNS];
+  }, [mayEnd, chosen, t]);
   const groupChoice = (name: string, field: string) => {
     const ids = fitting.filter((row) => groupOf(row, field) === name).map((row) => String(row.call_id));
     return (
@@ -280,14 +288,4 @@ export function grouped(rows: readonly Row[], field: string): Row[] {
     found.set(name, sums);
   }
   return [...found].map(([name, sums]) => ({ [field]: name, ...sums })).sort((one, other) => other.calls - one.calls);
-}
-
-function useNow(): number {
-  const [now, setNow] = useState(Date.now);
-  const beat = useRef<ReturnType<typeof setInterval>>(undefined);
-  useEffect(() => {
-    beat.current = setInterval(() => setNow(Date.now()), 1_000);
-    return () => clearInterval(beat.current);
-  }, []);
-  return now;
 }
