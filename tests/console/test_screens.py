@@ -86,29 +86,29 @@ def test_the_console_speaks_chinese_and_keeps_the_language(visit: Visit) -> None
 
 def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(site: Watched, visit: Visit) -> None:
     page = visit().go("/calls", "Calls now")
-    expect(page.get_by_text("0 calls")).to_be_visible()
+    expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
     with conversing(site.stage, "4410", "4410") as (first, second):
         first.establish()
-        expect(page.get_by_text("1 calls")).to_be_visible()
+        expect(page.get_by_text("1 calls", exact=True)).to_be_visible()
         second.establish()
-        expect(page.get_by_text("2 calls")).to_be_visible()
+        expect(page.get_by_text("2 calls", exact=True)).to_be_visible()
         page.get_by_text("customer", exact=True).click()
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(1)
         assert rows(page, "Calls now") == ["acme 2 2"]
         page.get_by_text("nothing", exact=True).click()
         page.get_by_label("Filter").fill(first.callee)
-        expect(page.get_by_text("1 calls")).to_be_visible()
+        expect(page.get_by_text("1 calls", exact=True)).to_be_visible()
         page.get_by_role("checkbox").check()
         page.get_by_role("button", name="Hang up 1").click()
         asked = page.get_by_role("dialog")
         expect(asked).to_contain_text("Hang up 1 calls?")
         asked.get_by_role("button", name="Hang up").click()
         first.is_ended_by_the_switch()
-        expect(page.get_by_text("0 calls")).to_be_visible()
+        expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
         page.get_by_label("Filter").fill("")
-        expect(page.get_by_text("1 calls")).to_be_visible()
+        expect(page.get_by_text("1 calls", exact=True)).to_be_visible()
         second.hang_up()
-        expect(page.get_by_text("0 calls")).to_be_visible()
+        expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
     site.stage.expect_nothing_left()
 
 
@@ -123,7 +123,7 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
     assert page.url.endswith(f"/cdrs?callee={record['callee_in']}")
     page.get_by_role("link", name=used[:8]).click()
     expect(page.get_by_role("heading", level=1, name=used)).to_be_visible()
-    expect(page.get_by_text("Busy")).to_be_visible()
+    expect(page.get_by_text("Busy", exact=True).first).to_be_visible()
     page.get_by_role("tab", name="Why").click()
     expect(page.get_by_label("Candidates in their order").locator("tbody tr")).to_have_count(2)
     assert "carrier-b tried: 503" in rows(page, "Candidates in their order")[0]
