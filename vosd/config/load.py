@@ -26,7 +26,7 @@ from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks,
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
-from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters
+from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters, trunk_defaults_of
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import RateReport, check_rates, report_rates, summarise
@@ -303,10 +303,13 @@ def _objects(
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
     check_template_keys(templates, frozenset(keys), elsewhere, problems)
 
-    def laid_under(section: Section, list_name: str) -> Mapping[str, str]:
-        if list_name != "mapping_gateways":
+    def laid_under(section: Section, list_name: str) -> Mapping[str, Any]:
+        if list_name not in {"mapping_gateways", "routing_gateways"}:
             return {}
-        return defaults_of(section).mapping_gateways or defaults.mapping_gateways
+        own = trunk_defaults_of(section)
+        if list_name == "routing_gateways":
+            return {} if own is None else own.routing_gateway
+        return defaults.mapping_gateways if own is None else own.mapping_gateway
 
     def read_list(list_name: str, name_key: str, model: type[Model]) -> Inventory[Model]:
         written = items_of(document, list_name, problems)

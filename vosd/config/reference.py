@@ -25,6 +25,7 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RouteKeys, RoutingPlanKeys
+from vosd.config.keys.trunk_presets import TRUNK_PRESETS
 from vosd.config.meanings import meanings_of
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
@@ -72,6 +73,7 @@ def reference() -> str:
         _AFTER_PARAMETERS,
         _without_effect(),
         *_presets(),
+        *_trunk_presets(),
         *_section("Rate groups", "rate_groups[]", RateGroupKeys),
         *_section("Rates", "rate_groups[].rates[]", RateKeys),
         _RATES,
@@ -141,6 +143,20 @@ def _presets() -> Iterator[str]:
         for name, value in _flat(_as_one(defaults)):
             yield f"| `{name}` | `{value}` |"
         yield ""
+
+
+def _trunk_presets() -> Iterator[str]:
+    yield "## Presets of trunks\n"
+    yield "Defaults of gateways with `preset`; the gateway's own keys win, key by key.\n"
+    yield "| preset | keys of a mapping gateway | keys of a routing gateway |\n| --- | --- | --- |"
+    for preset, defaults in TRUNK_PRESETS.items():
+        shown = ("<br>".join(f"`{name}: {_listed(value)}`" for name, value in _flat(values)) for values in defaults)
+        yield f"| `{preset.value}` | {' | '.join(shown)} |"
+    yield ""
+
+
+def _listed(value: object) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _as_one(defaults: Defaults) -> Mapping[str, object]:

@@ -122,6 +122,7 @@ VALUES: Final = (
 """Tried in this order; words of enums are found by themselves."""
 
 INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "routing_gateways.preset": {"preset": "asterisk"},
     "dids.trunk": {"trunk": "last"},
     "dids.phones": {"phones": "7001", "trunk": None},
     "dids.otherwise": {"otherwise": "7001"},

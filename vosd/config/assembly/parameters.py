@@ -5,6 +5,7 @@ from decimal import Decimal
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.keys.parameters import PARAMETERS, WITHOUT_EFFECT, ParameterKeys
 from vosd.config.keys.presets import OWN_DEFAULTS, PRESETS, Defaults, Preset
+from vosd.config.keys.trunk_presets import TRUNK_PRESETS, TrunkDefaults, TrunkPreset
 from vosd.config.reader.document import Entry, Scalar, Section, written_in
 from vosd.config.reader.reading import read_section
 
@@ -14,6 +15,13 @@ def defaults_of(section: Section) -> Defaults:
     entry = section.entries.get("preset")
     written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
     return next((PRESETS[preset] for preset in Preset if preset.value == written), OWN_DEFAULTS)
+
+
+def trunk_defaults_of(section: Section) -> TrunkDefaults | None:
+    """Return the defaults of a trunk's preset; None for none, and for one that does not exist, which is reported."""
+    entry = section.entries.get("preset")
+    written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
+    return next((TRUNK_PRESETS[preset] for preset in TrunkPreset if preset.value == written), None)
 
 
 def over_defaults(section: Section, defaults: Defaults) -> Section:

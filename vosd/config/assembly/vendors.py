@@ -61,7 +61,14 @@ _GATEWAY: Final = Conversion(
     },
 )
 _NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers)
-require_all_used(RoutingGatewayKeys, _DIALECT, _GATEWAY, _NUMBERS, MEDIA)
+require_all_used(
+    RoutingGatewayKeys,
+    _DIALECT,
+    _GATEWAY,
+    _NUMBERS,
+    MEDIA,
+    elsewhere={"preset": "other defaults, before the keys are read"},
+)
 _NO_RULES: Final = OutgoingNumbers()
 
 _REGISTRATION: Final = full_conversion(

@@ -16,12 +16,12 @@ from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.media import TrunkMediaKeys
 from vosd.config.keys.number_rules import IncomingNumberKeys
-from vosd.config.keys.presets import Preset
 from vosd.config.keys.proofs import AuthKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
 from vosd.config.keys.trunk_headers import CallerFormatKeys, HeaderKeys
+from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.reader.addresses import source
 from vosd.config.reader.codes import sent_instead
 from vosd.config.reader.fields import (
@@ -61,8 +61,8 @@ class MappingGatewayKeys(DeclaredKeys):
     """Instead of the account's."""
     private_rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Rates of its own beside those of its rate group, before those of the account."""
-    preset: Annotated[Preset | None, choice(Preset)] = None
-    """``vos3000``: the numbers are read from To and From. Default: the installation's ``preset``."""
+    preset: Annotated[TrunkPreset | None, choice(TrunkPreset)] = None
+    """The kind of peer that it is: other defaults, by pages of docs/trunks. Default: the installation's ``preset``."""
     caller_from: Annotated[tuple[Annotated[CallerSource, choice(CallerSource)], ...], BeforeValidator(one_or_many)] = (
         CallerSource.ASSERTED,
         CallerSource.FROM,

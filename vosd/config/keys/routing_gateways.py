@@ -20,6 +20,7 @@ from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.trunk_headers import HeaderKeys, NumberFormatKeys
+from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.keys.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.config.reader.addresses import destination, listener
 from vosd.config.reader.codes import counted_as, q850
@@ -68,6 +69,8 @@ class RoutingGatewayKeys(DeclaredKeys):
     """Unique among the routing gateways."""
     account: Annotated[str, object_name("accounts")]
     """The vendor's account: its calls are bought by the rates of this account."""
+    preset: Annotated[TrunkPreset | None, choice(TrunkPreset)] = None
+    """The kind of peer that it is: other defaults, by pages of docs/trunks."""
     rate_group: Annotated[str | None, object_name("rate_groups")] = None
     """Buy rates instead of the account's."""
     private_rate_group: Annotated[str | None, object_name("rate_groups")] = None
@@ -175,6 +178,8 @@ class RoutingGatewayKeys(DeclaredKeys):
         wanted = self.registration
         if not self.address and not wanted.is_given and not self.dynamic.is_given:
             raise KeyProblemError("address", "at least one address, or register, or dynamic")
+        if self.preset is TrunkPreset.MICROSOFT_TEAMS and not self.contact_host:
+            raise KeyProblemError("contact_host", "the name of our certificate: Teams finds its tenant by it")
         if self.outbound_proxy is not None and len(self.address) != 1:
             raise KeyProblemError("outbound_proxy", "beside one address, which stands in the Request-URI")
         if self.dynamic.is_given and self.request_host:
