@@ -1,7 +1,7 @@
 /** Who looks: the session is a cookie that scripts cannot read; its token for changes is in memory alone. */
 
 import { Center, Loader } from "@mantine/core";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useMemo } from "react";
 import { client, content, noteSession, Problem, type Session } from "./api/client";
 import { forgetHistory } from "./parts/figures";
@@ -37,7 +37,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
     staleTime: Number.POSITIVE_INFINITY,
   });
   const session = asked.data ?? null;
-  useMemo(() => noteSession(session, () => queries.setQueryData(SESSION, null)), [session, queries]);
+  useMemo(() => noteSession(session, () => forgetAll(queries)), [session, queries]);
   if (asked.isPending) {
     return (
       <Center h="100vh">
@@ -64,11 +64,16 @@ export function useLogOut(): () => Promise<void> {
   const queries = useQueryClient();
   return async () => {
     await client.DELETE("/session");
-    // `clear` would take the session's own entry from under the gate, which then shows the page on
-    forgetHistory();
-    queries.setQueryData(SESSION, null);
-    queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });
+    forgetAll(queries);
   };
+}
+
+/** Forget all that was read in a session, also in one that has ended by itself: another person may log in next. */
+function forgetAll(queries: QueryClient): void {
+  forgetHistory();
+  // `clear` would take the session's own entry from under the gate, which then shows the page on
+  queries.setQueryData(SESSION, null);
+  queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });
 }
 
 async function withOperations(session: Session): Promise<Person> {

@@ -205,6 +205,27 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
     assert parameters["SS_BILLINGUNIT"]["source"] == "default"
 
 
+def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, visit: Visit) -> None:
+    customer = visit("customer", "acme").page.get_by_role("button", name=re.compile("^p")).inner_text()
+    page = visit("finance").go("/accounts/rival", "rival")
+    page.get_by_role("button", name="Credit").click()
+    expect(done(page, "Credit", Overdraft_limit="55")).to_contain_text("The overdraft limit is 55")
+    site.daemon.succeed("user", "disable", page.get_by_role("button", name=re.compile("^p")).inner_text())
+    page.get_by_role("link", name="Accounts", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Log in")).to_be_visible()
+    page.get_by_label("Name").fill(customer)
+    page.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name=customer)).to_be_visible()
+    page.evaluate(
+        "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", "/accounts/rival"
+    )
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert "The overdraft limit is 55" not in page.inner_text("body")
+    assert page.locator("dl.facts").count() == 0
+    assert site.daemon.succeed("overrides", "clear", "rival")
+
+
 def test_changes_of_the_configuration_are_listed_with_what_they_changed(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/accounts/changed", {"keys": {"currency": "USD"}, "memo": "ticket 5"})
     site.api.ask("PATCH", "/accounts/changed", {"keys": {"max_cps": "4"}})

@@ -19,6 +19,7 @@ import { enteredMoment, localMinute } from "../format";
 import { useMay } from "../session";
 import {
   HIDDEN,
+  hasMistake,
   isFlawed,
   itemsOf,
   type Key,
@@ -363,7 +364,7 @@ function Sections({ declared, value, place, mistakes, isReadOnly, onChange }: Fi
     <Group declared={declared} error={mistakes.get(place)} isWide>
       {items.slice(0, most).map((item, index) => {
         const at = `${place}[${index}]`;
-        const isWrong = [...mistakes.keys()].some((each) => each === at || each.startsWith(`${at}.`));
+        const isWrong = hasMistake(mistakes, at);
         const isOpen = isWrong || opened.has(index);
         return (
           <details key={index} open={isOpen} onToggle={(event) => open(index, event.currentTarget.open)}>

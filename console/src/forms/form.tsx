@@ -4,7 +4,7 @@ import { Stack, TextInput, Title } from "@mantine/core";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Fields, Meaning } from "./fields";
-import { fits, isSet, type Key, type Keys, type Kind, type Mistakes } from "./keys";
+import { fits, hasMistake, isSet, type Key, type Keys, type Kind, type Mistakes } from "./keys";
 
 interface FormProps {
   declared: Kind;
@@ -38,10 +38,7 @@ export function Form({
     const isFirst = (key: Key) => key.required || first.includes(key.name) || isSet(begun[key.name]);
     return [known.filter(isFirst), known.filter((key) => !isFirst(key))];
   }, [declared, begun, first, without]);
-  const isWrong = (key: Key) =>
-    [...mistakes.keys()].some(
-      (place) => place === key.name || (/^[.[]/.test(place.slice(key.name.length)) && place.startsWith(key.name)),
-    );
+  const isWrong = (key: Key) => hasMistake(mistakes, key.name);
   const found = (keys: readonly Key[]) => keys.filter((key) => fits(key, wanted) || isWrong(key));
   const rest = found(others);
   const isOpen = wanted !== "" || needed.length === 0 || rest.some(isWrong);

@@ -3,6 +3,7 @@ import {
   cleaned,
   differences,
   fits,
+  hasMistake,
   isFlawed,
   isSame,
   type Key,
@@ -114,6 +115,8 @@ it("shows mistakes of items of a list at the list", () => {
   expect(mistakeAt(mistakes, "hosts")).toBe("no address");
   expect(mistakeAt(mistakes, "limits")).toBeUndefined();
   expect(mistakeAt(mistakes, "host")).toBeUndefined();
+  const places = ["hosts", "limits", "limits[0]", "limits[1]", "host"];
+  expect(places.map((place) => hasMistake(mistakes, place))).toEqual([true, true, true, false, false]);
 });
 
 it("finds keys by name, meaning, and keys inside", () => {

@@ -142,6 +142,13 @@ export function mistakeAt(mistakes: Mistakes, place: string): string | undefined
   return found.map(([, detail]) => detail).join("\n") || undefined;
 }
 
+/** Whether anything is wrong with a key, or inside of it. */
+export function hasMistake(mistakes: Mistakes, place: string): boolean {
+  return [...mistakes.keys()].some(
+    (at) => at === place || (at.startsWith(place) && /^[.[]/.test(at.slice(place.length))),
+  );
+}
+
 /** Whether a message is about something that holds nothing up: it says so before it names the key. */
 function isWarning({ field, detail }: { field: string; detail: string }): boolean {
   const begin = detail.split(`: ${field}: `)[0] ?? "";
