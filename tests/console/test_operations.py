@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from api.watched import Watched, refused_call
+from api.watched import Watched, blacklist, refused_call
 from doubles.sockets.peer import Peer
 from e2e.addresses import VENDORS
 from e2e.conditions import eventually
@@ -130,6 +130,32 @@ def test_a_route_is_tried_on_last_weeks_calls_before_it_is_saved(site: Watched, 
     assert rows(page, "Candidates in their order")[0].startswith("1 newcomer 44101999 1202 0.30 USD 0.30")
     assert violations(page) == []
     assert site.api.ask("GET", "/routing-gateways/newcomer").json["version"] == 1
+
+
+def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: Visitor, visit: Visit) -> None:
+    blacklist(site)
+    page = boss.go("/alarms", "Alarms")
+    expect(page.get_by_text("caller_blacklisted").first).to_be_visible()
+    page.get_by_role("button", name="Confirm", exact=True).click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_label("Note").fill("it is our dialler")
+    asked.get_by_label("Silent until").fill("2099-01-01T00:00")
+    asked.get_by_role("button", name="Confirm", exact=True).click()
+    expect(page.get_by_text("it is our dialler").first).to_be_visible()
+    (alarm,) = site.api.ask("GET", "/alarms").json["alarms"]
+    assert (alarm["note"], alarm["silent_until"] > "2098-12-30") == ("it is our dialler", True)
+    assert violations(page) == []
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("is delivered again")).to_be_visible()
+    assert site.api.ask("GET", "/alarms").json["alarms"][0]["silent_until"] is None
+    (line, _) = site.items("/audit?action=NoteAlarm&limit=9")
+    assert line["subject"] == f"caller_blacklisted {alarm['subject']}".strip()
+    refused = site.api.ask("POST", "/alarms/gateway_down/confirmation", {"subject": "carrier-a"})
+    assert (refused.status, refused.json["code"]) == (404, "no_such_alarm")
+    viewer = visit("viewer", size=NARROW).go("/alarms", "Alarms")
+    expect(viewer.get_by_text("caller_blacklisted").first).to_be_visible()
+    expect(viewer.get_by_role("button", name="Confirm", exact=True)).to_have_count(0)
+    assert viewer.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 
 
 def test_those_who_may_only_look_are_offered_no_act(visit: Visit) -> None:

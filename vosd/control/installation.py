@@ -157,6 +157,12 @@ class AlarmRow(msgspec.Struct, frozen=True):
     """Steps for people that end it."""
     cleared_at: str | None
     """Time at which it ended, RFC 3339; None = it holds."""
+    confirmed_by: str | None = None
+    """Person or program who has confirmed it; None = it was not."""
+    note: str | None = None
+    """Note of who has confirmed it."""
+    silent_until: str | None = None
+    """Time until which it is not delivered, RFC 3339, also where it ends and begins again; None = it is."""
 
 
 class AlarmList(msgspec.Struct, frozen=True):
@@ -166,6 +172,25 @@ class AlarmList(msgspec.Struct, frozen=True):
     """Alarms, the most urgent first, of those the latest first."""
     left_out: int
     """Reports that were not kept, because there were too many."""
+
+
+class ConfirmedAlarm(msgspec.Struct, frozen=True):
+    """An alarm as it is confirmed."""
+
+    alarm: AlarmRow | None
+    """The alarm; None = no such alarm holds."""
+
+
+class ConfirmAlarm(Order[ConfirmedAlarm], frozen=True, tag="confirm_alarm"):
+    """Note who has seen an alarm that holds, and until when it is not delivered."""
+
+    alarm: str
+    by: str
+    """Person or program that confirms it."""
+    subject: str = ""
+    note: str | None = None
+    silent_until_ms: int | None = None
+    """UTC milliseconds; None = it is delivered."""
 
 
 class ListAlarms(Order[AlarmList], frozen=True, tag="alarms"):

@@ -7,7 +7,7 @@ from typing import Final
 
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
-from vosd.control.installation import AlarmList, ListAlarms, MachineUse
+from vosd.control.installation import AlarmList, ConfirmAlarm, ConfirmedAlarm, ListAlarms, MachineUse
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile
 from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
@@ -72,6 +72,10 @@ class AlarmPart:
     def active(self) -> Counter[tuple[str, str]]:
         """Count the alarms that hold by name and level."""
         return self._desk.counted()
+
+    async def confirmed(self, order: ConfirmAlarm) -> ConfirmedAlarm:
+        """Note who has seen an alarm."""
+        return self._desk.confirm(order)
 
     async def listed(self, question: ListAlarms) -> AlarmList:
         """List the alarms, for ``vosd alarms``."""

@@ -159,6 +159,18 @@ class Alarm(msgspec.Struct, frozen=True):
     text: str
     """The text of the latest report."""
     cleared_at: int | None = None
+    confirmed_by: str | None = None
+    """Person who has confirmed it; None = it was not, or it is another one since."""
+    note: str | None = None
+    """Note of that person."""
+    silent_until: int | None = None
+    """Moment until which it is not delivered, also where it ends and begins again."""
+    is_held_back: bool = False
+    """Whether it was raised while it was silent, and was not delivered."""
+
+    def is_silent(self, at: int) -> bool:
+        """Return whether it is not delivered at a moment."""
+        return self.silent_until is not None and at < self.silent_until
 
 
 class KeptAlarms(msgspec.Struct, frozen=True):
@@ -185,6 +197,8 @@ class Alarms:
         self._history: deque[Alarm] = deque(maxlen=HISTORY_MAX)
         self._unconfirmed: dict[tuple[Event, str], int] = {}
         """Alarms from before the start that were not reported since, with the time at which they are cleared."""
+        self._silences: dict[tuple[Event, str], int] = {}
+        """Moments until which alarms are silent, also those that do not hold now."""
         self.left_out = 0
         """Reports that were not kept because there were too many alarms of their kind, since the start."""
 
@@ -195,6 +209,9 @@ class Alarms:
     def restore(self, kept: KeptAlarms, at: int) -> None:
         """Go on with the alarms of before the start, which is ``at``; they wait to be confirmed by their causes."""
         self._history.extend(kept.history)
+        for alarm in (*kept.history, *kept.active):
+            if alarm.is_silent(at):
+                self._silences[alarm.event, alarm.subject] = alarm.silent_until or at
         for alarm in reversed(kept.active):
             level = self.level_of(alarm.event)
             if level is not Level.OFF:
@@ -253,6 +270,32 @@ class Alarms:
                         changes.append(self._cleared(alarm, at))
         return changes
 
+    def confirm(self, event: Event, subject: str, by: str, note: str | None, silent_until: int | None) -> Alarm | None:
+        """Note who has seen an alarm that holds, and until when it is silent (None = it is not); None = none holds."""
+        alarm = self._active.get(event, {}).get(subject)
+        if alarm is None:
+            return None
+        confirmed = msgspec.structs.replace(alarm, confirmed_by=by, note=note, silent_until=silent_until)
+        self._active[event][subject] = confirmed
+        if silent_until is None:
+            self._silences.pop((event, subject), None)
+        else:
+            self._silences[event, subject] = silent_until
+        return confirmed
+
+    def no_longer_silent(self, at: int) -> list[AlarmChange]:
+        """Return the alarms that were raised while they were silent, and still hold when they are so no more."""
+        for key, until in list(self._silences.items()):
+            if at >= until:
+                del self._silences[key]
+        changes = []
+        for alarms in self._active.values():
+            for subject, alarm in list(alarms.items()):
+                if alarm.is_held_back and not alarm.is_silent(at):
+                    alarms[subject] = msgspec.structs.replace(alarm, is_held_back=False)
+                    changes.append(AlarmChange(alarms[subject], is_raised=True))
+        return changes
+
     def active(self) -> list[Alarm]:
         """Return the alarms that hold, the most urgent first, of those the latest first."""
         found = [alarm for alarms in self._active.values() for alarm in alarms.values()]
@@ -287,7 +330,11 @@ class Alarms:
         if len(alarms) >= SUBJECTS_MAX:
             self.left_out += 1
             return []
-        alarm = alarms[subject] = Alarm(event, subject, level, at, at, 1, text)
+        until = self._silences.get((event, subject), at)
+        silent_until = until if at < until else None
+        is_held_back = silent_until is not None
+        alarm = Alarm(event, subject, level, at, at, 1, text, silent_until=silent_until, is_held_back=is_held_back)
+        alarms[subject] = alarm
         return [AlarmChange(alarm, is_raised=True)]
 
     def _cleared(self, alarm: Alarm, at: int) -> AlarmChange:

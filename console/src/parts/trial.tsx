@@ -87,7 +87,7 @@ export function LastDone() {
   });
   const undo = useMutation({
     mutationFn: (act: () => Promise<unknown>) => act(),
-    onSuccess: () => say(t("change.undone")),
+    onSuccess: (made) => say((made as Done | undefined)?.said ?? t("change.undone")),
   });
   if (!done) return null;
   return (

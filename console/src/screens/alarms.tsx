@@ -1,11 +1,16 @@
-import { Alert, Switch } from "@mantine/core";
+import { Alert, Stack, Switch, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row } from "../api/client";
+import { client, content, type Row, send } from "../api/client";
+import { Change } from "../parts/change";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
+import { Moment } from "../parts/values";
+import { useMay } from "../session";
 
 const READ_MS = 2_000;
 
@@ -18,6 +23,7 @@ export function AlarmsScreen() {
     queryFn: () => content(client.GET("/alarms", { params: { query: history ? { history: true } : {} } })),
     refetchInterval: READ_MS,
   });
+  const mayConfirm = useMay("POST /alarms/{alarm}/confirmation");
   const all = (found.data?.alarms ?? []) as unknown as Row[];
   const rows = level ? all.filter((row) => row.level === level) : all;
   return (
@@ -34,6 +40,7 @@ export function AlarmsScreen() {
         />
       }
     >
+      <LastDone />
       <ProblemText error={found.error} again={() => found.refetch()} />
       {rows
         .filter((row) => !row.cleared_at)
@@ -44,7 +51,20 @@ export function AlarmsScreen() {
             color="yellow"
             title={`${row.alarm} ${row.subject}: ${row.text}`}
           >
-            <b>{t("alarms.do")}:</b> {String(row.do)}
+            <p>
+              <b>{t("alarms.do")}:</b> {String(row.do)}
+            </p>
+            {row.confirmed_by ? (
+              <p>
+                {t("alarms.confirmed_by", { who: row.confirmed_by })} {String(row.note ?? "")}
+              </p>
+            ) : null}
+            {row.silent_until ? (
+              <p>
+                {t("alarms.silent_until")} <Moment value={row.silent_until} />
+              </p>
+            ) : null}
+            {mayConfirm && <Confirmation row={row} />}
           </Alert>
         ))}
       <Table
@@ -57,6 +77,9 @@ export function AlarmsScreen() {
           { name: "last", kind: "moment" },
           { name: "count", kind: "number" },
           { name: "cleared_at", kind: "moment" },
+          { name: "confirmed_by" },
+          { name: "note" },
+          { name: "silent_until", kind: "moment" },
           { name: "text" },
         ]}
         rows={rows}
@@ -65,5 +88,48 @@ export function AlarmsScreen() {
         onClear={level ? () => go({ search: { history }, replace: true }) : undefined}
       />
     </Page>
+  );
+}
+
+/** Say that an alarm was seen, with a note for the others, and keep it silent until a moment. */
+function Confirmation({ row }: { row: Row }) {
+  const { t } = useTranslation();
+  const [note, setNote] = useState(String(row.note ?? ""));
+  const [until, setUntil] = useState("");
+  const named = `${row.alarm} ${row.subject}`.trim();
+  const confirm = (noted: string | null, silent: string | null, key?: string) =>
+    send("post", `/alarms/${encodeURIComponent(String(row.alarm))}/confirmation`, {
+      headers: key ? { "Idempotency-Key": key } : {},
+      body: { subject: row.subject, note: noted || undefined, until: silent || undefined },
+    });
+  return (
+    <Change
+      saysAbove
+      act={t("alarms.confirm")}
+      title={t("alarms.confirm_title", { alarm: named })}
+      lead={
+        <Stack gap="xs">
+          <TextInput label={t("column.note")} value={note} onChange={(event) => setNote(event.currentTarget.value)} />
+          <TextInput
+            type="datetime-local"
+            label={t("alarms.silence")}
+            description={t("alarms.silence_means")}
+            value={until}
+            onChange={(event) => setUntil(event.currentTarget.value)}
+          />
+        </Stack>
+      }
+      run={async (key) => {
+        await confirm(note, until && new Date(until).toISOString(), key);
+        const undo = async () => {
+          await confirm(null, null);
+          return { said: t("alarms.loud", { alarm: named }) };
+        };
+        return {
+          said: t(until ? "alarms.silenced" : "alarms.was_confirmed", { alarm: named, until }),
+          undo: until ? undo : undefined,
+        };
+      }}
+    />
   );
 }

@@ -14,7 +14,8 @@ from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
-from vosd.control.installation import AlarmList
+from vosd.cdr.columns import iso_utc
+from vosd.control.installation import AlarmList, ConfirmAlarm
 from vosd.engine.alarms import mail, webhook
 from vosd.engine.alarms import output as output_of_alarms
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, row
@@ -120,6 +121,7 @@ async def test_a_change_is_posted_with_a_signature_and_repeated_until_the_server
         "node": "sw1", "state": "raised", "at": "1970-01-01T00:00:01.000Z", "alarm": "gateway_down", "subject": "a",
         "level": "warning", "since": "1970-01-01T00:00:01.000Z", "last": "1970-01-01T00:00:01.000Z", "count": 1,
         "text": "why: silence", "do": REMEDIES[Event.GATEWAY_DOWN], "cleared_at": None, "dropped": 0,
+        "confirmed_by": None, "note": None, "silent_until": None,
     }  # fmt: skip
     assert (cleared["state"], cleared["cleared_at"]) == ("cleared", "1970-01-01T00:00:01.000Z")
     assert hook.faults == []
@@ -181,6 +183,40 @@ async def test_the_desk_passes_events_of_its_stream_on(hook: Hook):
     stream.put(Noted("lease_regained", {"epoch": 2}, clock.now().wall))
     assert (await hook.report())["state"] == "cleared"
     assert desk.rows(history=False) == AlarmList([], 0)
+    await desk.end()
+
+
+async def test_a_silent_alarm_is_listed_and_reported_when_it_is_silent_no_more(hook: Hook):
+    stream, clock = EventStream(), ManualClock()
+    settings = AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
+    desk = AlarmDesk(stream, clock, settings, {"webhook": AlarmWebhook("sw1", clock, settings.webhook)})
+    desk.begin(lambda: every(0.01, desk.take))
+
+    def happens(event: str, gateway: str) -> None:
+        stream.put(Noted(event, {"gateway": gateway}, clock.now().wall))
+        desk.take()
+
+    happens("gateway_down", "a")
+    until = clock.now().wall + 60_000
+    order = ConfirmAlarm(alarm="gateway_down", subject="a", by="ann", note="seen", silent_until_ms=until)
+    confirmed = desk.confirm(order).alarm
+    assert confirmed is not None
+    assert (confirmed.confirmed_by, confirmed.note, confirmed.silent_until) == ("ann", "seen", iso_utc(until))
+    for unknown in ("lease_lost", "no_such_alarm"):
+        assert desk.confirm(ConfirmAlarm(alarm=unknown, by="ann")).alarm is None
+    happens("gateway_up", "a")
+    happens("gateway_down", "a")
+    happens("gateway_down", "b")
+    assert [row.subject for row in desk.rows(history=False).alarms] == ["a", "b"]
+    reports = [await hook.report() for _ in range(3)]
+    assert [(each["state"], each["subject"]) for each in reports] == [
+        ("raised", "a"),
+        ("cleared", "a"),
+        ("raised", "b"),
+    ]
+    clock.move_to(clock.now().mono + 60_000)
+    report = await hook.report()
+    assert (report["state"], report["subject"]) == ("raised", "a")
     await desk.end()
 
 

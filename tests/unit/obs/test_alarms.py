@@ -190,3 +190,49 @@ def test_a_line_of_an_alarm_has_the_level_of_the_alarm():
             log.events.taken()
         levels = [json.loads(line)["level"] for line in written.getvalue().splitlines()]
     assert levels == ["error", "info", "warning", "warning", "error"]
+
+
+def test_an_alarm_is_confirmed_until_it_begins_again():
+    alarms = Alarms()
+    alarms.note("gateway_down", {"gateway": "a"}, 1)
+    assert alarms.confirm(Event.GATEWAY_DOWN, "b", "ann", None, None) is None
+    confirmed = alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", "the vendor knows", None)
+    assert (confirmed.confirmed_by, confirmed.note) == ("ann", "the vendor knows")
+    alarms.note("gateway_down", {"gateway": "a"}, 2)
+    assert alarms.active()[0].confirmed_by == "ann"
+    alarms.note("gateway_up", {"gateway": "a"}, 3)
+    assert alarms.history()[0].note == "the vendor knows"
+    (again,) = alarms.note("gateway_down", {"gateway": "a"}, 4)
+    assert (again.alarm.confirmed_by, again.alarm.is_held_back) == (None, False)
+
+
+def test_an_alarm_that_begins_again_while_it_is_silent_is_held_back_until_then():
+    alarms = Alarms()
+    alarms.note("gateway_down", {"gateway": "a"}, 1)
+    alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", None, 100)
+    (ended,) = alarms.note("gateway_up", {"gateway": "a"}, 3)
+    assert not ended.alarm.is_held_back, "its beginning was delivered, so its end is, too"
+    restarted = Alarms()
+    restarted.restore(alarms.kept(), 4)
+    (again,) = restarted.note("gateway_down", {"gateway": "a"}, 5)
+    assert again.alarm.is_held_back
+    assert restarted.note("gateway_down", {"gateway": "b"}, 6)[0].alarm.is_held_back is False
+    assert restarted.no_longer_silent(99) == []
+    (late,) = restarted.no_longer_silent(100)
+    assert (late.is_raised, late.alarm.subject, late.alarm.is_held_back) == (True, "a", False)
+    assert restarted.no_longer_silent(101) == []
+    restarted.note("gateway_up", {"gateway": "a"}, 102)
+    (anew,) = restarted.note("gateway_down", {"gateway": "a"}, 103)
+    assert not anew.alarm.is_held_back
+
+
+def test_what_begins_and_ends_while_it_is_silent_is_delivered_to_no_one():
+    alarms = Alarms()
+    alarms.note("gateway_down", {"gateway": "a"}, 1)
+    alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", None, 100)
+    alarms.note("gateway_up", {"gateway": "a"}, 2)
+    changes = [*alarms.note("gateway_down", {"gateway": "a"}, 3), *alarms.note("gateway_up", {"gateway": "a"}, 4)]
+    assert [each.alarm.is_held_back for each in changes] == [True, True]
+    alarms.note("gateway_down", {"gateway": "a"}, 5)
+    alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", None, None)
+    assert [each.alarm.subject for each in alarms.no_longer_silent(6)] == ["a"]

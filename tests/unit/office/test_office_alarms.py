@@ -12,7 +12,10 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.alarms import (
     CallerNotRefusedError,
+    NoSuchAlarmError,
+    NoteAlarm,
     clear_blacklist,
+    confirm_alarm,
     list_alarms,
     list_blacklist,
     list_locked_out,
@@ -21,7 +24,7 @@ from vosd.admin.office.alarms import (
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.control.installation import AlarmList, ListAlarms
+from vosd.control.installation import AlarmList, AlarmRow, ConfirmAlarm, ConfirmedAlarm, ListAlarms
 from vosd.control.peers import (
     ClearBlacklist,
     ClearedCallers,
@@ -34,6 +37,9 @@ from vosd.storage.database import Database
 
 NOW = 1_790_000_000_000
 ACCOUNTS = (builders.account("south"), builders.account("shop", agent="south"))
+
+
+ALARM = AlarmRow("gateway_down", "a", "warning", "2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z", 1, "", "call it", None)
 
 
 @pytest.fixture
@@ -54,6 +60,7 @@ async def switch(tmp_path: Path) -> AsyncIterator[FakeSwitch]:
         FakeSwitch(tmp_path / "vosd.sock")
         .answers(ListAlarms, AlarmList([], 0))
         .answers(ListBlacklist, [])
+        .answers(ConfirmAlarm, lambda order: ConfirmedAlarm(ALARM if order.subject == "a" else None))
         .answers(ListLockedOut, [])
         .answers(ClearBlacklist, lambda order: ClearedCallers(order.number, 0 if order.number == "7" else 2))
         .answers(Unblock, lambda order: UnblockOutcome(order.address, order.address == "192.0.2.1"))
@@ -87,6 +94,7 @@ async def test_callers_and_sources_that_are_let_in_again_leave_a_line_in_the_aud
         (clear_blacklist, ClearBlacklist()),
         (list_locked_out, ListLockedOut()),
         (unblock_source, Unblock("192.0.2.1")),
+        (confirm_alarm, NoteAlarm(alarm="gateway_down", subject="a")),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )
@@ -97,6 +105,19 @@ async def test_agents_are_not_asked_about_the_whole_switch(
         await act(office, agent("south"), order)
     assert switch.asked == []
     await act(office, operator(), order)
+
+
+async def test_an_alarm_is_confirmed_by_name_and_leaves_a_line_in_the_audit(office: Office, switch: FakeSwitch) -> None:
+    order = NoteAlarm(alarm="gateway_down", subject="a", note="the vendor knows", until=NOW + 1)
+    assert (await confirm_alarm(office, operator("bob"), order)).outcome == ALARM
+    (asked,) = switch.asked
+    assert (asked.by, asked.note, asked.silent_until_ms) == ("bob", "the vendor knows", NOW + 1)
+    with pytest.raises(NoSuchAlarmError, match="no alarm gateway_down b holds"):
+        await confirm_alarm(office, operator(), NoteAlarm(alarm="gateway_down", subject="b"))
+    with pytest.raises(OrderError, match="has passed"):
+        await confirm_alarm(office, operator(), NoteAlarm(alarm="gateway_down", until=NOW))
+    (line,) = await office.stores.audit.newest(9)
+    assert (line.principal, line.action, line.subject) == ("bob", "NoteAlarm", "gateway_down a")
 
 
 async def test_orders_that_name_no_address_or_number_are_refused_without_a_switch(office: Office) -> None:

@@ -1,7 +1,7 @@
 """Use cases of alarms, and of callers and sources that the running switch refuses by itself."""
 
 from ipaddress import IPv6Network, ip_address
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -11,7 +11,7 @@ from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.control.installation import AlarmList, ListAlarms
+from vosd.control.installation import AlarmList, AlarmRow, ConfirmAlarm, ListAlarms
 from vosd.control.peers import (
     BlacklistedCaller,
     ClearBlacklist,
@@ -23,6 +23,7 @@ from vosd.control.peers import (
     UnblockOutcome,
 )
 
+NOTE_CHARACTERS_MAX: Final = 400
 _SITE: Final = "/64"
 _NUMBER_CHARACTERS_MAX: Final = 128
 
@@ -42,6 +43,46 @@ async def list_alarms(office: Office, who: Principal, order: ListAlarms) -> Alar
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     return await office.switch.ask(order)
+
+
+class NoSuchAlarmError(VosError):
+    """No such alarm holds."""
+
+
+class NoteAlarm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An alarm that was seen."""
+
+    alarm: str
+    """Name of the alarm, as in docs/operations.md."""
+    subject: str = ""
+    """The object that it is about, as lists have it; empty = the switch."""
+    note: Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS_MAX)] | None = None
+    """Note for the other operators."""
+    until: int | None = None
+    """Moment until which it is not delivered by mail and webhook, also where it ends and begins again; UTC
+    milliseconds, None = it is delivered."""
+
+
+@needs(Permission.BLOCK)
+async def confirm_alarm(office: Office, who: Principal, order: NoteAlarm) -> Done[AlarmRow]:
+    """Note who has seen an alarm that holds, and keep it silent until a moment; a further one replaces that.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        OrderError: the moment has passed.
+        NoSuchAlarmError: no such alarm holds.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    if order.until is not None and order.until <= office.now():
+        raise OrderError("until", "has passed")
+    asked = ConfirmAlarm(
+        alarm=order.alarm, by=who.recorded, subject=order.subject, note=order.note, silent_until_ms=order.until
+    )
+    found = (await office.switch.ask(asked)).alarm
+    subject = f"{order.alarm} {order.subject}".strip()
+    if found is None:
+        raise NoSuchAlarmError(f"no alarm {subject} holds; vosd alarms lists those that do")
+    return await office.noted(found, who, order, subject)
 
 
 @needs(Permission.STATE_SEE)

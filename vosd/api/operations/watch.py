@@ -6,7 +6,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from vosd.admin.office.alarms import (
+    NoteAlarm,
     clear_blacklist,
+    confirm_alarm,
     list_alarms,
     list_blacklist,
     list_locked_out,
@@ -50,7 +52,7 @@ from vosd.control.events import (
     ReplayDeadLetters,
     ReplayedLetters,
 )
-from vosd.control.installation import AlarmList, ListAlarms
+from vosd.control.installation import AlarmList, AlarmRow, ListAlarms
 from vosd.control.peers import (
     BlacklistedCaller,
     ClearBlacklist,
@@ -123,6 +125,18 @@ OPERATIONS: Final = (
         run=list_alarms,
         result=AlarmList,
         problems=("daemon_unreachable",),
+        needs_database=False,
+    ),
+    Operation(
+        method="POST",
+        path="/alarms/{alarm}/confirmation",
+        meaning="Note who has seen an alarm that holds, and keep it silent until a moment.",
+        permission=permission_of(confirm_alarm),
+        is_for_operators=True,
+        takes=NoteAlarm,
+        run=confirm_alarm,
+        result=Done[AlarmRow],
+        problems=("daemon_refused", "daemon_unreachable", "no_such_alarm"),
         needs_database=False,
     ),
     Operation(

@@ -10,17 +10,18 @@ import msgspec
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
-from vosd.control.installation import AlarmList, AlarmRow
+from vosd.control.installation import AlarmList, AlarmRow, ConfirmAlarm, ConfirmedAlarm
 from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import BackgroundTasks, Work
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
-from vosd.obs.alarms import Alarm, AlarmChange, Alarms, KeptAlarms
+from vosd.obs.alarms import KINDS, Alarm, AlarmChange, Alarms, KeptAlarms
 from vosd.obs.events import Event
 from vosd.obs.log import set_alarm_levels
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream
 
+_NAMES: Final = frozenset(each.value for each in KINDS)
 WRITES_S: Final = 5.0
 """Changes of so many seconds are written together."""
 
@@ -138,7 +139,21 @@ class AlarmDesk:
             if self._events is not None:
                 self._events.noted(name, facts, at)
             self._pass(self._alarms.note(name, facts, at))
-        self._pass(self._alarms.expire(self._clock.now().wall))
+        now = self._clock.now().wall
+        self._pass(self._alarms.expire(now))
+        self._pass(self._alarms.no_longer_silent(now))
+
+    def confirm(self, order: ConfirmAlarm) -> ConfirmedAlarm:
+        """Note who has seen an alarm, and until when it is not delivered."""
+        self.take()
+        if order.alarm not in _NAMES:
+            return ConfirmedAlarm(None)
+        alarm = self._alarms.confirm(Event(order.alarm), order.subject, order.by, order.note, order.silent_until_ms)
+        if alarm is None:
+            return ConfirmedAlarm(None)
+        if self._kept is not None:
+            self._kept.put(self._alarms.kept())
+        return ConfirmedAlarm(row(alarm))
 
     def subjects_of(self, event: Event) -> Iterable[str]:
         """Return the subjects for which an alarm holds."""
@@ -162,6 +177,8 @@ class AlarmDesk:
             if self._events is not None and self._events.are_wanted:
                 at = change.alarm.since if change.alarm.cleared_at is None else change.alarm.cleared_at
                 self._events.alarm(row(change.alarm), at, is_raised=change.is_raised)
+            if change.alarm.is_held_back:  # neither its beginning nor its end: no receiver knows of it
+                continue
             for output in self._outputs.values():
                 output.put(change)
 
@@ -178,4 +195,7 @@ def row(alarm: Alarm) -> AlarmRow:
         text=alarm.text,
         do=REMEDIES[alarm.event],
         cleared_at=None if alarm.cleared_at is None else iso_utc(alarm.cleared_at),
+        confirmed_by=alarm.confirmed_by,
+        note=alarm.note,
+        silent_until=None if alarm.silent_until is None else iso_utc(alarm.silent_until),
     )
