@@ -124,6 +124,8 @@ GUARDED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_107)
 """It watches what its customers use by class of destinations."""
 API_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_108)
 """It is watched over the management API."""
+TRUNKS_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_109)
+"""Its trunks have names, routes and header rules of their own."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from vosd.routing.special_numbers import SpecialNumbers
 
 Model = TypeVar("Model", bound="Keys")
+_NAME_KEYS: Final = {"dids": "number"}
+"""Keys with the names of objects where they are not ``name``; long lists know theirs."""
 _EMPTY: Final = Entry(SourceLine("", 0), YamlList(SourceLine("", 0), []))
 
 
@@ -471,7 +473,9 @@ class Excerpt:
             document = self._read(self._read_lists.union(names))
         entries = document.entries
         return [
-            self._long_lists[name] if name in self._long_lists else _by_name(entries.get(name, _EMPTY).node, "name")
+            self._long_lists[name]
+            if name in self._long_lists
+            else _by_name(entries.get(name, _EMPTY).node, _NAME_KEYS.get(name, "name"))
             for name in names
         ]
 
