@@ -35,6 +35,7 @@ class RtpEngines:
         self._pool = RtpEnginePool(engines, self._send, secrets.token_hex(8), lost=lost, is_live=is_live, prefix=prefix)
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[socket.AddressFamily, socket.socket] = {}
+        self._is_closed = False
         self._timer: asyncio.Handle | None = None
         self._timer_ms = 0
         """When the timer fires, if there is one."""
@@ -78,7 +79,8 @@ class RtpEngines:
         self._set_timer()
 
     def close(self) -> None:
-        """Close the sockets; orders are not answered any more."""
+        """Close the sockets; orders are not answered any more, and nothing is sent."""
+        self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -91,6 +93,8 @@ class RtpEngines:
         return int(self._loop.time() * 1_000)
 
     def _send(self, datagram: bytes, host: str, port: int) -> None:
+        if self._is_closed:
+            return
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         if family not in self._sockets:
             self._open(family)
@@ -115,7 +119,7 @@ class RtpEngines:
 
     def _set_timer(self) -> None:
         moment = self._pool.next_ms()
-        if moment is None:
+        if moment is None or self._is_closed:
             return
         if self._timer is not None and self._timer_ms <= moment:
             return

@@ -46,7 +46,8 @@ class VirtualRtpEngines:
         self.withdrawn = 0
         self._ports = count(40_000, 2)
         self._cookies = count(1)
-        self._open: set[str] = set()
+        self._open: dict[str, tuple[str, Done]] = {}
+        """Orders that are not answered, by which one, and who waits."""
         self._lost: Callable[[str], None] = lambda _engine: None
 
     @property
@@ -71,12 +72,11 @@ class VirtualRtpEngines:
             done(None)
             return ""
         cookie = f"c{next(self._cookies)}"
-        self._open.add(cookie)
+        self._open[cookie] = (chosen, done)
         reply = None if self.is_silent else EngineAnswer(chosen, self._reply(chosen, order))
 
         def answer() -> None:
-            if cookie in self._open:
-                self._open.discard(cookie)
+            if self._open.pop(cookie, None) is not None:
                 done(reply)
 
         self.later(within_ms if reply is None else self.after_ms, answer)
@@ -85,10 +85,12 @@ class VirtualRtpEngines:
     def cancel(self, cookie: str) -> None:
         """Answer it no more (``MediaEngines``)."""
         self.withdrawn += 1
-        self._open.discard(cookie)
+        self._open.pop(cookie, None)
 
     def forget(self, engine: str, call: str) -> None:
-        """End a call, which must be there (``MediaEngines``)."""
+        """End a call, which must be there if the rtpengine is (``MediaEngines``)."""
+        if not self.up[engine]:
+            return
         del self.calls[engine, call]
         self.forgotten.append((engine, call))
 
@@ -98,6 +100,10 @@ class VirtualRtpEngines:
         """Let one vanish with its calls."""
         self.up[engine] = False
         self.calls = {call: legs for call, legs in self.calls.items() if call[0] != engine}
+        for cookie, (asked, done) in list(self._open.items()):
+            if asked == engine:
+                del self._open[cookie]
+                done(None)
         self._lost(engine)
 
     def _reply(self, engine: str, order: RtpOrder) -> RtpReply:

@@ -224,6 +224,24 @@ def test_check_warns_of_what_needs_a_relay_and_of_streams_that_others_can_take(s
     assert warning in found
 
 
+POOL = "media: {engine: rtpengine, rtpengine: [{name: one, address: '192.0.2.5:2223'}]}\n"
+
+
+@pytest.mark.parametrize("keys", ["dtmf: info", "record: 10", "rtp_port_range: '10000,20000'"])
+def test_check_warns_of_what_an_rtpengine_does_not_do(site, keys):
+    (found,) = site.warnings(trunk(site, keys, POOL))
+    assert (
+        "expected media.engine relay: an rtpengine has ports of its own, converts no keys and records nothing" in found
+    )
+    assert site.warnings(trunk(site, "media: on", POOL)) == []
+
+
+def test_an_rtpengine_announces_its_own_address(site):
+    wildcard = f"{site.minimal}sip: {{listen: udp:0.0.0.0:5060}}\n"
+    assert not [each for each in site.warnings(wildcard + POOL) if "media" in each]
+    assert site.errors(wildcard + POOL.replace("engine: rtpengine,", "engine: rtpengine, fallback: relay,"))
+
+
 def test_parameters_about_media_have_no_effect_without_an_engine(site):
     text = "parameters: {SS_MEDIAPROXYMODE: Auto, SS_QOS_RTP: '0xa0', IVR_RTP_PORT: '40000,47999'}\n"
     assert [each.partition("expected ")[2] for each in site.warnings(text)] == [

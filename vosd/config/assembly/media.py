@@ -21,6 +21,7 @@ from vosd.trunks.media import (
     MediaAddress,
     MediaEngine,
     MediaEngineSettings,
+    MediaFallback,
     MediaMode,
     MediaParameters,
     MediaSettings,
@@ -45,6 +46,9 @@ _RTPENGINE: Final = full_conversion(RtpEngineKeys, RtpEngine, by_hand={"address"
 _ENGINE: Final = Conversion(MediaKeys, MediaEngineSettings, by_hand={"addresses": "addresses"})
 _INSTALLATION: Final = Conversion(MediaKeys, MediaParameters, by_hand={"mode": "mode", "rtpengine": "rtpengines"})
 require_all_used(MediaKeys, _ENGINE, _INSTALLATION)
+
+
+_ONLY_RELAY: Final = "media.engine relay: an rtpengine has ports of its own, converts no keys and records nothing here"
 
 
 def media_engine_settings(keys: InstallationKeys) -> MediaEngineSettings:
@@ -100,6 +104,9 @@ def trunk_media(
     if missing is not None:
         for key, value in _needs_of(settings):
             problems.warning(written.section.place_of(key), f"{written.label}.{key}", missing, value)
+    elif installation.engine is MediaEngine.RTPENGINE:
+        for key, value in _done_by_the_relay_alone(settings):
+            problems.warning(written.section.place_of(key), f"{written.label}.{key}", _ONLY_RELAY, value)
     return settings
 
 
@@ -118,6 +125,11 @@ def _needs_of(settings: MediaSettings) -> Iterator[tuple[str, str]]:
         yield "media", settings.mode.value
     if settings.local_ring:
         yield "local_ring", "yes"
+    yield from _done_by_the_relay_alone(settings)
+
+
+def _done_by_the_relay_alone(settings: MediaSettings) -> Iterator[tuple[str, str]]:
+    """Yield the keys that an rtpengine does nothing about, and their values."""
     if settings.ports is not None:
         yield "rtp_port_range", str(settings.ports)
     if settings.dtmf is not KeyWay.AUTO:
@@ -141,7 +153,8 @@ def check_media(keys: InstallationKeys, parameters: ParameterKeys, origin: Origi
         if socket is not None and socket not in keys.sip.listen:
             expected = f"sockets of sip.listen as keys: {', '.join(map(str, keys.sip.listen))}"
             problems.error(origin.place_of("media.addresses"), "media.addresses", expected, str(socket))
-    if media.engine is not MediaEngine.NONE:
+    uses_relay = media.engine is MediaEngine.RELAY or media.fallback is MediaFallback.RELAY
+    if media.engine is not MediaEngine.NONE and uses_relay:
         _check_addresses(keys, origin, problems)
     without_effect = TONE_PARAMETERS
     if media.engine is MediaEngine.NONE:
