@@ -326,7 +326,10 @@ class RtpEnginePool:
             if self._prefix and (is_back or before is None):
                 self._sweep(engine)
             for call in list(engine.orphans)[:DELETES_A_PING]:
-                self._delete(engine, call)
+                if self._prefix and self._is_live(engine.config.name, call):  # it has come back meanwhile
+                    del engine.orphans[call]
+                else:
+                    self._delete(engine, call)
 
     def _lose(self, engine: _Engine) -> None:
         """Give the orders that one has not answered to the next ones, and report that its calls are gone."""

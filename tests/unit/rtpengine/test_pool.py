@@ -273,6 +273,21 @@ def test_calls_of_an_earlier_process_are_ended_and_those_of_others_stay():
     assert world.calls["one"] == {"vosd-live", "other-1"}
 
 
+def test_a_call_that_is_there_again_is_not_ended():
+    live = set()
+    world = World(ONE, TWO, prefix="vosd-", is_live=lambda engine, call: (engine, call) in live)
+    world.pool.begin(world.now)
+    world.run(0)
+    world.dead.add("one")
+    world.ask()
+    world.run(400)
+    world.dead.clear()
+    world.calls["one"].add("vosd-1")
+    live |= {("one", "vosd-1"), ("two", "vosd-1")}
+    world.run(10_000)
+    assert world.calls == {"one": {"vosd-1"}, "two": {"vosd-1"}}
+
+
 def test_a_call_is_ended_at_one_that_cannot_be_reached_when_it_can(world):
     world.ask()
     world.deliver()

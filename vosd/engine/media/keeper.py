@@ -264,8 +264,10 @@ class MediaKeeper:
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
         for leg in call.parties:
-            if leg.facts.media is not None:
-                self._legs.pop(leg.facts.media.number, None)
+            if (media := leg.facts.media) is not None:
+                self._legs.pop(media.number, None)
+                if self._rtpengines is not None:
+                    self._rtpengines.leg_over(media)
 
     def resumed(self, now: Instant) -> None:
         """Close the ports of calls that do not go on: all that do have been resumed."""

@@ -181,7 +181,12 @@ class RtpEngineCalls:
             return None
         call = RtpCall(answer.engine, name)
         for media in (wanted.author, wanted.reader):
-            self._join(media, call)
+            if not media.is_over:  # it may have ended meanwhile
+                self._join(media, call)
+        if call not in self._legs:
+            self.engines.forget(call.engine, call.name)
+        if wanted.reader.is_over:
+            return None
         return [self._place(wanted.reader, *pair) for pair in enumerate(zip(described, given, strict=True))]
 
     def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Medium]) -> Place | None:
