@@ -17,6 +17,8 @@ PASSWORD: Final = "correct horse battery"
 WAIT_MS: Final = 20_000
 """A machine that runs the other tests beside is slow; what does not come at all fails all the same."""
 AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js").read_text()
+GO: Final = "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }"
+"""Go to a page as a link of the console does."""
 WIDE: Final = (1_440, 900)
 NARROW: Final = (360, 780)
 
@@ -70,9 +72,7 @@ class Visitor(NamedTuple):
 
     def turn(self, path: str, title: str) -> Page:
         """Open a page without loading the console again, as a link of it does, and wait for its title."""
-        self.page.evaluate(
-            "path => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", path
-        )
+        self.page.evaluate(GO, path)
         expect(self.page.get_by_role("heading", level=1, name=title)).to_be_visible()
         return self.page
 
