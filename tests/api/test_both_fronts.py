@@ -520,6 +520,7 @@ NO_OPERATION: Final = {
         "sheet_import.import_sheet", "spool.book_journal_file", "spool.book_refused", "spool.list_refused",
         "spool.show_refused"),
     "it asks the switch of a partner": ("partners.compare_partner",),
+    "it reads a message from a file at the terminal": ("trunk_messages.explain_trunk",),
     "GET /dids and GET /dids/{name}/versions have the same": ("dids.list_dids",),
     "GET /invoices has the ids of numbers": ("invoices.find_invoice",),
     "it would end the process that answers": ("installation.restart_switch",),

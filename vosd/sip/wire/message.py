@@ -146,7 +146,7 @@ class Message(_ReadLater, eq=False, gc=False):
             values = self._indexed().values
             found = [name for name in values if name in names or name.startswith(beginnings)]
             return [(name, value) for name in found for value in values[name]]
-        return [(name, first[name]) for name in first if name in names or name.startswith(beginnings)]
+        return [(name, first[name]) for name in reversed(first) if name in names or name.startswith(beginnings)]
 
     def _indexed(self) -> "_Index":
         if self._index is None:

@@ -1,0 +1,78 @@
+"""What a trunk would be sent for a message, in the office."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from doubles.data import builders
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+from doubles.virtual.probe import request
+from doubles.virtual.scene import vendor_gateway
+
+from vosd.admin.office.definitions import NoSuchObjectError
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
+from vosd.storage.database import Database
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
+
+INVITE = request(headers="X-Campaign: spring\r\nX-Secret: 7\r\n").decode()
+ANSWER = "\n".join(
+    ["SIP/2.0 200 OK", "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa", "From: <sip:1@h>;tag=a", "To: <sip:2@h>;tag=b",
+     "Call-ID: c", "CSeq: 1 INVITE", "Contact: <sip:2@h>", "X-Rate: 5", "", ""]
+)  # fmt: skip
+
+
+@pytest.fixture
+async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+    rules = HeaderRules(("x-*",), ("x-secret",), (("X-Tenant", "{account}"),), (("X-None", "{header X-Missing}"),))
+    vendor = vendor_gateway(0, dialect=CalleeDialect(headers=TrunkHeaders(rules), request_host="carrier.example"))
+    dialect = CallerDialect(headers=TrunkHeaders(responses=HeaderRules(("x-rate",))), user_agent="Acme")
+    content = builders.catalogue([builders.mapping_gateway("acme", "198.51.100.10/32", dialect=dialect), vendor])
+    database = Database(migrated(tmp_path / "vosd.db"))
+    accounts = builders.account("south"), builders.account("shop", agent="south")
+    office = office_on(database, *accounts, now=0, socket=tmp_path / "s")
+    monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
+    yield office
+    await database.close()
+
+
+ORDER = ExplainTrunk(gateway="vendor-0", message=INVITE, source="acme")
+
+
+async def test_the_invite_that_would_leave_and_the_rules_of_its_lines(office):
+    found = await explain_trunk(office, operator(), ORDER)
+    assert found.message.startswith("INVITE sip:4420@carrier.example SIP/2.0\r\n")
+    assert "X-Campaign: spring\r\n" in found.message
+    assert "X-Tenant: acme\r\n" in found.message
+    assert "X-Secret" not in found.message
+    assert [(each.rule, each.line) for each in found.rules] == [
+        ("pass", "X-Campaign: spring"), ("pass", "X-Secret: 7"), ("remove", "X-Secret: 7"), ("set", "X-Tenant: acme"),
+        ("add", "X-None is left out: its value is empty"),
+    ]  # fmt: skip
+
+
+async def test_the_lines_of_a_response_that_a_customer_would_get(office):
+    order = ExplainTrunk(gateway="acme", message=ANSWER)
+    found = await explain_trunk(office, operator(), order)
+    assert "X-Rate: 5\r\n" in found.message
+    assert "Server: Acme\r\n" in found.message
+    assert [(each.rule, each.line) for each in found.rules] == [("pass", "X-Rate: 5")]
+
+
+@pytest.mark.parametrize("text", ["", "hello", INVITE.replace("INVITE", "OPTIONS"), INVITE.replace("CSeq", "X-CSeq")])
+async def test_what_is_no_message_is_refused(office, text):
+    with pytest.raises(OrderError):
+        await explain_trunk(office, operator(), msgspec.structs.replace(ORDER, message=text))
+
+
+async def test_unknown_names_and_agents_are_refused(office):
+    for changed in ({"gateway": "absent"}, {"source": "absent"}, {"message": ANSWER}):
+        with pytest.raises(NoSuchObjectError):
+            await explain_trunk(office, operator(), msgspec.structs.replace(ORDER, **changed))
+    with pytest.raises(OperatorsOnlyError):
+        await explain_trunk(office, agent("south"), ORDER)

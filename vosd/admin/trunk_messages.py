@@ -1,0 +1,167 @@
+"""The message that a trunk would be sent for one that came: as the switch composes it, and by which rule."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.b2bua.identity import caller_identity_of
+from vosd.b2bua.outgoing.invitation import written
+from vosd.b2bua.outgoing.presentation import shows_number
+from vosd.base.errors import VosError
+from vosd.base.host import is_address
+from vosd.base.number import without_separators
+from vosd.callcontrol.invite_numbers import InviteNumbers
+from vosd.catalogue.catalogue import Catalogue
+from vosd.routing.pipeline import RouteChoice
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings
+from vosd.sip.wire.body import session_of
+from vosd.sip.wire.compose import escape_user, invite
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Message, Request, Response
+from vosd.sip.wire.outgoing import Peer
+from vosd.sip.wire.parse import parse_message
+from vosd.sip.wire.uri import DEFAULT_PORTS
+from vosd.trunks.dialect import CallerSource
+from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
+from vosd.trunks.header_rules import HeaderRules, SentAs
+
+OURS: Final = "192.0.2.1"
+"""Our address in what is shown."""
+THERE: Final = "198.51.100.1"
+"""Address of a trunk that is given by name, or that registers."""
+_HOPS: Final = 69
+_READ_FROM: Final = (CallerSource.ASSERTED, CallerSource.FROM)
+
+
+class NotReadableError(VosError):
+    """The message is no INVITE, or no response to one, that the switch would take."""
+
+
+class AppliedRule(msgspec.Struct, frozen=True):
+    """One rule, and the line that it sends or leaves out."""
+
+    rule: str
+    """``pass``, ``remove``, ``set`` or ``add``."""
+    line: str
+
+
+class TrunkMessage(msgspec.Struct, frozen=True):
+    """The message for a trunk, and the rules that made it."""
+
+    message: str
+    """The whole INVITE; of a response the lines that rules may change."""
+    rules: list[AppliedRule]
+
+
+class _Facts(NamedTuple):
+    """Facts of the call, as far as the message and the configuration have them (``MessageFacts``)."""
+
+    facts: dict[str, str]
+
+    def fact(self, name: str) -> str:
+        return self.facts.get(name, "")
+
+
+def read_message(text: str) -> Message:
+    """Read a message from a file, whose lines may end as those of text files do; raises NotReadableError."""
+    head, _, body = text.replace("\r\n", "\n").strip("\n").partition("\n\n")
+    lines = [line for line in head.split("\n") if not line.lower().startswith(("content-length:", "l:"))]
+    content = body.replace("\n", "\r\n").encode()
+    content += b"\r\n" if content else b""
+    data = "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""]).encode() + content
+    try:
+        message = parse_message(data)
+    except ParseError as error:
+        raise NotReadableError(f"no message that the switch takes: {error}") from error
+    if isinstance(message, Request) and message.method != "INVITE":
+        raise NotReadableError(f"an INVITE, or a response to one, not {message.method}")
+    return message
+
+
+def sent_to_vendor(gateway: RoutingGateway, request: Request, caller: MappingGateway | None) -> TrunkMessage:
+    """Return the INVITE that a vendor would be sent; ``caller`` is the trunk that it came from, if one is named.
+
+    The numbers are those of the message: rewriting rules and tech prefixes are shown by ``route explain``.
+    """
+    numbers, identity, dialect = InviteNumbers(request), caller_identity_of(request), gateway.dialect
+    callee = without_separators(numbers.called())
+    shown = without_separators(numbers.calling(_READ_FROM if caller is None else caller.dialect.caller_from))
+    address = _address_of(gateway)
+    transport = address.transport or "udp"
+    listener = Listener(OURS, DEFAULT_PORTS[transport], transport)
+    endpoint = Endpoint(SipSettings(product="vosd"), [listener], lambda: "token", lambda _host, _port: True)
+    choice = RouteChoice(gateway, "", callee, shown)
+    invitation = written(
+        endpoint, choice, address, Peer(0, address.host, address.port or listener.port), _HOPS,
+        caller_identity=identity, tag="tag", offer=session_of(request), may_be_reliable=True, answers=None,
+    )  # fmt: skip
+    visible = escape_user(shown) if shows_number(identity, dialect) else ""
+    facts = _Facts(
+        {
+            "caller": visible,
+            "caller_in": visible,
+            "callee": escape_user(callee),
+            "callee_in": escape_user(callee),
+            "account": "" if caller is None else caller.account,
+            "customer": "" if caller is None else caller.name,
+            "gateway": gateway.name,
+            "call_id": "01234567-89ab-7def-8123-456789abcdef",
+        }
+    )
+    headers = invitation.headers + invitation.content
+    headers, rules = _ruled(headers, dialect.sent_as, request, facts, to_caller=False)
+    whole = invite(invitation.parts, invitation.hops, headers, invitation.body)
+    return TrunkMessage(whole.decode("utf-8", "replace"), rules)
+
+
+def sent_to_customer(gateway: MappingGateway, response: Response) -> TrunkMessage:
+    """Return the lines of the response that a customer would be sent for one of a vendor."""
+    headers = f"Server: vosd\r\nContact: <sip:{OURS}:5060>\r\n"
+    facts = _Facts({"account": gateway.account, "customer": gateway.name})
+    headers, rules = _ruled(headers, gateway.dialect.sent_as, response, facts, to_caller=True)
+    return TrunkMessage(headers, rules)
+
+
+def explain_message(catalogue: Catalogue, name: str, text: str, source: str | None) -> TrunkMessage | None:
+    """Return what the gateway of that name would be sent for a message; None = there is no such gateway, or source.
+
+    Raises:
+        NotReadableError: the message is none, or not of the kind that leads to one for this gateway.
+    """
+    message = read_message(text)
+    caller = None if source is None else catalogue.mapping_gateways.get(source)
+    if source is not None and caller is None:
+        return None
+    if isinstance(message, Request):
+        vendor = catalogue.routing_gateways.get(name) or catalogue.called_trunks.get(name)
+        return None if vendor is None else sent_to_vendor(vendor, message, caller)
+    customer = catalogue.mapping_gateways.get(name)
+    if customer is None or not isinstance(message, Response):
+        return None
+    return sent_to_customer(customer, message)
+
+
+def _ruled(
+    headers: str, sent_as: SentAs | None, received: Message, facts: _Facts, *, to_caller: bool
+) -> tuple[str, list[AppliedRule]]:
+    if sent_as is None:
+        return headers, []
+    headers = sent_as.named(headers)
+    if sent_as.headers is None:
+        return headers, []
+    rules: HeaderRules = sent_as.headers.responses if to_caller else sent_as.headers.requests
+    applied = [AppliedRule(*each) for each in rules.explained(headers, received, facts)]
+    return rules.applied(headers, received, facts), applied
+
+
+def _address_of(gateway: RoutingGateway) -> Address:
+    """Return the first address of a gateway; that of a name, or of one that registers, is made up."""
+    if not gateway.addresses:
+        return Address(THERE, 5_060, uri=f"sip:{gateway.name}@{THERE}")
+    address = gateway.addresses[0]
+    if is_address(address.host):
+        return address
+    port = address.port or DEFAULT_PORTS[address.transport or "udp"]
+    return Address(THERE, port, address.transport, name=address.host, written=str(address))

@@ -1,0 +1,36 @@
+"""``vosd trunk``: what a trunk would be sent."""
+
+from typing import Any
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
+
+
+@click.group(cls=Family)
+def trunk() -> None:
+    """Trunks: what one would be sent for a message, and by which rule."""
+
+
+@trunk.command()
+@click.option("--gateway", required=True, metavar="NAME", help="A routing gateway; for a response a mapping gateway.")
+@click.option(
+    "--message", required=True, type=click.File("r", encoding="utf-8"), metavar="FILE", help="An INVITE, or a response."
+)
+@click.option("--from", "source", metavar="NAME", help="Mapping gateway that the INVITE came from.")
+@json_option
+@pass_invocation
+def explain(invocation: Invocation, gateway: str, message: Any, source: str | None, as_json: bool) -> None:
+    """Show the message that would leave for the one in FILE, and the rules that change its headers; nothing is sent."""
+    from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
+
+    order = ExplainTrunk(gateway=gateway, message=message.read(), source=source)
+    found = in_office(invocation, lambda office: explain_trunk(office, principal(), order), with_database=False)
+    if as_json:
+        output.document(found)
+        return
+    click.echo(found.message.replace("\r\n", "\n").rstrip("\n"))
+    for each in found.rules:
+        output.remark(f"{each.rule}: {each.line}")
