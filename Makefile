@@ -21,7 +21,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: api-fuzz api-released help run install console test suites check explore chaos soak interop demo bench bench-count bench-compare install-system clean
+.PHONY: api-fuzz api-released help run install console test suites check explore chaos soak interop demo pictures bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -83,6 +83,11 @@ interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio, r
 
 demo: install ## four calls on a scratch database, their records, their money
 	@cd tests && $(abspath $(BIN))/python -m doubles.demo
+
+pictures: $(VENV)/.tested-with system-packages install ## the console as pictures in var/pictures: light and dark, 1440 and 360 pixels, English and Chinese
+	@scripts/provide fc-list:fontconfig
+	@fc-list :lang=zh | grep -q . || echo "no font of this machine has Chinese characters: apt-get install fonts-wqy-zenhei" >&2
+	@cd tests && $(abspath $(BIN))/python -m console.pictures $(abspath var/pictures)
 
 bench: $(VENV)/.tested-with system-packages ## the benchmarks as a table
 	@$(BIN)/python -m bench

@@ -1,5 +1,6 @@
 """``make run`` as a person starts it, and the log-in by its link."""
 
+import json
 import os
 import re
 import signal
@@ -8,13 +9,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from doubles.sockets.loopback import free_endpoint
 from playwright.sync_api import Page
 
 from console.conftest import PASSWORD, WAIT_MS
 
 ROOT: Final = Path(__file__).parents[2]
+VOSD: Final = Path(sys.executable).with_name("vosd")
 SAID: Final = re.compile(r"^console: (?P<base>http://127\.0\.0\.1:\d+)/(?P<link>#/first-login/\S+)?$", re.MULTILINE)
 
 
@@ -53,3 +56,25 @@ def first_log_in(page: Page, link: str) -> None:
     page.locator("input[autocomplete=current-password]").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_role("heading", level=1).filter(has_not_text="Log in").wait_for()
+
+
+class Example(NamedTuple):
+    """The example, as ``make run DEMO=1`` has started it."""
+
+    base: str
+    link: str
+    config: Path
+
+    def added(self, name: str, role: str, account: str) -> str:
+        """Add a person, and return its link."""
+        words = ["user", "add", name, "--role", role, "--account", account, "--json", "-c", self.config]
+        done = subprocess.run([VOSD, *words], capture_output=True, check=True)
+        return str(json.loads(done.stdout)["link"])
+
+
+@contextmanager
+def example_run(directory: Path) -> Iterator[Example]:
+    """Run ``make run DEMO=1`` in a directory."""
+    with make_run("DEMO=1", f"API={free_endpoint()}", f"EXAMPLE={directory.absolute()}") as lines:
+        said = said_in(lines)
+        yield Example(said["base"], f"{said['base']}/{said['link']}", directory / "vosd.yaml")

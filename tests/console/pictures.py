@@ -5,13 +5,13 @@ Every screen in light and dark, at 1440 and 360 pixels, in English and Chinese; 
 
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from doubles.sockets.loopback import free_endpoint
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, StorageState, sync_playwright
 
-from console.made_run import first_log_in, make_run, said_in
+from console.made_run import Example, example_run, first_log_in
 
 SCREENS: Final = {
     "overview": "/",
@@ -33,42 +33,53 @@ SCREENS: Final = {
 SIZES: Final = {"wide": (1_440, 900), "narrow": (360, 780)}
 COLOURS: Final = ("light", "dark")
 LANGUAGES: Final = {"en": "en", "zh": "zh-CN"}
+PORTAL: Final = "portal"
+"""The first page of a customer."""
+LIVE: Final = frozenset({"overview", "wall", "calls"})
+LIVE_MS: Final = 6_000
+"""So that there is a line of calls, and some of them are answered."""
+SETTLED_MS: Final = 300
 
 
 def main() -> None:
     """Make the pictures in the directory of the first argument; names that follow choose screens."""
-    directory, names = Path(sys.argv[1]), sys.argv[2:] or [*SCREENS]
+    directory, names = Path(sys.argv[1]), sys.argv[2:] or [*SCREENS, PORTAL]
     directory.mkdir(parents=True, exist_ok=True)
-    with make_run("DEMO=1", f"API={free_endpoint()}", f"EXAMPLE={directory.absolute()}/example") as lines:
-        said = said_in(lines)
-        with sync_playwright() as playwright:
-            program = shutil.which("chromium")
-            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-            _make(browser, said["base"], said["link"], directory, names)
-            browser.close()
+    with example_run(directory / "example") as example, sync_playwright() as playwright:
+        program = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        _make(browser, example, directory, names)
+        browser.close()
 
 
-def _make(browser: Browser, base: str, link: str, directory: Path, names: list[str]) -> None:
-    context = browser.new_context(locale="en")
-    first_log_in(context.new_page(), f"{base}/{link}")
-    state = context.storage_state()
+def _make(browser: Browser, example: Example, directory: Path, names: list[str]) -> None:
+    administrator = _logged_in(browser, example.link)
     for size, (width, height) in SIZES.items():
         for language, locale in LANGUAGES.items():
-            shown = browser.new_context(viewport={"width": width, "height": height}, locale=locale, storage_state=state)
-            page = shown.new_page()
+            terms: dict[str, Any] = {"viewport": {"width": width, "height": height}, "locale": locale}
             for name in names:
-                page.goto(base + SCREENS[name])
-                expect(page.get_by_role("heading", level=1)).to_be_visible()
-                page.wait_for_load_state("networkidle") if name not in {
-                    "overview",
-                    "wall",
-                    "calls",
-                } else page.wait_for_timeout(3_000)
+                person = administrator if name in SCREENS else _customer(browser, example)
+                context = browser.new_context(**terms, storage_state=person)
+                page = context.new_page()
+                page.goto(example.base + SCREENS.get(name, "/"))
+                page.get_by_role("heading", level=1).wait_for()
+                page.wait_for_timeout(LIVE_MS if name in LIVE else SETTLED_MS)
                 for colours in COLOURS:
                     page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
-                    page.wait_for_timeout(250)
+                    page.wait_for_timeout(SETTLED_MS)  # the library lets colours change slowly
                     page.screenshot(path=directory / f"{name}-{size}-{language}-{colours}.png")
-            shown.close()
+                context.close()
+
+
+def _logged_in(browser: Browser, link: str) -> StorageState:
+    context = browser.new_context(locale="en")
+    first_log_in(context.new_page(), link)
+    return context.storage_state()
+
+
+@cache
+def _customer(browser: Browser, example: Example) -> StorageState:
+    return _logged_in(browser, example.added("harold", "customer", "harbour-hotels"))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,18 @@
 """``make run`` as a person starts it: it says where the console is, with a link for the first administrator."""
 
-import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import pytest
 from doubles.sockets.loopback import free_endpoint
 from playwright.sync_api import Browser, expect
 
 from console.conftest import violations
-from console.made_run import first_log_in, make_run, said_in
+from console.made_run import VOSD, Example, example_run, first_log_in, make_run, said_in
 
-VOSD: Final = Path(sys.executable).with_name("vosd")
 SCREENS: Final = {
     "/calls": "Calls now",
     "/cdrs": "Call search",
@@ -50,33 +47,17 @@ def test_the_link_of_make_run_makes_the_first_administrator_and_no_second(tmp_pa
         first_log_in(page, f"{said['base']}/{said['link']}")
         expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
         first = subprocess.run(
-            [Path(sys.executable).with_name("vosd"), "user", "first", "--wait", "-c", config],
+            [VOSD, "user", "first", "--wait", "-c", config],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert first.stdout == f"console: http://{api}/\n"
     assert said["link"].rpartition("/")[2] not in "".join(path.read_text() for path in tmp_path.rglob("*.log"))
 
 
-class Example(NamedTuple):
-    """The example, as ``make run DEMO=1`` has started it."""
-
-    base: str
-    link: str
-    config: Path
-
-    def added(self, name: str, role: str, account: str) -> str:
-        """Add a person, and return its link."""
-        words = ["user", "add", name, "--role", role, "--account", account, "--json", "-c", self.config]
-        done = subprocess.run([VOSD, *words], capture_output=True, check=True)
-        return str(json.loads(done.stdout)["link"])
-
-
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
-    directory = tmp_path_factory.mktemp("example")
-    with make_run("DEMO=1", f"API={free_endpoint()}", f"EXAMPLE={directory}") as lines:
-        said = said_in(lines)
-        yield Example(said["base"], f"{said['base']}/{said['link']}", directory / "vosd.yaml")
+    with example_run(tmp_path_factory.mktemp("example")) as running:
+        yield running
 
 
 def test_the_example_has_something_on_every_screen(example: Example, browser: Browser) -> None:

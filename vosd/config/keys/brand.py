@@ -48,7 +48,7 @@ class BrandKeys(Keys):
     name: Annotated[str, line_of_text(1, 64)] = "vosd"
     """Name at the top of each page, in its title and at the log-in."""
     colour: Annotated[str | None, readable_colour()] = None
-    """Colour of buttons, of the place where one is, and of links. Default: blue."""
+    """Colour of buttons and of the page that is open among the others. Default: blue."""
     logo_file: Annotated[Path | None, file_path()] = None
     """PNG, JPEG, WebP or SVG file of at most 256 KiB, shown 28 pixels high. Default: that of vosd."""
     pay_in: Annotated[tuple[Annotated[str, line_of_text(1, 200)], ...], BeforeValidator(one_or_many)] = ()
