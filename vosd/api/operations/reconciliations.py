@@ -148,7 +148,7 @@ OPERATIONS: Final = (
         takes=DisputeBill,
         run=dispute_bill,
         result=ReconciliationSheet,
-        problems=("dispute_moved", "no_such_reconciliation"),
+        problems=("dispute_moved", "no_such_reconciliation", "other_currency", "reference_taken", "was_refused"),
     ),
     Operation(
         method="GET",
