@@ -91,6 +91,14 @@ def test_the_first_administrator_gets_a_link_until_one_can_log_in(
     assert run(config, "user", "first").stdout == "console: http://127.0.0.1:8080/\n"
 
 
+def test_a_person_that_logs_in_with_another_role_is_not_made_the_first_administrator(config: Path) -> None:
+    assert run(config, "user", "add", "admin", "--role", "customer", "--account", "acme").exit_code == 0
+    assert run(config, "user", "passwd", "admin", typed="correct horse battery\n").exit_code == 0
+    refused = run(config, "user", "first")
+    assert (refused.exit_code, "has the role customer" in refused.output) == (2, True)
+    assert json.loads(run(config, "user", "list", "--json").stdout)[0]["role"] == "customer"
+
+
 def test_there_is_no_first_link_without_a_console(config: Path) -> None:
     config.write_text(config.read_text().replace("api: {", "api: {console: no, "))
     assert run(config, "user", "first").exit_code == 1

@@ -99,12 +99,16 @@ async def invite_first(office: Office, who: Principal, order: InviteFirst) -> Pe
     A link that was made before and not used ends.
 
     Raises:
+        OrderError: a person of the name can log in, with another role.
         ChangedMeanwhileError: nothing was changed.
         StoreUnavailable: probably nothing was changed.
     """
     all_powerful, people = {*await administering(office)}, await office.stores.people.all()
-    if any(each.can_log_in and each.role in all_powerful for each in people):
+    able = {each.name: each.role for each in people if each.can_log_in or (each.identity and each.disabled_at is None)}
+    if not all_powerful.isdisjoint(able.values()):
         return None
+    if order.name in able:
+        raise OrderError("name", f"a person of this name has the role {able[order.name]}: give it another role first")
     if all(each.name != order.name for each in people):
         return await add_person(office, who, AddPerson(name=order.name, role="administrator"))
     await give_role(office, who, GiveRole(name=order.name, role="administrator"))
