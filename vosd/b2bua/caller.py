@@ -143,6 +143,8 @@ class Caller:
         It is sent reliably if the caller requires that, or if it carries SDP that must not get lost. One is
         repeated at a time: later ones wait for its PRACK, in order.
         """
+        if self.dialect.changes_ringing and self.offer:
+            status, session = self.dialect.rung(status, session)
         pracks = self.pracks
         if pracks is not None and pracks.unacknowledged is not None:
             pracks.add(status, session)

@@ -89,6 +89,14 @@ class Passing(Enum):
     STRIP = "strip"
 
 
+class Ringing(Enum):
+    """The provisional responses that a customer is sent while the callee rings."""
+
+    AS_IS = "as_is"
+    RINGING = "180"
+    BY_MEDIA = "by_media"
+
+
 class PortedNumber(Enum):
     """The form in which a vendor is sent a ported number."""
 
@@ -157,6 +165,34 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     user_agent: str = ""
     """Our product in User-Agent and Server; empty = that of the installation."""
     headers: TrunkHeaders | None = None
+    ringing: Annotated[
+        Ringing,
+        word(
+            "Provisional responses that it is sent while the callee rings: those of the vendor, always 180, or 183 "
+            "with early media and 180 without (`by_media`)."
+        ),
+    ] = Ringing.AS_IS
+    early_media: Annotated[
+        Passing,
+        word(
+            "Whether a session description before the answer is sent to it; `strip`: it plays its own ringing tone, "
+            "and gets the description with the answer. Callers that offer none get it always."
+        ),
+    ] = Passing.PASS
+
+    @cached_property
+    def changes_ringing(self) -> bool:
+        """Whether provisional responses are sent to it otherwise than the vendor sends them."""
+        return self.ringing is not Ringing.AS_IS or self.early_media is Passing.STRIP
+
+    def rung(self, status: int, session: bytes) -> tuple[int, bytes]:
+        """Return status and session of a provisional response as this customer is sent it; it has made an offer."""
+        session = b"" if self.early_media is Passing.STRIP else session
+        if self.ringing is Ringing.RINGING:
+            return 180, session
+        if self.ringing is Ringing.BY_MEDIA:
+            return 183 if session else 180, session
+        return status, session
 
     @cached_property
     def sent_as(self) -> SentAs | None:
