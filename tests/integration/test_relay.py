@@ -450,3 +450,39 @@ async def test_a_recording_stops_where_the_disk_is_full_and_the_call_goes_on(sta
     assert {line["event"] for line in logs} == {"recording_stopped"}
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent
+
+
+async def test_a_flood_of_rtcp_takes_nothing_from_the_audio(stage, peers):
+    one, other, control = peers(), peers(ssrc=0x9999), peers(port=25_021)
+    first, second = stage.open(), stage.open()
+    stage.relay.expect(first, source(one.host, one.port, rtcp=control.port))
+    stage.relay.expect(second, source(other.host, other.port))
+    stage.relay.connect(first, second)
+    for _ in range(600):
+        control.sock.sendto(sender_report(1), (HOST, first.rtcp))
+    await stage.until(first, lambda figures: figures.dropped.excess > 0)
+    sent = one.send((HOST, first.rtp), 100)
+    await until(lambda: other.has(100))
+    got = [packet for packet in other.taken() if packet[1] != 200]
+    await until(lambda: got.extend(packet for packet in other.taken() if packet[1] != 200) or len(got) == 100)
+    assert got == sent
+
+
+async def test_sockets_of_workers_that_are_gone_start_none(tmp_path):
+    (tmp_path / "media-7.sock").touch()
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    assert len(stage.relay._links) == 1
+    assert not (tmp_path / "media-7.sock").exists()
+    await stage.relay.stop(keep=False)
+
+
+async def test_many_ports_are_adopted(tmp_path):
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    opened = {port.id: port for port in (stage.open(PortRange(22_000, 22_999)) for _ in range(130))}
+    await stage.relay.stop(keep=True)
+    successor = RelayStage(tmp_path, HOST)
+    await successor.relay.start()
+    assert successor.relay.ports == opened
+    await successor.relay.stop(keep=False)

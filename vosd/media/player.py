@@ -40,9 +40,9 @@ class Player:
     def due(self, now_ns: int) -> Sequence[bytes]:
         """Return packets that are to be sent now."""
         packets = []
+        self.due_ns = max(self.due_ns, now_ns - _LATE_NS)
         while self.due_ns <= now_ns:
-            if now_ns - self.due_ns < _LATE_NS:
-                packets.append(self._next())
+            packets.append(self._next())
             self.due_ns += _FRAME_NS
         return packets
 

@@ -39,6 +39,7 @@ from vosd.relay.protocol import (
 from vosd.relay.recordings import begun_recording
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.source_filter import drops_of
+from vosd.relay.worker_process import is_served
 from vosd.trunks.media import PortRange
 
 TRIES: Final = 256
@@ -132,7 +133,7 @@ class Relay:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each port takes one descriptor or two
         paths = [self._directory / _SOCKETS.format(number) for number in range(1, self._workers + 1)]
         left = sorted(set(self._directory.glob(_SOCKETS.format("*"))) - set(paths))
-        for path in (*paths, *left):
+        for path in (*paths, *(each for each in left if is_served(each))):
             link = WorkerLink(path, self._pressed, self._adopt, self._give_again)
             self._links.append(link)
             self._loads[link] = 0

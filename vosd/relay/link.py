@@ -1,7 +1,6 @@
 """Connection of the switch to one relay worker: orders out, reports in, its end and its next start."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic_ns
@@ -160,7 +159,7 @@ class WorkerLink:
         deadline_s = self._loop.time() + _END_S
         while not reap(self.pid):
             if self._loop.time() >= deadline_s:
-                kill(self.pid, signal.SIGKILL)
+                kill(self.pid)
                 deadline_s += _END_S
             await asyncio.sleep(_END_STEP_S)
         self.path.unlink(missing_ok=True)
@@ -217,6 +216,7 @@ class WorkerLink:
             case WorkerReady() if report.protocol != PROTOCOL:
                 self._end_other_version()
             case WorkerReady():
+                self.pid = report.pid
                 if not report.is_real_time:
                     _log.warning("media_worker_without_priority", pid=self.pid)
                 if self.listed.is_set():
@@ -245,7 +245,7 @@ class WorkerLink:
     def _lose(self) -> None:
         """Start another worker in the place of one that has ended, or is ended here."""
         self._detach()
-        kill(self.pid, signal.SIGKILL)
+        kill(self.pid)
         self._dead.append(self.pid)
         if self._is_stopped:
             return

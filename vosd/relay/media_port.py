@@ -28,6 +28,8 @@ DATAGRAM_BYTES: Final = 2_048
 """Longer datagrams are cut: those of audio and T.38 have 1,500 bytes at most."""
 BUDGET: Final = 250
 """Packets of one port in half a second; above it they are dropped. Audio with 5 ms a packet is 100."""
+CONTROL_BUDGET: Final = 50
+"""RTCP packets of one port in that time: they take nothing from the budget of RTP."""
 _WINDOW_NS: Final = 500_000_000
 _REPORTS_KEPT: Final = 8
 """Sender reports of which the time is known when the peer refers to one: they are 5 s apart, or closer in video."""
@@ -69,12 +71,13 @@ class MediaPort:
     """The sockets of one leg with what is known of its peer."""
 
     __slots__ = (
-        "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_ns",
-        "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_owner", "_peer_jitter_ms", "_peer_lost",
-        "_peer_lost_percent", "_plain_send", "_player", "_receive", "_record", "_reports_sent", "_round_trip_ns",
-        "_rtp", "_sent_at", "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns", "alive_ns",
-        "are_keys_reported", "are_keys_taken", "is_filtered", "key_sender", "latch", "other", "packets_out", "port",
-        "reception", "record_number", "recording", "send", "source", "target", "tos", "unsent",
+        "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_budget",
+        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_owner",
+        "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_plain_send", "_player", "_receive", "_record",
+        "_reports_sent", "_round_trip_ns", "_rtp", "_sent_at", "_units", "_unknown", "_unread", "_until_filter",
+        "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered", "key_sender",
+        "latch", "other", "packets_out", "port", "reception", "record_number", "recording", "send", "source",
+        "target", "tos", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -112,8 +115,8 @@ class MediaPort:
         self.packets_out = 0
         self.unsent = 0
         self._unknown = self._broken = self._foreign_payload = self._excess = 0
-        self._budget = 0
-        self._window_ns = 0
+        self._budget = self._control_budget = 0
+        self._window_ns = self._control_window_ns = 0
         self.alive_ns = 0
         """Time of the last RTCP packet, or of one that is no RTP."""
         self.other: MediaPort | None = None
@@ -463,8 +466,11 @@ class MediaPort:
         if packet is None:
             self._broken += 1
             return False
-        self._budget -= 1
-        if self._budget < 0 and not self._has_new_budget(now_ns):
+        if now_ns - self._control_window_ns >= _WINDOW_NS:
+            self._control_window_ns, self._control_budget = now_ns, CONTROL_BUDGET
+        self._control_budget -= 1
+        if self._control_budget < 0:
+            self._excess += 1
             return False
         self.alive_ns = now_ns
         for report in packet.receptions:

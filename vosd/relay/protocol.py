@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 4
+PROTOCOL: Final = 5
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -122,6 +122,7 @@ class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """First report on a connection."""
 
     protocol: int
+    pid: int
     is_real_time: bool
     has_records: bool
     """Whether the descriptor of its memory goes with the message: it has served a switch that has ended."""

@@ -13,6 +13,8 @@ CHUNK_BYTES: Final = 65_536
 """Bytes that are written at once."""
 WAITING_BYTES: Final = 8_388_608
 """Bytes that wait for the disk; above it recordings stop."""
+FINISH_S: Final = 3.0
+"""Longest wait for the disk at the end of a worker."""
 DISK_FREE_PERCENT: Final = 5
 """Recordings stop where less of the disk is free: the journal of calls needs it."""
 
@@ -55,11 +57,12 @@ class RecordingWriter:
     """Writes for all recordings of a worker."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Recording, bytes | None]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Recording, bytes | None] | None] = SimpleQueue()
         self._waiting = 0
         """Bytes that were handed to the thread; ``_written`` of them are done."""
         self._written = 0
-        Thread(target=self._run, name="recordings", daemon=True).start()
+        self._thread = Thread(target=self._run, name="recordings", daemon=True)
+        self._thread.start()
 
     def write(self, recording: Recording, content: bytes) -> None:
         """Write; the recording is over where too much waits."""
@@ -73,9 +76,14 @@ class RecordingWriter:
         """Close a file behind what is to be written to it."""
         self._queue.put((recording, None))
 
+    def finish(self) -> None:
+        """Wait until all is written, but not for ever."""
+        self._queue.put(None)
+        self._thread.join(FINISH_S)
+
     def _run(self) -> None:
-        while True:
-            recording, content = self._queue.get()
+        while (item := self._queue.get()) is not None:
+            recording, content = item
             if content is None:
                 os.close(recording.descriptor)
                 continue

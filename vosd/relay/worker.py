@@ -12,8 +12,9 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from time import monotonic_ns
 from typing import Final
 
@@ -62,6 +63,8 @@ seconds, and connects before it reads its definitions; calls that have none for 
 timers, or by their users."""
 REPORTS_KEPT: Final = 40_000
 """Messages for a switch that does not read, one for each port that is listed; above it the connection is closed."""
+LISTED_AT_ONCE: Final = 50
+"""Ports that are reported in one turn."""
 LOOK_NS: Final = 250_000_000
 """Interval at which ports are looked for that are silent."""
 _EVENTS_MAX: Final = 1_024
@@ -96,6 +99,8 @@ class Worker:
         """Memory shared with the switch."""
         self._record = memoryview(bytearray(ID.size))
         self._spared: tuple[tuple[str, PortRange], ...] = ()
+        self._unlisted: Iterator[int] | None = None
+        """Ports that are still to be reported; None = no list was asked for."""
         self._look_ns = 0
         self._alone_since_ns = monotonic_ns()
         self._is_real_time = _take_real_time()
@@ -109,29 +114,38 @@ class Worker:
         poll, handlers = self._poll.poll, self._handlers
         while not self._is_ending:
             timeout_s = _SENDING_S if self._sending else _LOOK_S if self._ports else _TURN_S
+            if self._unlisted is not None:
+                timeout_s = 0
+                self._list_some(self._unlisted)
             for descriptor, _ in poll(timeout_s, _EVENTS_MAX):
                 handler = handlers.get(descriptor)
                 if handler is not None:  # else it was closed in this turn
                     handler()
-            if self._changed:
-                for port in self._changed:
-                    port.write_state()
-                self._changed.clear()
-            if self._reports:
-                self._send_reports()
             now_ns = monotonic_ns()
-            ID.pack_into(self._record, 0, now_ns)
-            for port in tuple(self._sending):
-                if not port.send_due(now_ns):
-                    self._sending.discard(port)
-            if now_ns >= self._look_ns:
-                self._look_for_silence(now_ns)
+            self._end_turn(now_ns)
             if self._channel is None and now_ns - self._alone_since_ns >= ABANDONED_NS:
                 break
         for port in self._ports.values():
             port.close()
         for recording in self._recordings:
             recording.close()
+        if self._writer is not None:
+            self._writer.finish()
+
+    def _end_turn(self, now_ns: int) -> None:
+        """Write what has changed, and send what is due."""
+        if self._changed:
+            for port in self._changed:
+                port.write_state()
+            self._changed.clear()
+        if self._reports:
+            self._send_reports()
+        ID.pack_into(self._record, 0, now_ns)
+        for port in tuple(self._sending):
+            if not port.send_due(now_ns):
+                self._sending.discard(port)
+        if now_ns >= self._look_ns:
+            self._look_for_silence(now_ns)
 
     # ---- ports ----
 
@@ -172,11 +186,13 @@ class Worker:
             sock, _ = self._listening.accept()
         except OSError:
             return
+        while self._channel is not None and self._is_order_taken():
+            pass  # a switch that was killed may have given orders that are not read yet
         self._leave_switch()
         self._channel = MessageChannel(sock, REPORTS_KEPT)
         self._add(sock.fileno(), self._take_orders)
         has_records = self._descriptor >= 0
-        ready = WorkerReady(PROTOCOL, self._is_real_time, has_records)
+        ready = WorkerReady(PROTOCOL, os.getpid(), self._is_real_time, has_records)
         self._send([ready], [self._descriptor] if has_records else None)
 
     def _leave_switch(self) -> None:
@@ -187,8 +203,13 @@ class Worker:
             channel.close()
             self._alone_since_ns = monotonic_ns()
         self._reports.clear()
+        self._unlisted = None
 
     def _take_orders(self) -> None:
+        self._is_order_taken()
+
+    def _is_order_taken(self) -> bool:
+        """Carry out the orders of one message; False = there was none."""
         channel = self._channel
         assert channel is not None
         try:
@@ -197,15 +218,16 @@ class Worker:
             message = channel.receive()
         except (EOFError, OSError):
             self._leave_switch()
-            return
+            return False
         if message is None:
-            return
+            return False
         content, descriptors = message
         try:
             for order in self._decode(content):
                 self._carry_out(order, descriptors)
         finally:
             close_all(descriptors)
+        return True
 
     def _carry_out(self, order: WorkerOrder, descriptors: list[int]) -> None:
         match order:
@@ -223,7 +245,7 @@ class Worker:
             case SpareRanges():
                 self._spared = order.ranges
             case ListPorts():
-                self._list()
+                self._unlisted = iter(tuple(self._ports))
             case EndWorker():
                 self._is_ending = True
             case _ if (port := self._ports.get(order.id)) is not None:
@@ -287,8 +309,10 @@ class Worker:
         self._descriptor = descriptor
         self._record = memoryview(mmap.mmap(descriptor, BYTES))
 
-    def _list(self) -> None:
-        for port in self._ports.values():
+    def _list_some(self, unlisted: Iterator[int]) -> None:
+        """Report some of the ports; packets get their turn in between."""
+        chosen = tuple(islice(unlisted, LISTED_AT_ONCE))
+        for port in (self._ports[number] for number in chosen if number in self._ports):
             believed = port.latch.believed
             listed = PortListed(
                 port.port,
@@ -299,7 +323,9 @@ class Worker:
                 None if port.other is None else port.other.port.id,
             )
             self._send([listed], [sock.fileno() for sock in port.sockets()])
-        self._report(ListingEnded())
+        if not chosen:
+            self._unlisted = None
+            self._report(ListingEnded())
 
     def _report(self, report: WorkerReport) -> None:
         if self._channel is not None:

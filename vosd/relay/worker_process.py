@@ -28,7 +28,7 @@ class WorkerConnection(NamedTuple):
 
     sock: socket.socket
     pid: int
-    is_new: bool
+    """0 = it is not known yet: while a worker starts, the kernel names the switch that made its socket."""
 
 
 def connect_worker(path: Path) -> WorkerConnection | None:
@@ -41,7 +41,17 @@ def connect_worker(path: Path) -> WorkerConnection | None:
         sock.close()
         return None
     pid, _, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return WorkerConnection(sock, pid, is_new=False)
+    return WorkerConnection(sock, pid if _is_worker(pid) else 0)
+
+
+def is_served(path: Path) -> bool:
+    """Return whether a worker listens at a path; a socket that was left without one is removed."""
+    connection = connect_worker(path)
+    if connection is None:
+        path.unlink(missing_ok=True)
+        return False
+    connection.sock.close()
+    return True
 
 
 def start_worker(path: Path) -> WorkerConnection:
@@ -70,13 +80,14 @@ def start_worker(path: Path) -> WorkerConnection:
             sock.close()
             raise
     process.returncode = 0  # it is no child that this object would wait for: see ``reap``
-    return WorkerConnection(sock, process.pid, is_new=True)
+    return WorkerConnection(sock, process.pid)
 
 
-def kill(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a worker, unless it has ended."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+def kill(pid: int) -> None:
+    """Kill a worker, unless it has ended, and its number is that of another process now."""
+    if _is_worker(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def reap(pid: int) -> bool:
@@ -84,7 +95,16 @@ def reap(pid: int) -> bool:
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
-        return not Path(f"/proc/{pid}").exists()
+        return not _is_worker(pid)
+
+
+def _is_worker(pid: int) -> bool:
+    """Return whether a process is a relay worker."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return pid > 0 and _MODULE.encode() in command.split(b"\0")
 
 
 def _unix_socket() -> socket.socket:
