@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from vosd.media.g711 import PAYLOADS, RATE, encoded
-from vosd.media.rtp import HEADER, HEADER_BYTES, SEQUENCE, STAMP, VERSION
+from vosd.media.rtp import HEADER, SEQUENCE, STAMP, VERSION, payload_start
 
 KEYS: Final = "0123456789*#ABCD"
 """Keys by the number of their event."""
@@ -57,11 +57,12 @@ class KeyReader:
         self._seen_ns = 0
 
     def read(self, data: bytes, now_ns: int) -> list[PressedKey]:
-        """Read a packet of an event; return keys that have ended, among them one whose last packets were lost."""
-        if len(data) < HEADER_BYTES + _EVENT.size:
+        """Read a whole packet of an event; return keys that have ended, among them one whose last packets were lost."""
+        start = payload_start(data)
+        if len(data) < start + _EVENT.size:
             return []
         stamp = int.from_bytes(data[4:8], "big")
-        event, flags, duration = _EVENT.unpack_from(data, HEADER_BYTES + 4 * (data[0] & 0x0F))
+        event, flags, duration = _EVENT.unpack_from(data, start)
         ended: list[PressedKey] = []
         if stamp != self._stamp:
             ended += self.end()

@@ -38,6 +38,14 @@ def is_whole(data: bytes) -> bool:
     return size >= end
 
 
+def payload_start(data: bytes) -> int:
+    """Return where the payload of a whole packet begins, behind CSRCs and an extension."""
+    start = HEADER_BYTES + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    return start
+
+
 def units_by_kind(payloads: Sequence[int], clocks: Sequence[int], *, is_multiplexed: bool) -> tuple[float, ...]:
     """Return nanoseconds of a unit of the time stamp for each value of a packet's second byte.
 

@@ -47,6 +47,13 @@ def test_a_packet_that_is_cut_is_no_key(data):
     assert read(data) == []
 
 
+def test_a_key_stands_behind_sources_and_an_extension():
+    csrc = b"\x81" + rtp(1, 800, payload=101, body=bytes(4) + b"\x05\x8a\x03\x20")[1:]
+    extended = b"\x90" + rtp(1, 800, payload=101, body=b"\xbe\xde\x00\x01abcd" + b"\x05\x8a\x03\x20")[1:]
+    assert read(csrc) == read(extended) == [PressedKey("5", 100)]
+    assert read(b"\x81" + rtp(1, 800, payload=101, body=bytes(4))[1:]) == []
+
+
 def sent(sender: KeySender, until_ns: int = 10_000 * MS) -> list[tuple[int, tuple[int, ...], bytes]]:
     """Return time, header and body of packets that are due."""
     packets = []
