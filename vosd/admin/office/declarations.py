@@ -1,5 +1,7 @@
 """Use case of the declarations of keys: the forms by which objects are made and changed follow from them."""
 
+import asyncio
+
 import msgspec
 
 from vosd.admin.office.agent_objects import SETTABLE
@@ -31,7 +33,8 @@ async def show_kind(office: Office, who: Principal, order: ShowKind) -> ObjectKi
     if order.kind not in kinds:
         message = f"{order.kind!r} is no kind of object; there are {', '.join(kinds)}"
         raise NoSuchObjectError(message)
-    sheet = office.definitions.key_sheets(order.kind)
+    # Meanings are read from the sources once in a process, which takes up to a second.
+    sheet = await asyncio.to_thread(office.definitions.key_sheets, order.kind)
     if is_operator:
         return sheet
     return msgspec.structs.replace(sheet, keys=tuple(each for each in sheet.keys if each.name in SETTABLE[order.kind]))
