@@ -46,7 +46,13 @@ def test_a_use_case_that_is_for_agents_and_customers_checks_their_scope(use_case
     scoped = textwrap.dedent(inspect.getsource(use_case))
     if getattr(use_case, BY_ACCOUNT):
         assert getattr(use_case, NEEDED) in OPEN_TO[ActsFor.AGENT]
-        ways = ("scope_of(who)", "_set_gateway(office, who", "await list_objects(office, who")
+        ways = (
+            "scope_of(who)",
+            "_set_gateway(office, who",
+            "await list_objects(office, who",
+            "await list_definitions(office, who",
+            "await _set(office, who",  # of numbers: set_objects, which has the scope of objects
+        )
         assert any(each in scoped for each in ways)
         return
     agent = Principal(role=Role.AGENT, name="a", login="a", means=Means.TOKEN, permissions=ALL, account="south")
