@@ -7,6 +7,7 @@ from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, refuses
 
+from vosd.b2bua.snapshot.call import forwarded_in
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.header_rules import FORBIDDEN, HeaderRuleError, HeaderRules, TrunkHeaders, check_pattern, check_value
 
@@ -175,3 +176,8 @@ def test_headers_that_say_who_calls_are_passed_by_their_own_keys(name):
 def test_values_that_are_none_are_refused(value):
     with pytest.raises(HeaderRuleError):
         check_value(value)
+
+
+def test_a_response_that_was_taken_in_spite_of_faults_leaves_the_rest_of_its_call_in_a_snapshot():
+    assert forwarded_in(b"SIP/2.0 180 Ringing\r\nVia: what\r\n\r\n") is None
+    assert forwarded_in(b"") is None

@@ -32,6 +32,8 @@ from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Message
 from vosd.sip.wire.parse import parse_message
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import Address
@@ -134,6 +136,14 @@ class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
     address: str = ""
 
 
+def forwarded_in(raw: bytes) -> Message | None:
+    """Return a message whose headers rules may pass; None for none, and for one that was taken in spite of faults."""
+    try:
+        return parse_message(raw) if raw else None
+    except ParseError:
+        return None
+
+
 class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The parts of one call."""
 
@@ -207,7 +217,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         caller = self._restored_caller(board, dialect, calls)
         call = Call(arrival, caller, hunt, self.hops, restoration.endpoint, board, self.settings)
         call.state = self.state
-        call.to_forward = parse_message(self.to_forward) if self.to_forward else None
+        call.to_forward = forwarded_in(self.to_forward)
         call.journey = self.journey.restored(gateways)
         call.lifetime = None if self.lifetime is None else Lifetime(board, copy(self.lifetime))
         call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
