@@ -17,6 +17,7 @@ from vosd.relay.protocol import (
     KeyPressed,
     ListingEnded,
     ListPorts,
+    PacketFailed,
     PortListed,
     RecordingStopped,
     UseRecords,
@@ -235,6 +236,8 @@ class WorkerLink:
                 self.listed.set()
             case KeyPressed():
                 self._pressed(report.id, report.key, report.duration_ms)
+            case PacketFailed():
+                _log.error("media_packet_failed", pid=self.pid, trace=report.trace)
             case RecordingStopped():
                 _log.warning("recording_stopped", port=report.id)
 

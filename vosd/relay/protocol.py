@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 5
+PROTOCOL: Final = 6
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -158,4 +158,10 @@ class RecordingStopped(msgspec.Struct, frozen=True, array_like=True, tag=4):
     id: int
 
 
-WorkerReport = WorkerReady | PortListed | ListingEnded | KeyPressed | RecordingStopped
+class PacketFailed(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """A fault of the program cost a packet."""
+
+    trace: str
+
+
+WorkerReport = WorkerReady | PortListed | ListingEnded | KeyPressed | RecordingStopped | PacketFailed

@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -38,6 +39,7 @@ from vosd.relay.protocol import (
     ListingEnded,
     ListPorts,
     OpenPort,
+    PacketFailed,
     PlayRingBack,
     PortListed,
     PortOrder,
@@ -63,6 +65,9 @@ seconds, and connects before it reads its definitions; calls that have none for 
 timers, or by their users."""
 REPORTS_KEPT: Final = 40_000
 """Messages for a switch that does not read, one for each port that is listed; above it the connection is closed."""
+ERRORS_REPORTED: Final = 10
+"""Most errors about packets that one worker reports: the same packet may come again and again."""
+TRACE_CHARACTERS: Final = 2_000
 LISTED_AT_ONCE: Final = 50
 """Ports that are reported in one turn."""
 LOOK_NS: Final = 250_000_000
@@ -101,6 +106,8 @@ class Worker:
         self._spared: tuple[tuple[str, PortRange], ...] = ()
         self._unlisted: Iterator[int] | None = None
         """Ports that are still to be reported; None = no list was asked for."""
+        self._errors = 0
+        """Errors about packets that were reported."""
         self._look_ns = 0
         self._alone_since_ns = monotonic_ns()
         self._is_real_time = _take_real_time()
@@ -120,7 +127,10 @@ class Worker:
             for descriptor, _ in poll(timeout_s, _EVENTS_MAX):
                 handler = handlers.get(descriptor)
                 if handler is not None:  # else it was closed in this turn
-                    handler()
+                    try:
+                        handler()
+                    except Exception:  # noqa: BLE001 - the boundary: an error costs one packet, not the media of all
+                        self._note_error(descriptor)
             now_ns = monotonic_ns()
             self._end_turn(now_ns)
             if self._channel is None and now_ns - self._alone_since_ns >= ABANDONED_NS:
@@ -131,6 +141,15 @@ class Worker:
             recording.close()
         if self._writer is not None:
             self._writer.finish()
+
+    def _note_error(self, descriptor: int) -> None:
+        """Report an error about a packet; one about orders ends the worker: the next one gets all anew."""
+        channel = self._channel
+        if descriptor == self._listening.fileno() or (channel is not None and descriptor == channel.sock.fileno()):
+            raise  # noqa: PLE0704 - the error that is being handled
+        if self._errors < ERRORS_REPORTED:
+            self._errors += 1
+            self._report(PacketFailed(traceback.format_exc()[-TRACE_CHARACTERS:]))
 
     def _end_turn(self, now_ns: int) -> None:
         """Write what has changed, and send what is due."""

@@ -1,0 +1,43 @@
+"""Errors in a worker."""
+
+import socket
+
+import pytest
+
+from vosd.relay import worker as module
+from vosd.relay.worker import Worker
+
+
+@pytest.fixture
+def worker(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "_take_real_time", lambda: False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(tmp_path / "w"))
+        yield Worker(listening)
+
+
+def test_an_error_about_a_packet_costs_that_packet(worker):
+    """An error about orders ends the worker: the next one gets all of them anew."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    seen = []
+
+    def receive() -> None:
+        seen.append(ours.recv(10))
+        worker._is_ending = len(seen) == 2
+        raise ValueError(seen)
+
+    worker._add(ours.fileno(), receive)
+    theirs.send(b"first")
+    theirs.send(b"second")
+    worker.run()
+    assert seen == [b"first", b"second"]
+    worker._is_ending = False
+    worker._handlers[worker._listening.fileno()] = receive
+    theirs.send(b"third")
+    worker._remove(ours.fileno())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as switch:
+        switch.connect(worker._listening.getsockname())
+        with pytest.raises(ValueError, match="third"):
+            worker.run()
+    ours.close()
+    theirs.close()
