@@ -106,11 +106,22 @@ export async function pageOf(path: string, query: Query): Promise<Page> {
   return Array.isArray(found) ? { items: found, next: null } : found;
 }
 
+/** CSV whose cells no spreadsheet takes for formulas: names in sheets are chosen by others. */
+export function neutralised(csv: string): string {
+  return csv.replace(/(^|[,;\t\r\n])("?)(?=\s*[=+\-@])(?!"?-?\d+(\.\d+)?"?([,;\r\n]|$))/g, "$1$2'");
+}
+
 /** Where the browser downloads a list or a report in another form than JSON. */
-export async function download(path: string, accept: string, name: string): Promise<void> {
+export async function download(
+  path: string,
+  accept: string,
+  name: string,
+  mend?: (text: string) => string,
+): Promise<void> {
   const answer = await client.GET(path as "/balances", { headers: { Accept: accept }, parseAs: "blob" });
+  const file = answer.data as unknown as Blob;
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(answer.data as unknown as Blob);
+  link.href = URL.createObjectURL(mend ? new Blob([mend(await file.text())], { type: file.type }) : file);
   link.download = name;
   link.click();
   URL.revokeObjectURL(link.href);

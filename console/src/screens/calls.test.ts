@@ -24,3 +24,11 @@ it("counts calls by a field, the most first", () => {
     { vendor: "", calls: 1, answered: 0 },
   ]);
 });
+
+it("groups calls by the first digits of the called number", () => {
+  const rows = [{ callee: "44201" }, { callee: "+44202" }, { callee: "49" }];
+  expect(grouped(rows, "destination").map((row) => [row.destination, row.calls])).toEqual([
+    ["4420", 2],
+    ["49", 1],
+  ]);
+});

@@ -4,7 +4,7 @@ import { Button, Group, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { client, content, download, pageOf, type Row } from "../api/client";
+import { client, content, download, neutralised, pageOf, type Row } from "../api/client";
 import { Change, type Done } from "../parts/change";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -19,11 +19,19 @@ export function DeckScreen() {
   const { group } = useParams({ from: "/rates/$group" });
   const search = useSearch({ from: "/rates/$group" });
   const go = useNavigate({ from: "/rates/$group" });
-  const mayImport = useMay("POST /decks/{rate_group}/imports");
+  const may = {
+    areas: useMay("GET /rates/groups/{rate_group}/areas"),
+    versions: useMay("GET /decks/{rate_group}/versions"),
+    import: useMay("POST /decks/{rate_group}/imports"),
+  };
   const known = useQuery({ queryKey: ["rate group", group], queryFn: () => pageOf("/rates/groups", { name: group }) });
   const row = known.data?.items[0];
   const isDeck = row?.rates_from === "deck";
-  const tabs = ["areas", ...(isDeck ? ["versions"] : []), ...(isDeck && mayImport ? ["import"] : [])];
+  const tabs = [
+    ...(may.areas ? ["areas"] : []),
+    ...(isDeck && may.versions ? ["versions"] : []),
+    ...(isDeck && may.import ? ["import"] : []),
+  ];
   const tab = tabs.includes(search.tab ?? "") ? search.tab : tabs[0];
   return (
     <Page title={group} needs="GET /rates/groups">
@@ -160,6 +168,8 @@ function Versions({ group }: { group: string }) {
                     `/decks/${encodeURIComponent(group)}/rates?version=${row.version}`,
                     "text/csv",
                     `${group}-${row.version}.csv`,
+                    // the API gives rates as they were imported, so that an import changes nothing
+                    neutralised,
                   )
                 }
               >

@@ -359,7 +359,8 @@ export function CompareScreen() {
         ))}
       </Group>
       <ProblemText error={found.error ?? day.error} />
-      <div className="table-frame">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard */}
+      <section className="table-frame" aria-label={t("nav.compare")} tabIndex={0}>
         <table>
           <thead>
             <tr>
@@ -396,7 +397,7 @@ export function CompareScreen() {
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
     </Page>
   );
 }
