@@ -76,22 +76,28 @@ def test_a_number_is_looked_up_in_all_tables(boss: Visitor) -> None:
     page.locator("input[inputmode=tel]").fill("+44 20 1")
     page.get_by_role("button", name="Look up").click()
     expect(page).to_have_url(re.compile(r"number=%2B44201$"))
-    expect(page.get_by_label("Rates of +44201").locator("tbody tr")).to_have_count(3)
+    expect(page.get_by_label("Rates of +44201").get_by_role("link", name="wholesale")).to_be_visible()
     assert "sell 44 United Kingdom 0.60 USD minute 6/6" in "\n".join(rows(page, "Rates of +44201"))
     assert violations(page) == []
 
 
-def test_versions_lead_back_for_those_who_may(boss: Visitor, visit: Visit) -> None:
-    page = boss.go("/rates/wholesale?tab=versions", "wholesale")
-    expect(page.get_by_label("Versions", exact=True).locator("tbody tr")).to_have_count(3)
+def test_versions_lead_back_for_those_who_may(site: Watched, boss: Visitor, visit: Visit) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "retail", "keys": {"deck": True}}).status == 201
+    for price in ("0.30", "0.35"):
+        sheet = f"prefix,area,billing_rate\n44,=1+1,{price}\n".encode()
+        headers = {"Content-Type": "text/csv"}
+        assert site.api.wait_for(site.api.ask("POST", "/decks/retail/imports", sheet, headers=headers))["committed"]
+    page = boss.go("/rates/retail?tab=versions", "retail")
+    expect(page.get_by_label("Versions", exact=True).locator("tbody tr")).to_have_count(2)
     page.get_by_role("button", name="Back to the version before").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Put the rates of version 2 of wholesale in force again?")
+    expect(page.get_by_role("dialog")).to_contain_text("Put the rates of version 1 of retail in force again?")
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").first.click()
-    assert download.value.suggested_filename == "wholesale-3.csv"
+    assert download.value.suggested_filename == "retail-2.csv"
+    assert b"0.35,'=1+1," in download.value.path().read_bytes()
     assert violations(page) == []
-    viewer = visit("viewer", size=NARROW, language="zh").go("/rates/wholesale?tab=versions", "wholesale")
+    viewer = visit("viewer", size=NARROW, language="zh").go("/rates/retail?tab=versions", "retail")
     expect(viewer.get_by_role("button", name="CSV").first).to_be_visible()
     expect(viewer.get_by_role("tab")).to_have_count(2)
     expect(viewer.get_by_role("button", name="回到之前的版本")).to_have_count(0)
