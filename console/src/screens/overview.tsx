@@ -139,6 +139,7 @@ function Now() {
     ...every(STATE_MS),
   });
   const gateways = useGateways().data;
+  const health = useMay("POST /configuration/check") ? "/health" : undefined;
   const found = status.data;
   if (!found) return <ProblemText error={status.error} again={() => status.refetch()} />;
   const { machine, database } = found;
@@ -164,13 +165,19 @@ function Now() {
       <TimeChart label={t("overview.running")} points={pointsOf("calls")} />
       <AlarmList />
       <section className="figures" aria-label={t("overview.node")}>
-        <Figure name={t("overview.processor")}>{percent(machine.cpu_percent)}</Figure>
-        <Figure name={t("overview.memory")}>{percent(machine.memory_percent)}</Figure>
-        <Figure name={t("overview.disk")}>{percent(machine.disk_free_percent)}</Figure>
-        <Figure name={t("overview.backlog")} isBad={waiting > WAITING_WELL}>
+        <Figure name={t("overview.processor")} to={health}>
+          {percent(machine.cpu_percent)}
+        </Figure>
+        <Figure name={t("overview.memory")} to={health}>
+          {percent(machine.memory_percent)}
+        </Figure>
+        <Figure name={t("overview.disk")} to={health}>
+          {percent(machine.disk_free_percent)}
+        </Figure>
+        <Figure name={t("overview.backlog")} to={health} isBad={waiting > WAITING_WELL}>
           {waiting}
         </Figure>
-        <Figure name={t("overview.database")}>
+        <Figure name={t("overview.database")} to={health}>
           <State value={database.state} />
         </Figure>
         <Figure name={`${t("overview.node")} ${found.version}`} to="/lists/parameters">
