@@ -8,6 +8,7 @@ is shortened: its readings and events come as fast as they are taken.
 
 import asyncio
 import json
+import random
 import shutil
 import sys
 import tempfile
@@ -204,7 +205,8 @@ def asked_by(context: BrowserContext, base: str) -> Counter[str]:
 
 
 async def _ask(endpoint: tuple[str, int], cookie: str, path: str, times: int) -> None:
-    """Ask so often within the time, as one page does, over a connection of its own."""
+    """Ask so often within the time, as one page does, over a connection of its own, from a moment of its own on."""
+    await asyncio.sleep(random.uniform(0, WATCHED_S / times))
     reader, writer = await asyncio.open_connection(*endpoint)
     for _ in range(times):
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {endpoint[0]}:{endpoint[1]}\r\nCookie: {cookie}\r\n\r\n".encode())
@@ -286,7 +288,7 @@ def main() -> None:
 
 
 REFUSED: Counter[str] = Counter()
-"""Answers that were no success: a machine that is busy beyond measure has them."""
+"""Answers that were no success, such as 503 where too much is asked of the switch at one moment."""
 STATE: dict[str, Any] = {}
 """Cookies of the administrator."""
 
