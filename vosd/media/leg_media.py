@@ -61,6 +61,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Whether its latest description stops the media."""
     is_fax: bool = False
     """Whether its latest description has fax alone, which may be silent."""
+    watched_from: int = 0
+    """Silence counts from this moment of the monotonic clock at the earliest: it was allowed, or not seen, before."""
     last_key: tuple[str, int, bool] | None = None
     """Key that it has pressed last, when (monotonic milliseconds), and whether that was an INFO."""
     recorded_share: int = 0

@@ -17,6 +17,10 @@ class MediaRelay(Protocol):
         """Open a port at this address, with one for RTCP unless ``is_multiplexed``; None = none is free."""
         ...
 
+    def is_open(self, port: RelayPort) -> bool:
+        """Return whether a port is served: also one of an earlier process, whose worker goes on."""
+        ...
+
     def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
         """Go on with a port of an earlier process; False = it is lost."""
         ...

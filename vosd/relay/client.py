@@ -197,9 +197,13 @@ class Relay:
             pool.rest(rtp, port.rtcp, now.mono)
         return None
 
+    def is_open(self, port: RelayPort) -> bool:
+        """Return whether a port is served: also one of an earlier process, whose worker goes on."""
+        return port.id in self._ports
+
     def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
         """Go on with a port of an earlier process, opened again if its worker has ended, too; False = it is lost."""
-        if port.id in self._ports:
+        if self.is_open(port):
             return True
         pool = self._pool(port.host, ports)
         try:

@@ -47,6 +47,10 @@ class VirtualRelay:
         self.open_ports[port.id] = OpenPort(port, tos, PortFigures(port.id))
         return port
 
+    def is_open(self, port: RelayPort) -> bool:
+        """Return whether a port is open (``MediaRelay``)."""
+        return port.id in self.open_ports
+
     def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
         """Go on with a port (``MediaRelay``)."""
         self.open_ports.setdefault(port.id, OpenPort(port, tos, PortFigures(port.id)))

@@ -100,6 +100,9 @@ class MediaKeeper:
         self.recordings: CallRecordings | None = None
         """Records calls; None = the relay has no directory for that."""
         self._last_number = now.wall << 20
+        self._began_ms = now.mono
+        self._opened_again: list[LegMedia] = []
+        """Legs of an earlier process whose ports were opened again: no worker has served them meanwhile."""
         self._legs: dict[int, Leg] = {}
         """Legs that have not ended, by their numbers."""
         self._moving: deque[tuple[Call, int, int]] = deque()
@@ -129,6 +132,8 @@ class MediaKeeper:
         author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
         if author is None or (theirs := author.facts.media) is None:
             return self._of_one_that_left(message, leg, media)
+        if media.author not in {0, theirs.number}:
+            media.watched_from = now.mono
         media.author = theirs.number
         if media.is_ringing and isinstance(message, OutgoingSuccess):
             media.is_ringing = False
@@ -252,14 +257,26 @@ class MediaKeeper:
                 self._last_number = max(self._last_number, media.number)
                 if self._rtpengines is not None:
                     self._rtpengines.resume(media)
-                for port in filter(None, media.ports):
-                    if port.id >= 0 and not (
-                        self._relay is not None
-                        and self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class)
-                    ):
+                for index, port in enumerate(media.ports):
+                    if port is not None and port.id >= 0 and not self._is_reopened(media, index, port):
                         _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
+                if any(port is not None and self._last_packet(port) is None for port in media.ports):
+                    media.watched_from = self._began_ms
         if len(call.parties) == 2:
             self._keys.arrange(*call.parties)
+
+    def _is_reopened(self, media: LegMedia, index: int, port: RelayPort) -> bool:
+        """Go on with a port of an earlier process; return whether that is possible."""
+        if self._relay is None:
+            return False
+        was_open, source = self._relay.is_open(port), media.source(index)
+        if not self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class):
+            return False
+        if not was_open:
+            if source is not None:
+                self._relay.expect(port, source)
+            self._opened_again.append(media)
+        return True
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
@@ -273,9 +290,21 @@ class MediaKeeper:
         """Close the ports of calls that do not go on: all that do have been resumed."""
         medias = [leg.facts.media for leg in self._legs.values()]
         if self._relay is not None:
+            for media in self._opened_again:
+                self._connect_again(self._relay, media)
+            self._opened_again.clear()
             self._relay.retain({port.id for media in medias if media for port in media.ports if port}, now)
         if self._rtpengines is not None:
             self._rtpengines.begin(self._lost)
+
+    def _connect_again(self, relay: MediaRelay, media: LegMedia) -> None:
+        """Connect the ports of a leg with those of the one that it talks to: each was sent the other's description."""
+        other = self._legs.get(media.author)
+        theirs = None if other is None else other.facts.media
+        if theirs is not None and theirs.author == media.number:
+            for one, far in zip(media.ports, theirs.ports, strict=False):
+                if one is not None and far is not None and one.id >= 0 and far.id >= 0:
+                    relay.connect(one, far)
 
     def _lost(self, numbers: set[int]) -> None:
         """Move the calls of an rtpengine that is lost to another one, by new offers to both sides."""
@@ -390,7 +419,7 @@ class MediaKeeper:
         if places is None:
             self._report_exhausted(now)
             return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
-        _note_kind(described, exchange.theirs)
+        _note_kind(described, exchange.theirs, now)
         return MessageChange(body=_following(relayed(body, places), exchange.media))
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | None:
@@ -439,7 +468,7 @@ class MediaKeeper:
             for index, medium in enumerate(described):
                 if medium.port and medium.is_relayable:
                     exchange.theirs.note_source(index, _source(medium, exchange, index))
-            _note_kind(described, exchange.theirs)
+            _note_kind(described, exchange.theirs, now)
             exchange.media.offered_by = exchange.theirs.number if is_offer else exchange.media.offered_by
             session = _following(relayed(body, places), exchange.media)
             exchange.media.said = session
@@ -553,11 +582,14 @@ def _is_offer(message: Outgoing, exchange: _Exchange) -> bool:
     return exchange.theirs.offered_by != exchange.media.number
 
 
-def _note_kind(described: Sequence[Medium], media: LegMedia) -> None:
+def _note_kind(described: Sequence[Medium], media: LegMedia, now: Instant) -> None:
     """Note whether a description holds the media, or has fax alone."""
     used = [each for each in described if each.port]
+    was_silent = media.is_held or media.is_fax
     media.is_held = bool(used) and all(each.is_held for each in used)
     media.is_fax = bool(used) and all(each.kind == _FAX for each in used)
+    if was_silent and not (media.is_held or media.is_fax):
+        media.watched_from = now.mono
 
 
 def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:

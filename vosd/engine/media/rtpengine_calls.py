@@ -301,9 +301,8 @@ def _counted_now(before: _Counted, medium: RtpMedium, now: Instant) -> _Counted:
     if sum(packets) > sum(before.packets) and medium.streams:
         last_ms = 1_000 * max(stream.last_packet_s for stream in medium.streams) + 999
         alive_at = last_ms if before.asked.wall <= last_ms <= now.wall else now.wall
-        figures = msgspec.structs.replace(
-            figures, alive_at=alive_at, alive_mono=now.mono - (now.wall - alive_at), last_at=alive_at
-        )
+        alive_mono = max(before.asked.mono, now.mono - (now.wall - alive_at))  # the clock may have been set meanwhile
+        figures = msgspec.structs.replace(figures, alive_at=alive_at, alive_mono=alive_mono, last_at=alive_at)
     rtp = [stream for stream in medium.streams if "RTP" in stream.flags]
     if rtp:
         first = rtp[0]

@@ -49,7 +49,12 @@ def _limit(leg: Leg, other: Leg, answered_at: Instant, last_packet: LastPacket) 
     timeout_ms = settings.hold_timeout_ms if media.is_held or opposite.is_held else settings.timeout_ms
     if not timeout_ms or media.is_fax or opposite.is_fax:
         return None
-    latest = {leg: _latest_ms(media, answered_at, last_packet), other: _latest_ms(opposite, answered_at, last_packet)}
+    begun_ms = max(answered_at.mono, media.watched_from, opposite.watched_from)
+    received = {
+        leg: _received_ms(media, answered_at, last_packet),
+        other: _received_ms(opposite, answered_at, last_packet),
+    }
+    latest = {each: max(begun_ms, received_ms) for each, received_ms in received.items()}
     match watch:
         case MediaWatch.FROM_PEER:
             silent = leg
@@ -61,7 +66,7 @@ def _limit(leg: Leg, other: Leg, answered_at: Instant, last_packet: LastPacket) 
             silent = max(latest, key=latest.__getitem__)
     since = latest[silent]
     seen = silent.facts.last_seen_at
-    proof_ms = since if seen is None else max(since, seen.came.mono)
+    proof_ms = received[silent] if seen is None else max(received[silent], seen.came.mono)
     return Limit(
         answered_at.plus(since + timeout_ms - answered_at.mono),
         EndReason.NO_MEDIA,
@@ -70,7 +75,7 @@ def _limit(leg: Leg, other: Leg, answered_at: Instant, last_packet: LastPacket) 
     )
 
 
-def _latest_ms(media: LegMedia, answered_at: Instant, last_packet: LastPacket) -> int:
+def _received_ms(media: LegMedia, answered_at: Instant, last_packet: LastPacket) -> int:
     """Return when the last packet of a leg came, on the monotonic clock; at least the answer of the call."""
     last = [latest for port in media.ports if port is not None and (latest := last_packet(port)) is not None]
     return max([answered_at.mono, *last])

@@ -1,0 +1,121 @@
+"""Silence that ends no call: after a hold, and in media that an earlier process of the switch has heard."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.killed import KilledScene
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import VirtualRtpEngines
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+
+from vosd.base.clock import Instant
+from vosd.sdp.media import media_of
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
+
+SETTINGS = MediaSettings(timeout_ms=10_000, hold_timeout_ms=600_000, watch=MediaWatch.ANY)
+SILENT_MS = 60_000
+
+
+def content(engine=MediaEngine.RELAY):
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=SETTINGS), vendor_gateway(0, media=SETTINGS)]
+    return catalogue(trunks, media=MediaParameters(engine=engine, mode=MediaMode.ON))
+
+
+def port_of(session):
+    return media_of(session.encode())[0].port
+
+
+def hear(scene, relay):
+    """Let a packet come to all ports of a relay."""
+    now = scene.exchange.clock.now()
+    for port in relay.open_ports.values():
+        port.figures = msgspec.structs.replace(port.figures, alive_at=now.wall, alive_mono=now.mono)
+
+
+def test_silence_counts_anew_when_a_hold_is_over():
+    relay = VirtualRelay()
+    scene = Scene(content(), relay=relay)
+    call, _ = scene.talk()
+    hear(scene, relay)
+    call.propose("a=sendonly")
+    scene.wire.run_for(SILENT_MS)
+    call.propose("a=sendrecv")
+    scene.wire.run_for(5_000)
+    assert not call.is_over
+    hear(scene, relay)
+    scene.wire.run_for(9_000)
+    assert not call.is_over
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.close().end_reason == "No Media"
+
+
+def test_calls_go_on_over_a_kill_at_an_rtpengine_whose_figures_are_not_known_yet(tmp_path):
+    engines = VirtualRtpEngines()
+    scene = KilledScene(tmp_path, content(MediaEngine.RTPENGINE), rtpengines=engines)
+    call, there = scene.talk()
+
+    def talk(turns):
+        for _ in range(turns):
+            for port in (port_of(call.theirs), port_of(there.theirs)):
+                engines.packets[port] = engines.packets.get(port, 0) + 1
+                engines.last_packet_s[port] = scene.exchange.clock.now().wall // 1_000
+            scene.exchange.poll_rtpengines()
+            scene.wire.run_for(5_000)
+
+    talk(6)
+    scene.kill(1_000)
+    scene.wire.run_for(1_500)
+    talk(6)
+    assert not call.is_over
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_calls_go_on_over_a_kill_of_the_switch_and_of_its_workers(tmp_path, is_heard):
+    relay = VirtualRelay()
+    scene = KilledScene(tmp_path, content(), relay=relay)
+    call, _ = scene.talk()
+    for _ in range(6):
+        hear(scene, relay)
+        scene.wire.run_for(5_000)
+    scene.kill(1_000)
+    before = dict(relay.open_ports)
+    relay.open_ports.clear()
+    scene.wire.run_for(1_500)
+    assert {each.port: (each.source, each.other) for each in relay.open_ports.values()} == {
+        each.port: (each.source, each.other) for each in before.values()
+    }
+    for _ in range(6):
+        if is_heard:
+            hear(scene, relay)
+        scene.wire.run_for(5_000)
+    assert call.is_over is not is_heard
+    if is_heard:
+        scene.finish(call)
+        return
+    record = scene.close()
+    assert record.end_reason == "No Media"
+    assert 40_000 <= record.hold_time_ms <= 45_000
+    assert Decimal(record.fee) > 0
+
+
+@pytest.mark.parametrize("set_at", [3, 4, 5])
+def test_a_clock_that_is_set_while_an_rtpengine_is_not_asked_ends_no_call(set_at):
+    """The rtpengine's clock, of another machine, is not set: its last packet seems to be an hour old."""
+    engines = VirtualRtpEngines()
+    scene = Scene(content(MediaEngine.RTPENGINE), rtpengines=engines)
+    call, there = scene.talk()
+    offset_ms = 0
+    for turn in range(8):
+        if turn == set_at:
+            now, offset_ms = scene.exchange.clock.now(), 3_600_000
+            scene.exchange.clock._now = Instant(now.mono, now.wall + offset_ms)
+        for port in (port_of(call.theirs), port_of(there.theirs)):
+            engines.packets[port] = engines.packets.get(port, 0) + 1
+            engines.last_packet_s[port] = (scene.exchange.clock.now().wall - offset_ms) // 1_000
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(4_500)
+    assert not call.is_over
+    scene.finish(call)
