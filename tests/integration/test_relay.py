@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from doubles.sockets.relay import RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from vosd.media.figures import PeerReport
@@ -112,6 +113,23 @@ async def test_workers_go_on_without_the_switch_and_are_adopted_by_the_next_one(
     assert successor.close(first).packets_in == 6
     assert successor.relay.retain((), now()) == 2
     await successor.relay.stop(keep=False)
+
+
+async def test_long_descriptions_of_many_legs_lose_no_order(stage, peers):
+    """Their orders of one turn are too long for one message, also those for a worker that was started again."""
+    one, other = peers(), peers(ssrc=0x9999)
+    payloads = tuple(range(127))
+    long = source(one.host, 4_000)
+    long = replace(long, payloads=payloads, clocks=(8_000,) * 127, codecs=("A" * 32,) * 127)
+    for _ in range(60):
+        stage.relay.expect(stage.open(), long)
+    first, _ = connected(stage, one, other)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    (link,) = stage.relay._links
+    os.kill(link.pid, signal.SIGKILL)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
 
 
 async def test_occupied_ports_are_skipped_until_none_is_left(stage, peers):

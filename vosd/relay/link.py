@@ -11,6 +11,7 @@ import structlog
 
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.protocol import (
+    MESSAGE_BYTES,
     MESSAGE_PARTS,
     PROTOCOL,
     EndWorker,
@@ -24,6 +25,7 @@ from vosd.relay.protocol import (
     WorkerOrder,
     WorkerReady,
     WorkerReport,
+    descriptors_of,
 )
 from vosd.relay.records import FigureRecords, new_memory
 from vosd.relay.worker_process import WorkerConnection, connect_worker, kill, reap, start_worker
@@ -121,7 +123,7 @@ class WorkerLink:
         if channel is None or not orders:
             return  # the ports are given to the next worker as they are by then
         try:
-            channel.send(self._encode(orders), descriptors)
+            self._send(channel, orders, descriptors)
         except ChannelFullError:
             self.replace()
             return
@@ -129,6 +131,17 @@ class WorkerLink:
             return  # it has ended: the reader learns of it
         if channel.is_waiting:
             self._loop.add_writer(channel.sock.fileno(), self._write)
+
+    def _send(self, channel: MessageChannel, orders: Sequence[WorkerOrder], descriptors: Sequence[int]) -> None:
+        """Send orders as one message, or as several where they are too long for one: peers write descriptions."""
+        content = self._encode(orders)
+        if len(content) <= MESSAGE_BYTES or len(orders) == 1:
+            channel.send(content, descriptors)
+            return
+        middle = len(orders) // 2
+        taken = sum(map(descriptors_of, orders[:middle]))
+        self._send(channel, orders[:middle], descriptors[:taken])
+        self._send(channel, orders[middle:], descriptors[taken:])
 
     def is_stuck(self) -> bool:
         """Return whether the worker has had no turn for too long; to be asked in even intervals.

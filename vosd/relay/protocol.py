@@ -118,6 +118,13 @@ WorkerOrder = (
 )
 
 
+def descriptors_of(order: WorkerOrder) -> int:
+    """Return how many descriptors go with an order."""
+    if isinstance(order, OpenPort):
+        return 1 if order.port.rtcp is None else 2
+    return 1 if isinstance(order, UseRecords | RecordPorts) else 0
+
+
 class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """First report on a connection."""
 

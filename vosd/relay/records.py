@@ -34,18 +34,28 @@ class FigureRecords:
         self.descriptor = descriptor
         self.memory = mmap.mmap(descriptor, BYTES)
         self._free = deque(range(1, RECORDS))
+        self._kept: set[int] = set()
+        """Records in use that still stand among the free ones."""
 
     def take(self) -> int | None:
         """Return the number of a free record; None = there is none."""
-        return self._free.popleft() if self._free else None
+        while self._free:
+            number = self._free.popleft()
+            if number not in self._kept:
+                return number
+            self._kept.discard(number)
+        return None
 
     def keep(self, number: int) -> None:
-        """Take a record that is in use: that of a port of an earlier switch."""
-        self._free.remove(number)
+        """Take a record that is in use: that of a port of an earlier switch, of which there are thousands."""
+        self._kept.add(number)
 
     def give_back(self, number: int) -> None:
         """Free a record."""
-        self._free.append(number)
+        if number in self._kept:
+            self._kept.discard(number)
+        else:
+            self._free.append(number)
 
     def begin(self, number: int, before: PortFigures | None) -> None:
         """Clear a record for a port, with its figures of workers before."""

@@ -31,6 +31,8 @@ _ICE: Final = (
 )  # fmt: skip
 """Lines that offer a way past the relay (RFC 8839), or one port for several media (RFC 9143)."""
 _OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
+_MAX_NAME: Final = 32
+"""Characters of an encoding name; no registered one is so long."""
 _EVENTS: Final = "telephone-event"
 _EVENT_PAYLOADS: Final = (101, *range(96, 128))
 """Payload types for events, in the order in which they are tried: 101 is usual."""
@@ -236,7 +238,8 @@ def _map(line: bytes, maps: dict[int, tuple[str, int]]) -> None:
         return
     name, _, rest = encoding.strip().decode("utf-8", "replace").partition("/")
     clock = rest.partition("/")[0]
-    maps[int(payload)] = (name, int(clock) if clock.isdecimal() and clock.isascii() and len(clock) < 8 else 8_000)
+    is_clock = clock.isdecimal() and clock.isascii() and len(clock) < 8 and int(clock) > 0
+    maps[int(payload)] = (name[:_MAX_NAME], int(clock) if is_clock else 8_000)
 
 
 def _is_number(text: bytes, most: int) -> bool:

@@ -107,11 +107,24 @@ def test_a_line_of_rtcp_that_is_none_is_as_good_as_no_line(value):
 
 
 @pytest.mark.parametrize(
-    "line", ["a=rtpmap:x opus/1", "a=rtpmap:0", "a=rtpmap:0 /", "a=rtpmap:0 A/99999999999", "a=rtpmap:999 A/1"]
+    "line",
+    [
+        "a=rtpmap:x opus/1",
+        "a=rtpmap:0",
+        "a=rtpmap:0 /",
+        "a=rtpmap:0 A/99999999999",
+        "a=rtpmap:999 A/1",
+        "a=rtpmap:0 A/0",
+    ],
 )
 def test_a_map_that_is_none_leaves_a_clock(line):
     (medium,) = media_of(of(f"m=audio 65535 RTP/AVP 0\r\n{line}\r\n"))
     assert (medium.clocks, medium.rtcp_port) == ((8_000,), 0)
+
+
+def test_a_long_name_of_a_codec_is_cut():
+    (medium,) = media_of(of(f"m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 {'A' * 9_000}/8000\r\n"))
+    assert medium.codecs == ("A" * 32,)
 
 
 def test_a_description_without_media_has_none():
