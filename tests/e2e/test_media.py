@@ -107,7 +107,7 @@ def relaying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @contextmanager
-def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "21000,21199") -> Iterator[Stage]:
+def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "31000,31199") -> Iterator[Stage]:
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", ports)
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)
@@ -203,7 +203,7 @@ def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:
 
 
 def test_a_worker_that_is_killed_is_replaced_and_the_call_goes_on(tmp_path: Path) -> None:
-    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "21400,21599") as stage, calling(stage) as call:
+    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "31400,31599") as stage, calling(stage) as call:
         call.talk()
         os.kill(worker_of(stage), signal.SIGKILL)
         begun = time.monotonic()
@@ -214,7 +214,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_call_goes_on(tmp_path: Path
 
 
 def test_media_go_on_over_a_kill_and_a_restart_of_the_switch(tmp_path: Path) -> None:
-    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "21200,21399") as stage, calling(stage) as call:
+    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "31200,31399") as stage, calling(stage) as call:
         call.talk()
         stage.daemon.kill()
         call.talk()
@@ -232,7 +232,7 @@ def test_media_go_on_over_a_kill_and_a_restart_of_the_switch(tmp_path: Path) -> 
 
 def test_calls_without_a_free_port_are_refused_and_the_alarm_says_so(tmp_path: Path) -> None:
     with (
-        switch(tmp_path, SMALL_RELAYING_SWITCH, "21600,21603") as stage,
+        switch(tmp_path, SMALL_RELAYING_SWITCH, "31600,31603") as stage,
         calling(stage) as call,
         Peer(stage.endpoint_of("acme")) as other,
     ):

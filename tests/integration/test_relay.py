@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from doubles.sockets.relay import RelayStage, now, source, until
+from doubles.sockets.relay import PORTS, RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
 from msgspec.structs import replace
 from structlog.testing import capture_logs
@@ -108,7 +108,7 @@ async def test_workers_go_on_without_the_switch_and_are_adopted_by_the_next_one(
     await successor.relay.start()
     assert successor.relay.ports == {first.id: first, second.id: second}
     assert successor.open().id > second.id
-    assert successor.relay.reopen(first, PortRange(20_000, 20_199), tos=0)
+    assert successor.relay.reopen(first, PORTS, tos=0)
     assert (await successor.until(first, lambda figures: figures.packets_in == 6)).latched_port == one.port
     assert successor.close(first).packets_in == 6
     assert successor.relay.retain((), now()) == 2
@@ -133,10 +133,10 @@ async def test_long_descriptions_of_many_legs_lose_no_order(stage, peers):
 
 
 async def test_occupied_ports_are_skipped_until_none_is_left(stage, peers):
-    occupied = [peers(HOST, port) for port in (20_001, 20_004)]
-    few = PortRange(20_000, 20_007)
+    occupied = [peers(HOST, port) for port in (30_701, 30_704)]
+    few = PortRange(30_700, 30_707)
     opened = [stage.open(few), stage.open(few)]
-    assert {port.rtp for port in opened} == {20_002, 20_006}
+    assert {port.rtp for port in opened} == {30_702, 30_706}
     assert stage.relay.open(HOST, few, is_multiplexed=False, tos=0, now=now()) is None
     assert stage.relay.used(HOST, few, now()) == 8
     assert occupied
@@ -337,7 +337,7 @@ async def test_ports_that_no_call_has_any_more_are_closed_and_rest(stage):
     first, second = stage.open(), stage.open()
     assert stage.relay.retain({first.id}, now()) == 1
     assert stage.relay.ports == {first.id: first}
-    assert not stage.relay.reopen(RelayPort(second.id, HOST, first.rtp, first.rtcp), PortRange(20_000, 20_199), tos=0)
+    assert not stage.relay.reopen(RelayPort(second.id, HOST, first.rtp, first.rtcp), PORTS, tos=0)
     assert stage.close(second).packets_in == 0
 
 
@@ -498,7 +498,7 @@ async def test_sockets_of_workers_that_are_gone_start_none(tmp_path):
 async def test_many_ports_are_adopted(tmp_path):
     stage = RelayStage(tmp_path, HOST)
     await stage.relay.start()
-    opened = {port.id: port for port in (stage.open(PortRange(22_000, 22_999)) for _ in range(130))}
+    opened = {port.id: port for port in (stage.open(PortRange(31_700, 32_699)) for _ in range(130))}
     await stage.relay.stop(keep=True)
     successor = RelayStage(tmp_path, HOST)
     await successor.relay.start()

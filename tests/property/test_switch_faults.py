@@ -23,7 +23,7 @@ BEGINNINGS: Final = (b"INVITE ", b"UPDATE ", b"INFO ", b"REFER ")
 
 VALUES: Final = (
     b"Date: yesterday\r\n", b"Date: Fri, 01 Jan 2010 16:00:00 EST\r\nDate: never\r\n", b"Timestamp: now\r\n",
-    b"User-Agent: @\x07(\r\n", b"Server: \xff\xfe\r\n", b"Subject: \x00\r\n", b"Subject:\r\n", b"X-Quote: \"\r\n",
+    b"Organization: @\x07(\r\n", b"Date: \xff\xfe\r\n", b"Subject: \x00\r\n", b"Subject:\r\n", b"X-Quote: \"\r\n",
     b"Warning: 1812 overture\r\n", b"Call-Info: <<>\r\nPriority: a b\r\n", b"In-Reply-To: ,,;\r\n", b"X-Odd: ;;,,\r\n",
     b"MIME-Version: one\r\n", b"Accept-Language: ;q=\r\n", b"Reply-To: A, B <\r\n", b"Proxy-Require: foo\r\n",
     b"Allow-Events: ,\r\nError-Info: x\r\n", b"Content-Language: \r\n", b"Alert-Info: <ring\r\n", b"P-Odd: \xc3\r\n",

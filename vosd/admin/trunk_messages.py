@@ -2,8 +2,7 @@
 
 from typing import Final, NamedTuple
 
-import msgspec
-
+from vosd.admin.explained_messages import AppliedRule, TrunkMessage
 from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.outgoing.presentation import shows_number
@@ -37,22 +36,6 @@ _READ_FROM: Final = (CallerSource.ASSERTED, CallerSource.FROM)
 
 class NotReadableError(VosError):
     """The message is no INVITE, or no response to one, that the switch would take."""
-
-
-class AppliedRule(msgspec.Struct, frozen=True):
-    """One rule, and the line that it sends or leaves out."""
-
-    rule: str
-    """``pass``, ``remove``, ``set`` or ``add``."""
-    line: str
-
-
-class TrunkMessage(msgspec.Struct, frozen=True):
-    """The message for a trunk, and the rules that made it."""
-
-    message: str
-    """The whole INVITE; of a response the lines that rules may change."""
-    rules: list[AppliedRule]
 
 
 class _Facts(NamedTuple):

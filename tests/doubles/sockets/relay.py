@@ -12,7 +12,7 @@ from vosd.media.source import MediaSource, RelayPort
 from vosd.relay.client import Relay
 from vosd.trunks.media import MediaTrust, PortRange
 
-PORTS = PortRange(20_000, 20_199)
+PORTS = PortRange(30_500, 30_699)
 PATIENCE_S = 20.0
 
 

@@ -1,19 +1,16 @@
 """Use case of trying a trunk: what it would be sent for a message, and by which rule."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from vosd.admin.explained_messages import TrunkMessage
 from vosd.admin.office.definitions import NoSuchObjectError
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-
-if TYPE_CHECKING:
-    from vosd.admin.trunk_messages import TrunkMessage  # it imports much
 
 
 class ExplainTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,7 +25,7 @@ class ExplainTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @needs(Permission.ROUTES_SEE)
-async def explain_trunk(office: Office, who: Principal, order: ExplainTrunk) -> "TrunkMessage":
+async def explain_trunk(office: Office, who: Principal, order: ExplainTrunk) -> TrunkMessage:
     """Return the message that would leave; nothing is sent.
 
     Raises:

@@ -50,7 +50,11 @@ class _Datagrams:
         family, kind, _, _, address = (await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM))[0]
         sock = socket.socket(family, kind)
         sock.setblocking(False)
-        sock.connect(address)
+        try:
+            sock.connect(address)
+        except OSError:
+            sock.close()
+            raise
         return cls(sock)
 
     def send(self, packet: bytes) -> bool:
