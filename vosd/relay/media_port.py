@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Final, Protocol
 
-from vosd.base.host import plain_host
+from vosd.base.host import is_private, plain_host
 from vosd.media.g711 import PAYLOADS
 from vosd.media.keys import EVENT_NAME, KeyReader, KeySender, PressedKey
 from vosd.media.latch import Address, Latch
@@ -23,6 +23,7 @@ from vosd.media.source import MediaSource
 from vosd.relay.protocol import OpenPort
 from vosd.relay.recording import Recording
 from vosd.relay.source_filter import take_all, take_only
+from vosd.trunks.media import MediaTrust
 
 DATAGRAM_BYTES: Final = 2_048
 """Longer datagrams are cut: those of audio and T.38 have 1,500 bytes at most."""
@@ -519,7 +520,7 @@ class MediaPort:
         if self.latch.believed is None:
             self._control_believed = None
         self.take_all_sources()
-        self._announced_control = self._resolved(plain_host(source.rtcp_host), source.rtcp) if source.rtcp else None
+        self._announced_control = self._announced(plain_host(source.rtcp_host), source.rtcp) if source.rtcp else None
         self.target = self._destination()
         self._owner.changed(self)
 
@@ -548,7 +549,7 @@ class MediaPort:
         if self.latch.believed is not None:
             return self.latch.believed
         announced = self.latch.announced
-        return self._resolved(*announced) if announced is not None else None
+        return self._announced(*announced) if announced is not None else None
 
     def _control_destination(self) -> Address | None:
         if self.source is None:
@@ -557,8 +558,15 @@ class MediaPort:
             return self.target
         return self._control_believed or self._announced_control
 
-    def _resolved(self, host: str, number: int) -> Address | None:
-        """Return an announced address if media may be sent to it."""
+    def _announced(self, host: str, number: int) -> Address | None:
+        """Return an announced address if media may be sent to it.
+
+        A private one of a peer that is seen at a public one is not its own from here: it may be a program of ours.
+        """
+        source = self.source
+        is_hidden = source is not None and is_private(host) and not is_private(plain_host(source.sip_host))
+        if source is not None and is_hidden and source.trust is MediaTrust.LEARN:
+            return None
         if not self._owner.may_send(self.port.host, host, number):
             return None
         return (host, number, 0, 0) if ":" in host else (host, number)

@@ -1,0 +1,45 @@
+"""Addresses to which a media port sends before its peer has sent."""
+
+import socket
+
+import pytest
+from doubles.sockets.relay import source
+
+from vosd.media.record import RECORD_BYTES
+from vosd.media.source import RelayPort
+from vosd.relay.media_port import MediaPort
+from vosd.relay.protocol import OpenPort
+from vosd.trunks.media import MediaTrust
+
+PUBLIC = "203.0.113.9"
+
+
+class Owner:
+    """A worker with one port that may send anywhere."""
+
+    def changed(self, port):
+        """Write nothing."""
+
+    def may_send(self, _own_host, _host, _port):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("host", "sip_host", "trust", "is_sent"),
+    [
+        ("10.0.0.11", PUBLIC, MediaTrust.LEARN, False),
+        ("fd00::11", "2001:db8::9", MediaTrust.LEARN, False),
+        ("10.0.0.11", "192.168.0.4", MediaTrust.LEARN, True),
+        ("10.0.0.11", PUBLIC, MediaTrust.SDP, True),
+        ("198.51.100.4", PUBLIC, MediaTrust.LEARN, True),
+    ],
+)
+def test_nothing_is_sent_to_a_private_address_that_a_peer_at_a_public_one_announces(host, sip_host, trust, is_sent):
+    order = OpenPort(RelayPort(1, "192.0.2.1", 4_000, 4_001), 0, 0)
+    with socket.socket(type=socket.SOCK_DGRAM) as rtp, socket.socket(type=socket.SOCK_DGRAM) as control:
+        port = MediaPort(order, rtp, control, memoryview(bytearray(RECORD_BYTES)), Owner())
+        port.expect(source(host, 2_222, rtcp=2_223, trust=trust, sip_host=sip_host), None)
+        assert (port.target is not None) is is_sent
+        assert (port._control_destination() is not None) is is_sent
+        port.expect(source(host, 2_224, sip_host=sip_host), (PUBLIC, 5_000))
+        assert port.target == (PUBLIC, 5_000), "it is believed"
