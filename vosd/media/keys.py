@@ -183,7 +183,7 @@ class KeySender:
         if sending is None:
             sending = self._sending = self._begun(*self._waiting.popleft(), now_ns)
             self._resumes = True
-        step = self._clock // 50
+        step = self._rate(sending.payload) // 50
         before = sending.sent_units
         sending.sent_units = min(sending.sent_units + step, sending.units)
         is_end = sending.sent_units >= sending.units
@@ -205,9 +205,13 @@ class KeySender:
     def _begun(self, pressed: PressedKey, as_tone: bool, now_ns: int) -> _Sending:
         passed = (now_ns - self._stamp_ns) * self._clock // 1_000_000_000 if self._stamp_ns else 0
         payload = self._codec if as_tone else self._event_payload
-        units = min(pressed.duration_ms * self._clock // 1_000, _UNITS_MAX)
+        units = min(pressed.duration_ms * self._rate(payload) // 1_000, _UNITS_MAX)
         stamp = self._stamp + max(passed, self._clock // 50) & STAMP - 1
         return _Sending(KEYS.index(pressed.key), payload or 0, stamp, units)
+
+    def _rate(self, payload: int | None) -> int:
+        """Return how many units a second of a key has: tones are G.711, whatever the other codecs are."""
+        return RATE if payload in PAYLOADS else self._clock
 
     def _event(self, sending: _Sending, *, begins: bool, is_end: bool) -> bytes:
         self._sequence = self._sequence + 1 & SEQUENCE - 1

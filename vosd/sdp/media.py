@@ -33,6 +33,8 @@ _ICE: Final = (
 _OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
 _MAX_NAME: Final = 32
 """Characters of an encoding name; no registered one is so long."""
+_MIN_CLOCK: Final = 1_000
+"""Least clock of a payload type that is registered; others are no clock, least of all 0."""
 _EVENTS: Final = "telephone-event"
 _EVENT_PAYLOADS: Final = (101, *range(96, 128))
 """Payload types for events, in the order in which they are tried: 101 is usual."""
@@ -238,7 +240,7 @@ def _map(line: bytes, maps: dict[int, tuple[str, int]]) -> None:
         return
     name, _, rest = encoding.strip().decode("utf-8", "replace").partition("/")
     clock = rest.partition("/")[0]
-    is_clock = clock.isdecimal() and clock.isascii() and len(clock) < 8 and int(clock) > 0
+    is_clock = clock.isdecimal() and clock.isascii() and len(clock) < 8 and int(clock) >= _MIN_CLOCK
     maps[int(payload)] = (name[:_MAX_NAME], int(clock) if is_clock else 8_000)
 
 

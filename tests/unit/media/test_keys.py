@@ -54,6 +54,13 @@ def test_a_key_stands_behind_sources_and_an_extension():
     assert read(b"\x81" + rtp(1, 800, payload=101, body=bytes(4))[1:]) == []
 
 
+def test_a_tone_has_the_rate_of_its_codec_whatever_the_first_one_is():
+    sender = KeySender(0x1234)
+    sender.describe((111, 8), (48_000, 8_000), ("opus", "PCMA"))
+    assert sender.press("5", 100, MS, as_tone=True)
+    assert [len(packet) for _, _, packet in sent(sender)] == [160] * 5
+
+
 def sent(sender: KeySender, until_ns: int = 10_000 * MS) -> list[tuple[int, tuple[int, ...], bytes]]:
     """Return time, header and body of packets that are due."""
     packets = []

@@ -115,6 +115,7 @@ def test_a_line_of_rtcp_that_is_none_is_as_good_as_no_line(value):
         "a=rtpmap:0 A/99999999999",
         "a=rtpmap:999 A/1",
         "a=rtpmap:0 A/0",
+        "a=rtpmap:0 A/40",
     ],
 )
 def test_a_map_that_is_none_leaves_a_clock(line):
