@@ -272,3 +272,39 @@ def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():
     there = scene.vendor.only_call
     assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["two"]
     scene.finish(call)
+
+
+def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
+    relay = VirtualRelay()
+    engines = VirtualRtpEngines()
+    media = MediaSettings()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=media),
+        vendor_gateway(0, media=media),
+    ]
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, fallback=MediaFallback.RELAY)
+    scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines, relay=relay)
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    engines.up = dict.fromkeys(engines.up, False)
+    first = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: first.final == 200)
+    scene.wire.run_for(1_000)
+    engines.up["one"] = True
+    second = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: second.final == 200)
+    scene.wire.run_for(1_000)
+    party, target = scene.vendor.calls
+    assert (place(party.theirs)[0], place(target.theirs)[0]) == ("192.0.2.1", HOSTS["one"])
+    tags = f"to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
+    replaces = f"{second.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaces}>"])
+    scene.wire.run_for(5_000)
+    assert first.is_over
+    assert second.is_over
+    both = [relay.at(place(each.theirs)[1]) for each in (party, target)]
+    assert place(target.theirs)[0] == place(party.theirs)[0] == "192.0.2.1"
+    assert both[0].other == both[1].port
+    assert engines.calls == {}
+    party.hang_up()
+    scene.wire.run_for(3_000)
+    assert relay.open_ports == {}

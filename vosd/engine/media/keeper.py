@@ -412,9 +412,10 @@ class MediaKeeper:
                 return MessageWait(WAIT_MS, may_leave=False)
             if not self._falls_back:
                 return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
-            for media in (exchange.theirs, exchange.media):
+        for media in (exchange.theirs, exchange.media):
+            if media.rtp_call is not None:  # none works, or it is connected with a leg at the relay
                 self._close_ports(media, now)
-                media.rtp_call = None
+                media.rtp_call, media.is_moved = None, bool(media.said)
         places = self._places(described, exchange, now)
         if places is None:
             self._report_exhausted(now)
