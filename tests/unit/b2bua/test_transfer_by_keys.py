@@ -1,5 +1,7 @@
 """A telephone that has no button for it transfers its call by keys, which INFO tells of."""
 
+import time
+
 import pytest
 from doubles.data.builders import catalogue, phone
 from doubles.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
@@ -10,7 +12,7 @@ from doubles.virtual.probe import request
 from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
 
-from vosd.b2bua.keypad import DIALLED_MS, SEQUENCE_MS, key_in
+from vosd.b2bua.keypad import DIALLED_MS, SEQUENCE_MS, USUAL_MS, duration_in, key_in
 from vosd.sip.wire.parse import parse_message
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferDisplay, Transfers
 from vosd.trunks.gateways import CallerNumbers
@@ -238,3 +240,18 @@ def test_a_phone_that_transfers_may_be_shown_by_its_own_number():
 )
 def test_keys_are_written_in_several_ways(kind, body, key):
     assert key_in(parse_message(request("INFO", headers=f"Content-Type: {kind}\r\n", body=body.encode()))) == key
+
+
+@pytest.mark.parametrize(
+    ("body", "duration"),
+    [
+        ("Signal=5\r\nDuration=90\r\n", 90),
+        ("Signal=5\n duration = 90", 90),
+        ("Signal=5\r\nDuration=x", USUAL_MS),
+        ("Signal=5\r\n" + "\n" * 60_000, USUAL_MS),
+    ],
+)
+def test_the_duration_of_a_key_is_found_without_delay(body, duration):
+    message, began = parse_message(request("INFO", body=body.encode())), time.process_time()
+    assert duration_in(message) == duration
+    assert time.process_time() - began < 1
