@@ -16,6 +16,8 @@ LONGEST_MS: Final = 8_000
 KEYS_WAITING: Final = 32
 """Keys that wait to be sent; more are dropped: no hand is so quick, and a program may wait."""
 
+_READ_NS: Final = 40_000_000
+"""Time of one key that is read, on average: no key is shorter."""
 _EVENT: Final = Struct("!BBH")
 """Number of the event; end, reserved, volume; duration in units of the time stamp."""
 _END: Final = 0x80
@@ -45,7 +47,7 @@ class PressedKey(NamedTuple):
 class KeyReader:
     """Reads the events of one stream: each is one key, reported at its end."""
 
-    __slots__ = ("_duration", "_event", "_is_reported", "_seen_ns", "_stamp", "unit_ns")
+    __slots__ = ("_duration", "_event", "_is_reported", "_next_ns", "_seen_ns", "_stamp", "unit_ns")
 
     def __init__(self, unit_ns: float) -> None:
         self.unit_ns = unit_ns
@@ -55,6 +57,8 @@ class KeyReader:
         self._duration = 0
         self._is_reported = True
         self._seen_ns = 0
+        self._next_ns = -KEYS_WAITING * _READ_NS
+        """Keys are admitted from here on, each for ``_READ_NS``; those of a whole burst may come at once."""
 
     def read(self, data: bytes, now_ns: int) -> list[PressedKey]:
         """Read a whole packet of an event; return keys that have ended, among them one whose last packets were lost."""
@@ -66,10 +70,19 @@ class KeyReader:
         ended: list[PressedKey] = []
         if stamp != self._stamp:
             ended += self.end()
-            self._stamp, self._event, self._duration, self._is_reported = stamp, event, 0, event >= len(KEYS)
+            self._stamp, self._event, self._duration = stamp, event, 0
+            self._is_reported = event >= len(KEYS) or not self._is_admitted(now_ns)
         self._duration = max(self._duration, duration)
         self._seen_ns = now_ns
         return ended + self.end() if flags & _END else ended
+
+    def _is_admitted(self, now_ns: int) -> bool:
+        """Return whether one more key is taken: a flood of them would take the time of all calls."""
+        from_ns = max(self._next_ns, now_ns - KEYS_WAITING * _READ_NS)
+        if from_ns > now_ns:
+            return False
+        self._next_ns = from_ns + _READ_NS
+        return True
 
     def end(self) -> list[PressedKey]:
         """Return the key that is not reported yet."""

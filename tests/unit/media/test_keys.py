@@ -33,6 +33,13 @@ def test_all_keys_are_read_and_other_events_are_not():
     assert "".join(key for key, _ in read(*packets)) == KEYS
 
 
+def test_of_a_flood_of_keys_a_burst_is_read_and_then_those_that_a_hand_could_press():
+    reader = KeyReader(125_000)
+    flood = [reader.read(event(1, 800, stamp=number, is_end=True), number * 2 * MS) for number in range(1_000)]
+    assert KEYS_WAITING <= sum(map(len, flood)) <= KEYS_WAITING + 52
+    assert reader.read(event(7, 800, stamp=9_000, is_end=True), 3_000 * MS) == [PressedKey("7", 100)]
+
+
 def test_a_key_whose_end_is_lost_ends_with_the_next_one_or_with_time():
     assert read(event(1, 160), event(2, 800, stamp=2_000, is_end=True)) == [PressedKey("1", 20), PressedKey("2", 100)]
     reader = KeyReader(125_000)
