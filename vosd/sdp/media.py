@@ -15,7 +15,7 @@ from vosd.sdp.codec import static_name
 MAX_BYTES: Final = 16 * 1024
 MAX_MEDIA: Final = 20
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
-_ORIGIN: Final = re.compile(rb"^o=(\S+ \d+ \d+) IN IP[46] \S+", re.MULTILINE)
+_ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
 _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
@@ -28,8 +28,11 @@ _STATIC_CLOCKS: Final = {
 """Clocks of payload types with a fixed meaning that are not 8000 (RFC 3551 section 6)."""
 _ICE: Final = (
     b"a=candidate:", b"a=remote-candidates:", b"a=end-of-candidates", b"a=ice-", b"a=group:BUNDLE", b"a=bundle-only",
+    b"a=source-filter:", b"a=alt:",
 )  # fmt: skip
-"""Lines that offer a way past the relay (RFC 8839), or one port for several media (RFC 9143)."""
+"""Lines that offer or want a way past the relay (RFC 8839, RFC 4570), or one port for several media (RFC 9143)."""
+_RTCP: Final = b"a=rtcp:"
+"""A line of one medium (RFC 3605), which says nothing above all media."""
 _OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
 _MAX_NAME: Final = 32
 """Characters of an encoding name; no registered one is so long."""
@@ -125,10 +128,10 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
 def relayed(session: bytes, places: Sequence[Place | None]) -> bytes:
     """Return a description whose media are received at the places of a relay, one for each medium.
 
-    A medium without a place stays as it is. The address of the origin line is that of the first place. A medium on hold
-    by the zero address stays so. RTCP is announced where it is not on the next port; it is multiplexed if the place
-    says so, whatever the author offered. ICE and bundling are removed: they lead past the relay, or to one port for
-    several media.
+    A medium without a place stays as it is, but for the address of one that is rejected. The address of the origin line
+    is that of the first place. A medium on hold by the zero address stays so. RTCP is announced where it is not on the
+    next port; it is multiplexed if the place says so, whatever the author offered. ICE and bundling are removed: they
+    lead past the relay, or to one port for several media.
 
     Raises:
         ValueError: there are not as many places as media.
@@ -144,7 +147,8 @@ def relayed(session: bytes, places: Sequence[Place | None]) -> bytes:
     is_replaced = bool(common) and not any(place is None and _uses_common_address(part) for part, place in pairs)
     announced = first.host if is_replaced else None
     return _head(above, first.host, is_replaced=is_replaced) + b"".join(
-        part if place is None else _medium_at(part, place, common, announced) for part, place in pairs
+        _without_place(part, first.host) if place is None else _medium_at(part, place, common, announced)
+        for part, place in pairs
     )
 
 
@@ -319,13 +323,20 @@ def _uses_common_address(part: bytes) -> bool:
 def _head(above: bytes, host: str, *, is_replaced: bool) -> bytes:
     """Return the lines above all media for a description with relayed media."""
     above = _ORIGIN.sub(lambda found: b"o=%b %b" % (found[1], _named(host)), above, count=1)
-    if not _has_ice(above):
+    if not _has_ice(above) and _RTCP not in above:
         return _CONNECTION.sub(lambda found: _connection_like(found[0], host), above) if is_replaced else above
     return b"".join(
         _connection_like(line, host) if is_replaced and line.startswith(b"c=") else line
         for line in _lines(above)
-        if not line.startswith(_ICE)
+        if not line.startswith((*_ICE, _RTCP))
     )
+
+
+def _without_place(part: bytes, host: str) -> bytes:
+    """Return a medium that is not relayed; one that is rejected needs no address, and has none of its author."""
+    if b"\nc=" not in part or part.partition(b"\n")[0].split()[1:2] != [b"0"]:
+        return part
+    return _CONNECTION.sub(lambda found: _connection_like(found[0], host), part)
 
 
 def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) -> bytes:

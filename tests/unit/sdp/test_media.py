@@ -123,6 +123,26 @@ def test_a_map_that_is_none_leaves_a_clock(line):
     assert (medium.clocks, medium.rtcp_port) == ((8_000,), 0)
 
 
+@pytest.mark.parametrize(
+    ("head", "media"),
+    [
+        ("", "m=video 0 RTP/AVP 31\r\nc=IN IP4 10.0.0.5\r\n"),
+        ("a=rtcp:5000 IN IP4 10.0.0.5\r\n", ""),
+        ("", "a=source-filter: incl IN IP4 * 10.0.0.5\r\n"),
+        ("", "a=alt:1 1 : 10.0.0.5 4000\r\n"),
+        ("o=-  1 1 IN IP4 10.0.0.5\r\n", ""),
+        ("o=- 1a x  IN IP4 10.0.0.5\r\n", ""),
+    ],
+)
+def test_no_address_of_the_author_is_left(head, media):
+    session = f"v=0\r\n{head}s=-\r\nc=IN IP4 10.0.0.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n{media}".encode()
+    places = [Place("203.0.113.1", 10_000, 10_001), *[None] * (len(media_of(session)) - 1)]
+    written = relayed(session, places)
+    assert b"10.0.0.5" not in written
+    assert len(media_of(written)) == len(places)
+    assert media_of(written)[0].host == "203.0.113.1"
+
+
 def test_a_long_name_of_a_codec_is_cut():
     (medium,) = media_of(of(f"m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 {'A' * 9_000}/8000\r\n"))
     assert medium.codecs == ("A" * 32,)
