@@ -7,7 +7,7 @@ import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.rtpengines import VirtualRtpEngines
+from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 
 from vosd.base.clock import Instant
@@ -119,3 +119,33 @@ def test_a_clock_that_is_set_while_an_rtpengine_is_not_asked_ends_no_call(set_at
         scene.wire.run_for(4_500)
     assert not call.is_over
     scene.finish(call)
+
+
+def test_ports_that_are_lost_are_replaced_with_the_next_descriptions(tmp_path, monkeypatch):
+    relay = VirtualRelay()
+    scene = KilledScene(tmp_path, content(), relay=relay)
+    call, there = scene.talk()
+    monkeypatch.setattr(relay, "reopen", lambda *_, **__: False)
+    scene.kill(1_000)
+    relay.open_ports.clear()
+    scene.wire.run_for(1_500)
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    ports = [relay.at(port_of(each.theirs)) for each in (call, there)]
+    assert ports[0].other == ports[1].port
+    scene.finish(call)
+    assert relay.open_ports == {}
+
+
+def test_a_call_of_another_engine_is_offered_ports_of_the_one_that_runs(tmp_path):
+    engines = VirtualRtpEngines()
+    scene = KilledScene(tmp_path, content(), relay=VirtualRelay())
+    call, _ = scene.talk()
+    scene.exchange._relay, scene.exchange._rtpengines = None, engines
+    scene.kill(1_000)
+    scene.wire.run_for(1_500)
+    before = len(scene.wire.packets)
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    (offer,) = (packet.data for packet in scene.wire.packets[before:] if packet.data.startswith(b"INVITE sip:203."))
+    assert media_of(offer.partition(b"\r\n\r\n")[2])[0].host == HOSTS["one"]

@@ -257,26 +257,32 @@ class MediaKeeper:
                 self._last_number = max(self._last_number, media.number)
                 if self._rtpengines is not None:
                     self._rtpengines.resume(media)
-                for index, port in enumerate(media.ports):
-                    if port is not None and port.id >= 0 and not self._is_reopened(media, index, port):
+                else:
+                    media.rtp_call = None
+                ports = [self._resumed_port(media, index, port) for index, port in enumerate(media.ports)]
+                for port, resumed in zip(media.ports, ports, strict=True):
+                    if port is not None and resumed is None:
                         _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
-                if any(port is not None and self._last_packet(port) is None for port in media.ports):
+                media.ports = tuple(ports)
+                if any(port is None or self._last_packet(port) is None for port in ports):
                     media.watched_from = self._began_ms
         if len(call.parties) == 2:
             self._keys.arrange(*call.parties)
 
-    def _is_reopened(self, media: LegMedia, index: int, port: RelayPort) -> bool:
-        """Go on with a port of an earlier process; return whether that is possible."""
+    def _resumed_port(self, media: LegMedia, index: int, port: RelayPort | None) -> RelayPort | None:
+        """Go on with a port of an earlier process; None = it is lost, and the next description opens another one."""
+        if port is None or port.id < 0:
+            return None if self._rtpengines is None else port
         if self._relay is None:
-            return False
+            return None
         was_open, source = self._relay.is_open(port), media.source(index)
         if not self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class):
-            return False
+            return None
         if not was_open:
             if source is not None:
                 self._relay.expect(port, source)
             self._opened_again.append(media)
-        return True
+        return port
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
