@@ -40,6 +40,10 @@ _KEY: Final = -2.0
 """In place of a unit: a telephone event that is read."""
 FILTER_AFTER: Final = 50
 """Packets of the believed source after which the kernel drops all others: short streams are not worth a program."""
+WAITING_MAX: Final = 1_000
+"""Most packets that are read at once when the kernel begins to drop others; a socket's buffer holds fewer."""
+FILTER_AFTER_FLOOD: Final = 10 * WAITING_MAX
+"""Packets after which it is tried again where there were more."""
 _CONTROL_MOVED_NS: Final = 15_000_000_000
 """Silence of RTCP after which another port of the peer may take its place: three usual intervals."""
 
@@ -195,14 +199,17 @@ class MediaPort:
         if believed is None or not take_only(self._rtp, believed[0], believed[1]):
             return
         self.is_filtered = True
-        while self.is_filtered:  # what was received before: its source has to be looked at
+        for _ in range(WAITING_MAX):  # what was received before: its source has to be looked at
             try:
                 data, address = self._rtp.recvfrom(DATAGRAM_BYTES)
             except OSError:
-                break
+                self._owner.serve(self._rtp, self.receive_filtered)
+                return
             self._take(data, address)
-        if self.is_filtered:
-            self._owner.serve(self._rtp, self.receive_filtered)
+            if not self.is_filtered:
+                return
+        self.take_all_sources()  # a flood of the source itself: other ports have their turn
+        self._until_filter = FILTER_AFTER_FLOOD
 
     def take_all_sources(self) -> None:
         """Let the kernel drop nothing: the source is not known, or is silent and may have moved."""
