@@ -24,7 +24,16 @@ SAID: Final = re.compile(r"^console: (?P<base>http://127\.0\.0\.1:\d+)/(?P<link>
 @contextmanager
 def make_run(*words: str) -> Iterator[Iterator[str]]:
     """Run ``make run``, and yield the lines that it prints; Ctrl-C at the end has to end it all."""
-    command = ["make", "--no-print-directory", "run", f"VENV={Path(sys.executable).parents[1]}", *words]
+    # A run of the tests in the background of a shell ignores SIGINT, and so would make and all that it starts.
+    command = [
+        "env",
+        "--default-signal=INT",
+        "make",
+        "--no-print-directory",
+        "run",
+        f"VENV={Path(sys.executable).parents[1]}",
+        *words,
+    ]
     environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
     with subprocess.Popen(
         command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=False, process_group=0
@@ -34,7 +43,11 @@ def make_run(*words: str) -> Iterator[Iterator[str]]:
             yield iter(process.stdout.readline, "")
         finally:
             os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def said_in(lines: Iterator[str]) -> re.Match[str]:
