@@ -14,7 +14,7 @@ from vosd.sdp.codec import static_name
 
 MAX_BYTES: Final = 16 * 1024
 MAX_MEDIA: Final = 8
-"""Each takes four ports of a relay: a conference has six at most, and a call that only rings costs its author nothing."""
+"""Each takes four ports of a relay, a conference has six at most, and a call that only rings costs nothing."""
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
