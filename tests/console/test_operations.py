@@ -1,4 +1,4 @@
-"""What an operator does with running calls, gateways, reports and routes before they are saved."""
+"""Running calls, gateways, reports, and routes before they are saved, as an operator works with them."""
 
 import re
 

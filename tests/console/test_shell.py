@@ -1,4 +1,4 @@
-"""What surrounds every screen of the console: the keyboard, the search, times, what is not saved."""
+"""The keyboard, the search, times and unsaved changes are the same at every screen of the console."""
 
 import re
 from collections.abc import Iterator

@@ -125,7 +125,7 @@ GUARDED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_107)
 API_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_108)
 """It is watched over the management API."""
 TRUNKS_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_109)
-"""Its trunks have names, routes and header rules of their own."""
+"""A switch whose trunks have names, routes and header rules of their own."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

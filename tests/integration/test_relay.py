@@ -504,3 +504,25 @@ async def test_many_ports_are_adopted(tmp_path):
     await successor.relay.start()
     assert successor.relay.ports == opened
     await successor.relay.stop(keep=False)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda relay, port, telephone: relay.expect(port, replace(telephone, clocks=(0,) * len(telephone.clocks))),
+        lambda relay, port, telephone: relay.press(port, "?", 80),
+    ],
+    ids=["an order", "a key"],
+)
+async def test_an_error_about_one_port_costs_no_other_its_media(stage, peers, harm):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, _ = connected(stage, one, other)
+    pid, telephone = stage.relay._links[0].pid, source(one.host, one.port)
+    port = stage.open()
+    stage.relay.expect(port, telephone)
+    with capture_logs() as logs:
+        harm(stage.relay, port, telephone)
+        await until(lambda: [each["event"] for each in logs] == ["media_packet_failed"])
+    sent = one.send((HOST, first.rtp), 5)
+    assert await received(other, 5) == sent
+    assert stage.relay._links[0].pid == pid

@@ -66,7 +66,7 @@ timers, or by their users."""
 REPORTS_KEPT: Final = 40_000
 """Messages for a switch that does not read, one for each port that is listed; above it the connection is closed."""
 ERRORS_REPORTED: Final = 10
-"""Most errors about packets that one worker reports: the same packet may come again and again."""
+"""Most errors that one worker reports: the same packet may come again and again."""
 TRACE_CHARACTERS: Final = 2_000
 LISTED_AT_ONCE: Final = 50
 """Ports that are reported in one turn."""
@@ -143,10 +143,14 @@ class Worker:
             self._writer.finish()
 
     def _note_error(self, descriptor: int) -> None:
-        """Report an error about a packet; one about orders ends the worker: the next one gets all anew."""
+        """Report an error about a packet; one about the switch ends the worker: the next one gets all anew."""
         channel = self._channel
         if descriptor == self._listening.fileno() or (channel is not None and descriptor == channel.sock.fileno()):
             raise  # noqa: PLE0704 - the error that is being handled
+        self._report_error()
+
+    def _report_error(self) -> None:
+        """Report the error that is being handled."""
         if self._errors < ERRORS_REPORTED:
             self._errors += 1
             self._report(PacketFailed(traceback.format_exc()[-TRACE_CHARACTERS:]))
@@ -161,7 +165,12 @@ class Worker:
             self._send_reports()
         ID.pack_into(self._record, 0, now_ns)
         for port in tuple(self._sending):
-            if not port.send_due(now_ns):
+            try:
+                is_sending = port.send_due(now_ns)
+            except Exception:  # noqa: BLE001 - the boundary: an error costs what one port plays, not the media of all
+                is_sending = False
+                self._report_error()
+            if not is_sending:
                 self._sending.discard(port)
         if now_ns >= self._look_ns:
             self._look_for_silence(now_ns)
@@ -268,7 +277,10 @@ class Worker:
             case EndWorker():
                 self._is_ending = True
             case _ if (port := self._ports.get(order.id)) is not None:
-                _change(port, order)
+                try:
+                    _change(port, order)
+                except Exception:  # noqa: BLE001 - the boundary: the next worker would be given the same order
+                    self._report_error()
 
     def _open(self, order: OpenPort, descriptors: list[int]) -> None:
         port = order.port

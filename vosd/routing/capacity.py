@@ -44,7 +44,7 @@ class _Meter:
         self.most_active = 0
         self.most_recent = 0
         self.read_at = -1
-        """When the peak was read last: a second that ended before is in the one of then."""
+        """Time at which the peak was read last: a second that ended before then is in that peak."""
 
     def recent(self, mono_ms: int) -> int:
         """Return how many calls were taken in the window that ends now; older ones are removed."""

@@ -38,7 +38,7 @@ class RtpEngines:
         self._is_closed = False
         self._timer: asyncio.Handle | None = None
         self._timer_ms = 0
-        """When the timer fires, if there is one."""
+        """Time at which the timer fires, if there is one."""
 
     @property
     def is_usable(self) -> bool:

@@ -64,7 +64,7 @@ class _Engine:
         self.credit = 0
         """Calls that it is owed by its weight, in parts of the weight of all."""
         self.started_ms: int | None = None
-        """When it was started, by our clock; up to a second late, as its replies count whole seconds."""
+        """Time of its start, by our clock; up to a second late, as its replies count whole seconds."""
         self.orphans: dict[str, None] = {}
         """Calls that may be there and are not wanted."""
 

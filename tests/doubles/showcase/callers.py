@@ -22,7 +22,7 @@ class Callers:
         self._random = Random(seed)
         self._calls: dict[str, OutgoingCall] = {}
         self._ends: dict[str, float] = {}
-        """When each answered call is hung up, by Call-ID."""
+        """Time at which each answered call is hung up, by Call-ID."""
         self._next = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="callers")

@@ -1,4 +1,4 @@
-"""How the switch appears to one trunk: hosts, routes, Contact, product, and the form of numbers."""
+"""The switch as one trunk sees it: hosts, routes, Contact, product, and the form of numbers."""
 
 from typing import Any
 

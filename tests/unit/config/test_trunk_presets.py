@@ -47,7 +47,7 @@ def test_the_example_of_its_page_is_a_configuration(examples, kind):
 
 
 class Conversation(NamedTuple):
-    """What a peer of a kind says as a caller, and what one is sent as the called side."""
+    """Headers that a peer of a kind sends as a caller, and those that one is sent as the called side."""
 
     caller: tuple[str, ...]
     """Headers of its INVITE."""

@@ -1,4 +1,4 @@
-"""What a trunk would be sent for a message, in the office."""
+"""The office says which messages a trunk would be sent."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -83,7 +83,7 @@ class DidRow(msgspec.Struct, frozen=True, kw_only=True):
     rings: str
     """The trunk, or the phones with blanks between; empty for a free number."""
     since: str | None
-    """When it became so, RFC 3339; None = it stands in the files."""
+    """Time from which it is so, RFC 3339; None = it stands in the files."""
     by: str | None
     memo: str | None
 
