@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -138,7 +139,8 @@ class Api:
             sent.setdefault("Content-Type", "application/json")
         connection = http.client.HTTPConnection(HOST, self.port, timeout=START_S)
         try:
-            connection.request(method, base + path, content, sent)
+            with suppress(BrokenPipeError, ConnectionResetError):  # one that is too large is answered unread
+                connection.request(method, base + path, content, sent)
             found = connection.getresponse()
             reply = Reply(found.status, {name.lower(): value for name, value in found.getheaders()}, found.read())
         finally:
