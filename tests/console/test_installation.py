@@ -33,6 +33,12 @@ def row(page: Page, text: str) -> Locator:
     return page.locator("main tbody tr", has_text=text)
 
 
+def undo(page: Page) -> None:
+    """Take the last act back, and wait until it is taken back: what the page shows at once may be from before the act."""
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone")).to_be_visible()
+
+
 def done(page: Page, act: str, **fields: str) -> Locator:
     """Fill the dialog of an act, carry it out, and return the words about it."""
     asked = page.get_by_role("dialog")
@@ -104,8 +110,7 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     page.get_by_role("button", name="Transfer").click()
     expect(done(page, "Transfer", To_the_account="other", Amount="3.25")).to_contain_text("3.25 USD moved to other")
     assert (balance("acme"), balance("other")) == (before[0] - Decimal("3.25"), before[1] + Decimal("3.25"))
-    page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Undone")).to_be_visible()
+    undo(page)
     assert (balance("acme"), balance("other")) == before
     page = visitor.go("/accounts/rival", "rival")
     page.get_by_role("button", name="Credit").click()
@@ -113,8 +118,7 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     expect(page.locator("dl.facts").first).to_contain_text("77")
     page.get_by_role("button", name="Credit").click()
     expect(done(page, "Credit", Overdraft_limit="99")).to_contain_text("The overdraft limit is 99")
-    page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Undone")).to_be_visible()
+    undo(page)
     assert [each["value"] for each in site.items("/overrides?name=rival")] == ["77.00"], "the one before holds again"
     assert site.daemon.succeed("overrides", "clear", "rival")
 
@@ -143,7 +147,7 @@ def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: V
     row(page, "carol").get_by_role("button", name="Role").click()
     expect(done(page, "Role", Role="finance")).to_contain_text("carol has the role finance")
     expect(row(page, "carol")).to_contain_text("finance")
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     expect(row(page, "carol")).to_contain_text("viewer")
     row(page, "carol").get_by_role("button", name="Disable").click()
     expect(done(page, "Disable")).to_contain_text("carol cannot log in any more")
@@ -166,7 +170,7 @@ def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
     expect(row(page, "administrator").get_by_role("button", name="Change")).to_have_count(0)
     row(page, "cashier").get_by_role("button", name="Remove").click()
     expect(done(page, "Remove")).to_contain_text("The role cashier is removed")
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     expect(row(page, "cashier")).to_be_visible()
 
     page = visitor.go("/lists/tokens", "Tokens")
@@ -194,7 +198,7 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
     row(page, "SS_BILLINGUNIT").get_by_role("button", name="Versions").click()
     expect(page.get_by_role("dialog")).to_contain_text("value: set to 6")
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     expect(row(page, "SS_BILLINGUNIT").get_by_role("cell", name="default", exact=True)).to_be_visible()
     parameters = {each["name"]: each for each in site.items("/parameters?limit=1000")}
     assert parameters["SS_BILLINGUNIT"]["source"] == "default"
@@ -238,7 +242,7 @@ def test_overrides_the_blacklist_and_registrations_are_cleared_after_a_question(
     expect(done(page, "Set an override", **fields)).to_contain_text("carrier-b: max_concurrent is 9")
     row(page, "carrier-b").get_by_role("button", name="Clear").click()
     expect(done(page, "Clear")).to_contain_text("max_concurrent of carrier-b is as defined again")
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     expect(row(page, "carrier-b")).to_contain_text("9")
     assert site.daemon.succeed("overrides", "clear", "carrier-b")
     page = visitor.go("/lists/blacklist", "Blacklist")

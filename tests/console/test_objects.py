@@ -119,6 +119,7 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     expect(page.get_by_text("office-pbx is ended")).to_be_visible()
     assert site.api.ask("GET", "/mapping-gateways/office-pbx").status == 404
     page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone")).to_be_visible()
     expect(page.get_by_role("link", name="office-pbx")).to_be_visible()
 
 
