@@ -51,10 +51,12 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Sources that its ports take media from, in the same order."""
     rtp_call: RtpCall | None = None
     """Call at an rtpengine that the leg is part of; None = it is at none."""
+    origin: str = ""
+    """Address in the origin line of all descriptions that it is sent (RFC 3264 section 8); empty = none was relayed."""
     said: bytes = b""
     """The latest description that it was sent with ports of an rtpengine."""
     is_moved: bool = False
-    """Whether it was sent ports of another rtpengine since: the origin of its descriptions stays the first one."""
+    """Whether it was sent ports of another rtpengine since: versions of its descriptions follow that one's."""
     offered_by: int = 0
     """Number of the leg whose offer was sent to this one last, and that its next description answers; 0 = none."""
     is_held: bool = False

@@ -126,19 +126,21 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
     return tuple(_medium(part, common) for part in media)
 
 
-def relayed(session: bytes, places: Sequence[Place | None]) -> bytes:
+def relayed(session: bytes, places: Sequence[Place | None], origin: str | None = None) -> bytes:
     """Return a description whose media are received at the places of a relay, one for each medium.
 
-    A medium without a place stays as it is, but for the address of one that is rejected. The address of the origin line
-    is that of the first place. A medium on hold by the zero address stays so. RTCP is announced where it is not on the
-    next port; it is multiplexed if the place says so, whatever the author offered. ICE and bundling are removed: they
-    lead past the relay, or to one port for several media.
+    A medium without a place stays as it is, but for the addresses of one that is rejected. ``origin`` is the address of
+    the origin line, and of a description without any place; None = that of the first place. A medium on hold by the
+    zero address stays so. RTCP is announced where it is not on the next port; it is multiplexed if the place says so,
+    whatever the author offered. ICE and bundling are removed: they lead past the relay, or to one port for several
+    media.
 
     Raises:
         ValueError: there are not as many places as media.
     """
     first = next(filter(None, places), None)
-    if first is None:
+    host = origin if first is None else first.host
+    if host is None:
         return session
     above, *media = _MEDIUM.split(session)
     found = _CONNECTION.search(above)
@@ -146,9 +148,9 @@ def relayed(session: bytes, places: Sequence[Place | None]) -> bytes:
     pairs = list(zip(media, places, strict=True))
     # The address for all media stays if one that is not relayed needs it; then relayed media get one of their own.
     is_replaced = bool(common) and not any(place is None and _uses_common_address(part) for part, place in pairs)
-    announced = first.host if is_replaced else None
-    return _head(above, first.host, is_replaced=is_replaced) + b"".join(
-        _without_place(part, first.host) if place is None else _medium_at(part, place, common, announced)
+    announced = host if is_replaced else None
+    return _head(above, origin or host, announced) + b"".join(
+        _without_place(part, host) if place is None else _medium_at(part, place, common, announced)
         for part, place in pairs
     )
 
@@ -321,13 +323,15 @@ def _uses_common_address(part: bytes) -> bool:
     return words[1:2] != [b"0"] and b"\nc=" not in part
 
 
-def _head(above: bytes, host: str, *, is_replaced: bool) -> bytes:
-    """Return the lines above all media for a description with relayed media."""
-    above = _ORIGIN.sub(lambda found: b"o=%b %b" % (found[1], _named(host)), above, count=1)
+def _head(above: bytes, origin: str, announced: str | None) -> bytes:
+    """Return the lines above all media for a description with relayed media; ``announced`` None = ``c=`` stays."""
+    above = _ORIGIN.sub(lambda found: b"o=%b %b" % (found[1], _named(origin)), above, count=1)
     if not _has_ice(above) and _RTCP not in above:
-        return _CONNECTION.sub(lambda found: _connection_like(found[0], host), above) if is_replaced else above
+        return (
+            above if announced is None else _CONNECTION.sub(lambda found: _connection_like(found[0], announced), above)
+        )
     return b"".join(
-        _connection_like(line, host) if is_replaced and line.startswith(b"c=") else line
+        line if announced is None or not line.startswith(b"c=") else _connection_like(line, announced)
         for line in _lines(above)
         if not line.startswith((*_ICE, _RTCP))
     )
@@ -335,9 +339,13 @@ def _head(above: bytes, host: str, *, is_replaced: bool) -> bytes:
 
 def _without_place(part: bytes, host: str) -> bytes:
     """Return a medium that is not relayed; one that is rejected needs no address, and has none of its author."""
-    if b"\nc=" not in part or part.partition(b"\n")[0].split()[1:2] != [b"0"]:
+    if part.partition(b"\n")[0].split()[1:2] != [b"0"]:
         return part
-    return _CONNECTION.sub(lambda found: _connection_like(found[0], host), part)
+    return b"".join(
+        _connection_like(line, host) if line.startswith(b"c=") else line
+        for line in _lines(part)
+        if not line.startswith((*_ICE, _RTCP))
+    )
 
 
 def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) -> bytes:

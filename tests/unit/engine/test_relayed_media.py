@@ -160,6 +160,27 @@ def test_a_side_that_moves_its_media_is_believed_at_the_new_address():
     scene.finish(call)
 
 
+def test_a_side_that_rejects_all_media_shows_no_address_of_its_own():
+    """A held line, a fax that is refused: the description has no place, and still leaves as one of the switch."""
+    scene, _ = scene_with()
+    call, there = scene.talk()
+    there.mine = ANSWER.replace("30000", "0").replace("o=- 1 1", "o=- 1 2")
+    there.propose()
+    scene.wire.run_for(1_000)
+    assert "m=audio 0 " in call.theirs
+    assert "192.0.2.20" not in call.theirs
+    assert call.theirs.count(f"IN IP4 {SWITCH_HOST}\r\n") == 2
+    scene.finish(call)
+
+
+def test_an_answer_that_rejects_all_media_shows_no_address_of_the_vendor():
+    scene, relay = scene_with()
+    call, _ = scene.talk(script=Script((Line(0, 200, ANSWER.replace("30000", "0")),)))
+    assert "192.0.2.20" not in call.theirs
+    scene.finish(call)
+    assert relay.open_ports == {}
+
+
 # -- refused ------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
+from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
@@ -149,3 +150,4 @@ def test_a_call_of_another_engine_is_offered_ports_of_the_one_that_runs(tmp_path
     scene.wire.run_for(1_000)
     (offer,) = (packet.data for packet in scene.wire.packets[before:] if packet.data.startswith(b"INVITE sip:203."))
     assert media_of(offer.partition(b"\r\n\r\n")[2])[0].host == HOSTS["one"]
+    assert f"IN IP4 {SWITCH.host}\r\ns=".encode() in offer, "the origin of a session stays (RFC 3264 section 8)"

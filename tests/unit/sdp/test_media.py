@@ -143,6 +143,32 @@ def test_no_address_of_the_author_is_left(head, media):
     assert media_of(written)[0].host == "203.0.113.1"
 
 
+@pytest.mark.parametrize(
+    "media",
+    [
+        "",
+        "m=audio 0 RTP/AVP 0\r\n",
+        "m=audio 0 RTP/AVP 0\r\nc=IN IP4 192.0.2.7\r\na=rtcp:9 IN IP4 192.0.2.7\r\n",
+        "m=audio 0 RTP/AVP 0\r\na=candidate:1 1 UDP 1 192.0.2.7 9\r\n",
+    ],
+)
+def test_no_address_of_the_author_is_left_where_all_media_are_rejected(media):
+    session = of(media)
+    written = relayed(session, [None] * len(media_of(session)), "203.0.113.1")
+    assert b"192.0.2.7" not in written
+    assert b"o=alice 1 7 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.1\r\n" in written
+    assert [each.port for each in media_of(written)] == [0] * media.count("m=")
+
+
+def test_the_origin_may_have_another_address_than_the_media():
+    written = relayed(CALL, [RELAY], "203.0.113.1")
+    assert b"o=alice 1 7 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.5\r\n" in written
+    message = of("m=message 5000 TCP/MSRP *\r\n")
+    assert relayed(message, [None], "203.0.113.1") == message.replace(
+        b"1 7 IN IP4 192.0.2.7", b"1 7 IN IP4 203.0.113.1"
+    )
+
+
 def test_a_long_name_of_a_codec_is_cut():
     (medium,) = media_of(of(f"m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 {'A' * 9_000}/8000\r\n"))
     assert medium.codecs == ("A" * 32,)

@@ -427,23 +427,30 @@ class MediaKeeper:
             self._report_exhausted(now)
             return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
         _note_kind(described, exchange.theirs, now)
-        return MessageChange(body=_following(relayed(body, places), exchange.media))
+        return MessageChange(body=self._relayed(body, places, exchange.leg, exchange.media))
 
-    def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | None:
+    def _relayed(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
+        """Return a description as a leg is sent it: with these places, and no address of its author."""
+        if not media.origin:
+            first = next(filter(None, places), None)
+            media.origin = address_of(leg, self._listeners, self._addresses).announced if first is None else first.host
+        return _following(relayed(session, places, media.origin), media)
+
+    def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
         """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer."""
-        if not media.ports:
+        if not media.ports and not media.origin:
             return None
         try:
             described = media_of(message.body)
         except BadSession:
-            return None
+            return _unfit(message, media, MediaRefusal.BAD_SESSION)
         ports = [media.port(index) if each.port else None for index, each in enumerate(described)]
         announced = address_of(leg, self._listeners, self._addresses).announced
         places = [
             None if port is None else Place(port.host if port.id < 0 else announced, port.rtp, port.rtcp)
             for port in ports
         ]
-        return MessageChange(body=relayed(bytes(message.body), places))
+        return MessageChange(body=self._relayed(bytes(message.body), places, leg, media))
 
     def _asks_rtpengine(
         self,
@@ -477,7 +484,7 @@ class MediaKeeper:
                     exchange.theirs.note_source(index, _source(medium, exchange, index))
             _note_kind(described, exchange.theirs, now)
             exchange.media.offered_by = exchange.theirs.number if is_offer else exchange.media.offered_by
-            session = _following(relayed(body, places), exchange.media)
+            session = self._relayed(body, places, exchange.leg, exchange.media)
             exchange.media.said = session
             waiting.answer(MessageChange(body=session), now)
 
@@ -489,7 +496,8 @@ class MediaKeeper:
         callee, other = (author, leg) if leg.route_choice is None else (leg, author)
         attempt = callee.facts.media
         if other.route_choice is not None or callee.route_choice is None or attempt is None:
-            return bool(exchange.media.ports or exchange.theirs.ports)  # connected by a transfer or a pickup
+            media = (exchange.media, exchange.theirs)
+            return any(each.ports or each.origin for each in media)  # connected by a transfer or a pickup
         if attempt.step is None:
             described = _first_host(body)
             caller, called = (
