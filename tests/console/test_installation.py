@@ -34,7 +34,7 @@ def row(page: Page, text: str) -> Locator:
 
 
 def undo(page: Page) -> None:
-    """Take the last act back, and wait until it is taken back: what the page shows at once may be from before the act."""
+    """Take the last act back and wait for it: what the page shows at once may be from before the act."""
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("Undone")).to_be_visible()
 
