@@ -34,8 +34,10 @@ def with_program(unit: Path, directory: Path) -> Path:
 
 @pytest.mark.parametrize("unit", [UNIT, API], ids=lambda each: each.name)
 def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path, tmp_path: Path) -> None:
-    verified = analyze("verify", "--man=no", with_program(unit, tmp_path))
-    assert (verified.returncode, verified.stderr) == (0, "")
+    copy = with_program(unit, tmp_path)
+    verified = analyze("verify", "--man=no", copy)
+    # systemd reads the units that ours names or shares a target with, too, and says what it holds of those
+    assert (verified.returncode, [line for line in verified.stderr.splitlines() if copy.name in line]) == (0, [])
 
 
 def test_a_wrong_key_would_be_found(tmp_path: Path) -> None:
