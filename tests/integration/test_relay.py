@@ -108,7 +108,7 @@ async def test_workers_go_on_without_the_switch_and_are_adopted_by_the_next_one(
     await successor.relay.start()
     assert successor.relay.ports == {first.id: first, second.id: second}
     assert successor.open().id > second.id
-    assert successor.relay.reopen(first, PORTS, tos=0)
+    assert successor.relay.reopen(first, tos=0)
     assert (await successor.until(first, lambda figures: figures.packets_in == 6)).latched_port == one.port
     assert successor.close(first).packets_in == 6
     assert successor.relay.retain((), now()) == 2
@@ -246,19 +246,33 @@ async def test_early_media_reach_the_caller_before_the_caller_sends(stage, peers
     assert await received(one, 3) == sent
 
 
-async def test_nothing_is_sent_to_own_ports_multicast_or_refused_media(stage, peers):
+async def test_nothing_is_sent_to_own_ports_several_receivers_or_refused_media(stage, peers):
+    """Ports of ours are those of media and of SIP, also of sockets at all addresses of this machine."""
     other = peers(ssrc=0x9999)
+    stage.relay.spare([(HOST, PORTS), (HOST, PortRange(5_060, 5_060)), ("127.78.0.8", PORTS)])
     first, second = stage.open(), stage.open()
     stage.relay.expect(second, source(other.host, other.port))
     stage.relay.connect(first, second)
     other.send((HOST, second.rtp), 3)
-    for host, port in ((HOST, second.rtp), ("224.0.0.1", 4_000), ("127.78.0.9", 0), ("0.0.0.0", 4_000)):
+    stage.relay.spare([("0.0.0.0", PortRange(5_080, 5_080))])
+    for host, port in (
+        (HOST, second.rtp),
+        (HOST, 5_060),
+        ("127.78.0.8", PORTS.first),
+        ("127.78.0.9", 5_080),
+        ("224.0.0.1", 4_000),
+        ("127.255.255.255", 4_000),
+        ("127.78.0.9", 0),
+        ("0.0.0.0", 4_000),
+        ("0.0.0.1", 4_000),
+    ):
         stage.relay.expect(first, source(host, port))
         await asyncio.sleep(0)
         figures = stage.relay.figures(second)
         other.send((HOST, second.rtp), 2)
         await stage.until(second, lambda now, before=figures.packets_in: now.packets_in >= before + 2)
-    assert stage.relay.figures(first).packets_out == 0
+    figures = stage.relay.figures(first)
+    assert (figures.packets_out, figures.unsent) == (0, 0)
 
 
 async def test_fax_passes_without_a_look_at_its_packets(stage, peers):
@@ -337,7 +351,7 @@ async def test_ports_that_no_call_has_any_more_are_closed_and_rest(stage):
     first, second = stage.open(), stage.open()
     assert stage.relay.retain({first.id}, now()) == 1
     assert stage.relay.ports == {first.id: first}
-    assert not stage.relay.reopen(RelayPort(second.id, HOST, first.rtp, first.rtcp), PORTS, tos=0)
+    assert not stage.relay.reopen(RelayPort(second.id, HOST, first.rtp, first.rtcp), tos=0)
     assert stage.close(second).packets_in == 0
 
 

@@ -61,6 +61,7 @@ from vosd.media.relay import MediaRelay
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.sip.wire.outgoing import Peer
+from vosd.trunks.media import PortRange
 
 MARK_S: Final = 1.0
 """Interval at which time is marked while calls run: what a crash may take from an answered call."""
@@ -194,6 +195,7 @@ class SwitchService:
         keeper = MediaKeeper(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines)
         if relay is not None:
             keeper.recordings = CallRecordings(relay, settings.state_dir / "recordings")
+            relay.spare((each.host, PortRange(each.port, each.port)) for each in settings.listen)
         return keeper
 
     def _poll_rtpengines(self, rtpengines: RtpEngineCalls) -> None:

@@ -1,6 +1,6 @@
 """A relay as the switch uses it: ports of legs, who may send to them, which two are connected."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,10 @@ from vosd.trunks.media import PortRange
 class MediaRelay(Protocol):
     """The ports of a relay. Nothing waits: what the workers do of it follows."""
 
+    def spare(self, ranges: Iterable[tuple[str, PortRange]]) -> None:
+        """Send nothing to these addresses and ports either, from now on: they are our own."""
+        ...
+
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port at this address, with one for RTCP unless ``is_multiplexed``; None = none is free."""
         ...
@@ -21,7 +25,7 @@ class MediaRelay(Protocol):
         """Return whether a port is served: also one of an earlier process, whose worker goes on."""
         ...
 
-    def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
+    def reopen(self, port: RelayPort, *, tos: int) -> bool:
         """Go on with a port of an earlier process; False = it is lost."""
         ...
 

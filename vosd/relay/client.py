@@ -8,7 +8,7 @@ import asyncio
 import os
 import resource
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -113,7 +113,7 @@ class Relay:
         self._loads: dict[WorkerLink, int] = {}
         self._ports: dict[int, _ServedPort] = {}
         self._pools: dict[str, PortPool] = {}
-        self._ranges: dict[tuple[str, PortRange], None] = {}
+        self._spared: dict[tuple[str, PortRange], None] = {}
         self.key_pressed: Callable[[int, str, int], None] = _ignore
         """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
         self._newest_id = 0
@@ -144,6 +144,7 @@ class Relay:
                     await link.listed.wait()
             except TimeoutError:
                 link.replace()
+            self._order_spared(link)
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
     async def stop(self, *, keep: bool) -> None:
@@ -174,12 +175,20 @@ class Relay:
         """Return which percentage of a range is in use or rests after use, at the address with the most."""
         return 100 * max((pool.used(ports, now.mono) for pool in self._pools.values()), default=0) / ports.size
 
+    def spare(self, ranges: Iterable[tuple[str, PortRange]]) -> None:
+        """Send nothing to these addresses and ports either, from now on."""
+        before = len(self._spared)
+        self._spared.update(dict.fromkeys(ranges))
+        if len(self._spared) > before:
+            for link in self._links:
+                self._order_spared(link)
+
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port of a range, with one for RTCP unless ``is_multiplexed``; None if none is to be had.
 
         ``tos`` marks its packets.
         """
-        pool = self._pool(host, ports)
+        pool = self._pool(host)
         start = int.from_bytes(self._entropy()[:4], "big")
         free = pool.candidates(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
         for rtp in islice(free, TRIES):
@@ -201,18 +210,17 @@ class Relay:
         """Return whether a port is served: also one of an earlier process, whose worker goes on."""
         return port.id in self._ports
 
-    def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
+    def reopen(self, port: RelayPort, *, tos: int) -> bool:
         """Go on with a port of an earlier process, opened again if its worker has ended, too; False = it is lost."""
         if self.is_open(port):
             return True
-        pool = self._pool(port.host, ports)
         try:
             is_served = self._is_served(port, tos)
         except OSError as error:
             _log.error("media_address_unusable", address=port.host, error=str(error))
             return False
         if is_served:
-            pool.adopt(port.rtp, port.rtcp)
+            self._pool(port.host).adopt(port.rtp, port.rtcp)
             self._newest_id = max(self._newest_id, port.id)
         return is_served
 
@@ -306,11 +314,11 @@ class Relay:
 
     # ---- workers ----
 
-    def _pool(self, host: str, ports: PortRange) -> PortPool:
-        if (host, ports) not in self._ranges:
-            self._ranges[host, ports] = None
-            for link in self._links:
-                link.order(SpareRanges(tuple(self._ranges)))
+    def _order_spared(self, link: WorkerLink) -> None:
+        if self._spared:
+            link.order(SpareRanges(tuple(self._spared)))
+
+    def _pool(self, host: str) -> PortPool:
         pool = self._pools.get(host)
         if pool is None:
             pool = self._pools[host] = PortPool()
@@ -388,8 +396,7 @@ class Relay:
 
     def _give_again(self, link: WorkerLink) -> None:
         """Give a worker all ports of the one that has died."""
-        if self._ranges:
-            link.order(SpareRanges(tuple(self._ranges)))
+        self._order_spared(link)
         for served in self._ports.values():
             if served.link is link:
                 self._give(served, served.figures())
@@ -412,7 +419,7 @@ class Relay:
         link.records.keep(listed.record)
         self._loads[link] += 1
         self._newest_id = max(self._newest_id, port.id)
-        self._pools.setdefault(port.host, PortPool()).adopt(port.rtp, port.rtcp)
+        self._pool(port.host).adopt(port.rtp, port.rtcp)
 
     def _look(self) -> None:
         """End workers that have had no turn, and start others."""

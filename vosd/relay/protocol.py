@@ -98,7 +98,7 @@ class RecordPorts(msgspec.Struct, frozen=True, array_like=True, tag=13):
 
 
 class SpareRanges(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """Send nothing to these addresses and ports: they are the media ports of this switch."""
+    """Send nothing to these addresses and ports: they are this switch's own, of media and of SIP."""
 
     ranges: tuple[tuple[str, PortRange], ...]
 

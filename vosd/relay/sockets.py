@@ -1,11 +1,14 @@
-"""UDP sockets of media ports, which the switch never reads."""
+"""UDP sockets of media ports, which the switch never reads, and where the kernel would send their packets."""
 
 import errno
 import socket
+from enum import Enum, auto
 from typing import Final
 
 _SKIPPED: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
 """Another program has the port, or it is one of the privileged."""
+_DISCARD: Final = 9
+"""Any port: routes do not depend on it."""
 
 
 def bound_sockets(host: str, ports: tuple[int, ...]) -> list[socket.socket] | None:
@@ -30,3 +33,30 @@ def bound_sockets(host: str, ports: tuple[int, ...]) -> list[socket.socket] | No
             return None
         raise
     return made
+
+
+class MediaReach(Enum):
+    """Hosts that a packet to an address would come to."""
+
+    HERE = auto()
+    """This machine has the address."""
+    ELSEWHERE = auto()
+    REFUSED = auto()
+    """A broadcast address of one of our networks, or one that a route prohibits."""
+
+
+def reach_of(host: str) -> MediaReach:
+    """Return where a packet to an IP address would go, as the kernel's routes are now; nothing is sent."""
+    is_here = True
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            is_here = False
+        try:
+            probe.connect((host, _DISCARD))
+        except PermissionError:  # no socket here may send to several receivers (SO_BROADCAST)
+            return MediaReach.REFUSED
+        except OSError:  # there is no route now; there may be one when packets come
+            pass
+    return MediaReach.HERE if is_here else MediaReach.ELSEWHERE

@@ -56,6 +56,7 @@ from vosd.relay.protocol import (
 )
 from vosd.relay.recording import Recording, RecordingWriter
 from vosd.relay.records import BYTES
+from vosd.relay.sockets import MediaReach, reach_of
 from vosd.relay.worker_process import BACKLOG
 from vosd.trunks.media import PortRange
 
@@ -195,7 +196,12 @@ class Worker:
 
     def may_send(self, own_host: str, host: str, port: int) -> bool:
         """Return whether media may be sent to an address."""
-        return may_send(own_host, host, port, self._spared)
+        if not may_send(own_host, host, port, self._spared):
+            return False
+        reach = reach_of(host)
+        if reach is MediaReach.HERE:  # one of many addresses that this machine may have, and sockets be bound to
+            return may_send(own_host, host, port, self._spared, is_here=True)
+        return reach is not MediaReach.REFUSED
 
     def _look_for_silence(self, now_ns: int) -> None:
         """Let the kernel take all sources at ports whose source may have moved."""

@@ -1,6 +1,6 @@
 """A relay of media on virtual time: as strict as the real one, with packets that tests let parties send."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,11 @@ class VirtualRelay:
         self.key_pressed: Callable[[int, str, int], None] = lambda *_: None
         self.opened = 0
         self.recordings: list[Path] = []
+        self.spared: set[tuple[str, PortRange]] = set()
+
+    def spare(self, ranges: Iterable[tuple[str, PortRange]]) -> None:
+        """Note our own addresses and ports (``MediaRelay``)."""
+        self.spared.update(ranges)
 
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
         """Open a port (``MediaRelay``)."""
@@ -51,7 +56,7 @@ class VirtualRelay:
         """Return whether a port is open (``MediaRelay``)."""
         return port.id in self.open_ports
 
-    def reopen(self, port: RelayPort, ports: PortRange, *, tos: int) -> bool:
+    def reopen(self, port: RelayPort, *, tos: int) -> bool:
         """Go on with a port (``MediaRelay``)."""
         self.open_ports.setdefault(port.id, OpenPort(port, tos, PortFigures(port.id)))
         return True

@@ -13,7 +13,7 @@ from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 
 from vosd.base.clock import Instant
 from vosd.sdp.media import media_of
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch, PortRange
 
 SETTINGS = MediaSettings(timeout_ms=10_000, hold_timeout_ms=600_000, watch=MediaWatch.ANY)
 SILENT_MS = 60_000
@@ -136,6 +136,25 @@ def test_ports_that_are_lost_are_replaced_with_the_next_descriptions(tmp_path, m
     assert ports[0].other == ports[1].port
     scene.finish(call)
     assert relay.open_ports == {}
+
+
+def test_ports_of_ours_are_no_destination_also_those_of_calls_of_an_earlier_process(tmp_path):
+    """The range of ports was changed between both processes."""
+    relay = VirtualRelay()
+    scene = KilledScene(tmp_path, content(), relay=relay)
+    own = {(SWITCH.host, PortRange(SWITCH.port, SWITCH.port)), (SWITCH.host, PortRange(10_000, 39_999))}
+    assert own <= relay.spared
+    call, there = scene.talk()
+    relay.spared.clear()
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON, ports=PortRange(20_000, 20_999))
+    scene.content = catalogue(content().mapping_gateways.values(), media=media)
+    scene.exchange._configured = scene.content
+    scene.kill(1_000)
+    scene.wire.run_for(1_500)
+    ports = {port_of(each.theirs) for each in (call, there)}
+    assert {ports.first for _, ports in relay.spared} >= {SWITCH.port, 20_000, *ports}
+    call.hang_up()
+    scene.wire.run_for(1_000)
 
 
 def test_a_call_of_another_engine_is_offered_ports_of_the_one_that_runs(tmp_path):

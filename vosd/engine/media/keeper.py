@@ -109,6 +109,27 @@ class MediaKeeper:
         """Calls that are moved to another rtpengine: the side that is offered new ports next, and not before when."""
         self._is_exhausted = False
         self._log_limiter = LogLimiter()
+        self._spared: set[tuple[MediaAddress, PortRange]] = set()
+        """Addresses and ranges of ports to which nothing is sent, because they are ours."""
+        self._spare_own()
+
+    def _spare_own(self) -> None:
+        """Let the relay send nothing to ports of ours, by the address that they have and by the announced one."""
+        if self._relay is None:
+            return
+        self._relay.spare(
+            (each.host, PortRange(each.port, each.port)) for each in self._listeners if each.transport == "udp"
+        )
+        hosts = {MediaAddress(each.host, each.host) for each in self._listeners}
+        hosts.update(each for addresses in self._addresses for each in addresses)
+        for address in hosts:
+            self._spare(self._relay, address, self.parameters.ports)
+            self._spare(self._relay, address, self.parameters.ivr_ports)
+
+    def _spare(self, relay: MediaRelay, address: MediaAddress, ports: PortRange) -> None:
+        if (address, ports) not in self._spared:
+            self._spared.add((address, ports))
+            relay.spare(((address.bind, ports), (address.announced, ports)))
 
     # -- the door -----------------------------------------------------------------------------------------------
 
@@ -259,7 +280,7 @@ class MediaKeeper:
                     self._rtpengines.resume(media)
                 else:
                     media.rtp_call = None
-                ports = [self._resumed_port(media, index, port) for index, port in enumerate(media.ports)]
+                ports = [self._resumed_port(leg, media, index) for index in range(len(media.ports))]
                 for port, resumed in zip(media.ports, ports, strict=True):
                     if port is not None and resumed is None:
                         _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
@@ -269,18 +290,24 @@ class MediaKeeper:
         if len(call.parties) == 2:
             self._keys.arrange(*call.parties)
 
-    def _resumed_port(self, media: LegMedia, index: int, port: RelayPort | None) -> RelayPort | None:
+    def _resumed_port(self, leg: Leg, media: LegMedia, index: int) -> RelayPort | None:
         """Go on with a port of an earlier process; None = it is lost, and the next description opens another one."""
+        port, relay = media.port(index), self._relay
         if port is None or port.id < 0:
             return None if self._rtpengines is None else port
-        if self._relay is None:
+        if relay is None:
             return None
-        was_open, source = self._relay.is_open(port), media.source(index)
-        if not self._relay.reopen(port, self._range(media), tos=self.parameters.traffic_class):
+        was_open, source = relay.is_open(port), media.source(index)
+        if not relay.reopen(port, tos=self.parameters.traffic_class):
             return None
+        announced = address_of(leg, self._listeners, self._addresses).announced
+        ports = self._range(media)
+        if not ports.first <= port.rtp <= ports.last:  # the configuration has changed
+            ports = PortRange(port.rtp, port.rtcp or port.rtp)
+        self._spare(relay, MediaAddress(port.host, announced), ports)
         if not was_open:
             if source is not None:
-                self._relay.expect(port, source)
+                relay.expect(port, source)
             self._opened_again.append(media)
         return port
 
@@ -367,6 +394,7 @@ class MediaKeeper:
     def adopt(self, parameters: MediaParameters) -> None:
         """Put other parameters in force."""
         self.parameters = parameters
+        self._spare_own()
         if self._rtpengines is not None:
             self._rtpengines.engines.replace(parameters.rtpengines)
 
@@ -537,12 +565,10 @@ class MediaKeeper:
         """Return the port of a leg for a medium; open it where it has none."""
         port = media.port(index)
         if port is None and self._relay is not None:
+            address, ports = address_of(leg, self._listeners, self._addresses), self._range(media)
+            self._spare(self._relay, address, ports)
             port = self._relay.open(
-                address_of(leg, self._listeners, self._addresses).bind,
-                self._range(media),
-                is_multiplexed=is_multiplexed,
-                tos=self.parameters.traffic_class,
-                now=now,
+                address.bind, ports, is_multiplexed=is_multiplexed, tos=self.parameters.traffic_class, now=now
             )
             if port is not None:
                 media.note_port(index, port)
