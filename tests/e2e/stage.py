@@ -151,8 +151,9 @@ class Stage:
 
     def record_of(self, callee: str) -> dict[str, Any]:
         """Wait until the call to ``callee`` is booked and return its one CDR."""
-        (record,) = eventually(lambda: self.records("--callee", callee), f"a CDR of the call to {callee}")
-        return record
+        records = eventually(lambda: self.records("--callee", callee), f"a CDR of the call to {callee}")
+        assert len(records) == 1, records
+        return records[0]
 
     def balance_of(self, account: str) -> Decimal:
         """Return an account's committed balance."""
