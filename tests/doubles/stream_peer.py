@@ -27,6 +27,7 @@ class Line:
         self.is_closed = False
         """Whether the other side has ended it."""
         self._came = b""
+        self._blank = 0
 
     def read(self) -> list[Message]:
         """Take what has come; return the messages that it completes."""
@@ -42,14 +43,17 @@ class Line:
 
     def take_blank(self) -> int:
         """Return how many blank lines came where a message would begin, and forget them."""
-        count = 0
+        count, self._blank = self._blank, 0
+        return count
+
+    def _skip_blank(self) -> None:
         while self._came.startswith(b"\r\n"):
             self._came = self._came[2:]
-            count += 1
-        return count
+            self._blank += 1
 
     def _cut(self) -> list[Message]:
         messages = []
+        self._skip_blank()
         while (end := self._came.find(b"\r\n\r\n")) > 0:
             head = self._came[: end + 4]
             (length,) = (line[15:] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
@@ -58,6 +62,7 @@ class Line:
                 break
             messages.append(Message(self._came[:whole], self.remote))
             self._came = self._came[whole:]
+            self._skip_blank()
         return messages
 
 

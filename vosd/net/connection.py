@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol, cast
 from vosd.net.settings import ConnectionLimits
 from vosd.net.slots import ConnectionOrigin
 from vosd.sip.settings import Limits
-from vosd.sip.wire.stream import PONG, StreamFramer
+from vosd.sip.wire.stream import PING, PONG, StreamFramer
 
 MESSAGE_S: Final = 10.0
 """Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
@@ -40,6 +40,10 @@ class Owner(Protocol):
 
     def knows(self, connection: "Connection") -> bool:
         """Return whether the peer is a gateway or a registered user by now, and update ``connection.origin``."""
+        ...
+
+    def is_known(self, connection: "Connection") -> bool:
+        """Return whether the peer is a gateway or a registered user now, also on a connection that we opened."""
         ...
 
     def closed(self, connection: "Connection", why: str | None, *, in_doubt: bool) -> None:
@@ -84,6 +88,10 @@ class Connection(asyncio.Protocol):
         self._why: str | None = None
         self._is_cut = False
         """Whether we aborted it with bytes still unsent."""
+        self.received_ms = 0
+        """Time of the last byte of the peer."""
+        self.has_answered = False
+        """Whether the peer has answered a keep-alive of ours."""
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +102,17 @@ class Connection(asyncio.Protocol):
         """Write; abort the connection if the peer does not read."""
         self._busy_at = self._loop.time()
         self._write(data)
+
+    def wants_pings(self) -> bool:
+        """Return whether keep-alives of ours are sent: the peer is a gateway or a registered user."""
+        return self.is_open and self._owner.knows(self) and self._owner.is_known(self)
+
+    def ping(self) -> None:
+        """Send a keep-alive (RFC 5626 section 4.4.1). It says nothing about the arrival of the message before it."""
+        sent_last = self._sent_last
+        self._framer.expect_pong()
+        self._write(PING)
+        self._sent_last = sent_last
 
     def close(self, why: str | None = None) -> None:
         """Close after everything is written; ``why`` where the peer misbehaved."""
@@ -126,11 +145,13 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             return
         now = self._loop.time()
+        self.received_ms = round(now * 1_000)
         self._sent_last = False
         framer = self._framer
         was_amid = framer.is_amid_message
         messages = framer.feed(data)
-        pings = framer.take_pings()
+        pings, is_pong = framer.take_pings(), framer.take_pong()
+        self.has_answered = self.has_answered or is_pong
         if pings:
             self._write(PONG * pings)
         for message in messages:
@@ -142,7 +163,8 @@ class Connection(asyncio.Protocol):
             return
         # Blank lines keep only the connection of a known source alive: any host can send them for ever.
         is_known = self.origin is not ConnectionOrigin.UNKNOWN or self._owner.knows(self)
-        if messages or is_known:
+        # An answer that we asked for keeps a connection of ours only while its peer is one that we mean to reach.
+        if messages or (is_known and not (is_pong and not self._owner.is_known(self))):
             self._busy_at = now
         if messages or (pings and is_known):
             self._awaits_message = False

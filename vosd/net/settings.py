@@ -26,6 +26,10 @@ class ConnectionLimits:
     """Accepted a second from one unknown address (IPv6: /64)."""
     most_unknown_per_source: int = 20
     """Part of ``most_unknown`` that one address (IPv6: /64) may use."""
+    ping_ms: int = 120_000
+    """Longest interval between keep-alives of ours to gateways and registered users; 0 = none."""
+    pong_ms: int = 10_000
+    """Time for the answer to one."""
 
 
 class VerifyClient(Enum):

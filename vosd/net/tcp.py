@@ -17,6 +17,7 @@ from vosd.net.connection import UNREAD_BYTES_MAX, Connection, PeerEnd
 from vosd.net.entrance import Core, Entrance
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
+from vosd.net.stream_pings import StreamPings
 from vosd.net.tls import TlsContexts
 from vosd.obs.log import LogLimiter
 from vosd.sip.settings import Limits
@@ -53,6 +54,7 @@ class StreamFlow:
         entrance: Entrance,
         limits: Limits,
         slots: ConnectionSlots,
+        pings: StreamPings,
         marker: Marker,
         tls: TlsContexts | None,
         handed: socket.socket | None = None,
@@ -71,6 +73,7 @@ class StreamFlow:
         self._entrance = entrance
         self._limits = limits
         self._slots = slots
+        self._keep_alives = pings
         self._loop = asyncio.get_running_loop()
         self._listening = bound(socket.SOCK_STREAM, *local, marker) if handed is None else handed
         marker.mark(self._listening)
@@ -252,6 +255,7 @@ class StreamFlow:
     def opened(self, connection: Connection) -> None:
         """Register a connection, and send the waiting messages."""
         self._open[connection.peer] = connection
+        self._keep_alives.watch(connection)
         for data in self._unsent.pop(connection.peer, ()):
             connection.send(data)
 
@@ -272,10 +276,15 @@ class StreamFlow:
         self._slots.recognise(connection.peer.host)
         return True
 
+    def is_known(self, connection: Connection) -> bool:
+        """Return whether the peer is a known source now."""
+        return self._core.is_known_source(connection.peer.host)
+
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
         """Forget a connection and report it to the core."""
         peer = connection.peer
         self._slots.give_back(connection.origin, peer.host)
+        self._keep_alives.forget(connection)
         if self._open.get(peer) is connection:
             del self._open[peer]
         if not self._open:

@@ -13,6 +13,7 @@ from vosd.net.entrance import Core, Entrance
 from vosd.net.settings import TransportSettings
 from vosd.net.slots import ConnectionSlots
 from vosd.net.sockets import ListenerUnusableError, Marker, named
+from vosd.net.stream_pings import StreamPings
 from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow
@@ -42,6 +43,7 @@ class Transports:
         self._core = core
         self._marker = Marker(settings.marking)
         self._slots = ConnectionSlots(settings.connections)
+        self._keep_alives = StreamPings(settings.connections)
         self._entrance = Entrance(core, settings.shield, self._keep_out)
         self._release: asyncio.TimerHandle | None = None
         self._flows: list[UdpFlow | StreamFlow] = []
@@ -104,6 +106,7 @@ class Transports:
         """
         self._tls = tls
         self._slots.limits = settings.connections
+        self._keep_alives.adjust(settings.connections)
         self._entrance.adjust(settings.shield)
         if settings.marking != self._marker.traffic_class:
             self._marker = Marker(settings.marking)
@@ -128,6 +131,7 @@ class Transports:
             self._release.cancel()
         while self._flows:
             await self._flows.pop().close()
+        self._keep_alives.stop()
 
     def _opened(self, flow: int, transport: str, host: str, port: int) -> UdpFlow | StreamFlow:
         handed = self._handed.pop(named(transport, host, port), None)
@@ -137,7 +141,18 @@ class Transports:
         if transport == "tls" and tls is None:
             raise ListenerUnusableError(f"cannot listen on tls:{host}:{port}: sip.tls has no certificate")
         local = PeerEnd(host, port)
-        return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._slots, self._marker, tls, handed)
+        return StreamFlow(
+            flow,
+            local,
+            self._core,
+            self._entrance,
+            self._limits,
+            self._slots,
+            self._keep_alives,
+            self._marker,
+            tls,
+            handed,
+        )
 
     def _keep_out(self) -> None:
         """Block the current set of addresses in the kernel, and schedule their release."""

@@ -56,6 +56,15 @@ def test_every_limit_of_connections_arrives(site):
     assert loaded.transports.connections == ConnectionLimits(50, 5, 0, 1_500, most_unknown_per_source=3)
 
 
+def test_keep_alives_of_connections_are_set_and_are_no_flood(site):
+    limits = site.load("sip: {connections: {keepalive: 30, keepalive_timeout: 2.5}}").transports.connections
+    assert (limits.ping_ms, limits.pong_ms) == (30_000, 2_500)
+    assert site.load("sip: {connections: {keepalive: 0}}").transports.connections.ping_ms == 0
+    assert site.errors("sip: {connections: {keepalive: 0.5}}") == [
+        "vosd.yaml:1: sip.connections.keepalive: value '0.5': expected 0, or at least a second"
+    ]
+
+
 def test_every_setting_of_tls_arrives(site, authority, switch):
     text = tls(authority, switch, verify_client="required", verify_server="no", min_version="1.3")
     loaded = site.load(text)

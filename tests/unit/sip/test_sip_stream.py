@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
-from vosd.sip.wire.stream import PONG, StreamFramer
+from vosd.sip.wire.stream import PING, PONG, StreamFramer
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS", branch="z9hG4bK-2")
@@ -177,3 +177,23 @@ def test_no_stream_raises_or_is_remembered_beyond_the_limit(pieces):
     for piece in pieces:
         stream.feed(piece)
         assert len(stream._pending) <= SMALL.max_message_bytes
+
+
+def test_a_single_blank_line_answers_a_keep_alive_of_ours_and_a_double_one_is_the_peers():
+    """RFC 5626 4.4.1: either side may send keep-alives, and both cross."""
+    stream = framer()
+    for piece, pings, is_pong in [(PONG, 0, True), (PING + PONG, 1, True), (PING, 1, False), (PONG, 0, True)]:
+        stream.expect_pong()
+        assert stream.feed(piece) == []
+        assert (stream.take_pings(), stream.take_pong()) == (pings, is_pong), piece
+    assert (stream.feed(PONG), stream.take_pings(), stream.take_pong()) == ([], 0, False)
+    assert (stream.feed(PONG), stream.take_pings(), stream.take_pong()) == ([], 1, False)
+
+
+@given(st.lists(st.sampled_from([PING, PONG, INVITE]), max_size=20), st.lists(st.integers(0, 400), max_size=20))
+def test_keep_alives_of_both_sides_change_no_message(parts, cuts):
+    whole, stream, got = b"".join(parts), framer(), []
+    for start, end in pairwise(sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})):
+        stream.expect_pong()
+        got += stream.feed(whole[start:end])
+    assert got == [part for part in parts if part is INVITE]

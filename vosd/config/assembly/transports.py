@@ -23,6 +23,8 @@ _CONNECTIONS: Final = full_conversion(
         "max_unknown": "most_unknown",
         "max_unknown_per_source": "most_unknown_per_source",
         "idle_timeout": "idle_ms",
+        "keepalive": "ping_ms",
+        "keepalive_timeout": "pong_ms",
     },
 )
 _SHIELD: Final = full_conversion(

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
-from vosd.config.reader.fields import line_of_text, milliseconds, one_or_many, whole
+from vosd.config.reader.fields import KeyProblemError, line_of_text, milliseconds, one_or_many, whole
 from vosd.config.reader.model import Keys
 from vosd.net.shield import SCANNERS
 
@@ -23,11 +23,22 @@ class ConnectionKeys(Keys):
     idle_timeout: Annotated[int, milliseconds(1_000, 86_400_000)] = 3_600_000
     """Close a connection after this time without a byte in either direction. A keep-alive (RFC 5626) counts from the
     address of a gateway or a registered phone; from other addresses only messages count."""
+    keepalive: Annotated[int, milliseconds(0, 3_600_000)] = 120_000
+    """Send a keep-alive (RFC 5626 4.4.1, a double CRLF) on every connection with a gateway or a registered phone each
+    80 to 100 % of this time; 0 sends none."""
+    keepalive_timeout: Annotated[int, milliseconds(100, 60_000)] = 10_000
+    """A peer that has answered a keep-alive before and is silent for so long after another one is disconnected."""
     unknown_rate: Annotated[int, whole(0, 100_000)] = 50
     """Accepted per second from all unknown addresses together, in bursts of twice as many; 0 = no limit."""
     unknown_rate_per_source: Annotated[int, whole(0, 100_000)] = 10
     """Accepted per second from one unknown address (of IPv6: from its /64), in bursts of twice as many; 0 = no
     limit."""
+
+    @model_validator(mode="after")
+    def _keepalives_are_no_flood(self) -> "ConnectionKeys":
+        if 0 < self.keepalive < 1_000:
+            raise KeyProblemError("keepalive", "0, or at least a second")
+        return self
 
 
 class ShieldKeys(Keys):

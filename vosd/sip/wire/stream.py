@@ -10,6 +10,8 @@ from typing import Final
 from vosd.sip.settings import Limits
 from vosd.sip.wire.grammar import TOKEN
 
+PING: Final = b"\r\n\r\n"
+"""A keep-alive."""
 PONG: Final = b"\r\n"
 """The answer to one keep-alive."""
 
@@ -30,7 +32,18 @@ class StreamFramer:
     Time is linear in the bytes received, however they are split.
     """
 
-    __slots__ = ("_blank_lines", "_has_start_line", "_length", "_limits", "_pending", "_pings", "_searched", "lost")
+    __slots__ = (
+        "_awaits_pong",
+        "_blank_lines",
+        "_has_pong",
+        "_has_start_line",
+        "_length",
+        "_limits",
+        "_pending",
+        "_pings",
+        "_searched",
+        "lost",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -44,6 +57,9 @@ class StreamFramer:
         self._blank_lines = 0
         """Blank lines since the last message that do not form a keep-alive yet."""
         self._pings = 0
+        self._awaits_pong = False
+        """Whether a keep-alive of ours is unanswered: then an odd blank line is its answer."""
+        self._has_pong = False
         self.lost: str | None = None
         """Why the stream cannot be read any further."""
 
@@ -64,6 +80,16 @@ class StreamFramer:
         """Return the number of keep-alives since the last call: each needs a ``PONG``."""
         pings, self._pings = self._pings, 0
         return pings
+
+    def expect_pong(self) -> None:
+        """Take the next single blank line as the answer to a keep-alive of ours, not as half of one of the peer's."""
+        self._awaits_pong = True
+        self._blank_lines = 0
+
+    def take_pong(self) -> bool:
+        """Return whether a keep-alive of ours was answered since the last call."""
+        has_pong, self._has_pong = self._has_pong, False
+        return has_pong
 
     @property
     def is_amid_message(self) -> bool:
@@ -97,6 +123,8 @@ class StreamFramer:
         blank = _BLANK_LINES.match(pending)
         if blank:
             pings, self._blank_lines = divmod(self._blank_lines + blank.end() // 2, 2)
+            if self._blank_lines and self._awaits_pong:
+                self._awaits_pong, self._has_pong, self._blank_lines = False, True, 0
             self._pings += pings
             del pending[: blank.end()]
             self._searched = 0
