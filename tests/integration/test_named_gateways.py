@@ -1,4 +1,4 @@
-"""Vendors with names in the real daemon: looked up at start and on reload, told of where they lead nowhere."""
+"""Trunks with names in the real daemon: looked up at start and on reload, told of where they lead nowhere."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from doubles.daemon import Daemon
 from doubles.nameserver import Mood, NameServer, in_background
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall, Peer
 from e2e.addresses import NETWORK
+from e2e.conditions import eventually
 
 ZONE = """
 example.net 60 NAPTR 10 10 "s" "SIP+D2U" "" _sip._udp.example.net.
@@ -75,3 +78,33 @@ def test_checking_a_configuration_asks_no_name_server(server: NameServer, tmp_pa
     daemon = Daemon(tmp_path, configuration(server))
     daemon.succeed("check")
     assert server.asked == []
+
+
+def test_calls_of_a_customer_come_from_where_its_name_leads(server: NameServer, tmp_path: Path) -> None:
+    old, new, switch = (Endpoint(f"{NETWORK}.{last}", port) for last, port in ((31, 14069), (32, 14069), (9, 14063)))
+    server.put(f"pbx.example.net 1 A {old.host}")
+    text = configuration(server).replace("hosts: [127.0.0.1/32]", "hosts: [pbx.example.net]")
+    text = text.replace("sip: {", "sip: {unknown_source: reject, ").replace("attempts: 1", "attempts: 1, min_ttl: 1")
+
+    def addresses(daemon: Daemon) -> list[str]:
+        (row,) = daemon.ask("gateway", "show", "acme-pbx")["running"]
+        found: list[str] = row["addresses"]
+        return found
+
+    def statuses(*callers: Peer) -> list[int | None]:
+        found = []
+        for caller in callers:
+            call = OutgoingCall(caller, switch, "4420123")
+            call.invite()
+            found.append(call.refused().status)
+        return found
+
+    with Daemon(tmp_path, text) as daemon, Peer(old) as at_old, Peer(new) as at_new:
+        assert statuses(at_old, at_new) == [503, 403]
+        server.remove("pbx.example.net")
+        server.put(f"pbx.example.net 1 A {new.host}")
+        eventually(lambda: addresses(daemon) == [new.host], "the new address")
+        assert statuses(at_old, at_new) == [403, 503]
+        server.mood = Mood.FAILING
+        eventually(lambda: "gateway_name_lost" in [line["event"] for line in daemon.log()], "the lost name")
+        assert (addresses(daemon), statuses(at_new)) == ([new.host], [503])

@@ -85,6 +85,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "agent": ("reseller",),
     "CallSnapshot.state": ("talking",),
     "DatabaseReport.state": ("well",),
+    "GatewayRow.addresses": (["198.51.100.7"],),
     "GatewayRow.state": ("up",),
     "PersonSheet.state": ("active",),
     "state": ("Zt4n8Qw2Lr6",),

@@ -45,6 +45,12 @@ def is_public(host: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def may_be_source(host: str) -> bool:
+    """Return whether an IP address is one that packets of a single host can come from."""
+    address = ip_address(host)
+    return not (address.is_unspecified or address.is_multicast or host == "255.255.255.255")
+
+
 def domain(text: str) -> str | None:
     """Return a domain name in canonical form, lower case and without the final dot; None for anything else.
 

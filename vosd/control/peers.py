@@ -41,6 +41,8 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """Calls that it took in the last second."""
     ner: float | None = None
     """Attempts per hundred that reached the called terminal, over the span of the order by quality; routing only."""
+    addresses: list[str] = []
+    """Addresses of its names in DNS now, which its calls come from; mapping only."""
 
 
 class ListGateways(Order[list[GatewayRow]], frozen=True, tag="gateways"):

@@ -201,6 +201,11 @@ class Node:
         self.registrar.adopt(catalogue)
         self.vendors.adopt(catalogue, now)
 
+    def relocate(self, catalogue: Catalogue) -> None:
+        """Put the catalogue in force with other addresses of customers' names."""
+        self.switch.relocate(catalogue)
+        self.authenticator.adopt(catalogue)
+
     def copy_messages(self, mirror: HepMirror | None, catalogue: Catalogue) -> None:
         """Copy messages for a capture server from now on; None = for none."""
         self.hep = self.trace.mirror = mirror

@@ -5,6 +5,7 @@ Owns the order in which an earlier run is completed before the first call is tak
 
 import asyncio
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -44,9 +45,10 @@ from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import POLL_TICK_S, RtpEngineCalls
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
-from vosd.engine.peers.directory import NameDirectory, SignallingLimits, means_of
+from vosd.engine.peers.directory import NamedGateway, NameDirectory, SignallingLimits, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
+from vosd.engine.peers.named_sources import NamedSources
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.engine.registration.phone_service import PhoneService
@@ -129,6 +131,7 @@ class SwitchService:
         self.gateways = Gateways(clock, catalogue)
         self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.name_at)
+        self._named_sources, self.directory.sources_moved = NamedSources(self.directory.sources), self._relocate
         comparison = JournalComparison(books, self.balances, self.recorder, self._journal)
         memo = MemoFile(settings.state_dir / "database.json")
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
@@ -162,7 +165,7 @@ class SwitchService:
         self.lookups.connect(
             Wiring(self._endpoint, self.switch.take_answer, self.loop.take_answer, self.switch.vendors_at)
         )
-        self._rtpengines = rtpengines
+        self._rtpengines, self._tasks, self.hep_sender = rtpengines, BackgroundTasks(), HepSender()
         self._leftovers = Leftovers(
             self.node.endpoint, self._journal, clock, self.loop.flush, self.switch.services, surroundings.sink.ended
         )
@@ -176,7 +179,6 @@ class SwitchService:
             self._endpoint.flows.refusal_tag,
             self.dropped,
         )
-        self._tasks, self.hep_sender = BackgroundTasks(), HepSender()
         node, switch = self.node, self.switch
         bookkeepers = (self.recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
         registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
@@ -236,7 +238,8 @@ class SwitchService:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         self._tasks.run("lease", self.database.keep)  # from now on: a long journal is read for longer than it holds
         async with self._tasks.stopped_on_failure():
-            await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
+            await self.directory.adopt(_named_gateways(self._configured))
+            self._relocate()
             remains = await resume(
                 self._journal, self.switch, self._books, self.balances, self._copier, self._endpoint.flows, self._boot,
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
@@ -350,14 +353,14 @@ class SwitchService:
             CurrencyChangedError: an account may not have its new currency; the old catalogue stays.
             StoreUnavailable: new accounts could not be opened; the old catalogue stays.
         """
-        vendors = catalogue.routing_gateways.values()
-        await self.directory.look_up(vendors)
+        named = _named_gateways(catalogue)
+        await self.directory.look_up(named)
         other = catalogue.accounts_changed_since(self._configured)
         changed = await self._accounts_with_other_terms(catalogue, other)
         await self.balances.adopt(catalogue.accounts, lambda: accounts_of(self.switch.calls()), other)
-        self.directory.keep_to(vendors)  # from here on nothing is awaited: no call begins in an old currency
+        self.directory.keep_to(named)  # from here on nothing is awaited: no call begins in an old currency
         self._configured = catalogue
-        catalogue = overlaid(catalogue, self.overrides.in_force)
+        catalogue = self._in_force(self.overrides.in_force)
         self.gateways.adopt(catalogue)
         self.signalling.adopt(catalogue)
         now = self._clock.now()
@@ -387,7 +390,7 @@ class SwitchService:
             return self.switch.catalogue, self.switch.live.blocks
         blocks = Blocks()
         blocks.set(overrides, self._configured)
-        return overlaid(self._configured, overrides), blocks
+        return self._in_force(overrides), blocks
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -411,9 +414,23 @@ class SwitchService:
         _log.warning("registration_end_unanswered", means="it expires there")
 
     def _override(self, overrides: Overrides) -> None:
-        catalogue = overlaid(self._configured, overrides)
+        catalogue = self._in_force(overrides)
         self.gateways.override(catalogue)
         self.switch.override(catalogue, overrides)
+
+    def _in_force(self, overrides: Overrides) -> Catalogue:
+        """Return the configured catalogue with overrides, and with the present addresses of customers' names."""
+        catalogue = overlaid(self._configured, overrides)
+        sources = self._named_sources.locate(self._configured.sources)
+        return catalogue if sources is catalogue.sources else replace(catalogue, sources=sources)
+
+    def _relocate(self) -> None:
+        """Put the present addresses of customers' names in force."""
+        catalogue = self._in_force(self.overrides.in_force)
+        if catalogue.sources is not self.switch.sources:
+            self.gateways.override(catalogue)
+            self.signalling.adopt(catalogue)
+            self.node.relocate(catalogue)
 
     async def _mend_the_rest(self) -> None:
         self.overrides.forget_version()
@@ -429,3 +446,8 @@ class SwitchService:
         self._journal.tick(now, has_calls=self.switch.has_calls)
         self.recorder.watch_length(self.switch.catalogue.parameters.cdr_pending)
         self._away_terms.report()
+
+
+def _named_gateways(catalogue: Catalogue) -> list[NamedGateway]:
+    """Return the gateways that may have names to look up."""
+    return [*catalogue.routing_gateways.values(), *catalogue.sources.named.values()]

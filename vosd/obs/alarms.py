@@ -85,6 +85,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.GATEWAY_DOWN: AlarmKind(_WARNING, ("gateway",)),
     Event.GATEWAY_RESTING: AlarmKind(_WARNING, ("gateway", "address", "customer")),
     Event.GATEWAY_NAME_LOST: AlarmKind(_WARNING, ("name",)),
+    Event.SOURCE_CONFLICT: AlarmKind(_WARNING, ("gateway", "address")),
     Event.GATEWAY_UNREGISTERED: AlarmKind(_WARNING, ("name",)),
     Event.REGISTRATION_LOST: AlarmKind(_WARNING, ("gateway", "server", "username")),
     Event.REGISTRATION_REFUSED: AlarmKind(_WARNING, ("gateway", "server", "username")),

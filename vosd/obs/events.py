@@ -61,6 +61,9 @@ class Event(StrEnum):
     GATEWAY_NAME_LOST = "gateway_name_lost"
     """A gateway's name cannot be resolved; known addresses are used for a while."""
     GATEWAY_NAME_FOUND = "gateway_name_found"
+    SOURCE_CONFLICT = "source_conflict"
+    """A name of a mapping gateway has an address from which the calls of another one come."""
+    SOURCE_CONFLICT_OVER = "source_conflict_over"
     GATEWAY_RESTING = "gateway_resting"
     """Calls to an address of a routing gateway fail repeatedly, or it sent 503 with Retry-After."""
     GATEWAY_WELL = "gateway_well"
@@ -249,6 +252,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.GATEWAY_DOWN: Event.GATEWAY_UP,
     Event.GATEWAY_RESTING: Event.GATEWAY_WELL,
     Event.GATEWAY_NAME_LOST: Event.GATEWAY_NAME_FOUND,
+    Event.SOURCE_CONFLICT: Event.SOURCE_CONFLICT_OVER,
     Event.REGISTRATION_LOST: Event.REGISTRATION_GAINED,
     Event.REGISTRATION_REFUSED: Event.REGISTRATION_GAINED,
     Event.NAT_SWEEP_OVERRUN: Event.NAT_SWEEP_IN_TIME,

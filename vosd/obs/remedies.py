@@ -36,6 +36,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.GATEWAY_DOWN: "vosd gateway show NAME; the network, the vendor; calls go to the next gateway",
     Event.GATEWAY_RESTING: "vosd cdr list --gateway NAME; ask the vendor",
     Event.GATEWAY_NAME_LOST: "look at the name server",
+    Event.SOURCE_CONFLICT: "ask who has the name; addresses in place of it, or a tech_prefix for one of both",
     Event.GATEWAY_UNREGISTERED: "its network, its password; vosd registrations",
     Event.REGISTRATION_LOST: "ask the vendor; register in the configuration",
     Event.REGISTRATION_REFUSED: "the status says why; user name and password of register",

@@ -4,8 +4,9 @@ A disabled gateway is identified like any other, so that its calls never fall to
 gateway with credentials has proven them is checked elsewhere.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from vosd.base.edited import edited
 from vosd.base.errors import VosError
 from vosd.base.number import EMERGENCY_SERVICE, for_matching, without_separators
 from vosd.trunks.dialect import CalleeSource
-from vosd.trunks.gateways import HostPattern, MappingGateway
+from vosd.trunks.gateways import HostName, HostPattern, MappingGateway
 
 _REMEMBERED_HOSTS: Final = 4_096
 """Known hosts whose claims are cached: the limit against a flood with forged sources inside a wide network."""
@@ -43,18 +44,6 @@ def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource]
     return Identified(gateway, _without_prefix(callee, gateway.tech_prefix) or "", dialled)
 
 
-def may_come_from(gateway: MappingGateway, host: str, port: int) -> bool:
-    """Return whether a gateway with credentials may send from ``host``:``port``.
-
-    Raises:
-        ValueError: ``host`` is not an IP address.
-    """
-    if not gateway.hosts:
-        return True
-    address = _address_of(host)
-    return any(pattern.port in {None, port} and _holds(pattern, address) for pattern in gateway.hosts)
-
-
 class SourceConflict(VosError):  # noqa: N818 - it names the finding
     """Two mapping gateways claim the same packets: equal pattern, port and tech prefix."""
 
@@ -65,6 +54,16 @@ class SourceConflict(VosError):  # noqa: N818 - it names the finding
         )
         self.first = first
         self.second = second
+
+
+class NameConflict(NamedTuple):
+    """An address of a name that stays with another mapping gateway."""
+
+    gateway: str
+    name: HostName
+    address: str
+    holder: str
+    """The gateway that its calls belong to."""
 
 
 class _Network(NamedTuple):
@@ -92,13 +91,22 @@ class SourceIndex:
     mask, then the longest tech prefix. A gateway without tech prefix gets the calls that fit no other of its pattern.
     """
 
-    __slots__ = ("_claims", "_masks", "_remembered")
+    __slots__ = ("_addresses_by_name", "_claims", "_claims_by_name", "_masks", "_remembered", "conflicts", "named")
 
     def __init__(self, gateways: Iterable[MappingGateway]) -> None:
         claims: dict[_Network, list[_Claim]] = {}
+        named: dict[str, MappingGateway] = {}
         for gateway in gateways:
             for pattern in gateway.hosts:
                 _add(claims, pattern, gateway)
+            if gateway.named_hosts:
+                named[gateway.name] = gateway
+        self.named: Mapping[str, MappingGateway] = named
+        """Gateways with names; their addresses are those of ``located``."""
+        self.conflicts: Sequence[NameConflict] = ()
+        self._claims_by_name: Mapping[_Network, Sequence[_Claim]] = {}
+        self._addresses_by_name: Mapping[str, Sequence[str]] = {}
+        """The addresses that gateways have by their names, by name of the gateway."""
         self._claims: Mapping[_Network, Sequence[_Claim]] = claims
         self._masks = sorted({(network.version, network.prefix_length) for network in self._claims})
         self._remembered: dict[str, tuple[_Claim, ...]] = {}
@@ -124,7 +132,71 @@ class SourceIndex:
         twin._claims = edited(self._claims, claims.keys() - claimed.keys(), claimed)
         # A mask that no network has any more finds nothing.
         twin._masks = sorted({*self._masks, *((network.version, network.prefix_length) for network in networks)})
+        kept = {name: each for name, each in self.named.items() if name not in gone}
+        twin.named = {**kept, **{each.name: each for each in added if each.named_hosts}}
         return twin
+
+    def located(self, addresses: Callable[[HostName], Iterable[str]], before: "SourceIndex") -> "SourceIndex":
+        """Return an index in which the gateways of names have their addresses; ``conflicts`` has those they do not get.
+
+        An address stays with the gateway that is configured with it, or with a network around it. Of several names it
+        stays with the one that had it ``before``; else it goes to the first gateway by name.
+        """
+        twin = SourceIndex(())
+        twin._claims, twin.named = self._claims, self.named
+        wanted = [
+            (gateway, name, address)
+            for gateway in self.named.values()
+            for name in gateway.named_hosts
+            for address in addresses(name)
+        ]
+        had = before._addresses_by_name
+        wanted.sort(key=lambda each: (each[2] not in had.get(each[0].name, ()), each[0].name))
+        claims: dict[_Network, list[_Claim]] = {}
+        held: dict[str, list[str]] = defaultdict(list)
+        conflicts = []
+        for gateway, name, address in wanted:
+            pattern = HostPattern(ip_network(address), name.port)
+            holder = self._holder(address, pattern, gateway)
+            if holder is None:
+                try:
+                    _add(claims, pattern, gateway)
+                except SourceConflict as conflict:
+                    holder = conflict.first
+            if holder is not None:
+                conflicts.append(NameConflict(gateway.name, name, address, holder))
+            elif address not in held[gateway.name]:
+                held[gateway.name].append(address)
+        twin._claims_by_name, twin._addresses_by_name, twin.conflicts = claims, held, conflicts
+        twin._masks = sorted({*self._masks, *((each.version, each.prefix_length) for each in claims)})
+        return twin
+
+    def _holder(self, address: str, pattern: HostPattern, gateway: MappingGateway) -> str | None:
+        """Return the gateway that an address belongs to by the configuration, and not to this one; None = to none."""
+        for claim in self._claims_on(address):
+            other = claim.gateway
+            meets = claim.port is None or pattern.port is None or claim.port == pattern.port
+            both_prove = other.credentials is not None and gateway.credentials is not None
+            if meets and claim.tech_prefix == gateway.tech_prefix and other.name != gateway.name and not both_prove:
+                return other.name
+        return None
+
+    def addresses_by_name(self, gateway: str) -> list[str]:
+        """Return the addresses that a gateway has by its names now."""
+        return sorted(self._addresses_by_name.get(gateway, ()))
+
+    def may_send(self, gateway: MappingGateway, host: str, port: int) -> bool:
+        """Return whether a gateway with credentials may send from ``host``:``port``.
+
+        Raises:
+            ValueError: ``host`` is not an IP address.
+        """
+        if not gateway.hosts and not gateway.named_hosts:
+            return True
+        address = _address_of(host)
+        if any(pattern.port in {None, port} and _holds(pattern, address) for pattern in gateway.hosts):
+            return True
+        return bool(gateway.named_hosts) and self.is_from(gateway.name, host, port)
 
     def identify(self, host: str, port: int, called: Callable[[CalleeSource], str]) -> Identified | None:
         """Return the gateway that a request from ``host``:``port`` belongs to, or None.
@@ -211,7 +283,9 @@ class SourceIndex:
             if version == address.version:
                 host_bits = address.max_prefixlen - prefix_length
                 base = int(address) >> host_bits << host_bits
-                found.extend(self._claims.get(_Network(version, prefix_length, base), ()))
+                network = _Network(version, prefix_length, base)
+                found.extend(self._claims.get(network, ()))
+                found.extend(self._claims_by_name.get(network, ()))
         found.sort(key=lambda claim: (claim.port is None, -claim.prefix_length, -len(claim.tech_prefix)))
         return tuple(found)
 

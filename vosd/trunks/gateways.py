@@ -78,6 +78,16 @@ class HostPattern(NamedTuple):
     port: int | None
 
 
+class HostName(NamedTuple):
+    """A domain name whose addresses a mapping gateway's packets come from, and their port where one was given."""
+
+    name: str
+    port: int | None
+
+    def __str__(self) -> str:
+        return self.name if self.port is None else f"{self.name}:{self.port}"
+
+
 class CallerNumbers(msgspec.Struct, frozen=True):
     """The calling numbers that a customer may show: its own, and others that it was given."""
 
@@ -97,7 +107,9 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     name: str
     account: str
     hosts: tuple[HostPattern, ...]
-    """The sources of its packets; none = from anywhere, with credentials."""
+    """The sources of its packets; with none, and without names, they may come from anywhere, with credentials."""
+    named_hosts: tuple[HostName, ...] = ()
+    """Names of further sources; their addresses follow DNS (ADR 173)."""
     tech_prefix: str = ""
     rate_group: str | None = None
     """Overrides the account's rate group."""
@@ -160,6 +172,11 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     def is_phone(self) -> bool:
         """Whether this is the calling half of a phone: only a phone has numbers of its own."""
         return self.caller_numbers is not None
+
+    @cached_property
+    def places(self) -> tuple[Address, ...]:
+        """The names of its sources, as places to look up."""
+        return tuple(Address(*each) for each in self.named_hosts)
 
     @cached_property
     def is_selective(self) -> bool:

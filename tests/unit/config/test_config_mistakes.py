@@ -130,12 +130,14 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
          "sip.listen: expected at least one socket, each once"),
         ("sip: {dns: {min_ttl: 60, max_ttl: 30}}", "sip.dns.max_ttl: value '30': expected no less than min_ttl"),
         ("sip: {dns: {servers: ns.example.net}}", ("sip.dns.servers[0]: value 'ns.example.net': "
-         "expected an IP address: a name can only stand where a vendor's packets go")),
+         "expected an IP address: a name can only stand where packets of a trunk come from or go")),
         ("sip: {listen: 'udp:sip.example.net:5060'}", ("sip.listen[0]: value 'udp:sip.example.net:5060': "
-         "expected an IP address: a name can only stand where a vendor's packets go")),
-        ("mapping_gateways: [{name: m, account: a, hosts: pbx.example.net}]",
-         ("mapping_gateways[m].hosts: value 'pbx.example.net': "
-          "expected an IP address: a name can only stand where a vendor's packets go")),
+         "expected an IP address: a name can only stand where packets of a trunk come from or go")),
+        ("mapping_gateways: [{name: m, account: a, hosts: 'pbx.example.net:0'}]",
+         "mapping_gateways[m].hosts: value 'pbx.example.net:0': expected a port from 1 to 65535"),
+        ("mapping_gateways: [{name: m, account: a, hosts: pbx.example.net/24}]",
+         ("mapping_gateways[m].hosts: value 'pbx.example.net/24': "
+          "expected an address, a network, a name, address:port or name:port, such as 192.0.2.0/24")),
         ("routing_gateways: [{name: r, account: a, address: 'sip.example.net;transport=tls'}]",
          ("routing_gateways[r].address: value 'sip.example.net;transport=tls': "
           "expected a tls socket in sip.listen: packets to that place are sent from there")),

@@ -285,13 +285,14 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", CHAPTER, re.DOTALL)
 
 def test_the_examples_of_the_chapter_are_right(site):
     accounts = site.minimal.partition("mapping_gateways:")[0]
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     site.environ = {"CARRIER": "secret", "BERLIN": "secret", "REST": "secret", "GSM_BOX": "secret", "PBX": "secret"}
-    customers, vendors, proxied, numbers, wary, registrars, dynamic = (
+    customers, named, vendors, proxied, numbers, wary, registrars, dynamic = (
         site.load(accounts + example).catalogue for example in EXAMPLES
     )
     assert customers.mapping_gateways["old-switch"].dialect.callee_from is CalleeSource.TO
     assert len(customers.mapping_gateways) == 2
+    assert [str(each) for each in named.sources.named["branch"].named_hosts] == ["pbx.acme.example"]
     assert vendors.routing_gateways["tier-one"].dialect.interface == "udp:192.0.2.2:5060"
     assert len(vendors.routing_gateways) == 3
     assert proxied.routing_gateways["carrier-by-proxy"].dialect.route == ("<sip:198.51.100.7:5060;lr>",)

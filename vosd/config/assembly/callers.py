@@ -17,7 +17,7 @@ from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.transfers import TransferKeyKeys
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
-from vosd.trunks.gateways import CallerLimits, CallerNumbers, MappingGateway
+from vosd.trunks.gateways import CallerLimits, CallerNumbers, HostName, HostPattern, MappingGateway
 from vosd.trunks.media import MediaParameters
 from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone
@@ -39,7 +39,7 @@ _DIALECT: Final = Conversion(
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
     MappingGateway,
-    by_hand={"auth": "credentials", "dynamic_blacklist": "dynamic_blacklist", "media": "media"},
+    by_hand={"auth": "credentials", "dynamic_blacklist": "dynamic_blacklist", "hosts": "hosts", "media": "media"},
 )
 _NUMBERS: Final = Conversion(MappingGatewayKeys, IncomingNumbers, by_hand={"caller_format": "caller_format"})
 require_all_used(
@@ -97,6 +97,8 @@ def mapping_gateway(
         keys,
         dialect=dialect,
         credentials=credentials,
+        hosts=tuple(each for each in keys.hosts if isinstance(each, HostPattern)),
+        named_hosts=tuple(each for each in keys.hosts if isinstance(each, HostName)),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         numbers=_numbers(_NUMBERS(keys, caller_format=caller_format(keys.caller_format))),
         media=trunk_media(written, media, problems),

@@ -37,7 +37,7 @@ from vosd.config.reader.numbers import dialled_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.trunk_headers import product, uri_host, uri_user
 from vosd.trunks.dialect import CallerDialect, CallerSource, ReasonForm, Reliability, Transfers
-from vosd.trunks.gateways import HostPattern, MappingGateway
+from vosd.trunks.gateways import HostName, HostPattern, MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 
 
@@ -48,10 +48,11 @@ class MappingGatewayKeys(DeclaredKeys):
     """Unique among the mapping gateways."""
     account: Annotated[str, object_name("accounts")]
     """The account that pays."""
-    hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
+    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], BeforeValidator(one_or_many)] = ()
     """Source addresses of its packets. A pattern with a port comes before one without, then the longest mask; the same
-    pattern on two gateways is an error. Can be left out beside ``auth``: then it may call and register from any
-    address.
+    pattern on two gateways is an error. A name stands for its addresses in DNS (RFC 3263), which are followed; an
+    address that another gateway is configured with, or with a network around it, stays with that one. Can be left out
+    beside ``auth``: then it may call and register from any address.
     """
     auth: AuthKeys = AuthKeys()
     tech_prefix: Annotated[str, dialled_prefix()] = ""

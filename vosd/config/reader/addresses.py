@@ -1,6 +1,6 @@
 """Addresses as operators write them: sockets to listen on, sources of customers, destinations of vendors.
 
-Only a destination may be a host name, which the running switch looks up. ``localhost`` is 127.0.0.1.
+Only a destination and a source may be a host name, which the running switch looks up. ``localhost`` is 127.0.0.1.
 """
 
 import re
@@ -11,7 +11,7 @@ from vosd.base.host import domain
 from vosd.config.reader.fields import ExpectedError, FromText, NotBuiltYetError
 from vosd.engine.settings import HepServer, HttpListener, NameServer, SipListener
 from vosd.sip.wire.uri import DEFAULT_PORTS
-from vosd.trunks.gateways import Address, HostPattern
+from vosd.trunks.gateways import Address, HostName, HostPattern
 
 DNS_PORT: Final = 53
 HEP_PORT: Final = 9060
@@ -137,15 +137,18 @@ def destination() -> FromText:
 
 
 def source() -> FromText:
-    """Read the source of a customer's packets: address, network, or address:port."""
+    """Read the source of a customer's packets: address, network or name, with a port but for a network."""
 
-    def read(text: str) -> HostPattern:
+    def read(text: str) -> HostPattern | HostName:
         if "/" in text:
             return HostPattern(_network(text), None)
-        host, port = _host_port(text)
-        return HostPattern(ip_network(host), port)
+        written, port = _split_port(text)
+        name = domain(written)
+        if name is not None and name != "localhost":
+            return HostName(name, port)
+        return HostPattern(ip_network(_ip(written)), port)
 
-    return FromText("an address, a network or address:port, such as 192.0.2.0/24", read)
+    return FromText("an address, a network, a name, address:port or name:port, such as 192.0.2.0/24", read)
 
 
 def _host_port(text: str) -> _HostPort:
@@ -173,7 +176,9 @@ def _ip(text: str) -> IPv4Address | IPv6Address:
         address = ip_address(text)
     except ValueError:
         if domain(text) is not None:
-            raise ExpectedError("an IP address: a name can only stand where a vendor's packets go") from None
+            raise ExpectedError(
+                "an IP address: a name can only stand where packets of a trunk come from or go"
+            ) from None
         raise
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise ValueError

@@ -254,6 +254,13 @@ class Switch(Counting):
                 credit.set_terms(account.overdraft_limit, account.balance_low)
         self._set_overdraft_limits(overridden)
 
+    def relocate(self, catalogue: Catalogue) -> None:
+        """Use the catalogue in force with other addresses of customers' names; live calls stay whose they are."""
+        self.services.adopt(Admission(catalogue, self.live))
+        self._refusals.adopt(self.services.admission)
+        self.notices.near_matches.catalogue = catalogue
+        self.sources = catalogue.sources
+
     def override(self, catalogue: Catalogue, overrides: Overrides) -> None:
         """Use the catalogue in force with other overridden values, and block what is to be blocked.
 

@@ -10,7 +10,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from math import inf
 from random import randrange
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -25,7 +25,7 @@ from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, RecordType, UsableTransports, in_order
 from vosd.sip.wire.uri import DEFAULT_PORTS
-from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.gateways import Address, HostName, MappingGateway, RoutingGateway
 
 LOOK_S: Final = 1.0
 """Interval of the search for names whose lookup is due."""
@@ -37,11 +37,16 @@ DIALOG_LOOKUPS_MAX: Final = 16
 """Most names of dialogs looked up at the same time."""
 DIALOG_LOOKUPS_PER_S: Final = 10
 
+SOURCES_MAX: Final = 64
+"""Most addresses of one name from which a customer's calls may come."""
+
 SHARE: Final = 2
 """A connection may take this fraction of ``response_timeout``; the rest is left for UDP."""
 
 Limits = dict[str, int | None]
 """Limit of each gateway by name; None = no limit."""
+
+NamedGateway: TypeAlias = RoutingGateway | MappingGateway
 
 _log = structlog.get_logger()
 
@@ -70,6 +75,10 @@ class NameDirectory(Counting):
         self._watching = NameLookups(resolver, clock, means, settings, self._learned)
         self._looked_up: dict[Hop, CachedName] = {}
         """Names of gateways that are to be called."""
+        self._vendor_names: frozenset[Hop] = frozenset()
+        """Names of routing gateways; the other names are those that customers' calls come from."""
+        self.sources_moved: Callable[[], None] = _ignored
+        """Called when names of customers have other addresses."""
         self._hosts: frozenset[str] = frozenset()
         self._without_name: frozenset[str] = frozenset()
         """The addresses that gateways are configured with."""
@@ -109,8 +118,13 @@ class NameDirectory(Counting):
         return in_order(cached.servers, heaviest)[0]
 
     def hosts(self) -> Set[str]:
-        """Return the addresses of all gateways with names: they are known sources."""
+        """Return the addresses of all routing gateways with names: they are known sources."""
         return self._hosts
+
+    def sources(self, name: HostName) -> list[str]:
+        """Return the addresses of a name that a customer's calls come from, in order, ``SOURCES_MAX`` at most."""
+        cached = self._watched.get(Hop(name.name, name.port, None))
+        return [] if cached is None else sorted(hosts_of(cached))[:SOURCES_MAX]
 
     def name_at(self, host: str) -> str | None:
         """Return the name that resolved to an address: a certificate there must contain it (RFC 5922).
@@ -118,9 +132,9 @@ class NameDirectory(Counting):
         Any peer can use a name that leads to an address of another. So a name of a dialog counts neither where a
         gateway is configured by address, nor beside the name that a peer seen at the address itself uses.
         """
-        for cached in self._watched.values():
-            if host in hosts_of(cached):
-                return cached.sought.host
+        for hop in self._vendor_names:
+            if host in hosts_of(self._watched[hop]):
+                return hop.host
         if host in self._without_name:
             return None
         latest_first = [cached for cached in reversed(self._dialog_names.values()) if host in hosts_of(cached)]
@@ -129,12 +143,12 @@ class NameDirectory(Counting):
 
     # -- the background -----------------------------------------------------------------------------------------
 
-    async def adopt(self, gateways: Collection[RoutingGateway]) -> None:
+    async def adopt(self, gateways: Collection[NamedGateway]) -> None:
         """Watch the names of exactly these gateways; look up the new ones, which may take a moment."""
         await self.look_up(gateways)
         self.keep_to(gateways)
 
-    async def look_up(self, gateways: Iterable[RoutingGateway]) -> None:
+    async def look_up(self, gateways: Iterable[NamedGateway]) -> None:
         """Look up the names of these gateways that are not watched, which may take a moment; they are not used yet."""
         now = self._clock.now().mono
         all_cached = {hop: self._watched.get(hop) or CachedName(hop, now) for hop in _named(gateways)}
@@ -143,13 +157,15 @@ class NameDirectory(Counting):
         if first_lookups:
             await asyncio.wait(first_lookups, timeout=FIRST_LOOKUP_S)
 
-    def keep_to(self, gateways: Iterable[RoutingGateway]) -> None:
+    def keep_to(self, gateways: Iterable[NamedGateway]) -> None:
         """Watch the names of exactly these gateways; call ``look_up`` first."""
         gateways = tuple(gateways)
+        vendors = [each for each in gateways if isinstance(each, RoutingGateway)]
         before, known = self._watched, {**self._watched, **self._looked_up}
         self._watched, self._looked_up = {hop: known[hop] for hop in _named(gateways)}, {}
+        self._vendor_names = frozenset(_named(vendors))
         self._report_names(before)
-        hosts = {each.host for gateway in gateways for each in gateway.places}
+        hosts = {each.host for gateway in vendors for each in gateway.places}
         self._without_name = frozenset(filter(is_address, hosts))
         self._gather_hosts()
 
@@ -198,6 +214,7 @@ class NameDirectory(Counting):
         elif problem_before and not cached.problem:
             _log.info(Event.GATEWAY_NAME_FOUND, name=cached.sought.host, addresses=sorted(hosts_of(cached)))
         self._gather_hosts()
+        self.sources_moved()
 
     def _report_names(self, before: Mapping[Hop, CachedName]) -> None:
         """Log the names without an answer that are new, and those that are watched no more."""
@@ -209,7 +226,7 @@ class NameDirectory(Counting):
             _log.info(Event.GATEWAY_NAME_FOUND, name=name, why=GONE)
 
     def _gather_hosts(self) -> None:
-        self._hosts = frozenset(host for cached in self._watched.values() for host in hosts_of(cached))
+        self._hosts = frozenset(host for hop in self._vendor_names for host in hosts_of(self._watched[hop]))
 
     def _dialog_name(self, sought: Hop, seen_at: str) -> CachedName | None:
         """Return the cached state of a name in a dialog; start a lookup if there is none, or it is old."""
@@ -247,12 +264,16 @@ def hosts_of(cached: CachedName) -> Set[str]:
     return {hop.host for server in cached.servers for family in server.families for hop in family}
 
 
+def _ignored() -> None:
+    pass
+
+
 def _log_lost(cached: CachedName) -> None:
     still_used = sorted(hosts_of(cached))
     _log.warning(Event.GATEWAY_NAME_LOST, name=cached.sought.host, why=cached.problem, still_used=still_used)
 
 
-def _named(gateways: Iterable[RoutingGateway]) -> list[Hop]:
+def _named(gateways: Iterable[NamedGateway]) -> list[Hop]:
     """Return the hops of these gateways that are given by name."""
     return [Hop(*each[:3]) for gateway in gateways for each in gateway.places if not is_address(each.host)]
 

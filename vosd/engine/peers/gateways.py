@@ -1,6 +1,6 @@
 """Gateways as ``vosd status --gateways`` shows them: state, load and figures."""
 
-from collections.abc import Container, Iterator, Mapping, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple, TypeAlias
@@ -106,7 +106,8 @@ class Gateways(Counting):
         for load in self.loads(live, registered, silenced):
             if load.kind == MAPPING:
                 hour = figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono)
-                yield _row(load, hour, live.blocks.callers, arriving.get(load.gateway, 0))
+                addresses = catalogue.sources.addresses_by_name(load.gateway)
+                yield _row(load, hour, live.blocks.callers, arriving.get(load.gateway, 0), addresses=addresses)
                 continue
             gateway = catalogue.routing_gateways[load.gateway]
             hour = figures.last_hour(LimitScope.ROUTING, gateway.name, now.mono)
@@ -130,7 +131,12 @@ class Gateways(Counting):
             if name not in phones:
                 customer = catalogue.overridden.get(name, configured)
                 is_blocked = _has_silenced(customer, silenced)
-                state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_blocked)
+                is_lost = bool(customer.named_hosts) and not (
+                    customer.hosts or catalogue.sources.addresses_by_name(name)
+                )
+                state = _mapping_state(
+                    customer, live.blocks.callers, registered, is_blocked=is_blocked, is_located=not is_lost
+                )
                 calls, totals = active(LimitScope.MAPPING, name), figures.totals(LimitScope.MAPPING, name)
                 yield GatewayLoad(MAPPING, name, state, calls, customer.max_concurrent, totals)
 
@@ -168,6 +174,7 @@ def _row(
     rest_ms: int | None = None,
     currency: str | None = None,
     ner: float | None = None,
+    addresses: Sequence[str] = (),
 ) -> GatewayRow:
     cost = hour.cost_per_minute
     return GatewayRow(
@@ -188,6 +195,7 @@ def _row(
         currency=None if cost is None else currency,
         cps=cps,
         ner=None if ner is None else round(ner, 1),
+        addresses=[*addresses],
     )
 
 
@@ -213,12 +221,14 @@ def _rest_ms(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now
 
 
 def _mapping_state(
-    gateway: MappingGateway, by_operators: Container[str], registered: Set[str], *, is_blocked: bool
+    gateway: MappingGateway, by_operators: Container[str], registered: Set[str], *, is_blocked: bool, is_located: bool
 ) -> GatewayState:
     if not gateway.enabled:
         return GatewayState.DISABLED
     if gateway.name in by_operators or is_blocked:
         return GatewayState.BLOCKED
+    if not is_located:
+        return GatewayState.NOT_LOCATED
     return GatewayState.REGISTERED if gateway.name in registered else GatewayState.UP
 
 

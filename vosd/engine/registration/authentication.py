@@ -20,7 +20,6 @@ from vosd.engine.counting import Counting
 from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.routing.identify import may_come_from
 from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged, Verdict
 from vosd.sip.digest.domains import domain_of
 from vosd.sip.digest.lockout import USERNAME_CHARS_MAX, LockedOut
@@ -244,7 +243,7 @@ class Authenticator(Counting):
     ) -> PasswordAttempt:
         host, port = source.host, source.port
         gateway = users.get(username)
-        is_user = gateway is not None and may_come_from(gateway, host, port)
+        is_user = gateway is not None and self._catalogue.sources.may_send(gateway, host, port)
         is_registered = is_user and gateway is not None and self.registered.is_at(gateway.name, host, port)
         name = username if is_user else username[:USERNAME_CHARS_MAX]  # it is kept
         return PasswordAttempt(domain, name, host, port, is_user, is_registered, self._is_peer(host))
