@@ -94,6 +94,22 @@ async def test_a_worker_that_is_killed_is_back_on_the_same_ports(stage, peers):
     assert stage.close(first).packets_in == 6
 
 
+async def test_a_worker_that_cannot_be_started_receives_nothing_until_it_can(stage, peers, monkeypatch):
+    first, _ = connected(stage, peers(), peers())
+    assert stage.relay.receiving_since(first) == 0
+
+    def fails(_path: Path) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr("vosd.relay.link.start_worker", fails)
+    killed_ms = now().mono
+    os.kill(stage.relay._links[0].pid, signal.SIGKILL)
+    await until(lambda: stage.relay.receiving_since(first) > now().mono)
+    monkeypatch.undo()
+    await until(lambda: 0 < stage.relay.receiving_since(first) <= now().mono)
+    assert stage.relay.receiving_since(first) >= killed_ms
+
+
 async def test_workers_go_on_without_the_switch_and_are_adopted_by_the_next_one(tmp_path, peers):
     one, other = peers(), peers(ssrc=0x9999)
     stage = RelayStage(tmp_path, HOST)

@@ -76,6 +76,13 @@ class MediaRelay(Protocol):
         """Return the figures of an open port, at most 20 ms old."""
         ...
 
+    def receiving_since(self, port: RelayPort) -> int:
+        """Return from when on packets to a port were received, in milliseconds of the monotonic clock.
+
+        0 = since it was opened; a later moment than now while none are, because the worker has ended.
+        """
+        ...
+
     def close(self, port: RelayPort, now: Instant) -> PortFigures:
         """Close a port and return its last figures; it is not opened again for some seconds."""
         ...

@@ -297,6 +297,11 @@ class Relay:
         served = self._ports.get(port.id)
         return served.figures() if served is not None else PortFigures(port.id)
 
+    def receiving_since(self, port: RelayPort) -> int:
+        """Return from when on packets to a port were received; a later moment than now while its worker is away."""
+        served = self._ports.get(port.id)
+        return 0 if served is None else served.link.receiving_since_ms()
+
     def close(self, port: RelayPort, now: Instant) -> PortFigures:
         """Close a port and return its last figures; it is not opened again for some seconds."""
         served = self._ports.pop(port.id, None)

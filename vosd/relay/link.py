@@ -38,6 +38,10 @@ RESTART_S: Final = 0.5
 ``_RESTART_MAX_S``."""
 _RESTART_MAX_S: Final = 30.0
 _LASTING_NS: Final = 10_000_000_000
+_TURN_NS: Final = 2_000_000_000
+"""A worker that has had no turn for so long receives no packets: it has several a second."""
+_AWAY_MS: Final = 1_000
+"""Shortest time until a worker that receives none will."""
 STUCK_NS: Final = 5_000_000_000
 """A worker that has had no turn for so long is ended, and started again; it has one each second."""
 _END_S: Final = 5.0
@@ -78,6 +82,8 @@ class WorkerLink:
         self._is_flush_due = False
         self._is_stopped = False
         self._begun_ns = 0
+        self._receiving_since_ms = 0
+        """Start of the worker if it was started in the place of one that had ended."""
         self._failures = 0
         """Starts in a row that did not last."""
         self._restart: asyncio.TimerHandle | None = None
@@ -152,6 +158,12 @@ class WorkerLink:
         quiet_ns = monotonic_ns() - max(self.records.turn_at_ns(), self._begun_ns)
         was_quiet, self._is_quiet = self._is_quiet, self._channel is not None and quiet_ns >= STUCK_NS
         return was_quiet and self._is_quiet
+
+    def receiving_since_ms(self) -> int:
+        """Return from when on packets to its ports were received; a later moment than now while none are."""
+        now_ns = monotonic_ns()
+        is_receiving = self._channel is not None and now_ns - max(self.records.turn_at_ns(), self._begun_ns) < _TURN_NS
+        return self._receiving_since_ms if is_receiving else now_ns // 1_000_000 + _AWAY_MS
 
     def replace(self) -> None:
         """End a worker that does not answer; another one is started."""
@@ -283,6 +295,7 @@ class WorkerLink:
             _log.error("media_worker_not_started", error=str(error), again_in_s=pause_s)
             self._restart = self._loop.call_later(pause_s, self._start_again)
             return
+        self._receiving_since_ms = self._begun_ns // 1_000_000
         self.order(UseRecords(), [self.records.descriptor])
         self.listed.set()
         self._died(self)

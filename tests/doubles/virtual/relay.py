@@ -36,6 +36,7 @@ class VirtualRelay:
         self.key_pressed: Callable[[int, str, int], None] = lambda *_: None
         self.opened = 0
         self.recordings: list[Path] = []
+        self.receiving_since_ms = 0
         self.spared: set[tuple[str, PortRange]] = set()
 
     def spare(self, ranges: Iterable[tuple[str, PortRange]]) -> None:
@@ -113,6 +114,11 @@ class VirtualRelay:
     def figures(self, port: RelayPort) -> PortFigures:
         """Return the figures of an open port (``MediaRelay``)."""
         return self.open_ports[port.id].figures
+
+    def receiving_since(self, port: RelayPort) -> int:
+        """Return what a test has set (``MediaRelay``)."""
+        assert port.id in self.open_ports
+        return self.receiving_since_ms
 
     def close(self, port: RelayPort, now: Instant) -> PortFigures:
         """Close a port, which must be open (``MediaRelay``)."""

@@ -138,6 +138,21 @@ def test_ports_that_are_lost_are_replaced_with_the_next_descriptions(tmp_path, m
     assert relay.open_ports == {}
 
 
+def test_silence_is_no_proof_while_the_worker_of_the_relay_is_away():
+    """It cannot be started for half a minute; from its next start on silence counts anew."""
+    relay = VirtualRelay()
+    scene = Scene(content(), relay=relay)
+    call, _ = scene.talk()
+    for _ in range(6):
+        relay.receiving_since_ms = scene.exchange.clock.now().mono + 1_000
+        scene.wire.run_for(5_000)
+    assert not call.is_over
+    relay.receiving_since_ms = scene.exchange.clock.now().mono
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.hold_time_ms) == ("No Media", 31_001 + 10_000)
+
+
 def test_ports_of_ours_are_no_destination_also_those_of_calls_of_an_earlier_process(tmp_path):
     """The range of ports was changed between both processes."""
     relay = VirtualRelay()

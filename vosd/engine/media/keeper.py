@@ -24,7 +24,7 @@ from vosd.engine.media.report import media_document
 from vosd.engine.media.ring_back import ring_back
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import address_of, is_behind_nat, side_of
-from vosd.engine.media.silence import silence_limit
+from vosd.engine.media.silence import PortLife, silence_limit
 from vosd.media.decision import decide
 from vosd.media.figures import PortFigures
 from vosd.media.keys import EVENT_NAME
@@ -229,7 +229,7 @@ class MediaKeeper:
                 asked.append(self._rtpengines.asked_at(port))
             return self._last_packet(port)
 
-        limit = silence_limit(call, answered_at, last_packet)
+        limit = silence_limit(call, answered_at, PortLife(last_packet, self._receiving_since))
         if limit is None or not asked:
             return limit
         known = [each for each in asked if each is not None]
@@ -404,6 +404,9 @@ class MediaKeeper:
     def _last_packet(self, port: RelayPort) -> int | None:
         figures = self._figures(port)
         return None if figures is None else figures.alive_mono
+
+    def _receiving_since(self, port: RelayPort) -> int:
+        return 0 if port.id < 0 or self._relay is None else self._relay.receiving_since(port)
 
     def _ended(self, media: LegMedia) -> LegFigures | None:
         """Return the figures of a leg that has ended, or of now."""
