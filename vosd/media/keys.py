@@ -141,7 +141,7 @@ class KeySender:
         """Time of the next packet of a key; None = none is being sent."""
 
     def describe(self, payloads: tuple[int, ...], clocks: tuple[int, ...], codecs: tuple[str, ...]) -> None:
-        """Note the payload types that the receiver has agreed to."""
+        """Note the payload types that the receiver has agreed to; keys that it takes no more are not sent."""
         events = [
             (payload, clock)
             for payload, clock, codec in zip(payloads, clocks, codecs, strict=False)
@@ -152,6 +152,15 @@ class KeySender:
         self._event_payload = None if chosen is None else chosen[0]
         self._clock = first if chosen is None else chosen[1]
         self._codec = next((payload for payload in payloads if payload in PAYLOADS), None)
+        self._waiting = deque(each for each in self._waiting if self._payload(as_tone=each[1]) is not None)
+        sending = self._sending
+        if sending is not None and sending.payload not in {self._event_payload, self._codec}:
+            self._sending = None
+            self._stamp = sending.stamp + sending.sent_units & STAMP - 1
+
+    def _payload(self, *, as_tone: bool) -> int | None:
+        """Return the payload type of a key; None = the receiver takes none."""
+        return self._codec if as_tone else self._event_payload
 
     def follow(self, ssrc: int, sequence: int, stamp: int, sent_ns: int) -> None:
         """Note the last packet of a stream that was forwarded before."""
@@ -159,7 +168,7 @@ class KeySender:
 
     def press(self, key: str, duration_ms: int, now_ns: int, *, as_tone: bool) -> bool:
         """Send a key; False if too many wait, or the receiver has neither events nor, ``as_tone``, G.711."""
-        if len(self._waiting) >= KEYS_WAITING or (self._codec if as_tone else self._event_payload) is None:
+        if len(self._waiting) >= KEYS_WAITING or self._payload(as_tone=as_tone) is None:
             return False
         self._waiting.append((PressedKey(key, min(max(duration_ms, SHORTEST_MS), LONGEST_MS)), as_tone))
         if self.due_ns is None:
@@ -217,12 +226,13 @@ class KeySender:
 
     def _begun(self, pressed: PressedKey, as_tone: bool, now_ns: int) -> _Sending:
         passed = (now_ns - self._stamp_ns) * self._clock // 1_000_000_000 if self._stamp_ns else 0
-        payload = self._codec if as_tone else self._event_payload
+        payload = self._payload(as_tone=as_tone)
+        assert payload is not None  # else ``describe`` has dropped the key
         units = min(pressed.duration_ms * self._rate(payload) // 1_000, _UNITS_MAX)
         stamp = self._stamp + max(passed, self._clock // 50) & STAMP - 1
-        return _Sending(KEYS.index(pressed.key), payload or 0, stamp, units)
+        return _Sending(KEYS.index(pressed.key), payload, stamp, units)
 
-    def _rate(self, payload: int | None) -> int:
+    def _rate(self, payload: int) -> int:
         """Return how many units a second of a key has: tones are G.711, whatever the other codecs are."""
         return RATE if payload in PAYLOADS else self._clock
 

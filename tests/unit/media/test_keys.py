@@ -134,6 +134,26 @@ def test_a_receiver_without_events_gets_none():
     assert not sender.press("1", 100, 0, as_tone=True)
 
 
+@pytest.mark.parametrize("as_tone", [False, True])
+def test_keys_that_a_new_description_does_not_take_are_not_sent(as_tone):
+    """Two keys wait, and one is being sent: none goes out in a codec that was not agreed."""
+    sender = talking()
+    for key in "123":
+        sender.press(key, 100, 1_020 * MS, as_tone=as_tone)
+    assert len(sender.due(1_020 * MS)) == 1
+    sender.describe((18,), (8_000,), ("G729",))
+    assert sent(sender) == []
+    assert sender.forwarded(rtp(101, 16_320, ssrc=9), 1_040 * MS) == rtp(102, 16_320, ssrc=9)
+
+
+def test_a_key_goes_on_where_a_new_description_takes_it():
+    sender = talking()
+    sender.press("1", 100, 1_020 * MS, as_tone=False)
+    assert len(sender.due(1_020 * MS)) == 1
+    sender.describe(*EVENTS)
+    assert {header[1] & 0x7F for _, header, _ in sent(sender)} == {EVENTS[0][-1]}
+
+
 def test_a_key_follows_a_stream_that_was_forwarded_before():
     sender = KeySender(7)
     sender.describe(*EVENTS)
