@@ -6,10 +6,12 @@ import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
+from doubles.sockets.peer import ANSWER
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
-from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script
 
 from vosd.base.clock import Instant
 from vosd.sdp.media import media_of
@@ -26,6 +28,13 @@ def content(engine=MediaEngine.RELAY):
 
 def port_of(session):
     return media_of(session.encode())[0].port
+
+
+def speak(one, its_medium, other, their_medium):
+    """Let a side offer another medium, and the other one answer with its own."""
+    for side, medium in ((one, its_medium), (other, their_medium)):
+        side.mine = side.mine.partition("m=")[0] + "m=" + medium
+    one.propose()
 
 
 def hear(scene, relay):
@@ -50,6 +59,45 @@ def test_silence_counts_anew_when_a_hold_is_over():
     assert not call.is_over
     scene.wire.run_until(lambda: call.is_over)
     assert scene.close().end_reason == "No Media"
+
+
+def test_silence_counts_anew_when_a_fax_is_over():
+    relay = VirtualRelay()
+    scene = Scene(content(), relay=relay)
+    call, there = scene.talk()
+    hear(scene, relay)
+    voices = [side.mine.partition("m=")[2] for side in (call, there)]
+    speak(call, "image 20000 udptl t38\r\n", there, "image 30000 udptl t38\r\n")
+    scene.wire.run_for(SILENT_MS)
+    assert not call.is_over
+    speak(call, voices[0], there, voices[1])
+    scene.wire.run_for(9_000)
+    assert not call.is_over
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert record.end_reason == "No Media"
+    assert 71_000 <= record.hold_time_ms <= 72_000
+
+
+def test_silence_counts_anew_when_a_transfer_has_joined_two_calls():
+    relay = VirtualRelay()
+    scene = Scene(content(), relay=relay)
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    first, second = scene.caller.call(CALLEE), scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: first.final == second.final == 200)
+    hear(scene, relay)
+    scene.wire.run_for(8_000)
+    party, target = scene.vendor.calls
+    tags = f"to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
+    replaces = f"{second.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaces}>"])
+    scene.wire.run_for(7_000)
+    assert first.is_over
+    assert not party.is_over
+    assert not target.is_over
+    scene.wire.run_until(lambda: party.is_over)
+    assert {record.end_reason for record in scene.exchange.sink.records} == {"No Media", "Normal"}
+    assert {record.hold_time_ms // 1_000 for record in scene.exchange.sink.records} == {18}
 
 
 def test_calls_go_on_over_a_kill_at_an_rtpengine_whose_figures_are_not_known_yet(tmp_path):
