@@ -83,9 +83,10 @@ class PortFigures(msgspec.Struct, frozen=True, array_like=True):
         return dropped.unknown + dropped.broken + dropped.payload + dropped.excess + dropped.kernel
 
     def plus(self, later: "PortFigures") -> "PortFigures":
-        """Return the figures of both: a port that another worker has taken over counts from zero."""
+        """Return the figures of both: a port that another worker or engine has taken over counts from zero."""
         packets = self.packets_in + later.packets_in
-        jitter_sum = self.jitter_ms * self.packets_in + later.jitter_ms * later.packets_in
+        measured = self.expected + later.expected  # an rtpengine measures neither loss nor jitter
+        jitter_sum = self.jitter_ms * self.expected + later.jitter_ms * later.expected
         return PortFigures(
             id=self.id,
             latched_host=later.latched_host or self.latched_host,
@@ -96,7 +97,7 @@ class PortFigures(msgspec.Struct, frozen=True, array_like=True):
             unsent=self.unsent + later.unsent,
             expected=self.expected + later.expected,
             lost=self.lost + later.lost,
-            jitter_ms=jitter_sum / packets if packets else 0.0,
+            jitter_ms=jitter_sum / measured if measured else 0.0,
             jitter_max_ms=max(self.jitter_max_ms, later.jitter_max_ms),
             first_at=later.first_at if self.first_at is None else self.first_at,
             last_at=self.last_at if later.last_at is None else later.last_at,

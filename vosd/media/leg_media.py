@@ -26,7 +26,7 @@ class RtpCall(msgspec.Struct, frozen=True):
 
 
 class LegFigures(msgspec.Struct, frozen=True):
-    """Figures of the first medium of a leg that has ended."""
+    """Figures of the first medium of a leg at ports that were closed."""
 
     source: MediaSource | None
     figures: PortFigures
@@ -78,7 +78,7 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     is_over: bool = False
     """Whether the leg has ended; it may still answer requests that come late."""
     ended: LegFigures | None = None
-    """Figures of its media, once it has ended."""
+    """Figures of its ports that were closed: all of them once it has ended, those of another engine before."""
 
     def port(self, index: int) -> RelayPort | None:
         """Return the port for a medium, by its place in the descriptions."""

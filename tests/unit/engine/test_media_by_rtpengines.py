@@ -11,6 +11,7 @@ from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, refuses
 
+from vosd.media.figures import PortFigures
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
 from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
@@ -257,6 +258,44 @@ def test_calls_move_to_the_relay_where_no_other_works_and_that_is_wanted():
     assert {each.source.rtp for each in relay.open_ports.values()} == {20_000, 30_000}
     scene.finish(call)
     assert relay.open_ports == {}
+
+
+def test_the_record_of_a_call_that_has_moved_has_the_figures_of_both_engines():
+    """The relay has measured the loss of its packets alone; silence counts from the move on."""
+    relay = VirtualRelay()
+    scene, engines = scene_with(relay=relay, fallback=MediaFallback.RELAY, timeout_ms=20_000)
+    call, there = scene.talk()
+    for _ in range(6):
+        hear(scene, engines, call.theirs, there.theirs)
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(5_000)
+    engines.up["two"] = False
+    engines.lose("one")
+    for _ in range(24):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert not call.is_over
+    port = relay.at(place(call.theirs)[1])
+    port.figures = PortFigures(
+        port.port.id, "192.0.2.10", 20_000, 0, 190, 50, expected=200, lost=10, jitter_ms=2.5, jitter_max_ms=4.0
+    )
+    media = json.loads(scene.finish(call).media)
+    figures = media["legs"]["caller"]
+    assert media["engine"] == "relay"
+    assert (figures["packets_in"], figures["packets_out"], figures["lost_percent"]) == (196, 50, 5.0)
+    assert (figures["jitter_ms"], figures["latched"]) == (2.5, "192.0.2.10:20000")
+
+
+def test_a_call_that_does_not_go_on_after_all_leaves_no_figures():
+    scene, _ = scene_with()
+    scene.talk()
+    (live,) = scene.exchange.switch.services.running.all()
+    keeper = scene.exchange.new_media_keeper(scene.exchange.node.endpoint.flows.listeners)
+    keeper.resume(live.call)
+    assert len(scene.exchange.rtp_calls._counted) == 2
+    keeper.leave(live.call)
+    assert scene.exchange.rtp_calls._counted == {}
+    assert keeper.counted() == (0, 0)
 
 
 def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():

@@ -11,9 +11,13 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, refuses
 
+from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.media.figures import DroppedPackets, PortFigures
 from vosd.sdp.media import media_of
+from vosd.sdp.rewrite import Authored
+from vosd.sip.door.door import MessageChange, WaitingMessage
+from vosd.sip.door.messages import OutgoingResponse
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
 SWITCH_HOST = "192.0.2.1"
@@ -178,6 +182,26 @@ def test_an_answer_that_rejects_all_media_shows_no_address_of_the_vendor():
     call, _ = scene.talk(script=Script((Line(0, 200, ANSWER.replace("30000", "0")),)))
     assert "192.0.2.20" not in call.theirs
     scene.finish(call)
+    assert relay.open_ports == {}
+
+
+def test_a_leg_that_is_over_gets_no_port_for_what_it_is_still_sent():
+    """A call goes on, whose description would be sent to a leg of another one that has ended."""
+    scene, relay = scene_with()
+    call, _ = scene.talk()
+    (live,) = scene.exchange.switch.services.running.all()
+    leg = live.call.caller.leg
+    scene.finish(call)
+    call, _ = scene.talk()
+    (live,) = scene.exchange.switch.services.running.all()
+    other = live.call.caller.leg
+    session = Authored(OFFER.encode(), other.facts.media.number)
+    message = OutgoingResponse("X-Kept: 1\r\n" + SDP, session, None, 200, "")
+    change = scene.exchange.media.examine(WaitingMessage(leg.door, message, leg), scene.exchange.clock.now())
+    assert change == MessageChange("X-Kept: 1\r\n", b"")
+    assert relay.opened == 4
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
     assert relay.open_ports == {}
 
 

@@ -153,6 +153,8 @@ class MediaKeeper:
         author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
         if author is None or (theirs := author.facts.media) is None:
             return self._of_one_that_left(message, leg, media)
+        if media.is_over:  # it answers requests that come late: no port is opened for that
+            return _without_session(message)
         if media.author not in {0, theirs.number}:
             media.watched_from = now.mono
         media.author = theirs.number
@@ -176,7 +178,7 @@ class MediaKeeper:
 
     def leg_over(self, owner: DoorOwner, now: Instant) -> None:
         """Close the ports of a leg (``Doorkeeper``)."""
-        if isinstance(owner, Leg) and (media := owner.facts.media) is not None:
+        if isinstance(owner, Leg) and (media := owner.facts.media) is not None and not media.is_over:
             media.is_over = True
             self._legs.pop(media.number, None)
             self._keys.forget(media)
@@ -204,9 +206,11 @@ class MediaKeeper:
         if self._rtpengines is not None:
             self._rtpengines.leg_over(media)
         ports, media.ports = media.ports, ()
+        closed: LegFigures | None = None
         for index, port in enumerate(ports):
-            if port is not None and (figures := self._close(port, now)) is not None:
-                media.ended = media.ended or LegFigures(media.source(index), figures)
+            if port is not None and (figures := self._close(port, now)) is not None and closed is None:
+                closed = LegFigures(media.source(index), figures)
+        media.ended = _added(media.ended, closed)
 
     def _close(self, port: RelayPort, now: Instant) -> PortFigures | None:
         if port.id < 0:
@@ -316,8 +320,12 @@ class MediaKeeper:
         for leg in call.parties:
             if (media := leg.facts.media) is not None:
                 self._legs.pop(media.number, None)
+                self._keys.forget(media)
                 if self._rtpengines is not None:
                     self._rtpengines.leg_over(media)
+                    for port in media.ports:
+                        if port is not None and port.id < 0:
+                            self._rtpengines.close(port)
 
     def resumed(self, now: Instant) -> None:
         """Close the ports of calls that do not go on: all that do have been resumed."""
@@ -409,12 +417,10 @@ class MediaKeeper:
         return 0 if port.id < 0 or self._relay is None else self._relay.receiving_since(port)
 
     def _ended(self, media: LegMedia) -> LegFigures | None:
-        """Return the figures of a leg that has ended, or of now."""
+        """Return the figures of a leg, with those of ports that it had before."""
         port = media.port(0)
-        if media.ended is not None or port is None:
-            return media.ended
-        figures = self._figures(port)
-        return None if figures is None else LegFigures(media.source(0), figures)
+        figures = None if port is None else self._figures(port)
+        return _added(media.ended, None if figures is None else LegFigures(media.source(0), figures))
 
     def used_percent(self, now: Instant) -> float:
         """Return which percentage of the ports of the installation is in use, at the address with the most."""
@@ -575,6 +581,8 @@ class MediaKeeper:
             )
             if port is not None:
                 media.note_port(index, port)
+                if media.source(index) is not None:  # it had another port: silence counts from this one
+                    media.watched_from = now.mono
                 if self._is_exhausted:
                     self._is_exhausted = False
                     _log.info(Event.RTP_PORTS_FREE)
@@ -584,6 +592,13 @@ class MediaKeeper:
         self._is_exhausted = True
         if self._log_limiter.admits("ports", now.mono):
             _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(self.parameters.ports))
+
+
+def _added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | None:
+    """Return the figures of ports that a leg had one after the other."""
+    if before is None or later is None:
+        return before or later
+    return LegFigures(later.source or before.source, before.figures.plus(later.figures))
 
 
 def _limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
@@ -681,4 +696,8 @@ def _unfit(message: Outgoing, media: LegMedia, refusal: MediaRefusal) -> Message
         return _WITHHELD
     if isinstance(message, OutgoingRequest) and message.transaction.owner is not None:
         return _WITHHELD
+    return _without_session(message)
+
+
+def _without_session(message: Outgoing) -> MessageChange:
     return MessageChange(headers=message.headers.replace(SDP, ""), body=b"")
