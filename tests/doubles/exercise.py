@@ -27,7 +27,7 @@ from vosd.sip.nat import is_behind_nat
 from vosd.sip.registration.registrar import Binding, register, user_of
 from vosd.sip.screening import has_looped, hops_left, objection
 from vosd.sip.settings import Limits, RegistrarSettings
-from vosd.sip.wire.body import objects_to, session_of
+from vosd.sip.wire.body import session_of, unknown_types
 from vosd.sip.wire.compose import response, response_stem
 from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Message
@@ -71,7 +71,7 @@ _OF_ANY: Final[tuple[Callable[[Message], object], ...]] = (
     session_of,
     lambda message: reachable_at(message.body, CUSTOMER.host),
     lambda message: is_behind_nat(Nat.AUTO, message, CUSTOMER),
-    objects_to,
+    unknown_types,
     q850_cause,
     retry_after_s,
     lambda message: first_audio_codec(message.body),

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 from doubles.daemon import Daemon
-from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
+from doubles.sip_i import ACM, ANM, IAM, REL, SIGNAL, BodyPart, isup, mixed, parts_in, text_of
+from doubles.sockets.peer import ANSWER, OFFER, OutgoingCall, Peer
 
 from vosd.obs.events import Event
 
@@ -76,3 +77,96 @@ def test_a_calling_number_of_another_form_is_refused(stage: Stage) -> None:
         call = OutgoingCall(customer, stage.address, stage.number("44"), caller="7001")
         call.invite()
         assert call.refused().status == 403
+
+
+def test_isup_passes_both_ways_between_trunks_that_agree(stage: Stage) -> None:
+    """RFC 3204, RFC 3372: IAM, ACM, ANM, a mid-call message and REL, and a location that Geolocation refers to."""
+    location = BodyPart("application/pidf+xml", b"<presence/>", "by-reference;handling=optional", "<here@acme.example>")
+    with Peer(VENDORS["carrier-c"]) as vendor, Peer(stage.endpoint_of("poor")) as exchange:
+        call = OutgoingCall(exchange, stage.address, stage.number("447"))
+        kind, body = mixed(BodyPart("application/sdp", OFFER.encode()), IAM, location, BodyPart("text/plain", b"no"))
+        geolocation = "Geolocation: <cid:here@acme.example>"
+        call.send(call.request("INVITE", body=body, kind=kind, headers=[geolocation]))
+        invite = vendor.expect("INVITE")
+        assert parts_in(invite) == [BodyPart("application/sdp", OFFER.encode()), IAM, location]
+        assert invite["Geolocation"] == "<cid:here@acme.example>"
+
+        vendor.reply(invite, 183, tag="v", body=text_of(ACM.content), kind=ACM.kind,
+                     headers=[f"Content-Disposition: {ACM.disposition}"])  # fmt: skip
+        ringing = exchange.expect(183)
+        assert parts_in(ringing) == [ACM]
+        kind, body = mixed(ANM, BodyPart("application/sdp", ANSWER.encode()))
+        vendor.reply(invite, 200, tag="v", body=body, kind=kind)
+        assert parts_in(call.answered()) == [BodyPart("application/sdp", ANSWER.encode()), ANM]
+        assert parts_in(vendor.expect("ACK")) == [BodyPart("", b"")]
+
+        info = call.request(
+            "INFO", 2, body=text_of(ACM.content), kind=ACM.kind, headers=[f"Content-Disposition: {SIGNAL}"]
+        )
+        call.send(info)
+        asked = vendor.expect("INFO")
+        assert parts_in(asked) == [ACM]
+        vendor.reply(asked, 200)
+        assert exchange.final_response("2 INFO", call.call_id).status == 200
+
+        vendor.hang_up(invite, "v", text_of(REL.content), REL.kind)
+        bye = exchange.expect("BYE")
+        exchange.reply(bye, 200)
+        assert vendor.expect(200)["CSeq"] == "1 BYE"
+        assert parts_in(bye) == [REL._replace(disposition="")]
+
+
+def test_isup_of_a_refusal_passes_with_it(stage: Stage) -> None:
+    with Peer(VENDORS["carrier-c"]) as vendor, Peer(stage.endpoint_of("poor")) as exchange:
+        call = OutgoingCall(exchange, stage.address, stage.number("447"))
+        kind, body = mixed(BodyPart("application/sdp", OFFER.encode()), IAM)
+        call.send(call.request("INVITE", body=body, kind=kind))
+        invite = vendor.expect("INVITE")
+        vendor.reply(invite, 486, tag="v", body=text_of(REL.content), kind=REL.kind)
+        vendor.expect("ACK")
+        assert parts_in(call.refused()) == [REL._replace(disposition="")]
+
+
+def test_a_trunk_without_a_rule_gets_the_session_alone(stage: Stage) -> None:
+    """Neither a vendor nor a customer without a rule is sent ISUP of the other side."""
+    with Peer(VENDORS["carrier-a"]) as vendor, Peer(stage.endpoint_of("poor")) as exchange:
+        call = OutgoingCall(exchange, stage.address, stage.number("44"))
+        kind, body = mixed(BodyPart("application/sdp", OFFER.encode()), isup(IAM.content, "signal;handling=optional"))
+        call.send(call.request("INVITE", body=body, kind=kind))
+        invite = vendor.expect("INVITE")
+        assert (invite["Content-Type"], invite.body) == ("application/sdp", OFFER)
+        vendor.reply(invite, 404, tag="v")
+        vendor.expect("ACK")
+        call.refused()
+    with Peer(VENDORS["carrier-c"]) as vendor, Peer(stage.endpoint_of("acme")) as customer:
+        call = OutgoingCall(customer, stage.address, stage.number("447"))
+        call.invite()
+        invite = vendor.expect("INVITE")
+        kind, body = mixed(ANM, BodyPart("application/sdp", ANSWER.encode()))
+        vendor.reply(invite, 200, tag="v", body=body, kind=kind)
+        answer = call.answered()
+        assert (answer["Content-Type"], answer.body) == ("application/sdp", ANSWER)
+        vendor.expect("ACK")
+        call.send(call.request("BYE", 2, body=text_of(REL.content), kind=REL.kind))
+        bye = vendor.expect("BYE")
+        assert parts_in(bye) == [REL._replace(disposition="")]
+        vendor.reply(bye, 200)
+        assert customer.final_response("2 BYE", call.call_id).status == 200
+
+
+def test_a_required_part_goes_to_a_trunk_that_is_sent_it_or_nowhere(stage: Stage) -> None:
+    """RFC 5621 section 5.1: 415 with Accept."""
+    with Peer(VENDORS["carrier-a"]) as vendor, Peer(stage.endpoint_of("poor")) as exchange:
+        call = OutgoingCall(exchange, stage.address, stage.number("44"))
+        kind, body = mixed(BodyPart("application/sdp", OFFER.encode()), IAM)
+        call.send(call.request("INVITE", body=body, kind=kind))
+        refusal = call.refused()
+        assert (refusal.status, "application/sdp" in refusal["Accept"]) == (415, True)
+        assert stage.record_of(call.callee)["end_reason"] == "No Available Route"
+
+        other = OutgoingCall(exchange, stage.address, stage.number("447"))
+        kind, body = mixed(BodyPart("application/sdp", OFFER.encode()), isup(b"x")._replace(kind="application/qsig"))
+        other.send(other.request("INVITE", body=body, kind=kind))
+        refusal = other.refused()
+        assert (refusal.status, "application/isup" in refusal["Accept"]) == (415, True)
+        assert vendor.messages(0.05) == []

@@ -7,7 +7,7 @@ class AppliedRule(msgspec.Struct, frozen=True):
     """One rule, and the line that it sends or leaves out."""
 
     rule: str
-    """``pass``, ``remove``, ``set`` or ``add``."""
+    """``pass``, ``remove``, ``set`` or ``add``; ``body`` for a part of the body that is passed."""
     line: str
 
 

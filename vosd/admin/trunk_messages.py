@@ -1,11 +1,13 @@
 """The message that a trunk would be sent for one that came: as the switch composes it, and by which rule."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vosd.admin.explained_messages import AppliedRule, TrunkMessage
 from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.outgoing.presentation import shows_number
+from vosd.b2bua.outgoing.ruled import beside_session
 from vosd.base.errors import VosError
 from vosd.base.host import is_address
 from vosd.base.number import without_separators
@@ -15,10 +17,11 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
-from vosd.sip.wire.body import session_of
+from vosd.sip.wire.body import passed_parts, session_of
 from vosd.sip.wire.compose import escape_user, invite
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request, Response
+from vosd.sip.wire.multipart import BodyPart
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.uri import DEFAULT_PORTS
@@ -95,8 +98,10 @@ def sent_to_vendor(gateway: RoutingGateway, request: Request, caller: MappingGat
     )
     headers = invitation.headers + invitation.content
     headers, rules = _ruled(headers, dialect.sent_as, request, facts, to_caller=False)
-    whole = invite(invitation.parts, invitation.hops, headers, invitation.body)
-    return TrunkMessage(whole.decode("utf-8", "replace"), rules)
+    parts = passed_parts(request, dialect.bodies)
+    content, body = beside_session(headers, invitation.body, parts)
+    whole = invite(invitation.parts, invitation.hops, content, body)
+    return TrunkMessage(whole.decode("utf-8", "replace"), [*rules, *_passed(parts)])
 
 
 def sent_to_customer(gateway: MappingGateway, response: Response) -> TrunkMessage:
@@ -104,7 +109,7 @@ def sent_to_customer(gateway: MappingGateway, response: Response) -> TrunkMessag
     headers = f"Server: vosd\r\nContact: <sip:{OURS}:5060>\r\n"
     facts = _Facts({"account": gateway.account, "customer": gateway.name})
     headers, rules = _ruled(headers, gateway.dialect.sent_as, response, facts, to_caller=True)
-    return TrunkMessage(headers, rules)
+    return TrunkMessage(headers, [*rules, *_passed(passed_parts(response, gateway.dialect.bodies))])
 
 
 def explain_message(catalogue: Catalogue, name: str, text: str, source: str | None) -> TrunkMessage | None:
@@ -137,6 +142,11 @@ def _ruled(
     rules: HeaderRules = sent_as.headers.responses if to_caller else sent_as.headers.requests
     applied = [AppliedRule(*each) for each in rules.explained(headers, received, facts)]
     return rules.applied(headers, received, facts), applied
+
+
+def _passed(parts: Sequence[BodyPart]) -> list[AppliedRule]:
+    """Return the parts of a body that are passed, each by its type."""
+    return [AppliedRule("body", each.written_type) for each in parts]
 
 
 def _address_of(gateway: RoutingGateway) -> Address:

@@ -147,7 +147,7 @@ class Caller:
             status, session = self.dialect.rung(status, session)
         pracks = self.pracks
         if pracks is not None and pracks.unacknowledged is not None:
-            pracks.add(status, session)
+            pracks.add(status, session, self.call.to_forward)
             return
         if session:
             self.progress.sent_early_media = True
@@ -332,7 +332,9 @@ class Caller:
             self.answer(answer, now)
             self.call.watch()
         while self.pracks is not None and (ring := self.pracks.next_ring()) is not None:
-            self.ring(*ring, now)
+            status, session, forwarded = ring
+            self.call.to_forward = forwarded or self.call.to_forward
+            self.ring(status, session, now)
         if self.pracks is not None and self.pracks.unacknowledged is None:
             self.pracks = None
 

@@ -8,14 +8,16 @@ from vosd.b2bua.renegotiation import status_for_origin
 from vosd.base.clock import Instant
 from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
 from vosd.sip.transaction.server import Server
-from vosd.sip.wire.body import media_type
+from vosd.sip.wire.body import media_type, passed_parts, unknown_types
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.multipart import composed
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
     from vosd.b2bua.leg import Leg
 
 PASSED_ON: Final = frozenset({"application/dtmf-relay", "application/dtmf", "application/media_control+xml"})
-"""Body types that are forwarded; others may disclose data of one network to the other."""
+"""Body types that are always forwarded; others may disclose data of one network to the other, and need a rule."""
 KEY_TYPE: Final = "application/dtmf-relay"
 KEYS_WAITING: Final = 32
 """Most keys that wait for a leg that is sent them as INFO."""
@@ -102,7 +104,7 @@ class KeyMessages:
         key, duration_ms = self._waiting.popleft()
         self.is_asking = True
         body = f"Signal={key}\r\nDuration={duration_ms}\r\n".encode()
-        self._far.ask("INFO", of_information(self.call.endpoint, KEY_TYPE), body, self, now)
+        self._far.ask("INFO", of_information(self.call.endpoint, f"Content-Type: {KEY_TYPE}\r\n"), body, self, now)
 
 
 def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
@@ -114,11 +116,25 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
         origin.respond(server, 469, now, "Recv-Info:\r\n")
     elif not request.body:
         origin.respond(server, 200, now)
-    elif media_type(request) not in PASSED_ON:
-        origin.respond(server, 415, now, f"Accept: {', '.join(sorted(PASSED_ON))}\r\n")
+    elif (content := _content(request, _types_of(far))) is None:
+        origin.respond(server, 415, now, f"Accept: {', '.join(sorted(PASSED_ON | _types_of(far)))}\r\n")
     elif origin.informing >= IN_FLIGHT_MAX:
         origin.respond(server, 500, now, retry_later(far.call.endpoint))
     else:
-        headers = of_information(far.call.endpoint, media_type(request))
+        lines, body = content
         server.defer_response(far.call.endpoint.server_header, now)
-        far.ask("INFO", headers, request.body, Information(origin, far, server), now)
+        far.ask("INFO", of_information(far.call.endpoint, lines), body, Information(origin, far, server), now)
+
+
+def _content(request: Request, types: frozenset[str]) -> tuple[str, bytes] | None:
+    """Return the Content header lines and the body of an INFO that is forwarded; None = its body may not be."""
+    kind = media_type(request)
+    if kind in PASSED_ON:
+        return f"Content-Type: {kind}\r\n", request.body
+    parts = passed_parts(request, types) if types else ()
+    return composed(parts) if parts and unknown_types(request) <= types else None
+
+
+def _types_of(far: "Leg") -> frozenset[str]:
+    """Return the types of bodies that the trunk of a leg is sent by its rule."""
+    return frozenset() if far.sent_as is None else far.sent_as.bodies

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vosd.b2bua.early_dialogs import EarlyDialogs
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
-from vosd.b2bua.outgoing.ruled import rule
+from vosd.b2bua.outgoing.ruled import rule, with_enclosed
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
@@ -383,6 +383,8 @@ class Leg:
         if self.door is not None and not is_examined:
             self.door.take(message, self, now)
             return
+        if message.enclosed:
+            with_enclosed(message)
         endpoint = self._endpoint
         headers, body = message.headers, message.body
         # ``match`` asks the metaclass of a struct for each class: too dear for the messages of every call.
@@ -391,7 +393,7 @@ class Leg:
         elif type(message) is OutgoingAck:
             endpoint.client.send_ack(message.transaction, message.dialog, headers, body)
         elif type(message) is OutgoingBye and message.acceptance is None:
-            endpoint.client.send_bye(message.dialog, headers, now)
+            endpoint.client.send_bye(message.dialog, headers, now, body)
         elif type(message) is OutgoingInvite:
             endpoint.client.begin_invite(
                 message.transaction, message.parts, message.hops, headers, body, now, is_fixed=message.is_fixed

@@ -6,6 +6,7 @@ One reliable response is repeated at a time: a peer that missed one RSeq discard
 from typing import Final
 
 from vosd.sip.dialog.prack import ReliableProvisional
+from vosd.sip.wire.message import Message
 
 WAITING_MAX: Final = 8
 """Provisional responses that wait for the PRACK of the one before."""
@@ -19,8 +20,8 @@ class PrackQueue:
     def __init__(self) -> None:
         self.unacknowledged: ReliableProvisional | None = None
         """The response that is repeated until its PRACK."""
-        self.rings: list[tuple[int, bytes]] = []
-        """Later provisional responses: status and session."""
+        self.rings: list[tuple[int, bytes, Message | None]] = []
+        """Later provisional responses: status, session, and the response that each forwards."""
         self.answer: bytes | None = None
         """Session of the 200, which waits for the PRACK of a response with a session."""
 
@@ -29,14 +30,14 @@ class PrackQueue:
         """Whether a 200 has to wait: a session was sent, and its PRACK has not come."""
         return self.unacknowledged is not None and self.unacknowledged.has_session
 
-    def add(self, status: int, session: bytes) -> None:
+    def add(self, status: int, session: bytes, forwarded: Message | None) -> None:
         """Queue a provisional response until the PRACK before; a full queue drops the oldest without SDP."""
         rings = self.rings
-        if rings and rings[-1] == (status, session):
+        if rings and rings[-1][:2] == (status, session):
             return
         if len(rings) >= WAITING_MAX:
             rings.remove(next((each for each in rings if not each[1]), rings[0]))
-        rings.append((status, session))
+        rings.append((status, session, forwarded))
 
     def take_answer(self) -> bytes | None:
         """Take out the answer, before which no provisional response is sent any more; None = there is none."""
@@ -45,7 +46,7 @@ class PrackQueue:
             self.rings.clear()
         return answer
 
-    def next_ring(self) -> tuple[int, bytes] | None:
+    def next_ring(self) -> tuple[int, bytes, Message | None] | None:
         """Take out the next provisional response; None = there is none, or one waits for its PRACK."""
         return self.rings.pop(0) if self.rings and self.unacknowledged is None else None
 

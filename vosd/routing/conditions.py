@@ -35,6 +35,11 @@ def _is_valid(candidate: Candidate, request: RouteRequest, _occupancy: Capacity)
     return None
 
 
+def _takes_bodies(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
+    missing = request.required_types - candidate.gateway.dialect.bodies
+    return LeftOut(candidate.gateway, Cause.BODY, f"it is not sent {', '.join(sorted(missing))}") if missing else None
+
+
 def _in_utc(wall_ms: int) -> str:
     return datetime.fromtimestamp(wall_ms // 1_000, UTC).isoformat().replace("+00:00", "Z")
 
@@ -71,9 +76,10 @@ def _has_room(candidate: Candidate, request: RouteRequest, occupancy: Capacity) 
     return None
 
 
-_OF_CALL: Final[tuple[Condition, ...]] = (_is_wanted, _is_valid, _takes_prefix, _is_of_other_partner)
+_OF_CALL: Final[tuple[Condition, ...]] = (_is_wanted, _takes_bodies, _is_valid, _takes_prefix, _is_of_other_partner)
 CONDITIONS: Final[tuple[Condition, ...]] = (
     _is_wanted,
+    _takes_bodies,
     _is_valid,
     _is_in_calendar,
     _takes_prefix,

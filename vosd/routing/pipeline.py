@@ -98,6 +98,8 @@ def find_routes(
         return chain((first,), search)
     if not left:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {request.callee}")
+    if all(each.cause is Cause.BODY for each in left):
+        return Refusal(EndReason.NO_AVAILABLE_ROUTE, 415, f"left out for {request.callee}: {left[0].detail}")
     phone = next((each for each in left if each.gateway.is_phone), None)
     if phone is not None:
         return _phone_unavailable(phone, left)

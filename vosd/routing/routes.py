@@ -43,7 +43,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     denied: frozenset[str] = frozenset()
     """Gateways that it does not use."""
     is_selective: bool = False
-    """Whether either is given."""
+    """Whether either is given, or ``required_types``."""
     routing_number: str = ""
     """The number by which a ported number is routed; empty = ``callee``."""
     callee_rated: str = ""
@@ -58,6 +58,8 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """Whether ``price_of`` converts; else prices of another currency cannot be compared."""
     targets: tuple[Destination, ...] = ()
     """The gateways and numbers that a redirect server has named; none = the route table has the gateways."""
+    required_types: frozenset[str] = frozenset()
+    """Types of bodies that a gateway has to be sent beside the session description."""
 
 
 class RouteChoice(msgspec.Struct, frozen=True, gc=False):
@@ -115,6 +117,7 @@ class Cause(Enum):
     OFFLINE = "phone not registered", "unregistered", "the phone is not registered"
     NO_BUY_RATE = "no buy rate", "no buy rate", "its account has none for the number"
     NO_FUNDS = "vendor without funds", "no funds", "its account cannot pay for the first seconds of a call"
+    BODY = "required body", "body", "it is not sent a body that the caller requires"
     CALLER = "calling number", "caller", "the calling number is not allowed"
     FULL = "full", "capacity", "it had as many calls as it may have"
     TOO_FAST = "rate limit", "rate limit", "it had as many calls a second as it may have"

@@ -149,7 +149,7 @@ class ClientCore:
         answers = dialog.answers
         transaction.acknowledge(Datagram(peer, ack) if answers is None else ProvenAck.of(peer, ack, answers))
 
-    def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> Client:
+    def send_bye(self, dialog: Dialog, headers: str, now: Instant, body: bytes = b"") -> Client:
         """Send a BYE; its response is ignored. Over a connection of a registered user it waits for the next one."""
         if headers[:12] != "User-Agent: ":  # some trunks see another product
             headers = self._agent_header + headers
@@ -160,8 +160,8 @@ class ClientCore:
             else Client(store=self._store)
         )
         answers = dialog.answers
-        draft = None if answers is None else RequestDraft(dialog, "BYE", headers, b"", is_proven=answers.are_wanted)
-        key, data, spare = self._write(dialog, "BYE", headers, b"")
+        draft = None if answers is None else RequestDraft(dialog, "BYE", headers, body, is_proven=answers.are_wanted)
+        key, data, spare = self._write(dialog, "BYE", headers, body)
         bye.begin(key, dialog.peer, data, now, spare, draft)
         return bye
 

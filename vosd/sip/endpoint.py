@@ -186,6 +186,10 @@ class Endpoint:
             if event is not None and not self._is_residue(event):
                 yield event
 
+    def pass_bodies(self, types: frozenset[str]) -> None:
+        """Take INVITEs that require bodies of these types, too, because some trunk is sent them."""
+        self._server.passed_bodies = types
+
     @property
     def awaits_answers(self) -> bool:
         """Return whether any request of ours has no final response yet."""

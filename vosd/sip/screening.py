@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from vosd.sip.headers.via import Via
-from vosd.sip.wire.body import SESSION, objects_to
+from vosd.sip.wire.body import SESSION, unknown_types
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import QUOTED, TOKEN
@@ -50,8 +50,10 @@ class Objection(NamedTuple):
     headers: str = ""
 
 
-def objection(request: Request) -> Objection | None:
+def objection(request: Request, passed: frozenset[str] = frozenset()) -> Objection | None:
     """Return the objection to a request, or None; checked in the RFC's order: grammar, method, headers, content.
+
+    ``passed`` are the types of bodies that some trunk is sent.
 
     Raises:
         ParseError: a required header cannot be read.
@@ -79,22 +81,34 @@ def objection(request: Request) -> Objection | None:
         return Objection(406, ACCEPT)
     if not request.body or (header("content-type") == SESSION and header("content-encoding") is None):
         return None
-    return objection_to_body(request)
+    return objection_to_body(request, passed)
 
 
-def objection_to_body(request: Request) -> Objection | None:
+def objection_to_body(request: Request, passed: frozenset[str] = frozenset()) -> Objection | None:
     """Return the objection to the body of a request that may change a session, or None.
+
+    Types that are required, and among those that are ``passed``, are noted in the INVITE of a new call: only gateways
+    that are sent them may be tried.
 
     Raises:
         ParseError: it is multipart and cannot be split.
     """
     if not request.body or request.method not in _WITH_SESSION:
         return None
-    if request.header("content-type") != SESSION and objects_to(request):
-        return Objection(415, ACCEPT)
+    required = unknown_types(request) if request.header("content-type") != SESSION else None
+    if required:
+        known = passed if request.method == "INVITE" and not request.to_tag else frozenset[str]()
+        if not required <= known:
+            return Objection(415, accepting(known))
+        request.required_types = tuple(sorted(required))
     if (request.header("content-encoding") or "identity").lower() != "identity":
         return Objection(415, "Accept-Encoding: identity\r\n")
     return None
+
+
+def accepting(types: Collection[str]) -> str:
+    """Return the line that says which bodies are taken."""
+    return f"{ACCEPT[:-2]}{''.join([f', {each}' for each in sorted(types)])}\r\n"
 
 
 def claims_tls(request: Request) -> bool:

@@ -72,6 +72,8 @@ class ServerCore:
         self._send_pending_bye = send_pending_bye
         self._dropped = dropped
         self._repetitions = Repetitions(store, dialogs)
+        self.passed_bodies: frozenset[str] = frozenset()
+        """Types of bodies that some trunk is sent, beside session descriptions; an INVITE may require those."""
         self._answers = OwnAnswers(
             store, flows, self._repetitions, token=token, knows=knows, server_header=server_header
         )
@@ -140,7 +142,8 @@ class ServerCore:
         if method == "CANCEL":
             return self._take_cancel(request, stem, prefix, key, now)
         try:
-            refusal = objection(request) if request.fault is None else objection_to_body(request)
+            passed = self.passed_bodies
+            refusal = objection(request, passed) if request.fault is None else objection_to_body(request, passed)
         except ParseError as error:
             error.user = user
             raise

@@ -165,6 +165,8 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     user_agent: str = ""
     """Our product in User-Agent and Server; empty = that of the installation."""
     headers: TrunkHeaders | None = None
+    bodies: frozenset[str] = frozenset()
+    """Types of bodies of the other side that it is sent beside the session description."""
     ringing: Annotated[
         Ringing,
         word(
@@ -197,7 +199,7 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def sent_as(self) -> SentAs | None:
         """Name and headers by which it knows the switch; None = the usual ones."""
-        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers)
+        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers, self.bodies)
         return None if sent == _USUAL else sent
 
     def sent_for(self, code: int) -> int:
@@ -252,13 +254,15 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
     is_strict: bool = False
     """Whether the first Route is a strict router (RFC 3261 section 12.2.1.1): it stands in the request line."""
     headers: TrunkHeaders | None = None
+    bodies: frozenset[str] = frozenset()
+    """Types of bodies of the other side that it is sent beside the session description."""
     number_format: NumberFormat | None = None
     """The form of numbers in each header; None = as they are routed."""
 
     @cached_property
     def sent_as(self) -> SentAs | None:
         """Name and headers by which it knows the switch; None = the usual ones."""
-        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers)
+        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers, self.bodies)
         return None if sent == _USUAL else sent
 
     @cached_property

@@ -335,12 +335,14 @@ class TrunkHeaders(msgspec.Struct, frozen=True):
 
 
 class SentAs(msgspec.Struct, frozen=True, dict=True):
-    """The name and the headers by which a trunk knows the switch, where they are not the usual ones."""
+    """The name and the headers by which a trunk knows the switch, and bodies, where they are not the usual ones."""
 
     contact_user: str = ""
     contact_host: str = ""
     user_agent: str = ""
     headers: TrunkHeaders | None = None
+    bodies: frozenset[str] = frozenset()
+    """Types of bodies that it is sent beside the session description."""
 
     @cached_property
     def names_us(self) -> bool:

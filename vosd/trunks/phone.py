@@ -52,6 +52,7 @@ def called_trunk(trunk: MappingGateway) -> RoutingGateway:
             contact_host=spoken.contact_host,
             user_agent=spoken.user_agent,
             headers=spoken.headers,
+            bodies=spoken.bodies,
         ),
         serves_numbers=True,
     )

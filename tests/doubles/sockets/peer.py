@@ -198,10 +198,17 @@ class Peer:
                 yield message
 
     def reply(
-        self, request: Message, status: int, *, tag: str = "", headers: Iterable[str] = (), body: str = ""
+        self,
+        request: Message,
+        status: int,
+        *,
+        tag: str = "",
+        headers: Iterable[str] = (),
+        body: str = "",
+        kind: str = "application/sdp",
     ) -> str:
         """Answer ``request`` and return what was sent, so that it can be sent again."""
-        text = compose([*response_lines(request, status, tag, self.contact), *headers], body)
+        text = compose([*response_lines(request, status, tag, self.contact), *headers], body, kind)
         self.send(text, request.source)
         if status >= 200 and request.method != "INVITE":
             self._answers[request.data, request.source] = text
@@ -211,7 +218,7 @@ class Peer:
         """Return the error that names the expected and the received message."""
         return UnexpectedError("\n".join([f"{self.address} waited for {wanted}:", *self._transcript]))
 
-    def hang_up(self, invite: Message, tag: str) -> None:
+    def hang_up(self, invite: Message, tag: str, body: str = "", kind: str = "application/sdp") -> None:
         """Send BYE as the callee that answered ``invite`` with ``tag``."""
         lines = [
             f"BYE {invite.target} SIP/2.0",
@@ -222,7 +229,7 @@ class Peer:
             "CSeq: 1 BYE",
             "Max-Forwards: 70",
         ]
-        self.send(compose(lines), invite.source)
+        self.send(compose(lines, body, kind), invite.source)
 
 
 @dataclass
@@ -249,6 +256,7 @@ class OutgoingCall:
         branch: str | None = None,
         headers: Iterable[str] = (),
         body: str = "",
+        kind: str = "application/sdp",
         max_forwards: int = 70,
     ) -> str:
         """Compose a request of this call; its branch is the method's unless given."""
@@ -264,7 +272,7 @@ class OutgoingCall:
             f"Max-Forwards: {max_forwards}",
             *headers,
         ]
-        return compose(lines, body)
+        return compose(lines, body, kind)
 
     def send(self, text: str) -> None:
         """Send a packet to the switch."""

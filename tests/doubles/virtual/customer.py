@@ -19,6 +19,8 @@ class Intent(NamedTuple):
 
     offer: str = OFFER
     """Empty = no offer: the answer is sent in the ACK, or in the PRACK of a reliable response."""
+    kind: str = "application/sdp"
+    """Type of the offer's body."""
     cancel_after_ms: int | None = None
     """Time from the INVITE."""
     cancel_headers: tuple[str, ...] = ()
@@ -114,7 +116,13 @@ class OutgoingCall(Side):
         """Send the INVITE until a response comes."""
         number, headers = self.sequence, (*self.intent.headers, *self._proof)
         self._invite_text = self.request(
-            "INVITE", number, self._branch, headers=headers, body=self.intent.offer, hops=self.intent.hops
+            "INVITE",
+            number,
+            self._branch,
+            headers=headers,
+            body=self.intent.offer,
+            kind=self.intent.kind,
+            hops=self.intent.hops,
         )
         self._cancel_text = self.request("CANCEL", number, self._branch, headers=self.intent.cancel_headers)
         self._ack_of_failure = self.request("ACK", number, self._branch)

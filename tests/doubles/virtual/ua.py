@@ -80,13 +80,14 @@ class UserAgent:
         tag: str = "",
         headers: Iterable[str] = (),
         body: str = "",
+        kind: str = "application/sdp",
         contact: bool = True,
     ) -> Callable[[], None]:
         """Answer a request, and each retransmission of it; return a function that repeats the response."""
         lines = response_lines(request, status, tag, self.address)
         if 300 <= status < 400 or not contact:
             lines.pop()  # the contacts of a 3xx are other next hops
-        data = compose([*lines, *headers], body).encode(errors="surrogateescape")
+        data = compose([*lines, *headers], body, kind).encode(errors="surrogateescape")
         again = partial(self.wire.send, self.address, request.source, data)
         self._said[transaction_of(request)] = again
         again()

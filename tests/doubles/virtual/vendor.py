@@ -25,6 +25,8 @@ class Line(NamedTuple):
     headers: tuple[str, ...] = ()
     is_reliable: bool = False
     """Repeat it until its PRACK (RFC 3262), for which later ones wait. Ignored if the INVITE does not offer 100rel."""
+    kind: str = "application/sdp"
+    """Type of the body; one of another type changes no session."""
 
 
 class Script(NamedTuple):
@@ -184,10 +186,12 @@ class IncomingCall(Side):
 
     def _say(self, line: Line, *headers: str) -> Callable[[], None]:
         """Send a response to the INVITE; return a function that repeats it."""
-        if line.body:
+        if line.body and line.kind == "application/sdp":
             self.mine = line.body
         tag = self.tag if line.status > 100 else ""
-        return self.agent.reply(self.invite, line.status, tag=tag, headers=(*line.headers, *headers), body=line.body)
+        return self.agent.reply(
+            self.invite, line.status, tag=tag, headers=(*line.headers, *headers), body=line.body, kind=line.kind
+        )
 
     def _respond_reliably(self, line: Line) -> None:
         self._rseq += 1

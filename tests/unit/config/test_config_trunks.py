@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vosd.catalogue.problems import ConfigError
 from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
@@ -285,9 +286,9 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", CHAPTER, re.DOTALL)
 
 def test_the_examples_of_the_chapter_are_right(site):
     accounts = site.minimal.partition("mapping_gateways:")[0]
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     site.environ = {"CARRIER": "secret", "BERLIN": "secret", "REST": "secret", "GSM_BOX": "secret", "PBX": "secret"}
-    customers, named, vendors, proxied, numbers, wary, registrars, dynamic = (
+    customers, named, vendors, proxied, exchanges, numbers, wary, registrars, dynamic = (
         site.load(accounts + example).catalogue for example in EXAMPLES
     )
     assert customers.mapping_gateways["old-switch"].dialect.callee_from is CalleeSource.TO
@@ -296,6 +297,7 @@ def test_the_examples_of_the_chapter_are_right(site):
     assert vendors.routing_gateways["tier-one"].dialect.interface == "udp:192.0.2.2:5060"
     assert len(vendors.routing_gateways) == 3
     assert proxied.routing_gateways["carrier-by-proxy"].dialect.route == ("<sip:198.51.100.7:5060;lr>",)
+    assert exchanges.mapping_gateways["exchange"].dialect.bodies == {"application/isup"}
     assert numbers.dids is not None
     assert numbers.dids.find("4930123442").trunk == "pbx"
     assert wary.routing_gateways["carrier"].login.username == "acme"
@@ -309,3 +311,12 @@ def test_every_key_that_the_chapter_shows_is_one_of_a_gateways():
     known = {*MappingGatewayKeys.by_key(), *RoutingGatewayKeys.by_key(), *DidKeys.by_key()}
     assert shown - known == set()
     assert len(shown) > 5
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/sdp", "Multipart/mixed", "message/sip", "isup", "application/*", "a/b;c"]
+)
+def test_a_body_that_cannot_be_passed_is_an_error(site, kind):
+    with pytest.raises(ConfigError) as caught:
+        vendor(site, f'bodies: {{pass: "{kind}"}}')
+    assert ["bodies" in str(each) and kind in str(each) for each in caught.value.problems] == [True]

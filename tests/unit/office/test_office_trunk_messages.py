@@ -64,6 +64,20 @@ async def test_the_lines_of_a_response_that_a_customer_would_get(office):
     assert [(each.rule, each.line) for each in found.rules] == [("pass", "X-Rate: 5")]
 
 
+async def test_parts_of_the_body_that_would_be_passed(office, monkeypatch):
+    session = "Content-Type: application/sdp\r\n\r\nv=0\r\n"
+    isup = "Content-Type: application/isup;version=itu-t92+\r\n\r\nIAM"
+    body = "".join(f"--x\r\n{part}\r\n" for part in (session, "\r\nnote", isup)) + "--x--"
+    invite = request(headers="Content-Type: multipart/mixed;boundary=x\r\n", body=body.encode()).decode()
+    vendor = vendor_gateway(0, dialect=CalleeDialect(bodies=frozenset({"application/isup"})))
+    content = builders.catalogue([builders.mapping_gateway("acme", "198.51.100.10/32"), vendor])
+    monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
+    found = await explain_trunk(office, operator(), msgspec.structs.replace(ORDER, message=invite))
+    assert [(each.rule, each.line) for each in found.rules] == [("body", "application/isup;version=itu-t92+")]
+    assert "\r\n\r\nIAM\r\n" in found.message
+    assert "note" not in found.message
+
+
 @pytest.mark.parametrize("text", ["", "hello", INVITE.replace("INVITE", "OPTIONS"), INVITE.replace("CSeq", "X-CSeq")])
 async def test_what_is_no_message_is_refused(office, text):
     with pytest.raises(OrderError):

@@ -3,7 +3,7 @@
 import pytest
 from doubles.virtual.probe import SDP, Keeper, Probe, reply, request
 
-from vosd.sip.wire.body import NESTED_MAX, PARTS_MAX, media_type, objects_to, session_of
+from vosd.sip.wire.body import NESTED_MAX, PARTS_MAX, media_type, session_of, unknown_types
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
@@ -15,6 +15,11 @@ TEXT = b"Content-Type: text/plain\r\n\r\nhello"
 ACCEPTED = ["application/sdp", "multipart/mixed", "multipart/alternative", "multipart/related"]
 LOCATION = b"Content-Type: application/pidf+xml\r\nContent-ID: <a@b>\r\n\r\n<presence/>"
 REFERENCED = LOCATION.replace(b"\r\n\r\n", b"\r\nContent-Disposition: by-reference;handling=required\r\n\r\n")
+
+
+def objects_to(message) -> bool:
+    """Return whether a body must be refused where nothing but the session description is known."""
+    return bool(unknown_types(message))
 
 
 def carrying(body: bytes, kind: str | None = 'multipart/mixed;boundary="x"', *, headers: str = "") -> Request:

@@ -83,8 +83,8 @@ def of_prack(endpoint: Endpoint, rack: str, session: bytes) -> str:
 
 
 def of_information(endpoint: Endpoint, content: str) -> str:
-    """Return the headers of an INFO; ``content`` is the type of its body."""
-    return f"{endpoint.agent_header}Content-Type: {content}\r\n"
+    """Return the headers of an INFO; ``content`` are the Content header lines of its body."""
+    return f"{endpoint.agent_header}{content}"
 
 
 def of_probe(endpoint: Endpoint, dialog: Dialog) -> str:

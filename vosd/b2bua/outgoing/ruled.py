@@ -1,12 +1,14 @@
-"""Messages of a leg as its trunk wants them: our name in Contact and User-Agent, and the trunk's header rules.
+"""Messages of a leg as its trunk wants them: our name in Contact and User-Agent, the trunk's header rules, and bodies.
 
 ``Leg.send`` calls this for trunks that have such settings; all others pay nothing for it. Rules of requests apply to
 INVITE, UPDATE, INFO and BYE, rules of responses to those that answer an INVITE, but for 100. ACK, PRACK and CANCEL
 belong to another message, which had the headers already.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.sip.door.messages import (
     Outgoing,
@@ -20,8 +22,10 @@ from vosd.sip.door.messages import (
     OutgoingSuccess,
 )
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.wire.body import passed_parts
 from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Message, Request, Response
+from vosd.sip.wire.multipart import SESSION, BodyPart, composed
 from vosd.trunks.header_rules import SentAs
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     kind, rules = type(message), sent_as.headers
     if kind is OutgoingBye and sent_as.user_agent:
         message.headers = f"User-Agent: {sent_as.user_agent}\r\n{message.headers}"
+    if sent_as.bodies:
+        _enclose(message, leg, sent_as.bodies)
     if rules is None or kind in _UNRULED:
         return
     # ``match`` asks the metaclass of a struct for each class: too dear for the messages of every call.
@@ -59,6 +65,44 @@ def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
             message.headers = rules.responses.applied(message.headers, received, CallFacts(leg.call, leg))
     elif not isinstance(message, OutgoingRequest) or message.method in _RULED_METHODS:
         message.headers = rules.requests.applied(message.headers, None, CallFacts(leg.call, leg))
+
+
+def _enclose(message: Outgoing, leg: "Leg", types: frozenset[str]) -> None:
+    """Let a message carry the parts of the message that it forwards which its trunk is sent.
+
+    They stand beside the session description once the message leaves (``with_enclosed``): media relays need it alone.
+    """
+    received: Message | None = None
+    if isinstance(message, OutgoingInvite):
+        caller = leg.call.caller.inviter
+        received = None if caller is None else caller.invite_message
+    elif isinstance(message, OutgoingBye):
+        received = None if message.acceptance is not None else _forwarded_request(leg, "BYE")
+    elif isinstance(message, OutgoingSuccess):
+        received = _forwarded_response(leg, 200)
+    elif (
+        isinstance(message, OutgoingResponse | OutgoingReliable)
+        and message.status != _TRYING
+        and isinstance(message.transaction, InviteServer)
+    ):
+        received = _forwarded_response(leg, message.status)
+    if received is not None:
+        message.enclosed = passed_parts(received, types)
+
+
+def with_enclosed(message: Outgoing) -> None:
+    """Make one body of the session description of a message and the parts that it is to carry."""
+    message.headers, message.body = beside_session(message.headers, message.body, message.enclosed)
+    message.enclosed = ()
+
+
+def beside_session(headers: str, session: bytes, parts: Sequence[BodyPart]) -> tuple[str, bytes]:
+    """Return headers and body of a message with a session description, which may be empty, and further parts."""
+    if not parts:
+        return headers, session
+    first = (BodyPart(bytes(session), SESSION),) if session else ()
+    content, body = composed((*first, *parts))
+    return headers.replace(SDP, "", 1) + content, body
 
 
 def _forwarded_response(leg: "Leg", status: int) -> Message | None:

@@ -154,7 +154,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             shown=tuple((encode(tag), fork) for tag, fork in (caller.shown or {}).items()),
             waiting_rings=()
             if pracks is None
-            else tuple((status, SessionSnapshot.of(session)) for status, session in pracks.rings),
+            else tuple((status, SessionSnapshot.of(session)) for status, session, _ in pracks.rings),
             waiting_answer=None if pracks is None or pracks.answer is None else SessionSnapshot.of(pracks.answer),
             proposing=None if leg.proposing is None else ServerSnapshot.of(leg.proposing, endpoint.flows),
             expiry=TimerSnapshot.of(caller.expiry, endpoint.store),
@@ -196,6 +196,6 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         pracks = PrackQueue()
         if self.unacknowledged is not None:
             pracks.unacknowledged = self.unacknowledged.restored(caller, restoration)
-        pracks.rings = [(status, session.restored()) for status, session in self.waiting_rings]
+        pracks.rings = [(status, session.restored(), None) for status, session in self.waiting_rings]
         pracks.answer = None if self.waiting_answer is None else self.waiting_answer.restored()
         return pracks

@@ -34,7 +34,7 @@ _DIALECT: Final = Conversion(
     MappingGatewayKeys,
     CallerDialect,
     renamed={**_TRANSFER_NAMES, "reliable_provisionals": "reliability", "reason": "reasons"},
-    by_hand={**_TRANSFERS_BY_HAND, "reject_codes": "reject_codes", "headers": "headers"},
+    by_hand={**_TRANSFERS_BY_HAND, "reject_codes": "reject_codes", "headers": "headers", "bodies": "bodies"},
 )
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
@@ -91,7 +91,11 @@ def mapping_gateway(
         section, label = written.inner("auth")
         credentials = read_credentials(keys.auth, keys.auth.username, section, label, digest, problems)
     dialect = _DIALECT(
-        keys, **_spoken(keys, parameters), reject_codes=keys.reject_codes or {}, headers=trunk_headers(keys.headers)
+        keys,
+        **_spoken(keys, parameters),
+        reject_codes=keys.reject_codes or {},
+        headers=trunk_headers(keys.headers),
+        bodies=frozenset(keys.bodies.passes),
     )
     return _GATEWAY(
         keys,

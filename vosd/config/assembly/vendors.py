@@ -38,6 +38,7 @@ _DIALECT: Final = Conversion(
         "route": "route",
         "strict_proxy": "is_strict",
         "headers": "headers",
+        "bodies": "bodies",
         "number_format": "number_format",
     },
 )
@@ -153,6 +154,7 @@ def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> CalleeDiale
         route=keys.route if proxy is None else (_route_of(proxy, is_strict=keys.strict_proxy), *keys.route),
         is_strict=keys.strict_proxy,
         headers=trunk_headers(keys.headers),
+        bodies=frozenset(keys.bodies.passes),
         number_format=number_format(keys.number_format),
     )
 

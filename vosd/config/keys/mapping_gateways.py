@@ -20,7 +20,7 @@ from vosd.config.keys.proofs import AuthKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
-from vosd.config.keys.trunk_headers import CallerFormatKeys, HeaderKeys
+from vosd.config.keys.trunk_headers import BodyKeys, CallerFormatKeys, HeaderKeys
 from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.reader.addresses import source
 from vosd.config.reader.codes import sent_instead
@@ -108,6 +108,7 @@ class MappingGatewayKeys(DeclaredKeys):
     user_agent: Annotated[str, product()] = ""
     """Our product in User-Agent and Server. Default: ``sip.user_agent``."""
     headers: HeaderKeys = HeaderKeys()
+    bodies: BodyKeys = BodyKeys()
     caller_format: CallerFormatKeys = CallerFormatKeys()
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()

@@ -19,7 +19,7 @@ from vosd.config.keys.number_rules import OutgoingNumberKeys
 from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
-from vosd.config.keys.trunk_headers import HeaderKeys, NumberFormatKeys
+from vosd.config.keys.trunk_headers import BodyKeys, HeaderKeys, NumberFormatKeys
 from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.keys.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.config.reader.addresses import destination, listener
@@ -165,6 +165,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     user_agent: Annotated[str, product()] = ""
     """Our product in User-Agent and Server. Default: ``sip.user_agent``."""
     headers: HeaderKeys = HeaderKeys()
+    bodies: BodyKeys = BodyKeys()
     number_format: NumberFormatKeys = NumberFormatKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from vosd.config.reader.fields import FromText, KeyProblemError, choice, one_or_many, switch, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
-from vosd.config.reader.trunk_headers import header_pattern, header_values
+from vosd.config.reader.trunk_headers import body_type, header_pattern, header_values
 from vosd.trunks.header_rules import Values
 from vosd.trunks.number_format import NumberNotation
 
@@ -59,6 +59,16 @@ class HeaderKeys(Keys):
     set: Annotated[Values, header_values()] = ()
     """Headers that have this value and no other; as ``add``."""
     responses: ResponseHeaderKeys = ResponseHeaderKeys()
+
+
+class BodyKeys(Keys):
+    """Bodies of the other side that it is sent beside the session description, as SIP-I and locations need."""
+
+    passes: Annotated[tuple[Annotated[str, body_type()], ...], BeforeValidator(one_or_many)] = Field(
+        default=(), alias="pass"
+    )
+    """Media types, such as ``application/isup`` and ``application/pidf+xml``: of the INVITE, of what answers it, of
+    INFO and BYE."""
 
 
 class NumberFormatKeys(Keys):

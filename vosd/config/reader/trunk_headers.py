@@ -23,6 +23,9 @@ from vosd.trunks.header_rules import (
 
 _PRODUCT: Final = re.compile(r"[!-~]([ -~]{0,126}[!-~])?\Z")
 _ROUTE_MAX: Final = 256
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9.!%_+`'~-]{1,64}/[a-z0-9.!%_+`'~-]{1,64}\Z")
+_OWN_BODIES: Final = frozenset({"application/sdp", "application/dtmf-relay", "application/dtmf"})
+"""The session description, which is no other body; keys of an INFO are passed as the trunks' settings say."""
 
 
 def uri_host(*, with_port: bool) -> FromText:
@@ -91,6 +94,20 @@ def header_pattern(*, passes: bool = False, to_caller: bool = False) -> FromText
             raise ExpectedError(str(error)) from None
 
     return FromText("the name of a header, or the beginning of names such as X-*", read)
+
+
+def body_type() -> FromText:
+    """Read the media type of a body that is passed."""
+
+    def read(text: str) -> str:
+        kind = text.lower()
+        if not _MEDIA_TYPE.match(kind):
+            raise ValueError
+        if kind in _OWN_BODIES or kind.startswith(("multipart/", "message/")):
+            raise ExpectedError(f"a body that can be passed: not {text}, which the switch reads and writes itself")
+        return kind
+
+    return FromText("a media type such as application/isup", read)
 
 
 def header_values() -> FromText:

@@ -132,6 +132,7 @@ class Intake:
             numbers=InviteNumbers(request),
             closed=self._closed(),
             user=event.user,
+            required_types=request.required_types,
         )
         call_id = uuid7(at.wall, self._entropy())
         setup = Setup(services.admission, call_request, iter(services.steps))

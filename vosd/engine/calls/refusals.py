@@ -25,6 +25,7 @@ from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived, RequestArrived, UnknownSourceIgnored
 from vosd.sip.nat import is_behind_nat
+from vosd.sip.screening import EXPLAINED
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
@@ -118,7 +119,7 @@ class Refusals:
                 self._answer(event, refusal, dialect.reasons, f"Retry-After: {1 + self._entropy()[0] % 5}\r\n")
                 self.record(arrival, call_request, refusal)
             case _:
-                self._answer(event, refusal, dialect.reasons)
+                self._answer(event, refusal, dialect.reasons, EXPLAINED.get(refusal.status, ""))
                 self.record(arrival, call_request, refusal)
 
     def unknown_source(self, event: UnknownSourceIgnored) -> None:

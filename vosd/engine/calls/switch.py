@@ -233,6 +233,8 @@ class Switch(Counting):
         """The addresses that customers' calls come from."""
         self.vendor_hosts = self.notices.vendors = vendors_by_host(catalogue.routing_gateways.values())
         """Names of the routing gateways by the addresses that they have in the configuration."""
+        vendors = (*catalogue.routing_gateways.values(), *catalogue.called_trunks.values())
+        self._endpoint.pass_bodies(frozenset[str]().union(*(each.dialect.bodies for each in vendors)))
         parameters = catalogue.parameters
         self._intake.settings = settings = CallSettings(
             parameters.max_attempts, parameters.search_ms, parameters.challenges_max, parameters.dead_call_billing,

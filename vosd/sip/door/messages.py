@@ -13,10 +13,18 @@ from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
+from vosd.sip.wire.multipart import BodyPart
 from vosd.sip.wire.outgoing import InviteParts
 
 
-class Outgoing(msgspec.Struct, eq=False, gc=False):
+class _Enclosing(msgspec.Struct, kw_only=True, eq=False, gc=False):
+    """A message with more than a session description."""
+
+    enclosed: tuple[BodyPart, ...] = ()
+    """Parts that stand beside the body when it leaves; until then the body is the session description alone."""
+
+
+class Outgoing(_Enclosing, eq=False, gc=False):
     """A message: ``headers`` are whole lines, without those that identify transaction and dialog."""
 
     headers: str

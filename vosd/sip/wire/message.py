@@ -74,6 +74,8 @@ class _ReadLater(msgspec.Struct, kw_only=True, eq=False, gc=False):
     _from: NameAddr | None = None
     _index: "_Index | None" = None
     _target: Uri | None = None
+    required_types: tuple[str, ...] = ()
+    """Types of the body's parts that the sender of a new INVITE requires to be passed (``sip.screening``)."""
 
 
 class Message(_ReadLater, eq=False, gc=False):

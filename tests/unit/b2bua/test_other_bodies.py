@@ -1,0 +1,101 @@
+"""Bodies beside the session description, on whole calls: their order, rules over a failover, and media at the door."""
+
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sip_i import ACM, ANM, IAM, REL, BodyPart, mixed, parts_in, text_of
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script, refuses
+
+from vosd.sdp.media import media_of
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+
+ISUP = frozenset({"application/isup"})
+SESSION = "application/sdp"
+
+
+def scene_of(*bodies: frozenset[str], **more) -> Scene:
+    """Set up a customer that is sent ISUP, and a vendor for each set of types."""
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(bodies=ISUP))
+    vendors = [
+        vendor_gateway(index, dialect=CalleeDialect(bodies=types)) for index, types in enumerate(bodies or (ISUP,))
+    ]
+    return Scene(catalogue([customer, *vendors], **more.pop("content", {})), **more)
+
+
+def line(after_ms: int, status: int, part: BodyPart, session: str = "") -> Line:
+    """Return a response with ISUP, beside a session description if there is one."""
+    if not session:
+        return Line(
+            after_ms, status, text_of(part.content), (f"Content-Disposition: {part.disposition}",), kind=part.kind
+        )
+    kind, body = mixed(BodyPart(SESSION, session.encode()), part)
+    return Line(after_ms, status, body, kind=kind)
+
+
+def invited(*parts: BodyPart) -> Intent:
+    kind, body = mixed(BodyPart(SESSION, OFFER.encode()), *parts)
+    return Intent(offer=body, kind=kind, hang_up_after_ms=500)
+
+
+def test_each_response_has_its_own_isup_also_where_it_waits_for_a_prack():
+    scene = scene_of()
+    progress = ACM._replace(content=b"\x2c\x01\x00"), ACM._replace(content=b"\x2c\x02\x00")
+    scene.vendor.script = Script(
+        (line(0, 180, ACM), line(0, 183, progress[0]), line(0, 182, progress[1]), line(500, 200, ANM, ANSWER))
+    )
+    call, _ = scene.talk(Intent(headers=INSISTS_ON_RELIABLE))
+    ringing = {status: parts_in(call.response(status)) for status in (180, 183, 182)}
+    assert ringing == {180: [ACM], 183: [progress[0]], 182: [progress[1]]}
+    assert parts_in(call.response(200)) == [BodyPart(SESSION, ANSWER.encode()), ANM]
+    scene.finish(call)
+
+
+def test_a_gateway_that_is_not_sent_a_required_part_is_left_out_and_the_next_one_tried():
+    scene = scene_of(frozenset(), ISUP, ISUP)
+    scene.vendors[1].script = refuses(503)
+    scene.vendors[2].script = Script((line(0, 200, ANM, ANSWER),))
+    call = scene.caller.call(CALLEE, invited(IAM))
+    scene.wire.run_until(lambda: call.is_over)
+    for vendor in scene.vendors[1:3]:
+        assert parts_in(vendor.only_call.invite) == [BodyPart(SESSION, OFFER.encode()), IAM]
+    assert scene.vendor.calls == []
+    assert scene.close().routing_gateway == "vendor-2"
+
+
+def test_the_relay_rewrites_the_session_between_the_other_parts():
+    parameters = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    scene = scene_of(relay=VirtualRelay(), content={"media": parameters})
+    scene.vendor.script = Script((line(0, 183, ACM, ANSWER), line(500, 200, ANM, ANSWER)))
+    call = scene.caller.call(CALLEE, invited(IAM))
+    scene.wire.run_until(lambda: call.is_over)
+    found = [scene.vendor.only_call.invite, call.response(183), call.response(200)]
+    for message, isup in zip(found, (IAM, ACM, ANM), strict=True):
+        session, other = parts_in(message)
+        assert other == isup
+        assert media_of(session.content)[0].host == "192.0.2.1"
+    scene.close()
+
+
+def test_the_end_of_a_call_is_told_with_its_isup_and_alone():
+    scene = scene_of()
+    call, there = scene.talk()
+    there.ask("BYE", body=text_of(REL.content), kind=REL.kind)
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    assert parts_in(call.asked["BYE"][0]) == [REL._replace(disposition="")]
+    scene.close()
+
+
+def test_types_that_may_be_required_follow_a_reload():
+    scene = scene_of()
+    kind, body = mixed(BodyPart(SESSION, OFFER.encode()), IAM)
+    scene.exchange.node.swap_catalogue(
+        catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]), scene.exchange.clock.now()
+    )
+    call = scene.caller.call(CALLEE, Intent(offer=body, kind=kind))
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 415
+    assert "application/isup" not in call.refusal["Accept"]
+    assert not any(packet.target == VENDORS[0] for packet in scene.wire.packets)
