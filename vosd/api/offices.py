@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vosd.admin.office.office import Office
 from vosd.api.checks import Checks
@@ -19,6 +19,10 @@ from vosd.wiring.office import definitions_of, now_ms
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+ORDERS_AT_ONCE: Final = 24
+"""Most orders of all requests that the switch carries out at once: it takes 32, and a terminal needs some."""
 
 
 class Offices:
@@ -40,6 +44,7 @@ class Offices:
         self._following = asyncio.Lock()
         """Held by the request that reads a configuration which has changed; others wait for it."""
         self._versions = SharedReadings[int | None]()
+        self._turns = asyncio.Semaphore(ORDERS_AT_ONCE)
 
     async def __aenter__(self) -> "Offices":
         return self
@@ -69,12 +74,13 @@ class Offices:
         if needs_database and not self._is_checked:
             await self._stores().check_schema()
             self._is_checked = True
-        return Office(definitions_of(switch, self._checks.check), self._stores, self._switch.running_switch, now_ms)
+        definitions = definitions_of(switch, self._checks.check)
+        return Office(definitions, self._stores, lambda: switch.running_switch(self._turns), now_ms)
 
     @property
     def running_switch(self) -> RunningSwitch:
         """The running switch, by the configuration of the latest request."""
-        return self._switch.running_switch()
+        return self._switch.running_switch(self._turns)
 
     async def _version(self) -> int | None:
         """Return the version of the definitions of the database; None = it cannot be read."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -52,13 +53,17 @@ class OtherVersionError(DaemonRefusedError):
 class RunningSwitch:
     """The running switch of a configuration, over its control socket."""
 
-    def __init__(self, control_socket: Path, patience_s: float = ANSWER_S) -> None:
+    def __init__(
+        self, control_socket: Path, patience_s: float = ANSWER_S, turns: asyncio.Semaphore | None = None
+    ) -> None:
+        """``turns`` lets so many orders of a program be carried out at once as it has places; the others wait."""
         self.control_socket = control_socket
         self._patience_s = patience_s
+        self._turns = turns
 
     def patient(self, patience_s: float) -> "RunningSwitch":
         """Return the same switch, to which an order may take longer."""
-        return RunningSwitch(self.control_socket, patience_s)
+        return RunningSwitch(self.control_socket, patience_s, self._turns)
 
     async def ask(self, order: Order[Result]) -> Result:
         """Have the switch carry out an order, and return its result.
@@ -68,7 +73,7 @@ class RunningSwitch:
             DaemonRefusedError: the switch refuses, with the reason, or is of another version.
         """
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._patience_s), self._turns or nullcontext():
                 line = await self._exchange(request_line(order))
         except (OSError, TimeoutError) as error:
             raise self._unreachable(error) from error

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
+    from asyncio import Semaphore
+
     from vosd.config.assembly.rate_compilers import Progress
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.excerpt import Excerpt
@@ -160,8 +162,11 @@ class ConfiguredSwitch:
 
         return database_found_from(self.config_path(), self.excerpt.state_dir, self.excerpt.database_url)
 
-    def running_switch(self) -> "RunningSwitch":
-        """Return the running switch of the configuration; of that only the path of the socket must be valid."""
+    def running_switch(self, turns: "Semaphore | None" = None) -> "RunningSwitch":
+        """Return the running switch of the configuration; of that only the path of the socket must be valid.
+
+        ``turns`` is what orders to it wait for; None = nothing.
+        """
         from vosd.config.control_socket import control_socket_of
         from vosd.config.places import socket_found_from
         from vosd.control.client import RunningSwitch
@@ -170,4 +175,4 @@ class ConfiguredSwitch:
             place = control_socket_of(self.config_path())
         else:  # use what was read already
             place = socket_found_from(self.config_path(), self._excerpt.state_dir, self._excerpt.control_socket)
-        return RunningSwitch(place)
+        return RunningSwitch(place, turns=turns)

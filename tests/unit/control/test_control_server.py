@@ -12,8 +12,10 @@ import msgspec
 import pytest
 import structlog
 
+from vosd.api.offices import ORDERS_AT_ONCE
 from vosd.base.errors import VosError
 from vosd.control import server as control
+from vosd.control.client import RunningSwitch
 from vosd.control.installation import GetStatus
 from vosd.control.order import PROTOCOL, Following, Handler, Order, OrderDone
 from vosd.control.server import CommandError, ControlServer, ControlSocketError
@@ -243,6 +245,20 @@ async def test_commands_at_once_are_bounded_and_status_is_always_answered(tmp_pa
     assert await ask(path, line("echo")) == [{"result": {}}]
     for _, writer in (*busy, *idle):
         writer.close()
+    await server.close()
+
+
+async def test_a_program_that_takes_turns_is_never_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vosd.sock"
+
+    async def wait(_order: Wait) -> str:
+        await asyncio.sleep(0)
+        return "waited"
+
+    server = ControlServer(path, (Wait.answered_by(wait),))
+    await server.open()
+    switch = RunningSwitch(path, turns=asyncio.Semaphore(ORDERS_AT_ONCE))
+    assert await asyncio.gather(*(switch.ask(Wait()) for _ in range(200))) == ["waited"] * 200
     await server.close()
 
 
