@@ -113,6 +113,9 @@ class StreamPeer(Peer):
         """Number of connections, opened by either side."""
         return len(self._lines)
 
+    def _bind(self) -> None:
+        """Leave the UDP port of the address to another peer."""
+
     def _keep(self, sock: socket.socket, remote: Endpoint) -> Line:
         sock.setblocking(False)
         line = self._lines[remote] = Line(sock, remote)

@@ -405,12 +405,15 @@ class Leg:
 
     def _send_rarer(self, message: Outgoing, now: Instant) -> None:
         """Let a message leave that most calls do not have."""
-        client, headers, body = self._endpoint.client, message.headers, message.body
+        client, headers, body, choice = self._endpoint.client, message.headers, message.body, self.route_choice
+        is_fixed = choice is not None and choice.gateway.keeps_transport
         match message:
             case OutgoingRequest():
-                client.begin_request(message.transaction, message.dialog, message.method, headers, body, now)
+                client.begin_request(
+                    message.transaction, message.dialog, message.method, headers, body, now, is_fixed=is_fixed
+                )
             case OutgoingReinvite():
-                client.begin_reinvite(message.transaction, message.dialog, headers, body, now)
+                client.begin_reinvite(message.transaction, message.dialog, headers, body, now, is_fixed=is_fixed)
             case OutgoingReliable():
                 message.provisional.begin(message.transaction, message.status, message.tag, headers, body, now)
             case OutgoingCancel(is_abandoned=True):

@@ -9,13 +9,14 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
+from vosd.base.host import is_address
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
 from vosd.sip.drops import Drops
 from vosd.sip.events import Event, UnwantedAnswer
-from vosd.sip.flows import LARGEST_DATAGRAM, Flows
+from vosd.sip.flows import LARGEST_DATAGRAM, Flows, hop_of
 from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
@@ -29,6 +30,7 @@ from vosd.sip.unclaimed_answers import UnclaimedAnswers
 from vosd.sip.wire.compose import invite
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
+from vosd.sip.wire.uri import DEFAULT_PORTS
 
 _METHODS: Final = COMMON_METHODS | {"NOTIFY"}
 """Methods of our requests."""
@@ -116,11 +118,18 @@ class ClientCore:
         self._placed(transaction)
 
     def begin_reinvite(
-        self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes, now: Instant
+        self,
+        transaction: InviteClient,
+        dialog: Dialog,
+        headers: str,
+        body: bytes,
+        now: Instant,
+        *,
+        is_fixed: bool,
     ) -> None:
-        """Send a re-INVITE (section 14)."""
+        """Send a re-INVITE (section 14); if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
         parts = self._with_proof(dialog.invite_parts(self._flows.new_via(dialog.peer.flow)), body)
-        draft = InviteDraft(parts, 70, headers, body, dialog=dialog)
+        draft = InviteDraft(parts, 70, headers, body, is_fixed, dialog=dialog)
         key, (parts, data, spare) = f"{branch_of(parts.via)} INVITE", self._write_invite(draft, now)
         transaction.begin(key, parts, data, now, spare, None if parts.answers is None else draft)
 
@@ -129,23 +138,34 @@ class ClientCore:
     ) -> Client:
         """Send a request other than INVITE and ACK within a dialog; without ``owner`` its response is ignored."""
         client = Client(store=self._store, owner=owner)
-        self.begin_request(client, dialog, method, headers, body, now)
+        self.begin_request(client, dialog, method, headers, body, now, is_fixed=True)
         return client
 
     def begin_request(
-        self, client: Client, dialog: Dialog, method: str, headers: str, body: bytes, now: Instant
+        self,
+        client: Client,
+        dialog: Dialog,
+        method: str,
+        headers: str,
+        body: bytes,
+        now: Instant,
+        *,
+        is_fixed: bool,
     ) -> None:
-        """Send the request of a transaction that was made for it."""
+        """Send the request of a transaction; if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
         answers = dialog.answers
-        draft = None if answers is None else RequestDraft(dialog, method, headers, body, is_proven=answers.are_wanted)
-        key, data, spare = self._write(dialog, method, headers, body)
-        client.begin(key, dialog.peer, data, now, spare, draft)
+        draft = None
+        if answers is not None:
+            draft = RequestDraft(dialog, method, headers, body, is_proven=answers.are_wanted, is_fixed=is_fixed)
+        self._send(client, dialog, self._write(dialog, method, headers, body), draft, now, is_fixed=is_fixed)
 
     def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
         """Acknowledge a 2xx, and each of its retransmissions."""
         peer, parts = dialog.peer, transaction.parts
         via = self._flows.vias[peer.flow] + self._token()
         ack = dialog.request("ACK", via, parts.sequence, parts.credentials + headers, body)
+        if len(ack) > LARGEST_DATAGRAM and not self._store.reliable[peer.flow]:
+            peer, ack = self._large_ack(peer, ack, parts.peer)
         answers = dialog.answers
         transaction.acknowledge(Datagram(peer, ack) if answers is None else ProvenAck.of(peer, ack, answers))
 
@@ -237,6 +257,10 @@ class ClientCore:
         parts, hops, headers, body = draft.parts, draft.max_forwards, draft.headers, draft.body
         data = invite(parts, hops, headers, body)
         if draft.dialog is not None:
+            peer = None if draft.is_fixed else self._by_tcp(draft.dialog, data, now)
+            if peer is not None:
+                by_tcp = replace(parts, via=self._flows.same_branch(parts.via, peer.flow), peer=peer)
+                return _Written(by_tcp, self._through(data, parts.peer.flow, peer.flow), (parts, data))
             beside = self._flows.beside(draft.dialog.next_stop, parts.peer)
             return _Written(parts, data, None if beside is None else (replace(parts, peer=beside), data))
         if len(data) > LARGEST_DATAGRAM and not draft.is_fixed:
@@ -254,6 +278,54 @@ class ClientCore:
         via = self._flows.same_branch(parts.via, flow)
         other = replace(parts, via=via, peer=parts.peer._replace(flow=flow))
         return _Written(other, invite(other, hops, headers, body), (parts, data))
+
+    def _by_tcp(self, dialog: Dialog, data: bytes, now: Instant) -> Peer | None:
+        """Return where a request within a dialog goes by TCP: it is too large for UDP (section 18.1.1).
+
+        None where it is not, where the peer has named UDP in its Contact or Record-Route, or is not reached there
+        itself (NAT, another address family), and where it has taken no connection lately.
+        """
+        peer = dialog.peer
+        if len(data) <= LARGEST_DATAGRAM or self._store.reliable[peer.flow] or dialog.is_behind_nat:
+            return None
+        flow, hop = self._flows.for_large(peer.flow), hop_of(dialog.next_stop)
+        if flow is None or hop is None or hop.transport is not None:
+            return None
+        if is_address(hop.host) and (hop.host, hop.port or DEFAULT_PORTS["udp"]) != peer[1:]:
+            return None
+        by_tcp = peer._replace(flow=flow)
+        return by_tcp if self._store.may_connect(by_tcp, now) else None
+
+    def _through(self, data: bytes, old: int, flow: int) -> bytes:
+        """Return a request with the Via of another flow and the same branch."""
+        vias = self._flows.vias
+        return data.replace(f"\r\nVia: {vias[old]}".encode(), f"\r\nVia: {vias[flow]}".encode(), 1)
+
+    def _large_ack(self, peer: Peer, ack: bytes, asked: Peer) -> tuple[Peer, bytes]:
+        """Return an ACK that is too large for UDP: over the connection of its INVITE, if that had one."""
+        if not self._store.reliable[asked.flow] or asked[1:] != peer[1:]:
+            return peer, ack
+        return asked, self._through(ack, peer.flow, asked.flow)
+
+    def _send(
+        self,
+        client: Client,
+        dialog: Dialog,
+        written: tuple[str, bytes, Peer | None],
+        draft: RequestDraft | None,
+        now: Instant,
+        *,
+        is_fixed: bool,
+    ) -> None:
+        """Send a request as it was written, or by TCP if it is too large."""
+        key, data, spare = written
+        if len(data) > LARGEST_DATAGRAM and not is_fixed:
+            peer = self._by_tcp(dialog, data, now)
+            if peer is not None:
+                by_tcp = self._through(data, dialog.peer.flow, peer.flow)
+                client.begin(key, peer, by_tcp, now, dialog.peer, draft, data)
+                return
+        client.begin(key, dialog.peer, data, now, spare, draft)
 
     def _write(self, dialog: Dialog, method: str, headers: str, body: bytes) -> tuple[str, bytes, Peer | None]:
         dialog.local_sequence += 1
@@ -279,10 +351,9 @@ class ClientCore:
         event = transaction.response_came(challenge, now)
         if draft is None or not _can_prove(draft.dialog.answers, draft.rounds, challenge, is_proven=draft.is_proven):
             return event
-        key, data, spare = self._write(draft.dialog, draft.method, draft.headers, draft.body)
-        transaction.begin(
-            key, draft.dialog.peer, data, now, spare, replace(draft, rounds=draft.rounds + 1, is_proven=True)
-        )
+        written = self._write(draft.dialog, draft.method, draft.headers, draft.body)
+        again = replace(draft, rounds=draft.rounds + 1, is_proven=True)
+        self._send(transaction, draft.dialog, written, again, now, is_fixed=draft.is_fixed)
         return None
 
     def _take_challenge_to_invite(self, transaction: InviteClient, challenge: Response, now: Instant) -> Event | None:

@@ -23,7 +23,7 @@ class InviteDraftState(msgspec.Struct, Generic[TextT, PartsT, DialogT], frozen=T
     headers: TextT
     body: bytes
     is_fixed: bool = True
-    """Whether the transport is set by the operator or the dialog, so that the size of the request cannot change it."""
+    """Whether the transport is set by the operator, so that the size of the request cannot change it."""
     dialog: DialogT | None = None
     """The dialog of a re-INVITE."""
     rounds: int = 0
@@ -52,6 +52,8 @@ class RequestDraftState(msgspec.Struct, Generic[TextT, DialogT], frozen=True, ar
     rounds: int = 0
     is_proven: bool = False
     """Whether it has credentials already."""
+    is_fixed: bool = True
+    """Whether its size cannot change its transport."""
 
 
 class RequestDraft(RequestDraftState[str, Dialog], frozen=True):

@@ -347,6 +347,11 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         return () if self.has_names or self.registers or self.registration is not None else self.addresses
 
     @cached_property
+    def keeps_transport(self) -> bool:
+        """Whether large requests within its calls stay on UDP: its transport, or our socket, is configured."""
+        return self.dialect.interface is not None or any(each.transport is not None for each in self.addresses)
+
+    @cached_property
     def has_names(self) -> bool:
         """Whether any of its addresses is a name to resolve."""
         return not all(is_address(address.host) for address in self.addresses)

@@ -89,7 +89,7 @@ class Peer:
     def __init__(self, address: Endpoint) -> None:
         self.address = address
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(address)
+        self._bind()
         self._transcript: deque[str] = deque(maxlen=_TRANSCRIPT_LINES)
         self._received: Counter[tuple[bytes, Endpoint]] = Counter()
         self._answers: dict[tuple[bytes, Endpoint], str] = {}
@@ -118,6 +118,9 @@ class Peer:
             self._transcript.append(f"<- {message.source}  {message}")
             self._received[message.data, message.source] += 1
         return message
+
+    def _bind(self) -> None:
+        self._socket.bind(self.address)
 
     def _is_retransmission(self, message: Message) -> bool:
         """Return whether the same bytes came from the same source before: the timers of a busy switch run out."""

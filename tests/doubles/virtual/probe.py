@@ -160,10 +160,12 @@ class Probe:
         headers = f"{self.endpoint.contacts[peer.flow]}Content-Type: application/sdp\r\n"
         return self.endpoint.client.send_invite(parts, 69, headers, body, owner, self.now, is_fixed=is_fixed)
 
-    def invite_again(self, dialog: Dialog, owner: ClientOwner, *, headers: str = "") -> InviteClient:
+    def invite_again(
+        self, dialog: Dialog, owner: ClientOwner, *, headers: str = "", body: bytes = SDP, is_fixed: bool = False
+    ) -> InviteClient:
         """Send a re-INVITE."""
         transaction = InviteClient(store=self.endpoint.store, owner=owner, dialog=dialog)
-        self.endpoint.client.begin_reinvite(transaction, dialog, headers, SDP, self.now)
+        self.endpoint.client.begin_reinvite(transaction, dialog, headers, body, self.now, is_fixed=is_fixed)
         return transaction
 
     def accept(self, transaction: InviteServer, dialog: Dialog, owner: AcceptanceOwner) -> Acceptance:

@@ -51,6 +51,8 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
     store: TransactionStore
     owner: ClientOwner | None = None
     """None means that the response is not needed."""
+    spare_data: bytes = b""
+    """The request as it is sent to ``spare``, where that is by another transport; empty = as before."""
 
     def withdraw(self) -> None:
         """End a request that was never sent."""
@@ -65,11 +67,13 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
         now: Instant,
         spare: Peer | None = None,
         draft: "RequestDraft | None" = None,
+        spare_data: bytes = b"",
     ) -> None:
         """Send the request. After a challenge it begins again as the same object, so that its owner need not know."""
         self.key = key
         self.state = CALLING
         self.spare = spare
+        self.spare_data = spare_data
         self.draft = draft
         self.store.clients[key] = self
         self.retry = Retry(self.store, peer, data)
@@ -133,7 +137,10 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
         self.retry.stop(self)
         if self.spare is not None:
             spare, self.spare = self.spare, None
-            self.retry = Retry(self.store, spare, self.retry.sent.data)
+            data, sent = self.spare_data, self.retry.sent
+            if data:  # it was too large for UDP, and the peer takes no connection
+                self.store.takes_no_connection(sent.peer, now)
+            self.retry = Retry(self.store, spare, data or sent.data)
             self.retry.begin(self, OF_REQUEST, now)
             return None
         return self._given_up(now, is_unreachable=True)

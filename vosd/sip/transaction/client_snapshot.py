@@ -77,6 +77,7 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
 
     to_user: tuple[str, bytes, int] | None = None
     """User, Contact and end of the wait of a ``ByeToUser``, whose connection ends with the process."""
+    spare_data: bytes = b""
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":

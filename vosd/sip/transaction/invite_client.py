@@ -246,10 +246,11 @@ class InviteClient(
             self.retry = None
         if self.spare is None or self.owner is None:  # a call that was given up is not begun anew
             return self._given_up(now, is_unreachable=True)
-        if self.dialog is None:
-            self.store.takes_no_connection(self.parts.peer, now)
+        failed = self.parts.peer
         (self.parts, data), self.spare = self.spare, None
-        if self.dialog is not None:
+        if not self.store.reliable[self.parts.peer.flow]:  # it was too large for UDP, and the peer takes no connection
+            self.store.takes_no_connection(failed, now)
+        elif self.dialog is not None:
             self.dialog.reach_by(self.parts.peer)
         self.retry = Retry(self.store, self.parts.peer, data)
         self.retry.begin(self, OF_INVITE, now)
