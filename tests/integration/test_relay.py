@@ -465,11 +465,11 @@ async def test_a_call_is_recorded_also_over_a_kill_of_its_worker(stage, peers, t
     first, second = connected(stage, one, other)
     path = tmp_path / "recordings" / "today" / "call.pcap"
     assert stage.relay.record(first, second, path)
-    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     sent = one.send((HOST, first.rtp), 4)
     sent_back = other.send((HOST, second.rtp), 3)
     assert await received(other, 4) == sent
-    await until(lambda: len(recorded(path)) == 7)
+    await until(lambda: path.exists() and len(recorded(path)) == 7)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert [packet for packet in recorded(path) if packet in sent] == sent
     assert [packet for packet in recorded(path) if packet in sent_back] == sent_back
     os.kill(stage.relay._links[0].pid, signal.SIGKILL)
@@ -480,22 +480,56 @@ async def test_a_call_is_recorded_also_over_a_kill_of_its_worker(stage, peers, t
     await until(lambda: recorded(path)[7:] == more)
 
 
-async def test_a_recording_stops_where_the_disk_is_full_and_the_call_goes_on(stage, peers, tmp_path, monkeypatch):
+async def test_a_recording_goes_on_at_another_worker_and_over_a_restart_of_the_switch(tmp_path, peers):
+    """A transfer moves a port to the worker of the other one; later the next switch is there, and its worker dies."""
+    stage = RelayStage(tmp_path, HOST, workers=2)
+    await stage.relay.start()
+    one, other, third = peers(), peers(ssrc=0x9999), peers(ssrc=0x7777)
+    opened = [stage.open() for _ in range(3)]
+    for port, peer in zip(opened, (one, other, third), strict=True):
+        stage.relay.expect(port, source(peer.host, peer.port))
+    first, second, target = opened
+    stage.relay.connect(first, second)
+    path = tmp_path / "call.pcap"
+    assert stage.relay.record(first, second, path)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    elsewhere = next(link for link in stage.relay._links if link is not stage.relay._ports[second.id].link)
+    moved = stage.relay._ports[target.id]
+    if moved.link is not elsewhere:
+        stage.relay._is_moved(moved, elsewhere)
+    stage.relay.connect(target, second)
+    await until(lambda: path.exists() and recorded(path) == sent)
+    sent += third.send((HOST, target.rtp), 3)
+    assert await received(other, 3) == sent[3:]
+    await until(lambda: recorded(path) == sent)
+    await stage.relay.stop(keep=True)
+    successor = RelayStage(tmp_path, HOST, workers=2)
+    await successor.relay.start()
+    pid = successor.relay._ports[second.id].link.pid
+    os.kill(pid, signal.SIGKILL)
+    sent += third.send((HOST, target.rtp), 2)
+    assert await received(other, 2) == sent[6:]
+    await until(lambda: recorded(path) == sent)
+    await successor.relay.stop(keep=False)
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_a_recording_that_cannot_begin_is_reported_and_the_call_goes_on(stage, peers, tmp_path, is_full):
+    """The switch does not wait for the disk: the worker reports that there is no file."""
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)
-    monkeypatch.setattr("vosd.relay.recordings.has_room", lambda _: False)
+    (tmp_path / "file").touch()
+    path = Path("/dev/full") if is_full else tmp_path / "file" / "call.pcap"
+    failed: list[int] = []
+    stage.relay.recording_failed = failed.append
     with capture_logs() as logs:
-        assert not stage.relay.record(first, second, tmp_path / "call.pcap")
-    assert [line["event"] for line in logs] == ["recording_not_begun"]
-    monkeypatch.undo()
-    read_only = os.open(tmp_path / "call.pcap", os.O_RDONLY)
-    monkeypatch.setattr("vosd.relay.client.begun_recording", lambda _: read_only)
-    with capture_logs() as logs:
-        assert stage.relay.record(first, second, tmp_path / "call.pcap")
+        assert stage.relay.record(first, second, path)
         sent = one.send((HOST, first.rtp), 3)
         assert await received(other, 3) == sent
-        await until(lambda: len(logs) == 2)
-    assert {line["event"] for line in logs} == {"recording_stopped"}
+        await until(lambda: stage.relay._ports[first.id].recording is stage.relay._ports[second.id].recording is None)
+    assert [line["event"] for line in logs] == ["recording_not_begun"], "one line, however many ports there are"
+    assert sorted(failed) == [first.id, second.id]
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent
 

@@ -65,8 +65,14 @@ class MediaRelay(Protocol):
         ...
 
     def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
-        """Record what two connected ports forward into a capture file; False where that is not possible."""
+        """Record what two connected ports forward into a capture file; False where they are not connected.
+
+        A file that exists is gone on with.
+        """
         ...
+
+    recording_failed: Callable[[int], None]
+    """Gets a port that is not recorded after all: no file could be begun."""
 
     def disconnect(self, port: RelayPort) -> None:
         """Forward nothing from or to this port."""

@@ -5,12 +5,12 @@ one goes on with them, and packets that arrive meanwhile wait in them. Figures a
 """
 
 import asyncio
-import os
 import resource
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
+from time import monotonic_ns
 from typing import Final
 
 import structlog
@@ -20,6 +20,7 @@ from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
 from vosd.media.port_pool import PortPool
 from vosd.media.source import MediaSource, RelayPort
+from vosd.obs.log import LogLimiter
 from vosd.relay.link import WorkerLink
 from vosd.relay.protocol import (
     ClosePort,
@@ -31,12 +32,12 @@ from vosd.relay.protocol import (
     PortListed,
     PortOrder,
     PressKey,
+    RecordingStopped,
     RecordPorts,
     ReportKeys,
     SpareRanges,
     StopPlaying,
 )
-from vosd.relay.recordings import begun_recording
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.source_filter import drops_of
 from vosd.relay.worker_process import is_served
@@ -66,7 +67,8 @@ class _ServedPort:
         self.record = record
         self.source: MediaSource | None = None
         self.other: int | None = None
-        self.recording: _Recording | None = None
+        self.recording: Path | None = None
+        """File into which it is recorded."""
         self.keys = (False, False)
         """Whether keys of the peer are reported, and taken."""
 
@@ -81,24 +83,6 @@ class _ServedPort:
     def close(self) -> None:
         for sock in self.sockets:
             sock.close()
-
-
-class _Recording:
-    """File of a call that is recorded."""
-
-    __slots__ = ("descriptor", "ids", "open")
-
-    def __init__(self, descriptor: int, ids: tuple[int, int]) -> None:
-        self.descriptor = descriptor
-        self.ids = ids
-        self.open = 2
-        """Ports that are not closed yet."""
-
-    def leave(self) -> None:
-        """Close the file with the last port."""
-        self.open -= 1
-        if not self.open:
-            os.close(self.descriptor)
 
 
 class Relay:
@@ -116,6 +100,9 @@ class Relay:
         self._spared: dict[tuple[str, PortRange], None] = {}
         self.key_pressed: Callable[[int, str, int], None] = _ignore
         """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
+        self.recording_failed: Callable[[int], None] = _not_noted
+        """Gets a port that is not recorded after all: no file could be begun."""
+        self._log_limiter = LogLimiter()
         self._newest_id = 0
         self._looking: asyncio.TimerHandle | None = None
         self._unusable: set[str] = set()
@@ -134,7 +121,7 @@ class Relay:
         paths = [self._directory / _SOCKETS.format(number) for number in range(1, self._workers + 1)]
         left = sorted(set(self._directory.glob(_SOCKETS.format("*"))) - set(paths))
         for path in (*paths, *(each for each in left if is_served(each))):
-            link = WorkerLink(path, self._pressed, self._adopt, self._give_again)
+            link = WorkerLink(path, self._pressed, self._adopt, self._give_again, self._recording_stopped)
             self._links.append(link)
             self._loads[link] = 0
             link.open()
@@ -154,8 +141,6 @@ class Relay:
         await asyncio.gather(*(link.stop(keep=keep) for link in self._links))
         for served in self._ports.values():
             served.close()
-            if served.recording is not None:
-                served.recording.leave()
         self._ports.clear()
         self._links.clear()
 
@@ -272,17 +257,13 @@ class Relay:
     def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
         """Record what two connected ports forward, into a file that only the switch's user may read.
 
-        Returns False where that is not possible: there is no room on the disk, or the ports are not connected.
+        The worker opens it, or goes on with it. Returns False where the ports are not connected.
         """
         first, second = self._ports.get(one.id), self._ports.get(other.id)
         if first is None or second is None or first.other != other.id:
             return False
-        descriptor = begun_recording(path)
-        if descriptor is None:
-            return False
-        recording = _Recording(descriptor, (one.id, other.id))
-        first.recording = second.recording = recording
-        first.link.order(RecordPorts(recording.ids), [descriptor])
+        first.recording = second.recording = path
+        first.link.order(RecordPorts((one.id, other.id), str(path)))
         return True
 
     def disconnect(self, port: RelayPort) -> None:
@@ -312,8 +293,6 @@ class Relay:
         self._leave(served)
         served.link.send_descriptors()
         served.close()
-        if served.recording is not None:
-            served.recording.leave()
         self._pools[port.host].rest(port.rtp, port.rtcp, now.mono)
         return figures
 
@@ -398,22 +377,34 @@ class Relay:
             served.link.order(ExpectSource(served.port.id, served.source, believed))
         if served.keys[0]:
             served.link.order(ReportKeys(served.port.id, *served.keys))
+        if served.recording is not None:
+            served.link.order(RecordPorts((served.port.id,), str(served.recording)))
 
     def _give_again(self, link: WorkerLink) -> None:
         """Give a worker all ports of the one that has died."""
         self._order_spared(link)
-        for served in self._ports.values():
-            if served.link is link:
-                self._give(served, served.figures())
-                if served.other is not None and served.other < served.port.id:  # the other one was given before
-                    link.order(ConnectPorts(served.port.id, served.other))
-        for recording in {each.recording for each in self._ports.values() if each.link is link}:
-            if recording is not None:
-                link.order(RecordPorts(recording.ids), [recording.descriptor])
+        given = [served for served in self._ports.values() if served.link is link]
+        for served in given:
+            self._give(served, served.figures())
+        for served in given:
+            if served.other is not None and served.other < served.port.id:  # once for both
+                link.order(ConnectPorts(served.port.id, served.other))
 
     def _pressed(self, port: int, key: str, duration_ms: int) -> None:
         if port in self._ports:
             self.key_pressed(port, key, duration_ms)
+
+    def _recording_stopped(self, report: RecordingStopped) -> None:
+        served = self._ports.get(report.id)
+        if served is None or served.recording is None:
+            return
+        file, served.recording = str(served.recording), None
+        if not report.has_begun:
+            if self._log_limiter.admits("begin", monotonic_ns() // 1_000_000):
+                _log.warning("recording_not_begun", file=file, error=report.error)
+            self.recording_failed(report.id)
+        elif self._log_limiter.admits("stop", monotonic_ns() // 1_000_000):
+            _log.warning("recording_stopped", file=file, error=report.error)
 
     def _adopt(self, link: WorkerLink, listed: PortListed, descriptors: list[int]) -> None:
         """Take over a port that a worker serves for a switch before."""
@@ -421,6 +412,7 @@ class Relay:
         sockets = [socket.socket(fileno=each) for each in descriptors]
         served = self._ports[port.id] = _ServedPort(port, listed.tos, sockets, link, listed.record)
         served.source, served.other = listed.source, listed.other
+        served.recording = None if listed.recording is None else Path(listed.recording)
         link.records.keep(listed.record)
         self._loads[link] += 1
         self._newest_id = max(self._newest_id, port.id)
@@ -432,6 +424,10 @@ class Relay:
             if link.is_stuck():
                 link.replace()
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+
+def _not_noted(_port: int) -> None:
+    """Note nowhere that a port is not recorded."""
 
 
 def _ignore(_port: int, _key: str, _duration_ms: int) -> None:

@@ -54,7 +54,8 @@ class WorkerLink:
     """One worker, and the next one when it has ended.
 
     ``pressed`` gets port, key and duration of keys, ``adopt`` the ports that it serves for a switch before, with their
-    descriptors. ``died`` is called when another worker was started, to which all ports are to be given.
+    descriptors. ``died`` is called when another worker was started, to which all ports are to be given,
+    ``stopped`` when a recording has stopped.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class WorkerLink:
         pressed: Callable[[int, str, int], None],
         adopt: Callable[["WorkerLink", PortListed, list[int]], None],
         died: Callable[["WorkerLink"], None],
+        stopped: Callable[[RecordingStopped], None],
     ) -> None:
         """Raises OSError if there is no memory for figures."""
         self.path = path
@@ -73,6 +75,7 @@ class WorkerLink:
         self._pressed = pressed
         self._adopt = adopt
         self._died = died
+        self._stopped = stopped
         self._channel: MessageChannel | None = None
         self._orders: list[WorkerOrder] = []
         self._descriptors: list[int] = []
@@ -264,7 +267,7 @@ class WorkerLink:
             case PacketFailed():
                 _log.error("media_packet_failed", pid=self.pid, trace=report.trace)
             case RecordingStopped():
-                _log.warning("recording_stopped", port=report.id)
+                self._stopped(report)
 
     def _end_other_version(self) -> None:
         _log.warning("media_worker_of_another_version", pid=self.pid)

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 6
+PROTOCOL: Final = 7
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -92,9 +92,10 @@ class StopPlaying(msgspec.Struct, frozen=True, array_like=True, tag=12):
 
 
 class RecordPorts(msgspec.Struct, frozen=True, array_like=True, tag=13):
-    """Record what two connected ports forward into a file, whose descriptor goes with the message."""
+    """Record what is forwarded to the peers of ports into a file; one that exists is gone on with."""
 
-    ids: tuple[int, int]
+    ids: tuple[int, ...]
+    path: str
 
 
 class SpareRanges(msgspec.Struct, frozen=True, array_like=True, tag=7):
@@ -122,7 +123,7 @@ def descriptors_of(order: WorkerOrder) -> int:
     """Return how many descriptors go with an order."""
     if isinstance(order, OpenPort):
         return 1 if order.port.rtcp is None else 2
-    return 1 if isinstance(order, UseRecords | RecordPorts) else 0
+    return 1 if isinstance(order, UseRecords) else 0
 
 
 class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -145,6 +146,8 @@ class PortListed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     believed: tuple[str, int] | None
     other: int | None
     """Port that it is connected to."""
+    recording: str | None = None
+    """File into which it is recorded."""
 
 
 class ListingEnded(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -160,9 +163,12 @@ class KeyPressed(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
 
 class RecordingStopped(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """The recording of a port has stopped: its disk is full, or too slow."""
+    """The recording of a port has stopped: its disk is full, too slow, or does not let a file begin."""
 
     id: int
+    error: str
+    has_begun: bool
+    """Whether there is a file."""
 
 
 class PacketFailed(msgspec.Struct, frozen=True, array_like=True, tag=5):

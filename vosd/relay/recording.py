@@ -1,13 +1,14 @@
 """Capture files of calls, written beside the packets: a thread waits for the disk in place of the worker."""
 
 import os
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from time import time_ns
 from typing import Final
 
 from vosd.media.latch import Address
-from vosd.media.pcap import record
+from vosd.media.pcap import HEADER, record
 
 CHUNK_BYTES: Final = 65_536
 """Bytes that are written at once."""
@@ -17,22 +18,29 @@ FINISH_S: Final = 3.0
 """Longest wait for the disk at the end of a worker."""
 DISK_FREE_PERCENT: Final = 5
 """Recordings stop where less of the disk is free: the journal of calls needs it."""
+_FULL: Final = "the disk is nearly full"
+_SLOW: Final = "the disk is too slow"
+_NOT_OPEN: Final = -1
 
 
 class Recording:
-    """One file: packets of both legs of a call."""
+    """One file: packets of both legs of a call. It is opened, and its beginning written, by the thread."""
 
-    __slots__ = ("_buffer", "_writer", "descriptor", "is_over", "ports")
+    __slots__ = ("_buffer", "_writer", "descriptor", "error", "has_begun", "is_over", "path", "ports")
 
-    def __init__(self, descriptor: int, writer: "RecordingWriter") -> None:
-        """``descriptor`` becomes this object's."""
-        self.descriptor = descriptor
+    def __init__(self, path: Path, writer: "RecordingWriter") -> None:
+        self.path = path
+        self.descriptor = _NOT_OPEN
+        self.has_begun = False
+        """Whether there is a file."""
         self.is_over = False
-        """Whether it stopped: the disk is full, or too slow."""
+        """Whether it stopped: there is no file, the disk is full, or too slow."""
+        self.error = ""
         self.ports = 0
         """Ports that are recorded."""
         self._buffer = bytearray()
         self._writer = writer
+        writer.write(self, b"")
 
     def add(self, data: bytes, source: Address, destination: Address) -> None:
         """Add a packet."""
@@ -46,6 +54,11 @@ class Recording:
         if self._buffer:
             self._writer.write(self, bytes(self._buffer))
             self._buffer.clear()
+
+    def stop(self, error: str) -> None:
+        """Record nothing more."""
+        self.error = self.error or error
+        self.is_over = True
 
     def close(self) -> None:
         """Write the rest, and close the file."""
@@ -67,7 +80,7 @@ class RecordingWriter:
     def write(self, recording: Recording, content: bytes) -> None:
         """Write; the recording is over where too much waits."""
         if self._waiting - self._written > WAITING_BYTES:
-            recording.is_over = True
+            recording.stop(_SLOW)
         if not recording.is_over:
             self._waiting += len(content)
             self._queue.put((recording, content))
@@ -85,16 +98,32 @@ class RecordingWriter:
         while (item := self._queue.get()) is not None:
             recording, content = item
             if content is None:
-                os.close(recording.descriptor)
+                if recording.descriptor != _NOT_OPEN:
+                    os.close(recording.descriptor)
                 continue
             try:
-                if not has_room(recording.descriptor):
-                    recording.is_over = True
-                elif not recording.is_over:
-                    os.write(recording.descriptor, content)
-            except OSError:
-                recording.is_over = True
+                _write(recording, content)
+            except OSError as error:
+                recording.stop(str(error))
             self._written += len(content)
+
+
+def _write(recording: Recording, content: bytes) -> None:
+    """Write to a file that is opened first; one of a worker before is gone on with."""
+    if recording.is_over:
+        return
+    if recording.descriptor == _NOT_OPEN:
+        recording.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        recording.descriptor = os.open(recording.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    if not has_room(recording.descriptor):
+        recording.stop(_FULL)
+        return
+    if not recording.has_begun:
+        if not os.fstat(recording.descriptor).st_size:
+            os.write(recording.descriptor, HEADER)
+        recording.has_begun = True
+    if content:
+        os.write(recording.descriptor, content)
 
 
 def has_room(descriptor: int) -> bool:

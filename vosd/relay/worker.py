@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from time import monotonic_ns
 from typing import Final
 
@@ -100,7 +101,8 @@ class Worker:
         self._sending: set[MediaPort] = set()
         """Ports that send keys, or play."""
         self._writer: RecordingWriter | None = None
-        self._recordings: set[Recording] = set()
+        self._recordings: dict[str, Recording] = {}
+        """Recordings by their files."""
         self._descriptor = -1
         """Memory shared with the switch."""
         self._record = memoryview(bytearray(ID.size))
@@ -138,7 +140,7 @@ class Worker:
                 break
         for port in self._ports.values():
             port.close()
-        for recording in self._recordings:
+        for recording in self._recordings.values():
             recording.close()
         if self._writer is not None:
             self._writer.finish()
@@ -270,7 +272,7 @@ class Worker:
             case UseRecords():
                 self._use_records(descriptors.pop(0))
             case RecordPorts():
-                self._record_ports(order.ids, descriptors.pop(0))
+                self._record_ports(order)
             case ConnectPorts(one=one, other=other):
                 if one in self._ports and other in self._ports:
                     self._ports[one].connect(self._ports[other])
@@ -310,18 +312,20 @@ class Worker:
                 self._remove(sock.fileno())
             port.close()
 
-    def _record_ports(self, ids: tuple[int, int], descriptor: int) -> None:
+    def _record_ports(self, order: RecordPorts) -> None:
+        ports = [self._ports[number] for number in order.ids if number in self._ports]
+        if not ports:
+            return
         if self._writer is None:
             self._writer = RecordingWriter()
-        recording = Recording(descriptor, self._writer)
-        self._recordings.add(recording)
-        for port in (self._ports[number] for number in ids if number in self._ports):
-            self._end_recording(port)
-            port.record(recording)
-            recording.ports += 1
-        if not recording.ports:
-            self._recordings.discard(recording)
-            recording.close()
+        recording = self._recordings.get(order.path)
+        if recording is None or recording.is_over:
+            recording = self._recordings[order.path] = Recording(Path(order.path), self._writer)
+        for port in ports:
+            if port.recording is not recording:
+                self._end_recording(port)
+                port.record(recording)
+                recording.ports += 1
 
     def _end_recording(self, port: MediaPort) -> None:
         recording = port.recording
@@ -330,17 +334,19 @@ class Worker:
         port.record(None)
         recording.ports -= 1
         if not recording.ports:
-            self._recordings.discard(recording)
+            if self._recordings.get(str(recording.path)) is recording:
+                del self._recordings[str(recording.path)]
             recording.close()
 
     def _look_at_recordings(self) -> None:
         """Let packets be written, and report recordings that have stopped."""
-        for recording in self._recordings:
+        for recording in self._recordings.values():
             recording.flush()
-        stopped = [port for port in self._ports.values() if port.recording is not None and port.recording.is_over]
-        for port in stopped:
-            self._end_recording(port)
-            self._report(RecordingStopped(port.port.id))
+        for port in self._ports.values():
+            stopped = port.recording
+            if stopped is not None and stopped.is_over:
+                self._end_recording(port)
+                self._report(RecordingStopped(port.port.id, stopped.error, stopped.has_begun))
 
     def _use_records(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -358,6 +364,7 @@ class Worker:
                 port.source,
                 None if believed is None else believed[:2],
                 None if port.other is None else port.other.port.id,
+                None if port.recording is None else str(port.recording.path),
             )
             self._send([listed], [sock.fileno() for sock in port.sockets()])
         if not chosen:

@@ -34,6 +34,7 @@ class VirtualRelay:
         self.open_ports: dict[int, OpenPort] = {}
         self.free = free
         self.key_pressed: Callable[[int, str, int], None] = lambda *_: None
+        self.recording_failed: Callable[[int], None] = lambda _: None
         self.opened = 0
         self.recordings: list[Path] = []
         self.receiving_since_ms = 0

@@ -2,26 +2,29 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway
+from doubles.killed import KilledScene
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.engine.media.recordings import CallRecordings
+from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 
-def scene_with(*, trunk: int = 0, vendor: int = 0, of_account: int = 0, mode: MediaMode = MediaMode.ON):
+def scene_with(*, trunk: int = 0, vendor: int = 0, of_account: int = 0, mode: MediaMode = MediaMode.ON, make=Scene):
     relay = VirtualRelay()
     trunks = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(record=trunk)),
         vendor_gateway(0, media=MediaSettings(record=vendor)),
     ]
     parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
-    scene = Scene(catalogue(trunks, media=parameters, accounts=[account("acme", record=of_account)]), relay=relay)
+    scene = make(catalogue(trunks, media=parameters, accounts=[account("acme", record=of_account)]), relay=relay)
     scene.exchange.media.recordings = CallRecordings(relay, Path("/recordings"))
     return scene, relay
 
@@ -58,3 +61,31 @@ def test_a_share_of_calls_is_recorded():
     wanted = [each for each in ids if crc32(each.encode()) % 100 < 50]
     assert [path.stem for path in relay.recordings] == wanted
     assert 0 < len(wanted) < 12
+
+
+def test_a_recording_that_could_not_begin_is_named_nowhere():
+    scene, relay = scene_with(trunk=100)
+    call, there = scene.talk()
+    relay.recording_failed(relay.at(media_of(there.theirs.encode())[0].port).port.id)
+    record = scene.finish(call)
+    assert json.loads(record.media)["recording"] is None
+
+
+def test_a_recording_goes_on_where_the_switch_and_its_workers_were_killed(tmp_path):
+    scene, relay = scene_with(trunk=100, make=partial(KilledScene, tmp_path))
+    make_keeper = scene.exchange.new_media_keeper
+
+    def new_media_keeper(listeners):
+        keeper = make_keeper(listeners)
+        keeper.recordings = CallRecordings(relay, Path("/recordings"))
+        return keeper
+
+    scene.exchange.new_media_keeper = new_media_keeper
+    call, _ = scene.talk()
+    scene.kill(1_000)
+    relay.open_ports.clear()
+    scene.wire.run_for(1_500)
+    assert len(set(relay.recordings)) == 1
+    assert len(relay.recordings) > 1
+    record = scene.finish(call)
+    assert json.loads(record.media)["recording"] == str(relay.recordings[0].relative_to("/recordings"))

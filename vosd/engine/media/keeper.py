@@ -182,6 +182,8 @@ class MediaKeeper:
             media.is_over = True
             self._legs.pop(media.number, None)
             self._keys.forget(media)
+            if self.recordings is not None:
+                self.recordings.leg_over(media)
             self._close_ports(media, now)
             if media.ended is not None and owner.route_choice is not None:
                 self.losses.note(owner.route_choice.gateway.name, media.ended.figures, now.mono)
@@ -343,9 +345,12 @@ class MediaKeeper:
         other = self._legs.get(media.author)
         theirs = None if other is None else other.facts.media
         if theirs is not None and theirs.author == media.number:
-            for one, far in zip(media.ports, theirs.ports, strict=False):
+            file = media.recording or theirs.recording
+            for index, (one, far) in enumerate(zip(media.ports, theirs.ports, strict=False)):
                 if one is not None and far is not None and one.id >= 0 and far.id >= 0:
                     relay.connect(one, far)
+                    if file and not index and self.recordings is not None:
+                        self.recordings.resume(one, far, file)
 
     def _lost(self, numbers: set[int]) -> None:
         """Move the calls of an rtpengine that is lost to another one, by new offers to both sides."""

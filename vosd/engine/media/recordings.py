@@ -9,6 +9,7 @@ import structlog
 
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
+from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
 
@@ -22,6 +23,9 @@ class CallRecordings:
     def __init__(self, relay: MediaRelay, directory: Path) -> None:
         self._relay = relay
         self._directory = directory
+        self._recorded: dict[int, LegMedia] = {}
+        """Legs of attempts whose calls are recorded, by their ports."""
+        relay.recording_failed = self._failed
 
     def begin(self, caller: Leg, callee: Leg, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
         """Record a call whose callee sends media, if it is one of the share that its account or trunks want.
@@ -39,4 +43,21 @@ class CallRecordings:
         file = f"{day}/{call_id}.pcap"
         if self._relay.record(*ports, self._directory / file):
             second.recording = file
+            self._recorded[ports[1].id] = second
             _log.info("recording_begun", call_id=call_id, file=file)
+
+    def resume(self, one: RelayPort, other: RelayPort, file: str) -> None:
+        """Go on with the recording of a call whose ports were opened again."""
+        self._relay.record(one, other, self._directory / file)
+
+    def leg_over(self, media: LegMedia) -> None:
+        """Note that a leg has ended, while its ports are known."""
+        if media.recording:
+            for port in filter(None, media.ports):
+                self._recorded.pop(port.id, None)
+
+    def _failed(self, port: int) -> None:
+        """Note that there is no file."""
+        media = self._recorded.pop(port, None)
+        if media is not None:
+            media.recording = ""

@@ -1,0 +1,48 @@
+"""Files of recordings, as the thread of a worker writes them."""
+
+import pytest
+
+from vosd.media.pcap import HEADER, record
+from vosd.relay import recording as module
+from vosd.relay.recording import Recording, RecordingWriter
+
+SOURCE, DESTINATION = ("192.0.2.10", 4_000), ("192.0.2.1", 5_000)
+
+
+@pytest.fixture
+def writer():
+    return RecordingWriter()
+
+
+def test_a_file_is_begun_once_and_gone_on_with(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    path = tmp_path / "today" / "call.pcap"
+    for _ in range(2):
+        recording = Recording(path, writer)
+        recording.add(b"packet", SOURCE, DESTINATION)
+        recording.close()
+    writer.finish()
+    assert path.read_bytes() == HEADER + 2 * record(b"packet", SOURCE, DESTINATION, 7)
+    assert (recording.has_begun, recording.is_over) == (True, False)
+
+
+def test_a_recording_stops_in_the_middle_where_the_disk_is_full(tmp_path, writer, monkeypatch):
+    rooms = [True, False]
+    monkeypatch.setattr(module, "has_room", lambda _: rooms.pop(0))
+    recording = Recording(tmp_path / "call.pcap", writer)
+    for _ in range(3):
+        recording.add(b"packet", SOURCE, DESTINATION)
+        recording.flush()
+    recording.close()
+    writer.finish()
+    assert (tmp_path / "call.pcap").read_bytes() == HEADER
+    assert (recording.has_begun, recording.is_over, recording.error) == (True, True, "the disk is nearly full")
+
+
+def test_a_recording_stops_where_the_disk_is_too_slow(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr(module, "WAITING_BYTES", -1)
+    recording = Recording(tmp_path / "call.pcap", writer)
+    assert (recording.is_over, recording.error) == (True, "the disk is too slow")
+    recording.close()
+    writer.finish()
+    assert not recording.has_begun
