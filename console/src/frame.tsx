@@ -76,6 +76,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
       { name: "try", to: "/try", needs: "POST /routes/explain" },
       { name: "trace", to: "/trace", needs: "GET /calls/trace" },
       { name: "reports", to: "/reports", needs: "GET /reports/{name}" },
+      list("scheduled"),
     ],
   ],
   [

@@ -70,6 +70,7 @@ def with_sorted_permissions(roles: Any) -> Any:
 
 READS: Final = (
     Step("report list", "GET /reports"),
+    Step("report scheduled", "GET /scheduled-reports"),
     Step("report revenue --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z",
          "GET /reports/revenue?since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z"),
     Step("report profit --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z --pdf $DIR/profit.pdf",

@@ -18,6 +18,7 @@ SCREENS: Final = {
     "/changes": "Configuration changes",
     "/health": "Health",
     "/lists/backups": "Backups",
+    "/lists/scheduled": "Scheduled reports",
     "/lists/people": "People",
     "/lists/overrides": "Overrides",
 }
@@ -253,6 +254,13 @@ def test_overrides_the_blacklist_and_registrations_are_cleared_after_a_question(
     row(page, "7001").get_by_role("button", name="Forget").click()
     expect(done(page, "Forget")).to_contain_text("Registrations of 7001 are forgotten")
     expect(row(page, "7001")).to_have_count(0)
+
+
+def test_reports_at_fixed_times_are_listed_with_what_comes_next(site: Watched, visit: Visit) -> None:
+    (listed,) = site.items("/scheduled-reports")
+    page = visit().go("/lists/scheduled", "Scheduled reports")
+    expect(row(page, "revenue")).to_contain_text(listed["period"])
+    expect(row(page, "revenue")).to_contain_text(str(site.daemon.directory / "reports"))
 
 
 def test_a_job_has_its_details_and_its_result(site: Watched, visit: Visit) -> None:

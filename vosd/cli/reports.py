@@ -28,6 +28,10 @@ _UNTIL: Final = click.option("--until", type=MOMENT, metavar="TIME", help="End; 
 _FIRST: Final = click.option("--since", type=MOMENT, required=True, metavar="TIME", help="Begin of the first hour.")
 _LAST: Final = click.option("--until", type=MOMENT, required=True, metavar="TIME", help="End of the last hour.")
 
+_SCHEDULED: Final = (
+    "name", "report", "every", "timezone", "form", "directory", "mail", "period", "due_at", "why", "retry_at",
+)  # fmt: skip
+
 
 @click.group(cls=Family)
 def report() -> None:
@@ -88,6 +92,24 @@ def list_all(invocation: Invocation, acting: str | None, as_json: bool) -> None:
         [(each.name, each.meaning, " ".join(column.name for column in each.columns)) for each in found],
         empty="no reports",
     )
+
+
+@report.command("scheduled")
+@json_option
+@pass_invocation
+def scheduled(invocation: Invocation, as_json: bool) -> None:
+    """List the reports that the switch makes at fixed times, and why one has failed."""
+    from vosd.admin.office.reports import list_scheduled_reports
+    from vosd.control.installation import ListScheduledReports
+
+    who = principal()
+    found = in_office(
+        invocation, lambda office: list_scheduled_reports(office, who, ListScheduledReports()), with_database=False
+    )
+    if as_json:
+        output.document(found)
+        return
+    output.records(_SCHEDULED, found, empty="no report is made at a fixed time: reports of the configuration")
 
 
 @report.command("verify")

@@ -106,6 +106,44 @@ class Restart(Order[Successor], frozen=True, tag="restart"):
     """
 
 
+class ScheduledReportRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A report at a fixed time: what it is, what was delivered of it, and what comes next."""
+
+    name: str
+    report: str
+    """As `vosd report list` has them."""
+    every: str
+    """``day``, ``week`` or ``month``."""
+    timezone: str
+    """The zone of its periods."""
+    account: str | None
+    """Calls of this account alone; None = of all."""
+    gateway: str | None
+    """Calls by this gateway or phone alone; None = by all."""
+    area: str | None
+    """Calls to this destination alone; None = to all."""
+    form: str
+    """``xlsx``, ``csv`` or ``pdf``."""
+    directory: str | None
+    """Directory that it is written to."""
+    mail: list[str]
+    """Addresses that it is sent to."""
+    period: str
+    """The period that comes next, such as 2026-10-05, 2026-W41 or 2026-10."""
+    due_at: str
+    """Time at which that is made, RFC 3339."""
+    done_until: str
+    """Periods before this time are delivered, or lie before the report was configured; RFC 3339."""
+    why: str | None
+    """Why the latest attempt has failed; None = it has not."""
+    retry_at: str | None
+    """Time of the next attempt, RFC 3339; None = none has failed."""
+
+
+class ListScheduledReports(Order[list[ScheduledReportRow]], frozen=True, tag="scheduled_reports"):
+    """List the reports at fixed times."""
+
+
 class GetConfiguration(Order[dict[str, dict[str, Any]]], frozen=True, tag="configuration"):
     """Describe the configuration in force: for each object its keys and values."""
 

@@ -27,7 +27,7 @@ from vosd.catalogue.losses import Busy
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.load import Loaded
 from vosd.config.places import installation_of
-from vosd.control.installation import ConfirmAlarm, ListAlarms, Restart
+from vosd.control.installation import ConfirmAlarm, ListAlarms, ListScheduledReports, Restart
 from vosd.control.server import ControlServer
 from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
@@ -277,6 +277,7 @@ class Daemon:
             *self._events.handlers(),
             ListAlarms.answered_by(self._alarms.listed),
             ConfirmAlarm.answered_by(self._alarms.confirmed),
+            ListScheduledReports.answered_by(self._reports.listed),
             Restart.answered_by(self._handover.restart),
         )
         self._control = ControlServer(settings.control_socket, handlers)

@@ -6,6 +6,7 @@ fails is an alarm, and is tried again with growing pauses until it is delivered.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -15,6 +16,8 @@ import structlog
 from vosd.admin.office.reports import BALANCES, terms_of
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account
+from vosd.cdr.columns import iso_utc
+from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 from vosd.daemon.daily import answer_of, why_failed
 from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
 from vosd.engine.background import end, kept_going
@@ -36,6 +39,16 @@ MADE_UP_MS: Final = 35 * 86_400_000
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class FailedDelivery:
+    """A report that could not be delivered."""
+
+    why: str
+    pause_ms: int
+    """Pause before it is tried again."""
+    retry_at: int
+
+
 class ScheduledReportPart:
     """The reports of one switch, while it runs."""
 
@@ -50,9 +63,8 @@ class ScheduledReportPart:
         self._kept = KeptFile(Path(settings.state_dir) / "reports.json", dict[str, int], "delivered_reports")
         self._done: dict[str, int] = {}
         """Ends of the last periods that were delivered, by report."""
-        self._failed: dict[str, int] = {}
-        """Pauses of reports that have failed, by report."""
-        self._waits_until: dict[str, int] = {}
+        self._failed: dict[str, FailedDelivery] = {}
+        """Reports that have failed, by name."""
         self._raised: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -83,7 +95,6 @@ class ScheduledReportPart:
 
     def _forget(self, name: str) -> None:
         self._failed.pop(name, None)
-        self._waits_until.pop(name, None)
 
     async def _keep(self) -> None:
         while True:
@@ -95,13 +106,13 @@ class ScheduledReportPart:
         """Make a report if one of its periods is due."""
         now = self._clock.now().wall
         period = self._next(wanted, now)
-        if period is None or now < period.due_at or now < self._waits_until.get(wanted.name, 0):
+        failed = self._failed.get(wanted.name)
+        if now < period.due_at or (failed is not None and now < failed.retry_at):
             return
         outcome = await self._delivered(wanted, period)
         if outcome.failed:
-            pause = min(2 * self._failed.get(wanted.name, RETRY_MS // 2), RETRY_MAX_MS)
-            self._failed[wanted.name] = pause
-            self._waits_until[wanted.name] = self._clock.now().wall + pause
+            pause = RETRY_MS if failed is None else min(2 * failed.pause_ms, RETRY_MAX_MS)
+            self._failed[wanted.name] = FailedDelivery(outcome.failed, pause, self._clock.now().wall + pause)
             self._raised.add(wanted.name)
             facts = {"period": period.name, "why": outcome.failed, "retry_s": pause // 1_000}
             _log.error(Event.REPORT_FAILED.value, report=wanted.name, **facts)
@@ -112,8 +123,32 @@ class ScheduledReportPart:
         self._kept.write(self._done)
         _log.info(Event.REPORT_SENT.value, report=wanted.name, period=period.name)
 
-    def _next(self, wanted: ScheduledReport, now: int) -> DuePeriod | None:
-        """Return the next period of a report; None = its first one was noted just now."""
+    async def listed(self, _order: ListScheduledReports) -> list[ScheduledReportRow]:
+        """List the reports with what was delivered of each, and what comes next."""
+        return [self._row(each) for each in self._reports]
+
+    def _row(self, wanted: ScheduledReport) -> ScheduledReportRow:
+        coming, failed = self._next(wanted, self._clock.now().wall), self._failed.get(wanted.name)
+        return ScheduledReportRow(
+            name=wanted.name,
+            period=coming.name,
+            due_at=iso_utc(coming.due_at),
+            done_until=iso_utc(self._done[wanted.name]),
+            why=None if failed is None else failed.why,
+            retry_at=None if failed is None else iso_utc(failed.retry_at),
+            report=wanted.report,
+            every=wanted.every.value,
+            timezone=wanted.zone,
+            form=wanted.form.value,
+            account=wanted.account,
+            gateway=wanted.gateway,
+            area=wanted.area,
+            mail=list(wanted.mail),
+            directory=None if wanted.directory is None else str(wanted.directory),
+        )
+
+    def _next(self, wanted: ScheduledReport, now: int) -> DuePeriod:
+        """Return the next period of a report, and note its first one."""
         zone = ZoneInfo(wanted.zone)
         last = self._done.get(wanted.name)
         if last is None:

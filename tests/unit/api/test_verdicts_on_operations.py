@@ -472,6 +472,7 @@ VERDICTS: Final = """
     GET    /bilateral/{account}                        x..xx.x.oo
     POST   /months/{month}/close                       ...xx.....
     GET    /reports                                    xx.xx.x.xx
+    GET    /scheduled-reports                          xx.xx.x...
     GET    /reports/{name}                             xx.xx.x.oo
     GET    /cdrs                                       xx.xx.x.oo
     GET    /cdrs/{call_id}                             xx.xx.x.oo

@@ -17,6 +17,8 @@ from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
+from vosd.cdr.columns import iso_utc
+from vosd.control.installation import ListScheduledReports
 from vosd.daemon import report_process, scheduled_reports
 from vosd.daemon.report_process import ReportDelivery, ReportOrder, delivered
 from vosd.daemon.scheduled_reports import RETRY_MAX_MS, RETRY_MS, ScheduledReportPart
@@ -113,6 +115,23 @@ async def test_a_failure_is_an_alarm_and_is_tried_again_with_growing_pauses_unti
     assert [line["event"] for line in log][-1] == Event.REPORT_SENT.value
     assert BACK[Event.REPORT_FAILED] is Event.REPORT_SENT
     assert log[0]["why"] == "no route to the mail server"
+
+
+async def test_the_list_says_what_comes_next_and_why_one_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    (row,) = await stage.part.listed(ListScheduledReports())
+    assert (row.name, row.report, row.every, row.form, row.directory) == ("m", "daily", "day", "csv", "out")
+    due = iso_utc(MIDNIGHT + 21_600_000)
+    assert (row.period, row.due_at, row.done_until) == (day(-1), due, iso_utc(MIDNIGHT - DAY))
+    stage.answers = ["full"]
+    await stage.pass_time(5)
+    (row,) = await stage.part.listed(ListScheduledReports())
+    assert (row.period, row.why, row.retry_at) == (day(-1), "full", iso_utc(stage.clock.now().wall + RETRY_MS))
+    await stage.pass_time(1)
+    (row,) = await stage.part.listed(ListScheduledReports())
+    assert (row.period, row.done_until, row.why, row.retry_at) == (day(0), iso_utc(MIDNIGHT), None, None)
 
 
 async def test_a_process_that_dies_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,16 @@ from vosd.admin.office.alarms import (
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.reports import list_scheduled_reports
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.control.installation import AlarmList, AlarmRow, ConfirmAlarm, ConfirmedAlarm, ListAlarms
+from vosd.control.installation import (
+    AlarmList,
+    AlarmRow,
+    ConfirmAlarm,
+    ConfirmedAlarm,
+    ListAlarms,
+    ListScheduledReports,
+)
 from vosd.control.peers import (
     ClearBlacklist,
     ClearedCallers,
@@ -62,6 +70,7 @@ async def switch(tmp_path: Path) -> AsyncIterator[FakeSwitch]:
         .answers(ListBlacklist, [])
         .answers(ConfirmAlarm, lambda order: ConfirmedAlarm(ALARM if order.subject == "a" else None))
         .answers(ListLockedOut, [])
+        .answers(ListScheduledReports, [])
         .answers(ClearBlacklist, lambda order: ClearedCallers(order.number, 0 if order.number == "7" else 2))
         .answers(Unblock, lambda order: UnblockOutcome(order.address, order.address == "192.0.2.1"))
     )
@@ -93,6 +102,7 @@ async def test_callers_and_sources_that_are_let_in_again_leave_a_line_in_the_aud
         (list_blacklist, ListBlacklist()),
         (clear_blacklist, ClearBlacklist()),
         (list_locked_out, ListLockedOut()),
+        (list_scheduled_reports, ListScheduledReports()),
         (unblock_source, Unblock("192.0.2.1")),
         (confirm_alarm, NoteAlarm(alarm="gateway_down", subject="a")),
     ],

@@ -23,6 +23,7 @@ from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import UNLIMITED, Overrides
 from vosd.cdr.columns import iso_utc
+from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 from vosd.storage.ledger_values import ChargedBeside
 from vosd.storage.ports import EntryKind
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
@@ -119,6 +120,19 @@ class ReportSheet(msgspec.Struct, frozen=True):
 
 class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """List the reports that one may see."""
+
+
+@needs(Permission.STATE_SEE)
+async def list_scheduled_reports(
+    office: Office, who: Principal, order: ListScheduledReports
+) -> list[ScheduledReportRow]:
+    """Return the reports that the switch makes at fixed times.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    return await office.switch.ask(order)
 
 
 class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,12 +9,14 @@ from vosd.admin.office.reports import (
     ReportSheet,
     ShowReport,
     list_reports,
+    list_scheduled_reports,
     show_report,
 )
 from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
 from vosd.api.operation import Operation, permission_of
 from vosd.base.csv_text import CsvWriter
+from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 
 _SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -37,6 +39,17 @@ OPERATIONS: Final = (
         takes=ListReports,
         run=list_reports,
         result=list[ReportKindSheet],
+        needs_database=False,
+    ),
+    Operation(
+        method="GET",
+        path="/scheduled-reports",
+        meaning="The reports that the switch makes at fixed times, with what comes next and why one has failed.",
+        permission=permission_of(list_scheduled_reports),
+        takes=ListScheduledReports,
+        run=list_scheduled_reports,
+        result=list[ScheduledReportRow],
+        problems=("daemon_unreachable",),
         needs_database=False,
     ),
     Operation(
