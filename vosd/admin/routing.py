@@ -37,7 +37,7 @@ from vosd.control.routes import CandidateSheet, LeftOutSheet, LevelSheet, RateSh
 from vosd.routing.route_table import RouteTable
 from vosd.sip.headers import phone_context
 from vosd.trunks.dialect import CalleeSource, CallerSource
-from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
 
 OK: Final = "ok"
 _HOPS_LEFT: Final = 69
@@ -192,6 +192,12 @@ def _as_far_as_known(gateway: RoutingGateway) -> Sequence[Address]:
     return _SOMEWHERE if gateway.registers else gateway.addresses
 
 
+def _family_of(mapping: MappingGateway) -> int:
+    """Return the address family of the media of calls: that of the sources, where these are of one alone."""
+    families = {each.network.version for each in mapping.hosts}
+    return families.pop() if len(families) == 1 and not mapping.named_hosts else 0
+
+
 def explain_route(
     catalogue: Catalogue,
     live: LiveState,
@@ -235,6 +241,7 @@ def explain_route(
         numbers=numbers,
         closed=closed,
         user=gateway,  # identified as if the trunk had authenticated
+        media_family=_family_of(mapping),
     )
     refusal = rehearsal.put_through(call)
     routes = comparison = None

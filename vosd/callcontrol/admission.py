@@ -80,6 +80,8 @@ def route_request(
         else partial(price_in, prices, currencies, currency, call.at.wall),
         meets_currencies=not currencies.is_empty,
     )
+    if call.media_family:
+        request = msgspec.structs.replace(request, media_family=call.media_family)
     if call.required_types:
         request = msgspec.structs.replace(request, required_types=frozenset(call.required_types), is_selective=True)
     if call.routing_number or call.targets or call.callee_rated:

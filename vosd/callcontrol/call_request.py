@@ -56,6 +56,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Gateways and phones that a redirect server or the inventory has named; none = the switch finds them itself."""
     did: str = ""
     """The called number, if the inventory has it."""
+    media_family: int = 0
+    """Address family of the caller's media, 4 or 6; 0 = both, not known, or the switch has sockets of one alone."""
     required_types: tuple[str, ...] = ()
     """Types of bodies that the caller requires to be passed: only gateways that are sent them may be tried."""
     rate: AppliedRate | None = None

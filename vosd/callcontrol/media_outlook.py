@@ -1,7 +1,9 @@
-"""The relay of media in a call that is not made, for ``vosd route explain``."""
+"""The relay of media in a call that is not made yet: for ``vosd route explain``, and where address families differ."""
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from vosd.base.host import is_address
 from vosd.media.decision import MediaSide, decide
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.media import MediaEngine, MediaParameters
@@ -23,11 +25,37 @@ def media_outlook(parameters: MediaParameters, caller: MappingGateway, callee: R
     """
     if parameters.engine is MediaEngine.NONE:
         return None
-    sides = (
-        MediaSide(caller.media, caller.is_phone or caller.credentials is not None, "", None, is_private=False),
-        MediaSide(callee.media, callee.registers, "", None, is_private=False),
-    )
-    decision = decide(parameters, *sides)
+    decision = decide(parameters, _caller_side(caller), _callee_side(callee))
     if decision.step == _OTHERWISE and (parameters.between_networks or parameters.behind_nat):
         return MediaOutlook(None, None)
     return MediaOutlook(decision.is_relayed, decision.step)
+
+
+def out_of_reach(
+    parameters: MediaParameters, caller: MappingGateway, family: int, callee: RoutingGateway, hosts: Iterable[str]
+) -> str | None:
+    """Return why a gateway at these hosts cannot exchange media with a caller of one address family; None = it can.
+
+    A relay has addresses of both families. Without it a host of the one cannot send to the other. The address 0.0.0.0
+    stands for one that is not known.
+    """
+    families = {6 if ":" in host else 4 for host in hosts if is_address(host) and host != "0.0.0.0"}
+    if not families or family in families:
+        return None
+    differ = f"the caller's media are IPv{family}, those of the gateway IPv{families.pop()}"
+    if parameters.engine is MediaEngine.NONE:
+        return f"{differ}, and there is no media.engine"
+    one, other = _caller_side(caller), _callee_side(callee)
+    decision = decide(parameters, one._replace(network="one"), other._replace(network="other"))
+    if decision.is_relayed or (decision.step == _OTHERWISE and parameters.behind_nat and callee.registers):
+        return None  # a phone may be behind NAT, which is known in the call alone
+    step = f"step {decision.step}" if decision.step else "SS_MEDIAPROXYMODE"
+    return f"{differ}, and they are not relayed ({step})"
+
+
+def _caller_side(caller: MappingGateway) -> MediaSide:
+    return MediaSide(caller.media, caller.is_phone or caller.credentials is not None, "", None, is_private=False)
+
+
+def _callee_side(callee: RoutingGateway) -> MediaSide:
+    return MediaSide(callee.media, callee.registers, "", None, is_private=False)

@@ -11,6 +11,7 @@ from vosd.billing.currencies import Currencies
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.billing.typical import TypicalPrices
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.media_outlook import out_of_reach
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
 from vosd.routing.number_rules import SentNumbers
@@ -45,6 +46,14 @@ class LiveVendors:
         self.down: Container[str] = live.health.down
         self.resting: Container[str] = live.breakers.resting
         self.turns = live.turns
+
+    def out_of_reach(self, gateway: RoutingGateway, mapping: str, family: int) -> str | None:
+        """Return why media of one address family cannot reach a gateway from a mapping gateway; None = they can."""
+        caller = self._catalogue.mapping_gateways.get(mapping)
+        if caller is None:
+            return None
+        hosts = (each.host for each in self._addresses_of(gateway))
+        return out_of_reach(self._catalogue.parameters.media, caller, family, gateway, hosts)
 
     def is_barred(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> bool:
         """Return whether rates of the gateway that are in force at ``wall_ms`` have the number's prefix locked."""

@@ -100,6 +100,8 @@ def find_routes(
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {request.callee}")
     if all(each.cause is Cause.BODY for each in left):
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 415, f"left out for {request.callee}: {left[0].detail}")
+    if all(each.cause is Cause.FAMILY for each in left):
+        return Refusal(EndReason.NO_COMMON_CODEC, 488, f"left out for {request.callee}: {left[0].detail}")
     phone = next((each for each in left if each.gateway.is_phone), None)
     if phone is not None:
         return _phone_unavailable(phone, left)
@@ -219,10 +221,10 @@ def _examine(
             unmet = condition(candidate, request, occupancy)
             if unmet is not None:
                 return unmet
-    if gateway.numbers is not None:
-        objection = vendors.objection(gateway, request.caller)
-        if objection is not None:
-            return LeftOut(gateway, Cause.CALLER, objection)
+    if request.media_family or gateway.numbers is not None:
+        unmet = _unmet_in(vendors, gateway, request)
+        if unmet is not None:
+            return unmet
     terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall, request.caller)
     if terms is not None:
         too_dear = loss(request, terms)
@@ -249,6 +251,16 @@ def _examine(
         limits=candidate.limits,
     )
     return _ported(choice, request.routing_number) if request.routing_number else choice
+
+
+def _unmet_in(vendors: Vendors, gateway: RoutingGateway, request: RouteRequest) -> LeftOut | None:
+    """Return a condition that depends on the state of vendors and that a call does not meet."""
+    if request.media_family:
+        unreachable = vendors.out_of_reach(gateway, request.mapping, request.media_family)
+        if unreachable is not None:
+            return LeftOut(gateway, Cause.FAMILY, unreachable)
+    objection = None if gateway.numbers is None else vendors.objection(gateway, request.caller)
+    return None if objection is None else LeftOut(gateway, Cause.CALLER, objection)
 
 
 def _ported(choice: RouteChoice, routing_number: str) -> RouteChoice:

@@ -199,6 +199,10 @@ class Vendors(Protocol):
         """Return whether an address of the gateway is known: a name may not resolve (RFC 3263)."""
         ...
 
+    def out_of_reach(self, gateway: RoutingGateway, mapping: str, family: int) -> str | None:
+        """Return why media of an address family, 4 or 6, cannot reach the gateway from ``mapping``; None = they can."""
+        ...
+
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
         """Return for how long the gateway has been down; None = it is up."""
         ...

@@ -58,6 +58,8 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """Whether ``price_of`` converts; else prices of another currency cannot be compared."""
     targets: tuple[Destination, ...] = ()
     """The gateways and numbers that a redirect server has named; none = the route table has the gateways."""
+    media_family: int = 0
+    """Address family of the caller's media, 4 or 6; 0 = it need not be regarded."""
     required_types: frozenset[str] = frozenset()
     """Types of bodies that a gateway has to be sent beside the session description."""
 
@@ -117,6 +119,7 @@ class Cause(Enum):
     OFFLINE = "phone not registered", "unregistered", "the phone is not registered"
     NO_BUY_RATE = "no buy rate", "no buy rate", "its account has none for the number"
     NO_FUNDS = "vendor without funds", "no funds", "its account cannot pay for the first seconds of a call"
+    FAMILY = "address family", "address family", "the caller's media are of the other one"
     BODY = "required body", "body", "it is not sent a body that the caller requires"
     CALLER = "calling number", "caller", "the calling number is not allowed"
     FULL = "full", "capacity", "it had as many calls as it may have"

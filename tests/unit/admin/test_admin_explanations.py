@@ -22,6 +22,7 @@ from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.routing.special_numbers import SpecialNumbers
+from vosd.trunks.gateways import Address
 from vosd.trunks.media import DEFAULT_MEDIA, MediaEngine, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.scope import LimitScope
 
@@ -113,6 +114,19 @@ def test_whether_media_would_be_relayed_is_said_of_each_gateway() -> None:
     ]
     assert relays(off, must, mode=MediaMode.MUST_ON) == [(True, 0)] * 2
     assert relays(off, must, engine=MediaEngine.NONE) == [("-", "-")] * 2, "nothing relays"
+
+
+def test_a_gateway_of_the_other_address_family_is_left_out_where_it_would_not_be_relayed() -> None:
+    acme = builders.mapping_gateway("acme", "127.0.0.1/32")
+    six = builders.routing_gateway(
+        "six", "44", addresses=(Address("::1", 5060),), media=MediaSettings(mode=MediaMode.OFF)
+    )
+    media = MediaParameters(engine=MediaEngine.RELAY)
+    document = document_of(explain(catalogue=builders.catalogue([acme, six, SECOND], media=media)))
+    assert [each["routing_gateway"] for each in document["candidates"]] == ["second"]
+    assert [each["reason"] for each in document["left"]] == [
+        "address family: the caller's media are IPv4, those of the gateway IPv6, and they are not relayed (step 2)"
+    ]
 
 
 def test_the_number_may_have_a_tech_prefix_and_a_plus() -> None:

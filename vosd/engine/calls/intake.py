@@ -32,6 +32,7 @@ from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
 from vosd.routing.pipeline import RouteChoice
+from vosd.sdp.family import family_of
 from vosd.sip.dialog.session_wish import Wish, objection
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import InviteArrived
@@ -108,6 +109,7 @@ class Intake:
         self._refusals = refusals
         self._entropy = entropy
         self._closed = closed
+        self._has_both_families = len({":" in each.host for each in endpoint.flows.listeners}) > 1
         self.settings = settings
         self.settings_by_plan: Mapping[str, CallSettings] = {}
         """Settings of calls with a routing plan that has limits of its own, by name of the plan."""
@@ -133,6 +135,7 @@ class Intake:
             closed=self._closed(),
             user=event.user,
             required_types=request.required_types,
+            media_family=family_of(request.body) if self._has_both_families else 0,
         )
         call_id = uuid7(at.wall, self._entropy())
         setup = Setup(services.admission, call_request, iter(services.steps))
