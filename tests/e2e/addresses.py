@@ -117,6 +117,8 @@ EXEMPLARY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_104)
 ALARMING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_105)
 """It reports alarms to a server."""
 ALARM_SERVER: Final = Endpoint(f"{NETWORK}.62", 15_062)
+FENCED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_106)
+"""It takes calls from some networks and countries only."""
 REPORT_SERVER: Final = Endpoint(f"{NETWORK}.63", 15_062)
 """It receives states of calls."""
 OTHER_REPORT_SERVER: Final = Endpoint(f"{NETWORK}.64", 15_062)

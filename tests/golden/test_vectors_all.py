@@ -19,7 +19,6 @@ EXCEPTIONS: Final = {
     "package_definition": "packages come with their own capability",
     "package_free_duration": "packages come with their own capability",
     "report_limit": "reports come with their own capability",
-    "geofence": "access by country comes with its own capability",
     "agent_rights": "a log-in of agents comes with its own capability",
 }
 """Rules or kinds, or single examples, that no test is for, and why."""

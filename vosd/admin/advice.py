@@ -85,6 +85,14 @@ ADVICE: Final[dict[EndReason, Advice]] = {
     EndReason.NUMBER_NOT_ALLOWED: Advice(
         "A list, a length or a number section forbids one of the numbers.", "vosd route explain names which"
     ),
+    EndReason.GEOFENCE_BLOCKED: Advice(
+        "The call, or its media, came from a network or country that may not call.",
+        "is the user abroad? Else change its password; access.rules and countries say who may call",
+    ),
+    EndReason.USER_AGENT_NOT_ALLOWED: Advice(
+        "The User-Agent is none that the account may use.",
+        "a new telephone: add it to user_agents of the account; else change the password",
+    ),
     EndReason.LOOP: Advice(
         "The call came back to us, or went through too many switches.", "a vendor routes to us: take the number from it"
     ),

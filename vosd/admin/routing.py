@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO, format_amount, format_price
@@ -34,6 +35,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Blocks, Overrides
 from vosd.cdr.ports import Standing
 from vosd.control.routes import CandidateSheet, LeftOutSheet, LevelSheet, RateSheet, RouteSheet
+from vosd.routing.access import AccessAction
 from vosd.routing.route_table import RouteTable
 from vosd.sip.headers import phone_context
 from vosd.trunks.dialect import CalleeSource, CallerSource
@@ -211,13 +213,16 @@ def explain_route(
     steps: tuple[Step, ...] = STEPS,
     blocks: Blocks | None = None,
     closed: Refusal | None = None,
+    source: str = "",
+    agent: str | None = None,
 ) -> RouteExplanation:
     """Pass a call from ``gateway`` through admission and routing, and return the outcome.
 
     ``callee`` may have the gateway's tech prefix or not, and ``;phone-context=`` behind it. The gateways are listed if
     the steps get as far as the search for routes. ``blocks`` are those of ``at``; None = those of ``live``. ``is_live``
     is False for an idle state, which knows neither registrations nor the quality of gateways. ``is_forwarded``: its
-    INVITE has a Diversion. ``closed`` is why a switch takes no calls now.
+    INVITE has a Diversion. ``closed`` is why a switch takes no calls now. ``source`` is the address that it comes from,
+    empty = one that may call, and ``agent`` its User-Agent, None = one that is allowed.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -227,13 +232,13 @@ def explain_route(
     if mapping is None:
         message = f"no mapping gateway {gateway!r} is configured; there are {', '.join(catalogue.mapping_gateways)}"
         raise UnknownGatewayError(message)
-    numbers = _Dialled(mapping.tech_prefix, caller, callee, is_forwarded)
+    numbers = _Dialled(mapping.tech_prefix, caller, callee, is_forwarded, agent)
     if not callee or len(numbers.called()) > NUMBER_MAX:
         message = f"such a call is answered 484: a called number has 1 to {NUMBER_MAX} characters with its tech prefix"
         raise NoNumberError(message)
     rehearsal = Rehearsal(catalogue, live, mapping.account, steps, blocks)
     call = CallRequest(
-        source_host="",
+        source_host=source,
         source_port=0,
         hops=_HOPS_LEFT,
         looped=False,
@@ -243,7 +248,7 @@ def explain_route(
         user=gateway,  # identified as if the trunk had authenticated
         media_family=_family_of(mapping),
     )
-    refusal = rehearsal.put_through(call)
+    refusal = _refused_at(source, catalogue, live) or rehearsal.put_through(call)
     routes = comparison = None
     if call.rate:
         table, lengths = _table_of(call, catalogue), live.quality.lengths
@@ -276,6 +281,17 @@ def explain_route(
     )
 
 
+def _refused_at(source: str, catalogue: Catalogue, live: LiveState) -> Refusal | None:
+    """Return why the requests of an address are dropped or refused before anything else of them is read."""
+    if not source:
+        return None
+    decision = catalogue.parameters.access.signalling(source, live.country_of)
+    if decision.action is AccessAction.ALLOW:
+        return None
+    gets = "refused with 403" if decision.action is AccessAction.BLOCK else "dropped without an answer"
+    return Refusal(EndReason.GEOFENCE_BLOCKED, 403, f"{gets}: {decision.why}")
+
+
 def _level(party: Party) -> LevelSheet:
     rate = party.applied
     return LevelSheet(party.account, party.level, rate.group, rate.rate.prefix, format_amount(rate.price_per_minute))
@@ -290,8 +306,8 @@ def _table_of(call: CallRequest, catalogue: Catalogue) -> RouteTable:
 class _Dialled:
     """Numbers of an imaginary call; the called one may lack the tech prefix of its gateway."""
 
-    def __init__(self, tech_prefix: str, caller: str, callee: str, is_forwarded: bool) -> None:
-        self._caller, self._is_forwarded = caller, is_forwarded
+    def __init__(self, tech_prefix: str, caller: str, callee: str, is_forwarded: bool, agent: str | None) -> None:
+        self._caller, self._is_forwarded, self._agent = caller, is_forwarded, agent
         callee, self.context = phone_context.read(callee)
         number = without_separators(callee)
         has_prefix = number.startswith(tech_prefix) or for_matching(number).startswith(tech_prefix)
@@ -305,3 +321,9 @@ class _Dialled:
 
     def is_forwarded(self) -> bool:
         return self._is_forwarded
+
+    def agent(self) -> str | None:
+        return self._agent
+
+    def media_hosts(self) -> tuple[str, ...]:
+        return ()

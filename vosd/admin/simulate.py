@@ -31,6 +31,8 @@ _JUDGED: Final = frozenset(
         EndReason.NO_AVAILABLE_ROUTE.text,
         EndReason.NO_MATCHING_RATE.text,
         EndReason.NUMBER_NOT_ALLOWED.text,
+        EndReason.GEOFENCE_BLOCKED.text,
+        EndReason.USER_AGENT_NOT_ALLOWED.text,
         EndReason.RATE_TYPE_NOT_ALLOWED.text,
         EndReason.ACCOUNT_DISABLED.text,
         EndReason.ACCOUNT_EXPIRED.text,

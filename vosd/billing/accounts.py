@@ -69,6 +69,10 @@ class Account(msgspec.Struct, frozen=True):
     """Percent of its relayed calls that are recorded."""
     long_call_alarm: LongCallAlarm = LongCallAlarm.YES
     """Whether its calls are reported that last longer than ``alarms.call_seconds``."""
+    countries: frozenset[str] = frozenset()
+    """The only countries that its calls and registrations may come from; empty = any."""
+    user_agents: tuple[str, ...] = ()
+    """Parts of the User-Agents that its calls and registrations may have, in lower case; none = any."""
     allowed_prefixes: tuple[str, ...] = ()
     """The number section: called prefixes that its calls may have; none = any."""
     denied_prefixes: tuple[str, ...] = ()

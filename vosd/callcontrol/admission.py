@@ -18,6 +18,7 @@ from vosd.billing.call_hold import CallHold
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.holds import AccountHold
 from vosd.billing.ports import Rates
+from vosd.callcontrol.access import access_objection
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import destination_objection, watched_call
 from vosd.callcontrol.live_state import LiveState
@@ -156,6 +157,11 @@ class Admission:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
         if callee[:4] == "urn:":
             return self._dial_service(call)
+        parameters, account = self.catalogue.parameters, call.account
+        if gateway.countries or account.countries or account.user_agents or parameters.access.judges_sdp:
+            refusal = access_objection(call, gateway, account, numbers, parameters, self.live.country_of)
+            if refusal is not None:
+                return refusal
         return self._put_in_context(call, numbers.context) if numbers.context else None
 
     def _dial_service(self, call: CallRequest) -> Refusal | None:

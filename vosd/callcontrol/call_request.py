@@ -1,6 +1,6 @@
 """A call in its set-up: what the steps find out, and what it occupies."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -21,7 +21,10 @@ from vosd.trunks.gateways import MappingGateway
 
 
 class Numbers(Protocol):
-    """The numbers of a call request; the mapping gateway configures which part of the INVITE holds them."""
+    """The numbers of a call request, and what else of its INVITE rules are about.
+
+    The mapping gateway configures which part of the INVITE holds the numbers.
+    """
 
     @property
     def context(self) -> str:
@@ -38,6 +41,14 @@ class Numbers(Protocol):
 
     def is_forwarded(self) -> bool:
         """Return whether the call was meant for another number before."""
+        ...
+
+    def agent(self) -> str | None:
+        """Return the User-Agent; empty for none, None where it does not matter."""
+        ...
+
+    def media_hosts(self) -> Collection[str]:
+        """Return the addresses that media are offered at."""
         ...
 
 

@@ -10,10 +10,12 @@ from typing import Final
 import msgspec
 
 from vosd.base.number import EMERGENCY_SERVICE
+from vosd.sdp.summary import hosts
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of, phone_context_of
 from vosd.sip.headers.portability import Portability, portability_of
+from vosd.sip.wire.body import session_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request
@@ -81,6 +83,14 @@ class InviteNumbers(msgspec.Struct):
         if request.header("diversion") is not None:
             return True
         return any(map(_is_forwarding, request.headers("history-info")[:_HISTORY_MAX]))
+
+    def agent(self) -> str:
+        """Return the User-Agent; empty for none."""
+        return self.request.header("user-agent") or ""
+
+    def media_hosts(self) -> frozenset[str]:
+        """Return the addresses in the session description."""
+        return hosts(session_of(self.request))
 
     def portability(self) -> Portability:
         """Return what the Request-URI says about the portability of the called number."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from vosd.billing.destinations import DestinationUses
 from vosd.billing.holds import AccountCredit
 from vosd.catalogue.overrides import Blocks
+from vosd.routing.access import CountryOf, nowhere
 from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
@@ -32,6 +33,7 @@ class LiveState:
         "addresses_of",
         "blocks",
         "breakers",
+        "country_of",
         "credits",
         "destinations",
         "dynamic_lists",
@@ -66,6 +68,8 @@ class LiveState:
         self.turns = Turns()
         self.quality = Quality()
         self.breakers = Breakers()
+        self.country_of: CountryOf = nowhere
+        """Returns the country of an address."""
         self.health = GatewayHealth()
         self.dynamic_lists = DynamicLists()
         self.unregistered: set[str] = set()

@@ -107,3 +107,9 @@ class _Stored:
 
     def is_forwarded(self) -> bool:
         return self._is_forwarded
+
+    def agent(self) -> None:
+        return None
+
+    def media_hosts(self) -> tuple[str, ...]:
+        return ()

@@ -16,6 +16,7 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.billing.typical import TypicalPrices
+from vosd.routing.access import NO_RULES, AccessRules
 from vosd.routing.calendar import Calendar
 from vosd.routing.identify import SourceIndex
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
@@ -99,6 +100,8 @@ class CallParameters:
     """``routing.typical_seconds``: the length of calls by which costs are compared where it is not known."""
     media: MediaParameters = field(default_factory=MediaParameters)
     """``media`` and the parameters about media."""
+    access: AccessRules = NO_RULES
+    """Networks and countries that requests and media may come from."""
 
 
 class Changes(NamedTuple):

@@ -1,6 +1,6 @@
 """``vosd route``: the route of a call, explained."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from msgspec import UNSET
@@ -43,23 +43,16 @@ route.add_command(simulate)
 )
 @click.option("--at", type=MOMENT, help="When; default now.")
 @click.option("--forwarded", is_flag=True, help="Its INVITE has a Diversion header.")
+@click.option("--source", metavar="ADDRESS", help="Address that it comes from; default one that may call.")
+@click.option("--user-agent", metavar="TEXT", help="Its User-Agent; default one that is allowed.")
 @click.option("--live", is_flag=True, help="Ask the running switch, with the calls that it has now.")
 @json_option
 @pass_invocation
-def explain(
-    invocation: Invocation,
-    gateway: str,
-    caller: str,
-    callee: str,
-    at: int | None,
-    forwarded: bool,
-    live: bool,
-    as_json: bool,
-) -> None:
+def explain(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
     """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
     from vosd.admin.office.routes import ExplainCall, explain_call
 
-    order = ExplainCall(gateway=gateway, caller=caller, callee=callee, at=at, forwarded=forwarded, live=live)
+    order = ExplainCall(**wanted)
     found = in_office(invocation, lambda office: explain_call(office, principal(), order), with_database=False)
     if found.without_database:
         output.remark(f"balances are not judged: {found.without_database}")

@@ -239,7 +239,7 @@ def _load(
             check_sockets([*known.note_reaches(_reaches(objects, source))], keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
-        check_settings(keys, parameters, classes, written, problems)
+        check_settings(keys, parameters, classes, source, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = CurrencyPlaces(source.accounts.sound)
         found = asked.naming(problems.in_order())

@@ -17,6 +17,7 @@ FILE_KEYS: Final = frozenset(
     {
         "ca",
         "certificate",
+        "database",
         "file",
         "key",
         "labels_file",

@@ -123,3 +123,7 @@ class ExplainRoute(Order[RouteSheet], frozen=True, tag="explain_route"):
     """UTC milliseconds; None = now."""
     is_forwarded: bool = False
     """The INVITE has a Diversion."""
+    source: str = ""
+    """Address that it comes from; empty = one that may call."""
+    agent: str | None = None
+    """User-Agent of the INVITE; None = one that is allowed."""

@@ -228,6 +228,8 @@ class Daemon:
             allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,
             connects_within=ConnectTimeouts(self.service.switch.vendors_at, self.service.directory).connects_within,
+            is_denied=self.service.node.is_denied,
+            report_denied=self.service.node.report_denied,
         )
         self._still_away: StillAway | None = None
         self._outage = KnownOutage(settings.state_dir, boot_id())
@@ -409,6 +411,7 @@ class Daemon:
         await self.service.start()
 
     async def _begin_copies(self) -> None:
+        await self.service.countries.adjust(self._settings.country_file)
         await self.service.adjust_hep(self._settings.hep)
 
     async def _end_copies(self) -> None:
@@ -437,6 +440,7 @@ class Daemon:
         return Busy(accounts, gateways)
 
     async def _put_in_force(self, loaded: Loaded) -> None:
+        await self.service.countries.adjust(loaded.settings.country_file)
         try:
             await self.service.swap_catalogue(loaded.catalogue)
         except CurrencyChangedError as error:

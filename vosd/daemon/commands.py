@@ -222,6 +222,8 @@ class Commands:
             callee=question.callee,
             at=at,
             is_forwarded=question.is_forwarded,
+            source=question.source,
+            agent=question.agent,
             steps=switch.services.steps,
             blocks=blocks,
             closed=switch.closed(),

@@ -29,6 +29,7 @@ from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.followers import TraceFollowers
 from vosd.engine.trace.hep_mirror import HepMirror
 from vosd.engine.trace.messages import CallTraces
+from vosd.routing.access import AccessAction, AccessScope, CountryOf, nowhere
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.client_core import Placed, not_noted
 from vosd.sip.door.door import Doorkeeper
@@ -131,6 +132,8 @@ class Surroundings(NamedTuple):
     """Answers what ``steps`` ask; None = nothing answers."""
     doorkeeper: Doorkeeper | None = None
     """Examines the messages of legs before they leave; None = they leave at once."""
+    country_of: CountryOf = nowhere
+    """Returns the country of an address."""
     media: MediaKeeper | None = None
     """Has media relayed, in the place of another doorkeeper; None = they go from party to party."""
 
@@ -150,7 +153,8 @@ class Node:
         tokens = around.tokens
         self._clock = around.clock
         self._names = around.names
-        self.authenticator = Authenticator(catalogue, tokens.secret(), tokens.token, self.knows_host)
+        self._country_of = around.country_of
+        self.authenticator = Authenticator(catalogue, tokens.secret(), tokens.token, self.knows_host, around.country_of)
         self.endpoint = Endpoint(
             sip,
             listeners,
@@ -185,7 +189,10 @@ class Node:
             steps=around.steps,
             asker=around.asker,
         )
+        self.switch.live.country_of = around.country_of
         self.media = self.switch.services.media = around.media
+        if self.media is not None and catalogue.parameters.access.judges_sdp:
+            self.media.is_ignored = self._is_media_ignored
         self.hep: HepMirror | None = None
         """Copies messages for a capture server; ``copy_messages`` sets it."""
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
@@ -195,6 +202,7 @@ class Node:
         self.switch.swap_catalogue(catalogue, changed)
         if self.media is not None:
             self.media.adopt(catalogue.parameters.media)
+            self.media.is_ignored = self._is_media_ignored if catalogue.parameters.access.judges_sdp else None
         if self.hep is not None:
             self.hep.adopt(catalogue)
         self.authenticator.adopt(catalogue)
@@ -233,6 +241,26 @@ class Node:
         """Return whether an address is a gateway's, a registered user's, or has proven who it is."""
         is_phone = self.registrations.knows_host(host) or self.authenticator.has_proven(host, self._clock.now())
         return is_phone or self.knows_host(host)
+
+    def is_denied(self, host: str) -> bool:
+        """Return whether requests from an address are dropped, except those of calls."""
+        access = self.switch.catalogue.parameters.access
+        if not access.judges_signalling:
+            return False
+        return access.signalling(host, self._country_of).action is AccessAction.IGNORE
+
+    def _is_media_ignored(self, host: str) -> bool:
+        """Return whether the address of a session description is not used."""
+        access = self.switch.catalogue.parameters.access
+        decision = access.by_rules(AccessScope.SDP, host, self._country_of) if host else None
+        return decision is not None and decision.action is AccessAction.IGNORE
+
+    def report_denied(self, host: str) -> None:
+        """Warn that requests of a trunk or phone are dropped for where they come from."""
+        catalogue, now = self.switch.catalogue, self._clock.now()
+        why = catalogue.parameters.access.signalling(host, self._country_of).why
+        names = [each.name for each in catalogue.sources.gateways_at(host)]
+        self.switch.notices.source_denied(host, why, names, now)
 
     def addresses_of(self, gateway: RoutingGateway) -> Sequence[Address]:
         """Return where a gateway or a phone is right now."""

@@ -45,6 +45,7 @@ from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import POLL_TICK_S, RtpEngineCalls
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
+from vosd.engine.peers.countries import Countries
 from vosd.engine.peers.directory import NamedGateway, NameDirectory, SignallingLimits, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
@@ -136,7 +137,7 @@ class SwitchService:
         memo = MemoFile(settings.state_dir / "database.json")
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
-        self.lookups = Lookups(clock, settings.lookups)
+        self.lookups, self.countries = Lookups(clock, settings.lookups), Countries()
         surroundings = Surroundings(
             clock=clock,
             tokens=TokenSource(),
@@ -148,6 +149,7 @@ class SwitchService:
             presence=self.phone_service.changed,
             steps=steps,
             asker=asker or self.lookups,
+            country_of=self.countries.of,
             media=self._media_keeper(relay, rtpengines, settings, catalogue),
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
@@ -263,6 +265,7 @@ class SwitchService:
         self._tasks.run("overrides", self.overrides.run)
         self._tasks.run("ends of overrides", self.overrides.keep_time)
         self._tasks.run("watch over names", self.directory.run)
+        self._tasks.run("countries of addresses", self.countries.run)
         self._tasks.run("registrations to database", self.node.registration_writer.run)
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)

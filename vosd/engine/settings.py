@@ -505,6 +505,8 @@ class Settings:
     media: MediaEngineSettings = field(default_factory=MediaEngineSettings)
     keep_alive: KeepAlive = field(default_factory=KeepAlive)
     """Keep-alives for registered endpoints behind NAT."""
+    country_file: Path | None = None
+    """File that has the countries of addresses; None = they are not known."""
     phone_service: PhoneServiceSettings | None = None
     lookups: LookupSettings = field(default_factory=LookupSettings)
     metrics: MetricsSettings | None = None

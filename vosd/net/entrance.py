@@ -76,6 +76,10 @@ class Core(NamedTuple):
     """Return the name that the certificate of the vendor at an address must contain; None = the address itself."""
     connects_within: Callable[[str], float]
     """Return the time limit in seconds for connecting to an address."""
+    is_denied: Callable[[str], bool] = lambda _host: False
+    """Return whether requests from an address are dropped, except those of calls."""
+    report_denied: Callable[[str], None] = lambda _host: None
+    """Report that a request of a known source was dropped for that."""
 
 
 class Entrance:
@@ -85,7 +89,14 @@ class Entrance:
         self._core = core
         self._keep_out = drop_in_kernel
         self._shield = Shield(
-            settings, core.is_known_source, core.belongs, self._block, core.dropped, core.allowance_at
+            settings,
+            core.is_known_source,
+            core.belongs,
+            self._block,
+            core.dropped,
+            core.allowance_at,
+            core.is_denied,
+            core.report_denied,
         )
         self._blocked: dict[str, float] = {}
         """Time at which each blocked address is released, earliest first."""

@@ -1,5 +1,6 @@
 """Per-source rate limits, applied before parsing.
 
+A source that the rules of access deny may send what belongs to calls, and nothing else.
 Known sources (gateways, authenticated users) have a generous limit, and only for new requests: messages within a call
 pass. Unknown sources have a low limit; junk and known scanners are dropped; a source that keeps sending far above its
 limit is blocked for a while. Pure: time is an argument, in seconds of the monotonic clock.
@@ -66,7 +67,7 @@ class ShieldAnswer(Enum):
 class _Source:
     """State of one address (unknown IPv6 sources: one /64)."""
 
-    __slots__ = ("allowance", "blocked_until", "excess", "judged_at", "requests", "unmatched", "within")
+    __slots__ = ("allowance", "blocked_until", "excess", "is_denied", "judged_at", "requests", "unmatched", "within")
 
     def __init__(self, burst: float, now: float) -> None:
         self.requests = Bucket(burst, now)
@@ -80,6 +81,8 @@ class _Source:
         """Rate limit shared with the other addresses of its gateway; None = no such limit."""
         self.judged_at = now
         """Time of the last lookup."""
+        self.is_denied = False
+        """Whether its requests from outside of calls are dropped."""
         self.blocked_until = 0.0
 
 
@@ -94,6 +97,8 @@ class Shield:
         block: Callable[[str, float], None],
         dropped: Drops,
         allowance_at: Callable[[str], Allowance | None] = lambda _host: None,
+        is_denied: Callable[[str], bool] = lambda _host: False,
+        report_denied: Callable[[str], None] = lambda _host: None,
     ) -> None:
         """Create an empty table.
 
@@ -104,12 +109,16 @@ class Shield:
             block: called with an address to block and the time of its release.
             dropped: counts dropped messages by reason.
             allowance_at: return the rate limit shared by all addresses of the gateway at an address.
+            is_denied: return whether requests from an address are dropped.
+            report_denied: called with the address of a known source whose request was dropped for that.
         """
         self._knows = knows
         self._belongs = belongs
         self._block = block
         self._dropped = dropped
         self._allowance_at = allowance_at
+        self._is_denied = is_denied
+        self._report_denied = report_denied
         self._gateways: dict[str, Bucket] = {}
         """Remaining requests of each gateway with a limit of its own; the catalogue bounds their number."""
         self._known: OrderedDict[str, _Source] = OrderedDict()
@@ -142,27 +151,37 @@ class Shield:
         return len(self._known) + len(self._unknown)
 
     def knows(self, host: str, now: float) -> bool:
-        """Return whether an address is a known source, by a lookup that still holds."""
+        """Return whether an address is a known source that is not denied, by a lookup that still holds."""
         source = self._known.get(host)
-        return source is not None and now - source.judged_at < LOOKUP_VALID_S
+        return source is not None and now - source.judged_at < LOOKUP_VALID_S and not source.is_denied
 
     def judge(self, kind: MessageKind, data: bytes, host: str, now: float) -> Rank | ShieldAnswer:
         """Return the queue for a message, or that it is refused or dropped."""
         source = self._known.get(host)
         if source is not None and now - source.judged_at < LOOKUP_VALID_S:
+            if source.is_denied:
+                return self._judge_denied(source, kind, data, host, now)
             return self._judge_known(source, kind, data, now)
         key = source_of(host) if ":" in host else host
         unknown = self._unknown.get(key)
         # Within an IPv6 /64 of an unknown source, single addresses may be gateways: there each address is looked up.
         if unknown is not None and key == host and now - unknown.judged_at < LOOKUP_VALID_S:
+            if unknown.is_denied:
+                return self._judge_denied(unknown, kind, data, host, now)
             return self._judge_unknown(unknown, kind, data, host, now)
         if self._knows(host):
             source = self._looked_up(self._known, host, source, self._settings.gateway_rate, now)
             source.allowance = self._allowance_at(host)
-            return self._judge_known(source, kind, data, now)
+            source.is_denied = self._is_denied(host)
+            if not source.is_denied:
+                return self._judge_known(source, kind, data, now)
+            return self._judge_denied(source, kind, data, host, now)
         self._known.pop(host, None)
         unknown = self._looked_up(self._unknown, key, unknown, self._settings.unknown_burst, now)
-        return self._judge_unknown(unknown, kind, data, host, now)
+        unknown.is_denied = self._is_denied(host)
+        if not unknown.is_denied:
+            return self._judge_unknown(unknown, kind, data, host, now)
+        return self._judge_denied(unknown, kind, data, host, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -178,6 +197,20 @@ class Shield:
             sources.move_to_end(key)
             source.judged_at = now
         return source
+
+    def _judge_denied(
+        self, source: _Source, kind: MessageKind, data: bytes, host: str, now: float
+    ) -> Rank | ShieldAnswer:
+        """Accept what belongs to a call, as of other sources, and drop the rest."""
+        is_known = self._known.get(host) is source
+        if (kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN) and self._belongs(kind, data):
+            return Rank.RUNNING if is_known else self._within(source, host, now)
+        if not is_known:
+            return self._drop(source, Drop.DENIED, host, now)
+        self._dropped[Drop.DENIED] += 1
+        if kind is MessageKind.CALL or kind is MessageKind.OTHER:
+            self._report_denied(host)
+        return ShieldAnswer.SILENCE
 
     def _judge_known(self, source: _Source, kind: MessageKind, data: bytes, now: float) -> Rank | ShieldAnswer:
         if kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN:

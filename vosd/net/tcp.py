@@ -20,6 +20,7 @@ from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.stream_pings import StreamPings
 from vosd.net.tls import TlsContexts
 from vosd.obs.log import LogLimiter
+from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
 
 CONNECT_S: Final = 5.0
@@ -158,7 +159,13 @@ class StreamFlow:
             self._admit(sock, PeerEnd(address[0], address[1]))
 
     def _admit(self, sock: socket.socket, peer: PeerEnd) -> None:
-        origin = ConnectionOrigin.GATEWAY if self._core.is_known_source(peer.host) else ConnectionOrigin.UNKNOWN
+        is_known = self._core.is_known_source(peer.host)
+        # A known source may have calls, for which a denied one must be able to connect again.
+        if not is_known and self._core.is_denied(peer.host):
+            self._core.dropped[Drop.DENIED] += 1
+            sock.close()
+            return
+        origin = ConnectionOrigin.GATEWAY if is_known else ConnectionOrigin.UNKNOWN
         full = self._slots.take(origin, peer.host, self._loop.time())
         if full is not None:
             sock.close()

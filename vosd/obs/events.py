@@ -107,6 +107,14 @@ class Event(StrEnum):
     OVERLOAD_ENDS = "overload_ends"
     SOURCE_BLOCKED = "source_blocked"
     """A source floods the switch and is blocked for a while."""
+    SOURCE_DENIED = "source_denied"
+    """The requests of a trunk or a registered phone are dropped, because ``access`` denies their address (``why``)."""
+    ACCESS_REFUSED = "access_refused"
+    """A trunk or phone (``name``) calls or registers from where it may not, or with another agent: a stolen password?
+    """
+    COUNTRIES_UNREADABLE = "countries_unreadable"
+    """The ``file`` of ``access.database`` has changed and cannot be used: the countries known before stay."""
+    COUNTRIES_READ = "countries_read"
     BYE_UNANSWERED = "bye_unanswered"
     """A peer does not answer our BYE and may continue to bill."""
     BYE_REFUSED = "bye_refused"
@@ -259,6 +267,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.OVERLOAD_BEGINS: Event.OVERLOAD_ENDS,
     Event.JOURNAL_RESERVE_MISSING: Event.JOURNAL_RECOVERED,
     Event.AUTH_LOCKOUT: Event.AUTH_UNBLOCKED,
+    Event.COUNTRIES_UNREADABLE: Event.COUNTRIES_READ,
     Event.BALANCE_LOW: Event.BALANCE_RECOVERED,
     Event.RELOAD_REFUSED: Event.CONFIGURATION_LOADED,
     Event.CATALOGUE_FALLBACK: Event.CONFIGURATION_LOADED,

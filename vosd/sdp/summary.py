@@ -1,5 +1,7 @@
 """Summarise a session description in one line: codecs, address, hold."""
 
+import re
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from vosd.sdp.codec import payload_names
@@ -9,11 +11,30 @@ _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
 """Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
 
 
+_HOST: Final = re.compile(r"^(?:c=|a=rtcp:\d+ )IN IP[46] ([0-9A-Fa-f.:]+)", re.MULTILINE)
+
+
 class _Common(NamedTuple):
     """Address and direction of one level of a description; missing values are inherited from the level above."""
 
     host: str
     direction: str
+
+
+def hosts(body: bytes) -> frozenset[str]:
+    """Return the addresses at which media are received, RTP and RTCP, also those of a description that has flaws.
+
+    Names, which RFC 8866 allows, are not among them.
+    """
+    return frozenset(host for host in _HOST.findall(body.decode("utf-8", "replace")) if _is_address(host))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def summary(body: bytes) -> str:

@@ -4,7 +4,7 @@ It is asked about requests from outside dialogs, except retransmissions of accep
 verdict; the implementation (``engine.registration.authentication``) knows the addresses and the digest users.
 """
 
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from typing import Final, NamedTuple, Protocol
 
 from vosd.base.clock import Instant
@@ -37,6 +37,15 @@ class Challenged(NamedTuple):
 Verdict = Accepted | Challenged
 
 
+class SourceRefusal(NamedTuple):
+    """Why new requests of a source get 403."""
+
+    why: str
+    """For people."""
+    headers: str
+    """Whole header lines."""
+
+
 class AuthGate(Protocol):
     """Decides on new requests."""
 
@@ -62,11 +71,17 @@ class AuthGate(Protocol):
         """Decide on an INVITE or REGISTER."""
         ...
 
+    @property
+    def refusal_of(self) -> Callable[[Peer], SourceRefusal | None] | None:
+        """Function that returns why new requests of a source get 403; None = no source is refused like that."""
+        ...
+
 
 class _OpenGate:
     """Gate of a switch that identifies by source address only."""
 
     has_users: Final = False
+    refusal_of: Final = None
     locked: Final = ()
 
     def is_locked_out(self, _source: Peer, _now: Instant) -> bool:

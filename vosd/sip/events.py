@@ -79,6 +79,8 @@ class InviteRefused(msgspec.Struct, frozen=True):
     why: str
     user: str = ""
     """User who authenticated before the refusal; empty where the source address identifies the sender, if at all."""
+    is_blocked: bool = False
+    """Whether it was refused for the address that it comes from."""
 
 
 class CancelArrived(msgspec.Struct, frozen=True):

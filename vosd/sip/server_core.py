@@ -7,7 +7,7 @@ event for its dialog or for the endpoint's user.
 from collections.abc import Callable
 
 from vosd.base.clock import Instant
-from vosd.sip.auth_gate import EXAMINED, AuthGate, Challenged
+from vosd.sip.auth_gate import EXAMINED, AuthGate, Challenged, SourceRefusal
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.table import CROSSING, DialogTable
 from vosd.sip.drops import Drop, Drops
@@ -92,6 +92,11 @@ class ServerCore:
             return None
         if request.method == "ACK":
             return self._take_ack(request, f"{prefix}INVITE", now)
+        refusal_of = self._auth_gate.refusal_of
+        if refusal_of is not None and not request.to_tag and request.method != "CANCEL":
+            blocked = refusal_of(source)
+            if blocked is not None:
+                return self._refuse_source(request, source, blocked, prefix + request.method, now)
         return self._take_new_request(request, source, prefix, now)
 
     def refuse_common_invite(self, data: bytes, source: Peer, headers: str, now: Instant) -> Datagram | None:
@@ -195,6 +200,16 @@ class ServerCore:
         if message.method != "INVITE" or message.to_tag:
             return None
         return InviteRefused(message, source, now, error.status, str(error), error.user)
+
+    def _refuse_source(
+        self, request: Request, source: Peer, blocked: SourceRefusal, key: str, now: Instant
+    ) -> InviteRefused | None:
+        """Refuse a request for the address that it comes from, whatever it is."""
+        self._dropped[Drop.BLOCKED_BY_RULE] += 1
+        self._answers.refuse(self._answers.stem_of(request, source), key, 403, blocked.headers, now)
+        if request.method != "INVITE":
+            return None
+        return InviteRefused(request, source, now, 403, blocked.why, is_blocked=True)
 
     def _reason_to_drop(self, request: Request, source: Peer, invite_key: str, now: Instant) -> Drop | None:
         """Return why a request of no dialog is dropped; None if its source is known, or may authenticate.

@@ -130,6 +130,8 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     """The credentials that each INVITE and REGISTER must prove; None = its address is proof enough."""
     caller_numbers: CallerNumbers | None = None
     """The calling numbers that it may show; None = any."""
+    countries: frozenset[str] = frozenset()
+    """The only countries that its calls and registrations may come from; empty = those of its account."""
     dynamic_blacklist: CallerLimits | None = None
     """Limits of each of its callers; None = those of the installation."""
     numbers: IncomingNumbers | None = None

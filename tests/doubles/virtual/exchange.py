@@ -32,6 +32,7 @@ from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
 from vosd.engine.turn import Turn
+from vosd.routing.access import CountryOf, nowhere
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.door.door import Doorkeeper, WaitingMessage
 from vosd.sip.flows import Listener, Locator, resolve_no_name
@@ -161,6 +162,7 @@ class Exchange:
         doorkeeper: Doorkeeper | None = None,
         relay: VirtualRelay | None = None,
         rtpengines: VirtualRtpEngines | None = None,
+        country_of: CountryOf = nowhere,
     ) -> None:
         """``lateness_ms`` is the delay with which every timer of the switch runs.
 
@@ -196,6 +198,7 @@ class Exchange:
             asker=asker,
             doorkeeper=doorkeeper,
             media=self.media,
+            country_of=country_of,
         )
         sip = sip or SipSettings(product="vosd/test")
         self.take_node(Node("sw1", sip, trace or TraceSettings(), listeners, catalogue, self.surroundings))

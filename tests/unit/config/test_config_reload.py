@@ -91,6 +91,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "log_level",
         "keep_alive",
         "overload",
+        "country_file",
         "phone_service",
         "lookups",
         "api",

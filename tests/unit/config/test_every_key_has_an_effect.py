@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 import pytest
 from doubles.certificates import Authority
+from doubles.countries import write_countries
 from pydantic.fields import FieldInfo
 
 from vosd.config.keys.accounts import AccountKeys
@@ -72,6 +73,7 @@ FILE: Final[Mapping[str, Any]] = {
     "routing_plans": [{"name": "premium"}],
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
     "currencies": [{"code": "USD", "fee_precision": "3"}],
+    "access": {"database": "countries.mmdb", "rules": [{"action": "ignore", "networks": "192.0.2.5"}]},
     "media": {"rtpengine": [{"name": "one", "address": "192.0.2.5:2223"}]},
     "bilateral": [
         {"account": "acme", "url": "https://peer.example.com/api/v1", "their_account": "us", "token": "secret"}
@@ -117,12 +119,14 @@ VALUES: Final = (
     "7", "70", "700", "7000", "12000", "yes", "no", "0", "EUR", "2", "3", "0.5", "192.0.2.77", "udp:127.0.0.1:5060",
     "udp:127.0.0.1:5070", "*2", "30/6", "2030-01-01T00:00:00Z", "unlimited", "HIDDEN", "0xa0", "SHA-256", "407",
     "0.10@60", "example.org", "/path", "phone", {"486": "480"}, "a" * 32, "b" * 64, "text", "sqlite+aiosqlite:///other.db",
-    "phone_offline",
+    "phone_offline", "DE",
 )  # fmt: skip
 """Tried in this order; words of enums are found by themselves."""
 
 INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "routing_gateways.preset": {"preset": "asterisk"},
+    "access.database": {"database": "numbers.mmdb"},
+    "access.rules.scope": {"scope": "sdp"},
     "dids.trunk": {"trunk": "last"},
     "dids.phones": {"phones": "7001", "trunk": None},
     "dids.otherwise": {"otherwise": "7001"},
@@ -371,6 +375,8 @@ SECTIONS: Final = sorted({key.section for key in TRIED})
 def test_each_key_of_a_section_changes_what_the_switch_runs_with(tmp_path: Path, section: str) -> None:
     (tmp_path / "password.txt").write_text("another secret\n", encoding="utf-8")
     (tmp_path / "password.txt").chmod(0o600)
+    for name in ("countries.mmdb", "numbers.mmdb"):
+        write_countries(tmp_path / name)
     (tmp_path / "numbers.txt").write_text("4930124\n", encoding="utf-8")
     (tmp_path / "routes.csv").write_text("prefix,gateway\n44,carrier\n", encoding="utf-8")
     of_section = [key for key in TRIED if key.section == section]
@@ -383,6 +389,7 @@ def test_each_key_of_a_section_changes_what_the_switch_runs_with(tmp_path: Path,
 
 
 def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> None:
+    write_countries(tmp_path / "countries.mmdb")
     authority = Authority(tmp_path)
     one, two = authority.issue("one", "192.0.2.1"), authority.issue("two", "192.0.2.1")
     base = {"certificate": one.file, "private_key": one.key, "ca": authority.root.file}

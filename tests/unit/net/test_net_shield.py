@@ -37,6 +37,8 @@ class AuthGate:
         self.dropped: Counter[str] = Counter()
         self.now = 1_000.0
         self.allowances: dict[str, Allowance] = {}
+        self.denied: set[str] = set()
+        self.reported: list[str] = []
         self.shield = Shield(
             settings,
             lambda host: host in self.known,
@@ -44,6 +46,8 @@ class AuthGate:
             lambda host, until: self.blocked.append((host, until)),
             self.dropped,
             self.allowances.get,
+            lambda host: host in self.denied,
+            self.reported.append,
         )
 
     def judge(self, kind: MessageKind, host: str, data: bytes = REGISTER) -> Rank | ShieldAnswer:
@@ -254,3 +258,59 @@ def test_an_unknown_source_is_never_served_more_than_its_limit(traffic):
         heard += auth_gate.heard(count, kind, UNKNOWN_SOURCE)
         auth_gate.now += pause
         assert heard <= 2 * (20 + 10 * (auth_gate.now - began)) + 1e-6  # its requests, and what belongs to nothing
+
+
+class TestDeniedSources:
+    """Sources that the rules of access deny."""
+
+    @pytest.fixture
+    def auth_gate(self) -> AuthGate:
+        auth_gate = AuthGate()
+        auth_gate.denied |= {GATEWAY, UNKNOWN_SOURCE}
+        return auth_gate
+
+    @pytest.mark.parametrize("kind", [MessageKind.CALL, MessageKind.OTHER, MessageKind.WITHIN, MessageKind.RESPONSE])
+    @pytest.mark.parametrize("host", [GATEWAY, UNKNOWN_SOURCE])
+    def test_what_belongs_to_no_call_is_dropped(self, auth_gate, host, kind):
+        assert auth_gate.heard(5, kind, host) == 0
+        assert auth_gate.dropped == {"source that access denies": 5}
+
+    @pytest.mark.parametrize("host", [GATEWAY, UNKNOWN_SOURCE])
+    def test_what_belongs_to_a_call_passes(self, auth_gate, host):
+        auth_gate.ours.add(b"ours")
+        for _ in range(2):
+            assert auth_gate.judge(MessageKind.WITHIN, host, b"ours") is Rank.RUNNING
+            assert auth_gate.judge(MessageKind.RESPONSE, host, b"ours") is Rank.RUNNING
+            assert auth_gate.judge(MessageKind.CALL, host, b"ours") is ShieldAnswer.SILENCE
+
+    def test_only_a_known_source_is_reported_and_only_for_requests(self, auth_gate):
+        for host in (GATEWAY, UNKNOWN_SOURCE):
+            for kind in (MessageKind.CALL, MessageKind.OTHER, MessageKind.WITHIN, MessageKind.JUNK):
+                auth_gate.judge(kind, host)
+        assert auth_gate.reported == [GATEWAY, GATEWAY]
+
+    def test_messages_of_a_denied_gateway_are_always_judged(self, auth_gate):
+        auth_gate.judge(MessageKind.CALL, GATEWAY)
+        assert not auth_gate.shield.knows(GATEWAY, auth_gate.now)
+
+    def test_a_flood_of_an_unknown_one_is_blocked_and_a_gateway_is_not(self, auth_gate):
+        assert auth_gate.heard(BLOCK_PER_S + 1, MessageKind.CALL, GATEWAY) == 0
+        assert auth_gate.blocked == []
+        assert auth_gate.heard(BLOCK_PER_S + 1, MessageKind.CALL, UNKNOWN_SOURCE) == 0
+        assert [host for host, _ in auth_gate.blocked] == [UNKNOWN_SOURCE]
+
+    def test_of_one_site_of_ipv6_a_single_address_may_be_denied(self, auth_gate):
+        auth_gate.denied.add("2001:db8::1")
+        assert auth_gate.heard(2, MessageKind.CALL, "2001:db8::1") == 0
+        assert auth_gate.heard(2, MessageKind.CALL, "2001:db8::2") == 2
+        assert auth_gate.heard(2, MessageKind.CALL, "2001:db8::1") == 0
+
+    def test_other_rules_hold_at_once_and_a_country_that_changes_within_seconds(self, auth_gate):
+        assert auth_gate.heard(1, MessageKind.CALL, GATEWAY) == 0
+        auth_gate.denied.clear()
+        assert auth_gate.heard(1, MessageKind.CALL, GATEWAY) == 0
+        auth_gate.now += LOOKUP_VALID_S
+        assert auth_gate.heard(1, MessageKind.CALL, GATEWAY) == 1
+        auth_gate.denied.add(GATEWAY)
+        auth_gate.shield.settings = SETTINGS
+        assert auth_gate.heard(1, MessageKind.CALL, GATEWAY) == 0

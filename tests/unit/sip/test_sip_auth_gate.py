@@ -17,6 +17,8 @@ TCP = 1
 class GateKeeper:
     """Gives the verdict that the test wants."""
 
+    refusal_of = None
+
     def __init__(self, verdict=CHALLENGE, *, has_users=True):
         self.verdict = verdict
         self.has_users = has_users

@@ -21,10 +21,12 @@ from vosd.admin.routing import explain_route as explained
 from vosd.admin.routing import idle_state
 from vosd.admin.simulate import Simulation
 from vosd.base.clock import Instant
+from vosd.base.networks import address_of
 from vosd.catalogue.overrides import NO_OVERRIDES, overlaid
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.routes import ExplainRoute, RouteSheet
+from vosd.engine.peers.countries import read_countries
 from vosd.storage.ports import CallFilter
 
 if TYPE_CHECKING:
@@ -45,6 +47,10 @@ class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Moment of the call; None = now."""
     forwarded: bool = False
     """Whether the INVITE has a Diversion header."""
+    source: str | None = None
+    """Address that it comes from, without port; None = one that may call."""
+    user_agent: str | None = None
+    """User-Agent of the INVITE; None = one that is allowed."""
     live: bool = False
     """Ask the running switch, with the calls that it has now."""
     objects: tuple[BulkObject, ...] = ()
@@ -68,13 +74,13 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
 
     Raises:
         OperatorsOnlyError: an agent asks.
-        OrderError: the running switch is asked about a moment of the past, or with changes.
+        OrderError: ``source`` is no address; the running switch is asked about a moment of the past, or with changes.
         UnknownGatewayError, NoNumberError: there is no such gateway, or no such number.
         ConfigError: the configuration is invalid.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     now = office.now()
-    at = now if order.at is None else order.at
+    at, source = now if order.at is None else order.at, _address(order.source)
     if order.live:
         if at < now:
             raise OrderError("live", "knows the calls of now", "leave it out for a moment of the past")
@@ -88,6 +94,8 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
                     callee=order.callee,
                     at_ms=order.at,
                     is_forwarded=order.forwarded,
+                    source=source,
+                    agent=order.user_agent,
                 )
             )
         )
@@ -108,6 +116,9 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
         state = idle_state(catalogue, None, overrides)
     else:
         state = idle_state(catalogue, changes.standings, overrides, changes.expiries)
+    file = office.definitions.settings.country_file if source else None
+    if file is not None:
+        state.country_of = await asyncio.to_thread(read_countries, file)
     sheet = explained(
         catalogue,
         state,
@@ -117,10 +128,22 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
         at=Instant(0, at),
         is_live=False,
         is_forwarded=order.forwarded,
+        source=source,
+        agent=order.user_agent,
     ).sheet()
     if at < now:
         sheet = msgspec.structs.replace(sheet, not_known=[*UNKNOWN_OF_THE_PAST])
     return ExplainedCall(sheet=sheet, is_past=at < now, without_database=why)
+
+
+def _address(written: str | None) -> str:
+    """Return an address as calls have it; empty for None."""
+    if written is None:
+        return ""
+    try:
+        return str(address_of(written))
+    except ValueError:
+        raise OrderError("source", "is an IP address without port") from None
 
 
 class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import Origin
+from vosd.catalogue.source import CatalogueSource, Origin
 from vosd.cdr.retention import Age
+from vosd.config.assembly.access import check_access
 from vosd.config.assembly.media import check_media
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
@@ -18,15 +19,18 @@ def check_settings(
     keys: InstallationKeys,
     parameters: ParameterKeys,
     classes: Sequence[DestinationClass],
+    source: CatalogueSource,
     origin: Origin,
     problems: ProblemList,
 ) -> None:
     """Warn of a wildcard that peers would have to send to, and of a past that is gone before it is compared with.
 
-    A file in the place of the state directory is an error, and so are settings of media that do not fit together.
+    A file in the place of the state directory is an error, and so are settings of media, and of ``access``, that do not
+    fit together.
     """
     _refuse_file(keys.state_dir, origin, problems)
     check_media(keys, parameters, origin, problems)
+    check_access(keys.access, keys.media.engine, source, origin, problems)
     announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
     wildcard = next(
         (each for each, said in announcements if said is None and ip_address(each.host).is_unspecified), None

@@ -99,6 +99,7 @@ _SETTINGS: Final = full_conversion(
     Settings,
     by_hand={
         "sip": "sip",
+        "access": "country_file",
         "media": "media",
         "database": "database_url",
         "phone_service": "phone_service",
@@ -140,6 +141,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         listen=sip.listen,
         advertise=announced(sip.listen, sip.advertise),
         sip=_sip_settings(sip, parameters),
+        country_file=keys.access.database,
         database_url=keys.database.url,
         start_without_s=keys.database.start_without,
         cdr=_CDR(keys.cdr),

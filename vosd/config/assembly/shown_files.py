@@ -1,4 +1,7 @@
-"""Files that ``invoices`` and ``api.brand`` name: found beside the file that names them, and checked to be there."""
+"""Files that ``invoices``, ``api.brand`` and ``access`` name: found beside the file that names them.
+
+Those that are shown are checked to be there.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -17,8 +20,18 @@ _LOGO_BYTES_MAX: Final = 1 << 18
 
 
 def with_shown_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:
-    """Return the keys with the whole paths of the files that invoices and the console show; others are reported."""
-    return _with_logo(_with_invoice_files(keys, document, problems), document, problems)
+    """Return the keys with the whole paths of the files; those of invoices and the console are reported if need be."""
+    return _with_countries(_with_logo(_with_invoice_files(keys, document, problems), document, problems), document)
+
+
+def _with_countries(keys: InstallationKeys, document: Section) -> InstallationKeys:
+    """Return the keys with the whole path of the file that has the countries of addresses."""
+    if keys.access.database is None:
+        return keys
+    section = document.entries["access"].node
+    assert isinstance(section, Section)
+    path = Path(section.place_of("database").file).absolute().parent / keys.access.database
+    return keys.model_copy(update={"access": keys.access.model_copy(update={"database": path})})
 
 
 def _with_invoice_files(keys: InstallationKeys, document: Section, problems: ProblemList) -> InstallationKeys:

@@ -10,6 +10,7 @@ from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
+from vosd.config.assembly.access import access_rules
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import caller_limits, mapping_gateway, phone
@@ -211,6 +212,7 @@ def _call_parameters(
         loss_guard=keys.routing.loss_guard,
         typical_seconds=keys.routing.typical_seconds,
         media=media_parameters(keys, parameters),
+        access=access_rules(keys.access),
     )
 
 

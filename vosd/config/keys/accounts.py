@@ -20,6 +20,7 @@ from vosd.config.keys.invoices import InvoiceTermKeys
 from vosd.config.keys.rates import RateType
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price, step
+from vosd.config.reader.countries import Countries, part_of_agent
 from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
@@ -117,6 +118,12 @@ class AccountKeys(Keys):
     """Calls accepted in the preceding 1000 ms."""
     max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
     """Longest call, where less than ``limits.max_call_seconds``."""
+    countries: Countries = frozenset()
+    """The only countries that its calls and registrations may come from, by ``access.database``; one or a list, such as
+    ``[DE, AT]``. Private addresses pass. Default: all; trunks and phones may have ``countries`` of their own."""
+    user_agents: Annotated[tuple[Annotated[str, part_of_agent()], ...], BeforeValidator(one_or_many)] = ()
+    """Parts of User-Agents, one or a list: calls and registrations with another User-Agent get 403; case does not
+    matter. Default: any. Anyone can write any User-Agent: a thief is kept out only while he does not know it."""
     allowed_prefixes: SectionPrefixes = ()
     """Number section: the called prefixes that its calls may have, after ``callee_rewrite``; without any, all. The
     longest prefix that fits decides, allowed or denied. Other calls end with 403, ``Number Not Allowed``."""

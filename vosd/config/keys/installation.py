@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
+from vosd.config.keys.access import AccessKeys
 from vosd.config.keys.alarms import AlarmKeys
 from vosd.config.keys.api import ApiKeys
 from vosd.config.keys.bilateral import BilateralKeys
@@ -185,6 +186,7 @@ class InstallationKeys(Keys):
     node: Annotated[str, object_name()] = "vosd"
     """Name of this switch in CDRs."""
     sip: SipKeys = SipKeys()
+    access: AccessKeys = AccessKeys()
     media: MediaKeys = MediaKeys()
     database: DatabaseKeys = DatabaseKeys()
     state_dir: Annotated[Path, file_path()] = STATE_DIR

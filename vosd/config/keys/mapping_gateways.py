@@ -24,6 +24,7 @@ from vosd.config.keys.trunk_headers import BodyKeys, CallerFormatKeys, HeaderKey
 from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.reader.addresses import source
 from vosd.config.reader.codes import sent_instead
+from vosd.config.reader.countries import Countries
 from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
@@ -54,6 +55,9 @@ class MappingGatewayKeys(DeclaredKeys):
     address that another gateway is configured with, or with a network around it, stays with that one. Can be left out
     beside ``auth``: then it may call and register from any address.
     """
+    countries: Countries = frozenset()
+    """The only countries that its calls and registrations may come from, by ``access.database``; one or a list, such as
+    ``[DE, AT]``. Private addresses pass. Default: those of its account."""
     auth: AuthKeys = AuthKeys()
     tech_prefix: Annotated[str, dialled_prefix()] = ""
     """Digits that it dials before the number, by which gateways with the same hosts are distinguished. Removed before

@@ -22,6 +22,7 @@ from vosd.config.keys.proofs import ProofKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
 from vosd.config.reader.addresses import source
+from vosd.config.reader.countries import Countries
 from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
@@ -54,6 +55,9 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     """Rates of its own beside those of its rate group, before those of the account."""
     hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
     """Source addresses from which it may register and call. Default: any."""
+    countries: Countries = frozenset()
+    """The only countries that its calls and registrations may come from, by ``access.database``; one or a list, such as
+    ``[DE, AT]``. Private addresses pass. Default: those of its account."""
     caller_numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], BeforeValidator(one_or_many)] = ()
     """Numbers that it may show besides its own; any other number is replaced by its own."""
     max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None

@@ -70,6 +70,13 @@ class TransferNumbers:
         """Return False: who transfers a call has answered it."""
         return False
 
+    def agent(self) -> None:
+        """Return None: the call that is transferred has passed the rules."""
+
+    def media_hosts(self) -> tuple[str, ...]:
+        """Return none: that call has passed the rules."""
+        return ()
+
 
 def _shown(first: Call, paid_by: CallRequest, substitute: Substitute) -> str:
     """Return the calling number that is presented to the target, by ``transfer_display`` of the transferor's trunk."""

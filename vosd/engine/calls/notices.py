@@ -72,6 +72,19 @@ class Notices(Counting):
         more = {"nearly": nearly} if nearly else {}
         _log.warning(event.why.event, source=str(event.source), request=event.summary[:200], **answer, **more)
 
+    def source_denied(self, host: str, why: str, gateways: Sequence[str], at: Instant) -> None:
+        """Warn that the requests of a known source are dropped by the rules of access."""
+        if self._log_limiter.admits(f"{host} {Event.SOURCE_DENIED}", at.mono):
+            names = [*gateways, *self.vendors.get(host, ())]
+            _log.warning(Event.SOURCE_DENIED.value, source=host, gateways=names, why=why)
+
+    def access_refused(self, record: CallRecord, why: str, at: Instant) -> None:
+        """Warn about a call of a known customer that was refused for where it comes from, or for its agent."""
+        account, name = record.customer_account, record.mapping_gateway
+        if self._log_limiter.admits(f"{name} {Event.ACCESS_REFUSED}", at.mono):
+            source = record.source_address
+            _log.warning(Event.ACCESS_REFUSED.value, account=account, name=name, source=source, why=why)
+
     def account_refused(self, record: CallRecord, at: Instant) -> None:
         """Warn about vendors that refuse our credentials or want payment; the caller is sent another code."""
         for attempt in record.attempts:

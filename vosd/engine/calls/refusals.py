@@ -42,6 +42,9 @@ _UNRECORDED: Final = frozenset({EndReason.UNKNOWN_SOURCE, EndReason.OVERLOAD})
 """Unknown sources would fill the database; under overload of the database a record would add to it."""
 
 
+_BY_ACCESS: Final = frozenset({EndReason.GEOFENCE_BLOCKED, EndReason.USER_AGENT_NOT_ALLOWED})
+
+
 class IllegalCalls:
     """Choose the calls of unknown sources that leave a record, where one is wanted: a bounded number, each once.
 
@@ -189,7 +192,10 @@ class Refusals:
             event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
 
     def note_refused(self, event: InviteRefused) -> None:
-        """Record a call to an emergency number that was refused before its trunk was known; other ones leave no CDR."""
+        """Record a call to an emergency number that was refused before its trunk was known; other ones leave no CDR.
+
+        So do the calls of known trunks that were refused for the address that they come from.
+        """
         request, source, at = event.request, event.source, event.at
         numbers = InviteNumbers(request)
         call_request = CallRequest(
@@ -199,14 +205,15 @@ class Refusals:
             refused = self._admission.identify(call_request)
             is_known = refused is None or refused.reason is EndReason.NUMBER_NOT_ALLOWED
             call_request.numbers = None
-            if is_known and self._is_emergency(call_request.callee_billing):
+            reason = EndReason.GEOFENCE_BLOCKED if event.is_blocked else EndReason.UNAVAILABLE
+            if is_known and (event.is_blocked or self._is_emergency(call_request.callee_billing)):
                 call_id, came = uuid7(at.wall, self._entropy()), at.came if at.waited_ms else at
                 caller, callee = call_request.caller_in, call_request.callee_in
                 arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came)
-                self.record(arrival, call_request, Refusal(EndReason.UNAVAILABLE, event.status, event.why))
+                self.record(arrival, call_request, Refusal(reason, event.status, event.why))
             else:
                 kind = TrafficKind.UNKNOWN if call_request.mapping is None else TrafficKind.NO_CDR
-                self._count(kind, call_request, at, EndReason.UNAVAILABLE, event.status)
+                self._count(kind, call_request, at, reason, event.status)
 
     def _count(
         self, kind: TrafficKind, call_request: CallRequest, at: Instant, reason: EndReason, status: int | None
@@ -236,6 +243,8 @@ class Refusals:
         ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
         journey, recorded = Journey(), self._records_zero or self._is_emergency(call_request.callee_billing)
         record = draft(self._node, arrival, call_request, journey, ending, recorded=recorded)
+        if reason in _BY_ACCESS:
+            self._notices.access_refused(record, detail, arrival.at)
         if record.recorded:
             self._sink.ended(record)
         else:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
@@ -46,7 +47,7 @@ from vosd.sip.door.messages import (
     OutgoingSuccess,
 )
 from vosd.sip.flows import Listener
-from vosd.trunks.media import MediaAddress, MediaEngine, MediaFallback, MediaParameters, PortRange
+from vosd.trunks.media import MediaAddress, MediaEngine, MediaFallback, MediaParameters, MediaTrust, PortRange
 
 _FAX: Final = "image"
 _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
@@ -107,6 +108,8 @@ class MediaKeeper:
         """Legs that have not ended, by their numbers."""
         self._moving: deque[tuple[Call, int, int]] = deque()
         """Calls that are moved to another rtpengine: the side that is offered new ports next, and not before when."""
+        self.is_ignored: Callable[[str], bool] | None = None
+        """Returns whether the address of a session description is not used; None = all are."""
         self._is_exhausted = False
         self._log_limiter = LogLimiter()
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
@@ -562,6 +565,8 @@ class MediaKeeper:
             if own is None or theirs is None:
                 return None
             source = _source(medium, exchange, index)
+            if self.is_ignored is not None and self.is_ignored(source.host):
+                source = _unannounced(source)
             exchange.theirs.note_source(index, source)
             self._relay.expect(theirs, source)
             self._relay.connect(own, theirs)
@@ -677,6 +682,12 @@ def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
         clocks=tuple(clock for clock, _ in formats.values()),
         codecs=tuple(codec for _, codec in formats.values()),
     )
+
+
+def _unannounced(source: MediaSource) -> MediaSource:
+    """Return a source whose address is learned from what comes from the host that its SIP comes from."""
+    nowhere = "::" if ":" in source.host else "0.0.0.0"
+    return replace(source, host=nowhere, rtcp_host=nowhere, trust=MediaTrust.LEARN)
 
 
 def _event_payload(media: LegMedia) -> int | None:

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
+from vosd.b2bua.outgoing.reasons import reason_headers
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.credentials import Credentials
 from vosd.callcontrol.invite_numbers import InviteNumbers
@@ -20,7 +22,8 @@ from vosd.engine.counting import Counting
 from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged, Verdict
+from vosd.routing.access import AccessAction, CountryOf, agent_objection, country_objection, nowhere
+from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged, SourceRefusal, Verdict
 from vosd.sip.digest.domains import domain_of
 from vosd.sip.digest.lockout import USERNAME_CHARS_MAX, LockedOut
 from vosd.sip.digest.verifier import Finding, PasswordPause, Verifier
@@ -28,6 +31,7 @@ from vosd.sip.drops import Drop
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
+from vosd.trunks.dialect import ReasonForm
 from vosd.trunks.gateways import MappingGateway
 
 PROVEN_MAX: Final = 16_384
@@ -35,6 +39,8 @@ PROVEN_MAX: Final = 16_384
 PROVEN_MS: Final = 7_200_000
 """Time that an authentication counts for its address: the default of the longest registration (``max_expires``)."""
 
+_BLOCKED: Final = reason_headers(ReasonForm.Q850, EndReason.GEOFENCE_BLOCKED, EndReason.GEOFENCE_BLOCKED.q850_cause)
+_ELSEWHERE: Final = 'Warning: 399 vosd "Not Allowed From Here"\r\n'
 _log = structlog.get_logger()
 
 
@@ -81,8 +87,10 @@ class Authenticator(Counting):
         secret: bytes,
         token: Callable[[], str],
         is_peer: Callable[[str], bool],
+        country_of: CountryOf = nowhere,
     ) -> None:
         """``secret`` authenticates nonces, ``token`` makes them unique; ``is_peer`` recognises gateways' addresses."""
+        self._country_of = country_of
         self._token = token
         self._is_peer = is_peer
         self.registered: RegistrationLookup = NOWHERE
@@ -101,6 +109,7 @@ class Authenticator(Counting):
         before, self._catalogue = self._catalogue, catalogue
         self.has_users = catalogue.has_users
         """Whether there are phones, or trunks with credentials."""
+        self.refusal_of = self._refusal_of if catalogue.parameters.access.may_block else None
         for host in [host for host, proof in self._doubtful(before) if not self._is_user(proof)]:
             del self._proven[host]
         self._verifier.adopt(catalogue.parameters.digest)
@@ -256,6 +265,8 @@ class Authenticator(Counting):
             return Accepted(gateway.name)  # admission refuses it and writes the CDR
         if not gateway.enabled:
             return Challenged(403, "", self._verifier.tag(request), Drop.DISABLED_USER)
+        if request.method == "REGISTER" and self._is_elsewhere(request, source, gateway, now):
+            return Challenged(403, _ELSEWHERE, self._verifier.tag(request), Drop.ELSEWHERE)
         if request.method == "INVITE" and gateway.name not in self._catalogue.mapping_gateways:
             return Challenged(403, "", self._verifier.tag(request), Drop.VENDOR_THAT_CALLS)  # a vendor may not call
         proven = self._proven
@@ -264,6 +275,26 @@ class Authenticator(Counting):
         if len(proven) > PROVEN_MAX:
             proven.popitem(last=False)
         return Accepted(gateway.name)
+
+    def _is_elsewhere(self, request: Request, source: Peer, gateway: MappingGateway, now: Instant) -> bool:
+        """Return whether a user may not register from there or with that agent; calls are judged by admission."""
+        account = self._catalogue.accounts.get(gateway.account)
+        if account is None or not (gateway.countries or account.countries or account.user_agents):
+            return False
+        countries, why = gateway.countries or account.countries, ""
+        if countries:
+            why = country_objection(source.host, countries, self._country_of)
+        if not why and account.user_agents:
+            why = agent_objection(request.header("user-agent") or "", account.user_agents)
+        if why and self._log_limiter.admits(f"{gateway.name} {Event.ACCESS_REFUSED}", now.mono):
+            name = gateway.name
+            _log.warning(Event.ACCESS_REFUSED.value, account=account.id, name=name, source=str(source), why=why)
+        return bool(why)
+
+    def _refusal_of(self, source: Peer) -> SourceRefusal | None:
+        """Return why new requests of a source get 403: a rule of access blocks it."""
+        decision = self._catalogue.parameters.access.signalling(source.host, self._country_of)
+        return SourceRefusal(decision.why, _BLOCKED) if decision.action is AccessAction.BLOCK else None
 
     def _is_user(self, proof: _Proof) -> bool:
         gateway = self._catalogue.users_in(proof.domain).get(proof.username)

@@ -1,0 +1,161 @@
+"""Calls and registrations from where they may not come, through a whole switch on virtual time."""
+
+from ipaddress import ip_network
+
+import msgspec
+import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway, phone
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from structlog.testing import capture_logs
+
+from vosd.obs.events import Event
+from vosd.routing.access import AccessAction, AccessRule, AccessRules, AccessScope
+from vosd.sip.drops import Drop
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaTrust
+
+HOME, ABROAD = Endpoint("5.9.0.1", 41_234), Endpoint("8.8.8.8", 41_234)
+RIGHT, WRONG = Login("1001", "secret"), Login("1001", "guess")
+AGENT = "User-Agent: Yealink SIP-T46U"
+
+
+def country_of(host: str) -> str:
+    return {HOME.host: "DE", ABROAD.host: "US"}.get(host, "")
+
+
+def rule(action, scope=AccessScope.SIGNALLING, networks=(), countries=()):
+    return AccessRule(action, scope, tuple(map(ip_network, networks)), frozenset(countries))
+
+
+def scene(*rules, phones=(), of_account=None, switch=None, customer=None, **parameters):
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", **(customer or {})), vendor_gateway(0)]
+    accounts = [account("acme", **of_account)] if of_account else []
+    content = catalogue(trunks, phones=phones, accounts=accounts, access=AccessRules(rules=rules), **parameters)
+    return Scene(content, country_of=country_of, **(switch or {}))
+
+
+def call(stage, address=CUSTOMER, **intent):
+    made = stage.exchange.caller(address).call(CALLEE, Intent(hang_up_after_ms=1_000, **intent))
+    stage.wire.run_until(lambda: made.is_over)
+    return made
+
+
+class TestBlockedSources:
+    BLOCK = rule(AccessAction.BLOCK, networks=[f"{CUSTOMER.host}/32"], countries=["US"])
+
+    def test_a_call_of_a_trunk_gets_403_and_a_record_that_says_why(self):
+        stage = scene(self.BLOCK)
+        with capture_logs() as logs:
+            made = call(stage)
+        assert made.final == 403
+        assert made.refusal["Reason"] == 'Q.850;cause=21;text="Geofence Blocked"'
+        record = stage.close()
+        assert (record.end_reason, record.sip_code, record.mapping_gateway) == ("Geofence Blocked", 403, "acme")
+        assert "access.rules[0] has 198.51.100.10/32" in record.verdicts
+        (line,) = [line for line in logs if line["event"] == Event.ACCESS_REFUSED]
+        assert (line["account"], line["name"]) == ("acme", "acme")
+
+    def test_no_answer_says_whether_a_password_is_right(self):
+        stage = scene(self.BLOCK, phones=[phone("1001")])
+        client = stage.exchange.request_client(ABROAD)
+        for login in (RIGHT, WRONG):
+            for method in ("INVITE", "REGISTER"):
+                assert client.prove(login, method).status == 403
+        assert client.ask("OPTIONS").status == 403
+        assert stage.exchange.endpoint.dropped == {Drop.BLOCKED_BY_RULE: 5}
+        assert stage.exchange.sink.records == []
+        assert stage.exchange.request_client(HOME).prove(RIGHT, "REGISTER").status == 200
+
+    def test_a_call_that_runs_when_the_rule_comes_goes_on(self):
+        stage = scene()
+        talking, there = stage.talk()
+        stage.exchange.swap_catalogue(scene(self.BLOCK).exchange.switch.catalogue)
+        assert call(stage).final == 403
+        talking.hang_up()
+        stage.wire.run_until(lambda: talking.is_over and there.is_over)
+        ended = [each.end_reason for each in stage.exchange.sink.records]
+        assert sorted(ended) == ["Geofence Blocked", "Normal"]
+        stage.exchange.swap_catalogue(scene().exchange.switch.catalogue)
+        assert call(stage).final == 200
+
+
+class TestCountriesOfUsers:
+    def test_a_phone_registers_and_calls_from_the_countries_of_its_account(self):
+        stage = scene(phones=[phone("1001")], of_account={"countries": frozenset({"DE"})})
+        assert stage.exchange.request_client(HOME).prove(RIGHT, "REGISTER").status == 200
+        assert call(stage, HOME, login=RIGHT).final == 200
+        with capture_logs() as logs:
+            client = stage.exchange.request_client(ABROAD)
+            assert client.prove(RIGHT, "REGISTER").status == 403
+            assert client.prove(WRONG, "REGISTER").status == 401
+        (line,) = [line for line in logs if line["event"] == Event.ACCESS_REFUSED]
+        assert (line["account"], line["name"]) == ("acme", "1001")
+        assert line["why"] == "8.8.8.8 is of US, not of DE"
+        assert stage.exchange.endpoint.dropped[Drop.ELSEWHERE] == 1
+        assert call(stage, ABROAD, login=RIGHT).final == 403
+        record = stage.exchange.sink.records[-1]
+        assert (record.end_reason, record.customer_account) == ("Geofence Blocked", "acme")
+        assert "1001: 8.8.8.8 is of US, not of DE" in record.verdicts
+
+    def test_the_countries_of_a_phone_hold_in_place_of_its_accounts(self):
+        abroad = phone("1001", countries=frozenset({"US"}))
+        stage = scene(phones=[abroad], of_account={"countries": frozenset({"DE"})})
+        assert call(stage, ABROAD, login=RIGHT).final == 200
+        assert call(stage, HOME, login=RIGHT).final == 403
+
+    def test_a_trunk_may_have_countries_and_a_private_address_is_of_none(self):
+        stage = scene(customer={"countries": frozenset({"DE"})})
+        assert call(stage).final == 200  # a network for documentation
+
+    def test_emergency_numbers_may_be_called_from_everywhere(self):
+        stage = scene(phones=[phone("1001")], of_account={"countries": frozenset({"DE"})})
+        special = msgspec.structs.replace(
+            stage.exchange.switch.catalogue.parameters.special_numbers, emergency=frozenset({CALLEE})
+        )
+        stage = scene(phones=[phone("1001")], of_account={"countries": frozenset({"DE"})}, special_numbers=special)
+        assert call(stage, ABROAD, login=RIGHT).final == 200
+
+
+class TestAgents:
+    @pytest.mark.parametrize(("headers", "status"), [((AGENT,), 200), (("User-Agent: other",), 403), ((), 403)])
+    def test_calls_and_registrations_need_an_agent_of_the_account(self, headers, status):
+        stage = scene(phones=[phone("1001")], of_account={"user_agents": ("yealink",)})
+        assert call(stage, headers=headers).final == status
+        record = stage.exchange.sink.records[-1]
+        assert record.end_reason == ("Normal" if status == 200 else "User Agent Not Allowed")
+        client = stage.exchange.request_client(HOME)
+        assert client.prove(RIGHT, "REGISTER").status == 403  # it sends none
+
+
+class TestMediaAddresses:
+    HOST = "192.0.2.10"
+    """Of the offer."""
+
+    def test_a_call_with_media_at_a_blocked_address_gets_403(self):
+        stage = scene(rule(AccessAction.BLOCK, AccessScope.SDP, [f"{self.HOST}/32"]))
+        assert call(stage).final == 403
+        assert "media at 192.0.2.10: access.rules[0] has 192.0.2.10/32" in stage.close().verdicts
+
+    def test_other_media_and_calls_without_an_offer_pass(self):
+        stage = scene(rule(AccessAction.BLOCK, AccessScope.SDP, [f"{self.HOST}/32"]))
+        assert call(stage, offer=OFFER.replace(self.HOST, "192.0.2.11")).final == 200
+        assert call(stage, offer=OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 media.example.net")).final == 200
+
+    def test_an_ignored_address_is_not_used_and_media_are_learned(self):
+        relay = VirtualRelay()
+        stage = scene(
+            rule(AccessAction.IGNORE, AccessScope.SDP, [f"{self.HOST}/32"]),
+            switch={"relay": relay},
+            media=MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON),
+        )
+        made, _there = stage.talk()
+        sources = [each.source for each in relay.open_ports.values() if each.source is not None]
+        (ignored,) = [each for each in sources if each.sip_host == CUSTOMER.host]
+        assert (ignored.host, ignored.trust) == ("0.0.0.0", MediaTrust.LEARN)
+        assert ignored.rtp > 0
+        assert {each.host for each in sources} == {"0.0.0.0", "192.0.2.20"}
+        stage.finish(made)

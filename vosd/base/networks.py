@@ -1,0 +1,66 @@
+"""Networks with values, and the longest network that holds an address."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final, Generic, TypeVar
+
+Network = IPv4Network | IPv6Network
+Value = TypeVar("Value")
+
+_MAPPED_BITS: Final = 96
+"""Bits of ``::ffff:0:0/96``, before the IPv4 address of an IPv4-mapped one (RFC 4291 section 2.5.5.2)."""
+
+
+class NetworkTable(Generic[Value]):
+    """Values by network; a look-up costs one dictionary probe for each distinct prefix length of the family.
+
+    An IPv4-mapped network or address counts as the IPv4 one that it contains. Of equal networks the last one holds.
+    """
+
+    __slots__ = ("_families",)
+
+    def __init__(self, entries: Iterable[tuple[Network, Value]] = ()) -> None:
+        self._families: dict[int, dict[int, dict[int, tuple[Network, Value]]]] = {4: {}, 6: {}}
+        """By version of IP and number of host bits, the fewest first: networks as they were given, by their bits."""
+        for network, value in entries:
+            version, host_bits, base = _bits_of(network)
+            self._families[version].setdefault(host_bits, {})[base] = network, value
+        self._families = {version: dict(sorted(found.items())) for version, found in self._families.items()}
+
+    def __len__(self) -> int:
+        return sum(len(each) for family in self._families.values() for each in family.values())
+
+    def longest(self, host: str) -> tuple[Network, Value] | None:
+        """Return the longest network that holds an address, as it was given, and its value; None if none does.
+
+        Raises:
+            ValueError: ``host`` is no IP address.
+        """
+        address = address_of(host)
+        number = int(address)
+        for host_bits, networks in self._families[address.version].items():
+            found = networks.get(number >> host_bits << host_bits)
+            if found is not None:
+                return found
+        return None
+
+
+def _bits_of(network: Network) -> tuple[int, int, int]:
+    """Return version, number of host bits and base of a network."""
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return 4, network.max_prefixlen - network.prefixlen, int(mapped)
+    return network.version, network.max_prefixlen - network.prefixlen, int(network.network_address)
+
+
+def address_of(host: str) -> IPv4Address | IPv6Address:
+    """Return an address without its zone; an IPv4-mapped one as IPv4.
+
+    Raises:
+        ValueError: ``host`` is no IP address.
+    """
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

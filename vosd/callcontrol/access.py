@@ -1,0 +1,38 @@
+"""Checks of the origin of a call: countries and agents of its account, and the addresses of its media."""
+
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.billing.accounts import Account
+from vosd.callcontrol.call_request import CallRequest, Numbers
+from vosd.catalogue.catalogue import CallParameters
+from vosd.routing.access import AccessAction, AccessScope, CountryOf, agent_objection, country_objection
+from vosd.trunks.gateways import MappingGateway
+
+
+def access_objection(
+    call: CallRequest,
+    gateway: MappingGateway,
+    account: Account,
+    numbers: Numbers,
+    parameters: CallParameters,
+    country_of: CountryOf,
+) -> Refusal | None:
+    """Return why a call is refused for where it comes from, or for its agent; calls to emergency numbers are not."""
+    if call.callee in parameters.special_numbers.emergency:
+        return None
+    countries = gateway.countries or account.countries
+    if countries and call.source_host:
+        why = country_objection(call.source_host, countries, country_of)
+        if why:
+            return Refusal(EndReason.GEOFENCE_BLOCKED, 403, f"{gateway.name}: {why}")
+    if account.user_agents:
+        agent = numbers.agent()
+        why = "" if agent is None else agent_objection(agent, account.user_agents)
+        if why:
+            return Refusal(EndReason.USER_AGENT_NOT_ALLOWED, 403, f"account {account.id}: {why}")
+    if parameters.access.judges_sdp:
+        for host in sorted(numbers.media_hosts()):
+            decision = parameters.access.by_rules(AccessScope.SDP, host, country_of)
+            if decision is not None and decision.action is AccessAction.BLOCK:
+                return Refusal(EndReason.GEOFENCE_BLOCKED, 403, f"media at {host}: {decision.why}")
+    return None
