@@ -1,20 +1,52 @@
 """Money: payments and their confirmation, transfers, files of payments, invoices, vendors' bills, closes."""
 
+import asyncio
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from threading import Thread
 from typing import Final
 
 import pytest
 from api.test_both_fronts import BILLING, book_calls_of_february
 from api.watched import Watched
+from doubles.postbox import Postbox
+from e2e.conditions import eventually
 from e2e.conversation import conversing
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, Visit, Visitor, violations
+from console.conftest import NARROW, Visit, Visitor, running_site, violations
 from console.test_screens import rows
 
-CONFIGURATION: Final = BILLING
+MAIL: Final = """
+alarms:
+  mail: {{server: 127.0.0.1, port: {port}, security: none, sender: vosd@example.com, recipients: noc@example.com,
+    level: critical}}
+"""
+
+
+@pytest.fixture(scope="module")
+def postbox() -> Iterator[Postbox]:
+    """Return a mail server, on a loop in a thread of its own."""
+    server = Postbox(("ehlo", "mail from:<vosd@example.com>", "rcpt to:<books@example.com>", "data"))
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.listen(), loop).result()
+    yield server
+    loop.call_soon_threadsafe(server.close)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    assert server.faults == []
+
+
+@pytest.fixture(scope="module")
+def site(postbox: Postbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Return a switch that has a mail server."""
+    with running_site(tmp_path_factory.mktemp("console"), BILLING + MAIL.format(port=postbox.port)) as installation:
+        yield installation
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,7 +116,9 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     assert violations(page) == []
 
 
-def test_an_invoice_is_made_issued_paid_and_taken_back(site: Watched, boss: Visitor, visit: Visit) -> None:
+def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
+    site: Watched, postbox: Postbox, boss: Visitor, visit: Visit
+) -> None:
     page = boss.go("/invoices", "Invoices")
     page.get_by_label("Period").first.fill("2026-02")
     page.get_by_label("Accounts (empty = all)").fill("acme")
@@ -98,6 +132,14 @@ def test_an_invoice_is_made_issued_paid_and_taken_back(site: Watched, boss: Visi
     assert download.value.path().read_bytes().startswith(b"%PDF")
     (invoice,) = site.items("/invoices")
     expect(page.get_by_role("heading", level=1, name=invoice["number"])).to_be_visible()
+    page.get_by_role("button", name="Mail", exact=True).click()
+    page.get_by_role("dialog").get_by_label("To (empty").fill("books@example.com")
+    page.get_by_role("dialog").get_by_role("button", name="Mail", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text=f"{invoice['number']} was mailed").first).to_be_visible()
+    mail = postbox.mails.get_nowait()
+    assert (mail["To"], [each.get_content_type() for each in mail.iter_attachments()][:1]) == (
+        "books@example.com", ["application/pdf"],
+    )  # fmt: skip
     confirmed(page, "Book a payment", f"acme: booked {invoice['gross']}")
     assert site.items("/invoices")[0]["state"] == "paid"
     confirmed(page, "Cancel the invoice", "The credit note is")
@@ -137,6 +179,14 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     with page.expect_download() as download:
         page.get_by_role("button", name="Differing calls as CSV").click()
     assert b"4499123" in download.value.path().read_bytes()
+    before = balance(site, "vendors")
+    page.get_by_role("combobox", name="State").click()
+    page.get_by_role("option", name="settled").click()
+    page.get_by_label("Amount").fill("0.70")
+    page.get_by_label("Reference").fill("CN-17")
+    expect(page.get_by_label("book it on the vendor's account")).to_be_checked()
+    confirmed(page, "Change the dispute", "The dispute is settled: 0.70")
+    assert balance(site, "vendors") == before + Decimal("0.70")
     page = boss.go("/bills", "Vendors' bills")
     expect(page.get_by_role("link", name="bill.csv")).to_be_visible()
 
@@ -151,6 +201,25 @@ def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) 
     page = boss.go("/months?month=2026-02&account=acme", "Months")
     expect(page.get_by_label("Statements").locator("tbody tr")).to_have_count(1)
     assert "call 1: -" in rows(page, "Statements")[0]
+
+
+def test_a_month_is_closed_with_a_reason_for_what_is_passed_over(site: Watched, boss: Visitor) -> None:
+    page = boss.go("/months?month=2026-02", "Months")
+    # the switch adds calls up behind their bookings
+    eventually(
+        lambda: "sums_missing" not in site.daemon.verb("month", "close", "2026-02", "--dry-run", "--json").stdout,
+        "sums",
+    )
+    page.get_by_role("button", name="What is missing for the close?").click()
+    expect(page.get_by_label("Missing work").locator("tbody tr")).to_have_count(1)
+    assert rows(page, "Missing work")[0].startswith("a vendor's bill was not compared")
+    page.get_by_label("Pass over: a vendor's bill was not compared").check()
+    expect(page.get_by_role("button", name="Close the month")).to_be_disabled()
+    page.get_by_label("Reason for passing over").fill("none came")
+    confirmed(page, "Close the month", "2026-02 is closed")
+    closed = site.daemon.verb("month", "close", "2026-02", "--dry-run")
+    assert closed.stderr.startswith("closed before")
+    assert "none came" in closed.stdout, "the auditor's page says why"
 
 
 @pytest.mark.parametrize(("role", "account", "hidden"), [("viewer", None, "Transfer"), ("customer", "acme", "Waiting")])
