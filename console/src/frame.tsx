@@ -56,6 +56,9 @@ const KINDS = [
   "calendars",
   "number_lists",
   "number_pools",
+  "dids",
+  "address_groups",
+  "gateway_groups",
   "templates",
 ];
 const OF_AGENTS = new Set(["mapping_gateways", "phones"]);

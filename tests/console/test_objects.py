@@ -18,6 +18,9 @@ KINDS = {
     "calendars": "Calendars",
     "number_lists": "Number lists",
     "number_pools": "Number pools",
+    "dids": "Numbers of customers",
+    "address_groups": "Address groups",
+    "gateway_groups": "Gateway groups",
     "templates": "Templates",
 }
 

@@ -170,3 +170,21 @@ def test_a_required_part_goes_to_a_trunk_that_is_sent_it_or_nowhere(stage: Stage
         refusal = other.refused()
         assert (refusal.status, "application/isup" in refusal["Accept"]) == (415, True)
         assert vendor.messages(0.05) == []
+
+
+def test_gateways_of_a_group_share_its_limit_and_customers_the_addresses_of_theirs(stage: Stage) -> None:
+    number = f"{stage.number('448')}000"
+    with Peer(VENDORS["carrier-silent"]) as vendor, Peer(stage.endpoint_of("narrow")) as branch:
+        call, second = (OutgoingCall(branch, stage.address, callee) for callee in (number, f"{number[:-1]}1"))
+        call.invite()
+        vendor.reply(vendor.expect("INVITE"), 200, tag="v", body=ANSWER)
+        call.answered()
+        vendor.expect("ACK")
+        (row,) = stage.daemon.ask("gateway", "show", "pair")["running"]
+        assert (row["kind"], row["calls"], row["max_concurrent"]) == ("group", 1, 1)
+        second.invite()
+        assert second.refused().status == 503
+        assert call.hang_up().status == 200
+        vendor.reply(vendor.expect("BYE"), 200)
+    record = stage.record_of(number)
+    assert (record["mapping_gateway"], record["routing_gateway"]) == ("branch", "pair-1")

@@ -225,6 +225,7 @@ COMPARED: dict[str, Callable[[Any], object]] = {
     "domains": as_set,
     "overridden": as_set,
     "called_trunks": as_set,
+    "gateway_groups": as_set,
     "dids": lambda table: None if table is None else [table.find(number) for number in ("4420", "1001")],
     "number_lists": list,
     "number_pools": list,

@@ -1,6 +1,6 @@
 """From sources to the snapshot: sources merged, references checked, what depends on others settled, indexes built."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vosd.billing.currencies import Currencies
 from vosd.billing.destinations import Destinations
@@ -9,6 +9,7 @@ from vosd.catalogue.by_difference import assemble_changes
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
+from vosd.catalogue.groups import check_groups, with_group_hosts, with_members
 from vosd.catalogue.merge import CHANGING, Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
 from vosd.catalogue.problems import ProblemList
@@ -100,7 +101,8 @@ def _whole(
         problems,
         warned["accounts"],
     )
-    customers = merged.mapping_gateways.values()
+    customers = {name: with_group_hosts(each, merged) for name, each in merged.mapping_gateways.values().items()}
+    check_groups(merged, problems)
     each_of(
         merged.mapping_gateways.sound,
         lambda each: check_gateway(each, merged, accounts, exchange, problems),
@@ -161,13 +163,14 @@ def _whole(
         rate_groups=groups,
         mapping_gateways=trunks_and_phones,
         routing_gateways=vendors,
-        sources=reused.sources(customers) or _source_index(merged.mapping_gateways, problems),
+        sources=reused.sources(customers) or _source_index(customers, merged.mapping_gateways, problems),
         routes=tables.routes,
         parameters=parameters,
         phones=phones,
         calendars=calendars,
         dids=dids,
         called_trunks=called_trunks,
+        gateway_groups=merged.gateway_groups.values(),
         plans=tables.plans,
         users=domains.pop(""),
         domains=domains,
@@ -192,7 +195,7 @@ def _whole(
 
 def _settled_plan(definition: Definition[RoutingPlan], merged: Merged, problems: ProblemList) -> RoutingPlan:
     check_routes(definition, merged, problems)
-    return definition.value
+    return with_members(definition.value, merged)
 
 
 def _users(
@@ -208,14 +211,16 @@ def _users(
     return by_username((*callers, *registering), definitions, problems)
 
 
-def _source_index(gateways: Definitions[MappingGateway], problems: ProblemList) -> SourceIndex:
+def _source_index(
+    gateways: Mapping[str, MappingGateway], definitions: Definitions[MappingGateway], problems: ProblemList
+) -> SourceIndex:
     """Index source addresses; of two gateways with the same pattern the later is reported and left out."""
-    remaining = gateways.values()
+    remaining = dict(gateways)
     while True:
         try:
             return SourceIndex(remaining.values())
         except SourceConflict as conflict:
-            first, second = gateways.sound[conflict.first], gateways.sound[conflict.second]
+            first, second = definitions.sound[conflict.first], definitions.sound[conflict.second]
             expected = f"hosts or a tech_prefix that differ from {conflict.first!r} at {first.origin.place}: {conflict}"
             problems.error(*second.at("hosts"), expected)
             del remaining[conflict.second]

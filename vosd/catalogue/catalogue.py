@@ -30,6 +30,7 @@ from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.trunks.dids import DidTable
 from vosd.trunks.gateways import CallerLimits, MappingGateway, RoutingGateway
+from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.media import MediaParameters
 from vosd.trunks.phone import Phone
 
@@ -137,6 +138,7 @@ class Catalogue:
     called_trunks: Mapping[str, RoutingGateway] = field(default_factory=dict)
     """Called halves of customers' trunks that numbers were given to, by name."""
     """By name; empty where calendars are switched off: then what is bound to one counts as bound to none."""
+    gateway_groups: Mapping[str, GatewayGroup] = field(default_factory=dict)
     plans: Mapping[str, RouteTable] = field(default_factory=dict)
     """Route tables of calls with a routing plan, by name of the plan."""
     users: Mapping[str, MappingGateway] = field(default_factory=dict)

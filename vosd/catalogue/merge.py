@@ -15,6 +15,7 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.groups import AddressGroup, GatewayGroup
 from vosd.trunks.phone import Phone
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Merged(NamedTuple):
     number_lists: Definitions[NumberList]
     number_pools: Definitions[NumberPool]
     dids: Definitions[Did]
+    address_groups: Definitions[AddressGroup]
+    gateway_groups: Definitions[GatewayGroup]
     calendars: Definitions[Calendar]
     routing_plans: Definitions[RoutingPlan]
     rates: Definitions[None]
@@ -64,6 +67,8 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
         lists(lambda source: source.number_lists),
         lists(lambda source: source.number_pools),
         lists(lambda source: source.dids),
+        lists(lambda source: source.address_groups),
+        lists(lambda source: source.gateway_groups),
         lists(lambda source: source.calendars),
         lists(lambda source: source.routing_plans),
         lists(lambda source: source.rates),

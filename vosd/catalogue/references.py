@@ -6,6 +6,7 @@ from typing import Any
 from vosd.billing.accounts import Account
 from vosd.catalogue.agents import check_rate_groups
 from vosd.catalogue.exchange import Exchange
+from vosd.catalogue.groups import check_gateways_named, check_rows_of_groups, members
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import PREFIXES_FROM_RATES, Definition, Definitions, row_key
@@ -68,15 +69,16 @@ def check_plan(name: str | None, definition: Definition[object], merged: Merged,
 
 def check_routes(plan: Definition[RoutingPlan], merged: Merged, problems: ProblemList) -> None:
     """Check the routing gateways that a plan and the lines of its own routes name."""
-    gateways, wanted = merged.routing_gateways, plan.value.gateways
-    for name in sorted(wanted or ()):
-        gateways.find(name, plan, "gateways", problems)
+    wanted = plan.value.gateways
+    check_gateways_named(wanted or (), plan, "gateways", merged, problems)
+    check_rows_of_groups(plan, merged, problems)
+    used = None if wanted is None else frozenset(each for name in wanted for each in members(name, merged))
     for index, row in enumerate(plan.value.routes or ()):
         key = f"{row_key(index)}.gateway"
-        gateways.find(row.gateway, plan, key, problems)
+        check_gateways_named([row.gateway], plan, key, merged, problems)
         if row.calendar is not None:
             merged.calendars.find(row.calendar, plan, f"{row_key(index)}.calendar", problems)
-        if wanted is not None and row.gateway not in wanted:
+        if used is not None and not members(row.gateway, merged) <= used:
             problems.error(*plan.at(key), "one of the gateways of the plan", row.gateway)
 
 
@@ -85,8 +87,7 @@ def check_selection(
 ) -> None:
     """Check the routing gateways that the calls of a mapping gateway or phone use or do not use."""
     for key, names in (("gateways_allow", gateway.gateways_allow), ("gateways_deny", gateway.gateways_deny)):
-        for name in sorted(names):
-            merged.routing_gateways.find(name, definition, key, problems)
+        check_gateways_named(names, definition, key, merged, problems)
 
 
 def check_phone(phone: Definition[Phone], merged: Merged, problems: ProblemList) -> None:

@@ -13,6 +13,7 @@ from vosd.base.parts import give_way
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_unlimited
 from vosd.catalogue.exchange import Exchange
+from vosd.catalogue.groups import groups_of, with_group_hosts
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.overrides import destination_name
 from vosd.catalogue.problems import ProblemList
@@ -110,7 +111,9 @@ def check_gateway(
     check_payer(definition.value, definition, merged, accounts, problems)
     warn_of_unlimited(definition.value, definition, accounts, problems)
     check_rates_of_trunk(definition.value, definition, merged, accounts, exchange, problems)
-    check_sources(definition.value, definition, problems)
+    for name in definition.value.address_groups:
+        merged.address_groups.find(name, definition, "address_groups", problems)
+    check_sources(with_group_hosts(definition.value, merged), definition, problems)
     check_denied(definition.value, definition, problems)
 
 
@@ -147,6 +150,9 @@ def settled_vendor(
     vendor = definition.value
     check_vendor(definition, merged, problems)
     check_rates_of_trunk(vendor, definition, merged, accounts, exchange, problems)
+    groups, limits = groups_of(vendor.name, merged)
+    if groups:
+        vendor = msgspec.structs.replace(vendor, groups=groups, shared_limits=limits)
     found = merged.accounts.sound.get(vendor.account or "")
     if found is None:
         return vendor
@@ -154,10 +160,9 @@ def settled_vendor(
     if account.type is AccountType.PARTNER:
         check_partner(definition, problems)
         vendor = msgspec.structs.replace(vendor, earns=True)
-    limit = SharedLimit(LimitScope.VENDOR, account.id, account.max_concurrent, account.max_cps)
-    is_limited = account.max_concurrent is not None or account.max_cps is not None
-    if not is_limited and (account.partner is None or vendor.partner is not None):
+    if account.max_concurrent is not None or account.max_cps is not None:
+        limits = (SharedLimit(LimitScope.VENDOR, account.id, account.max_concurrent, account.max_cps), *limits)
+    partner = vendor.partner or account.partner
+    if (limits, partner) == (vendor.shared_limits, vendor.partner):
         return vendor
-    return msgspec.structs.replace(
-        vendor, partner=vendor.partner or account.partner, account_limit=limit if is_limited else None
-    )
+    return msgspec.structs.replace(vendor, partner=partner, shared_limits=limits)

@@ -20,6 +20,7 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.groups import AddressGroup, GatewayGroup
 from vosd.trunks.phone import Phone
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ class CatalogueSource:
     number_lists: Definitions[NumberList] = field(default_factory=lambda: Definitions("number list"))
     number_pools: Definitions[NumberPool] = field(default_factory=lambda: Definitions("number pool"))
     dids: Definitions[Did] = field(default_factory=lambda: Definitions("number of the inventory", "number"))
+    address_groups: Definitions[AddressGroup] = field(default_factory=lambda: Definitions("address group"))
+    gateway_groups: Definitions[GatewayGroup] = field(default_factory=lambda: Definitions("gateway group"))
     calendars: Definitions[Calendar] = field(default_factory=lambda: Definitions("calendar"))
     routing_plans: Definitions[RoutingPlan] = field(default_factory=lambda: Definitions("routing plan"))
     rates: Definitions[None] = field(default_factory=lambda: Definitions("table of rates", "rates"))

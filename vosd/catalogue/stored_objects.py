@@ -22,6 +22,8 @@ KINDS: Final[Mapping[str, str | None]] = {
     "number_lists": "name",
     "number_pools": "name",
     "dids": "number",
+    "address_groups": "name",
+    "gateway_groups": "name",
     "templates": None,
     "parameters": None,
 }

@@ -41,6 +41,7 @@ from vosd.config.assembly.special_numbers import check_special_numbers, special_
 from vosd.config.assembly.transports import read_transports
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.dids import DidKeys
+from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
@@ -356,6 +357,8 @@ def _objects(
         read_list("number_lists", "name", NumberListKeys),
         read_list("number_pools", "name", NumberPoolKeys),
         read_list("dids", "number", DidKeys),
+        read_list("address_groups", "name", AddressGroupKeys),
+        read_list("gateway_groups", "name", GatewayGroupKeys),
         read_calendars(document, problems),
         read_inventory(items_of(document, "routing_plans", problems), "routing_plans", "name", read_plan, problems),
         read_period_rates(document, problems),

@@ -14,6 +14,7 @@ from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.destinations import DestinationClassKeys
 from vosd.config.keys.dids import DidKeys
+from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
@@ -84,6 +85,8 @@ def reference() -> str:
         *_section("Number lists", "number_lists[]", NumberListKeys),
         *_section("Number pools", "number_pools[]", NumberPoolKeys),
         *_section("Numbers of customers", "dids[]", DidKeys),
+        *_section("Groups of addresses", "address_groups[]", AddressGroupKeys),
+        *_section("Groups of routing gateways", "gateway_groups[]", GatewayGroupKeys),
         *_section("Calendars", "calendars[]", CalendarKeys),
         *_section("Period rates", "period_rates[]", PeriodRatesKeys),
         *_section("Currencies", "currencies[]", CurrencyKeys),

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 from vosd.base.secret import Secret
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.dids import DidKeys
+from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
@@ -25,6 +26,8 @@ MODELS_OF: Final[Mapping[str, tuple[type[Keys], ...]]] = {
     "number_lists": (NumberListKeys,),
     "number_pools": (NumberPoolKeys,),
     "dids": (DidKeys,),
+    "address_groups": (AddressGroupKeys,),
+    "gateway_groups": (GatewayGroupKeys,),
     "rate_groups": (RateGroupKeys,),
     "routing_plans": (RoutingPlanKeys,),
     "templates": tuple(MODELS.values()),

@@ -10,7 +10,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
 
     gateway: str
     kind: str
-    """``routing`` or ``mapping``."""
+    """``routing``, ``mapping``, or ``group`` for the gateways of a gateway group together, which has no figures."""
     state: str
     """``disabled``, ``blocked``, ``unregistered``, ``not located``, ``down``, ``resting``, ``registered`` or ``up``."""
     blocked: str | None

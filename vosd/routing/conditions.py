@@ -19,8 +19,8 @@ Condition = Callable[[Candidate, RouteRequest, Capacity], LeftOut | None]
 
 
 def _is_wanted(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
-    name = candidate.gateway.name
-    if name not in request.denied and (not request.allowed or name in request.allowed):
+    names = candidate.gateway.groups | {candidate.gateway.name}
+    if names.isdisjoint(request.denied) and not (request.allowed and names.isdisjoint(request.allowed)):
         return None
     return LeftOut(candidate.gateway, Cause.PLAN, f"not among the gateways that {request.mapping} uses")
 

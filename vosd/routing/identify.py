@@ -191,7 +191,7 @@ class SourceIndex:
         Raises:
             ValueError: ``host`` is not an IP address.
         """
-        if not gateway.hosts and not gateway.named_hosts:
+        if not (gateway.hosts or gateway.named_hosts or gateway.address_groups):
             return True
         address = _address_of(host)
         if any(pattern.port in {None, port} and _holds(pattern, address) for pattern in gateway.hosts):

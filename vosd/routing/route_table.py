@@ -234,7 +234,7 @@ class RouteTable:
             return _candidate_of(gateway, prefix, calendar)
         if row.calendar is not None:
             calendar = self._bindings.get((row.calendar, row.calendar_use))
-        limits = () if gateway.account_limit is None else (gateway.account_limit,)
+        limits = gateway.shared_limits
         if row.max_calls is not None:
             name = f"{self.plan.name}/{row.prefix}/{gateway.name}"
             limits = (*limits, SharedLimit(LimitScope.ROUTE, name, row.max_calls, None))
@@ -334,7 +334,7 @@ def _with_called(fit: Fit, called: RoutingGateway) -> Fit:
 
 def _candidate_of(gateway: RoutingGateway, prefix: str, calendar: GatewayCalendar | None) -> Candidate:
     """Return a gateway with its own priority and weight as a candidate."""
-    limits = () if gateway.account_limit is None else (gateway.account_limit,)
+    limits = gateway.shared_limits
     conditional = gateway.is_conditional or calendar is not None or bool(limits)
     return Candidate(
         gateway,

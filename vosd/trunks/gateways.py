@@ -110,6 +110,8 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     """The sources of its packets; with none, and without names, they may come from anywhere, with credentials."""
     named_hosts: tuple[HostName, ...] = ()
     """Names of further sources; their addresses follow DNS (ADR 173)."""
+    address_groups: tuple[str, ...] = ()
+    """Names of groups whose sources are among the others, in the catalogue."""
     tech_prefix: str = ""
     rate_group: str | None = None
     """Overrides the account's rate group."""
@@ -159,9 +161,9 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     loss_guard: LossGuard | None = None
     """The margin that its calls must leave; None = the account's, else that of the plan."""
     gateways_allow: frozenset[str] = frozenset()
-    """Names of the routing gateways that its calls may use; none = all."""
+    """Names of the routing gateways, and of groups of them, that its calls may use; none = all."""
     gateways_deny: frozenset[str] = frozenset()
-    """Names of routing gateways that its calls do not use."""
+    """Names of routing gateways and of groups that its calls do not use."""
     private_rate_group: str | None = None
     """Rates of its own beside the others; None = it has none."""
     media: MediaSettings = DEFAULT_MEDIA
@@ -249,8 +251,10 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """Calls that came from this partner never go to it; None = its account's partner, if that has one."""
     earns: bool = False
     """The account is a partner's: what its calls cost is added to the balance, and nothing is held for it (ADR 65)."""
-    account_limit: SharedLimit | None = None
-    """The limits of its account, which all gateways of the account share."""
+    shared_limits: tuple[SharedLimit, ...] = ()
+    """The limits of its account and of its groups, which all gateways of these share."""
+    groups: frozenset[str] = frozenset()
+    """Names of the gateway groups that it is in."""
     priority: Annotated[
         int, whole(1, 1_000_000, "Lower is tried first among gateways whose prefix fits equally well.")
     ] = 1

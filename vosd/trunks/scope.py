@@ -14,6 +14,8 @@ class LimitScope(IntEnum):
     """The calls that all routing gateways of an account carry together."""
     ROUTE = 4
     """The calls by one line of the routes of a plan."""
+    GROUP = 5
+    """The calls that all routing gateways of a group carry together."""
 
 
 class SharedLimit(NamedTuple):

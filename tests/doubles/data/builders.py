@@ -28,6 +28,7 @@ from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import Address, CallerNumbers, HostPattern, MappingGateway, RoutingGateway
+from vosd.trunks.groups import AddressGroup, GatewayGroup
 from vosd.trunks.phone import Phone
 
 NOWHERE: Final = Address("192.0.2.99", 5060)
@@ -165,6 +166,7 @@ def catalogue(
     period_rates: Iterable[PeriodRates] = (),
     exchange_rates: Iterable[ExchangeRate] = (),
     dids: Iterable[Did] = (),
+    groups: Iterable[AddressGroup | GatewayGroup] = (),
     **parameters: Any,
 ) -> Catalogue:
     """Make a catalogue of gateways; what they refer to and is not given is made up.
@@ -174,7 +176,7 @@ def catalogue(
     """
     mapping = [*(each for each in gateways if isinstance(each, MappingGateway)), *(each.gateway for each in phones)]
     routing = [each for each in gateways if isinstance(each, RoutingGateway)]
-    groups = {
+    rated = {
         "sell": rate_group("sell", applied_rate("0.60")),
         "buy": rate_group("buy", applied_rate("0.30")),
         **{group.name: group for group in rate_groups},
@@ -187,8 +189,8 @@ def catalogue(
     }
     all_accounts = {**vendors, **payers, **{each.id: each for each in accounts}}
     made = source(
-        "test", *groups.values(), *all_accounts.values(), *gateways, *phones, *number_pools, *calendars, *plans,
-        *period_rates, *exchange_rates, *dids,
+        "test", *rated.values(), *all_accounts.values(), *gateways, *phones, *number_pools, *calendars, *plans,
+        *period_rates, *exchange_rates, *dids, *groups,
         parameters=CallParameters(**parameters),
         number_lists={name: number_list(*patterns) for name, patterns in (number_lists or {}).items()},
     )  # fmt: skip

@@ -16,6 +16,7 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.groups import AddressGroup, GatewayGroup
 from vosd.trunks.phone import Phone
 
 Defined = (
@@ -30,6 +31,8 @@ Defined = (
     | PeriodRates
     | ExchangeRate
     | Did
+    | AddressGroup
+    | GatewayGroup
 )
 
 
@@ -75,6 +78,8 @@ def _list_for(made: CatalogueSource, each: Defined) -> tuple[Definitions[Any], s
         Phone: (made.phones, "number"),
         NumberPool: (made.number_pools, "name"),
         Did: (made.dids, "number"),
+        AddressGroup: (made.address_groups, "name"),
+        GatewayGroup: (made.gateway_groups, "name"),
         Calendar: (made.calendars, "name"),
         RoutingPlan: (made.routing_plans, "name"),
         PeriodRates: (made.period_rates, "name"),

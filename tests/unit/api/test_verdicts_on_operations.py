@@ -164,7 +164,7 @@ async def _answered(application: Application, caller: str, asked: Asked) -> Repl
 
 OPERATORS_KINDS: Final = (
     "routing-gateways", "rate-groups", "routing-plans", "calendars", "number-lists", "number-pools", "dids",
-    "templates",
+    "address-groups", "gateway-groups", "templates",
 )  # fmt: skip
 NAMES: Final = {"dids": ("4931000", "4931001", "4931002")}
 """Own, new and absent name where a kind has other names than words."""
@@ -179,6 +179,8 @@ KEYS: Final[dict[str, dict[str, Any]]] = {
     "number-lists": {"patterns": ["4477*"]},
     "number-pools": {"numbers": ["4930123"]},
     "dids": {"ring_timeout": "25"},
+    "address-groups": {"hosts": ["192.0.2.201"]},
+    "gateway-groups": {"gateways": ["member"]},
     "templates": {"max_concurrent": 5},
 }
 """Keys of an object of each kind."""
@@ -200,7 +202,8 @@ def furnish(site: Site) -> None:
     objects = [
         {"action": "create", "kind": k.replace("-", "_"), "name": own(k), "keys": KEYS[k]} for k in OPERATORS_KINDS
     ]
-    site.make("/bulk", {"objects": objects})
+    member = {"kind": "routing_gateways", "name": "member", "keys": KEYS["routing-gateways"]}
+    site.make("/bulk", {"objects": [*objects, {"action": "create", **member}]})
     site.make("/parameters/SS_BILLINGUNIT", {"value": "6"})
     for role in SHIPPED:
         add_caller(site, role, role, account={"agent": "reseller", "customer": "shop"}.get(role))

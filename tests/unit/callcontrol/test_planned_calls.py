@@ -16,13 +16,14 @@ from vosd.obs.log import call_line
 from vosd.routing.figures import Figures
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.trunks.gateways import Address
+from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.scope import LimitScope
 
 PRICES = ("0.70", "0.30", "0.20")
 """Of a minute with each vendor; the customer pays 0.60."""
 
 
-def content(*, plans=(), customer=None, payer=None, vendors=None, carriers=None, prices=PRICES):
+def content(*, plans=(), customer=None, payer=None, vendors=None, carriers=None, prices=PRICES, together=()):
     """A customer, three vendors on accounts of their own, the first of them dearer than what the customer pays."""
     gateways = [vendor_gateway(index, account=f"carrier-{index}", **(vendors or {})) for index in range(3)]
     groups = [rate_group(f"buy-{index}", applied_rate(price)) for index, price in enumerate(prices)]
@@ -30,7 +31,7 @@ def content(*, plans=(), customer=None, payer=None, vendors=None, carriers=None,
     accounts = [account(f"carrier-{index}", rate_group=f"buy-{index}", **terms) for index in range(3)]
     accounts.append(account("acme", **(payer or {})))
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", **(customer or {}))
-    return catalogue([trunk, *gateways], accounts=accounts, rate_groups=groups, plans=plans)
+    return catalogue([trunk, *gateways], accounts=accounts, rate_groups=groups, plans=plans, groups=together)
 
 
 def record_of(scene: Scene, *scripts):
@@ -110,6 +111,7 @@ def test_selling_below_cost_is_allowed_to_a_trunk_an_account_or_a_plan(terms):
 
 
 CHEAPEST = RoutingPlan("cheapest", order=(Criterion.COST,))
+CHEAP = {"routing_plan": "cheapest"}
 
 
 @pytest.mark.parametrize("where", ["customer", "payer"])
@@ -154,6 +156,34 @@ def test_what_a_call_occupies_beside_its_gateway_is_released():
     scene.wire.run_until(lambda: first.is_over and second.is_over and third.is_over)
     scene.wire.run_for(70_000)
     assert occupancy.total() == 0
+
+
+@pytest.mark.parametrize("limits", [{"max_concurrent": 1}, {"max_cps": 1}])
+def test_gateways_of_a_group_share_its_limits_and_others_take_the_rest(limits):
+    pair = GatewayGroup("pair", frozenset({"vendor-1", "vendor-2"}), **limits)
+    scene = Scene(content(together=[pair], prices=("0.30", "0.20", "0.20"), plans=[CHEAPEST], payer=CHEAP))
+    occupancy = scene.exchange.switch.live.occupancy
+    for vendor in scene.vendors:
+        vendor.script = answers(0)
+    calls = [scene.caller.call(CALLEE) for _ in range(2)]
+    scene.wire.run_until(lambda: all(call.final is not None for call in calls))
+    assert [call.final for call in calls] == [200, 200]
+    assert occupancy.active(LimitScope.GROUP, "pair") == 1
+    for call in calls:
+        call.hang_up()
+    scene.wire.run_until(lambda: all(call.is_over for call in calls))
+    scene.wire.run_for(70_000)
+    tried_by = sorted(record.routing_gateway or "" for record in scene.exchange.sink.records)
+    assert tried_by[0] == "vendor-0"
+    assert tried_by[1] in pair.gateways
+    assert occupancy.total() == 0
+
+
+def test_a_customer_may_use_the_gateways_of_a_group_alone():
+    pair = GatewayGroup("pair", frozenset({"vendor-1", "vendor-2"}))
+    scene = Scene(content(together=[pair], prices=("0.30",) * 3, customer={"gateways_deny": frozenset({"pair"})}))
+    record = record_of(scene, answers(0), answers(0), answers(0))
+    assert tried(record) == [("vendor-0", 200)]
 
 
 def test_what_a_failed_attempt_occupied_is_released():

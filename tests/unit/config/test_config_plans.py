@@ -151,7 +151,7 @@ def test_a_vendor_has_partner_and_limits_of_its_account(site):
         "overdraft_limit: unlimited}", "overdraft_limit: unlimited, partner: group, max_concurrent: 9}"
     )
     vendor = site.load(text).catalogue.routing_gateways["carrier"]
-    assert (vendor.partner, vendor.account_limit) == ("group", SharedLimit(LimitScope.VENDOR, "carrier", 9, None))
+    assert (vendor.partner, vendor.shared_limits) == ("group", (SharedLimit(LimitScope.VENDOR, "carrier", 9, None),))
     own = text.replace("address: 192.0.2.9}", "address: 192.0.2.9, partner: own, prefix_mode: stop}")
     vendor = site.load(own).catalogue.routing_gateways["carrier"]
     assert (vendor.partner, vendor.prefix_mode) == ("own", PrefixMode.STOP)

@@ -286,14 +286,16 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", CHAPTER, re.DOTALL)
 
 def test_the_examples_of_the_chapter_are_right(site):
     accounts = site.minimal.partition("mapping_gateways:")[0]
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 10
     site.environ = {"CARRIER": "secret", "BERLIN": "secret", "REST": "secret", "GSM_BOX": "secret", "PBX": "secret"}
-    customers, named, vendors, proxied, exchanges, numbers, wary, registrars, dynamic = (
+    customers, named, grouped, vendors, proxied, exchanges, numbers, wary, registrars, dynamic = (
         site.load(accounts + example).catalogue for example in EXAMPLES
     )
     assert customers.mapping_gateways["old-switch"].dialect.callee_from is CalleeSource.TO
     assert len(customers.mapping_gateways) == 2
     assert [str(each) for each in named.sources.named["branch"].named_hosts] == ["pbx.acme.example"]
+    assert grouped.plans["economy"].plan.names == {"carrier-a", "carrier-b"}
+    assert [each.name for each in grouped.sources.gateways_at("198.51.100.1")] == ["dialler", "office"]
     assert vendors.routing_gateways["tier-one"].dialect.interface == "udp:192.0.2.2:5060"
     assert len(vendors.routing_gateways) == 3
     assert proxied.routing_gateways["carrier-by-proxy"].dialect.route == ("<sip:198.51.100.7:5060;lr>",)
@@ -308,7 +310,7 @@ def test_the_examples_of_the_chapter_are_right(site):
 
 def test_every_key_that_the_chapter_shows_is_one_of_a_gateways():
     shown = set(re.findall(r"`([a-z_]+): ", CHAPTER))
-    known = {*MappingGatewayKeys.by_key(), *RoutingGatewayKeys.by_key(), *DidKeys.by_key()}
+    known = {*MappingGatewayKeys.by_key(), *RoutingGatewayKeys.by_key(), *DidKeys.by_key(), "address_groups"}
     assert shown - known == set()
     assert len(shown) > 5
 

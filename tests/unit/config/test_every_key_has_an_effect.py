@@ -19,6 +19,7 @@ from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.destinations import DestinationClassKeys
 from vosd.config.keys.dids import DidKeys
+from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
@@ -70,6 +71,8 @@ FILE: Final[Mapping[str, Any]] = {
         {"name": "lone", "entries": [{"weekdays": "sun"}]},
     ],
     "dids": [{"number": "4930123", "account": "customer", "trunk": "carrier", "calendar": "week"}],
+    "address_groups": [{"name": "sites", "hosts": "192.0.2.21"}],
+    "gateway_groups": [{"name": "cheap", "gateways": "carrier"}],
     "routing_plans": [{"name": "premium"}],
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
     "currencies": [{"code": "USD", "fee_precision": "3"}],
@@ -97,6 +100,8 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "number_lists": NumberListKeys,
     "number_pools": NumberPoolKeys,
     "dids": DidKeys,
+    "address_groups": AddressGroupKeys,
+    "gateway_groups": GatewayGroupKeys,
     "calendars": CalendarKeys,
     "routing_plans": RoutingPlanKeys,
     "period_rates": PeriodRatesKeys,
@@ -148,7 +153,9 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "offline_gateway": {"offline_gateway": "carrier"},
     "redirect_server": {"redirect_server": "carrier"},
     "routing_plan": {"routing_plan": "premium"},
+    "gateway_groups.gateways": {"gateways": ["last"]},
     "gateways": {"gateways": ["carrier"]},
+    "address_groups": {"address_groups": "sites"},
     "gateways_allow": {"gateways_allow": ["carrier"]},
     "gateways_deny": {"gateways_deny": ["carrier"]},
     "order": {"order": ["cost"]},

@@ -1,5 +1,6 @@
 """Every gateway's state and figures."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import msgspec
@@ -16,7 +17,8 @@ from vosd.cdr.record import Attempt
 from vosd.control.peers import GatewayRow
 from vosd.engine.peers.gateways import Gateways
 from vosd.routing.breaker import SILENCES, place_of
-from vosd.trunks.gateways import Address, Ping, Registration
+from vosd.trunks.gateways import Address, HostName, Ping, Registration
+from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.scope import LimitScope
 
 
@@ -117,6 +119,26 @@ def test_running_calls_are_counted(stage):
         stage.live.occupancy.take(LimitScope.ROUTING, "trunk", 5, None, 0)
     stage.live.occupancy.take(LimitScope.MAPPING, "acme", 7, None, 0)
     assert (stage.row("trunk").calls, stage.row("acme").calls) == (3, 1)
+
+
+def test_the_gateways_of_a_group_are_counted_together_where_it_has_limits():
+    stage = Stage(routing_gateway("trunk", "44"))
+    groups = [GatewayGroup("pair", frozenset({"trunk"}), max_concurrent=9), GatewayGroup("plain", frozenset({"trunk"}))]
+    stage.gateways.override(catalogue([routing_gateway("trunk", "44")], groups=groups))
+    stage.live.occupancy.take(LimitScope.GROUP, "pair", 9, None, 0)
+    row = stage.row("pair")
+    assert (row.kind, row.state, row.calls, row.max_concurrent, row.attempts) == ("group", "up", 1, 9, 0)
+    assert {each.gateway for each in stage.gateways.rows(stage.live, frozenset(), frozenset())} == {"trunk", "pair"}
+
+
+def test_a_customer_by_name_has_the_addresses_of_now_and_is_not_located_without():
+    named = mapping_gateway("acme", named_hosts=(HostName("acme.example", None),))
+    stage = Stage(named)
+    assert (stage.row("acme").state, stage.row("acme").addresses) == ("not located", [])
+    found = catalogue([named])
+    sources = found.sources.located(lambda _name: ["192.0.2.7", "192.0.2.5"], found.sources)
+    stage.gateways.override(replace(found, sources=sources))
+    assert (stage.row("acme").state, stage.row("acme").addresses) == ("up", ["192.0.2.5", "192.0.2.7"])
 
 
 def test_a_call_counts_for_its_customer_and_for_every_gateway_that_was_tried(stage):

@@ -95,7 +95,7 @@ def test_scopes_and_names_are_counted_apart_and_summed():
     occupancy.take(LimitScope.ACCOUNT, "a", None, None, 0)
     occupancy.take(LimitScope.MAPPING, "a", None, None, 0)
     occupancy.take(LimitScope.MAPPING, "b", None, None, 0)
-    assert [occupancy.active(scope, "a") for scope in LimitScope] == [1, 1, 0, 0, 0]
+    assert [occupancy.active(scope, "a") for scope in LimitScope] == [1, 1, 0, 0, 0, 0]
     assert occupancy.total() == 3
 
 

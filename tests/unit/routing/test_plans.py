@@ -186,6 +186,21 @@ def test_a_trunk_may_use_some_of_the_gateways(terms, tried):
     assert set(left(routes).values()) == {(Cause.PLAN, "not among the gateways that acme uses")}
 
 
+@pytest.mark.parametrize(
+    ("terms", "tried"),
+    [
+        ({"allowed": {"cheap"}}, "ab"),
+        ({"denied": {"cheap"}}, "c"),
+        ({"allowed": {"cheap", "c"}, "denied": {"a"}}, "bc"),
+    ],
+)
+def test_a_trunk_may_use_the_gateways_of_some_groups(terms, tried):
+    cheap = frozenset({"cheap"})
+    table = RouteTable([routing_gateway("a", groups=cheap), routing_gateway("b", groups=cheap | {"other"}), C])
+    routes = examined(table, request(mapping="acme", is_selective=True, **terms))
+    assert sorted(names(routes)) == list(tried)
+
+
 def test_a_gateway_that_ends_the_search_hides_those_with_shorter_prefixes():
     gateways = [
         routing_gateway("exact", "4420", prefix_mode=PrefixMode.STOP, priority=9), routing_gateway("equal", "4420"),
@@ -224,7 +239,9 @@ def test_a_protected_gateway_comes_last_whatever_its_prefix_and_priority():
 
 def test_a_limit_that_gateways_share_leaves_all_of_them_out():
     shared = SharedLimit(LimitScope.VENDOR, "carrier", 2, None)
-    table = RouteTable([routing_gateway("a", account_limit=shared), routing_gateway("b", account_limit=shared), C])
+    table = RouteTable(
+        [routing_gateway("a", shared_limits=(shared,)), routing_gateway("b", shared_limits=(shared,)), C]
+    )
     occupancy = Occupancy()
     assert names(examined(table, occupancy=occupancy)) == ["a", "b", "c"]
     for _ in range(2):

@@ -46,7 +46,7 @@ from vosd.api.operation import Listing, Operation, permission_of
 
 KINDS: Final = (
     "accounts", "mapping_gateways", "routing_gateways", "phones", "rate_groups", "routing_plans", "calendars",
-    "number_lists", "number_pools", "dids", "templates",
+    "number_lists", "number_pools", "dids", "address_groups", "gateway_groups", "templates",
 )  # fmt: skip
 
 

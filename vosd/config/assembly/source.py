@@ -17,6 +17,7 @@ from vosd.config.assembly.callers import caller_limits, mapping_gateway, phone
 from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
 from vosd.config.assembly.decks import has_own_rates
 from vosd.config.assembly.dids import did_of
+from vosd.config.assembly.groups import address_group, gateway_group
 from vosd.config.assembly.inventory import Inventory, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.media import media_parameters
@@ -30,6 +31,7 @@ from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.dids import DidKeys
+from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys, NumberPoolKeys
@@ -58,6 +60,8 @@ class ReadObjects(NamedTuple):
     number_lists: Inventory[NumberListKeys]
     number_pools: Inventory[NumberPoolKeys]
     dids: Inventory[DidKeys]
+    address_groups: Inventory[AddressGroupKeys]
+    gateway_groups: Inventory[GatewayGroupKeys]
     calendars: Inventory[CalendarKeys]
     routing_plans: Inventory[RoutingPlanKeys]
     period_rates: Inventory[PeriodRatesKeys]
@@ -136,6 +140,8 @@ def source_of(
     _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
     _define(source.number_pools, objects.number_pools, lambda each: number_pool(each, problems))
     _define(source.dids, objects.dids, lambda each: did_of(each.thing))
+    _define(source.address_groups, objects.address_groups, lambda each: address_group(each.thing))
+    _define(source.gateway_groups, objects.gateway_groups, lambda each: gateway_group(each.thing))
     _define(source.period_rates, objects.period_rates, lambda each: period_rates(each.thing))
     _define(source.calendars, objects.calendars, lambda each: calendar(each, zone_variable, problems))
     return source

@@ -242,6 +242,8 @@ class InstallationKeys(Keys):
         "number_lists": "Named lists of numbers.",
         "number_pools": "Named pools of calling numbers.",
         "dids": "Inventory of numbers that were given to customers.",
+        "address_groups": "Named groups of source addresses.",
+        "gateway_groups": "Named groups of routing gateways.",
         "calendars": "List of calendars.",
         "routing_plans": "List of routing plans.",
         "period_rates": "List of period rates.",

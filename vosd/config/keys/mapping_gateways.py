@@ -58,6 +58,10 @@ class MappingGatewayKeys(DeclaredKeys):
     countries: Countries = frozenset()
     """The only countries that its calls and registrations may come from, by ``access.database``; one or a list, such as
     ``[DE, AT]``. Private addresses pass. Default: those of its account."""
+    address_groups: Annotated[
+        tuple[Annotated[str, object_name("address_groups")], ...], BeforeValidator(one_or_many)
+    ] = ()
+    """Groups of ``address_groups`` whose hosts are its own, too."""
     auth: AuthKeys = AuthKeys()
     tech_prefix: Annotated[str, dialled_prefix()] = ""
     """Digits that it dials before the number, by which gateways with the same hosts are distinguished. Removed before
@@ -99,11 +103,12 @@ class MappingGatewayKeys(DeclaredKeys):
     gateways_allow: Annotated[
         frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
     ] = frozenset()
-    """The routing gateways that its calls may use, of those of its plan. Default: all."""
+    """The routing gateways, or groups of ``gateway_groups``, that its calls may use, of those of its plan. Default:
+    all."""
     gateways_deny: Annotated[
         frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
     ] = frozenset()
-    """Routing gateways that its calls do not use."""
+    """Routing gateways, or groups, that its calls do not use."""
     contact_user: Annotated[str, uri_user()] = ""
     """User part of our Contact. Default: none."""
     contact_host: Annotated[str, uri_host(with_port=True)] = ""
@@ -125,7 +130,7 @@ class MappingGatewayKeys(DeclaredKeys):
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> "MappingGatewayKeys":
-        if not self.hosts and not self.auth.is_given:
+        if not (self.hosts or self.address_groups or self.auth.is_given):
             raise KeyProblemError("hosts", "at least one address or network, or auth")
         if not self.caller_from or len(set(self.caller_from)) < len(self.caller_from):
             raise KeyProblemError("caller_from", "at least one header, each once")

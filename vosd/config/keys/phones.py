@@ -100,7 +100,8 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     gateways_allow: Annotated[
         frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
     ] = frozenset()
-    """The routing gateways that its calls may use, of those of its plan. Default: all."""
+    """The routing gateways, or groups of ``gateway_groups``, that its calls may use, of those of its plan. Default:
+    all."""
     gateways_deny: Annotated[
         frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
     ] = frozenset()

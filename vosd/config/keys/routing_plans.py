@@ -89,7 +89,7 @@ class RoutingPlanKeys(Keys):
     """``closest``: gateways whose calendar fits less closely than that of another one are left out, also where the
     ``order`` has no ``calendar``. ``ignore``: all whose calendar fits may take calls, and none comes first for it."""
     gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], BeforeValidator(one_or_many)] = ()
-    """The routing gateways that its calls may use. Default: all."""
+    """The routing gateways, or groups of ``gateway_groups``, that its calls may use. Default: all."""
     routes_file: Annotated[Path | None, file_path()] = None
     """A CSV file with routes of its own, in place of the ``prefixes`` of the gateways; relative to the file that names
     it."""
@@ -122,7 +122,7 @@ class RouteKeys(Keys):
     prefix: Annotated[str, wild_prefix()]
     """Called prefix, in which ``?`` is any digit, or ``*`` for any number."""
     gateway: Annotated[str, object_name("routing_gateways")]
-    """Name of the routing gateway."""
+    """Name of the routing gateway, or of a group of ``gateway_groups``: the line stands for each of its gateways."""
     priority: Annotated[int | None, whole(1, 1_000_000)] = None
     """Default: that of the gateway."""
     weight: Annotated[int | None, whole(0, 1_000_000)] = None

@@ -49,6 +49,7 @@ class GatewayLoad(NamedTuple):
     totals: Totals
 
 
+GROUP: Final = "group"
 ROUTING: Final = "routing"
 MAPPING: Final = "mapping"
 
@@ -94,7 +95,7 @@ class Gateways(Counting):
         self.call_totals.note(record)
 
     def rows(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayRow]:
-        """Yield every gateway except phones, routing ones first.
+        """Yield every gateway except phones, routing ones first, then the groups that have limits.
 
         ``registered`` holds names that are registered with us, ``silenced`` the blocked sources as
         ``base.host.source_of`` names them.
@@ -117,6 +118,13 @@ class Gateways(Counting):
             currency = None if account is None else account.currency
             cps, ner = leaving.get(gateway.name, 0), live.quality.figures(gateway.name, now.mono).ner
             yield _row(load, hour, live.blocks.called, cps, down_ms, rest_ms, currency, ner)
+        together = dict(live.occupancy.lately(LimitScope.GROUP, now.mono))
+        for group in catalogue.gateway_groups.values():
+            if group.limit is None:
+                continue  # its calls are not counted
+            calls = live.occupancy.active(LimitScope.GROUP, group.name)
+            load = GatewayLoad(GROUP, group.name, GatewayState.UP, calls, group.max_concurrent, Totals())
+            yield _row(load, Hour(), {}, together.get(group.name, 0))
 
     def loads(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayLoad]:
         """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here."""

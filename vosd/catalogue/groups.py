@@ -1,0 +1,88 @@
+"""Groups of addresses and of routing gateways: their members must exist, and take the place of the group's name."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from vosd.catalogue.merge import Merged
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import Definition, row_key
+from vosd.routing.plan import RouteRow, RoutingPlan
+from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.scope import SharedLimit
+
+
+def check_groups(merged: Merged, problems: ProblemList) -> None:
+    """Check that the members of gateway groups exist, and that no group has the name of a routing gateway."""
+    for name, group in merged.gateway_groups.sound.items():
+        for member in sorted(group.value.gateways):
+            merged.routing_gateways.find(member, group, "gateways", problems)
+        namesake = merged.routing_gateways.sound.get(name)
+        if namesake is not None:
+            expected = f"another name than that of the routing gateway at {namesake.origin.place}"
+            problems.error(*group.at("name"), expected, name)
+
+
+def check_gateways_named(
+    names: Iterable[str], named_by: Definition[object], key: str, merged: Merged, problems: ProblemList
+) -> None:
+    """Report each name that is neither one of a routing gateway nor one of a group."""
+    groups = merged.gateway_groups
+    for name in sorted(names):
+        if name not in groups.sound and name not in groups.broken:
+            merged.routing_gateways.find(name, named_by, key, problems)
+
+
+def check_rows_of_groups(plan: Definition[RoutingPlan], merged: Merged, problems: ProblemList) -> None:
+    """Report lines of a plan's routes that name a group and say what only a single gateway can have."""
+    for index, row in enumerate(plan.value.routes or ()):
+        for key, value in (("percent", row.percent), ("max_calls", row.max_calls)):
+            if value is not None and row.gateway in merged.gateway_groups.sound:
+                expected = f"a routing gateway beside {key}: {row.gateway!r} is a group, which has limits of its own"
+                problems.error(*plan.at(f"{row_key(index)}.{key}"), expected, str(value))
+
+
+def members(name: str, merged: Merged) -> frozenset[str]:
+    """Return the routing gateways of a group; of a gateway its own name."""
+    group = merged.gateway_groups.sound.get(name)
+    return frozenset({name}) if group is None else group.value.gateways
+
+
+def with_members(plan: RoutingPlan, merged: Merged) -> RoutingPlan:
+    """Return a plan that names the gateways of its groups; a line with a group becomes one for each of its gateways."""
+    if not merged.gateway_groups.sound:
+        return plan
+    gateways = plan.gateways
+    if gateways is not None:
+        gateways = frozenset(member for name in gateways for member in members(name, merged))
+    routes = None if plan.routes is None else tuple(_by_member(plan.routes, merged))
+    return msgspec.structs.replace(plan, gateways=gateways, routes=routes)
+
+
+def _by_member(routes: Iterable[RouteRow], merged: Merged) -> Iterator[RouteRow]:
+    for row in routes:
+        if row.gateway in merged.gateway_groups.sound:
+            for member in sorted(members(row.gateway, merged)):
+                yield msgspec.structs.replace(row, gateway=member)
+        else:
+            yield row
+
+
+def groups_of(gateway: str, merged: Merged) -> tuple[frozenset[str], tuple[SharedLimit, ...]]:
+    """Return the groups that a routing gateway is in, and their limits."""
+    found = [each.value for each in merged.gateway_groups.sound.values() if gateway in each.value.gateways]
+    return frozenset(each.name for each in found), tuple(each.limit for each in found if each.limit is not None)
+
+
+def with_group_hosts(gateway: MappingGateway, merged: Merged) -> MappingGateway:
+    """Return a mapping gateway that has the sources of the address groups that it names."""
+    if not gateway.address_groups:
+        return gateway
+    groups = [
+        merged.address_groups.sound[name].value
+        for name in gateway.address_groups
+        if name in merged.address_groups.sound
+    ]
+    hosts = dict.fromkeys([*gateway.hosts, *(each for group in groups for each in group.hosts)])
+    named = dict.fromkeys([*gateway.named_hosts, *(each for group in groups for each in group.named_hosts)])
+    return msgspec.structs.replace(gateway, hosts=tuple(hosts), named_hosts=tuple(named))

@@ -1,0 +1,45 @@
+"""``address_groups[]`` and ``gateway_groups[]``: addresses and routing gateways that are named together."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.config.reader.addresses import source
+from vosd.config.reader.fields import KeyProblemError, limit, object_name, one_or_many
+from vosd.config.reader.model import Keys
+from vosd.trunks.gateways import HostName, HostPattern
+
+
+class AddressGroupKeys(Keys):
+    """Source addresses that several mapping gateways have: they name the group in ``address_groups``."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the address groups."""
+    hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], BeforeValidator(one_or_many)] = ()
+    """Addresses, networks and names, as in ``hosts`` of a mapping gateway."""
+
+    @model_validator(mode="after")
+    def _has_hosts(self) -> "AddressGroupKeys":
+        if not self.hosts:
+            raise KeyProblemError("hosts", "at least one address, network or name")
+        return self
+
+
+class GatewayGroupKeys(Keys):
+    """Routing gateways that routing plans, and ``gateways_allow`` and ``gateways_deny`` of customers, name together."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the gateway groups, and no name of a routing gateway."""
+    gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], BeforeValidator(one_or_many)] = ()
+    """The routing gateways; one may be in several groups."""
+    max_concurrent: Annotated[int | None, limit()] = None
+    """Calls of all its gateways at the same time. A gateway without room in one of its groups is left out, and the
+    next is tried."""
+    max_cps: Annotated[int | None, limit()] = None
+    """Attempts at all its gateways in the preceding 1000 ms."""
+
+    @model_validator(mode="after")
+    def _has_gateways(self) -> "GatewayGroupKeys":
+        if not self.gateways:
+            raise KeyProblemError("gateways", "at least one routing gateway")
+        return self
