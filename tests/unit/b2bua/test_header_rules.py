@@ -7,7 +7,7 @@ from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, refuses
 
-from vosd.b2bua.snapshot.call import forwarded_in
+from vosd.b2bua.snapshot.leg import forwarded_in
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.header_rules import FORBIDDEN, HeaderRuleError, HeaderRules, TrunkHeaders, check_pattern, check_value
 

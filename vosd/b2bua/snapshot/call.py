@@ -18,7 +18,7 @@ from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot, Gateways
 from vosd.b2bua.snapshot.information import InformationSnapshot, is_late
-from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
+from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot, forwarded_in
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newcomer_of
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
 from vosd.b2bua.stamps import Arrival, Journey, JourneyFacts
@@ -32,9 +32,6 @@ from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.message import Message
-from vosd.sip.wire.parse import parse_message
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import Address
 
@@ -134,14 +131,6 @@ class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
     choice: ChoiceSnapshot | None = None
     """An earlier version writes none."""
     address: str = ""
-
-
-def forwarded_in(raw: bytes) -> Message | None:
-    """Return a message whose headers rules may pass; None for none, and for one that was taken in spite of faults."""
-    try:
-        return parse_message(raw) if raw else None
-    except ParseError:
-        return None
 
 
 class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,6 +1,7 @@
 """Snapshots of the two legs of a call."""
 
 from copy import copy
+from itertools import chain, repeat
 
 import msgspec
 
@@ -30,7 +31,8 @@ from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSna
 from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.compose import encode
-from vosd.sip.wire.message import Request
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.parse import parse_message
 from vosd.trunks.dialect import CallerDialect
 
@@ -98,6 +100,14 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
         return Move(transaction, restoration.dialog(moving.dialog), request)
 
 
+def forwarded_in(raw: bytes) -> Message | None:
+    """Return a message whose headers rules may pass; None for none, and for one that was taken in spite of faults."""
+    try:
+        return parse_message(raw) if raw else None
+    except ParseError:
+        return None
+
+
 class KeypadSnapshot(KeypadFacts, array_like=True):
     """Snapshot of the keys that a caller has pressed."""
 
@@ -130,6 +140,8 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     unacknowledged: ReliableSnapshot | None = None
     shown: tuple[tuple[bytes, ShownFork], ...] = ()
     waiting_rings: tuple[tuple[int, SessionSnapshot], ...] = ()
+    waiting_forwarded: tuple[bytes, ...] = ()
+    """The response that each of ``waiting_rings`` forwards; empty = none."""
     waiting_answer: SessionSnapshot | None = None
     proposing: ServerSnapshot | None = None
     expiry: TimerSnapshot | None = None
@@ -155,6 +167,9 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             waiting_rings=()
             if pracks is None
             else tuple((status, SessionSnapshot.of(session)) for status, session, _ in pracks.rings),
+            waiting_forwarded=()
+            if pracks is None
+            else tuple(b"" if forwarded is None else forwarded.raw for _, _, forwarded in pracks.rings),
             waiting_answer=None if pracks is None or pracks.answer is None else SessionSnapshot.of(pracks.answer),
             proposing=None if leg.proposing is None else ServerSnapshot.of(leg.proposing, endpoint.flows),
             expiry=TimerSnapshot.of(caller.expiry, endpoint.store),
@@ -196,6 +211,8 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         pracks = PrackQueue()
         if self.unacknowledged is not None:
             pracks.unacknowledged = self.unacknowledged.restored(caller, restoration)
-        pracks.rings = [(status, session.restored(), None) for status, session in self.waiting_rings]
+        forwarded = chain(map(forwarded_in, self.waiting_forwarded), repeat(None))
+        rings = zip(self.waiting_rings, forwarded, strict=False)
+        pracks.rings = [(status, session.restored(), message) for (status, session), message in rings]
         pracks.answer = None if self.waiting_answer is None else self.waiting_answer.restored()
         return pracks

@@ -82,6 +82,7 @@ def _caller(caller: CallerLegSnapshot) -> CallerLegSnapshot:
         last_tag=None,
         resumed_sequence=None,
         waiting_rings=(),
+        waiting_forwarded=(),
         waiting_answer=None,
         proposing=None,
         expiry=None,
