@@ -128,6 +128,9 @@ API_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_108)
 """It is watched over the management API."""
 TRUNKS_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_109)
 """A switch whose trunks have names, routes and header rules of their own."""
+SIGNING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_110)
+"""It signs calls, and verifies signatures."""
+CERTIFICATE_SERVER: Final = Endpoint(f"{NETWORK}.65", 15_063)
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

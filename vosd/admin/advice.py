@@ -93,6 +93,10 @@ ADVICE: Final[dict[EndReason, Advice]] = {
         "The User-Agent is none that the account may use.",
         "a new telephone: add it to user_agents of the account; else change the password",
     ),
+    EndReason.IDENTITY_INVALID: Advice(
+        "The caller's signature (Identity) is wrong, or missing.",
+        "`signature` says what; the customer signs its calls anew, or stir.verify of its trunk is not refuse",
+    ),
     EndReason.LOOP: Advice(
         "The call came back to us, or went through too many switches.", "a vendor routes to us: take the number from it"
     ),

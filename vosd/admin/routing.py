@@ -31,6 +31,7 @@ from vosd.callcontrol.media_outlook import media_outlook
 from vosd.callcontrol.questions import Step
 from vosd.callcontrol.rehearsal import Rehearsal
 from vosd.callcontrol.setup import STEPS
+from vosd.callcontrol.signatures import WhichCertificates, attestation_outlook, verifies
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Blocks, Overrides
 from vosd.cdr.ports import Standing
@@ -96,6 +97,8 @@ def _offered(choice: Offered) -> CandidateSheet:
     )
     if choice.media is not None:
         sheet = msgspec.structs.replace(sheet, relayed=choice.media.is_relayed, media_step=choice.media.step)
+    if choice.attestation is not None:
+        sheet = msgspec.structs.replace(sheet, attestation=choice.attestation)
     quality = choice.quality
     if quality is None:
         return sheet
@@ -265,6 +268,7 @@ def explain_route(
             others=catalogue.routes,
             is_live=is_live,
             outlook=partial(media_outlook, catalogue.parameters.media, mapping),
+            attestation=partial(attestation_outlook, call, catalogue),
         )
     return RouteExplanation(
         result=refusal.reason.text if refusal else OK,
@@ -277,7 +281,10 @@ def explain_route(
         agents=tuple(map(_level, call.agents)),
         rate=call.rate,
         comparison=comparison,
-        unasked=tuple(question.asked_of for question in rehearsal.questions),
+        unasked=(
+            *(question.asked_of for question in rehearsal.questions),
+            *([] if verifies(mapping, catalogue.parameters.stir) is None else [WhichCertificates.asked_of]),
+        ),
     )
 
 

@@ -27,6 +27,7 @@ def why(record: CallRecord) -> dict[str, Any]:
         "result": "ok" if record.answered_at is not None else record.end_reason,
         "is_kept": kept is not None,
         "refusal": verdicts.refusal or None,
+        "signature": verdicts.signature or None,
         "plan": verdicts.plan or None,
         "callee_in": record.callee_in,
         "callee_billed": record.callee_billing,

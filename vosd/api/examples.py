@@ -118,6 +118,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "alarm": ("gateway_down",),
     "area": ("UK mobile",),
     "asked_by": ("ann",),
+    "attestation": ("A",),
     "at": (_MOMENT,),
     "WrittenGateway.at": ("/etc/vosd/vosd.yaml:17",),
     "base": ("sell",),

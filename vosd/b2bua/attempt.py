@@ -9,7 +9,9 @@ from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP, of_prack
 from vosd.b2bua.outgoing.invitation import Invitation, written
+from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_headers
+from vosd.b2bua.outgoing.signatures import SignatureLines, signature_lines
 from vosd.b2bua.stamps import PRODUCT_MAX
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
@@ -98,6 +100,7 @@ class GatewayAttempt:
             # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
             may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.takes_100rel),
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
+            signed=None if dialect.stir is None else self._signed(now),
         )  # fmt: skip
         self._invite(early, invitation, now)
         return invitation.parts.call_id
@@ -107,6 +110,19 @@ class GatewayAttempt:
         early = self.leg.early
         if self.transaction.is_unsent and early is not None and early.invitation is not None:
             self._invite(self._begin_early(early.speaker), early.invitation, now)
+
+    def _signed(self, now: Instant) -> SignatureLines:
+        """Sign the call for a gateway that has settings for that."""
+        caller_identity, choice = self.call.caller.caller_identity, self.choice
+        lines = signature_lines(
+            caller_identity,
+            choice,
+            self.call.attested(choice),
+            shows_number=shows_number(caller_identity, choice.gateway.dialect),
+            now=now,
+        )
+        self.call.journey.attestation = lines.attestation or None
+        return lines
 
     # -- what it is ---------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from vosd.b2bua.hunt import Hunt, NextHop
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Granted, Lifetime
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
+from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.ports import Decision, SetupAnswer, Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, DeadCall, Ending, Journey
@@ -124,6 +125,10 @@ class Call:
     def account(self) -> str:
         """Id of the account that the call came from; empty if it is unknown."""
         return self._board.account
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway."""
+        return self._board.attested(choice)
 
     @property
     def legs(self) -> int:

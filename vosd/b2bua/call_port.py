@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
+from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
+from vosd.routing.routes import RouteChoice
 from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
@@ -71,6 +73,10 @@ class CallPort(Protocol):
     @property
     def is_conversing(self) -> bool:
         """Whether both legs are established and have agreed on a session."""
+        ...
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway."""
         ...
 
     def talk(self, callee: "GatewayAttempt") -> "Bridge":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
+from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -81,6 +82,10 @@ class Switchboard(Protocol):
 
     def attempt_over(self, attempt: "GatewayAttempt", outcome: AttemptOutcome | None, now: Instant) -> None:
         """Release the capacity of an unanswered attempt; note its outcome (None = nothing learnt of the vendor)."""
+        ...
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway, and by which key."""
         ...
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:

@@ -74,6 +74,8 @@ class JourneyFacts(msgspec.Struct):
     """When the first INVITE went to a gateway, if the call is charged from then on; None = from its answer."""
     callee_user_agent: str | None = None
     """Product of the peer of the latest attempt, by its latest response."""
+    attestation: str | None = None
+    """Attestation in our signature of the latest attempt; None = we have not signed it."""
     vendor_invited_at: Instant | None = None
     """When the INVITE of the latest attempt went out, likewise: its vendor charges from then on."""
 

@@ -61,6 +61,7 @@ class EndReason(Enum):
     NUMBER_NOT_ALLOWED = ("Number Not Allowed", 403, 21)
     GEOFENCE_BLOCKED = ("Geofence Blocked", 403, 21)
     USER_AGENT_NOT_ALLOWED = ("User Agent Not Allowed", 403, 21)
+    IDENTITY_INVALID = ("Identity Invalid", 438, 21)
     LOOP = ("Loop", 482, 25)
     SESSION_INTERVAL_TOO_SMALL = ("Session Interval Too Small", 422, 127)
     NO_COMMON_CODEC = ("No Common Codec", 488, 65)

@@ -73,6 +73,8 @@ def draft(
         forward_prefix=call_request.forward_prefix or None,
         routing_number=call_request.routing_number or None,
         did=call_request.did or None,
+        attestation=journey.attestation or call_request.attestation or None,
+        verstat=call_request.verstat or None,
         sip_call_id_in=arrival.sip_call_id_in,
         sip_call_id_out=sip_call_ids[-1] if sip_call_ids else None,
         source_address=arrival.source_address,

@@ -16,6 +16,7 @@ from vosd.callcontrol.taken import Taken
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.lookups import RedirectTarget
 from vosd.routing.pipeline import LeftOut, RouteChoice
+from vosd.stir.verification import SignedCall
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import MappingGateway
 
@@ -74,6 +75,16 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     rate: AppliedRate | None = None
     agents: tuple[Party, ...] = ()
     """The agents above the account, from level 1 on, each with its rate."""
+    signed: SignedCall | None = None
+    """The signature of the INVITE and what it covers, until it is verified."""
+    verstat: str = ""
+    """Result of the verification of the caller's signature; empty = it was not looked at."""
+    attestation: str = ""
+    """The attestation of a signature that was verified."""
+    identity_fault: str = ""
+    """Why the signature was not verified, with the code of RFC 8224."""
+    fingerprint: bytes = b""
+    """Fingerprint of the token that the call has used up."""
     is_sampled: bool = False
     """The record of the call says how its route was found, also if the call is answered."""
 

@@ -43,6 +43,8 @@ class Offered(NamedTuple):
     """The rest of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
     media: MediaOutlook | None = None
     """Whether its media would be relayed; None = there is no engine for that."""
+    attestation: str | None = None
+    """Attestation of a call without a signature of its own; None = it is sent no signature of ours."""
 
 
 class PassedOver(NamedTuple):
@@ -72,12 +74,13 @@ def explain_routes(
     others: RouteTable | None = None,
     is_live: bool = True,
     outlook: Callable[[RoutingGateway], MediaOutlook | None] = lambda _gateway: None,
+    attestation: Callable[[RouteChoice], str | None] = lambda _choice: None,
 ) -> Explanation:
     """Return for every gateway that the number fits whether it would be tried, in which position, and why.
 
     ``others`` is the table of calls without a plan, whose gateways the plan may lack. ``is_live``: the state is that
     of the running switch. Else all phones are assumed to be registered, and quality is unknown. ``outlook`` says
-    whether the media of the call would be relayed.
+    whether the media of the call would be relayed, ``attestation`` what would be attested of its caller.
     """
     phone, least = table.phone(request.callee), table.plan.quality.min_attempts
     routes = examine_routes(request, table, occupancy, rests, vendors)
@@ -95,6 +98,7 @@ def explain_routes(
             vendors.quality(choice.gateway, choice.prefix, request.callee, request.at, least) if is_live else None,
             *_compared(choice, request),
             outlook(choice.gateway),
+            attestation(choice),
         )
         for position, choice in enumerate(routes.choices, start=1)
     )

@@ -14,6 +14,7 @@ from vosd.routing.pools import NumberPool, PoolTurns
 from vosd.routing.quality import Quality
 from vosd.routing.rest import Rests
 from vosd.routing.weights import AddressTurns, Turns
+from vosd.stir.replays import Replays
 from vosd.trunks.gateways import Address, RoutingGateway
 
 AddressesOf = Callable[[RoutingGateway], Sequence[Address]]
@@ -44,6 +45,7 @@ class LiveState:
         "occupancy",
         "pool_turns",
         "quality",
+        "replays",
         "rests",
         "turns",
         "unregistered",
@@ -79,6 +81,7 @@ class LiveState:
         self.credits = {} if credits is None else credits
         self.is_database_away = False
         self.destinations = DestinationUses()
+        self.replays = Replays()
 
     def draw(self, below: int) -> int:
         """Return a random whole number from 0 to ``below`` - 1."""

@@ -1,4 +1,4 @@
-"""Steps of the set-up that look at numbers: the dynamic blacklist, number portability, the external redirect server.
+"""Steps of the set-up that look at numbers: the caller, number portability, the external redirect server.
 
 The order of all steps is ``setup.STEPS``; the rules of the blacklist are in ``routing.dynamic_lists``. The other two
 ask a question, which ``engine.lookups`` answers; nothing is decided here that depends on how the server is reached.
@@ -17,6 +17,7 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.dids import ring_did
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
+from vosd.callcontrol.signatures import verify_caller
 from vosd.routing.dynamic_lists import ListedCaller
 from vosd.routing.lookups import PortabilityTerms, RedirectTarget, RedirectTerms
 
@@ -60,11 +61,18 @@ class WhereTo(SetupQuestion, frozen=True):
     timeout_ms: int
 
 
-def check_dynamic_blacklist(admission: Admission, call: CallRequest) -> Refusal | None:
-    """Refuse a caller that is on the dynamic blacklist, or count its call, which may put it there."""
+def check_caller(admission: Admission, call: CallRequest) -> Outcome:
+    """Verify the caller's signature where its trunk wants that.
+
+    Then refuse a caller that is on the dynamic blacklist, or count its call, which may put it there.
+    """
     gateway = call.mapping
     if gateway is None:
         raise StepOutOfOrderError(_UNIDENTIFIED)
+    if gateway.stir is not None and not call.verstat:
+        outcome = verify_caller(admission, call, gateway, partial(check_caller, admission, call))
+        if outcome is not None:
+            return outcome
     limits = gateway.dynamic_blacklist or admission.catalogue.parameters.dynamic_blacklist
     if limits is None or not limits.enabled:
         return None

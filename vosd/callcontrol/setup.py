@@ -19,7 +19,7 @@ from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.number_billing import bill_number
-from vosd.callcontrol.number_tools import ask_redirect_server, check_dynamic_blacklist, find_routing_number
+from vosd.callcontrol.number_tools import ask_redirect_server, check_caller, find_routing_number
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion, Step
 
 STEPS: Final[tuple[Step, ...]] = (
@@ -27,7 +27,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Admission.check_open,
     Admission.check_loop,
     Admission.check_gateway,
-    check_dynamic_blacklist,
+    check_caller,
     Admission.check_number,
     bill_number,
     Admission.check_account,

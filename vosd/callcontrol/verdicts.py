@@ -42,6 +42,8 @@ class Verdicts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     plan: str = ""
     refusal: str = ""
+    signature: str = ""
+    """Why the caller's signature was not verified, with the code of RFC 8224."""
     chosen: Chosen | None = None
     left: tuple[Excluded, ...] = ()
     more_left: int = 0
@@ -57,7 +59,9 @@ def verdicts(call: CallRequest, choice: RouteChoice | None) -> str | None:
     mapping, account = call.mapping, call.account
     plan = "" if mapping is None or account is None else mapping.routing_plan or account.routing_plan or ""
     left = tuple(Excluded(each.gateway.name, reason(each)) for each in call.left[:LEFT_MAX])
-    found = Verdicts(plan, call.refusal[:_REFUSAL_MAX], _chosen(choice), left, max(0, len(call.left) - LEFT_MAX))
+    more = max(0, len(call.left) - LEFT_MAX)
+    signature = call.identity_fault[:_REFUSAL_MAX]
+    found = Verdicts(plan, call.refusal[:_REFUSAL_MAX], signature, _chosen(choice), left, more)
     return None if found == _EMPTY else _encode(escaped(found)).decode()
 
 

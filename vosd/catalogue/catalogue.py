@@ -28,6 +28,7 @@ from vosd.routing.route_table import RouteTable
 from vosd.routing.sections import NumberSection
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.stir.settings import StirTerms
 from vosd.trunks.dids import DidTable
 from vosd.trunks.gateways import CallerLimits, MappingGateway, RoutingGateway
 from vosd.trunks.groups import GatewayGroup
@@ -99,6 +100,8 @@ class CallParameters:
     """Loss guard of calls without a routing plan."""
     typical_seconds: int = 60
     """``routing.typical_seconds``: the length of calls by which costs are compared where it is not known."""
+    stir: StirTerms | None = None
+    """``stir``: our key, and rules for callers' signatures; None = there is no such section."""
     media: MediaParameters = field(default_factory=MediaParameters)
     """``media`` and the parameters about media."""
     access: AccessRules = NO_RULES

@@ -157,6 +157,18 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     callee_user_agent: Annotated[
         str | None, text(128, "Server, else User-Agent, of the last vendor's latest answer")
     ] = None
+    attestation: Annotated[
+        str | None,
+        word(1, "`A`, `B` or `C` of our signature; where we did not sign, of the caller's signature that was verified"),
+    ] = None
+    verstat: Annotated[
+        str | None,
+        word(
+            32,
+            "`TN-Validation-Passed`, `TN-Validation-Failed` or `No-TN-Validation`: the caller's signature; null where"
+            " it was not looked at",
+        ),
+    ] = None
     started_at: Annotated[int, time("receipt of the INVITE")]
     ringing_at: Annotated[int | None, time("first 18x sent to the caller")] = None
     answered_at: Annotated[int | None, time("our 200 sent to the caller; the fee runs from here")] = None

@@ -100,6 +100,10 @@ def _show(answer: "RouteSheet") -> None:
         columns.append("media")
         for row, candidate in zip(cells, answer.candidates, strict=True):
             row.append(_media(candidate))
+    if any(candidate.attestation is not UNSET for candidate in answer.candidates):
+        columns.append("attestation")
+        for row, candidate in zip(cells, answer.candidates, strict=True):
+            row.append("-" if candidate.attestation is UNSET else candidate.attestation)
     if answer.addresses:  # only the running switch resolves names
         columns.append("addresses")
         for row, candidate in zip(cells, answer.candidates, strict=True):

@@ -14,7 +14,15 @@ from vosd.cli.trace import ladder
 if TYPE_CHECKING:
     from vosd.admin.office.why import EndedCall, GoingOn, WhyPage
 
-_SHOWN_OF_CALL: Final = ("callee_out", "source_address", "customer_account", "reason_text", "refusal", "plan")
+_SHOWN_OF_CALL: Final = (
+    "callee_out",
+    "source_address",
+    "customer_account",
+    "reason_text",
+    "refusal",
+    "signature",
+    "plan",
+)
 _NO_DAEMON: Final = "no switch answers: this is from the database alone, without running calls and without ladders"
 
 

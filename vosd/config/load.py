@@ -38,6 +38,7 @@ from vosd.config.assembly.shown_files import with_shown_files
 from vosd.config.assembly.sockets import Reach, check_sockets, reach_of
 from vosd.config.assembly.source import ReadObjects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
+from vosd.config.assembly.stir import read_stir
 from vosd.config.assembly.transports import read_transports
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.dids import DidKeys
@@ -217,6 +218,7 @@ def _load(
     keys = installation or InstallationKeys()
     if uses_known and problems.has_errors:
         raise DoubtfulError
+    stir = read_stir(keys.stir, written, now_ms, problems)
     source = source_of(
         objects,
         parameters,
@@ -226,6 +228,7 @@ def _load(
         problems,
         known,
         zone_variable=environ.get("TZ", ""),
+        stir=stir.terms,
         destination_classes=classes,
     )
     try:
@@ -250,9 +253,8 @@ def _load(
             raise ConfigError(found)
         known.stored = stored
         remembered.renew(known)
-        settings = settings_of(keys, parameters)
         return Loaded(
-            settings,
+            settings_of(keys, parameters, stir.certificates),
             catalogue,
             found,
             rate_reports,

@@ -49,6 +49,8 @@ class CandidateSheet(msgspec.Struct, frozen=True):
     ``media.engine``, as the next one."""
     media_step: int | msgspec.UnsetType | None = msgspec.UNSET
     """Step of that decision, 1 to 8; 0 = SS_MEDIAPROXYMODE."""
+    attestation: str | msgspec.UnsetType = msgspec.UNSET
+    """Attestation of a call that has no signature of its own. Absent where it would not be signed."""
     asr: float | msgspec.UnsetType | None = msgspec.UNSET
     """Absent where the plan does not compare quality, and where no switch was asked, as the following three."""
     acd_s: float | msgspec.UnsetType | None = msgspec.UNSET

@@ -30,6 +30,8 @@ class HttpAnswer(NamedTuple):
     status: int
     body: bytes
     """Empty where only the status was wanted."""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """Names in lower case."""
 
 
 class HttpConnection:
@@ -74,7 +76,7 @@ class HttpConnection:
             self._state.start_next_cycle()
         else:
             self.close()
-        return HttpAnswer(response.status_code, bytes(content))
+        return HttpAnswer(response.status_code, bytes(content), list(response.headers))
 
     async def _next(self) -> object:
         while (event := self._state.next_event()) is h11.NEED_DATA:

@@ -449,12 +449,29 @@ class PortabilitySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateSettings:
+    """Certificates of callers' signatures: which are trusted, and how they are fetched."""
+
+    roots: tuple[str, ...]
+    """In PEM."""
+    revocations: tuple[bytes, ...] = ()
+    """Lists of revoked certificates, in PEM or DER."""
+    timeout_ms: int = 2_000
+    cache_entries: int = 1_000
+    cache_ttl_s: int = 3_600
+    """Longest time that a certificate is kept; so long where its server says nothing."""
+    allow_private: bool = False
+    """Whether private addresses are connected to, and any port."""
+
+
+@dataclass(frozen=True, slots=True)
 class LookupSettings:
-    """Servers that are asked about the numbers of calls."""
+    """Servers that are asked about calls."""
 
     portability: PortabilitySettings | None = None
     redirect_server: Address | None = None
     """With an IP address."""
+    certificates: CertificateSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,12 +82,12 @@ class Figure(StrEnum):
     BLACKLISTED = "blacklisted", "callers on the dynamic blacklist (vosd blacklist list)", "vosd_blacklisted_callers"
     LOOKUPS = (
         "lookups",
-        "open questions to the servers of number_portability and redirect_server",
+        "open questions to the servers of number_portability, redirect_server and stir.verify",
         "vosd_lookups",
     )
     LOOKUPS_FAILED = (
         "lookups_failed",
-        "since the start: questions to number_portability and redirect_server without a usable answer in time",
+        "since the start: questions to number_portability, redirect_server and stir.verify without a usable answer",
         "vosd_lookups_failed_total",
     )
     CALL_REPORTS = (

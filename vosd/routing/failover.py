@@ -88,7 +88,7 @@ class Verdict(NamedTuple):
     """The text of its Reason header."""
 
 
-FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 480, 488, *range(500, 600)})
+FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 428, 436, 437, 438, 480, 488, *range(500, 600)})
 """Final codes after which the next gateway is tried, where the configuration has no others."""
 BUSY_CODES: Final = frozenset({486, 600})
 EVERY_CODE: Final = frozenset(range(300, 700))

@@ -15,6 +15,7 @@ from vosd.base.session_timer import SessionTimerSettings
 from vosd.trunks.header_rules import SentAs, TrunkHeaders
 from vosd.trunks.keys import word
 from vosd.trunks.number_format import NumberFormat
+from vosd.trunks.stir import VendorSignatures
 
 
 class CalleeSource(Enum):
@@ -258,6 +259,8 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
     """Types of bodies of the other side that it is sent beside the session description."""
     number_format: NumberFormat | None = None
     """The form of numbers in each header; None = as they are routed."""
+    stir: VendorSignatures | None = None
+    """Signatures of the calls that it is sent; None = those of the callers, where nothing signed has changed."""
 
     @cached_property
     def sent_as(self) -> SentAs | None:

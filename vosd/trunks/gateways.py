@@ -17,6 +17,7 @@ from vosd.trunks.keys import limit, seconds, switch, whole, word
 from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 from vosd.trunks.scope import LimitScope, SharedLimit
+from vosd.trunks.stir import CallerSignatures
 
 
 class HepCopies(Enum):
@@ -171,6 +172,8 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
         HepCopies,
         word("Messages of its calls that are copied to `hep.server`: as `hep.only` says (`usual`), all, or none."),
     ] = HepCopies.USUAL
+    stir: CallerSignatures | None = None
+    """Signatures of its calls; None = none is verified, and its callers are those of other networks."""
 
     @cached_property
     def is_phone(self) -> bool:

@@ -60,7 +60,7 @@ def test_a_refusal_is_passed_on_by_the_map(vendors_code, callers_code, reason, q
         assert secret not in told
 
 
-@pytest.mark.parametrize("code", [401, 402, 403, 404, 407, 408, 480, 488, 500, 503, 599])
+@pytest.mark.parametrize("code", [401, 402, 403, 404, 407, 408, 428, 436, 437, 438, 480, 488, 500, 503, 599])
 def test_codes_after_which_the_next_gateway_is_tried(scene, code):
     scene.vendor.script = refuses(code, after_ms=300)
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))

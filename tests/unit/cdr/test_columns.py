@@ -10,6 +10,7 @@ import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.sockets.peer import ANSWER
+from doubles.sti import usual
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -23,18 +24,22 @@ from vosd.cdr.kinds import ColumnKind, Masking
 from vosd.cdr.record import CallRecord
 from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.routing.special_numbers import SpecialNumbers
+from vosd.stir.settings import StirTerms
+from vosd.stir.terms import VerifyTerms
 from vosd.storage.cdr_manual import manual
+from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.dids import Did
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+from vosd.trunks.stir import CallerSignatures, TrunkVerification, VendorSignatures
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
     billing_method caller_in callee_in caller_out callee_out callee_billing forward_prefix routing_number did
     sip_call_id_in sip_call_id_out source_address destination_address codec vendor_codec caller_user_agent
-    callee_user_agent started_at ringing_at answered_at acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms
-    hold_time_s billing_base_ms vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss
-    rate_group rate_prefix rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code
-    q850_cause reason_text verdicts media attempts charges
+    callee_user_agent attestation verstat started_at ringing_at answered_at acknowledged_at vendor_answered_at
+    ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms vendor_billing_base_ms billed_seconds
+    vendor_billed_seconds fee tax cost cost_tax loss rate_group rate_prefix rate_area rate_type vendor_rate_prefix
+    fee_breakdown hangup_source end_reason sip_code q850_cause reason_text verdicts media attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
@@ -64,8 +69,14 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
     sell = rate_group("sell", applied_rate("0.60", area="London", rate_type="local", tax_rate="10"))
     buy = rate_group("buy", applied_rate("9.30", tax_rate="5"))
     trunks = [
-        mapping_gateway("acme", f"{CUSTOMER.host}/32", accept_routing_number=True, loss_guard=LossGuard(None)),
-        vendor_gateway(0),
+        mapping_gateway(
+            "acme",
+            f"{CUSTOMER.host}/32",
+            accept_routing_number=True,
+            loss_guard=LossGuard(None),
+            stir=CallerSignatures(verify=TrunkVerification.YES),
+        ),
+        vendor_gateway(0, dialect=CalleeDialect(stir=VendorSignatures(sign=True))),
     ]
     scene = Scene(
         catalogue(
@@ -76,6 +87,7 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
             charges_ringing=True,
             special_numbers=SOLD_AS_44,
             media=MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON),
+            stir=StirTerms(usual()[1].signer, VerifyTerms()),
         ),
         relay=VirtualRelay(),
     )

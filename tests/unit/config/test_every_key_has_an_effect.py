@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, get_args
 import pytest
 from doubles.certificates import Authority
 from doubles.countries import write_countries
+from doubles.sti import VIRTUAL_NOW_MS, Sti, usual
 from pydantic.fields import FieldInfo
 
 from vosd.config.keys.accounts import AccountKeys
@@ -77,6 +78,11 @@ FILE: Final[Mapping[str, Any]] = {
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
     "currencies": [{"code": "USD", "fee_precision": "3"}],
     "access": {"database": "countries.mmdb", "rules": [{"action": "ignore", "networks": "192.0.2.5"}]},
+    "stir": {
+        "sign": {"key": "key.pem", "certificate_url": "https://certificates.example.com/shaken.pem"},
+        "verify": {"roots": "root.pem"},
+        "country": "1",
+    },
     "media": {"rtpengine": [{"name": "one", "address": "192.0.2.5:2223"}]},
     "bilateral": [
         {"account": "acme", "url": "https://peer.example.com/api/v1", "their_account": "us", "token": "secret"}
@@ -116,6 +122,7 @@ WITHOUT_EFFECT: Final = {
     "billing.confirm_above_by": "for commands",
     "database.replica": "for the API, where there is one: test_config_api",
     "rates.memo": "a comment",
+    "stir.sign.certificate": "checked to be that of the key",
     "rate_groups.memo": "for vosd rates groups",
     "rate_groups.notice_days": "for imports, which read it themselves",
 }
@@ -222,6 +229,12 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "call_reports.secret": {"secret": "another secret"},
     "hep.key": {"key": "a secret"},
     "hep.server": {"server": "tcp:192.0.2.4:9061"},
+    "sign.key": {"key": "other.pem"},
+    "certificate_url": {"certificate_url": "https://other.example.com/shaken.pem"},
+    "verify.roots": {"roots": "root_2.pem"},
+    "verify.crl": {"crl": "revoked.pem"},
+    "stir.country": {"country": "44"},
+    "stir.attest": {"attest": "gateway"},
     "call_reports.url": {"url": "http://192.0.2.4/calls"},
     "invoices.number": {"number": "R{number}"},
     "invoices.credit_number": {"credit_number": "N{number}"},
@@ -256,6 +269,7 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "routing_gateways.dynamic": LOGIN,
     "routing_gateways.register": {"server": "192.0.2.8", **LOGIN},
     "routing_gateways.options_ping": {"interval": "60"},
+    "mapping_gateways.stir": {"attest": "customer"},
     "mapping_gateways.transfer_keys": {"blind": "*1"},
     "phones.transfer_keys": {"blind": "*1"},
     "phone_service": {"ip": "192.0.2.3"},
@@ -375,6 +389,24 @@ APART: Final = {"sip.tls", "api.tls", "api.brand", "api.oidc", "api.oidc.roles",
 TRIED: Final = [key for key in every_key() if key.path not in WITHOUT_EFFECT and key.section not in APART]
 
 
+_STI, _OTHER = usual()[0], Sti(VIRTUAL_NOW_MS)
+SIGNED: Final = {
+    "key.pem": usual()[1].key,
+    "other.pem": _STI.issue().key,
+    "root.pem": _STI.root_pem,
+    "root_2.pem": _OTHER.root_pem,
+    "revoked.pem": _STI.revocations(usual()[1].certificate).decode(),
+}
+"""Files of ``stir``."""
+
+
+def write_signed(directory: Path) -> None:
+    """Write the files of ``stir``."""
+    for name, content in SIGNED.items():
+        (directory / name).write_text(content, encoding="ascii")
+        (directory / name).chmod(0o600)
+
+
 SECTIONS: Final = sorted({key.section for key in TRIED})
 
 
@@ -386,6 +418,7 @@ def test_each_key_of_a_section_changes_what_the_switch_runs_with(tmp_path: Path,
         write_countries(tmp_path / name)
     (tmp_path / "numbers.txt").write_text("4930124\n", encoding="utf-8")
     (tmp_path / "routes.csv").write_text("prefix,gateway\n44,carrier\n", encoding="utf-8")
+    write_signed(tmp_path)
     of_section = [key for key in TRIED if key.section == section]
     without_effect = [
         key.path
@@ -397,6 +430,7 @@ def test_each_key_of_a_section_changes_what_the_switch_runs_with(tmp_path: Path,
 
 def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> None:
     write_countries(tmp_path / "countries.mmdb")
+    write_signed(tmp_path)
     authority = Authority(tmp_path)
     one, two = authority.issue("one", "192.0.2.1"), authority.issue("two", "192.0.2.1")
     base = {"certificate": one.file, "private_key": one.key, "ca": authority.root.file}
@@ -418,4 +452,4 @@ def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> Non
 
 def test_the_table_of_keys_without_effect_is_short_and_true() -> None:
     assert WITHOUT_EFFECT.keys() <= {key.path for key in every_key()}
-    assert len(WITHOUT_EFFECT) == 7
+    assert len(WITHOUT_EFFECT) == 8

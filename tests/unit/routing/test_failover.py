@@ -11,7 +11,7 @@ unreachable = AttemptOutcome.unreachable
 PLAIN = routing_gateway("carrier")
 
 
-@pytest.mark.parametrize("code", [401, 402, 403, 404, 407, 408, 480, 488, 500, 503, 504, 580, 599])
+@pytest.mark.parametrize("code", [401, 402, 403, 404, 407, 408, 428, 436, 437, 438, 480, 488, 500, 503, 504, 580, 599])
 def test_next_gateway_is_tried_after(code):
     assert tries_next(PLAIN, final(code))
 

@@ -199,6 +199,7 @@ def call_json(call: EndedCall) -> dict[str, Any]:
         "source_address": record.source_address,
         "customer_account": record.customer_account,
         "refusal": found["refusal"],
+        "signature": found["signature"],
         "plan": found["plan"],
         "attempts": [attempt_object(each) for each in tried_of(record)],
         "left": found["left"],

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from vosd.b2bua.identity import CallerIdentity
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.outgoing.presentation import present
+from vosd.b2bua.outgoing.signatures import SignatureLines
 from vosd.base.nat import Nat
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
@@ -64,12 +65,13 @@ def written(
     offer: bytes,
     may_be_reliable: bool,
     answers: Answers | None,
+    signed: SignatureLines | None = None,
 ) -> Invitation:
     """Write the INVITE of one attempt, with the identities in the form that the gateway wants."""
     dialect, flow, gateway = choice.gateway.dialect, peer.flow, choice.gateway
     listener = endpoint.flows.listeners[flow]
     ours = host_text(listener.host)
-    shown = present(caller_identity, choice.caller_out, choice.callee_out, dialect.from_host or ours, dialect)
+    shown = present(caller_identity, choice.caller_out, choice.callee_out, dialect.from_host or ours, dialect, signed)
     uri, to = addressed(choice, address, peer, listener)
     route = address.path
     if not dialect.is_usual:

@@ -4,17 +4,17 @@ Owns which of a caller's identity headers are sent to a gateway, by that gateway
 before; nothing of the caller's network is disclosed.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from vosd.b2bua.identity import ANONYMOUS, ANONYMOUS_HOST, CallerIdentity
-from vosd.base.number import for_matching, without_separators
+from vosd.b2bua.outgoing.signatures import SignatureLines, passed_on
 from vosd.sip.headers import display_name
 from vosd.sip.wire.compose import escape_user
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
+from vosd.trunks.stir import VerstatHeader
 
 ANONYMOUS_URI: Final = f"sip:{ANONYMOUS}@{ANONYMOUS_HOST}"
 ANONYMOUS_FROM: Final = f'"Anonymous" <{ANONYMOUS_URI}>'
@@ -22,7 +22,6 @@ ANONYMOUS_FROM: Final = f'"Anonymous" <{ANONYMOUS_URI}>'
 
 _ANONYMISE: Final = Privacy.ANONYMISE  # access to enum members is slow
 _STRIP: Final = Passing.STRIP
-_TELEPHONE: Final = re.compile(r"\+?\d+\Z", re.ASCII)
 
 
 class Presentation(msgspec.Struct, frozen=True):
@@ -35,31 +34,45 @@ class Presentation(msgspec.Struct, frozen=True):
 
 
 def present(
-    caller_identity: CallerIdentity, caller_out: str, callee_out: str, ours: str, dialect: CalleeDialect
+    caller_identity: CallerIdentity,
+    caller_out: str,
+    callee_out: str,
+    ours: str,
+    dialect: CalleeDialect,
+    signed: SignatureLines | None = None,
 ) -> Presentation:
     """Return the headers that present a caller to a gateway with this dialect.
 
-    The numbers are the final ones, unescaped; ``ours`` is our host as written in a URI.
+    The numbers are the final ones, unescaped; ``ours`` is our host as written in a URI. ``signed`` is that of a gateway
+    with settings for signatures.
     """
     if (
-        caller_identity.is_simple
+        signed is None
+        and caller_identity.is_simple
         and dialect.number_format is None
         and not dialect.identity
         and dialect.privacy is not _ANONYMISE
         and (not caller_identity.display or dialect.display_name is _STRIP)
     ):
         return Presentation(f"<sip:{escape_user(caller_out) or ANONYMOUS}@{ours}>", "")
-    return _Introduction(caller_identity, caller_out, callee_out, ours, dialect).presentation()
+    return _Introduction(caller_identity, caller_out, callee_out, ours, dialect, signed).presentation()
 
 
 class _Introduction:
     """Presentation of one caller to one gateway."""
 
-    __slots__ = ("_callee", "_caller", "_caller_identity", "_dialect", "_hides", "_ours", "_sends_withheld")
+    __slots__ = ("_callee", "_caller", "_caller_identity", "_dialect", "_hides", "_ours", "_sends_withheld", "_signed")
 
     def __init__(
-        self, caller_identity: CallerIdentity, caller: str, callee: str, ours: str, dialect: CalleeDialect
+        self,
+        caller_identity: CallerIdentity,
+        caller: str,
+        callee: str,
+        ours: str,
+        dialect: CalleeDialect,
+        signed: SignatureLines | None,
     ) -> None:
+        self._signed = signed
         self._caller_identity = caller_identity
         self._caller = caller
         self._callee = callee
@@ -72,12 +85,14 @@ class _Introduction:
     def presentation(self) -> Presentation:
         name, forms = self._name(), self._dialect.number_format
         caller = escape_user(self._caller) or ANONYMOUS
+        in_from, in_asserted = self._verified(VerstatHeader.FROM), self._verified(VerstatHeader.ASSERTED)
         if forms is None:
-            address = asserted = f"{name}<sip:{caller}@{self._ours}>"
+            address, asserted = (f"{name}<sip:{caller}{each}@{self._ours}>" for each in (in_from, in_asserted))
         else:
-            address, asserted = (f"{name}<{forms.uri(caller, each, self._ours)}>" for each in (forms.from_, forms.pai))
-        lines = [*self._identities(asserted), *self._forwarding(), *self._signatures()]
-        return Presentation(ANONYMOUS_FROM if self._hides else address, "".join(f"{line}\r\n" for line in lines))
+            address = f"{name}<{forms.uri(caller, forms.from_, self._ours, in_from)}>"
+            asserted = f"{name}<{forms.uri(caller, forms.pai, self._ours, in_asserted)}>"
+        lines = "".join(f"{line}\r\n" for line in (*self._identities(asserted), *self._forwarding()))
+        return Presentation(ANONYMOUS_FROM if self._hides else address, lines + self._signatures())
 
     def _name(self) -> str:
         """Return the display name with a trailing blank; empty for an anonymous From, and where there is no number."""
@@ -121,22 +136,18 @@ class _Introduction:
             return forms.uri(escape_user(number), forms.diversion, self._ours)
         return f"sip:{escape_user(number)}@{self._ours}"
 
-    def _signatures(self) -> Iterator[str]:
-        """Yield the signatures if everything that they cover is sent unchanged (RFC 8224 section 4.1)."""
-        caller_identity = self._caller_identity
-        if self._hides or not caller_identity.signatures:
-            return
-        forms, caller, callee = self._dialect.number_format, self._caller, self._callee
-        if forms is not None:
-            caller, callee = forms.written(caller, forms.from_), forms.written(callee, forms.to)
-        for signed, sent in zip(caller_identity.signed_numbers, (caller, callee), strict=True):
-            # What is signed is the number without separators and plus sign (RFC 8224 section 8.3).
-            if not _TELEPHONE.match(sent) or for_matching(sent) != for_matching(without_separators(signed)):
-                return
-        if caller_identity.date:
-            yield f"Date: {caller_identity.date}"
-        for signature in caller_identity.signatures:
-            yield f"Identity: {signature}"
+    def _signatures(self) -> str:
+        """Return the lines with signatures."""
+        if self._signed is not None:
+            return self._signed.headers
+        if self._hides:
+            return ""
+        return passed_on(self._caller_identity, self._caller, self._callee, self._dialect)
+
+    def _verified(self, header: VerstatHeader) -> str:
+        """Return the parameter of the calling number in a header that says whether its signature was verified."""
+        signed = self._signed
+        return signed.verstat if signed is not None and header in signed.verstat_in else ""
 
 
 def shows_number(caller_identity: CallerIdentity, dialect: CalleeDialect) -> bool:

@@ -9,11 +9,13 @@ from vosd.config.assembly.credentials import read_credentials
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.assembly.stir import caller_signatures
 from vosd.config.assembly.trunk_headers import caller_format, trunk_headers
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
+from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.transfers import TransferKeyKeys
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
@@ -39,7 +41,13 @@ _DIALECT: Final = Conversion(
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
     MappingGateway,
-    by_hand={"auth": "credentials", "dynamic_blacklist": "dynamic_blacklist", "hosts": "hosts", "media": "media"},
+    by_hand={
+        "auth": "credentials",
+        "dynamic_blacklist": "dynamic_blacklist",
+        "hosts": "hosts",
+        "media": "media",
+        "stir": "stir",
+    },
 )
 _NUMBERS: Final = Conversion(MappingGatewayKeys, IncomingNumbers, by_hand={"caller_format": "caller_format"})
 require_all_used(
@@ -82,6 +90,7 @@ def mapping_gateway(
     parameters: ParameterKeys,
     digest: DigestSettings,
     media: MediaParameters,
+    stir: StirKeys,
     problems: ProblemList,
 ) -> MappingGateway:
     """Return a customer's trunk, its password read."""
@@ -106,6 +115,7 @@ def mapping_gateway(
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         numbers=_numbers(_NUMBERS(keys, caller_format=caller_format(keys.caller_format))),
         media=trunk_media(written, media, problems),
+        stir=caller_signatures(written, stir, problems),
     )
 
 

@@ -6,7 +6,7 @@ from vosd.config.assembly.conversion import Conversion, full_conversion, require
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.redirect_server import RedirectServerKeys
-from vosd.engine.settings import LookupSettings, PortabilitySettings
+from vosd.engine.settings import CertificateSettings, LookupSettings, PortabilitySettings
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 
 _SERVER: Final = Conversion(NumberPortabilityKeys, PortabilitySettings)
@@ -27,8 +27,8 @@ def redirect_terms(keys: RedirectServerKeys) -> RedirectTerms | None:
     return None if keys.address is None else _REDIRECT(keys)
 
 
-def lookup_settings(keys: InstallationKeys) -> LookupSettings:
-    """Return where the servers are."""
+def lookup_settings(keys: InstallationKeys, certificates: CertificateSettings | None) -> LookupSettings:
+    """Return where the servers are, and which certificates of callers are trusted."""
     portability = keys.number_portability
     is_asked = bool(portability.url) or portability.server is not None
-    return LookupSettings(_SERVER(portability) if is_asked else None, keys.redirect_server.address)
+    return LookupSettings(_SERVER(portability) if is_asked else None, keys.redirect_server.address, certificates)

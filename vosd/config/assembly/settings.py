@@ -30,6 +30,7 @@ from vosd.engine.settings import (
     BilateralSettings,
     CallReportSettings,
     CdrSettings,
+    CertificateSettings,
     DnsSettings,
     HepSettings,
     InvoiceSettings,
@@ -105,6 +106,7 @@ _SETTINGS: Final = full_conversion(
         "phone_service": "phone_service",
         "number_portability": "lookups",
         "redirect_server": "lookups",
+        "stir": "lookups",
         "cdr": "cdr",
         "journal": "journal",
         "trace": "trace",
@@ -132,8 +134,13 @@ _SETTINGS: Final = full_conversion(
 )
 
 
-def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
-    """Return the settings that the installation's own keys and the parameters make."""
+def settings_of(
+    keys: InstallationKeys, parameters: ParameterKeys, certificates: CertificateSettings | None = None
+) -> Settings:
+    """Return the settings that the installation's own keys and the parameters make.
+
+    ``certificates`` has what the files of ``stir`` say.
+    """
     sip, journal = keys.sip, keys.journal
     keep_files = parameters.cdr_files if journal.keep_files is None else journal.keep_files
     return _SETTINGS(
@@ -157,7 +164,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
             to_all=sip.nat.keepalive_all,
         ),
         phone_service=keys.phone_service.settings(),
-        lookups=lookup_settings(keys),
+        lookups=lookup_settings(keys, certificates),
         metrics=keys.metrics.settings(),
         api=keys.api.settings(keys.database.replica),
         identity_provider=keys.api.oidc.settings(),

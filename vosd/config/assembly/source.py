@@ -41,6 +41,7 @@ from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
+from vosd.stir.settings import StirTerms
 
 FILES: Final = "the configuration files"
 """Name of this source in messages."""
@@ -77,18 +78,19 @@ def source_of(
     items: ReadItems,
     *,
     zone_variable: str = "",
+    stir: StirTerms | None = None,
     destination_classes: tuple[DestinationClass, ...] = (),
 ) -> CatalogueSource:
     """Return the definitions of the files.
 
     ``settings`` is where the keys of the installation stand, ``items`` has the definitions of earlier loads, and
-    ``zone_variable`` is the environment variable TZ.
+    ``zone_variable`` is the environment variable TZ, ``stir`` is made of the files of that section.
 
     Raises:
         DoubtfulError: with what is known of earlier loads, a name stands twice.
     """
     call_parameters = replace(
-        _call_parameters(keys, parameters, currencies.decimals), destination_classes=destination_classes
+        _call_parameters(keys, parameters, currencies.decimals), destination_classes=destination_classes, stir=stir
     )
     digest = call_parameters.digest
     check_codes(objects.rate_groups, objects.accounts, currencies.decimals, problems)
@@ -117,13 +119,15 @@ def source_of(
             "mapping_gateways",
             source.mapping_gateways,
             objects.mapping_gateways,
-            lambda each: mapping_gateway(each, parameters, digest, call_parameters.media, problems),
+            lambda each: mapping_gateway(each, parameters, digest, call_parameters.media, keys.stir, problems),
         ),
         routing_gateways=define_items(
             "routing_gateways",
             source.routing_gateways,
             objects.routing_gateways,
-            lambda each: routing_gateway(each, parameters, keys.routing, digest, call_parameters.media, problems),
+            lambda each: routing_gateway(
+                each, parameters, keys.routing, digest, call_parameters.media, keys.stir, problems
+            ),
         ),
         phones=define_items(
             "phones",

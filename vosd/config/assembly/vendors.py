@@ -11,10 +11,12 @@ from vosd.config.assembly.credentials import read_credentials, read_login
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.assembly.stir import vendor_signatures
 from vosd.config.assembly.trunk_headers import number_format, trunk_headers
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.vendors import PingKeys, RegisterKeys
 from vosd.config.reader.numbers import FROM_RATES
 from vosd.routing.failover import BUSY_CODES, EVERY_CODE, FAILOVER_CODES
@@ -23,6 +25,7 @@ from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
 from vosd.trunks.media import MediaParameters
 from vosd.trunks.number_rules import OutgoingNumbers
+from vosd.trunks.stir import VendorSignatures
 
 _DIALECT: Final = Conversion(
     RoutingGatewayKeys,
@@ -40,6 +43,7 @@ _DIALECT: Final = Conversion(
         "headers": "headers",
         "bodies": "bodies",
         "number_format": "number_format",
+        "stir": "stir",
     },
 )
 _GATEWAY: Final = Conversion(
@@ -94,9 +98,10 @@ def routing_gateway(
     routing: RoutingKeys,
     digest: DigestSettings,
     media: MediaParameters,
+    stir: StirKeys,
     problems: ProblemList,
 ) -> RoutingGateway:
-    """Return a vendor's trunk, its passwords read; ``routing`` and ``media`` are what holds for all gateways."""
+    """Return a vendor's trunk, its passwords read; ``routing``, ``media`` and ``stir`` hold for all gateways."""
     keys = written.thing
     login, registered = _logins(written, problems)
     credentials = None
@@ -114,7 +119,7 @@ def routing_gateway(
         stop_causes=frozenset(routing.stop_causes if keys.stop_causes is None else keys.stop_causes),
         failover_after_ringing=_or_else(keys.failover_after_ringing, parameters.switch_until_connect),
         stop_after_early_media=_or_else(keys.stop_after_early_media, parameters.stop_after_rtp_start),
-        dialect=_dialect(keys, parameters),
+        dialect=_dialect(keys, parameters, vendor_signatures(written, stir, problems)),
         login=login,
         registration=None if registered is None else _registration(keys.registration, registered),
         credentials=credentials,
@@ -141,7 +146,7 @@ def _failover_codes(keys: RoutingGatewayKeys, parameters: ParameterKeys, routing
     return None if parameters.stop_after_user_busy else FAILOVER_CODES | BUSY_CODES
 
 
-def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> CalleeDialect:
+def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys, signatures: VendorSignatures | None) -> CalleeDialect:
     proxy = keys.outbound_proxy
     return _DIALECT(
         keys,
@@ -156,6 +161,7 @@ def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> CalleeDiale
         headers=trunk_headers(keys.headers),
         bodies=frozenset(keys.bodies.passes),
         number_format=number_format(keys.number_format),
+        stir=signatures,
     )
 
 

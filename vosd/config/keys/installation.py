@@ -33,6 +33,7 @@ from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.sip import SipKeys
+from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.webhooks import ReceiverKeys
 from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, STATE_DIR
 from vosd.config.reader.addresses import http_listener, network
@@ -207,6 +208,7 @@ class InstallationKeys(Keys):
     routing: RoutingKeys = RoutingKeys()
     number_portability: NumberPortabilityKeys = NumberPortabilityKeys()
     redirect_server: RedirectServerKeys = RedirectServerKeys()
+    stir: StirKeys = StirKeys()
     phone_service: PhoneServiceKeys = PhoneServiceKeys()
     alarms: AlarmKeys = AlarmKeys()
     call_reports: CallReportKeys = CallReportKeys()

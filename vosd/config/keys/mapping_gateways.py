@@ -18,6 +18,7 @@ from vosd.config.keys.media import TrunkMediaKeys
 from vosd.config.keys.number_rules import IncomingNumberKeys
 from vosd.config.keys.proofs import AuthKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
+from vosd.config.keys.stir import CallerStirKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
 from vosd.config.keys.trunk_headers import BodyKeys, CallerFormatKeys, HeaderKeys
@@ -118,6 +119,7 @@ class MappingGatewayKeys(DeclaredKeys):
     """Our product in User-Agent and Server. Default: ``sip.user_agent``."""
     headers: HeaderKeys = HeaderKeys()
     bodies: BodyKeys = BodyKeys()
+    stir: CallerStirKeys = CallerStirKeys()
     caller_format: CallerFormatKeys = CallerFormatKeys()
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()

@@ -18,6 +18,7 @@ from vosd.config.keys.media import TrunkMediaKeys
 from vosd.config.keys.number_rules import OutgoingNumberKeys
 from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
+from vosd.config.keys.stir import VendorStirKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.trunk_headers import BodyKeys, HeaderKeys, NumberFormatKeys
 from vosd.config.keys.trunk_presets import TrunkPreset
@@ -166,6 +167,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     """Our product in User-Agent and Server. Default: ``sip.user_agent``."""
     headers: HeaderKeys = HeaderKeys()
     bodies: BodyKeys = BodyKeys()
+    stir: VendorStirKeys = VendorStirKeys()
     number_format: NumberFormatKeys = NumberFormatKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)

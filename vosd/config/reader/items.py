@@ -17,7 +17,7 @@ from vosd.config.reader.lists import ACCOUNTS, GATEWAYS
 
 LONG_LISTS: Final[Mapping[str, str]] = {ACCOUNTS: "id", **GATEWAYS}
 """Lists whose items are compared, and the key with the name."""
-_DECIDE: Final = ("parameters", "preset", "routing", "sip", "templates")
+_DECIDE: Final = ("parameters", "preset", "routing", "sip", "stir", "templates")
 """Parts of the document on which an item depends before all are put together: defaults, the realm."""
 _TEMPLATES: Final = "templates"
 _DIGEST_BYTES: Final = 16

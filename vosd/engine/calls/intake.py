@@ -156,6 +156,8 @@ class Intake:
                 product = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
             arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came, product)
             if isinstance(outcome, Refusal):
+                if call_request.fingerprint:
+                    services.live.replays.forget(call_request.fingerprint)
                 self._refusals.refuse(event, arrival, call_request, outcome)
                 return
             dialect = call_request.mapping.dialect if call_request.mapping is not None else CallerDialect()

@@ -14,6 +14,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import NextHop
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.b2bua.stamps import Ending
 from vosd.b2bua.states import RINGING
@@ -26,6 +27,7 @@ from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.bookkeeping import conclude, draft, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
+from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
 from vosd.engine.calls.attempts import name_of
@@ -191,6 +193,10 @@ class LiveCall:
         occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
         for limit in choice.limits:
             occupancy.take_again(limit.scope, limit.name, None)
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway, and by the key of now."""
+        return attested(self.call_request, choice.caller_out, self._services.admission.catalogue)
 
     def vacate(self, choice: RouteChoice) -> None:
         """Release capacity and money of an attempt."""
@@ -375,6 +381,14 @@ class LiveCall:
         """Warn about a trunk that refuses session refreshes: its calls will time out."""
         self._services.notices.refresh_failed(gateway or self.customer or "", self.call_id, status, now)
 
+    def _unanswered(self, at: Instant) -> None:
+        """Count the call for the blacklist, and let its signature be used again, by another way to us."""
+        call_request = self.call_request
+        if call_request.counted is not None:
+            call_request.counted.unanswered(at.mono)
+        if call_request.fingerprint:
+            self._services.live.replays.forget(call_request.fingerprint)
+
     def over(self) -> None:
         """Rate and journal the call, release what it holds, and drop it."""
         services, call, call_request = self._services, self.call, self.call_request
@@ -384,8 +398,8 @@ class LiveCall:
         ending = call.ending
         if ending is None:
             raise RuntimeError(f"{call!r} is over without an ending")
-        if call_request.counted is not None and call.journey.answered_at is None:
-            call_request.counted.unanswered(ending.at.mono)
+        if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprint):
+            self._unanswered(ending.at)
         timer, self.timer = self.timer, None  # it refers to the call, too
         if timer is not None:
             services.deadlines.cancel(timer)

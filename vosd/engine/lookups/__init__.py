@@ -1,1 +1,1 @@
-"""Questions of the set-up that other servers answer: number portability, and the external redirect server."""
+"""Questions of the set-up that other servers answer: number portability, the external redirect server, certificates."""

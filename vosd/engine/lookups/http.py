@@ -47,7 +47,7 @@ class HttpLookup:
         """
         try:
             async with asyncio.timeout(self._settings.timeout_ms / 1_000):
-                status, body = await self._fetch(number)
+                status, body, _ = await self._fetch(number)
         except TimeoutError:
             raise LookupFailedError("no answer in time") from None
         except NO_ANSWER as error:

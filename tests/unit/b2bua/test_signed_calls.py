@@ -1,0 +1,493 @@
+"""Calls that are signed for a vendor, and calls whose signatures are verified (STIR, SHAKEN), on virtual time."""
+
+from base64 import urlsafe_b64encode
+from typing import Any, Final
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.sockets.login import Login
+from doubles.sti import URL, VIRTUAL_NOW_MS, KnownCertificates, Signatory, Sti, numbers, usual
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import refuses
+
+from vosd.base.cause import EndReason
+from vosd.stir.errors import IdentityError
+from vosd.stir.passport import Passport, SignedAbout, SignedParty, read
+from vosd.stir.settings import StirTerms
+from vosd.stir.signing import Signer
+from vosd.stir.terms import Attestation, Numbering, VerifyAction, VerifyTerms
+from vosd.stir.verification import SignedCall, confirm, read_signature
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Privacy
+from vosd.trunks.dids import Did
+from vosd.trunks.gateways import CallerLimits
+from vosd.trunks.number_format import NumberFormat, NumberNotation
+from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
+from vosd.trunks.stir import CallerOrigin, CallerSignatures, TrunkVerification, VendorSignatures, VerstatHeader
+
+CALLER = "12025550100"
+NUMBERING = Numbering()
+OURS = "https://us.example.com/own.pem"
+ABOUT = SignedAbout("", "", "")
+
+
+def scene_of(
+    *,
+    signs: bool = True,
+    customer: CallerSignatures | None = None,
+    verify: VerifyTerms | None = None,
+    asker: KnownCertificates | None = None,
+    verstat: tuple[VerstatHeader, ...] = (),
+    vendors: int = 1,
+    more: dict[str, Any] | None = None,
+    rules: dict[str, Any] | None = None,
+    numbers_out: OutgoingNumbers | None = None,
+    **vendor: Any,
+) -> Scene:
+    """Make a scene in which vendors may be sent signatures, and the customer's may be verified."""
+    dialect = CalleeDialect(stir=VendorSignatures(sign=signs, verstat=verstat), **vendor)
+    terms = StirTerms(Signer(usual()[1].key, OURS), verify, NUMBERING)
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=customer, **(rules or {})),
+        *(vendor_gateway(index, dialect=dialect, numbers=numbers_out) for index in range(vendors)),
+    ]
+    return Scene(catalogue(trunks, stir=terms, **(more or {})), **({} if asker is None else {"asker": asker}))
+
+
+def call(scene: Scene, callee: str = CALLEE, *headers: str, **intent: Any) -> OutgoingCall:
+    """Make a call and let it end."""
+    made = scene.caller.call(callee, Intent(**{"headers": headers, "hang_up_after_ms": 1_000, **intent}))
+    scene.wire.run_until(lambda: made.is_over)
+    return made
+
+
+def now_s(scene: Scene) -> int:
+    return scene.exchange.clock.now().wall // 1_000
+
+
+def sent(scene: Scene) -> list[Passport]:
+    """Return the tokens of the first INVITE that the vendor got."""
+    values = scene.vendor.calls[-1].invite.every("Identity")
+    return [found for value in values if (found := read(value, ABOUT)) is not None]
+
+
+# -- signing ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_signed_with_its_numbers_and_time_and_the_vendor_can_verify_it():
+    scene = scene_of(customer=CallerSignatures(attest=CallerOrigin.CUSTOMER, numbers=("12025550100-12025550199",)))
+    made = call(scene)
+    value = scene.vendor.only_call.invite["Identity"]
+    assert value.endswith(f";info=<{OURS}>;alg=ES256;ppt=shaken")
+    (token,) = sent(scene)
+    claims = token.claims
+    assert (claims.orig.tn, claims.dest.tn, claims.attestation) == (CALLER, (CALLEE,), "A")
+    assert abs(claims.iat - now_s(scene)) <= 60
+    signature = read_signature(SignedCall((value,), CALLER, CALLEE), 1_000 * claims.iat, VerifyTerms(), NUMBERING)
+    sti, network = usual()
+    confirm(signature, {OURS: sti.trust().certified(network.chain, VIRTUAL_NOW_MS)}, VIRTUAL_NOW_MS)
+    assert made.final == 200
+    assert scene.close().attestation == "A"
+
+
+@pytest.mark.parametrize(
+    ("customer", "caller", "attestation"),
+    [
+        (None, CALLER, "C"),
+        (CallerSignatures(), CALLER, "C"),
+        (CallerSignatures(attest=CallerOrigin.CUSTOMER), CALLER, "B"),
+        (CallerSignatures(attest=CallerOrigin.CUSTOMER, numbers=(CALLER,)), CALLER, "A"),
+        (CallerSignatures(attest=CallerOrigin.CUSTOMER, numbers=(CALLER,)), "12025550101", "B"),
+        (CallerSignatures(attest=CallerOrigin.CUSTOMER), "12125550000", "A"),
+        (CallerSignatures(attest=CallerOrigin.CUSTOMER), "12125559999", "B"),
+    ],
+)
+def test_a_number_of_the_customer_is_attested_fully_and_a_gateway_as_one(customer, caller, attestation):
+    dids = [Did("12125550000", "acme", trunk="vendor-0"), Did("12125559999", "carriers", trunk="vendor-0")]
+    scene = scene_of(customer=customer, more={"dids": dids})
+    call(scene, caller=caller)
+    assert [each.claims.attestation for each in sent(scene)] == [attestation]
+    assert scene.close().attestation == attestation
+
+
+def test_a_call_of_a_phone_under_its_own_number_is_attested_fully():
+    desk = phone("12125550007", f"{CUSTOMER.host}/32")
+    dialect = CalleeDialect(stir=VendorSignatures(sign=True))
+    terms = StirTerms(Signer(usual()[1].key, OURS))
+    content = catalogue([vendor_gateway(0, dialect=dialect)], phones=[desk], stir=terms)
+    scene = Scene(content)
+    call(scene, login=Login("12125550007", "secret"))
+    assert [(each.claims.orig.tn, each.claims.attestation) for each in sent(scene)] == [("12125550007", "A")]
+
+
+def test_calls_of_one_trunk_have_one_origin_identifier_without_its_name_and_no_two_signatures():
+    scene = scene_of()
+    call(scene)
+    call(scene)
+    one, two = (read(each.invite["Identity"], ABOUT) for each in scene.vendor.calls)
+    assert one is not None
+    assert two is not None
+    assert one.claims.origid == two.claims.origid
+    assert "acme" not in one.claims.origid
+    assert one.signature != two.signature
+
+
+@pytest.mark.parametrize(
+    ("vendor", "is_signed"),
+    [
+        ({"privacy": Privacy.HONOUR}, False),
+        ({"privacy": Privacy.HONOUR, "identity": (IdentityHeader.ASSERTED,)}, True),
+        ({"privacy": Privacy.STRIP}, True),
+    ],
+)
+def test_a_withheld_number_is_signed_only_for_vendors_that_are_sent_it(vendor, is_signed):
+    scene = scene_of(**vendor)
+    call(scene, CALLEE, "Privacy: id")
+    assert bool(scene.vendor.only_call.invite.every("Identity")) is is_signed
+    assert (CALLER in scene.bytes_to(scene.vendor.address).decode()) is is_signed
+
+
+@pytest.mark.parametrize("caller", ["alice", "anonymous"])
+def test_a_caller_without_a_number_is_not_signed(caller):
+    scene = scene_of()
+    call(scene, caller=caller)
+    assert scene.vendor.only_call.invite.every("Identity") == []
+    assert scene.close().attestation is None
+
+
+def test_a_vendor_that_is_not_to_be_sent_signatures_gets_none():
+    scene = scene_of(signs=False)
+    call(scene)
+    assert scene.vendor.only_call.invite.every("Identity") == []
+
+
+def signed_by(network: Signatory, scene: Scene, callee: str = CALLEE, caller: str = CALLER, age_s: int = 0) -> str:
+    """Return the Identity line of another network's call."""
+    value = network.signer.shaken(caller, callee, Attestation.FULL, "there", now_s(scene) - age_s)
+    return f"Identity: {value}"
+
+
+def test_a_callers_own_signature_passes_in_place_of_ours():
+    scene = scene_of()
+    line = signed_by(usual()[1], scene)
+    call(scene, CALLEE, line)
+    assert [f"Identity: {each}" for each in scene.vendor.only_call.invite.every("Identity")] == [line]
+    assert scene.close().attestation is None
+
+
+FORWARDED: Final = "442079469999"
+FORWARDS: Final = {"numbers": IncomingNumbers(callee_rewrite=((FORWARDED, CALLEE),))}
+
+
+def test_a_signed_call_that_goes_to_another_number_gets_a_token_that_says_who_was_called_before():
+    scene = scene_of(rules=FORWARDS)
+    call(scene, FORWARDED, signed_by(usual()[1], scene, callee=FORWARDED, age_s=5))
+    tokens = sent(scene)
+    assert [each.ppt for each in tokens] == ["shaken", "div"]
+    base, div = (each.claims for each in tokens)
+    assert (div.orig, div.dest.tn, div.iat) == (base.orig, (CALLEE,), base.iat)
+    assert div.div == SignedParty(FORWARDED)
+    values = tuple(scene.vendor.only_call.invite.every("Identity"))
+    chain = read_signature(SignedCall(values, CALLER, CALLEE), 1_000 * base.iat, VerifyTerms(), NUMBERING)
+    assert chain.addresses == (URL, OURS)
+    assert chain.attestation == "A"
+
+
+def test_a_call_that_is_forwarded_twice_has_both_diversions():
+    scene = scene_of(rules=FORWARDS)
+    first = signed_by(usual()[1], scene, callee="442079468888")
+    second = usual()[1].signer.diverted(CALLER, "442079468888", FORWARDED, now_s(scene))
+    call(scene, FORWARDED, first, f"Identity: {second}")
+    values = tuple(scene.vendor.only_call.invite.every("Identity"))
+    chain = read_signature(SignedCall(values, CALLER, CALLEE), 1_000 * now_s(scene), VerifyTerms(), NUMBERING)
+    assert [each.claims.dest.tn for each in chain.passports] == [("442079468888",), (FORWARDED,), (CALLEE,)]
+
+
+def test_a_signature_of_another_caller_is_left_out_for_ours():
+    scene = scene_of()
+    call(scene, CALLEE, signed_by(usual()[1], scene, caller="12025559999"))
+    assert [(each.x5u, each.claims.orig.tn) for each in sent(scene)] == [(OURS, CALLER)]
+    assert scene.close().attestation == "C"
+
+
+def test_the_tech_prefix_of_a_vendor_is_not_signed():
+    scene = scene_of(numbers_out=OutgoingNumbers(tech_prefix="99"))
+    call(scene)
+    assert scene.vendor.only_call.invite.start_line.startswith(f"INVITE sip:99{CALLEE}@")
+    assert [each.claims.dest.tn for each in sent(scene)] == [(CALLEE,)]
+    line = signed_by(usual()[1], scene)
+    call(scene, CALLEE, line)
+    assert [f"Identity: {each}" for each in scene.vendor.calls[-1].invite.every("Identity")] == [line]
+
+
+@pytest.mark.parametrize("code", [428, 436, 437, 438])
+def test_a_vendor_that_does_not_accept_the_signature_is_left_for_the_next_one(code):
+    scene = scene_of(vendors=2)
+    scene.vendor.script = refuses(code)
+    assert call(scene).final == 200
+    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", code), ("vendor-1", 200)]
+    scene = scene_of(vendors=1)
+    scene.vendor.script = refuses(code)
+    assert call(scene).final == code
+
+
+# -- verifying -------------------------------------------------------------------------------------------------------
+
+VERIFIED: Final = CallerSignatures(verify=TrunkVerification.YES)
+REFUSES: Final = VerifyTerms(action=VerifyAction.REFUSE, require=True, fail_open=False)
+
+
+def known(network: Signatory | None = None, sti: Sti | None = None) -> KnownCertificates:
+    """Return an asker that knows the certificate of a network."""
+    certificate = (sti or usual()[0]).trust().certified((network or usual()[1]).chain, VIRTUAL_NOW_MS)
+    return KnownCertificates({URL: certificate})
+
+
+def verifying(terms: VerifyTerms = REFUSES, asker: KnownCertificates | None = None, **more: Any) -> Scene:
+    return scene_of(signs=False, customer=VERIFIED, verify=terms, asker=asker or known(), **more)
+
+
+def test_a_call_whose_signature_is_right_goes_on_and_its_record_says_so():
+    scene = verifying()
+    made = call(scene, CALLEE, signed_by(usual()[1], scene))
+    record = scene.close()
+    assert made.final == 200
+    assert (record.verstat, record.attestation, record.sip_code) == ("TN-Validation-Passed", "A", 200)
+
+
+def wrong_calls() -> dict[str, Any]:
+    """Return by name how a call is made whose signature is wrong, and the code for it."""
+    sti, network = usual()
+    short = sti.issue(numbers(("12025550200", 100)))
+    unknown = Sti(VIRTUAL_NOW_MS).issue()
+    revoked = sti.trust(network.certificate)
+
+    def cannot_be_had() -> KnownCertificates:
+        return KnownCertificates({})
+
+    def not_trusted(trust: Any, content: bytes) -> KnownCertificates:
+        try:
+            return KnownCertificates({URL: trust.certified(content, VIRTUAL_NOW_MS)})
+        except IdentityError as error:
+            return KnownCertificates({URL: error})
+
+    return {
+        "none": (lambda _scene: "X-Nothing: 0", known(), 428),
+        "stale": (lambda scene: signed_by(network, scene, age_s=61), known(), 403),
+        "future": (lambda scene: signed_by(network, scene, age_s=-61), known(), 403),
+        "unreachable": (lambda scene: signed_by(network, scene), cannot_be_had(), 436),
+        "of an unknown authority": (
+            lambda scene: signed_by(unknown, scene),
+            not_trusted(sti.trust(), unknown.chain),
+            437,
+        ),
+        "revoked": (lambda scene: signed_by(network, scene), not_trusted(revoked, network.chain), 437),
+        "for other numbers": (lambda scene: signed_by(short, scene), known(short), 437),
+        "to another number": (lambda scene: signed_by(network, scene, callee="442079460001"), known(), 438),
+        "of another caller": (lambda scene: signed_by(network, scene, caller="12025550101"), known(), 438),
+        "by another key": (lambda scene: signed_by(short, scene), known(), 438),
+        "broken": (lambda scene: signed_by(network, scene).replace(".eyJ", ".xxx"), known(), 438),
+        "no token": (lambda _scene: "Identity: abc;info=<https://a.example/b>", known(), 438),
+    }
+
+
+@pytest.mark.parametrize("name", wrong_calls())
+def test_a_wrong_signature_is_refused_with_its_code(name):
+    line, asker, code = wrong_calls()[name]
+    scene = verifying(asker=asker)
+    made = call(scene, CALLEE, line(scene))
+    record = scene.close()
+    assert (made.final, record.sip_code, record.end_reason) == (code, code, EndReason.IDENTITY_INVALID.text)
+    assert record.verstat == ("No-TN-Validation" if code in {428, 436} else "TN-Validation-Failed")
+    assert record.attestation is None
+    assert f'"refusal":"{code}: ' in (record.verdicts or "")
+    assert scene.vendor.calls == []
+
+
+@pytest.mark.parametrize("name", wrong_calls())
+def test_a_trunk_that_only_notes_results_carries_every_call(name):
+    line, asker, code = wrong_calls()[name]
+    scene = verifying(VerifyTerms(), asker, more={"verdicts_one_in": 1})
+    assert call(scene, CALLEE, line(scene)).final == 200
+    record = scene.close()
+    assert record.verstat == ("No-TN-Validation" if code in {428, 436} else "TN-Validation-Failed")
+    assert f'"signature":"{code}: ' in (record.verdicts or "")
+
+
+@pytest.mark.parametrize("name", ["none", "unreachable"])
+def test_a_trunk_that_refuses_wrong_calls_may_carry_those_that_could_not_be_verified(name):
+    line, asker, _ = wrong_calls()[name]
+    scene = verifying(VerifyTerms(action=VerifyAction.REFUSE), asker)
+    assert call(scene, CALLEE, line(scene)).final == 200
+    assert scene.close().verstat == "No-TN-Validation"
+
+
+def test_a_trunk_may_have_an_action_of_its_own():
+    scene = scene_of(
+        signs=False, verify=REFUSES, asker=known(), customer=CallerSignatures(verify=TrunkVerification.PASS)
+    )
+    assert call(scene, CALLEE).final == 200
+    scene = scene_of(signs=False, verify=REFUSES, asker=known(), customer=CallerSignatures())
+    assert call(scene, CALLEE).final == 200
+    assert scene.close().verstat is None
+
+
+def test_a_token_serves_one_call_that_was_answered():
+    scene = verifying()
+    line = signed_by(usual()[1], scene)
+    assert [call(scene, CALLEE, line).final for _ in range(2)] == [200, 438]
+    assert "another call has used this signature" in (scene.exchange.sink.records[-1].verdicts or "")
+    assert call(scene, CALLEE, signed_by(usual()[1], scene)).final == 200
+
+
+@pytest.mark.parametrize("callee", [CALLEE, "339000"])
+def test_a_token_of_a_call_that_was_not_answered_may_come_again_by_another_way(callee):
+    """The network before us tries its next route with the same token; 339000 has no rate and is refused at once."""
+    scene = verifying()
+    scene.vendor.script = refuses(486)
+    line = signed_by(usual()[1], scene, callee=callee)
+    assert [call(scene, callee, line).final for _ in range(2)] == [486 if callee == CALLEE else 403] * 2
+
+
+def test_the_other_half_of_a_signature_makes_no_new_token():
+    """(r, n - s) is right wherever (r, s) is."""
+    scene = verifying()
+    value = usual()[1].signer.shaken(CALLER, CALLEE, Attestation.FULL, "there", now_s(scene))
+    token = read(value, ABOUT)
+    assert token is not None
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    other = token.signature[:32] + (order - int.from_bytes(token.signature[32:])).to_bytes(32)
+    mirrored = value.replace(
+        urlsafe_b64encode(token.signature).decode().rstrip("="), urlsafe_b64encode(other).decode().rstrip("=")
+    )
+    assert mirrored != value
+    assert [call(scene, CALLEE, f"Identity: {each}").final for each in (value, mirrored)] == [200, 438]
+
+
+def test_a_diverted_call_is_verified_by_both_tokens():
+    sti, network = usual()
+    other = sti.issue(numbers(("442079469999", 1)), url="https://other.example.com/div.pem")
+    asker = known()
+    asker.found[other.signer.certificate_url] = sti.trust().certified(other.chain, VIRTUAL_NOW_MS)
+    scene = verifying(asker=asker)
+    lines = (
+        signed_by(network, scene, callee="442079469999"),
+        f"Identity: {other.signer.diverted(CALLER, '442079469999', CALLEE, now_s(scene))}",
+    )
+    assert call(scene, CALLEE, *lines).final == 200
+    assert scene.close().verstat == "TN-Validation-Passed"
+    assert asker.asked[-1][1].addresses == (URL, other.signer.certificate_url)
+    scene = verifying(asker=asker)
+    lines = lines[0], f"Identity: {other.signer.diverted(CALLER, '442079469998', CALLEE, now_s(scene))}"
+    assert call(scene, CALLEE, *lines).final == 438
+
+
+def test_who_diverts_a_call_signs_for_the_number_that_was_called():
+    sti, network = usual()
+    other = sti.issue(numbers(("442079460000", 1)), url="https://other.example.com/div.pem")
+    asker = known()
+    asker.found[other.signer.certificate_url] = sti.trust().certified(other.chain, VIRTUAL_NOW_MS)
+    scene = verifying(asker=asker)
+    lines = (
+        signed_by(network, scene, callee="442079469999"),
+        f"Identity: {other.signer.diverted(CALLER, '442079469999', CALLEE, now_s(scene))}",
+    )
+    assert call(scene, CALLEE, *lines).final == 437
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "expected"),
+    [
+        (VerifyAction.MARK, "right", "TN-Validation-Passed"),
+        (VerifyAction.MARK, "stale", "TN-Validation-Failed"),
+        (VerifyAction.MARK, "none", "No-TN-Validation"),
+        (VerifyAction.PASS, "right", ""),
+    ],
+)
+def test_a_vendor_that_wants_it_is_sent_the_result(action, name, expected):
+    line = wrong_calls()[name][0] if name != "right" else lambda scene: signed_by(usual()[1], scene)
+    scene = verifying(
+        VerifyTerms(action=action), identity=(IdentityHeader.ASSERTED,), verstat=(VerstatHeader.ASSERTED,)
+    )
+    call(scene, CALLEE, line(scene))
+    invite = scene.vendor.only_call.invite
+    parameter = f";verstat={expected}" if expected else ""
+    assert f"<sip:{CALLER}{parameter}@" in invite["P-Asserted-Identity"]
+    assert "verstat" not in invite["From"]
+
+
+def test_the_result_stands_in_from_in_the_form_of_the_vendor():
+    forms = NumberFormat(from_=NumberNotation.PLUS_E164, user_phone=True)
+    scene = verifying(VerifyTerms(action=VerifyAction.MARK), verstat=(VerstatHeader.FROM,), number_format=forms)
+    call(scene, CALLEE, signed_by(usual()[1], scene))
+    sent_from = scene.vendor.only_call.invite["From"]
+    assert sent_from.startswith(f"<sip:+{CALLER};verstat=TN-Validation-Passed@")
+    assert ";user=phone>" in sent_from
+
+
+def test_numbers_as_dialled_in_the_country_are_compared_with_their_country_code():
+    numbering = Numbering(country="1", national_digits=10)
+    terms = StirTerms(None, REFUSES, numbering)
+    content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=VERIFIED), vendor_gateway(0)], stir=terms)
+    scene = Scene(content, asker=known())
+    assert call(scene, CALLEE, signed_by(usual()[1], scene), caller=CALLER[1:]).final == 200
+
+
+# -- waiting for the certificate -------------------------------------------------------------------------------------
+
+
+def waiting(terms: VerifyTerms = REFUSES) -> tuple[Scene, KnownCertificates]:
+    asker = known()
+    asker.answers_at_once = False
+    return verifying(terms, asker), asker
+
+
+def test_a_call_waits_for_the_certificate_and_is_carried_then():
+    scene, asker = waiting()
+    made = scene.caller.call(CALLEE, Intent(headers=(signed_by(usual()[1], scene),), hang_up_after_ms=1_000))
+    scene.wire.run_for(500)
+    assert (made.final, scene.vendor.calls) == (None, [])
+    ((ticket, question),) = asker.asked
+    assert question.addresses == (URL,)
+    scene.exchange.take_answer(ticket, asker.answer(question))
+    scene.wire.run_until(lambda: made.is_over)
+    assert made.final == 200
+    assert scene.close().verstat == "TN-Validation-Passed"
+
+
+@pytest.mark.parametrize(("fail_open", "code"), [(True, 200), (False, 436)])
+def test_a_call_waits_no_longer_than_the_deadline(fail_open, code):
+    scene, asker = waiting(VerifyTerms(action=VerifyAction.REFUSE, fail_open=fail_open))
+    made = call(scene, CALLEE, signed_by(usual()[1], scene))
+    assert made.final == code
+    assert len(asker.cancelled) == 1
+    assert scene.close().verstat == "No-TN-Validation"
+
+
+def test_a_caller_that_hangs_up_meanwhile_has_cost_nothing():
+    scene, asker = waiting()
+    made = call(scene, CALLEE, signed_by(usual()[1], scene), cancel_after_ms=300)
+    assert made.final == 487
+    assert len(asker.cancelled) == 1
+    assert scene.close().verstat is None
+
+
+def test_the_blacklist_counts_a_call_that_has_waited():
+    _, asker = waiting()
+    content = catalogue(
+        [
+            mapping_gateway(
+                "acme", f"{CUSTOMER.host}/32", stir=VERIFIED, dynamic_blacklist=CallerLimits(frequency_limit=1)
+            ),
+            vendor_gateway(0),
+        ],
+        stir=StirTerms(None, REFUSES),
+    )
+    scene, finals = Scene(content, asker=asker), []
+    for _ in range(2):
+        made = scene.caller.call(CALLEE, Intent(headers=(signed_by(usual()[1], scene),), hang_up_after_ms=100))
+        scene.wire.run_for(100)
+        scene.exchange.take_answer(asker.asked[-1][0], asker.answer(asker.asked[-1][1]))
+        scene.wire.run_for(5_000)
+        finals.append(made.final)
+    assert finals == [200, 403]

@@ -1,0 +1,243 @@
+"""Certificates of signers: fetched once for many calls, kept as long as their server says, within bounds."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from doubles.certificate_server import CertificateServer, Page
+from doubles.certificates import Authority
+from doubles.sti import VIRTUAL_NOW_MS, Sti, usual
+from doubles.virtual.clock import ManualClock
+
+from vosd.b2bua.ports import SetupAnswer
+from vosd.callcontrol.questions import Ticket
+from vosd.callcontrol.signatures import Certificates, WhichCertificates
+from vosd.engine.lookups.asker import Lookups
+from vosd.engine.lookups.certificates import BODY_MAX, OPEN_MAX, CertificateStore, kept_for
+from vosd.engine.lookups.sip_question import Wiring
+from vosd.engine.settings import CertificateSettings, LookupSettings
+from vosd.stir.certificates import SigningCertificate
+from vosd.stir.errors import BadIdentityInfoError, IdentityError, UnsupportedCredentialError
+
+PATIENCE_S = 20
+CHAIN = Page(usual()[1].chain)
+
+
+class Fetching:
+    """A store on a server, and the answers that calls get."""
+
+    def __init__(self, server: CertificateServer, **terms: Any) -> None:
+        self.server = server
+        self.clock = ManualClock()
+        settings = {"roots": (usual()[0].root_pem,), "allow_private": True, "timeout_ms": 15_000, **terms}
+        self.settings = CertificateSettings(**settings)
+        self.store = CertificateStore(self.clock, self.settings)
+        self.answers: asyncio.Queue[tuple[Ticket, SetupAnswer]] = asyncio.Queue()
+        self.store.wiring = Wiring(None, None, lambda *answer: self.answers.put_nowait(answer), None)  # type: ignore[arg-type]
+
+    async def ask(self, *paths: str, call: str = "1") -> list[SigningCertificate | IdentityError]:
+        """Return the certificates at these paths, or at whole addresses."""
+        addresses = tuple(self.server.url(path) if path.startswith("/") else path for path in paths)
+        found = self.store.ask(Ticket(call, 1), WhichCertificates(addresses))
+        if found is None:
+            ticket, answer = await asyncio.wait_for(self.answers.get(), PATIENCE_S)
+            assert isinstance(answer, Certificates)
+            assert ticket == Ticket(call, 1)
+            found = answer
+        return [found.found[address] for address in addresses]
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+async def server(tls: Authority, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CertificateServer]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.root.file))
+    with CertificateServer(tls.server_context(tls.issue("certificates", "127.0.0.1"))) as found:
+        found.pages["/a"] = CHAIN
+        yield found
+
+
+async def test_many_calls_share_one_fetch_and_those_that_follow_need_none(server: CertificateServer) -> None:
+    fetching = Fetching(server)
+    question = WhichCertificates((server.url("/a"),))
+    tickets = [Ticket(str(call), 1) for call in range(20)]
+    assert [fetching.store.ask(ticket, question) for ticket in tickets] == [None] * 20
+    fetching.store.cancel(tickets.pop())
+    told = [await asyncio.wait_for(fetching.answers.get(), PATIENCE_S) for _ in tickets]
+    assert [ticket for ticket, _ in told] == tickets
+    (found,) = await fetching.ask("/a", call="later")
+    assert isinstance(found, SigningCertificate)
+    assert server.asked == ["/a"]
+    assert len(fetching.store) == 0
+
+
+async def test_a_call_with_several_certificates_waits_for_all_of_them(server: CertificateServer) -> None:
+    server.pages["/b"] = Page(usual()[0].issue().chain)
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    first, second, missing = await fetching.ask("/a", "/b", "/c")
+    assert isinstance(first, SigningCertificate)
+    assert isinstance(second, SigningCertificate)
+    assert isinstance(missing, BadIdentityInfoError)
+    assert sorted(server.asked) == ["/a", "/b", "/c"]
+
+
+async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_while_that_fails(
+    server: CertificateServer,
+) -> None:
+    server.pages["/a"] = Page(CHAIN.body, headers=(("Cache-Control", "public, max-age=60"),))
+    fetching = Fetching(server)
+    for after_ms in (0, 59_999):
+        fetching.clock.move_to(1_000_000 + after_ms)
+        await fetching.ask("/a")
+    assert len(server.asked) == 1
+    fetching.clock.move_to(1_060_000)
+    del server.pages["/a"]
+    (found,) = await fetching.ask("/a")
+    assert isinstance(found, SigningCertificate)
+    assert fetching.store.failed_total == 1
+    server.pages["/a"] = Page(b"text")
+    fetching.clock.move_to(1_070_000)
+    (found,) = await fetching.ask("/a")
+    assert isinstance(found, UnsupportedCredentialError)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ([], 3_600),
+        ([("Cache-Control", "max-age=60")], 60),
+        ([("Cache-Control", "no-transform, Max-Age=60")], 60),
+        ([("Cache-Control", "max-age=1000000")], 3_600),
+        ([("Cache-Control", "max-age=1")], 10),
+        ([("Cache-Control", "max-age=" + "9" * 100)], 10),
+        ([("Cache-Control", "max-age=x")], 10),
+        ([("Cache-Control", "no-store, max-age=60")], 10),
+        ([("Expires", "Mon, 21 Sep 2026 14:15:20 GMT")], 120),
+        ([("Expires", "Mon, 21 Sep 2020 14:15:20 GMT")], 10),
+        ([("Expires", "0")], 10),
+        ([("Expires", "Mon, 21 Sep 2026 14:15:20 GMT"), ("Cache-Control", "max-age=60")], 60),
+    ],
+)
+def test_how_long_a_certificate_is_kept(headers: list[tuple[str, str]], seconds: int) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers]
+    assert kept_for(raw, VIRTUAL_NOW_MS, 3_600_000) == 1_000 * seconds
+
+
+@pytest.mark.parametrize(
+    ("page", "kind", "why"),
+    [
+        (Page(b"", 404), BadIdentityInfoError, "answers 404"),
+        (Page(b"", 302, (("Location", "/a"),)), BadIdentityInfoError, "answers 302"),
+        (Page(b"", 200), UnsupportedCredentialError, "no certificate"),
+        (Page(b"x" * (BODY_MAX + 1)), BadIdentityInfoError, f"more than {BODY_MAX} bytes"),
+        (Page(b"<html>"), UnsupportedCredentialError, "no certificate"),
+    ],
+)
+async def test_what_is_no_certificate_is_remembered_a_while(
+    server: CertificateServer, page: Page, kind: type[IdentityError], why: str
+) -> None:
+    server.pages["/b"] = page
+    fetching = Fetching(server)
+    for _ in range(2):
+        (found,) = await fetching.ask("/b")
+        assert type(found) is kind
+        assert why in str(found)
+    assert server.asked == ["/b"]
+    fetching.clock.move_to(1_010_000)
+    await fetching.ask("/b")
+    assert len(server.asked) == 2
+
+
+async def test_a_server_that_is_silent_is_given_up(server: CertificateServer) -> None:
+    server.may_answer.clear()
+    (found,) = await Fetching(server, timeout_ms=100).ask("/a")
+    assert isinstance(found, BadIdentityInfoError)
+    assert "in time" in str(found)
+
+
+async def test_a_server_must_prove_its_name(server: CertificateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    (found,) = await Fetching(server).ask("/a")
+    assert isinstance(found, BadIdentityInfoError)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://203.0.113.7/a",
+        "https://127.0.0.1/a",
+        "https://[::1]/a",
+        "https://10.0.0.1/a",
+        "https://169.254.169.254/latest",
+        "https://[::ffff:10.0.0.1]/a",
+        "https://localhost/a",
+        "https://203.0.113.7:22/a",
+        "https://203.0.113.7:99999/a",
+        "https://user@203.0.113.7/a",
+        "https:///a",
+        "https://[/a",
+        "https://203.0.113.7/a b",
+        "ftp://203.0.113.7/a",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+async def test_addresses_that_are_not_asked(server: CertificateServer, address: str) -> None:
+    (found,) = await Fetching(server, allow_private=False).ask(address)
+    assert isinstance(found, BadIdentityInfoError)
+
+
+async def test_no_more_than_so_many_are_fetched_at_once(server: CertificateServer) -> None:
+    server.may_answer.clear()
+    fetching = Fetching(server)
+    for number in range(OPEN_MAX):
+        assert fetching.store.ask(Ticket(str(number), 1), WhichCertificates((server.url(f"/{number}"),))) is None
+    (found,) = await fetching.ask("/more")
+    assert "too many" in str(found)
+    fetching.store.give_up()
+    told = [await asyncio.wait_for(fetching.answers.get(), PATIENCE_S) for _ in range(OPEN_MAX)]
+    assert all(isinstance(answer, Certificates) for _, answer in told)
+
+
+async def test_the_oldest_is_forgotten_where_there_are_too_many(server: CertificateServer) -> None:
+    fetching = Fetching(server, cache_entries=2)
+    for path in ("/a", "/b", "/c", "/a"):
+        await fetching.ask(path)
+    assert server.asked == ["/a", "/b", "/c", "/a"]
+
+
+async def test_a_reload_trusts_other_roots_at_once_and_keeps_what_is_the_same(server: CertificateServer) -> None:
+    fetching = Fetching(server)
+    lookups = Lookups(fetching.clock, LookupSettings(certificates=fetching.settings))
+    store = lookups.certificates
+    assert store is not None
+    lookups.connect(fetching.store.wiring)  # type: ignore[arg-type]
+    lookups.adjust(LookupSettings(certificates=CertificateSettings(**{
+        name: getattr(fetching.settings, name) for name in CertificateSettings.__slots__
+    })))  # fmt: skip
+    assert lookups.certificates is store
+    server.may_answer.clear()
+    question = WhichCertificates((server.url("/a"),))
+    assert lookups.ask(Ticket("1", 1), question) is None
+    lookups.adjust(
+        LookupSettings(certificates=CertificateSettings((Sti(VIRTUAL_NOW_MS).root_pem,), allow_private=True))
+    )
+    _, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+    assert isinstance(answer, Certificates)
+    assert isinstance(answer.found[server.url("/a")], BadIdentityInfoError)
+    server.may_answer.set()
+    assert lookups.ask(Ticket("2", 1), question) is None
+    _, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+    assert isinstance(answer, Certificates)
+    assert isinstance(answer.found[server.url("/a")], UnsupportedCredentialError)
+    lookups.adjust(LookupSettings())
+    assert lookups.certificates is None
+    assert not isinstance(lookups.ask(Ticket("3", 1), question), Certificates)
+    lookups.stop()

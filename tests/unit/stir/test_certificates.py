@@ -1,0 +1,143 @@
+"""Certificates of signers: which are trusted, and for which numbers."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from doubles.sti import SPC, VIRTUAL_NOW_MS, Sti, numbers, usual
+
+from vosd.stir.authority import NumberRange, TnAuthority, authority_of
+from vosd.stir.certificates import TrustError, TrustStore, read_revoked, read_roots
+from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
+from vosd.stir.passport import Passport, SignedAbout, read
+from vosd.stir.terms import Attestation
+
+DAY_MS = 86_400_000
+
+
+def token(caller: str = "12155551212") -> Passport:
+    value = usual()[1].signer.shaken(caller, "12125551213", Attestation.FULL, "t", VIRTUAL_NOW_MS // 1_000)
+    found = read(value, SignedAbout("", "", ""))
+    assert found is not None
+    return found
+
+
+def test_a_chain_up_to_a_root_is_trusted_for_the_shortest_of_its_times():
+    sti, network = usual()
+    found = sti.trust().certified(network.chain, VIRTUAL_NOW_MS)
+    assert found.authority == TnAuthority(("1234",))
+    assert found.valid_to_ms == int(network.certificate.not_valid_after_utc.timestamp() * 1_000)
+    found.check(token(), VIRTUAL_NOW_MS)
+    for at_ms in (found.valid_from_ms - 1, found.valid_to_ms + 1):
+        with pytest.raises(UnsupportedCredentialError, match="expired"):
+            found.check(token(), at_ms)
+
+
+def test_a_single_certificate_may_come_in_der():
+    """Its authority is a root itself then."""
+    sti, network = usual()
+    chain = read_roots(network.chain.decode())
+    store = TrustStore([chain[1].public_bytes(Encoding.PEM).decode()])
+    assert store.certified(network.certificate.public_bytes(Encoding.DER), VIRTUAL_NOW_MS).authority.providers
+    with pytest.raises(UnsupportedCredentialError):
+        sti.trust().certified(network.certificate.public_bytes(Encoding.DER), VIRTUAL_NOW_MS)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"begins_days": -40},
+        {"begins_days": 1},
+        {"has_chain": False},
+        {"authority": None},
+        {"authority": b"\x30\x00"},
+        {"authority": b"text"},
+        {"signs": False},
+        {"curve": ec.SECP384R1()},
+    ],
+    ids=lambda terms: next(iter(terms)),
+)
+def test_what_is_no_certificate_of_a_signer_is_not_trusted(terms):
+    sti, _ = usual()
+    key_and_chain = sti.certificate_only(**terms)
+    with pytest.raises(UnsupportedCredentialError):
+        sti.trust().certified(key_and_chain, VIRTUAL_NOW_MS)
+
+
+def test_a_certificate_of_another_authority_is_not_trusted():
+    with pytest.raises(UnsupportedCredentialError, match="not trusted"):
+        usual()[0].trust().certified(Sti(VIRTUAL_NOW_MS).issue().chain, VIRTUAL_NOW_MS)
+
+
+def test_a_revoked_certificate_is_not_trusted_and_the_others_are():
+    sti, network = usual()
+    store = sti.trust(network.certificate)
+    with pytest.raises(UnsupportedCredentialError, match="revoked"):
+        store.certified(network.chain, VIRTUAL_NOW_MS)
+    assert store.certified(sti.issue().chain, VIRTUAL_NOW_MS)
+    of_root = sti.trust(read_roots(network.chain.decode())[1])
+    with pytest.raises(UnsupportedCredentialError, match="revoked"):
+        of_root.certified(network.chain, VIRTUAL_NOW_MS)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_what_is_no_file_of_certificates_is_an_error(content):
+    with pytest.raises(UnsupportedCredentialError):
+        usual()[0].trust().certified(content, VIRTUAL_NOW_MS)
+    with pytest.raises(TrustError):
+        TrustStore([content.decode()])
+    with pytest.raises(TrustError):
+        read_revoked(content)
+
+
+def test_a_chain_may_not_be_endless():
+    _, network = usual()
+    with pytest.raises(UnsupportedCredentialError, match="more than"):
+        usual()[0].trust().certified(network.chain * 4, VIRTUAL_NOW_MS)
+
+
+def test_a_signature_of_another_key_is_wrong():
+    sti, _ = usual()
+    with pytest.raises(InvalidIdentityError, match="signature is wrong"):
+        sti.trust().certified(sti.issue().chain, VIRTUAL_NOW_MS).check(token(), VIRTUAL_NOW_MS)
+
+
+def test_the_lists_of_rfc_8226_are_read():
+    assert authority_of(SPC) == TnAuthority(("1234",))
+    der = numbers(("12155551200", 100), ("12125551213", 1))
+    found = authority_of(der)
+    assert found == TnAuthority((), (NumberRange("12155551200", 100), NumberRange("12125551213")))
+    covered = [
+        number for number in ("12155551199", "12155551200", "12155551299", "12155551300") if found.covers(number)
+    ]
+    assert covered == ["12155551200", "12155551299"]
+    assert found.covers("12125551213")
+    assert not found.covers("121255512130")
+    assert not found.covers("2155551200")
+
+
+def test_a_long_list_is_read():
+    found = authority_of(numbers(*((str(12155550000 + each), 1) for each in range(200))))
+    assert len(found.ranges) == 200
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        b"",
+        b"\x30\x00",
+        b"\x30\x80\x00\x00",
+        b"\x30\x05\xa0",
+        b"\x31" + SPC[1:],
+        SPC + b"\x00",
+        SPC[:-1],
+        SPC.replace(b"\xa0", b"\xa3"),
+        SPC.replace(b"\x16", b"\x0c"),
+        numbers(("+1215555121a", 1)),
+        numbers(("12155551212", 1)).replace(b"\xa2", b"\xa1"),
+        numbers(("12155551212", 5)).replace(b"\x02\x01\x05", b"\x16\x01\x35"),
+    ],
+    ids=lambda der: der.hex()[:16],
+)
+def test_a_malformed_list_covers_nothing(der):
+    with pytest.raises(UnsupportedCredentialError, match="malformed"):
+        authority_of(der)

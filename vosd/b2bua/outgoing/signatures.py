@@ -1,0 +1,142 @@
+"""Signatures of the calls that a vendor is sent: the caller's own where it still holds, else one of ours.
+
+A signature covers the calling number, the called number and the time (RFC 8224 section 4.1). One that came with the
+call and is about another called number is completed by a token that says who was called before (RFC 8946).
+"""
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vosd.b2bua.identity import CallerIdentity
+from vosd.base.clock import Instant
+from vosd.base.number import for_matching, without_separators
+from vosd.routing.routes import RouteChoice
+from vosd.stir.errors import IdentityError
+from vosd.stir.passport import DIV, SHAKEN, Passport, SignedAbout, read
+from vosd.stir.terms import Attestation, Numbering
+from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.stir import VerstatHeader
+
+if TYPE_CHECKING:
+    from vosd.stir.signing import Signer
+
+_TELEPHONE: Final = re.compile(r"\+?\d+\Z", re.ASCII)
+
+
+class CallerAttestation(NamedTuple):
+    """Attestation of a call by us."""
+
+    signer: "Signer | None"
+    numbering: Numbering
+    attestation: Attestation
+    trunk: str
+    """Name of the trunk that the call came from."""
+    verstat: str = ""
+    """Result of the verification of the caller's signature, as vendors may be sent it; empty = it is not."""
+
+
+class SignatureLines(NamedTuple):
+    """Headers about signatures of one attempt."""
+
+    headers: str
+    """Whole lines."""
+    attestation: str
+    """The attestation in a signature of ours; empty = there is none."""
+    verstat_in: frozenset[VerstatHeader]
+    verstat: str
+    """Parameter of the calling number in these headers, with semicolon; empty = none."""
+
+
+def signature_lines(
+    caller_identity: CallerIdentity,
+    choice: RouteChoice,
+    attested: CallerAttestation,
+    *,
+    shows_number: bool,
+    now: Instant,
+) -> SignatureLines:
+    """Return the signatures of an INVITE to a gateway that has settings for them.
+
+    ``shows_number``: the vendor is sent the calling number at all; else nothing is signed.
+    """
+    dialect = choice.gateway.dialect
+    stir = dialect.stir
+    headers, attestation = "", ""
+    if shows_number and stir is not None and stir.sign and attested.signer is not None:
+        headers, attestation = _signed(caller_identity, choice, attested, attested.signer, now)
+    elif shows_number:
+        headers = passed_on(caller_identity, choice.caller_out, choice.callee_out, dialect)
+    wanted = frozenset() if stir is None or not attested.verstat else frozenset(stir.verstat)
+    parameter = f";verstat={attested.verstat}" if wanted and _TELEPHONE.match(choice.caller_out) else ""
+    return SignatureLines(headers, attestation, wanted, parameter)
+
+
+def passed_on(caller_identity: CallerIdentity, caller: str, callee: str, dialect: CalleeDialect) -> str:
+    """Return the caller's signatures, if everything that they cover is sent unchanged (RFC 8224 section 4.1)."""
+    if not caller_identity.signatures:
+        return ""
+    forms = dialect.number_format
+    if forms is not None:
+        caller, callee = forms.written(caller, forms.from_), forms.written(callee, forms.to)
+    for signed, sent in zip(caller_identity.signed_numbers, (caller, callee), strict=True):
+        # What is signed is the number without separators and plus sign (RFC 8224 section 8.3).
+        if not _TELEPHONE.match(sent) or for_matching(sent) != for_matching(without_separators(signed)):
+            return ""
+    return _received(caller_identity)
+
+
+def _received(caller_identity: CallerIdentity) -> str:
+    date = f"Date: {caller_identity.date}\r\n" if caller_identity.date else ""
+    return date + "".join(f"Identity: {signature}\r\n" for signature in caller_identity.signatures)
+
+
+def _signed(
+    caller_identity: CallerIdentity,
+    choice: RouteChoice,
+    attested: CallerAttestation,
+    signer: "Signer",
+    now: Instant,
+) -> tuple[str, str]:
+    """Return Identity lines for a vendor whose calls are signed, and the attestation of a signature of ours.
+
+    The caller's token passes where it is about this call. Where it is about a call of the same caller to another
+    number, it is completed by one that keeps its caller and its time (RFC 8946 section 4). Else it would be wrong, and
+    is left out.
+    """
+    dialect, numbers = choice.gateway.dialect, choice.gateway.numbers
+    # The vendor takes its tech prefix away before it verifies anything.
+    called = choice.callee_out if numbers is None else choice.callee_out.removeprefix(numbers.tech_prefix)
+    canonical = attested.numbering.canonical
+    caller, callee = canonical(choice.caller_out), canonical(called)
+    received = ""
+    if caller_identity.signatures:
+        base, latest = _tokens(caller_identity, attested.numbering)
+        if base is None or latest is None:
+            received = passed_on(caller_identity, choice.caller_out, choice.callee_out, dialect)
+        elif caller and base.claims.orig.tn == caller:
+            dest = latest.claims.dest.tn
+            if callee in dest or not callee or len(dest) != 1:
+                return _received(caller_identity), ""
+            value = signer.diverted(caller, dest[0], callee, base.claims.iat)
+            return f"{_received(caller_identity)}Identity: {value}\r\n", ""
+    if not caller or not callee:
+        return received, ""
+    value = signer.shaken(caller, callee, attested.attestation, attested.trunk, now.wall // 1_000)
+    return f"{received}Identity: {value}\r\n", attested.attestation.value
+
+
+def _tokens(caller_identity: CallerIdentity, numbering: Numbering) -> tuple[Passport | None, Passport | None]:
+    """Return the caller's token, and the one that names the latest destination; None where none can be read."""
+    signed_caller, signed_callee = map(numbering.canonical, caller_identity.signed_numbers)
+    about = SignedAbout(signed_caller, signed_callee, caller_identity.date)
+    passports = [found for value in caller_identity.signatures if (found := _readable(value, about)) is not None]
+    base = next((each for each in passports if each.ppt == SHAKEN), None)
+    base = base or next((each for each in passports if each.ppt != DIV), None)
+    return base, next((each for each in reversed(passports) if each.ppt == DIV), base)
+
+
+def _readable(value: str, about: SignedAbout) -> Passport | None:
+    try:
+        return read(value, about)
+    except IdentityError:
+        return None

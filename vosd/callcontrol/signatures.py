@@ -1,0 +1,208 @@
+"""Signatures of calls: those of callers are verified in the set-up, and what we attest of a call is decided here.
+
+The rules of tokens and certificates are in ``vosd.stir``. Certificates are a question that ``engine.lookups``
+answers.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from vosd.b2bua.outgoing.signatures import CallerAttestation
+from vosd.b2bua.ports import SetupAnswer
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.invite_numbers import InviteNumbers
+from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
+from vosd.catalogue.catalogue import Catalogue
+from vosd.routing.routes import RouteChoice
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.wire.errors import ParseError
+from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UseIdentityError
+from vosd.stir.settings import StirTerms
+from vosd.stir.terms import Attestation, VerifyAction, VerifyTerms, Verstat
+from vosd.stir.verification import VALUES_MAX, ReadSignature, SignedCall, address_of, confirm, read_signature
+from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.stir import CallerOrigin, TrunkVerification
+
+if TYPE_CHECKING:
+    from vosd.stir.certificates import SigningCertificate
+
+_UNSIGNED: Final = (UseIdentityError, BadIdentityInfoError)
+"""Errors that say nothing about the call: it was not verified."""
+
+
+class Certificates(SetupAnswer, frozen=True):
+    """Certificates by address, or why there is none."""
+
+    found: Mapping[str, "SigningCertificate | IdentityError"]
+
+
+class WhichCertificates(SetupQuestion, frozen=True):
+    """Question for the certificates at these addresses, and whether they are trusted."""
+
+    answered_by: ClassVar[type[SetupAnswer]] = SetupAnswer  # a call without them is verified, too: as one without
+    asked_of: ClassVar[str] = "stir.verify"
+    addresses: tuple[str, ...]
+
+
+def verifies(gateway: MappingGateway, terms: StirTerms | None) -> VerifyAction | None:
+    """Return what is done with calls of a trunk whose signature is wrong; None = signatures are not looked at."""
+    if terms is None or terms.verify is None or gateway.stir is None or gateway.stir.verify is TrunkVerification.NO:
+        return None
+    return gateway.stir.verify.action or terms.verify.action
+
+
+def verify_caller(
+    admission: Admission, call: CallRequest, gateway: MappingGateway, proceed: Callable[[], Outcome]
+) -> Outcome:
+    """Verify the signature of a call of a trunk that wants that.
+
+    ``proceed`` is the rest of the step that asks, for a call whose certificate had to be waited for.
+    """
+    terms = admission.catalogue.parameters.stir
+    action = verifies(gateway, terms)
+    if action is None or terms is None or terms.verify is None:
+        return None
+    if call.signed is None:
+        if not isinstance(call.numbers, InviteNumbers):
+            return None  # a transfer has no INVITE of its caller
+        call.signed = _signed_call(call.numbers, call)
+    rules = terms.verify
+    try:
+        signature = read_signature(call.signed, call.at.wall, rules, terms.numbering)
+    except IdentityError as error:
+        return _judge(call, action, rules, error)
+
+    def answered(answer: SetupAnswer) -> Refusal | None:
+        refusal = _confirm(admission, call, action, rules, signature, answer)
+        outcome = refusal or proceed()
+        return None if isinstance(outcome, Ask) else outcome
+
+    return Ask(WhichCertificates(signature.addresses), rules.timeout_ms, None, answered)
+
+
+def _confirm(
+    admission: Admission,
+    call: CallRequest,
+    action: VerifyAction,
+    rules: VerifyTerms,
+    signature: ReadSignature,
+    answer: SetupAnswer,
+) -> Refusal | None:
+    """Judge a call by its certificates; it may have waited for them, but its token counts as of its arrival."""
+    found = answer.found if isinstance(answer, Certificates) else {}
+    fault: IdentityError | None = None
+    try:
+        confirm(signature, found, call.at.wall)
+        _note_use(admission, call, rules, signature)
+    except IdentityError as error:
+        fault = error
+    call.attestation = "" if fault is not None else signature.attestation
+    return _judge(call, action, rules, fault)
+
+
+def _note_use(admission: Admission, call: CallRequest, rules: VerifyTerms, signature: ReadSignature) -> None:
+    """Raise InvalidIdentityError where another call has used the same token."""
+    if not rules.replay_entries or call.signed is None:
+        return
+    until_ms = call.at.wall + 2_000 * rules.freshness_s
+    replays = admission.live.replays
+    if not replays.take(signature.fingerprint, call.signed.call_id, call.at.wall, until_ms, rules.replay_entries):
+        raise InvalidIdentityError("another call has used this signature")
+    call.fingerprint = signature.fingerprint
+
+
+def _judge(call: CallRequest, action: VerifyAction, rules: VerifyTerms, fault: IdentityError | None) -> Refusal | None:
+    """Note the result, and refuse the call where its trunk wants that."""
+    call.signed = None
+    if fault is None:
+        call.verstat = Verstat.PASSED.value
+        return None
+    call.verstat = (Verstat.NONE if isinstance(fault, _UNSIGNED) else Verstat.FAILED).value
+    call.identity_fault = f"{fault.status}: {fault}"
+    if action is not VerifyAction.REFUSE:
+        return None
+    if isinstance(fault, UseIdentityError) and not rules.require:
+        return None
+    if isinstance(fault, BadIdentityInfoError) and rules.fail_open:
+        return None
+    return Refusal(EndReason.IDENTITY_INVALID, fault.status, call.identity_fault)
+
+
+def _signed_call(numbers: InviteNumbers, call: CallRequest) -> SignedCall:
+    """Return what an INVITE says about its signature; text that is not ASCII fits no token."""
+    request = numbers.request
+    return SignedCall(
+        values=tuple(map(_ascii, request.values("identity")[:VALUES_MAX])),
+        caller=_ascii(call.caller_in),
+        callee=_ascii(call.callee),
+        caller_uri=_address(request.header("from")),
+        callee_uri=_address(request.header("to")),
+        date=_ascii(request.header("date") or ""),
+        call_id=_ascii(request.call_id),
+    )
+
+
+def _address(written: str | None) -> str:
+    """Return the address in From or To; empty where it is malformed."""
+    try:
+        return _ascii(address_of(NameAddr.parse(written or "").uri))
+    except ParseError:
+        return ""
+
+
+def _ascii(text: str) -> str:
+    return text if text.isascii() else text.encode("ascii", "replace").decode()
+
+
+def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAttestation:
+    """Return what we attest of a call that shows a calling number, and by which key.
+
+    A: a known customer with a number of its own. B: a known customer. C: all others (ATIS-1000074 section 5.2.3).
+    """
+    terms, mapping = catalogue.parameters.stir or StirTerms(), call.mapping
+    shows = False
+    if mapping is not None:
+        shows = verifies(mapping, terms) in {VerifyAction.MARK, VerifyAction.REFUSE}
+    number = terms.numbering.canonical(caller)
+    return CallerAttestation(
+        terms.signer,
+        terms.numbering,
+        _attestation(call, number, catalogue),
+        "" if mapping is None else mapping.name,
+        call.verstat if shows else "",
+    )
+
+
+def attestation_outlook(call: CallRequest, catalogue: Catalogue, choice: RouteChoice) -> str | None:
+    """Return what would be attested of a call that has no signature of its own; None = it would not be signed."""
+    stir = choice.gateway.dialect.stir
+    if stir is None or not stir.sign:
+        return None
+    found = attested(call, choice.caller_out, catalogue)
+    is_signed = found.signer is not None and found.numbering.canonical(choice.caller_out)
+    return found.attestation.value if is_signed else None
+
+
+def _attestation(call: CallRequest, number: str, catalogue: Catalogue) -> Attestation:
+    mapping, account = call.mapping, call.account
+    if mapping is None or account is None:
+        return Attestation.GATEWAY
+    own = mapping.caller_numbers
+    if own is not None:
+        canonical = partial(_canonical, catalogue.parameters.stir)
+        is_own = bool(number) and number in {canonical(own.own), *map(canonical, own.others)}
+        return Attestation.FULL if is_own else Attestation.PARTIAL
+    if mapping.stir is None or mapping.stir.attest is CallerOrigin.GATEWAY:
+        return Attestation.GATEWAY
+    if number and mapping.stir.own.find(number) is not None:
+        return Attestation.FULL
+    did = None if catalogue.dids is None or not number else catalogue.dids.find(number)
+    return Attestation.FULL if did is not None and did.account == account.id else Attestation.PARTIAL
+
+
+def _canonical(terms: StirTerms | None, number: str) -> str:
+    return (terms or StirTerms()).numbering.canonical(number)

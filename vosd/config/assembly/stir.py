@@ -1,0 +1,157 @@
+"""Signed calls: from keys, and the files that they name, to what calls and the engine need of them."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from vosd.base.errors import VosError
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import Origin
+from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
+from vosd.config.assembly.inventory import Written
+from vosd.config.keys.mapping_gateways import MappingGatewayKeys
+from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.stir import CallerStirKeys, StirKeys, StirSignKeys, StirVerifyKeys, VendorStirKeys
+from vosd.config.reader.includes import read_bytes
+from vosd.engine.settings import CertificateSettings
+from vosd.stir.settings import StirTerms
+from vosd.stir.terms import Numbering, VerifyTerms
+from vosd.trunks.dialect import IdentityHeader
+from vosd.trunks.stir import CallerSignatures, TrunkVerification, VendorSignatures, VerstatHeader
+
+if TYPE_CHECKING:
+    from vosd.stir.signing import Signer
+
+_BYTES_MAX: Final = 1 << 24
+_DAY_MS: Final = 86_400_000
+_WARN_DAYS: Final = 14
+
+_NUMBERING: Final = Conversion(StirKeys, Numbering)
+require_all_used(
+    StirKeys,
+    _NUMBERING,
+    elsewhere={"sign": "the signer, which is made of its files", "verify": "the terms, and the settings of the engine"},
+)
+_FILES: Final = {"roots": "roots", "crl": "revocations"}
+_TERMS: Final = Conversion(StirVerifyKeys, VerifyTerms)
+_FETCH: Final = Conversion(StirVerifyKeys, CertificateSettings, by_hand=_FILES)
+require_all_used(StirVerifyKeys, _TERMS, _FETCH)
+_CALLER: Final = full_conversion(CallerStirKeys, CallerSignatures)
+_VENDOR: Final = full_conversion(VendorStirKeys, VendorSignatures)
+
+Made = TypeVar("Made")
+
+
+class ReadStir(NamedTuple):
+    """Content of ``stir`` and of its files."""
+
+    terms: StirTerms | None = None
+    certificates: CertificateSettings | None = None
+
+
+def caller_signatures(
+    written: Written[MappingGatewayKeys], installation: StirKeys, problems: ProblemList
+) -> CallerSignatures | None:
+    """Return what holds for the calls of a trunk; None where it says nothing."""
+    keys = written.thing.stir
+    if keys.verify is not TrunkVerification.NO and not installation.verify.is_given:
+        section, label = written.inner("stir")
+        problems.error(section.place_of("verify"), f"{label}.verify", "stir.verify with roots: nothing else is trusted")
+    return _CALLER(keys) if keys.is_given else None
+
+
+def vendor_signatures(
+    written: Written[RoutingGatewayKeys], installation: StirKeys, problems: ProblemList
+) -> VendorSignatures | None:
+    """Return what holds for the calls to a trunk; None where there is nothing to do."""
+    keys = written.thing.stir
+    section, label = written.inner("stir")
+    if keys.sign and installation.sign.key is None:
+        problems.error(section.place_of("sign"), f"{label}.sign", "stir.sign with a key")
+    if VerstatHeader.ASSERTED in keys.verstat and IdentityHeader.ASSERTED not in written.thing.identity:
+        expected = "identity with p-asserted-identity: without that header there is nothing to mark"
+        problems.error(section.place_of("verstat"), f"{label}.verstat", expected)
+    return _VENDOR(keys) if keys.is_given else None
+
+
+def read_stir(keys: StirKeys, origin: Origin, now_ms: int, problems: ProblemList) -> ReadStir:
+    """Read the files of ``stir``; one that is missing or unfit is reported."""
+    if keys.sign.key is None and not keys.verify.is_given:
+        return ReadStir()
+    from vosd.stir.certificates import read_revoked, read_roots
+
+    files = _Files(origin, problems)
+    signer = None if keys.sign.key is None else _signer(keys.sign, files, now_ms)
+    terms, certificates = None, None
+    if keys.verify.is_given:
+        verify = keys.verify
+        roots = [files.read("stir.verify.roots", each, lambda text: read_roots(_text(text))) for each in verify.roots]
+        lists = [files.read("stir.verify.crl", each, read_revoked) for each in verify.crl]
+        terms, certificates = (
+            _TERMS(keys.verify),
+            _FETCH(
+                verify,
+                roots=tuple(_text(each[0]) for each in roots if each is not None),
+                revocations=tuple(each[0] for each in lists if each is not None),
+            ),
+        )
+    return ReadStir(StirTerms(signer, terms, _NUMBERING(keys)), certificates)
+
+
+def _signer(keys: StirSignKeys, files: "_Files", now_ms: int) -> "Signer | None":
+    if keys.key is None:
+        return None
+    from vosd.stir.signing import Signer, check_certificate
+
+    found = files.read("stir.sign.key", keys.key, lambda content: Signer(_text(content), keys.certificate_url))
+    if found is None:
+        return None
+    content, signer = found
+    files.warn_of_readers("stir.sign.key", keys.key)
+    if keys.certificate is not None:
+        checked = files.read(
+            "stir.sign.certificate", keys.certificate, lambda other: check_certificate(_text(content), _text(other))
+        )
+        days = _WARN_DAYS if checked is None else (checked[1] - now_ms) // _DAY_MS
+        if days < _WARN_DAYS:
+            files.warn("stir.sign.certificate", f"a certificate that lasts: this one has {max(days, 0)} days left")
+    return signer
+
+
+def _text(content: bytes) -> str:
+    """Return the text of a file in PEM, which is of ASCII."""
+    return content.decode("latin-1")
+
+
+class _Files:
+    """Reads files that keys of ``stir`` name, and reports those that are unfit."""
+
+    def __init__(self, origin: Origin, problems: ProblemList) -> None:
+        self._origin = origin
+        self._problems = problems
+
+    def warn(self, key: str, expected: str) -> None:
+        """Warn at a key."""
+        self._problems.warning(self._origin.place_of(key), key, expected)
+
+    def read(self, key: str, path: Path, make: Callable[[bytes], Made]) -> tuple[bytes, Made] | None:
+        """Return the content of a file, relative to that of the configuration, and what is made of it."""
+        place = self._origin.place_of(key)
+        content = read_bytes(self._path(key, path), place, key, self._problems, _BYTES_MAX)
+        if content is None:
+            return None
+        try:
+            return content, make(content)
+        except VosError as error:
+            self._problems.error(place, key, f"a fitting file: {error}", str(path))
+            return None
+
+    def warn_of_readers(self, key: str, path: Path) -> None:
+        """Warn of a secret that everyone on the machine can read."""
+        file = self._path(key, path)
+        if file.stat().st_mode & stat.S_IROTH:
+            self.warn(key, f"a file that others cannot read: chmod o-r {file}")
+
+    def _path(self, key: str, path: Path) -> Path:
+        return Path(self._origin.place_of(key).file).parent / path

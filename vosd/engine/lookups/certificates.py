@@ -1,0 +1,190 @@
+"""Certificates of callers' signatures: fetched over HTTPS, verified once, and kept for as long as their servers say.
+
+Calls that need the same certificate share one fetch. The signer of a call chooses the address: only https, only
+ports and addresses of the internet unless the configuration says otherwise, no redirects, bounds on time, size and
+number.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+from vosd.base.clock import Clock
+from vosd.callcontrol.questions import Ticket
+from vosd.callcontrol.signatures import Certificates, WhichCertificates
+from vosd.engine.daemon_threads import DaemonThreads
+from vosd.engine.http_client import NO_ANSWER, HttpAnswer, HttpServer
+from vosd.engine.lookups.sip_question import Wiring
+from vosd.engine.settings import CertificateSettings
+from vosd.stir.certificates import SigningCertificate, TrustStore
+from vosd.stir.errors import BadIdentityInfoError, IdentityError
+
+OPEN_MAX: Final = 64
+"""Most open fetches; a call beyond is as one whose certificate cannot be had."""
+BODY_MAX: Final = 32_768
+FAILED_MS: Final = 10_000
+"""For how long a failure is remembered: calls do not wait for a server that has just not answered."""
+KEPT_MS_MIN: Final = 10_000
+"""A certificate is kept for so long whatever its server says, so that each call does not cause a fetch."""
+PUBLIC_PORTS: Final = frozenset({443, 8443})
+
+_THREADS: Final = DaemonThreads(2, "certificates")
+
+Found = SigningCertificate | IdentityError
+
+
+class CertificateStore:
+    """Answers which certificates are at the addresses that signatures name."""
+
+    def __init__(self, clock: Clock, settings: CertificateSettings) -> None:
+        self._clock = clock
+        self.settings = settings
+        self._trust = TrustStore(settings.roots, settings.revocations)
+        self._kept: OrderedDict[str, tuple[Found, int]] = OrderedDict()
+        """By address, with the end of its time on the monotonic clock; the one that was fetched last stands last."""
+        self._open: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[Ticket, tuple[str, ...]] = {}
+        self.wiring: Wiring | None = None
+        self.failed_total = 0
+        """Certificates that could not be had since the start."""
+
+    def __len__(self) -> int:
+        """Return the number of open fetches."""
+        return len(self._open)
+
+    def ask(self, ticket: Ticket, question: WhichCertificates) -> Certificates | None:
+        """Return the certificates if all are known, else begin or join their fetches."""
+        now_ms = self._clock.now().mono
+        found: dict[str, Found] = {}
+        for address in question.addresses:
+            known = self._kept.get(address)
+            if known is not None and known[1] > now_ms:
+                found[address] = known[0]
+            elif address not in self._open and (refused := self._begin(address)) is not None:
+                found[address] = refused
+        if len(found) == len(question.addresses):
+            return Certificates(found)
+        self._waiting[ticket] = question.addresses
+        return None
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Note that a call does not wait any more; the fetch goes on, for the calls that follow."""
+        self._waiting.pop(ticket, None)
+
+    def stop(self) -> None:
+        """End all fetches: the switch stops."""
+        for task in self._open.values():
+            task.cancel()
+        self._open.clear()
+
+    def give_up(self) -> None:
+        """End all fetches, and let the calls that wait go on without: others are trusted from now on."""
+        self.stop()
+        waiting, self._waiting = self._waiting, {}
+        for ticket, addresses in waiting.items():
+            self._tell(ticket, addresses)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _begin(self, address: str) -> IdentityError | None:
+        """Begin to fetch; return why not."""
+        try:
+            server = self._server(address)
+        except (BadIdentityInfoError, ValueError) as error:
+            return BadIdentityInfoError(str(error))
+        if len(self._open) >= OPEN_MAX:
+            return BadIdentityInfoError("too many certificates are being fetched")
+        self._open[address] = asyncio.get_running_loop().create_task(self._fetch(address, server))
+        return None
+
+    def _server(self, address: str) -> HttpServer:
+        """Return the server of an address, if it may be asked; raises BadIdentityInfoError and ValueError."""
+        url = urlsplit(address)
+        port = url.port or 443
+        is_plain = address.isascii() and address.isprintable() and " " not in address
+        if url.scheme.lower() != "https" or not url.hostname or url.username or not is_plain:
+            raise BadIdentityInfoError("the address of the certificate is no https URL")
+        if port not in PUBLIC_PORTS and not self.settings.allow_private:
+            raise BadIdentityInfoError(f"certificates are not fetched from port {port}")
+        return HttpServer(address, _THREADS, allow_private=self.settings.allow_private)
+
+    async def _fetch(self, address: str, server: HttpServer) -> None:
+        """Fetch and verify a chain, and answer the calls that wait for it."""
+        found: Found
+        kept_ms = FAILED_MS
+        try:
+            async with asyncio.timeout(self.settings.timeout_ms / 1_000):
+                answer = await self._ask(server)
+            if answer.status != 200:
+                raise BadIdentityInfoError(f"the server of the certificate answers {answer.status}")
+            at_ms = self._clock.now().wall
+            verify = partial(self._trust.certified, answer.body, at_ms)
+            found = await asyncio.get_running_loop().run_in_executor(_THREADS, verify)
+            kept_ms = kept_for(answer.headers, at_ms, 1_000 * self.settings.cache_ttl_s)
+        except TimeoutError:
+            found = BadIdentityInfoError("the server of the certificate does not answer in time")
+        except NO_ANSWER as error:
+            found = BadIdentityInfoError(f"the certificate was not had: {str(error)[:150] or type(error).__name__}")
+        except IdentityError as error:
+            found = error
+        except Exception as error:  # noqa: BLE001  the boundary of a task: calls wait for what becomes of it
+            found = BadIdentityInfoError(f"{type(error).__name__}: {error}"[:200])
+        del self._open[address]
+        self._keep(address, found, kept_ms)
+        ready = [
+            (ticket, addresses)
+            for ticket, addresses in self._waiting.items()
+            if address in addresses and self._open.keys().isdisjoint(addresses)
+        ]
+        for ticket, addresses in ready:
+            del self._waiting[ticket]
+            self._tell(ticket, addresses)
+
+    async def _ask(self, server: HttpServer) -> HttpAnswer:
+        """Ask on a connection of its own; raises what is in ``NO_ANSWER``."""
+        headers = [("Accept", "application/pem-certificate-chain, application/pkix-cert, */*"), ("Connection", "close")]
+        connection = await server.connect()
+        try:
+            request = server.request("GET", server.target, headers)
+            return await connection.ask(request, b"", status_only=False, body_max=BODY_MAX)
+        finally:
+            connection.close()
+
+    def _keep(self, address: str, found: Found, kept_ms: int) -> None:
+        """Keep a certificate, or why there is none; one that cannot be fetched again stays a while."""
+        before = self._kept.pop(address, None)
+        if isinstance(found, BadIdentityInfoError):
+            self.failed_total += 1
+            if before is not None and isinstance(before[0], SigningCertificate):
+                found = before[0]
+        self._kept[address] = found, self._clock.now().mono + kept_ms
+        if len(self._kept) > self.settings.cache_entries:
+            self._kept.popitem(last=False)
+
+    def _tell(self, ticket: Ticket, addresses: Sequence[str]) -> None:
+        """Answer a call with what is known now."""
+        none = BadIdentityInfoError("the certificate was not had"), 0
+        if self.wiring is not None:
+            self.wiring.answer(ticket, Certificates({each: self._kept.get(each, none)[0] for each in addresses}))
+
+
+def kept_for(headers: Sequence[tuple[bytes, bytes]], at_ms: int, longest_ms: int) -> int:
+    """Return for how long an answer is kept (RFC 9111 section 5), within bounds; by default as long as possible."""
+    named = {name.lower(): value.decode("latin-1") for name, value in headers}
+    life_ms = longest_ms
+    control = [part.strip().lower() for part in named.get(b"cache-control", "").split(",")]
+    ages = [part.partition("=")[2].strip('"') for part in control if part.startswith(("max-age=", "s-maxage="))]
+    if not {"no-store", "no-cache"}.isdisjoint(control):
+        life_ms = 0
+    elif ages:
+        life_ms = 1_000 * int(ages[-1]) if ages[-1].isdecimal() and len(ages[-1]) < 12 else 0
+    elif b"expires" in named:
+        try:
+            life_ms = int(parsedate_to_datetime(named[b"expires"]).timestamp() * 1_000) - at_ms
+        except (ValueError, OverflowError):
+            life_ms = 0
+    return min(max(life_ms, KEPT_MS_MIN), longest_ms)

@@ -1,0 +1,1 @@
+"""Signed calls (STIR and SHAKEN): tokens, keys, certificates, and what is believed of a signature."""

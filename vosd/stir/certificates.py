@@ -1,0 +1,176 @@
+"""Certificates of signers (RFC 8226): which are trusted, for how long, and for which numbers.
+
+A chain is verified once, when it was fetched. What may change afterwards is checked by each call: its time.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
+
+from vosd.base.errors import VosError
+from vosd.stir.authority import OID, TnAuthority, authority_of
+from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
+from vosd.stir.passport import Passport
+
+CHAIN_MAX: Final = 6
+"""Certificates of one chain, without the root."""
+_ECDSA: Final = ec.ECDSA(hashes.SHA256())
+_HALF: Final = 32
+_TN_AUTH_LIST: Final = x509.ObjectIdentifier(OID)
+_PEM: Final = b"-----BEGIN"
+_LEAF: Final = ExtensionPolicy.permit_all().may_be_present(
+    x509.KeyUsage, Criticality.AGNOSTIC, lambda _policy, _certificate, usage: _require_signing(usage)
+)
+
+
+class TrustError(VosError):
+    """A file with roots or revoked certificates cannot be used."""
+
+
+class SigningCertificate(msgspec.Struct, frozen=True):
+    """A certificate of a signer whose chain is trusted."""
+
+    key: ec.EllipticCurvePublicKey
+    valid_from_ms: int
+    """UTC; of the whole chain."""
+    valid_to_ms: int
+    authority: TnAuthority
+
+    def check(self, passport: Passport, at_ms: int) -> None:
+        """Check a token's signature, and that its signer may sign for its number at this time.
+
+        Raises:
+            UnsupportedCredentialError: the certificate is out of its time, or does not cover the number.
+            InvalidIdentityError: the signature is wrong.
+        """
+        if not self.valid_from_ms <= at_ms <= self.valid_to_ms:
+            raise UnsupportedCredentialError("the certificate has expired, or is not valid yet")
+        r, s = int.from_bytes(passport.signature[:_HALF]), int.from_bytes(passport.signature[_HALF:])
+        try:
+            self.key.verify(encode_dss_signature(r, s), passport.signed, _ECDSA)
+        except InvalidSignature:
+            raise InvalidIdentityError("the signature is wrong") from None
+        div = passport.claims.div
+        number = passport.claims.orig.tn if div is None else div.tn  # who diverts signs for the number that it serves
+        if number and not self.authority.covers(number):
+            raise UnsupportedCredentialError(f"the certificate does not cover {number}")
+
+
+class TrustStore:
+    """Roots that are trusted, and certificates that are revoked."""
+
+    __slots__ = ("_revoked", "_store")
+
+    def __init__(self, roots: Iterable[str], revocations: Iterable[bytes] = ()) -> None:
+        """``roots`` are texts in PEM, ``revocations`` lists of revoked certificates in PEM or DER.
+
+        Raises:
+            TrustError: one of them is neither.
+        """
+        certificates = [each for text in roots for each in read_roots(text)]
+        self._store = Store(certificates)
+        self._revoked = frozenset(each for content in revocations for each in read_revoked(content))
+
+    def certified(self, content: bytes, at_ms: int) -> SigningCertificate:
+        """Return the certificate at the beginning of a chain in PEM, or alone in DER, if it is trusted.
+
+        Raises:
+            UnsupportedCredentialError: it is not.
+        """
+        leaf, *others = _chain(content)
+        at = datetime.fromtimestamp(at_ms / 1_000, UTC)
+        builder = PolicyBuilder().store(self._store).time(at).max_chain_depth(CHAIN_MAX)
+        builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_LEAF)
+        try:
+            chain = builder.build_client_verifier().verify(leaf, others).chain
+        except VerificationError as error:
+            raise UnsupportedCredentialError(f"the certificate is not trusted: {str(error)[:150]}") from error
+        for each in chain:
+            if (each.issuer.public_bytes(), each.serial_number) in self._revoked:
+                raise UnsupportedCredentialError("the certificate, or one above it, is revoked")
+        key = leaf.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise UnsupportedCredentialError("the key of the certificate is not of the curve P-256")
+        return SigningCertificate(
+            key,
+            max(_ms(each.not_valid_before_utc) for each in chain),
+            min(_ms(each.not_valid_after_utc) for each in chain),
+            _authority(leaf),
+        )
+
+
+def read_roots(pem: str) -> list[x509.Certificate]:
+    """Return the certificates of a text in PEM; raises TrustError."""
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise TrustError("no certificates in PEM") from None
+
+
+def read_revoked(content: bytes) -> list[tuple[bytes, int]]:
+    """Return issuer and serial number of each certificate of a list (RFC 5280 section 5); raises TrustError.
+
+    A list may be about certificates of other issuers, as that of the policy administrator of SHAKEN is.
+    """
+    load = x509.load_pem_x509_crl if content.lstrip().startswith(_PEM) else x509.load_der_x509_crl
+    revoked = []
+    try:
+        listed = load(content)
+        issuer = listed.issuer.public_bytes()
+        for each in listed:
+            issuer = _issuer_in(each) or issuer
+            revoked.append((issuer, each.serial_number))
+    except (ValueError, UnsupportedAlgorithm):
+        raise TrustError("no list of revoked certificates in PEM or DER") from None
+    return revoked
+
+
+def _issuer_in(revoked: x509.RevokedCertificate) -> bytes | None:
+    """Return the issuer that an entry names; it holds for those behind it, too (RFC 5280 section 5.3.3)."""
+    try:
+        names = revoked.extensions.get_extension_for_class(x509.CertificateIssuer).value
+    except x509.ExtensionNotFound:
+        return None
+    found = names.get_values_for_type(x509.DirectoryName)
+    return found[0].public_bytes() if found else None
+
+
+def _require_signing(usage: x509.KeyUsage | None) -> None:
+    """Raise ValueError where a certificate may not be used for signatures."""
+    if usage is not None and not usage.digital_signature:
+        raise ValueError("the key is not for signatures")
+
+
+def _chain(content: bytes) -> Sequence[x509.Certificate]:
+    try:
+        if content.lstrip().startswith(_PEM):
+            found = x509.load_pem_x509_certificates(content)
+        else:
+            found = [x509.load_der_x509_certificate(content)]
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnsupportedCredentialError("there is no certificate at the address") from None
+    if len(found) > CHAIN_MAX:
+        raise UnsupportedCredentialError(f"a chain of more than {CHAIN_MAX} certificates")
+    return found
+
+
+def _authority(leaf: x509.Certificate) -> TnAuthority:
+    try:
+        found = leaf.extensions.get_extension_for_oid(_TN_AUTH_LIST).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        raise UnsupportedCredentialError("the certificate has no TNAuthList") from None
+    if not isinstance(found, x509.UnrecognizedExtension):
+        raise UnsupportedCredentialError("the certificate has no TNAuthList")
+    return authority_of(found.value)
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1_000)

@@ -1,0 +1,149 @@
+"""Verify the signature of a call (RFC 8224 section 6.2): first what the token says, then its certificate.
+
+What costs nothing is checked first: a certificate is asked for only where the token is about this call, and recent.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from vosd.stir.errors import (
+    BadIdentityInfoError,
+    IdentityError,
+    InvalidIdentityError,
+    StaleDateError,
+    UseIdentityError,
+)
+from vosd.stir.passport import DIV, SHAKEN, Passport, SignedAbout, read
+from vosd.stir.terms import Numbering, VerifyTerms
+
+if TYPE_CHECKING:
+    from vosd.stir.certificates import SigningCertificate
+
+VALUES_MAX: Final = 10
+"""Identity headers of one call that are read."""
+DIVERSIONS_MAX: Final = 5
+"""Diversions of one call whose signatures are verified."""
+
+
+class SignedCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The signature of an INVITE and the parts that it covers; kept until the signature is verified."""
+
+    values: tuple[str, ...]
+    """Identity headers."""
+    caller: str
+    """The calling number that the call is recorded and billed with."""
+    callee: str
+    """The called number that the call is routed by."""
+    caller_uri: str = ""
+    callee_uri: str = ""
+    """Addresses of From and To, as user and host, for tokens about URIs."""
+    date: str = ""
+    call_id: str = ""
+    """The Call-ID: an INVITE that is sent again, with credentials, is no replay."""
+
+
+class ReadSignature(msgspec.Struct, frozen=True):
+    """Tokens of a call that are about it."""
+
+    passports: tuple[Passport, ...]
+    """The caller's token, then those of the diversions, the latest last."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Addresses of the certificates, each once."""
+        return tuple(dict.fromkeys(each.x5u for each in self.passports))
+
+    @property
+    def attestation(self) -> str:
+        """The attestation of the caller's token; empty = it has none."""
+        return self.passports[0].claims.attestation
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The first half of the signature; the other half can be changed without a key, and stays right."""
+        return self.passports[0].signature[:32]
+
+
+def read_signature(call: SignedCall, at_ms: int, terms: VerifyTerms, numbering: Numbering) -> ReadSignature:
+    """Return the tokens of a call.
+
+    Raises:
+        UseIdentityError: it has none.
+        IdentityError: one of them is malformed, stale, or about another call.
+    """
+    about = SignedAbout(numbering.canonical(call.caller), numbering.canonical(call.callee), call.date)
+    passports = [found for value in call.values[:VALUES_MAX] if (found := read(value, about)) is not None]
+    originals = [each for each in passports if each.ppt != DIV]
+    if not originals:
+        raise UseIdentityError("the call is not signed")
+    base = next((each for each in originals if each.ppt == SHAKEN), originals[0])
+    chain = (base, *_diversions(base, passports, about.callee, call.callee_uri))
+    for each in chain:
+        _check_time(each.claims.iat, at_ms, terms)
+    orig = base.claims.orig
+    if orig.tn and Numbering().canonical(orig.tn) != (about.caller or None):
+        raise InvalidIdentityError("signed for calls of another number")
+    if orig.uri and address_of(orig.uri) != (call.caller_uri or None):
+        raise InvalidIdentityError("signed for calls of another address")
+    return ReadSignature(chain)
+
+
+def confirm(
+    signature: ReadSignature, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int
+) -> None:
+    """Check the signatures by their certificates, which ``certificates`` has by address.
+
+    Raises:
+        IdentityError: one of them is wrong, or its certificate is missing.
+    """
+    for each in signature.passports:
+        certificate = certificates.get(each.x5u)
+        if certificate is None:
+            raise BadIdentityInfoError("the certificate was not had in time")
+        if isinstance(certificate, IdentityError):
+            raise certificate
+        certificate.check(each, at_ms)
+
+
+def address_of(uri: str) -> str:
+    """Return a SIP address for comparison: user and host without port and parameters, the host in lower case."""
+    scheme, _, rest = uri.strip().partition(":")
+    if scheme.lower() not in {"sip", "sips"}:
+        return uri.strip()
+    user, at, host = rest.partition(";")[0].partition("?")[0].rpartition("@")
+    host = host[: host.index("]") + 1] if host[:1] == "[" and "]" in host else host.partition(":")[0]
+    return f"sip:{user}{at}{host.lower()}"
+
+
+def _diversions(base: Passport, passports: Sequence[Passport], callee: str, callee_uri: str) -> list[Passport]:
+    """Return the diversions that lead from the token's destination to the called number, the earliest first.
+
+    RFC 8946 section 5: each names who was called before, and the one that the call goes to now.
+    """
+    diversions = [each for each in passports if each.ppt == DIV and each.claims.orig == base.claims.orig]
+    found: list[Passport] = []
+    number, uri = callee, callee_uri
+    while not _is_for(base, number, uri):
+        before = next((each for each in diversions if each not in found and _is_for(each, number, uri)), None)
+        if before is None or before.claims.div is None or len(found) >= DIVERSIONS_MAX:
+            raise InvalidIdentityError("signed for a call to another number")
+        found.append(before)
+        number, uri = Numbering().canonical(before.claims.div.tn), address_of(before.claims.div.uri)
+    return found[::-1]
+
+
+def _is_for(passport: Passport, number: str, uri: str) -> bool:
+    """Return whether a token is about a call to this number, or to this address."""
+    dest = passport.claims.dest
+    if number and any(Numbering().canonical(each) == number for each in dest.tn):
+        return True
+    return bool(uri) and any(address_of(each) == uri for each in dest.uri)
+
+
+def _check_time(iat: int, at_ms: int, terms: VerifyTerms) -> None:
+    age_s = at_ms // 1_000 - iat
+    if abs(age_s) > terms.freshness_s:
+        when = f"{age_s} s ago" if age_s > 0 else f"{-age_s} s in the future"
+        raise StaleDateError(f"signed {when}; {terms.freshness_s} s are allowed")
