@@ -37,6 +37,8 @@ def test_a_chain_of_diversions_is_verified(caller, first, second, last):
     )
     signature = read_signature(SignedCall(values, caller, last), VIRTUAL_NOW_MS, TERMS, NUMBERING)
     confirm(signature, CERTIFICATES, VIRTUAL_NOW_MS)
+    assert signature.passports[0].claims.orig.tn == caller
+    assert last in signature.passports[-1].claims.dest.tn
 
 
 @given(NUMBERS, NUMBERS, st.data())
