@@ -71,10 +71,10 @@ class Telephone:
 
     def _ask_to_register(self, expires_s: int, *headers: str) -> Message:
         self._register_sequence += 1
-        number, user, here = self._register_sequence, self._login.username, self.peer.address
+        number, user = self._register_sequence, self._login.username
         lines = [
             f"REGISTER {self._uri} SIP/2.0",
-            f"Via: SIP/2.0/{self.peer.transport} {here};rport;branch=z9hG4bK-{self._call_id}-{number}",
+            f"Via: SIP/2.0/{self.peer.transport} {self.peer.sent_by};rport;branch=z9hG4bK-{self._call_id}-{number}",
             f"From: <sip:{user}@{self._switch.host}>;tag=register",
             f"To: <sip:{user}@{self._switch.host}>",
             f"Call-ID: {self._call_id}",
@@ -108,14 +108,15 @@ class TakenCall:
 
     def _request(self, method: str, body: str = "") -> str:
         peer, invite = self._telephone.peer, self.invite
+        branch = f"z9hG4bK-{invite['Call-ID']}-{self._sequence}-{method}"
         lines = [
             f"{method} {invite.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {peer.address};rport;branch=z9hG4bK-{invite['Call-ID']}-{self._sequence}-{method}",
+            f"Via: SIP/2.0/{peer.transport} {peer.sent_by};rport;branch={branch}",
             f"From: {invite['To']};tag=telephone",
             f"To: {invite['From']}",
             f"Call-ID: {invite['Call-ID']}",
             f"CSeq: {self._sequence} {method}",
-            f"Contact: <sip:telephone@{peer.address}>",
+            f"Contact: <sip:telephone@{peer.contact}>",
             "Max-Forwards: 70",
         ]
         return compose(lines, body)

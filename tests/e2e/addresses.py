@@ -59,6 +59,12 @@ DUAL_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_083)
 LARGE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_084)
 """It has TCP at the same port."""
 
+WEB_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_085)
+"""With telephones in browsers and others."""
+WEBSOCKET: Final = Endpoint(f"{NETWORK}.1", 15_086)
+SECURE_WEBSOCKET: Final = Endpoint(f"{NETWORK}.1", 15_087)
+"""Its sockets for browsers."""
+
 MEASURED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_091)
 MEASURED_SWITCH_HTTP: Final = Endpoint(f"{NETWORK}.1", 15_092)
 """Its metrics."""

@@ -9,8 +9,6 @@ from typing import Final, NamedTuple, Protocol, cast
 
 from vosd.net.settings import ConnectionLimits
 from vosd.net.slots import ConnectionOrigin
-from vosd.sip.settings import Limits
-from vosd.sip.wire.stream import PING, PONG, StreamFramer
 
 MESSAGE_S: Final = 10.0
 """Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
@@ -54,16 +52,66 @@ class Owner(Protocol):
         ...
 
 
+class Framer(Protocol):
+    """Cuts what a connection brings into messages: ``StreamFramer`` or ``WebSocketFramer``."""
+
+    lost: str | None
+    """Why nothing more can be read."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether messages can be sent."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the peer has closed in the way of the protocol."""
+        ...
+
+    @property
+    def is_amid_message(self) -> bool:
+        """Return whether a message has begun and not ended."""
+        ...
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add received bytes; return every message completed by them."""
+        ...
+
+    def take_pings(self) -> int:
+        """Return the number of keep-alives of the peer since the last call."""
+        ...
+
+    def take_pong(self) -> bool:
+        """Return whether a keep-alive of ours was answered since the last call."""
+        ...
+
+    def answer(self, pings: int) -> bytes:
+        """Return the bytes that the peer is owed, with answers to so many keep-alives."""
+        ...
+
+    def framed(self, message: bytes) -> bytes:
+        """Return the bytes of a message to send."""
+        ...
+
+    def ping(self) -> bytes:
+        """Return the bytes of a keep-alive of ours."""
+        ...
+
+    def closing_bytes(self) -> bytes:
+        """Return the last bytes of a connection that we close."""
+        ...
+
+
 class Connection(asyncio.Protocol):
     """One open connection."""
 
     def __init__(
-        self, peer: PeerEnd, origin: ConnectionOrigin, owner: Owner, limits: Limits, patience: ConnectionLimits
+        self, peer: PeerEnd, origin: ConnectionOrigin, owner: Owner, framer: Framer, patience: ConnectionLimits
     ) -> None:
         self.peer = peer
         self.origin = origin
         self._owner = owner
-        self._framer = StreamFramer(limits)
+        self._framer = framer
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -96,12 +144,18 @@ class Connection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Return whether bytes sent now can still arrive."""
-        return self._transport is not None and not self._is_ending and not self._transport.is_closing()
+        transport = self._transport
+        return transport is not None and not self._is_ending and not transport.is_closing() and self._framer.is_ready
+
+    @property
+    def is_ending(self) -> bool:
+        """Return whether we have begun to close it."""
+        return self._is_ending
 
     def send(self, data: bytes) -> None:
         """Write; abort the connection if the peer does not read."""
         self._busy_at = self._loop.time()
-        self._write(data)
+        self._write(self._framer.framed(data))
 
     def wants_pings(self) -> bool:
         """Return whether keep-alives of ours are sent: the peer is a gateway or a registered user."""
@@ -110,14 +164,14 @@ class Connection(asyncio.Protocol):
     def ping(self) -> None:
         """Send a keep-alive (RFC 5626 section 4.4.1). It says nothing about the arrival of the message before it."""
         sent_last = self._sent_last
-        self._framer.expect_pong()
-        self._write(PING)
+        self._write(self._framer.ping())
         self._sent_last = sent_last
 
     def close(self, why: str | None = None) -> None:
         """Close after everything is written; ``why`` where the peer misbehaved."""
         if self._transport is None or self._is_ending:
             return
+        self._write(self._framer.closing_bytes())
         self._is_ending = True
         self._why = why
         self._transport.close()
@@ -152,13 +206,12 @@ class Connection(asyncio.Protocol):
         messages = framer.feed(data)
         pings, is_pong = framer.take_pings(), framer.take_pong()
         self.has_answered = self.has_answered or is_pong
-        if pings:
-            self._write(PONG * pings)
+        self._write(framer.answer(pings))
         for message in messages:
             self._owner.message_came(self, message)
-            if not self.is_open:  # the owner closed it on an unknown source
+            if self.is_ending:  # the owner closed it on an unknown source
                 return
-        if framer.lost is not None:
+        if framer.lost is not None or framer.is_over:
             self.close(framer.lost)
             return
         # Blank lines keep only the connection of a known source alive: any host can send them for ever.
@@ -185,7 +238,7 @@ class Connection(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         """Write, and abort if the peer does not read."""
         transport = self._transport
-        if transport is None or self._is_ending:
+        if transport is None or self._is_ending or not data:
             return
         transport.write(data)
         self._sent_last = True

@@ -72,3 +72,5 @@ class TransportSettings:
     tls: TlsSettings | None = None
     """None: TLS is not used."""
     shield: ShieldSettings = field(default_factory=ShieldSettings)
+    websocket_origins: tuple[str, ...] = ()
+    """Origins of the pages whose scripts may connect by WebSocket; ``*`` = all."""

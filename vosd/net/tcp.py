@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from vosd.net.connection import UNREAD_BYTES_MAX, Connection, PeerEnd
+from vosd.net.connection import UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
 from vosd.net.entrance import Core, Entrance
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
@@ -22,6 +22,7 @@ from vosd.net.tls import TlsContexts
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
+from vosd.sip.wire.stream import StreamFramer
 
 CONNECT_S: Final = 5.0
 """Longest time for opening a connection, without TLS."""
@@ -305,7 +306,11 @@ class StreamFlow:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _connection(self, peer: PeerEnd, origin: ConnectionOrigin) -> Connection:
-        return Connection(peer, origin, self, self._limits, self._slots.limits)
+        return Connection(peer, origin, self, self._framer(), self._slots.limits)
+
+    def _framer(self) -> Framer:
+        """Return what cuts the bytes of a new connection into messages."""
+        return StreamFramer(self._limits)
 
     def _tune(self, sock: socket.socket) -> None:
         """Set the socket options of every connection."""

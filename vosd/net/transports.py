@@ -17,7 +17,9 @@ from vosd.net.stream_pings import StreamPings
 from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow
+from vosd.net.websocket_flow import WebSocketFlow
 from vosd.sip.settings import Limits
+from vosd.sip.wire.uri import SECURE, WEBSOCKETS
 
 
 class Transports:
@@ -39,6 +41,7 @@ class Transports:
         self._handed = dict(handed or {})
         self._listen = tuple(listen)
         self._tls = tls
+        self._origins = settings.websocket_origins
         self._limits = limits
         self._core = core
         self._marker = Marker(settings.marking)
@@ -112,9 +115,12 @@ class Transports:
             self._marker = Marker(settings.marking)
             for flow in self._flows:
                 flow.remark(self._marker)
+        self._origins = settings.websocket_origins
         for (transport, _, _), flow in zip(self._listen, self._flows, strict=False):
-            if transport == "tls" and tls is not None and isinstance(flow, StreamFlow):
+            if transport in SECURE and tls is not None and isinstance(flow, StreamFlow):
                 flow.tls = tls
+            if isinstance(flow, WebSocketFlow):
+                flow.origins = self._origins
 
     def sockets(self) -> dict[str, socket.socket]:
         """Return the listening sockets by the names under which a service manager keeps them."""
@@ -137,11 +143,12 @@ class Transports:
         handed = self._handed.pop(named(transport, host, port), None)
         if transport == "udp":
             return UdpFlow(flow, host, port, self._entrance, self._marker, handed)
-        tls = self._tls if transport == "tls" else None
-        if transport == "tls" and tls is None:
-            raise ListenerUnusableError(f"cannot listen on tls:{host}:{port}: sip.tls has no certificate")
+        tls = self._tls if transport in SECURE else None
+        if transport in SECURE and tls is None:
+            raise ListenerUnusableError(f"cannot listen on {transport}:{host}:{port}: sip.tls has no certificate")
         local = PeerEnd(host, port)
-        return StreamFlow(
+        kind = WebSocketFlow if transport in WEBSOCKETS else StreamFlow
+        opened = kind(
             flow,
             local,
             self._core,
@@ -153,6 +160,9 @@ class Transports:
             tls,
             handed,
         )
+        if isinstance(opened, WebSocketFlow):
+            opened.origins = self._origins
+        return opened
 
     def _keep_out(self) -> None:
         """Block the current set of addresses in the kernel, and schedule their release."""

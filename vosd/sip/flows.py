@@ -12,7 +12,7 @@ from vosd.base.host import Realm, realm_of
 from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.outgoing import Peer
-from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
+from vosd.sip.wire.uri import DEFAULT_PORTS, WEBSOCKETS, Uri
 
 MAGIC: Final = "z9hG4bK"
 """Prefix of every branch of an RFC 3261 element (section 8.1.1.7)."""
@@ -39,13 +39,18 @@ class Listener(NamedTuple):
     @property
     def address(self) -> str:
         """The part after ``sip:`` of a URI for this socket."""
-        return self.sent_by if self.transport == "udp" else f"{self.sent_by};transport={self.transport}"
+        return self.sent_by if self.transport == "udp" else f"{self.sent_by};transport={self.uri_transport}"
+
+    @property
+    def uri_transport(self) -> str:
+        """The transport as URIs name it: ``ws`` stands for WebSocket with TLS, too (RFC 7118 section 5.5)."""
+        return "ws" if self.transport == "wss" else self.transport
 
     def address_as(self, host: str) -> str:
         """Return ``address`` with another host, which may have a port."""
         has_port = ":" in host.rpartition("]")[2]
         place = host if has_port else f"{host}:{self.port}"
-        return place if self.transport == "udp" else f"{place};transport={self.transport}"
+        return place if self.transport == "udp" else f"{place};transport={self.uri_transport}"
 
 
 class Hop(NamedTuple):
@@ -90,6 +95,7 @@ class Flows:
         """
         self.sent_by = frozenset(each.sent_by for each in listeners)
         self.reliable = tuple(each.transport != "udp" for each in listeners)
+        self._is_web = tuple(each.transport in WEBSOCKETS for each in listeners)
         self.contacts = tuple(f"Contact: <sip:{each.address}>\r\n" for each in listeners)
         """Whole Contact lines, one for each flow."""
         self.vias = self._begun_vias()
@@ -101,7 +107,8 @@ class Flows:
         """First choice by transport (None = any), family, and the realm of the peer's address."""
         for realm in Realm:
             for flow, each in sorted(enumerate(listeners), key=lambda pair: _distance(pair[1], realm)):
-                for transport in (each.transport, None):
+                any_of = () if each.transport in WEBSOCKETS else (None,)  # nothing can be sent there but answers
+                for transport in (each.transport, *any_of):
                     self._first.setdefault((transport, ":" in each.host, realm), flow)
 
     def go_on_as(self, mark: str, refusal_tag: str) -> None:
@@ -154,11 +161,16 @@ class Flows:
 
         The fallback is used for an unresolved name, another address family and an invalid URI. It is also used for a
         peer on a connection whose URI has the same host: the connection is open, and may be the only way to reach it.
+        A peer over WebSocket is reached over its connection alone, and no other peer at a URI for WebSocket.
         """
+        if self._is_web[fallback.flow]:
+            return fallback
         known = self._hops.get((target, fallback))
         if known is not None:
             return known
         hop = hop_of(target)
+        if hop is not None and (hop.transport in WEBSOCKETS or hop.host.endswith(".invalid")):
+            hop = None
         if hop is not None and not _is_address(hop.host):
             hop = self._locate(hop, fallback.host)  # not cached here: the servers of a name may change
             return fallback if hop is None else self._reach(hop, fallback)
@@ -169,7 +181,12 @@ class Flows:
         return found
 
     def located(self, hop: Hop) -> Hop | None:
-        """Return a hop with its name resolved; None if it is not resolved (yet), or wants TLS that no socket has."""
+        """Return a hop with its name resolved; None if it is not resolved (yet), or wants TLS that no socket has.
+
+        None also if it wants a WebSocket, which we do not open.
+        """
+        if hop.transport in WEBSOCKETS:
+            return None
         if hop.transport == "tls" and all(each.transport != "tls" for each in self.listeners):
             return None
         return hop if _is_address(hop.host) else self._locate(hop, "")
@@ -179,7 +196,7 @@ class Flows:
 
         It is the end of that connection itself where we had opened it.
         """
-        if not self.reliable[peer.flow]:
+        if not self.reliable[peer.flow] or self._is_web[peer.flow]:
             return None
         hop = hop_of(target)
         if hop is not None and not _is_address(hop.host):
@@ -204,7 +221,7 @@ class Flows:
         return self._names.index(name) if name in self._names else None
 
     def _accepting(self, hop: Hop | None, peer: Peer) -> Peer | None:
-        if hop is None or hop.host != peer.host:
+        if hop is None or hop.host != peer.host or self._is_web[peer.flow]:
             return None
         return Peer(peer.flow, hop.host, hop.port or DEFAULT_PORTS[self.listeners[peer.flow].transport])
 

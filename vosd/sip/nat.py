@@ -23,10 +23,13 @@ def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
 
     True if that is a private address, and either the peer is seen at a public one, or its Via has the private address
     too (``sent_by``): then it is its own, and a NAT has changed it. A public address is trusted, and so is another host
-    of the same private network: carriers send from several machines and announce others, as RFC 3261 allows.
+    of the same private network: carriers send from several machines and announce others, as RFC 3261 allows. Scripts in
+    browsers, which know no address of their own, announce a name below ``.invalid`` (RFC 7118 section 5.2.1).
     """
     if said == seen:
         return False
+    if said[-8:].lower() == ".invalid":
+        return True
     said, seen = plain_host(said), plain_host(seen)
     if said == seen or not is_private(said):
         return False

@@ -37,6 +37,7 @@ from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 from vosd.sip.wire.stateless import common_invite
 from vosd.sip.wire.status import phrase
+from vosd.sip.wire.uri import SECURE
 
 SendPendingBye = Callable[[Acceptance, Instant], None]
 """Ends a call whose BYE waits for the ACK of our 200."""
@@ -64,7 +65,7 @@ class ServerCore:
         self._settings = settings
         self._knows = knows
         self._auth_gate = auth_gate
-        self._is_tls = tuple(each.transport == "tls" for each in flows.listeners)
+        self._is_tls = tuple(each.transport in SECURE for each in flows.listeners)
         self._sips_refused = tuple(
             Objection(480, f'Warning: 380 {each.sent_by} "SIPS Not Allowed"\r\n') for each in flows.listeners
         )

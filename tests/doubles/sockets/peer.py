@@ -105,6 +105,11 @@ class Peer:
         """Host, port and parameters of the SIP URI of this peer."""
         return str(self.address) if self.transport == "UDP" else f"{self.address};transport={self.transport.lower()}"
 
+    @property
+    def sent_by(self) -> str:
+        """Host and port in Via."""
+        return str(self.address)
+
     def send(self, data: str | bytes, to: Endpoint) -> None:
         """Send one message."""
         raw = data if isinstance(data, bytes) else data.encode(errors="surrogateescape")
@@ -225,7 +230,7 @@ class Peer:
         """Send BYE as the callee that answered ``invite`` with ``tag``."""
         lines = [
             f"BYE {invite.target} SIP/2.0",
-            f"Via: SIP/2.0/{self.transport} {self.address};rport;branch=z9hG4bK-{tag}-bye",
+            f"Via: SIP/2.0/{self.transport} {self.sent_by};rport;branch=z9hG4bK-{tag}-bye",
             f"From: {invite['To']};tag={tag}",
             f"To: {invite['From']}",
             f"Call-ID: {invite['Call-ID']}",
@@ -263,7 +268,7 @@ class OutgoingCall:
         max_forwards: int = 70,
     ) -> str:
         """Compose a request of this call; its branch is the method's unless given."""
-        via = f"SIP/2.0/{self.peer.transport} {self.peer.address}"
+        via = f"SIP/2.0/{self.peer.transport} {self.peer.sent_by}"
         lines = [
             f"{method} {self.target} SIP/2.0",
             f"Via: {via};rport;branch=z9hG4bK{self.call_id}-{branch or method}",

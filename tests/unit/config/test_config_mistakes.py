@@ -109,9 +109,6 @@ def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
     ("text", "what"),
     [
         ("accounts: [{id: a, type: card}]", "'card'"),
-        ("sip: {listen: 'ws:127.0.0.1:5060'}", "transport ws"),
-        ("sip: {listen: 'WSS:127.0.0.1:5061'}", "transport wss"),
-        ("routing_gateways: [{name: a, account: b, address: '192.0.2.1;transport=WS'}]", "transport ws"),
     ],
 )  # fmt: skip
 def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what):

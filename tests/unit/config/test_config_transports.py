@@ -39,7 +39,7 @@ def test_every_transport_can_be_listened_on_each_with_the_port_that_is_its_own(s
 def test_udp_and_tcp_share_a_port_but_tcp_and_tls_cannot(site, authority, switch):
     assert len(site.load("sip: {listen: [udp:192.0.2.1, tcp:192.0.2.1]}").settings.listen) == 2
     both = tls(authority, switch).replace("tls:192.0.2.1", "[tcp:192.0.2.1:5061, tls:192.0.2.1]")
-    assert site.errors(both) == ["vosd.yaml:2: sip.listen: expected another port for TLS than for TCP"]
+    assert site.errors(both) == ["vosd.yaml:2: sip.listen: expected another port for each of TCP, TLS and WebSocket"]
 
 
 def test_without_a_word_about_it_connections_are_bounded_and_tls_is_not_spoken(site):
@@ -102,7 +102,7 @@ def test_a_mistake_about_tls_is_named_with_its_line(site, authority, switch, oth
 
 def test_a_tls_listener_needs_a_certificate(site):
     (error,) = site.errors("sip: {listen: tls:192.0.2.1}")
-    assert error.endswith("expected sip.tls with certificate and private_key, which tls: needs")
+    assert error.endswith("expected sip.tls with certificate and private_key, which tls: and wss: need")
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,30 @@ def test_a_reload_reads_the_files_of_tls_again(site, authority, switch, tmp_path
     assert not refused.is_accepted
     assert refused.in_force.tls is taken.in_force.tls
     assert [problem.key for problem in refused.problems] == ["sip.tls.private_key"]
+
+
+def test_sockets_for_browsers_have_the_ports_of_the_web_and_want_to_know_the_pages(site, authority, switch):
+    loaded = site.load("sip: {listen: [ws:192.0.2.1, udp:192.0.2.1], websocket: {origins: HTTPS://Phone.example.org}}")
+    assert loaded.settings.listen[0] == SipListener("ws", "192.0.2.1", 80)
+    assert loaded.transports.websocket_origins == ("https://phone.example.org",)
+    secure = tls(authority, switch).replace("tls:192.0.2.1", "wss:192.0.2.1") + "  websocket: {origins: ['*']}\n"
+    assert site.load(secure).settings.listen == (SipListener("wss", "192.0.2.1", 443),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{listen: ws:192.0.2.1}", "sip.websocket.origins, which ws: and wss: need"),
+        (
+            "{websocket: {origins: phone.example.org/}}",
+            "scheme and host of a page, such as https://phone.example.org, or *",
+        ),
+        (
+            "{listen: wss:192.0.2.1, websocket: {origins: '*'}}",
+            "sip.tls with certificate and private_key, which tls: and wss: need",
+        ),
+    ],
+)
+def test_what_sockets_for_browsers_lack_is_said(site, text, expected):
+    [error] = site.errors(f"sip: {text}")
+    assert error.endswith(f"expected {expected}")

@@ -139,6 +139,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "routing_gateways.preset": {"preset": "asterisk"},
     "access.database": {"database": "numbers.mmdb"},
     "access.rules.scope": {"scope": "sdp"},
+    "sip.websocket.origins": {"origins": "https://phone.example.org"},
     "dids.trunk": {"trunk": "last"},
     "dids.phones": {"phones": "7001", "trunk": None},
     "dids.otherwise": {"otherwise": "7001"},

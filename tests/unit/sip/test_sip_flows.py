@@ -3,6 +3,8 @@
 import pytest
 from doubles.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
 
+from vosd.base.nat import Nat
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import Flows, Hop, Listener, hop_of
 from vosd.sip.wire.outgoing import Peer
 
@@ -36,6 +38,7 @@ def flows(listeners=LISTENERS, locate=lambda hop, _: None) -> Flows:
         ("sip:a@h;transport=TCP", Hop("h", None, "tcp")),
         ("sip:a@h;transport=tls", Hop("h", None, "tls")),
         ("sip:a@h;transport=sctp", Hop("h", None, None)),
+        ("sip:a@h;transport=ws", Hop("h", None, "ws")),
         ("sip:a@h;transport", Hop("h", None, None)),
         ("sips:a@h", Hop("h", None, "tls")),
         ("sips:a@h:5070;transport=tcp", Hop("h", 5070, "tls")),
@@ -274,3 +277,64 @@ def test_the_family_takes_precedence_over_transport_and_transport_over_realm():
     assert flows(listeners).towards("198.51.100.7", "tcp") == 0
     assert flows(listeners).towards("2001:db8::7", "tcp") == 2
     assert flows(listeners).towards("fe80::7") == 2
+
+
+# -- WebSocket (RFC 7118) -----------------------------------------------------------------------------------------
+
+WS, WSS, BESIDE_UDP = range(3)
+WEB = (Listener("192.0.2.1", 80, "ws"), Listener("192.0.2.1", 443, "wss"), Listener("192.0.2.1", 5060))
+BROWSER = Peer(WSS, "203.0.113.9", 50_000)
+
+
+def not_asked(hop: Hop, _seen_at: str) -> Hop | None:
+    raise AssertionError(f"looked up: {hop}")
+
+
+def test_sockets_for_browsers_announce_themselves_as_the_rfc_says():
+    web = flows(WEB)
+    assert [via.partition(";")[0] for via in web.vias[:2]] == ["SIP/2.0/WS 192.0.2.1:80", "SIP/2.0/WSS 192.0.2.1:443"]
+    assert web.contacts[:2] == (
+        "Contact: <sip:192.0.2.1:80;transport=ws>\r\n",
+        "Contact: <sip:192.0.2.1:443;transport=ws>\r\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "sip:a@x7.invalid;transport=ws",
+        "sips:a@x7.invalid;transport=ws",
+        "sip:a@198.51.100.9:5060",
+        "sip:a@203.0.113.9:5060;transport=tcp",
+        "<sip:proxy.example.org;lr>",
+    ],
+)
+def test_a_browser_is_reached_over_its_connection_alone_whatever_it_says(contact):
+    web = flows(WEB, not_asked)
+    assert web.next_hop(contact, BROWSER) == BROWSER
+    assert web.beside(contact, BROWSER) is None
+    assert web.elsewhere("sip:a@203.0.113.9:443;transport=ws", BROWSER) is None
+
+
+def test_nothing_is_sent_to_a_uri_for_websocket():
+    web, seen = flows(WEB, not_asked), Peer(BESIDE_UDP, "198.51.100.7", 5060)
+    assert web.next_hop("sip:a@198.51.100.9;transport=ws", seen) == seen
+    assert web.next_hop("sip:a@x7.invalid", seen) == seen
+    assert web.located(Hop("198.51.100.9", None, "ws")) is None
+
+
+def test_a_socket_for_browsers_is_never_chosen_for_another_peer():
+    web = flows(WEB)
+    assert {web.towards("198.51.100.7", transport) for transport in (None, "udp", "tcp", "tls")} == {BESIDE_UDP}
+
+
+def test_a_call_of_a_browser_is_answered_and_ended_over_its_connection():
+    probe = Probe(listeners=WEB)
+    headers = "Contact: <sip:a@x7.invalid;transport=ws>\r\n"
+    event = probe.receive(request(via="SIP/2.0/WSS x7.invalid;branch=z9hG4bK-1", headers=headers, body=SDP), BROWSER)
+    dialog = Dialog.of_caller(event.request, "ours", event.source, probe.endpoint.flows.next_hop, Nat.AUTO)
+    assert (dialog.is_behind_nat, dialog.peer) == (True, BROWSER)
+    event.transaction.respond(486, "ours", "", probe.now)
+    [refusal] = probe.sent()
+    assert refusal.peer == BROWSER
+    assert refusal.response.header("via") == "SIP/2.0/WSS x7.invalid;branch=z9hG4bK-1;received=203.0.113.9"

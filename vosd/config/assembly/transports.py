@@ -40,7 +40,9 @@ def read_transports(
 ) -> tuple[TransportSettings, TlsContexts | None]:
     """Return the settings, and the contexts of new TLS connections; None where TLS is not used."""
     tls = _tls(keys.tls, places)
-    settings = TransportSettings(marking, _CONNECTIONS(keys.connections), tls, _SHIELD(keys.shield))
+    settings = TransportSettings(
+        marking, _CONNECTIONS(keys.connections), tls, _SHIELD(keys.shield), keys.websocket.origins
+    )
     if tls is None:
         return settings, None
     try:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, model_validator
 from vosd.config.keys.advertise import Advertised, advertise_fault, advertised, one_for_all
 from vosd.config.keys.protection import ConnectionKeys, OverloadKeys, ShieldKeys
 from vosd.config.keys.tls import TlsKeys
+from vosd.config.keys.websocket import WebSocketKeys
 from vosd.config.reader.addresses import listener, name_server
 from vosd.config.reader.fields import (
     FromText,
@@ -22,6 +23,7 @@ from vosd.config.reader.fields import (
 from vosd.config.reader.model import Keys
 from vosd.engine.settings import NameServer, SipListener
 from vosd.sip.digest.hashing import Algorithm
+from vosd.sip.wire.uri import SECURE, WEBSOCKETS
 
 HIDDEN: Final = "hidden"
 """``sip.server`` of a switch that sends neither Server nor User-Agent."""
@@ -172,6 +174,7 @@ class SipKeys(Keys):
     shield: ShieldKeys = ShieldKeys()
     overload: OverloadKeys = OverloadKeys()
     tls: TlsKeys = TlsKeys()
+    websocket: WebSocketKeys = WebSocketKeys()
     dns: DnsKeys = DnsKeys()
     registrar: RegistrarKeys = RegistrarKeys()
     nat: NatKeys = NatKeys()
@@ -189,10 +192,13 @@ class SipKeys(Keys):
             raise KeyProblemError("listen", "at least one socket, each once")
         streams = [(host, port) for transport, host, port in self.listen if transport != "udp"]
         if len(set(streams)) < len(streams):
-            raise KeyProblemError("listen", "another port for TLS than for TCP")
+            raise KeyProblemError("listen", "another port for each of TCP, TLS and WebSocket")
         fault = advertise_fault(self.listen, self.advertise)
         if fault is not None:
             raise KeyProblemError("advertise", fault)
-        if self.tls.certificate is None and any(transport == "tls" for transport, _, _ in self.listen):
-            raise KeyProblemError("listen", "sip.tls with certificate and private_key, which tls: needs")
+        spoken = {transport for transport, _, _ in self.listen}
+        if self.tls.certificate is None and spoken & SECURE:
+            raise KeyProblemError("listen", "sip.tls with certificate and private_key, which tls: and wss: need")
+        if spoken & WEBSOCKETS and not self.websocket.origins:
+            raise KeyProblemError("listen", "sip.websocket.origins, which ws: and wss: need")
         return self

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final, NamedTuple
 
 from vosd.base.host import domain
-from vosd.config.reader.fields import ExpectedError, FromText, NotBuiltYetError
+from vosd.config.reader.fields import ExpectedError, FromText
 from vosd.engine.settings import HepServer, HttpListener, NameServer, SipListener
-from vosd.sip.wire.uri import DEFAULT_PORTS
+from vosd.sip.wire.uri import ADDRESSABLE, DEFAULT_PORTS
 from vosd.trunks.gateways import Address, HostName, HostPattern
 
 DNS_PORT: Final = 53
@@ -18,8 +18,7 @@ HEP_PORT: Final = 9060
 
 _BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?\Z", re.ASCII)
 _PLAIN: Final = re.compile(r"([^:\[\]]+)(?::(\d{1,5}))?\Z", re.ASCII)
-_TRANSPORTS: Final = frozenset({"udp", "tcp", "tls"})
-_TRANSPORTS_LATER: Final = frozenset({"ws", "wss"})
+_TRANSPORTS: Final = frozenset(ADDRESSABLE)
 
 
 class _HostPort(NamedTuple):
@@ -32,11 +31,13 @@ def listener() -> FromText:
 
     def read(text: str) -> SipListener:
         word, _, rest = text.partition(":")
-        transport = _transport(word)
+        transport = word.lower()
+        if transport not in DEFAULT_PORTS:
+            raise ValueError
         host, port = _host_port(rest)
         return SipListener(transport, str(host), port or DEFAULT_PORTS[transport])
 
-    return FromText("udp, tcp or tls:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
+    return FromText("udp, tcp, tls, ws or wss:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
 
 
 def hep_server() -> FromText:
@@ -194,8 +195,6 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 def _transport(written: str) -> str:
     transport = written.lower()
-    if transport in _TRANSPORTS_LATER:
-        raise NotBuiltYetError(f"transport {transport}")
     if transport not in _TRANSPORTS:
         raise ValueError
     return transport

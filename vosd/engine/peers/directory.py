@@ -24,7 +24,7 @@ from vosd.engine.settings import DnsSettings, SipListener
 from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, RecordType, UsableTransports, in_order
-from vosd.sip.wire.uri import DEFAULT_PORTS
+from vosd.sip.wire.uri import ADDRESSABLE
 from vosd.trunks.gateways import Address, HostName, MappingGateway, RoutingGateway
 
 LOOK_S: Final = 1.0
@@ -55,7 +55,7 @@ def means_of(listen: Sequence[SipListener]) -> UsableTransports:
     """Return the transports and families of these sockets; the family of the first is preferred."""
     spoken = {each.transport for each in listen}
     families = dict.fromkeys(RecordType.AAAA if ":" in each.host else RecordType.A for each in listen)
-    return UsableTransports(tuple(each for each in DEFAULT_PORTS if each in spoken), tuple(families))
+    return UsableTransports(tuple(each for each in ADDRESSABLE if each in spoken), tuple(families))
 
 
 def heaviest(choices: int) -> int:

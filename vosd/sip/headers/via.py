@@ -16,7 +16,7 @@ _VIA: Final = re.compile(
 )
 """Any SIP version, because a request of another version is answered with 505."""
 _PLAIN: Final = re.compile(
-    r"SIP/2\.0/(UDP|TCP|TLS) ([A-Za-z0-9.\-]+)(?::(\d{1,5}))?(;rport)?;branch=([\w.\-]+)(;rport)?\Z", re.ASCII
+    r"SIP/2\.0/(UDP|TCP|TLS|WSS?) ([A-Za-z0-9.\-]+)(?::(\d{1,5}))?(;rport)?;branch=([\w.\-]+)(;rport)?\Z", re.ASCII
 )
 """Form of nearly every Via from a single hop."""
 _PLAIN_BRANCH: Final = re.compile(r"[^,]*?;branch=([^\s;,]+)")

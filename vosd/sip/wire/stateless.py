@@ -11,7 +11,8 @@ from vosd.sip.wire.outgoing import Datagram, Peer
 _WANTED: Final = re.compile(rb"\r\n(via|from|to|call-id|cseq|[vfti])[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _USUAL: Final = {b"Via": 0, b"From": 1, b"To": 2, b"Call-ID": 3, b"CSeq": 4}
 _VIA: Final = re.compile(
-    rb"(SIP/2\.0/(?:UDP|TCP|TLS) ([A-Za-z0-9.\-]+)(?::([1-9]\d{0,4}))?)(;rport)?(;branch=(z9hG4bK[\w.\-]+))(;rport)?\Z"
+    rb"(SIP/2\.0/(?:UDP|TCP|TLS|WSS?) ([A-Za-z0-9.\-]+)(?::([1-9]\d{0,4}))?)"
+    rb"(;rport)?(;branch=(z9hG4bK[\w.\-]+))(;rport)?\Z"
 )
 _SEQUENCE: Final = re.compile(rb"(?:0|[1-9]\d{0,8}) INVITE\Z")
 _TAGGED: Final = re.compile(rb"<[^<>\"]*>;tag=[\w.\-]+\Z")

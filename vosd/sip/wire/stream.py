@@ -63,6 +63,11 @@ class StreamFramer:
         self.lost: str | None = None
         """Why the stream cannot be read any further."""
 
+    is_ready = True
+    """Messages can be sent from the beginning on."""
+    is_over = False
+    """A stream has no end but that of its connection."""
+
     def feed(self, data: bytes) -> list[bytes]:
         """Add received bytes; return every message completed by them, as one datagram would hold it.
 
@@ -81,10 +86,23 @@ class StreamFramer:
         pings, self._pings = self._pings, 0
         return pings
 
-    def expect_pong(self) -> None:
-        """Take the next single blank line as the answer to a keep-alive of ours, not as half of one of the peer's."""
+    def answer(self, pings: int) -> bytes:
+        """Return the bytes that the peer is owed."""
+        return PONG * pings
+
+    def framed(self, message: bytes) -> bytes:
+        """Return the bytes of a message to send."""
+        return message
+
+    def ping(self) -> bytes:
+        """Return the bytes of a keep-alive of ours; the next single blank line is its answer, not half of another."""
         self._awaits_pong = True
         self._blank_lines = 0
+        return PING
+
+    def closing_bytes(self) -> bytes:
+        """Return the last bytes of a connection that we close."""
+        return b""
 
     def take_pong(self) -> bool:
         """Return whether a keep-alive of ours was answered since the last call."""

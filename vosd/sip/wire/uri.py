@@ -8,8 +8,13 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import HOST, PORT, parameters
 
-DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
-"""Port by transport, if a URI or a Via gives none (section 19.1.2)."""
+DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
+"""Port by transport, if a URI or a Via gives none (section 19.1.2, RFC 7118 section 5.3)."""
+ADDRESSABLE: Final = ("udp", "tcp", "tls")
+"""Transports by which we reach peers at their addresses, preferred first."""
+SECURE: Final = frozenset({"tls", "wss"})
+WEBSOCKETS: Final = frozenset({"ws", "wss"})
+"""Transports by which peers reach us, and we open no connection: an answer takes that of its request."""
 
 _SIP: Final = re.compile(
     rf"(sips?):(?:([^@\s\udc80-\udcff]*)@)?({HOST})(?::(\d{{1,5}}))?(;[^?\s]*)?(\?\S*)?\Z", re.IGNORECASE | re.ASCII

@@ -59,7 +59,7 @@ def _head(start_line: str, via: str) -> re.Pattern[str]:
 
 USUAL_REQUEST: Final = _head(
     rf"(?P<method> [A-Z]++ )[ ](?P<uri> {_URI} )[ ]SIP/2\.0",
-    rf"""(?P<via> SIP/2\.0/(?P<transport> UDP|TCP|TLS )[ ](?P<host> {HOST} )(?::(?P<port> {PORT} ))?
+    rf"""(?P<via> SIP/2\.0/(?P<transport> UDP|TCP|TLS|WSS? )[ ](?P<host> {HOST} )(?::(?P<port> {PORT} ))?
          (?P<before> {_PARAMS} );branch=(?P<branch> z9hG4bK{_WORD} )(?P<behind> {_PARAMS} ))""",
 )
 USUAL_RESPONSE: Final = _head(
