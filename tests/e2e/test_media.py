@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.data.wavs import tone, wav
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Message, OutgoingCall, Peer
 from doubles.sockets.rtp import RtpPeer, rtp
 
+from vosd.media.g711 import encoded
 from vosd.sdp.media import media_of
 
 from .addresses import (
@@ -28,6 +30,8 @@ from .conditions import eventually
 from .stage import Stage, configuration
 
 ATTACKER = f"{NETWORK}.77"
+TONE = tone(400)
+"""Sound of calls to numbers that do not exist."""
 BURST = 25
 """Packets of half a second."""
 
@@ -109,6 +113,7 @@ def relaying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @contextmanager
 def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "31000,31199") -> Iterator[Stage]:
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", ports)
+    (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)
 
@@ -189,6 +194,26 @@ def test_a_caller_hears_ring_back_while_the_vendor_rings_without_media(relaying:
         vendor.expect("ACK")
         assert call.refused().status == 486
     caller.close()
+    relaying.expect_nothing_left()
+
+
+def test_a_caller_hears_why_its_call_fails_and_pays_nothing(relaying: Stage) -> None:
+    """Every packet of the file comes, in order, and then the code of the vendor."""
+    caller = RtpPeer(CUSTOMERS["acme"], ssrc=1)
+    with Peer(relaying.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
+        call = OutgoingCall(customer, relaying.address, relaying.number("4410"))
+        call.send(call.request("INVITE", body=described(caller)))
+        vendor.reply(vendor.expect("INVITE"), 404, tag="none")
+        vendor.expect("ACK")
+        eventually(lambda: caller.has(20), "the sound comes")
+        assert call.refused().status == 404
+        packets = caller.taken()
+        assert {packet[1] & 0x7F for packet in packets} == {0}
+        assert b"".join(packet[12:] for packet in packets) == encoded(TONE, "PCMU")
+    caller.close()
+    record = relaying.record_of(call.callee)
+    assert (record["end_reason"], record["sip_code"], float(record["fee"])) == ("Not Found", 404, 0)
+    assert record["media"]["played"] == [{"to": "caller", "sound": "gone", "codec": "PCMU", "ms": 400}]
     relaying.expect_nothing_left()
 
 

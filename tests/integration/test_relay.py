@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from doubles.data.wavs import wav
 from doubles.sockets.relay import PORTS, RelayStage, now, source, until
 from doubles.sockets.rtp import RtpPeer, report_block, rtp, sender_report
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from vosd.media.figures import PeerReport
 from vosd.media.keys import KeyReader, PressedKey
 from vosd.media.pcap import HEADER as HEADER_OF_FILE
 from vosd.media.rtp import HEADER
+from vosd.media.sounds import EncodedSound, encoded_wav
 from vosd.media.source import RelayPort
 from vosd.relay.media_port import FILTER_AFTER
 from vosd.relay.worker_process import reap
@@ -108,6 +110,62 @@ async def test_a_worker_that_cannot_be_started_receives_nothing_until_it_can(sta
     monkeypatch.undo()
     await until(lambda: 0 < stage.relay.receiving_since(first) <= now().mono)
     assert stage.relay.receiving_since(first) >= killed_ms
+
+
+def sound(packets: int) -> EncodedSound:
+    """Return a sound of G.711 of which every packet is another."""
+    (found, _) = encoded_wav(
+        wav(b"".join(bytes((number,)) * 160 for number in range(packets)), format_number=7, bits=8)
+    )
+    return found
+
+
+async def test_a_peer_hears_a_sound_alone_and_then_the_other_side_again(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    assert stage.relay.play(first, sound(5), 0, 2)
+    await until(lambda: one.has(10))
+    other.send((HOST, second.rtp), 3)
+    await stage.until(second, lambda figures: figures.packets_in == 3)
+    heard = one.taken()
+    assert [packet[12] for packet in heard] == [0, 1, 2, 3, 4] * 2
+    assert {HEADER.unpack_from(packet)[4] for packet in heard} != {0x9999}
+    assert stage.relay.figures(first).packets_out == 10
+    stage.relay.stop_playing(first)
+
+    def is_heard() -> bool:
+        return other.send((HOST, second.rtp))[0] in heard_by(one)
+
+    await until(is_heard)
+
+
+async def test_a_sound_goes_on_after_its_worker_and_after_it_was_given_up(stage, peers):
+    one = peers()
+    first, _ = connected(stage, one, peers())
+    assert stage.relay.play(first, sound(5), 0)
+    await until(lambda: one.has(6))
+    (link,) = stage.relay._links
+    before = {HEADER.unpack_from(packet)[4] for packet in heard_by(one)}
+    os.kill(link.pid, signal.SIGKILL)
+    await until(lambda: any(HEADER.unpack_from(packet)[4] not in before for packet in heard_by(one)))
+    stage.relay.retain_sounds(())
+    one.taken()
+    await received(one, 6)
+
+
+def heard_by(peer: RtpPeer) -> list[bytes]:
+    """Return all packets that have come to a peer and were not taken."""
+    peer.has(0)
+    return peer._received
+
+
+async def test_a_peer_behind_nat_misses_nothing_of_a_sound(stage, peers):
+    one = peers()
+    port = stage.open()
+    stage.relay.expect(port, source("0.0.0.0", 4_000, sip_host=one.host))
+    assert stage.relay.play(port, sound(5), 0, 1)
+    one.send((HOST, port.rtp), 3)
+    assert [packet[12] for packet in await received(one, 5)] == [0, 1, 2, 3, 4]
 
 
 async def test_workers_go_on_without_the_switch_and_are_adopted_by_the_next_one(tmp_path, peers):

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import test_switch_midcall as midcall
 from call_plans import LASTS_MS, keyed_plans, plans_with_moments, staged
+from doubles.announcing import SOUNDS
 from doubles.exploring import examples
 from doubles.killed import KilledScene
 from doubles.successor import replace_node
@@ -25,6 +26,7 @@ from hypothesis import given, settings
 from structlog.testing import capture_logs
 
 from vosd.base.cause import EndReason
+from vosd.trunks.announcements import ANNOUNCED
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 ON = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
@@ -90,6 +92,36 @@ def assert_same(plan, moments=()):
 def test_any_call_is_the_same_with_a_relay(planned):
     plan, _ = planned
     assert_same(plan)
+
+
+def announcing_scene(relay, content=None, *, make=Scene, **terms):
+    """Return a scene whose switch announces every end of a call without an answer."""
+    content = content or usual_catalogue()
+    announcements = {reason.text: "busy" for reason in ANNOUNCED}
+    media = msgspec.structs.replace(ON, announcements=announcements)
+    parameters = dataclasses.replace(content.parameters, media=media, sounds=SOUNDS)
+    content = dataclasses.replace(content, parameters=parameters)
+    if "directory" in terms:
+        return make(terms.pop("directory"), content, relay=relay, **terms)
+    return make(content, relay=relay, **terms)
+
+
+@given(planned=plans_with_moments())
+@settings(max_examples=examples(12, 200), deadline=None)
+def test_announcements_change_no_end_and_no_charge_and_leave_no_port(planned):
+    """A caller that gives up while it hears one gets 487 in place of the code, and that is all."""
+    plan, moments = planned
+    for at_once in ((), moments):
+        relay = TalkativeRelay()
+        _, announced, left = carry_out(plan, partial(announcing_scene, relay), at_once)
+        _, plain, _ = carry_out(plan, Scene)
+        assert left == {}
+        assert relay.open_ports == {}
+        assert list(map(without_code, announced)) == list(map(without_code, plain))
+
+
+def without_code(record):
+    return msgspec.structs.replace(record, sip_code=None)
 
 
 @given(plan=keyed_plans())

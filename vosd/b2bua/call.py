@@ -21,7 +21,7 @@ from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
 from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.ports import Decision, SetupAnswer, Switchboard
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import Arrival, DeadCall, Ending, Journey
+from vosd.b2bua.stamps import Announced, Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.b2bua.takeover import in_place_of
 from vosd.b2bua.transfer import CallTransfer
@@ -50,6 +50,7 @@ _WITHHELD: Final = {
     MediaRefusal.NO_MEDIA_PORT: EndReason.NO_MEDIA_PORT,
 }
 """End reason of an attempt whose INVITE was not sent."""
+_PROGRESS: Final = 183
 _UNPAID_STATUS: Final = 402
 """The caller gets it where the money ends before the answer."""
 
@@ -172,6 +173,11 @@ class Call:
             self._set_up(self._board.ask(now), now)
         else:
             self._try_next(now)
+
+    def begin_refused(self, refusal: Refusal, now: Instant) -> None:
+        """Send the caller 100, then refuse it, after an announcement."""
+        self.caller.begin(now)
+        self._refuse(refusal, now)
 
     def question_answered(self, answer: SetupAnswer, now: Instant) -> None:
         """Go on with the set-up by the answer to its open question."""
@@ -458,7 +464,9 @@ class Call:
 
     def caller_unreachable(self, now: Instant) -> None:
         """Reject a call whose caller sent no PRACK for a reliable response (RFC 3262 section 3)."""
-        if self._accepts(CallEvent.PRACK_MISSING):
+        if self.state is states.ANNOUNCING and self.journey.announced is not None:
+            self._announcement_over(self.journey.announced, now)
+        elif self._accepts(CallEvent.PRACK_MISSING):
             self._give_up_callee(EndReason.UNAVAILABLE, now, "Unreachable Caller")
             self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
 
@@ -497,6 +505,9 @@ class Call:
         """Answer a CANCEL of the caller: send it 487, and cancel the attempt with the causes that it gave."""
         if not self._accepts(CallEvent.CANCEL):
             return
+        if self.state is states.ANNOUNCING and self.journey.announced is not None:
+            self._announcement_over(self.journey.announced, now, 487)  # it had failed before
+            return
         reason = EndReason.CANCELLED
         self._give_up_callee(reason, now, given=given)
         self.caller.reject(487, reason_headers(self.caller.reasons, reason, reason.q850_cause, 487), now)
@@ -520,8 +531,8 @@ class Call:
             else:
                 self.caller_unreachable(now)
             return
-        if self.state is states.SETUP:
-            self._set_up(self._board.settle(None, now), now)
+        if self.state in (states.SETUP, states.ANNOUNCING):
+            self._due_without_attempt(now)
             return
         attempt, next_hop = self.callee, None
         if attempt is None or (self.journey.invited_at is not None and self._has_only_paid(now)):
@@ -554,6 +565,9 @@ class Call:
         if self.state is states.TALKING:
             if not self._check_limits(now):
                 self._end_from_switch(reason, now)
+            return
+        if self.state is states.ANNOUNCING and self.journey.announced is not None:
+            self._announcement_over(self.journey.announced, now)
             return
         self._give_up_callee(reason, now)
         self._reject(reason, 503, None, HangupSource.SWITCH, now)
@@ -625,9 +639,46 @@ class Call:
         else:
             self._search_failed(now)
 
+    def _due_without_attempt(self, now: Instant) -> None:
+        """Handle the deadline of a question, or of an announcement: that of the money may come earlier."""
+        announced = self.journey.announced
+        if self.state is states.SETUP:
+            self._set_up(self._board.settle(None, now), now)
+        elif announced is not None and now.mono < announced.until_ms:
+            self._board.set_deadline(announced.until_ms)
+        elif announced is not None:
+            self._announcement_over(announced, now)
+
     def _search_failed(self, now: Instant) -> None:
         reason, status, cause, source, self.journey.reason_text = self.hunt.failure()
-        self._reject(reason, status, cause, source, now)
+        if self.endpoint.doors is None or not self._is_announced(reason, status, cause, source, now):
+            self._reject(reason, status, cause, source, now)
+
+    def _is_announced(
+        self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant
+    ) -> bool:
+        """Announce to the caller why its call fails, if there is a sound for that; the refusal follows."""
+        inviter = self.caller.inviter
+        offer = None if inviter is None or self.journey.announced else self._board.announcement(reason, now)
+        if inviter is None or offer is None:
+            return False
+        until_ms = now.mono + offer.lasts_ms
+        at, text = Instant(now.mono, now.wall), self.journey.reason_text
+        self.journey.announced = Announced(until_ms, reason, status, cause, source, at, text)
+        self.state = states.ANNOUNCING
+        inviter.begin_attempt(now)  # another early dialog than that of a gateway's media
+        inviter.ring(_PROGRESS, offer.session, now)
+        self._board.set_deadline(until_ms)
+        return True
+
+    def _announcement_over(self, announced: Announced, now: Instant, code: int | None = None) -> None:
+        """Refuse the call after its announcement; ``code``: it was not played to its end."""
+        reason, cause = announced.reason, announced.cause
+        cause = reason.q850_cause if cause is None else cause
+        status = code or self.caller.dialect.sent_for(announced.status)
+        self.journey.reason_text = announced.text  # a CANCEL may have had another one
+        self.caller.reject(status, reason_headers(self.caller.reasons, reason, cause, status), now)
+        self._over(reason, announced.source, announced.at, status, cause, now=now)
 
     def _refuse_unwritten(self, attempt: GatewayAttempt, now: Instant) -> None:
         """End a call whose answer cannot be journalled: the caller gets 503 and pays nothing."""
@@ -752,10 +803,13 @@ class Call:
 
     def _refuse(self, refusal: Refusal, now: Instant) -> None:
         """End a call that a step of the set-up refuses; the trunk's map of codes applies."""
+        if self.endpoint.doors is not None and self._is_announced(
+            refusal.reason, refusal.status, _cause_of(refusal), _SWITCH, now
+        ):
+            return
         reason, status = refusal.reason, self.caller.dialect.sent_for(refusal.status)
         self.caller.reject(status, reason_headers(self.caller.reasons, reason, reason.q850_cause, status), now)
-        cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else None
-        self._over(reason, HangupSource.SWITCH, now, status, cause)
+        self._over(reason, HangupSource.SWITCH, now, status, _cause_of(refusal._replace(status=status)))
 
     def _answer_wait_ends(self) -> Instant:
         """Return until when our 200 waits for a PRACK of the caller: no longer than the vendor is paid for."""
@@ -785,3 +839,8 @@ class Call:
         self.callee = None
         self.bridge = None
         del self.caller
+
+
+def _cause_of(refusal: Refusal) -> int | None:
+    """Return the Q.850 cause of a refusal in the record; None = that of its reason."""
+    return q850_of_status(refusal.status) if refusal.reason is EndReason.UNAVAILABLE else None

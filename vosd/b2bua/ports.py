@@ -5,7 +5,7 @@ All methods return at once and do no I/O. The answer to a question of the set-up
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from vosd.b2bua.leg import Leg
     from vosd.b2bua.substitute import Substitute
     from vosd.b2bua.supervision import Limit
+
+
+class SoundOffer(NamedTuple):
+    """A sound for a caller whose call is not answered: it is played when the caller is sent the description."""
+
+    session: bytes
+    """Answer to the caller's offer."""
+    lasts_ms: int
 
 
 class SetupAnswer(msgspec.Struct, frozen=True):
@@ -130,6 +138,14 @@ class Switchboard(Protocol):
 
     def answer_taken_back(self) -> None:
         """Forget the journalled answer: the caller's 200 was not sent, and the customer pays nothing."""
+        ...
+
+    def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
+        """Return what the caller is played before the call is refused for that reason; None = nothing."""
+        ...
+
+    def announcement_over(self, now: Instant) -> None:
+        """Play the caller nothing more."""
         ...
 
     def rings(self, now: Instant) -> bool:

@@ -50,6 +50,22 @@ class Ending(msgspec.Struct, frozen=True):
     """Text of the Reason from the side that ended it."""
 
 
+class Announced(msgspec.Struct, frozen=True):
+    """The end of a call that is announced to its caller, as it was when the announcement began."""
+
+    until_ms: int
+    """End of the announcement on the monotonic clock."""
+    reason: EndReason
+    status: int
+    """Final code for the caller, before the map of its trunk."""
+    cause: int | None
+    source: HangupSource
+    at: Instant
+    """The end of the call in its record."""
+    text: str | None = None
+    """Text of the Reason from the side that refused it."""
+
+
 class JourneyFacts(msgspec.Struct):
     """Facts of a call that a snapshot keeps unchanged."""
 
@@ -76,6 +92,8 @@ class JourneyFacts(msgspec.Struct):
     """Product of the peer of the latest attempt, by its latest response."""
     attestation: str | None = None
     """Attestation in our signature of the latest attempt; None = we have not signed it."""
+    announced: Announced | None = None
+    """The end that was announced to the caller; None = none was."""
     vendor_invited_at: Instant | None = None
     """When the INVITE of the latest attempt went out, likewise: its vendor charges from then on."""
 

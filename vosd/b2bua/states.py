@@ -23,9 +23,11 @@ class CallState(IntEnum):
     TALKING = auto()
     """The caller was sent its 200 and is charged."""
     OVER = auto()
+    ANNOUNCING = auto()
+    """The caller is played a sound; then its call is refused, or another gateway is tried."""
 
 
-SETUP, HUNTING, RINGING, ANSWERED, TALKING, OVER = CallState
+SETUP, HUNTING, RINGING, ANSWERED, TALKING, OVER, ANNOUNCING = CallState
 """The members as globals (``states.TALKING``), which are read in a tenth of the time of a member."""
 
 
@@ -96,5 +98,14 @@ ACCEPTED: Final[Mapping[CallState, frozenset[CallEvent]]] = {
         }
     ),
     CallState.OVER: frozenset(),
+    CallState.ANNOUNCING: frozenset(
+        {
+            CallEvent.CANCEL,
+            CallEvent.CALLER_BYE,
+            CallEvent.PRACK_MISSING,
+            CallEvent.DEADLINE,
+            CallEvent.ORDERED_END,
+        }
+    ),
 }
 """The events that a call acts upon in each state; it ignores all others."""

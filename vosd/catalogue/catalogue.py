@@ -16,6 +16,7 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.billing.typical import TypicalPrices
+from vosd.media.sounds import Sound
 from vosd.routing.access import NO_RULES, AccessRules
 from vosd.routing.calendar import Calendar
 from vosd.routing.identify import SourceIndex
@@ -106,6 +107,8 @@ class CallParameters:
     """``media`` and the parameters about media."""
     access: AccessRules = NO_RULES
     """Networks and countries that requests and media may come from."""
+    sounds: Mapping[str, Sound] = field(default_factory=dict)
+    """``media.sounds`` by name, their files read."""
 
 
 class Changes(NamedTuple):

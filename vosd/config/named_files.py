@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.catalogue.problems import ProblemList
+from vosd.config.assembly.sounds import files_of_sound
 from vosd.config.reader.document import Node, Scalar, Section, YamlList
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.texts import DiskTexts, Texts, absolute
@@ -33,6 +34,10 @@ FILE_KEYS: Final = frozenset(
 """Keys whose value is a file to read, relative to the file that names it."""
 
 
+_SOUNDS: Final = "sounds"
+"""Section of files by name; beside one there may be others of the same sound."""
+
+
 def files_of(path: Path, environ: Mapping[str, str] = os.environ, texts: Texts | None = None) -> list[Path]:
     """Return the absolute paths of all files of the configuration at ``path``, that one first."""
     texts = texts or DiskTexts()
@@ -46,7 +51,9 @@ def _named_in(node: Node) -> Iterator[Path]:
     match node:
         case Section():
             for key, entry in node.entries.items():
-                if key in FILE_KEYS and isinstance(entry.node, Scalar):
+                if key == _SOUNDS and isinstance(entry.node, Section):
+                    yield from _sounds_in(entry.node)
+                elif key in FILE_KEYS and isinstance(entry.node, Scalar):
                     if entry.node.text:
                         yield Path(entry.node.place.file).parent / entry.node.text
                 else:
@@ -56,3 +63,9 @@ def _named_in(node: Node) -> Iterator[Path]:
                 yield from _named_in(item)
         case Scalar():
             return
+
+
+def _sounds_in(section: Section) -> Iterator[Path]:
+    for entry in section.entries.values():
+        if isinstance(entry.node, Scalar) and entry.node.text:
+            yield from files_of_sound(Path(entry.node.place.file).parent / entry.node.text)

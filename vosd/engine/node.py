@@ -201,8 +201,8 @@ class Node:
         """Put another catalogue in force; its accounts have credits by now. ``changed`` is as in ``Switch``."""
         self.switch.swap_catalogue(catalogue, changed)
         if self.media is not None:
-            self.media.adopt(catalogue.parameters.media)
             self.media.is_ignored = self._is_media_ignored if catalogue.parameters.access.judges_sdp else None
+            self.media.adopt(catalogue.parameters.media, catalogue.parameters.sounds)
         if self.hep is not None:
             self.hep.adopt(catalogue)
         self.authenticator.adopt(catalogue)

@@ -12,8 +12,6 @@ PAYLOADS: Final = {0: "PCMU", 8: "PCMA"}
 _MU_BIAS: Final = 0x84
 _MU_MAX: Final = 32_635
 _SIGN: Final = 0x80
-_STEP: Final = 16
-"""Samples are rounded to it: A-law has 13 bits and µ-law 14, of which soft tones use no more."""
 
 
 def encoded(samples: Iterable[int], codec: str) -> bytes:
@@ -22,13 +20,14 @@ def encoded(samples: Iterable[int], codec: str) -> bytes:
     return bytes(table[(32_767 if each > 32_767 else max(each, -32_768)) + 32_768 >> 2] for each in samples)
 
 
-def samples_of(content: bytes, *, is_little: bool = True) -> "array[int]":
-    """Return 16-bit samples of a file."""
-    samples = array("h")
-    samples.frombytes(content[: len(content) // 2 * 2])
-    if not is_little:
-        samples.byteswap()
-    return samples
+def linear(octets: bytes, codec: str) -> "array[int]":
+    """Return octets of ``PCMU`` or ``PCMA`` as samples of 16 bits."""
+    return array("h", map(_values(codec).__getitem__, octets))
+
+
+def encoded_array(samples: "array[int]", codec: str) -> bytes:
+    """Return samples of 16 bits as ``PCMU`` or ``PCMA``, a file of them in a tenth of the time."""
+    return bytes(map(_wide_table(codec).__getitem__, memoryview(samples).cast("B").cast("H")))
 
 
 @cache
@@ -36,6 +35,19 @@ def _table(codec: str) -> bytes:
     """Return the octet for each quarter of the linear range."""
     encode = {"PCMU": _mu_law, "PCMA": _a_law}[codec]
     return bytes(encode((quarter << 2) - 32_768) for quarter in range(0x4000))
+
+
+@cache
+def _wide_table(codec: str) -> bytes:
+    """Return the octet for each sample, negative ones above the others as in two's complement."""
+    octets = b"".join(bytes((octet,)) * 4 for octet in _table(codec))
+    return octets[32_768:] + octets[:32_768]
+
+
+@cache
+def _values(codec: str) -> tuple[int, ...]:
+    """Return the sample of each octet."""
+    return tuple(map({"PCMU": _from_mu_law, "PCMA": _from_a_law}[codec], range(256)))
 
 
 def _mu_law(sample: int) -> int:
@@ -54,3 +66,16 @@ def _a_law(sample: int) -> int:
         exponent = magnitude.bit_length() - 4
         code = exponent << 4 | magnitude >> exponent - 1 & 0x0F
     return (sign | code) ^ 0x55
+
+
+def _from_mu_law(octet: int) -> int:
+    code = ~octet & 0xFF
+    magnitude = ((code & 0x0F) * 8 + _MU_BIAS << (code >> 4 & 7)) - _MU_BIAS
+    return -magnitude if code & _SIGN else magnitude
+
+
+def _from_a_law(octet: int) -> int:
+    code = octet ^ 0x55
+    exponent, mantissa = code >> 4 & 7, code & 0x0F
+    magnitude = (mantissa << 4) + 8 if not exponent else (mantissa << 4) + 0x108 << exponent - 1
+    return magnitude if code & _SIGN else -magnitude

@@ -1,13 +1,16 @@
 """The part of a leg in the media of its call, as the journal keeps it."""
 
 from enum import Enum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from vosd.media.figures import PortFigures
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
+
+PLAYED_MAX: Final = 8
+"""Most sounds of one leg in its record."""
 
 
 class MediaRefusal(Enum):
@@ -30,6 +33,34 @@ class LegFigures(msgspec.Struct, frozen=True):
 
     source: MediaSource | None
     figures: PortFigures
+
+
+class PlayedSound(msgspec.Struct, frozen=True):
+    """A sound that a leg was played, for the record."""
+
+    name: str
+    codec: str
+    ms: int
+    """For how long, all times together."""
+
+
+class CallerSound(msgspec.Struct):
+    """A sound that a caller is played before its call is answered or refused."""
+
+    sound: str
+    port: RelayPort
+    source: MediaSource
+    """The caller's audio with the one codec that was agreed."""
+    payload: int
+    times: int
+    duration_ms: int
+    began_ms: int = 0
+    """On the monotonic clock; 0 = its description has not left yet."""
+
+    @property
+    def codec(self) -> str:
+        """Encoding name."""
+        return self.source.codecs[0]
 
 
 class LegMedia(msgspec.Struct, omit_defaults=True):
@@ -73,6 +104,10 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """File of the recording of its call, for the leg of an attempt; empty = there is none."""
     is_ringing: bool = False
     """Whether it is played the ring-back of the switch."""
+    announcement: CallerSound | None = None
+    """The sound that it is played before the call is answered or refused; None = none."""
+    played: tuple[PlayedSound, ...] = ()
+    """Sounds that it was played, each with its whole time."""
     refusal: MediaRefusal | None = None
     """Why it was not sent the latest description."""
     is_over: bool = False
@@ -88,9 +123,24 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
         """Return the source of a medium."""
         return self.sources[index] if index < len(self.sources) else None
 
+    def open_ports(self) -> list[RelayPort]:
+        """Return all ports that it has."""
+        own = [] if self.announcement is None else [self.announcement.port]
+        return [*own, *(port for port in self.ports if port is not None)]
+
     def note_port(self, index: int, port: RelayPort) -> None:
         """Note the port of a medium."""
         self.ports = _with(self.ports, index, port)
+
+    def note_played(self, sound: PlayedSound) -> None:
+        """Add to the sounds that it was played."""
+        for index, before in enumerate(self.played):
+            if (before.name, before.codec) == (sound.name, sound.codec):
+                longer = PlayedSound(before.name, before.codec, before.ms + sound.ms)
+                self.played = (*self.played[:index], longer, *self.played[index + 1 :])
+                return
+        if len(self.played) < PLAYED_MAX:
+            self.played = (*self.played, sound)
 
     def note_source(self, index: int, source: MediaSource) -> None:
         """Note the source of a medium."""

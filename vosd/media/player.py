@@ -1,6 +1,7 @@
-"""Play audio in G.711 into a stream: a ring-back tone, made here."""
+"""Play audio into a stream: sounds of files, and a ring-back tone in G.711, made here."""
 
 import math
+import mmap
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
@@ -9,8 +10,9 @@ from vosd.media.g711 import PAYLOADS, RATE, encoded
 from vosd.media.rtp import HEADER, SEQUENCE, STAMP, VERSION
 
 FRAME: Final = 160
-"""Samples of a packet: 20 ms."""
-_FRAME_NS: Final = 20_000_000
+"""Bytes and samples of a packet of G.711: 20 ms."""
+_FRAME_MS: Final = 20
+_NS_PER_MS: Final = 1_000_000
 _LATE_NS: Final = 200_000_000
 """Packets that are later are left out: the process was away."""
 _MARKER: Final = 0x80
@@ -22,13 +24,35 @@ _AMPLITUDE: Final = 6_000
 
 
 class Player:
-    """Plays a sound again and again, from a moment on."""
+    """Plays a sound from a moment on, as often as said."""
 
-    __slots__ = ("_payload", "_place", "_sequence", "_sound", "_ssrc", "_stamp", "due_ns")
+    __slots__ = (
+        "_bytes", "_left", "_packet_ns", "_payload", "_place", "_sequence", "_sound", "_ssrc", "_stamp", "_units",
+        "due_ns", "has_begun",
+    )  # fmt: skip
 
-    def __init__(self, sound: bytes, payload: int, ssrc: int, begin_ns: int) -> None:
-        """``sound`` is G.711 of whole packets; ``ssrc`` is random, and its parts begin the other numbers."""
+    def __init__(
+        self,
+        sound: bytes | mmap.mmap,
+        payload: int,
+        ssrc: int,
+        begin_ns: int,
+        *,
+        packet_bytes: int = FRAME,
+        packet_ms: int = _FRAME_MS,
+        times: int = 0,
+    ) -> None:
+        """``sound`` has the payloads of whole packets; 0 ``times`` = without end.
+
+        ``ssrc`` is random, and its parts begin the other numbers.
+        """
         self._sound = sound
+        self._bytes = packet_bytes
+        self._packet_ns = packet_ms * _NS_PER_MS
+        self._units = packet_ms * RATE // 1_000
+        self._left = times * (len(sound) // packet_bytes) if times else -1
+        """Packets that are still to be sent; negative = without end."""
+        self.has_begun = False
         self._payload = payload
         self._ssrc = ssrc
         self._sequence = ssrc & SEQUENCE - 1
@@ -41,18 +65,29 @@ class Player:
         """Return packets that are to be sent now."""
         packets = []
         self.due_ns = max(self.due_ns, now_ns - _LATE_NS)
-        while self.due_ns <= now_ns:
+        while self.due_ns <= now_ns and self._left:
             packets.append(self._next())
-            self.due_ns += _FRAME_NS
+            self.due_ns += self._packet_ns
+            self._left -= 1
         return packets
+
+    def wait(self, now_ns: int) -> None:
+        """Begin later: it is not known yet where to send."""
+        self.due_ns = max(self.due_ns, now_ns)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all was sent."""
+        return not self._left
 
     def _next(self) -> bytes:
         marker = 0 if self._place else _MARKER
+        self.has_begun = True
         header = HEADER.pack(VERSION, self._payload | marker, self._sequence, self._stamp, self._ssrc)
-        body = self._sound[self._place : self._place + FRAME]
-        self._place = (self._place + FRAME) % len(self._sound)
+        body = self._sound[self._place : self._place + self._bytes]
+        self._place = (self._place + self._bytes) % len(self._sound)
         self._sequence = self._sequence + 1 & SEQUENCE - 1
-        self._stamp = self._stamp + FRAME & STAMP - 1
+        self._stamp = self._stamp + self._units & STAMP - 1
         return header + body
 
 

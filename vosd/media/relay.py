@@ -6,6 +6,7 @@ from typing import Protocol
 
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
+from vosd.media.sounds import EncodedSound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
@@ -58,6 +59,14 @@ class MediaRelay(Protocol):
 
     def play_ring_back(self, port: RelayPort, delay_ms: int) -> None:
         """Play ring-back to the peer after a pause, until media are forwarded to it."""
+        ...
+
+    def play(self, port: RelayPort, sound: EncodedSound, payload: int, times: int = 0) -> bool:
+        """Play a sound to the peer, so often or without end, in place of what is forwarded to it; False = it cannot."""
+        ...
+
+    def retain_sounds(self, digests: Collection[str]) -> None:
+        """Give the memory of all sounds back but these."""
         ...
 
     def stop_playing(self, port: RelayPort) -> None:

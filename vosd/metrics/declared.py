@@ -98,6 +98,8 @@ class Metric(StrEnum):
     HEP_DROPPED = _of(Figure.HEP_DROPPED)
     MEDIA_LEGS = _of(Figure.MEDIA_LEGS)
     MEDIA_PORTS = _of(Figure.MEDIA_PORTS)
+    ANNOUNCEMENTS = _of(Figure.ANNOUNCEMENTS)
+    ANNOUNCEMENTS_MISSED = _of(Figure.ANNOUNCEMENTS_MISSED)
     HOLDS = _of(Figure.HOLDS)
     ENDED = _counter(
         "vosd_calls_ended_total",

@@ -39,6 +39,16 @@ class Figure(StrEnum):
     TIMERS = "timers", "timers of transactions and calls", "vosd_timers"
     MEDIA_LEGS = "media_legs", "legs whose session descriptions the switch may rewrite", "vosd_media_legs"
     MEDIA_PORTS = "media_ports", "ports of the media relay that are open, one or two of UDP each", "vosd_media_ports"
+    ANNOUNCEMENTS = (
+        "announcements",
+        f"{SINCE}calls whose callers were played a sound before the refusal",
+        "vosd_announcements_total",
+    )
+    ANNOUNCEMENTS_MISSED = (
+        "announcements_missed",
+        f"{SINCE}calls that were refused without their announcement: no port of IVR_RTP_PORT, no codec, no early media",
+        "vosd_announcements_missed_total",
+    )
     HOLDS = "holds", "calls for which money of an account is reserved", "vosd_call_holds"
     PHONES_ONLINE = "phones_online", "phones that are registered", "vosd_phones_online"
     REGISTRATIONS = "registrations", "bindings of phones and gateways", "vosd_registrations"

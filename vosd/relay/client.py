@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
 from vosd.media.port_pool import PortPool
+from vosd.media.sounds import EncodedSound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.log import LogLimiter
 from vosd.relay.link import WorkerLink
@@ -29,6 +30,7 @@ from vosd.relay.protocol import (
     ExpectSource,
     OpenPort,
     PlayRingBack,
+    PlaySound,
     PortListed,
     PortOrder,
     PressKey,
@@ -38,6 +40,7 @@ from vosd.relay.protocol import (
     SpareRanges,
     StopPlaying,
 )
+from vosd.relay.shared_sounds import SharedSounds
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.source_filter import drops_of
 from vosd.relay.worker_process import is_served
@@ -57,7 +60,7 @@ _log = structlog.get_logger()
 class _ServedPort:
     """One port, with all that a worker has to know of it."""
 
-    __slots__ = ("keys", "link", "other", "port", "record", "recording", "sockets", "source", "tos")
+    __slots__ = ("keys", "link", "other", "playing", "port", "record", "recording", "sockets", "source", "tos")
 
     def __init__(self, port: RelayPort, tos: int, sockets: list[socket.socket], link: WorkerLink, record: int) -> None:
         self.port = port
@@ -71,6 +74,8 @@ class _ServedPort:
         """File into which it is recorded."""
         self.keys = (False, False)
         """Whether keys of the peer are reported, and taken."""
+        self.playing: PlaySound | None = None
+        """Sound that its peer is played."""
 
     def figures(self) -> PortFigures:
         figures = self.link.records.figures(self.record, self.port.id)
@@ -103,6 +108,7 @@ class Relay:
         self.recording_failed: Callable[[int], None] = _not_noted
         """Gets a port that is not recorded after all: no file could be begun."""
         self._log_limiter = LogLimiter()
+        self._sounds = SharedSounds()
         self._newest_id = 0
         self._looking: asyncio.TimerHandle | None = None
         self._unusable: set[str] = set()
@@ -143,6 +149,7 @@ class Relay:
             served.close()
         self._ports.clear()
         self._links.clear()
+        self._sounds.close()
 
     # ---- ports ----
 
@@ -250,9 +257,30 @@ class Relay:
         """Play ring-back to the peer after a pause, until media are forwarded to it."""
         self._order(port, PlayRingBack(port.id, delay_ms))
 
+    def play(self, port: RelayPort, sound: EncodedSound, payload: int, times: int = 0) -> bool:
+        """Play a sound to the peer, so often or without end, in place of what is forwarded to it.
+
+        Returns False where that is not possible.
+        """
+        served = self._ports.get(port.id)
+        if served is None or not self._sounds.is_ready(sound, served.link):
+            return False
+        served.playing = PlaySound(
+            port.id, sound.digest, payload, sound.codec.packet_bytes, sound.codec.packet_ms, times
+        )
+        served.link.order(served.playing)
+        return True
+
+    def retain_sounds(self, digests: Collection[str]) -> None:
+        """Give the memory of all sounds back but these."""
+        self._sounds.retain(digests)
+
     def stop_playing(self, port: RelayPort) -> None:
         """Play nothing to the peer."""
-        self._order(port, StopPlaying(port.id))
+        served = self._ports.get(port.id)
+        if served is not None:
+            served.playing = None
+            served.link.order(StopPlaying(port.id))
 
     def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
         """Record what two connected ports forward, into a file that only the switch's user may read.
@@ -379,9 +407,12 @@ class Relay:
             served.link.order(ReportKeys(served.port.id, *served.keys))
         if served.recording is not None:
             served.link.order(RecordPorts((served.port.id,), str(served.recording)))
+        if served.playing is not None and self._sounds.is_known(served.playing.digest, served.link):
+            served.link.order(served.playing)
 
     def _give_again(self, link: WorkerLink) -> None:
         """Give a worker all ports of the one that has died."""
+        self._sounds.died(link)
         self._order_spared(link)
         given = [served for served in self._ports.values() if served.link is link]
         for served in given:

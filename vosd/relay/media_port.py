@@ -3,6 +3,7 @@
 ``receive`` is the path of every packet; everything that is not the usual case is left to the methods behind it.
 """
 
+import mmap
 import os
 import socket
 import struct
@@ -20,7 +21,7 @@ from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE,
 from vosd.media.rtcp import ReceptionReport, read_rtcp
 from vosd.media.rtp import HEADER, RTCP, VERSION, is_whole, units_by_kind
 from vosd.media.source import MediaSource
-from vosd.relay.protocol import OpenPort
+from vosd.relay.protocol import OpenPort, PlaySound
 from vosd.relay.recording import Recording
 from vosd.relay.source_filter import take_all, take_only
 from vosd.trunks.media import MediaTrust
@@ -77,7 +78,8 @@ class MediaPort:
 
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_budget",
-        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_owner",
+        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_muted", "_is_unread", "_key_reader",
+        "_owner",
         "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_plain_send", "_player", "_receive", "_record",
         "_reports_sent", "_round_trip_ns", "_rtp", "_sent_at", "_units", "_unknown", "_unread", "_until_filter",
         "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered", "key_sender",
@@ -109,7 +111,7 @@ class MediaPort:
         self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
         self._clock_ms = 0.0
         """Milliseconds of a unit of the time stamps that the peer sends."""
-        self._is_unread = False
+        self._is_unread = self._is_muted = False
         self.source: MediaSource | None = None
         self._announced_control: Address | None = None
         self._control_believed: Address | None = None
@@ -385,8 +387,12 @@ class MediaPort:
         """Send packets of keys, and those that are played, which are due; return whether more follow."""
         sender, player, target = self.key_sender, self._player, self.target
         packets = [] if sender is None else sender.due(now_ns)
-        if player is not None:
+        if player is not None and target is None and not player.has_begun:
+            player.wait(now_ns)  # a peer behind NAT has to send first: it misses nothing of the sound
+        elif player is not None:
             packets += player.due(now_ns)
+            if player.is_over:
+                self._player = player = None
         if target is not None:
             for data in packets:
                 try:
@@ -408,10 +414,31 @@ class MediaPort:
             self._choose_send()
             self._owner.sends_itself(self)
 
-    def stop_playing(self) -> None:
-        """Play nothing any more."""
-        self._player = None
+    def play(self, order: PlaySound, sound: mmap.mmap) -> None:
+        """Play a sound to the peer, and forward nothing to it until ``stop_playing``, also after its end."""
+        ssrc = int.from_bytes(os.urandom(4), "big")
+        self._player = Player(
+            sound,
+            order.payload,
+            ssrc,
+            monotonic_ns(),
+            packet_bytes=order.packet_bytes,
+            packet_ms=order.packet_ms,
+            times=order.times,
+        )
+        self._is_muted = True  # one of both at a time
         self._choose_send()
+        self._owner.sends_itself(self)
+
+    def stop_playing(self) -> None:
+        """Play nothing any more, and forward what comes."""
+        self._player = None
+        self._is_muted = False
+        self._choose_send()
+
+    def _send_nothing(self, _data: bytes, _target: Address) -> int:
+        self.packets_out -= 1  # its caller counts what it sends
+        return 0
 
     def _send_after_sound(self, data: bytes, target: Address) -> int:
         self.stop_playing()
@@ -436,6 +463,8 @@ class MediaPort:
             plain = self._send_beside_keys
         self._plain_send = plain
         self.send = plain if self.recording is None else self._send_recorded
+        if self._is_muted:
+            self.send = self._send_nothing
 
     def _send_beside_keys(self, data: bytes, target: Address) -> int:
         sender = self.key_sender

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 7
+PROTOCOL: Final = 8
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -91,6 +91,32 @@ class StopPlaying(msgspec.Struct, frozen=True, array_like=True, tag=12):
     id: int
 
 
+class LoadSound(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """Have a sound ready, in memory whose descriptor goes with the message: payloads of whole packets."""
+
+    digest: str
+    size: int
+
+
+class DropSound(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """Forget a sound; ports that play it go on."""
+
+    digest: str
+
+
+class PlaySound(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """Play a sound to the peer of a port, to which nothing is forwarded meanwhile."""
+
+    id: int
+    digest: str
+    payload: int
+    """Payload type by which the peer knows its codec."""
+    packet_bytes: int
+    packet_ms: int
+    times: int
+    """0 = until it is stopped."""
+
+
 class RecordPorts(msgspec.Struct, frozen=True, array_like=True, tag=13):
     """Record what is forwarded to the peers of ports into a file; one that exists is gone on with."""
 
@@ -112,10 +138,20 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Close everything and end."""
 
 
-PortOrder = ExpectSource | DisconnectPort | ReportKeys | PressKey | PlayRingBack | StopPlaying
+PortOrder = ExpectSource | DisconnectPort | ReportKeys | PressKey | PlayRingBack | StopPlaying | PlaySound
 """Orders to a port, which is unknown where it was closed meanwhile."""
 WorkerOrder = (
-    UseRecords | OpenPort | RecordPorts | ConnectPorts | ClosePort | SpareRanges | ListPorts | EndWorker | PortOrder
+    UseRecords
+    | OpenPort
+    | RecordPorts
+    | ConnectPorts
+    | ClosePort
+    | SpareRanges
+    | ListPorts
+    | EndWorker
+    | LoadSound
+    | DropSound
+    | PortOrder
 )
 
 
@@ -123,7 +159,7 @@ def descriptors_of(order: WorkerOrder) -> int:
     """Return how many descriptors go with an order."""
     if isinstance(order, OpenPort):
         return 1 if order.port.rtcp is None else 2
-    return 1 if isinstance(order, UseRecords) else 0
+    return 1 if isinstance(order, UseRecords | LoadSound) else 0
 
 
 class WorkerReady(msgspec.Struct, frozen=True, array_like=True, tag=0):

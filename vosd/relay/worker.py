@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -34,14 +34,17 @@ from vosd.relay.protocol import (
     ClosePort,
     ConnectPorts,
     DisconnectPort,
+    DropSound,
     EndWorker,
     ExpectSource,
     KeyPressed,
     ListingEnded,
     ListPorts,
+    LoadSound,
     OpenPort,
     PacketFailed,
     PlayRingBack,
+    PlaySound,
     PortListed,
     PortOrder,
     PressKey,
@@ -77,6 +80,7 @@ LOOK_NS: Final = 250_000_000
 _EVENTS_MAX: Final = 1_024
 _TURN_S: Final = 1.0
 _SENDING_S: Final = 0.005
+_SENDING_NS: Final = 5_000_000
 _LOOK_S: Final = LOOK_NS / 1e9
 _PRIORITY: Final = 1
 """Real-time priority: the lowest, which is above all processes without any."""
@@ -100,6 +104,10 @@ class Worker:
         """Ports whose state is to be written at the end of this turn."""
         self._sending: set[MediaPort] = set()
         """Ports that send keys, or play."""
+        self._send_ns = 0
+        """Time at which they are looked at next."""
+        self._sounds: dict[str, mmap.mmap] = {}
+        """Sounds by their digests."""
         self._writer: RecordingWriter | None = None
         self._recordings: dict[str, Recording] = {}
         """Recordings by their files."""
@@ -167,6 +175,14 @@ class Worker:
         if self._reports:
             self._send_reports()
         ID.pack_into(self._record, 0, now_ns)
+        if self._sending and now_ns >= self._send_ns:
+            self._send_ns = now_ns + _SENDING_NS
+            self._send_due(now_ns)
+        if now_ns >= self._look_ns:
+            self._look_for_silence(now_ns)
+
+    def _send_due(self, now_ns: int) -> None:
+        """Send what ports that send themselves have to send now."""
         for port in tuple(self._sending):
             try:
                 is_sending = port.send_due(now_ns)
@@ -175,8 +191,6 @@ class Worker:
                 self._report_error()
             if not is_sending:
                 self._sending.discard(port)
-        if now_ns >= self._look_ns:
-            self._look_for_silence(now_ns)
 
     # ---- ports ----
 
@@ -280,15 +294,29 @@ class Worker:
                 self._close(order.id)
             case SpareRanges():
                 self._spared = order.ranges
+            case LoadSound() | DropSound():
+                self._note_sound(order, descriptors)
             case ListPorts():
                 self._unlisted = iter(tuple(self._ports))
             case EndWorker():
                 self._is_ending = True
             case _ if (port := self._ports.get(order.id)) is not None:
                 try:
-                    _change(port, order)
+                    _change(port, order, self._sounds)
                 except Exception:  # noqa: BLE001 - the boundary: the next worker would be given the same order
                     self._report_error()
+
+    def _note_sound(self, order: LoadSound | DropSound, descriptors: list[int]) -> None:
+        if isinstance(order, DropSound):
+            self._sounds.pop(order.digest, None)
+            return
+        descriptor = descriptors.pop(0)
+        try:
+            self._sounds[order.digest] = mmap.mmap(descriptor, order.size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):
+            self._report_error()  # that sound is not played
+        finally:
+            os.close(descriptor)
 
     def _open(self, order: OpenPort, descriptors: list[int]) -> None:
         port = order.port
@@ -403,7 +431,7 @@ class Worker:
         self._poll.unregister(descriptor)
 
 
-def _change(port: MediaPort, order: PortOrder) -> None:
+def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) -> None:
     """Carry out an order to one port."""
     match order:
         case ExpectSource():
@@ -419,6 +447,8 @@ def _change(port: MediaPort, order: PortOrder) -> None:
             port.press(order.key, order.duration_ms, as_tone=order.as_tone)
         case PlayRingBack():
             port.play_ring_back(order.delay_ms)
+        case PlaySound() if (sound := sounds.get(order.digest)) is not None:
+            port.play(order, sound)
         case StopPlaying():
             port.stop_playing()
 

@@ -16,6 +16,10 @@ _ADDRESS: Final = re.compile(
 _CANDIDATE: Final = b"\na=candidate:"
 
 
+BY_SWITCH: Final = -1
+"""In place of the number of a leg: the switch has written the description, with places of its own."""
+
+
 class Authored(bytes):
     """A description that names its author: the leg whose media it describes."""
 

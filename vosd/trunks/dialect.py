@@ -12,6 +12,7 @@ import msgspec
 
 from vosd.base.nat import Nat
 from vosd.base.session_timer import SessionTimerSettings
+from vosd.trunks.announcements import Announcements
 from vosd.trunks.header_rules import SentAs, TrunkHeaders
 from vosd.trunks.keys import word
 from vosd.trunks.number_format import NumberFormat
@@ -182,6 +183,9 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
             "and gets the description with the answer. Callers that offer none get it always."
         ),
     ] = Passing.PASS
+
+    announcements: Announcements = {}
+    """Sounds that are played to its callers before their calls are refused, besides those of the installation."""
 
     @cached_property
     def changes_ringing(self) -> bool:

@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.trunks.announcements import Announcements
+
 
 class MediaMode(Enum):
     """Whether media are relayed, as far as one trunk or the installation has a say in it."""
@@ -184,3 +186,5 @@ class MediaParameters(msgspec.Struct, frozen=True):
     """SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY: from the ringing to the ring-back of the switch, without media."""
     rtpengines: tuple[RtpEngine, ...] = ()
     fallback: MediaFallback = MediaFallback.REFUSE
+    announcements: Announcements = {}
+    """Sounds that are played to callers before their calls are refused."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
+from vosd.media.sounds import EncodedSound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
@@ -21,6 +22,8 @@ class OpenPort:
     other: RelayPort | None = None
     keys: tuple[bool, bool] = (False, False)
     """Whether keys of the peer are reported, and taken."""
+    playing: tuple[EncodedSound, int, int] | None = None
+    """Sound that the peer is played, its payload type, and how often; 0 = without end."""
     rings_after_ms: int | None = None
     """Pause before the ring-back that is played to the peer; None = none is."""
     sent_keys: list[tuple[str, int, bool]] = field(default_factory=list)
@@ -98,9 +101,21 @@ class VirtualRelay:
         """Note ring-back (``MediaRelay``)."""
         self.open_ports[port.id].rings_after_ms = delay_ms
 
+    def play(self, port: RelayPort, sound: EncodedSound, payload: int, times: int = 0) -> bool:
+        """Note a sound (``MediaRelay``)."""
+        opened = self.open_ports[port.id]
+        assert opened.source is not None
+        assert sound.codec.name in opened.source.codecs
+        assert payload in opened.source.payloads
+        opened.playing = sound, payload, times
+        return True
+
+    def retain_sounds(self, digests: Collection[str]) -> None:
+        """Do nothing: nothing is shared (``MediaRelay``)."""
+
     def stop_playing(self, port: RelayPort) -> None:
-        """Note that ring-back ends (``MediaRelay``)."""
-        self.open_ports[port.id].rings_after_ms = None
+        """Note that ring-back or a sound ends (``MediaRelay``)."""
+        self.open_ports[port.id].rings_after_ms = self.open_ports[port.id].playing = None
 
     def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
         """Note a recording (``MediaRelay``)."""

@@ -1,6 +1,7 @@
 """The state table of a call: whatever happens in whatever state, nothing raises and nothing ends twice."""
 
 import pytest
+from doubles.announcing import scene_with
 from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
@@ -24,6 +25,7 @@ SCRIPT = {
     CallState.ANSWERED: Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER))),
     CallState.TALKING: answers(0),
     CallState.OVER: RINGS,
+    CallState.ANNOUNCING: Script((Line(10, 486),)),
 }
 INTENT = {CallState.ANSWERED: Intent(headers=SUPPORTS_100REL, pracks=False)}
 
@@ -80,6 +82,8 @@ def call_in(scene, state):
 @pytest.mark.parametrize("call_event", CallEvent)
 @pytest.mark.parametrize("state", CallState)
 def test_every_happening_in_every_state(scene, state, call_event):
+    if state is CallState.ANNOUNCING:
+        scene, _ = scene_with()
     call, caller, callee = call_in(scene, state)
     HAPPENINGS[call_event](call, caller, callee, scene.exchange.clock.now())
     scene.exchange.flush()

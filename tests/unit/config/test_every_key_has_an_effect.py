@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, get_args
 import pytest
 from doubles.certificates import Authority
 from doubles.countries import write_countries
+from doubles.data.wavs import wav
 from doubles.sti import VIRTUAL_NOW_MS, Sti, usual
 from pydantic.fields import FieldInfo
 
@@ -83,7 +84,7 @@ FILE: Final[Mapping[str, Any]] = {
         "verify": {"roots": "root.pem"},
         "country": "1",
     },
-    "media": {"rtpengine": [{"name": "one", "address": "192.0.2.5:2223"}]},
+    "media": {"rtpengine": [{"name": "one", "address": "192.0.2.5:2223"}], "sounds": {"busy": "busy.wav"}},
     "bilateral": [
         {"account": "acme", "url": "https://peer.example.com/api/v1", "their_account": "us", "token": "secret"}
     ],
@@ -254,6 +255,8 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "rtp_port_range": {"rtp_port_range": "20000,29999"},
     "SS_RTP_PORT_RANGE": {"SS_RTP_PORT_RANGE": "20000,29999"},
     "IVR_RTP_PORT": {"IVR_RTP_PORT": "50000,50999"},
+    "announcements": {"announcements": {"busy": "busy"}},
+    "media.sounds": {"sounds": {"other": "busy.wav"}},
     "media.mode": {"mode": "off"},
     "media.addresses": {"addresses": "192.0.2.3"},
     "rtpengine.address": {"address": "192.0.2.5:2224"},
@@ -418,6 +421,7 @@ def test_each_key_of_a_section_changes_what_the_switch_runs_with(tmp_path: Path,
     for name in ("countries.mmdb", "numbers.mmdb"):
         write_countries(tmp_path / name)
     (tmp_path / "numbers.txt").write_text("4930124\n", encoding="utf-8")
+    (tmp_path / "busy.wav").write_bytes(wav())
     (tmp_path / "routes.csv").write_text("prefix,gateway\n44,carrier\n", encoding="utf-8")
     write_signed(tmp_path)
     of_section = [key for key in TRIED if key.section == section]
@@ -432,6 +436,7 @@ def test_each_key_of_a_section_changes_what_the_switch_runs_with(tmp_path: Path,
 def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> None:
     write_countries(tmp_path / "countries.mmdb")
     write_signed(tmp_path)
+    (tmp_path / "busy.wav").write_bytes(wav())
     authority = Authority(tmp_path)
     one, two = authority.issue("one", "192.0.2.1"), authority.issue("two", "192.0.2.1")
     base = {"certificate": one.file, "private_key": one.key, "ca": authority.root.file}

@@ -59,6 +59,8 @@ CENSUS = [
 TOTALS = [
     "refused_for_overload",
     "hep_dropped",
+    "announcements",
+    "announcements_missed",
     "calls_without_cdr",
     "blacklist_forgotten",
     "lookups_failed",

@@ -31,3 +31,18 @@ def test_a_ring_lasts_a_second_and_its_pause_four(payload, silence):
     assert len(sound) == 40_000
     assert set(sound[8_000:]) == {silence}
     assert len(set(sound[:8_000])) > 30
+
+
+def test_a_sound_of_another_codec_ends_after_the_last_time():
+    player = Player(bytes(range(48)), 4, 7, 0, packet_bytes=24, packet_ms=30, times=2)
+    packets = [packet for at in range(0, 400, 10) for packet in player.due(at * MS)]
+    assert [packet[12:] for packet in packets] == [bytes(range(24)), bytes(range(24, 48))] * 2
+    assert [HEADER.unpack_from(packet)[3] for packet in packets] == [7, 247, 487, 727]
+    assert player.is_over
+
+
+def test_nothing_is_lost_while_it_is_not_known_where_to_send():
+    player = Player(bytes(160), 0, 1, 0, times=1)
+    player.wait(10**12 * MS)
+    assert not player.has_begun
+    assert len(player.due(10**12 * MS)) == 1

@@ -269,7 +269,7 @@ def _given_up(client: InviteClient, witness: GivenUp, endpoint: Endpoint) -> Giv
     )
 
 
-_SEARCHING = frozenset({CallState.SETUP, CallState.HUNTING, CallState.RINGING})
+_SEARCHING = frozenset({CallState.SETUP, CallState.HUNTING, CallState.RINGING, CallState.ANNOUNCING})
 
 
 def _restore_refresh(snapshot: LegSnapshot, leg: Leg, calls: RestoredCalls) -> None:

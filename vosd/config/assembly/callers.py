@@ -3,12 +3,14 @@
 from typing import Final
 
 from vosd.base.number import for_matching
+from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.credentials import read_credentials
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.assembly.sounds import check_announcements, missing_player
 from vosd.config.assembly.stir import caller_signatures
 from vosd.config.assembly.trunk_headers import caller_format, trunk_headers
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
@@ -17,15 +19,14 @@ from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.transfers import TransferKeyKeys
-from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferKeys
 from vosd.trunks.gateways import CallerLimits, CallerNumbers, HostName, HostPattern, MappingGateway
-from vosd.trunks.media import MediaParameters
 from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone
 
 _TRANSFER_NAMES: Final = {"transfer": "transfers"}
-_TRANSFERS_BY_HAND: Final = {
+_BY_HAND: Final = {
+    "announcements": "announcements",
     "transfer_display": "transfer_display",
     "transfer_keys": "transfer_keys",
     "session_timer": "session_timer",
@@ -36,7 +37,7 @@ _DIALECT: Final = Conversion(
     MappingGatewayKeys,
     CallerDialect,
     renamed={**_TRANSFER_NAMES, "reliable_provisionals": "reliability", "reason": "reasons"},
-    by_hand={**_TRANSFERS_BY_HAND, "reject_codes": "reject_codes", "headers": "headers", "bodies": "bodies"},
+    by_hand={**_BY_HAND, "reject_codes": "reject_codes", "headers": "headers", "bodies": "bodies"},
 )
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
@@ -59,7 +60,7 @@ require_all_used(
     elsewhere={"preset": "other defaults, before the keys are read"},
 )
 
-_PHONE_DIALECT: Final = Conversion(PhoneKeys, CallerDialect, renamed=_TRANSFER_NAMES, by_hand=_TRANSFERS_BY_HAND)
+_PHONE_DIALECT: Final = Conversion(PhoneKeys, CallerDialect, renamed=_TRANSFER_NAMES, by_hand=_BY_HAND)
 _PHONE_GATEWAY: Final = Conversion(
     PhoneKeys,
     MappingGateway,
@@ -88,8 +89,7 @@ _SHOWN_BY_PHONES: Final = (CallerSource.PREFERRED, CallerSource.FROM)
 def mapping_gateway(
     written: Written[MappingGatewayKeys],
     parameters: ParameterKeys,
-    digest: DigestSettings,
-    media: MediaParameters,
+    installation: CallParameters,
     stir: StirKeys,
     problems: ProblemList,
 ) -> MappingGateway:
@@ -98,7 +98,7 @@ def mapping_gateway(
     credentials = None
     if keys.auth.is_given:
         section, label = written.inner("auth")
-        credentials = read_credentials(keys.auth, keys.auth.username, section, label, digest, problems)
+        credentials = read_credentials(keys.auth, keys.auth.username, section, label, installation.digest, problems)
     dialect = _DIALECT(
         keys,
         **_spoken(keys, parameters),
@@ -106,6 +106,7 @@ def mapping_gateway(
         headers=trunk_headers(keys.headers),
         bodies=frozenset(keys.bodies.passes),
     )
+    _check_announcements(written, installation, problems)
     return _GATEWAY(
         keys,
         dialect=dialect,
@@ -114,7 +115,7 @@ def mapping_gateway(
         named_hosts=tuple(each for each in keys.hosts if isinstance(each, HostName)),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         numbers=_numbers(_NUMBERS(keys, caller_format=caller_format(keys.caller_format))),
-        media=trunk_media(written, media, problems),
+        media=trunk_media(written, installation, problems),
         stir=caller_signatures(written, stir, problems),
     )
 
@@ -122,23 +123,35 @@ def mapping_gateway(
 def phone(
     written: Written[PhoneKeys],
     parameters: ParameterKeys,
-    digest: DigestSettings,
-    media: MediaParameters,
+    installation: CallParameters,
     problems: ProblemList,
 ) -> Phone:
     """Return a phone, its password read."""
     keys = written.thing
     username = keys.username or keys.number
+    _check_announcements(written, installation, problems)
     gateway = _PHONE_GATEWAY(
         keys,
         caller_numbers=CallerNumbers(keys.number, frozenset(map(for_matching, keys.caller_numbers))),
         dialect=_PHONE_DIALECT(keys, **_spoken(keys, parameters), caller_from=_SHOWN_BY_PHONES),
-        credentials=read_credentials(keys, username, written.section, written.label, digest, problems),
+        credentials=read_credentials(keys, username, written.section, written.label, installation.digest, problems),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         numbers=_numbers(_PHONE_NUMBERS(keys)),
-        media=trunk_media(written, media, problems),
+        media=trunk_media(written, installation, problems),
     )
     return _PHONE(keys, gateway=gateway)
+
+
+def _check_announcements(
+    written: Written[MappingGatewayKeys] | Written[PhoneKeys], installation: CallParameters, problems: ProblemList
+) -> None:
+    """Report announcements that cannot be played."""
+    wanted, place_of = written.thing.announcements, written.section.place_of
+    if not wanted:
+        return
+    check_announcements(wanted, installation.sounds, place_of, f"{written.label}.", problems)
+    if (missing := missing_player(installation.media)) is not None:
+        problems.warning(place_of("announcements"), f"{written.label}.announcements", missing)
 
 
 def _numbers(configured: IncomingNumbers) -> IncomingNumbers | None:
@@ -152,6 +165,7 @@ def _spoken(keys: MappingGatewayKeys | PhoneKeys, parameters: ParameterKeys) -> 
     return {
         "transfer_display": shown.display,
         "transfer_number": shown.number,
+        "announcements": keys.announcements or {},
         "transfer_keys": _TRANSFER_KEYS(keys.transfer_keys) if keys.transfer_keys.is_given else None,
         "session_timer": session_timer_settings(keys.session_timer, parameters),
     }

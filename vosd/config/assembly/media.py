@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
+from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Origin
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
@@ -12,7 +13,7 @@ from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.media import MediaKeys, RtpEngineKeys, TrunkMediaKeys
-from vosd.config.keys.parameters import MEDIA_PARAMETERS, PARAMETERS, TONE_PARAMETERS, ParameterKeys
+from vosd.config.keys.parameters import MEDIA_PARAMETERS, PARAMETERS, ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.trunks.media import (
@@ -44,8 +45,12 @@ MEDIA: Final = full_conversion(
 """Conversion of the keys about media, which three kinds of trunks have."""
 _RTPENGINE: Final = full_conversion(RtpEngineKeys, RtpEngine, by_hand={"address": "host"})
 _ENGINE: Final = Conversion(MediaKeys, MediaEngineSettings, by_hand={"addresses": "addresses"})
-_INSTALLATION: Final = Conversion(MediaKeys, MediaParameters, by_hand={"mode": "mode", "rtpengine": "rtpengines"})
-require_all_used(MediaKeys, _ENGINE, _INSTALLATION)
+_INSTALLATION: Final = Conversion(
+    MediaKeys,
+    MediaParameters,
+    by_hand={"announcements": "announcements", "mode": "mode", "rtpengine": "rtpengines"},
+)
+require_all_used(MediaKeys, _ENGINE, _INSTALLATION, elsewhere={"sounds": "their files, which are read"})
 
 
 _ONLY_RELAY: Final = "media.engine relay: an rtpengine has ports of its own, converts no keys and records nothing here"
@@ -61,6 +66,7 @@ def media_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> Media
     media = keys.media
     return _INSTALLATION(
         media,
+        announcements=media.announcements or {},
         mode=parameters.media_mode if media.mode is None else media.mode,
         between_networks=parameters.media_between_networks,
         behind_nat=parameters.media_behind_nat,
@@ -84,11 +90,11 @@ def _addresses_by_socket(keys: InstallationKeys) -> Iterator[tuple[MediaAddress,
 
 def trunk_media(
     written: Written[MappingGatewayKeys] | Written[RoutingGatewayKeys] | Written[PhoneKeys],
-    installation: MediaParameters,
+    parameters: CallParameters,
     problems: ProblemList,
 ) -> MediaSettings:
     """Return the media of a trunk; warn where it needs a relay and none is made, or lets others take its streams."""
-    settings = MEDIA(written.thing)
+    settings, installation = MEDIA(written.thing), parameters.media
     if settings == DEFAULT_MEDIA:
         return DEFAULT_MEDIA
     ports = settings.ports
@@ -156,15 +162,9 @@ def check_media(keys: InstallationKeys, parameters: ParameterKeys, origin: Origi
     uses_relay = media.engine is MediaEngine.RELAY or media.fallback is MediaFallback.RELAY
     if media.engine is not MediaEngine.NONE and uses_relay:
         _check_addresses(keys, origin, problems)
-    without_effect = TONE_PARAMETERS
-    if media.engine is MediaEngine.NONE:
-        without_effect = {
-            **dict.fromkeys(MEDIA_PARAMETERS, "there is no media.engine"),
-            **without_effect,
-        }
-    for name, why in without_effect.items():
+    for name in MEDIA_PARAMETERS if media.engine is MediaEngine.NONE else ():
         if _is_written(written := f"{PARAMETERS}.{name}", origin):
-            expected = f"no such parameter, as it has no effect: {why}"
+            expected = "no such parameter, as it has no effect: there is no media.engine"
             problems.warning(origin.place_of(written), written, expected)
 
 

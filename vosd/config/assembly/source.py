@@ -26,6 +26,7 @@ from vosd.config.assembly.period_rates import period_rates
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.remembered import ReadItems
 from vosd.config.assembly.routing_plans import routing_plan
+from vosd.config.assembly.sounds import check_played, read_sounds
 from vosd.config.assembly.special_numbers import free_policy, special_numbers
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
@@ -90,9 +91,12 @@ def source_of(
         DoubtfulError: with what is known of earlier loads, a name stands twice.
     """
     call_parameters = replace(
-        _call_parameters(keys, parameters, currencies.decimals), destination_classes=destination_classes, stir=stir
+        _call_parameters(keys, parameters, currencies.decimals),
+        destination_classes=destination_classes,
+        sounds=read_sounds(keys.media.sounds or {}, settings, problems),
+        stir=stir,
     )
-    digest = call_parameters.digest
+    check_played(call_parameters, settings, problems)
     check_codes(objects.rate_groups, objects.accounts, currencies.decimals, problems)
     source = CatalogueSource(
         FILES,
@@ -119,21 +123,19 @@ def source_of(
             "mapping_gateways",
             source.mapping_gateways,
             objects.mapping_gateways,
-            lambda each: mapping_gateway(each, parameters, digest, call_parameters.media, keys.stir, problems),
+            lambda each: mapping_gateway(each, parameters, call_parameters, keys.stir, problems),
         ),
         routing_gateways=define_items(
             "routing_gateways",
             source.routing_gateways,
             objects.routing_gateways,
-            lambda each: routing_gateway(
-                each, parameters, keys.routing, digest, call_parameters.media, keys.stir, problems
-            ),
+            lambda each: routing_gateway(each, parameters, keys.routing, call_parameters, keys.stir, problems),
         ),
         phones=define_items(
             "phones",
             source.phones,
             objects.phones,
-            lambda each: phone(each, parameters, digest, call_parameters.media, problems),
+            lambda each: phone(each, parameters, call_parameters, problems),
         ),
     )
     plans = objects.routing_plans

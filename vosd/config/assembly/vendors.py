@@ -4,6 +4,7 @@ from typing import Final
 
 from vosd.base.credentials import Login
 from vosd.base.nat import Nat
+from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import PREFIXES_FROM_RATES
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
@@ -20,10 +21,8 @@ from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.vendors import PingKeys, RegisterKeys
 from vosd.config.reader.numbers import FROM_RATES
 from vosd.routing.failover import BUSY_CODES, EVERY_CODE, FAILOVER_CODES
-from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
-from vosd.trunks.media import MediaParameters
 from vosd.trunks.number_rules import OutgoingNumbers
 from vosd.trunks.stir import VendorSignatures
 
@@ -96,18 +95,19 @@ def routing_gateway(
     written: Written[RoutingGatewayKeys],
     parameters: ParameterKeys,
     routing: RoutingKeys,
-    digest: DigestSettings,
-    media: MediaParameters,
+    installation: CallParameters,
     stir: StirKeys,
     problems: ProblemList,
 ) -> RoutingGateway:
-    """Return a vendor's trunk, its passwords read; ``routing``, ``media`` and ``stir`` hold for all gateways."""
+    """Return a vendor's trunk, its passwords read; ``routing``, ``installation`` and ``stir`` hold for all gateways."""
     keys = written.thing
     login, registered = _logins(written, problems)
     credentials = None
     if keys.dynamic.is_given:
         section, label = written.inner("dynamic")
-        credentials = read_credentials(keys.dynamic, keys.dynamic.username, section, label, digest, problems)
+        credentials = read_credentials(
+            keys.dynamic, keys.dynamic.username, section, label, installation.digest, problems
+        )
     numbers = _NUMBERS(keys)
     gateway = _GATEWAY(
         keys,
@@ -124,7 +124,7 @@ def routing_gateway(
         registration=None if registered is None else _registration(keys.registration, registered),
         credentials=credentials,
         ping=_ping(keys.options_ping),
-        media=trunk_media(written, media, problems),
+        media=trunk_media(written, installation, problems),
     )
     if gateway.allow_unrated and "prefixes" not in keys.model_fields_set:
         expected = 'prefixes, which may be "*": with allow_unrated it takes every number, at any cost'

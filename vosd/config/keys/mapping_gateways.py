@@ -37,6 +37,7 @@ from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import dialled_prefix
 from vosd.config.reader.renamed import Renamed, renamed
+from vosd.config.reader.sounds import sounds_by_reason
 from vosd.config.reader.trunk_headers import product, uri_host, uri_user
 from vosd.trunks.dialect import CallerDialect, CallerSource, ReasonForm, Reliability, Transfers
 from vosd.trunks.gateways import HostName, HostPattern, MappingGateway
@@ -121,6 +122,9 @@ class MappingGatewayKeys(DeclaredKeys):
     bodies: BodyKeys = BodyKeys()
     stir: CallerStirKeys = CallerStirKeys()
     caller_format: CallerFormatKeys = CallerFormatKeys()
+    announcements: Annotated[Mapping[str, str] | None, sounds_by_reason()] = None
+    """Sounds of `media.sounds` that are played to its callers when a call fails without an answer, by end reason, as in
+    `{Busy: busy}`; `none` = silence. Default: `media.announcements`."""
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 

@@ -1,5 +1,7 @@
 """``media`` of the installation, and the keys about media that trunks and phones have."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
@@ -17,6 +19,7 @@ from vosd.config.reader.media import (
 )
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
+from vosd.config.reader.sounds import sound_files, sounds_by_reason
 from vosd.engine.settings import HttpListener
 from vosd.trunks.media import (
     Encryption,
@@ -104,6 +107,13 @@ class MediaKeys(Keys):
     """Pool for the engine `rtpengine`."""
     fallback: Annotated[MediaFallback, choice(MediaFallback)] = MediaFallback.REFUSE
     """While no rtpengine works: `relay` relays by the switch itself, `refuse` refuses calls that need a relay."""
+    sounds: Annotated[Mapping[str, Path] | None, sound_files()] = None
+    """Sounds by name: WAV files with one channel and 8000 samples a second, linear or G.711, of at most 10 minutes;
+    beside each, files of the same name with the ending .g729, .g722, .gsm or .g723 hold it for these codecs, as raw
+    frames. Relative to the file that names them."""
+    announcements: Annotated[Mapping[str, str] | None, sounds_by_reason()] = None
+    """Sounds that are played to callers when their calls fail without an answer, by end reason: `{Busy: busy, "No
+    Answer": absent}`, of at most 30 s each."""
 
     not_built: ClassVar[frozenset[str]] = frozenset({"offload"})
 

@@ -44,13 +44,9 @@ that begin so. Each gets a warning."""
 
 MEDIA_PARAMETERS: Final = (
     "SS_MEDIAPROXYMODE", "SS_MEDIAPROXYBETWEENNET", "SS_MEDIAPROXYBEHINDNAT", "SS_MEDIAPROXYSAMENAT",
-    "SS_RTP_PORT_RANGE", "SS_QOS_RTP",
+    "SS_RTP_PORT_RANGE", "IVR_RTP_PORT", "SS_QOS_RTP",
 )  # fmt: skip
 """Parameters that need a ``media.engine``: without one they get a warning."""
-TONE_PARAMETERS: Final[Mapping[str, str]] = {
-    "IVR_RTP_PORT": "there are no menus and prompts yet",
-}
-"""Parameters that are read and checked, and that nothing uses yet."""
 
 
 class StartBilling(Enum):
@@ -156,7 +152,7 @@ class ParameterKeys(Keys):
     """UDP ports of relayed media: two for each leg, so that 30,000 are enough for 7,500 calls; 15,000 where RTCP shares
     the port of RTP. A trunk may have an ``rtp_port_range`` of its own."""
     ivr_ports: Annotated[PortRange, port_range()] = Field(default=PortRange(40_000, 47_999), alias="IVR_RTP_PORT")
-    """UDP ports of tones and announcements."""
+    """UDP ports of announcements, two for each caller that is played one."""
     qos_rtp: Annotated[TrafficClass, traffic_class()] = Field(default=MEDIA, alias="SS_QOS_RTP")
     """TOS byte (IPv6: traffic class) of relayed packets, as in SS_QOS_SIGNAL; routers treat EF, 0xb8, as voice."""
     ring_back_delay: Annotated[int, whole(0, 60, "seconds")] = Field(

@@ -37,6 +37,7 @@ from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
 from vosd.config.reader.renamed import Renamed, renamed
+from vosd.config.reader.sounds import sounds_by_reason
 from vosd.trunks.dialect import Transfers
 from vosd.trunks.gateways import HostPattern
 from vosd.trunks.number_rules import IncomingNumbers
@@ -106,6 +107,9 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
         frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
     ] = frozenset()
     """Routing gateways that its calls do not use."""
+    announcements: Annotated[Mapping[str, str] | None, sounds_by_reason()] = None
+    """Sounds of `media.sounds` that are played to its callers when a call fails without an answer, by end reason, as in
+    `{Busy: busy}`; `none` = silence. Default: `media.announcements`."""
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 

@@ -17,8 +17,8 @@ from vosd.config.reader.lists import ACCOUNTS, GATEWAYS
 
 LONG_LISTS: Final[Mapping[str, str]] = {ACCOUNTS: "id", **GATEWAYS}
 """Lists whose items are compared, and the key with the name."""
-_DECIDE: Final = ("parameters", "preset", "routing", "sip", "stir", "templates")
-"""Parts of the document on which an item depends before all are put together: defaults, the realm."""
+_DECIDE: Final = ("media", "parameters", "preset", "routing", "sip", "stir", "templates")
+"""Parts of the document on which an item depends before all are put together: defaults, the realm, sounds."""
 _TEMPLATES: Final = "templates"
 _DIGEST_BYTES: Final = 16
 _BETWEEN: Final = "\0"

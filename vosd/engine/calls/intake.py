@@ -155,9 +155,9 @@ class Intake:
             if product is not None:
                 product = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
             arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came, product)
-            if isinstance(outcome, Refusal):
-                if call_request.fingerprint:
-                    services.live.replays.forget(call_request.fingerprint)
+            if isinstance(outcome, Refusal) and call_request.fingerprint:
+                services.live.replays.forget(call_request.fingerprint)
+            if isinstance(outcome, Refusal) and not self._is_announced(call_request, outcome):
                 self._refusals.refuse(event, arrival, call_request, outcome)
                 return
             dialect = call_request.mapping.dialect if call_request.mapping is not None else CallerDialect()
@@ -175,7 +175,20 @@ class Intake:
         except Exception:
             call_request.give_back()
             raise
-        self._make(arrival, calling, setup).begin(at)
+        call = self._make(arrival, calling, setup)
+        if isinstance(outcome, Refusal):
+            call.begin_refused(outcome, at)
+        else:
+            call.begin(at)
+
+    def _is_announced(self, call_request: CallRequest, refusal: Refusal) -> bool:
+        """Return whether a refusal may be announced to the caller: then the refusal is that of a call."""
+        media, mapping = self._services.media, call_request.mapping
+        return (
+            media is not None
+            and mapping is not None
+            and bool(media.sound_for(mapping.dialect.announcements, refusal.reason))
+        )
 
     def book_late_answer(self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant) -> None:
         """Book what a vendor charges for its answer to an attempt that was given up."""

@@ -15,7 +15,7 @@ from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import NextHop
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.signatures import CallerAttestation
-from vosd.b2bua.ports import Decision, SetupAnswer
+from vosd.b2bua.ports import Decision, SetupAnswer, SoundOffer
 from vosd.b2bua.stamps import Ending
 from vosd.b2bua.states import RINGING
 from vosd.b2bua.substitute import Substitute
@@ -36,6 +36,7 @@ from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.engine.calls.services import CallServices
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
@@ -336,6 +337,21 @@ class LiveCall:
         self.ringing.attempt_begins()
         kept = self._opened(self.call)
         return kept is None or self._services.sink.answered(kept, UNDESCRIBED)
+
+    def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
+        """Return what the caller is played before the call is refused for that reason; None = nothing."""
+        media, counted = self._services.media, self._services.notices.counted
+        name = "" if media is None else media.sound_for(self.call.caller.dialect.announcements, reason)
+        if media is None or not name:
+            return None
+        offer = media.offer_sound(self.call, name, now)
+        counted[Figure.ANNOUNCEMENTS_MISSED if offer is None else Figure.ANNOUNCEMENTS] += 1
+        return offer
+
+    def announcement_over(self, now: Instant) -> None:
+        """Play the caller nothing more."""
+        if self._services.media is not None:
+            self._services.media.sound_over(self.call, now)
 
     def unpaid(self, at: Instant) -> Limit | None:
         """Hold more money for a call without answer; return its limit where there is none for ``at``."""

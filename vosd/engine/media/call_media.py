@@ -4,8 +4,11 @@ from typing import Protocol
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.ports import SoundOffer
 from vosd.b2bua.supervision import Limit
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.trunks.announcements import Announcements
 
 
 class CallMedia(Protocol):
@@ -25,6 +28,18 @@ class CallMedia(Protocol):
 
     def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
         """Send a key that came in the media of a leg to the other one, unless the media have it already."""
+        ...
+
+    def sound_for(self, announcements: Announcements, reason: EndReason) -> str:
+        """Return the name of the sound for a reason: of a trunk, else of the installation; empty = none."""
+        ...
+
+    def offer_sound(self, call: Call, name: str, now: Instant) -> SoundOffer | None:
+        """Return how a caller is played a sound of at most half a minute; None = it cannot be."""
+        ...
+
+    def sound_over(self, call: Call, now: Instant) -> None:
+        """Play the caller nothing more."""
         ...
 
     def resume(self, call: Call) -> None:

@@ -6,7 +6,7 @@ description names, the leg gets its own port, and the two are connected.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -15,13 +15,16 @@ from msgspec.structs import replace
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP
+from vosd.b2bua.ports import SoundOffer
 from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Limit
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.engine.media.announcements import SoundsForCallers
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.losses import MediaLosses
 from vosd.engine.media.recordings import CallRecordings
-from vosd.engine.media.report import media_document
+from vosd.engine.media.report import HeardSound, media_document
 from vosd.engine.media.ring_back import ring_back
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import address_of, is_behind_nat, side_of
@@ -31,12 +34,13 @@ from vosd.media.figures import PortFigures
 from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegFigures, LegMedia, MediaRefusal
 from vosd.media.relay import MediaRelay
+from vosd.media.sounds import ANNOUNCEMENT_MS_MAX, Sound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
 from vosd.sdp.origin import succeeding
-from vosd.sdp.rewrite import Authored
+from vosd.sdp.rewrite import BY_SWITCH, Authored
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
@@ -47,6 +51,8 @@ from vosd.sip.door.messages import (
     OutgoingSuccess,
 )
 from vosd.sip.flows import Listener
+from vosd.trunks.announcements import NO_SOUND, Announcements
+from vosd.trunks.dialect import Passing
 from vosd.trunks.media import MediaAddress, MediaEngine, MediaFallback, MediaParameters, MediaTrust, PortRange
 
 _FAX: Final = "image"
@@ -96,6 +102,8 @@ class MediaKeeper:
         self._listeners = listeners
         self._addresses = addresses
         self._keys = KeyConversion(relay)
+        self.callers_sounds = SoundsForCallers(relay, listeners, addresses)
+        """Announcements."""
         self.losses = MediaLosses()
         """Lost packets of gateways, for their alarm."""
         self.recordings: CallRecordings | None = None
@@ -153,6 +161,9 @@ class MediaKeeper:
         body = message.body
         if not body or SDP not in message.headers:
             return self._ring_back(message, leg, media)
+        if isinstance(body, Authored) and body.author == BY_SWITCH:
+            self.callers_sounds.begin(media, now)
+            return None
         author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
         if author is None or (theirs := author.facts.media) is None:
             return self._of_one_that_left(message, leg, media)
@@ -208,6 +219,8 @@ class MediaKeeper:
         return False
 
     def _close_ports(self, media: LegMedia, now: Instant) -> None:
+        if media.announcement is not None:
+            self.callers_sounds.end(media, now)
         if self._rtpengines is not None:
             self._rtpengines.leg_over(media)
         ports, media.ports = media.ports, ()
@@ -268,7 +281,9 @@ class MediaKeeper:
     def report(self, call: Call) -> str | None:
         """Return the document of the CDR (``CallMedia``)."""
         if call.journey.vendor_answered_at is None:
-            return None
+            leg = call.caller.leg
+            played = [] if leg is None else _played("caller", leg.facts.media)
+            return media_document(MediaEngine.RELAY, None, None, None, "", played) if played else None
         legs = (call.caller.leg, None if call.callee is None else call.callee.leg)
         caller, callee = (None if leg is None else leg.facts.media for leg in legs)
         if not any(media is not None and (media.ports or media.ended) for media in (caller, callee)):
@@ -277,7 +292,28 @@ class MediaKeeper:
         is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
         recording = "" if callee is None else callee.recording
-        return media_document(engine, None if callee is None else callee.step, ended[0], ended[1], recording)
+        played = [*_played("caller", caller), *_played("callee", callee)]
+        step = None if callee is None else callee.step
+        return media_document(engine, step, ended[0], ended[1], recording, played)
+
+    def sound_for(self, announcements: Announcements, reason: EndReason) -> str:
+        """Return the name of the sound for a reason: of a trunk, else of the installation; empty = none."""
+        if not announcements and not self.parameters.announcements:
+            return NO_SOUND
+        return announcements.get(reason.text, self.parameters.announcements.get(reason.text, NO_SOUND))
+
+    def offer_sound(self, call: Call, name: str, now: Instant) -> SoundOffer | None:
+        """Return how a caller is played a sound of at most half a minute; None = it cannot be (``CallMedia``)."""
+        leg = call.caller.leg
+        if leg is None or call.caller.dialect.early_media is Passing.STRIP:
+            return None
+        return self.callers_sounds.offer(leg, name, 1, ANNOUNCEMENT_MS_MAX, self.parameters, now)
+
+    def sound_over(self, call: Call, now: Instant) -> None:
+        """Play the caller nothing more (``CallMedia``)."""
+        leg = call.caller.leg
+        if leg is not None and leg.facts.media is not None:
+            self.callers_sounds.end(leg.facts.media, now)
 
     def resume(self, call: Call) -> None:
         """Go on with a call of an earlier process, and with its ports (``CallMedia``)."""
@@ -285,6 +321,8 @@ class MediaKeeper:
             if (media := leg.facts.media) is not None:
                 self._legs[media.number] = leg
                 self._last_number = max(self._last_number, media.number)
+                if media.announcement is not None:
+                    self.callers_sounds.resume(media, self.parameters)
                 if self._rtpengines is not None:
                     self._rtpengines.resume(media)
                 else:
@@ -339,7 +377,7 @@ class MediaKeeper:
             for media in self._opened_again:
                 self._connect_again(self._relay, media)
             self._opened_again.clear()
-            self._relay.retain({port.id for media in medias if media for port in media.ports if port}, now)
+            self._relay.retain({port.id for media in medias if media for port in media.open_ports()}, now)
         if self._rtpengines is not None:
             self._rtpengines.begin(self._lost)
 
@@ -407,9 +445,10 @@ class MediaKeeper:
             return True
         return media is not None and self._rtpengines is not None and self._rtpengines.is_anchored(media)
 
-    def adopt(self, parameters: MediaParameters) -> None:
-        """Put other parameters in force."""
+    def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:
+        """Put other parameters and sounds in force."""
         self.parameters = parameters
+        self.callers_sounds.adopt(sounds)
         self._spare_own()
         if self._rtpengines is not None:
             self._rtpengines.engines.replace(parameters.rtpengines)
@@ -437,7 +476,7 @@ class MediaKeeper:
     def counted(self) -> tuple[int, int]:
         """Return the number of legs that have not ended, and of open ports."""
         medias = [leg.facts.media for leg in self._legs.values()]
-        ports = sum(port is not None for media in medias if media is not None for port in media.ports)
+        ports = sum(len(media.open_ports()) for media in medias if media is not None)
         return len(medias), ports
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -617,6 +656,11 @@ def _limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None
     for codecs in (author.settings.codecs, reader.settings.codecs):
         body = with_codecs(body, codecs) if codecs and body is not None else body
     return body
+
+
+def _played(side: str, media: LegMedia | None) -> list[HeardSound]:
+    """Return the sounds that a side was played."""
+    return [] if media is None else [HeardSound(side, each.name, each.codec, each.ms) for each in media.played]
 
 
 def _is_bad(session: bytes) -> bool:

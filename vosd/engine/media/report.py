@@ -1,6 +1,7 @@
 """The column ``media`` of a CDR: the relay, the reason for it, and the quality of both legs."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -12,15 +13,31 @@ from vosd.trunks.media import MediaEngine
 _encode: Final = msgspec.json.Encoder().encode
 
 
+class HeardSound(NamedTuple):
+    """A sound that the switch has played to a side."""
+
+    to: str
+    sound: str
+    codec: str
+    ms: int
+
+
 def media_document(
-    engine: MediaEngine, step: int | None, caller: LegFigures | None, callee: LegFigures | None, recording: str = ""
+    engine: MediaEngine,
+    step: int | None,
+    caller: LegFigures | None,
+    callee: LegFigures | None,
+    recording: str = "",
+    played: Sequence[HeardSound] = (),
 ) -> str:
     """Return the document; a leg that had no port is null. An rtpengine measures neither loss nor jitter."""
     legs = {"caller": _leg(caller), "callee": _leg(callee)}
     if engine is MediaEngine.RTPENGINE:
         for leg in filter(None, legs.values()):
             leg.update(dict.fromkeys(("lost_percent", "jitter_ms", "jitter_max_ms", "packets_out")))
-    return _encode({"engine": engine.value, "step": step, "legs": legs, "recording": recording or None}).decode()
+    document: dict[str, Any] = {"engine": engine.value, "step": step, "legs": legs, "recording": recording or None}
+    document["played"] = [each._asdict() for each in played]
+    return _encode(document).decode()
 
 
 def _leg(ended: LegFigures | None) -> dict[str, Any] | None:

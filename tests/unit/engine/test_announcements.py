@@ -1,0 +1,249 @@
+"""Announcements before a refusal: what the caller is sent, hears and is charged, and what is left."""
+
+import pytest
+from doubles.announcing import ONLY_OPUS, PORTS, scene_with
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.successor import replace_node
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, SUPPORTS_100REL, Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.vendor import Line, Script
+
+from vosd.base.cause import EndReason
+from vosd.obs.figures import Figure
+from vosd.sdp.media import media_of
+from vosd.trunks.announcements import NO_SOUND
+from vosd.trunks.dialect import Passing
+
+
+def refused(scene: Scene, status: int = 486, intent: Intent | None = None):
+    scene.vendor.script = Script((Line(100, status),))
+    return scene.caller.call(CALLEE, intent or Intent())
+
+
+def early(scene: Scene, call):
+    scene.wire.run_until(lambda: any(response.status == 183 for response in call.responses))
+    return next(response for response in call.responses if response.status == 183)
+
+
+def record(scene: Scene):
+    (found,) = scene.exchange.sink.records
+    return found
+
+
+def counted(scene: Scene) -> tuple[int, int]:
+    counts = scene.exchange.switch.services.notices.counted
+    return counts[Figure.ANNOUNCEMENTS], counts[Figure.ANNOUNCEMENTS_MISSED]
+
+
+def hear_all(scene: Scene, call, relay: VirtualRelay, status: int = 486):
+    """Wait for the refusal; return the early response and the record."""
+    response = early(scene, call)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == status
+    assert relay.open_ports == {}
+    scene.close()
+    return response, record(scene)
+
+
+def test_a_caller_hears_why_its_call_fails_and_then_gets_the_code():
+    scene, relay = scene_with()
+    call = refused(scene)
+    response = early(scene, call)
+    (medium,) = media_of(response.body.encode())
+    assert (medium.host, medium.codecs, medium.direction) == ("192.0.2.1", ("PCMU",), "sendrecv")
+    port = relay.at(medium.port)
+    assert PORTS.first <= medium.port <= PORTS.last
+    assert (port.playing[0].codec.name, port.playing[1:]) == ("PCMU", (0, 1))
+    assert port.source.host == "192.0.2.10"
+    failed_ms = scene.wire.clock.now().mono
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 486
+    assert call.refusal["Reason"].startswith("Q.850;cause=17")
+    assert 2_250 <= scene.wire.clock.now().mono - failed_ms <= 2_400
+    assert relay.open_ports == {}
+    scene.close()
+    found = record(scene)
+    assert (found.end_reason, found.sip_code, found.answered_at, found.fee) == ("Busy", 486, None, 0)
+    assert found.ended_at < failed_ms + 50 + found.started_at
+    assert '"played":[{"to":"caller","sound":"busy","codec":"PCMU","ms":2000}]' in found.media
+    assert counted(scene) == (1, 0)
+
+
+def test_a_caller_that_gives_up_meanwhile_leaves_the_reason_for_which_its_call_failed():
+    scene, relay = scene_with()
+    call = refused(scene, intent=Intent(cancel_after_ms=900))
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 487
+    assert relay.open_ports == {}
+    scene.close()
+    found = record(scene)
+    assert (found.end_reason, found.sip_code) == ("Busy", 487)
+    assert '"ms":798' in found.media
+
+
+@pytest.mark.parametrize("intent", [Intent(headers=SUPPORTS_100REL), Intent(headers=INSISTS_ON_RELIABLE)])
+def test_a_caller_that_wants_reliable_responses_acknowledges_the_description(intent):
+    scene, relay = scene_with()
+    call = refused(scene, intent=intent)
+    response, _ = hear_all(scene, call, relay)
+    assert response["Require"] == "100rel"
+    assert len([each for each in call.responses if each.status == 183]) == 1
+
+
+def test_without_its_prack_the_description_is_repeated_until_the_refusal():
+    scene, relay = scene_with()
+    call = refused(scene, intent=Intent(headers=INSISTS_ON_RELIABLE, pracks=False))
+    hear_all(scene, call, relay)
+    assert len([each for each in call.responses if each.status == 183]) > 1
+
+
+def test_a_lost_description_costs_no_more_than_the_sound():
+    scene, relay = scene_with()
+    scene.wire.delays = lambda packet: [] if b"SIP/2.0 183" in packet.data else [1]
+    call = refused(scene)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 486
+    assert relay.open_ports == {}
+    scene.close()
+
+
+def test_another_early_dialog_begins_after_early_media_of_the_vendor():
+    scene, _ = scene_with()
+    scene.vendor.script = Script((Line(100, 183, ANSWER), Line(500, 486)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final is not None)
+    first, second = [each for each in call.responses if each.status == 183]
+    assert first["To"] != second["To"]
+    assert media_of(first.body.encode())[0].host == "192.0.2.20"
+    assert media_of(second.body.encode())[0].host == "192.0.2.1"
+    scene.close()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"intent": Intent("")},
+        {"intent": Intent(ONLY_OPUS)},
+        {"intent": Intent(OFFER.replace("RTP/AVP", "RTP/SAVP"))},
+        {"intent": Intent(OFFER + "a=sendonly\r\n")},
+        {"free": 0},
+        {"early_media": Passing.STRIP},
+        {"announcements": {"Busy": "gone"}},
+    ],
+    ids=["no offer", "no codec", "encrypted", "on hold", "no port", "no early media", "no sound"],
+)
+def test_a_caller_that_cannot_hear_it_gets_the_code_alone(named):
+    intent = named.pop("intent", None)
+    scene, relay = scene_with(named.pop("announcements", None), **named)
+    call = refused(scene, intent=intent)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.statuses == [486]
+    assert relay.open_ports == {}
+    assert counted(scene) == (0, 1)
+    scene.close()
+    assert record(scene).media is None
+
+
+def test_other_media_of_an_offer_are_rejected():
+    scene, relay = scene_with()
+    video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    offer = OFFER.replace("m=audio", video + "m=audio").replace("m=audio", "a=rtcp-mux\r\nm=audio", 1)
+    call = refused(scene, intent=Intent(offer))
+    response, _ = hear_all(scene, call, relay)
+    assert [(each.kind, bool(each.port)) for each in media_of(response.body.encode())] == [
+        ("video", False),
+        ("audio", True),
+    ]
+
+
+def test_the_trunk_of_the_caller_says_what_it_hears_before_the_installation():
+    scene, relay = scene_with(announcements={"Busy": "busy"}, own={"Busy": "other"})
+    _, found = hear_all(scene, refused(scene), relay)
+    assert '"sound":"other"' in found.media
+    scene, relay = scene_with(own={"Busy": NO_SOUND})
+    call = refused(scene)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.statuses == [486]
+    assert counted(scene) == (0, 0)
+    scene.close()
+
+
+def test_a_reason_without_a_sound_is_refused_at_once():
+    scene, _ = scene_with()
+    call = refused(scene, 404)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.statuses == [404]
+    scene.close()
+
+
+def test_a_call_that_is_not_admitted_is_announced_too():
+    scene, relay = scene_with({"Insufficient Balance": "busy"}, balance="0")
+    call = scene.caller.call(CALLEE)
+    response, found = hear_all(scene, call, relay, 402)
+    assert response.body
+    assert (found.end_reason, found.sip_code, found.fee) == ("Insufficient Balance", 402, 0)
+    assert found.hangup_source == "switch"
+    assert scene.vendor.calls == []
+
+
+def test_no_sound_lasts_longer_than_half_a_minute():
+    scene, relay = scene_with({"Busy": "long"})
+    call = refused(scene)
+    _, found = hear_all(scene, call, relay)
+    assert '"ms":30000' in found.media
+
+
+def test_an_order_ends_it_at_once():
+    scene, relay = scene_with()
+    call = refused(scene)
+    early(scene, call)
+    scene.exchange.end_all(EndReason.SHUTDOWN)
+    scene.wire.run_for(100)
+    assert call.final == 486
+    assert relay.open_ports == {}
+    scene.close()
+
+
+def test_a_bye_of_the_caller_ends_it_at_once():
+    scene, relay = scene_with()
+    call = refused(scene)
+    early(scene, call)
+    call.hang_up()
+    scene.wire.run_for(200)
+    assert call.final == 487
+    assert relay.open_ports == {}
+    scene.close()
+
+
+def test_the_next_switch_goes_on_with_it():
+    scene, relay = scene_with()
+    call = refused(scene)
+    early(scene, call)
+    scene.wire.run_for(500)
+    (port,) = relay.open_ports.values()
+    replace_node(scene)
+    assert port.playing is not None
+    response, found = hear_all(scene, call, relay)
+    assert response.body
+    assert '"ms":2000' in found.media
+
+
+def test_a_killed_switch_leaves_no_port(tmp_path):
+    scene, relay = scene_with(directory=tmp_path)
+    call = refused(scene)
+    early(scene, call)
+    scene.kill()
+    scene.wire.run_for(60_000)
+    assert relay.open_ports == {}
+
+
+def test_a_call_that_is_charged_before_its_answer_is_not_charged_for_the_sound():
+    ended = []
+    for announcements in ({}, {"Busy": "busy"}):
+        scene, _ = scene_with(announcements, charges_ringing=True)
+        call = refused(scene)
+        scene.wire.run_until(lambda call=call: call.final is not None)
+        scene.close()
+        ended.append((record(scene).hold_time_ms, record(scene).fee))
+    assert ended[0] == ended[1]

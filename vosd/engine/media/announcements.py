@@ -1,0 +1,143 @@
+"""Sounds that a caller is played before its call is answered or refused, from a port of IVR_RTP_PORT (ADR 174).
+
+The switch answers the caller's offer itself. The port is of the leg only as long as the sound lasts, and connected with
+no other one: the next gateway, if there is one, begins another early dialog.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.ports import SoundOffer
+from vosd.base.clock import Instant
+from vosd.engine.media.sides import address_of, is_behind_nat
+from vosd.media.leg_media import CallerSound, LegMedia, PlayedSound
+from vosd.media.relay import MediaRelay
+from vosd.media.sounds import EncodedSound, Sound
+from vosd.media.source import MediaSource
+from vosd.sdp.answering import PlayableAudio, playable_audio, sound_answer
+from vosd.sdp.media import Place
+from vosd.sdp.rewrite import BY_SWITCH, Authored
+from vosd.sip.flows import Listener
+from vosd.trunks.media import MediaAddress, MediaParameters
+
+TAIL_MS: Final = 300
+"""From the last packet to the refusal: telephones play what waits in their buffers."""
+NAT_MS: Final = 1_000
+"""Time in which a telephone behind NAT begins to send, before which it cannot be sent anything."""
+
+
+class SoundsForCallers:
+    """Sounds of the installation, and the callers that are played one."""
+
+    def __init__(
+        self,
+        relay: MediaRelay | None,
+        listeners: Sequence[Listener],
+        addresses: Sequence[Sequence[MediaAddress]],
+    ) -> None:
+        """``relay`` plays; None = nothing is played."""
+        self._relay = relay
+        self._listeners = listeners
+        self._addresses = addresses
+        self.sounds: Mapping[str, Sound] = {}
+
+    def adopt(self, sounds: Mapping[str, Sound]) -> None:
+        """Play other sounds from now on; those that are played go on."""
+        self.sounds = sounds
+        if self._relay is not None:
+            digests = {each.digest for sound in sounds.values() for each in sound.by_codec.values()}
+            self._relay.retain_sounds(digests)
+
+    def offer(
+        self, leg: Leg, name: str, times: int, most_ms: int, parameters: MediaParameters, now: Instant
+    ) -> SoundOffer | None:
+        """Return the answer to a caller's offer by which it is played a sound, and for how long; None = it cannot be.
+
+        It is played from when the answer leaves.
+        """
+        media, sound, relay = leg.facts.media, self.sounds.get(name), self._relay
+        if media is None or sound is None or relay is None or media.announcement is not None:
+            return None
+        found = _audio(bytes(leg.sessions.remote), sound, media)
+        if found is None:
+            return None
+        audio, encoded = found
+        address = address_of(leg, self._listeners, self._addresses)
+        port = relay.open(
+            address.bind,
+            parameters.ivr_ports,
+            is_multiplexed=audio.medium.is_multiplexed,
+            tos=parameters.traffic_class,
+            now=now,
+        )
+        if port is None:
+            return None
+        source = _source(audio, leg, media)
+        relay.expect(port, source)
+        duration_ms = min(times * encoded.duration_ms, most_ms)
+        media.announcement = CallerSound(name, port, source, audio.payload, times, duration_ms)
+        place = Place(address.announced, port.rtp, port.rtcp)
+        session = Authored(sound_answer(bytes(leg.sessions.remote), audio, place, media.number), BY_SWITCH)
+        waits_ms = NAT_MS if is_behind_nat(leg, audio.medium.host) else 0
+        return SoundOffer(session, waits_ms + duration_ms + TAIL_MS)
+
+    def begin(self, media: LegMedia, now: Instant) -> None:
+        """Play the sound of a leg: the answer to its offer leaves."""
+        announcement, relay = media.announcement, self._relay
+        if announcement is None or relay is None or announcement.began_ms:
+            return
+        announcement.began_ms = now.mono
+        sound = self.sounds.get(announcement.sound)
+        encoded = None if sound is None else sound.in_one_of(announcement.source.codecs)
+        if encoded is not None:
+            relay.play(announcement.port, encoded, announcement.payload, announcement.times)
+
+    def end(self, media: LegMedia, now: Instant) -> None:
+        """Close the port of a leg's sound, and note what was played."""
+        announcement, media.announcement = media.announcement, None
+        if announcement is None:
+            return
+        if self._relay is not None:
+            self._relay.close(announcement.port, now)
+        if announcement.began_ms:
+            played_ms = min(now.mono - announcement.began_ms, announcement.duration_ms)
+            media.note_played(PlayedSound(announcement.sound, announcement.codec, played_ms))
+
+    def resume(self, media: LegMedia, parameters: MediaParameters) -> None:
+        """Go on with the sound of a leg of an earlier process; one that its worker plays goes on by itself."""
+        announcement, relay = media.announcement, self._relay
+        if announcement is None or relay is None:
+            media.announcement = None
+            return
+        was_open = relay.is_open(announcement.port)
+        if not relay.reopen(announcement.port, tos=parameters.traffic_class):
+            media.announcement = None
+        elif not was_open:
+            relay.expect(announcement.port, announcement.source)
+            began, announcement.began_ms = announcement.began_ms, 0
+            if began:
+                self.begin(media, Instant(began, 0))
+
+
+def _audio(offer: bytes, sound: Sound, media: LegMedia) -> tuple[PlayableAudio, EncodedSound] | None:
+    """Return the audio of an offer that takes a sound, in a codec that the trunk may use."""
+    permitted = {each.lower() for each in media.settings.codecs}
+    codecs = {each for each in sound.by_codec if not permitted or each in permitted}
+    audio = playable_audio(offer, codecs)
+    return None if audio is None else (audio, sound.by_codec[audio.codec.lower()])
+
+
+def _source(audio: PlayableAudio, leg: Leg, media: LegMedia) -> MediaSource:
+    medium = audio.medium
+    return MediaSource(
+        host=medium.host,
+        rtp=medium.port,
+        rtcp_host=medium.rtcp_host,
+        rtcp=None if medium.is_multiplexed else medium.rtcp_port,
+        sip_host=leg.host,
+        trust=media.settings.source,
+        payloads=(audio.payload,),
+        clocks=(8_000,),
+        codecs=(audio.codec,),
+    )

@@ -1,0 +1,36 @@
+"""Announcements to a caller before its call is refused, by the reason."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from vosd.base.cause import EndReason
+
+NO_SOUND: Final = ""
+"""In place of the name of a sound: none is played, though the installation has one."""
+
+Announcements = Mapping[str, str]
+"""Names of sounds by the texts of end reasons."""
+
+ANNOUNCED: Final = frozenset(
+    {
+        EndReason.BUSY,
+        EndReason.NO_ANSWER,
+        EndReason.REJECTED,
+        EndReason.NOT_FOUND,
+        EndReason.UNAVAILABLE,
+        EndReason.UNREACHABLE,
+        EndReason.NO_MATCHING_RATE,
+        EndReason.RATE_TYPE_NOT_ALLOWED,
+        EndReason.INSUFFICIENT_BALANCE,
+        EndReason.ACCOUNT_EXPIRED,
+        EndReason.ACCOUNT_DISABLED,
+        EndReason.ACCOUNT_CAPACITY,
+        EndReason.NO_AVAILABLE_ROUTE,
+        EndReason.GATEWAY_CAPACITY,
+        EndReason.GATEWAY_RATE_LIMIT,
+        EndReason.NUMBER_NOT_ALLOWED,
+        EndReason.NO_COMMON_CODEC,
+        EndReason.NO_MEDIA_PORT,
+    }
+)
+"""Reasons for which a call of a known trunk is refused by a decision about it."""
