@@ -44,6 +44,28 @@ class Telephone:
         call.send(call.request("INVITE", 2, branch="proven", headers=[proof], body=self.offer))
         return call
 
+    def ask(self, method: str, user: str, *headers: str, body: str = "", kind: str = "text/plain") -> Message:
+        """Send a request outside of a dialog, answering the challenge; return its final response."""
+        uri, here, name = f"sip:{user}@{self._switch}", self.peer.address, self._login.username
+        call_id, proof = f"{method}-{next(_numbers)}@{here.host}", ""
+        for number in (1, 2):
+            lines = [
+                f"{method} {uri} SIP/2.0",
+                f"Via: SIP/2.0/{self.peer.transport} {here};rport;branch=z9hG4bK-{call_id}-{number}",
+                f"From: <sip:{name}@{self._switch.host}>;tag=asking",
+                f"To: <sip:{user}@{self._switch.host}>",
+                f"Call-ID: {call_id}",
+                f"CSeq: {number} {method}",
+                "Max-Forwards: 70",
+                *headers,
+                *([proof] if proof else []),
+            ]
+            response = self.peer.ask(compose(lines, body, kind), self._switch, f"{number} {method}", call_id)
+            proof = answer_to(response, self._login, method, uri) or ""
+            if not proof:
+                break
+        return response
+
     def talk(self, call: OutgoingCall) -> None:
         """Wait until a call is answered, and acknowledge that."""
         response = self.peer.final_response("2 INVITE", call.call_id)

@@ -2,15 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from doubles.daemon import Daemon
 from doubles.sip_i import ACM, ANM, IAM, REL, SIGNAL, BodyPart, isup, mixed, parts_in, text_of
-from doubles.sockets.peer import ANSWER, OFFER, OutgoingCall, Peer
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OFFER, Message, OutgoingCall, Peer, compose
+from doubles.telephone import Telephone
 
 from vosd.obs.events import Event
 
-from .addresses import TRUNKS_SWITCH, VENDORS
+from .addresses import NETWORK, TRUNKS_SWITCH, VENDORS
 from .stage import Stage, configuration
 
 
@@ -188,3 +193,64 @@ def test_gateways_of_a_group_share_its_limit_and_customers_the_addresses_of_thei
         vendor.reply(vendor.expect("BYE"), 200)
     record = stage.record_of(number)
     assert (record["mapping_gateway"], record["routing_gateway"]) == ("branch", "pair-1")
+
+
+def test_a_message_passes_from_phone_to_phone_and_to_a_trunk(stage: Stage) -> None:
+    """RFC 3428; each receiver is asked while the sender waits, so the sender is answered what the receiver says."""
+    with Peer(Endpoint(f"{NETWORK}.71", 5_060)) as here, Peer(Endpoint(f"{NETWORK}.72", 5_060)) as there:
+        desk, other = (Telephone(peer, stage.address, Login(number, "secret")) for peer, number in
+                       ((here, "7001"), (there, "7002")))  # fmt: skip
+        desk.register()
+        other.register()
+        with answering(there, "MESSAGE", 202) as taken:
+            assert desk.ask("MESSAGE", "7002", body="Hello").status == 202
+        assert [(each.body, each.start_line) for each in taken] == [
+            ("Hello", f"MESSAGE sip:7002@{there.contact} SIP/2.0")
+        ]
+        with Peer(VENDORS["carrier-c"]) as vendor, answering(vendor, "MESSAGE", 200) as taken:
+            assert desk.ask("MESSAGE", "447700900123", body="Hello, world").status == 200
+        assert [each.body for each in taken] == ["Hello, world"]
+        assert taken[0].start_line == f"MESSAGE sip:447700900123@{VENDORS['carrier-c']} SIP/2.0"
+        assert desk.ask("MESSAGE", "442079460000", body="no").status == 403
+
+
+def test_a_phone_is_told_of_waiting_messages(stage: Stage) -> None:
+    """RFC 3842: by its subscription, and without one."""
+    summary, kind = "Messages-Waiting: yes\r\nVoice-Message: 2/8\r\n", "application/simple-message-summary"
+    with Peer(VENDORS["carrier-c"]) as voicemail, Peer(Endpoint(f"{NETWORK}.71", 5_060)) as here:
+        desk = Telephone(here, stage.address, Login("7001", "secret"))
+        desk.register()
+        contact, event = f"Contact: <sip:7001@{here.contact}>", "Event: message-summary"
+        with answering(voicemail, "SUBSCRIBE", 200, "Expires: 600") as taken:
+            answer = desk.ask("SUBSCRIBE", "7001", contact, event, "Expires: 600", f"Accept: {kind}")
+        assert (answer.status, answer["Expires"], answer.to_tag) == (200, "600", "answering")
+        assert taken[0].start_line == f"SUBSCRIBE sip:box7@{VENDORS['carrier-c']} SIP/2.0"
+        for tag, to in (("answering", taken[0]["From"]), ("unasked", f"<sip:box7@{stage.address}>")):
+            call_id = taken[0]["Call-ID"] if tag == "answering" else "unasked@voicemail"
+            lines = [
+                f"NOTIFY sip:7001@{stage.address} SIP/2.0",
+                f"Via: SIP/2.0/UDP {voicemail.address};rport;branch=z9hG4bK-{tag}",
+                f"From: <sip:box7@{voicemail.address}>;tag={tag}", f"To: {to}", f"Call-ID: {call_id}", "CSeq: 7 NOTIFY",
+                "Max-Forwards: 70", f"Contact: <sip:{voicemail.address}>", event,
+                "Subscription-State: active;expires=599",
+            ]  # fmt: skip
+            with answering(here, "NOTIFY", 200) as told:
+                answer = voicemail.ask(compose(lines, summary, kind), stage.address, "7 NOTIFY", call_id)
+            assert answer.status == 200
+            assert [(each.body, each["Call-ID"], each["CSeq"]) for each in told] == [(summary, call_id, "7 NOTIFY")]
+
+
+@contextmanager
+def answering(peer: Peer, method: str, status: int, *headers: str) -> Iterator[list[Message]]:
+    """Answer the next request that a peer is sent, while the caller waits for the answer to its own."""
+    taken: list[Message] = []
+
+    def answer() -> None:
+        request = peer.expect(method, passing=["HELLO"])
+        peer.reply(request, status, tag="answering", headers=headers)
+        taken.append(request)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(answer)
+        yield taken
+        done.result()

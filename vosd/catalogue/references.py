@@ -95,6 +95,8 @@ def check_phone(phone: Definition[Phone], merged: Merged, problems: ProblemList)
     offline, redirect = phone.value.offline_gateway, phone.value.redirect_server
     if offline is not None:
         merged.routing_gateways.find(offline, phone, "offline_gateway", problems)
+    if phone.value.voicemail is not None:
+        merged.routing_gateways.find(phone.value.voicemail, phone, "voicemail", problems)
     if redirect is None:
         return
     found = merged.routing_gateways.find(redirect, phone, "redirect_server", problems)

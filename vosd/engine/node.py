@@ -19,6 +19,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.switch import Switch
 from vosd.engine.counting import Counting
 from vosd.engine.media.keeper import MediaKeeper
+from vosd.engine.messages.relay import MessageRelay
 from vosd.engine.peers.options_ping import Pings
 from vosd.engine.registration.authentication import Authenticator
 from vosd.engine.registration.bindings import CallsOfUsers, Presence, Registrations, unreported
@@ -34,6 +35,7 @@ from vosd.sip.auth_gate import AuthGate
 from vosd.sip.client_core import Placed, not_noted
 from vosd.sip.door.door import Doorkeeper
 from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import StandaloneArrived
 from vosd.sip.flows import Hop, Listener
 from vosd.sip.ports import BindingStore
 from vosd.sip.registration.outbound import Draw
@@ -184,6 +186,7 @@ class Node:
             credits=around.credits,
             observer=self.followers,
             register=self.registrar.take_register,
+            relay=self._relay,
             addresses_of=self.addresses_of,
             is_located=self.is_located,
             steps=around.steps,
@@ -196,6 +199,8 @@ class Node:
         self.hep: HepMirror | None = None
         """Copies messages for a capture server; ``copy_messages`` sets it."""
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
+        self.messages = MessageRelay(self.endpoint, lambda: self.switch.admission, self.switch.closed)
+        self.messages.adopt(catalogue)
 
     def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:
         """Put another catalogue in force; its accounts have credits by now. ``changed`` is as in ``Switch``."""
@@ -207,6 +212,7 @@ class Node:
             self.hep.adopt(catalogue)
         self.authenticator.adopt(catalogue)
         self.registrar.adopt(catalogue)
+        self.messages.adopt(catalogue)
         self.vendors.adopt(catalogue, now)
 
     def relocate(self, catalogue: Catalogue) -> None:
@@ -219,6 +225,9 @@ class Node:
         self.hep = self.trace.mirror = mirror
         if mirror is not None:
             mirror.adopt(catalogue)
+
+    def _relay(self, event: StandaloneArrived) -> None:
+        self.messages.take(event)
 
     # -- sources and addresses ----------------------------------------------------------------------------------
 

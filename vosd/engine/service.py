@@ -184,7 +184,15 @@ class SwitchService:
         node, switch = self.node, self.switch
         bookkeepers = (self.recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
         registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
-        peers = (self.gateways, self.directory, self.signalling, node.vendors, self.lookups, self.hep_sender)
+        peers = (
+            self.gateways,
+            self.directory,
+            self.signalling,
+            node.vendors,
+            self.lookups,
+            self.hep_sender,
+            node.messages,
+        )
         self.parts: Final[tuple[Counting, ...]] = (
             switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers, MediaFigures(node.media),
         )  # fmt: skip

@@ -62,6 +62,22 @@ class Figure(StrEnum):
         f"{SINCE}copies of messages that the capture server could not be sent",
         "vosd_hep_dropped_total",
     )
+    RELAYS = ("relays", "messages and notifications that wait for the answer of their receiver", "vosd_relays")
+    MESSAGES_DELIVERED = (
+        "messages_delivered",
+        f"{SINCE}MESSAGE requests that a phone or trunk has taken",
+        "vosd_messages_delivered_total",
+    )
+    MESSAGES_REFUSED = (
+        "messages_refused",
+        f"{SINCE}MESSAGE requests of known senders that were refused, here or by their receiver",
+        "vosd_messages_refused_total",
+    )
+    NOTIFICATIONS = (
+        "notifications",
+        f"{SINCE}notifications of waiting messages that a phone has taken",
+        "vosd_notifications_total",
+    )
     CDR_QUEUE = (
         "cdr_queue",
         "calls that wait in memory for the database; zero within a second in normal running",

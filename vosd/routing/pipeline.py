@@ -213,7 +213,7 @@ def _examine(
 ) -> RouteChoice | LeftOut:
     """Return a candidate as a route, or why it is not tried: its state, conditions of the call, its price."""
     gateway, at = candidate.gateway, request.at
-    cause = _objection(gateway, at.mono, occupancy, rests, vendors)
+    cause = state_objection(gateway, at.mono, occupancy, rests, vendors)
     if cause is not None:
         return LeftOut(gateway, cause, str(vendors.blocked[gateway.name]) if cause is Cause.BLOCKED else "")
     if candidate.is_conditional or request.is_selective:
@@ -302,7 +302,7 @@ def _search_named(
         yield from _after_all(resting, vendors, left)
 
 
-def _objection(
+def state_objection(
     gateway: RoutingGateway, mono_ms: int, occupancy: Capacity, rests: Rests, vendors: Vendors
 ) -> Cause | None:
     """Return why a gateway takes no call at all now; the first reason that applies decides.

@@ -68,7 +68,7 @@ class AuthGate(Protocol):
         ...
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
-        """Decide on an INVITE or REGISTER."""
+        """Decide on a REGISTER, an INVITE, or another request that begins something."""
         ...
 
     @property

@@ -190,6 +190,10 @@ class Endpoint:
         """Take INVITEs that require bodies of these types, too, because some trunk is sent them."""
         self._server.passed_bodies = types
 
+    def relay(self, methods: frozenset[str]) -> None:
+        """Report requests of these methods outside of dialogs (``StandaloneArrived``); all others are refused."""
+        self._server.relay(methods)
+
     @property
     def awaits_answers(self) -> bool:
         """Return whether any request of ours has no final response yet."""

@@ -58,6 +58,18 @@ class RegisterArrived(msgspec.Struct, frozen=True):
 
 
 @final
+class StandaloneArrived(msgspec.Struct, frozen=True):
+    """A MESSAGE, SUBSCRIBE or NOTIFY outside the dialogs of the switch that is relayed (``Endpoint.relay``)."""
+
+    transaction: "Server"
+    request: Request
+    source: Peer
+    at: Instant
+    user: str = ""
+    """User who authenticated (``sip.auth_gate``); empty where the source address identifies the sender."""
+
+
+@final
 class RequestArrived(msgspec.Struct, frozen=True):
     """A request within a dialog of ours, other than ACK; ``owner`` is the owner of the dialog."""
 
@@ -200,6 +212,7 @@ Event = (
     InviteArrived
     | InviteRefused
     | RegisterArrived
+    | StandaloneArrived
     | RequestArrived
     | CancelArrived
     | AckArrived

@@ -50,10 +50,10 @@ class Objection(NamedTuple):
     headers: str = ""
 
 
-def objection(request: Request, passed: frozenset[str] = frozenset()) -> Objection | None:
+def objection(request: Request, passed: frozenset[str] = frozenset(), *, is_relayed: bool = False) -> Objection | None:
     """Return the objection to a request, or None; checked in the RFC's order: grammar, method, headers, content.
 
-    ``passed`` are the types of bodies that some trunk is sent.
+    ``passed`` are the types of bodies that some trunk is sent; ``is_relayed``: its method goes on to another party.
 
     Raises:
         ParseError: a required header cannot be read.
@@ -66,7 +66,9 @@ def objection(request: Request, passed: frozenset[str] = frozenset()) -> Objecti
     flaw = None if contact is None else _flaw_of_contact(contact)
     if flaw is not None:
         raise ParseError(400, flaw, request)
-    if method not in ALLOWED and not (method in ALLOWED_IN_DIALOG if request.to_tag else method == "REGISTER"):
+    if method not in ALLOWED and not (
+        is_relayed or (method in ALLOWED_IN_DIALOG if request.to_tag else method == "REGISTER")
+    ):
         return _unwanted(request)
     if not is_usual:
         _check_ends(request)

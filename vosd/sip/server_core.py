@@ -19,6 +19,7 @@ from vosd.sip.events import (
     InviteRefused,
     RegisterArrived,
     RequestArrived,
+    StandaloneArrived,
     UnknownSourceIgnored,
 )
 from vosd.sip.flows import Flows
@@ -75,9 +76,17 @@ class ServerCore:
         self._repetitions = Repetitions(store, dialogs)
         self.passed_bodies: frozenset[str] = frozenset()
         """Types of bodies that some trunk is sent, beside session descriptions; an INVITE may require those."""
+        self._relayed: frozenset[str] = frozenset()
+        self._examined = EXAMINED
+        """Methods that need a verdict of the authentication gate."""
         self._answers = OwnAnswers(
             store, flows, self._repetitions, token=token, knows=knows, server_header=server_header
         )
+
+    def relay(self, methods: frozenset[str]) -> None:
+        """Take requests of these methods outside of dialogs; a NOTIFY is judged by its address alone."""
+        self._relayed = methods
+        self._examined = EXAMINED | (methods - {"NOTIFY"})
 
     def take_request(self, request: Request, source: Peer, now: Instant) -> Event | None:
         """Process a request; return the event for its dialog or for the endpoint's user, if any.
@@ -131,8 +140,9 @@ class ServerCore:
             self._dropped[why] += 1
             invite = request if method == "INVITE" else None
             return UnknownSourceIgnored(source, f"{method} {request.uri}", now, why, invite)
+        is_relayed = method in self._relayed and not is_of_dialog and (not to_tag or method != "MESSAGE")
         user = ""
-        if not to_tag and self._auth_gate.has_users and method in EXAMINED:
+        if (not to_tag or is_relayed) and self._auth_gate.has_users and method in self._examined:
             verdict = self._auth_gate.examine(request, source, now)
             if isinstance(verdict, Challenged):
                 if verdict.why is not None:
@@ -149,7 +159,11 @@ class ServerCore:
             return self._take_cancel(request, stem, prefix, key, now)
         try:
             passed = self.passed_bodies
-            refusal = objection(request, passed) if request.fault is None else objection_to_body(request, passed)
+            refusal = (
+                objection(request, passed, is_relayed=is_relayed)
+                if request.fault is None
+                else objection_to_body(request, passed)
+            )
         except ParseError as error:
             error.user = user
             raise
@@ -161,7 +175,7 @@ class ServerCore:
             else:
                 self._answers.answer(stem, key, method, refusal.status, refusal.headers, now)
             return None if method != "INVITE" or to_tag else _refused(request, source, refusal, user, now)
-        if stem.tagged:
+        if stem.tagged and not is_relayed:
             return self._take_request_in_dialog(request, stem, source, key, now, is_of_dialog=is_of_dialog)
         return self._take_request_outside(request, stem, source, user, key, now)
 
@@ -222,7 +236,7 @@ class ServerCore:
             cancelled = self._store.servers.get(invite_key)
             if isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host:
                 return None
-        is_examined = gate.has_users and method in EXAMINED and not request.to_tag
+        is_examined = gate.has_users and method in self._examined and (not request.to_tag or method == "SUBSCRIBE")
         if gate.locked and gate.is_locked_out(source, now) and not (is_examined and gate.may_prove(source, now)):
             return Drop.LOCKED_OUT
         if self._settings.answers_unknown_sources or self._knows(source.host, source.port):
@@ -231,7 +245,7 @@ class ServerCore:
 
     def _take_request_outside(
         self, request: Request, stem: ResponseStem, source: Peer, user: str, key: str, now: Instant
-    ) -> InviteArrived | RegisterArrived | None:
+    ) -> InviteArrived | RegisterArrived | StandaloneArrived | None:
         method = request.method
         if method == "INVITE":
             merging = f"{request.call_id} {request.from_tag} {request.sequence}"
@@ -241,6 +255,8 @@ class ServerCore:
             return InviteArrived(InviteServer.received(self._store, key, stem, merging), request, source, now, user)
         if method == "REGISTER":
             return RegisterArrived(Server.received(self._store, key, stem), request, source, now, user)
+        if method in self._relayed:
+            return StandaloneArrived(Server.received(self._store, key, stem), request, source, now, user)
         if method == "OPTIONS":
             self._answers.answer(stem, key, method, 200, CAPABILITIES, now)
         else:

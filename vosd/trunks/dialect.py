@@ -14,7 +14,7 @@ from vosd.base.nat import Nat
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.trunks.announcements import Announcements
 from vosd.trunks.header_rules import SentAs, TrunkHeaders
-from vosd.trunks.keys import word
+from vosd.trunks.keys import switch, word
 from vosd.trunks.number_format import NumberFormat
 from vosd.trunks.stir import VendorSignatures
 
@@ -265,6 +265,9 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
     """The form of numbers in each header; None = as they are routed."""
     stir: VendorSignatures | None = None
     """Signatures of the calls that it is sent; None = those of the callers, where nothing signed has changed."""
+    messages: Annotated[
+        bool, switch("`yes`: it is sent MESSAGE requests (RFC 3428) for the numbers that its prefixes fit.")
+    ] = False
 
     @cached_property
     def sent_as(self) -> SentAs | None:

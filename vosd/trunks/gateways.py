@@ -127,6 +127,15 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
             "`sip.shield` limits each address in addition."
         ),
     ] = None
+    messages_per_minute: Annotated[
+        int,
+        whole(
+            0,
+            60_000,
+            "MESSAGE requests (RFC 3428) that it may send in a minute, 10 of them at once; 0 = none. A trunk that "
+            "registers is also sent those for its numbers.",
+        ),
+    ] = 0
     enabled: Annotated[bool, switch("`no` refuses its calls.")] = True
     dialect: CallerDialect = CallerDialect()
     credentials: Credentials | None = None

@@ -20,6 +20,11 @@ class Phone(msgspec.Struct, frozen=True):
     redirect_server: str | None = None
     """The routing gateway that gets its calls first, as a redirect server: its 3xx are followed."""
 
+    voicemail: str | None = None
+    """The routing gateway that its subscriptions to its mailbox go to, and whose notifications it is sent."""
+    mailbox: str = ""
+    """Name of its mailbox there; empty = its number."""
+
     @property
     def enabled(self) -> bool:
         """Whether it may register, call and be called."""
@@ -53,6 +58,7 @@ def called_trunk(trunk: MappingGateway) -> RoutingGateway:
             user_agent=spoken.user_agent,
             headers=spoken.headers,
             bodies=spoken.bodies,
+            messages=trunk.messages_per_minute > 0,
         ),
         serves_numbers=True,
     )
@@ -72,5 +78,9 @@ def called_half(phone: Phone) -> RoutingGateway:
         allow_unrated=True,
         enabled=phone.enabled,
         media=calling.media,
-        dialect=CalleeDialect(nat=calling.dialect.nat, session_timer=calling.dialect.session_timer),
+        dialect=CalleeDialect(
+            nat=calling.dialect.nat,
+            session_timer=calling.dialect.session_timer,
+            messages=calling.messages_per_minute > 0,
+        ),
     )

@@ -161,6 +161,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "period_rates": {"period_rates": "night"},
     "offline_gateway": {"offline_gateway": "carrier"},
     "redirect_server": {"redirect_server": "carrier"},
+    "voicemail": {"voicemail": "carrier"},
     "routing_plan": {"routing_plan": "premium"},
     "gateway_groups.gateways": {"gateways": ["last"]},
     "gateways": {"gateways": ["carrier"]},

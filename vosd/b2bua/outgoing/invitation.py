@@ -75,7 +75,7 @@ def written(
     uri, to = addressed(choice, address, peer, listener)
     route = address.path
     if not dialect.is_usual:
-        uri, to, route = _as_wanted(choice, address, uri, to)
+        uri, to, route = as_wanted(choice, address, uri, to)
     parts = InviteParts(
         uri=uri,
         via=endpoint.flows.vias[flow] + endpoint.token(),
@@ -126,7 +126,7 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
     return f"sip:{called}@{there}:{peer.port}{transport}", f"<sip:{user}@{there}>"
 
 
-def _as_wanted(choice: RouteChoice, address: Address, uri: str, to: str) -> tuple[str, str, tuple[str, ...]]:
+def as_wanted(choice: RouteChoice, address: Address, uri: str, to: str) -> tuple[str, str, tuple[str, ...]]:
     """Return Request-URI, To and Route for a gateway that has hosts, routes or forms of numbers of its own."""
     dialect, number = choice.gateway.dialect, choice.callee_out
     user, host = escape_user(number), dialect.request_host or _host_of(uri)

@@ -38,6 +38,7 @@ from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.sounds import sounds_by_reason
+from vosd.config.reader.trunk_headers import uri_user
 from vosd.trunks.dialect import Transfers
 from vosd.trunks.gateways import HostPattern
 from vosd.trunks.number_rules import IncomingNumbers
@@ -82,6 +83,14 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     its SDP are replaced by that address. ``auto``: where its Contact is private, and its packets come from a public
     address or from another one than its Via says.
     """
+    messages_per_minute: Annotated[int, whole(0, 60_000)] = 0
+    """MESSAGE requests (RFC 3428) that it may send in a minute, 10 of them at once; it is sent those for its number,
+    too. 0 = neither."""
+    voicemail: Annotated[str | None, object_name("routing_gateways")] = None
+    """The routing gateway that its subscriptions to its mailbox go to, and whose notifications of waiting messages it
+    is sent (RFC 3842). Default: none."""
+    mailbox: Annotated[str, uri_user()] = ""
+    """Name of its mailbox at ``voicemail``. Default: its number."""
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls and registrations, and the calls to it."""
 

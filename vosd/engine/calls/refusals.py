@@ -23,7 +23,15 @@ from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
 from vosd.sip.drops import Drop
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived, RequestArrived, UnknownSourceIgnored
+from vosd.sip.events import (
+    Event,
+    InviteArrived,
+    InviteRefused,
+    RegisterArrived,
+    RequestArrived,
+    StandaloneArrived,
+    UnknownSourceIgnored,
+)
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.screening import EXPLAINED
 from vosd.sip.transaction.states import TransactionState
@@ -178,7 +186,7 @@ class Refusals:
 
     def unreadable(self, event: Event, error: ParseError) -> None:
         """Answer a request that turned out to be malformed while it was processed."""
-        if not isinstance(event, InviteArrived | RegisterArrived | RequestArrived):
+        if not isinstance(event, InviteArrived | RegisterArrived | StandaloneArrived | RequestArrived):
             _log.warning("message_unreadable", reason=error.reason)
             return
         if event.transaction.state is not TransactionState.PROCEEDING:

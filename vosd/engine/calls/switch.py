@@ -52,6 +52,7 @@ from vosd.sip.events import (
     RegisterArrived,
     RequestArrived,
     ResponseArrived,
+    StandaloneArrived,
     UnknownSourceIgnored,
 )
 from vosd.sip.wire.errors import ParseError
@@ -78,6 +79,7 @@ class Switch(Counting):
         credits: dict[str, AccountCredit],
         observer: CallObserver,
         register: Callable[[RegisterArrived], None],
+        relay: Callable[[StandaloneArrived], None],
         addresses_of: AddressesOf = as_configured,
         is_located: IsLocated | None = None,
         steps: tuple[Step, ...] = STEPS,
@@ -85,6 +87,7 @@ class Switch(Counting):
     ) -> None:
         """``steps`` set up new calls; ``asker`` answers their questions, without it every one is unanswered."""
         self._take_register = register
+        self._relay = relay
         self._endpoint = endpoint
         self.live = LiveState(credits, addresses_of, is_located, entropy)
         self.notices = Notices(endpoint)
@@ -127,10 +130,8 @@ class Switch(Counting):
                 event.owner.ack_came(event)
             elif type(event) is RegisterArrived:
                 self._take_register(event)
-            elif type(event) is UnknownSourceIgnored:
-                self._refusals.unknown_source(event)
-            elif type(event) is InviteRefused:
-                self._refusals.note_refused(event)
+            elif isinstance(event, StandaloneArrived | UnknownSourceIgnored | InviteRefused):
+                self._handle_beside_calls(event)
             else:
                 event.notify_owner()
         except ParseError as error:
@@ -142,6 +143,14 @@ class Switch(Counting):
                 self._refusals.unreadable(event, ParseError(500, Flaw.OWN_ERROR))
             if call is not None:
                 self._abort(call, event.at)
+
+    def _handle_beside_calls(self, event: StandaloneArrived | UnknownSourceIgnored | InviteRefused) -> None:
+        if isinstance(event, StandaloneArrived):
+            self._relay(event)
+        elif isinstance(event, UnknownSourceIgnored):
+            self._refusals.unknown_source(event)
+        else:
+            self._refusals.note_refused(event)
 
     def take_answer(self, ticket: Ticket, answer: SetupAnswer, now: Instant) -> None:
         """Pass the answer to a question of its set-up to a call; count and ignore one that no call waits for."""
@@ -436,7 +445,7 @@ class Switch(Counting):
 
 def _call_of(event: Event) -> Call | None:
     """Return the call that an event belongs to; None if there is none yet."""
-    if isinstance(event, InviteRefused | RegisterArrived | UnknownSourceIgnored):
+    if isinstance(event, InviteRefused | RegisterArrived | StandaloneArrived | UnknownSourceIgnored):
         return None
     owner: object = event.transaction.owner if isinstance(event, InviteArrived) else event.owner
     try:

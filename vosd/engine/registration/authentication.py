@@ -148,7 +148,7 @@ class Authenticator(Counting):
         return self._guesses.has_home(source.host, now.mono)
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
-        """Decide on an INVITE or REGISTER; while there are users, a REGISTER is never accepted by address alone.
+        """Decide on a request that begins something; while there are users, no REGISTER is accepted by address alone.
 
         Credentials take precedence over the address: a request with credentials is judged by them, and a source from
         which a user is registered is challenged. A phone behind the NAT of a trunk is not that trunk.
@@ -159,7 +159,7 @@ class Authenticator(Counting):
         if not self.has_users:
             return BY_ADDRESS
         domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
-        if request.method == "INVITE" and self._is_known_by_address(request, source, domain):
+        if request.method != "REGISTER" and self._is_known_by_address(request, source, domain):
             return BY_ADDRESS
         users = self._catalogue.users_in(domain)
         credentials_of = self._credentials_at(source, domain, users, now)
@@ -182,7 +182,7 @@ class Authenticator(Counting):
                 return self._challenge(request, source, domain, now, is_stale=True)
             case Finding.NOTHING_SAID | Finding.WRONG_AGAIN:
                 # The latter is a retransmission over UDP, which must not count as a second guess.
-                says_nothing = finding is Finding.NOTHING_SAID and request.method == "INVITE"
+                says_nothing = finding is Finding.NOTHING_SAID and request.method != "REGISTER"
                 why = Drop.UNKNOWN_SOURCE if says_nothing and self._is_strange(request, source, now) else None
                 return self._challenge(request, source, domain, now, why=why)
 

@@ -55,6 +55,8 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     """The registered user that the peer is; empty = none. Only REGISTERs of that user change the peer's address."""
     invites: int = 0
     """Our INVITEs within the dialog that have no final response, also those that nothing waits for any more."""
+    hops: int = 70
+    """Max-Forwards of our requests: less in one that is relayed."""
     request_uri: str = ""
     route: str = ""
     peer: Peer = NOT_YET
@@ -180,7 +182,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
     def request(self, method: str, via: str, sequence: int, headers: str, body: bytes = b"") -> bytes:
         """Write a request within the dialog (RFC 3261 section 12.2.1.1)."""
         head = (
-            f"{method} {self.request_uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n{self.route}"
+            f"{method} {self.request_uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: {self.hops}\r\n{self.route}"
             f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\nCSeq: {sequence} {method}\r\n"
             f"{headers}Content-Length: {len(body)}\r\n\r\n"
         )

@@ -1,0 +1,114 @@
+"""Find where a MESSAGE goes: telephones, trunks of the inventory of numbers, or gateways by their prefixes."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.dids import ring_did
+from vosd.engine.messages.delivery import RelayPlace
+from vosd.routing.conditions import accepts
+from vosd.routing.fit import Candidate
+from vosd.routing.pipeline import state_objection
+from vosd.routing.route_table import RouteTable
+from vosd.routing.routes import Cause, RouteRequest
+from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.phone import called_half
+
+GROUPS_MAX: Final = 3
+"""Most gateways that are tried one after the other."""
+_NO_CALLS: Final = frozenset({Cause.FULL, Cause.TOO_FAST})
+"""Limits of calls, which a MESSAGE is none of."""
+
+
+def places_of(admission: Admission, call: CallRequest) -> Sequence[Sequence[RelayPlace]] | Refusal:
+    """Return the places of a MESSAGE in groups: those of a group are sent it at once, each group after the one before.
+
+    A telephone is sent it at each of its contacts. Gateways are tried in their order, as for calls, but for prices.
+    """
+    dids = admission.catalogue.dids
+    if dids is not None:
+        refusal = ring_did(dids, admission, call)
+        if refusal is not None:
+            return refusal
+    if call.targets:
+        named = [_named(each.gateway, admission) for each in call.targets]
+        return _of_phones([each for each in named if each is not None], admission, call)
+    candidates = _table_of(admission, call).fit(call.callee, call.at.wall).ranked
+    if not candidates:
+        return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {call.callee}")
+    phone = next((each.gateway for each in candidates if each.gateway.is_phone), None)
+    return _of_gateways(candidates, admission, call) if phone is None else _of_phones([phone], admission, call)
+
+
+def contacts_of(gateway: RoutingGateway, admission: Admission, callee: str = "", caller: str = "") -> list[RelayPlace]:
+    """Return the places of a phone, or of another gateway that registers: each of its contacts."""
+    return [RelayPlace(gateway, address, callee, caller) for address in admission.live.addresses_of(gateway)]
+
+
+def _of_phones(
+    gateways: Sequence[RoutingGateway], admission: Admission, call: CallRequest
+) -> Sequence[Sequence[RelayPlace]] | Refusal:
+    """Return the contacts of phones, or trunks of the inventory, as one group."""
+    taking = [each for each in gateways if each.dialect.messages and each.enabled]
+    if not taking:
+        return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"{call.callee} is sent no messages")
+    free = [each for each in taking if each.name not in admission.vendors.blocked]
+    found = [place for each in free for place in contacts_of(each, admission, call.callee, call.caller)]
+    return [found] if found else Refusal(EndReason.UNAVAILABLE, 480, f"{call.callee} is not registered")
+
+
+def _of_gateways(
+    candidates: Iterable[Candidate], admission: Admission, call: CallRequest
+) -> Sequence[Sequence[RelayPlace]] | Refusal:
+    taking = [each for each in candidates if each.gateway.dialect.messages]
+    if not taking:
+        return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"no gateway for {call.callee} is sent messages")
+    found: list[list[RelayPlace]] = []
+    for candidate in taking:
+        gateway = candidate.gateway
+        if _takes(candidate, admission, call):
+            numbers = call.callee, call.caller
+            if gateway.numbers is not None:
+                numbers = admission.vendors.numbers_out(gateway, *numbers)
+            addresses = admission.live.addresses_of(gateway)
+            found += [[RelayPlace(gateway, address, *numbers)] for address in islice(addresses, GROUPS_MAX)]
+    if not found:
+        return Refusal(EndReason.UNAVAILABLE, 480, f"no gateway for {call.callee} can be reached now")
+    return found[:GROUPS_MAX]
+
+
+def _takes(candidate: Candidate, admission: Admission, call: CallRequest) -> bool:
+    """Return whether a gateway takes messages of this sender now."""
+    live, vendors, gateway = admission.live, admission.vendors, candidate.gateway
+    objection = state_objection(gateway, call.at.mono, live.occupancy, live.rests, vendors)
+    if objection is not None and objection not in _NO_CALLS:
+        return False
+    mapping, account = call.mapping, call.account
+    if mapping is None or account is None:
+        return False
+    request = RouteRequest(
+        call.callee, call.caller, call.at, account.id, mapping.name, partner=account.partner,
+        allowed=mapping.gateways_allow, denied=mapping.gateways_deny, is_selective=True,
+    )  # fmt: skip
+    if not accepts(candidate, request, live.occupancy):
+        return False
+    return gateway.numbers is None or vendors.objection(gateway, call.caller) is None
+
+
+def _named(name: str, admission: Admission) -> RoutingGateway | None:
+    """Return what an entry of the inventory names: a phone, a gateway, or a trunk that registers."""
+    catalogue = admission.catalogue
+    phone = catalogue.phones.get(name)
+    if phone is not None:
+        return called_half(phone)
+    return catalogue.routing_gateways.get(name) or catalogue.called_trunks.get(name)
+
+
+def _table_of(admission: Admission, call: CallRequest) -> RouteTable:
+    mapping, account = call.mapping, call.account
+    plan = None if mapping is None or account is None else mapping.routing_plan or account.routing_plan
+    return admission.catalogue.routes if plan is None else admission.catalogue.plans[plan]

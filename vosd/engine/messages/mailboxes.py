@@ -1,0 +1,101 @@
+"""Subscriptions of telephones to their mailboxes, and notifications of waiting messages (RFC 3842, RFC 6665).
+
+The switch keeps no subscription. A SUBSCRIBE of a phone goes to its voicemail gateway as it came, for the mailbox of
+the configuration; a NOTIFY of that gateway goes to every contact of the phone. Devices without the subscription refuse
+it, so both ends share one dialog, which outlives the process. A NOTIFY without subscription takes the same way.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from vosd.callcontrol.admission import Admission
+from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.messages.delivery import RelayPlace
+from vosd.engine.messages.destinations import contacts_of
+from vosd.routing.pipeline import state_objection
+from vosd.sip.events import StandaloneArrived
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.uri import user_part
+from vosd.trunks.phone import Phone, called_half
+
+PACKAGE: Final = "message-summary"
+ALLOW_EVENTS: Final = f"Allow-Events: {PACKAGE}\r\n"
+
+Refused = tuple[int, str]
+"""Status and header lines."""
+_BAD_EVENT: Final[Refused] = (489, ALLOW_EVENTS)
+_FORBIDDEN: Final[Refused] = (403, "")
+_NO_MAILBOX: Final[Refused] = (404, "")
+_NO_SUBSCRIPTION: Final[Refused] = (481, "")
+_OFFLINE: Final[Refused] = (480, "")
+
+
+class Mailboxes:
+    """The mailboxes of the phones of one catalogue."""
+
+    def __init__(self) -> None:
+        self._phones: dict[str, list[Phone]] = {}
+        """By mailbox, and by number."""
+
+    def __bool__(self) -> bool:
+        return bool(self._phones)
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Take the mailboxes of another catalogue."""
+        found = defaultdict(list)
+        for phone in catalogue.phones.values():
+            if phone.voicemail is not None and phone.enabled:
+                for name in dict.fromkeys((phone.mailbox or phone.number, phone.number)):
+                    found[name].append(phone)
+        self._phones = dict(found)
+
+    def of_subscription(self, event: StandaloneArrived, admission: Admission) -> tuple[RelayPlace, str] | Refused:
+        """Return where the SUBSCRIBE of a phone goes, and the phone, or why it is refused."""
+        phone = admission.catalogue.phones.get(event.user)
+        if phone is None or not phone.enabled:
+            return _FORBIDDEN
+        if not _is_of_package(event.request):
+            return _BAD_EVENT
+        gateway = admission.catalogue.routing_gateways.get(phone.voicemail or "")
+        if gateway is None:
+            return _NO_MAILBOX
+        live = admission.live
+        addresses = live.addresses_of(gateway)
+        objection = state_objection(gateway, event.at.mono, live.occupancy, live.rests, admission.vendors)
+        if objection is not None or not addresses:
+            return 503, "Retry-After: 60\r\n"
+        return RelayPlace(gateway, addresses[0], phone.mailbox or phone.number), phone.number
+
+    def of_notification(self, event: StandaloneArrived, admission: Admission) -> Sequence[RelayPlace] | Refused:
+        """Return the contacts that a NOTIFY goes to, or why it is refused."""
+        request, host = event.request, event.source.host
+        phones = [each for each in self._named_by(request) if _is_at(each.voicemail or "", host, admission)]
+        if not phones:
+            return _NO_SUBSCRIPTION  # that is what RFC 6665 section 4.1.3 has for one that matches nothing
+        if not _is_of_package(request):
+            return _BAD_EVENT
+        return [place for each in phones for place in contacts_of(called_half(each), admission)] or _OFFLINE
+
+    def _named_by(self, request: Request) -> Sequence[Phone]:
+        """Return the phones that a NOTIFY is for, by its Request-URI, else by its To."""
+        for uri in (request.uri, request.header("to") or ""):
+            with suppress(ParseError):
+                found = self._phones.get(user_part(uri.partition("<")[2].partition(">")[0] or uri))
+                if found:
+                    return found
+        return ()
+
+
+def _is_of_package(request: Request) -> bool:
+    return (request.header("event") or "").partition(";")[0].strip().lower() == PACKAGE
+
+
+def _is_at(name: str, host: str, admission: Admission) -> bool:
+    """Return whether a gateway sends from a host."""
+    gateway = admission.catalogue.routing_gateways.get(name)
+    if gateway is None or not gateway.enabled:
+        return False
+    return any(each.host == host for each in admission.live.addresses_of(gateway))

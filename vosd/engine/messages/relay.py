@@ -1,0 +1,282 @@
+"""Relay requests that belong to no call: MESSAGE by rule, and what telephones and their mailboxes tell each other.
+
+A MESSAGE is admitted like a call, but costs nothing and leaves a line in the log instead of a CDR (RFC 3428).
+"""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
+from typing import Final
+
+import structlog
+
+from vosd.b2bua.identity import caller_identity_of
+from vosd.base.bucket import Bucket
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.invite_numbers import InviteNumbers
+from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.counting import Counting
+from vosd.engine.messages.delivery import TOO_LARGE, DeliveryOutcome, RelayPlace, RequestDelivery
+from vosd.engine.messages.destinations import places_of
+from vosd.engine.messages.mailboxes import ALLOW_EVENTS, Mailboxes
+from vosd.engine.messages.writing import (
+    BODY_MAX,
+    MessageSender,
+    OutgoingMessage,
+    copied,
+    written_as_it_came,
+    written_message,
+)
+from vosd.obs.figures import Figure
+from vosd.obs.log import LogLimiter
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import StandaloneArrived
+from vosd.sip.nat import is_behind_nat
+from vosd.sip.screening import has_looped, hops_left
+from vosd.sip.transaction.client import Client
+from vosd.sip.wire.message import Response
+from vosd.trunks.gateways import MappingGateway
+
+OPEN_MAX: Final = 1_000
+"""Most requests that wait for an answer; more are 503."""
+BURST: Final = 10
+"""MESSAGEs that a sender may send at once, if it may send so many in a minute."""
+_STEPS: Final = (Admission.identify, Admission.check_open, Admission.check_loop)
+_BUSY: Final = "Retry-After: 5\r\n"
+_MINUTE: Final = "Retry-After: 60\r\n"
+_OF_OUR_REQUEST: Final = {
+    401: 503, 402: 503, 407: 503, 408: 480, 420: 503, 421: 503, 422: 503, 483: 480, 494: 503,
+}  # fmt: skip
+"""Statuses that are about our own request, and what its sender gets instead; never 408 (RFC 4320 section 4.2)."""
+
+_log = structlog.get_logger()
+
+
+class MessageRelay(Counting):
+    """Takes the requests outside of dialogs that go on to another party."""
+
+    def __init__(
+        self, endpoint: Endpoint, admission: Callable[[], Admission], closed: Callable[[], Refusal | None]
+    ) -> None:
+        """``closed`` returns why nothing new is taken."""
+        self._endpoint = endpoint
+        self._admission = admission
+        self._closed = closed
+        self._mailboxes = Mailboxes()
+        self._senders: dict[str, Bucket] = {}
+        """Messages that each sender may still send, by name of its trunk or phone."""
+        self._with_messages: set[str] = set()
+        """Trunks and phones that may send any."""
+        self._version = ""
+        """Version of the catalogue that they are of."""
+        self._open: set[RequestDelivery] = set()
+        self._log_limiter = LogLimiter()
+        self._delivered = self._refused = self._notified = 0
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """Relay what the trunks and phones of another catalogue send and are sent."""
+        gateways, changes = catalogue.mapping_gateways, catalogue.changes
+        if changes is not None and changes.since == self._version:
+            changed: Set[str] = changes.mapping_gateways
+        else:
+            self._mailboxes.adopt(catalogue)
+            changed = gateways.keys() | self._with_messages
+        self._version = catalogue.version
+        for name in changed:
+            if name in gateways and gateways[name].messages_per_minute:
+                self._with_messages.add(name)
+            elif name in self._with_messages:
+                self._with_messages.discard(name)
+                self._senders.pop(name, None)
+        methods = {"MESSAGE"} if self._with_messages else set[str]()
+        self._endpoint.relay(frozenset(methods | {"SUBSCRIBE", "NOTIFY"} if self._mailboxes else methods))
+
+    def take(self, event: StandaloneArrived) -> None:
+        """Relay a request, or answer it.
+
+        Raises:
+            ParseError: a header that is needed is malformed.
+        """
+        if len(self._open) >= OPEN_MAX:
+            self._answer(event, 503, _BUSY)
+            return
+        match event.request.method:
+            case "MESSAGE":
+                self._take_message(event)
+            case "SUBSCRIBE":
+                self._take_subscription(event)
+            case _:
+                self._take_notification(event)
+
+    def census(self) -> Mapping[Figure, int]:
+        """Return the requests that wait for an answer."""
+        return {Figure.RELAYS: len(self._open)}
+
+    def totals(self) -> Mapping[Figure, int]:
+        """Return the counters since the start."""
+        return {
+            Figure.MESSAGES_DELIVERED: self._delivered,
+            Figure.MESSAGES_REFUSED: self._refused,
+            Figure.NOTIFICATIONS: self._notified,
+        }
+
+    # -- MESSAGE ------------------------------------------------------------------------------------------------
+
+    def _take_message(self, event: StandaloneArrived) -> None:
+        request, source, admission = event.request, event.source, self._admission()
+        call = CallRequest(
+            source_host=source.host,
+            source_port=source.port,
+            hops=hops_left(request),
+            looped=has_looped(request, self._endpoint.flows.mark, self._endpoint.flows.sent_by),
+            at=event.at,
+            numbers=InviteNumbers(request),
+            closed=self._closed(),
+            user=event.user,
+        )
+        for step in _STEPS:
+            refusal = step(admission, call)
+            if isinstance(refusal, Refusal):
+                self._refuse(event, call, refusal.status, refusal.detail)
+                return
+        mapping, account = call.mapping, call.account
+        if mapping is None or account is None or not mapping.messages_per_minute:
+            self._refuse(event, call, 403, "its trunk or phone may send no messages")
+        elif not self._may_send(mapping, event.at):
+            self._refuse(event, call, 503, f"more than {mapping.messages_per_minute} messages a minute", _MINUTE)
+        elif len(request.body) > BODY_MAX:
+            self._refuse(event, call, TOO_LARGE, f"a body of {len(request.body)} bytes")
+        elif isinstance(refusal := admission.check_number(call), Refusal):
+            self._refuse(event, call, refusal.status, refusal.detail)
+        elif isinstance(groups := places_of(admission, call), Refusal):
+            self._refuse(event, call, groups.status, groups.detail)
+        else:
+            limit = admission.catalogue.parameters.challenges_max
+            identity = caller_identity_of(request)
+            sender = MessageSender(account.id, mapping.name, identity, call.callee_in, call.caller_in, call.hops, limit)
+            write = partial(written_message, self._endpoint, request, sender)
+            self._begin(event, groups, write, partial(self._sent, event, call))
+
+    def _may_send(self, mapping: MappingGateway, now: Instant) -> bool:
+        a_minute, seconds = mapping.messages_per_minute, now.mono / 1_000
+        burst = min(a_minute, BURST)
+        bucket = self._senders.get(mapping.name)
+        if bucket is None:
+            bucket = self._senders[mapping.name] = Bucket(burst, seconds)
+        return bucket.take(1, a_minute / 60, burst, seconds)
+
+    def _sent(self, event: StandaloneArrived, call: CallRequest, outcome: DeliveryOutcome, now: Instant) -> None:
+        """Answer the sender of a MESSAGE."""
+        gateway = None if outcome.place is None else outcome.place.gateway.name
+        status = outcome.status
+        if status >= 300:
+            counted = 480 if status < 400 else _OF_OUR_REQUEST.get(status, status)
+            self._refuse(event, call, counted, f"answered with {status}", gateway=gateway, now=now)
+            return
+        self._delivered += 1
+        _log.info("message_delivered", gateway=gateway, code=status, **_described(event, call))
+        self._answer(event, status, now=now)
+
+    def _refuse(
+        self, event: StandaloneArrived, call: CallRequest, status: int, why: str, headers: str = "",
+        *, gateway: str | None = None, now: Instant | None = None,
+    ) -> None:  # fmt: skip
+        self._refused += 1
+        if call.mapping is not None:
+            status = call.mapping.dialect.sent_for(status)
+        customer = "" if call.mapping is None else call.mapping.name
+        if self._log_limiter.admits(f"{customer} {status}", event.at.mono):
+            _log.info("message_refused", gateway=gateway, code=status, why=why, **_described(event, call))
+        self._answer(event, status, headers, now=now)
+
+    # -- mailboxes ----------------------------------------------------------------------------------------------
+
+    def _take_subscription(self, event: StandaloneArrived) -> None:
+        found, hops = self._mailboxes.of_subscription(event, self._admission()), hops_left(event.request)
+        if not isinstance(found[0], RelayPlace):
+            self._answer(event, found[0], str(found[1]))
+        elif hops < 0:
+            self._answer(event, 483)
+        else:
+            write = partial(written_as_it_came, self._endpoint, event.request, contact_user=str(found[1]), hops=hops)
+            self._begin(event, [[found[0]]], write, partial(self._subscribed, event))
+
+    def _subscribed(self, event: StandaloneArrived, outcome: DeliveryOutcome, now: Instant) -> None:
+        """Answer a SUBSCRIBE: its dialog is that of the gateway, its target is the switch."""
+        status, response = outcome.status, outcome.response
+        headers = ""
+        if status < 300 and response is not None:
+            headers = self._endpoint.contacts[event.source.flow] + copied(response, "expires")
+        elif status == 423 and response is not None:
+            headers = copied(response, "min-expires")
+        elif status == 489:
+            headers = ALLOW_EVENTS
+        self._answer(event, _OF_OUR_REQUEST.get(status, status), headers, response, now=now)
+
+    def _take_notification(self, event: StandaloneArrived) -> None:
+        found, hops = self._mailboxes.of_notification(event, self._admission()), hops_left(event.request)
+        if isinstance(found, tuple):
+            self._answer(event, *found)
+        elif hops < 0 or len(event.request.body) > BODY_MAX:
+            self._answer(event, 483 if hops < 0 else TOO_LARGE)
+        else:
+            write = partial(written_as_it_came, self._endpoint, event.request, contact_user="", hops=hops)
+            self._begin(event, [found], write, partial(self._notified_of, event))
+
+    def _notified_of(self, event: StandaloneArrived, outcome: DeliveryOutcome, now: Instant) -> None:
+        """Answer a NOTIFY."""
+        self._notified += outcome.status < 300
+        status = _OF_OUR_REQUEST.get(outcome.status, outcome.status)
+        self._answer(event, status, "", outcome.response, now=now)
+
+    # -- both ---------------------------------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        event: StandaloneArrived,
+        groups: Sequence[Sequence[RelayPlace]],
+        write: Callable[[RelayPlace], OutgoingMessage],
+        answer: Callable[[DeliveryOutcome, Instant], None],
+    ) -> None:
+        """Send a request, as ``write`` writes it for each place, and have its sender answered."""
+
+        def send(owner: RequestDelivery, place: RelayPlace, now: Instant) -> Client | None:
+            message = write(place)
+            if not message.fits(self._endpoint):
+                return None
+            dialog, method, headers, body = message
+            return self._endpoint.client.send_request(dialog, method, headers, body, owner, now)
+
+        def ended(delivery: RequestDelivery, outcome: DeliveryOutcome, now: Instant) -> None:
+            self._open.discard(delivery)
+            answer(outcome, now)
+
+        delivery = RequestDelivery(self._endpoint, groups, send, ended)
+        self._open.add(delivery)
+        event.transaction.defer_response(self._endpoint.server_header, event.at)
+        delivery.begin(event.at)
+
+    def _answer(
+        self, event: StandaloneArrived, status: int, headers: str = "", response: Response | None = None,
+        *, now: Instant | None = None,
+    ) -> None:  # fmt: skip
+        """Answer a request; with the tag of ``response``, which it shares its dialog with."""
+        endpoint, transaction = self._endpoint, event.transaction
+        gateway = self._admission().catalogue.mapping_gateways.get(event.user)
+        if gateway is not None and is_behind_nat(gateway.dialect.nat, event.request, event.source):
+            transaction.answer_at(event.source)
+        tag = endpoint.token() if response is None or not response.to_tag else response.to_tag
+        transaction.respond(status, tag, endpoint.server_header + headers, now or event.at)
+
+
+def _described(event: StandaloneArrived, call: CallRequest) -> dict[str, object]:
+    """Return what the log says of a MESSAGE; never its text."""
+    return {
+        "source": str(event.source),
+        "customer": None if call.mapping is None else call.mapping.name,
+        "caller": call.caller or call.caller_in,
+        "callee": call.callee or call.callee_in,
+        "bytes": len(event.request.body),
+    }
