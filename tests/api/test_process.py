@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from doubles.api import VIEWER, Api
 
-MEMORY_MAX_MIB = 120
+MEMORY_MAX_MIB = 130
 
 
 @pytest.fixture(scope="module")
