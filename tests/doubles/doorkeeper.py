@@ -74,6 +74,10 @@ class ScriptedDoorkeeper:
         self.is_forgotten: Callable[[WaitingMessage], None] = lambda _waiting: None
         """Called for each message whose answer is not needed any more; may raise."""
 
+    def passes(self, message: Outgoing, owner: DoorOwner) -> bool:
+        """Examine every message (``Doorkeeper``)."""
+        return False
+
     def examine(self, waiting: WaitingMessage, now: Instant) -> MessageChange | MessageWait | None:
         """Do with a message what the test wants (``Doorkeeper``)."""
         title = title_of(waiting.message)
@@ -102,7 +106,7 @@ class ScriptedDoorkeeper:
     def leg_over(self, owner: DoorOwner, now: Instant) -> None:
         """Keep nothing of legs (``Doorkeeper``)."""
 
-    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner) -> bool:
+    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant) -> bool:
         """Refuse no description (``Doorkeeper``)."""
         return False
 

@@ -198,7 +198,7 @@ class GatewayAttempt:
                 self.progress.rang_at = event.at.came
             self._establish(response, event.at)
             caller = self.call.caller.leg
-            if leg.door is not None and caller is not None and leg.door.refuses(self.answer, leg, caller):
+            if leg.door is not None and caller is not None and leg.door.refuses(self.answer, leg, caller, event.at):
                 self.call.answer_unusable(self, event.at)
             else:
                 self.call.answered(self, event.at)

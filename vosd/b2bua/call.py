@@ -250,6 +250,11 @@ class Call:
             attempt.progress.started_at = now
             self.hunt.wait(self, attempt, attempt.own_deadline(), now)
 
+    def answer_left(self, leg: Leg, message: OutgoingSuccess) -> None:
+        """Report the answer, which has left at once."""
+        if self._is_answer(leg, message):
+            self._board.answer_sent()
+
     def not_sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
         """Try the next gateway, or end a call whose 200 could not be sent; False = it is the 200 to another INVITE."""
         attempt = self.callee

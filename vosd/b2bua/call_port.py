@@ -106,7 +106,11 @@ class CallPort(Protocol):
         ...
 
     def sent(self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
-        """Report an INVITE, or a 200 to one, that has left by the door."""
+        """Report an INVITE, or a 200 to one, that has left after a wait."""
+        ...
+
+    def answer_left(self, leg: "Leg", message: OutgoingSuccess) -> None:
+        """Report a 200 to an INVITE that has left at once."""
         ...
 
     def not_sent(self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:

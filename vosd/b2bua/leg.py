@@ -380,8 +380,7 @@ class Leg:
         """Let a message leave, at once or by the door: every message of a leg passes here."""
         if self.sent_as is not None and not is_examined:
             rule(message, self, self.sent_as)
-        if self.door is not None and not is_examined:
-            self.door.take(message, self, now)
+        if self.door is not None and not is_examined and not self.door.take(message, self, now):
             return
         if message.enclosed:
             with_enclosed(message)
@@ -400,6 +399,8 @@ class Leg:
             )
         elif type(message) is OutgoingSuccess:
             message.acceptance.begin(message.transaction, headers, body, now)
+            if self.door is not None and not is_examined:
+                self.call.answer_left(self, message)
         else:
             self._send_rarer(message, now)
 
@@ -424,7 +425,7 @@ class Leg:
                 self._endpoint.bye_after_ack(acceptance, headers)
 
     def sent(self, message: Outgoing, now: Instant) -> None:
-        """Report an INVITE, or its 200, that has left by the door."""
+        """Report an INVITE, or its 200, that has left after a wait."""
         if isinstance(message, OutgoingInvite | OutgoingSuccess):
             self.call.sent(self, message, now)
 

@@ -31,7 +31,13 @@ BY_MODE: Final = 0
 
 def decide(parameters: MediaParameters, caller: MediaSide, callee: MediaSide) -> Decision:
     """Decide by the mode of the installation, in mode auto by the first step that applies."""
-    modes = (caller.settings.mode, callee.settings.mode)
+    decision = decide_by_modes(parameters, caller.settings, callee.settings)
+    return _by_addresses(parameters, caller, callee) if decision is None else decision
+
+
+def decide_by_modes(parameters: MediaParameters, caller: MediaSettings, callee: MediaSettings) -> Decision | None:
+    """Decide as far as settings alone do; None = it depends on where the parties are."""
+    modes = (caller.mode, callee.mode)
     match parameters.mode:
         case MediaMode.OFF:
             return Decision(is_relayed=False, step=BY_MODE)
@@ -40,21 +46,22 @@ def decide(parameters: MediaParameters, caller: MediaSide, callee: MediaSide) ->
         case MediaMode.ON:
             return Decision(is_relayed=MediaMode.MUST_ON in modes or MediaMode.OFF not in modes, step=BY_MODE)
         case MediaMode.AUTO:
-            return _by_steps(parameters, caller, callee, modes)
+            return _by_trunks(modes, callee)
 
 
-def _by_steps(
-    parameters: MediaParameters, caller: MediaSide, callee: MediaSide, modes: tuple[MediaMode, MediaMode]
-) -> Decision:
-    """Return the answer of the first step that applies."""
+def _by_trunks(modes: tuple[MediaMode, MediaMode], callee: MediaSettings) -> Decision | None:
+    """Return the answer of the first of the steps 1 to 4 that applies."""
     if MediaMode.MUST_ON in modes:
         return Decision(is_relayed=True, step=1)
     if MediaMode.OFF in modes:
         return Decision(is_relayed=False, step=2)
     if MediaMode.ON in modes:
         return Decision(is_relayed=True, step=3)
-    if callee.settings.local_ring:
-        return Decision(is_relayed=True, step=4)
+    return Decision(is_relayed=True, step=4) if callee.local_ring else None
+
+
+def _by_addresses(parameters: MediaParameters, caller: MediaSide, callee: MediaSide) -> Decision:
+    """Return the answer of the first of the steps from 5 on that applies."""
     if _is_encrypted_and_registered(caller) or _is_encrypted_and_registered(callee):
         return Decision(is_relayed=True, step=5)
     if parameters.between_networks and _are_in_different_networks(caller, callee):

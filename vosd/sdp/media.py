@@ -19,6 +19,7 @@ _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
+_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
 """Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
 _DIRECTIONS: Final = frozenset({b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive"})
@@ -32,6 +33,7 @@ _ICE: Final = (
     b"a=source-filter:", b"a=alt:",
 )  # fmt: skip
 """Lines that offer or want a way past the relay (RFC 8839, RFC 4570), or one port for several media (RFC 9143)."""
+_ANY_ICE: Final = re.compile(b"|".join(map(re.escape, _ICE)))
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
 _OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
@@ -145,14 +147,16 @@ def relayed(session: bytes, places: Sequence[Place | None], origin: str | None =
     above, *media = _MEDIUM.split(session)
     found = _CONNECTION.search(above)
     common = b"" if found is None else found[0]
-    pairs = list(zip(media, places, strict=True))
     # The address for all media stays if one that is not relayed needs it; then relayed media get one of their own.
-    is_replaced = bool(common) and not any(place is None and _uses_common_address(part) for part, place in pairs)
-    announced = host if is_replaced else None
-    return _head(above, origin or host, announced) + b"".join(
-        _without_place(part, host) if place is None else _medium_at(part, place, common, announced)
-        for part, place in pairs
-    )
+    announced = host if common else None
+    if None in places:
+        for part, place in zip(media, places, strict=True):
+            if place is None and _uses_common_address(part):
+                announced = None
+    written = [_head(above, origin or host, announced)]
+    for part, place in zip(media, places, strict=True):
+        written.append(_without_place(part, host) if place is None else _medium_at(part, place, common, announced))
+    return b"".join(written)
 
 
 def with_codecs(session: bytes, wanted: Sequence[str]) -> bytes | None:
@@ -325,15 +329,17 @@ def _uses_common_address(part: bytes) -> bool:
 
 def _head(above: bytes, origin: str, announced: str | None) -> bytes:
     """Return the lines above all media for a description with relayed media; ``announced`` None = ``c=`` stays."""
-    above = _ORIGIN.sub(lambda found: b"o=%b %b" % (found[1], _named(origin)), above, count=1)
+    found = _ORIGIN.search(above)
+    if found is not None:
+        above = b"%bo=%b %b%b" % (above[: found.start()], found[1], _named(origin), above[found.end() :])
     if not _has_ice(above) and _RTCP not in above:
-        return (
-            above if announced is None else _CONNECTION.sub(lambda found: _connection_like(found[0], announced), above)
-        )
+        return above if announced is None else _CONNECTION.sub(lambda line: _connection_like(line[0], announced), above)
     return b"".join(
-        line if announced is None or not line.startswith(b"c=") else _connection_like(line, announced)
-        for line in _lines(above)
-        if not line.startswith((*_ICE, _RTCP))
+        [
+            line if announced is None or line[:2] != b"c=" else _connection_like(line, announced)
+            for line in _lines(above)
+            if not line.startswith((*_ICE, _RTCP))
+        ]
     )
 
 
@@ -362,12 +368,12 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
         and not _has_ice(part)
         and b"\n" in part
     ):
-        return _PORT.sub(b"\\g<1>%d" % place.rtp, part, count=1)
+        return _with_port(part, place.rtp)
     first, *rest = _lines(part)
     if not first.endswith(b"\n"):
         first += b"\r\n"
     end = first[len(first.rstrip()) :]
-    lines = [_PORT.sub(b"\\g<1>%d" % place.rtp, first, count=1)]
+    lines = [_with_port(first, place.rtp)]
     if not has_connection and place.host != announced:
         rest.insert(1 if rest and rest[0].startswith(b"i=") else 0, _connection_like(common.rstrip() + end, place.host))
     rtcp = b"" if b"RTP/" not in first else b"a=rtcp-mux" if place.rtcp is None else b"a=rtcp:%d" % place.rtcp
@@ -391,7 +397,7 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
 
 
 def _has_ice(part: bytes) -> bool:
-    return any(beginning in part for beginning in _ICE)
+    return _ANY_ICE.search(part) is not None
 
 
 def _connection_like(line: bytes, host: str) -> bytes:
@@ -402,13 +408,14 @@ def _connection_like(line: bytes, host: str) -> bytes:
     return b"c=" + _named(host) + line[len(line.rstrip()) :]
 
 
+@lru_cache(maxsize=256)
 def _named(host: str) -> bytes:
     return b"IN IP%d %b" % (6 if ":" in host else 4, host.encode())
 
 
 def _lines(part: bytes) -> list[bytes]:
     """Return lines with their ends; a carriage return alone ends none."""
-    return re.findall(rb"[^\n]*\n|[^\n]+", part)
+    return _LINE.findall(part)
 
 
 def _formats(part: bytes) -> tuple[list[bytes], dict[int, tuple[str, int]]] | None:
@@ -438,4 +445,10 @@ def _limited(part: bytes, kept: list[bytes]) -> bytes:
 
 
 def _rejected(part: bytes) -> bytes:
-    return _PORT.sub(rb"\g<1>0", part, count=1)
+    return _with_port(part, 0)
+
+
+def _with_port(part: bytes, port: int) -> bytes:
+    """Return a medium with another port; a template of ``re.sub`` would be parsed for each."""
+    found = _PORT.match(part)
+    return part if found is None else b"%b%d%b" % (found[1], port, part[found.end() :])

@@ -14,11 +14,14 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import Exchange
-from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 import vosd
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 BUDGETS: Final = Path(__file__).with_name("cost_of_a_call.yaml")
 """The most calls for each message, timers included for the whole call. Who raises one says in the commit what for."""
@@ -27,6 +30,9 @@ COUNTED: Final = 20
 SLACK: Final = 2
 """A budget may stand this much above what is measured; beyond that it is lowered, so that it holds what was gained."""
 WHOLE_CALL: Final = "whole call"
+
+MEDIA_BUDGETS: Final = {MediaMode.OFF: 66, MediaMode.AUTO: 92, MediaMode.MUST_ON: 230}
+"""Most calls for the media of a call, beside all others: not relayed by the mode, not relayed by step 8, relayed."""
 
 _ROOT: Final = f"{Path(vosd.__file__).parent}/"
 _RECEIVE: Final = Exchange._receive.__code__
@@ -68,9 +74,8 @@ def make_calls(scene: Scene, number: int) -> None:
         scene.wire.run_for(70_000)
 
 
-@pytest.fixture
-def measured(scene: Scene) -> dict[str, float]:
-    """Python calls of one call, by message."""
+def counted(scene: Scene) -> dict[str, float]:
+    """Count the Python calls of one call, by message."""
     make_calls(scene, WARM_UP)
     counter = StepCounter()
     earlier = sys.getprofile()
@@ -83,6 +88,12 @@ def measured(scene: Scene) -> dict[str, float]:
     return {message: calls / COUNTED for message, calls in counter.calls.items()}
 
 
+@pytest.fixture
+def measured(scene: Scene) -> dict[str, float]:
+    """Python calls of one call, by message."""
+    return counted(scene)
+
+
 def test_no_message_of_a_call_passes_more_functions_than_its_budget(measured):
     budgets = yaml.safe_load(BUDGETS.read_text())
     assert measured.keys() == budgets.keys()
@@ -92,3 +103,12 @@ def test_no_message_of_a_call_passes_more_functions_than_its_budget(measured):
 def test_no_budget_stands_above_what_a_message_costs(measured):
     budgets = yaml.safe_load(BUDGETS.read_text())
     assert {message: calls for message, calls in measured.items() if calls < budgets[message] - SLACK} == {}, "lower it"
+
+
+@pytest.mark.parametrize("mode", MEDIA_BUDGETS)
+def test_media_cost_no_more_than_their_budget_which_is_no_higher_than_needed(mode, measured):
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
+    with_media = counted(Scene(catalogue(trunks, media=media), relay=VirtualRelay()))
+    calls = with_media[WHOLE_CALL] - measured[WHOLE_CALL]
+    assert MEDIA_BUDGETS[mode] - SLACK <= calls <= MEDIA_BUDGETS[mode]

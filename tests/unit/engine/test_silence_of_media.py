@@ -11,6 +11,7 @@ from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 
 from vosd.base.clock import Instant
@@ -77,6 +78,17 @@ def test_silence_counts_anew_when_a_fax_is_over():
     record = scene.close()
     assert record.end_reason == "No Media"
     assert 71_000 <= record.hold_time_ms <= 72_000
+
+
+def test_a_fax_that_is_refused_lets_no_call_be_silent():
+    relay = VirtualRelay()
+    scene = Scene(content(), relay=relay)
+    call, there = scene.talk()
+    there.will("INVITE", Reply(488))
+    call.mine = call.mine.partition("m=")[0] + "m=image 20000 udptl t38\r\n"
+    call.propose()
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.close().end_reason == "No Media"
 
 
 def test_silence_counts_anew_when_a_transfer_has_joined_two_calls():

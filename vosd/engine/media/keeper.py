@@ -13,7 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.leg import Leg
+from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.ports import SoundOffer
 from vosd.b2bua.states import CallState
@@ -29,7 +29,7 @@ from vosd.engine.media.ring_back import ring_back
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import address_of, is_behind_nat, side_of
 from vosd.engine.media.silence import PortLife, silence_limit
-from vosd.media.decision import decide
+from vosd.media.decision import decide, decide_by_modes
 from vosd.media.figures import PortFigures
 from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegFigures, LegMedia, MediaRefusal
@@ -40,7 +40,7 @@ from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
 from vosd.sdp.origin import succeeding
-from vosd.sdp.rewrite import BY_SWITCH, Authored
+from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
@@ -48,12 +48,21 @@ from vosd.sip.door.messages import (
     OutgoingInvite,
     OutgoingReinvite,
     OutgoingRequest,
+    OutgoingResponse,
     OutgoingSuccess,
 )
 from vosd.sip.flows import Listener
 from vosd.trunks.announcements import NO_SOUND, Announcements
 from vosd.trunks.dialect import Passing
-from vosd.trunks.media import MediaAddress, MediaEngine, MediaFallback, MediaParameters, MediaTrust, PortRange
+from vosd.trunks.media import (
+    DEFAULT_MEDIA,
+    MediaAddress,
+    MediaEngine,
+    MediaFallback,
+    MediaParameters,
+    MediaTrust,
+    PortRange,
+)
 
 _FAX: Final = "image"
 _NOWHERE: Final = frozenset({"0.0.0.0", "::"})
@@ -76,6 +85,15 @@ class _Exchange(NamedTuple):
     media: LegMedia
     author: Leg
     theirs: LegMedia
+
+
+class _Prepared(NamedTuple):
+    """The answer of a gateway whose ports are connected, before it leaves for the caller."""
+
+    media: LegMedia
+    theirs: LegMedia
+    described: Sequence[Medium]
+    places: Sequence[Place | None]
 
 
 class MediaKeeper:
@@ -118,6 +136,7 @@ class MediaKeeper:
         """Calls that are moved to another rtpengine: the side that is offered new ports next, and not before when."""
         self.is_ignored: Callable[[str], bool] | None = None
         """Returns whether the address of a session description is not used; None = all are."""
+        self._prepared: _Prepared | None = None
         self._is_exhausted = False
         self._log_limiter = LogLimiter()
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
@@ -149,6 +168,17 @@ class MediaKeeper:
         self._last_number += 1
         return self._last_number
 
+    def passes(self, message: Outgoing, owner: DoorOwner) -> bool:
+        """Let messages without a description pass, but for the first one of a leg, and ringing (``Doorkeeper``)."""
+        if message.body or not isinstance(owner, Leg):
+            return False
+        media = owner.facts.media
+        if media is None or media.is_over:
+            return True
+        if media.number not in self._legs:
+            return False
+        return not media.ports or not isinstance(message, OutgoingResponse) or message.status not in RINGING
+
     def examine(self, waiting: WaitingMessage, now: Instant) -> MessageChange | MessageWait | None:
         """Put ports of the relay into the description of a message that has one (``Doorkeeper``)."""
         message, leg = waiting.message, waiting.owner
@@ -169,9 +199,7 @@ class MediaKeeper:
             return self._of_one_that_left(message, leg, media)
         if media.is_over:  # it answers requests that come late: no port is opened for that
             return _without_session(message)
-        if media.author not in {0, theirs.number}:
-            media.watched_from = now.mono
-        media.author = theirs.number
+        _note_author(media, theirs, now)
         if media.is_ringing and isinstance(message, OutgoingSuccess):
             media.is_ringing = False
             if self._relay is not None and (port := media.port(0)) is not None:
@@ -195,27 +223,44 @@ class MediaKeeper:
         if isinstance(owner, Leg) and (media := owner.facts.media) is not None and not media.is_over:
             media.is_over = True
             self._legs.pop(media.number, None)
-            self._keys.forget(media)
-            if self.recordings is not None:
-                self.recordings.leg_over(media)
-            self._close_ports(media, now)
+            if media.ports or media.rtp_call is not None or media.announcement is not None:
+                self._keys.forget(media)
+                if self.recordings is not None:
+                    self.recordings.leg_over(media)
+                self._close_ports(media, now)
             if media.ended is not None and owner.route_choice is not None:
                 self.losses.note(owner.route_choice.gateway.name, media.ended.figures, now.mono)
 
-    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner) -> bool:
-        """Return whether an answer has no codec for the other side, or cannot be relayed (``Doorkeeper``)."""
+    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant) -> bool:
+        """Return whether an answer has no codec for the other side, or cannot be relayed (``Doorkeeper``).
+
+        Else the ports take media by it from now on, so that the call is journalled with it.
+        """
         if not isinstance(author, Leg) or not isinstance(reader, Leg) or not session:
             return False
         theirs, media = author.facts.media, reader.facts.media
         if theirs is None or media is None:
             return False
+        if isinstance(session, Hidden):
+            session = session.for_one_at(reader.host)
         body = _limited(session, theirs, media)
         if body is None:
             theirs.refusal = MediaRefusal.NO_COMMON_CODEC
             return True
-        if theirs.is_relayed and _is_bad(body):
+        _note_author(media, theirs, now)
+        if not theirs.is_relayed:
+            return False
+        exchange = _Exchange(reader, media, author, theirs)
+        try:
+            _, described = self._described(exchange, body)
+        except BadSession:
             theirs.refusal = MediaRefusal.BAD_SESSION
             return True
+        if self._rtpengines is None and not media.is_over:
+            places = self._places(described, exchange, now)
+            if places is not None:
+                self._note_origin(reader, media, places)
+                self._prepared = _Prepared(media, theirs, described, places)
         return False
 
     def _close_ports(self, media: LegMedia, now: Instant) -> None:
@@ -244,6 +289,8 @@ class MediaKeeper:
 
     def silence(self, call: Call, answered_at: Instant) -> Limit | None:
         """Return when silence ends an answered call (``CallMedia``)."""
+        if not self._has_ports(call):
+            return None
         asked: list[int | None] = []
 
         def last_packet(port: RelayPort) -> int | None:
@@ -260,6 +307,11 @@ class MediaKeeper:
         if min(known) < limit.due_ms:  # what came since then is not known yet
             return limit._replace(due_ms=max(limit.due_ms, min(known) + POLL_MS + _LATE_FIGURES_MS))
         return limit
+
+    def _has_ports(self, call: Call) -> bool:
+        """Return whether a call may be relayed: the leg of its attempt has ports."""
+        attempt = None if call.callee is None else call.callee.leg.facts.media
+        return attempt is not None and bool(attempt.ports)
 
     def report_keys_to(self, process: Callable[[int, str, int], None]) -> None:
         """Let keys in media be processed: port, key, and duration in milliseconds."""
@@ -280,21 +332,21 @@ class MediaKeeper:
 
     def report(self, call: Call) -> str | None:
         """Return the document of the CDR (``CallMedia``)."""
+        leg = call.caller.leg
+        caller = None if leg is None else leg.facts.media
+        callee = None if call.callee is None else call.callee.leg.facts.media
         if call.journey.vendor_answered_at is None:
-            leg = call.caller.leg
-            played = [] if leg is None else _played("caller", leg.facts.media)
+            played = _played("caller", caller)
             return media_document(MediaEngine.RELAY, None, None, None, "", played) if played else None
-        legs = (call.caller.leg, None if call.callee is None else call.callee.leg)
-        caller, callee = (None if leg is None else leg.facts.media for leg in legs)
-        if not any(media is not None and (media.ports or media.ended) for media in (caller, callee)):
+        if not _was_relayed(caller) and not _was_relayed(callee):
             return None
-        ended = [None if media is None else self._ended(media) for media in (caller, callee)]
+        ended = None if caller is None else self._ended(caller), None if callee is None else self._ended(callee)
         is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
         recording = "" if callee is None else callee.recording
         played = [*_played("caller", caller), *_played("callee", callee)]
         step = None if callee is None else callee.step
-        return media_document(engine, step, ended[0], ended[1], recording, played)
+        return media_document(engine, step, *ended, recording, played)
 
     def sound_for(self, announcements: Announcements, reason: EndReason) -> str:
         """Return the name of the sound for a reason: of a trunk, else of the installation; empty = none."""
@@ -490,11 +542,9 @@ class MediaKeeper:
             return _unfit(message, exchange.media, MediaRefusal.NO_COMMON_CODEC)
         if not self._is_relayed(exchange, body):
             return MessageChange(body=body) if body != message.body else None
+        is_at_relay = self._rtpengines is None or _is_at_relay(exchange)
         try:
-            is_at_relay = self._rtpengines is None or _is_at_relay(exchange)
-            if is_at_relay and self._keys.wants_events(exchange.theirs, exchange.media):
-                body = with_events(body, _event_payload(exchange.media))
-            described = media_of(body)
+            body, described = self._described(exchange, body)
         except BadSession:
             return _unfit(message, exchange.media, MediaRefusal.BAD_SESSION)
         if self._rtpengines is not None and not is_at_relay:
@@ -510,15 +560,29 @@ class MediaKeeper:
         if places is None:
             self._report_exhausted(now)
             return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
-        _note_kind(described, exchange.theirs, now)
         return MessageChange(body=self._relayed(body, places, exchange.leg, exchange.media))
+
+    def _described(self, exchange: _Exchange, body: bytes) -> tuple[bytes, Sequence[Medium]]:
+        """Return a description with telephone events where keys are converted, and its media.
+
+        Raises:
+            BadSession: it cannot be relayed.
+        """
+        is_at_relay = self._rtpengines is None or _is_at_relay(exchange)
+        if is_at_relay and self._keys.wants_events(exchange.theirs, exchange.media):
+            body = with_events(body, _event_payload(exchange.media))
+        return body, media_of(body)
 
     def _relayed(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
         """Return a description as a leg is sent it: with these places, and no address of its author."""
+        self._note_origin(leg, media, places)
+        return _following(relayed(session, places, media.origin), media)
+
+    def _note_origin(self, leg: Leg, media: LegMedia, places: Sequence[Place | None]) -> None:
+        """Note the address in the origin line of a leg's descriptions, from its first one on."""
         if not media.origin:
             first = next(filter(None, places), None)
             media.origin = address_of(leg, self._listeners, self._addresses).announced if first is None else first.host
-        return _following(relayed(session, places, media.origin), media)
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
         """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer."""
@@ -580,61 +644,85 @@ class MediaKeeper:
         callee, other = (author, leg) if leg.route_choice is None else (leg, author)
         attempt = callee.facts.media
         if other.route_choice is not None or callee.route_choice is None or attempt is None:
-            media = (exchange.media, exchange.theirs)
-            return any(each.ports or each.origin for each in media)  # connected by a transfer or a pickup
+            media, theirs = exchange.media, exchange.theirs
+            return bool(media.ports or theirs.ports or media.origin or theirs.origin)  # by a transfer or a pickup
         if attempt.step is None:
-            described = _first_host(body)
-            caller, called = (
-                side_of(each, self._listeners, described if each is author else "") for each in (other, callee)
-            )
-            decision = decide(self.parameters, caller, called)
+            far = other.facts.media
+            settings = DEFAULT_MEDIA if far is None else far.settings
+            decision = decide_by_modes(self.parameters, settings, attempt.settings)
+            if decision is None:
+                described = _first_host(body)
+                caller, called = (
+                    side_of(each, self._listeners, described if each is author else "") for each in (other, callee)
+                )
+                decision = decide(self.parameters, caller, called)
             attempt.step, attempt.is_relayed = decision.step, decision.is_relayed
         return attempt.is_relayed
 
     def _places(self, media: Sequence[Medium], exchange: _Exchange, now: Instant) -> Sequence[Place | None] | None:
         """Return a place for each medium, with ports of both legs that are connected; None = no port is free."""
-        assert self._relay is not None
+        relay, own, theirs = self._relay, exchange.media, exchange.theirs
+        assert relay is not None
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared[:2] == (own, theirs) and prepared.described == media:
+            return prepared.places
         places: list[Place | None] = []
+        address = address_of(exchange.leg, self._listeners, self._addresses)
+        has_changed = False
         for index, medium in enumerate(media):
             if not medium.port or not medium.is_relayable:
                 places.append(None)
                 continue
-            own = self._port(exchange.leg, exchange.media, index, now)
-            theirs = self._port(exchange.author, exchange.theirs, index, now, is_multiplexed=medium.is_multiplexed)
-            if own is None or theirs is None:
+            port, far = own.port(index), theirs.port(index)
+            if port is None:
+                port, has_changed = self._opened(relay, own, index, address, now), True
+            if far is None:
+                author_address = address_of(exchange.author, self._listeners, self._addresses)
+                far = self._opened(relay, theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
+                has_changed = True
+            if port is None or far is None:
                 return None
             source = _source(medium, exchange, index)
             if self.is_ignored is not None and self.is_ignored(source.host):
                 source = _unannounced(source)
-            exchange.theirs.note_source(index, source)
-            self._relay.expect(theirs, source)
-            self._relay.connect(own, theirs)
+            if source != theirs.source(index):
+                theirs.note_source(index, source)
+                has_changed = True
+            relay.expect(far, source)
+            relay.connect(port, far)
             if index == 0:
                 self._keys.arrange(exchange.leg, exchange.author)
                 if self.recordings is not None and exchange.author.route_choice is not None:
-                    self.recordings.begin(exchange.leg, exchange.author, (own, theirs), now)
-            address = address_of(exchange.leg, self._listeners, self._addresses)
-            places.append(Place(address.announced, own.rtp, own.rtcp))
+                    self.recordings.begin(exchange.leg, exchange.author, (port, far), now)
+            places.append(Place(address.announced, port.rtp, port.rtcp))
+        _note_kind(media, theirs, now)
+        if has_changed:
+            exchange.leg.moved()
         return places
 
-    def _port(
-        self, leg: Leg, media: LegMedia, index: int, now: Instant, *, is_multiplexed: bool = False
+    def _opened(
+        self,
+        relay: MediaRelay,
+        media: LegMedia,
+        index: int,
+        address: MediaAddress,
+        now: Instant,
+        *,
+        is_multiplexed: bool = False,
     ) -> RelayPort | None:
-        """Return the port of a leg for a medium; open it where it has none."""
-        port = media.port(index)
-        if port is None and self._relay is not None:
-            address, ports = address_of(leg, self._listeners, self._addresses), self._range(media)
-            self._spare(self._relay, address, ports)
-            port = self._relay.open(
-                address.bind, ports, is_multiplexed=is_multiplexed, tos=self.parameters.traffic_class, now=now
-            )
-            if port is not None:
-                media.note_port(index, port)
-                if media.source(index) is not None:  # it had another port: silence counts from this one
-                    media.watched_from = now.mono
-                if self._is_exhausted:
-                    self._is_exhausted = False
-                    _log.info(Event.RTP_PORTS_FREE)
+        """Open a port for a medium of a leg; None = none is free."""
+        ports = self._range(media)
+        if (address, ports) not in self._spared:
+            self._spare(relay, address, ports)
+        tos = self.parameters.traffic_class
+        port = relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
+        if port is not None:
+            media.note_port(index, port)
+            if media.source(index) is not None:  # it had another port: silence counts from this one
+                media.watched_from = now.mono
+            if self._is_exhausted:
+                self._is_exhausted = False
+                _log.info(Event.RTP_PORTS_FREE)
         return port
 
     def _report_exhausted(self, now: Instant) -> None:
@@ -653,23 +741,22 @@ def _added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | 
 def _limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
     """Return a description with the codecs that both sides may use; None if there are none."""
     body: bytes | None = session
-    for codecs in (author.settings.codecs, reader.settings.codecs):
-        body = with_codecs(body, codecs) if codecs and body is not None else body
+    if author.settings.codecs:
+        body = with_codecs(session, author.settings.codecs)
+    if body is not None and reader.settings.codecs:
+        body = with_codecs(body, reader.settings.codecs)
     return body
 
 
 def _played(side: str, media: LegMedia | None) -> list[HeardSound]:
     """Return the sounds that a side was played."""
-    return [] if media is None else [HeardSound(side, each.name, each.codec, each.ms) for each in media.played]
+    if media is None or not media.played:
+        return []
+    return [HeardSound(side, each.name, each.codec, each.ms) for each in media.played]
 
 
-def _is_bad(session: bytes) -> bool:
-    """Return whether a description cannot be relayed."""
-    try:
-        media_of(session)
-    except BadSession:
-        return True
-    return False
+def _was_relayed(media: LegMedia | None) -> bool:
+    return media is not None and bool(media.ports or media.ended)
 
 
 def _following(session: bytes, media: LegMedia) -> bytes:
@@ -695,12 +782,25 @@ def _is_offer(message: Outgoing, exchange: _Exchange) -> bool:
     return exchange.theirs.offered_by != exchange.media.number
 
 
+def _note_author(media: LegMedia, theirs: LegMedia, now: Instant) -> None:
+    """Note whose description a leg is sent; silence counts anew where that is another leg."""
+    if media.author != theirs.number:
+        if media.author:
+            media.watched_from = now.mono
+        media.author = theirs.number
+
+
 def _note_kind(described: Sequence[Medium], media: LegMedia, now: Instant) -> None:
     """Note whether a description holds the media, or has fax alone."""
-    used = [each for each in described if each.port]
+    is_held = is_fax = True
+    is_used = False
+    for each in described:
+        if each.port:
+            is_used = True
+            is_held = is_held and each.is_held
+            is_fax = is_fax and each.kind == _FAX
     was_silent = media.is_held or media.is_fax
-    media.is_held = bool(used) and all(each.is_held for each in used)
-    media.is_fax = bool(used) and all(each.kind == _FAX for each in used)
+    media.is_held, media.is_fax = is_used and is_held, is_used and is_fax
     if was_silent and not (media.is_held or media.is_fax):
         media.watched_from = now.mono
 
@@ -710,10 +810,13 @@ def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
 
     A party sends by the numbers that the other one has named (RFC 3264 section 5.1); many send by their own.
     """
-    formats = dict(zip(medium.payloads, zip(medium.clocks, medium.codecs, strict=True), strict=True))
+    payloads, clocks, codecs = medium.payloads, medium.clocks, medium.codecs
     other = exchange.media.source(index)
-    if other is not None and formats:
-        formats = {**dict(zip(other.payloads, zip(other.clocks, other.codecs, strict=True), strict=True)), **formats}
+    if other is not None and payloads and other.payloads != payloads[: len(other.payloads)]:
+        formats = dict(zip(other.payloads, zip(other.clocks, other.codecs, strict=True), strict=True))
+        formats.update(zip(payloads, zip(clocks, codecs, strict=True), strict=True))
+        payloads = tuple(formats)
+        clocks, codecs = zip(*formats.values(), strict=True)
     is_nowhere = medium.host in _NOWHERE
     return MediaSource(
         host="" if is_nowhere else medium.host,
@@ -722,9 +825,9 @@ def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
         rtcp=None if medium.is_multiplexed else medium.rtcp_port,
         sip_host=exchange.author.host,
         trust=exchange.theirs.settings.source,
-        payloads=tuple(formats),
-        clocks=tuple(clock for clock, _ in formats.values()),
-        codecs=tuple(codec for _, codec in formats.values()),
+        payloads=payloads,
+        clocks=clocks,
+        codecs=codecs,
     )
 
 

@@ -1,7 +1,7 @@
 """The end of a relayed call whose media have stopped: its deadline, and the last proof that a side was alive."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
@@ -22,7 +22,7 @@ class PortLife(NamedTuple):
     """Return from when on packets were received; a later moment than now while none are."""
 
 
-_OFF: Final = MediaWatch.OFF
+_OFF, _ANY, _FROM_PEER, _TO_PEER = MediaWatch.OFF, MediaWatch.ANY, MediaWatch.FROM_PEER, MediaWatch.TO_PEER
 
 
 def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | None:
@@ -38,54 +38,59 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
         caller = call.bridge.opposite(callee)  # after a transfer, the leg of another call
     if callee is None or caller is None:
         return None
+    one, other = caller.facts.media, callee.facts.media
+    if one is None or other is None or not (one.ports and other.ports):
+        return None
+    if one.is_fax and other.is_fax:  # else it was offered and refused
+        return None
+    begun_ms = max(answered_at.mono, one.watched_from, other.watched_from)
+    sides = _Side(caller, one, answered_at.mono), _Side(callee, other, answered_at.mono)
+    for side in sides:
+        for port in side.media.ports:
+            if port is not None:
+                begun_ms = max(begun_ms, life.receiving_since(port))
+                side.received_ms = max(side.received_ms, life.last_packet(port) or 0)
     first: Limit | None = None
-    for leg, other in ((caller, callee), (callee, caller)):
-        limit = _limit(leg, other, answered_at, life)
+    is_held = one.is_held or other.is_held
+    for side, opposite in (sides, sides[::-1]):
+        limit = _limit(side, opposite, answered_at, begun_ms, is_held=is_held)
         if limit is not None and (first is None or limit.due_ms < first.due_ms):
             first = limit
     return first
 
 
-def _limit(leg: Leg, other: Leg, answered_at: Instant, life: PortLife) -> Limit | None:
+class _Side:
+    """A leg whose media are watched, and when its last packet came: at least the answer of the call."""
+
+    __slots__ = ("leg", "media", "received_ms")
+
+    def __init__(self, leg: Leg, media: LegMedia, received_ms: int) -> None:
+        self.leg = leg
+        self.media = media
+        self.received_ms = received_ms
+
+
+def _limit(side: _Side, opposite: _Side, answered_at: Instant, begun_ms: int, *, is_held: bool) -> Limit | None:
     """Return the limit that the trunk of a leg sets."""
-    media, opposite = leg.facts.media, other.facts.media
-    if media is None or opposite is None or not (media.ports and opposite.ports):
-        return None
-    settings = media.settings
+    settings = side.media.settings
+    timeout_ms = settings.hold_timeout_ms if is_held else settings.timeout_ms
     watch = settings.watch
-    if watch is _OFF:
+    if watch is _OFF or not timeout_ms:
         return None
-    timeout_ms = settings.hold_timeout_ms if media.is_held or opposite.is_held else settings.timeout_ms
-    if not timeout_ms or media.is_fax or opposite.is_fax:
-        return None
-    receiving_since = (life.receiving_since(port) for port in (*media.ports, *opposite.ports) if port is not None)
-    begun_ms = max(answered_at.mono, media.watched_from, opposite.watched_from, *receiving_since)
-    received = {
-        leg: _received_ms(media, answered_at, life),
-        other: _received_ms(opposite, answered_at, life),
-    }
-    latest = {each: max(begun_ms, received_ms) for each, received_ms in received.items()}
-    match watch:
-        case MediaWatch.FROM_PEER:
-            silent = leg
-        case MediaWatch.TO_PEER:
-            silent = other
-        case MediaWatch.ANY:
-            silent = min(latest, key=latest.__getitem__)
-        case _:
-            silent = max(latest, key=latest.__getitem__)
-    since = latest[silent]
-    seen = silent.facts.last_seen_at
-    proof_ms = received[silent] if seen is None else max(received[silent], seen.came.mono)
+    if watch is _FROM_PEER:
+        silent = side
+    elif watch is _TO_PEER:
+        silent = opposite
+    else:
+        lead_ms = max(begun_ms, side.received_ms) - max(begun_ms, opposite.received_ms)
+        is_silent = lead_ms <= 0 if watch is _ANY else lead_ms >= 0
+        silent = side if is_silent else opposite
+    since = max(begun_ms, silent.received_ms)
+    seen = silent.leg.facts.last_seen_at
+    proof_ms = silent.received_ms if seen is None else max(silent.received_ms, seen.came.mono)
     return Limit(
         answered_at.plus(since + timeout_ms - answered_at.mono),
         EndReason.NO_MEDIA,
         since + timeout_ms,
         answered_at.plus(proof_ms - answered_at.mono),
     )
-
-
-def _received_ms(media: LegMedia, answered_at: Instant, life: PortLife) -> int:
-    """Return when the last packet of a leg came, on the monotonic clock; at least the answer of the call."""
-    last = [latest for port in media.ports if port is not None and (latest := life.last_packet(port)) is not None]
-    return max([answered_at.mono, *last])

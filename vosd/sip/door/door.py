@@ -14,6 +14,7 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.sip.door.messages import (
     Outgoing,
+    OutgoingAck,
     OutgoingBye,
     OutgoingCancel,
     OutgoingInvite,
@@ -40,6 +41,8 @@ _OURS: Final = frozenset(
     }
 )  # fmt: skip
 """Headers that are added where the bytes are written."""
+_UNTRACKED: Final = frozenset({OutgoingResponse, OutgoingAck, OutgoingBye})
+"""Messages about which nothing is to be done if they leave at once."""
 
 
 class MessageChange(msgspec.Struct, frozen=True):
@@ -68,10 +71,14 @@ class MessageWait(msgspec.Struct, frozen=True):
 
 
 class Doorkeeper(Protocol):
-    """Examines every message of a leg before it leaves; returns at once.
+    """Examines the messages of a leg before they leave, but those that pass; returns at once.
 
     An error of it ends no call and keeps no message: the one that it examined leaves as it is.
     """
+
+    def passes(self, message: Outgoing, owner: "DoorOwner") -> bool:
+        """Return whether a message leaves as it is; else it is examined."""
+        ...
 
     def examine(self, waiting: "WaitingMessage", now: Instant) -> MessageChange | MessageWait | None:
         """Change a message, let it wait for an answer, or let it leave as it is (None)."""
@@ -89,8 +96,11 @@ class Doorkeeper(Protocol):
         """Note that a leg has ended; for some legs it is called more than once."""
         ...
 
-    def refuses(self, session: bytes, author: "DoorOwner", reader: "DoorOwner") -> bool:
-        """Return whether a description of one leg cannot be sent to another, whatever the message is."""
+    def refuses(self, session: bytes, author: "DoorOwner", reader: "DoorOwner", now: Instant) -> bool:
+        """Return whether the answer of a gateway cannot be sent to the caller; it is examined again when it leaves.
+
+        Called before the answer is journalled: what it changes of both legs belongs to them from now on.
+        """
         ...
 
 
@@ -107,7 +117,7 @@ class DoorOwner(Protocol):
         ...
 
     def sent(self, message: Outgoing, now: Instant) -> None:
-        """Note that a message has left."""
+        """Note that a message has left which did not at once."""
         ...
 
     def not_sent(self, message: Outgoing, now: Instant) -> None:
@@ -155,10 +165,15 @@ class Door:
         self.queue: list[WaitingMessage] = []
         self._doors = doors
 
-    def take(self, message: Outgoing, owner: DoorOwner, now: Instant) -> None:
-        """Let a message leave: at once, or when it was answered and those before it have left."""
+    def take(self, message: Outgoing, owner: DoorOwner, now: Instant) -> bool:
+        """Return whether a message leaves at once; else it leaves when it was answered and those before it have left.
+
+        Most are the only ones at their door, and do not wait: for them nothing else is done.
+        """
+        if not self.queue and type(message) in _UNTRACKED and self._doors.keeper.passes(message, owner):
+            return True
         if isinstance(message, OutgoingCancel) and self.withdraw(message.transaction, now) is not None:
-            return
+            return False
         if isinstance(message, OutgoingCancel) and message.is_abandoned:
             message.transaction.disown(message.witness)
         elif isinstance(message, OutgoingInvite):
@@ -170,11 +185,15 @@ class Door:
         except Exception as error:  # noqa: BLE001  the boundary: a message that stayed would keep all those behind it
             self._doors.failed(waiting, error, now)
             waits = False
+        if not waits and self.queue == [waiting]:
+            self.queue.clear()
+            return True
         if not waits:
             waiting.is_ready = True
             self.go_on(now)
         if isinstance(message, OutgoingInvite) and waiting in self.queue:
             self._doors.placed(message.transaction)
+        return False
 
     def number_of_leg(self) -> int:
         """Return the number of a new leg (``Doorkeeper``)."""
@@ -184,9 +203,9 @@ class Door:
         """Report that the leg has ended (``Doorkeeper``)."""
         self._doors.keeper.leg_over(owner, now)
 
-    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner) -> bool:
-        """Return whether a description cannot be sent to another leg (``Doorkeeper``)."""
-        return self._doors.keeper.refuses(session, author, reader)
+    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant) -> bool:
+        """Return whether an answer cannot be sent to another leg (``Doorkeeper``)."""
+        return self._doors.keeper.refuses(session, author, reader, now)
 
     def withdraw(self, transaction: object, now: Instant) -> Outgoing | None:
         """Take a message that waits out of the queue, by its transaction or acceptance; None = it has left."""
