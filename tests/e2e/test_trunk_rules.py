@@ -45,6 +45,8 @@ def test_both_sides_of_a_call_see_the_switch_as_their_trunks_say(stage: Stage) -
     assert invite["To"].startswith(f"<sip:+{callee}@sip.carrier.example;user=phone>")
     assert invite["Contact"] == f"<sip:trunk2@{TRUNKS_SWITCH}>"
     assert (invite["User-Agent"], bye["User-Agent"]) == ("Acme SBC", "Acme SBC")
+    assert len(invite["Session-ID"]) == len(bye["Session-ID"]) == len(f"{'0' * 32};remote={'0' * 32}")
+    assert invite["Session-ID"].partition(";")[0] == bye["Session-ID"].partition(";")[0]
     sent = {name: invite.every(name) for name in ("X-Campaign", "X-Internal", "X-Tenant", "X-Trunk", "User-to-User")}
     assert sent == {
         "X-Campaign": ["spring"], "X-Internal": [], "X-Tenant": ["acme"], "X-Trunk": ["42"],

@@ -17,6 +17,7 @@ from vosd.trunks.header_rules import (
     FORBIDDEN,
     HeaderRuleError,
     HeaderRules,
+    SessionIdUse,
     TrunkHeaders,
     check_name,
     check_pattern,
@@ -36,7 +37,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 values = st.lists(pieces, max_size=6).map("".join)
 carried = st.lists(
-    st.tuples(st.sampled_from(["X-A", "X-B", "Subject", "User-to-User", "C-D"]), values),
+    st.tuples(st.sampled_from(["X-A", "X-B", "Subject", "User-to-User", "C-D", "Session-ID"]), values),
     max_size=4,
 )
 
@@ -80,19 +81,23 @@ dialects = st.builds(
     contact_host=hosts,
     user_agent=st.sampled_from(["", "Acme SBC"]),
     route=st.sampled_from([(), ("<sip:proxy.example;lr>",)]),
+    session_id=st.sampled_from(SessionIdUse),
     number_format=st.none()
     | st.builds(
         NumberFormat, request_uri=forms, from_=forms, to=forms, pai=forms, diversion=forms, country=st.just("44")
     ),
+)
+callers = st.builds(
+    CallerDialect, headers=st.builds(TrunkHeaders, rules, rules), session_id=st.sampled_from(SessionIdUse)
 )
 USUAL: Final = "has no business there"
 """The complaint about headers that the switch sends by rules alone."""
 
 
 @settings(deadline=None, max_examples=60)
-@given(dialects, st.builds(TrunkHeaders, rules, rules), carried, carried)
-def test_rules_leave_every_message_readable_and_its_dialog_whole(dialect, to_customer, asked, answered):
-    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(headers=to_customer))
+@given(dialects, callers, carried, carried)
+def test_rules_leave_every_message_readable_and_its_dialog_whole(dialect, calling, asked, answered):
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=calling)
     scene = Scene(catalogue([customer, vendor_gateway(0, dialect=dialect)]))
     lines = tuple(f"{name}: {value}" for name, value in answered if value.isprintable())
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, lines), Line(500, 200, ANSWER, lines)))

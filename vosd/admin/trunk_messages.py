@@ -8,6 +8,7 @@ from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.ruled import beside_session
+from vosd.b2bua.outgoing.session_ids import identifier_in, line_of, made_identifier, remote_in
 from vosd.base.errors import VosError
 from vosd.base.host import is_address
 from vosd.base.number import without_separators
@@ -27,13 +28,14 @@ from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.dialect import CallerSource
 from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
-from vosd.trunks.header_rules import HeaderRules, SentAs
+from vosd.trunks.header_rules import HeaderRules, SentAs, SessionIdUse, without
 
 OURS: Final = "192.0.2.1"
 """Our address in what is shown."""
 THERE: Final = "198.51.100.1"
 """Address of a trunk that is given by name, or that registers."""
 _HOPS: Final = 69
+_CALL_ID: Final = "01234567-89ab-7def-8123-456789abcdef"
 _READ_FROM: Final = (CallerSource.ASSERTED, CallerSource.FROM)
 
 
@@ -93,7 +95,7 @@ def sent_to_vendor(gateway: RoutingGateway, request: Request, caller: MappingGat
             "account": "" if caller is None else caller.account,
             "customer": "" if caller is None else caller.name,
             "gateway": gateway.name,
-            "call_id": "01234567-89ab-7def-8123-456789abcdef",
+            "call_id": _CALL_ID,
         }
     )
     headers = invitation.headers + invitation.content
@@ -137,11 +139,25 @@ def _ruled(
     if sent_as is None:
         return headers, []
     headers = sent_as.named(headers)
-    if sent_as.headers is None:
-        return headers, []
-    rules: HeaderRules = sent_as.headers.responses if to_caller else sent_as.headers.requests
-    applied = [AppliedRule(*each) for each in rules.explained(headers, received, facts)]
-    return rules.applied(headers, received, facts), applied
+    applied: list[AppliedRule] = []
+    if sent_as.headers is not None:
+        rules: HeaderRules = sent_as.headers.responses if to_caller else sent_as.headers.requests
+        applied = [AppliedRule(*each) for each in rules.explained(headers, received, facts)]
+        headers = rules.applied(headers, received, facts)
+    if sent_as.session_id is not SessionIdUse.OFF:
+        line = _session_id(sent_as.session_id, received, to_caller=to_caller)
+        if not line:
+            return headers, [*applied, AppliedRule("session_id", "is left out: the message has none")]
+        headers = without(headers, "session-id") + line
+        applied.append(AppliedRule("session_id", line.rstrip()))
+    return headers, applied
+
+
+def _session_id(use: SessionIdUse, received: Message, *, to_caller: bool) -> str:
+    found = identifier_in(received)
+    if not found and use is SessionIdUse.MAKE:
+        found = made_identifier(_CALL_ID, "callee" if to_caller else "caller")
+    return line_of(found, remote_in(received) if to_caller else "")
 
 
 def _passed(parts: Sequence[BodyPart]) -> list[AppliedRule]:

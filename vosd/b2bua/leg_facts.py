@@ -19,6 +19,10 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     is_confirmed: bool = False
     last_seen_at: Instant | None = None
     """Time at which a request, an ACK or a response of the peer within the dialog was last processed."""
+    session_id: str = ""
+    """Identifier of this end (RFC 7989); empty = none is known, or nothing asks for it."""
+    other_session_id: str = ""
+    """Identifier of the other end that this one is sent."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
 

@@ -13,7 +13,7 @@ import msgspec
 from vosd.base.nat import Nat
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.trunks.announcements import Announcements
-from vosd.trunks.header_rules import SentAs, TrunkHeaders
+from vosd.trunks.header_rules import SentAs, SessionIdUse, TrunkHeaders
 from vosd.trunks.keys import switch, word
 from vosd.trunks.number_format import NumberFormat
 from vosd.trunks.stir import VendorSignatures
@@ -139,6 +139,12 @@ KEYS_MAX: Final = 4
 """Keys of one sequence."""
 
 
+_SESSION_ID: Final = (
+    "Session-ID (RFC 7989) in the messages that it is sent: none, that of the other side where it has one (`pass`), or "
+    "one that is made for a side that has none (`make`)."
+)
+
+
 class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     """A customer's trunk."""
 
@@ -186,6 +192,7 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
 
     announcements: Announcements = {}
     """Sounds that are played to its callers before their calls are refused, besides those of the installation."""
+    session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
 
     @cached_property
     def changes_ringing(self) -> bool:
@@ -204,7 +211,7 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def sent_as(self) -> SentAs | None:
         """Name and headers by which it knows the switch; None = the usual ones."""
-        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers, self.bodies)
+        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers, self.bodies, self.session_id)
         return None if sent == _USUAL else sent
 
     def sent_for(self, code: int) -> int:
@@ -268,11 +275,12 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
     messages: Annotated[
         bool, switch("`yes`: it is sent MESSAGE requests (RFC 3428) for the numbers that its prefixes fit.")
     ] = False
+    session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
 
     @cached_property
     def sent_as(self) -> SentAs | None:
         """Name and headers by which it knows the switch; None = the usual ones."""
-        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers, self.bodies)
+        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers, self.bodies, self.session_id)
         return None if sent == _USUAL else sent
 
     @cached_property

@@ -6,6 +6,7 @@ transaction, a dialog, a digest or the body live by cannot be named in a rule.
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -334,6 +335,14 @@ class TrunkHeaders(msgspec.Struct, frozen=True):
     responses: HeaderRules = HeaderRules()
 
 
+class SessionIdUse(Enum):
+    """The Session-ID that a trunk is sent (RFC 7989)."""
+
+    OFF = "off"
+    PASS = "pass"  # noqa: S105 - what is done, no secret
+    MAKE = "make"
+
+
 class SentAs(msgspec.Struct, frozen=True, dict=True):
     """The name and the headers by which a trunk knows the switch, and bodies, where they are not the usual ones."""
 
@@ -343,6 +352,7 @@ class SentAs(msgspec.Struct, frozen=True, dict=True):
     headers: TrunkHeaders | None = None
     bodies: frozenset[str] = frozenset()
     """Types of bodies that it is sent beside the session description."""
+    session_id: SessionIdUse = SessionIdUse.OFF
 
     @cached_property
     def names_us(self) -> bool:

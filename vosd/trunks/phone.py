@@ -57,6 +57,7 @@ def called_trunk(trunk: MappingGateway) -> RoutingGateway:
             contact_host=spoken.contact_host,
             user_agent=spoken.user_agent,
             headers=spoken.headers,
+            session_id=spoken.session_id,
             bodies=spoken.bodies,
             messages=trunk.messages_per_minute > 0,
         ),

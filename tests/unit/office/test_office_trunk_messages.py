@@ -18,9 +18,10 @@ from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
 from vosd.storage.database import Database
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
-from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
+from vosd.trunks.header_rules import HeaderRules, SessionIdUse, TrunkHeaders
 
 INVITE = request(headers="X-Campaign: spring\r\nX-Secret: 7\r\n").decode()
+IDENTIFIER = "ab30317f1a784dc48ff824d0d3715d86"
 ANSWER = "\n".join(
     ["SIP/2.0 200 OK", "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa", "From: <sip:1@h>;tag=a", "To: <sip:2@h>;tag=b",
      "Call-ID: c", "CSeq: 1 INVITE", "Contact: <sip:2@h>", "X-Rate: 5", "", ""]
@@ -62,6 +63,22 @@ async def test_the_lines_of_a_response_that_a_customer_would_get(office):
     assert "X-Rate: 5\r\n" in found.message
     assert "Server: Acme\r\n" in found.message
     assert [(each.rule, each.line) for each in found.rules] == [("pass", "X-Rate: 5")]
+
+
+@pytest.mark.parametrize(
+    ("use", "sent", "line"),
+    [
+        (SessionIdUse.PASS, f"Session-ID: {IDENTIFIER}\r\n", f"Session-ID: {IDENTIFIER};remote={'0' * 32}"),
+        (SessionIdUse.PASS, "", "is left out: the message has none"),
+    ],
+)
+async def test_the_session_id_that_would_be_sent(office, monkeypatch, use, sent, line):
+    content = builders.catalogue([vendor_gateway(0, dialect=CalleeDialect(session_id=use))])
+    monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
+    order = ExplainTrunk(gateway="vendor-0", message=request(headers=sent).decode())
+    found = await explain_trunk(office, operator(), order)
+    assert [(each.rule, each.line) for each in found.rules] == [("session_id", line)]
+    assert (line in found.message) is bool(sent)
 
 
 async def test_parts_of_the_body_that_would_be_passed(office, monkeypatch):

@@ -2,7 +2,7 @@
 
 ``Leg.send`` calls this for trunks that have such settings; all others pay nothing for it. Rules of requests apply to
 INVITE, UPDATE, INFO and BYE, rules of responses to those that answer an INVITE, but for 100. ACK, PRACK and CANCEL
-belong to another message, which had the headers already.
+belong to another message, which had the headers already; they have a Session-ID as all others.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.outgoing.presentation import shows_number
+from vosd.b2bua.outgoing.session_ids import session_id_line
 from vosd.sip.door.messages import (
     Outgoing,
     OutgoingAck,
@@ -26,7 +27,7 @@ from vosd.sip.wire.body import passed_parts
 from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Message, Request, Response
 from vosd.sip.wire.multipart import SESSION, BodyPart, composed
-from vosd.trunks.header_rules import SentAs
+from vosd.trunks.header_rules import SentAs, SessionIdUse, without
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
@@ -39,6 +40,14 @@ _TRYING: Final = 100
 
 def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     """Change the headers of a message as its trunk wants them."""
+    _apply_rules(message, leg, sent_as)
+    if sent_as.session_id is not SessionIdUse.OFF:
+        line = session_id_line(leg, sent_as.session_id, is_first=type(message) is OutgoingInvite)
+        if line:
+            message.headers = without(message.headers, "session-id") + line
+
+
+def _apply_rules(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     if sent_as.names_us:
         message.headers = sent_as.named(message.headers)
     kind, rules = type(message), sent_as.headers
