@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vosd.admin.explained_messages import AppliedRule, TrunkMessage
-from vosd.b2bua.identity import caller_identity_of
+from vosd.b2bua.identity import CallerIdentity, caller_identity_of
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.ruled import beside_session
 from vosd.b2bua.outgoing.session_ids import identifier_in, line_of, made_identifier, remote_in
+from vosd.b2bua.outgoing.signatures import SignatureLines, signature_lines
+from vosd.base.clock import Instant
 from vosd.base.errors import VosError
 from vosd.base.host import is_address
 from vosd.base.number import without_separators
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
+from vosd.callcontrol.signatures import attested
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
@@ -68,10 +72,13 @@ def read_message(text: str) -> Message:
     return message
 
 
-def sent_to_vendor(gateway: RoutingGateway, request: Request, caller: MappingGateway | None) -> TrunkMessage:
+def sent_to_vendor(
+    gateway: RoutingGateway, request: Request, caller: MappingGateway | None, catalogue: Catalogue, now_ms: int
+) -> TrunkMessage:
     """Return the INVITE that a vendor would be sent; ``caller`` is the trunk that it came from, if one is named.
 
-    The numbers are those of the message: rewriting rules and tech prefixes are shown by ``route explain``.
+    The numbers are those of the message: rewriting rules and tech prefixes are shown by ``route explain``. A call is
+    signed with ``now_ms``.
     """
     numbers, identity, dialect = InviteNumbers(request), caller_identity_of(request), gateway.dialect
     callee = without_separators(numbers.called())
@@ -84,6 +91,7 @@ def sent_to_vendor(gateway: RoutingGateway, request: Request, caller: MappingGat
     invitation = written(
         endpoint, choice, address, Peer(0, address.host, address.port or listener.port), _HOPS,
         caller_identity=identity, tag="tag", offer=session_of(request), may_be_reliable=True, answers=None,
+        signed=_signed(choice, identity, caller, catalogue, now_ms),
     )  # fmt: skip
     visible = escape_user(shown) if shows_number(identity, dialect) else ""
     facts = _Facts(
@@ -106,6 +114,19 @@ def sent_to_vendor(gateway: RoutingGateway, request: Request, caller: MappingGat
     return TrunkMessage(whole.decode("utf-8", "replace"), [*rules, *_passed(parts)])
 
 
+def _signed(
+    choice: RouteChoice, identity: CallerIdentity, caller: MappingGateway | None, catalogue: Catalogue, now_ms: int
+) -> SignatureLines | None:
+    """Return the signature of a call that has not been verified."""
+    dialect, now = choice.gateway.dialect, Instant(0, now_ms)
+    if dialect.stir is None:
+        return None
+    account = None if caller is None else catalogue.accounts.get(caller.account)
+    call = CallRequest("", 0, 0, looped=False, at=now, mapping=caller, account=account)
+    terms = attested(call, choice.caller_out, catalogue)
+    return signature_lines(identity, choice, terms, shows_number=shows_number(identity, dialect), now=now)
+
+
 def sent_to_customer(gateway: MappingGateway, response: Response) -> TrunkMessage:
     """Return the lines of the response that a customer would be sent for one of a vendor."""
     headers = f"Server: vosd\r\nContact: <sip:{OURS}:5060>\r\n"
@@ -114,7 +135,7 @@ def sent_to_customer(gateway: MappingGateway, response: Response) -> TrunkMessag
     return TrunkMessage(headers, [*rules, *_passed(passed_parts(response, gateway.dialect.bodies))])
 
 
-def explain_message(catalogue: Catalogue, name: str, text: str, source: str | None) -> TrunkMessage | None:
+def explain_message(catalogue: Catalogue, name: str, text: str, source: str | None, now_ms: int) -> TrunkMessage | None:
     """Return what the gateway of that name would be sent for a message; None = there is no such gateway, or source.
 
     Raises:
@@ -126,7 +147,7 @@ def explain_message(catalogue: Catalogue, name: str, text: str, source: str | No
         return None
     if isinstance(message, Request):
         vendor = catalogue.routing_gateways.get(name) or catalogue.called_trunks.get(name)
-        return None if vendor is None else sent_to_vendor(vendor, message, caller)
+        return None if vendor is None else sent_to_vendor(vendor, message, caller, catalogue, now_ms)
     customer = catalogue.mapping_gateways.get(name)
     if customer is None or not isinstance(message, Response):
         return None

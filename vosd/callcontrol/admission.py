@@ -34,10 +34,12 @@ from vosd.routing.pipeline import Destination, RouteRequest, find_routes
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.ports import Full
 from vosd.sip.headers.phone_context import global_beginning
+from vosd.stir.terms import Verstat
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import called_half
 from vosd.trunks.scope import LimitScope
 
+VERIFIED: Final = Verstat.PASSED.value
 _UNIDENTIFIED: Final = "the call is not identified yet"
 
 
@@ -83,6 +85,8 @@ def route_request(
     )
     if call.media_family:
         request = msgspec.structs.replace(request, media_family=call.media_family)
+    if call.verstat == VERIFIED:
+        request = msgspec.structs.replace(request, is_verified=True)
     if call.required_types:
         request = msgspec.structs.replace(request, required_types=frozenset(call.required_types), is_selective=True)
     if call.routing_number or call.targets or call.callee_rated:

@@ -66,6 +66,8 @@ def verify_caller(
     action = verifies(gateway, terms)
     if action is None or terms is None or terms.verify is None:
         return None
+    if admission.catalogue.parameters.special_numbers.is_emergency(call.callee_billing):
+        return None  # such a call neither waits nor is refused
     if call.signed is None:
         if not isinstance(call.numbers, InviteNumbers):
             return None  # a transfer has no INVITE of its caller

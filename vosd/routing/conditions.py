@@ -40,6 +40,13 @@ def _takes_bodies(candidate: Candidate, request: RouteRequest, _occupancy: Capac
     return LeftOut(candidate.gateway, Cause.BODY, f"it is not sent {', '.join(sorted(missing))}") if missing else None
 
 
+def _is_verified(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
+    stir = candidate.gateway.dialect.stir
+    if request.is_verified or stir is None or not stir.only_verified:
+        return None
+    return LeftOut(candidate.gateway, Cause.SIGNATURE)
+
+
 def _in_utc(wall_ms: int) -> str:
     return datetime.fromtimestamp(wall_ms // 1_000, UTC).isoformat().replace("+00:00", "Z")
 
@@ -76,10 +83,18 @@ def _has_room(candidate: Candidate, request: RouteRequest, occupancy: Capacity) 
     return None
 
 
-_OF_CALL: Final[tuple[Condition, ...]] = (_is_wanted, _takes_bodies, _is_valid, _takes_prefix, _is_of_other_partner)
+_OF_CALL: Final[tuple[Condition, ...]] = (
+    _is_wanted,
+    _takes_bodies,
+    _is_verified,
+    _is_valid,
+    _takes_prefix,
+    _is_of_other_partner,
+)
 CONDITIONS: Final[tuple[Condition, ...]] = (
     _is_wanted,
     _takes_bodies,
+    _is_verified,
     _is_valid,
     _is_in_calendar,
     _takes_prefix,

@@ -62,6 +62,8 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """Address family of the caller's media, 4 or 6; 0 = it need not be regarded."""
     required_types: frozenset[str] = frozenset()
     """Types of bodies that a gateway has to be sent beside the session description."""
+    is_verified: bool = False
+    """Whether the caller's signature was verified."""
 
 
 class RouteChoice(msgspec.Struct, frozen=True, gc=False):
@@ -121,6 +123,7 @@ class Cause(Enum):
     NO_FUNDS = "vendor without funds", "no funds", "its account cannot pay for the first seconds of a call"
     FAMILY = "address family", "address family", "the caller's media are of the other one"
     BODY = "required body", "body", "it is not sent a body that the caller requires"
+    SIGNATURE = "signature not verified", "signature", "the caller's signature was not verified"
     CALLER = "calling number", "caller", "the calling number is not allowed"
     FULL = "full", "capacity", "it had as many calls as it may have"
     TOO_FAST = "rate limit", "rate limit", "it had as many calls a second as it may have"

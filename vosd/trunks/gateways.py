@@ -393,7 +393,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     def is_conditional(self) -> bool:
         """Whether it takes some calls and not others, beyond its prefixes."""
         is_dated = self.valid_from is not None or self.valid_to is not None
-        return bool(self.denied_prefixes) or is_dated or self.partner is not None
+        is_wary = self.dialect.stir is not None and self.dialect.stir.only_verified
+        return bool(self.denied_prefixes) or is_dated or is_wary or self.partner is not None
 
     @cached_property
     def scope(self) -> LimitScope:

@@ -61,3 +61,5 @@ class VendorSignatures(msgspec.Struct, frozen=True):
     sign: bool = False
     verstat: tuple[VerstatHeader, ...] = ()
     """Headers with the result of the verification of the caller's signature."""
+    only_verified: bool = False
+    """Whether it takes only calls whose caller's signature was verified."""

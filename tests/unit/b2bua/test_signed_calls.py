@@ -1,10 +1,12 @@
 """Calls that are signed for a vendor, and calls whose signatures are verified (STIR, SHAKEN), on virtual time."""
 
 from base64 import urlsafe_b64encode
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.killed import KilledScene
 from doubles.sockets.login import Login
 from doubles.sti import URL, VIRTUAL_NOW_MS, KnownCertificates, Signatory, Sti, numbers, usual
 from doubles.virtual.customer import Intent, OutgoingCall
@@ -12,6 +14,8 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import refuses
 
 from vosd.base.cause import EndReason
+from vosd.routing.special_numbers import SpecialNumbers
+from vosd.sip.wire.status import STATUS_LINES
 from vosd.stir.errors import IdentityError
 from vosd.stir.passport import Passport, SignedAbout, SignedParty, read
 from vosd.stir.settings import StirTerms
@@ -491,3 +495,79 @@ def test_the_blacklist_counts_a_call_that_has_waited():
         scene.wire.run_for(5_000)
         finals.append(made.final)
     assert finals == [200, 403]
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_call_that_waits_for_a_certificate_goes_on_over_a_restart(tmp_path, is_right):
+    asker = known() if is_right else KnownCertificates({})
+    asker.answers_at_once = False
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=VERIFIED), vendor_gateway(0)]
+    scene = KilledScene(tmp_path, catalogue(trunks, stir=StirTerms(None, REFUSES)), asker=asker)
+    line = signed_by(usual()[1], scene)
+    made = scene.caller.call(CALLEE, Intent(headers=(line,), hang_up_after_ms=1_000))
+    scene.wire.run_for(50)
+    scene.stop_and_keep()
+    scene.wire.run_for(200)
+    ticket, question = asker.asked[-1]
+    assert (len(asker.asked), question.addresses) == (2, (URL,))
+    scene.exchange.take_answer(ticket, asker.answer(question))
+    scene.wire.run_until(lambda: made.is_over)
+    assert made.final == (200 if is_right else 436)
+    scene.wire.run_for(100)
+    assert scene.sink.records[-1].verstat == ("TN-Validation-Passed" if is_right else "No-TN-Validation")
+
+
+# -- what follows from it --------------------------------------------------------------------------------------------
+
+
+def test_a_signed_call_has_the_date_of_its_token_or_the_callers_own():
+    scene = scene_of()
+    call(scene)
+    invite = scene.vendor.only_call.invite
+    (token,) = sent(scene)
+    assert parsedate_to_datetime(invite["Date"]).timestamp() == token.claims.iat
+    line = signed_by(usual()[1], scene)
+    call(scene, CALLEE, line, "Date: Mon, 21 Sep 2026 14:13:20 GMT")
+    assert scene.vendor.calls[-1].invite.every("Date") == ["Mon, 21 Sep 2026 14:13:20 GMT"]
+
+
+def test_a_gateway_may_take_verified_callers_alone():
+    dialect = CalleeDialect(stir=VendorSignatures(only_verified=True))
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=VERIFIED),
+        vendor_gateway(0, dialect=dialect),
+        vendor_gateway(1),
+    ]
+    scene = Scene(catalogue(trunks, stir=StirTerms(None, VerifyTerms())), asker=known())
+    call(scene, CALLEE, signed_by(usual()[1], scene))
+    call(scene)
+    first, second = scene.exchange.sink.records
+    assert ([each.gateway for each in first.attempts], [each.gateway for each in second.attempts]) == (
+        ["vendor-0"], ["vendor-1"],
+    )  # fmt: skip
+    scene = Scene(catalogue(trunks[:2], stir=StirTerms(None, VerifyTerms())), asker=known())
+    assert call(scene).final == 503
+    assert "signature: the caller's signature was not verified" in (scene.close().verdicts or "")
+
+
+def test_an_emergency_call_is_neither_refused_nor_delayed():
+    asker = known()
+    numbers_of_help = SpecialNumbers(emergency=frozenset({CALLEE}))
+    for line in ("X-Nothing: 0", signed_by(usual()[1], scene_of(), callee="4411")):
+        scene = verifying(asker=asker, more={"special_numbers": numbers_of_help})
+        assert call(scene, CALLEE, line).final == 200
+        assert scene.close().verstat is None
+    assert asker.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [
+        (428, "Use Identity Header"),
+        (436, "Bad Identity Info"),
+        (437, "Unsupported Credential"),
+        (438, "Invalid Identity Header"),
+    ],
+)
+def test_the_codes_have_the_phrases_of_rfc_8224(status, phrase):
+    assert STATUS_LINES[status] == f"SIP/2.0 {status} {phrase}\r\n".encode()

@@ -8,6 +8,7 @@ import pytest
 from doubles.data import builders
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
+from doubles.sti import VIRTUAL_NOW_MS, usual
 from doubles.virtual.probe import request
 from doubles.virtual.scene import vendor_gateway
 
@@ -16,9 +17,12 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
+from vosd.stir.passport import SignedAbout, read
+from vosd.stir.settings import StirTerms
 from vosd.storage.database import Database
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.header_rules import HeaderRules, SessionIdUse, TrunkHeaders
+from vosd.trunks.stir import VendorSignatures
 
 INVITE = request(headers="X-Campaign: spring\r\nX-Secret: 7\r\n").decode()
 IDENTIFIER = "ab30317f1a784dc48ff824d0d3715d86"
@@ -107,3 +111,20 @@ async def test_unknown_names_and_agents_are_refused(office):
             await explain_trunk(office, operator(), msgspec.structs.replace(ORDER, **changed))
     with pytest.raises(OperatorsOnlyError):
         await explain_trunk(office, agent("south"), ORDER)
+
+
+async def test_a_call_that_would_be_signed_shows_its_token(office, monkeypatch):
+    dialect = CalleeDialect(stir=VendorSignatures(sign=True))
+    trunks = [builders.mapping_gateway("acme", "198.51.100.10/32"), vendor_gateway(0, dialect=dialect)]
+    content = builders.catalogue(trunks, stir=StirTerms(usual()[1].signer))
+    monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
+    monkeypatch.setattr(office, "now", lambda: VIRTUAL_NOW_MS)
+    found = await explain_trunk(office, operator(), ORDER)
+    (value,) = (line.removeprefix("Identity: ") for line in found.message.split("\r\n") if line.startswith("Identity"))
+    token = read(value, SignedAbout("", "", ""))
+    assert token is not None
+    assert (token.claims.dest.tn, token.claims.attestation, token.claims.iat) == (
+        ("4420",),
+        "C",
+        VIRTUAL_NOW_MS // 1_000,
+    )

@@ -39,7 +39,7 @@ async def explain_trunk(office: Office, who: Principal, order: ExplainTrunk) -> 
     office.scope_of(who).require_operator()
     catalogue = await asyncio.to_thread(office.definitions.catalogue, None, ())
     try:
-        found = explain_message(catalogue, order.gateway, order.message, order.source)
+        found = explain_message(catalogue, order.gateway, order.message, order.source, office.now())
     except NotReadableError as error:
         raise OrderError("message", str(error), "name a file with an INVITE, or with a response to one") from error
     if found is None:

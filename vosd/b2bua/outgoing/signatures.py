@@ -5,6 +5,7 @@ call and is about another called number is completed by a token that says who wa
 """
 
 import re
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.identity import CallerIdentity
@@ -121,8 +122,11 @@ def _signed(
             return f"{_received(caller_identity)}Identity: {value}\r\n", ""
     if not caller or not callee:
         return received, ""
-    value = signer.shaken(caller, callee, attested.attestation, attested.trunk, now.wall // 1_000)
-    return f"{received}Identity: {value}\r\n", attested.attestation.value
+    at_s = now.wall // 1_000
+    value = signer.shaken(caller, callee, attested.attestation, attested.trunk, at_s)
+    # A signed request has a Date (RFC 8224 section 6.1): the caller's, or that of the token.
+    date = "" if received.startswith("Date:") else f"Date: {formatdate(at_s, usegmt=True)}\r\n"
+    return f"{date}{received}Identity: {value}\r\n", attested.attestation.value
 
 
 def _tokens(caller_identity: CallerIdentity, numbering: Numbering) -> tuple[Passport | None, Passport | None]:

@@ -57,7 +57,7 @@ def caller_signatures(
     keys = written.thing.stir
     if keys.verify is not TrunkVerification.NO and not installation.verify.is_given:
         section, label = written.inner("stir")
-        problems.error(section.place_of("verify"), f"{label}.verify", "stir.verify with roots: nothing else is trusted")
+        problems.error(section.place_of("verify"), f"{label}.verify", "stir.verify of the installation, with roots")
     return _CALLER(keys) if keys.is_given else None
 
 
@@ -68,7 +68,7 @@ def vendor_signatures(
     keys = written.thing.stir
     section, label = written.inner("stir")
     if keys.sign and installation.sign.key is None:
-        problems.error(section.place_of("sign"), f"{label}.sign", "stir.sign with a key")
+        problems.error(section.place_of("sign"), f"{label}.sign", "stir.sign of the installation, with a key")
     if VerstatHeader.ASSERTED in keys.verstat and IdentityHeader.ASSERTED not in written.thing.identity:
         expected = "identity with p-asserted-identity: without that header there is nothing to mark"
         problems.error(section.place_of("verstat"), f"{label}.verstat", expected)

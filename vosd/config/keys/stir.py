@@ -155,8 +155,11 @@ class VendorStirKeys(Keys):
     verstat: Annotated[tuple[Annotated[VerstatHeader, choice(VerstatHeader)], ...], BeforeValidator(one_or_many)] = ()
     """Headers in which the calling number has the parameter ``verstat``, for calls of trunks with ``mark`` or
     ``refuse``. Default: none."""
+    only_verified: Annotated[bool, switch()] = False
+    """``yes``: it takes only calls whose caller's signature was verified (``TN-Validation-Passed``); others are tried
+    at other gateways."""
 
     @property
     def is_given(self) -> bool:
         """Whether there is anything to do."""
-        return self.sign or bool(self.verstat)
+        return self.sign or bool(self.verstat) or self.only_verified

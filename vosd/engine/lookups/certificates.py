@@ -32,7 +32,9 @@ KEPT_MS_MIN: Final = 10_000
 """A certificate is kept for so long whatever its server says, so that each call does not cause a fetch."""
 PUBLIC_PORTS: Final = frozenset({443, 8443})
 
-_THREADS: Final = DaemonThreads(2, "certificates")
+_NAMES: Final = DaemonThreads(8, "names of certificates")
+"""More than the other look-ups have: a silent name server holds one for long, and signers choose the names."""
+_THREADS: Final = DaemonThreads(1, "certificates")
 
 Found = SigningCertificate | IdentityError
 
@@ -110,7 +112,7 @@ class CertificateStore:
             raise BadIdentityInfoError("the address of the certificate is no https URL")
         if port not in PUBLIC_PORTS and not self.settings.allow_private:
             raise BadIdentityInfoError(f"certificates are not fetched from port {port}")
-        return HttpServer(address, _THREADS, allow_private=self.settings.allow_private)
+        return HttpServer(address, _NAMES, allow_private=self.settings.allow_private)
 
     async def _fetch(self, address: str, server: HttpServer) -> None:
         """Fetch and verify a chain, and answer the calls that wait for it."""
