@@ -84,15 +84,21 @@ async def test_both_sides_receive_what_the_other_one_sends(stage, peers):
 
 async def test_a_worker_that_is_killed_is_back_on_the_same_ports(stage, peers):
     one, other = peers(), peers(ssrc=0x9999)
-    first, _ = connected(stage, one, other)
+    first, second = connected(stage, one, other)
+    assert stage.relay.last_packet(first) is None
     one.send((HOST, first.rtp), 3)
     assert len(await received(other, 3)) == 3
+    await stage.until(first, lambda figures: figures.packets_in == 3)
+    assert stage.relay.last_packet(first) == stage.relay.figures(first).alive_mono
     (link,) = stage.relay._links
     killed = link.pid
     os.kill(killed, signal.SIGKILL)
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent
     assert link.pid != killed
+    figures = await stage.until(first, lambda figures: figures.packets_in == 6)
+    assert stage.relay.last_packet(first) == figures.alive_mono
+    assert stage.relay.last_packet(second) is None
     assert stage.close(first).packets_in == 6
 
 
@@ -290,6 +296,7 @@ async def test_rtcp_is_relayed_and_tells_how_the_peer_receives(stage, peers):
     figures = await stage.until(second, lambda figures: figures.peer is not None)
     assert figures.peer == PeerReport(25.0, 3, 10.0)
     assert 0 <= figures.round_trip_ms < 5_000
+    assert figures.alive_mono == stage.relay.last_packet(second)
     assert figures.alive_mono is not None
     assert figures.packets_in == 0
 

@@ -24,6 +24,10 @@ RECORD_BYTES: Final = 1_024
 PACKETS_AT: Final = 8
 SENT_AT: Final = 64
 STATE_AT: Final = 80
+_LAST_AT: Final = PACKETS_AT + 2 * ID.size
+"""Time of the last RTP packet, in its part."""
+_ALIVE_AT: Final = STATE_AT + 7 * ID.size
+"""Time of the last RTCP packet, in its part."""
 BASE_AT: Final = 512
 NO_REPORT: Final = -1.0
 """Jitter of a peer that has sent no report."""
@@ -72,6 +76,14 @@ def figures_of(record: Buffer, at: int, number: int, wall_offset_ns: int) -> Por
         peer=PeerReport(peer_lost_percent, peer_lost, peer_jitter_ms) if peer_jitter_ms != NO_REPORT else None,
         round_trip_ms=round(trip_ns / _NS_PER_MS, 1) if trip_ns >= 0 else None,
     )
+
+
+def last_packet_ns(record: Buffer, at: int, number: int) -> int:
+    """Return when the last packet came to a port, on the monotonic clock; 0 = none has."""
+    if ID.unpack_from(record, at)[0] != number:
+        return 0
+    last: int = max(ID.unpack_from(record, at + _LAST_AT)[0], ID.unpack_from(record, at + _ALIVE_AT)[0])
+    return last
 
 
 def _consistent(part: Struct, record: Buffer, at: int) -> tuple[Any, ...]:

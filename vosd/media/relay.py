@@ -91,6 +91,10 @@ class MediaRelay(Protocol):
         """Return the figures of an open port, at most 20 ms old."""
         ...
 
+    def last_packet(self, port: RelayPort) -> int | None:
+        """Return when the last packet came to a port, in milliseconds of the monotonic clock; None = none has."""
+        ...
+
     def receiving_since(self, port: RelayPort) -> int:
         """Return from when on packets to a port were received, in milliseconds of the monotonic clock.
 

@@ -306,6 +306,11 @@ class Relay:
         served = self._ports.get(port.id)
         return served.figures() if served is not None else PortFigures(port.id)
 
+    def last_packet(self, port: RelayPort) -> int | None:
+        """Return when the last packet came to a port, on the monotonic clock; None = none has."""
+        served = self._ports.get(port.id)
+        return None if served is None else served.link.records.last_packet_ms(served.record, port.id)
+
     def receiving_since(self, port: RelayPort) -> int:
         """Return from when on packets to a port were received; a later moment than now while its worker is away."""
         served = self._ports.get(port.id)

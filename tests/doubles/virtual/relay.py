@@ -131,6 +131,10 @@ class VirtualRelay:
         """Return the figures of an open port (``MediaRelay``)."""
         return self.open_ports[port.id].figures
 
+    def last_packet(self, port: RelayPort) -> int | None:
+        """Return what the figures say (``MediaRelay``)."""
+        return self.figures(port).alive_mono
+
     def receiving_since(self, port: RelayPort) -> int:
         """Return what a test has set (``MediaRelay``)."""
         assert port.id in self.open_ports

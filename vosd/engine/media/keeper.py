@@ -509,8 +509,9 @@ class MediaKeeper:
         return media.settings.ports or self.parameters.ports
 
     def _last_packet(self, port: RelayPort) -> int | None:
-        figures = self._figures(port)
-        return None if figures is None else figures.alive_mono
+        if port.id < 0:
+            return None if self._rtpengines is None else self._rtpengines.figures(port).alive_mono
+        return None if self._relay is None else self._relay.last_packet(port)
 
     def _receiving_since(self, port: RelayPort) -> int:
         return 0 if port.id < 0 or self._relay is None else self._relay.receiving_since(port)
@@ -629,7 +630,7 @@ class MediaKeeper:
                 return
             for index, medium in enumerate(described):
                 if medium.port and medium.is_relayable:
-                    exchange.theirs.note_source(index, _source(medium, exchange, index))
+                    exchange.theirs.note_source(index, _source(medium, exchange, exchange.media.source(index)))
             _note_kind(described, exchange.theirs, now)
             exchange.media.offered_by = exchange.theirs.number if is_offer else exchange.media.offered_by
             session = self._relayed(body, places, exchange.leg, exchange.media)
@@ -682,7 +683,7 @@ class MediaKeeper:
                 has_changed = True
             if port is None or far is None:
                 return None
-            source = _source(medium, exchange, index)
+            source = _source(medium, exchange, own.source(index))
             if self.is_ignored is not None and self.is_ignored(source.host):
                 source = _unannounced(source)
             if source != theirs.source(index):
@@ -805,13 +806,13 @@ def _note_kind(described: Sequence[Medium], media: LegMedia, now: Instant) -> No
         media.watched_from = now.mono
 
 
-def _source(medium: Medium, exchange: _Exchange, index: int) -> MediaSource:
+def _source(medium: Medium, exchange: _Exchange, other: MediaSource | None) -> MediaSource:
     """Return the source of an author's medium: it may send the payload types of either description.
 
-    A party sends by the numbers that the other one has named (RFC 3264 section 5.1); many send by their own.
+    A party sends by the numbers that the other one has named (RFC 3264 section 5.1); many send by their own. ``other``
+    is the source of the reader's medium; None = it has described none yet.
     """
     payloads, clocks, codecs = medium.payloads, medium.clocks, medium.codecs
-    other = exchange.media.source(index)
     if other is not None and payloads and other.payloads != payloads[: len(other.payloads)]:
         formats = dict(zip(other.payloads, zip(other.clocks, other.codecs, strict=True), strict=True))
         formats.update(zip(payloads, zip(clocks, codecs, strict=True), strict=True))

@@ -42,7 +42,7 @@ class KeyConversion:
                 continue
             way = theirs.settings.dtmf
             are_taken = way in _CONVERTED
-            are_reported = are_taken or way is KeyWay.EVENTS or _may_transfer(leg)
+            are_reported = are_taken or way is KeyWay.EVENTS or (leg.route_choice is None and _may_transfer(leg))
             if are_reported:
                 self._legs[port.id] = leg
             self._relay.report_keys(port, are_reported=are_reported, are_taken=are_taken)
