@@ -219,7 +219,7 @@ def test_a_caller_is_taken_off_the_blacklist_once(site: Watched, ended: str) -> 
 
 def test_a_registration_is_forgotten_until_the_phone_registers_again(site: Watched, ended: str) -> None:
     with Peer(Endpoint(PHONES["office"], 15_998)) as office:
-        phone = Telephone(office, API_SWITCH, Login("7001", "secret"))
+        phone = Telephone(office, API_SWITCH, Login("7001", "a-long-secret-1"))
         for forget in (lambda: site.api.ask("DELETE", "/registrations/7001").json["outcome"],
                        lambda: site.cli("registrations", "--forget", "7001")):  # fmt: skip
             phone.register()

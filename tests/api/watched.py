@@ -78,7 +78,7 @@ def blacklist(site: Watched) -> None:
 def register(_site: Watched) -> None:
     """Have a phone registered."""
     with Peer(Endpoint(PHONES["desk"], 15_998)) as desk:
-        Telephone(desk, API_SWITCH, Login("7001", "secret")).register()
+        Telephone(desk, API_SWITCH, Login("7001", "a-long-secret-1")).register()
 
 
 def something_of_everything(site: Watched) -> str:

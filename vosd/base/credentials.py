@@ -21,6 +21,8 @@ class Credentials:
     """Realm of the hashes: the user's domain if it has one, else the realm of the switch; empty = not given."""
     domain: str = ""
     """Domain of the user, in lower case; empty = the switch's own realm, under any domain."""
+    is_weak: bool = False
+    """Whether the password is easy to guess, as far as it was known."""
 
 
 @dataclass(frozen=True, slots=True)

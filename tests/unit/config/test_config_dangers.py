@@ -50,7 +50,7 @@ def test_a_dangerous_configuration_names_its_remedy(site, old, new, begins):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("hosts: 192.0.2.1", "hosts: 0.0.0.0/0, auth: {username: acme, password: secret-of-acme}"),
+        ("hosts: 192.0.2.1", "hosts: 0.0.0.0/0, auth: {username: acme, password: a-long-secret-7}"),
         ("hosts: 192.0.2.1", "hosts: 10.0.0.0/8"),
         ("hosts: 192.0.2.1", "hosts: 192.0.2.1, callee_deny: ['4470*', '112', '442079460000']"),
         ("account: acme", "account: carrier2"),

@@ -14,7 +14,9 @@ from vosd.config.reference import reference
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "config" / "examples"
-ENVIRONMENT = {f"{name}_PASSWORD": name.lower() for name in ("VOSD_DB", "DESK", "HOME", "PBX", "TRUNK")}
+ENVIRONMENT = {
+    f"{name}_PASSWORD": f"grey7stone4-{name.lower()}" for name in ("VOSD_DB", "DESK", "HOME", "PBX", "TRUNK")
+}
 
 
 def test_the_manual_is_what_the_models_say():

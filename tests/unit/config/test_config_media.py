@@ -24,7 +24,7 @@ def trunk(site, keys: str, more: str = RELAY, kind: str = "mapping"):
     text = {
         "mapping": site.minimal.replace("hosts: 192.0.2.1", f"hosts: 192.0.2.1, {keys}"),
         "routing": site.minimal.replace("address: 192.0.2.9", f"address: 192.0.2.9, {keys}"),
-        "phone": f"{site.minimal}phones: [{{number: 1001, account: acme, password: a, {keys}}}]\n",
+        "phone": f"{site.minimal}phones: [{{number: 1001, account: acme, password: a-long-secret-7, {keys}}}]\n",
     }[kind]
     assert keys in text
     return f"{text}{more}"

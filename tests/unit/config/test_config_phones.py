@@ -127,7 +127,7 @@ def test_a_password_can_stand_in_a_file_beside_the_one_that_names_it(site):
 
 
 def test_a_password_file_that_others_can_read_is_warned_of(site):
-    site.write("desk", "secret").chmod(0o644)
+    site.write("desk", "grey7stone4river").chmod(0o644)
     (warning,) = site.warnings(with_phones(site, "number: 1001, account: acme, password_file: desk"))
     assert "phones[1001].password_file: expected a file that others cannot read: chmod o-r desk" in warning
 
@@ -200,14 +200,14 @@ def test_no_two_phones_are_dialled_alike(site):
         ("192.0.2.0/24", "", False),
         ("'2001:db8::/48'", "", True),
         ("'2001:db8::/64'", "", False),
-        ("192.0.0.0/16, auth: {username: pbx, password: b}", "", False),
+        ("192.0.0.0/16, auth: {username: pbx, password: a-long-secret-7}", "", False),
     ],
 )
 def test_a_trunk_that_any_phone_in_a_wide_network_is_taken_for_is_warned_of(site, hosts, phone, is_warned_of):
     text = site.minimal.replace("hosts: 192.0.2.1", f"hosts: {hosts}")
     assert site.warnings(text) == [], "without phones there are no other users"
     warnings = site.warnings(
-        with_phones(site, f"number: 1001, account: acme, password: a{phone}").replace(
+        with_phones(site, f"number: 1001, account: acme, password: a-long-secret-7{phone}").replace(
             "hosts: 192.0.2.1}", f"hosts: {hosts}}}"
         )
     )
@@ -316,3 +316,17 @@ def test_a_number_that_a_phone_shows_when_it_transfers_is_one_of_its_own(site):
 def test_sequences_that_cannot_be_told_apart_are_mistakes(site, keys, error):
     text = with_phones(site, f"number: 1001, account: acme, password: a, transfer_keys: {{{keys}}}")
     assert any(error in each for each in site.errors(text))
+
+
+@pytest.mark.parametrize("password", ["secret", "aaaaaaaaaaaaaaaa", "123456789012", "qwertyuiopas"])
+def test_passwords_that_are_easy_to_guess_are_one_warning(site, password):
+    phones = [
+        f"number: {number}, account: acme, password: {password}, username: '7001.{number}'"
+        for number in range(7001, 7008)
+    ]
+    (warning,) = site.warnings(
+        with_phones(site, *phones).replace("hosts: 192.0.2.1", "auth: {username: pbx, password: pbx}")
+    )
+    assert "expected 12 characters or more" in warning
+    assert "those of phones[7001], phones[7002], phones[7003], phones[7004], phones[7005] and 3 others" in warning
+    assert password not in warning

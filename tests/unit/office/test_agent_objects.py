@@ -75,14 +75,14 @@ PLACES: Final = {
 KEYS: Final = {
     "accounts": {"max_concurrent": "5", "enabled": "yes"},
     "mapping_gateways": {"hosts": ["192.0.2.1"], "max_concurrent": "5"},
-    "phones": {"username": "u", "password": "long-enough"},
+    "phones": {"username": "u", "password": "long-enough-1"},
 }
 CHANGES: Final = (
     ("accounts", "max_cps", "3", Right.ACCOUNTS),
     ("accounts", "rights", ["phones"], Right.ACCOUNTS),
     ("accounts", "rate_group", "gold", Right.ACCOUNTS),
     ("accounts", "overdraft_limit", "10", Right.SUB_PAYMENTS),
-    ("phones", "password", "another-one", Right.PHONES),
+    ("phones", "password", "another-long-one", Right.PHONES),
     ("phones", "max_concurrent", "1", Right.PHONES),
     ("mapping_gateways", "enabled", "no", Right.GATEWAYS),
     ("mapping_gateways", "hosts", ["192.0.2.2"], Right.GATEWAY_INFORMATION),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -14,6 +14,7 @@ from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
+from vosd.admin.office.bulk import BulkAction, BulkObject, ChangeObjects, change_objects
 from vosd.admin.office.definitions import (
     AlreadyDefinedError,
     CallsUsing,
@@ -52,7 +53,7 @@ from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_000_000
 SHOP: Final = WantedObject("accounts", "shop", {"currency": "USD"})
-PHONE: Final = WantedObject("phones", "7001", {"account": "shop", "password": "very-Secret"})
+PHONE: Final = WantedObject("phones", "7001", {"account": "shop", "password": "very-Secret-word"})
 
 
 @pytest.fixture
@@ -219,8 +220,8 @@ async def test_an_agent_imports_no_sheets_and_reads_no_passwords(office: Office)
         await import_sheet(office, agent("south"), ImportSheet(file="customers.csv", objects=()))
     with pytest.raises(OperatorsOnlyError):
         await show_object(office, agent("south"), ShowObject(kind="phones", name="7001", secrets=True))
-    assert "very-Secret" not in str(await list_objects(office, agent("south"), ListObjects()))
-    assert "very-Secret" not in str(await export_objects(office, agent("south"), ExportObjects()))
+    assert "very-Secret-word" not in str(await list_objects(office, agent("south"), ListObjects()))
+    assert "very-Secret-word" not in str(await export_objects(office, agent("south"), ExportObjects()))
 
 
 async def changed(office: Office, wanted: WantedObject) -> None:
@@ -302,7 +303,7 @@ async def test_a_password_that_is_sent_back_as_it_was_shown_stays(office: Office
     await changed(office, PHONE)
     shown = (await show_object(office, operator(), ShowObject(kind="phones", name="7001"))).keys
     await changed(office, WantedObject("phones", "7001", {**shown, "account": "south"}))
-    assert await keys_of(office, "7001") == {"account": "south", "password": "very-Secret"}
+    assert await keys_of(office, "7001") == {"account": "south", "password": "very-Secret-word"}
     with pytest.raises(OrderError, match="none to be kept"):
         await changed(office, WantedObject("phones", "7002", {"password": "(hidden)"}))
 
@@ -311,3 +312,27 @@ async def test_a_password_that_is_sent_back_as_it_was_shown_stays(office: Office
 async def test_what_are_no_keys_of_an_object_is_refused(office: Office, kind: str, keys: object) -> None:
     with pytest.raises(OrderError):
         await changed(office, WantedObject(kind, "shop", keys))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "keys"),
+    [
+        ("phones", "7009", {"account": "shop", "password": "short"}),
+        ("phones", "7009", {"account": "shop", "password": "my-number-7009"}),
+        ("mapping_gateways", "pbx", {"account": "shop", "auth": {"username": "pbx", "password": "123456789012"}}),
+    ],
+)
+async def test_a_new_password_that_is_easy_to_guess_is_refused(
+    office: Office, kind: str, name: str, keys: dict[str, Any]
+) -> None:
+    with pytest.raises(OrderError, match="has a password that is easy to guess"):
+        await changed(office, WantedObject(kind, name, keys))
+
+
+async def test_a_password_that_was_imported_stays_until_it_changes(office: Office) -> None:
+    weak = {"account": "shop", "password": "short"}
+    objects = (BulkObject(action=BulkAction.CREATE, kind="phones", name="7009", keys=weak),)
+    await change_objects(office, operator(), ChangeObjects(objects=objects))
+    await changed(office, WantedObject("phones", "7009", weak | {"max_concurrent": "2"}))
+    with pytest.raises(OrderError, match="easy to guess"):
+        await changed(office, WantedObject("phones", "7009", weak | {"password": "shorter"}))

@@ -38,7 +38,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     objects = [
         WantedObject("accounts", "shop", {"currency": "USD"}),
         *(
-            WantedObject("phones", number, {"account": "shop", "password": "very-Secret"})
+            WantedObject("phones", number, {"account": "shop", "password": "very-Secret-word"})
             for number in ("7001", "7002")
         ),
     ]

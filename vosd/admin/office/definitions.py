@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
@@ -15,6 +15,7 @@ from vosd.admin.office.agent_objects import SETTABLE, AgentObjects
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
+from vosd.admin.office.passwords import HIDDEN, check_new_passwords
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
@@ -33,8 +34,6 @@ from vosd.storage.audit_line import AuditLine
 if TYPE_CHECKING:
     from vosd.storage.stored_objects import SqlObjects
 
-HIDDEN: Final = "(hidden)"
-"""In place of a password."""
 _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
 _NOTED_AT_MOST: Final = 100
@@ -108,10 +107,14 @@ class ObjectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Everything is validated, and nothing changed."""
     is_confirmed: bool = False
     """Also where it removes what running calls use."""
+    takes_weak_passwords: ClassVar[bool] = True
+    """Whether passwords of phones and trunks that are easy to guess are taken: those of an import are what they are."""
 
 
 class SetObjects(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Objects that have exactly these keys then, all of them or none; others stay as they are."""
+
+    takes_weak_passwords: ClassVar[bool] = False
 
     objects: tuple[WantedObject, ...]
 
@@ -383,6 +386,8 @@ async def compared_each(
             if found is None or found.body is None:
                 _check_not_written(office, asked, owned)
             _check_texts(office, asked)
+            if not terms.takes_weak_passwords:
+                check_new_passwords(asked.kind, asked.name, asked.keys, None if found is None else found.body)
             wanted = asked if owned is None else _of_agent(asked, found, owned)
             change, version = _compared(wanted, versions, begins_at, now)
             if owned is not None and version is not None:

@@ -1,17 +1,23 @@
-"""Passwords of people: argon2id with the parameters that OWASP recommends, 19 MiB and two passes.
+"""Passwords of people, and new ones of phones and trunks.
 
-It takes 50 to 100 ms of a core, so it is computed in a thread; the library releases the interpreter meanwhile.
+Those of people are hashed by argon2id with the parameters that OWASP recommends, 19 MiB and two passes. It takes 50 to
+100 ms of a core, so it is computed in a thread; the library releases the interpreter meanwhile.
 """
 
 import asyncio
+import json
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from vosd.admin.office.errors import OrderError
+from vosd.base.passwords import LENGTH_MIN, weakness
 
-LENGTH_MIN: Final = 12
 LENGTH_MAX: Final = 256
-_DIFFERENT_MIN: Final = 5
+HIDDEN: Final = "(hidden)"
+"""In place of a password."""
+_WITH_PASSWORD: Final[Mapping[str, str]] = {"phones": "", "mapping_gateways": "auth", "routing_gateways": "dynamic"}
+"""Kinds of objects that prove who they are, and the key that has their password; empty = they have it themselves."""
 _MEMORY_KIB: Final = 19_456
 _PASSES: Final = 2
 _OF_NO_PERSON: Final = (
@@ -24,12 +30,34 @@ def check_password(password: str, name: str) -> None:
     """Check that a new password is no bad one.
 
     Raises:
-        OrderError: it is too short or too long, or it is the name or one sign again and again.
+        OrderError: it is too short or too long, or it is easy to guess.
     """
     if not LENGTH_MIN <= len(password) <= LENGTH_MAX:
         raise OrderError("password", f"has {LENGTH_MIN} to {LENGTH_MAX} characters")
-    if len(set(password)) < _DIFFERENT_MIN or name.lower() in password.lower():
+    if weakness(password, [name]):
         raise OrderError("password", "is too easy to guess", "take several words, without your name")
+
+
+def check_new_passwords(kind: str, name: str, keys: Any, before: str | None) -> None:
+    """Check that the password by which a phone or trunk proves who it is is no bad one, unless it was there before.
+
+    Raises:
+        OrderError: one is too short, or easy to guess.
+    """
+    if not isinstance(keys, dict) or kind not in _WITH_PASSWORD:
+        return
+    section = _WITH_PASSWORD[kind]
+    new: Any = keys.get(section) if section else keys
+    old: Any = {} if before is None else json.loads(before)
+    old = old.get(section) if section else old
+    password = new.get("password") if isinstance(new, dict) else None
+    was = old.get("password") if isinstance(old, dict) else None
+    if not isinstance(password, str) or password in {was, HIDDEN} or "${" in password:
+        return
+    better = weakness(password, [name, str(new.get("username", ""))])
+    if better:
+        said = f"has a password that is easy to guess: it should have {better}"
+        raise OrderError("keys", said, "take a random one: only the telephone has to know it")
 
 
 async def hashed(password: str) -> str:

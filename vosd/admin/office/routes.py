@@ -26,7 +26,6 @@ from vosd.catalogue.overrides import NO_OVERRIDES, overlaid
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.routes import ExplainRoute, RouteSheet
-from vosd.engine.peers.countries import read_countries
 from vosd.storage.ports import CallFilter
 
 if TYPE_CHECKING:
@@ -118,6 +117,8 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
         state = idle_state(catalogue, changes.standings, overrides, changes.expiries)
     file = office.definitions.settings.country_file if source else None
     if file is not None:
+        from vosd.engine.peers.countries import read_countries  # others need no reader of such files
+
         state.country_of = await asyncio.to_thread(read_countries, file)
     sheet = explained(
         catalogue,

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from vosd.base.credentials import Credentials, Login
+from vosd.base.passwords import LENGTH_MIN, weakness
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.catalogue.source import CatalogueSource
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.proofs import PASSWORD_BYTES_MAX, ProofKeys
 from vosd.config.keys.vendors import LoginKeys, RegisterKeys
@@ -21,6 +23,8 @@ from vosd.sip.digest.settings import DigestSettings
 
 _HASHED: Final = {Algorithm.MD5: "ha1_md5", Algorithm.SHA_256: "ha1_sha256"}
 """The key with the hash of each algorithm."""
+_NAMED_MAX: Final = 5
+"""Weak passwords that a warning names."""
 
 
 def read_credentials(
@@ -47,7 +51,27 @@ def read_credentials(
     if secret is None:
         return None
     hashes = {algorithm.value: ha1_of(algorithm, username, realm, secret.reveal()) for algorithm in digest.algorithms}
-    return Credentials(username, hashes, realm, domain)
+    return Credentials(username, hashes, realm, domain, is_weak=bool(weakness(secret.reveal(), [username])))
+
+
+def warn_of_weak_passwords(source: CatalogueSource, problems: ProblemList) -> None:
+    """Warn, once for all of them, of phones and trunks whose passwords are easy to guess."""
+    proving = [
+        *((each, "password", each.value.gateway.credentials) for each in source.phones.sound.values()),
+        *((each, "auth", each.value.credentials) for each in source.mapping_gateways.sound.values()),
+        *((each, "dynamic", each.value.credentials) for each in source.routing_gateways.sound.values()),
+    ]
+    found = [(each, key) for each, key, credentials in proving if credentials is not None and credentials.is_weak]
+    if not found:
+        return
+    named = ", ".join(each.label for each, _ in found[:_NAMED_MAX])
+    others = f" and {len(found) - _NAMED_MAX} others" if len(found) > _NAMED_MAX else ""
+    expected = (
+        f"{LENGTH_MIN} characters or more, no row of the keyboard, not the own name in a password: those of "
+        f"{named}{others} are easy to guess, and calls are made with them at the cost of their accounts"
+    )
+    first, key = found[0]
+    problems.warning(*first.at(key), expected)
 
 
 def read_login(

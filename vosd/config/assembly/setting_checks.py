@@ -9,6 +9,7 @@ from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Origin
 from vosd.cdr.retention import Age
 from vosd.config.assembly.access import check_access
+from vosd.config.assembly.credentials import warn_of_weak_passwords
 from vosd.config.assembly.media import check_media
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
@@ -30,6 +31,7 @@ def check_settings(
     """
     _refuse_file(keys.state_dir, origin, problems)
     check_media(keys, parameters, origin, problems)
+    warn_of_weak_passwords(source, problems)
     check_access(keys.access, keys.media.engine, source, origin, problems)
     announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
     wildcard = next(
