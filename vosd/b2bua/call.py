@@ -21,14 +21,14 @@ from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
 from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.ports import Decision, SetupAnswer, Switchboard
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import Announced, Arrival, DeadCall, Ending, Journey
+from vosd.b2bua.stamps import Announced, Arrival, DeadCall, Ending, GatewayPlaying, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.b2bua.takeover import in_place_of
 from vosd.b2bua.transfer import CallTransfer
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.cdr.record import LATE_ANSWER, Attempt
+from vosd.cdr.record import ANNOUNCEMENT, LATE_ANSWER, Attempt
 from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
@@ -40,6 +40,7 @@ from vosd.sip.events import RequestArrived
 from vosd.sip.headers.reason import Q850, SIP
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.message import Message, Response
+from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.gateways import Address
 
 _PEER_VANISHED: Final = frozenset({EndReason.SESSION_TIMEOUT, EndReason.NO_MEDIA})
@@ -141,6 +142,14 @@ class Call:
         """The legs that take part, the caller's first."""
         callee = None if self.callee is None else self.callee.leg
         return [leg for leg in (self.caller.leg, callee) if leg is not None]
+
+    @property
+    def occupied(self) -> RouteChoice | None:
+        """The route whose capacity is taken: of the attempt, or of a gateway's sound."""
+        if self.callee is not None:
+            return self.callee.choice
+        is_playing = self.state is states.ANNOUNCING and self.journey.announced is None
+        return self.journey.choice if is_playing else None
 
     @property
     def is_conversing(self) -> bool:
@@ -606,6 +615,9 @@ class Call:
             self._search_failed(now)
             return
         choice, address = next_hop
+        if choice.gateway.sound is not None:
+            self._play(choice, choice.gateway.sound, now)
+            return
         if self.state is not states.SETUP:
             self.caller.begin_attempt(now)
         self.state = states.HUNTING
@@ -644,15 +656,54 @@ class Call:
         else:
             self._search_failed(now)
 
+    def _play(self, choice: RouteChoice, sound: GatewaySound, now: Instant) -> None:
+        """Play the caller the sound of a gateway; where that is not possible, try the next gateway."""
+        inviter = self.caller.inviter
+        self.state, self.journey.choice = states.HUNTING, choice
+        offer = None if inviter is None or self.endpoint.doors is None else self._board.gateway_sound(sound, now)
+        if inviter is None or offer is None:
+            self._sound_over(choice, AttemptOutcome.withheld(EndReason.NO_MEDIA_PORT), now, now)
+            return
+        self.state = states.ANNOUNCING
+        self.journey.playing = GatewayPlaying(now.mono + offer.lasts_ms, Instant(now.mono, now.wall))
+        inviter.begin_attempt(now)
+        inviter.ring(_PROGRESS, offer.session, now)
+        self._board.set_deadline(self.journey.playing.until_ms)
+
+    def _sound_over(self, choice: RouteChoice, outcome: AttemptOutcome, began_at: Instant, now: Instant) -> None:
+        """Go on after the sound of a gateway, as after the refusal of a vendor."""
+        self._note_sound(choice, outcome.code, began_at, now)
+        self.state = states.HUNTING
+        self.hunt.note(choice, outcome)
+        if tries_next(choice.gateway, outcome):
+            self._try_next(now)
+        else:
+            self._search_failed(now)
+
+    def _note_sound(self, choice: RouteChoice, code: int, began_at: Instant, now: Instant) -> None:
+        """Record that the sound of a gateway is over, and release its capacity."""
+        self._board.announcement_over(now)
+        lasted_ms = max(0, now.mono - began_at.mono)
+        self.journey.attempts.append(Attempt(choice.gateway.name, code, lasted_ms, None, ANNOUNCEMENT))
+        self._board.vacate(choice)
+
     def _due_without_attempt(self, now: Instant) -> None:
         """Handle the deadline of a question, or of an announcement: that of the money may come earlier."""
-        announced = self.journey.announced
+        announced, playing, choice = self.journey.announced, self.journey.playing, self.journey.choice
         if self.state is states.SETUP:
             self._set_up(self._board.settle(None, now), now)
         elif announced is not None and now.mono < announced.until_ms:
             self._board.set_deadline(announced.until_ms)
         elif announced is not None:
             self._announcement_over(announced, now)
+        elif playing is None or choice is None or choice.gateway.sound is None:
+            self._search_failed(now)  # a reload in between has made it a trunk
+        elif self.journey.invited_at is None or not self._has_only_paid(now):
+            if now.mono < playing.until_ms:
+                self._board.set_deadline(playing.until_ms)
+            else:
+                outcome = AttemptOutcome.final(choice.gateway.sound.code)
+                self._sound_over(choice, outcome, playing.began_at, now)
 
     def _search_failed(self, now: Instant) -> None:
         reason, status, cause, source, self.journey.reason_text = self.hunt.failure()
@@ -664,7 +715,8 @@ class Call:
     ) -> bool:
         """Announce to the caller why its call fails, if there is a sound for that; the refusal follows."""
         inviter = self.caller.inviter
-        offer = None if inviter is None or self.journey.announced else self._board.announcement(reason, now)
+        is_first = self.journey.announced is None and self.journey.playing is None
+        offer = None if inviter is None or not is_first else self._board.announcement(reason, now)
         if inviter is None or offer is None:
             return False
         until_ms = now.mono + offer.lasts_ms
@@ -825,6 +877,9 @@ class Call:
         self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
         dead: DeadCall | None = None, now: Instant | None = None,
     ) -> None:  # fmt: skip
+        playing, choice = self.journey.playing, self.journey.choice
+        if self.state is states.ANNOUNCING and self.journey.announced is None and playing and choice:
+            self._note_sound(choice, 0, playing.began_at, now or at)
         if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
             at = until  # the vendor is paid for no longer
         if self.journey.invited_at is not None and self.lifetime is None:

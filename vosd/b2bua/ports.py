@@ -17,6 +17,7 @@ from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.wire.message import Response
+from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
@@ -142,6 +143,10 @@ class Switchboard(Protocol):
 
     def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
         """Return what the caller is played before the call is refused for that reason; None = nothing."""
+        ...
+
+    def gateway_sound(self, sound: GatewaySound, now: Instant) -> SoundOffer | None:
+        """Return how the caller is played the sound of a routing gateway; None = it cannot be."""
         ...
 
     def announcement_over(self, now: Instant) -> None:

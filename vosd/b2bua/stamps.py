@@ -66,6 +66,14 @@ class Announced(msgspec.Struct, frozen=True):
     """Text of the Reason from the side that refused it."""
 
 
+class GatewayPlaying(msgspec.Struct, frozen=True):
+    """The sound of a routing gateway that is an announcement, played to the caller."""
+
+    until_ms: int
+    """End of the sound on the monotonic clock."""
+    began_at: Instant
+
+
 class JourneyFacts(msgspec.Struct):
     """Facts of a call that a snapshot keeps unchanged."""
 
@@ -94,6 +102,8 @@ class JourneyFacts(msgspec.Struct):
     """Attestation in our signature of the latest attempt; None = we have not signed it."""
     announced: Announced | None = None
     """The end that was announced to the caller; None = none was."""
+    playing: GatewayPlaying | None = None
+    """The latest sound of a gateway; in state ``ANNOUNCING`` without ``announced`` it lasts. None = there was none."""
     vendor_invited_at: Instant | None = None
     """When the INVITE of the latest attempt went out, likewise: its vendor charges from then on."""
 

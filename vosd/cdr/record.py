@@ -33,6 +33,8 @@ TOO_DEAR: Final = "Loss"
 """Reason of an attempt that was not made: the gateway would not have left the margin that is wanted."""
 LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was answered after it was given up."""
+ANNOUNCEMENT: Final = "Announcement"
+"""Reason of the row of a routing gateway that has played a sound."""
 FORKED: Final = "Forked"
 """Reason of the row of a second phone behind the vendor that has answered as well."""
 

@@ -13,6 +13,8 @@ SOUND_MS_MAX: Final = 600_000
 """Longest sound: ten minutes of music."""
 ANNOUNCEMENT_MS_MAX: Final = 30_000
 """Longest announcement before a call is refused."""
+GATEWAY_SOUND_MS_MAX: Final = 180_000
+"""Longest announcement of a routing gateway: other switches give an unanswered INVITE so long (RFC 3261 timer C)."""
 FILE_BYTES_MAX: Final = 16 * SOUND_MS_MAX + 65_536
 """Largest file: ten minutes with 16 bits, and a head."""
 ALL_BYTES_MAX: Final = 64 << 20

@@ -1,12 +1,35 @@
-"""Announcements to a caller before its call is refused, by the reason."""
+"""Announcements to a caller: before its call is refused, by the reason, and by a routing gateway."""
 
 from collections.abc import Mapping
-from typing import Final
+from enum import Enum
+from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason
 
 NO_SOUND: Final = ""
 """In place of the name of a sound: none is played, though the installation has one."""
+
+
+class GatewayKind(Enum):
+    """The other side of a routing gateway."""
+
+    TRUNK = "trunk"
+    """A vendor, or a switch of ours."""
+    ANNOUNCEMENT = "announcement"
+    """None: callers are played a sound."""
+
+
+class GatewaySound(NamedTuple):
+    """The sound of a routing gateway that is an announcement."""
+
+    name: str
+    times: int
+    code: int
+    """The final code with which the call goes on, as if a vendor had sent it: to another gateway, or to its end."""
+
+
+PLAYED_HERE: Final = "announcement"
+"""In place of the host of such a gateway."""
 
 Announcements = Mapping[str, str]
 """Names of sounds by the texts of end reasons."""

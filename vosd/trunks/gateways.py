@@ -12,6 +12,7 @@ from vosd.base.credentials import Credentials, Login
 from vosd.base.host import is_address
 from vosd.base.margin import LossGuard
 from vosd.base.number import for_matching
+from vosd.trunks.announcements import PLAYED_HERE, GatewaySound
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.keys import limit, seconds, switch, whole, word
 from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
@@ -343,6 +344,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     private_rate_group: str | None = None
     """Buy rates of its own beside the others; None = it has none."""
     media: MediaSettings = DEFAULT_MEDIA
+    sound: GatewaySound | None = None
+    """The sound that its callers are played, in place of a call; None = it is a trunk."""
     serves_numbers: bool = False
     """Whether it has several numbers where it is registered, so that it has to be sent the one that is called."""
     hep: Annotated[
@@ -362,6 +365,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
 
         They change with names to resolve, with its registration with us, and with the service route of ours with it.
         """
+        if self.sound is not None:
+            return (Address(PLAYED_HERE, None),)
         return () if self.has_names or self.registers or self.registration is not None else self.addresses
 
     @cached_property

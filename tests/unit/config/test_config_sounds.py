@@ -11,6 +11,7 @@ from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import load
 from vosd.config.named_files import files_of
 from vosd.config.reader.sounds import sound_files, sound_name, sounds_by_reason
+from vosd.trunks.announcements import GatewaySound
 
 RELAY = "media: {engine: relay, sounds: {busy: sounds/busy.wav}"
 
@@ -126,3 +127,31 @@ def test_values_are_written_as_they_are_read():
     assert sounds_by_reason().read({"user-busy".replace("user-", ""): "a"}) == {"Busy": "a"}
     with pytest.raises(ValueError):
         sound_files().read({f"n{number}": "f" for number in range(501)})
+
+
+def gateway(site, keys: str, media: str = "sounds: {busy: sounds/busy.wav}") -> str:
+    text: str = site.minimal.replace("address: 192.0.2.9", keys)
+    return f"{text}media: {{engine: relay, {media}}}\n"
+
+
+def test_a_routing_gateway_may_be_an_announcement(site):
+    catalogue = site.load(gateway(site, "type: announcement, sound: busy, repeat: 2, end_code: 503")).catalogue
+    carrier = catalogue.routing_gateways["carrier"]
+    assert carrier.sound == GatewaySound("busy", 2, 503)
+    assert (carrier.addresses, carrier.allow_unrated) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("type: announcement", "sound: expected the sound of an announcement"),
+        ("type: announcement, sound: gone", "value 'gone': expected the name of a sound of media.sounds"),
+        ("type: announcement, sound: busy, address: 192.0.2.9", "expected trunk: an announcement has no address"),
+        ("sound: busy, address: 192.0.2.9", "sound: value 'busy': expected type announcement as well"),
+        ("type: announcement, sound: busy, end_code: 200", "end_code"),
+    ],
+)
+def test_a_gateway_is_one_or_the_other(site, keys, problem):
+    (error,) = site.errors(gateway(site, keys))
+    assert "routing_gateways[carrier]." in error
+    assert problem in error

@@ -84,7 +84,10 @@ FILE: Final[Mapping[str, Any]] = {
         "verify": {"roots": "root.pem"},
         "country": "1",
     },
-    "media": {"rtpengine": [{"name": "one", "address": "192.0.2.5:2223"}], "sounds": {"busy": "busy.wav"}},
+    "media": {
+        "rtpengine": [{"name": "one", "address": "192.0.2.5:2223"}],
+        "sounds": {"busy": "busy.wav", "other": "busy.wav"},
+    },
     "bilateral": [
         {"account": "acme", "url": "https://peer.example.com/api/v1", "their_account": "us", "token": "secret"}
     ],
@@ -136,6 +139,7 @@ VALUES: Final = (
 )  # fmt: skip
 """Tried in this order; words of enums are found by themselves."""
 
+PLAYED: Final = {"type": "announcement", "sound": "busy", "address": None}
 INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "routing_gateways.preset": {"preset": "asterisk"},
     "access.database": {"database": "numbers.mmdb"},
@@ -257,6 +261,10 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "SS_RTP_PORT_RANGE": {"SS_RTP_PORT_RANGE": "20000,29999"},
     "IVR_RTP_PORT": {"IVR_RTP_PORT": "50000,50999"},
     "announcements": {"announcements": {"busy": "busy"}},
+    "routing_gateways.type": {**PLAYED},
+    "routing_gateways.sound": {**PLAYED, "sound": "other"},
+    "routing_gateways.repeat": {**PLAYED, "repeat": "2"},
+    "routing_gateways.end_code": {**PLAYED, "end_code": "486"},
     "media.sounds": {"sounds": {"other": "busy.wav"}},
     "media.mode": {"mode": "off"},
     "media.addresses": {"addresses": "192.0.2.3"},

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from vosd.base.credentials import Login
 from vosd.base.nat import Nat
 from vosd.catalogue.catalogue import CallParameters
@@ -12,6 +14,7 @@ from vosd.config.assembly.credentials import read_credentials, read_login
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
+from vosd.config.assembly.sounds import check_sound, missing_player
 from vosd.config.assembly.stir import vendor_signatures
 from vosd.config.assembly.trunk_headers import number_format, trunk_headers
 from vosd.config.keys.parameters import ParameterKeys
@@ -21,6 +24,7 @@ from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.vendors import PingKeys, RegisterKeys
 from vosd.config.reader.numbers import FROM_RATES
 from vosd.routing.failover import BUSY_CODES, EVERY_CODE, FAILOVER_CODES
+from vosd.trunks.announcements import GatewayKind, GatewaySound
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
 from vosd.trunks.number_rules import OutgoingNumbers
@@ -62,6 +66,10 @@ _GATEWAY: Final = Conversion(
         "dynamic": "credentials",
         "options_ping": "ping",
         "media": "media",
+        "kind": "sound",
+        "sound": "sound",
+        "repeat": "sound",
+        "end_code": "sound",
     },
 )
 _NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers)
@@ -125,11 +133,27 @@ def routing_gateway(
         credentials=credentials,
         ping=_ping(keys.options_ping),
         media=trunk_media(written, installation, problems),
+        sound=_sound(written, installation, problems),
     )
+    if gateway.sound is not None:
+        return replace(gateway, allow_unrated=True)  # nothing is bought of it
     if gateway.allow_unrated and "prefixes" not in keys.model_fields_set:
         expected = 'prefixes, which may be "*": with allow_unrated it takes every number, at any cost'
         problems.warning(written.section.place, written.label, expected)
     return gateway
+
+
+def _sound(
+    written: Written[RoutingGatewayKeys], installation: CallParameters, problems: ProblemList
+) -> GatewaySound | None:
+    """Return the sound of an announcement; None for a trunk."""
+    keys, place_of = written.thing, written.section.place_of
+    if keys.kind is not GatewayKind.ANNOUNCEMENT or keys.sound is None:
+        return None
+    check_sound(keys.sound, installation.sounds, place_of("sound"), f"{written.label}.sound", problems)
+    if (missing := missing_player(installation.media)) is not None:
+        problems.warning(place_of("sound"), f"{written.label}.sound", missing, keys.sound)
+    return GatewaySound(keys.sound, keys.repeat, keys.end_code)
 
 
 def _or_else(own: bool | None, otherwise: bool) -> bool:

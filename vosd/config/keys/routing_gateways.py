@@ -42,8 +42,10 @@ from vosd.config.reader.fields import (
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import FROM_RATES, plain_prefix, route_prefix
 from vosd.config.reader.renamed import Renamed, renamed
+from vosd.config.reader.sounds import named_sound
 from vosd.config.reader.trunk_headers import product, route_value, uri_host, uri_user
 from vosd.engine.settings import SipListener
+from vosd.trunks.announcements import GatewayKind
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -70,6 +72,15 @@ class RoutingGatewayKeys(DeclaredKeys):
     """Unique among the routing gateways."""
     account: Annotated[str, object_name("accounts")]
     """The vendor's account: its calls are bought by the rates of this account."""
+    kind: Annotated[GatewayKind, choice(GatewayKind)] = Field(default=GatewayKind.TRUNK, alias="type")
+    """`trunk`, or `announcement`: its callers are played `sound` instead, and its calls are neither answered nor
+    charged; it has no `address`."""
+    sound: Annotated[str | None, named_sound()] = None
+    """Sound of `media.sounds` that callers of an announcement are played, before an answer: at most 3 minutes."""
+    repeat: Annotated[int, whole(1, 100)] = 1
+    """Times that the sound is played."""
+    end_code: Annotated[int, whole(400, 699)] = 480
+    """Final code after the sound: by `failover_codes` the next gateway is tried, else the caller gets it."""
     preset: Annotated[TrunkPreset | None, choice(TrunkPreset)] = None
     """The kind of peer that it is: other defaults, by pages of docs/trunks."""
     rate_group: Annotated[str | None, object_name("rate_groups")] = None
@@ -179,6 +190,11 @@ class RoutingGatewayKeys(DeclaredKeys):
     @model_validator(mode="after")
     def _goes_somewhere(self) -> "RoutingGatewayKeys":
         wanted = self.registration
+        if self.kind is GatewayKind.ANNOUNCEMENT:
+            self._is_played_here()
+            return self
+        if self.sound is not None:
+            raise KeyProblemError("sound", "type announcement as well")
         if not self.address and not wanted.is_given and not self.dynamic.is_given:
             raise KeyProblemError("address", "at least one address, or register, or dynamic")
         if self.preset is TrunkPreset.MICROSOFT_TEAMS and not self.contact_host:
@@ -201,3 +217,10 @@ class RoutingGatewayKeys(DeclaredKeys):
         if FROM_RATES in self.prefixes and len(self.prefixes) > 1:
             raise KeyProblemError("prefixes", f"either {FROM_RATES} or a list of prefixes")
         return self
+
+    def _is_played_here(self) -> None:
+        if self.sound is None:
+            raise KeyProblemError("sound", "the sound of an announcement")
+        if self.address or self.registration.is_given or self.dynamic.is_given or self.options_ping.interval:
+            raise KeyProblemError("type", "trunk: an announcement has no address, register, dynamic or options_ping")
+        end_after_begin(self.valid_from, self.valid_to)

@@ -27,6 +27,17 @@ def sound_name() -> FromText:
     return FromText("the name of a sound of media.sounds, or none", read, lambda name: name or _NONE)
 
 
+def named_sound() -> FromText:
+    """Read the name of a sound."""
+
+    def read(text: str) -> str:
+        if not _NAME.match(text) or text.lower() == _NONE:
+            raise ValueError
+        return text
+
+    return FromText("the name of a sound of media.sounds", read)
+
+
 def sound_files() -> FromText:
     """Read the files of sounds by name."""
 

@@ -35,12 +35,14 @@ from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.engine.calls.services import CallServices
+from vosd.media.sounds import ANNOUNCEMENT_MS_MAX, GATEWAY_SOUND_MS_MAX
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 from vosd.sip.wire.message import Response
+from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
@@ -340,11 +342,17 @@ class LiveCall:
 
     def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
         """Return what the caller is played before the call is refused for that reason; None = nothing."""
-        media, counted = self._services.media, self._services.notices.counted
+        media = self._services.media
         name = "" if media is None else media.sound_for(self.call.caller.dialect.announcements, reason)
-        if media is None or not name:
-            return None
-        offer = media.offer_sound(self.call, name, now)
+        return self._offered(name, 1, ANNOUNCEMENT_MS_MAX, now) if name else None
+
+    def gateway_sound(self, sound: GatewaySound, now: Instant) -> SoundOffer | None:
+        """Return how the caller is played the sound of a routing gateway; None = it cannot be."""
+        return self._offered(sound.name, sound.times, GATEWAY_SOUND_MS_MAX, now)
+
+    def _offered(self, name: str, times: int, most_ms: int, now: Instant) -> SoundOffer | None:
+        media, counted = self._services.media, self._services.notices.counted
+        offer = None if media is None else media.offer_sound(self.call, name, times, most_ms, now)
         counted[Figure.ANNOUNCEMENTS_MISSED if offer is None else Figure.ANNOUNCEMENTS] += 1
         return offer
 
@@ -531,11 +539,11 @@ def undo(live_call: LiveCall, services: CallServices) -> None:
     """
     services.running.remove(live_call.call_id)
     live_call.is_over = True
-    timer, callee = live_call.timer, live_call.call.callee
+    timer, occupied = live_call.timer, live_call.call.occupied
     if timer is not None:
         services.deadlines.cancel(timer)
-    if callee is not None:
-        live_call.vacate(callee.choice)
+    if occupied is not None:
+        live_call.vacate(occupied)
     if services.media is not None:
         services.media.leave(live_call.call)
     live_call.call_request.give_back()

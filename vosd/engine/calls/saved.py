@@ -185,8 +185,9 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         invited_at, hold = live_call.call.journey.invited_at, request.hold
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
             live_call.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
-        if live_call.call.callee is not None:
-            live_call.occupy_again(live_call.call.callee.choice)
+        occupied = live_call.call.occupied
+        if occupied is not None:
+            live_call.occupy_again(occupied)
         services.running.add(arrival.call_id, live_call)
         if services.media is not None:
             services.media.resume(live_call.call)

@@ -34,8 +34,8 @@ class CallMedia(Protocol):
         """Return the name of the sound for a reason: of a trunk, else of the installation; empty = none."""
         ...
 
-    def offer_sound(self, call: Call, name: str, now: Instant) -> SoundOffer | None:
-        """Return how a caller is played a sound of at most half a minute; None = it cannot be."""
+    def offer_sound(self, call: Call, name: str, times: int, most_ms: int, now: Instant) -> SoundOffer | None:
+        """Return how a caller is played a sound so often, for a time at most; None = it cannot be."""
         ...
 
     def sound_over(self, call: Call, now: Instant) -> None:

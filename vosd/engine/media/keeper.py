@@ -34,7 +34,7 @@ from vosd.media.figures import PortFigures
 from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegFigures, LegMedia, MediaRefusal
 from vosd.media.relay import MediaRelay
-from vosd.media.sounds import ANNOUNCEMENT_MS_MAX, Sound
+from vosd.media.sounds import Sound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
@@ -354,12 +354,12 @@ class MediaKeeper:
             return NO_SOUND
         return announcements.get(reason.text, self.parameters.announcements.get(reason.text, NO_SOUND))
 
-    def offer_sound(self, call: Call, name: str, now: Instant) -> SoundOffer | None:
-        """Return how a caller is played a sound of at most half a minute; None = it cannot be (``CallMedia``)."""
+    def offer_sound(self, call: Call, name: str, times: int, most_ms: int, now: Instant) -> SoundOffer | None:
+        """Return how a caller is played a sound so often, for a time at most; None = it cannot be (``CallMedia``)."""
         leg = call.caller.leg
         if leg is None or call.caller.dialect.early_media is Passing.STRIP:
             return None
-        return self.callers_sounds.offer(leg, name, 1, ANNOUNCEMENT_MS_MAX, self.parameters, now)
+        return self.callers_sounds.offer(leg, name, times, most_ms, self.parameters, now)
 
     def sound_over(self, call: Call, now: Instant) -> None:
         """Play the caller nothing more (``CallMedia``)."""
