@@ -24,3 +24,10 @@ VENDOR_PROXY: Final = Endpoint(f"{NETWORK}.34", 5060)
 REGISTERING_SWITCH: Final = Endpoint(f"{NETWORK}.2", 5062)
 """A switch whose vendor is a registrar."""
 VENDOR_REGISTRAR: Final = Endpoint(f"{NETWORK}.36", 5060)
+
+RADIUS_SWITCH: Final = Endpoint(f"{NETWORK}.2", 5070)
+RADIUS_SERVER: Final = Endpoint(f"{NETWORK}.37", 1812)
+"""FreeRADIUS; it takes accounting at the port behind that."""
+RADIUS_PHONE: Final = Endpoint(f"{NETWORK}.43", 5060)
+RADIUS_CUSTOMER: Final = Endpoint(f"{NETWORK}.38", 5060)
+RADIUS_VENDOR: Final = Endpoint(f"{NETWORK}.39", 5060)

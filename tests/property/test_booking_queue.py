@@ -85,7 +85,7 @@ class Run:
         self.recorder = Recorder(database, self.journal, self.balances.credits, settings, window=WINDOW)
         remains = self.journal.open()
         begun(remains, self.journal, STARTED)
-        recover(remains, self.journal, self.recorder, self.balances, lambda _remains: None)
+        recover(remains, self.journal, self.recorder, self.balances, lambda _remains: None, lambda _closed: None)
         self.recorder.wake()
         self.task = asyncio.create_task(self.recorder.run())
 

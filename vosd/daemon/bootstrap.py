@@ -11,7 +11,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,7 @@ from vosd.engine.clock import SystemClock
 from vosd.engine.overload.load import Load
 from vosd.engine.peers.directory import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
+from vosd.engine.reports.accounting import LAST_RECORD_S, CallAccounting, TalkingCall
 from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
 from vosd.engine.reports.reporters import CallReporters
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
@@ -256,8 +257,19 @@ class Daemon:
             reporters.place(),
             lambda: self.service.inbox.load is Load.OVERLOADED,
         )
+        self._accounting = CallAccounting(
+            clock,
+            settings.accounting,
+            settings.state_dir,
+            reporters.place(),
+            self._talking_calls,
+            lambda: self.service.inbox.load is Load.OVERLOADED,
+        )
         self._alarms = AlarmPart(self.service, settings, clock, log.events, self._events.events)
-        status = Status(self.service, self.configuration, silenced, self._call_reports, clock, self._alarms.machine)
+        machine = self._alarms.machine
+        status = Status(
+            self.service, self.configuration, silenced, self._call_reports, self._accounting, clock, machine
+        )
         commands = Commands(status, clock)
         self._trials = commands.trials
         self.state: Callable[[], DaemonState] = lambda: DaemonState.STARTING
@@ -292,6 +304,7 @@ class Daemon:
             StartStep("live events", self._events.begin, self._events.end),
             StartStep("metrics", self._exporter.begin, self._exporter.end),
             StartStep("call reports", self._call_reports.begin, self._call_reports.end),
+            StartStep("accounting", self._accounting.begin, self._accounting.end),
             StartStep("last known state", self._open_last_known, self._close_last_known),
             StartStep("database", self._open_database, self._database.close),
             StartStep("lease", self._take_lease, self.service.database.end),
@@ -349,7 +362,7 @@ class Daemon:
 
     def _stop_within_s(self) -> float:
         """Return how long a stop may take."""
-        last = LAST_WRITING_S + RELEASE_S + LAST_REPORTS_S + LAST_COUNTS_S
+        last = LAST_WRITING_S + RELEASE_S + 2 * LAST_REPORTS_S + LAST_RECORD_S + LAST_COUNTS_S
         return self._grace_s() + 2 * LAST_ANSWERS_S + FINAL_BOOKING_S + last
 
     def _grace_s(self) -> int:
@@ -399,6 +412,10 @@ class Daemon:
         await self.service.database.begin(claimant_of(self._settings.node, self._settings.state_dir))
 
     async def _start_switch(self) -> None:
+        await self._start_service()
+        self._accounting.serve()
+
+    async def _start_service(self) -> None:
         if self._still_away is not None and self._last_known is not None:
             with self._last_known.instead():
                 await self.service.without_database.begin()
@@ -409,6 +426,11 @@ class Daemon:
         except CurrencyChangedError as error:
             raise as_mistakes(error, self.configuration.loaded) from error
         await self.service.start()
+
+    def _talking_calls(self) -> Iterator[TalkingCall]:
+        for each in self.service.switch.calls():
+            if not each.is_over:
+                yield TalkingCall(each.call.arrival, each.call.journey, each.call_request)
 
     async def _begin_copies(self) -> None:
         await self.service.countries.adjust(self._settings.country_file)
@@ -460,6 +482,7 @@ class Daemon:
         self._bilateral.adjust(loaded.settings.bilateral)
         self._reports.adjust(loaded.settings.reports, loaded.settings.alarms.mail)
         await self._call_reports.adjust(loaded.settings.call_reports)
+        await self._accounting.adjust(loaded.settings.accounting)
         await self._events.adjust(loaded.settings.webhooks)
 
 

@@ -10,6 +10,7 @@ from vosd.control.installation import CatalogueState, MachineUse, SwitchStatus
 from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
 from vosd.engine.counting import Counting, census_of, totals_of
+from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 
@@ -23,6 +24,7 @@ class Status:
         configuration: Configuration,
         silenced: Silenced,
         call_reports: CallReports,
+        accounting: CallAccounting,
         clock: Clock,
         machine: Callable[[], MachineUse],
     ) -> None:
@@ -32,12 +34,13 @@ class Status:
         self.configuration = configuration
         self.silenced = silenced
         self.call_reports = call_reports
+        self.accounting = accounting
         self._started_at = clock.now().wall
 
     @property
     def parts(self) -> Sequence[Counting]:
         """All parts with figures."""
-        return (*self.service.parts, self.silenced, self.call_reports)
+        return (*self.service.parts, self.silenced, self.call_reports, self.accounting)
 
     def report(self) -> SwitchStatus:
         """Return the status of now."""

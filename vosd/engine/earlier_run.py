@@ -108,11 +108,17 @@ async def _adopt(gone: Mapping[str, Account], balances: Balances, copier: Standi
 
 
 def recover(
-    remains: Remains, journal: Journal, recorder: Recorder, balances: Balances, hang_up: Callable[[Remains], None]
-) -> ClosedCalls:
-    """Close the calls that the earlier run left open, and book everything that it did not; return the former.
+    remains: Remains,
+    journal: Journal,
+    recorder: Recorder,
+    balances: Balances,
+    hang_up: Callable[[Remains], None],
+    report: Callable[[ClosedCalls], None],
+) -> None:
+    """Close the calls that the earlier run left open, and book everything that it did not.
 
-    ``hang_up`` releases the legs that peers may still have.
+    ``hang_up`` releases the legs that peers may still have. ``report`` receives the closed calls before the journal
+    has their ends: a start that is killed in between reports them once more, and none is left out.
 
     Raises:
         JournalUnusableError: the journal cannot be written.
@@ -133,6 +139,7 @@ def recover(
     balances.add_owed_sums(remains.owed_on_disk)
     left = [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]
     left += [lost(call, remains.last_mono) for call in remains.open_calls.values()]
+    report(ClosedCalls(left, unanswered))
     for record in left:
         journal.ended(record)
         recorder.add(record)
@@ -143,4 +150,3 @@ def recover(
             balances.add_owed(refused.record.postings)
             journal.quarantine.owed.add(refused.record.call_id)
     journal.settle()
-    return ClosedCalls(left, unanswered)

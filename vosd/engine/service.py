@@ -256,11 +256,12 @@ class SwitchService:
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
             )  # fmt: skip
             self._served_mono = remains.last_mono
-            closed = recover(remains, self._journal, self.recorder, self.balances, self._leftovers.adopt)
+            recover(
+                remains, self._journal, self.recorder, self.balances, self._leftovers.adopt, self.switch.report_closed
+            )
         if self.node.media is not None:
             self.node.media.resumed(self._clock.now())
             self.node.media.report_keys_to(self.loop.key_pressed)
-        self.switch.report_closed(closed)
         self._state_files.restore()
         self.phone_service.begin()
         self.recorder.wake()

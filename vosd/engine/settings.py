@@ -19,6 +19,7 @@ from vosd.control.events import EventType
 from vosd.engine.overload.load import OverloadSettings
 from vosd.obs.alarms import Level
 from vosd.obs.events import Event
+from vosd.radius.settings import RadiusSettings
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
 from vosd.traffic.schedule import ReportRhythm
@@ -305,8 +306,24 @@ class CallReportState(Enum):
     """It has ended, or was refused."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """Waiting and repetition of reports to a server."""
+
+    retry: bool = True
+    retry_interval_ms: int = 5_000
+    retry_max_ms: int = 0
+    """The interval doubles with each failure up to this; below ``retry_interval_ms``: it stays as it is."""
+    max_age_s: int = 3_600
+    """A report that is older is dropped."""
+    queue: int = 10_000
+    """Most reports that wait."""
+    connections: int = 4
+    """Number of reports that are sent at a time."""
+
+
 @dataclass(frozen=True, slots=True)
-class CallReportSettings:
+class CallReportSettings(DeliverySettings):
     """HTTP server that receives the states of calls."""
 
     url: str
@@ -314,17 +331,27 @@ class CallReportSettings:
     secret: Secret | None = None
     """Key of the signature; None = reports are not signed."""
     states: tuple[CallReportState, ...] = tuple(CallReportState)
-    retry: bool = True
-    retry_interval_ms: int = 5_000
-    retry_max_ms: int = 0
-    """The interval doubles with each failure up to this; below ``retry_interval_ms``: it stays as it is."""
     allow_private: bool = True
     """Whether the server may be at an address that is not of the internet, such as this machine."""
-    max_age_s: int = 3_600
-    """A report that is older is dropped."""
-    queue: int = 10_000
-    """Most reports that wait."""
-    connections: int = 4
+
+
+class AccountedCalls(Enum):
+    """Calls that are accounted."""
+
+    OFF = "off"
+    ANSWERED = "answered"
+    ALL = "all"
+    """A call without an answer has a Stop, too, without a Start."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountingSettings(DeliverySettings):
+    """Accounting of calls at RADIUS servers."""
+
+    radius: RadiusSettings
+    calls: AccountedCalls = AccountedCalls.ANSWERED
+    interim_s: int = 0
+    """Interval of Interim-Updates; 0 = there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,3 +566,7 @@ class Settings:
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     call_reports: CallReportSettings | None = None
     webhooks: tuple[ReceiverSettings, ...] = ()
+    radius: RadiusSettings | None = None
+    """The servers; None = there are none."""
+    accounting: AccountingSettings | None = None
+    """None = no call is accounted."""

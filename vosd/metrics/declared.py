@@ -144,6 +144,12 @@ class Metric(StrEnum):
         "vosd_call_report_failures_total", "failed deliveries of reports, which are repeated"
     )
 
+    # RADIUS.
+    RADIUS_ACCOUNTING = _of(Figure.RADIUS_ACCOUNTING)
+    RADIUS_ACCOUNTING_DROPPED = _of(Figure.RADIUS_ACCOUNTING_DROPPED)
+    RADIUS_SERVERS_DOWN = _of(Figure.RADIUS_SERVERS_DOWN)
+    RADIUS_FAILED = _of(Figure.RADIUS_FAILED)
+
     # SIP.
     DIALOGS = _of(Figure.DIALOGS)
     TRANSACTIONS = _of(Figure.TRANSACTIONS)

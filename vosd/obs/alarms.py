@@ -137,6 +137,10 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.CALL_REPORTS_DOWN: AlarmKind(_WARNING, ("receiver",)),
     Event.CALL_REPORTS_DROPPED: AlarmKind(_WARNING, ("receiver",), passes=True),
     Event.CALL_REPORTS_UNWRITTEN: AlarmKind(_WARNING, ("receiver",)),
+    Event.RADIUS_UNREACHABLE: AlarmKind(_WARNING, ("server", "purpose")),
+    Event.RADIUS_ACCOUNTING_DOWN: AlarmKind(_CRITICAL),
+    Event.RADIUS_ACCOUNTING_DROPPED: AlarmKind(_CRITICAL, passes=True),
+    Event.RADIUS_ACCOUNTING_UNWRITTEN: AlarmKind(_CRITICAL),
 }
 """The events that are alarms; the others report what an operator did, or that a state has ended."""
 

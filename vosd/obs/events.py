@@ -243,6 +243,18 @@ class Event(StrEnum):
     CALL_REPORTS_UNWRITTEN = "call_reports_unwritten"
     """The spool of ``call_reports`` cannot be written: reports wait in memory alone."""
     CALL_REPORTS_WRITTEN = "call_reports_written"
+    RADIUS_UNREACHABLE = "radius_unreachable"
+    """A ``server`` of ``radius`` is out of service for a ``purpose``: it has left requests without an answer."""
+    RADIUS_REACHED = "radius_reached"
+    """It answers again."""
+    RADIUS_ACCOUNTING_DOWN = "radius_accounting_down"
+    """No server of ``radius`` takes accounting records: they wait."""
+    RADIUS_ACCOUNTING_UP = "radius_accounting_up"
+    RADIUS_ACCOUNTING_DROPPED = "radius_accounting_dropped"
+    """Accounting records were not delivered and will not be (``why``)."""
+    RADIUS_ACCOUNTING_UNWRITTEN = "radius_accounting_unwritten"
+    """The spool of accounting records cannot be written: they wait in memory alone."""
+    RADIUS_ACCOUNTING_WRITTEN = "radius_accounting_written"
 
 
 BACK: Final[Mapping[Event, Event]] = {
@@ -302,6 +314,9 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.BILATERAL_AWAY: Event.BILATERAL_BACK,
     Event.CALL_REPORTS_DOWN: Event.CALL_REPORTS_UP,
     Event.CALL_REPORTS_UNWRITTEN: Event.CALL_REPORTS_WRITTEN,
+    Event.RADIUS_UNREACHABLE: Event.RADIUS_REACHED,
+    Event.RADIUS_ACCOUNTING_DOWN: Event.RADIUS_ACCOUNTING_UP,
+    Event.RADIUS_ACCOUNTING_UNWRITTEN: Event.RADIUS_ACCOUNTING_WRITTEN,
 }
 """The event that ends the state reported by another one."""
 

@@ -125,6 +125,26 @@ class Figure(StrEnum):
         "call_reports_dropped",
         "since the start: reports of calls that the server did not get (vosd alarms says why)",
     )
+    RADIUS_ACCOUNTING = (
+        "radius_accounting",
+        "accounting records that wait for the servers of radius; zero within a second",
+        "vosd_radius_accounting_waiting",
+    )
+    RADIUS_ACCOUNTING_DROPPED = (
+        "radius_accounting_dropped",
+        "since the start: accounting records that no server got (vosd alarms says why)",
+        "vosd_radius_accounting_dropped_total",
+    )
+    RADIUS_SERVERS_DOWN = (
+        "radius_servers_down",
+        "servers of radius that are out of service, counted for accounting and for authentication",
+        "vosd_radius_servers_down",
+    )
+    RADIUS_FAILED = (
+        "radius_failed",
+        "since the start: requests that no server of radius has answered; accounting requests are repeated",
+        "vosd_radius_failed_total",
+    )
     BLACKLIST_FORGOTTEN = (
         "blacklist_forgotten",
         "since the start: callers that the dynamic blacklist stopped to count because there were too many",

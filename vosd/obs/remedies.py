@@ -94,4 +94,8 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.CALL_REPORTS_DOWN: "look at the server of call_reports; reports wait",
     Event.CALL_REPORTS_DROPPED: "why counts the causes; look at the server of call_reports",
     Event.CALL_REPORTS_UNWRITTEN: "room and rights in state_dir/call-reports",
+    Event.RADIUS_UNREACHABLE: "look at that server: its log names a wrong secret or an unknown client",
+    Event.RADIUS_ACCOUNTING_DOWN: "look at the servers of radius; records wait, radius.accounting.queue of them",
+    Event.RADIUS_ACCOUNTING_DROPPED: "why counts the causes; bill those calls from the CDRs",
+    Event.RADIUS_ACCOUNTING_UNWRITTEN: "room and rights in state_dir/radius-accounting",
 }

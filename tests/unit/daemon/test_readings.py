@@ -25,6 +25,7 @@ from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
+from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
@@ -79,7 +80,8 @@ def readings_of(service, clock, state=DaemonState.RUNNING, blocked=dict, **times
     silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=blocked), clock)
     reports = CallReports("sw1", clock, None, Path("unused"), service.switch.report_calls)
     reports._queue.counted.update({ReportOutcome.DELIVERED: 9, ReportOutcome.FULL: 2})
-    status = Status(service, configuration, silenced, reports, clock, MachineUse)
+    accounting = CallAccounting(clock, None, Path("unused"), service.switch.report_calls, tuple)
+    status = Status(service, configuration, silenced, reports, accounting, clock, MachineUse)
     books = SimpleNamespace(pid=1, failures=2, times=Histogram((1, 2)))
     lease = SimpleNamespace(failures=1, times=Histogram((1, 2)))
     return Readings(status, lambda: state, books, lease, clock, lambda: {("gateway_down", "warning"): 2}, **times)

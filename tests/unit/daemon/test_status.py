@@ -23,6 +23,7 @@ from vosd.daemon.commands import Commands, MoneyCommands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.counting import Counting, census_of, totals_of
+from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
@@ -56,6 +57,8 @@ CENSUS = [
     "lookups",
     "overrides",
     "call_reports",
+    "radius_accounting",
+    "radius_servers_down",
 ]
 TOTALS = [
     "refused_for_overload",
@@ -69,6 +72,8 @@ TOTALS = [
     "blacklist_forgotten",
     "lookups_failed",
     "call_reports_dropped",
+    "radius_accounting_dropped",
+    "radius_failed",
 ]
 OTHERS = [
     "version",
@@ -118,12 +123,17 @@ def call_reports(service, clock, tmp_path):
     return CallReports("sw1", clock, None, tmp_path, service.switch.report_calls)
 
 
-def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_reports, clock):
+@pytest.fixture
+def accounting(service, clock, tmp_path):
+    return CallAccounting(clock, None, tmp_path, service.switch.report_calls, tuple)
+
+
+def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_reports, accounting, clock):
     settings, version = SimpleNamespace(node="sw1"), SimpleNamespace(version="a1")
     loaded = SimpleNamespace(settings=settings, catalogue=version)
     installation = Installation("sw1", "/etc/vosd/vosd.yaml", "/var/lib/vosd")
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None, installation=installation)
-    shown = Status(service, configuration, silenced, call_reports, clock, MachineUse)
+    shown = Status(service, configuration, silenced, call_reports, accounting, clock, MachineUse)
     status = asyncio.run(Commands(shown, clock).status(GetStatus())).document()
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
 
@@ -154,9 +164,9 @@ class Refusing(Counting):
         return {Figure.REFUSED_FOR_OVERLOAD: 3}
 
 
-def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced, call_reports):
-    assert census_of((*service.parts, silenced, call_reports)) == dict.fromkeys(CENSUS, 0)
-    assert totals_of((*service.parts, call_reports)) == dict.fromkeys(TOTALS, 0)
+def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced, call_reports, accounting):
+    assert census_of((*service.parts, silenced, call_reports, accounting)) == dict.fromkeys(CENSUS, 0)
+    assert totals_of((*service.parts, call_reports, accounting)) == dict.fromkeys(TOTALS, 0)
 
 
 def test_a_total_adds_up_what_several_parts_have_counted(service):

@@ -46,7 +46,14 @@ def start(directory: Path, now: Instant, boot: str = "one boot") -> tuple[Journa
     remains = journal.open()
     begun(remains, journal, now, boot)
     balances = Balances(database.store)
-    recover(remains, journal, Recorder(database, journal, {}, CdrSettings()), balances, lambda _remains: None)
+    recover(
+        remains,
+        journal,
+        Recorder(database, journal, {}, CdrSettings()),
+        balances,
+        lambda _remains: None,
+        lambda _closed: None,
+    )
     journal.flush()
     return journal, remains
 

@@ -27,7 +27,14 @@ def start(directory: Path, boot: str, now: Instant) -> tuple[Journal, Remains]:
     for each in list(remains.open_calls):
         journal.resumed(remains.open_calls.pop(each))
     balances = Balances(database.store)
-    recover(remains, journal, Recorder(database, journal, {}, CdrSettings()), balances, lambda _remains: None)
+    recover(
+        remains,
+        journal,
+        Recorder(database, journal, {}, CdrSettings()),
+        balances,
+        lambda _remains: None,
+        lambda _closed: None,
+    )
     return journal, remains
 
 

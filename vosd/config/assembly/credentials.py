@@ -145,4 +145,10 @@ def with_secrets(keys: InstallationKeys, written: WrittenKeys, problems: Problem
         }
     )
     reports = reports.model_copy(update={"secret": in_reports or reports.secret})
-    return keys.model_copy(update={"alarms": alarms, "call_reports": reports})
+    in_servers = [read(each.secret_file, "radius.servers") for each in keys.radius.servers]
+    servers = tuple(
+        each.model_copy(update={"secret": found or each.secret})
+        for each, found in zip(keys.radius.servers, in_servers, strict=True)
+    )
+    radius = keys.radius.model_copy(update={"servers": servers})
+    return keys.model_copy(update={"alarms": alarms, "call_reports": reports, "radius": radius})

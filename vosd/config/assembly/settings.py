@@ -10,6 +10,7 @@ from vosd.cdr.retention import KeepSettings
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.lookups import lookup_settings
 from vosd.config.assembly.media import media_engine_settings
+from vosd.config.assembly.radius import accounting_settings, radius_settings
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.alarms import AlarmKeys, MailKeys, WebhookKeys
 from vosd.config.keys.bilateral import BilateralKeys
@@ -115,6 +116,7 @@ _SETTINGS: Final = full_conversion(
         "alarms": "alarms",
         "call_reports": "call_reports",
         "webhooks": "webhooks",
+        "radius": "radius",
         "metrics": "metrics",
         "api": "api",
         "retention": "retention",
@@ -142,6 +144,7 @@ def settings_of(
     ``certificates`` has what the files of ``stir`` say.
     """
     sip, journal = keys.sip, keys.journal
+    radius = radius_settings(keys.radius, keys.node)
     keep_files = parameters.cdr_files if journal.keep_files is None else journal.keep_files
     return _SETTINGS(
         keys,
@@ -184,6 +187,8 @@ def settings_of(
         ),
         call_reports=_REPORTS(keys.call_reports) if keys.call_reports.url else None,
         webhooks=tuple(_receiver(each) for each in keys.webhooks),
+        radius=radius,
+        accounting=accounting_settings(keys.radius, radius),
         overload=_OVERLOAD(sip.overload),
         media=media_engine_settings(keys),
     )

@@ -28,6 +28,7 @@ from vosd.config.keys.limits import LimitKeys
 from vosd.config.keys.media import MediaKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.presets import Preset
+from vosd.config.keys.radius import RadiusKeys
 from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
@@ -213,6 +214,7 @@ class InstallationKeys(Keys):
     alarms: AlarmKeys = AlarmKeys()
     call_reports: CallReportKeys = CallReportKeys()
     webhooks: tuple[ReceiverKeys, ...] = ()
+    radius: RadiusKeys = RadiusKeys()
     offline_gateway: Annotated[str | None, object_name("routing_gateways")] = None
     """The routing gateway that takes the calls to unregistered phones that name none themselves."""
     cdr: CdrKeys = CdrKeys()

@@ -464,10 +464,10 @@ class LiveCall:
                 services.notices.sold_below_cost(record, ending.at)
         if services.media is not None and (media := services.media.report(call)) is not None:
             record = msgspec.structs.replace(record, media=media)
+        if services.reporter is not None:  # before the journal: a kill in between leaves a report, none is missing
+            services.reporter.ended(record)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
-        if services.reporter is not None:
-            services.reporter.ended(record)
         setup, self.open_setup = self.open_setup, None
         if setup is not None:
             setup.abandon()

@@ -1,7 +1,7 @@
-"""Delivery of reports: tasks with one connection each, which send what waits and repeat what fails.
+"""Delivery of reports: tasks with one courier each, which send what waits and repeat what fails.
 
-A server may be away, silent, slow or wrong: the client of ``engine.poster`` limits the time and the size of its
-answers, and follows no redirect; the queue decides when to try again.
+A server may be away, silent, slow or wrong: the courier limits the time and the size of its answers; the queue decides
+when to try again.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Clock
-from vosd.base.secret import Secret
-from vosd.engine.poster import Poster, UndeliveredError, signed
+from vosd.engine.poster import UndeliveredError
+from vosd.engine.reports.courier import Courier
 from vosd.engine.reports.queue import ReportQueue
 from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.spool import ReportSpool
@@ -39,11 +39,12 @@ class Delivery:
         is_busy: Callable[[], bool],
         refused: Callable[[CallReport, int], None],
         receiver: str | None = None,
+        down: Event = Event.CALL_REPORTS_DOWN,
     ) -> None:
         """``is_busy`` returns whether the switch is overloaded: nothing is sent then.
 
         ``refused`` is called with a report that the server will not take later either, and its status. ``receiver``
-        is named in lines of the log.
+        is named in lines of the log; ``down`` is the event of a server that takes nothing.
         """
         self._refused = refused
         self._facts = {} if receiver is None else {"receiver": receiver}
@@ -53,7 +54,7 @@ class Delivery:
         self._is_busy = is_busy
         self._wanted = asyncio.Event()
         self._attempted = asyncio.Event()
-        self._outage = outage_of(Event.CALL_REPORTS_DOWN, receiver)
+        self._outage = outage_of(down, receiver)
         self._log_limiter = LogLimiter()
 
     def wake(self) -> None:
@@ -70,7 +71,7 @@ class Delivery:
         """Note that the server is none of ours any more."""
         self._outage.over()
 
-    async def run(self, poster: Poster, secret: Secret | None) -> None:
+    async def run(self, courier: Courier) -> None:
         """Send what waits, one report after the other; runs until cancelled."""
         try:
             while True:
@@ -82,9 +83,9 @@ class Delivery:
                 if report is None:
                     await self._wait(self._queue.wait_ms(now_ms))
                 else:
-                    await self._send(report, poster, secret)
+                    await self._send(report, courier)
         finally:
-            poster.hang_up()
+            courier.hang_up()
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -97,9 +98,9 @@ class Delivery:
         except TimeoutError:
             pass
 
-    async def _send(self, report: CallReport, poster: Poster, secret: Secret | None) -> None:
+    async def _send(self, report: CallReport, courier: Courier) -> None:
         try:
-            status = await poster.post(report.body, signed(report.body, secret, self._clock.now().wall))
+            status = await courier.deliver(report)
         except UndeliveredError as error:
             self._failed(report, str(error))
         except BaseException:

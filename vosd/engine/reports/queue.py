@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Final
 
 from vosd.engine.reports.report import CallReport
-from vosd.engine.settings import CallReportSettings
+from vosd.engine.settings import DeliverySettings
 
 FAILURES_MAX: Final = 2
 """Failures in a row after which the server is taken as away."""
@@ -31,13 +31,13 @@ class ReportOutcome(Enum):
     FAILED = "failed"
     """The only attempt failed, as ``retry`` is ``no``."""
     UNWANTED = "unwanted"
-    """``call_reports`` was taken out of the configuration."""
+    """The server was taken out of the configuration."""
 
 
 class ReportQueue:
     """The reports of one switch."""
 
-    def __init__(self, settings: CallReportSettings) -> None:
+    def __init__(self, settings: DeliverySettings) -> None:
         self.settings = settings
         self.counted: Counter[ReportOutcome] = Counter()
         """Reports that are done, since the start."""
@@ -112,6 +112,17 @@ class ReportQueue:
         self.counted[ReportOutcome.UNWANTED] += len(self._waiting)
         for each in (self._waiting, self._of_call, self._ready, self._later, self._tries):
             each.clear()
+
+    def withdraw(self, report: CallReport) -> None:
+        """Take the latest report of a call back, which is not true; nothing may be on its way."""
+        del self._waiting[report.number]
+        reports = self._of_call[report.call_id]
+        reports.pop()
+        if not reports:
+            del self._of_call[report.call_id]
+            self._ready.pop(report.call_id, None)
+            self._later.pop(report.call_id, None)
+            self._tries.pop(report.call_id, None)
 
     def take(self, mono_ms: int) -> CallReport | None:
         """Return the next report to send; None = none may be sent now. Say then what became of it."""

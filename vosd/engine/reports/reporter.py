@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -21,6 +21,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.background import BackgroundTasks, every
 from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster
+from vosd.engine.reports.courier import Courier, HttpCourier
 from vosd.engine.reports.delivery import Delivery
 from vosd.engine.reports.queue import ReportOutcome, ReportQueue
 from vosd.engine.reports.report import (
@@ -31,7 +32,7 @@ from vosd.engine.reports.report import (
     of_running_call,
 )
 from vosd.engine.reports.spool import ReportSpool
-from vosd.engine.settings import CallReportSettings, CallReportState
+from vosd.engine.settings import CallReportSettings, CallReportState, DeliverySettings
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.routing.pipeline import RouteChoice
@@ -50,14 +51,31 @@ _ENDED: Final = CallReportState.ENDED
 
 _log = structlog.get_logger()
 
+_Settings = TypeVar("_Settings", bound=DeliverySettings)
 
-class ReportOutlet(Counting):
+
+class OutletWords(NamedTuple):
+    """Events and figures of one kind of reports."""
+
+    down: Event = Event.CALL_REPORTS_DOWN
+    """The server takes nothing."""
+    unwritten: Event = Event.CALL_REPORTS_UNWRITTEN
+    """The disk takes nothing."""
+    dropped: Event = Event.CALL_REPORTS_DROPPED
+    """Reports were lost."""
+    waiting: Figure = Figure.CALL_REPORTS
+    lost: Figure = Figure.CALL_REPORTS_DROPPED
+
+
+class ReportOutlet(Counting, Generic[_Settings]):
     """Reports that wait for one server, in memory and on the disk, and the tasks that deliver them."""
+
+    words: OutletWords = OutletWords()
 
     def __init__(
         self,
         clock: Clock,
-        settings: CallReportSettings | None,
+        settings: _Settings | None,
         directory: Path,
         is_busy: Callable[[], bool],
         receiver: str | None = None,
@@ -74,10 +92,10 @@ class ReportOutlet(Counting):
         self._clock = clock
         self._settings = settings
         self._facts = {} if receiver is None else {"receiver": receiver}
-        self._queue = ReportQueue(settings or CallReportSettings(""))
-        self._spool = ReportSpool(directory, receiver)
+        self._queue = ReportQueue(settings or DeliverySettings())
+        self._spool = ReportSpool(directory, receiver, self.words.unwritten)
         self._next_number = 1
-        self._delivery = Delivery(self._queue, self._spool, clock, is_busy, self._refused, receiver)
+        self._delivery = Delivery(self._queue, self._spool, clock, is_busy, self._refused, receiver, self.words.down)
         self._tasks = BackgroundTasks()
         self._logged: Counter[ReportOutcome] = Counter()
         """Reports that the log knows of."""
@@ -112,7 +130,7 @@ class ReportOutlet(Counting):
         await self._tasks.stop()
         self._spool.close()
 
-    async def adjust(self, settings: CallReportSettings | None) -> None:
+    async def adjust(self, settings: _Settings | None) -> None:
         """Apply other settings: what waits goes to the new server, or nowhere without one."""
         if settings == self._settings:
             return
@@ -134,17 +152,20 @@ class ReportOutlet(Counting):
             self._queue.try_again()
             self._go(settings)
 
-    def _go(self, settings: CallReportSettings) -> None:
+    def _go(self, settings: _Settings) -> None:
         self._tasks = BackgroundTasks()
         for number in range(settings.connections):
-            poster = Poster(settings.url, allow_private=settings.allow_private)
-            self._tasks.run(f"reports {number}", partial(self._delivery.run, poster, settings.secret))
+            self._tasks.run(f"reports {number}", partial(self._delivery.run, self._courier(settings)))
         self._tasks.run("spool of reports", lambda: every(TICK_S, self.tidy))
         self._delivery.wake()
         self._attach(settings)
 
     @abstractmethod
-    def _attach(self, settings: CallReportSettings) -> None:
+    def _courier(self, settings: _Settings) -> Courier:
+        """Return a way to the server, for one report at a time."""
+
+    @abstractmethod
+    def _attach(self, settings: _Settings) -> None:
         """Have reports made from now on."""
 
     @abstractmethod
@@ -187,12 +208,12 @@ class ReportOutlet(Counting):
 
     def census(self) -> Mapping[Figure, int]:
         """Count the reports that wait."""
-        return {Figure.CALL_REPORTS: len(self._queue)}
+        return {self.words.waiting: len(self._queue)}
 
     def totals(self) -> Mapping[Figure, int]:
         """Count the reports that were lost."""
         counted = self._queue.counted
-        return {Figure.CALL_REPORTS_DROPPED: sum(counted.values()) - counted[ReportOutcome.DELIVERED]}
+        return {self.words.lost: sum(counted.values()) - counted[ReportOutcome.DELIVERED]}
 
     def tidy(self) -> None:
         """Drop old reports, log losses, and write to the disk what is done."""
@@ -208,11 +229,18 @@ class ReportOutlet(Counting):
             self._logged = self._queue.counted.copy()
             why = {outcome.value: count for outcome, count in lost.items()}
             _log.warning(
-                Event.CALL_REPORTS_DROPPED, reports=sum(lost.values()), why=why, waiting=len(self._queue), **self._facts
+                self.words.dropped, reports=sum(lost.values()), why=why, waiting=len(self._queue), **self._facts
             )
 
 
-class CallReports(ReportOutlet):
+class HttpOutlet(ReportOutlet[CallReportSettings]):
+    """Reports that are posted to an HTTP server."""
+
+    def _courier(self, settings: CallReportSettings) -> Courier:
+        return HttpCourier(Poster(settings.url, allow_private=settings.allow_private), settings.secret, self._clock)
+
+
+class CallReports(HttpOutlet):
     """The reports of the calls of one switch."""
 
     def __init__(

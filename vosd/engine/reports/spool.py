@@ -56,8 +56,10 @@ class _File:
 class ReportSpool:
     """The files of one switch."""
 
-    def __init__(self, directory: Path, receiver: str | None = None) -> None:
-        """``receiver`` is named in lines of the log."""
+    def __init__(
+        self, directory: Path, receiver: str | None = None, unwritten: Event = Event.CALL_REPORTS_UNWRITTEN
+    ) -> None:
+        """``receiver`` is named in lines of the log; ``unwritten`` is the event of a disk that takes nothing."""
         self._directory = directory
         self._descriptor = -1
         self._files: list[_File] = []
@@ -73,7 +75,7 @@ class ReportSpool:
         self._waiting_bytes = 0
         self._is_torn = False
         """Whether the present file ends within a line."""
-        self._outage = outage_of(Event.CALL_REPORTS_UNWRITTEN, receiver)
+        self._outage = outage_of(unwritten, receiver)
 
     def open(self) -> Spooled:
         """Read what an earlier run has left; may be called in a thread, before any other method."""

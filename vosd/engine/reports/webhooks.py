@@ -12,7 +12,7 @@ from vosd.control.events import DeadLetter, LiveEvent, document_of
 from vosd.engine.reports.live_events import LiveEvents
 from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.report import CallReport
-from vosd.engine.reports.reporter import ReportOutlet
+from vosd.engine.reports.reporter import HttpOutlet
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, ReceiverSettings
 
@@ -20,7 +20,7 @@ DEAD_MAX: Final = 1_000
 """Most dead letters of one receiver; of more the oldest are dropped."""
 
 
-class EventWebhook(ReportOutlet):
+class EventWebhook(HttpOutlet):
     """Delivers the live events that one receiver wants."""
 
     def __init__(

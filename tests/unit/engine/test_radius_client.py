@@ -1,0 +1,147 @@
+"""Requests to RADIUS servers that are well, silent, slow to come back, or not who they say."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from doubles.radius_server import RadiusServer as FakeServer
+from structlog.testing import capture_logs
+
+from vosd.base.secret import Secret
+from vosd.engine.clock import SystemClock
+from vosd.engine.radius import client as module
+from vosd.engine.radius.client import RadiusClient, RadiusUnreachableError
+from vosd.radius.packets import RadiusCode
+from vosd.radius.servers import DeathRules
+from vosd.radius.settings import RadiusPurpose, RadiusServer, RadiusSettings
+
+PATIENCE_MS = 20_000
+"""Time limit of requests that are answered."""
+
+
+def settings_of(*servers: FakeServer, **others: Any) -> RadiusSettings:
+    listed = tuple(RadiusServer("127.0.0.1", Secret("between us"), each.port, each.port) for each in servers)
+    return RadiusSettings(listed, "sw1", **{"timeout_ms": PATIENCE_MS, **others})
+
+
+def client_of(*servers: FakeServer, **others: Any) -> RadiusClient:
+    return RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, settings_of(*servers, **others))
+
+
+def stop(_wall_ms: int) -> list[tuple[str, str | int]]:
+    return [("Acct-Status-Type", "Stop"), ("Acct-Session-Id", "one")]
+
+
+async def account(client: RadiusClient, attributes: Callable[[int], Any] = stop) -> RadiusCode:
+    return (await client.ask(RadiusCode.ACCOUNTING_REQUEST, attributes)).code
+
+
+async def test_a_server_is_asked_and_answers():
+    with FakeServer() as server:
+        client = client_of(server)
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        (packet,) = server.packets
+        assert (packet.status, packet.text(44), packet.text(32)) == ("Stop", "one", "sw1")
+        assert server.faults == []
+        client.close()
+
+
+async def test_a_repetition_has_the_bytes_of_the_first_transmission():
+    with FakeServer() as server:
+        server.silent = True
+        client = client_of(server, timeout_ms=20, tries=4)
+        with pytest.raises(RadiusUnreachableError, match="no answer in time"):
+            await account(client)
+        await asyncio.to_thread(server.wait_for, 1)
+        turn = partial(asyncio.sleep, 0)
+        async with asyncio.timeout(PATIENCE_MS / 1_000):
+            while server.repeated < 3:
+                await turn()
+        assert len(server.packets) == 1
+        assert client.failed_total == 1
+        client.close()
+
+
+async def test_the_next_server_is_asked_and_a_dead_one_is_not_asked_again():
+    with FakeServer() as first, FakeServer() as second:
+        first.silent = True
+        client = client_of(first, second, timeout_ms=300, tries=1, rules=DeathRules(failures=1))
+        with capture_logs() as logs:
+            assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+            assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        assert len(first.packets) == 1
+        assert len(second.packets) == 2
+        assert client.dead == 1
+        (line,) = [each for each in logs if each["event"] == "radius_unreachable"]
+        assert (line["server"], line["purpose"]) == ("127.0.0.1", "accounting")
+        with capture_logs() as logs:
+            client.adjust(None)
+        assert [each["event"] for each in logs] == ["radius_reached"], "it is none of ours any more"
+
+
+async def test_a_server_that_is_back_is_taken_into_service_after_two_answers():
+    with FakeServer() as server:
+        server.silent = True
+        client = client_of(server, timeout_ms=300, tries=1, rules=DeathRules(failures=1, dead_ms=0))
+        with pytest.raises(RadiusUnreachableError):
+            await account(client)
+        server.silent = False
+        client.adjust(settings_of(server, rules=DeathRules(failures=1, dead_ms=0), timeout_ms=300, tries=1))
+        assert client.dead == 1, "the same settings change nothing"
+        with capture_logs() as logs:
+            await account(client)
+            assert (client.dead, logs) == (1, [])
+            await account(client)
+        assert client.dead == 0
+        assert [each["event"] for each in logs] == ["radius_reached"]
+        client.close()
+
+
+async def test_where_nothing_listens_the_next_server_is_asked_at_once():
+    with FakeServer() as gone:
+        pass
+    with FakeServer() as server:
+        client = client_of(gone, server)  # with the patience of these tests it would be waited for
+        async with asyncio.timeout(PATIENCE_MS / 2_000):
+            assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        client.close()
+
+
+async def test_a_forged_answer_is_dropped_and_the_right_one_taken():
+    with FakeServer(users={"2001": "x"}) as server:
+        server.forged = b"guessed"
+        client = RadiusClient(SystemClock(), RadiusPurpose.AUTHENTICATION, settings_of(server))
+        with capture_logs() as logs:
+            reply = await client.ask(RadiusCode.ACCESS_REQUEST, lambda _: [("User-Name", "2001")])
+        assert reply.code is RadiusCode.ACCESS_REJECT
+        assert [each["event"] for each in logs] == ["radius_reply_rejected"]
+        assert server.faults == []
+        client.close()
+
+
+async def test_more_requests_than_identifiers_are_open_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "IDENTIFIERS", 4)
+    with FakeServer() as server:
+        client = client_of(server)
+
+        async def ask(number: int) -> RadiusCode:
+            return await account(client, lambda _: [("Acct-Status-Type", "Stop"), ("Acct-Session-Id", str(number))])
+
+        assert set(await asyncio.gather(*map(ask, range(32)))) == {RadiusCode.ACCOUNTING_RESPONSE}
+        assert {packet.text(44) for packet in server.packets} == set(map(str, range(32)))
+        server.silent = True
+        asking = [asyncio.ensure_future(ask(number)) for number in range(40)]
+        done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_EXCEPTION)
+        assert "too many" in str(next(iter(done)).exception())
+        for each in asking:
+            each.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        client.close()
+
+
+async def test_without_servers_there_is_no_answer():
+    client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, None)
+    with pytest.raises(RadiusUnreachableError):
+        await account(client)

@@ -1,0 +1,45 @@
+"""Servers of RADIUS: from keys to settings."""
+
+from typing import Final
+
+from vosd.config.assembly.conversion import full_conversion
+from vosd.config.keys.radius import RadiusAccountingKeys, RadiusKeys, RadiusServerKeys
+from vosd.engine.settings import AccountedCalls, AccountingSettings
+from vosd.radius.servers import DeathRules
+from vosd.radius.settings import RadiusServer, RadiusSettings
+
+_SERVER: Final = full_conversion(
+    RadiusServerKeys,
+    RadiusServer,
+    by_hand={"secret": "secret"},
+    elsewhere={"secret_file": "the secret, which is read from it"},
+)
+_RADIUS: Final = full_conversion(
+    RadiusKeys,
+    RadiusSettings,
+    renamed={"require_message_authenticator": "wants_proof"},
+    by_hand={
+        "servers": "servers",
+        "nas_identifier": "nas_identifier",
+        "dead_after": "rules",
+        "dead_time": "rules",
+    },
+    elsewhere={"accounting": "the settings of accounting"},
+)
+_ACCOUNTING: Final = full_conversion(RadiusAccountingKeys, AccountingSettings)
+
+
+def radius_settings(keys: RadiusKeys, node: str) -> RadiusSettings | None:
+    """Return the servers and how they are asked; None without servers."""
+    servers = tuple(_SERVER(each, secret=each.secret) for each in keys.servers if each.secret is not None)
+    if not servers:
+        return None
+    rules = DeathRules(failures=keys.dead_after, dead_ms=keys.dead_time)
+    return _RADIUS(keys, servers=servers, nas_identifier=keys.nas_identifier or node, rules=rules)
+
+
+def accounting_settings(keys: RadiusKeys, radius: RadiusSettings | None) -> AccountingSettings | None:
+    """Return how calls are accounted; None = they are not."""
+    if radius is None or keys.accounting.calls is AccountedCalls.OFF:
+        return None
+    return _ACCOUNTING(keys.accounting, radius=radius)

@@ -1,0 +1,87 @@
+"""``radius``: servers of RADIUS, which account calls and judge passwords."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import model_validator
+
+from vosd.base.secret import Secret
+from vosd.config.keys.proofs import password_text
+from vosd.config.reader.addresses import ip
+from vosd.config.reader.fields import KeyProblemError, choice, line_of_text, milliseconds, switch, whole
+from vosd.config.reader.files import file_path
+from vosd.config.reader.model import Keys
+from vosd.engine.settings import AccountedCalls
+
+
+class RadiusServerKeys(Keys):
+    """One server of RADIUS."""
+
+    address: Annotated[str, ip()]
+    """IP address of the server."""
+    secret: Annotated[Secret | None, password_text()] = None
+    """Secret that the server has for this switch, best with ``${ENV}``."""
+    secret_file: Annotated[Path | None, file_path()] = None
+    """Instead of ``secret``: a file with it alone, relative to the file that names it; a reload reads it again."""
+    auth_port: Annotated[int, whole(1, 65_535)] = 1812
+    """UDP port of authentication."""
+    accounting_port: Annotated[int, whole(1, 65_535)] = 1813
+    """UDP port of accounting."""
+
+    @model_validator(mode="after")
+    def _has_a_secret(self) -> "RadiusServerKeys":
+        if (self.secret is None) == (self.secret_file is None):
+            raise KeyProblemError("secret", "either secret or secret_file")
+        return self
+
+
+class RadiusAccountingKeys(Keys):
+    """Accounting of calls (RFC 2866): Start, Interim-Update and Stop, from a spool that survives a kill."""
+
+    calls: Annotated[AccountedCalls, choice(AccountedCalls)] = AccountedCalls.OFF
+    """``answered``: calls with an answer; ``all``: those without one have a Stop, too, without a Start."""
+    interim: Annotated[int, whole(0, 86_400, "seconds")] = 0
+    """Interval of Interim-Updates of a call; 0 = there are none."""
+    retry_interval: Annotated[int, milliseconds(100, 3_600_000)] = 5_000
+    """Time after which records are sent again that no server has taken."""
+    max_age: Annotated[int, whole(60, 7_776_000, "seconds")] = 604_800
+    """An older record is dropped."""
+    queue: Annotated[int, whole(100, 1_000_000)] = 50_000
+    """Most records that wait, in memory and in ``state_dir``; of more the oldest are dropped. Each takes about 3 kB of
+    memory and 1 kB on the disk."""
+    connections: Annotated[int, whole(1, 32)] = 4
+    """Number of records that are sent at a time, each of another call."""
+
+
+class RadiusKeys(Keys):
+    """Servers of RADIUS (docs/radius.md). Default: none. A reload changes all of it."""
+
+    servers: tuple[RadiusServerKeys, ...] = ()
+    """The servers, in the order in which they are asked."""
+    nas_identifier: Annotated[str, line_of_text(1, 253)] = ""
+    """NAS-Identifier of our requests. Default: ``node``."""
+    nas_address: Annotated[str, ip()] = ""
+    """NAS-IP-Address of our requests. Default: they have none."""
+    timeout: Annotated[int, milliseconds(50, 10_000)] = 1_000
+    """Time after which a request is sent again, and behind ``tries`` the next server is asked."""
+    tries: Annotated[int, whole(1, 10)] = 2
+    """Transmissions of a request to one server."""
+    dead_after: Annotated[int, whole(1, 100)] = 2
+    """So many requests in a row without an answer take a server out of service ..."""
+    dead_time: Annotated[int, milliseconds(0, 3_600_000)] = 30_000
+    """... for this time, then one request at a time is sent to it; two answers in a row bring it back. While no other
+    server is in service it is tried each second."""
+    require_message_authenticator: Annotated[bool, switch()] = True
+    """Whether the answer to an Access-Request needs a Message-Authenticator, without which it can be forged on its way
+    (CVE-2024-3596); ``no`` for old servers in a network of your own."""
+    accounting: RadiusAccountingKeys = RadiusAccountingKeys()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "RadiusKeys":
+        if not self.servers and self.model_fields_set:
+            raise KeyProblemError("servers", "at least one server")
+        if len({(each.address, each.auth_port, each.accounting_port) for each in self.servers}) < len(self.servers):
+            raise KeyProblemError("servers", "each server once")
+        if self.nas_address and ":" in self.nas_address:
+            raise KeyProblemError("nas_address", "an IPv4 address")
+        return self

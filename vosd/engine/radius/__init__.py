@@ -1,0 +1,1 @@
+"""Requests to RADIUS servers over UDP."""

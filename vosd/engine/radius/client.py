@@ -1,0 +1,288 @@
+"""Requests to RADIUS servers: transmissions, repetitions, and the next server where one does not answer.
+
+A repetition has the bytes of the first transmission, with its identifier and authenticator (RFC 2865 section 2.5), so
+the server recognises it. Another server gets another packet. Knows nothing of calls.
+"""
+
+import asyncio
+import secrets
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.obs.events import GONE, Event
+from vosd.obs.log import LogLimiter
+from vosd.obs.outage import Outage
+from vosd.radius.packets import (
+    AUTHENTICATOR_BYTES,
+    PACKET_MAX,
+    Attributes,
+    BadReplyError,
+    RadiusCode,
+    RadiusReply,
+    RadiusRequest,
+)
+from vosd.radius.servers import ChosenServer, DeathRules, ServerChoice
+from vosd.radius.settings import RadiusPurpose, RadiusServer, RadiusSettings
+
+IDENTIFIERS: Final = 256
+"""Open requests of one socket: the identifier has one byte."""
+PACKETS_AT_ONCE: Final = 64
+"""Packets that are read in one turn of the loop."""
+SOCKETS_MAX: Final = 8
+"""Sockets for one server; beyond their identifiers requests fail at once."""
+
+_log = structlog.get_logger()
+
+
+class RadiusUnreachableError(Exception):
+    """No server has answered; the message says why. Nothing is known of what a server has understood."""
+
+
+class _NoAnswerError(Exception):
+    """One server has not answered."""
+
+
+class _NoRoomError(Exception):
+    """No more requests may be open at a server, which says nothing about it."""
+
+
+class _Socket:
+    """One connected UDP socket, with the requests that are open on it.
+
+    It is read through an epoll descriptor: uvloop stops watching a socket that has an error, such as one of ICMP.
+    """
+
+    def __init__(self, address: tuple[str, int], rejected: Callable[[str], None]) -> None:
+        """``rejected`` is called for each packet that answers nothing, with the reason. Raises OSError."""
+        self._rejected = rejected
+        self._open: dict[int, tuple[RadiusRequest, asyncio.Future[RadiusReply]]] = {}
+        self._free = deque(range(IDENTIFIERS))
+        """The identifier that was used the longest ago comes first, so a late reply meets no other request."""
+        self._loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            self._socket.connect(address)
+        except OSError:
+            self._socket.close()
+            raise
+        self._readiness = select.epoll(1)
+        self._readiness.register(self._socket, select.EPOLLIN)
+        self._loop.add_reader(self._readiness, self._receive)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an identifier is free."""
+        return bool(self._free)
+
+    def _receive(self) -> None:
+        """Read what has come, a bounded number of packets at a time."""
+        for _ in range(PACKETS_AT_ONCE):
+            try:
+                data = self._socket.recv(PACKET_MAX + 1)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:  # an ICMP error: the host has said that nothing listens there
+                self._fail(error.strerror or str(error))
+                return
+            self._match(data)
+
+    def _match(self, data: bytes) -> None:
+        """Match a packet with its request; one that is not verified leaves the request open."""
+        found = self._open.get(data[1]) if len(data) > 1 else None
+        if found is None:
+            self._rejected("no request waits for it")
+            return
+        request, future = found
+        try:
+            reply = request.reply(data)
+        except BadReplyError as error:
+            self._rejected(str(error))
+            return
+        if not future.done():
+            future.set_result(reply)
+
+    def close(self) -> None:
+        """Close the socket; what is open on it gets no answer."""
+        self._loop.remove_reader(self._readiness)
+        self._readiness.close()
+        self._socket.close()
+        self._fail("the servers have changed")
+
+    def _fail(self, why: str) -> None:
+        for _, future in self._open.values():
+            if not future.done():
+                future.set_exception(_NoAnswerError(why))
+
+    def _send(self, data: bytes) -> None:
+        """Send a packet; a socket without room loses it, as the network may."""
+        try:
+            try:
+                self._socket.send(data)
+            except ConnectionRefusedError:  # of an earlier packet, which this one is not sent for
+                self._socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            raise _NoAnswerError(error.strerror or str(error)) from error
+
+    async def ask(self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int) -> RadiusReply:
+        """Send a request, made with its identifier, up to ``tries`` times; raises ``_NoAnswerError``."""
+        identifier = self._free.popleft()
+        future: asyncio.Future[RadiusReply] = asyncio.get_running_loop().create_future()
+        try:
+            request = make(identifier)
+            self._open[identifier] = request, future
+            for _ in range(tries):
+                self._send(request.data)
+                done, _ = await asyncio.wait((future,), timeout=timeout_s)
+                if done:
+                    return future.result()
+            raise _NoAnswerError("no answer in time")
+        finally:
+            self._open.pop(identifier, None)
+            self._free.append(identifier)
+            if future.done() and not future.cancelled():
+                future.exception()  # it may have failed in the moment in which its asker was cancelled
+
+
+class _ServerLink:
+    """The sockets to one server, opened when they are needed."""
+
+    def __init__(self, server: RadiusServer, purpose: RadiusPurpose, clock: Clock) -> None:
+        self._address = server.address, server.port(purpose)
+        self._sockets: list[_Socket] = []
+        self._clock = clock
+        self._log_limiter = LogLimiter()
+        self.secret: Final = server.secret.reveal().encode()
+        self.outage: Final = Outage(Event.RADIUS_UNREACHABLE, server=server.address, purpose=purpose.value)
+
+    async def ask(self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int) -> RadiusReply:
+        """Ask the server; raises ``_NoAnswerError`` and ``_NoRoomError``."""
+        return await self._socket().ask(make, timeout_s, tries)
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for each in self._sockets:
+            each.close()
+        self._sockets.clear()
+
+    def _socket(self) -> _Socket:
+        for each in self._sockets:
+            if each.has_room:
+                return each
+        if len(self._sockets) >= SOCKETS_MAX:
+            raise _NoRoomError("too many requests are open")
+        try:
+            made = _Socket(self._address, self._rejected)
+        except OSError as error:
+            raise _NoAnswerError(error.strerror or str(error)) from error
+        self._sockets.append(made)
+        return made
+
+    def _rejected(self, why: str) -> None:
+        if self._log_limiter.admits(why, self._clock.now().mono):
+            _log.warning("radius_reply_rejected", server=self._address[0], why=why)
+
+
+class RadiusClient:
+    """Asks the servers for one purpose."""
+
+    def __init__(self, clock: Clock, purpose: RadiusPurpose, settings: RadiusSettings | None) -> None:
+        """``settings`` None = there are no servers."""
+        self._clock = clock
+        self._purpose = purpose
+        self._settings = settings
+        self._links: list[_ServerLink] = []
+        self._choice: ServerChoice
+        self._begin(settings)
+        self.failed_total = 0
+        """Requests that no server has answered, since the start."""
+
+    @property
+    def dead(self) -> int:
+        """The number of servers that are out of service."""
+        return len(self._choice.dead)
+
+    def adjust(self, settings: RadiusSettings | None) -> None:
+        """Ask other servers from now on, or in another way; what is open on the old ones gets no answer."""
+        if settings != self._settings:
+            self.close()
+            self._begin(settings)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for link in self._links:
+            link.outage.over(why=GONE)
+            link.close()
+
+    async def ask(self, code: RadiusCode, attributes_at: Callable[[int], Attributes]) -> RadiusReply:
+        """Return the reply of the first server that answers.
+
+        ``attributes_at`` makes the attributes of a packet, at that time in milliseconds of UTC.
+
+        Raises:
+            RadiusUnreachableError: no server has answered, or none may be asked now.
+        """
+        settings = self._settings
+        if settings is None:
+            raise RadiusUnreachableError("no server is configured")
+        links, choice = self._links, self._choice
+        asked: set[int] = set()
+        why = "no server is in service"
+        while (chosen := choice.next(frozenset(asked), self._clock.now().mono)) is not None:
+            asked.add(chosen.server)
+            try:
+                reply = await self._ask(links[chosen.server], chosen, settings, code, attributes_at)
+            except _NoAnswerError as error:
+                why = str(error)
+                is_dead = choice.failed(chosen.server, self._clock.now().mono)
+                if is_dead and choice is self._choice:
+                    links[chosen.server].outage.found(why)
+            except _NoRoomError as error:
+                why = str(error)
+                choice.put_back(chosen.server)
+            except BaseException:
+                choice.put_back(chosen.server)
+                raise
+            else:
+                if choice.answered(chosen.server):
+                    links[chosen.server].outage.over()
+                return reply
+        self.failed_total += 1
+        raise RadiusUnreachableError(why)
+
+    async def _ask(
+        self,
+        link: _ServerLink,
+        chosen: ChosenServer,
+        settings: RadiusSettings,
+        code: RadiusCode,
+        attributes_at: Callable[[int], Attributes],
+    ) -> RadiusReply:
+        def made(identifier: int) -> RadiusRequest:
+            names: list[tuple[str, str]] = [("NAS-Identifier", settings.nas_identifier)]
+            if settings.nas_address:
+                names.append(("NAS-IP-Address", settings.nas_address))
+            return RadiusRequest(
+                code,
+                identifier,
+                link.secret,
+                [*attributes_at(self._clock.now().wall), *names],
+                secrets.token_bytes(AUTHENTICATOR_BYTES),
+                wants_proof=settings.wants_proof,
+            )
+
+        return await link.ask(made, settings.timeout_ms / 1_000, 1 if chosen.is_trial else settings.tries)
+
+    def _begin(self, settings: RadiusSettings | None) -> None:
+        self._settings = settings
+        servers = () if settings is None else settings.servers
+        self._links = [_ServerLink(each, self._purpose, self._clock) for each in servers]
+        self._choice = ServerChoice(len(servers), settings.rules if settings else DeathRules())

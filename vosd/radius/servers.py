@@ -1,0 +1,109 @@
+"""Choice of the RADIUS server that is asked; one that does not answer is asked again later.
+
+Pure: the time is an argument. Servers are asked in the order of the configuration. One that has left ``failures``
+questions in a row without an answer is out of service for ``dead_ms``; then one question at a time is put to it, and it
+is back in service after ``successes`` answers in a row. So a server that answers now and then does not come and go with
+each packet.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+ALONE_MS: Final = 1_000
+"""Rest of a server while no other is in service: nothing is gained by leaving it alone for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeathRules:
+    """Rules that take a server out of service, and bring it back."""
+
+    failures: int = 2
+    dead_ms: int = 30_000
+    successes: int = 2
+
+
+class ChosenServer(NamedTuple):
+    """A server to ask."""
+
+    server: int
+    """Place in the configuration, from 0."""
+    is_trial: bool
+    """Whether it is out of service: it is sent one packet, without repetition."""
+
+
+class _Standing:
+    """Standing of one server."""
+
+    __slots__ = ("failures", "is_asked", "is_dead", "rests_until", "successes")
+
+    def __init__(self) -> None:
+        self.is_dead = False
+        self.failures = 0
+        self.successes = 0
+        self.rests_until = 0
+        self.is_asked = False
+        """Whether a trial is under way."""
+
+
+class ServerChoice:
+    """The standing of all servers for one purpose."""
+
+    def __init__(self, count: int, rules: DeathRules) -> None:
+        self._servers = [_Standing() for _ in range(count)]
+        self._rules = rules
+
+    @property
+    def dead(self) -> list[int]:
+        """The servers that are out of service."""
+        return [index for index, each in enumerate(self._servers) if each.is_dead]
+
+    def next(self, asked: frozenset[int], mono_ms: int) -> ChosenServer | None:
+        """Return the next server to ask, ``asked`` left out; None = none may be asked now.
+
+        One that is out of service and has rested comes at its place in the order. Say then how it answered.
+        """
+        for index, each in enumerate(self._servers):
+            if index in asked:
+                continue
+            if not each.is_dead:
+                return ChosenServer(index, is_trial=False)
+            if not each.is_asked and mono_ms >= self._rest_of(each):
+                each.is_asked = True
+                return ChosenServer(index, is_trial=True)
+        return None
+
+    def answered(self, index: int) -> bool:
+        """Note an answer; return whether the server is back in service by it."""
+        each = self._servers[index]
+        each.is_asked = False
+        each.failures = 0
+        if not each.is_dead:
+            return False
+        each.successes += 1
+        each.rests_until = 0
+        if each.successes < self._rules.successes:
+            return False
+        each.is_dead = False
+        return True
+
+    def failed(self, index: int, mono_ms: int) -> bool:
+        """Note a question without an answer; return whether the server is out of service from now on."""
+        each = self._servers[index]
+        each.is_asked = False
+        each.failures += 1
+        each.successes = 0
+        each.rests_until = mono_ms + self._rules.dead_ms
+        if each.is_dead or each.failures < self._rules.failures:
+            return False
+        each.is_dead = True
+        return True
+
+    def put_back(self, index: int) -> None:
+        """Note that a question was given up, and says nothing of the server."""
+        self._servers[index].is_asked = False
+
+    def _rest_of(self, standing: _Standing) -> int:
+        """Return until when a server rests: shorter while no other is in service."""
+        if any(not each.is_dead for each in self._servers) or self._rules.dead_ms <= ALONE_MS:
+            return standing.rests_until
+        return standing.rests_until - self._rules.dead_ms + ALONE_MS

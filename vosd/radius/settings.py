@@ -1,0 +1,46 @@
+"""Settings of RADIUS: the servers, and how they are asked."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from vosd.base.secret import Secret
+from vosd.radius.servers import DeathRules
+
+
+class RadiusPurpose(Enum):
+    """Services of a server, each at a port of its own."""
+
+    AUTHENTICATION = "authentication"
+    ACCOUNTING = "accounting"
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusServer:
+    """One server."""
+
+    address: str
+    """An IP address."""
+    secret: Secret
+    auth_port: int = 1812
+    accounting_port: int = 1813
+
+    def port(self, purpose: RadiusPurpose) -> int:
+        """Return the port of a service."""
+        return self.auth_port if purpose is RadiusPurpose.AUTHENTICATION else self.accounting_port
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusSettings:
+    """The servers, in the order in which they are asked, and how."""
+
+    servers: tuple[RadiusServer, ...]
+    nas_identifier: str
+    nas_address: str = ""
+    """NAS-IP-Address of our requests; empty = they have none."""
+    timeout_ms: int = 1_000
+    """Time after which a request is sent again, or the next server is asked."""
+    tries: int = 2
+    """Transmissions to one server."""
+    wants_proof: bool = True
+    """Whether a reply to an Access-Request needs a Message-Authenticator (CVE-2024-3596)."""
+    rules: DeathRules = field(default_factory=DeathRules)
