@@ -93,6 +93,7 @@ FILE: Final[Mapping[str, Any]] = {
     ],
     "reports": [{"name": "morning", "report": "daily", "directory": "/srv/reports"}],
     "webhooks": [{"name": "crm", "url": "https://crm.example.com/vosd"}],
+    "radius": {"servers": [{"address": "192.0.2.3", "secret": "secret"}], "accounting": {"calls": "answered"}},
     "exchange_rates": [{"base": "USD", "quote": "KWD", "rate": "0.3"}],
     "destination_classes": [{"name": "premium", "prefixes": "4490"}, {"name": "satellite", "prefixes": "881"}],
 }
@@ -231,6 +232,10 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "number_portability.server": {"server": "192.0.2.4", "url": None},
     "authorization": {"authorization": "Bearer another"},
     "redirect_server.address": {"address": "192.0.2.4"},
+    "servers.address": {"address": "192.0.2.4"},
+    "servers.secret": {"secret": "another secret"},
+    "servers.secret_file": {"secret_file": "password.txt", "secret": None},
+    "accounting.calls": {"calls": "all"},
     "webhook.secret": {"secret": "another secret"},
     "secret_file": {"secret_file": "password.txt"},
     "call_reports.secret": {"secret": "another secret"},
