@@ -12,6 +12,7 @@ from doubles.virtual.vendor import Line, Script
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vosd.trunks.causes import TrunkCauses
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.header_rules import (
     FORBIDDEN,
@@ -71,8 +72,12 @@ rules = st.builds(
 )
 forms = st.sampled_from(NumberNotation)
 hosts = st.sampled_from(["", "carrier.example", "[2001:db8::7]", "192.0.2.7"])
+of_q850 = st.integers(1, 127)
+cause_maps = st.dictionaries(of_q850.map(str), of_q850, max_size=3)
+causes = st.none() | st.builds(TrunkCauses, cause_maps, cause_maps)
 dialects = st.builds(
     CalleeDialect,
+    causes=causes,
     headers=st.builds(TrunkHeaders, rules, rules),
     request_host=hosts,
     from_host=hosts,
@@ -88,7 +93,10 @@ dialects = st.builds(
     ),
 )
 callers = st.builds(
-    CallerDialect, headers=st.builds(TrunkHeaders, rules, rules), session_id=st.sampled_from(SessionIdUse)
+    CallerDialect,
+    headers=st.builds(TrunkHeaders, rules, rules),
+    session_id=st.sampled_from(SessionIdUse),
+    causes=causes,
 )
 USUAL: Final = "has no business there"
 """The complaint about headers that the switch sends by rules alone."""

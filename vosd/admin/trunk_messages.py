@@ -7,6 +7,7 @@ from vosd.admin.explained_messages import AppliedRule, TrunkMessage
 from vosd.b2bua.identity import CallerIdentity, caller_identity_of
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.outgoing.presentation import shows_number
+from vosd.b2bua.outgoing.reasons import passed_on
 from vosd.b2bua.outgoing.ruled import beside_session
 from vosd.b2bua.outgoing.session_ids import identifier_in, line_of, made_identifier, remote_in
 from vosd.b2bua.outgoing.signatures import SignatureLines, signature_lines
@@ -21,6 +22,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
+from vosd.sip.headers.reason import q850_cause
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.body import passed_parts, session_of
 from vosd.sip.wire.compose import escape_user, invite
@@ -39,6 +41,7 @@ OURS: Final = "192.0.2.1"
 THERE: Final = "198.51.100.1"
 """Address of a trunk that is given by name, or that registers."""
 _HOPS: Final = 69
+_REFUSALS: Final = 300
 _CALL_ID: Final = "01234567-89ab-7def-8123-456789abcdef"
 _READ_FROM: Final = (CallerSource.ASSERTED, CallerSource.FROM)
 
@@ -131,6 +134,9 @@ def sent_to_customer(gateway: MappingGateway, response: Response) -> TrunkMessag
     """Return the lines of the response that a customer would be sent for one of a vendor."""
     headers = f"Server: vosd\r\nContact: <sip:{OURS}:5060>\r\n"
     facts = _Facts({"account": gateway.account, "customer": gateway.name})
+    cause = q850_cause(response)
+    if cause is not None and response.status >= _REFUSALS:
+        headers += passed_on(cause, gateway.dialect.reasons)
     headers, rules = _ruled(headers, gateway.dialect.sent_as, response, facts, to_caller=True)
     return TrunkMessage(headers, [*rules, *_passed(passed_parts(response, gateway.dialect.bodies))])
 
@@ -165,6 +171,11 @@ def _ruled(
         rules: HeaderRules = sent_as.headers.responses if to_caller else sent_as.headers.requests
         applied = [AppliedRule(*each) for each in rules.explained(headers, received, facts)]
         headers = rules.applied(headers, received, facts)
+    if sent_as.causes is not None:
+        own = sent_as.causes.written(headers)
+        changed = [line for line in own.split("\r\n") if line not in headers.split("\r\n")]
+        applied += [AppliedRule("causes", line) for line in changed]
+        headers = own
     if sent_as.session_id is not SessionIdUse.OFF:
         line = _session_id(sent_as.session_id, received, to_caller=to_caller)
         if not line:

@@ -207,6 +207,8 @@ class GatewayAttempt:
             self._invite_again(event.at)
         else:
             self.progress.q850 = q850_cause(response)
+            if leg.sent_as is not None and leg.sent_as.causes is not None:
+                self.progress.q850 = leg.sent_as.causes.counted_as(self.progress.q850)
             self.call.attempt_failed(self, response, event.at)
 
     def no_response(self, event: NoResponse) -> None:

@@ -21,7 +21,7 @@ from vosd.sip.dialog.session_wish import Wish
 from vosd.sip.door.messages import OutgoingReliable, OutgoingResponse, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
-from vosd.sip.headers.reason import causes, reason_text
+from vosd.sip.headers.reason import Q850, causes, reason_text
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
@@ -293,7 +293,10 @@ class Caller:
         """Handle a CANCEL of the call."""
         if event.transaction is self.invite or self.call.take_answer_back(event.at):
             self.call.journey.reason_text = reason_text(event.request)
-            self._invite_over(event.at, causes(event.request))
+            given, of_trunk = causes(event.request), self.dialect.causes
+            if of_trunk is not None and Q850 in given:
+                given[Q850] = of_trunk.received.get(str(given[Q850]), given[Q850])
+            self._invite_over(event.at, given)
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """End an INVITE that has expired by its Expires header (RFC 3261 section 13.3.1)."""

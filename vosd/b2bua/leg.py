@@ -290,6 +290,8 @@ class Leg:
                 text = cause = None
                 if request.header("reason") is not None:
                     text, cause = reason_text(request), q850_cause(request)
+                    if self.sent_as is not None and self.sent_as.causes is not None:
+                        cause = self.sent_as.causes.counted_as(cause)
                 self.call.journey.reason_text = text
                 self.call.hung_up(self, cause, now)
             case "INVITE" | "UPDATE" if (refusal := objection(Wish.of(request), self.timer.settings)) is not None:

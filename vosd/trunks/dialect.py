@@ -13,6 +13,7 @@ import msgspec
 from vosd.base.nat import Nat
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.trunks.announcements import Announcements
+from vosd.trunks.causes import TrunkCauses
 from vosd.trunks.header_rules import SentAs, SessionIdUse, TrunkHeaders
 from vosd.trunks.keys import switch, word
 from vosd.trunks.number_format import NumberFormat
@@ -193,6 +194,8 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     announcements: Announcements = {}
     """Sounds that are played to its callers before their calls are refused, besides those of the installation."""
     session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
+    causes: TrunkCauses | None = None
+    """The causes of Q.850 that it uses; None = those of the standard."""
 
     @cached_property
     def changes_ringing(self) -> bool:
@@ -211,7 +214,15 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def sent_as(self) -> SentAs | None:
         """Name and headers by which it knows the switch; None = the usual ones."""
-        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers, self.bodies, self.session_id)
+        sent = SentAs(
+            self.contact_user,
+            self.contact_host,
+            self.user_agent,
+            self.headers,
+            self.bodies,
+            self.session_id,
+            self.causes,
+        )
         return None if sent == _USUAL else sent
 
     def sent_for(self, code: int) -> int:
@@ -276,11 +287,21 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
         bool, switch("`yes`: it is sent MESSAGE requests (RFC 3428) for the numbers that its prefixes fit.")
     ] = False
     session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
+    causes: TrunkCauses | None = None
+    """The causes of Q.850 that it uses; None = those of the standard."""
 
     @cached_property
     def sent_as(self) -> SentAs | None:
         """Name and headers by which it knows the switch; None = the usual ones."""
-        sent = SentAs(self.contact_user, self.contact_host, self.user_agent, self.headers, self.bodies, self.session_id)
+        sent = SentAs(
+            self.contact_user,
+            self.contact_host,
+            self.user_agent,
+            self.headers,
+            self.bodies,
+            self.session_id,
+            self.causes,
+        )
         return None if sent == _USUAL else sent
 
     @cached_property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.trunks.causes import TrunkCauses
 
 if TYPE_CHECKING:
     import re2
@@ -353,6 +354,8 @@ class SentAs(msgspec.Struct, frozen=True, dict=True):
     bodies: frozenset[str] = frozenset()
     """Types of bodies that it is sent beside the session description."""
     session_id: SessionIdUse = SessionIdUse.OFF
+    causes: TrunkCauses | None = None
+    """The causes of Q.850 that it uses; None = those of the standard."""
 
     @cached_property
     def names_us(self) -> bool:

@@ -58,6 +58,7 @@ def called_trunk(trunk: MappingGateway) -> RoutingGateway:
             user_agent=spoken.user_agent,
             headers=spoken.headers,
             session_id=spoken.session_id,
+            causes=spoken.causes,
             bodies=spoken.bodies,
             messages=trunk.messages_per_minute > 0,
         ),

@@ -268,6 +268,11 @@ def test_header_rules_and_forms_of_numbers_arrive(site):
         ),
         ('headers: {add: {X-A: "{who}"}}', "headers.add.X-A: value '{who}': expected one of {caller}"),
         ("number_format: {to: national}", "number_format.country: expected the country code"),
+        (
+            "causes: {received: {128: 1}}",
+            "expected a cause of Q.850, from 1 to 127, and another one",
+        ),
+        ("causes: {sent: {16: busy}}", "expected a cause of Q.850, from 1 to 127, and another one"),
         ("strict_proxy: yes", "strict_proxy: value 'yes': expected beside outbound_proxy"),
         ("route: http://x", "route: value 'http://x': expected a SIP URI"),
         ("from_host: 192.0.2.1:5060", "from_host: value '192.0.2.1:5060': expected a name or an address without port"),

@@ -151,6 +151,8 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "dids.otherwise": {"otherwise": "7001"},
     "number_format.from": {"from": "e164"},
     "number_format.to": {"to": "e164"},
+    "causes.received": {"received": {"127": "31"}},
+    "causes.sent": {"sent": {"16": "31"}},
     "route": {"route": "sip:proxy.example.net"},
     "strict_proxy": {"strict_proxy": "yes", "outbound_proxy": "192.0.2.66"},
     "account": {"account": "other"},

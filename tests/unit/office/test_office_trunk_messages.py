@@ -20,6 +20,7 @@ from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
 from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms
 from vosd.storage.database import Database
+from vosd.trunks.causes import TrunkCauses
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.header_rules import HeaderRules, SessionIdUse, TrunkHeaders
 from vosd.trunks.stir import VendorSignatures
@@ -83,6 +84,17 @@ async def test_the_session_id_that_would_be_sent(office, monkeypatch, use, sent,
     found = await explain_trunk(office, operator(), order)
     assert [(each.rule, each.line) for each in found.rules] == [("session_id", line)]
     assert (line in found.message) is bool(sent)
+
+
+async def test_the_cause_that_a_customer_would_get(office, monkeypatch):
+    dialect = CallerDialect(causes=TrunkCauses(sent={"17": 34}))
+    content = builders.catalogue([builders.mapping_gateway("acme", "198.51.100.10/32", dialect=dialect)])
+    monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
+    busy = ANSWER.replace("200 OK", "486 Busy").replace("X-Rate: 5", "Reason: Q.850;cause=17")
+    found = await explain_trunk(office, operator(), ExplainTrunk(gateway="acme", message=busy))
+    (rule,) = found.rules
+    assert (rule.rule, rule.line.startswith("Reason: Q.850;cause=34;")) == ("causes", True)
+    assert rule.line in found.message
 
 
 async def test_parts_of_the_body_that_would_be_passed(office, monkeypatch):

@@ -41,6 +41,8 @@ _TRYING: Final = 100
 def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     """Change the headers of a message as its trunk wants them."""
     _apply_rules(message, leg, sent_as)
+    if sent_as.causes is not None:
+        message.headers = sent_as.causes.written(message.headers)
     if sent_as.session_id is not SessionIdUse.OFF:
         line = session_id_line(leg, sent_as.session_id, is_first=type(message) is OutgoingInvite)
         if line:

@@ -12,7 +12,7 @@ from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.assembly.sounds import check_announcements, missing_player
 from vosd.config.assembly.stir import caller_signatures
-from vosd.config.assembly.trunk_headers import caller_format, trunk_headers
+from vosd.config.assembly.trunk_headers import caller_format, trunk_causes, trunk_headers
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -37,7 +37,7 @@ _DIALECT: Final = Conversion(
     MappingGatewayKeys,
     CallerDialect,
     renamed={**_TRANSFER_NAMES, "reliable_provisionals": "reliability", "reason": "reasons"},
-    by_hand={**_BY_HAND, "reject_codes": "reject_codes", "headers": "headers", "bodies": "bodies"},
+    by_hand={**_BY_HAND, "reject_codes": "reject_codes", "headers": "headers", "bodies": "bodies", "causes": "causes"},
 )
 _GATEWAY: Final = Conversion(
     MappingGatewayKeys,
@@ -105,6 +105,7 @@ def mapping_gateway(
         reject_codes=keys.reject_codes or {},
         headers=trunk_headers(keys.headers),
         bodies=frozenset(keys.bodies.passes),
+        causes=trunk_causes(keys.causes),
     )
     _check_announcements(written, installation, problems)
     return _GATEWAY(

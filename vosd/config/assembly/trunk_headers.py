@@ -3,7 +3,8 @@
 from typing import Final
 
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
-from vosd.config.keys.trunk_headers import CallerFormatKeys, HeaderKeys, NumberFormatKeys, ResponseHeaderKeys
+from vosd.config.keys.trunk_headers import CallerFormatKeys, CauseKeys, HeaderKeys, NumberFormatKeys, ResponseHeaderKeys
+from vosd.trunks.causes import TrunkCauses
 from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
 from vosd.trunks.number_format import CallerFormat, NumberFormat
 
@@ -14,6 +15,8 @@ require_all_used(HeaderKeys, _REQUESTS, _TRUNK)
 _RESPONSES: Final = full_conversion(ResponseHeaderKeys, HeaderRules, renamed=_RULES)
 _NUMBERS: Final = full_conversion(NumberFormatKeys, NumberFormat)
 _CALLERS: Final = full_conversion(CallerFormatKeys, CallerFormat)
+_CAUSES: Final = full_conversion(CauseKeys, TrunkCauses, by_hand={"received": "received", "sent": "sent"})
+_NO_CAUSES: Final = TrunkCauses()
 _NO_RULES: Final = TrunkHeaders()
 _AS_ROUTED: Final = NumberFormat()
 
@@ -28,6 +31,12 @@ def number_format(keys: NumberFormatKeys) -> NumberFormat | None:
     """Return the form of numbers that a trunk is sent; None if they are sent as routed."""
     found = _NUMBERS(keys)
     return None if found == _AS_ROUTED else found
+
+
+def trunk_causes(keys: CauseKeys) -> TrunkCauses | None:
+    """Return the causes of a trunk; None for those of the standard."""
+    found = _CAUSES(keys, received=keys.received or {}, sent=keys.sent or {})
+    return None if found == _NO_CAUSES else found
 
 
 def caller_format(keys: CallerFormatKeys) -> CallerFormat | None:

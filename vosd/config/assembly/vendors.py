@@ -16,7 +16,7 @@ from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.assembly.sounds import check_sound, missing_player
 from vosd.config.assembly.stir import vendor_signatures
-from vosd.config.assembly.trunk_headers import number_format, trunk_headers
+from vosd.config.assembly.trunk_headers import number_format, trunk_causes, trunk_headers
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
@@ -45,6 +45,7 @@ _DIALECT: Final = Conversion(
         "strict_proxy": "is_strict",
         "headers": "headers",
         "bodies": "bodies",
+        "causes": "causes",
         "number_format": "number_format",
         "stir": "stir",
     },
@@ -184,6 +185,7 @@ def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys, signatures: Ve
         is_strict=keys.strict_proxy,
         headers=trunk_headers(keys.headers),
         bodies=frozenset(keys.bodies.passes),
+        causes=trunk_causes(keys.causes),
         number_format=number_format(keys.number_format),
         stir=signatures,
     )

@@ -21,7 +21,7 @@ from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.stir import CallerStirKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
-from vosd.config.keys.trunk_headers import BodyKeys, CallerFormatKeys, HeaderKeys
+from vosd.config.keys.trunk_headers import BodyKeys, CallerFormatKeys, CauseKeys, HeaderKeys
 from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.reader.addresses import source
 from vosd.config.reader.codes import sent_instead
@@ -120,6 +120,7 @@ class MappingGatewayKeys(DeclaredKeys):
     """Our product in User-Agent and Server. Default: ``sip.user_agent``."""
     headers: HeaderKeys = HeaderKeys()
     bodies: BodyKeys = BodyKeys()
+    causes: CauseKeys = CauseKeys()
     stir: CallerStirKeys = CallerStirKeys()
     caller_format: CallerFormatKeys = CallerFormatKeys()
     announcements: Annotated[Mapping[str, str] | None, sounds_by_reason()] = None

@@ -1,9 +1,11 @@
 """``headers``, ``number_format`` and ``caller_format`` of trunks."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from vosd.config.reader.codes import causes_instead
 from vosd.config.reader.fields import FromText, KeyProblemError, choice, one_or_many, switch, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
@@ -69,6 +71,15 @@ class BodyKeys(Keys):
     )
     """Media types, such as ``application/isup`` and ``application/pidf+xml``: of the INVITE, of what answers it, of
     INFO and BYE."""
+
+
+class CauseKeys(Keys):
+    """Causes of Q.850 that it uses in its own way. ``reject_codes`` does the same for SIP codes."""
+
+    received: Annotated[Mapping[str, int] | None, causes_instead()] = None
+    """By a cause in Reason that it sends, the one that it counts as: for failover, the CDR and the other side."""
+    sent: Annotated[Mapping[str, int] | None, causes_instead()] = None
+    """By a cause, the one that stands in the Reason that it is sent."""
 
 
 class NumberFormatKeys(Keys):

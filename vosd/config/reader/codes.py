@@ -44,6 +44,22 @@ def q850() -> FromText:
     return FromText("a cause of Q.850, from 1 to 127", read)
 
 
+def causes_instead() -> FromText:
+    """Read causes of Q.850, each with another one."""
+    cause = q850()
+
+    def read(pairs: Mapping[str, object]) -> dict[str, int]:
+        found = {}
+        for written, instead in pairs.items():
+            try:
+                found[str(cause.read(written))] = int(str(cause.read(instead)))
+            except (ValueError, AttributeError):
+                raise KeyProblemError(written, f"{cause.expected}, and another one") from None
+        return found
+
+    return FromText("causes of Q.850 and what each counts as, such as {127: 31}", read, kind=dict)
+
+
 def _replacements(expected: str, fits: Callable[[str], bool]) -> FromText:
     def read(pairs: Mapping[str, object]) -> dict[str, int]:
         found = {}
