@@ -21,6 +21,13 @@ from vosd.stir.errors import BadIdentityInfoError, IdentityError
 from vosd.stir.signing import Signer
 
 URL: Final = "https://certificates.example.com/shaken.pem"
+RFC_8225: Final = (
+    "eyJhbGciOiJFUzI1NiIsInR5cCI6InBhc3Nwb3J0IiwieDV1IjoiaHR0cHM6Ly9jZXJ0LmV4YW1wbGUub3JnL3Bhc3Nwb3J0LmNlciJ9"
+    ".eyJkZXN0Ijp7InVyaSI6WyJzaXA6YWxpY2VAZXhhbXBsZS5jb20iXX0sImlhdCI6MTQ3MTM3NTQxOCwib3JpZyI6eyJ0biI6IjEyMTU1NTUxMjEyIn19"
+    ".VLBCIVDCaeK6M4hLJb6SHQvacAQVvoiiEOWQ_iUkqk79UD81fHQ0E1b3_GluIkba7UWYRM47ZbNFdOJquE35cw"
+)
+"""The token of RFC 8225 appendix A."""
+OF_RFC_8225: Final = "https://cert.example.org/passport.cer"
 VIRTUAL_NOW_MS: Final = ManualClock().now().wall
 SPC: Final = bytes.fromhex("3008a006160431323334")
 """TNAuthList with the service provider 1234, as in RFC 8226 appendix A."""

@@ -18,8 +18,6 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.routes import RouteChoice
-from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.wire.errors import ParseError
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UseIdentityError
 from vosd.stir.settings import StirTerms
 from vosd.stir.terms import Attestation, VerifyAction, VerifyTerms, Verstat
@@ -141,19 +139,10 @@ def _signed_call(numbers: InviteNumbers, call: CallRequest) -> SignedCall:
         values=tuple(map(_ascii, request.values("identity")[:VALUES_MAX])),
         caller=_ascii(call.caller_in),
         callee=_ascii(call.callee),
-        caller_uri=_address(request.header("from")),
-        callee_uri=_address(request.header("to")),
+        callee_uri=_ascii(address_of(request.uri)),
         date=_ascii(request.header("date") or ""),
         call_id=_ascii(request.call_id),
     )
-
-
-def _address(written: str | None) -> str:
-    """Return the address in From or To; empty where it is malformed."""
-    try:
-        return _ascii(address_of(NameAddr.parse(written or "").uri))
-    except ParseError:
-        return ""
 
 
 def _ascii(text: str) -> str:
@@ -176,6 +165,7 @@ def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAtte
         _attestation(call, number, catalogue),
         "" if mapping is None else mapping.name,
         call.verstat if shows else "",
+        "" if mapping is None else terms.numbering.canonical(call.callee_in.removeprefix(mapping.tech_prefix)),
     )
 
 

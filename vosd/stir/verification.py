@@ -36,9 +36,8 @@ class SignedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """The calling number that the call is recorded and billed with."""
     callee: str
     """The called number that the call is routed by."""
-    caller_uri: str = ""
     callee_uri: str = ""
-    """Addresses of From and To, as user and host, for tokens about URIs."""
+    """Called address, as user and host, for tokens that name no number."""
     date: str = ""
     call_id: str = ""
     """The Call-ID: an INVITE that is sent again, with credentials, is no replay."""
@@ -75,18 +74,17 @@ def read_signature(call: SignedCall, at_ms: int, terms: VerifyTerms, numbering: 
     """
     about = SignedAbout(numbering.canonical(call.caller), numbering.canonical(call.callee), call.date)
     passports = [found for value in call.values[:VALUES_MAX] if (found := read(value, about)) is not None]
-    originals = [each for each in passports if each.ppt != DIV]
+    # A token about a URI says nothing of a number, and TNAuthList nothing of domains.
+    originals = [each for each in passports if each.ppt != DIV and each.claims.orig.tn]
     if not originals:
-        raise UseIdentityError("the call is not signed")
+        raise UseIdentityError("the call has no signature for a calling number")
     base = next((each for each in originals if each.ppt == SHAKEN), originals[0])
-    chain = (base, *_diversions(base, passports, about.callee, call.callee_uri))
+    # Where a number is called, a token for a URI is about another call: both can be written into one INVITE.
+    chain = (base, *_diversions(base, passports, about.callee, "" if about.callee else call.callee_uri))
     for each in chain:
         _check_time(each.claims.iat, at_ms, terms)
-    orig = base.claims.orig
-    if orig.tn and Numbering().canonical(orig.tn) != (about.caller or None):
+    if not about.caller or Numbering().canonical(base.claims.orig.tn) != about.caller:
         raise InvalidIdentityError("signed for calls of another number")
-    if orig.uri and address_of(orig.uri) != (call.caller_uri or None):
-        raise InvalidIdentityError("signed for calls of another address")
     return ReadSignature(chain)
 
 

@@ -17,9 +17,19 @@ from vosd.base.cause import EndReason
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.wire.status import STATUS_LINES
 from vosd.stir.errors import IdentityError
-from vosd.stir.passport import Passport, SignedAbout, SignedParty, read
+from vosd.stir.passport import (
+    Claims,
+    JoseHeader,
+    Passport,
+    SignedAbout,
+    SignedCallee,
+    SignedParty,
+    identity_value,
+    read,
+    written,
+)
 from vosd.stir.settings import StirTerms
-from vosd.stir.signing import Signer
+from vosd.stir.signing import Signer, loaded_key, signature_of
 from vosd.stir.terms import Attestation, Numbering, VerifyAction, VerifyTerms
 from vosd.stir.verification import SignedCall, confirm, read_signature
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Privacy
@@ -212,6 +222,13 @@ def test_a_signature_of_another_caller_is_left_out_for_ours():
     call(scene, CALLEE, signed_by(usual()[1], scene, caller="12025559999"))
     assert [(each.x5u, each.claims.orig.tn) for each in sent(scene)] == [(OURS, CALLER)]
     assert scene.close().attestation == "C"
+
+
+def test_a_diversion_that_did_not_happen_here_is_not_signed():
+    """A customer could write any number into its token, and let us say that it was called before."""
+    scene = scene_of(rules=FORWARDS)
+    call(scene, FORWARDED, signed_by(usual()[1], scene, callee="442079467777"))
+    assert [(each.ppt, each.x5u, each.claims.dest.tn) for each in sent(scene)] == [("shaken", OURS, (CALLEE,))]
 
 
 def test_the_tech_prefix_of_a_vendor_is_not_signed():
@@ -435,6 +452,25 @@ def test_numbers_as_dialled_in_the_country_are_compared_with_their_country_code(
     content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=VERIFIED), vendor_gateway(0)], stir=terms)
     scene = Scene(content, asker=known())
     assert call(scene, CALLEE, signed_by(usual()[1], scene), caller=CALLER[1:]).final == 200
+
+
+def test_a_token_about_addresses_is_none_for_numbers():
+    """From could name the address that was signed, P-Asserted-Identity the number of another one."""
+    network = usual()[1]
+    scene = verifying()
+    claims = Claims("A", SignedCallee((CALLEE,)), iat=now_s(scene), orig=SignedParty(uri="sip:alice@example.com"))
+    header = JoseHeader("ES256", typ="passport", x5u=URL)
+    signed = written(header, claims)
+    value = identity_value(signed, signature_of(loaded_key(network.key), signed), header)
+    made = scene.caller.call(
+        CALLEE, Intent(headers=(f"Identity: {value}", f"P-Asserted-Identity: <sip:{CALLER}@h>"), caller="alice")
+    )
+    scene.wire.run_until(lambda: made.is_over)
+    assert made.final == 428
+    claims = Claims("A", SignedCallee(uri=(f"sip:{CALLEE}@192.0.2.1",)), iat=now_s(scene), orig=SignedParty(CALLER))
+    signed = written(header, claims)
+    value = identity_value(signed, signature_of(loaded_key(network.key), signed), header)
+    assert call(scene, CALLEE, f"Identity: {value}").final == 438
 
 
 # -- waiting for the certificate -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from doubles.sti import URL, VIRTUAL_NOW_MS, compact, pem_of, usual
+from doubles.sti import OF_RFC_8225, RFC_8225, URL, VIRTUAL_NOW_MS, compact, pem_of, usual
 
 from vosd.stir.certificates import SigningCertificate
 from vosd.stir.errors import IdentityError, InvalidIdentityError, UnsupportedCredentialError
@@ -26,13 +26,6 @@ from vosd.stir.signing import Signer, SigningKeyError, check_certificate, loaded
 from vosd.stir.terms import Attestation, Numbering
 
 NOTHING = SignedAbout("", "", "")
-RFC_8225 = (
-    "eyJhbGciOiJFUzI1NiIsInR5cCI6InBhc3Nwb3J0IiwieDV1IjoiaHR0cHM6Ly9jZXJ0LmV4YW1wbGUub3JnL3Bhc3Nwb3J0LmNlciJ9"
-    ".eyJkZXN0Ijp7InVyaSI6WyJzaXA6YWxpY2VAZXhhbXBsZS5jb20iXX0sImlhdCI6MTQ3MTM3NTQxOCwib3JpZyI6eyJ0biI6IjEyMTU1NTUxMjEyIn19"
-    ".VLBCIVDCaeK6M4hLJb6SHQvacAQVvoiiEOWQ_iUkqk79UD81fHQ0E1b3_GluIkba7UWYRM47ZbNFdOJquE35cw"
-)
-"""The token of RFC 8225 appendix A."""
-OF_RFC_8225 = "https://cert.example.org/passport.cer"
 KEY_OF_RFC_8225 = """-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgi7q2TZvN9VDFg8Vy
 qCP06bETrR2v8MRvr89rn4i+UAahRANCAAQWfaj1HUETpoNCrOtp9KA8o0V79IuW

@@ -34,6 +34,8 @@ class CallerAttestation(NamedTuple):
     """Name of the trunk that the call came from."""
     verstat: str = ""
     """Result of the verification of the caller's signature, as vendors may be sent it; empty = it is not."""
+    called: str = ""
+    """Canonical number that the call was to when it came here."""
 
 
 class SignatureLines(NamedTuple):
@@ -100,9 +102,9 @@ def _signed(
 ) -> tuple[str, str]:
     """Return Identity lines for a vendor whose calls are signed, and the attestation of a signature of ours.
 
-    The caller's token passes where it is about this call. Where it is about a call of the same caller to another
-    number, it is completed by one that keeps its caller and its time (RFC 8946 section 4). Else it would be wrong, and
-    is left out.
+    The caller's token passes where it is about this call. Where it is about a call of the same caller to the number
+    that was called here, and this switch has sent it on, it is completed by one that keeps its caller and its time (RFC
+    8946 section 4): of a diversion before us we cannot tell. Else it would be wrong, and is left out.
     """
     dialect, numbers = choice.gateway.dialect, choice.gateway.numbers
     # The vendor takes its tech prefix away before it verifies anything.
@@ -116,10 +118,11 @@ def _signed(
             received = passed_on(caller_identity, choice.caller_out, choice.callee_out, dialect)
         elif caller and base.claims.orig.tn == caller:
             dest = latest.claims.dest.tn
-            if callee in dest or not callee or len(dest) != 1:
+            if callee in dest or not callee:
                 return _received(caller_identity), ""
-            value = signer.diverted(caller, dest[0], callee, base.claims.iat)
-            return f"{_received(caller_identity)}Identity: {value}\r\n", ""
+            if attested.called in dest:
+                value = signer.diverted(caller, attested.called, callee, base.claims.iat)
+                return f"{_received(caller_identity)}Identity: {value}\r\n", ""
     if not caller or not callee:
         return received, ""
     at_s = now.wall // 1_000

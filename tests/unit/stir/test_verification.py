@@ -1,0 +1,105 @@
+"""Which tokens are about a call, and since when."""
+
+import pytest
+from doubles.sti import OF_RFC_8225, RFC_8225, VIRTUAL_NOW_MS, usual
+
+from vosd.stir.errors import IdentityError, InvalidIdentityError, StaleDateError, UseIdentityError
+from vosd.stir.replays import Replays
+from vosd.stir.terms import Attestation, Numbering, VerifyTerms
+from vosd.stir.verification import SignedCall, address_of, confirm, read_signature
+
+TERMS, NUMBERING = VerifyTerms(), Numbering()
+AT_S = VIRTUAL_NOW_MS // 1_000
+SIGNER = usual()[1].signer
+
+
+def shaken(caller="1215", callee="1212", at_s=AT_S):
+    return SIGNER.shaken(caller, callee, Attestation.FULL, "t", at_s)
+
+
+def passports_of(*values, caller="1215", callee="1212"):
+    return read_signature(SignedCall(values, caller, callee), VIRTUAL_NOW_MS, TERMS, NUMBERING).passports
+
+
+def test_the_example_of_rfc_8225_is_about_a_call_to_an_address():
+    value = f"{RFC_8225};info=<{OF_RFC_8225}>"
+    call = SignedCall((value,), "+1-215-555-1212", "alice", "sip:alice@EXAMPLE.com".lower())
+    found = read_signature(call, 1471375418_000, TERMS, NUMBERING)
+    assert (found.addresses, found.attestation) == ((OF_RFC_8225,), "")
+    for other in (SignedCall((value,), "12155551212", "bob", "sip:bob@example.com"),
+                  SignedCall((value,), "12155551212", "12125551213", "sip:alice@example.com")):  # fmt: skip
+        with pytest.raises(InvalidIdentityError, match="another number"):
+            read_signature(other, 1471375418_000, TERMS, NUMBERING)
+
+
+@pytest.mark.parametrize(("age_s", "is_fresh"), [(60, True), (61, False), (-60, True), (-61, False), (10**9, False)])
+def test_a_token_is_fresh_for_a_minute_before_and_behind_us(age_s, is_fresh):
+    if is_fresh:
+        assert passports_of(shaken(at_s=AT_S - age_s))
+        return
+    with pytest.raises(StaleDateError) as caught:
+        passports_of(shaken(at_s=AT_S - age_s))
+    assert caught.value.status == 403
+
+
+def test_diversions_may_stand_in_any_order_and_a_circle_ends():
+    steps = [SIGNER.diverted("1215", str(each), str(each + 1), AT_S) for each in range(10, 15)]
+    found = passports_of(*reversed(steps), shaken(callee="10"), callee="15")
+    assert [each.claims.dest.tn for each in found] == [(str(each),) for each in range(10, 16)]
+    circle = SIGNER.diverted("1215", "2", "1", AT_S), SIGNER.diverted("1215", "1", "2", AT_S)
+    with pytest.raises(InvalidIdentityError):
+        passports_of(*circle, shaken(callee="10"), callee="1")
+    with pytest.raises(InvalidIdentityError, match="another number"):
+        passports_of(shaken(callee="10"), SIGNER.diverted("1219", "10", "11", AT_S), callee="11")
+
+
+def test_too_many_diversions_are_refused():
+    steps = [SIGNER.diverted("1215", str(each), str(each + 1), AT_S) for each in range(10, 16)]
+    with pytest.raises(InvalidIdentityError):
+        passports_of(shaken(callee="10"), *steps, callee="16")
+
+
+def test_a_diversion_alone_signs_nothing():
+    with pytest.raises(UseIdentityError):
+        passports_of(SIGNER.diverted("1215", "1211", "1212", AT_S))
+
+
+def test_a_caller_without_number_has_no_signature():
+    with pytest.raises(InvalidIdentityError):
+        passports_of(shaken(), caller="anonymous")
+
+
+def test_a_certificate_that_is_missing_or_wrong_is_the_fault_of_the_call():
+    signature = read_signature(SignedCall((shaken(),), "1215", "1212"), VIRTUAL_NOW_MS, TERMS, NUMBERING)
+    for found in ({}, {signature.addresses[0]: StaleDateError("x")}):
+        with pytest.raises(IdentityError):
+            confirm(signature, found, VIRTUAL_NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("sip:alice@Example.COM:5060;transport=tcp", "sip:alice@example.com"),
+        ("sips:alice@[2001:DB8::1]:5061?x=y", "sip:alice@[2001:db8::1]"),
+        ("sip:example.com", "sip:example.com"),
+        ("tel:+1215", "tel:+1215"),
+    ],
+)
+def test_addresses_are_compared_without_what_does_not_matter(uri, address):
+    assert address_of(uri) == address
+
+
+def test_used_tokens_are_forgotten_when_they_are_stale_or_too_many():
+    replays = Replays()
+    assert replays.take(b"a", "1", 0, 100, 2)
+    assert replays.take(b"a", "1", 99, 100, 2), "the same INVITE once more, with credentials"
+    assert not replays.take(b"a", "2", 99, 100, 2)
+    assert replays.take(b"a", "2", 100, 200, 2)
+    assert replays.take(b"b", "3", 100, 200, 2)
+    assert replays.take(b"c", "4", 100, 200, 2)
+    assert len(replays) == 2
+    assert replays.take(b"a", "5", 100, 200, 2), "the oldest was forgotten"
+    replays.forget(b"c")
+    replays.forget(b"z")
+    assert replays.take(b"c", "6", 100, 200, 2)
+    assert replays.take(b"d", "7", 100, 200, 0)
