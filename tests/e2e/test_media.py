@@ -2,9 +2,10 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,17 @@ class RelayedCall:
             eventually(lambda listener=listener: listener.has(BURST), "every packet comes")
             assert [each[12:] for each in listener.taken()][-BURST:] == [each[12:] for each in sent]
 
+    def take_offers(self) -> None:
+        """Answer an offer of the switch to each side, and note its ports."""
+        for peer, party in ((self.customer, self.caller), (self.vendor, self.callee)):
+            offer = peer.expect("INVITE", 15)
+            peer.reply(offer, 200, body=described(party))
+            peer.expect("ACK")
+            if party is self.caller:
+                self.of_caller = place(offer)
+            else:
+                self.of_callee = place(offer)
+
     def hang_up(self) -> dict[str, Any]:
         """End the call; return the part of its record about media."""
         assert self.call.hang_up().status == 200
@@ -116,6 +128,15 @@ def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "3
     (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)
+
+
+def is_bound(sock: socket.socket, address: tuple[str, int]) -> bool:
+    """Bind a socket; return whether that was possible."""
+    try:
+        sock.bind(address)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -252,6 +273,24 @@ def test_media_go_on_over_a_kill_and_a_restart_of_the_switch(tmp_path: Path) -> 
         call.talk()
         legs = call.hang_up()["legs"]
         assert legs["caller"]["packets_in"] >= 4 * BURST
+        assert stage.daemon.ask("status")["media_ports"] == 0
+
+
+def test_sides_are_offered_other_ports_where_a_program_has_taken_one_over_a_restart(tmp_path: Path) -> None:
+    with switch(tmp_path, DOOMED_RELAYING_SWITCH, "31200,31399") as stage, calling(stage) as call:
+        call.talk()
+        worker, taken = worker_of(stage), call.of_callee
+        stage.daemon.signal(signal.SIGTERM)
+        assert stage.daemon.wait() == 0
+        os.kill(worker, signal.SIGKILL)
+        occupied = socket.socket(type=socket.SOCK_DGRAM)
+        eventually(lambda: is_bound(occupied, taken), "the worker has ended")
+        with closing(occupied):
+            stage.daemon.start()
+            call.take_offers()
+            assert call.of_callee != taken
+            call.talk()
+            call.hang_up()
         assert stage.daemon.ask("status")["media_ports"] == 0
 
 

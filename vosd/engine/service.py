@@ -211,17 +211,20 @@ class SwitchService:
             relay.spare((each.host, PortRange(each.port, each.port)) for each in settings.listen)
         return keeper
 
-    def _poll_rtpengines(self, rtpengines: RtpEngineCalls) -> None:
-        """Let messages leave that wait for rtpengines, ask for figures in turn, move calls of those that are lost."""
-        rtpengines.loop = self.loop
+    def _watch_media(self, keeper: MediaKeeper) -> None:
+        """Move calls that have lost their ports; ask rtpengines for figures; let what waits for them leave."""
+        rtpengines = self._rtpengines
+        if rtpengines is not None:
+            rtpengines.loop = self.loop
 
         def tick() -> None:
-            rtpengines.poll()
+            if rtpengines is not None:
+                rtpengines.poll()
             now = self._clock.now()
-            if self.node.media is not None and self.node.media.move(now):
+            if keeper.move(now):
                 self.loop.flush(now)
 
-        self._tasks.run("rtpengines", lambda: every(POLL_TICK_S, tick))
+        self._tasks.run("media", lambda: every(POLL_TICK_S, tick))
 
     async def adjust_hep(self, settings: HepSettings | None) -> None:
         """Copy messages to this capture server; None = to none."""
@@ -280,8 +283,8 @@ class SwitchService:
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
         self._tasks.run("live state to disk", self._state_files.run)
-        if self._rtpengines is not None:
-            self._poll_rtpengines(self._rtpengines)
+        if self.node.media is not None:
+            self._watch_media(self.node.media)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     def begin_turn(self) -> Instant | None:

@@ -85,9 +85,9 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     origin: str = ""
     """Address in the origin line of all descriptions that it is sent (RFC 3264 section 8); empty = none was relayed."""
     said: bytes = b""
-    """The latest description that it was sent with ports of an rtpengine."""
+    """The latest description that it was sent with ports of an rtpengine, or after it had lost its ports."""
     is_moved: bool = False
-    """Whether it was sent ports of another rtpengine since: versions of its descriptions follow that one's."""
+    """Whether it is sent other ports since: versions of its descriptions follow that one's."""
     offered_by: int = 0
     """Number of the leg whose offer was sent to this one last, and that its next description answers; 0 = none."""
     is_held: bool = False

@@ -27,6 +27,15 @@ def succeeding(session: bytes, previous: bytes) -> bytes:
     return session if now is None or before is None else _with_origin_of(session, previous, now, before)
 
 
+def from_address(session: bytes, host: str) -> bytes:
+    """Return a description with another address in its origin line."""
+    found = _ORIGIN.search(session)
+    if found is None:
+        return session
+    address = b"IN IP%d %b" % (6 if ":" in host else 4, host.encode())
+    return b"%b%b%b" % (session[: found.start(4)], address, session[found.end(4) :])
+
+
 def _with_origin_of(session: bytes, previous: bytes, now: re.Match[bytes], before: re.Match[bytes]) -> bytes:
     """Return a description with the origin of another one; its version is the next one if anything else differs."""
     version = int(before[3])

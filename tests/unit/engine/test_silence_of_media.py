@@ -182,18 +182,33 @@ def test_a_clock_that_is_set_while_an_rtpengine_is_not_asked_ends_no_call(set_at
     scene.finish(call)
 
 
-def test_ports_that_are_lost_are_replaced_with_the_next_descriptions(tmp_path, monkeypatch):
+@pytest.mark.parametrize("lost", ["both", "callee"])
+def test_sides_of_a_call_whose_ports_are_lost_are_offered_others(tmp_path, monkeypatch, lost):
+    """The version of their descriptions grows, though nothing has changed for the other side (the double minds it)."""
     relay = VirtualRelay()
     scene = KilledScene(tmp_path, content(), relay=relay)
     call, there = scene.talk()
-    monkeypatch.setattr(relay, "reopen", lambda *_, **__: False)
+    before = [port_of(each.theirs) for each in (call, there)]
+    is_lost = lost == "both"
+    kept = {} if is_lost else {each.port.id: each for each in relay.open_ports.values() if each.port.rtp == before[0]}
+    monkeypatch.setattr(relay, "reopen", lambda port, **_: port.id in kept)
     scene.kill(1_000)
     relay.open_ports.clear()
+    relay.open_ports.update(kept)
     scene.wire.run_for(1_500)
+    for _ in range(6):
+        scene.exchange.media.move(scene.exchange.clock.now())
+        scene.exchange.flush()
+        scene.wire.run_for(500)
+    ports = [port_of(each.theirs) for each in (call, there)]
+    assert [one == other for one, other in zip(ports, before, strict=True)] == [not is_lost, False]
+    of_caller, of_callee = map(relay.at, ports)
+    assert of_caller.other == of_callee.port
+    assert (of_caller.source.rtp, of_callee.source.rtp) == (20_000, 30_000)
+    assert not scene.exchange.media.move(scene.exchange.clock.now()), "it is offered once"
     call.propose("a=sendonly")
     scene.wire.run_for(1_000)
-    ports = [relay.at(port_of(each.theirs)) for each in (call, there)]
-    assert ports[0].other == ports[1].port
+    assert "a=sendonly" in there.theirs
     scene.finish(call)
     assert relay.open_ports == {}
 

@@ -39,7 +39,7 @@ from vosd.media.source import MediaSource, RelayPort
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
-from vosd.sdp.origin import succeeding
+from vosd.sdp.origin import from_address, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
@@ -133,7 +133,7 @@ class MediaKeeper:
         self._legs: dict[int, Leg] = {}
         """Legs that have not ended, by their numbers."""
         self._moving: deque[tuple[Call, int, int]] = deque()
-        """Calls that are moved to another rtpengine: the side that is offered new ports next, and not before when."""
+        """Calls that get other ports: the side that is offered them next, and not before when."""
         self.is_ignored: Callable[[str], bool] | None = None
         """Returns whether the address of a session description is not used; None = all are."""
         self._prepared: _Prepared | None = None
@@ -368,7 +368,11 @@ class MediaKeeper:
             self.callers_sounds.end(leg.facts.media, now)
 
     def resume(self, call: Call) -> None:
-        """Go on with a call of an earlier process, and with its ports (``CallMedia``)."""
+        """Go on with a call of an earlier process, and with its ports (``CallMedia``).
+
+        One that has lost some is offered others, as one whose rtpengine is lost.
+        """
+        has_lost = False
         for leg in call.parties:
             if (media := leg.facts.media) is not None:
                 self._legs[media.number] = leg
@@ -383,9 +387,13 @@ class MediaKeeper:
                 for port, resumed in zip(media.ports, ports, strict=True):
                     if port is not None and resumed is None:
                         _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
+                        has_lost = True
+                        media.is_moved = bool(media.origin)
                 media.ports = tuple(ports)
                 if any(port is None or self._last_packet(port) is None for port in ports):
                     media.watched_from = self._began_ms
+        if has_lost:
+            self._moving.append((call, 0, 0))
         if len(call.parties) == 2:
             self._keys.arrange(*call.parties)
 
@@ -456,14 +464,14 @@ class MediaKeeper:
         self._moving.extend((call, 0, 0) for call in calls.values())
 
     def move(self, now: Instant) -> bool:
-        """Offer new ports to calls whose rtpengine is lost; return whether there are any.
+        """Offer new ports to calls whose rtpengine is lost, or whose ports are; return whether there are any.
 
         The second side of a call follows when the first has its ports: both have to be at one rtpengine. It begins anew
         with a call that has them not, after a while: an offer was refused, or the next one was lost as well.
         """
-        if self._rtpengines is None or not self._moving:
+        if not self._moving:
             return False
-        if not self._rtpengines.engines.is_usable and not self._falls_back:
+        if self._rtpengines is not None and not self._rtpengines.engines.is_usable and not self._falls_back:
             return False
         for _ in range(min(MOVES_AT_ONCE, len(self._moving))):
             call, side, due_ms = self._moving.popleft()
@@ -577,7 +585,11 @@ class MediaKeeper:
     def _relayed(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
         """Return a description as a leg is sent it: with these places, and no address of its author."""
         self._note_origin(leg, media, places)
-        return _following(relayed(session, places, media.origin), media)
+        session = relayed(session, places, media.origin)
+        if media.is_moved:
+            before = media.said or from_address(bytes(leg.sessions.said), media.origin)
+            session = media.said = succeeding(session, before)
+        return session
 
     def _note_origin(self, leg: Leg, media: LegMedia, places: Sequence[Place | None]) -> None:
         """Note the address in the origin line of a leg's descriptions, from its first one on."""
@@ -758,13 +770,6 @@ def _played(side: str, media: LegMedia | None) -> list[HeardSound]:
 
 def _was_relayed(media: LegMedia | None) -> bool:
     return media is not None and bool(media.ports or media.ended)
-
-
-def _following(session: bytes, media: LegMedia) -> bytes:
-    """Return a description as the next one for a leg that was moved to other ports, whatever its author's version."""
-    if media.is_moved:
-        session = media.said = succeeding(session, media.said)
-    return session
 
 
 def _is_at_relay(exchange: _Exchange) -> bool:
