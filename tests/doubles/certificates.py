@@ -34,6 +34,16 @@ class Authority:
         self._directory = directory
         self.root = self._make(name, "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE")
 
+    @classmethod
+    def again(cls, directory: Path, name: str) -> "Authority":
+        """Return an authority that was made in ``directory`` before."""
+        authority = cls.__new__(cls)
+        authority._directory, authority.root = (
+            directory,
+            Certificate(directory / f"{name}.pem", directory / f"{name}.key"),
+        )
+        return authority
+
     def issue(self, name: str, *bearers: str, days: int = 2) -> Certificate:
         """Return a certificate that names ``bearers``: host names and IP addresses."""
         entries = ",".join(f"{'IP' if _is_address(each) else 'DNS'}:{each}" for each in bearers)

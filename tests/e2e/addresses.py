@@ -154,6 +154,7 @@ VENDORS: Final = {
     "carrier-elsewhere": Endpoint(f"{NETWORK}.30", 16_010),
     "carrier-tcp": Endpoint(f"{NETWORK}.31", 16_031),
     "carrier-tls": Endpoint(f"{NETWORK}.32", 16_032),
+    "carrier-private": Endpoint(f"{NETWORK}.34", 16_035),
     "carrier-wary": Endpoint(f"{NETWORK}.41", 16_041),
     "carrier-doubtful": Endpoint(f"{NETWORK}.42", 16_042),
     "carrier-asked": Endpoint(f"{NETWORK}.43", 16_043),

@@ -40,6 +40,8 @@ class Expected:
     customer: str = "acme"
     rated: bool = True
     columns: Mapping[str, Any] = field(default_factory=dict)
+    trunk: str = ""
+    """Empty: that of the customer."""
 
     @property
     def alarms(self) -> Sequence[Event]:
@@ -59,7 +61,7 @@ def check(record: Mapping[str, Any], expected: Expected) -> None:
     assert record["node"] == "e2e"
     assert UUID(record["call_id"]).version == 7
     assert record["export_seq"] > 0
-    assert record["mapping_gateway"] == f"{expected.customer}-pbx"
+    assert record["mapping_gateway"] == (expected.trunk or f"{expected.customer}-pbx")
     assert record["customer_account"] == expected.customer
     assert record["caller_in"] == CALLER
     assert record["sip_call_id_in"].startswith("customer-")

@@ -244,7 +244,12 @@ def versatile_stage(
     shutil.copy(certificate.file, directory / "switch.pem")
     shutil.copy(certificate.key, directory / "switch.key")
     shutil.copy(authority.root.file, directory / "authority.pem")
-    text = configuration("transports.yaml", switch).replace("$secure", str(secure))
+    private = Authority(directory, "private")
+    ours = private.issue("ours", "customer-7.private.example")
+    assert ours.file == directory / "ours.pem"
+    files = "certificate: ours.pem, private_key: ours.key, ca: private.pem"
+    identity = f"[{{name: private, {files}, server_name: sip.private.example}}]"
+    text = configuration("transports.yaml", switch).replace("$secure", str(secure)).replace("$identities", identity)
     with Daemon(directory, text) as daemon:
         stage = Stage(daemon, switch, *alarms)
         yield stage

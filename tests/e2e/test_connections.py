@@ -60,7 +60,9 @@ def tls_vendor(authority: Authority) -> Iterator[StreamPeer]:
         yield peer
 
 
-def expect_an_answered_call(stage: Stage, call: OutgoingCall, vendor: Peer, gateway: str) -> None:
+def expect_an_answered_call(
+    stage: Stage, call: OutgoingCall, vendor: Peer, gateway: str, trunk: str = "acme-pbx"
+) -> None:
     call.invite()
     invite = vendor.expect("INVITE")
     vendor.reply(invite, 180, tag="vendor")
@@ -72,7 +74,7 @@ def expect_an_answered_call(stage: Stage, call: OutgoingCall, vendor: Peer, gate
     vendor.reply(vendor.expect("BYE"), 200)
     call.peer.final_response(f"{bye_cseq} BYE", call.call_id)
     stage.expect_nothing_left()
-    check(stage.record_of(call.callee), answered(gateway))
+    check(stage.record_of(call.callee), answered(gateway, trunk=trunk))
 
 
 def test_a_call_over_tls_with_certificates_on_both_sides(
@@ -81,6 +83,35 @@ def test_a_call_over_tls_with_certificates_on_both_sides(
     call = OutgoingCall(secure_customer, SECURE_CONNECTED_SWITCH, stage.number("4430"))
     expect_an_answered_call(stage, call, tls_vendor, "carrier-tls")
     assert (secure_customer.connections, tls_vendor.connections) == (1, 1)
+
+
+def test_a_trunk_is_known_by_its_certificate_from_any_address_and_by_nothing_else(
+    stage: Stage, authority: Authority, tls_vendor: StreamPeer
+) -> None:
+    def connected(name: str | None) -> StreamPeer:
+        shown = None if name is None else authority.issue(name, f"{name}.customer.example")
+        return StreamPeer(UNKNOWN_SOURCE, client=authority.client_context(shown))
+
+    with connected("pbx") as peer:
+        call = OutgoingCall(peer, SECURE_CONNECTED_SWITCH, stage.number("4430"))
+        expect_an_answered_call(stage, call, tls_vendor, "carrier-tls", "certified-pbx")
+    for name in ("other", None):
+        with connected(name) as peer:
+            call = OutgoingCall(peer, SECURE_CONNECTED_SWITCH, stage.number("4430"))
+            call.invite()
+            assert peer.is_left_by(SECURE_CONNECTED_SWITCH)
+            assert peer.messages(0) == []
+            assert stage.records("--callee", call.callee) == []
+
+
+def test_a_vendor_with_an_authority_of_its_own_is_called_by_its_identity(stage: Stage, customer: StreamPeer) -> None:
+    """It wants a certificate that it has issued itself, and shows one for a name that leads nowhere."""
+    private = Authority.again(stage.daemon.directory, "private")
+    certificate = private.issue("theirs", "sip.private.example")
+    server, client = private.server_context(certificate, asks=True), private.client_context(certificate)
+    with StreamPeer(VENDORS["carrier-private"], server, client) as vendor:
+        call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4450"))
+        expect_an_answered_call(stage, call, vendor, "carrier-private")
 
 
 def test_a_caller_over_udp_reaches_a_vendor_over_tls(stage: Stage, tls_vendor: StreamPeer) -> None:

@@ -159,6 +159,8 @@ class Admission:
         call.account = self.catalogue.accounts[gateway.account]
         if gateway.credentials is not None and not call.user:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
+        if gateway.certificate_names and not call.user:
+            return Refusal(EndReason.AUTHENTICATION_FAILED, 403, f"{gateway.name} has shown no certificate")
         if callee[:4] == "urn:":
             return self._dial_service(call)
         parameters, account = self.catalogue.parameters, call.account

@@ -60,7 +60,7 @@ from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.overload.load import Load
-from vosd.engine.peers.directory import ConnectTimeouts
+from vosd.engine.peers.directory import ConnectTimeouts, TlsIdentities
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.reports.accounting import LAST_RECORD_S, CallAccounting, TalkingCall
 from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
@@ -225,6 +225,8 @@ class Daemon:
             unsent=self.service.loop.unsent,
             undelivered=self.service.loop.undelivered,
             closed=self.service.connection_closed,
+            certified=self.service.connection_certified,
+            identity_at=TlsIdentities(self.service.switch.vendors_at, self.service.directory.name_at).identity_at,
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,

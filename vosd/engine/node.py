@@ -239,6 +239,7 @@ class Node:
             or host in self._names.hosts()
             or self.registrations.knows(host, port)
             or self.authenticator.has_proven(host, self._clock.now())
+            or self.authenticator.certificates.knows(host, port)
         )
 
     def knows_host(self, host: str) -> bool:
@@ -249,7 +250,7 @@ class Node:
     def is_known_source(self, host: str) -> bool:
         """Return whether an address is a gateway's, a registered user's, or has proven who it is."""
         is_phone = self.registrations.knows_host(host) or self.authenticator.has_proven(host, self._clock.now())
-        return is_phone or self.knows_host(host)
+        return is_phone or self.knows_host(host) or self.authenticator.certificates.knows_host(host)
 
     def is_denied(self, host: str) -> bool:
         """Return whether requests from an address are dropped, except those of calls."""

@@ -293,7 +293,13 @@ class SwitchService:
 
     def connection_closed(self, flow: int, host: str, port: int) -> None:
         """Remove the registrations that are reached by a connection which was closed."""
-        self.registrations.connection_lost(Peer(flow, host, port))
+        peer = Peer(flow, host, port)
+        self.node.authenticator.certificates.closed(peer)
+        self.registrations.connection_lost(peer)
+
+    def connection_certified(self, flow: int, host: str, port: int, names: frozenset[str]) -> None:
+        """Note the names in the certificate of a peer that has connected to us."""
+        self.node.authenticator.certificates.opened(Peer(flow, host, port), names)
 
     def serve(self, transmit: Sequence[Transmit], hang_up: CloseConnection) -> None:
         """Begin to talk through the given senders, one a listener."""

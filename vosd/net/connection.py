@@ -5,7 +5,8 @@ not read is disconnected.
 """
 
 import asyncio
-from typing import Final, NamedTuple, Protocol, cast
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from vosd.net.settings import ConnectionLimits
 from vosd.net.slots import ConnectionOrigin
@@ -146,6 +147,11 @@ class Connection(asyncio.Protocol):
         """Return whether bytes sent now can still arrive."""
         transport = self._transport
         return transport is not None and not self._is_ending and not transport.is_closing() and self._framer.is_ready
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """Return the verified certificate of the peer, as ``ssl`` describes it; empty or None without one."""
+        return None if self._transport is None else self._transport.get_extra_info("peercert")
 
     @property
     def is_ending(self) -> bool:

@@ -48,6 +48,23 @@ class TlsVersion(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsIdentity:
+    """Another certificate of ours, and the authority and name that a vendor must have."""
+
+    name: str
+    certificate: Path | None = None
+    """None = that of ``TlsSettings``."""
+    private_key: Path | None = None
+    ca: Path | None = None
+    """None = that of ``TlsSettings``."""
+    server_name: str = ""
+    """Name that a vendor's certificate must bear; empty = that which led to its address."""
+    verify_server: bool = True
+    host_names: tuple[str, ...] = ()
+    """Names of ours, for which callers are shown the certificate."""
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings:
     """Our certificate, and the authorities whose certificates we accept."""
 
@@ -61,6 +78,7 @@ class TlsSettings:
     verify_server: bool = True
     """Whether a vendor's certificate must be valid and name the vendor's host."""
     min_version: TlsVersion = TlsVersion.TLS_1_2
+    identities: tuple[TlsIdentity, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from vosd.net.entrance import Core, Entrance
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.stream_pings import StreamPings
-from vosd.net.tls import TlsContexts
+from vosd.net.tls import TlsContexts, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
@@ -230,8 +230,7 @@ class StreamFlow:
             self._give_up(peer, why)
 
     async def _dial(self, peer: PeerEnd, connection: Connection) -> None:
-        context = None if self.tls is None else self.tls.client
-        name = None if context is None else self._core.name_of(peer.host) or peer.host
+        context, name = self._client_context(peer)
         sock = unbound(socket.SOCK_STREAM, self._local.host, self.marker)
         within_s, began = self._core.connects_within(peer.host), self._loop.time()
         try:
@@ -253,6 +252,20 @@ class StreamFlow:
             if not connection.was_made:
                 sock.close()
 
+    def _client_context(self, peer: PeerEnd) -> tuple[ssl.SSLContext | None, str | None]:
+        """Return what a peer is connected with over TLS, and the name that its certificate must bear.
+
+        Raises:
+            OSError: its identity is not configured any more.
+        """
+        if self.tls is None:
+            return None, None
+        identity = self._core.identity_at(*peer)
+        client = self.tls.towards(identity)
+        if client is None:
+            raise OSError(f"sip.tls.identities has no {identity!r}")
+        return client.context, client.server_name or self._core.name_of(peer.host) or peer.host
+
     def _give_up(self, peer: PeerEnd, why: str) -> None:
         self._unsent.pop(peer, None)
         self._warn(peer, f"no connection: {why}")
@@ -263,6 +276,10 @@ class StreamFlow:
     def opened(self, connection: Connection) -> None:
         """Register a connection, and send the waiting messages."""
         self._open[connection.peer] = connection
+        if self.tls is not None and connection.origin is not ConnectionOrigin.SWITCH:
+            names = names_in(connection.certificate)
+            if names:
+                self._core.certified(self._flow, *connection.peer, names)
         self._keep_alives.watch(connection)
         for data in self._unsent.pop(connection.peer, ()):
             connection.send(data)

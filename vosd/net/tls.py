@@ -1,16 +1,18 @@
 """TLS contexts from the settings: our certificate, trusted authorities, versions.
 
 A vendor is verified as in RFC 5922 section 7, with two differences of the standard library: names are taken from DNS
-and IP entries only, not from ``sip:`` URIs, and a wildcard stands for one label.
+and IP entries only, not from ``sip:`` URIs, and a wildcard stands for one label. Of a caller the names are returned.
 """
 
 import ssl
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from vosd.base.errors import VosError
-from vosd.net.settings import TlsSettings, TlsVersion, VerifyClient
+from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, VerifyClient
 
 _VERSIONS: Final = {TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2, TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3}
 _DEMANDS: Final = {
@@ -30,12 +32,22 @@ class TlsFileError(VosError):
         self.expected = expected
 
 
+class TlsClient(NamedTuple):
+    """Context for connections to vendors, and the name that their certificate must bear."""
+
+    context: ssl.SSLContext
+    server_name: str = ""
+    """Empty = the name that led to the address."""
+
+
 @dataclass(frozen=True, slots=True)
 class TlsContexts:
     """Contexts for new connections, from the files as they were when loaded; open connections keep theirs."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext
+    identities: Mapping[str, TlsClient] = field(default_factory=dict)
+    """By name, for vendors with another certificate of ours or another expectation."""
 
     @classmethod
     def load(cls, settings: TlsSettings) -> "TlsContexts":
@@ -44,22 +56,87 @@ class TlsContexts:
         Raises:
             TlsFileError: one is missing, unreadable, or not what its key says.
         """
-        _require_pem(settings)
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.verify_mode = _DEMANDS[settings.verify_client]
-        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if not settings.verify_server:
-            client.check_hostname = False
-            client.verify_mode = ssl.CERT_NONE
-        for context in (server, client):
-            context.minimum_version = _VERSIONS[settings.min_version]
-            context.options |= ssl.OP_NO_RENEGOTIATION  # against peers that renegotiate to load the CPU
-            _show_certificate(context, settings)
-            if settings.ca is None:
-                context.load_default_certs()
-            else:
-                context.load_verify_locations(settings.ca)
-        return cls(server, client)
+        server = _server(settings)
+        # Callers are verified by the roots of ``sip.tls`` alone: a vendor's own authority must not name our customers.
+        by_name = {
+            name: _server(replace(_as_identity(settings, each), ca=settings.ca))
+            for each in settings.identities
+            for name in each.host_names
+        }
+        if by_name:
+            server.sni_callback = partial(_choose, by_name)
+        identities = {
+            each.name: TlsClient(_client(_as_identity(settings, each)), each.server_name)
+            for each in settings.identities
+        }
+        return cls(server, _client(settings), identities)
+
+    def towards(self, identity: str) -> TlsClient | None:
+        """Return what a vendor with that identity is connected with, empty = the common one; None if there is none."""
+        return self.identities.get(identity) if identity else TlsClient(self.client)
+
+
+def _server(settings: TlsSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = _DEMANDS[settings.verify_client]
+    return _prepared(context, settings)
+
+
+def _client(settings: TlsSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not settings.verify_server:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return _prepared(context, settings)
+
+
+def _prepared(context: ssl.SSLContext, settings: TlsSettings) -> ssl.SSLContext:
+    _require_pem(settings)
+    context.minimum_version = _VERSIONS[settings.min_version]
+    context.options |= ssl.OP_NO_RENEGOTIATION  # against peers that renegotiate to load the CPU
+    _show_certificate(context, settings)
+    if settings.ca is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(settings.ca)
+    return context
+
+
+def _as_identity(settings: TlsSettings, identity: TlsIdentity) -> TlsSettings:
+    """Return the settings with what an identity has otherwise."""
+    return replace(
+        settings,
+        certificate=identity.certificate or settings.certificate,
+        private_key=identity.private_key or settings.private_key,
+        ca=identity.ca or settings.ca,
+        verify_server=identity.verify_server,
+        identities=(),
+    )
+
+
+def _choose(
+    by_name: Mapping[str, ssl.SSLContext], connection: ssl.SSLObject, wanted: str | None, _first: ssl.SSLContext
+) -> None:
+    """Show the certificate of the name that a caller asks for; without one, or for another, the common one."""
+    context = by_name.get((wanted or "").lower())
+    if context is not None:
+        connection.context = context
+
+
+def names_in(certificate: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the names that a verified certificate bears (RFC 5922 section 7.1), in lower case; none = no certificate.
+
+    They are its DNS names and SIP domains, else, where it has no alternative names at all, its common name.
+    """
+    if not certificate:
+        return frozenset()
+    entries = certificate.get("subjectAltName", ())
+    found = {value.lower() for kind, value in entries if kind == "DNS"}
+    found |= {value[4:].lower() for kind, value in entries if kind == "URI" and value[:4].lower() == "sip:"}
+    if not entries:
+        subject = [pair for part in certificate.get("subject", ()) for pair in part]
+        found = {value.lower() for kind, value in subject if kind == "commonName"}
+    return frozenset(found)
 
 
 def _require_pem(settings: TlsSettings) -> None:

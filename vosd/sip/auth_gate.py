@@ -51,7 +51,12 @@ class AuthGate(Protocol):
 
     @property
     def has_users(self) -> bool:
-        """Whether anyone may authenticate; if not, the source address alone decides and ``examine`` is not asked."""
+        """Whether anyone may authenticate; if not, requests of unknown sources are dropped."""
+        ...
+
+    @property
+    def examines(self) -> bool:
+        """Whether ``examine`` is asked: someone may authenticate, or a certificate may say who calls."""
         ...
 
     @property
@@ -81,6 +86,7 @@ class _OpenGate:
     """Gate of a switch that identifies by source address only."""
 
     has_users: Final = False
+    examines: Final = False
     refusal_of: Final = None
     locked: Final = ()
 

@@ -142,7 +142,7 @@ class ServerCore:
             return UnknownSourceIgnored(source, f"{method} {request.uri}", now, why, invite)
         is_relayed = method in self._relayed and not is_of_dialog and (not to_tag or method != "MESSAGE")
         user = ""
-        if (not to_tag or is_relayed) and self._auth_gate.has_users and method in self._examined:
+        if (not to_tag or is_relayed) and self._auth_gate.examines and method in self._examined:
             verdict = self._auth_gate.examine(request, source, now)
             if isinstance(verdict, Challenged):
                 if verdict.why is not None:

@@ -177,6 +177,8 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     """Names of routing gateways and of groups that its calls do not use."""
     private_rate_group: str | None = None
     """Rates of its own beside the others; None = it has none."""
+    certificate_names: frozenset[str] = frozenset()
+    """Names of which its client certificate must bear one, in lower case; none = it shows no certificate."""
     media: MediaSettings = DEFAULT_MEDIA
     hep: Annotated[
         HepCopies,
@@ -184,6 +186,11 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     ] = HepCopies.USUAL
     stir: CallerSignatures | None = None
     """Signatures of its calls; None = none is verified, and its callers are those of other networks."""
+
+    @cached_property
+    def proves_itself(self) -> bool:
+        """Whether its address is not enough: it has a password, or shows a certificate."""
+        return self.credentials is not None or bool(self.certificate_names)
 
     @cached_property
     def is_phone(self) -> bool:
@@ -346,6 +353,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     media: MediaSettings = DEFAULT_MEDIA
     sound: GatewaySound | None = None
     """The sound that its callers are played, in place of a call; None = it is a trunk."""
+    tls: str = ""
+    """Identity of ``sip.tls`` with which it is connected to; empty = the common one."""
     serves_numbers: bool = False
     """Whether it has several numbers where it is registered, so that it has to be sent the one that is called."""
     hep: Annotated[

@@ -168,7 +168,7 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
         ("routing_gateways: [{name: r, account: a, address: []}]",
          "routing_gateways[r].address: expected at least one address, or register, or dynamic"),
         ("mapping_gateways: [{name: m, account: a, hosts: []}]",
-         "mapping_gateways[m].hosts: expected at least one address or network, or auth"),
+         "mapping_gateways[m].hosts: expected at least one address or network, auth, or certificate_names"),
         ("routing_gateways: [{name: r, account: a, address: 192.0.2.1, prefixes: ['44', from_rates]}]",
          "routing_gateways[r].prefixes: expected either from_rates or a list of prefixes"),
         ("control_socket: " + "x" * 201, f"control_socket: value '{'x' * 200}…': expected a path of at most 107 bytes"),

@@ -161,3 +161,46 @@ def test_sockets_for_browsers_have_the_ports_of_the_web_and_want_to_know_the_pag
 def test_what_sockets_for_browsers_lack_is_said(site, text, expected):
     [error] = site.errors(f"sip: {text}")
     assert error.endswith(f"expected {expected}")
+
+
+def test_identities_of_trunks_are_read_with_their_files_and_named_by_gateways(site, authority, switch):
+    other = authority.issue("other", "other.example")
+    identity = f"{{name: vendor, certificate: {other.file}, private_key: {other.key}, server_name: SIP.vendor.example}}"
+    gateway = "routing_gateways: [{name: v, account: a, address: '192.0.2.9;transport=tls', tls: vendor}]\n"
+    rest = "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\naccounts: [{id: a, rate_group: g}]\n"
+    loaded = site.load(tls(authority, switch) + f"    identities: [{identity}]\n{rest}{gateway}")
+    assert loaded.transports.tls is not None
+    [found] = loaded.transports.tls.identities
+    assert (found.certificate, found.ca, found.server_name) == (other.file, None, "sip.vendor.example")
+    assert loaded.tls is not None
+    assert [*loaded.tls.identities] == ["vendor"]
+    assert loaded.catalogue.routing_gateways["v"].tls == "vendor"
+
+
+@pytest.mark.parametrize(
+    ("identities", "expected"),
+    [
+        ("[{name: a, certificate: missing.pem, private_key: missing.key}]", "a file that can be read"),
+        ("[{name: a, certificate: missing.pem}]", "the key of the certificate"),
+        ("[{name: a, private_key: missing.key}]", "the certificate of the private key"),
+        ("[{name: a, host_names: a.example}]", "a certificate for them"),
+        ("[{name: a}, {name: a}]", "each name, and each of host_names, once"),
+    ],
+)
+def test_an_identity_that_is_not_whole_is_an_error(site, authority, switch, identities, expected):
+    [error] = site.errors(tls(authority, switch) + f"    identities: {identities}\n")
+    assert expected in error
+
+
+def test_a_gateway_names_an_identity_that_there_is_and_that_of_its_neighbour(site, authority, switch):
+    def gateways(first: str, second: str) -> str:
+        rest = (
+            "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\naccounts: [{id: a, rate_group: g}]\n"
+        )
+        at = "account: a, address: '192.0.2.9;transport=tls'"
+        return f"{rest}routing_gateways: [{{name: v, {at}, tls: {first}}}, {{name: w, {at}, tls: {second}}}]\n"
+
+    known = tls(authority, switch) + "    identities: [{name: one}, {name: two}]\n"
+    assert site.load(known + gateways("one", "one")).tls is not None
+    assert any("one of sip.tls.identities: one, two" in each for each in site.errors(known + gateways("one", "three")))
+    assert any("both share its connection" in each for each in site.errors(known + gateways("one", "two")))

@@ -127,6 +127,7 @@ WITHOUT_EFFECT: Final = {
     "billing.confirm_above_by": "for commands",
     "database.replica": "for the API, where there is one: test_config_api",
     "rates.memo": "a comment",
+    "routing_gateways.tls": "needs sip.tls.identities with files: test_config_transports",
     "stir.sign.certificate": "checked to be that of the key",
     "rate_groups.memo": "for vosd rates groups",
     "rate_groups.notice_days": "for imports, which read it themselves",
@@ -404,7 +405,16 @@ LOADED: Final[dict[str, tuple[object, ...]]] = {}
 """By the text of the file."""
 
 
-APART: Final = {"sip.tls", "api.tls", "api.brand", "api.oidc", "api.oidc.roles", "invoices.agents", "reports"}
+APART: Final = {
+    "sip.tls",
+    "sip.tls.identities",
+    "api.tls",
+    "api.brand",
+    "api.oidc",
+    "api.oidc.roles",
+    "invoices.agents",
+    "reports",
+}
 """Sections that need another one beside them; tests of their own try their keys."""
 TRIED: Final = [key for key in every_key() if key.path not in WITHOUT_EFFECT and key.section not in APART]
 
@@ -470,8 +480,25 @@ def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> Non
         texts = [{one: str(text) for one, text in {**base, **more}.items() if text} for more in ({}, changes[name])]
         without, changed = (in_force(tmp_path, written(key, text)) for text in texts)
         assert changed != without, name
+    identity = {"name": "vendor", "certificate": str(one.file), "private_key": str(one.key)}
+    changes = {
+        "name": {"name": "other"},
+        "certificate": {"certificate": str(two.file), "private_key": str(two.key)},
+        "private_key": {"certificate": str(two.file), "private_key": str(two.key)},
+        "ca": {"ca": str(authority.root.file)},
+        "server_name": {"server_name": "sip.vendor.example"},
+        "verify_server": {"verify_server": "no"},
+        "host_names": {"host_names": "sip.example.org"},
+    }
+    keys = {key.name: key for key in every_key() if key.section == "sip.tls.identities"}
+    assert keys.keys() == changes.keys()
+    section = {name: str(text) for name, text in base.items()}
+    without = in_force(tmp_path, written(tls["ca"], {**section, "identities": [identity]}))
+    for name, change in changes.items():
+        text = {**section, "identities": [{**identity, **change}]}
+        assert in_force(tmp_path, written(tls["ca"], text)) != without, name
 
 
 def test_the_table_of_keys_without_effect_is_short_and_true() -> None:
     assert WITHOUT_EFFECT.keys() <= {key.path for key in every_key()}
-    assert len(WITHOUT_EFFECT) == 8
+    assert len(WITHOUT_EFFECT) == 9

@@ -110,7 +110,7 @@ def test_a_new_key_of_a_gateway_appears_by_its_declaration_alone(monkeypatch: py
 
 def test_every_name_of_another_object_says_of_which_kind() -> None:
     """Keys with the name of an object of a kind that the database defines."""
-    own = {"name", "id", "number", "group", "partner", "period_rates"}
+    own = {"name", "id", "number", "group", "partner", "period_rates", "tls"}
     for model in (PhoneKeys, RoutingGatewayKeys):
         for name, field in model.by_key().items():
             words = [word for word in field.metadata if getattr(word, "expected", "").startswith("a name of 1 to")]

@@ -37,6 +37,9 @@ class Ear:
         self.refused: list[tuple[int, PeerEnd]] = []
         self.unsent: list[bytes] = []
         self.undelivered: list[tuple[bytes, Source]] = []
+        self.certified: list[tuple[int, PeerEnd, frozenset[str]]] = []
+        self.identities: dict[str, str] = {}
+        """TLS identities by host."""
         self.names: dict[str, str] = {}
         self.directory: Callable[[str], str | None] = self.names.get
         """Returns the name that led to an address."""
@@ -63,6 +66,8 @@ class Ear:
             unsent=self.unsent.append,
             undelivered=lambda quoted, peer: self.undelivered.append((quoted, peer)),
             closed=lambda flow, host, port: self._closed.put_nowait((flow, PeerEnd(host, port))),
+            certified=lambda flow, host, port, names: self.certified.append((flow, PeerEnd(host, port), names)),
+            identity_at=lambda host, _port: self.identities.get(host, ""),
             is_known_source=lambda host: host not in self.unknown_sources,
             allowance_at=lambda _host: None,
             name_of=self._name_of,

@@ -40,6 +40,8 @@ class Stage:
                 unsent=lambda _data: None,
                 undelivered=lambda _quoted, _peer: None,
                 closed=lambda _flow, _host, _port: None,
+                certified=lambda _flow, _host, _port, _names: None,
+                identity_at=lambda _host, _port: "",
                 is_known_source=lambda host: host == GATEWAY.host,
                 allowance_at=lambda _host: None,
                 name_of=lambda _host: None,

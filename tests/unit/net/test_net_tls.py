@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from vosd.engine.peers.directory import NameDirectory
 from vosd.engine.settings import DnsSettings
 from vosd.net import tcp
-from vosd.net.settings import TlsSettings, TlsVersion, TransportSettings, VerifyClient
-from vosd.net.tls import TlsContexts, TlsFileError
+from vosd.net.settings import TlsIdentity, TlsSettings, TlsVersion, TransportSettings, VerifyClient
+from vosd.net.tls import TlsContexts, TlsFileError, names_in
 from vosd.sip.flows import Hop
 from vosd.sip.locate import DnsAnswer, DnsQuestion, RecordType, UsableTransports
 from vosd.trunks.gateways import Address
@@ -287,3 +287,116 @@ def test_an_encrypted_key_is_an_error_without_a_password_prompt(authority, switc
     authority.lock(switch, locked, password="0000")
     with pytest.raises(TlsFileError, match="not encrypted"):
         TlsContexts.load(settings(authority, switch, private_key=locked))
+
+
+# -- certificates of trunks ---------------------------------------------------------------------------------------
+
+
+async def test_a_vendor_with_an_identity_is_shown_its_certificate_and_judged_by_its_authority_and_name(
+    secured, silent_vendor, authority, impostor
+):
+    """A vendor with an authority of its own is believed only where its identity says so."""
+    theirs = impostor.issue("trunk", "sip.vendor.example")
+    context = impostor.server_context(theirs)
+    context.load_verify_locations(authority.root.file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    await silent_vendor.listen(context)
+    ours = authority.issue("for-vendor", "customer-7.example")
+    identity = TlsIdentity("vendor", ours.file, ours.key, impostor.root.file, "sip.vendor.example")
+    node = await secured(identities=(identity,))
+    node.send(OPTIONS, silent_vendor.address)
+    assert await node.ear.failure() == (0, silent_vendor.address), "by the common roots it is unknown"
+    node.ear.identities["127.0.0.1"] = "vendor"
+    node.send(OPTIONS, silent_vendor.address)
+    peer = await silent_vendor.arrival()
+    assert await peer.read(len(OPTIONS)) == OPTIONS
+    assert peer.writer.get_extra_info("peercert")["subjectAltName"] == (("DNS", "customer-7.example"),)
+
+
+@pytest.mark.parametrize(
+    ("identity", "why"),
+    [
+        (TlsIdentity("vendor", server_name="other.example"), "not valid for 'other.example'"),
+        (TlsIdentity("another"), "sip.tls.identities has no 'vendor'"),
+    ],
+    ids=["another name", "no such identity"],
+)
+async def test_a_vendor_that_does_not_fit_its_identity_is_not_connected_to(
+    secured, silent_vendor, authority, identity, why
+):
+    await silent_vendor.listen(authority.server_context(authority.issue("vendor", "127.0.0.1")))
+    node = await secured(identities=(identity,))
+    node.ear.identities["127.0.0.1"] = "vendor"
+    with capture_logs() as logs:
+        node.send(OPTIONS, silent_vendor.address)
+        assert await node.ear.failure() == (0, silent_vendor.address)
+    assert why in logs[0]["why"]
+
+
+async def test_an_identity_may_take_any_certificate_and_a_reload_changes_it(
+    secured, silent_vendor, authority, impostor, switch
+):
+    await silent_vendor.listen(impostor.server_context(impostor.issue("any", "nowhere.example")))
+    node = await secured(identities=(TlsIdentity("vendor"),))
+    node.ear.identities["127.0.0.1"] = "vendor"
+    node.send(OPTIONS, silent_vendor.address)
+    assert await node.ear.failure() == (0, silent_vendor.address)
+    lenient = settings(authority, switch, identities=(TlsIdentity("vendor", verify_server=False),))
+    node.transports.adjust(TransportSettings(tls=lenient), TlsContexts.load(lenient))
+    node.send(OPTIONS, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(len(OPTIONS)) == OPTIONS
+
+
+async def test_a_caller_is_shown_the_certificate_of_the_name_that_it_asks_for(secured, connect, authority):
+    other = authority.issue("second", "second.example")
+    node = await secured(identities=(TlsIdentity("second", other.file, other.key, host_names=("second.example",)),))
+
+    async def shown(name: str) -> tuple[tuple[str, str], ...]:
+        context = authority.client_context()
+        context.check_hostname = False
+        peer = await connect(node.address(), ssl=context, server_hostname=name)
+        return peer.writer.get_extra_info("peercert")["subjectAltName"]
+
+    assert await shown("SECOND.example") == (("DNS", "second.example"),)
+    assert ("DNS", "sip.example.com") in await shown("sip.example.com")
+    assert ("DNS", "sip.example.com") in await shown("unknown.example")
+
+
+async def test_the_names_in_the_certificate_of_a_caller_are_reported_before_its_messages(secured, connect, authority):
+    node = await secured(verify_client=VerifyClient.OPTIONAL)
+    certificate = authority.issue("customer", "PBX.customer.example", "127.0.0.1")
+    named = await connect(node.address(), ssl=authority.client_context(certificate))
+    bare = await connect(node.address(), ssl=authority.client_context())
+    for peer in (named, bare):
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+    assert node.ear.certified == [(0, named.address, frozenset({"pbx.customer.example"}))]
+
+
+async def test_the_authority_of_a_vendor_names_no_caller_whatever_name_it_asks_for(
+    secured, connect, authority, impostor
+):
+    second = authority.issue("second", "second.example")
+    identity = TlsIdentity("second", second.file, second.key, impostor.root.file, host_names=("second.example",))
+    node = await secured(verify_client=VerifyClient.OPTIONAL, identities=(identity,))
+    context = authority.client_context(impostor.issue("forged", "pbx.customer.example"))
+    peer = await connect(node.address(), ssl=context, server_hostname="second.example")
+    peer.writer.write(OPTIONS)
+    assert await peer.is_broken()
+    assert (node.ear.certified, node.ear.messages) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "names"),
+    [
+        (None, set()),
+        ({}, set()),
+        ({"subjectAltName": (("DNS", "A.example"), ("URI", "sip:B.example"), ("URI", "https://c.example"))},
+         {"a.example", "b.example"}),
+        ({"subject": ((("commonName", "D.example"),),)}, {"d.example"}),
+        ({"subject": ((("commonName", "d.example"),),), "subjectAltName": (("IP Address", "192.0.2.1"),)}, set()),
+    ],
+)  # fmt: skip
+def test_the_names_of_a_certificate_are_those_of_rfc_5922(certificate, names):
+    """A common name counts only where there is no alternative name (section 7.1)."""
+    assert names_in(certificate) == names

@@ -21,7 +21,7 @@ class GateKeeper:
 
     def __init__(self, verdict=CHALLENGE, *, has_users=True):
         self.verdict = verdict
-        self.has_users = has_users
+        self.has_users = self.examines = has_users
         self.shut_to = None
         self.is_home_of_users = False
         self.locked = (UNKNOWN_SOURCE.host,)

@@ -23,17 +23,20 @@ class Reach(NamedTuple):
     addresses: tuple[Address, ...]
     server: Address | None
     """Address of the server at which we register."""
+    tls: str = ""
+    """Identity that it is connected with."""
 
 
 def reach_of(keys: RoutingGatewayKeys, written: Written[Any]) -> Reach:
     """Return where a routing gateway is; ``written`` is where its keys stand."""
-    return Reach(written.label, written.section, keys.interface, keys.address, keys.registration.server)
+    return Reach(written.label, written.section, keys.interface, keys.address, keys.registration.server, keys.tls)
 
 
 def check_sockets(gateways: Sequence[Reach], keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
     """Report each gateway and server that the sockets of ``sip.listen`` cannot reach, and vendors that are one."""
     check_interfaces(gateways, keys.sip.listen, problems)
     check_destinations(gateways, keys.sip.listen, problems)
+    check_identities(gateways, [each.name for each in keys.sip.tls.identities], problems)
     check_servers(keys, origin, problems)
 
 
@@ -49,6 +52,19 @@ def check_interfaces(gateways: Iterable[Reach], listen: Sequence[SipListener], p
             if not _reaches(interface, address):
                 wanted = f"a socket that can reach {address.host} by {address.transport or interface.transport}"
                 _refuse(gateway, wanted, interface, problems)
+
+
+def check_identities(gateways: Iterable[Reach], names: Sequence[str], problems: ProblemList) -> None:
+    """Report each gateway whose ``tls`` is no identity, or that shares its address with one of another identity."""
+    by_address: dict[Address, str] = {}
+    for gateway in gateways:
+        if gateway.tls and gateway.tls not in names:
+            known = ", ".join(names) or "there is none"
+            problems.error(*_at(gateway, "tls"), f"one of sip.tls.identities: {known}", gateway.tls)
+        for address in gateway.addresses:
+            if address.transport == "tls" and by_address.setdefault(address, gateway.tls) != gateway.tls:
+                expected = "the tls of the other gateway with this address: both share its connection"
+                problems.error(*_at(gateway, "tls"), expected, gateway.tls)
 
 
 def check_destinations(gateways: Iterable[Reach], listen: Sequence[SipListener], problems: ProblemList) -> None:

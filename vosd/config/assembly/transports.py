@@ -8,9 +8,9 @@ from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.keys.protection import ConnectionKeys, ShieldKeys
 from vosd.config.keys.sip import SipKeys
-from vosd.config.keys.tls import TlsKeys
+from vosd.config.keys.tls import TlsIdentityKeys, TlsKeys
 from vosd.net.marking import TrafficClass
-from vosd.net.settings import ConnectionLimits, TlsSettings, TransportSettings
+from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.tls import TlsContexts, TlsFileError
 
@@ -30,9 +30,9 @@ _CONNECTIONS: Final = full_conversion(
 _SHIELD: Final = full_conversion(
     ShieldKeys, ShieldSettings, renamed={"stranger_rate": "unknown_rate", "stranger_burst": "unknown_burst"}
 )
-_TLS: Final = full_conversion(
-    TlsKeys, TlsSettings, by_hand={"certificate": "certificate", "private_key": "private_key", "ca": "ca"}
-)
+_FILES: Final = {"certificate": "certificate", "private_key": "private_key", "ca": "ca"}
+_TLS: Final = full_conversion(TlsKeys, TlsSettings, by_hand={**_FILES, "identities": "identities"})
+_IDENTITY: Final = full_conversion(TlsIdentityKeys, TlsIdentity, by_hand=_FILES)
 
 
 def read_transports(
@@ -49,6 +49,8 @@ def read_transports(
         return settings, TlsContexts.load(tls)
     except TlsFileError as error:
         key = f"sip.tls.{error.key}"
+        if error.path not in {tls.certificate, tls.private_key, tls.ca}:
+            key = "sip.tls.identities"
         problems.error(places[key], key, error.expected, str(error.path))
         return settings, None
 
@@ -61,7 +63,16 @@ def _tls(keys: TlsKeys, places: Mapping[str, SourceLine]) -> TlsSettings | None:
         certificate=_beside(places["sip.tls.certificate"], keys.certificate),
         private_key=_beside(places["sip.tls.private_key"], keys.private_key),
         ca=None if keys.ca is None else _beside(places["sip.tls.ca"], keys.ca),
+        identities=tuple(_identity(each, places["sip.tls.identities"]) for each in keys.identities),
     )
+
+
+def _identity(keys: TlsIdentityKeys, named_at: SourceLine) -> TlsIdentity:
+    files = {
+        key: None if path is None else _beside(named_at, path)
+        for key, path in (("certificate", keys.certificate), ("private_key", keys.private_key), ("ca", keys.ca))
+    }
+    return _IDENTITY(keys, **files)
 
 
 def _beside(named_at: SourceLine, path: Path) -> Path:

@@ -23,7 +23,7 @@ from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.transfers import ShownNumber, TransferKeyKeys, shown_number
 from vosd.config.keys.trunk_headers import BodyKeys, CallerFormatKeys, CauseKeys, HeaderKeys
 from vosd.config.keys.trunk_presets import TrunkPreset
-from vosd.config.reader.addresses import source
+from vosd.config.reader.addresses import dns_name, source
 from vosd.config.reader.codes import sent_instead
 from vosd.config.reader.countries import Countries
 from vosd.config.reader.fields import (
@@ -64,6 +64,9 @@ class MappingGatewayKeys(DeclaredKeys):
         tuple[Annotated[str, object_name("address_groups")], ...], BeforeValidator(one_or_many)
     ] = ()
     """Groups of ``address_groups`` whose hosts are its own, too."""
+    certificate_names: Annotated[frozenset[Annotated[str, dns_name()]], BeforeValidator(one_or_many)] = frozenset()
+    """Names of which the certificate that it shows must bear one: DNS names or SIP domains. Its calls then come over
+    TLS alone, from its ``hosts``, or without any from everywhere. Needs ``sip.tls.verify_client``."""
     auth: AuthKeys = AuthKeys()
     tech_prefix: Annotated[str, dialled_prefix()] = ""
     """Digits that it dials before the number, by which gateways with the same hosts are distinguished. Removed before
@@ -137,8 +140,8 @@ class MappingGatewayKeys(DeclaredKeys):
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> "MappingGatewayKeys":
-        if not (self.hosts or self.address_groups or self.auth.is_given):
-            raise KeyProblemError("hosts", "at least one address or network, or auth")
+        if not (self.hosts or self.address_groups or self.auth.is_given or self.certificate_names):
+            raise KeyProblemError("hosts", "at least one address or network, auth, or certificate_names")
         if not self.caller_from or len(set(self.caller_from)) < len(self.caller_from):
             raise KeyProblemError("caller_from", "at least one header, each once")
         return self

@@ -93,6 +93,9 @@ class RoutingGatewayKeys(DeclaredKeys):
     Port 5060, 5061 for tls. A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), a name with a port
     by its addresses only. Can be left out beside ``register``: then calls go to the registrar; and beside ``dynamic``.
     """
+    tls: Annotated[str, object_name()] = ""
+    """An identity of ``sip.tls.identities``: our certificate for its TLS connections, and what its own must be.
+    Default: those of ``sip.tls``."""
     spread: Annotated[bool, switch()] = False
     """``yes`` calls several addresses in turn, call by call, and the others after a failure; they must not be names.
     ``no`` calls the first as long as it works.

@@ -40,6 +40,18 @@ def listener() -> FromText:
     return FromText("udp, tcp, tls, ws or wss:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
 
 
+def dns_name() -> FromText:
+    """Read a host name, as certificates bear it."""
+
+    def read(text: str) -> str:
+        name = domain(text)
+        if name is None:
+            raise ValueError
+        return name
+
+    return FromText("a host name, such as sip.example.net", read)
+
+
 def hep_server() -> FromText:
     """Read ``transport:host:port`` of a capture server; the host may be a name."""
 

@@ -257,7 +257,7 @@ class Intake:
         """Return the login of a call; an admitted call needs none, even if a reload has made the trunk require one."""
         admitted = call_request.mapping
         now = None if admitted is None else self._services.admission.catalogue.mapping_gateways.get(admitted.name)
-        return call_request.user if now is None or now.credentials is None else now.name
+        return call_request.user if now is None or not now.proves_itself else now.name
 
     def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
         """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.
@@ -277,7 +277,7 @@ class Intake:
             senders = [
                 each
                 for each in catalogue.sources.gateways_at(source.host)
-                if each.credentials is None and catalogue.sources.is_from(each.name, source.host, source.port)
+                if not each.proves_itself and catalogue.sources.is_from(each.name, source.host, source.port)
             ]
         return next(
             (each for each in senders if account is not None and each.account == account and each.enabled), None

@@ -295,6 +295,28 @@ class ConnectTimeouts:
         return min((each.response_timeout_ms for each in gateways), default=inf) / 1_000 / SHARE
 
 
+class TlsIdentities:
+    """TLS identities of vendors by the addresses that are connected to."""
+
+    def __init__(
+        self, vendors_at: Callable[[str], Collection[RoutingGateway]], name_at: Callable[[str], str | None]
+    ) -> None:
+        """``vendors_at`` returns the gateways that are configured at a host, ``name_at`` the name of an address."""
+        self._vendors_at = vendors_at
+        self._name_at = name_at
+
+    def identity_at(self, host: str, port: int) -> str:
+        """Return the identity with which a host is connected to at a port; empty = the common one.
+
+        A port of a name may come from DNS: then any port is that of its gateway.
+        """
+        for place in (host, self._name_at(host) or ""):
+            for gateway in self._vendors_at(place) if place else ():
+                if any(each.host == place and each.port in {None, port} for each in gateway.places):
+                    return gateway.tls
+        return ""
+
+
 class SignallingLimits(Counting):
     """Limits of requests outside calls for each gateway of a catalogue, over all its addresses (``max_requests``)."""
 

@@ -19,6 +19,7 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
+from vosd.engine.registration.certificates import TrunkCertificates
 from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
@@ -41,6 +42,7 @@ PROVEN_MS: Final = 7_200_000
 
 _BLOCKED: Final = reason_headers(ReasonForm.Q850, EndReason.GEOFENCE_BLOCKED, EndReason.GEOFENCE_BLOCKED.q850_cause)
 _ELSEWHERE: Final = 'Warning: 399 vosd "Not Allowed From Here"\r\n'
+_NO_CERTIFICATE: Final = 'Warning: 399 vosd "Certificate Required"\r\n'
 _log = structlog.get_logger()
 
 
@@ -93,6 +95,8 @@ class Authenticator(Counting):
         self._country_of = country_of
         self._token = token
         self._is_peer = is_peer
+        self.certificates = TrunkCertificates(catalogue)
+        """Connections that have shown a certificate."""
         self.registered: RegistrationLookup = NOWHERE
         """Lookup of registered users by address; set before the first request."""
         self._verifier = Verifier(secret, catalogue.parameters.digest)
@@ -109,6 +113,9 @@ class Authenticator(Counting):
         before, self._catalogue = self._catalogue, catalogue
         self.has_users = catalogue.has_users
         """Whether there are phones, or trunks with credentials."""
+        self.certificates.adopt(catalogue)
+        self.examines = self.has_users or self.certificates.has_trunks
+        """Whether requests are examined: there are users, or trunks that are known by their certificate."""
         self.refusal_of = self._refusal_of if catalogue.parameters.access.may_block else None
         for host in [host for host, proof in self._doubtful(before) if not self._is_user(proof)]:
             del self._proven[host]
@@ -156,9 +163,10 @@ class Authenticator(Counting):
         Raises:
             ParseError: the Request-URI cannot be read.
         """
-        if not self.has_users:
-            return BY_ADDRESS
         domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
+        trunk = self._trunk_by_certificate(request, source, domain) if source in self.certificates.shown else ""
+        if trunk or not self.has_users:
+            return Accepted(trunk) if trunk else BY_ADDRESS
         if request.method != "REGISTER" and self._is_known_by_address(request, source, domain):
             return BY_ADDRESS
         users = self._catalogue.users_in(domain)
@@ -214,6 +222,12 @@ class Authenticator(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _trunk_by_certificate(self, request: Request, source: Peer, domain: str) -> str:
+        """Return the trunk whose certificate the connection has shown; a request with credentials is judged by them."""
+        if request.method == "REGISTER" or (self.has_users and self._verifier.is_claimed(request, domain)):
+            return ""
+        return self.certificates.trunk_at(source, InviteNumbers(request).called)
+
     def _is_known_by_address(self, request: Request, source: Peer, domain: str) -> bool:
         """Return whether the source address is sufficient for an INVITE; an unreadable INVITE is refused later."""
         if self._verifier.is_claimed(request, domain) or self.registered.knows(source.host, source.port):
@@ -265,6 +279,8 @@ class Authenticator(Counting):
             return Accepted(gateway.name)  # admission refuses it and writes the CDR
         if not gateway.enabled:
             return Challenged(403, "", self._verifier.tag(request), Drop.DISABLED_USER)
+        if not self.certificates.bears(gateway, source):
+            return Challenged(403, _NO_CERTIFICATE, self._verifier.tag(request), Drop.ELSEWHERE)
         if request.method == "REGISTER" and self._is_elsewhere(request, source, gateway, now):
             return Challenged(403, _ELSEWHERE, self._verifier.tag(request), Drop.ELSEWHERE)
         if request.method == "INVITE" and gateway.name not in self._catalogue.mapping_gateways:
