@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.trunks.causes import TrunkCauses
-from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
 from vosd.trunks.header_rules import (
     FORBIDDEN,
     HeaderRuleError,
@@ -38,7 +38,9 @@ pieces = st.sampled_from(
 )  # fmt: skip
 values = st.lists(pieces, max_size=6).map("".join)
 carried = st.lists(
-    st.tuples(st.sampled_from(["X-A", "X-B", "Subject", "User-to-User", "C-D", "Session-ID"]), values),
+    st.tuples(
+        st.sampled_from(["X-A", "X-B", "Subject", "User-to-User", "C-D", "Session-ID", "P-Asserted-Identity"]), values
+    ),
     max_size=4,
 )
 
@@ -94,6 +96,7 @@ dialects = st.builds(
 )
 callers = st.builds(
     CallerDialect,
+    connected_identity=st.sampled_from(Passing),
     headers=st.builds(TrunkHeaders, rules, rules),
     session_id=st.sampled_from(SessionIdUse),
     causes=causes,

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from vosd.admin.explained_messages import AppliedRule, TrunkMessage
 from vosd.b2bua.identity import CallerIdentity, caller_identity_of
+from vosd.b2bua.outgoing.connected import asserted_number, with_number
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.reasons import passed_on
@@ -171,6 +172,11 @@ def _ruled(
         rules: HeaderRules = sent_as.headers.responses if to_caller else sent_as.headers.requests
         applied = [AppliedRule(*each) for each in rules.explained(headers, received, facts)]
         headers = rules.applied(headers, received, facts)
+    if sent_as.shows_connected and isinstance(received, Response) and 200 <= received.status < _REFUSALS:
+        number = asserted_number(received)
+        headers = with_number(headers, number) if number else headers
+        line = headers.rstrip("\r\n").rpartition("\r\n")[2] if number else "is left out: the message shows no number"
+        applied.append(AppliedRule("connected_identity", line))
     if sent_as.causes is not None:
         own = sent_as.causes.written(headers)
         changed = [line for line in own.split("\r\n") if line not in headers.split("\r\n")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.early_dialogs import EarlyDialogs
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
+from vosd.b2bua.outgoing.connected import identity_came
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
 from vosd.b2bua.outgoing.ruled import rule, with_enclosed
 from vosd.b2bua.refresh import Refresh
@@ -305,11 +306,24 @@ class Leg:
                 if isinstance(transaction, InviteServer):
                     transaction.owner = self
                     self.respond(transaction, 100, now)
-                self.call.asked(self, event)
+                listener = self.call.caller.leg  # written out: most calls have none that is shown the other's number
+                if listener is None or listener is self or listener.sent_as is None:
+                    self.call.asked(self, event)
+                else:
+                    self._asked_by_callee(listener, listener.sent_as, event)
             case "INFO" | "REFER" | "PRACK":
                 self.call.asked(self, event)
             case _:
                 self.respond(transaction, 200, now, CAPABILITIES)
+
+    def _asked_by_callee(self, caller: "Leg", sent_as: SentAs, event: RequestArrived) -> None:
+        """Forward a re-INVITE or UPDATE; show the caller the number of the callee if that has changed (RFC 4916)."""
+        if sent_as.shows_connected:
+            identity_came(caller, event.request)
+        self.call.asked(self, event)
+        facts, supervision = caller.facts, caller.supervision
+        if facts.connected_now != facts.connected and supervision is not None:
+            supervision.show_identity(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
         """Handle a CANCEL of a re-INVITE of this side."""

@@ -23,6 +23,10 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Identifier of this end (RFC 7989); empty = none is known, or nothing asks for it."""
     other_session_id: str = ""
     """Identifier of the other end that this one is sent."""
+    connected: str = ""
+    """Number of the other side that this one was shown last (RFC 4916)."""
+    connected_now: str = ""
+    """Number that the other side has said last."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
 

@@ -61,6 +61,8 @@ class SupervisionFacts(msgspec.Struct, omit_defaults=True):
     """Whether the peer allows UPDATE, but refuses it."""
     offers_again: bool = False
     """Whether the next refresh has to carry the description, because its media are at another relay."""
+    shows_identity: bool = False
+    """Whether the next refresh shows another number of the other side, which a probe cannot."""
 
 
 class Supervision:
@@ -149,6 +151,13 @@ class Supervision:
         self._limits()
         self.call.watch()
 
+    def show_identity(self, now: Instant) -> None:
+        """Refresh the session at once: the request shows the number that the other side has now."""
+        self.facts.shows_identity = True
+        self.facts.refresh_ms = now.mono
+        self._limits()
+        self.call.watch()
+
     def stop(self, now: Instant) -> None:
         """Stop at the end of the leg."""
         pending, self.pending = self.pending, None
@@ -186,7 +195,7 @@ class Supervision:
     def succeeded(self) -> None:
         """Note that a refresh of ours was accepted; ``refreshed`` is called separately."""
         self.pending = None
-        self.facts.offers_again = False
+        self.facts.offers_again = self.facts.shows_identity = False
 
     def postponed(self, now: Instant) -> None:
         """Try again later: another offer took precedence over our refresh."""
@@ -226,7 +235,7 @@ class Supervision:
         if leg.awaits_ack or (callee is not None and callee.leg is leg and not callee.progress.acknowledged):
             return False
         is_probe = leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS
-        if is_probe and not self.facts.offers_again and leg.dialog is not None:
+        if is_probe and not (self.facts.offers_again or self.facts.shows_identity) and leg.dialog is not None:
             self.pending = leg.ask("OPTIONS", of_probe(self._endpoint, leg.dialog), b"", self, now)
             return True
         if leg.is_inviting:

@@ -194,6 +194,13 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
     announcements: Announcements = {}
     """Sounds that are played to its callers before their calls are refused, besides those of the installation."""
     session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
+    connected_identity: Annotated[
+        Passing,
+        word(
+            "Whether it is sent the callee's number of P-Asserted-Identity (RFC 4916): with the answer, and by UPDATE "
+            "or re-INVITE when it changes."
+        ),
+    ] = Passing.STRIP
     causes: TrunkCauses | None = None
     """The causes of Q.850 that it uses; None = those of the standard."""
 
@@ -222,6 +229,7 @@ class CallerDialect(msgspec.Struct, frozen=True, dict=True):
             self.bodies,
             self.session_id,
             self.causes,
+            self.connected_identity is Passing.PASS,
         )
         return None if sent == _USUAL else sent
 

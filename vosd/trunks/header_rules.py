@@ -356,6 +356,8 @@ class SentAs(msgspec.Struct, frozen=True, dict=True):
     session_id: SessionIdUse = SessionIdUse.OFF
     causes: TrunkCauses | None = None
     """The causes of Q.850 that it uses; None = those of the standard."""
+    shows_connected: bool = False
+    """Whether it is shown the number of the other side in answers, and when that changes (RFC 4916)."""
 
     @cached_property
     def names_us(self) -> bool:

@@ -21,7 +21,7 @@ from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms
 from vosd.storage.database import Database
 from vosd.trunks.causes import TrunkCauses
-from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
 from vosd.trunks.header_rules import HeaderRules, SessionIdUse, TrunkHeaders
 from vosd.trunks.stir import VendorSignatures
 
@@ -95,6 +95,17 @@ async def test_the_cause_that_a_customer_would_get(office, monkeypatch):
     (rule,) = found.rules
     assert (rule.rule, rule.line.startswith("Reason: Q.850;cause=34;")) == ("causes", True)
     assert rule.line in found.message
+
+
+async def test_the_number_of_the_callee_that_a_customer_would_see(office, monkeypatch):
+    dialect = CallerDialect(connected_identity=Passing.PASS)
+    content = builders.catalogue([builders.mapping_gateway("acme", "198.51.100.10/32", dialect=dialect)])
+    monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
+    answer = ANSWER.replace("X-Rate: 5", "P-Asserted-Identity: <tel:+44201>")
+    found = await explain_trunk(office, operator(), ExplainTrunk(gateway="acme", message=answer))
+    line = "P-Asserted-Identity: <sip:+44201@192.0.2.1>"
+    assert [(each.rule, each.line) for each in found.rules] == [("connected_identity", line)]
+    assert line in found.message
 
 
 async def test_parts_of_the_body_that_would_be_passed(office, monkeypatch):

@@ -8,6 +8,7 @@ belong to another message, which had the headers already; they have a Session-ID
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from vosd.b2bua.outgoing.connected import show_connected
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.session_ids import session_id_line
@@ -41,6 +42,8 @@ _TRYING: Final = 100
 def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     """Change the headers of a message as its trunk wants them."""
     _apply_rules(message, leg, sent_as)
+    if sent_as.shows_connected:
+        show_connected(message, leg)
     if sent_as.causes is not None:
         message.headers = sent_as.causes.written(message.headers)
     if sent_as.session_id is not SessionIdUse.OFF:

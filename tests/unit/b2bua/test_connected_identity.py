@@ -1,0 +1,118 @@
+"""Connected identity (RFC 4916): the caller is shown the number that it talks to, and when that changes."""
+
+import re
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import answering
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import IncomingCall, Line, Script
+
+from vosd.base.session_timer import Probe, SessionTimerSettings
+from vosd.trunks.dialect import CallerDialect, Passing
+
+SHOWN = re.compile(r"^P-Asserted-Identity: (.*)\r$", re.MULTILINE)
+KNOWS_UPDATE = ("Allow: INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS",)
+FIRST, SECOND = ("P-Asserted-Identity: <sip:44201@192.0.2.20;user=phone>", "P-Asserted-Identity: <tel:+44-202>")
+
+
+def scene_of(use: Passing = Passing.PASS, **timer: object) -> Scene:
+    dialect = CallerDialect(connected_identity=use, session_timer=SessionTimerSettings(**timer))
+    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect), vendor_gateway(0)]))
+
+
+def talk(scene: Scene, *said: str, headers: tuple[str, ...] = KNOWS_UPDATE) -> tuple[OutgoingCall, IncomingCall]:
+    script = Script((Line(0, 180), Line(500, 200, ANSWER, (*KNOWS_UPDATE, *said))))
+    return scene.talk(Intent(headers=headers), script)
+
+
+def shown(scene: Scene, beginning: str) -> list[list[str]]:
+    """Return what each message that begins so and went to the customer says in P-Asserted-Identity."""
+    sent = [each.data.decode() for each in scene.wire.packets if each.target == scene.caller.address]
+    return [SHOWN.findall(text) for text in sent if text.startswith(beginning)]
+
+
+def ours(scene: Scene, number: str) -> list[str]:
+    return [f"<sip:{number}@{scene.caller.switch.host}>"]
+
+
+def test_the_answer_shows_the_number_of_the_callee_alone():
+    scene = scene_of()
+    call, _ = talk(scene, FIRST)
+    assert shown(scene, "SIP/2.0 200") == [ours(scene, "44201")]
+    assert shown(scene, "SIP/2.0 180") == [[]]
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("said", [("P-Asserted-Identity: <sip:anne@192.0.2.20>",), (FIRST, "Privacy: id"), ()])
+def test_a_name_a_withheld_number_and_none_are_not_shown(said):
+    scene = scene_of()
+    call, _ = talk(scene, *said)
+    assert shown(scene, "SIP/2.0 200") == [[]]
+    scene.finish(call)
+
+
+def test_a_trunk_that_does_not_ask_for_it_is_shown_none():
+    scene = scene_of(Passing.STRIP)
+    call, there = talk(scene, FIRST)
+    there.ask("UPDATE", headers=(SECOND,))
+    scene.wire.run_for(5_000)
+    assert b"P-Asserted-Identity" not in scene.bytes_to(CUSTOMER)
+    assert "UPDATE" not in call.asked
+    scene.finish(call)
+
+
+def test_a_number_that_changes_by_update_is_shown_by_update_once():
+    scene = scene_of()
+    call, there = talk(scene, FIRST)
+    for said in (SECOND, SECOND):
+        there.ask("UPDATE", headers=(said,))
+        scene.wire.run_for(5_000)
+    assert there.got["UPDATE"] == [200, 200]
+    assert shown(scene, "UPDATE") == [ours(scene, "+44202")]
+    record = scene.finish(call)
+    assert record.end_reason == "Normal"
+
+
+def test_a_caller_without_update_is_sent_its_session_again():
+    scene = scene_of()
+    call, there = talk(scene, headers=("Allow: INVITE, ACK, CANCEL, BYE",))
+    there.ask("UPDATE", headers=(SECOND,))
+    scene.wire.run_for(5_000)
+    assert shown(scene, "INVITE") == [ours(scene, "+44202")]
+    assert call.asked["INVITE"][0].body == call.theirs
+    scene.finish(call)
+
+
+def test_a_change_of_the_session_carries_the_number_with_it():
+    scene = scene_of()
+    call, there = talk(scene, FIRST)
+    offer = there.mine.replace("a=rtpmap:0", "a=sendonly\r\na=rtpmap:0").replace("o=- 1 1", "o=- 1 2")
+    call.will("INVITE", Reply(200, answering(offer, call.mine)))
+    there.ask("INVITE", body=offer, headers=(SECOND,))
+    scene.wire.run_for(5_000)
+    assert shown(scene, "INVITE") == [ours(scene, "+44202")]
+    assert shown(scene, "UPDATE") == []
+    scene.finish(call)
+
+
+def test_a_caller_that_is_probed_by_options_is_shown_it_all_the_same():
+    scene = scene_of(enabled=False, probe=Probe.OPTIONS)
+    call, there = talk(scene)
+    there.ask("UPDATE", headers=(SECOND,))
+    scene.wire.run_for(5_000)
+    assert shown(scene, "UPDATE") == [ours(scene, "+44202")]
+    scene.finish(call)
+
+
+def test_the_callers_own_number_is_not_sent_back_to_it():
+    scene = scene_of()
+    call, there = talk(scene, FIRST)
+    call.ask("UPDATE", headers=(SECOND,))
+    scene.wire.run_for(5_000)
+    assert shown(scene, "UPDATE") == []
+    assert "UPDATE" not in there.asked
+    scene.finish(call)

@@ -1,0 +1,60 @@
+"""Calling numbers of a customer in the form that its trunk demands: enforced, or replaced."""
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
+
+from vosd.routing.special_numbers import SpecialNumbers
+from vosd.trunks.number_format import CallerFormat, NumberNotation
+from vosd.trunks.number_rules import IncomingNumbers
+
+MAIN = "+4930123400"
+
+
+def called(form: CallerFormat, caller: str, callee: str = CALLEE, **parameters: object):
+    numbers = IncomingNumbers(caller_format=form)
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers)
+    scene = Scene(catalogue([customer, vendor_gateway(0, prefixes=("*",), allow_unrated=True)], **parameters))
+    scene.vendor.script = answers(0)
+    call = scene.caller.call(callee, Intent(caller=caller, hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    invites = [each.invite for each in scene.vendor.calls]
+    return call, scene.close(), invites
+
+
+@pytest.mark.parametrize(
+    ("form", "fitting", "other"),
+    [
+        (NumberNotation.PLUS_E164, "+4930123456", "4930123456"),
+        (NumberNotation.E164, "4930123456", "+4930123456"),
+        (NumberNotation.NATIONAL, "030123456", "4930123456"),
+        (NumberNotation.AS_IS, "7001001", "7001"),
+    ],
+)
+def test_another_form_is_replaced_and_the_right_one_is_shown(form, fitting, other):
+    demanded = CallerFormat(form, replacement=MAIN)
+    for caller, shown in ((fitting, fitting), (other, MAIN)):
+        _, record, (invite,) = called(demanded, caller)
+        assert f"<sip:{shown}@" in invite["From"]
+        assert (record.caller_in, record.caller_out) == (caller, shown)
+
+
+def test_a_caller_that_stays_unknown_has_the_replacement_in_the_record_alone():
+    _, record, (invite,) = called(CallerFormat(NumberNotation.E164, replacement=MAIN), "anonymous")
+    assert "<sip:anonymous@anonymous.invalid>" in invite["From"]
+    assert record.caller_out == MAIN
+
+
+@pytest.mark.parametrize("replacement", ["", MAIN])
+def test_an_emergency_call_shows_the_number_that_it_has(replacement):
+    form = CallerFormat(NumberNotation.E164, replacement=replacement)
+    call, record, (invite,) = called(form, "7001", "112", special_numbers=SpecialNumbers(free=("112",)))
+    assert (call.final, record.caller_out) == (200, "7001")
+    assert "<sip:7001@" in invite["From"]
+
+
+def test_without_a_replacement_the_call_is_refused_and_recorded():
+    call, record, invites = called(CallerFormat(NumberNotation.PLUS_E164), "4930123456")
+    assert (call.final, record.end_reason, record.caller_in, invites) == (403, "Number Not Allowed", "4930123456", [])

@@ -1,0 +1,73 @@
+"""Connected identity (RFC 4916): the number of the callee, as it says it in P-Asserted-Identity, shown to the caller.
+
+It stands in the answer of the call, and in re-INVITE and UPDATE once it has changed. A number that the callee withholds
+is not shown, and nothing but the number is: host and name are not forwarded.
+"""
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from vosd.base.number import for_matching, without_separators
+from vosd.sip.door.messages import Outgoing, OutgoingReinvite, OutgoingRequest, OutgoingSuccess
+from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.phone_context import number_of
+from vosd.sip.headers.privacy import WITHHOLDS_CALLER, wishes
+from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.message import Message, Response
+from vosd.trunks.header_rules import without
+
+if TYPE_CHECKING:
+    from vosd.b2bua.leg import Leg
+
+_NUMBER_MAX: Final = 32
+_OWN_HOST: Final = re.compile(r"^Contact: <sip:(?:[^@>\s]+@)?(\[[^\]>]*\]|[^:;>]+)", re.MULTILINE)
+
+
+def asserted_number(message: Message) -> str:
+    """Return the number that a side says it has; empty where it says none, or withholds it."""
+    if message.header("p-asserted-identity") is None:
+        return ""
+    if not WITHHOLDS_CALLER.isdisjoint(wishes(";".join(message.values("privacy")))):
+        return ""
+    for value in message.values("p-asserted-identity"):
+        try:
+            number = without_separators(number_of(NameAddr.parse(value).uri))
+        except ParseError:
+            continue  # another one may be readable
+        bare = for_matching(number)
+        if bare.isascii() and bare.isdigit() and len(number) <= _NUMBER_MAX:
+            return number
+    return ""
+
+
+def show_connected(message: Outgoing, leg: "Leg") -> None:
+    """Put the callee's number into a message for the caller."""
+    kind, call = type(message), leg.call
+    if kind is OutgoingSuccess and not leg.facts.is_confirmed and isinstance(call.to_forward, Response):
+        number = asserted_number(call.to_forward) or leg.facts.connected_now
+    elif kind in {OutgoingSuccess, OutgoingReinvite} or (isinstance(message, OutgoingRequest) and _is_update(message)):
+        number = leg.facts.connected_now or leg.facts.connected
+    else:
+        return
+    if number:
+        leg.facts.connected = leg.facts.connected_now = number
+        message.headers = with_number(message.headers, number)
+
+
+def with_number(headers: str, number: str) -> str:
+    """Return header lines that say a number at the host of their Contact; as they are if they have none."""
+    host = _OWN_HOST.search(headers)
+    if host is None:
+        return headers
+    return f"{without(headers, 'p-asserted-identity')}P-Asserted-Identity: <sip:{number}@{host[1]}>\r\n"
+
+
+def _is_update(message: OutgoingRequest) -> bool:
+    return message.method == "UPDATE"
+
+
+def identity_came(caller: "Leg", request: Message) -> None:
+    """Note the number that the callee has now; it is shown with the next message that can carry it."""
+    number = asserted_number(request)
+    if number:
+        caller.facts.connected_now = number
