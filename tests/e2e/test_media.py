@@ -33,6 +33,7 @@ from .stage import Stage, configuration
 ATTACKER = f"{NETWORK}.77"
 TONE = tone(400)
 """Sound of calls to numbers that do not exist."""
+SSRC_OF_CALLER = bytes((0, 0, 0, 1))
 BURST = 25
 """Packets of half a second."""
 
@@ -95,9 +96,17 @@ class RelayedCall:
             else:
                 self.of_callee = place(offer)
 
-    def hang_up(self) -> dict[str, Any]:
+    def change(self, offer: str, sequence: int) -> None:
+        """Offer the other side of the caller another description, which is accepted."""
+        self.call.send(self.call.request("INVITE", cseq=sequence, branch=f"again{sequence}", body=offer))
+        answer = described(self.callee).replace("o=- 1 1", f"o=- 1 {sequence}")
+        self.vendor.reply(self.vendor.expect("INVITE"), 200, body=answer)
+        self.call.answered(cseq=sequence)
+        self.vendor.expect("ACK")
+
+    def hang_up(self, sequence: int = 2) -> dict[str, Any]:
         """End the call; return the part of its record about media."""
-        assert self.call.hang_up().status == 200
+        assert self.call.hang_up(sequence).status == 200
         self.vendor.reply(self.vendor.expect("BYE"), 200)
         return self.media()
 
@@ -235,6 +244,33 @@ def test_a_caller_hears_why_its_call_fails_and_pays_nothing(relaying: Stage) -> 
     record = relaying.record_of(call.callee)
     assert (record["end_reason"], record["sip_code"], float(record["fee"])) == ("Not Found", 404, 0)
     assert record["media"]["played"] == [{"to": "caller", "sound": "gone", "codec": "PCMU", "ms": 400}]
+    relaying.expect_nothing_left()
+
+
+def test_a_party_on_hold_hears_music_and_not_the_holder(relaying: Stage) -> None:
+    """Until the call is resumed; the file comes again and again, without a gap."""
+    with calling(relaying) as call:
+        call.talk()
+        offer = described(call.caller)
+        call.change(offer.replace("o=- 1 1", "o=- 1 2") + "a=sendonly\r\n", 2)
+        eventually(lambda: any(packet[8:12] != SSRC_OF_CALLER for packet in call.callee.taken()), "music comes")
+        call.callee.taken()
+        call.caller.send(call.of_caller, 5)
+        eventually(lambda: call.callee.has(25), "the file comes again")
+        heard = call.callee.taken()[:25]
+        assert len({packet[8:12] for packet in heard}) == 1
+        sound, played = encoded(TONE, "PCMU"), b"".join(packet[12:] for packet in heard)
+        assert played in 3 * sound
+        call.change(offer.replace("o=- 1 1", "o=- 1 3"), 3)
+
+        def is_resumed() -> bool:
+            call.caller.send(call.of_caller)
+            return any(packet[8:12] == SSRC_OF_CALLER for packet in call.callee.taken())
+
+        eventually(is_resumed, "the callee hears the caller")
+        call.talk()
+        (played,) = call.hang_up(4)["played"]
+    assert (played["to"], played["sound"], played["codec"]) == ("callee", "gone", "PCMU")
     relaying.expect_nothing_left()
 
 

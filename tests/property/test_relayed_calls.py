@@ -120,6 +120,27 @@ def test_announcements_change_no_end_and_no_charge_and_leave_no_port(planned):
         assert list(map(without_code, announced)) == list(map(without_code, plain))
 
 
+@given(planned=plans_with_moments())
+@settings(max_examples=examples(12, 200), deadline=None)
+def test_music_on_hold_changes_no_packet_but_its_description_and_leaves_no_port(planned):
+    plan, moments = planned
+    for at_once in ((), moments):
+        relay = TalkativeRelay()
+        with capture_logs() as lines:
+            musical = carry_out(plan, partial(musical_scene, relay), at_once)
+        assert [line for line in lines if line["event"] == "doorkeeper_failed"] == []
+        assert musical == carry_out(plan, Scene, at_once)
+        assert relay.open_ports == {}
+
+
+def musical_scene(relay, content=None, **terms):
+    """Return a scene whose switch plays music on every hold."""
+    content = content or usual_catalogue()
+    media = msgspec.structs.replace(ON, music_on_hold="busy")
+    parameters = dataclasses.replace(content.parameters, media=media, sounds=SOUNDS)
+    return Scene(dataclasses.replace(content, parameters=parameters), relay=relay, **terms)
+
+
 def without_code(record):
     return msgspec.structs.replace(record, sip_code=None)
 

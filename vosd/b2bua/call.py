@@ -209,6 +209,10 @@ class Call:
         self.journey.note_ringing(now.came)
         self.caller.ring(status, session, now)
 
+    def target_rings(self, session: bytes, now: Instant) -> None:
+        """Let the side that is transferred be played what the target sends, or ring-back."""
+        self._board.target_rings(session, now)
+
     def early_answer_came(self, session: bytes, now: Instant) -> None:
         """Forward the caller's answer, which came in a PRACK, to the offer of a ringing gateway."""
         if self._accepts(CallEvent.EARLY_ANSWER) and self.callee is not None:

@@ -127,6 +127,10 @@ class CallPort(Protocol):
 
     # -- the caller ---------------------------------------------------------------------------------------------
 
+    def target_rings(self, session: bytes, now: Instant) -> None:
+        """Report that the target of a transfer, which this call is made for, rings."""
+        ...
+
     def early_answer_came(self, session: bytes, now: Instant) -> None:
         """Report the caller's answer, in a PRACK, to the offer of a ringing gateway."""
         ...

@@ -149,6 +149,10 @@ class Switchboard(Protocol):
         """Return how the caller is played the sound of a routing gateway; None = it cannot be."""
         ...
 
+    def target_rings(self, session: bytes, now: Instant) -> None:
+        """Report that the target of a transfer rings, with early media or without."""
+        ...
+
     def announcement_over(self, now: Instant) -> None:
         """Play the caller nothing more."""
         ...

@@ -83,9 +83,10 @@ class Substitute:
     def switch_fork(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
         """Do nothing: there is no dialog."""
 
-    def ring(self, status: int, _session: bytes, now: Instant) -> None:
+    def ring(self, status: int, session: bytes, now: Instant) -> None:
         """Report that the target rings."""
         self._transfer.progressed(status, now)
+        self.call.target_rings(session, now)
 
     def answer(self, _session: bytes, now: Instant) -> None:
         """Report that the target has answered."""

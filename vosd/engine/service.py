@@ -205,7 +205,7 @@ class SwitchService:
             return None
         terms, addresses = catalogue.parameters.media, settings.media.addresses
         keeper = MediaKeeper(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines)
-        keeper.callers_sounds.adopt(catalogue.parameters.sounds)
+        keeper.use_sounds(catalogue.parameters.sounds)
         if relay is not None:
             keeper.recordings = CallRecordings(relay, settings.state_dir / "recordings")
             relay.spare((each.host, PortRange(each.port, each.port)) for each in settings.listen)

@@ -63,6 +63,16 @@ class CallerSound(msgspec.Struct):
         return self.source.codecs[0]
 
 
+class MusicOnHold(msgspec.Struct, frozen=True):
+    """Music that a leg is played while the other side holds it."""
+
+    sound: str
+    codec: str
+    payload: int
+    began_ms: int
+    """On the monotonic clock."""
+
+
 class LegMedia(msgspec.Struct, omit_defaults=True):
     """The media of a leg: a field of it is written to snapshots and read from them without another line."""
 
@@ -106,6 +116,10 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Whether it is played the ring-back of the switch."""
     announcement: CallerSound | None = None
     """The sound that it is played before the call is answered or refused; None = none."""
+    music: MusicOnHold | None = None
+    """Music that it is played now; None = none."""
+    is_softened: bool = False
+    """Whether its latest description, which is inactive, was sent to the other side as one that sends."""
     played: tuple[PlayedSound, ...] = ()
     """Sounds that it was played, each with its whole time."""
     refusal: MediaRefusal | None = None

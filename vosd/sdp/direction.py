@@ -5,6 +5,8 @@ from typing import Final
 
 _DIRECTION: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)\r?\n", re.MULTILINE)
 _ANY_DIRECTION: Final = re.compile(rb"^a=(?:sendrecv|sendonly|recvonly|inactive)\r?\n", re.MULTILINE)
+_INACTIVE: Final = re.compile(rb"^a=inactive(?=\r?$)", re.MULTILINE)
+_RECEIVING: Final = re.compile(rb"^a=(?:recvonly|sendrecv)(?=\r?$)", re.MULTILINE)
 _CONNECTION: Final = re.compile(rb"^c=IN IP[46] [^\r\n]*", re.MULTILINE)
 _NOWHERE: Final = re.compile(rb"^c=IN IP(?:4 0\.0\.0\.0|6 ::)(?=[/\s]|\Z)[^\r\n]*", re.MULTILINE)
 """Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
@@ -36,6 +38,16 @@ def inactive(session: bytes) -> bytes:
     """Return a description with all its media on hold in both directions (RFC 3264 section 8.4)."""
     above, *media = _MEDIUM.split(_ANY_DIRECTION.sub(b"", session))
     return above + b"".join(map(_held, media))
+
+
+def sending(session: bytes) -> bytes:
+    """Return a description on hold in both directions as one whose author still sends: its reader may listen."""
+    return _INACTIVE.sub(b"a=sendonly", session)
+
+
+def receiving(session: bytes) -> bytes:
+    """Return the answer to ``sending`` as one to the description before: ``inactive`` (RFC 3264 section 6.1)."""
+    return _RECEIVING.sub(b"a=inactive", session)
 
 
 def _held(medium: bytes) -> bytes:

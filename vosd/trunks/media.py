@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.trunks.announcements import Announcements
+from vosd.trunks.announcements import NO_SOUND, Announcements
 
 
 class MediaMode(Enum):
@@ -145,6 +145,8 @@ class MediaSettings(msgspec.Struct, frozen=True):
     """Whether callers get ring-back from the switch when it is called."""
     encryption: Encryption = Encryption.OFF
     dtmf: KeyWay = KeyWay.AUTO
+    music: str | None = None
+    """Sound for the other side of its calls while it holds them; None = that of the installation, empty = none."""
     record: int = 0
     """Percent of its relayed calls that are recorded."""
 
@@ -188,3 +190,5 @@ class MediaParameters(msgspec.Struct, frozen=True):
     fallback: MediaFallback = MediaFallback.REFUSE
     announcements: Announcements = {}
     """Sounds that are played to callers before their calls are refused."""
+    music_on_hold: str = NO_SOUND
+    """Sound for the side that is held; empty = what the other one sends."""

@@ -219,7 +219,7 @@ class Exchange:
             self.rtp_calls.loop = self
         parameters, now = self._configured.parameters.media, self.clock.now()
         keeper = MediaKeeper(self._relay, listeners, (), parameters, now, self.rtp_calls)
-        keeper.callers_sounds.adopt(self._configured.parameters.sounds)
+        keeper.use_sounds(self._configured.parameters.sounds)
         if self._rtpengines is not None:
             keeper.resumed(now)
         return keeper

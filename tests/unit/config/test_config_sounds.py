@@ -155,3 +155,20 @@ def test_a_gateway_is_one_or_the_other(site, keys, problem):
     (error,) = site.errors(gateway(site, keys))
     assert "routing_gateways[carrier]." in error
     assert problem in error
+
+
+def test_music_on_hold_is_that_of_the_installation_or_of_a_trunk(site):
+    catalogue = site.load(with_trunk(site, "music_on_hold: none", f"{RELAY}, music_on_hold: busy}}")).catalogue
+    assert catalogue.parameters.media.music_on_hold == "busy"
+    (gateway,) = catalogue.mapping_gateways.values()
+    assert gateway.media.music == ""
+    (error,) = site.errors(with_trunk(site, "music_on_hold: gone", f"{RELAY}}}"))
+    assert "mapping_gateways[acme-pbx].music_on_hold: value 'gone'" in error
+    (error,) = site.errors(f"{site.minimal}{RELAY}, music_on_hold: gone}}\n")
+    assert "media.music_on_hold: value 'gone'" in error
+
+
+def test_music_that_nothing_plays_is_a_warning(site):
+    media = "media: {sounds: {busy: sounds/busy.wav}, music_on_hold: busy}"
+    warnings = site.warnings(with_trunk(site, "music_on_hold: busy", media))
+    assert len([each for each in warnings if "music_on_hold: " in each]) == 2

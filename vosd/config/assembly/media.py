@@ -9,6 +9,7 @@ from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Origin
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.inventory import Written
+from vosd.config.assembly.sounds import check_sound
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
@@ -40,6 +41,7 @@ MEDIA: Final = full_conversion(
         "media_watch": "watch",
         "media_hold_timeout": "hold_timeout_ms",
         "rtp_port_range": "ports",
+        "music_on_hold": "music",
     },
 )
 """Conversion of the keys about media, which three kinds of trunks have."""
@@ -106,6 +108,9 @@ def trunk_media(
     if settings.source is MediaTrust.ANY:
         expected = "auto: the first that sends to a port of its calls takes over the stream"
         problems.warning(written.section.place_of("media_source"), f"{written.label}.media_source", expected, "any")
+    if settings.music:
+        place = written.section.place_of("music_on_hold")
+        check_sound(settings.music, parameters.sounds, place, f"{written.label}.music_on_hold", problems)
     missing = _missing_relay(installation)
     if missing is not None:
         for key, value in _needs_of(settings):
@@ -142,6 +147,8 @@ def _done_by_the_relay_alone(settings: MediaSettings) -> Iterator[tuple[str, str
         yield "dtmf", settings.dtmf.value
     if settings.record:
         yield "record", str(settings.record)
+    if settings.music:
+        yield "music_on_hold", settings.music
 
 
 def check_media(keys: InstallationKeys, parameters: ParameterKeys, origin: Origin, problems: ProblemList) -> None:

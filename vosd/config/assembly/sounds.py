@@ -132,15 +132,18 @@ def check_sound(
 def check_played(parameters: CallParameters, origin: Origin, problems: ProblemList) -> None:
     """Report sounds of the installation that cannot be played."""
     media = parameters.media
-    if not media.announcements:
-        return
 
     def place_of(key: str) -> SourceLine:
         return origin.place_of(f"media.{key}")
 
     check_announcements(media.announcements, parameters.sounds, place_of, "media.", problems)
-    if (missing := missing_player(media)) is not None:
-        problems.warning(place_of("announcements"), "media.announcements", missing)
+    if media.music_on_hold:
+        key = "media.music_on_hold"
+        check_sound(media.music_on_hold, parameters.sounds, place_of("music_on_hold"), key, problems)
+    missing = missing_player(media)
+    for name, is_given in (("announcements", media.announcements), ("music_on_hold", media.music_on_hold)):
+        if missing is not None and is_given:
+            problems.warning(place_of(name), f"media.{name}", missing)
 
 
 def missing_player(installation: MediaParameters) -> str | None:

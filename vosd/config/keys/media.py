@@ -19,8 +19,9 @@ from vosd.config.reader.media import (
 )
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
-from vosd.config.reader.sounds import sound_files, sounds_by_reason
+from vosd.config.reader.sounds import sound_files, sound_name, sounds_by_reason
 from vosd.engine.settings import HttpListener
+from vosd.trunks.announcements import NO_SOUND
 from vosd.trunks.media import (
     Encryption,
     KeyWay,
@@ -73,6 +74,9 @@ class TrunkMediaKeys(Keys):
     record: Annotated[int, recorded_share()] = 0
     """Percent of its relayed calls that are recorded, as capture files in `state_dir`/recordings; `off` = none. It may
     need the consent of both parties."""
+    music_on_hold: Annotated[str | None, sound_name()] = None
+    """Sound of `media.sounds` that the other side of its calls is played while it holds them; `none` = what it sends
+    itself. Default: `media.music_on_hold`."""
     encryption: Annotated[Encryption, encrypted_by()] = Encryption.OFF
     """`pass`: its media are encrypted by the parties (SRTP), which passes unchanged; media of calls of a registered
     phone or gateway with it are relayed."""
@@ -114,6 +118,8 @@ class MediaKeys(Keys):
     announcements: Annotated[Mapping[str, str] | None, sounds_by_reason()] = None
     """Sounds that are played to callers when their calls fail without an answer, by end reason: `{Busy: busy, "No
     Answer": absent}`, of at most 30 s each."""
+    music_on_hold: Annotated[str, sound_name()] = NO_SOUND
+    """Sound that a party is played while the other one holds the call, in a loop; `none` = what the holder sends."""
 
     not_built: ClassVar[frozenset[str]] = frozenset({"offload"})
 

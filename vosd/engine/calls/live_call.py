@@ -356,6 +356,11 @@ class LiveCall:
         counted[Figure.ANNOUNCEMENTS_MISSED if offer is None else Figure.ANNOUNCEMENTS] += 1
         return offer
 
+    def target_rings(self, session: bytes, now: Instant) -> None:
+        """Report that the target of a transfer rings, with early media or without."""
+        if self._services.media is not None:
+            self._services.media.target_rings(self.call, session, now)
+
     def announcement_over(self, now: Instant) -> None:
         """Play the caller nothing more."""
         if self._services.media is not None:

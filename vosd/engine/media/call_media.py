@@ -38,6 +38,10 @@ class CallMedia(Protocol):
         """Return how a caller is played a sound so often, for a time at most; None = it cannot be."""
         ...
 
+    def target_rings(self, call: Call, session: bytes, now: Instant) -> None:
+        """Let a side that is transferred be played the early media of its target, or ring-back in place of music."""
+        ...
+
     def sound_over(self, call: Call, now: Instant) -> None:
         """Play the caller nothing more."""
         ...

@@ -23,6 +23,7 @@ from vosd.base.clock import Instant
 from vosd.engine.media.announcements import SoundsForCallers
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.losses import MediaLosses
+from vosd.engine.media.music import HoldMusic
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.report import HeardSound, media_document
 from vosd.engine.media.ring_back import ring_back
@@ -122,6 +123,7 @@ class MediaKeeper:
         self._keys = KeyConversion(relay)
         self.callers_sounds = SoundsForCallers(relay, listeners, addresses)
         """Announcements."""
+        self.music = HoldMusic(relay)
         self.losses = MediaLosses()
         """Lost packets of gateways, for their alarm."""
         self.recordings: CallRecordings | None = None
@@ -222,6 +224,8 @@ class MediaKeeper:
         """Close the ports of a leg (``Doorkeeper``)."""
         if isinstance(owner, Leg) and (media := owner.facts.media) is not None and not media.is_over:
             media.is_over = True
+            if self.music.sounds and media.ports:
+                self.music.left(owner, self._legs, self.parameters, now)
             self._legs.pop(media.number, None)
             if media.ports or media.rtp_call is not None or media.announcement is not None:
                 self._keys.forget(media)
@@ -266,6 +270,8 @@ class MediaKeeper:
     def _close_ports(self, media: LegMedia, now: Instant) -> None:
         if media.announcement is not None:
             self.callers_sounds.end(media, now)
+        if media.music is not None:
+            self.music.over(media, now)
         if self._rtpengines is not None:
             self._rtpengines.leg_over(media)
         ports, media.ports = media.ports, ()
@@ -344,6 +350,9 @@ class MediaKeeper:
         is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
         recording = "" if callee is None else callee.recording
+        for media in (caller, callee):
+            if media is not None and media.music is not None and call.ending is not None:
+                self.music.over(media, call.ending.at)
         played = [*_played("caller", caller), *_played("callee", callee)]
         step = None if callee is None else callee.step
         return media_document(engine, step, *ended, recording, played)
@@ -366,6 +375,25 @@ class MediaKeeper:
         leg = call.caller.leg
         if leg is not None and leg.facts.media is not None:
             self.callers_sounds.end(leg.facts.media, now)
+
+    def target_rings(self, call: Call, session: bytes, now: Instant) -> None:
+        """Let a side that is transferred be played its target's early media, or ring-back (``CallMedia``)."""
+        target = None if call.callee is None else call.callee.leg
+        theirs = None if target is None else target.facts.media
+        held = None if theirs is None else self._legs.get(theirs.author)
+        media = None if held is None else held.facts.media
+        if target is None or theirs is None or held is None or media is None or media.music is None:
+            return
+        has_media = False
+        if session and theirs.ports:
+            exchange = _Exchange(held, media, target, theirs)
+            body = _limited(bytes(session), theirs, media)
+            try:
+                described = () if body is None else media_of(body)
+            except BadSession:
+                described = ()
+            has_media = bool(described) and self._places(described, exchange, now) is not None
+        self.music.target_rings(media, now, has_media=has_media)
 
     def resume(self, call: Call) -> None:
         """Go on with a call of an earlier process, and with its ports (``CallMedia``).
@@ -436,6 +464,7 @@ class MediaKeeper:
         if self._relay is not None:
             for media in self._opened_again:
                 self._connect_again(self._relay, media)
+                self.music.resume(media)
             self._opened_again.clear()
             self._relay.retain({port.id for media in medias if media for port in media.open_ports()}, now)
         if self._rtpengines is not None:
@@ -508,10 +537,15 @@ class MediaKeeper:
     def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:
         """Put other parameters and sounds in force."""
         self.parameters = parameters
-        self.callers_sounds.adopt(sounds)
+        self.use_sounds(sounds)
         self._spare_own()
         if self._rtpengines is not None:
             self._rtpengines.engines.replace(parameters.rtpengines)
+
+    def use_sounds(self, sounds: Mapping[str, Sound]) -> None:
+        """Play these sounds from now on."""
+        self.callers_sounds.adopt(sounds)
+        self.music.sounds = sounds
 
     def _range(self, media: LegMedia) -> PortRange:
         return media.settings.ports or self.parameters.ports
@@ -569,6 +603,8 @@ class MediaKeeper:
         if places is None:
             self._report_exhausted(now)
             return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
+        if self.music.sounds and is_at_relay:
+            body = self.music.arrange(message, body, (exchange.leg, exchange.author), self.parameters, now)
         return MessageChange(body=self._relayed(body, places, exchange.leg, exchange.media))
 
     def _described(self, exchange: _Exchange, body: bytes) -> tuple[bytes, Sequence[Medium]]:

@@ -1,0 +1,266 @@
+"""Music on hold: who hears it, from when to when, and what both sides are told."""
+
+import pytest
+from doubles.announcing import SOUNDS
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.killed import KilledScene
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.successor import replace_node
+from doubles.virtual.customer import Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import RINGS, Line, Script, answers
+
+from vosd.media.sounds import READY_MADE, Sound, encoded_frames
+from vosd.sdp.media import media_of
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+
+TARGET = "442071111111"
+G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 0").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
+
+
+def scene_with(*, music: str = "busy", caller: str | None = None, callee: str | None = None, kind=Scene, **terms):
+    relay = VirtualRelay()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(music=caller)),
+        vendor_gateway(0, media=MediaSettings(music=callee)),
+    ]
+    ready = Sound("ready", {"g729": encoded_frames(bytes(40), READY_MADE["g729"])})
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON, music_on_hold=music)
+    content = catalogue(trunks, media=media, sounds={**SOUNDS, "ready": ready})
+    if kind is KilledScene:
+        return KilledScene(terms["directory"], content, relay=relay), relay
+    return kind(content, relay=relay), relay
+
+
+def playing(relay: VirtualRelay) -> dict[str, tuple[str, int, int]]:
+    """Return what is played to which host: name, payload type, how often."""
+    names = {id(each): sound.name for sound in SOUNDS.values() for each in sound.by_codec.values()}
+    return {
+        port.source.host: (names.get(id(port.playing[0]), "ready"), *port.playing[1:])
+        for port in relay.open_ports.values()
+        if port.playing is not None
+    }
+
+
+def directions(side, method: str = "INVITE") -> str:
+    """Return the direction of the latest offer that a side was sent."""
+    return media_of(side.asked[method][-1].body.encode())[0].direction
+
+
+def run(scene: Scene, ms: int = 500) -> None:
+    scene.wire.run_for(ms)
+
+
+def test_the_side_that_is_held_hears_it_until_the_call_is_resumed():
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    call.propose("a=sendonly")
+    run(scene, 3_000)
+    assert playing(relay) == {"192.0.2.20": ("busy", 0, 0)}
+    assert directions(party) == "sendonly"
+    call.propose()
+    run(scene)
+    assert playing(relay) == {}
+    record = scene.finish(call)
+    assert '"played":[{"to":"callee","sound":"busy","codec":"PCMU","ms":2998' in record.media
+    assert relay.open_ports == {}
+
+
+def test_the_side_that_is_called_may_hold_as_well():
+    scene, relay = scene_with(music="", callee="other")
+    call, party = scene.talk()
+    party.propose("a=sendonly")
+    run(scene)
+    assert playing(relay) == {"192.0.2.10": ("other", 0, 0)}
+    party.hang_up()
+    run(scene)
+    assert relay.open_ports == {}
+    assert call.is_over
+    (record,) = scene.exchange.sink.records
+    assert '"to":"caller","sound":"other","codec":"PCMU","ms":4' in record.media
+
+
+@pytest.mark.parametrize(
+    ("named", "heard"),
+    [
+        ({}, "busy"),
+        ({"caller": "other"}, "other"),
+        ({"caller": ""}, None),
+        ({"music": ""}, None),
+        ({"music": "no"}, None),
+    ],
+)
+def test_the_trunk_of_the_holder_goes_before_the_installation(named, heard):
+    scene, relay = scene_with(**named)
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    assert [name for name, *_ in playing(relay).values()] == ([heard] if heard else [])
+    scene.finish(call)
+
+
+def test_a_hold_in_both_directions_lets_the_other_side_listen_and_answers_the_holder_as_it_wants():
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    call.propose("a=inactive")
+    run(scene)
+    assert directions(party) == "sendonly"
+    assert media_of(call.theirs.encode())[0].direction == "inactive"
+    assert list(playing(relay)) == ["192.0.2.20"]
+    call.propose()
+    run(scene)
+    assert directions(party) == "sendrecv"
+    assert media_of(call.theirs.encode())[0].direction == "sendrecv"
+    assert playing(relay) == {}
+    scene.finish(call)
+
+
+def test_without_music_a_hold_in_both_directions_stays_one():
+    scene, _ = scene_with(music="")
+    call, party = scene.talk()
+    call.propose("a=inactive")
+    run(scene)
+    assert directions(party) == "inactive"
+    scene.finish(call)
+
+
+def test_a_hold_by_the_zero_address_is_one():
+    scene, relay = scene_with()
+    call, _ = scene.talk()
+    call.ask("INVITE", body=call.mine.replace("c=IN IP4 192.0.2.10", "c=IN IP4 0.0.0.0").replace("o=- 1 1", "o=- 1 2"))
+    run(scene)
+    assert list(playing(relay)) == ["192.0.2.20"]
+    scene.finish(call)
+
+
+def test_a_hold_that_is_refused_plays_nothing():
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    party.will("INVITE", Reply(488))
+    call.propose("a=sendonly")
+    run(scene)
+    assert playing(relay) == {}
+    scene.finish(call)
+
+
+def test_the_latest_description_says_which_side_holds():
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    party.propose("a=sendonly")
+    run(scene)
+    assert list(playing(relay)) == ["192.0.2.10"]
+    scene.finish(call)
+
+
+def test_it_is_played_in_the_codec_that_was_agreed():
+    scene, relay = scene_with(music="ready")
+    call, _ = scene.talk(Intent(G729), answers(body=G729.replace("192.0.2.10", "192.0.2.20")))
+    call.propose("a=sendonly")
+    run(scene)
+    assert playing(relay) == {"192.0.2.20": ("ready", 18, 0)}
+    scene.finish(call)
+
+
+def test_without_a_codec_in_common_the_media_of_the_holder_pass():
+    scene, relay = scene_with(music="ready")
+    call, party = scene.talk()
+    call.propose("a=inactive")
+    run(scene)
+    assert playing(relay) == {}
+    assert directions(party) == "inactive"
+    scene.finish(call)
+
+
+def test_the_next_switch_ends_it_with_the_hold():
+    scene, relay = scene_with()
+    call, _ = scene.talk()
+    call.propose("a=inactive")
+    run(scene)
+    replace_node(scene)
+    run(scene)
+    assert list(playing(relay)) == ["192.0.2.20"]
+    call.propose()
+    run(scene)
+    assert playing(relay) == {}
+    assert '"sound":"busy"' in scene.finish(call).media
+
+
+@pytest.mark.parametrize("are_workers_gone", [False, True])
+def test_it_goes_on_after_a_kill(tmp_path, are_workers_gone):
+    scene, relay = scene_with(kind=KilledScene, directory=tmp_path)
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene, 5_000)
+    if are_workers_gone:
+        relay.open_ports.clear()
+    scene.kill()
+    run(scene)
+    assert list(playing(relay)) == ["192.0.2.20"]
+    call.propose()
+    run(scene)
+    assert playing(relay) == {}
+    scene.finish(call)
+    assert relay.open_ports == {}
+
+
+def refer(scene: Scene, call) -> None:
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    run(scene, 1_000)
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_side_that_is_transferred_hears_it_until_the_target_rings_and_then_ring_back(is_held):
+    scene, relay = scene_with()
+    scene.vendor.by_number = {TARGET: Script((Line(3_000, 180), Line(6_000, 200, ANSWER)))}
+    call, party = scene.talk()
+    if is_held:
+        call.propose("a=sendonly")
+        run(scene)
+    refer(scene, call)
+    call.hang_up()
+    run(scene)
+    assert list(playing(relay)) == ["192.0.2.20"]
+    run(scene, 2_500)
+    assert playing(relay) == {}
+    assert [port.rings_after_ms for port in relay.open_ports.values() if port.rings_after_ms is not None] == [0]
+    run(scene, 5_000)
+    assert not party.is_over
+    party.hang_up()
+    run(scene, 1_000)
+    assert relay.open_ports == {}
+
+
+def test_early_media_of_the_target_are_heard_in_place_of_it():
+    scene, relay = scene_with()
+    scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, ANSWER.replace("192.0.2.20", "192.0.2.30")),))}
+    call, party = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    refer(scene, call)
+    call.hang_up()
+    run(scene)
+    assert list(playing(relay)) == ["192.0.2.20"]
+    run(scene, 2_000)
+    assert playing(relay) == {}
+    (target,) = (port for port in relay.open_ports.values() if port.source and port.source.host == "192.0.2.30")
+    assert relay.open_ports[target.other.id].source.host == "192.0.2.20"
+    party.hang_up()
+    run(scene, 1_000)
+    assert relay.open_ports == {}
+
+
+def test_a_transfer_without_music_is_as_it_was():
+    scene, relay = scene_with(music="")
+    scene.vendor.by_number = {TARGET: RINGS}
+    call, party = scene.talk()
+    refer(scene, call)
+    call.hang_up()
+    run(scene, 2_000)
+    assert all(port.rings_after_ms is None and port.playing is None for port in relay.open_ports.values())
+    party.hang_up()
+    run(scene, 1_000)
+    assert relay.open_ports == {}

@@ -1,0 +1,145 @@
+"""Music on hold: the side that is held is played a sound from the port of its leg, in place of the media of the other.
+
+It is one more state of the two ports, which stay connected: a description that ends the hold ends the music.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.leg import Leg
+from vosd.base.clock import Instant
+from vosd.media.leg_media import LegMedia, MusicOnHold, PlayedSound
+from vosd.media.relay import MediaRelay
+from vosd.media.sounds import Sound
+from vosd.sdp.direction import receiving, sending
+from vosd.sdp.media import BadSession, Medium, media_of
+from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingResponse, OutgoingSuccess
+from vosd.trunks.announcements import NO_SOUND
+from vosd.trunks.media import MediaParameters
+
+_PLAIN: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
+_INACTIVE: Final = b"a=inactive"
+_CLOCK: Final = 8_000
+
+
+class HoldMusic:
+    """Music of all calls."""
+
+    def __init__(self, relay: MediaRelay | None) -> None:
+        """``relay`` plays; None = nothing does."""
+        self._relay = relay
+        self.sounds: Mapping[str, Sound] = {}
+
+    def arrange(
+        self, message: Outgoing, body: bytes, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant
+    ) -> bytes:
+        """Begin or end the music of two legs, by a description that leaves; return it as its reader is sent it.
+
+        ``sides`` are the reader and the author. Music begins with the answer, because an offer may be refused. A side
+        that is offered ``inactive`` would play nothing: it is offered ``sendonly``, and its answer is put back.
+        """
+        reader, author = sides
+        own, theirs = reader.facts.media, author.facts.media
+        if self._relay is None or own is None or theirs is None:
+            return body
+        is_answer = isinstance(message, OutgoingSuccess | OutgoingResponse | OutgoingAck)
+        for held, holder in ((reader, author), (author, reader)):
+            self._arrange_one(held, holder, parameters, now, may_begin=is_answer)
+        theirs.is_softened = False
+        if theirs.is_held and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
+            theirs.is_softened = True
+            return sending(body)
+        return receiving(body) if is_answer and own.is_softened else body
+
+    def left(self, leg: Leg, legs: Mapping[int, Leg], parameters: MediaParameters, now: Instant) -> None:
+        """Begin the music of a side that is transferred, while its target is called and the other one has left."""
+        call, media = leg.call, leg.facts.media
+        if media is None or not isinstance(call, Call) or call.transfer is None or not call.transfer.is_under_way:
+            return
+        held = legs.get(media.author)
+        if held is not None and held.call is call:
+            self._begin(held, media, parameters, now)
+
+    def target_rings(self, held: LegMedia, now: Instant, *, has_media: bool) -> None:
+        """End the music of a side that is transferred, by the early media of its target, or by ring-back."""
+        port = held.port(0)
+        if held.music is None or port is None or self._relay is None:
+            return
+        self._end(held, now)
+        if not has_media:
+            self._relay.play_ring_back(port, 0)
+
+    def over(self, media: LegMedia, now: Instant) -> None:
+        """Note the music of a leg whose port is closed."""
+        music, media.music = media.music, None
+        if music is not None:
+            media.note_played(PlayedSound(music.sound, music.codec, max(0, now.mono - music.began_ms)))
+
+    def resume(self, media: LegMedia) -> None:
+        """Play the music of a leg whose port was opened again: its worker has ended with the process before."""
+        music, port = media.music, media.port(0)
+        sound = None if music is None else self.sounds.get(music.sound)
+        encoded = None if sound is None or music is None else sound.by_codec.get(music.codec.lower())
+        if self._relay is not None and music is not None and port is not None and encoded is not None:
+            self._relay.play(port, encoded, music.payload)
+
+    def _arrange_one(
+        self, held: Leg, holder: Leg, parameters: MediaParameters, now: Instant, *, may_begin: bool
+    ) -> None:
+        own, theirs = held.facts.media, holder.facts.media
+        if own is None or theirs is None:
+            return
+        is_held = theirs.is_held and not own.is_held
+        if own.music is not None and not is_held:
+            self._end(own, now)
+        elif own.music is None and is_held and may_begin:
+            self._begin(held, theirs, parameters, now)
+
+    def _begin(self, held: Leg, holder: LegMedia, parameters: MediaParameters, now: Instant) -> None:
+        media, found = held.facts.media, self._found(held, holder, parameters)
+        if media is None or media.music is not None or found is None or self._relay is None:
+            return
+        name, payload, codec, sound = found
+        port = media.port(0)
+        if port is not None and self._relay.play(port, sound.by_codec[codec.lower()], payload):
+            media.music = MusicOnHold(name, codec, payload, now.mono)
+            held.moved()
+
+    def _end(self, media: LegMedia, now: Instant) -> None:
+        port = media.port(0)
+        if port is not None and self._relay is not None:
+            self._relay.stop_playing(port)
+        self.over(media, now)
+
+    def _found(self, held: Leg, holder: LegMedia, parameters: MediaParameters) -> tuple[str, int, str, Sound] | None:
+        """Return name, payload type, codec and sound of the music for a side; None = it gets that of the holder."""
+        wanted = holder.settings.music
+        name = parameters.music_on_hold if wanted is None else wanted
+        sound, media = self.sounds.get(name), held.facts.media
+        port = None if media is None else media.port(0)
+        if name == NO_SOUND or sound is None or port is None or port.id < 0:
+            return None
+        agreed = _agreed(held, sound)
+        return None if agreed is None else (name, *agreed, sound)
+
+
+def _agreed(leg: Leg, sound: Sound) -> tuple[int, str] | None:
+    """Return payload type and name of a codec that a leg has agreed on and a sound has; None = there is none."""
+    own, said = _audio(bytes(leg.sessions.remote)), _audio(bytes(leg.sessions.said))
+    if own is None or said is None:
+        return None
+    named = {codec.lower() for codec in said.codecs}
+    for payload, clock, codec in zip(own.payloads, own.clocks, own.codecs, strict=True):
+        if clock == _CLOCK and codec.lower() in named and codec.lower() in sound.by_codec:
+            return payload, codec
+    return None
+
+
+def _audio(session: bytes) -> Medium | None:
+    """Return the first medium of a description, if it is audio without encryption."""
+    try:
+        first = next(iter(media_of(session)), None)
+    except BadSession:
+        return None
+    return first if first is not None and first.kind == "audio" and first.transport in _PLAIN else None
