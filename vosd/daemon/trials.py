@@ -9,6 +9,8 @@ import structlog
 from vosd.admin.names import unknown
 from vosd.base.clock import Clock, Instant
 from vosd.base.number import without_separators
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.control.calls import MakeTestCall, TrialUpdate
 from vosd.control.server import CommandError
@@ -98,4 +100,7 @@ class Trials:
             callee, caller = vendors.numbers_out(gateway, callee, caller)
         choice = RouteChoice(gateway, "*", callee, caller, terms)
         sink, live = switch.services.sink, switch.live
-        return TrialCall(service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now)
+        signed = None
+        if gateway.dialect.stir is not None:  # of no customer: C
+            signed = attested(CallRequest("", 0, 0, looped=False, at=now), caller, switch.catalogue)
+        return TrialCall(service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now, signed)

@@ -32,7 +32,7 @@ from vosd.stir.settings import StirTerms
 from vosd.stir.signing import Signer, loaded_key, signature_of
 from vosd.stir.terms import Attestation, Numbering, VerifyAction, VerifyTerms
 from vosd.stir.verification import SignedCall, confirm, read_signature
-from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Privacy
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Privacy, Redirects
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import CallerLimits
 from vosd.trunks.number_format import NumberFormat, NumberNotation
@@ -222,6 +222,22 @@ def test_a_signature_of_another_caller_is_left_out_for_ours():
     call(scene, CALLEE, signed_by(usual()[1], scene, caller="12025559999"))
     assert [(each.x5u, each.claims.orig.tn) for each in sent(scene)] == [(OURS, CALLER)]
     assert scene.close().attestation == "C"
+
+
+def test_a_redirection_of_the_vendor_is_a_diversion():
+    scene = scene_of(redirects=Redirects.FOLLOW)
+    there = scene.vendors[1]
+    contact = f"Contact: <sip:442079461111@{there.address.host}:{there.address.port}>"
+    scene.vendor.script = refuses(302, headers=(contact,))
+    line = signed_by(usual()[1], scene)
+    call(scene, CALLEE, line)
+    first, second = scene.vendor.only_call.invite, there.only_call.invite
+    assert [f"Identity: {each}" for each in first.every("Identity")] == [line]
+    tokens = [read(each, ABOUT) for each in second.every("Identity")]
+    assert [each and (each.ppt, each.claims.dest.tn) for each in tokens] == [
+        ("shaken", (CALLEE,)), ("div", ("442079461111",)),
+    ]  # fmt: skip
+    assert scene.close().attestation is None
 
 
 def test_a_diversion_that_did_not_happen_here_is_not_signed():

@@ -11,18 +11,25 @@ from doubles.data.builders import account, applied_rate, catalogue, rate_group
 from doubles.journals import opened
 from doubles.recording import Database
 from doubles.sockets.peer import ANSWER
+from doubles.sti import usual
 from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import AccountType
 from vosd.billing.exchange import ExchangeRate
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.calls.trial import GatewayBusyError, TrialCall, TrialOrder
 from vosd.engine.settings import CdrSettings
 from vosd.routing.pipeline import RouteChoice
+from vosd.stir.passport import SignedAbout, read
+from vosd.stir.settings import StirTerms
+from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.stir import VendorSignatures
 
 ANSWERS = answers(1_000)
 
@@ -42,7 +49,9 @@ class Trial:
         terms_of = LiveVendors(switch.catalogue, switch.live).terms(gateway, CALLEE, now.wall, "")
         self.call = TrialCall(
             self.exchange.endpoint, switch.live, switch.services.sink, "sw1", switch.live.entropy,
-            RouteChoice(gateway, "*", CALLEE, "", terms_of), TrialOrder(CALLEE, **order), now,
+            RouteChoice(gateway, "*", CALLEE, order.get("caller", ""), terms_of), TrialOrder(CALLEE, **order), now,
+            None if gateway.dialect.stir is None
+            else attested(CallRequest("", 0, 0, looped=False, at=now), order.get("caller", ""), switch.catalogue),
         )  # fmt: skip
 
     def run(self) -> dict[str, Any]:
@@ -291,3 +300,13 @@ def test_a_test_call_that_is_cancelled_while_it_rings_leaves_no_early_dialog() -
     trial.run()
     trial.scene.wire.run_for(40_000)
     assert trial.exchange.residue() == {}
+
+
+def test_a_vendor_that_is_sent_signatures_is_sent_one() -> None:
+    dialect = CalleeDialect(stir=VendorSignatures(sign=True))
+    content = usual_catalogue(terms={"dialect": dialect}, stir=StirTerms(usual()[1].signer))
+    trial = Trial(ANSWERS, content=content, caller="12025550100")
+    trial.run()
+    token = read(trial.scene.vendor.only_call.invite["Identity"], SignedAbout("", "", ""))
+    assert token is not None
+    assert (token.claims.orig.tn, token.claims.dest.tn, token.claims.attestation) == ("12025550100", (CALLEE,), "C")

@@ -13,6 +13,7 @@ import msgspec
 from vosd.b2bua.early_dialogs import EARLY_MAX
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.outgoing.invitation import written
+from vosd.b2bua.outgoing.signatures import CallerAttestation, signature_lines
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
@@ -165,8 +166,13 @@ class TrialCall:
         choice: RouteChoice,
         order: TrialOrder,
         now: Instant,
+        attested: CallerAttestation | None = None,
     ) -> None:
-        """``choice`` has the gateway, the numbers as they are sent, and the vendor's terms."""
+        """``choice`` has the gateway, the numbers as they are sent, and the vendor's terms.
+
+        ``attested`` is for a gateway that is sent signatures.
+        """
+        self._attested = attested
         self._endpoint, self._live, self._sink, self._node, self._entropy = endpoint, live, sink, node, entropy
         self._choice = choice
         self._phase = _Phase.CALLING
@@ -251,6 +257,9 @@ class TrialCall:
             offer=_on_hold(endpoint.flows.listeners[flow].host, now),
             may_be_reliable=False,
             answers=None if login is None else Answers(login, 1, gateway.name),
+            signed=None
+            if self._attested is None
+            else signature_lines(PLAIN, self._choice, self._attested, shows_number=True, now=now),
         )
         self._log.note(f"INVITE to {peer.host}:{peer.port} for {self._choice.callee_out}", now)
         self._journey.note_attempt(self._choice, invitation.parts.call_id, f"{peer.host}:{peer.port}")
