@@ -161,7 +161,7 @@ BY = {
     "failures": ["end_reason", "sip_code", "hangup_source", "routing_gateway"], "daily": [],
     "top-customers": ["customer_account"], "profit": ["customer_account", "vendor_account", "area"],
     "profit-customers": ["customer_account"], "profit-vendors": ["vendor_account"], "profit-areas": ["area"],
-    "profit-hours": [],
+    "profit-hours": [], "false-answers": ["routing_gateway", "area"],
 }  # fmt: skip
 
 
@@ -220,6 +220,8 @@ def figures(calls, without=()):
         "acd": mean(held, len(answered), "0.1"),
         "pdd": mean(sum(call.pdd_ms for call in rung), len(rung), "0.001"),
         "below_cost": sum(call.loss is not None for call in calls),
+        "short": sum(call.hold_time_s <= 6 for call in answered),
+        "short_share": share(sum(call.hold_time_s <= 6 for call in answered), len(answered)),
     }  # fmt: skip
     for number, (low, high) in enumerate([(0, 0), (1, 6), (7, 30), (31, 60), (61, 180), (181, 600), (601, 10**9)]):
         found[f"band_{number}"] = sum(low <= call.hold_time_s <= high for call in answered)
@@ -305,12 +307,13 @@ def check(rows, calls, without, name, key):
         "hold_s",
         "billed_seconds",
         "below_cost",
+        "short",
         *(f"band_{n}" for n in range(7)),
     ):
         if figure in rows[0]:
             assert sum(row[figure] for row in rows) == plain[figure], (name, key, figure)
     if len(rows) == 1:
-        for figure in ("asr", "ner", "acd", "pdd"):
+        for figure in ("asr", "ner", "acd", "pdd", "short_share"):
             if figure in rows[0]:
                 assert rows[0][figure] == plain[figure], (name, key, figure)
     for figure, currency_of in (

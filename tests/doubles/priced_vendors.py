@@ -1,7 +1,8 @@
 """Prices of vendors that are doubles: those of the terms that they give."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 
 from vosd.routing.ports import PriceOf, VendorTerms
 from vosd.trunks.gateways import RoutingGateway
@@ -9,6 +10,8 @@ from vosd.trunks.gateways import RoutingGateway
 
 class PricedByTerms:
     """The part of ``routing.ports.Vendors`` that follows from ``terms``."""
+
+    doubted: Mapping[str, str] = MappingProxyType({})
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> VendorTerms | None:
         raise NotImplementedError

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from vosd.base.cause import EndReason
 from vosd.cdr.charges import charges_of
 from vosd.cdr.record import AGENT, CallRecord
+from vosd.routing.false_answers import ShortCallTerms, is_unrung
 
 
 class Advice(NamedTuple):
@@ -22,6 +23,7 @@ _NOT_RUNG: Final = Advice(
     "A gateway accepted the call, and did not ring within ring_timeout.",
     "look at the pdd and the codes of its other calls; raise ring_timeout if it is too short",
 )
+SHORT_MS: Final = ShortCallTerms().shortest_ms
 _TIMED_OUT: Final = Advice(
     "No gateway answered the INVITE within response_timeout.",
     "look at the gateways below: are they up, is their address right, does a firewall drop our packets",
@@ -150,8 +152,29 @@ def advice(record: CallRecord, refusal: str | None = None) -> Advice:
     agent = _of_agent(record, reason, refusal or "")
     if agent is not None:
         return agent
+    signs = signs_of_false_answer(record) if reason is EndReason.NORMAL else []
+    if signs:
+        return Advice(
+            f"The call was answered, and a party hung up. Signs of a false answer: {'; '.join(signs)}.",
+            "ask the parties whether anyone answered; vosd report false-answers shows whether the vendor's other calls "
+            "are like that",
+        )
     by_cause = _BY_CAUSE.get((reason, record.q850_cause or 0))
     return by_cause or _BY_CODE.get((reason, record.sip_code or 0), ADVICE[reason])
+
+
+def signs_of_false_answer(record: CallRecord) -> list[str]:
+    """Return what of an answered call a false answer would have, too; a short call alone says nothing, and is none."""
+    answer = next((each for each in reversed(record.attempts) if 200 <= each.code < 300), None)
+    if record.answered_at is None or answer is None or record.hold_time_ms >= SHORT_MS:
+        return []
+    if not is_unrung(answer.pdd_ms, answer.ms):
+        return []
+    rang = "without ringing" if answer.pdd_ms is None or answer.pdd_ms >= answer.ms else "sooner than anyone can"
+    return [
+        f"{answer.gateway} answered {answer.ms / 1_000:.1f} s after the INVITE, {rang}",
+        f"the call lasted {record.hold_time_ms / 1_000:.1f} s",
+    ]
 
 
 def _of_agent(record: CallRecord, reason: EndReason, refusal: str) -> Advice | None:

@@ -156,7 +156,7 @@ def _detail(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Re
         case Cause.RESTING:
             remaining_s = -(-rests.remaining_ms(gateway.name, request.at.mono) // 1_000)
             detail = f"answered 503 and asked to be left alone: {remaining_s} s remain"
-        case Cause.FAILING:
+        case Cause.FAILING if not detail:
             remaining_s = -(-vendors.resting_ms(gateway, request.at.mono, request.payer) // 1_000)
             detail = f"calls to it failed in a row, one is let through in {remaining_s} s"
         case Cause.UNREGISTERED:

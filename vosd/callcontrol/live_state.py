@@ -9,6 +9,7 @@ from vosd.routing.access import CountryOf, nowhere
 from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
+from vosd.routing.false_answers import FalseAnswers
 from vosd.routing.health import GatewayHealth
 from vosd.routing.pools import NumberPool, PoolTurns
 from vosd.routing.quality import Quality
@@ -39,6 +40,7 @@ class LiveState:
         "destinations",
         "dynamic_lists",
         "entropy",
+        "false_answers",
         "health",
         "is_database_away",
         "is_located",
@@ -69,6 +71,7 @@ class LiveState:
         self.rests = Rests()
         self.turns = Turns()
         self.quality = Quality()
+        self.false_answers = FalseAnswers()
         self.breakers = Breakers()
         self.country_of: CountryOf = nowhere
         """Returns the country of an address."""

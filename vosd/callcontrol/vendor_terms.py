@@ -26,7 +26,7 @@ class LiveVendors:
 
     __slots__ = (
         "_addresses_of", "_breakers", "_catalogue", "_choices", "_credits", "_health", "_live", "_price_of",
-        "_prices", "blocked", "currencies", "down", "located", "resting", "turns", "unregistered",
+        "_prices", "blocked", "currencies", "doubted", "down", "located", "resting", "turns", "unregistered",
     )  # fmt: skip
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
@@ -45,6 +45,7 @@ class LiveVendors:
         self.unregistered: Container[str] = live.unregistered
         self.down: Container[str] = live.health.down
         self.resting: Container[str] = live.breakers.resting
+        self.doubted: Mapping[str, str] = live.false_answers.resting
         self.turns = live.turns
 
     def out_of_reach(self, gateway: RoutingGateway, mapping: str, family: int) -> str | None:
@@ -109,7 +110,12 @@ class LiveVendors:
     ) -> QualityFigures:
         """Return how calls to the destination of ``callee`` went, or all calls where those are too few."""
         destination = destination_of(self.terms(gateway, callee, at.wall, ""), prefix)
-        return self._live.quality.figures_of(gateway.name, destination, at.mono, min_attempts)
+        figures = self._live.quality.figures_of(gateway.name, destination, at.mono, min_attempts)
+        doubts = self._live.false_answers
+        if doubts.terms.order and (gateway.name, destination) in doubts.doubted:
+            talked = figures.answered * (1 - doubts.figures(gateway.name, destination, at.mono).percent / 100)
+            figures = figures._replace(answered=round(talked))
+        return figures
 
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
         """Return for how long the gateway has been down; None = it is up."""

@@ -19,6 +19,7 @@ from vosd.billing.typical import TypicalPrices
 from vosd.media.sounds import Sound
 from vosd.routing.access import NO_RULES, AccessRules
 from vosd.routing.calendar import Calendar
+from vosd.routing.false_answers import NO_TERMS, ShortCallTerms
 from vosd.routing.identify import SourceIndex
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 from vosd.routing.number_lists import NumberList
@@ -105,6 +106,8 @@ class CallParameters:
     """``stir``: our key, and rules for callers' signatures; None = there is no such section."""
     media: MediaParameters = field(default_factory=MediaParameters)
     """``media`` and the parameters about media."""
+    short_calls: ShortCallTerms = NO_TERMS
+    """``alarms.short_calls``: from when on short calls of a gateway are too many."""
     access: AccessRules = NO_RULES
     """Networks and countries that requests and media may come from."""
     sounds: Mapping[str, Sound] = field(default_factory=dict)

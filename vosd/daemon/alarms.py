@@ -22,6 +22,7 @@ from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.obs.stream import EventStream
 from vosd.routing.calendar import Calendar
+from vosd.routing.false_answers import ShortCalls
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.scope import LimitScope
 
@@ -138,6 +139,10 @@ class SwitchMeasures:
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""
         seen = self._service.gateways.call_totals.setups
         return sum(seen.counts), seen.total_ms
+
+    def short_calls(self) -> Iterable[ShortCalls]:
+        """Return the gateways, and destinations of gateways, with too many short calls."""
+        return self._service.switch.live.false_answers.look(self._clock.now().mono)
 
     def takings(self) -> Mapping[Pair, Takings]:
         """Return what calls have brought and cost since the start, by the currencies of both."""

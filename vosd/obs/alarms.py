@@ -94,6 +94,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.PDD_HIGH: AlarmKind(_WARNING, ("gateway",)),
     Event.MEDIA_LOSS_HIGH: AlarmKind(_WARNING, ("gateway",)),
     Event.RTP_PORTS_LOW: AlarmKind(_WARNING),
+    Event.SHORT_CALLS: AlarmKind(_WARNING, ("gateway", "destination")),
     Event.ACD_LOW: AlarmKind(_WARNING, ("gateway",)),
     Event.SETUP_SLOW: AlarmKind(_WARNING),
     Event.MARGIN_LOW: AlarmKind(_WARNING, ("currency",)),

@@ -141,6 +141,9 @@ class Event(StrEnum):
     PDD_HIGH = "pdd_high"
     """A routing gateway takes longer than ``alarms.pdd`` until it rings or answers, on average."""
     PDD_RECOVERED = "pdd_recovered"
+    SHORT_CALLS = "short_calls"
+    """Too many answered calls of a routing gateway, or to one ``destination`` of it, are short: false answers?"""
+    SHORT_CALLS_OVER = "short_calls_over"
     ACD_LOW = "acd_low"
     """Calls through a routing gateway are shorter than ``alarms.acd``, on average."""
     ACD_RECOVERED = "acd_recovered"
@@ -279,6 +282,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.OVERLOAD_BEGINS: Event.OVERLOAD_ENDS,
     Event.JOURNAL_RESERVE_MISSING: Event.JOURNAL_RECOVERED,
     Event.AUTH_LOCKOUT: Event.AUTH_UNBLOCKED,
+    Event.SHORT_CALLS: Event.SHORT_CALLS_OVER,
     Event.COUNTRIES_UNREADABLE: Event.COUNTRIES_READ,
     Event.BALANCE_LOW: Event.BALANCE_RECOVERED,
     Event.RELOAD_REFUSED: Event.CONFIGURATION_LOADED,

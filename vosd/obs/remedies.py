@@ -45,6 +45,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.PDD_HIGH: "ask the vendor; move it back in the routes",
     Event.MEDIA_LOSS_HIGH: "media of its calls in vosd cdr list; ask the vendor; move it back in the routes",
     Event.RTP_PORTS_LOW: "media_ports in vosd status; a wider SS_RTP_PORT_RANGE",
+    Event.SHORT_CALLS: "vosd report false-answers; vosd call test --via NAME --callee N to a telephone beside you",
     Event.ACD_LOW: "vosd cdr list --gateway NAME: false answers, one-way audio, a dialler",
     Event.SETUP_SLOW: "vosd status --gateways: is it one vendor?",
     Event.MARGIN_LOW: "vosd ledger profit --since 2h --until now; vosd cdr list --loss --since 2h; the latest decks",

@@ -147,7 +147,7 @@ def _search(
             if found.gateway.is_phone and found.cause is not Cause.OFFLINE:
                 return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
         elif found.is_last_resort:
-            left.append(LeftOut(found.gateway, Cause.FAILING))
+            left.append(LeftOut(found.gateway, Cause.FAILING, vendors.doubted.get(found.gateway.name, "")))
             if not fit.has_repeats or all(each.gateway.name != found.gateway.name for each in resting):
                 resting.append(found)
         else:
@@ -237,7 +237,9 @@ def _examine(
     if not vendors.funded(gateway, terms):
         return LeftOut(gateway, Cause.NO_FUNDS)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.
-    is_resting = gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0
+    is_resting = gateway.name in vendors.doubted or (
+        gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0
+    )
     choice = RouteChoice(
         gateway,
         candidate.prefix,
@@ -293,7 +295,7 @@ def _search_named(
         if isinstance(found, LeftOut):
             left.append(found)
         elif found.is_last_resort:
-            left.append(LeftOut(gateway, Cause.FAILING))
+            left.append(LeftOut(gateway, Cause.FAILING, vendors.doubted.get(gateway.name, "")))
             resting.append(found)
         else:
             is_found = True

@@ -163,6 +163,11 @@ class Vendors(Protocol):
         """Gateways with an address that rests because calls to it failed in a row."""
         ...
 
+    @property
+    def doubted(self) -> Mapping[str, str]:
+        """Gateways that are tried after all others whatever their addresses do, and why."""
+        ...
+
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> VendorTerms | None:
         """Return what a call of ``caller`` to ``callee`` at ``wall_ms`` (UTC) costs through the gateway.
 

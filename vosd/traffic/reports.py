@@ -171,6 +171,15 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
             ]
         )
     },
+    "short": ReportFigure(
+        FigureKind.COUNT, f"answered calls of {BANDS[1]} seconds or less", ("band_0", "band_1"),
+        lambda sums: sums["band_0"] + sums["band_1"], is_inside=True,
+    ),
+    "short_share": ReportFigure(
+        FigureKind.PERCENT, "short calls of all answered ones; 10 to 25 are usual where people call people",
+        ("band_0", "band_1", "answered"),
+        lambda sums: percent(sums["band_0"] + sums["band_1"], sums["answered"]), is_inside=True,
+    ),
     "share": ReportFigure(
         FigureKind.PERCENT, "attempts of all unanswered ones of the span", ("calls", "without_cdr"),
         lambda sums: percent(sums["calls"] + sums["without_cdr"], sums["of_span"]),
@@ -273,6 +282,13 @@ _REPORTS: Final = (
     Report(
         "durations", "Answered calls by how long they lasted.", (),
         ("calls", "answered", *(f"band_{number}" for number in range(len(BANDS) + 1)), "acd"), group="day",
+    ),
+    Report(
+        "false-answers",
+        "Answered calls that were short, by vendor and destination, the most first: answers that no one gave?",
+        ("routing_gateway", "area"),
+        ("calls", "answered", "short", "short_share", "band_0", "band_1", "acd", "pdd", "setup", "cost"),
+        order="short", is_inside=True,
     ),
     Report(
         "failures", "Why calls were not answered.", ("end_reason", "sip_code", "hangup_source", "routing_gateway"),

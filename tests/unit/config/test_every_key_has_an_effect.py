@@ -144,6 +144,7 @@ VALUES: Final = (
 PLAYED: Final = {"type": "announcement", "sound": "busy", "address": None}
 INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "routing_gateways.preset": {"preset": "asterisk"},
+    "short_calls.order": {"order": "yes"},
     "access.database": {"database": "numbers.mmdb"},
     "access.rules.scope": {"scope": "sdp"},
     "sip.websocket.origins": {"origins": "https://phone.example.org"},

@@ -19,6 +19,7 @@ from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Threshold, Unbooked, W
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import Event
 from vosd.routing.calendar import Calendar
+from vosd.routing.false_answers import WHOLE, AnswerFigures, ShortCalls
 from vosd.routing.quality import QualityFigures
 
 
@@ -40,6 +41,7 @@ class Measured:
         self.used: dict[str, float | None] = {}
         self.kept_calendars: list[Calendar] = []
         self.ends: dict[str, int | None] = {}
+        self.short: list[ShortCalls] = []
 
     def gateways(self) -> Iterator[str]:
         yield from self.figures
@@ -68,6 +70,9 @@ class Measured:
 
     def media_ports_used(self) -> float | None:
         return self.ports_used
+
+    def short_calls(self) -> list[ShortCalls]:
+        return self.short
 
     def takings(self) -> dict[Pair, Takings]:
         return dict(self.taken)
@@ -463,3 +468,22 @@ def test_a_gateway_without_calls_in_the_past_hours_is_judged_by_the_floor():
     with capture_logs() as logs:
         tell_call_rate(scene, HOUR_MS, night=40)
     assert [(line["event"], line["gateway"], line["limit"]) for line in logs] == [("cps_high", "night", 20)]
+
+
+def test_short_calls_are_told_once_with_their_other_signs_and_when_they_are_over(scene):
+    with capture_logs() as logs:
+        scene.measured.short = [
+            ShortCalls("a", WHOLE, AnswerFigures(40, 24, 20, 9, 4)),
+            ShortCalls("a", "44", AnswerFigures(20, 18, 17, 9, 4)),
+        ]
+        for _ in range(2):
+            scene.watch.check_short_calls()
+        scene.measured.short.pop(0)
+        scene.watch.check_short_calls()
+    assert [(line["event"], line["destination"]) for line in logs] == [
+        ("short_calls", "*"),
+        ("short_calls", "44"),
+        ("short_calls_over", "*"),
+    ]
+    assert (logs[1]["value"], logs[1]["unrung"], logs[1]["same"], logs[1]["again"]) == (90.0, 17, 9, 4)
+    assert logs[2]["why"] == "fewer calls are short"

@@ -78,7 +78,10 @@ _DELIVERY: Final = full_conversion(
 )
 _LEVELS: Final = ("critical", "warning", "info", "off")
 _ALARMS: Final = full_conversion(
-    AlarmKeys, AlarmSettings, by_hand={**dict.fromkeys(_LEVELS, "levels"), "webhook": "webhook", "mail": "mail"}
+    AlarmKeys,
+    AlarmSettings,
+    by_hand={**dict.fromkeys(_LEVELS, "levels"), "webhook": "webhook", "mail": "mail"},
+    elsewhere={"short_calls": "the parameters of the catalogue"},
 )
 _WEBHOOK: Final = full_conversion(
     WebhookKeys, WebhookSettings, elsewhere={"secret_file": "the secret, which is read from it"}

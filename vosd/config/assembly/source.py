@@ -14,6 +14,7 @@ from vosd.config.assembly.access import access_rules
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import caller_limits, mapping_gateway, phone
+from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
 from vosd.config.assembly.decks import has_own_rates
 from vosd.config.assembly.dids import did_of
@@ -30,6 +31,7 @@ from vosd.config.assembly.sounds import check_played, read_sounds
 from vosd.config.assembly.special_numbers import free_policy, special_numbers
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.alarms import ShortCallKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.groups import AddressGroupKeys, GatewayGroupKeys
@@ -41,10 +43,12 @@ from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
+from vosd.routing.false_answers import ShortCallTerms
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.stir.settings import StirTerms
 
 FILES: Final = "the configuration files"
+_SHORT_CALLS: Final = full_conversion(ShortCallKeys, ShortCallTerms)
 """Name of this source in messages."""
 
 Read = TypeVar("Read")
@@ -225,6 +229,7 @@ def _call_parameters(
         typical_seconds=keys.routing.typical_seconds,
         media=media_parameters(keys, parameters),
         access=access_rules(keys.access),
+        short_calls=_SHORT_CALLS(keys.alarms.short_calls),
     )
 
 

@@ -20,6 +20,7 @@ from vosd.config.reader.fields import (
     mail_address,
     milliseconds,
     one_or_many,
+    switch,
     whole,
 )
 from vosd.config.reader.files import file_path
@@ -119,6 +120,27 @@ class MailKeys(Keys):
         return self
 
 
+class ShortCallKeys(Keys):
+    """Answered calls of a vendor that are too short: signs of answers that no called party gave. Default: not watched.
+
+    Counted are the calls of the last hour by routing gateway, and by the destinations of its buy rates.
+    """
+
+    percent: Annotated[int, whole(0, 100, "percent")] = 0
+    """More short calls of the answered ones, of a gateway or of one of its destinations, are `short_calls`; 0 counts
+    none. Usual shares differ by market: look at `vosd report false-answers` first."""
+    shortest: Annotated[int, milliseconds(1_000, 60_000)] = 6_000
+    """A call that lasts less is short."""
+    again: Annotated[int, milliseconds(1_000, 600_000)] = 30_000
+    """A call of the same two numbers that begins within this time after a short one was made again."""
+    min_calls: Annotated[int, whole(1, 1_000_000)] = 20
+    """Fewer answered calls say nothing."""
+    order: Annotated[bool, switch()] = False
+    """``yes``: plans that order by quality count the short calls of such a destination as not answered."""
+    rest: Annotated[bool, switch()] = False
+    """``yes``: a gateway with too many short calls over all its destinations is tried after all others."""
+
+
 class AlarmKeys(Keys):
     """Limits of alarms, and how urgent each is. A limit of 0 is none. A reload changes it.
 
@@ -149,6 +171,7 @@ class AlarmKeys(Keys):
     `prefix_margin_low`. 1 = a prefix whose calls bring nothing or less."""
     overdraft_used: Annotated[int, whole(0, 100, "percent")] = 80
     """An account that owes more of its `overdraft_limit`, without what running calls reserve, is `overdraft_high`."""
+    short_calls: ShortCallKeys = ShortCallKeys()
     min_calls: Annotated[int, whole(1, 1_000_000)] = 100
     """Fewer attempts say nothing about a gateway, nor fewer calls about `setup`, `margin` and `prefix_margin`."""
     booking_age: Annotated[int, whole(0, 86_400, "seconds")] = 300

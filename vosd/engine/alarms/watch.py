@@ -18,6 +18,7 @@ from vosd.engine.alarms.margins import Margins, Pair, PrefixMargins, PrefixPair,
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import BACK, GONE, Event
 from vosd.routing.calendar import Calendar
+from vosd.routing.false_answers import ShortCalls
 from vosd.routing.quality import QualityFigures
 
 TICK_S: Final = 1.0
@@ -77,10 +78,10 @@ class Threshold:
             shown = {} if value is None else {"value": round(value, 1)}
             _log.info(BACK[self._raised].value, **facts, **shown)
 
-    def keep(self, subjects: frozenset[str]) -> None:
-        """End the state of all other subjects: they are gone."""
+    def keep(self, subjects: frozenset[str], why: str = GONE) -> None:
+        """End the state of all other subjects: they are gone, or for another reason."""
         for subject in [each for each in self._bad if each not in subjects]:
-            _log.info(BACK[self._raised].value, **self._bad.pop(subject), why=GONE)
+            _log.info(BACK[self._raised].value, **self._bad.pop(subject), why=why)
 
 
 class LongCall(NamedTuple):
@@ -139,6 +140,10 @@ class Measures(Protocol):
 
     def media_ports_used(self) -> float | None:
         """Return which percentage of the media ports is in use; None = media are not relayed."""
+        ...
+
+    def short_calls(self) -> Iterable[ShortCalls]:
+        """Return the gateways, and destinations of gateways, with too many short calls."""
         ...
 
     def takings(self) -> Mapping[Pair, Takings]:
@@ -201,6 +206,7 @@ class Watch:
         self._cps = Threshold(Event.CPS_HIGH)
         self._rates = CallRates()
         self._acd = Threshold(Event.ACD_LOW, is_floor=True)
+        self._short = Threshold(Event.SHORT_CALLS)
         self._loss = Threshold(Event.MEDIA_LOSS_HIGH)
         self._ports = Threshold(Event.RTP_PORTS_LOW)
         self._setup = Threshold(Event.SETUP_SLOW)
@@ -263,6 +269,7 @@ class Watch:
         self.check_setups()
         self.check_media()
         if self._checks % MARGIN_CHECKS == 0:
+            self.check_short_calls()
             self.check_margins()
             self.check_prefix_margins()
             await self.check_overdrafts()
@@ -323,6 +330,26 @@ class Watch:
         for gateway, percent in losses.items():
             self._loss.judge(
                 percent, settings.media_loss, settings.hysteresis, subject=gateway, gateway=gateway, unit="%"
+            )
+
+    def check_short_calls(self) -> None:
+        """Look for vendors whose answered calls are short; they are judged where they are counted."""
+        found = {f"{each.gateway} {each.destination}": each for each in self._measures.short_calls()}
+        self._short.keep(frozenset(found), why="fewer calls are short")
+        for subject, each in found.items():
+            figures = each.figures
+            self._short.judge(
+                figures.percent,
+                1,
+                0,
+                subject=subject,
+                gateway=each.gateway,
+                destination=each.destination or "*",
+                answered=figures.answered,
+                unrung=figures.unrung,
+                same=figures.same,
+                again=figures.again,
+                unit="%",
             )
 
     def check_margins(self) -> None:

@@ -40,6 +40,7 @@ from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
+from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 from vosd.sip.wire.message import Response
 from vosd.trunks.announcements import GatewaySound
@@ -425,8 +426,7 @@ class LiveCall:
         self.is_over = True
         del self.call
         ending = call.ending
-        if ending is None:
-            raise RuntimeError(f"{call!r} is over without an ending")
+        assert ending is not None, f"{call!r} is over without an ending"
         if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprint):
             self._unanswered(ending.at)
         timer, self.timer = self.timer, None  # it refers to the call, too
@@ -463,6 +463,8 @@ class LiveCall:
                 quality, talk_ms = services.live.quality, record.hold_time_ms
                 sold_by = "" if kept.customer_rate is None else kept.customer_rate.rate.prefix
                 quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono, sold_by)
+                if services.live.false_answers.terms.percent:
+                    self._note_answer(choice.gateway.name, destination, record, ending.at)
             if was_answered and record.answered_at is None:
                 services.notices.unacknowledged_answer(record, ending.at)
             elif record.loss is not None:
@@ -494,6 +496,16 @@ class LiveCall:
         if self.open_setup is None:
             raise RuntimeError(f"{self.call!r} has no open question")
         return self.open_setup
+
+    def _note_answer(self, gateway: str, destination: str, record: CallRecord, at: Instant) -> None:
+        """Count an answered call for the signs of false answers."""
+        answered = (each for each in reversed(record.attempts) if each.gateway == gateway and 200 <= each.code < 300)
+        answer = next(answered, None)
+        if answer is None or record.answered_at is None:
+            return
+        caller, callee, talk_ms = record.caller_in, record.callee_in, record.hold_time_ms
+        ended = AnsweredCall(gateway, destination, caller, callee, answer.pdd_ms, answer.ms, talk_ms)
+        self._services.live.false_answers.note(ended, at.mono)
 
     def _decided(self, decision: Decision) -> Decision:
         """Drop the set-up once it is decided: it keeps a whole catalogue alive."""

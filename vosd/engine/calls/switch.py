@@ -234,6 +234,7 @@ class Switch(Counting):
         self.live.address_turns.keep(catalogue.routing_gateways.keys())
         self.live.quality.adjust(catalogue.parameters.quality_slice_ms, catalogue.parameters.quality_slices)
         self.live.quality.keep(catalogue.routing_gateways.keys())
+        self.live.false_answers.adjust(catalogue.parameters.short_calls, catalogue.routing_gateways.keys())
         self.live.dynamic_lists.keep(catalogue.mapping_gateways.keys())
         self.live.pool_turns.keep(catalogue.number_pools.keys())
         self.live.turns.keep({catalogue.routes.plan.name, *catalogue.plans}, catalogue.routing_gateways.keys())
