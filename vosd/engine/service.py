@@ -448,11 +448,12 @@ class SwitchService:
 
     def _relocate(self) -> None:
         """Put the present addresses of customers' names in force."""
+        if self._named_sources.locate(self._configured.sources) is self.switch.sources:
+            return
         catalogue = self._in_force(self.overrides.in_force)
-        if catalogue.sources is not self.switch.sources:
-            self.gateways.override(catalogue)
-            self.signalling.adopt(catalogue)
-            self.node.relocate(catalogue)
+        self.gateways.override(catalogue)
+        self.signalling.adopt(catalogue)
+        self.node.relocate(catalogue)
 
     async def _mend_the_rest(self) -> None:
         self.overrides.forget_version()

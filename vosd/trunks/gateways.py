@@ -3,7 +3,7 @@
 from enum import Enum
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -78,6 +78,10 @@ class HostPattern(NamedTuple):
 
     network: IPv4Network | IPv6Network
     port: int | None
+
+
+NAMES_MAX: Final = 16
+"""Most names of the sources of one mapping gateway or address group."""
 
 
 class HostName(NamedTuple):

@@ -98,7 +98,8 @@ export function GatewayScreen() {
       needs="GET /gateways/quality"
       actions={
         mayBlock &&
-        row && (
+        row &&
+        row.kind !== "group" && (
           <BlockOf
             isBlocked={row.state === "blocked"}
             title={t("gateway.block_title", { gateway: name })}
@@ -139,8 +140,13 @@ export function GatewayScreen() {
           {t("gateway.settings")}
         </Link>
       ))}
+      {row?.kind === "group" && (
+        <Link to="/objects/$kind/$name" params={{ kind: "gateway_groups", name }}>
+          {t("gateway.settings")}
+        </Link>
+      )}
       <Overrides name={name} />
-      {row && <ByHour name={name} kind={String(row.kind)} />}
+      {row && row.kind !== "group" && <ByHour name={name} kind={String(row.kind)} />}
       {sheet.data && <Whole value={sheet.data} />}
     </Page>
   );

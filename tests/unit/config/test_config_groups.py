@@ -5,6 +5,7 @@ import pytest
 from vosd.trunks.gateways import HostName
 from vosd.trunks.scope import LimitScope, SharedLimit
 
+NAMES = ", ".join(f"pbx{number}.example.net" for number in range(17))
 SITES = "address_groups: [{name: sites, hosts: [198.51.100.0/24, pbx.example.net]}]\n"
 PAIR = "gateway_groups: [{name: pair, gateways: [carrier], max_concurrent: 3, max_cps: 2}]\n"
 
@@ -79,6 +80,7 @@ def test_lines_that_a_group_cannot_have_are_named(site, line, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (f"address_groups: [{{name: sites, hosts: [{NAMES}]}}]\n", "address_groups[sites].hosts: expected at most 16"),
         ("address_groups: [{name: sites}]\n", "address_groups[sites].hosts: expected at least one address"),
         ("gateway_groups: [{name: pair}]\n", "gateway_groups[pair].gateways: expected at least one routing gateway"),
         (

@@ -130,6 +130,8 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
          "expected an IP address: a name can only stand where packets of a trunk come from or go")),
         ("sip: {listen: 'udp:sip.example.net:5060'}", ("sip.listen[0]: value 'udp:sip.example.net:5060': "
          "expected an IP address: a name can only stand where packets of a trunk come from or go")),
+        (f"mapping_gateways: [{{name: m, account: a, hosts: [{', '.join(f'h{each}.example' for each in range(17))}]}}]",
+         "mapping_gateways[m].hosts: expected at most 16 names: each is looked up again and again"),
         ("mapping_gateways: [{name: m, account: a, hosts: 'pbx.example.net:0'}]",
          "mapping_gateways[m].hosts: value 'pbx.example.net:0': expected a port from 1 to 65535"),
         ("mapping_gateways: [{name: m, account: a, hosts: pbx.example.net/24}]",

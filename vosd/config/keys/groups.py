@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, model_validator
 from vosd.config.reader.addresses import source
 from vosd.config.reader.fields import KeyProblemError, limit, object_name, one_or_many
 from vosd.config.reader.model import Keys
-from vosd.trunks.gateways import HostName, HostPattern
+from vosd.trunks.gateways import NAMES_MAX, HostName, HostPattern
 
 
 class AddressGroupKeys(Keys):
@@ -20,6 +20,8 @@ class AddressGroupKeys(Keys):
 
     @model_validator(mode="after")
     def _has_hosts(self) -> "AddressGroupKeys":
+        if sum(isinstance(each, HostName) for each in self.hosts) > NAMES_MAX:
+            raise KeyProblemError("hosts", f"at most {NAMES_MAX} names: each is looked up again and again")
         if not self.hosts:
             raise KeyProblemError("hosts", "at least one address, network or name")
         return self

@@ -40,7 +40,7 @@ from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.sounds import sounds_by_reason
 from vosd.config.reader.trunk_headers import product, uri_host, uri_user
 from vosd.trunks.dialect import CallerDialect, CallerSource, ReasonForm, Reliability, Transfers
-from vosd.trunks.gateways import HostName, HostPattern, MappingGateway
+from vosd.trunks.gateways import NAMES_MAX, HostName, HostPattern, MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 
 
@@ -140,6 +140,8 @@ class MappingGatewayKeys(DeclaredKeys):
 
     @model_validator(mode="after")
     def _comes_from_somewhere(self) -> "MappingGatewayKeys":
+        if sum(isinstance(each, HostName) for each in self.hosts) > NAMES_MAX:
+            raise KeyProblemError("hosts", f"at most {NAMES_MAX} names: each is looked up again and again")
         if not (self.hosts or self.address_groups or self.auth.is_given or self.certificate_names):
             raise KeyProblemError("hosts", "at least one address or network, auth, or certificate_names")
         if not self.caller_from or len(set(self.caller_from)) < len(self.caller_from):
