@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from vosd.media.figures import PeerReport
-from vosd.media.keys import KeyReader, PressedKey
+from vosd.media.keys import KeyReader, PressedKey, tone
 from vosd.media.pcap import HEADER as HEADER_OF_FILE
 from vosd.media.rtp import HEADER
 from vosd.media.sounds import EncodedSound, encoded_wav
@@ -497,6 +497,42 @@ async def test_keys_are_reported_taken_and_sent(stage, peers):
     os.kill(stage.relay._links[0].pid, signal.SIGKILL)
     one.sock.sendto(rtp(one.sequence, one.stamp, payload=101, body=b"\x01\x8a\x03\x20"), (HOST, first.rtp))
     await until(lambda: keys[1:] == [(first.id, "1", 100)])
+
+
+async def test_tones_are_keys_where_they_are_read_and_are_not_forwarded(stage, peers):
+    """Until the telephone sends an event: then they are audio."""
+    one, other = peers(), peers(ssrc=0x9999)
+    first, _ = connected(stage, one, other)
+    keys: list[tuple[int, str, int]] = []
+    stage.relay.key_pressed = lambda port, key, ms: keys.append((port, key, ms))
+    stage.relay.report_keys(first, are_reported=True, are_taken=True, in_tones=True)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+
+    def sound(key: str) -> list[bytes]:
+        octets = tone(key, 0, 800, "PCMU")
+        packets = []
+        for at in range(0, len(octets), 160):
+            packets.append(rtp(one.sequence, one.stamp, ssrc=one.ssrc, body=octets[at : at + 160]))
+            one.sock.sendto(packets[-1], (HOST, first.rtp))
+            one.sequence, one.stamp = one.sequence + 1, one.stamp + 160
+        return packets
+
+    sound("6")
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    await until(lambda: keys == [(first.id, "6", 100)])
+    sound("#")  # and nothing behind it
+    await until(lambda: keys[1:] == [(first.id, "#", 100)])
+    figures = await stage.until(first, lambda figures: figures.packets_in == 16)
+    assert (figures.foreign, stage.relay.figures(first).lost) == (0, 0)
+    event = rtp(one.sequence, one.stamp, payload=101, ssrc=one.ssrc, body=b"\x01\x8a\x03\x20")
+    one.sock.sendto(event, (HOST, first.rtp))
+    one.sequence += 1
+    await until(lambda: keys[2:] == [(first.id, "1", 100)])
+    sent = sound("6")
+    assert await received(other, 5) == sent
+    assert len(keys) == 3
 
 
 async def test_ring_back_is_played_until_media_are_forwarded(stage, peers):

@@ -30,9 +30,11 @@ _ENDS: Final = 3
 """Repetitions of the last packet of an event (RFC 4733 section 2.5.1.4)."""
 _PAUSE_NS: Final = 60_000_000
 """Pause between two keys."""
-_ROWS: Final = (697, 770, 852, 941)
-_COLUMNS: Final = (1209, 1336, 1477, 1633)
-_PLACES: Final = {key: divmod(place, 4) for place, key in enumerate("123A456B789C*0#D")}
+ROWS: Final = (697, 770, 852, 941)
+COLUMNS: Final = (1209, 1336, 1477, 1633)
+"""Frequencies of the two tones of a key (ITU-T Q.23), in Hz."""
+KEY_OF_PLACE: Final = {divmod(place, 4): key for place, key in enumerate("123A456B789C*0#D")}
+_PLACES: Final = {key: place for place, key in KEY_OF_PLACE.items()}
 _AMPLITUDE: Final = 8_000
 """Amplitude of each of the two tones: some -10 dBm0."""
 
@@ -253,7 +255,7 @@ class KeySender:
 def tone(key: str, start: int, samples: int, codec: str) -> bytes:
     """Return G.711 samples of the two tones of a key, from sample ``start`` on."""
     row, column = _PLACES[key]
-    low, high = (2 * math.pi * each / RATE for each in (_ROWS[row], _COLUMNS[column]))
+    low, high = (2 * math.pi * each / RATE for each in (ROWS[row], COLUMNS[column]))
     return encoded(
         (
             int(_AMPLITUDE * (math.sin(low * number) + math.sin(high * number)))

@@ -49,8 +49,13 @@ class MediaRelay(Protocol):
     key_pressed: Callable[[int, str, int], None]
     """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
 
-    def report_keys(self, port: RelayPort, *, are_reported: bool, are_taken: bool = False) -> None:
-        """Report keys that the peer sends in its media; ``are_taken`` = they are not forwarded."""
+    def report_keys(
+        self, port: RelayPort, *, are_reported: bool, are_taken: bool = False, in_tones: bool = False
+    ) -> None:
+        """Report keys that the peer sends in its media; ``are_taken`` = they are not forwarded.
+
+        ``in_tones``: also those that it sends as tones in G.711, unless it sends telephone events.
+        """
         ...
 
     def press(self, port: RelayPort, key: str, duration_ms: int, *, as_tone: bool = False) -> None:

@@ -35,3 +35,11 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True):
     """Clock rates of the payload types in Hz, one each."""
     codecs: tuple[str, ...] = ()
     """Encoding names of the payload types."""
+    named: int = 0
+    """Number of payload types that the peer has named itself, which come first; 0 = all of them. It may send the
+    others, which its opposite has named, and is sent none of them."""
+
+    def taken(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+        """Return payload types, clocks and names of what the peer takes."""
+        end = self.named or len(self.payloads)
+        return self.payloads[:end], self.clocks[:end], self.codecs[:end]

@@ -72,8 +72,8 @@ class _ServedPort:
         self.other: int | None = None
         self.recording: Path | None = None
         """File into which it is recorded."""
-        self.keys = (False, False)
-        """Whether keys of the peer are reported, and taken."""
+        self.keys = (False, False, False)
+        """Whether keys of the peer are reported, taken, and read from tones, too."""
         self.playing: PlaySound | None = None
         """Sound that its peer is played."""
 
@@ -242,12 +242,18 @@ class Relay:
         first.other, second.other = other.id, one.id
         first.link.order(ConnectPorts(one.id, other.id))
 
-    def report_keys(self, port: RelayPort, *, are_reported: bool, are_taken: bool = False) -> None:
-        """Report keys that the peer sends in its media; ``are_taken`` = they are not forwarded."""
+    def report_keys(
+        self, port: RelayPort, *, are_reported: bool, are_taken: bool = False, in_tones: bool = False
+    ) -> None:
+        """Report keys that the peer sends in its media; ``are_taken`` = they are not forwarded.
+
+        ``in_tones``: also those that it sends as tones in G.711, unless it sends telephone events.
+        """
         served = self._ports.get(port.id)
-        if served is not None and served.keys != (are_reported, are_taken):
-            served.keys = (are_reported, are_taken)
-            served.link.order(ReportKeys(port.id, are_reported, are_taken))
+        keys = (are_reported, are_taken, in_tones)
+        if served is not None and served.keys != keys:
+            served.keys = keys
+            served.link.order(ReportKeys(port.id, *keys))
 
     def press(self, port: RelayPort, key: str, duration_ms: int, *, as_tone: bool = False) -> None:
         """Send a key to the peer: as a telephone event, or as a tone of G.711."""

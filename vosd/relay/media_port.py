@@ -19,8 +19,9 @@ from vosd.media.player import Player, ring_back
 from vosd.media.reception import Reception
 from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE, STATE_AT
 from vosd.media.rtcp import ReceptionReport, read_rtcp
-from vosd.media.rtp import HEADER, RTCP, VERSION, is_whole, units_by_kind
+from vosd.media.rtp import HEADER, RTCP, VERSION, is_whole, payload_start, units_by_kind
 from vosd.media.source import MediaSource
+from vosd.media.tones import ToneReader
 from vosd.relay.protocol import OpenPort, PlaySound
 from vosd.relay.recording import Recording
 from vosd.relay.source_filter import take_all, take_only
@@ -79,12 +80,12 @@ class MediaPort:
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_budget",
         "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_muted", "_is_unread", "_key_reader",
-        "_owner",
-        "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_plain_send", "_player", "_receive", "_record",
-        "_reports_sent", "_round_trip_ns", "_rtp", "_sent_at", "_units", "_unknown", "_unread", "_until_filter",
-        "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered", "key_sender",
+        "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_plain_send", "_player", "_receive",
+        "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_send_after_reading", "_sent_at", "_units", "_unknown",
+        "_unread", "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken",
+        "is_filtered", "key_sender",
         "latch", "other", "packets_out", "port", "reception", "record_number", "recording", "send", "source",
-        "target", "tos", "unsent",
+        "target", "tone_reader", "tos", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -104,8 +105,8 @@ class MediaPort:
         self.is_filtered = False
         """Whether the kernel lets through packets of the believed source alone."""
         self._until_filter = FILTER_AFTER
-        self.send: Callable[[bytes, Address], int] = rtp.sendto
-        self._plain_send: Callable[[bytes, Address], int] = rtp.sendto
+        send: Callable[[bytes, Address], int] = rtp.sendto
+        self.send = self._plain_send = self._send_after_reading = send
         self.target: Address | None = None
         """Address to which RTP is sent: the believed source, else the announced one; None = neither may be."""
         self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
@@ -118,17 +119,16 @@ class MediaPort:
         self._control_ns = 0
         self.latch = Latch()
         self.reception = Reception(record, at)
-        self._unread = 0
-        self.packets_out = 0
-        self.unsent = 0
+        self._unread = self.packets_out = self.unsent = 0
         self._unknown = self._broken = self._foreign_payload = self._excess = 0
-        self._budget = self._control_budget = 0
-        self._window_ns = self._control_window_ns = 0
+        self._budget = self._control_budget = self._window_ns = self._control_window_ns = 0
         self.alive_ns = 0
         """Time of the last RTCP packet, or of one that is no RTP."""
         self.other: MediaPort | None = None
         self.are_keys_reported = self.are_keys_taken = False
         self._key_reader: KeyReader | None = None
+        self.tone_reader: ToneReader | None = None
+        """Reads the tones of the peer; None = they are audio."""
         self.key_sender: KeySender | None = None
         self._player: Player | None = None
         self.recording: Recording | None = None
@@ -332,10 +332,13 @@ class MediaPort:
 
     # ---- keys ----
 
-    def report_keys(self, *, are_reported: bool, are_taken: bool) -> None:
-        """Report the keys of the peer; ``are_taken`` = their packets are not forwarded."""
+    def report_keys(self, *, are_reported: bool, are_taken: bool, in_tones: bool = False) -> None:
+        """Report the keys of the peer; ``are_taken`` = their packets are not forwarded, ``in_tones`` = also tones."""
         self.are_keys_reported, self.are_keys_taken = are_reported, are_taken
+        self.tone_reader = (self.tone_reader or ToneReader()) if in_tones else None
         self._note_payloads()
+        if self.other is not None:
+            self.other.choose_send()
 
     def _note_payloads(self) -> None:
         source = self.source
@@ -359,15 +362,31 @@ class MediaPort:
             return
         _, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
         self.reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, reader.unit_ns, now_ns)
+        if self.tone_reader is not None:
+            self.tone_reader = None  # it sends no tones: what sounds like one is its audio
+            if self.other is not None:
+                self.other.choose_send()
         for pressed in reader.read(data, now_ns):
             self._owner.key_pressed(self.port.id, pressed)
         if not self.are_keys_taken:
             self._forward(data)
 
+    def reads_key(self, data: bytes) -> bool:
+        """Read tones in a packet that is about to be forwarded; return whether it is not."""
+        reader, codec = self.tone_reader, PAYLOADS.get(data[1] & _PAYLOAD)
+        if reader is None or codec is None or not is_whole(data):
+            return False
+        for pressed in reader.read(data[payload_start(data) :], codec, monotonic_ns()):
+            self._owner.key_pressed(self.port.id, pressed)
+        return self.are_keys_taken and reader.is_tone
+
     def end_keys(self, moment_ns: int) -> None:
-        """Report a key whose last packets were lost."""
+        """Report a key whose last packets were lost, or after which the peer is silent."""
         if self._key_reader is not None:
             for pressed in self._key_reader.ended_before(moment_ns):
+                self._owner.key_pressed(self.port.id, pressed)
+        if self.tone_reader is not None:
+            for pressed in self.tone_reader.ended_before(moment_ns):
                 self._owner.key_pressed(self.port.id, pressed)
 
     def press(self, key: str, duration_ms: int, *, as_tone: bool) -> None:
@@ -376,10 +395,10 @@ class MediaPort:
         if sender is None:
             sender = self.key_sender = KeySender(int.from_bytes(os.urandom(4), "big"))
             if self.source is not None:
-                sender.describe(self.source.payloads, self.source.clocks, self.source.codecs)
+                sender.describe(*self.source.taken())
             if self.other is not None and self.other.reception.has_sequence:
                 sender.follow(*self.other.reception.last_packet())
-            self._choose_send()
+            self.choose_send()
         if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone):
             self._owner.sends_itself(self)
 
@@ -406,12 +425,12 @@ class MediaPort:
 
     def play_ring_back(self, delay_ms: int) -> None:
         """Play ring-back to the peer until media are forwarded to it, where it takes G.711."""
-        payloads = () if self.source is None else self.source.payloads
+        payloads = () if self.source is None else self.source.taken()[0]
         payload = next((each for each in payloads if each in PAYLOADS), None)
         if payload is not None and self._player is None:
             begin_ns = monotonic_ns() + delay_ms * 1_000_000
             self._player = Player(ring_back(payload), payload, int.from_bytes(os.urandom(4), "big"), begin_ns)
-            self._choose_send()
+            self.choose_send()
             self._owner.sends_itself(self)
 
     def play(self, order: PlaySound, sound: mmap.mmap) -> None:
@@ -427,14 +446,14 @@ class MediaPort:
             times=order.times,
         )
         self._is_muted = True  # one of both at a time
-        self._choose_send()
+        self.choose_send()
         self._owner.sends_itself(self)
 
     def stop_playing(self) -> None:
         """Play nothing any more, and forward what comes."""
         self._player = None
         self._is_muted = False
-        self._choose_send()
+        self.choose_send()
 
     def _send_nothing(self, _data: bytes, _target: Address) -> int:
         self.packets_out -= 1  # its caller counts what it sends
@@ -447,7 +466,7 @@ class MediaPort:
     def record(self, recording: Recording | None) -> None:
         """Record the packets that are forwarded to the peer, as they came to the other port; None = do not any more."""
         self.recording = recording
-        self._choose_send()
+        self.choose_send()
 
     def _send_recorded(self, data: bytes, target: Address) -> int:
         other = self.other
@@ -455,7 +474,8 @@ class MediaPort:
             self.recording.add(data, other.latch.believed, (other.port.host, other.port.rtp))
         return self._plain_send(data, target)
 
-    def _choose_send(self) -> None:
+    def choose_send(self) -> None:
+        """Choose what is done with packets that are forwarded to the peer."""
         plain: Callable[[bytes, Address], int] = self._rtp.sendto
         if self._player is not None:
             plain = self._send_after_sound
@@ -465,6 +485,14 @@ class MediaPort:
         self.send = plain if self.recording is None else self._send_recorded
         if self._is_muted:
             self.send = self._send_nothing
+        if self.other is not None and self.other.tone_reader is not None:
+            self._send_after_reading = self.send
+            self.send = self._send_read
+
+    def _send_read(self, data: bytes, target: Address) -> int:
+        if self.other is not None and self.other.reads_key(data):
+            return self._send_nothing(data, target)
+        return self._send_after_reading(data, target)
 
     def _send_beside_keys(self, data: bytes, target: Address) -> int:
         sender = self.key_sender
@@ -549,7 +577,7 @@ class MediaPort:
         self.source = source
         self._note_payloads()
         if self.key_sender is not None:
-            self.key_sender.describe(source.payloads, source.clocks, source.codecs)
+            self.key_sender.describe(*source.taken())
         self._clock_ms = 1e3 / source.clocks[0] if source.clocks else 0.0
         self._is_unread = not source.payloads
         self.latch.expect(source, believed)
@@ -565,6 +593,8 @@ class MediaPort:
         self.disconnect()
         other.disconnect()
         self.other, other.other = other, self
+        self.choose_send()
+        other.choose_send()
 
     def disconnect(self) -> None:
         """Forward nothing any more."""

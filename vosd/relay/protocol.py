@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 8
+PROTOCOL: Final = 9
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -67,6 +67,8 @@ class ReportKeys(msgspec.Struct, frozen=True, array_like=True, tag=6):
     are_reported: bool
     are_taken: bool
     """Whether their packets are not forwarded."""
+    in_tones: bool = False
+    """Whether those are reported as well that it sends as tones in G.711."""
 
 
 class PressKey(msgspec.Struct, frozen=True, array_like=True, tag=10):

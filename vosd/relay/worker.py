@@ -442,7 +442,7 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
         case DisconnectPort():
             port.disconnect()
         case ReportKeys():
-            port.report_keys(are_reported=order.are_reported, are_taken=order.are_taken)
+            port.report_keys(are_reported=order.are_reported, are_taken=order.are_taken, in_tones=order.in_tones)
         case PressKey():
             port.press(order.key, order.duration_ms, as_tone=order.as_tone)
         case PlayRingBack():

@@ -22,6 +22,8 @@ class OpenPort:
     other: RelayPort | None = None
     keys: tuple[bool, bool] = (False, False)
     """Whether keys of the peer are reported, and taken."""
+    reads_tones: bool = False
+    """Whether tones are keys, too."""
     playing: tuple[EncodedSound, int, int] | None = None
     """Sound that the peer is played, its payload type, and how often; 0 = without end."""
     rings_after_ms: int | None = None
@@ -89,9 +91,12 @@ class VirtualRelay:
             self._part(self.open_ports[port.id])
         self.open_ports[one.id].other, self.open_ports[other.id].other = other, one
 
-    def report_keys(self, port: RelayPort, *, are_reported: bool, are_taken: bool = False) -> None:
+    def report_keys(
+        self, port: RelayPort, *, are_reported: bool, are_taken: bool = False, in_tones: bool = False
+    ) -> None:
         """Note whose keys are reported (``MediaRelay``)."""
         self.open_ports[port.id].keys = (are_reported, are_taken)
+        self.open_ports[port.id].reads_tones = in_tones
 
     def press(self, port: RelayPort, key: str, duration_ms: int, *, as_tone: bool = False) -> None:
         """Note a key that is sent (``MediaRelay``)."""

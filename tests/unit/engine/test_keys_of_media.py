@@ -105,8 +105,9 @@ def test_an_info_becomes_an_event_with_its_duration():
     keys.finish()
 
 
-def test_a_side_without_events_gets_the_info():
-    offer = PLAIN.replace("192.0.2.20", "192.0.2.10")
+@pytest.mark.parametrize("offer", [OFFER, PLAIN.replace("192.0.2.20", "192.0.2.10")])
+def test_a_side_without_events_gets_the_info(offer):
+    """It is not sent events because the other side takes them."""
     keys = KeyScene(KeyWay.AUTO, KeyWay.EVENTS, offer=offer, answer=PLAIN)
     keys.info(keys.call, "1")
     assert keys.infos(keys.there) == ["Signal=1\r\nDuration=120\r\n"]
@@ -123,6 +124,38 @@ def test_keys_become_tones(by):
         keys.info(keys.call, "4")
     assert keys.infos(keys.there) == []
     assert keys.of_callee.sent_keys == [("4", 120, True)]
+    keys.finish()
+
+
+@pytest.mark.parametrize(
+    ("caller", "vendor", "answer", "keys", "reads_tones"),
+    [
+        (KeyWay.TONES, KeyWay.INFO, PLAIN, (True, True), True),
+        (KeyWay.TONES, KeyWay.EVENTS, ANSWER, (True, True), True),
+        (KeyWay.TONES, KeyWay.EVENTS, PLAIN, (True, False), True),  # they may transfer the call
+        (KeyWay.TONES, KeyWay.TONES, ANSWER, (True, True), True),
+        (KeyWay.TONES, KeyWay.AUTO, ANSWER, (True, False), True),
+        (KeyWay.AUTO, KeyWay.INFO, ANSWER, (True, True), False),
+    ],
+)
+def test_tones_of_a_side_whose_way_they_are_are_read_where_that_matters(caller, vendor, answer, keys, reads_tones):
+    scene = KeyScene(caller, vendor, answer=answer)
+    assert (scene.of_caller.keys, scene.of_caller.reads_tones) == (keys, reads_tones)
+    scene.finish()
+
+
+def test_tones_of_a_vendor_are_not_read_where_they_go_on_as_audio():
+    for caller in (KeyWay.AUTO, KeyWay.TONES):
+        scene = KeyScene(caller, KeyWay.TONES)
+        assert not scene.of_callee.reads_tones
+        scene.finish()
+
+
+def test_a_tone_becomes_an_event():
+    keys = KeyScene(KeyWay.TONES, KeyWay.EVENTS)
+    keys.event(keys.of_caller, "8", 100)
+    assert keys.of_callee.sent_keys == [("8", 100, False)]
+    assert keys.infos(keys.there) == []
     keys.finish()
 
 

@@ -854,9 +854,10 @@ def _source(medium: Medium, exchange: _Exchange, other: MediaSource | None) -> M
     is the source of the reader's medium; None = it has described none yet.
     """
     payloads, clocks, codecs = medium.payloads, medium.clocks, medium.codecs
-    if other is not None and payloads and other.payloads != payloads[: len(other.payloads)]:
-        formats = dict(zip(other.payloads, zip(other.clocks, other.codecs, strict=True), strict=True))
-        formats.update(zip(payloads, zip(clocks, codecs, strict=True), strict=True))
+    if other is not None and payloads and not set(other.payloads) <= set(payloads):
+        formats = dict(zip(payloads, zip(clocks, codecs, strict=True), strict=True))
+        for payload, clock, codec in zip(other.payloads, other.clocks, other.codecs, strict=True):
+            formats.setdefault(payload, (clock, codec))
         payloads = tuple(formats)
         clocks, codecs = zip(*formats.values(), strict=True)
     is_nowhere = medium.host in _NOWHERE
@@ -870,6 +871,7 @@ def _source(medium: Medium, exchange: _Exchange, other: MediaSource | None) -> M
         payloads=payloads,
         clocks=clocks,
         codecs=codecs,
+        named=len(medium.payloads) if len(payloads) > len(medium.payloads) else 0,
     )
 
 
@@ -882,7 +884,8 @@ def _unannounced(source: MediaSource) -> MediaSource:
 def _event_payload(media: LegMedia) -> int | None:
     """Return the payload type by which a leg has named telephone events; None = it has not."""
     source = media.source(0)
-    named = () if source is None else zip(source.payloads, source.codecs, strict=True)
+    payloads, _, codecs = ((), (), ()) if source is None else source.taken()
+    named = zip(payloads, codecs, strict=True)
     return next((payload for payload, codec in named if codec.lower() == EVENT_NAME), None)
 
 

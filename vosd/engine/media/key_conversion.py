@@ -38,14 +38,17 @@ class KeyConversion:
         for leg, far in ((one, other), (other, one)):
             media, theirs = leg.facts.media, far.facts.media
             port = None if media is None else media.port(0)
-            if self._relay is None or port is None or port.id < 0 or theirs is None:
+            if self._relay is None or media is None or port is None or port.id < 0 or theirs is None:
                 continue
-            way = theirs.settings.dtmf
-            are_taken = way in _CONVERTED
-            are_reported = are_taken or way is KeyWay.EVENTS or (leg.route_choice is None and _may_transfer(leg))
+            own_way, way = media.settings.dtmf, theirs.settings.dtmf
+            may_transfer = leg.route_choice is None and _may_transfer(leg)
+            are_converted = own_way is KeyWay.TONES and _takes_of_tones(theirs, way)
+            in_tones = are_converted or (own_way is KeyWay.TONES and may_transfer)
+            are_taken = are_converted or way in _CONVERTED
+            are_reported = are_taken or way is KeyWay.EVENTS or may_transfer
             if are_reported:
                 self._legs[port.id] = leg
-            self._relay.report_keys(port, are_reported=are_reported, are_taken=are_taken)
+            self._relay.report_keys(port, are_reported=are_reported, are_taken=are_taken, in_tones=in_tones)
 
     def forget(self, media: LegMedia) -> None:
         """Forget a leg that has ended, while its ports are known."""
@@ -82,15 +85,26 @@ class KeyConversion:
             if messages is None:
                 messages = self._messages[theirs.number] = KeyMessages(far)
             messages.send(key, duration_ms, now)
-        elif theirs.settings.dtmf is KeyWay.TONES and port is not None and self._relay is not None:
+        elif port is None or self._relay is None:
+            return
+        elif theirs.settings.dtmf is KeyWay.TONES:
             self._relay.press(port, key, duration_ms, as_tone=True)
+        elif theirs.settings.dtmf is KeyWay.EVENTS and media.settings.dtmf is KeyWay.TONES:
+            self._relay.press(port, key, duration_ms)  # events of this leg are taken as well as its tones
+
+
+def _takes_of_tones(media: LegMedia, way: KeyWay) -> bool:
+    """Return whether keys that come as tones reach a leg in another way."""
+    source = media.source(0)
+    return way is KeyWay.INFO or (way is KeyWay.EVENTS and source is not None and _takes(source, way))
 
 
 def _takes(source: MediaSource, way: KeyWay) -> bool:
     """Return whether a peer takes keys in its media, by that way."""
+    payloads, _, codecs = source.taken()
     if way is KeyWay.EVENTS:
-        return EVENT_NAME in map(str.lower, source.codecs)
-    return way is KeyWay.TONES and any(payload in PAYLOADS for payload in source.payloads)
+        return EVENT_NAME in map(str.lower, codecs)
+    return way is KeyWay.TONES and any(payload in PAYLOADS for payload in payloads)
 
 
 def _is_repeated(media: LegMedia, key: str, now: Instant, *, by_info: bool) -> bool:
