@@ -2,7 +2,7 @@
 
 No call runs, so no limit of concurrent calls or calls a second is reached, no gateway is down or rests, quality is
 unknown, and money is not checked. What the stored call knows takes the place of what servers would answer: the number
-by which it was routed, and which gateways failed it.
+by which it was routed, whether its signature was right, and which gateways failed it.
 """
 
 from collections.abc import Iterable
@@ -63,6 +63,7 @@ class Replay:
             at=Instant(past.started_at, past.started_at),
             numbers=_Stored(past.caller_in, past.callee_in, past.forward_prefix is not None),
             user=past.mapping_gateway or "",
+            verstat=past.verstat or "",
         )
         self._routing_number = past.routing_number or ""
         is_unasked = False

@@ -5,13 +5,13 @@ answers.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
+from vosd.base.number import for_matching
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
@@ -162,7 +162,7 @@ def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAtte
     return CallerAttestation(
         terms.signer,
         terms.numbering,
-        _attestation(call, number, catalogue),
+        _attestation(call, caller, number, catalogue),
         "" if mapping is None else mapping.name,
         call.verstat if shows else "",
         "" if mapping is None else terms.numbering.canonical(call.callee_in.removeprefix(mapping.tech_prefix)),
@@ -179,14 +179,15 @@ def attestation_outlook(call: CallRequest, catalogue: Catalogue, choice: RouteCh
     return found.attestation.value if is_signed else None
 
 
-def _attestation(call: CallRequest, number: str, catalogue: Catalogue) -> Attestation:
+def _attestation(call: CallRequest, caller: str, number: str, catalogue: Catalogue) -> Attestation:
+    """Return the attestation of a calling number; ``number`` is its canonical form."""
     mapping, account = call.mapping, call.account
     if mapping is None or account is None:
         return Attestation.GATEWAY
     own = mapping.caller_numbers
     if own is not None:
-        canonical = partial(_canonical, catalogue.parameters.stir)
-        is_own = bool(number) and number in {canonical(own.own), *map(canonical, own.others)}
+        mine = (catalogue.parameters.stir or StirTerms()).numbering.canonical(own.own)
+        is_own = bool(number) and (number == mine or number in own.others or for_matching(caller) in own.others)
         return Attestation.FULL if is_own else Attestation.PARTIAL
     if mapping.stir is None or mapping.stir.attest is CallerOrigin.GATEWAY:
         return Attestation.GATEWAY
@@ -194,7 +195,3 @@ def _attestation(call: CallRequest, number: str, catalogue: Catalogue) -> Attest
         return Attestation.FULL
     did = None if catalogue.dids is None or not number else catalogue.dids.find(number)
     return Attestation.FULL if did is not None and did.account == account.id else Attestation.PARTIAL
-
-
-def _canonical(terms: StirTerms | None, number: str) -> str:
-    return (terms or StirTerms()).numbering.canonical(number)

@@ -55,6 +55,7 @@ class PastCall(NamedTuple):
     rate_area: str | None
     vendor_rate_prefix: str | None
     end_reason: str
+    verstat: str | None = None
     fee_breakdown: str = ""
     """Read on request only."""
     tried: tuple[str, ...] = ()

@@ -18,6 +18,8 @@ from vosd.cdr.past import PastAgent, PastCall
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.special_numbers import SpecialNumbers
+from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.stir import VendorSignatures
 
 ACME = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", max_concurrent=1, max_cps=1)
 DEAR = builders.routing_gateway("dear", "44", max_concurrent=1)
@@ -321,3 +323,9 @@ def test_short_calls_go_where_short_calls_cost_least_and_those_below_cost_are_co
         ("cheap", 20),
         ("dear", 5),
     ]
+
+
+def test_a_gateway_for_verified_callers_takes_the_calls_that_were_verified() -> None:
+    wary = msgspec.structs.replace(DEAR, dialect=CalleeDialect(stir=VendorSignatures(only_verified=True)))
+    calls = [call(0, verstat="TN-Validation-Passed"), call(1, verstat="TN-Validation-Failed"), call(2)]
+    assert [simulated(catalogue(wary, CHEAP), [each])["changed"] for each in calls] == [0, 1, 1]

@@ -34,7 +34,7 @@ from vosd.stir.terms import Attestation, Numbering, VerifyAction, VerifyTerms
 from vosd.stir.verification import SignedCall, confirm, read_signature
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Privacy, Redirects
 from vosd.trunks.dids import Did
-from vosd.trunks.gateways import CallerLimits
+from vosd.trunks.gateways import CallerLimits, CallerNumbers
 from vosd.trunks.number_format import NumberFormat, NumberNotation
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 from vosd.trunks.stir import CallerOrigin, CallerSignatures, TrunkVerification, VendorSignatures, VerstatHeader
@@ -124,14 +124,17 @@ def test_a_number_of_the_customer_is_attested_fully_and_a_gateway_as_one(custome
     assert scene.close().attestation == attestation
 
 
-def test_a_call_of_a_phone_under_its_own_number_is_attested_fully():
-    desk = phone("12125550007", f"{CUSTOMER.host}/32")
+@pytest.mark.parametrize(
+    ("shown", "signed"), [("12125550007", "12125550007"), ("12125550008", "12125550008"), ("1999", "12125550007")]
+)
+def test_a_call_of_a_phone_under_a_number_of_its_own_is_attested_fully(shown, signed):
+    mine = CallerNumbers("12125550007", frozenset({"12125550008"}))
+    desk = phone("12125550007", f"{CUSTOMER.host}/32", caller_numbers=mine)
     dialect = CalleeDialect(stir=VendorSignatures(sign=True))
     terms = StirTerms(Signer(usual()[1].key, OURS))
-    content = catalogue([vendor_gateway(0, dialect=dialect)], phones=[desk], stir=terms)
-    scene = Scene(content)
-    call(scene, login=Login("12125550007", "secret"))
-    assert [(each.claims.orig.tn, each.claims.attestation) for each in sent(scene)] == [("12125550007", "A")]
+    scene = Scene(catalogue([vendor_gateway(0, dialect=dialect)], phones=[desk], stir=terms))
+    call(scene, login=Login("12125550007", "secret"), caller=shown)
+    assert [(each.claims.orig.tn, each.claims.attestation) for each in sent(scene)] == [(signed, "A")]
 
 
 def test_calls_of_one_trunk_have_one_origin_identifier_without_its_name_and_no_two_signatures():
