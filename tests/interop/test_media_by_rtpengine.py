@@ -30,6 +30,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpengine]:
 def switch(directory: Path, address: Endpoint, *engines: Rtpengine, more: str = "") -> Iterator[Stage]:
     pool = ", ".join(f"{{name: {each.config.name}, address: '{each.control}'}}" for each in engines)
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", "21900,21999")
+    text = text.replace(', sounds: {gone: gone.wav}, announcements: {"Not Found": gone}, music_on_hold: gone', "")
     text = text.replace("engine: relay, mode: on", f"engine: rtpengine, mode: on, rtpengine: [{pool}]{more}")
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)
