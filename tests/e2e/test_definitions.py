@@ -60,3 +60,30 @@ def test_a_change_is_in_force_in_the_running_switch_when_the_command_returns(sta
     back = stage.daemon.ask("definitions", "import", str(file))
     assert [(each["name"], each["version"]) for each in back["changes"]] == [("shop", 3), ("shop-trunk", 3)]
     assert "shop-trunk" in trunks(stage)
+
+
+def test_a_group_of_the_database_holds_for_gateways_of_the_files_and_its_change_for_those_that_name_it(
+    stage: Stage,
+) -> None:
+    pair = "gateways: [carrier-a]\nmax_concurrent: {limit}\n"
+    for limit in (7, 9):
+        assert defined(stage, "gateway_groups", "pair", pair.format(limit=limit))["in_force"] is True
+        (row,) = stage.daemon.ask("gateway", "show", "pair")["running"]
+        assert (row["kind"], row["max_concurrent"]) == ("group", limit)
+    assert defined(stage, "address_groups", "sites", "hosts: [192.0.2.80]\n")["in_force"] is True
+    defined(stage, "accounts", "group-shop", "rate_group: sell\n")
+    trunk = "account: group-shop\naddress_groups: sites\ngateways_allow: pair\n"
+    assert defined(stage, "mapping_gateways", "group-trunk", trunk)["in_force"] is True
+    assert claimed_by(stage, "192.0.2.80") == ["group-trunk"]
+    defined(stage, "address_groups", "sites", "hosts: [192.0.2.81]\n")
+    assert claimed_by(stage, "192.0.2.81") == ["group-trunk"]
+    named = stage.daemon.verb("definitions", "delete", "gateway_groups", "pair", "--yes")
+    assert (named.code, "gateways_allow" in named.stderr) == (3, True)
+
+
+def claimed_by(stage: Stage, host: str) -> list[str]:
+    """Return the trunks that keep another one from having a source of its own."""
+    other = text(stage, f"account: group-shop\nhosts: [{host}]\n")
+    refused = stage.daemon.verb("definitions", "set", "mapping_gateways", "rival", "--file", other)
+    assert refused.code == 3
+    return [name for name in trunks(stage) if f"differ from {name!r}" in refused.stderr]
