@@ -253,10 +253,10 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
     """Headers that are sent beside those of the same name."""
 
     @cached_property
-    def _filled(self) -> tuple[tuple[bool, str, str, tuple[str | _Fact | _Part, ...]], ...]:
-        """Whether it is set, canonical name, beginning of the line and parts of each value, in order."""
+    def _filled(self) -> tuple[tuple[str, str, tuple[str | _Fact | _Part, ...]], ...]:
+        """Canonical name if other lines of it are left out, else nothing; beginning of the line; parts of the value."""
         return tuple(
-            (is_set or _canonical(name) in _ONCE, _canonical(name), f"{_in_full(name)}: ", _parsed(value))
+            (_canonical(name) if is_set or _canonical(name) in _ONCE else "", f"{_in_full(name)}: ", _parsed(value))
             for is_set, values in ((True, self.sets), (False, self.adds))
             for name, value in values
         )
@@ -268,30 +268,49 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         return names, tuple(name[:-1] for name in self.passes if name.endswith("*"))
 
     @cached_property
-    def _removal_marks(self) -> tuple[str, ...]:
-        """Marks of a header that is left out, as they stand in header lines in lower case."""
-        return tuple(f"\n{name[:-1]}" if name.endswith("*") else f"\n{name}:" for name in self.removes)
+    def _passed_lines(self) -> re.Pattern[str]:
+        """Finds the lines of a received message that may be passed: name and value as written.
+
+        It begins with a line's end, which is found quickly; the begin of a line is tried at each character.
+        """
+        written = [_escaped(name) for name in self.passes]
+        names, beginnings = self._passed
+        written += [short for short, full in _compact().items() if full in names or full.startswith(beginnings)]
+        return re.compile(rf"\n({'|'.join(written)})[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+
+    @cached_property
+    def _removed_lines(self) -> re.Pattern[str]:
+        """Finds the lines of ours that are left out, each with the end of the line before instead of its own.
+
+        Patterns find lines that no rule may name, too.
+        """
+        return re.compile(rf"\n({'|'.join(map(_escaped, self.removes))}):[^\r\n]*\r(?=\n)", re.IGNORECASE)
 
     def applied(self, headers: str, received: "Message | None", facts: MessageFacts) -> str:
         """Return the header lines of a message, changed; ``received`` is the message that it forwards, if any."""
         if received is not None and self.passes:
             headers = self._with_passed(headers, received)
         if self.removes:
-            lowered = f"\n{headers.lower()}"
-            for mark in self._removal_marks:
-                if mark in lowered:
-                    headers = self._without_removed(headers)
-                    break
-        for is_set, name, beginning, parts in self._filled:
+            headers = self._removed_lines.sub(self._kept, f"\n{headers}")[1:]
+        lowered = ""
+        for name, beginning, parts in self._filled:
             value = _value(parts, received, facts)
-            if value:
-                if is_set:
+            if not value:
+                continue
+            line = f"{beginning}{value}\r\n"
+            if name:
+                lowered = lowered or f"\n{headers.lower()}"
+                if f"\n{name}:" in lowered:
                     headers = without(headers, name)
-                headers += f"{beginning}{value}\r\n"
+                    lowered = f"\n{headers.lower()}"
+            headers += line
+            if lowered:
+                lowered += line.lower()
         return headers
 
-    def _without_removed(self, headers: str) -> str:
-        return "".join([line for line in _lines(headers) if not _is_one_of(_name_of(line), self.removes)])
+    def _kept(self, line: re.Match[str]) -> str:
+        """Return what is left of a line that is to be removed: all of it where only a pattern means it wrongly."""
+        return "" if _is_one_of(_canonical(line[1]), self.removes) else line[0]
 
     def explained(self, headers: str, received: "Message | None", facts: MessageFacts) -> list[tuple[str, str]]:
         """Return what each rule does to the header lines of a message: the rule, and the line that it concerns."""
@@ -303,27 +322,36 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         if self.removes:
             gone = [line for line in _lines(headers) if _is_one_of(_name_of(line), self.removes)]
             done += [("remove", line.rstrip("\r\n")) for line in gone]
-        for is_set, _, beginning, parts in self._filled:
+        for name, beginning, parts in self._filled:
             value = _value(parts, received, facts)
-            rule = "set" if is_set else "add"
+            rule = "set" if name else "add"
             done.append((rule, beginning + value if value else f"{beginning[:-2]} is left out: its value is empty"))
         return done
 
     def _with_passed(self, headers: str, received: "Message") -> str:
+        found = received.picked(self._passed_lines)
+        if not found:
+            return headers
         names, beginnings = self._passed
         lowered, lines = f"\n{headers.lower()}", ""
-        before, count = "", 0
-        for name, value in received.picked(names, beginnings):
+        once: set[str] = set()
+        count = 0
+        for written, text in found:
+            name, value = _canonical(written), text.rstrip()
             is_own = f"\n{name}:" in lowered
-            if name not in names and (is_own or name in FORBIDDEN or name in _IDENTIFYING):
+            if name not in names and (
+                is_own or name in FORBIDDEN or name in _IDENTIFYING or not name.startswith(beginnings)
+            ):
                 continue  # a pattern means no header that the switch has one of its own of
-            if (name == before and name in _ONCE) or not value or len(value) > VALUE_MAX or not value.isprintable():
+            if name in once or not value or len(value) > VALUE_MAX or not value.isprintable():
                 continue
             if is_own:
                 headers = without(headers, name)
                 lowered = f"\n{headers.lower()}"
+            if name in _ONCE:
+                once.add(name)
             lines += f"{_as_written(name)}: {value}\r\n"
-            before, count = name, count + 1
+            count += 1
             if count == PASSED_MAX:
                 break
         return headers + lines
@@ -409,11 +437,16 @@ def _found(part: _Part, received: "Message | None") -> str:
     value = None if received is None else received.header(part.header)
     if not value or not part.expression or len(value) > VALUE_MAX:
         return value or ""
-    expression = _compiled(part.expression)
+    expression, group = _searched(part.expression)
     found = expression.search(value.encode("utf-8", "surrogateescape"))
-    if found is None:
-        return ""
-    return (found.group(1 if expression.groups else 0) or b"").decode("utf-8", "surrogateescape")
+    return "" if found is None else (found.group(group) or b"").decode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=1_024)
+def _searched(expression: str) -> "tuple[re2._Regexp[bytes], int]":
+    """Return a compiled expression and the number of the group that is taken: the first, or all of the match."""
+    compiled = _compiled(expression)
+    return compiled, 1 if compiled.groups else 0
 
 
 def _lines(headers: str) -> list[str]:
@@ -435,6 +468,18 @@ def _canonical(written: str) -> str:
 
 def _name_of(line: str) -> str:
     return _canonical(line.partition(":")[0])
+
+
+def _escaped(pattern: str) -> str:
+    """Return an expression for the names that a rule means, as they are written in full."""
+    return rf"{re.escape(pattern[:-1])}[^:\s]*" if pattern.endswith("*") else re.escape(pattern)
+
+
+def _compact() -> Mapping[str, str]:
+    """Return canonical names by their compact forms; imported when needed, as in ``_canonical``."""
+    from vosd.sip.wire.grammar import COMPACT
+
+    return COMPACT
 
 
 def _is_one_of(name: str, patterns: Sequence[str]) -> bool:

@@ -3,7 +3,8 @@
 A message is immutable; messages to send are composed from scratch (``compose``).
 """
 
-from collections.abc import Callable, Sequence, Set
+import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -138,17 +139,14 @@ class Message(_ReadLater, eq=False, gc=False):
             return [value] if value else []
         return [element for element in split_list(value) if element]
 
-    def picked(self, names: Set[str], beginnings: tuple[str, ...]) -> list[tuple[str, str]]:
-        """Return the headers of these canonical names, and those whose names begin so, each line by itself.
+    def picked(self, lines: re.Pattern[str]) -> list[tuple[str, str]]:
+        """Return name and value, as written, of the header lines that a pattern finds, in order, each by itself.
 
-        Lines of one name stand together, as their order matters; the order of names does not (RFC 3261 section 7.3.1).
+        The two groups of the pattern are name and value. Reading all headers of a message, of which usually none is
+        read, would take several times as long.
         """
-        first = _first_values(self._head) if self._first is None else self._first
-        if len(first) + 1 != self._head.count("\n"):
-            values = self._indexed().values
-            found = [name for name in values if name in names or name.startswith(beginnings)]
-            return [(name, value) for name in found for value in values[name]]
-        return [(name, first[name]) for name in reversed(first) if name in names or name.startswith(beginnings)]
+        found: list[tuple[str, str]] = lines.findall(self._head)
+        return found
 
     def _indexed(self) -> "_Index":
         if self._index is None:
