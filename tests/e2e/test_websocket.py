@@ -10,6 +10,7 @@ from doubles.daemon import Daemon
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Message, OutgoingCall, Peer
+from doubles.stream_peer import StreamPeer
 from doubles.telephone import Telephone
 from doubles.websocket_peer import OpCode, WebSocketFaultError, WebSocketPeer, frame
 
@@ -42,7 +43,7 @@ def stage(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Ite
     text = configuration("phones.yaml", WEB_SWITCH)
     text = text.replace(
         f'listen: ["udp:{WEB_SWITCH}", "tcp:{WEB_SWITCH}"]',
-        f'listen: ["udp:{WEB_SWITCH}", "ws:{WEBSOCKET}", "wss:{SECURE_WEBSOCKET}"]\n'
+        f'listen: ["udp:{WEB_SWITCH}", "tcp:{WEB_SWITCH}", "ws:{WEBSOCKET}", "wss:{SECURE_WEBSOCKET}"]\n'
         "  tls: {certificate: switch.pem, private_key: switch.key}\n"
         "  websocket: {origins: https://phone.example.org}\n"
         "  connections: {keepalive: 1}",
@@ -181,3 +182,32 @@ def test_an_unknown_visitor_has_no_connection_left(stage: Stage) -> None:
         assert peer.is_left_by(WEBSOCKET)
         bare.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert bare.makefile("rb").read().startswith(b"HTTP/1.1 505 ")
+
+
+def test_telephones_that_share_a_connection_are_called_over_it_and_are_gone_with_it(
+    stage: Stage, desk: Telephone
+) -> None:
+    """Their Contacts are behind NAT: no second connection is opened, neither while the first stands nor after it."""
+    with StreamPeer(Endpoint(f"{NETWORK}.64", 40_064)) as peer:
+        phones = [
+            Telephone(peer, WEB_SWITCH, Login(number, "secret"), f"192.168.1.20:5060;transport=tcp;line={number}")
+            for number in ("7001", "7002")
+        ]
+        for phone in phones:
+            phone.register()
+        for number, phone in zip(("7001", "7002"), phones, strict=True):
+            call = desk.call(number)
+            taken = phone.pick_up()
+            assert taken.invite.start_line.split()[1] == f"sip:{number}@192.168.1.20:5060;transport=tcp;line={number}"
+            desk.talk(call)
+            call.send(call.request("BYE", 3))
+            peer.reply(peer.expect("BYE"), 200)
+            desk.peer.final_response("3 BYE", call.call_id)
+        assert peer.connections == 1
+        peer.hang_up_on(WEB_SWITCH)
+
+        def registered() -> set[object]:
+            return {row["name"] for row in stage.daemon.ask("registrations")}
+
+        eventually(lambda: registered().isdisjoint({"7001", "7002"}), "both registrations are gone")
+    stage.expect_nothing_left()

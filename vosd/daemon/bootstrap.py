@@ -204,7 +204,7 @@ class Daemon:
             registered,
             lease,
             clock,
-            _known_as(settings),
+            _known_as(settings, asks_for_reuse=loaded.transports.connections.alias),
             resolver,
             overrides=SqlOverrides(self._database),
             last_standings=self._last_known,
@@ -227,6 +227,7 @@ class Daemon:
             closed=self.service.connection_closed,
             certified=self.service.connection_certified,
             identity_at=TlsIdentities(self.service.switch.vendors_at, self.service.directory.name_at).identity_at,
+            is_gateway=self.service.node.knows_host,
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,
@@ -488,10 +489,16 @@ class Daemon:
         await self._events.adjust(loaded.settings.webhooks)
 
 
-def _known_as(settings: Settings) -> list[Listener]:
-    """Return each listening socket as it is announced to peers."""
+def _known_as(settings: Settings, *, asks_for_reuse: bool) -> list[Listener]:
+    """Return each listening socket as it is announced to peers; over TLS they may be asked to reuse our connections."""
     return [
-        Listener(announced or reachable_address(each.host), each.port, each.transport, str(each))
+        Listener(
+            announced or reachable_address(each.host),
+            each.port,
+            each.transport,
+            str(each),
+            asks_for_reuse and each.transport == "tls",
+        )
         for each, announced in zip(settings.listen, settings.advertise, strict=True)
     ]
 

@@ -139,6 +139,8 @@ class Connection(asyncio.Protocol):
         """Whether we aborted it with bytes still unsent."""
         self.received_ms = 0
         """Time of the last byte of the peer."""
+        self.has_alias = False
+        """Whether it is used for requests to another port of its peer (RFC 5923)."""
         self.has_answered = False
         """Whether the peer has answered a keep-alive of ours."""
 

@@ -72,6 +72,8 @@ class Core(NamedTuple):
     """
     identity_at: Callable[[str, int], str]
     """Return the TLS identity with which a vendor is connected to, by host and port; empty = the common one."""
+    is_gateway: Callable[[str], bool]
+    """Return whether an address belongs to a gateway."""
     is_known_source: Callable[[str], bool]
     """Return whether an address belongs to a gateway or to an authenticated user."""
     allowance_at: Callable[[str], Allowance | None]

@@ -30,6 +30,8 @@ class ConnectionLimits:
     """Longest interval between keep-alives of ours to gateways and registered users; 0 = none."""
     pong_ms: int = 10_000
     """Time for the answer to one."""
+    alias: bool = False
+    """Whether a connection of a gateway is used for requests to it, if it asks for that (RFC 5923)."""
 
 
 class VerifyClient(Enum):

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import structlog
 
+from vosd.base.host import plain_host
+from vosd.net.aliases import alias_in
 from vosd.net.connection import UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
 from vosd.net.entrance import Core, Entrance
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.stream_pings import StreamPings
-from vosd.net.tls import TlsContexts, names_in
+from vosd.net.tls import TlsContexts, is_of, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
@@ -82,6 +84,8 @@ class StreamFlow:
         self._open: dict[PeerEnd, Connection] = {}
         self._unsent: dict[PeerEnd, list[bytes]] = {}
         """Messages waiting for a connection that is being opened."""
+        self._aliases: dict[PeerEnd, Connection] = {}
+        """Connections that gateways have opened, by the addresses for which they may be used (RFC 5923)."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
         self._log_limiter = LogLimiter()
@@ -106,7 +110,7 @@ class StreamFlow:
     def send(self, data: bytes, to: tuple[str, int]) -> None:
         """Send one message on the connection with that peer, or on a new one."""
         peer = PeerEnd(*to)
-        connection = self._open.get(peer)
+        connection = self._open.get(peer) or self._aliases.get(peer)
         if connection is not None and connection.is_open:
             connection.send(data)
             return
@@ -286,6 +290,8 @@ class StreamFlow:
 
     def message_came(self, connection: Connection, data: bytes) -> None:
         """Pass a message to the entrance."""
+        if self._slots.limits.alias and not connection.has_alias and connection.origin is ConnectionOrigin.GATEWAY:
+            self._take_alias(connection, data)
         if self._entrance.receive(self._flow, data, *connection.peer):
             self._entrance.serve()
         elif connection.origin is ConnectionOrigin.UNKNOWN:
@@ -316,11 +322,41 @@ class StreamFlow:
             self._emptied.set()
         if why is not None:
             self._warn(peer, why)
-        self._core.closed(self._flow, *peer)
-        if in_doubt:
-            self._core.failed(self._flow, *peer)
+        places = [peer]
+        if connection.has_alias:
+            places += [alias for alias, other in self._aliases.items() if other is connection]
+            for alias in places[1:]:
+                del self._aliases[alias]
+        for place in places:
+            self._core.closed(self._flow, *place)
+            if in_doubt:
+                self._core.failed(self._flow, *place)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _take_alias(self, connection: Connection, data: bytes) -> None:
+        """Use a connection for requests to its peer, where it asks for that and may (RFC 5923 sections 8 and 9).
+
+        Otherwise a host could draw to itself the calls to another one. So the peer must be a gateway, and ask for its
+        own address; where we would demand a certificate of it, it must have shown one with the same name. A connection
+        that we have opened to that address, and an earlier alias, win.
+        """
+        wish = alias_in(data)
+        host, port = connection.peer.host, 0 if wish is None else wish.port
+        if wish is None or not self._core.is_gateway(host):
+            return
+        wanted = ""
+        if self.tls is not None:
+            client = self.tls.towards(self._core.identity_at(host, port))
+            wanted = "" if client is None else client.server_name or self._core.name_of(host) or host
+            if not wanted or not is_of(connection.certificate, wanted):
+                return
+        if plain_host(wish.host) not in {plain_host(host), wanted}:
+            return
+        place = PeerEnd(host, port)
+        if place not in self._open and place not in self._aliases:
+            self._aliases[place] = connection
+            connection.has_alias = True
 
     def _connection(self, peer: PeerEnd, origin: ConnectionOrigin) -> Connection:
         return Connection(peer, origin, self, self._framer(), self._slots.limits)

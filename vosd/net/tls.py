@@ -123,6 +123,12 @@ def _choose(
         connection.context = context
 
 
+def is_of(certificate: Mapping[str, Any] | None, wanted: str) -> bool:
+    """Return whether a verified certificate bears a name, or an address, to the letter."""
+    entries = (certificate or {}).get("subjectAltName", ())
+    return wanted.lower() in names_in(certificate) or ("IP Address", wanted) in entries
+
+
 def names_in(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     """Return the names that a verified certificate bears (RFC 5922 section 7.1), in lower case; none = no certificate.
 

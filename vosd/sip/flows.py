@@ -30,6 +30,8 @@ class Listener(NamedTuple):
     """In lower case."""
     name: str = ""
     """As the operator wrote it: ``transport:host:port``."""
+    asks_for_reuse: bool = False
+    """Whether its Via has ``alias``: peers may use our connections for requests to us (RFC 5923)."""
 
     @property
     def sent_by(self) -> str:
@@ -119,7 +121,9 @@ class Flows:
     def _begun_vias(self) -> tuple[str, ...]:
         """Return Via values up to the variable part of the branch, one for each flow."""
         return tuple(
-            f"SIP/2.0/{each.transport.upper()} {each.sent_by};rport;branch={self.mark}" for each in self.listeners
+            f"SIP/2.0/{each.transport.upper()} {each.sent_by};rport{';alias' if each.asks_for_reuse else ''}"
+            f";branch={self.mark}"
+            for each in self.listeners
         )
 
     def new_via(self, flow: int) -> str:

@@ -282,6 +282,34 @@ def test_who_was_reached_by_a_lost_connection_is_called_back_at_its_contact_or_i
     assert len(switch.registrations) == 1 + len(left)
 
 
+def test_a_flow_that_fails_ends_its_binding_alone_even_where_its_contact_accepts_connections():
+    """RFC 5626 5.3: a device with reg-ids opens each flow anew, and is called over the ones that are left."""
+    switch = exchange(listeners=CONNECTED)
+    flows = [Peer(1, HOME.host, 41_000 + number) for number in (1, 2)]
+    for number, flow in enumerate(flows, start=1):
+        contact = f'<sip:1001@{HOME.host}:508{number};transport=tcp>;reg-id={number};+sip.instance="<urn:uuid:7>"'
+        request = register_request(contact, call_id=f"flow-{number}")
+        switch.registrations.register("1001", RegistrantKind.PHONE, request, flow, switch.clock.now())
+    assert [address.port for address in switch.registrations.addresses("1001")] == [41_001, 41_002]
+    switch.registrations.connection_lost(flows[1])
+    assert [address.port for address in switch.registrations.addresses("1001")] == [41_001]
+    switch.registrations.connection_lost(flows[0])
+    assert not switch.registrations.addresses("1001")
+
+
+def test_several_users_are_registered_over_one_connection_and_lost_with_it():
+    switch = exchange(listeners=CONNECTED)
+    connection = Peer(1, *HOME)
+    for name in ("1001", "1002", "1003"):
+        register(switch, name, f"sip:{name}@192.168.1.20:5060;transport=tcp", connection)
+    register(switch, "1004", "sip:1004@192.168.1.20:5060;transport=tcp", connection._replace(port=9))
+    assert {address.port for name in ("1001", "1002", "1003") for address in switch.registrations.addresses(name)} == {
+        connection.port
+    }
+    switch.registrations.connection_lost(connection)
+    assert [len(switch.registrations.addresses(name)) for name in ("1001", "1002", "1003", "1004")] == [0, 0, 0, 1]
+
+
 def test_a_datagram_socket_loses_no_binding():
     switch = exchange(listeners=CONNECTED)
     register(switch, "1001", "sip:1001@h", Peer(0, *HOME))

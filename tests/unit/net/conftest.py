@@ -38,6 +38,7 @@ class Ear:
         self.unsent: list[bytes] = []
         self.undelivered: list[tuple[bytes, Source]] = []
         self.certified: list[tuple[int, PeerEnd, frozenset[str]]] = []
+        self.gateways: set[str] = set()
         self.identities: dict[str, str] = {}
         """TLS identities by host."""
         self.names: dict[str, str] = {}
@@ -68,6 +69,7 @@ class Ear:
             closed=lambda flow, host, port: self._closed.put_nowait((flow, PeerEnd(host, port))),
             certified=lambda flow, host, port, names: self.certified.append((flow, PeerEnd(host, port), names)),
             identity_at=lambda host, _port: self.identities.get(host, ""),
+            is_gateway=lambda host: host in self.gateways,
             is_known_source=lambda host: host not in self.unknown_sources,
             allowance_at=lambda _host: None,
             name_of=self._name_of,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.config.reader.fields import KeyProblemError, line_of_text, milliseconds, one_or_many, whole
+from vosd.config.reader.fields import KeyProblemError, line_of_text, milliseconds, one_or_many, switch, whole
 from vosd.config.reader.model import Keys
 from vosd.net.shield import SCANNERS
 
@@ -28,6 +28,10 @@ class ConnectionKeys(Keys):
     80 to 100 % of this time; 0 sends none."""
     keepalive_timeout: Annotated[int, milliseconds(100, 60_000)] = 10_000
     """A peer that has answered a keep-alive before and is silent for so long after another one is disconnected."""
+    alias: Annotated[bool, switch()] = False
+    """Use the connection that a gateway has opened for our requests to it, where it asks for that by ``alias`` in Via
+    (RFC 5923): over TCP from that very address, over TLS if its certificate bears the name that we would demand. Our
+    own requests over TLS ask for the same, which needs a restart."""
     unknown_rate: Annotated[int, whole(0, 100_000)] = 50
     """Accepted per second from all unknown addresses together, in bursts of twice as many; 0 = no limit."""
     unknown_rate_per_source: Annotated[int, whole(0, 100_000)] = 10

@@ -180,14 +180,20 @@ class Registrations(Counting):
             self._change(name, user.kind, live, Departure.EXPIRED)
 
     def connection_lost(self, peer: Peer) -> None:
-        """Remove the bindings on a lost connection, except those whose contact can be called back."""
+        """Remove the bindings on a lost connection, except those whose contact can be called back.
+
+        One with a reg-id is a flow of its device (RFC 5626 section 5.3), which opens another one; nothing replaces it.
+        """
         for name in self._addresses.connected(peer):
             user = self._users.get(name)
             if user is None:
                 continue
             kept = []
             for binding in user.bindings:
-                place = binding.peer if binding.peer != peer else self._flows.listening(binding.contact, peer)
+                place: Peer | None = binding.peer
+                if binding.peer == peer:
+                    is_flow = bool(binding.instance and binding.reg_id)
+                    place = None if is_flow else self._flows.listening(binding.contact, peer)
                 if place is not None:
                     kept.append(_moved(binding, place))
             self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)

@@ -1,0 +1,151 @@
+"""Connections of gateways that are used for requests to them (RFC 5923), and who must not draw calls to itself."""
+
+import pytest
+from doubles.virtual.probe import SDP, request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.net.aliases import AliasWish, alias_in
+from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TransportSettings, VerifyClient
+from vosd.net.tls import TlsContexts
+from vosd.sip.flows import Flows, Listener
+
+from .conftest import PeerEnd, until
+
+HOST = "127.0.0.1"
+REUSE = TransportSettings(connections=ConnectionLimits(alias=True))
+
+
+def asking(sent_by: str, transport: str = "TCP", parameters: str = ";alias") -> bytes:
+    return request("OPTIONS", via=f"SIP/2.0/{transport} {sent_by}{parameters};branch=z9hG4bK-1")
+
+
+@pytest.mark.parametrize(
+    ("via", "wish"),
+    [
+        ("SIP/2.0/TLS h.example:5071;alias;branch=z9hG4bK-1", AliasWish("h.example", 5071)),
+        ("SIP/2.0/TLS H.example;branch=z9hG4bK-1;alias", AliasWish("h.example", 5061)),
+        ("SIP/2.0/TCP [2001:db8::1];rport;ALIAS;branch=z9hG4bK-1", AliasWish("2001:db8::1", 5060)),
+        ("SIP/2.0/TCP h.example:5071;branch=z9hG4bK-1", None),
+        ("SIP/2.0/TCP h.example:5071;aliases;branch=z9hG4bK-1", None),
+        ("SIP/2.0/TCP h.example:0;alias", None),
+        ("SIP/2.0/TCP h.example:70000;alias", None),
+        ("SIP/2.0/UDP h.example;alias", None),
+        ("SIP/2.0/TCP one.example;branch=z9hG4bK-1, SIP/2.0/TCP two.example;alias", None),
+        ("SIP/2.0/TCP one.example;branch=z9hG4bK-1\r\nVia: SIP/2.0/TCP two.example;alias", None),
+        ("SIP/2.0/SCTP one.example\r\nVia: SIP/2.0/TCP two.example;alias", None),
+    ],
+)
+def test_the_first_via_of_a_request_alone_asks_for_reuse(via, wish):
+    assert alias_in(request("OPTIONS", via=via)) == wish
+    assert alias_in(f"SIP/2.0 200 OK\r\nVia: {via}\r\n\r\n".encode()) is None
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_are_too_strange_to_be_looked_at(data):
+    for message in (data, b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TLS " + data):
+        wish = alias_in(message)
+        assert wish is None or 0 < wish.port < 65_536
+
+
+async def test_requests_to_a_gateway_take_the_connection_that_it_has_opened_and_asked_to_reuse(
+    opened, connect, silent_vendor
+):
+    node = await opened(settings=REUSE)
+    node.ear.gateways.add(HOST)
+    place = PeerEnd(HOST, 5_071)
+    peer = await connect(node.address())
+    peer.writer.write(asking(f"{HOST}:5071"))
+    await node.ear.message()
+    node.send(b"to the gateway", place)
+    assert await peer.read(14) == b"to the gateway"
+    assert node.transports.connections == 1
+    peer.writer.close()
+    assert {await node.ear.parting(), await node.ear.parting()} == {(0, peer.address), (0, place)}
+    assert {await node.ear.failure(), await node.ear.failure()} == {(0, peer.address), (0, place)}, "it was sent last"
+    await silent_vendor.listen()
+    node.send(b"another", silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(7) == b"another"
+
+
+@pytest.mark.parametrize(
+    "refused",
+    ["not configured", "no gateway", "another host", "not asked"],
+)
+async def test_a_connection_that_may_not_is_not_used_for_requests_to_another_address(
+    opened, connect, silent_vendor, refused
+):
+    """A host that could name others would draw their calls to itself (RFC 5923 section 9)."""
+    await silent_vendor.listen()
+    node = await opened(settings=TransportSettings() if refused == "not configured" else REUSE)
+    if refused != "no gateway":
+        node.ear.gateways.update({HOST, "127.0.0.2"})
+    peer = await connect(node.address(), "127.0.0.2" if refused == "another host" else HOST)
+    parameters = "" if refused == "not asked" else ";alias"
+    peer.writer.write(asking(f"{HOST}:{silent_vendor.address.port}", parameters=parameters))
+    await node.ear.message()
+    node.send(b"to the gateway", silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(14) == b"to the gateway"
+
+
+async def test_the_first_connection_that_asks_for_an_address_keeps_it_and_none_takes_it_from_ours(
+    opened, connect, silent_vendor
+):
+    await silent_vendor.listen()
+    node = await opened(settings=REUSE)
+    node.ear.gateways.add(HOST)
+    node.send(b"ours", silent_vendor.address)
+    ours = await silent_vendor.arrival()
+    assert await ours.read(4) == b"ours"
+    peers = [await connect(node.address()) for _ in range(2)]
+    for peer in peers:
+        for port in (silent_vendor.address.port, 5_071):
+            peer.writer.write(asking(f"{HOST}:{port}"))
+            await node.ear.message()
+    node.send(b"again", silent_vendor.address)
+    assert await ours.read(5) == b"again"
+    node.send(b"first", (HOST, 5_071))
+    assert await peers[0].read(5) == b"first"
+
+
+@pytest.mark.parametrize(
+    ("shown", "wanted", "is_reused"),
+    [
+        ("sip.vendor.example", "", True),
+        ("other.example", "", False),
+        (None, "", False),
+        ("other.example", "other.example", True),
+        ("127.0.0.1", None, True),
+    ],
+)
+async def test_over_tls_the_certificate_must_bear_the_name_that_we_would_demand(
+    opened, connect, authority, silent_vendor, shown, wanted, is_reused
+):
+    ours = authority.issue("switch", HOST)
+    settings = TlsSettings(
+        ours.file, ours.key, authority.root.file, VerifyClient.OPTIONAL,
+        identities=(TlsIdentity("vendor", server_name=wanted or ""),),
+    )  # fmt: skip
+    node = await opened(("tls", HOST), settings=REUSE, tls=TlsContexts.load(settings))
+    node.ear.gateways.add(HOST)
+    node.ear.identities[HOST] = "vendor"
+    if wanted is not None:
+        node.ear.names[HOST] = "sip.vendor.example"
+    certificate = None if shown is None else authority.issue(f"vendor-{shown}", shown)
+    peer = await connect(node.address(), ssl=authority.client_context(certificate))
+    peer.writer.write(asking(f"{HOST}:9", "TLS") + asking(f"{HOST}:9", "TLS"))
+    for _ in range(2):
+        await node.ear.message()
+    node.send(b"to the gateway", (HOST, 9))
+    if is_reused:
+        assert await peer.read(14) == b"to the gateway"
+    else:
+        assert await node.ear.failure() == (0, PeerEnd(HOST, 9)), "a connection of ours is refused there"
+        await until(lambda: node.transports.connections == 1)
+
+
+def test_our_own_requests_ask_for_reuse_where_that_is_configured():
+    asks, plain = (Listener("192.0.2.1", 5061, "tls", "", each) for each in (True, False))
+    flows = Flows((asks, plain), lambda: "token")
+    assert alias_in(request("OPTIONS", via=flows.new_via(0), body=SDP)) == AliasWish("192.0.2.1", 5061)
+    assert alias_in(request("OPTIONS", via=flows.new_via(1), body=SDP)) is None
