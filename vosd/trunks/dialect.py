@@ -252,6 +252,13 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
     display_name: Annotated[Passing, word("Whether the caller's display name is sent.")] = Passing.STRIP
     diversion: Annotated[Passing, word("Whether Diversion headers are sent.")] = Passing.STRIP
     history_info: Annotated[Passing, word("Whether History-Info headers are sent.")] = Passing.STRIP
+    convert_diversions: Annotated[
+        bool,
+        switch(
+            "`yes`: of a caller that sent one of Diversion and History-Info the other one is made (RFC 7544); "
+            "`diversion` and `history_info` say which of them are sent."
+        ),
+    ] = False
     ported_number: Annotated[
         PortedNumber,
         word(

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from vosd.b2bua.identity import ANONYMOUS, ANONYMOUS_HOST, CallerIdentity
+from vosd.b2bua.outgoing.forwarding import diversions_of, history_of
 from vosd.b2bua.outgoing.signatures import SignatureLines, passed_on
 from vosd.sip.headers import display_name
 from vosd.sip.wire.compose import escape_user
@@ -119,12 +120,17 @@ class _Introduction:
     def _forwarding(self) -> Iterator[str]:
         """Yield the diversion headers, without anything of the networks that the call passed."""
         caller_identity, dialect = self._caller_identity, self._dialect
+        diversions, history = caller_identity.diversions, caller_identity.history
+        if dialect.convert_diversions and not diversions:
+            diversions = diversions_of(history, is_withheld=caller_identity.withholds_history)
+        elif dialect.convert_diversions and not history:
+            history = history_of(diversions, self._callee)
         if dialect.diversion is Passing.PASS:
-            for diversion in caller_identity.diversions:
+            for diversion in diversions:
                 uri = self._uri_of(diversion.number, is_withheld=diversion.is_withheld)
                 yield f"Diversion: {diversion.render(uri)}"
         if dialect.history_info is Passing.PASS:
-            for entry in caller_identity.history:
+            for entry in history:
                 uri = self._uri_of(entry.number, is_withheld=entry.is_withheld or caller_identity.withholds_history)
                 yield f"History-Info: {entry.render(uri)}"
 

@@ -115,7 +115,7 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     gateways_deny: Annotated[
         frozenset[Annotated[str, object_name("routing_gateways")]], BeforeValidator(one_or_many)
     ] = frozenset()
-    """Routing gateways that its calls do not use."""
+    """Routing gateways, or groups, that its calls do not use."""
     announcements: Annotated[Mapping[str, str] | None, sounds_by_reason()] = None
     """Sounds of `media.sounds` that are played to its callers when a call fails without an answer, by end reason, as in
     `{Busy: busy}`; `none` = silence. Default: `media.announcements`."""

@@ -1,0 +1,99 @@
+"""Diversion and History-Info made of each other (RFC 7544), and sent as the vendor's trunk says."""
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.b2bua.outgoing.forwarding import diversions_of, history_of
+from vosd.sip.headers.diversion import Diversion
+from vosd.sip.headers.history_info import HistoryEntry
+from vosd.trunks.dialect import CalleeDialect, Passing
+
+DIVERTED = (
+    "Diversion: <sip:+49302@10.1.2.3>;reason=user-busy;counter=1;privacy=off",
+    "Diversion: <sip:+49301@10.1.2.3>;reason=unconditional;privacy=full",
+)
+HISTORY = (
+    "History-Info: <sip:+49301@10.1.2.3>;index=1",
+    "History-Info: <sip:+49302@10.1.2.3;cause=302>;index=1.1;mp=1",
+    "History-Info: <sip:4420@10.1.2.3;cause=486>;index=1.1.1;mp=1.1",
+)
+
+
+def sent(headers: tuple[str, ...], **dialect: object) -> list[str]:
+    """Return the Diversion and History-Info lines that the vendor got, with its own host as ``H``."""
+    vendor = vendor_gateway(0, dialect=CalleeDialect(**{"convert_diversions": True, **dialect}))
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor]))
+    scene.vendor.script = answers(0)
+    call = scene.caller.call(CALLEE, Intent(headers=headers, hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.close()
+    invite = scene.vendor.only_call.invite
+    lines = [f"{name}: {value}" for name, value in invite.headers if name in {"diversion", "history-info"}]
+    return [line.replace(scene.caller.switch.host, "H") for line in lines]
+
+
+def test_a_history_is_made_of_diversions():
+    assert sent(DIVERTED, history_info=Passing.PASS) == [
+        "history-info: <sip:anonymous@anonymous.invalid?Privacy=history>;index=1",
+        "history-info: <sip:+49302@H;cause=302>;index=1.1;mp=1",
+        f"history-info: <sip:{CALLEE}@H;cause=486>;index=1.1.1;mp=1.1",
+    ]
+
+
+def test_diversions_are_made_of_a_history():
+    assert sent(HISTORY, diversion=Passing.PASS) == [
+        "diversion: <sip:+49302@H>;reason=user-busy;counter=1;privacy=off",
+        "diversion: <sip:+49301@H>;reason=unconditional;counter=1;privacy=off",
+    ]
+
+
+def test_a_caller_that_withholds_its_history_withholds_the_diversions_that_are_made():
+    found = sent((*HISTORY, "Privacy: history"), diversion=Passing.PASS)
+    assert {line.partition(">")[0] for line in found} == {"diversion: <sip:anonymous@anonymous.invalid"}
+
+
+def test_what_the_caller_sent_itself_stays_as_it_is():
+    both = {"diversion": Passing.PASS, "history_info": Passing.PASS}
+    assert sent((*DIVERTED[:1], *HISTORY[:1]), **both) == [
+        "diversion: <sip:+49302@H>;reason=user-busy;counter=1;privacy=off",
+        "history-info: <sip:+49301@H>;index=1",
+    ]
+    assert sent((), **both) == []
+
+
+def test_targets_without_a_cause_and_those_from_nowhere_are_no_diversions():
+    entries = [
+        HistoryEntry("1", "1", (), None, None, False),
+        HistoryEntry("2", "1.1", (("rc", "1"),), None, None, False),
+        HistoryEntry("3", "7.1", (("mp", "7"),), 302, None, False),
+    ]
+    assert diversions_of(entries, is_withheld=False) == ()
+
+
+def test_a_counter_stands_for_steps_of_the_index_within_bounds():
+    one = Diversion("1", "away", "3", "")
+    assert [each.place for each in history_of([one], "9")] == ["1", "1.1.1.1"]
+    assert [each.cause for each in history_of([one], "9")] == [None, 404]
+    many = [Diversion(str(each), "no-answer", "999", "") for each in range(10)]
+    assert max(each.place.count(".") for each in history_of(many, "9")) <= 15
+
+
+REASONS = st.sampled_from(["unconditional", "user-busy", "no-answer", "deflection", "unavailable", "unknown"])
+
+
+@given(
+    st.lists(st.builds(Diversion, st.text("0123456789", min_size=1), REASONS, st.just("1"), st.just("off")), max_size=8)
+)
+def test_diversions_come_back_from_the_history_that_is_made_of_them(diversions):
+    assert list(diversions_of(history_of(diversions, "9"), is_withheld=False)) == diversions
+
+
+@pytest.mark.parametrize("wanted", ["diversion", "history_info"])
+def test_nothing_is_made_where_the_trunk_does_not_ask_for_it(wanted):
+    headers = HISTORY if wanted == "diversion" else DIVERTED
+    assert sent(headers, **{wanted: Passing.PASS, "convert_diversions": False}) == []
