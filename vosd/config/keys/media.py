@@ -69,8 +69,8 @@ class TrunkMediaKeys(Keys):
     """`yes`: media are relayed when it is called, so that the switch can play ring-back."""
     dtmf: Annotated[KeyWay, choice(KeyWay)] = KeyWay.AUTO
     """The way by which keys reach it in relayed calls: as the other side sends them (`auto`), or always as telephone
-    events in its media (`rfc4733`), as INFO, or as tones in G.711 (`inband`). Tones that it sends itself pass as they
-    are."""
+    events in its media (`rfc4733`), as INFO, or as tones in G.711 (`inband`). Its own tones are read with `inband`,
+    where the other side has another way; else they pass as they are."""
     record: Annotated[int, recorded_share()] = 0
     """Percent of its relayed calls that are recorded, as capture files in `state_dir`/recordings; `off` = none. It may
     need the consent of both parties."""
