@@ -165,5 +165,7 @@ T = TypeVar("T")
 
 
 def _with(values: tuple[T | None, ...], index: int, value: T) -> tuple[T | None, ...]:
+    if index == len(values):
+        return (*values, value)
     padded = (*values, *(None,) * (index - len(values)))
     return (*padded[:index], value, *padded[index + 1 :])

@@ -179,7 +179,11 @@ class MediaKeeper:
             return True
         if media.number not in self._legs:
             return False
-        return not media.ports or not isinstance(message, OutgoingResponse) or message.status not in RINGING
+        if not media.ports or not isinstance(message, OutgoingResponse) or message.status not in RINGING:
+            return True
+        callee = owner.call.callee
+        attempt = None if callee is None else callee.leg.facts.media
+        return attempt is None or not attempt.settings.local_ring
 
     def examine(self, waiting: WaitingMessage, now: Instant) -> MessageChange | MessageWait | None:
         """Put ports of the relay into the description of a message that has one (``Doorkeeper``)."""

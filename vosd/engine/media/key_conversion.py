@@ -14,7 +14,8 @@ from vosd.trunks.media import KeyWay
 
 REPEATED_MS: Final = 200
 """A key that comes by the other way as well within this time is the same one: some telephones send both."""
-_CONVERTED: Final = frozenset({KeyWay.INFO, KeyWay.TONES})
+_EVENTS, _INFO, _TONES = KeyWay.EVENTS, KeyWay.INFO, KeyWay.TONES
+_CONVERTED: Final = (_INFO, _TONES)
 """Ways to a leg by which no events go: they are taken out of the media of the other one."""
 
 
@@ -42,10 +43,10 @@ class KeyConversion:
                 continue
             own_way, way = media.settings.dtmf, theirs.settings.dtmf
             may_transfer = leg.route_choice is None and _may_transfer(leg)
-            are_converted = own_way is KeyWay.TONES and _takes_of_tones(theirs, way)
-            in_tones = are_converted or (own_way is KeyWay.TONES and may_transfer)
+            are_converted = own_way is _TONES and _takes_of_tones(theirs, way)
+            in_tones = are_converted or (own_way is _TONES and may_transfer)
             are_taken = are_converted or way in _CONVERTED
-            are_reported = are_taken or way is KeyWay.EVENTS or may_transfer
+            are_reported = are_taken or way is _EVENTS or may_transfer
             if are_reported:
                 self._legs[port.id] = leg
             self._relay.report_keys(port, are_reported=are_reported, are_taken=are_taken, in_tones=in_tones)
@@ -71,7 +72,7 @@ class KeyConversion:
         way, source = theirs.settings.dtmf, theirs.source(0)
         if source is None or not _takes(source, way):
             return False
-        self._relay.press(port, key, duration_ms, as_tone=way is KeyWay.TONES)
+        self._relay.press(port, key, duration_ms, as_tone=way is _TONES)
         return True
 
     def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
@@ -80,31 +81,31 @@ class KeyConversion:
         if media is None or theirs is None or _is_repeated(media, key, now, by_info=False):
             return
         port = theirs.port(0)
-        if theirs.settings.dtmf is KeyWay.INFO:
+        if theirs.settings.dtmf is _INFO:
             messages = self._messages.get(theirs.number)
             if messages is None:
                 messages = self._messages[theirs.number] = KeyMessages(far)
             messages.send(key, duration_ms, now)
         elif port is None or self._relay is None:
             return
-        elif theirs.settings.dtmf is KeyWay.TONES:
+        elif theirs.settings.dtmf is _TONES:
             self._relay.press(port, key, duration_ms, as_tone=True)
-        elif theirs.settings.dtmf is KeyWay.EVENTS and media.settings.dtmf is KeyWay.TONES:
+        elif theirs.settings.dtmf is _EVENTS and media.settings.dtmf is _TONES:
             self._relay.press(port, key, duration_ms)  # events of this leg are taken as well as its tones
 
 
 def _takes_of_tones(media: LegMedia, way: KeyWay) -> bool:
     """Return whether keys that come as tones reach a leg in another way."""
     source = media.source(0)
-    return way is KeyWay.INFO or (way is KeyWay.EVENTS and source is not None and _takes(source, way))
+    return way is _INFO or (way is _EVENTS and source is not None and _takes(source, way))
 
 
 def _takes(source: MediaSource, way: KeyWay) -> bool:
     """Return whether a peer takes keys in its media, by that way."""
     payloads, _, codecs = source.taken()
-    if way is KeyWay.EVENTS:
+    if way is _EVENTS:
         return EVENT_NAME in map(str.lower, codecs)
-    return way is KeyWay.TONES and any(payload in PAYLOADS for payload in payloads)
+    return way is _TONES and any(payload in PAYLOADS for payload in payloads)
 
 
 def _is_repeated(media: LegMedia, key: str, now: Instant, *, by_info: bool) -> bool:
