@@ -1,4 +1,4 @@
-"""FreeRADIUS as the server of accounting: what a call leaves there, and what kills of either side cost."""
+"""FreeRADIUS: it judges digests, what a call leaves there, and what kills of either side cost."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.login import Login
 from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
+from doubles.telephone import Telephone
 from e2e.conditions import eventually
 from e2e.stage import SQLITE, Stage
 
 from vosd.obs.events import Event
 
-from .addresses import RADIUS_CUSTOMER, RADIUS_SERVER, RADIUS_SWITCH, RADIUS_VENDOR
-from .freeradius import SECRET, FreeRadius
+from .addresses import RADIUS_CUSTOMER, RADIUS_PHONE, RADIUS_SERVER, RADIUS_SWITCH, RADIUS_VENDOR
+from .freeradius import LONGEST_S, SECRET, USERS, FreeRadius
 
 HERE = Path(__file__).parent
 VALUES = {
@@ -119,10 +121,36 @@ def test_a_call_is_accounted_from_start_to_stop(site: Site) -> None:
         assert "Acct-Terminate-Cause" not in start
 
 
+def test_it_judges_the_passwords_of_registrations_and_calls(site: Site) -> None:
+    with site.server, Peer(RADIUS_PHONE) as at:
+        telephone = Telephone(at, RADIUS_SWITCH, Login("2001", USERS["2001"]))
+        telephone.register()
+        call = telephone.call(f"{site.stage.number('44')}9")
+        site.vendor.reply(site.vendor.expect("INVITE"), 200, tag="capped", body=ANSWER)
+        call.answered(cseq=2)
+        site.vendor.expect("ACK")
+        at.reply(at.expect("BYE", within_s=60), 200)  # by Session-Timeout
+        site.vendor.reply(site.vendor.expect("BYE"), 200)
+        record = site.stage.record_of(call.callee)
+        assert (record["end_reason"], record["hold_time_s"]) == ("Maximum Duration", LONGEST_S)
+        assert record["mapping_gateway"] == "2001"
+        (stop,) = site.wait_for("Stop", record["call_id"])
+        assert (stop["User-Name"], stop["Acct-Terminate-Cause"]) == ("2001", "Session-Timeout")
+        for name, password in (("2001", "wrong"), ("2002", USERS["2001"])):
+            refused = Telephone(at, RADIUS_SWITCH, Login(name, password))
+            with pytest.raises(AssertionError, match="401"):
+                refused.register()
+    with Peer(RADIUS_PHONE) as at:
+        telephone = Telephone(at, RADIUS_SWITCH, Login("2001", USERS["2001"]))
+        with pytest.raises(AssertionError, match="503"):
+            telephone.register()
+    site.server = site.new_server()
+
+
 def test_stops_wait_for_a_server_that_was_killed_also_over_a_kill_of_the_switch(site: Site) -> None:
     with site.server as first:
         call, other = site.talk(), site.talk()
-        site.wait_for("Start", count=3)
+        site.wait_for("Start", count=4)
         first.kill()
         before = site.hang_up(call)
         eventually(lambda: site.stage.status()["radius_servers_down"] == 1, "the server is out of service", 60)

@@ -23,6 +23,8 @@ class Credentials:
     """Domain of the user, in lower case; empty = the switch's own realm, under any domain."""
     is_weak: bool = False
     """Whether the password is easy to guess, as far as it was known."""
+    is_remote: bool = False
+    """Whether servers of RADIUS judge the password; the hashes are for the time in which none answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -346,7 +346,7 @@ class Admission:
         if gateway is None or account is None or rate is None:
             raise StepOutOfOrderError("the call has no rate yet")
         ceiling_s = self.catalogue.parameters.max_call_seconds
-        for limit_s in (account.max_call_seconds, gateway.max_call_seconds):
+        for limit_s in (account.max_call_seconds, gateway.max_call_seconds, call.longest_s):
             if limit_s is not None and limit_s < ceiling_s:
                 ceiling_s = limit_s
         for party in call.agents:

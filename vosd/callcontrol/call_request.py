@@ -66,6 +66,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
     targets: tuple[RedirectTarget, ...] = ()
     """Gateways and phones that a redirect server or the inventory has named; none = the switch finds them itself."""
+    longest_s: int | None = None
+    """Longest call in seconds by the server that has judged the password; None = it says none."""
     did: str = ""
     """The called number, if the inventory has it."""
     media_family: int = 0

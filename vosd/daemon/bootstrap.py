@@ -474,6 +474,7 @@ class Daemon:
         self._transports.adjust(loaded.transports, loaded.tls)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
         self.service.lookups.adjust(loaded.settings.lookups)
+        self.service.passwords.adjust(loaded.settings.radius)
         self.service.phone_service.adjust(loaded.settings.phone_service)
         self.service.inbox.adjust(loaded.settings.overload)
         await self.service.adjust_hep(loaded.settings.hep)

@@ -150,6 +150,18 @@ class Loop:
         self._switch.take_answer(ticket, answer, now)
         self.flush(now)
 
+    def take_again(self, data: bytes, source: Peer, came: Instant) -> None:
+        """Process a message again that came at an earlier moment: the authentication gate has its verdict by now."""
+        if self._is_over:
+            return
+        if self.stands_still() and self._asyncio is not None:
+            self._asyncio.call_later(TICK_S, self.take_again, data, source, came)
+            return
+        now = self._clock.now()
+        now = Instant(now.mono, now.wall, max(0, now.mono - came.mono))
+        self.process(data, source, now)
+        self.flush(now)
+
     def key_pressed(self, port: int, key: str, duration_ms: int) -> None:
         """Process a key that came in the media at a port of the relay."""
         if self._is_over:

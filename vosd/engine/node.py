@@ -4,7 +4,7 @@ Production and tests build it alike and hand it other surroundings: a clock, tok
 Sends and receives nothing: ``engine.loop`` does that, in tests the virtual wire.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from random import randrange
 from typing import NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from vosd.engine.counting import Counting
 from vosd.engine.media.keeper import MediaKeeper
 from vosd.engine.messages.relay import MessageRelay
 from vosd.engine.peers.options_ping import Pings
-from vosd.engine.registration.authentication import Authenticator
+from vosd.engine.registration.authentication import Authenticator, HeldRequest
 from vosd.engine.registration.bindings import CallsOfUsers, Presence, Registrations, unreported
 from vosd.engine.registration.outbound import OutboundRegistrations
 from vosd.engine.registration.registrar import Registrar
@@ -135,6 +135,8 @@ class Surroundings(NamedTuple):
     doorkeeper: Doorkeeper | None = None
     """Examines the messages of legs before they leave; None = they leave at once."""
     country_of: CountryOf = nowhere
+    ask_others: Callable[[HeldRequest], None] | None = None
+    """Has others judge passwords; None = there are none."""
     """Returns the country of an address."""
     media: MediaKeeper | None = None
     """Has media relayed, in the place of another doorkeeper; None = they go from party to party."""
@@ -157,6 +159,7 @@ class Node:
         self._names = around.names
         self._country_of = around.country_of
         self.authenticator = Authenticator(catalogue, tokens.secret(), tokens.token, self.knows_host, around.country_of)
+        self.authenticator.ask_others = around.ask_others
         self.endpoint = Endpoint(
             sip,
             listeners,

@@ -50,9 +50,11 @@ from vosd.engine.peers.directory import NamedGateway, NameDirectory, SignallingL
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
 from vosd.engine.peers.named_sources import NamedSources
+from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.engine.registration.phone_service import PhoneService
+from vosd.engine.registration.remote_passwords import RemotePasswords
 from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.settings import HepSettings, Settings
 from vosd.engine.state_files import StateFiles
@@ -137,7 +139,11 @@ class SwitchService:
         memo = MemoFile(settings.state_dir / "database.json")
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
-        self.lookups, self.countries = Lookups(clock, settings.lookups), Countries()
+        self.lookups, self.countries, self.passwords = (
+            Lookups(clock, settings.lookups),
+            Countries(),
+            RemotePasswords(clock, settings.radius, self._password_judged),
+        )
         surroundings = Surroundings(
             clock=clock,
             tokens=TokenSource(),
@@ -150,6 +156,7 @@ class SwitchService:
             steps=steps,
             asker=asker or self.lookups,
             country_of=self.countries.of,
+            ask_others=self.passwords.ask,
             media=self._media_keeper(relay, rtpengines, settings, catalogue),
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
@@ -190,6 +197,7 @@ class SwitchService:
             self.signalling,
             node.vendors,
             self.lookups,
+            self.passwords,
             self.hep_sender,
             node.messages,
         )
@@ -354,6 +362,7 @@ class SwitchService:
     async def stop(self) -> None:
         """End the tasks and close the journal."""
         self.lookups.stop()
+        self.passwords.stop()
         self.inbox.detach()
         self.loop.detach()
         self.keep_alives.stop()
@@ -415,6 +424,11 @@ class SwitchService:
         return self._in_force(overrides), blocks
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _password_judged(self, held: HeldRequest, verdict: PasswordVerdict, longest_s: int | None) -> None:
+        """Take the verdict of a server on a password, and process its request."""
+        self.node.authenticator.judged(held, verdict, longest_s, self._clock.now())
+        self.loop.take_again(bytes(held.request), held.source, held.came)
 
     async def _await_bye_answers(self) -> None:
         """Wait until the peers have answered our BYEs, so that one that was lost is sent again."""

@@ -137,8 +137,18 @@ class Figure(StrEnum):
     )
     RADIUS_SERVERS_DOWN = (
         "radius_servers_down",
-        "servers of radius that are out of service, counted for accounting and for authentication",
+        "servers of radius that are out of service for accounting",
         "vosd_radius_servers_down",
+    )
+    RADIUS_PASSWORDS = (
+        "radius_passwords",
+        "requests that wait until a server of radius has judged their password",
+        "vosd_radius_passwords_waiting",
+    )
+    RADIUS_AUTH_SERVERS_DOWN = (
+        "radius_auth_servers_down",
+        "servers of radius that are out of service for authentication",
+        "vosd_radius_auth_servers_down",
     )
     RADIUS_FAILED = (
         "radius_failed",

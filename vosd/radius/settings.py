@@ -14,6 +14,32 @@ class RadiusPurpose(Enum):
     ACCOUNTING = "accounting"
 
 
+class RadiusUsers(Enum):
+    """Users whose passwords the servers judge."""
+
+    OFF = "off"
+    PHONES = "phones"
+    GATEWAYS = "gateways"
+    ALL = "all"
+
+
+class DigestForm(Enum):
+    """Attributes that contain a digest."""
+
+    BOTH = "both"
+    RFC_5090 = "rfc5090"
+    STERMAN = "sterman"
+    """The attributes of draft-sterman-aaa-sip-00, which FreeRADIUS reads."""
+
+
+class Unreachable(Enum):
+    """Treatment of a request while no server answers."""
+
+    REFUSE = "refuse"
+    LOCAL = "local"
+    """The password of the configuration decides; a user without one is refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class RadiusServer:
     """One server."""
@@ -44,3 +70,7 @@ class RadiusSettings:
     wants_proof: bool = True
     """Whether a reply to an Access-Request needs a Message-Authenticator (CVE-2024-3596)."""
     rules: DeathRules = field(default_factory=DeathRules)
+    digest: DigestForm = DigestForm.BOTH
+    on_failure: Unreachable = Unreachable.REFUSE
+    deadline_ms: int = 5_000
+    """Longest wait for the judgement of a password."""

@@ -20,6 +20,8 @@ class Accepted(NamedTuple):
     """Accept the request as one of ``user``, who has authenticated; empty = identified by source address."""
 
     user: str = ""
+    longest_s: int | None = None
+    """Longest call in seconds, if those who have judged the password say so."""
 
 
 class Challenged(NamedTuple):
@@ -34,7 +36,15 @@ class Challenged(NamedTuple):
     """Key under which it is counted, if it is more than a first challenge."""
 
 
-Verdict = Accepted | Challenged
+class Waiting(NamedTuple):
+    """Keep nothing of the request: the verdict comes later, with the request (``ServerCore.take_judged``).
+
+    A repetition gets the same verdict meanwhile.
+    """
+
+
+WAITING: Final = Waiting()
+Verdict = Accepted | Challenged | Waiting
 
 
 class SourceRefusal(NamedTuple):

@@ -43,6 +43,8 @@ class InviteArrived(msgspec.Struct, frozen=True):
     at: Instant
     user: str = ""
     """User who authenticated (``sip.auth_gate``); empty where the source address identifies the sender."""
+    longest_s: int | None = None
+    """Longest call in seconds, as in ``auth_gate.Accepted``."""
 
 
 @final

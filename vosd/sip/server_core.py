@@ -7,7 +7,7 @@ event for its dialog or for the endpoint's user.
 from collections.abc import Callable
 
 from vosd.base.clock import Instant
-from vosd.sip.auth_gate import EXAMINED, AuthGate, Challenged, SourceRefusal
+from vosd.sip.auth_gate import EXAMINED, Accepted, AuthGate, Challenged, SourceRefusal, Waiting
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.table import CROSSING, DialogTable
 from vosd.sip.drops import Drop, Drops
@@ -141,19 +141,12 @@ class ServerCore:
             invite = request if method == "INVITE" else None
             return UnknownSourceIgnored(source, f"{method} {request.uri}", now, why, invite)
         is_relayed = method in self._relayed and not is_of_dialog and (not to_tag or method != "MESSAGE")
-        user = ""
+        user, longest_s = "", None
         if (not to_tag or is_relayed) and self._auth_gate.examines and method in self._examined:
             verdict = self._auth_gate.examine(request, source, now)
-            if isinstance(verdict, Challenged):
-                if verdict.why is not None:
-                    self._dropped[verdict.why] += 1
-                self._answers.challenge(request, source, verdict)
-                if verdict.why is not Drop.UNKNOWN_SOURCE:
-                    return None
-                return UnknownSourceIgnored(
-                    source, f"{method} {request.uri}", now, verdict.why, request, verdict.status
-                )
-            user = verdict.user
+            if not isinstance(verdict, Accepted):
+                return self._turn_away(request, source, verdict, now)
+            user, longest_s = verdict.user, verdict.longest_s
         stem = self._answers.stem_of(request, source)
         if method == "CANCEL":
             return self._take_cancel(request, stem, prefix, key, now)
@@ -177,7 +170,22 @@ class ServerCore:
             return None if method != "INVITE" or to_tag else _refused(request, source, refusal, user, now)
         if stem.tagged and not is_relayed:
             return self._take_request_in_dialog(request, stem, source, key, now, is_of_dialog=is_of_dialog)
-        return self._take_request_outside(request, stem, source, user, key, now)
+        return self._take_request_outside(request, stem, source, user, key, now, longest_s)
+
+    def _turn_away(
+        self, request: Request, source: Peer, verdict: Challenged | Waiting, now: Instant
+    ) -> UnknownSourceIgnored | None:
+        """Answer a request that is not accepted, and keep no state; one that waits for a verdict gets no answer."""
+        if isinstance(verdict, Waiting):
+            return None
+        if verdict.why is not None:
+            self._dropped[verdict.why] += 1
+        self._answers.challenge(request, source, verdict)
+        if verdict.why is not Drop.UNKNOWN_SOURCE:
+            return None
+        return UnknownSourceIgnored(
+            source, f"{request.method} {request.uri}", now, verdict.why, request, verdict.status
+        )
 
     def expects(self, request: Request) -> bool:
         """Return whether a request with faults belongs to a transaction or dialog that is live, or was until lately.
@@ -244,7 +252,14 @@ class ServerCore:
         return None if is_examined else Drop.UNKNOWN_SOURCE
 
     def _take_request_outside(
-        self, request: Request, stem: ResponseStem, source: Peer, user: str, key: str, now: Instant
+        self,
+        request: Request,
+        stem: ResponseStem,
+        source: Peer,
+        user: str,
+        key: str,
+        now: Instant,
+        longest_s: int | None,
     ) -> InviteArrived | RegisterArrived | StandaloneArrived | None:
         method = request.method
         if method == "INVITE":
@@ -252,7 +267,8 @@ class ServerCore:
             if self._repetitions.is_merged(merging):
                 self._answers.answer(stem, key, method, 482, "", now)
                 return None
-            return InviteArrived(InviteServer.received(self._store, key, stem, merging), request, source, now, user)
+            transaction = InviteServer.received(self._store, key, stem, merging)
+            return InviteArrived(transaction, request, source, now, user, longest_s)
         if method == "REGISTER":
             return RegisterArrived(Server.received(self._store, key, stem), request, source, now, user)
         if method in self._relayed:

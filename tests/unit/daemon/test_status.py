@@ -59,6 +59,8 @@ CENSUS = [
     "call_reports",
     "radius_accounting",
     "radius_servers_down",
+    "radius_passwords",
+    "radius_auth_servers_down",
 ]
 TOTALS = [
     "refused_for_overload",

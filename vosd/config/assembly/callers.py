@@ -98,7 +98,10 @@ def mapping_gateway(
     credentials = None
     if keys.auth.is_given:
         section, label = written.inner("auth")
-        credentials = read_credentials(keys.auth, keys.auth.username, section, label, installation.digest, problems)
+        digest = installation.digest
+        credentials = read_credentials(
+            keys.auth, keys.auth.username, section, label, digest, problems, is_remote=digest.gateways_are_remote
+        )
     dialect = _DIALECT(
         keys,
         **_spoken(keys, parameters),
@@ -131,11 +134,14 @@ def phone(
     keys = written.thing
     username = keys.username or keys.number
     _check_announcements(written, installation, problems)
+    digest = installation.digest
     gateway = _PHONE_GATEWAY(
         keys,
         caller_numbers=CallerNumbers(keys.number, frozenset(map(for_matching, keys.caller_numbers))),
         dialect=_PHONE_DIALECT(keys, **_spoken(keys, parameters), caller_from=_SHOWN_BY_PHONES),
-        credentials=read_credentials(keys, username, written.section, written.label, installation.digest, problems),
+        credentials=read_credentials(
+            keys, username, written.section, written.label, digest, problems, is_remote=digest.phones_are_remote
+        ),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         numbers=_numbers(_PHONE_NUMBERS(keys)),
         media=trunk_media(written, installation, problems),

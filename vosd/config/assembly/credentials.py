@@ -28,11 +28,19 @@ _NAMED_MAX: Final = 5
 
 
 def read_credentials(
-    keys: ProofKeys, username: str, section: Section, label: str, digest: DigestSettings, problems: ProblemList
+    keys: ProofKeys,
+    username: str,
+    section: Section,
+    label: str,
+    digest: DigestSettings,
+    problems: ProblemList,
+    *,
+    is_remote: bool = False,
 ) -> Credentials | None:
     """Return the hashes of the password for its realm; None where a problem was reported.
 
-    ``section`` is the mapping with the keys, and ``label`` what messages call it.
+    ``section`` is the mapping with the keys, and ``label`` what messages call it. ``is_remote``: servers of RADIUS
+    judge the password, so there may be none.
     """
     # The domain that is the switch's own realm is no separate domain: users without a domain are in it, too.
     domain = "" if keys.domain == digest.realm.lower() else keys.domain
@@ -46,12 +54,18 @@ def read_credentials(
                 problems.error(section.place, f"{label}.{name}", expected)
                 return None
         hashes = {name.value: secret.reveal() for name, secret in given.items() if secret}
-        return Credentials(username, hashes, realm, domain)
+        return Credentials(username, hashes, realm, domain, is_remote=is_remote)
+    if keys.password is None and keys.password_file is None:
+        if is_remote:
+            return Credentials(username, {}, realm, domain, is_remote=True)
+        problems.error(section.place, f"{label}.password", "one of password, password_file and ha1_md5 or ha1_sha256")
+        return None
     secret = keys.password or read_password(keys.password_file, section, label, problems)
     if secret is None:
         return None
     hashes = {algorithm.value: ha1_of(algorithm, username, realm, secret.reveal()) for algorithm in digest.algorithms}
-    return Credentials(username, hashes, realm, domain, is_weak=bool(weakness(secret.reveal(), [username])))
+    is_weak = bool(weakness(secret.reveal(), [username]))
+    return Credentials(username, hashes, realm, domain, is_weak=is_weak, is_remote=is_remote)
 
 
 def warn_of_weak_passwords(source: CatalogueSource, problems: ProblemList) -> None:

@@ -24,7 +24,7 @@ _RADIUS: Final = full_conversion(
         "dead_after": "rules",
         "dead_time": "rules",
     },
-    elsewhere={"accounting": "the settings of accounting"},
+    elsewhere={"accounting": "the settings of accounting", "authenticate": "the parameters of the catalogue"},
 )
 _ACCOUNTING: Final = full_conversion(RadiusAccountingKeys, AccountingSettings)
 

@@ -43,6 +43,7 @@ from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
+from vosd.radius.settings import RadiusUsers
 from vosd.routing.false_answers import ShortCallTerms
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.stir.settings import StirTerms
@@ -214,6 +215,8 @@ def _call_parameters(
             algorithms=keys.sip.digest.algorithms,
             status=parameters.challenge_code,
             nonce_life_ms=1_000 * parameters.challenge_timeout,
+            phones_are_remote=keys.radius.authenticate in {RadiusUsers.PHONES, RadiusUsers.ALL},
+            gateways_are_remote=keys.radius.authenticate in {RadiusUsers.GATEWAYS, RadiusUsers.ALL},
         ),
         lock_out=LockOutSettings(parameters.lock_out_retry, 1_000 * parameters.lock_out_suspend),
         challenges_max=parameters.challenge_retry,

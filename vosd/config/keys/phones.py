@@ -45,7 +45,10 @@ from vosd.trunks.number_rules import IncomingNumbers
 
 
 class PhoneKeys(ProofKeys, DeclaredKeys):
-    """A telephone: it registers with a password, calls, and is called."""
+    """A telephone: it registers with a password, calls, and is called.
+
+    Servers of RADIUS may have the password instead (``radius.authenticate``).
+    """
 
     number: Annotated[str, telephone_number()]
     """Unique among the phones: it registers and is called under it, and shows it when it calls."""
@@ -129,9 +132,7 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
 
     @model_validator(mode="after")
-    def _has_a_password(self) -> "PhoneKeys":
-        if not self.is_given:
-            raise KeyProblemError("password", "one of password, password_file and ha1_md5 or ha1_sha256")
+    def _shows_a_number_of_its_own(self) -> "PhoneKeys":
         shown = self.transfer_display.number
         if shown and shown not in map(for_matching, (self.number, *self.caller_numbers)):
             raise KeyProblemError("transfer_display", "caller, phone, or one of its caller_numbers")

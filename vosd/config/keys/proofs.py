@@ -86,7 +86,7 @@ class ProofKeys(Keys):
     def _has_one_form(self) -> "ProofKeys":
         is_hashed = bool(self.ha1_md5 or self.ha1_sha256)
         forms = bool(self.password) + bool(self.password_file) + is_hashed
-        if self.is_given and forms != 1:
+        if forms > 1:
             raise KeyProblemError("password", "exactly one of password, password_file and ha1_md5 or ha1_sha256")
         return self
 

@@ -12,6 +12,7 @@ from vosd.config.reader.fields import KeyProblemError, choice, line_of_text, mil
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
 from vosd.engine.settings import AccountedCalls
+from vosd.radius.settings import DigestForm, RadiusUsers, Unreachable
 
 
 class RadiusServerKeys(Keys):
@@ -74,6 +75,17 @@ class RadiusKeys(Keys):
     require_message_authenticator: Annotated[bool, switch()] = True
     """Whether the answer to an Access-Request needs a Message-Authenticator, without which it can be forged on its way
     (CVE-2024-3596); ``no`` for old servers in a network of your own."""
+    authenticate: Annotated[RadiusUsers, choice(RadiusUsers)] = RadiusUsers.OFF
+    """Users whose digests the servers judge, in INVITE and REGISTER: ``phones``, mapping ``gateways`` with ``auth``, or
+    ``all`` of them. They need no password here."""
+    digest: Annotated[DigestForm, choice(DigestForm)] = DigestForm.BOTH
+    """Attributes in which a digest is sent: those of RFC 5090, those of the draft before it (``sterman``), which
+    FreeRADIUS reads, or both."""
+    on_failure: Annotated[Unreachable, choice(Unreachable)] = Unreachable.REFUSE
+    """``refuse``: while no server answers, requests get 503; ``local``: passwords of this configuration decide, and
+    users without one are refused."""
+    deadline: Annotated[int, milliseconds(100, 30_000)] = 5_000
+    """Longest wait for the judgement of a password, over all servers."""
     accounting: RadiusAccountingKeys = RadiusAccountingKeys()
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ calls; of registrations it asks who is registered at an address.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sized
+from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -24,10 +25,10 @@ from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.access import AccessAction, CountryOf, agent_objection, country_objection, nowhere
-from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged, SourceRefusal, Verdict
+from vosd.sip.auth_gate import BY_ADDRESS, WAITING, Accepted, Challenged, SourceRefusal, Verdict
 from vosd.sip.digest.domains import domain_of
 from vosd.sip.digest.lockout import USERNAME_CHARS_MAX, LockedOut
-from vosd.sip.digest.verifier import Finding, PasswordPause, Verifier
+from vosd.sip.digest.verifier import DigestProof, Finding, PasswordPause, Verifier
 from vosd.sip.drops import Drop
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
@@ -43,7 +44,16 @@ PROVEN_MS: Final = 7_200_000
 _BLOCKED: Final = reason_headers(ReasonForm.Q850, EndReason.GEOFENCE_BLOCKED, EndReason.GEOFENCE_BLOCKED.q850_cause)
 _ELSEWHERE: Final = 'Warning: 399 vosd "Not Allowed From Here"\r\n'
 _NO_CERTIFICATE: Final = 'Warning: 399 vosd "Certificate Required"\r\n'
+HELD_MAX: Final = 2_000
+"""Most requests that wait for the verdict of others on their password."""
+_UNJUDGED: Final = "Retry-After: 5\r\n"
+
 _log = structlog.get_logger()
+
+
+def _whole(request: Request, source: Peer) -> tuple[str, int, bytes]:
+    """Return a request with its source: a verdict is for these bytes alone."""
+    return source.host, source.port, bytes(request)
 
 
 class RegistrationLookup(Protocol):
@@ -80,6 +90,35 @@ class _Proof(NamedTuple):
     """End, in monotonic milliseconds."""
 
 
+class PasswordVerdict(Enum):
+    """Verdict of others on a password."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    LOCAL = "local"
+    """No answer: the password of the configuration decides."""
+    UNKNOWN = "unknown"
+    """No answer: the request is refused, and counts as no guess."""
+
+
+class HeldRequest:
+    """A request that waits for the verdict of others on its password."""
+
+    __slots__ = ("came", "domain", "proof", "request", "source", "username", "verdict")
+
+    def __init__(
+        self, request: Request, source: Peer, domain: str, username: str, proof: DigestProof, came: Instant
+    ) -> None:
+        self.request = request
+        self.source = source
+        self.domain = domain
+        self.username = username
+        self.proof = proof
+        self.came = came
+        self.verdict: Verdict | None = None
+        """None until it is known."""
+
+
 class Authenticator(Counting):
     """Authentication gate of a switch (``sip.auth_gate.AuthGate``)."""
 
@@ -104,6 +143,9 @@ class Authenticator(Counting):
         self.locked: Sized = self._guesses.sources.locked
         self._proven: OrderedDict[str, _Proof] = OrderedDict()
         """By address, the latest last."""
+        self.ask_others: Callable[[HeldRequest], None] | None = None
+        """Has others judge the password of a request; None = there are none."""
+        self._held: dict[tuple[str, int, bytes], HeldRequest] = {}
         self._log_limiter = LogLimiter()
         self._catalogue = catalogue
         self.adopt(catalogue)
@@ -163,21 +205,29 @@ class Authenticator(Counting):
         Raises:
             ParseError: the Request-URI cannot be read.
         """
+        if self._held and (known := self._known_verdict(request, source)) is not None:
+            return known
         domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
         trunk = self._trunk_by_certificate(request, source, domain) if source in self.certificates.shown else ""
         if trunk or not self.has_users:
             return Accepted(trunk) if trunk else BY_ADDRESS
         if request.method != "REGISTER" and self._is_known_by_address(request, source, domain):
             return BY_ADDRESS
+        return self._by_digest(request, source, domain, now)
+
+    def _by_digest(self, request: Request, source: Peer, domain: str, now: Instant) -> Verdict:
+        """Decide on a request by its credentials; raises ParseError."""
         users = self._catalogue.users_in(domain)
         credentials_of = self._credentials_at(source, domain, users, now)
-        finding, username, wait_ms = self._verifier.judge(request, source.host, credentials_of, now.mono, domain)
+        finding, username, wait_ms, proof = self._verifier.judge(request, source.host, credentials_of, now.mono, domain)
         match finding:
             case Finding.RIGHT:
                 return self._let_in(request, source, domain, username, now)
             case Finding.WRONG:
                 self._count(request, source, self._attempt(username, source, domain, users), now)
                 return self._challenge(request, source, domain, now, why=Drop.WRONG_CREDENTIALS)
+            case Finding.ASKED if proof is not None:
+                return self._hold(HeldRequest(request, source, domain, username, proof, now), now)
             case Finding.TOO_EARLY:
                 retry = f"Retry-After: {-(-wait_ms // 1_000)}\r\n"
                 return Challenged(503, retry, self._verifier.tag(request), Drop.UNCHECKED_CREDENTIALS)
@@ -188,11 +238,31 @@ class Authenticator(Counting):
             case Finding.STALE:
                 # No failure: the client may have the right password, and its nonce was merely too old.
                 return self._challenge(request, source, domain, now, is_stale=True)
-            case Finding.NOTHING_SAID | Finding.WRONG_AGAIN:
+            case _:  # nothing is said, or it is wrong again
                 # The latter is a retransmission over UDP, which must not count as a second guess.
                 says_nothing = finding is Finding.NOTHING_SAID and request.method != "REGISTER"
                 why = Drop.UNKNOWN_SOURCE if says_nothing and self._is_strange(request, source, now) else None
                 return self._challenge(request, source, domain, now, why=why)
+
+    def judged(self, held: HeldRequest, verdict: PasswordVerdict, longest_s: int | None, now: Instant) -> None:
+        """Take the verdict of others on a request, which is examined again then.
+
+        A wrong password counts as a guess as one that was found wrong here.
+        """
+        request, source = held.request, held.source
+        is_right = verdict is PasswordVerdict.RIGHT or (verdict is PasswordVerdict.LOCAL and held.proof.is_right_here)
+        users = self._catalogue.users_in(held.domain)
+        if verdict is PasswordVerdict.UNKNOWN:
+            held.verdict = Challenged(503, _UNJUDGED, self._verifier.tag(request))
+        elif not is_right:
+            self._verifier.found_wrong(held.proof)
+            self._count(request, source, self._attempt(held.username, source, held.domain, users), now)
+            held.verdict = self._challenge(request, source, held.domain, now, why=Drop.WRONG_CREDENTIALS)
+        elif held.username not in users:  # it was removed meanwhile
+            held.verdict = self._challenge(request, source, held.domain, now)
+        else:
+            let_in = self._let_in(request, source, held.domain, held.username, now)
+            held.verdict = let_in._replace(longest_s=longest_s) if isinstance(let_in, Accepted) else let_in
 
     # -- people and others of the engine --------------------------------------------------------------------------
 
@@ -227,6 +297,29 @@ class Authenticator(Counting):
         if request.method == "REGISTER" or (self.has_users and self._verifier.is_claimed(request, domain)):
             return ""
         return self.certificates.trunk_at(source, InviteNumbers(request).called)
+
+    def _known_verdict(self, request: Request, source: Peer) -> Verdict | None:
+        """Return the verdict on a request that was held, for once; ``WAITING`` while it is open, None for others."""
+        whole = _whole(request, source)
+        held = self._held.get(whole)
+        if held is None:
+            return None
+        if held.verdict is None:
+            return WAITING  # a retransmission
+        del self._held[whole]
+        return held.verdict
+
+    def _hold(self, held: HeldRequest, now: Instant) -> Verdict:
+        """Have others judge a request, which waits; where too many wait it is refused."""
+        if self.ask_others is None or len(self._held) >= HELD_MAX:
+            for whole in [whole for whole, each in self._held.items() if each.verdict is not None]:
+                del self._held[whole]  # their requests were dropped before they were examined again
+        if self.ask_others is None or len(self._held) >= HELD_MAX:
+            self.judged(held, PasswordVerdict.UNKNOWN, None, now)
+            return held.verdict or WAITING
+        self._held[_whole(held.request, held.source)] = held
+        self.ask_others(held)
+        return WAITING
 
     def _is_known_by_address(self, request: Request, source: Peer, domain: str) -> bool:
         """Return whether the source address is sufficient for an INVITE; an unreadable INVITE is refused later."""

@@ -16,6 +16,10 @@ class DigestSettings:
     """SS_SIP_AUTHENTICATION_CODE: 401 with WWW-Authenticate, or 407 with Proxy-Authenticate."""
     nonce_life_ms: int = 10_000
     """SS_SIP_AUTHENTICATION_TIMEOUT: life of a nonce."""
+    phones_are_remote: bool = False
+    """Whether servers of RADIUS judge the passwords of phones ..."""
+    gateways_are_remote: bool = False
+    """... and of mapping gateways."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,22 @@ class Finding(Enum):
     WRONG = "wrong"
     WRONG_AGAIN = "wrong again"
     """A repetition of a request that was found wrong."""
+    ASKED = "asked"
+    """Servers of RADIUS judge it: ``Judgement.proof``."""
     TOO_EARLY = "too early"
     """The credentials were not checked, because too many were wrong before."""
+
+
+class DigestProof(NamedTuple):
+    """Credentials with a good nonce, whose response others judge."""
+
+    claim: Claim
+    method: str
+    realm: str
+    expires: int
+    """End of the nonce, in monotonic milliseconds."""
+    is_right_here: bool
+    """Whether the response is that of the password in the configuration."""
 
 
 class Judgement(NamedTuple):
@@ -53,6 +67,7 @@ class Judgement(NamedTuple):
     username: str = ""
     wait_ms: int = 0
     """Time until credentials are checked again."""
+    proof: DigestProof | None = None
 
 
 class Verifier:
@@ -121,11 +136,19 @@ class Verifier:
                     return Judgement(Finding.TOO_EARLY, claim.username, credentials.left_ms)
                 is_right = self._is_right(claim, request.method, credentials)
         expires = issued_at + settings.nonce_life_ms
+        if credentials is not None and credentials.is_remote:
+            proof = DigestProof(claim, request.method, realm or settings.realm, expires, is_right)
+            self._uses.proved(claim.nonce, claim.use, expires)  # it is not used again, whatever others find
+            return Judgement(Finding.ASKED, claim.username, proof=proof)
         if is_right:
             self._uses.proved(claim.nonce, claim.use, expires)
-            return Judgement(Finding.RIGHT, claim.username)
-        self._uses.failed(claim.nonce, claim.response, expires)
-        return Judgement(Finding.WRONG, claim.username)
+        else:
+            self._uses.failed(claim.nonce, claim.response, expires)
+        return Judgement(Finding.RIGHT if is_right else Finding.WRONG, claim.username)
+
+    def found_wrong(self, proof: DigestProof) -> None:
+        """Note that others have found credentials wrong: their nonce is spoilt, as by a wrong guess here."""
+        self._uses.failed(proof.claim.nonce, proof.claim.response, proof.expires)
 
     def _is_right(self, claim: Claim, method: str, credentials: Credentials | None) -> bool:
         algorithm = claim.algorithm

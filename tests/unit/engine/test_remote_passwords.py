@@ -1,0 +1,190 @@
+"""Passwords that others judge: what waits, what a verdict leads to, and what it costs a guesser."""
+
+from dataclasses import replace
+
+import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
+
+from vosd.engine.registration import authentication as module
+from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
+from vosd.radius.digest import DigestParts, digest_attributes
+from vosd.radius.settings import DigestForm
+from vosd.sip.digest.settings import LockOutSettings
+from vosd.sip.drops import Drop
+
+DESK = Endpoint("203.0.113.66", 41_234)
+RIGHT = Login("1001", "whatever they have")
+LOCAL = Login("1001", "secret")
+OTHER = Login("1002", "secret")
+
+
+class Judges:
+    """Others who judge passwords, whenever the test says so."""
+
+    def __init__(self, **parameters) -> None:
+        known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+        remote = phone("1001", credentials=replace(credentials("1001", "secret"), is_remote=True))
+        self.stage = Scene(catalogue(known, phones=[remote, phone("1002")], **parameters))
+        self.exchange = self.stage.exchange
+        self.asked: list[HeldRequest] = []
+        self.exchange.authenticator.ask_others = self.asked.append
+
+    def client(self, address=DESK, number="1001"):
+        return self.exchange.request_client(address, number)
+
+    def judge(self, verdict: PasswordVerdict, longest_s: int | None = None, which: int = -1) -> None:
+        held, now = self.asked[which], self.exchange.clock.now()
+        self.exchange.authenticator.judged(held, verdict, longest_s, now)
+        event = self.exchange.endpoint.receive_datagram(bytes(held.request), held.source, now)
+        if event is not None:
+            self.exchange.switch.handle(event)
+        self.exchange.flush()
+
+    def call(self, login: Login = RIGHT):
+        made = self.exchange.caller(DESK).call(CALLEE, Intent(login=login))
+        self.stage.wire.run_for(500)
+        return made
+
+
+def test_a_call_waits_for_the_verdict_and_goes_on_by_it():
+    judges = Judges()
+    judges.stage.vendor.script = answers(100)
+    judges.call()
+    (held,) = judges.asked
+    assert (held.username, held.proof.method, held.proof.realm, held.proof.is_right_here) == (
+        "1001", "INVITE", "vosd", False,
+    )  # fmt: skip
+    assert judges.exchange.switch.calls() == ()
+    assert judges.exchange.endpoint.census()["transactions"] == 0, "nothing is kept meanwhile"
+    judges.judge(PasswordVerdict.RIGHT)
+    judges.stage.wire.run_for(1_000)
+    (live,) = judges.exchange.switch.calls()
+    assert live.customer == "1001"
+    assert live.call.journey.answered_at is not None
+    assert len(judges.asked) == 1
+
+
+def test_repetitions_while_it_waits_ask_nothing_more_and_get_no_answer():
+    judges = Judges()
+    judges.call()
+    judges.stage.wire.run_for(8_000)  # the caller repeats its INVITE
+    assert len(judges.asked) == 1
+    judges.judge(PasswordVerdict.RIGHT)
+    judges.stage.wire.run_for(1_000)
+    assert len(judges.exchange.switch.calls()) == 1
+
+
+def test_the_server_may_limit_the_call():
+    judges = Judges()
+    judges.stage.vendor.script = answers(100)
+    judges.call()
+    judges.judge(PasswordVerdict.RIGHT, 30)
+    judges.stage.wire.run_for(40_000)
+    record = judges.exchange.record
+    assert (record.end_reason, record.hold_time_s) == ("Maximum Duration", 30)
+
+
+@pytest.mark.parametrize("verdict", [PasswordVerdict.WRONG, PasswordVerdict.LOCAL])
+def test_a_wrong_password_is_challenged_again_counts_as_a_guess_and_leaves_nothing(verdict):
+    judges = Judges(lock_out=LockOutSettings(max_retry=2))
+    authenticator = judges.exchange.authenticator
+    client = judges.client()
+    for _ in range(2):
+        assert client.prove(Login("1001", "guess")) is None
+        judges.judge(verdict)
+        judges.stage.wire.run_for(100)
+        assert client.heard[-1].status == 401
+    assert judges.exchange.endpoint.dropped[Drop.WRONG_CREDENTIALS] == 1
+    assert judges.exchange.endpoint.dropped[Drop.LOCKED_OUT] == 1, "from the second on nothing is answered"
+    assert [each.source for each in authenticator.locked_out(judges.exchange.clock.now())] == [DESK.host]
+    assert judges.exchange.sink.records == []
+    assert judges.exchange.switch.calls() == ()
+
+
+def test_where_no_server_answers_the_own_password_decides_if_that_is_meant():
+    judges = Judges()
+    judges.stage.vendor.script = answers(100)
+    judges.call(LOCAL)
+    judges.judge(PasswordVerdict.LOCAL)
+    judges.stage.wire.run_for(1_000)
+    assert len(judges.exchange.switch.calls()) == 1
+
+
+def test_where_no_server_answers_the_request_is_refused_and_is_no_guess():
+    judges = Judges()
+    client = judges.client()
+    assert client.prove(RIGHT) is None
+    judges.judge(PasswordVerdict.UNKNOWN)
+    judges.stage.wire.run_for(1_000)
+    assert (client.heard[-1].status, client.heard[-1]["Retry-After"]) == (503, "5")
+    assert judges.exchange.endpoint.dropped[Drop.WRONG_CREDENTIALS] == 0
+
+
+def test_a_verdict_is_for_the_very_request_and_for_once():
+    judges = Judges()
+    judges.call()
+    (held,) = judges.asked
+    now, authenticator = judges.exchange.clock.now(), judges.exchange.authenticator
+    authenticator.judged(held, PasswordVerdict.RIGHT, None, now)
+    other = bytes(held.request).replace(b"PCMU", b"PCMA")
+    assert other != bytes(held.request)
+    receive = judges.exchange.endpoint.receive_datagram
+    assert receive(other, held.source, now) is None, "the nonce was used by the first"
+    assert receive(bytes(held.request), held.source._replace(port=9), now) is None
+    event = receive(bytes(held.request), held.source, now)
+    assert event is not None
+    assert authenticator._held == {}
+
+
+def test_a_registration_waits_as_well_and_other_phones_do_not():
+    judges = Judges()
+    other = judges.client(Endpoint("203.0.113.70", 5060), "1002").prove(OTHER, "REGISTER")
+    assert other is not None
+    assert other.status == 200
+    assert judges.asked == []
+    client = judges.client()
+    assert client.prove(RIGHT, "REGISTER") is None
+    assert not judges.exchange.registrations.is_registered("1001")
+    judges.judge(PasswordVerdict.RIGHT)
+    judges.stage.wire.run_for(100)
+    assert client.heard[-1].status == 200
+    assert judges.exchange.registrations.is_registered("1001")
+
+
+def test_too_many_that_wait_are_refused(monkeypatch):
+    monkeypatch.setattr(module, "HELD_MAX", 1)
+    judges = Judges()
+    assert judges.client().prove(RIGHT) is None
+    second = judges.client(Endpoint("203.0.113.71", 5060)).prove(RIGHT)
+    assert second is not None
+    assert second.status == 503
+    assert len(judges.asked) == 1
+    judges.judge(PasswordVerdict.WRONG)
+    assert judges.client(Endpoint("203.0.113.72", 5060)).prove(RIGHT) is None
+    assert len(judges.asked) == 2, "there is room again"
+
+
+def test_a_digest_has_the_attributes_of_both_forms_or_of_one():
+    parts = DigestParts("1001", "vosd", "n", "INVITE", "sip:44@vosd", "ab", "MD5", "auth", "c", "00000001")
+    newer = digest_attributes(parts, DigestForm.RFC_5090)
+    older = digest_attributes(parts, DigestForm.STERMAN)
+    assert dict(newer) == {
+        "User-Name": "1001", "Digest-Response": "ab", "Digest-Realm": "vosd", "Digest-Nonce": "n",
+        "Digest-Method": "INVITE", "Digest-URI": "sip:44@vosd", "Digest-Qop": "auth", "Digest-Algorithm": "MD5",
+        "Digest-CNonce": "c", "Digest-Nonce-Count": "00000001", "Digest-Username": "1001",
+    }  # fmt: skip
+    assert [value for name, value in older if name == "Sterman-Digest-Attributes"] == [
+        b"\x01\x06vosd", b"\x02\x03n", b"\x03\x08INVITE", b"\x04\x0dsip:44@vosd", b"\x05\x06auth", b"\x06\x05MD5",
+        b"\x08\x03c", b"\x09\x0a00000001", b"\x0a\x061001",
+    ]  # fmt: skip
+    assert dict(older)["Sterman-Digest-Response"] == "ab"
+    assert len(digest_attributes(parts, DigestForm.BOTH)) == len(newer) + len(older) - 1
+    old = parts._replace(qop="", cnonce="", nonce_count="")
+    assert {"Digest-Qop", "Digest-CNonce", "Digest-Nonce-Count"}.isdisjoint(
+        dict(digest_attributes(old, DigestForm.BOTH))
+    )
