@@ -27,10 +27,10 @@ security {{
     allow_vulnerable_openssl = yes
 }}
 thread pool {{
-    start_servers = 2
-    max_servers = 4
+    start_servers = 1
+    max_servers = 1
     min_spare_servers = 1
-    max_spare_servers = 4
+    max_spare_servers = 1
 }}
 client tests {{
     ipaddr = 127.0.0.0/8
@@ -94,7 +94,7 @@ class FreeRadius(Program):
         directory.mkdir(exist_ok=True)
         self.address = address
         self._detail = directory / "detail"
-        self._detail.touch()  # version 3.2.1 with several threads makes no file
+        self._detail.touch()  # version 3.2.1 with threads makes no file
         values = {"directory": directory, "secret": SECRET, "host": address.host, "port": address.port}
         (directory / "radiusd.conf").write_text(CONFIGURATION.format(**values, accounting_port=address.port + 1))
         (directory / "dictionary").write_text(DICTIONARY)

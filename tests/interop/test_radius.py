@@ -65,19 +65,20 @@ class Site:
         self.customer.expect(200)
         return self.stage.record_of(call.callee)
 
-    def accounted(self, status: str, call_id: str | None = None) -> list[dict[str, str]]:
-        """Return the records of one kind, of one call or of all."""
+    def accounted(self, status: str, which: str | None = None) -> list[dict[str, str]]:
+        """Return the records of one kind, of one call by its id or its called number, or of all."""
         return [
             each
             for each in self.server.accounted()
-            if each["Acct-Status-Type"] == status and call_id in {None, each["Acct-Session-Id"]}
+            if each["Acct-Status-Type"] == status
+            and which in {None, each["Acct-Session-Id"], each.get("Called-Station-Id")}
         ]
 
-    def wait_for(self, status: str, call_id: str | None = None, count: int = 1) -> list[dict[str, str]]:
-        """Wait for at least so many records; return them."""
+    def wait_for(self, status: str, which: str | None = None) -> list[dict[str, str]]:
+        """Wait for a record; return all of that kind."""
         return eventually(
-            lambda: len(found := self.accounted(status, call_id)) >= count and found,
-            lambda: f"{count} of {status} for {call_id}: {self.server.accounted()}",
+            lambda: self.accounted(status, which),
+            lambda: f"{status} of {which}: {self.server.accounted()}",
             within_s=60,
         )
 
@@ -99,7 +100,7 @@ def test_a_call_is_accounted_from_start_to_stop(site: Site) -> None:
         assert on[0]["NAS-Identifier"] == "radius-switch"
         assert on[0]["NAS-IP-Address"] == "192.0.2.1"
         call = site.talk()
-        (start,) = site.wait_for("Start")
+        (start,) = site.wait_for("Start", call.callee)
         call_id = start["Acct-Session-Id"]
         interim = site.wait_for("Interim-Update", call_id)[0]
         record = site.hang_up(call)
@@ -150,7 +151,8 @@ def test_it_judges_the_passwords_of_registrations_and_calls(site: Site) -> None:
 def test_stops_wait_for_a_server_that_was_killed_also_over_a_kill_of_the_switch(site: Site) -> None:
     with site.server as first:
         call, other = site.talk(), site.talk()
-        site.wait_for("Start", count=4)
+        site.wait_for("Start", call.callee)
+        site.wait_for("Start", other.callee)
         first.kill()
         before = site.hang_up(call)
         eventually(lambda: site.stage.status()["radius_servers_down"] == 1, "the server is out of service", 60)
