@@ -181,6 +181,12 @@ class SwitchMeasures:
         """Return the work calendars."""
         return self._service.switch.catalogue.calendars.values()
 
+    def signing_certificate(self) -> tuple[str, int] | None:
+        """Return the address of our certificate for signing calls, and when it ends; None = unknown."""
+        stir = self._service.switch.catalogue.parameters.stir
+        signer = None if stir is None else stir.signer
+        return None if signer is None or signer.ends_ms is None else (signer.certificate_url, signer.ends_ms)
+
     def expiries(self) -> Iterator[tuple[str, int | None]]:
         """Yield when each account expires that is not disabled, UTC milliseconds; None = never."""
         credits = self._service.balances.credits

@@ -101,6 +101,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.PREFIX_MARGIN_LOW: AlarmKind(_WARNING, ("prefix", "currency")),
     Event.OVERDRAFT_HIGH: AlarmKind(_WARNING, ("account",)),
     Event.HOLIDAYS_MISSING: AlarmKind(_WARNING, ("calendar",)),
+    Event.SIGNING_CERTIFICATE_ENDS: AlarmKind(_WARNING, ("certificate",)),
     Event.BYE_UNANSWERED: AlarmKind(_WARNING, ("peer",), passes=True),
     Event.BYE_REFUSED: AlarmKind(_WARNING, ("peer",), passes=True),
     Event.ANSWER_UNHEARD: AlarmKind(_WARNING, ("customer",), passes=True),

@@ -38,26 +38,35 @@ class SigningKeyError(VosError):
 class Signer:
     """A private key with the address of its certificate."""
 
-    __slots__ = ("_div", "_key", "_pem", "_shaken", "certificate_url")
+    __slots__ = ("_div", "_key", "_pem", "_shaken", "certificate_url", "ends_ms")
 
-    def __init__(self, key_pem: str, certificate_url: str) -> None:
-        """Raises SigningKeyError where the text is no key of the curve P-256."""
+    def __init__(self, key_pem: str, certificate_url: str, ends_ms: int | None = None) -> None:
+        """``ends_ms`` is when the certificate ends, UTC; None = it is not known.
+
+        Raises:
+            SigningKeyError: the text is no key of the curve P-256.
+        """
         self._pem = key_pem
+        self.ends_ms = ends_ms
         self._key = loaded_key(key_pem)
         self.certificate_url = certificate_url
         self._shaken = JoseHeader(ES256, SHAKEN, TYPE, certificate_url)
         self._div = JoseHeader(ES256, DIV, TYPE, certificate_url)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Signer) and self._pem == other._pem and self.certificate_url == other.certificate_url
+        return isinstance(other, Signer) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash((self._pem, self.certificate_url))
+        return hash(self._identity)
 
     def __repr__(self) -> str:
         """Return a text that differs for another key: the version of a catalogue is made of it."""
         public = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return f"Signer({self.certificate_url!r}, {sha256(public).hexdigest()})"
+        return f"Signer({self.certificate_url!r}, {self.ends_ms}, {sha256(public).hexdigest()})"
+
+    @property
+    def _identity(self) -> tuple[str, str, int | None]:
+        return self._pem, self.certificate_url, self.ends_ms
 
     def shaken(self, caller: str, callee: str, attestation: Attestation, trunk: str, at_s: int) -> str:
         """Return the Identity value of a call between two canonical numbers that came from ``trunk`` (RFC 8588)."""

@@ -128,7 +128,6 @@ WITHOUT_EFFECT: Final = {
     "database.replica": "for the API, where there is one: test_config_api",
     "rates.memo": "a comment",
     "routing_gateways.tls": "needs sip.tls.identities with files: test_config_transports",
-    "stir.sign.certificate": "checked to be that of the key",
     "rate_groups.memo": "for vosd rates groups",
     "rate_groups.notice_days": "for imports, which read it themselves",
 }
@@ -246,6 +245,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "hep.key": {"key": "a secret"},
     "hep.server": {"server": "tcp:192.0.2.4:9061"},
     "sign.key": {"key": "other.pem"},
+    "sign.certificate": {"certificate": "certificate.pem"},
     "certificate_url": {"certificate_url": "https://other.example.com/shaken.pem"},
     "verify.roots": {"roots": "root_2.pem"},
     "verify.crl": {"crl": "revoked.pem"},
@@ -425,6 +425,7 @@ _STI, _OTHER = usual()[0], Sti(VIRTUAL_NOW_MS)
 SIGNED: Final = {
     "key.pem": usual()[1].key,
     "other.pem": _STI.issue().key,
+    "certificate.pem": usual()[1].chain.decode(),
     "root.pem": _STI.root_pem,
     "root_2.pem": _OTHER.root_pem,
     "revoked.pem": _STI.revocations(usual()[1].certificate).decode(),
@@ -503,4 +504,4 @@ def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> Non
 
 def test_the_table_of_keys_without_effect_is_short_and_true() -> None:
     assert WITHOUT_EFFECT.keys() <= {key.path for key in every_key()}
-    assert len(WITHOUT_EFFECT) == 9
+    assert len(WITHOUT_EFFECT) == 8

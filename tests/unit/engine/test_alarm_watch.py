@@ -41,6 +41,7 @@ class Measured:
         self.used: dict[str, float | None] = {}
         self.kept_calendars: list[Calendar] = []
         self.ends: dict[str, int | None] = {}
+        self.certificate: tuple[str, int] | None = None
         self.short: list[ShortCalls] = []
 
     def gateways(self) -> Iterator[str]:
@@ -89,6 +90,9 @@ class Measured:
 
     def calendars(self) -> list[Calendar]:
         return self.kept_calendars
+
+    def signing_certificate(self) -> tuple[str, int] | None:
+        return self.certificate
 
     def expiries(self) -> list[tuple[str, int | None]]:
         return [*self.ends.items()]
@@ -300,6 +304,21 @@ def test_cost_in_another_currency_is_converted_and_calls_without_exchange_rate_a
         scene.watch.check_margins()
     assert [(line["event"], line.get("value"), line.get("why")) for line in logs] == [
         ("margin_low", 5.0, None), ("margin_recovered", None, "gone"),
+    ]  # fmt: skip
+
+
+def test_a_signing_certificate_that_ends_in_two_weeks_is_reported_until_there_is_another():
+    scene = Scene()
+    now, day_ms = scene.clock.now().wall, 86_400_000
+    with capture_logs() as logs:
+        for certificate in (None, ("https://a", now + 15 * day_ms), ("https://a", now + 13 * day_ms),
+                            ("https://a", now - day_ms), ("https://a", now + 90 * day_ms),
+                            ("https://a", now + day_ms), None):  # fmt: skip
+            scene.measured.certificate = certificate
+            scene.watch.check_signing_certificate(now)
+    assert [(line["event"], line["certificate"]) for line in logs] == [
+        ("signing_certificate_ends", "https://a"), ("signing_certificate_lasts", "https://a"),
+        ("signing_certificate_ends", "https://a"), ("signing_certificate_lasts", "https://a"),
     ]  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from doubles.sti import OF_RFC_8225, RFC_8225, URL, VIRTUAL_NOW_MS, compact, pem_of, usual
+from joserfc import jws
+from joserfc.jwk import ECKey
 
 from vosd.stir.certificates import SigningCertificate
 from vosd.stir.errors import IdentityError, InvalidIdentityError, UnsupportedCredentialError
@@ -223,7 +225,7 @@ def test_signers_are_equal_by_key_and_address_and_show_no_key():
     sti, network = usual()
     same, other = Signer(network.key, URL), Signer(sti.issue().key, URL)
     assert same == network.signer
-    assert len({same, network.signer, other, Signer(network.key, OF_RFC_8225)}) == 3
+    assert len({same, network.signer, other, Signer(network.key, OF_RFC_8225), Signer(network.key, URL, 5)}) == 4
     assert str(same) != str(other)
     assert network.key.split("\n")[1] not in repr(same)
 
@@ -258,3 +260,19 @@ def test_what_is_signed_has_the_order_of_rfc_8225():
     head, body, _ = split(value).token.split(".")
     names = [list(json.loads(urlsafe_b64decode(part + "==="))) for part in (head, body)]
     assert names == [["alg", "ppt", "typ", "x5u"], ["attest", "dest", "iat", "orig", "origid"]]
+
+
+def test_another_library_verifies_our_tokens_and_we_its():
+    """RFC 7515 by joserfc, which knows no PASSporT."""
+    _, network = usual()
+    key = ECKey.import_key(network.key)
+    any_header = jws.JWSRegistry(algorithms=[ES256], strict_check_header=False)
+    value = network.signer.shaken("12155551212", "12125551213", Attestation.PARTIAL, "t", 1443208345)
+    theirs = jws.deserialize_compact(split(value).token, key, registry=any_header)
+    assert theirs.headers() == {"alg": ES256, "ppt": "shaken", "typ": "passport", "x5u": URL}
+    assert json.loads(theirs.payload)["dest"] == {"tn": ["12125551213"]}
+    header = {"alg": ES256, "ppt": "shaken", "typ": "passport", "x5u": URL}
+    made = jws.serialize_compact(header, OF_RFC_8588[1].encode(), key, registry=any_header)
+    token = read(f"{made};info=<{URL}>;alg=ES256;ppt=shaken", NOTHING)
+    assert token is not None
+    certificate().check(token, VIRTUAL_NOW_MS)

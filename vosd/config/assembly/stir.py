@@ -109,14 +109,17 @@ def _signer(keys: StirSignKeys, files: "_Files", now_ms: int) -> "Signer | None"
         return None
     content, signer = found
     files.warn_of_readers("stir.sign.key", keys.key)
-    if keys.certificate is not None:
-        checked = files.read(
-            "stir.sign.certificate", keys.certificate, lambda other: check_certificate(_text(content), _text(other))
-        )
-        days = _WARN_DAYS if checked is None else (checked[1] - now_ms) // _DAY_MS
-        if days < _WARN_DAYS:
-            files.warn("stir.sign.certificate", f"a certificate that lasts: this one has {max(days, 0)} days left")
-    return signer
+    if keys.certificate is None:
+        return signer
+    checked = files.read(
+        "stir.sign.certificate", keys.certificate, lambda other: check_certificate(_text(content), _text(other))
+    )
+    if checked is None:
+        return None
+    days = (checked[1] - now_ms) // _DAY_MS
+    if days < _WARN_DAYS:
+        files.warn("stir.sign.certificate", f"a certificate that lasts: this one has {max(days, 0)} days left")
+    return Signer(_text(content), keys.certificate_url, checked[1])
 
 
 def _text(content: bytes) -> str:

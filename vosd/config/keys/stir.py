@@ -42,7 +42,7 @@ class StirSignKeys(Keys):
     """PEM, not encrypted: a private key of the curve P-256, relative to the file that names it. A reload reads it
     again."""
     certificate: Annotated[Path | None, file_path()] = None
-    """PEM: the certificate of the key; checked to be that, and to be valid, and not used otherwise."""
+    """PEM: the certificate of the key; checked to be that, and to last."""
     certificate_url: Annotated[str, https_url()] = ""
     """Address at which others fetch that certificate."""
 

@@ -35,6 +35,8 @@ MARGIN_CHECKS: Final = 12
 SLICES: Final = 2
 """A gateway is judged by the slice of its quality that runs and the one before."""
 DAY_MS: Final = 86_400_000
+CERTIFICATE_DAYS: Final = 14
+"""Our certificate for signing calls should last longer."""
 ACCOUNTS_AT_ONCE: Final = 2_000
 """Accounts that are looked at before calls get their turn."""
 GATEWAYS_AT_ONCE: Final = 100
@@ -166,6 +168,10 @@ class Measures(Protocol):
         """Return the work calendars."""
         ...
 
+    def signing_certificate(self) -> tuple[str, int] | None:
+        """Return the address of our certificate for signing calls, and its end, UTC milliseconds; None = unknown."""
+        ...
+
     def expiries(self) -> Iterable[tuple[str, int | None]]:
         """Return when each account expires that is not disabled, UTC milliseconds; None = never."""
         ...
@@ -218,6 +224,7 @@ class Watch:
         self._overdraft = Threshold(Event.OVERDRAFT_HIGH)
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
         self._expiries = Threshold(Event.ACCOUNT_EXPIRES)
+        self._certificate = Threshold(Event.SIGNING_CERTIFICATE_ENDS, is_floor=True)
         self._checks = 0
         self.machine = MachineUse()
         """As of the latest check."""
@@ -275,6 +282,7 @@ class Watch:
             await self.check_overdrafts()
         if self._checks % CALENDAR_CHECKS == 0:
             self.check_calendars(now.wall)
+            self.check_signing_certificate(now.wall)
             await self.check_expiries(now.wall)
         self._checks += 1
         await self.check_gateways()
@@ -401,6 +409,14 @@ class Watch:
         self._holidays.keep(outdated)
         for name in outdated:
             self._holidays.judge(1, 1, 0, subject=name, calendar=name)
+
+    def check_signing_certificate(self, wall_ms: int) -> None:
+        """Look whether our certificate for signing calls ends soon."""
+        found = self._measures.signing_certificate()
+        self._certificate.keep(frozenset() if found is None else frozenset({found[0]}))
+        if found is not None:
+            days = (found[1] - wall_ms) / DAY_MS
+            self._certificate.judge(days, CERTIFICATE_DAYS, 0, subject=found[0], certificate=found[0], unit="days")
 
     async def check_expiries(self, wall_ms: int) -> None:
         """Look for accounts that expire in the next days; calls get their turn in between."""
