@@ -97,7 +97,7 @@ def explain_routes(
             None if choice.terms is None else format_amount(choice.terms.price_per_minute),
             vendors.quality(choice.gateway, choice.prefix, request.callee, request.at, least) if is_live else None,
             *_compared(choice, request),
-            outlook(choice.gateway),
+            outlook(choice.gateway) if choice.gateway.sound is None else None,
             attestation(choice),
         )
         for position, choice in enumerate(routes.choices, start=1)
@@ -141,6 +141,8 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bo
         fits = f"{fits}; protected: behind the others, or {choice.gateway.protect_ms / 1_000:g} s after the INVITE"
     if choice.gateway.registers:
         fits = f"{fits}, {presence}"
+    if choice.gateway.sound is not None:
+        fits = f"{fits}; plays {choice.gateway.sound.name}, then {choice.gateway.sound.code}"
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 

@@ -287,4 +287,4 @@ class Node:
         """Return whether it is known where a gateway or a phone is right now."""
         if gateway.registers:
             return self.registrations.is_registered(gateway.name)
-        return self._names.knows(gateway)
+        return gateway.sound is not None or self._names.knows(gateway)

@@ -22,6 +22,7 @@ from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.routing.special_numbers import SpecialNumbers
+from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.gateways import Address
 from vosd.trunks.media import DEFAULT_MEDIA, MediaEngine, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.scope import LimitScope
@@ -66,6 +67,13 @@ def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_l
     assert (found.result, found.detail, found.callee_billed) == ("ok", "", "442012")
     assert [(each.routing_gateway, each.position) for each in found.candidates] == [("first", 1), ("second", 2)]
     assert (found.left, found.unfit) == ((), 1)
+
+
+def test_a_gateway_that_is_an_announcement_says_what_it_plays() -> None:
+    closed = msgspec.structs.replace(FIRST, addresses=(), sound=GatewaySound("closed", 2, 503))
+    (found,) = explain(catalogue=builders.catalogue([ACME, closed])).candidates
+    assert found.reason == "prefix 44, priority 1; plays closed, then 503"
+    assert found.media is None
 
 
 def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:

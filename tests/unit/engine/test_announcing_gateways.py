@@ -156,3 +156,12 @@ def test_the_description_has_the_one_codec():
     assert medium.codecs == ("PCMU",)
     until_final(scene, call)
     scene.close()
+
+
+def test_it_counts_as_up_and_has_no_peer_for_a_test_call():
+    scene, _ = scene_with()
+    node = scene.exchange.node
+    (gateway,) = scene.exchange.switch.catalogue.routing_gateways.values()
+    assert node.is_located(gateway)
+    assert node.addresses_of(gateway) == gateway.fixed_addresses
+    assert gateway.places == ()

@@ -30,6 +30,7 @@ from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms
 from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.stir import VendorSignatures
+from vosd.trunks.announcements import GatewaySound
 
 ANSWERS = answers(1_000)
 
@@ -216,6 +217,12 @@ def test_it_ends_with_the_process_and_leaves_requests_that_need_nothing_of_it(
     assert f"{method} sip:".encode() in trial.scene.bytes_to(VENDORS[0])
     trial.scene.wire.run_for(60_000)
     trial.over()
+
+
+def test_an_announcement_has_no_peer_to_call() -> None:
+    trial = Trial(ANSWERS, terms={"sound": GatewaySound("closed", 1, 480)})
+    with pytest.raises(GatewayBusyError, match="is an announcement"):
+        trial.call.begin()
 
 
 def test_it_takes_a_place_on_the_gateway_like_any_call() -> None:

@@ -211,9 +211,12 @@ class TrialCall:
         """Send the INVITE.
 
         Raises:
-            GatewayBusyError: the gateway has no address, its limits forbid a call, or its vendor cannot be paid for it.
+            GatewayBusyError: the gateway has no peer or no address, its limits forbid a call, or its vendor cannot be
+                paid for it.
         """
         gateway, now = self._choice.gateway, self._began
+        if gateway.sound is not None:
+            raise GatewayBusyError(f"{gateway.name} is an announcement: there is no peer to call")
         addresses = self._live.addresses_of(gateway)
         if not addresses:
             message = f"no address of {gateway.name} is known: vosd status --gateways says why"
