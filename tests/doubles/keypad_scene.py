@@ -1,11 +1,13 @@
 """A scene whose customer transfers by keys, and what its tests do again and again."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Side
+from vosd.media.relay import MediaRelay
 from vosd.trunks.dialect import CallerDialect, TransferKeys
 
 TARGET: Final = "442071111111"
@@ -13,11 +15,18 @@ KEYS: Final = TransferKeys(blind="*1", attended="*2", cancel="*0", end="*9")
 SETTLED_MS: Final = 40_000
 
 
-def keypad_scene(keys: TransferKeys | None = KEYS, *, balance: str = "100", **terms: Any) -> Scene:
+def keypad_scene(
+    keys: TransferKeys | None = KEYS,
+    *,
+    balance: str = "100",
+    parameters: Mapping[str, Any] | None = None,
+    relay: MediaRelay | None = None,
+    **terms: Any,
+) -> Scene:
     """Make a customer with these keys and a vendor; ``terms`` are others of the customer's dialect."""
     dialect = CallerDialect(transfer_keys=keys, **terms)
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect)
-    return Scene(catalogue([trunk, vendor_gateway(0)]), balance=balance)
+    return Scene(catalogue([trunk, vendor_gateway(0)], **(parameters or {})), balance=balance, relay=relay)
 
 
 def talking(scene: Scene, *headers: str) -> OutgoingCall:

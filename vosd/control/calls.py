@@ -19,7 +19,7 @@ class CallSnapshot(msgspec.Struct, frozen=True):
 
     call_id: str
     state: str
-    """State of the call: ``setup``, ``hunting``, ``ringing``, ``answered`` or ``talking``."""
+    """State of the call: ``setup``, ``hunting``, ``ringing``, ``answered``, ``talking`` or ``announcing``."""
     mapping_gateway: str | None
     routing_gateway: str | None
     """The gateway that is tried or has answered."""

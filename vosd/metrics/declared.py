@@ -92,7 +92,9 @@ class Metric(StrEnum):
 
     # Calls.
     CALLS = _gauge(
-        "vosd_calls", "calls by state: setup, hunting, ringing, answered (caller not answered yet), talking", ("state",)
+        "vosd_calls",
+        "calls by state: setup, hunting, ringing, answered (caller not answered yet), talking, announcing",
+        ("state",),
     )
     LEGS = _of(Figure.LEGS)
     HEP_DROPPED = _of(Figure.HEP_DROPPED)

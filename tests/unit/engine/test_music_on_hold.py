@@ -3,6 +3,7 @@
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.keypad_scene import keypad_scene, press, settle, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
@@ -264,3 +265,39 @@ def test_a_transfer_without_music_is_as_it_was():
     party.hang_up()
     run(scene, 1_000)
     assert relay.open_ports == {}
+
+
+def consulting(music: str = "busy"):
+    """Return scene, relay, the caller that consults, the party that waits, and the target."""
+    relay = VirtualRelay()
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON, music_on_hold=music)
+    scene = keypad_scene(parameters={"media": media, "sounds": SOUNDS}, relay=relay)
+    target = ANSWER.replace("192.0.2.20", "192.0.2.30")
+    scene.vendor.by_number = {TARGET: answers(1_000, body=target)}
+    call = talking(scene)
+    press(scene, call, f"*2{TARGET}#")
+    run(scene, 2_500)
+    return scene, relay, call, *scene.vendor.calls
+
+
+@pytest.mark.parametrize("end", ["join", "target hangs up", "party hangs up"])
+def test_a_side_that_waits_during_a_consultation_hears_it_until_that_is_over(end):
+    scene, relay, call, party, target = consulting()
+    assert list(playing(relay)) == ["192.0.2.20"]
+    assert directions(party) == "sendonly"
+    {"join": call, "target hangs up": target, "party hangs up": party}[end].hang_up()
+    run(scene, 2_000)
+    assert playing(relay) == {}
+    for side in (call, party, target):
+        side.hang_up()
+    settle(scene)
+    assert relay.open_ports == {}
+
+
+def test_a_consultation_without_music_is_as_it_was():
+    scene, relay, call, party, target = consulting("")
+    assert playing(relay) == {}
+    assert directions(party) == "inactive"
+    for side in (call, party, target):
+        side.hang_up()
+    settle(scene)

@@ -28,9 +28,9 @@ from vosd.engine.settings import CdrSettings
 from vosd.routing.pipeline import RouteChoice
 from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms
+from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.stir import VendorSignatures
-from vosd.trunks.announcements import GatewaySound
 
 ANSWERS = answers(1_000)
 

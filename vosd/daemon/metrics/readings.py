@@ -55,6 +55,7 @@ _STATES: Final = {
     CallState.RINGING: "ringing",
     CallState.ANSWERED: "answered",
     CallState.TALKING: "talking",
+    CallState.ANNOUNCING: "announcing",
 }
 _UP: Final = frozenset({GatewayState.UP, GatewayState.REGISTERED})
 _APART: Final = frozenset({Drop.WRONG_CREDENTIALS, Drop.KEEP_ALIVE})

@@ -8,6 +8,7 @@ from typing import Final
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
 from vosd.media.leg_media import LegMedia, MusicOnHold, PlayedSound
 from vosd.media.relay import MediaRelay
@@ -43,9 +44,15 @@ class HoldMusic:
         own, theirs = reader.facts.media, author.facts.media
         if self._relay is None or own is None or theirs is None:
             return body
+        if _waits(reader, author):
+            if self._found(reader, theirs, parameters) is None:
+                return body
+            self._begin(reader, theirs, parameters, now)
+            return sending(body)
         is_answer = isinstance(message, OutgoingSuccess | OutgoingResponse | OutgoingAck)
+        may_begin = is_answer and not (_consults(reader) or _consults(author))
         for held, holder in ((reader, author), (author, reader)):
-            self._arrange_one(held, holder, parameters, now, may_begin=is_answer)
+            self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
         theirs.is_softened = False
         if theirs.is_held and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
             theirs.is_softened = True
@@ -122,6 +129,23 @@ class HoldMusic:
             return None
         agreed = _agreed(held, sound)
         return None if agreed is None else (name, *agreed, sound)
+
+
+def _consults(leg: Leg) -> bool:
+    """Return whether the call of a leg is one whose caller consults the target of a transfer."""
+    transfer = leg.call.transfer if isinstance(leg.call, Call) else None
+    return transfer is not None and transfer.facts.stage is Stage.CONSULTING
+
+
+def _waits(reader: Leg, author: Leg) -> bool:
+    """Return whether a side waits while the other one consults: the switch holds it, in the name of the other one.
+
+    Its answer goes to no other side, and the other one holds nothing by a description of its own.
+    """
+    call = reader.call
+    if not _consults(reader) or not isinstance(call, Call) or call.transfer is None or call.transfer.first is not call:
+        return False
+    return call.callee is not None and reader is call.callee.leg and author is call.caller.leg
 
 
 def _agreed(leg: Leg, sound: Sound) -> tuple[int, str] | None:
