@@ -189,3 +189,14 @@ def test_a_reload_ends_and_begins_the_relay():
     talk.exchange.node.swap_catalogue(silent, talk.exchange.clock.now())
     assert ask(talk.customer, "MESSAGE", "4420", body="x").answer.status == 405
     talk.close()
+
+
+def test_an_error_of_the_switch_is_answered_once_and_leaves_nothing(monkeypatch):
+    talk = Correspondence()
+
+    def fail(*_arguments, **_terms):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(talk.exchange.endpoint.client, "send_request", fail)
+    assert ask(talk.customer, "MESSAGE", "7002", body="x").answer.status == 500
+    talk.close()

@@ -36,6 +36,7 @@ from vosd.sip.events import StandaloneArrived
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.screening import has_looped, hops_left
 from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import MappingGateway
 
@@ -264,6 +265,8 @@ class MessageRelay(Counting):
     ) -> None:  # fmt: skip
         """Answer a request; with the tag of ``response``, which it shares its dialog with."""
         endpoint, transaction = self._endpoint, event.transaction
+        if transaction.state is not TransactionState.PROCEEDING:
+            return  # an error of ours was answered before
         gateway = self._admission().catalogue.mapping_gateways.get(event.user)
         if gateway is not None and is_behind_nat(gateway.dialect.nat, event.request, event.source):
             transaction.answer_at(event.source)
