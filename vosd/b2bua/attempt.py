@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
 
 _TRYING = 100
+_EARLY_MEDIA = "p-early-media"
+_INACTIVE = "inactive"
 
 
 class GatewayAttempt:
@@ -355,9 +357,26 @@ class GatewayAttempt:
                 self._endpoint.adopt(self.tag, leg)
             early.unread[tag] = response
         session = leg.take_session(response)
+        if b"arly-" in response.raw or b"ARLY-" in response.raw:  # no call of a function where it has no such header
+            session = self._gated(response, session)
         if session:
             session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
         self.call.progressed(self, status, session, now)
+
+    def _gated(self, response: Response, session: bytes) -> bytes:
+        """Return the session that the caller may be sent now; nothing while P-Early-Media is inactive (RFC 5009).
+
+        A session that was held back is sent with the response that opens it, or with the answer. A caller whose trunk
+        is sent the header decides by itself.
+        """
+        value, early = response.header(_EARLY_MEDIA), self.leg.early
+        rules = self.call.caller.dialect.headers
+        if value is None or early is None or (rules is not None and rules.responses.passes_header(_EARLY_MEDIA)):
+            return session
+        if _INACTIVE in {word.strip().lower() for word in value.split(",")}:
+            return b""
+        is_only_fork = {*early.unread, *early.dialogs} <= {response.to_tag}
+        return session or (self.leg.sessions.remote if is_only_fork and not early.sessions else b"")
 
     def _early_media(self, tag: str, session: bytes, now: Instant, *, is_sure: bool) -> bytes:
         """Switch to the fork that sends media; return its session, nothing if it may not be used."""

@@ -286,6 +286,11 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         """
         return re.compile(rf"\n({'|'.join(map(_escaped, self.removes))}):[^\r\n]*\r(?=\n)", re.IGNORECASE)
 
+    def passes_header(self, name: str) -> bool:
+        """Return whether a header of the message that is forwarded is passed, by its canonical name."""
+        names, beginnings = self._passed
+        return name in names or (bool(beginnings) and name.startswith(beginnings))
+
     def applied(self, headers: str, received: "Message | None", facts: MessageFacts) -> str:
         """Return the header lines of a message, changed; ``received`` is the message that it forwards, if any."""
         if received is not None and self.passes:
