@@ -84,7 +84,9 @@ def test_calls_of_a_customer_come_from_where_its_name_leads(server: NameServer, 
     old, new, switch = (Endpoint(f"{NETWORK}.{last}", port) for last, port in ((31, 14069), (32, 14069), (9, 14063)))
     server.put(f"pbx.example.net 1 A {old.host}")
     text = configuration(server).replace("hosts: [127.0.0.1/32]", "hosts: [pbx.example.net]")
-    text = text.replace("sip: {", "sip: {unknown_source: reject, ").replace("attempts: 1", "attempts: 1, min_ttl: 1")
+    text = text.replace("sip: {", "sip: {unknown_source: reject, ").replace(
+        "attempts: 1", "attempts: 1, min_ttl: 1, max_ttl: 1"
+    )
 
     def addresses(daemon: Daemon) -> list[str]:
         (row,) = daemon.ask("gateway", "show", "acme-pbx")["running"]
