@@ -3,9 +3,13 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from vosd.net.marking import SIGNALLING, TrafficClass
 from vosd.net.shield import ShieldSettings
+
+ANY_ORIGIN: Final = "*"
+"""In place of origins: scripts of every page may connect by WebSocket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +97,4 @@ class TransportSettings:
     """None: TLS is not used."""
     shield: ShieldSettings = field(default_factory=ShieldSettings)
     websocket_origins: tuple[str, ...] = ()
-    """Origins of the pages whose scripts may connect by WebSocket; ``*`` = all."""
+    """Origins of the pages whose scripts may connect by WebSocket; ``ANY_ORIGIN`` = all."""

@@ -181,7 +181,7 @@ class StreamFlow:
     async def _start(self, sock: socket.socket, peer: PeerEnd, origin: ConnectionOrigin) -> None:
         """Set up an accepted connection; release its slot if that fails."""
         connection = self._connection(peer, origin)
-        context = None if self.tls is None else self.tls.server
+        context = self._server_context()
         try:
             self._tune(sock)
             await self._loop.connect_accepted_socket(
@@ -255,6 +255,10 @@ class StreamFlow:
         finally:
             if not connection.was_made:
                 sock.close()
+
+    def _server_context(self) -> ssl.SSLContext | None:
+        """Return what callers are accepted with; None = plain TCP."""
+        return None if self.tls is None else self.tls.server
 
     def _client_context(self, peer: PeerEnd) -> tuple[ssl.SSLContext | None, str | None]:
         """Return what a peer is connected with over TLS, and the name that its certificate must bear.

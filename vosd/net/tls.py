@@ -46,6 +46,8 @@ class TlsContexts:
 
     server: ssl.SSLContext
     client: ssl.SSLContext
+    browsers: ssl.SSLContext | None = None
+    """For callers over WebSocket, who are asked for no certificate: browsers ask their users. None = ``server``."""
     identities: Mapping[str, TlsClient] = field(default_factory=dict)
     """By name, for vendors with another certificate of ours or another expectation."""
 
@@ -56,24 +58,32 @@ class TlsContexts:
         Raises:
             TlsFileError: one is missing, unreadable, or not what its key says.
         """
-        server = _server(settings)
-        # Callers are verified by the roots of ``sip.tls`` alone: a vendor's own authority must not name our customers.
-        by_name = {
-            name: _server(replace(_as_identity(settings, each), ca=settings.ca))
-            for each in settings.identities
-            for name in each.host_names
-        }
-        if by_name:
-            server.sni_callback = partial(_choose, by_name)
         identities = {
             each.name: TlsClient(_client(_as_identity(settings, each)), each.server_name)
             for each in settings.identities
         }
-        return cls(server, _client(settings), identities)
+        browsers = _listening(replace(settings, verify_client=VerifyClient.NO))
+        return cls(_listening(settings), _client(settings), browsers, identities)
 
     def towards(self, identity: str) -> TlsClient | None:
         """Return what a vendor with that identity is connected with, empty = the common one; None if there is none."""
         return self.identities.get(identity) if identity else TlsClient(self.client)
+
+
+def _listening(settings: TlsSettings) -> ssl.SSLContext:
+    """Return the context of a listener, which shows the certificate of the name that a caller asks for.
+
+    Callers are verified by the roots of ``sip.tls`` alone: a vendor's own authority must not name our customers.
+    """
+    context = _server(settings)
+    by_name = {
+        name: _server(replace(_as_identity(settings, each), ca=settings.ca))
+        for each in settings.identities
+        for name in each.host_names
+    }
+    if by_name:
+        context.sni_callback = partial(_choose, by_name)
+    return context
 
 
 def _server(settings: TlsSettings) -> ssl.SSLContext:

@@ -15,10 +15,10 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
+from vosd.net.settings import ANY_ORIGIN
 from vosd.sip.settings import Limits
 from vosd.sip.wire.stream import PING, PONG
 
-ANY_ORIGIN: Final = "*"
 _SUBPROTOCOL: Final = Subprotocol("sip")
 _GOING_AWAY: Final = 1001
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})

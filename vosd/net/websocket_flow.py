@@ -1,5 +1,6 @@
 """A listener for SIP over WebSocket: the connections that peers open to it, and no others (RFC 7118)."""
 
+import ssl
 from collections.abc import Sequence
 
 from vosd.net.connection import Framer, PeerEnd
@@ -21,6 +22,9 @@ class WebSocketFlow(StreamFlow):
             connection.send(data)
         else:
             self._loop.call_soon(self._core.failed, self._flow, *peer)
+
+    def _server_context(self) -> ssl.SSLContext | None:
+        return None if self.tls is None else self.tls.browsers or self.tls.server
 
     def _framer(self) -> Framer:
         return WebSocketFramer(self._limits, self.origins)

@@ -204,3 +204,19 @@ def test_a_gateway_names_an_identity_that_there_is_and_that_of_its_neighbour(sit
     assert site.load(known + gateways("one", "one")).tls is not None
     assert any("one of sip.tls.identities: one, two" in each for each in site.errors(known + gateways("one", "three")))
     assert any("both share its connection" in each for each in site.errors(known + gateways("one", "two")))
+
+
+def test_a_customer_whose_certificate_is_not_asked_for_is_a_warning(site, authority, switch):
+    rest = (
+        "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\naccounts: [{id: a, rate_group: g}]\n"
+        "mapping_gateways: [{name: pbx, account: a, certificate_names: PBX.example}]\n"
+    )
+
+    def warnings(text: str) -> list[str]:
+        loaded = site.load(text + rest)
+        assert loaded.catalogue.mapping_gateways["pbx"].certificate_names == {"pbx.example"}
+        return [str(each) for each in loaded.problems if "certificate_names" in str(each)]
+
+    [warning] = warnings(tls(authority, switch))
+    assert "no caller is asked for a certificate" in warning
+    assert warnings(tls(authority, switch, verify_client="optional")) == []

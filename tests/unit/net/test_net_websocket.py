@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
-from vosd.net.settings import ConnectionLimits, TransportSettings
+from vosd.net.settings import ConnectionLimits, TlsSettings, TransportSettings, VerifyClient
 from vosd.net.tls import TlsContexts
 from vosd.net.websocket import WebSocketFramer
 from vosd.sip.settings import Limits
@@ -192,6 +192,19 @@ async def test_over_tls_it_is_the_same(opened, connect, authority):
     peer = await greeted(await connect(node.address(), ssl=authority.client_context(), server_hostname="127.0.0.1"))
     peer.writer.write(frame(OpCode.TEXT, INVITE))
     assert await node.ear.message() == (0, INVITE, peer.address)
+
+
+async def test_a_browser_is_not_asked_for_a_certificate_where_callers_over_tls_must_show_one(
+    opened, connect, authority
+):
+    certificate = authority.issue("both", "127.0.0.1")
+    required = TlsSettings(certificate.file, certificate.key, authority.root.file, VerifyClient.REQUIRED)
+    node = await opened(("wss", "127.0.0.1"), ("tls", "127.0.0.1"), settings=SETTINGS, tls=TlsContexts.load(required))
+    context = authority.client_context()
+    await greeted(await connect(node.address(), ssl=context, server_hostname="127.0.0.1"))
+    other = await connect(node.address(1), ssl=context, server_hostname="127.0.0.1")
+    other.writer.write(OPTIONS)
+    assert await other.is_broken()
 
 
 async def test_nothing_is_ever_connected_to(opened, vendor):

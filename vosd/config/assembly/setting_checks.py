@@ -14,6 +14,7 @@ from vosd.config.assembly.media import check_media
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.net.settings import VerifyClient
 
 
 def check_settings(
@@ -42,6 +43,16 @@ def check_settings(
         problems.warning(origin.place_of("sip.listen"), "sip.listen", expected, str(wildcard))
     if classes:
         _warn_of_short_past(keys, origin, problems)
+    if keys.sip.tls.verify_client is VerifyClient.NO:
+        _warn_of_certificates(source, problems)
+
+
+def _warn_of_certificates(source: CatalogueSource, problems: ProblemList) -> None:
+    """Warn of each customer that is known by a certificate which it is not asked for."""
+    for gateway in source.mapping_gateways.sound.values():
+        if gateway.value.certificate_names:
+            expected = "sip.tls.verify_client optional or required: no caller is asked for a certificate"
+            problems.warning(*gateway.at("certificate_names"), expected)
 
 
 def _refuse_file(state_dir: Path, origin: Origin, problems: ProblemList) -> None:

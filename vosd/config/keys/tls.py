@@ -52,8 +52,8 @@ class TlsKeys(Keys):
     ca: Annotated[Path | None, file_path()] = None
     """PEM: the root certificates for verifying peers. Default: those of the operating system."""
     verify_client: Annotated[VerifyClient, choice(VerifyClient)] = VerifyClient.NO
-    """Whether a peer that connects to us must present a certificate, may present one (it is then verified), or is not
-    asked for one."""
+    """Whether a peer that connects to a ``tls:`` socket must present a certificate, may present one (it is then
+    verified), or is not asked for one."""
     verify_server: Annotated[bool, switch()] = True
     """``no`` accepts any certificate of a vendor; else it must be valid and name the gateway's host name or address."""
     min_version: Annotated[TlsVersion, choice(TlsVersion)] = TlsVersion.TLS_1_2

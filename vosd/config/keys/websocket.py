@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 
 from vosd.config.reader.fields import FromText, one_or_many
 from vosd.config.reader.model import Keys
-from vosd.net.websocket import ANY_ORIGIN
+from vosd.net.settings import ANY_ORIGIN
 
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.\-]+(?::[1-9]\d{0,4})?\Z|https?://\[[0-9a-f:.]+\](?::[1-9]\d{0,4})?\Z")
 
