@@ -31,7 +31,7 @@ from .conditions import eventually
 from .stage import Stage, configuration
 
 ATTACKER = f"{NETWORK}.77"
-TONE = tone(400)
+TONE = tone(1_000)
 """Sound of calls to numbers that do not exist."""
 SSRC_OF_CALLER = bytes((0, 0, 0, 1))
 BURST = 25
@@ -228,22 +228,22 @@ def test_a_caller_hears_ring_back_while_the_vendor_rings_without_media(relaying:
 
 
 def test_a_caller_hears_why_its_call_fails_and_pays_nothing(relaying: Stage) -> None:
-    """Every packet of the file comes, in order, and then the code of the vendor."""
+    """Packets of the file come, in order from its beginning, and then the code of the vendor."""
     caller = RtpPeer(CUSTOMERS["acme"], ssrc=1)
     with Peer(relaying.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
         call = OutgoingCall(customer, relaying.address, relaying.number("4410"))
         call.send(call.request("INVITE", body=described(caller)))
         vendor.reply(vendor.expect("INVITE"), 404, tag="none")
         vendor.expect("ACK")
-        eventually(lambda: caller.has(20), "the sound comes")
+        eventually(lambda: caller.has(10), "the sound comes")
         assert call.refused().status == 404
         packets = caller.taken()
         assert {packet[1] & 0x7F for packet in packets} == {0}
-        assert b"".join(packet[12:] for packet in packets) == encoded(TONE, "PCMU")
+        assert encoded(TONE, "PCMU").startswith(b"".join(packet[12:] for packet in packets))
     caller.close()
     record = relaying.record_of(call.callee)
     assert (record["end_reason"], record["sip_code"], float(record["fee"])) == ("Not Found", 404, 0)
-    assert record["media"]["played"] == [{"to": "caller", "sound": "gone", "codec": "PCMU", "ms": 400}]
+    assert record["media"]["played"] == [{"to": "caller", "sound": "gone", "codec": "PCMU", "ms": 1000}]
     relaying.expect_nothing_left()
 
 

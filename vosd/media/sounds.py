@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.media.g711 import encoded_array
-from vosd.media.wav import BadSoundError, Samples, samples_of_wav
+from vosd.media.g711 import RATE, encoded_array
+from vosd.media.wav import BadSoundError, WavAudio, samples_of_wav
 
 SOUND_MS_MAX: Final = 600_000
 """Longest sound: ten minutes of music."""
@@ -40,6 +40,7 @@ READY_MADE: Final = {
     "g723": SoundCodec("G723", 24, 30),
 }
 """Codecs of files with raw frames, by the ending of their names; G.723.1 with 6.3 kbit/s."""
+_TOO_LONG: Final = f"a sound of at most {SOUND_MS_MAX // 1_000} seconds"
 _SILENCE: Final = {"PCMU": b"\xff", "PCMA": b"\xd5"}
 _DIGEST_BYTES: Final = 16
 
@@ -96,8 +97,10 @@ def encoded_wav(content: bytes) -> list[EncodedSound]:
     Raises:
         BadSoundError: it cannot be played.
     """
-    samples = samples_of_wav(content)
-    return [_encoded(codec, _as_g711(samples, codec.name)) for codec in G711]
+    audio = samples_of_wav(content)
+    if audio.samples * 1_000 // RATE > SOUND_MS_MAX:  # before the work of encoding it
+        raise BadSoundError(_TOO_LONG)
+    return [_encoded(codec, _as_g711(audio, codec.name)) for codec in G711]
 
 
 def encoded_frames(content: bytes, codec: SoundCodec) -> EncodedSound:
@@ -120,15 +123,12 @@ def encoded_frames(content: bytes, codec: SoundCodec) -> EncodedSound:
 
 def _encoded(codec: SoundCodec, content: bytes) -> EncodedSound:
     if len(content) // codec.packet_bytes * codec.packet_ms > SOUND_MS_MAX:
-        raise BadSoundError(f"a sound of at most {SOUND_MS_MAX // 1_000} seconds")
+        raise BadSoundError(_TOO_LONG)
     return EncodedSound(codec, content)
 
 
-def _as_g711(samples: Samples, codec: str) -> bytes:
+def _as_g711(audio: WavAudio, codec: str) -> bytes:
     """Return samples in G.711, with silence up to the end of the last packet."""
-    if samples.codec == codec:
-        octets = samples.content
-    else:
-        octets = b"".join(encoded_array(part, codec) for part in samples.linear())
+    octets = audio.content if audio.codec == codec else b"".join(encoded_array(part, codec) for part in audio.linear())
     packet = G711[0].packet_bytes
     return octets + _SILENCE[codec] * (-len(octets) % packet)

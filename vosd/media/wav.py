@@ -29,12 +29,17 @@ class BadSoundError(ValueError):
     """A file that cannot be played; the text is what was expected."""
 
 
-class Samples(NamedTuple):
-    """Samples of a file: as octets of G.711 where it has those, else linear with 16 bits."""
+class WavAudio(NamedTuple):
+    """Audio of a file: as octets of G.711 where it has those, else linear with 16 bits."""
 
     codec: str | None
     """``PCMU`` or ``PCMA``; None = linear."""
     content: bytes
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return len(self.content) // (1 if self.codec else 2)
 
     def linear(self) -> Iterator["array[int]"]:
         """Yield linear samples, a part at a time."""
@@ -50,7 +55,7 @@ class Samples(NamedTuple):
             give_way()
 
 
-def samples_of_wav(content: bytes) -> Samples:
+def samples_of_wav(content: bytes) -> WavAudio:
     """Return the samples of a WAV file.
 
     Raises:
@@ -84,7 +89,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += size + size % 2
 
 
-def _samples(chunk: bytes, data: bytes) -> Samples:
+def _samples(chunk: bytes, data: bytes) -> WavAudio:
     if len(chunk) < _FORMAT.size:
         raise BadSoundError("a WAV file whose format (fmt) has 16 bytes or more")
     number, channels, rate, _, _, bits = _FORMAT.unpack_from(chunk)
@@ -103,7 +108,7 @@ def _samples(chunk: bytes, data: bytes) -> Samples:
         raise BadSoundError(f"linear samples of 8 or 16 bits, or G.711, not format {number} with {bits} bits")
     if not data:
         raise BadSoundError("a WAV file with samples (data)")
-    return Samples(codec, data)
+    return WavAudio(codec, data)
 
 
 def _from_8_bits(data: bytes) -> bytes:

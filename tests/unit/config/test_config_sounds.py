@@ -68,7 +68,10 @@ def test_announcements_are_those_of_the_installation_and_of_a_trunk(site):
     [
         ("sounds: {busy: sounds/gone.wav}", "media.sounds.busy: value 'sounds/gone.wav': expected a readable file"),
         ("sounds: {busy: sounds}", "media.sounds.busy: value 'sounds': expected a file that ends in .wav"),
-        ("sounds: {busy: sounds/stereo.wav}", "value 'sounds/stereo.wav': expected one channel (mono), not 2"),
+        (
+            "sounds: {busy: sounds/stereo.wav}, announcements: {Busy: busy}",
+            "value 'sounds/stereo.wav': expected one channel (mono), not 2",
+        ),
         ("sounds: {busy: sounds/empty.g729}", "expected raw frames of G729, 20 bytes for 20 ms"),
         ("sounds: {busy: sounds/folder.wav}", "expected a readable file: is a directory"),
         ("sounds: {none: sounds/busy.wav}", "media.sounds.none: value 'sounds/busy.wav': expected a name of letters"),

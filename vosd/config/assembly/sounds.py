@@ -48,8 +48,7 @@ def read_sounds(files: Mapping[str, Path], origin: Origin, problems: ProblemList
         key = f"{SECTION}.{name}"
         place = origin.place_of(key)
         sound = _sound(name, Path(place.file).absolute().parent / file, place, key, problems)
-        if sound is not None:
-            sounds[name] = sound
+        sounds[name] = sound or Sound(name, {})  # what names one that is reported is no further mistake
     if sum(sound.size for sound in sounds.values()) > ALL_BYTES_MAX:
         expected = f"sounds of {ALL_BYTES_MAX >> 20} MB at most together, in all their codecs"
         problems.error(origin.place_of(SECTION), SECTION, expected)
