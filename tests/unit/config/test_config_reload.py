@@ -101,6 +101,8 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "call_reports",
         "hep",
         "webhooks",
+        "radius",
+        "accounting",
         "retention",
         "nightly",
         "bilateral",

@@ -77,7 +77,9 @@ class RemotePasswords(Counting):
             attributes = _attributes(held, settings)
             async with asyncio.timeout(settings.deadline_ms / 1_000):
                 reply = await self._client.ask(RadiusCode.ACCESS_REQUEST, lambda _wall_ms: attributes)
-        except (TimeoutError, RadiusUnreachableError, ParseError) as error:
+        except Exception as error:  # noqa: BLE001  the boundary of a task: the request waits for what becomes of it
+            if not isinstance(error, (TimeoutError, RadiusUnreachableError, ParseError)):
+                _log.exception("password_question_failed", username=held.username)
             is_local = settings.on_failure is Unreachable.LOCAL
             if self._log_limiter.admits(str(error), self._clock.now().mono):
                 why = str(error) or "no answer in time"

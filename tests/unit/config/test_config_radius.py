@@ -1,0 +1,87 @@
+"""``radius``: what its keys make, and mistakes in them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from vosd.catalogue.problems import ConfigError
+from vosd.config.load import Loaded, load
+from vosd.engine.settings import AccountedCalls
+from vosd.radius.servers import DeathRules
+from vosd.radius.settings import RadiusServer
+
+SERVER = {"address": "192.0.2.3", "secret": "between us"}
+
+
+def loaded(tmp_path, **keys: Any) -> Loaded:
+    path = tmp_path / "vosd.yaml"
+    path.write_text(json.dumps(keys))
+    return load(path, {})
+
+
+def test_servers_with_secrets_of_keys_and_of_files(tmp_path):
+    (tmp_path / "secret").write_text("of a file\n")
+    (tmp_path / "secret").chmod(0o600)
+    other = {"address": "2001:db8::1", "secret_file": "secret", "auth_port": "1645", "accounting_port": "1646"}
+    found = loaded(
+        tmp_path,
+        node="sw7",
+        radius={"servers": [SERVER, other], "dead_after": "3", "dead_time": "60", "accounting": {"calls": "all"}},
+    ).settings
+    assert found.radius is not None
+    first, second = found.radius.servers
+    assert (first.address, first.secret.reveal(), first.auth_port, first.accounting_port) == (
+        "192.0.2.3", "between us", 1812, 1813,
+    )  # fmt: skip
+    assert second == RadiusServer("2001:db8::1", second.secret, 1645, 1646)
+    assert second.secret.reveal() == "of a file"
+    assert "between us" not in repr(found)
+    assert found.radius.nas_identifier == "sw7"
+    assert found.radius.rules == DeathRules(3, 60_000)
+    assert found.accounting is not None
+    assert (found.accounting.calls, found.accounting.radius) == (AccountedCalls.ALL, found.radius)
+
+
+def test_without_it_nothing_is_asked_and_nothing_accounted(tmp_path):
+    found = loaded(tmp_path, node="sw1").settings
+    assert (found.radius, found.accounting) == (None, None)
+    found = loaded(tmp_path, radius={"servers": [SERVER]}).settings
+    assert found.accounting is None
+
+
+@pytest.mark.parametrize("users", ["phones", "gateways", "all"])
+def test_users_whose_passwords_others_judge_need_none_here(tmp_path, users):
+    known = {
+        "rate_groups": [{"name": "sell", "rates": [{"prefix": "44", "billing_rate": "0.6"}]}],
+        "accounts": [{"id": "acme", "rate_group": "sell"}],
+        "radius": {"servers": [SERVER], "authenticate": users},
+    }
+    phone = {"number": "1001", "account": "acme", **({} if users != "gateways" else {"password": "not a secret"})}
+    auth = {"username": "pbx", **({} if users != "phones" else {"password": "not a secret"})}
+    gateway = {"name": "pbx", "account": "acme", "auth": auth}
+    catalogue = loaded(tmp_path, **known, phones=[phone], mapping_gateways=[gateway]).catalogue
+    remote = {name: user.credentials.is_remote for name, user in catalogue.all_users() if user.credentials is not None}
+    assert remote == {"1001": users != "gateways", "pbx": users != "phones"}
+    known["radius"] = {"servers": [SERVER]}
+    with pytest.raises(ConfigError, match="expected one of password, password_file and ha1_md5"):
+        loaded(tmp_path, **known, phones=[phone], mapping_gateways=[gateway])
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"timeout": "1"}, "servers: expected at least one server"),
+        ({"servers": [SERVER, SERVER]}, "servers: expected each server once"),
+        ({"servers": [{"address": "192.0.2.3"}]}, r"servers\[0\].secret: expected either secret or secret_file"),
+        ({"servers": [{**SERVER, "secret_file": "x"}]}, r"servers\[0\].secret: expected either"),
+        ({"servers": [{**SERVER, "address": "radius.example.com"}]}, r"servers\[0\].address: .*expected an IP address"),
+        ({"servers": [SERVER], "nas_address": "2001:db8::1"}, "nas_address: .*expected an IPv4 address"),
+        ({"servers": [SERVER], "authenticate": "everyone"}, "authenticate: .*expected one of off, phones"),
+        ({"servers": [SERVER], "authenticate": "phones", "tries": "9"}, "deadline: expected at least tries times"),
+        ({"servers": [{"address": "192.0.2.3", "secret_file": "missing"}]}, "servers: .*missing"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, section, said):
+    with pytest.raises(ConfigError, match=f"radius.{said}"):
+        loaded(tmp_path, radius=section)
