@@ -7,6 +7,7 @@ from doubles.virtual.exchange import SWITCH, Exchange
 from doubles.virtual.messenger import MessagingPhone, MessagingTrunk, ask
 from doubles.virtual.scene import CUSTOMER, VENDORS, vendor_gateway
 
+from vosd.engine.messages.relay import OPEN_OF_ONE_MAX
 from vosd.obs.figures import Figure
 
 DESK, MOBILE = Endpoint("203.0.113.66", 41_234), Endpoint("203.0.113.67", 5_070)
@@ -118,6 +119,23 @@ def test_what_is_no_subscription_or_notification_of_a_mailbox_is_refused():
     office.mobile.register(expires=0)
     assert office.notify(office.voicemail).answer.status == 480
     assert office.voicemail.taken == office.desk.taken == office.mobile.taken == []
+    office.close()
+
+
+def test_a_phone_has_so_many_requests_that_wait_and_others_go_on():
+    office = Office()
+    office.voicemail.status = 0
+    waiting = [office.subscribe(office.desk) for _ in range(OPEN_OF_ONE_MAX + 1)]
+    office.wire.run_for(1_000)
+    assert [each.answer.status for each in waiting if each.responses] == [503]
+    assert office.notify(office.voicemail).answer.status == 200
+    office.close()
+    assert [each.answer.status for each in waiting] == [480] * OPEN_OF_ONE_MAX + [503]
+
+
+def test_a_voicemail_gateway_with_all_its_calls_takes_subscriptions():
+    office = Office(max_concurrent=0)
+    assert office.subscribe(office.desk).answer.status == 200
     office.close()
 
 

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Final
 
 from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
@@ -20,8 +21,8 @@ from vosd.trunks.phone import called_half
 
 GROUPS_MAX: Final = 3
 """Most gateways that are tried one after the other."""
-_NO_CALLS: Final = frozenset({Cause.FULL, Cause.TOO_FAST})
-"""Limits of calls, which a MESSAGE is none of."""
+_OF_CALLS: Final = frozenset({Cause.FULL, Cause.TOO_FAST})
+"""Limits of calls, which no relayed request is."""
 
 
 def places_of(admission: Admission, call: CallRequest) -> Sequence[Sequence[RelayPlace]] | Refusal:
@@ -47,6 +48,13 @@ def places_of(admission: Admission, call: CallRequest) -> Sequence[Sequence[Rela
 def contacts_of(gateway: RoutingGateway, admission: Admission, callee: str = "", caller: str = "") -> list[RelayPlace]:
     """Return the places of a phone, or of another gateway that registers: each of its contacts."""
     return [RelayPlace(gateway, address, callee, caller) for address in admission.live.addresses_of(gateway)]
+
+
+def is_reachable(gateway: RoutingGateway, admission: Admission, now: Instant) -> bool:
+    """Return whether a gateway takes requests now, however many calls it has."""
+    live = admission.live
+    objection = state_objection(gateway, now.mono, live.occupancy, live.rests, admission.vendors)
+    return objection is None or objection in _OF_CALLS
 
 
 def _of_phones(
@@ -84,8 +92,7 @@ def _of_gateways(
 def _takes(candidate: Candidate, admission: Admission, call: CallRequest) -> bool:
     """Return whether a gateway takes messages of this sender now."""
     live, vendors, gateway = admission.live, admission.vendors, candidate.gateway
-    objection = state_objection(gateway, call.at.mono, live.occupancy, live.rests, vendors)
-    if objection is not None and objection not in _NO_CALLS:
+    if not is_reachable(gateway, admission, call.at):
         return False
     mapping, account = call.mapping, call.account
     if mapping is None or account is None:

@@ -13,8 +13,7 @@ from typing import Final
 from vosd.callcontrol.admission import Admission
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.messages.delivery import RelayPlace
-from vosd.engine.messages.destinations import contacts_of
-from vosd.routing.pipeline import state_objection
+from vosd.engine.messages.destinations import contacts_of, is_reachable
 from vosd.sip.events import StandaloneArrived
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
@@ -62,10 +61,8 @@ class Mailboxes:
         gateway = admission.catalogue.routing_gateways.get(phone.voicemail or "")
         if gateway is None:
             return _NO_MAILBOX
-        live = admission.live
-        addresses = live.addresses_of(gateway)
-        objection = state_objection(gateway, event.at.mono, live.occupancy, live.rests, admission.vendors)
-        if objection is not None or not addresses:
+        addresses = admission.live.addresses_of(gateway)
+        if not addresses or not is_reachable(gateway, admission, event.at):
             return 503, "Retry-After: 60\r\n"
         return RelayPlace(gateway, addresses[0], phone.mailbox or phone.number), phone.number
 

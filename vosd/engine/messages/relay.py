@@ -3,6 +3,7 @@
 A MESSAGE is admitted like a call, but costs nothing and leaves a line in the log instead of a CDR (RFC 3428).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
@@ -42,6 +43,8 @@ from vosd.trunks.gateways import MappingGateway
 
 OPEN_MAX: Final = 1_000
 """Most requests that wait for an answer; more are 503."""
+OPEN_OF_ONE_MAX: Final = 50
+"""Most of one phone, or of one trunk with a login."""
 BURST: Final = 10
 """MESSAGEs that a sender may send at once, if it may send so many in a minute."""
 _STEPS: Final = (Admission.identify, Admission.check_open, Admission.check_loop)
@@ -73,6 +76,8 @@ class MessageRelay(Counting):
         self._version = ""
         """Version of the catalogue that they are of."""
         self._open: set[RequestDelivery] = set()
+        self._open_of: Counter[str] = Counter()
+        """Number of them by user who has authenticated."""
         self._log_limiter = LogLimiter()
         self._delivered = self._refused = self._notified = 0
 
@@ -100,7 +105,7 @@ class MessageRelay(Counting):
         Raises:
             ParseError: a header that is needed is malformed.
         """
-        if len(self._open) >= OPEN_MAX:
+        if len(self._open) >= OPEN_MAX or (event.user and self._open_of[event.user] >= OPEN_OF_ONE_MAX):
             self._answer(event, 503, _BUSY)
             return
         match event.request.method:
@@ -252,10 +257,14 @@ class MessageRelay(Counting):
 
         def ended(delivery: RequestDelivery, outcome: DeliveryOutcome, now: Instant) -> None:
             self._open.discard(delivery)
+            self._open_of[event.user] -= 1
+            if not self._open_of[event.user]:
+                del self._open_of[event.user]
             answer(outcome, now)
 
         delivery = RequestDelivery(self._endpoint, groups, send, ended)
         self._open.add(delivery)
+        self._open_of[event.user] += 1
         event.transaction.defer_response(self._endpoint.server_header, event.at)
         delivery.begin(event.at)
 
