@@ -180,6 +180,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._is_ending:
             return
         self._write(self._framer.closing_bytes())
+        if self.is_ending:  # the peer does not read
+            return
         self._is_ending = True
         self._why = why
         self._transport.close()
