@@ -98,6 +98,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "CallSnapshot.state": ("talking",),
     "DatabaseReport.state": ("well",),
     "GatewayRow.addresses": (["198.51.100.7"],),
+    "GatewayRow.groups": (["cheap"],),
     "GatewayRow.state": ("up",),
     "PersonSheet.state": ("active",),
     "state": ("Zt4n8Qw2Lr6",),

@@ -43,6 +43,8 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """Attempts per hundred that reached the called terminal, over the span of the order by quality; routing only."""
     addresses: list[str] = []
     """Addresses of its names in DNS now, which its calls come from; mapping only."""
+    groups: list[str] = []
+    """Gateway groups that it is in; routing only."""
 
 
 class ListGateways(Order[list[GatewayRow]], frozen=True, tag="gateways"):

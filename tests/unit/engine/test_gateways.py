@@ -128,6 +128,7 @@ def test_the_gateways_of_a_group_are_counted_together_where_it_has_limits():
     stage.live.occupancy.take(LimitScope.GROUP, "pair", 9, None, 0)
     row = stage.row("pair")
     assert (row.kind, row.state, row.calls, row.max_concurrent, row.attempts) == ("group", "up", 1, 9, 0)
+    assert (row.groups, stage.row("trunk").groups) == ([], ["pair", "plain"])
     assert {each.gateway for each in stage.gateways.rows(stage.live, frozenset(), frozenset())} == {"trunk", "pair"}
 
 

@@ -117,7 +117,8 @@ class Gateways(Counting):
             account = catalogue.accounts.get(gateway.account or "")
             currency = None if account is None else account.currency
             cps, ner = leaving.get(gateway.name, 0), live.quality.figures(gateway.name, now.mono).ner
-            yield _row(load, hour, live.blocks.called, cps, down_ms, rest_ms, currency, ner)
+            groups = sorted(gateway.groups)
+            yield _row(load, hour, live.blocks.called, cps, down_ms, rest_ms, currency, ner, groups=groups)
         together = dict(live.occupancy.lately(LimitScope.GROUP, now.mono))
         for group in catalogue.gateway_groups.values():
             if group.limit is None:
@@ -183,6 +184,7 @@ def _row(
     currency: str | None = None,
     ner: float | None = None,
     addresses: Sequence[str] = (),
+    groups: Sequence[str] = (),
 ) -> GatewayRow:
     cost = hour.cost_per_minute
     return GatewayRow(
@@ -204,6 +206,7 @@ def _row(
         cps=cps,
         ner=None if ner is None else round(ner, 1),
         addresses=[*addresses],
+        groups=[*groups],
     )
 
 
