@@ -9,6 +9,7 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, refuses
 
 from vosd.b2bua.outgoing.headers import SDP
@@ -162,6 +163,27 @@ def test_a_side_that_moves_its_media_is_believed_at_the_new_address():
     assert of_callee.source.rtp == 30_500
     assert place(call.theirs)[1] == of_caller.port.rtp
     scene.finish(call)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_media_stay_as_they_were_where_an_offer_is_refused(method, is_refused):
+    """A fax at another port, which the vendor does not take: the caller goes on to receive at the port of its audio."""
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    of_caller, _ = ports(relay, call, there)
+    before = of_caller.source
+    call.mine = OFFER.split("m=")[0] + "m=image 20500 udptl t38\r\n"
+    there.mine = ANSWER.split("m=")[0] + "m=image 30500 udptl t38\r\n"
+    if is_refused:
+        there.will("INVITE", Reply(488))
+        there.will("UPDATE", Reply(488))
+    call.propose(method=method)
+    scene.wire.run_for(1_000)
+    assert (of_caller.source == before) is is_refused
+    assert of_caller.source.rtp == (20_000 if is_refused else 20_500)
+    scene.finish(call)
+    assert scene.exchange.media._offered == {}
 
 
 def test_a_side_that_rejects_all_media_shows_no_address_of_its_own():

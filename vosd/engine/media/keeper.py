@@ -74,6 +74,7 @@ MOVED_MS: Final = 500
 """Time that the offer to a side of a call may take, before the other one gets its own."""
 _LATE_FIGURES_MS: Final = 3_000
 """Figures of an rtpengine may come later than their interval by so much."""
+_ACCEPTED, _REFUSED = 200, 300
 _WITHHELD: Final = MessageWait(0, may_leave=False)
 
 _log = structlog.get_logger()
@@ -95,6 +96,15 @@ class _Prepared(NamedTuple):
     theirs: LegMedia
     described: Sequence[Medium]
     places: Sequence[Place | None]
+
+
+class _Offered(NamedTuple):
+    """An offer of a leg within its dialog, and what held for its media before."""
+
+    transaction: object
+    sources: tuple[MediaSource | None, ...]
+    is_held: bool
+    is_fax: bool
 
 
 class MediaKeeper:
@@ -139,6 +149,8 @@ class MediaKeeper:
         self.is_ignored: Callable[[str], bool] | None = None
         """Returns whether the address of a session description is not used; None = all are."""
         self._prepared: _Prepared | None = None
+        self._offered: dict[int, _Offered] = {}
+        """Offers that are not answered, by the numbers of their authors."""
         self._is_exhausted = False
         self._log_limiter = LogLimiter()
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
@@ -179,8 +191,10 @@ class MediaKeeper:
             return True
         if media.number not in self._legs:
             return False
-        if not media.ports or not isinstance(message, OutgoingResponse) or message.status not in RINGING:
+        if not media.ports or not isinstance(message, OutgoingResponse):
             return True
+        if message.status not in RINGING:
+            return media.number not in self._offered
         callee = owner.call.callee
         attempt = None if callee is None else callee.leg.facts.media
         return attempt is None or not attempt.settings.local_ring
@@ -195,6 +209,8 @@ class MediaKeeper:
                 media.settings = leg.route_choice.gateway.media
             self._legs[media.number] = leg
         body = message.body
+        if media.number in self._offered:
+            self._offer_answered(message, leg, media)
         if not body or SDP not in message.headers:
             return self._ring_back(message, leg, media)
         if isinstance(body, Authored) and body.author == BY_SWITCH:
@@ -218,6 +234,24 @@ class MediaKeeper:
             return None
         address = address_of(leg, self._listeners, self._addresses).announced
         return ring_back(message, leg, media, self._relay, address, self.parameters.ring_back_delay_ms)
+
+    def _offer_answered(self, message: Outgoing, leg: Leg, media: LegMedia) -> None:
+        """Take media as before an offer of a leg that was refused: the session stays as it was (RFC 3264 section 8)."""
+        offered = self._offered[media.number]
+        if not isinstance(message, OutgoingResponse | OutgoingSuccess):
+            return
+        status = message.status if isinstance(message, OutgoingResponse) else _ACCEPTED
+        if message.transaction is not offered.transaction or status < _ACCEPTED:
+            return
+        del self._offered[media.number]
+        if status < _REFUSED or self._relay is None:
+            return
+        for index, source in enumerate(offered.sources):
+            port = media.port(index)
+            if source is not None and port is not None and port.id >= 0 and source != media.source(index):
+                self._relay.expect(port, source)
+        media.sources, media.is_held, media.is_fax = offered.sources, offered.is_held, offered.is_fax
+        leg.moved()
 
     def forget(self, waiting: WaitingMessage) -> None:
         """Wait for an rtpengine no more (``Doorkeeper``)."""
@@ -603,6 +637,10 @@ class MediaKeeper:
             if media.rtp_call is not None:  # none works, or it is connected with a leg at the relay
                 self._close_ports(media, now)
                 media.rtp_call, media.is_moved = None, bool(media.said)
+        moving = exchange.author.moving
+        if moving is not None and isinstance(message, OutgoingReinvite | OutgoingRequest):
+            theirs = exchange.theirs
+            self._offered[theirs.number] = _Offered(moving.transaction, theirs.sources, theirs.is_held, theirs.is_fax)
         places = self._places(described, exchange, now)
         if places is None:
             self._report_exhausted(now)
