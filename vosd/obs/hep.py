@@ -16,6 +16,7 @@ LOG: Final = 100
 PACKET_MAX: Final = 65_000
 """Longest packet in bytes; a longer message is not copied."""
 _HEAD: Final = Struct("!4sH")
+_HEAD_BYTES: Final = _HEAD.size
 _MOMENT: Final = Struct("!HHHIHHHI")
 """Seconds (type 9) and microseconds (type 10)."""
 _CHUNK: Final = Struct("!HHH")
@@ -31,22 +32,18 @@ def hep_trailer(kind: int, capture_id: int, key: str) -> bytes:
     return chunks + _chunk(14, key.encode()) if key else chunks
 
 
-def hep_packet(route: bytes, trailer: bytes, wall_ms: int, correlation: bytes, content: bytes) -> bytes:
-    """Return a packet; ``route`` is of ``hep_route``, ``correlation`` names the call, ``wall_ms`` is UTC."""
+def hep_middle(trailer: bytes, wall_ms: int, correlation: bytes) -> bytes:
+    """Return the chunks that all packets of one turn of a call share: ``correlation`` names it, ``wall_ms`` is UTC."""
     seconds, ms = divmod(wall_ms, 1_000)
-    length = _HEAD.size + len(route) + _MOMENT.size + len(trailer) + 2 * _CHUNK_BYTES + len(correlation) + len(content)
-    return b"".join(
-        (
-            _HEAD.pack(b"HEP3", length),
-            route,
-            _MOMENT.pack(0, 9, 10, seconds, 0, 10, 10, 1_000 * ms),
-            trailer,
-            _CHUNK.pack(0, 17, _CHUNK_BYTES + len(correlation)),
-            correlation,
-            _CHUNK.pack(0, 15, _CHUNK_BYTES + len(content)),
-            content,
-        )
-    )
+    moment = _MOMENT.pack(0, 9, 10, seconds, 0, 10, 10, 1_000 * ms)
+    return b"%b%b%b%b" % (moment, trailer, _CHUNK.pack(0, 17, _CHUNK_BYTES + len(correlation)), correlation)
+
+
+def hep_packet(route: bytes, middle: bytes, content: bytes) -> bytes:
+    """Return a packet; ``route`` is of ``hep_route``, ``middle`` of ``hep_middle``."""
+    size = _CHUNK_BYTES + len(content)
+    length = _HEAD_BYTES + len(route) + len(middle) + size
+    return b"%b%b%b%b%b" % (_HEAD.pack(b"HEP3", length), route, middle, _CHUNK.pack(0, 15, size), content)
 
 
 @lru_cache(maxsize=8_192)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vosd.base.secret import Secret
 from vosd.engine.settings import HepOnly, HepServer, HepSettings
 from vosd.engine.trace.hep_mirror import HepMirror
-from vosd.obs.hep import SIP, hep_packet, hep_route, hep_trailer
+from vosd.obs.hep import SIP, hep_middle, hep_packet, hep_route, hep_trailer
 from vosd.obs.traced import Direction
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
@@ -51,7 +51,8 @@ def messages_in(packets):
 def test_every_packet_is_read_by_the_published_format(source, port, content, correlation, key, wall_ms):
     target = IPv4Address("192.0.2.1") if source.version == 4 else IPv6Address("2001:db8::1")
     route = hep_route("tls", str(source), port, str(target), 5_061)
-    found = read_hep(hep_packet(route, hep_trailer(SIP, 2_001, key), wall_ms, correlation.encode(), content))
+    middle = hep_middle(hep_trailer(SIP, 2_001, key), wall_ms, correlation.encode())
+    found = read_hep(hep_packet(route, middle, content))
     assert (found["source"], found["source_port"], found["target"]) == (str(source), port, str(target))
     assert (found["protocol"], found["content"], found["correlation"]) == ("TCP", content, correlation)
     assert 1_000 * found["seconds"] + found["microseconds"] // 1_000 == wall_ms

@@ -13,7 +13,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.settings import HepOnly, HepSettings
 from vosd.engine.trace.messages import Traced
-from vosd.obs.hep import LOG, PACKET_MAX, SIP, hep_packet, hep_route, hep_trailer
+from vosd.obs.hep import LOG, PACKET_MAX, SIP, hep_middle, hep_packet, hep_route, hep_trailer
 from vosd.obs.traced import Direction, blanked
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Datagram, Peer
@@ -57,9 +57,12 @@ class HepMirror:
         if not self._is_wanted(call) and call.arrival.call_id not in self._failed:
             return
         correlation = call.arrival.call_id.encode()
-        self._copy(now.wall - now.waited_ms, _IN, source, data, correlation)
+        middle = hep_middle(self._sip, now.wall - now.waited_ms, correlation)
+        self._copy(middle, _IN, source, data)
+        if now.waited_ms:
+            middle = hep_middle(self._sip, now.wall, correlation)
         for datagram in sent:
-            self._copy(now.wall, _OUT, datagram.peer, datagram.data, correlation)
+            self._copy(middle, _OUT, datagram.peer, datagram.data)
 
     def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
         """Copy a message that belongs to no event of a call; its Call-ID is what it belongs to."""
@@ -67,7 +70,7 @@ class HepMirror:
             found = data.find(_CALL_ID)
             start = found + len(_CALL_ID)
             line = b"" if found < 0 else data[start : start + _CORRELATION_MAX].partition(b"\r\n")[0]
-            self._copy(at, direction, peer, data, line.strip())
+            self._copy(hep_middle(self._sip, at, line.strip()), direction, peer, data)
 
     # -- at the end ---------------------------------------------------------------------------------------------
 
@@ -81,7 +84,7 @@ class HepMirror:
         if not self._is_for_all and True not in wishes:
             self._failed.append(record.call_id)
             for _, (_, at, direction, peer, data) in messages:
-                self._copy(at, direction, peer, data, correlation)
+                self._copy(hep_middle(self._sip, at, correlation), direction, peer, data)
         said = {"event": "call", "call_id": record.call_id, "reason": record.end_reason, "code": record.sip_code,
                 "mapping_gateway": record.mapping_gateway, "routing_gateway": record.routing_gateway,
                 "customer": record.customer_account, "caller": record.caller_in, "callee": record.callee_in,
@@ -89,7 +92,7 @@ class HepMirror:
                 "sip_call_id_out": record.sip_call_id_out}  # fmt: skip
         _, host, port = self._listeners[0]
         route = hep_route("udp", host, port, host, port)
-        self._send(hep_packet(route, self._log, record.ended_at, correlation, msgspec.json.encode(said)))
+        self._send(hep_packet(route, hep_middle(self._log, record.ended_at, correlation), msgspec.json.encode(said)))
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -101,7 +104,7 @@ class HepMirror:
         said = [wishes.get(name) for name in (call.customer, None if choice is None else choice.gateway.name) if name]
         return False not in said and (self._is_for_all or True in said)
 
-    def _copy(self, at: int, direction: Direction, peer: Peer, data: bytes, correlation: bytes) -> None:
+    def _copy(self, middle: bytes, direction: Direction, peer: Peer, data: bytes) -> None:
         if len(data) > PACKET_MAX:
             self.too_long += 1
             return
@@ -110,7 +113,7 @@ class HepMirror:
             route = hep_route(transport, peer.host, peer.port, host, port)
         else:
             route = hep_route(transport, host, port, peer.host, peer.port)
-        self._send(hep_packet(route, self._sip, at, correlation, blanked(data)))
+        self._send(hep_packet(route, middle, blanked(data)))
 
 
 def _numeric(host: str) -> str:
