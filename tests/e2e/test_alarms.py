@@ -15,7 +15,8 @@ from .addresses import ALARM_SERVER, ALARMING_SWITCH, VENDORS
 from .conditions import eventually
 from .stage import Caller, Stage, Vendor, configuration
 
-LIMITS = "\nalarms: {margin: 60, prefix_margin: 60, min_calls: 1, asr: 0}\n"
+SHORT = "short_calls: {percent: 50, min_calls: 1}"
+LIMITS = f"\nalarms: {{margin: 60, prefix_margin: 60, min_calls: 1, asr: 0, {SHORT}}}\n"
 
 
 def of_vendor(server: ReportServer, state: str) -> dict[str, Any] | None:
@@ -59,7 +60,7 @@ def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleare
 
 def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp_path: Path) -> None:
     with Daemon(tmp_path, configuration("quality.yaml", ALARMING_SWITCH) + LIMITS, prepare=margins_soon) as daemon:
-        stage = Stage(daemon, ALARMING_SWITCH, Event.MARGIN_LOW, Event.PREFIX_MARGIN_LOW)
+        stage = Stage(daemon, ALARMING_SWITCH, Event.MARGIN_LOW, Event.PREFIX_MARGIN_LOW, Event.SHORT_CALLS)
         eventually(lambda: stage.status()["machine"]["memory_percent"], "the first check, which calls are counted from")
         record = stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
         assert (record["fee"], record["cost"], record["rate_prefix"]) == ("0.06", "0.03", "44")
@@ -70,6 +71,15 @@ def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp
 
         eventually(lambda: len(low()) == 2, "both alarms")
         assert low() == {"margin_low": "USD", "prefix_margin_low": "44 USD"}
+
+        def short() -> set[str]:
+            held = daemon.ask("alarms")["alarms"]
+            return {each["subject"] for each in held if each["alarm"] == "short_calls"}
+
+        eventually(lambda: short() == {"carrier-a *", "carrier-a 44"}, "a talk of 0.2 s is an alarm")
+        (call,) = daemon.ask("why", "--call-id", record["call_id"])["calls"]
+        assert "carrier-a answered" in call["headline"]
+        assert "sooner than anyone can" in call["headline"]
 
 
 class LoggedLines:

@@ -59,6 +59,17 @@ class TestBlockedSources:
         (line,) = [line for line in logs if line["event"] == Event.ACCESS_REFUSED]
         assert (line["account"], line["name"]) == ("acme", "acme")
 
+    def test_a_trunk_with_countries_of_its_own_leaves_that_record_too(self):
+        public = Endpoint(ABROAD.host, 5_060)
+        trunk = mapping_gateway("far", f"{public.host}/32", account="acme", countries=frozenset({"DE"}))
+        content = catalogue(
+            [mapping_gateway("acme", f"{CUSTOMER.host}/32"), trunk, vendor_gateway(0)],
+            access=AccessRules(rules=(self.BLOCK,)),
+        )
+        stage = Scene(content, country_of=country_of)
+        assert call(stage, public).final == 403
+        assert (stage.record.end_reason, stage.record.mapping_gateway) == ("Geofence Blocked", "far")
+
     def test_no_answer_says_whether_a_password_is_right(self):
         stage = scene(self.BLOCK, phones=[phone("1001")])
         client = stage.exchange.request_client(ABROAD)

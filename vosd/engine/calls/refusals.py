@@ -51,6 +51,8 @@ _UNRECORDED: Final = frozenset({EndReason.UNKNOWN_SOURCE, EndReason.OVERLOAD})
 
 
 _BY_ACCESS: Final = frozenset({EndReason.GEOFENCE_BLOCKED, EndReason.USER_AGENT_NOT_ALLOWED})
+_OF_KNOWN: Final = _BY_ACCESS | {EndReason.NUMBER_NOT_ALLOWED}
+"""Reasons for which calls are refused by ``Admission.identify`` whose trunk is known."""
 
 
 class IllegalCalls:
@@ -211,7 +213,7 @@ class Refusals:
         )
         with suppress(ParseError):
             refused = self._admission.identify(call_request)
-            is_known = refused is None or refused.reason is EndReason.NUMBER_NOT_ALLOWED
+            is_known = refused is None or refused.reason in _OF_KNOWN
             call_request.numbers = None
             reason = EndReason.GEOFENCE_BLOCKED if event.is_blocked else EndReason.UNAVAILABLE
             if is_known and (event.is_blocked or self._is_emergency(call_request.callee_billing)):
