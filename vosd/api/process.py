@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 from vosd.admin.office.tokens import principal_of
+from vosd.api.address_gate import AddressGate, Served
 from vosd.api.application import Application
 from vosd.api.console import Console
 from vosd.api.feed import EventFeed
@@ -114,7 +115,9 @@ async def serve(
             token_rate=settings.token_rate,
             address_rate=settings.address_rate,
         )
-        served = Console(application, settings.brand) if settings.console else application
+        served: Served = Console(application, settings.brand) if settings.console else application
+        if settings.allow:
+            served = AddressGate(served, settings.allow)
         server = ApiServer(served, settings, feed.close, takes_signals=until is None)
         gc.collect()
         gc.freeze()

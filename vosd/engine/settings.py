@@ -170,6 +170,8 @@ class ApiSettings:
     console: bool = True
     """Whether the console is served beside it."""
     brand: BrandSettings = BrandSettings()
+    allow: tuple[str, ...] = ()
+    """Networks whose clients are answered; none = all."""
 
 
 @dataclass(frozen=True, slots=True)

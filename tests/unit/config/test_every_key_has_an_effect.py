@@ -199,6 +199,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "metrics.listen": {"listen": "127.0.0.1:9464"},
     "api.listen": {"listen": "127.0.0.1:8080"},
     "api.trusted_proxies": {"listen": "127.0.0.1:8081", "trusted_proxies": ["192.0.2.0/24"]},
+    "api.allow": {"listen": "127.0.0.1:8081", "allow": ["192.0.2.0/24"]},
     "metrics.allow": {"listen": "127.0.0.1:9465", "allow": ["192.0.2.0/24"]},
     "phone_service.port": {"ip": "192.0.2.3", "port": "81"},
     "t1": {"t1": "0.4"},

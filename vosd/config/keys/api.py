@@ -162,6 +162,9 @@ class ApiKeys(Keys):
         tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)
     ] = ()
     """Addresses and networks of proxies whose ``X-Forwarded-For`` names the client; that of others is ignored."""
+    allow: Annotated[tuple[Annotated[IPv4Network | IPv6Network, network()], ...], BeforeValidator(one_or_many)] = ()
+    """Addresses and networks whose clients get further than 403, at the console too; default: all. A token may have
+    networks of its own besides."""
     token_rate: Annotated[int, whole(0, 100_000)] = 500
     """Most requests a second of one token or session, of which two seconds' worth may come at once; more get 429 with
     ``Retry-After``. 0 = any."""
@@ -199,4 +202,5 @@ class ApiKeys(Keys):
             replica,
             self.console,
             self.brand.settings(),
+            tuple(map(str, self.allow)),
         )
