@@ -33,6 +33,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         for account in ("acme", "family"):
             stage.pay(account, "100")
         yield stage
+        stage.expect_timers_run_out()
         stage.expect_books_in_order()
         assert daemon.interrupt() == 0
         stage.expect_clean_log()
@@ -164,7 +165,10 @@ def test_a_phone_calls_from_its_country_with_its_program(
         assert proof is not None
         call.remote_to = f"<{call.target}>"
         call.invite([agent, proof], cseq=2)
-        assert phone.final_response("2 INVITE", call.call_id).status == status
+        refusal = phone.final_response("2 INVITE", call.call_id)
+        assert refusal.status == status
+        call.remote_to = refusal["To"]
+        call.send(call.request("ACK", 2, branch="INVITE-2"))
         assert stage.record_of(call.callee)["end_reason"] == reason
         second = answer_to(
             phone.ask(register(phone, f"{place}-{reason}"), stage.address, "1 REGISTER", f"{place}-{reason}"),
