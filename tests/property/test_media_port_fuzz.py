@@ -124,7 +124,7 @@ def test_no_datagram_and_no_order_ends_a_worker(steps, is_multiplexed):
             case ("disconnect",):
                 port.disconnect()
             case ("keys",):
-                port.report_keys(are_reported=True, are_taken=True)
+                port.report_keys(are_reported=True, are_taken=True, in_tones=True)
             case ("ring",):
                 port.play_ring_back(0)
             case ("due",):

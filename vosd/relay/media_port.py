@@ -373,8 +373,11 @@ class MediaPort:
 
     def reads_key(self, data: bytes) -> bool:
         """Read tones in a packet that is about to be forwarded; return whether it is not."""
-        reader, codec = self.tone_reader, PAYLOADS.get(data[1] & _PAYLOAD)
-        if reader is None or codec is None or not is_whole(data):
+        reader = self.tone_reader
+        if reader is None or self._is_unread or not is_whole(data):
+            return False
+        codec = PAYLOADS.get(data[1] & _PAYLOAD)
+        if codec is None:
             return False
         for pressed in reader.read(data[payload_start(data) :], codec, monotonic_ns()):
             self._owner.key_pressed(self.port.id, pressed)

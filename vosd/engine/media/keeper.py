@@ -155,6 +155,8 @@ class MediaKeeper:
         self._log_limiter = LogLimiter()
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
         """Addresses and ranges of ports to which nothing is sent, because they are ours."""
+        self._outside: dict[MediaAddress, PortRange] = {}
+        """Ports of calls of an earlier process that are in none of the ranges of now, as one range for each address."""
         self._spare_own()
 
     def _spare_own(self) -> None:
@@ -473,11 +475,13 @@ class MediaKeeper:
         was_open, source = relay.is_open(port), media.source(index)
         if not relay.reopen(port, tos=self.parameters.traffic_class):
             return None
-        announced = address_of(leg, self._listeners, self._addresses).announced
+        address = MediaAddress(port.host, address_of(leg, self._listeners, self._addresses).announced)
         ports = self._range(media)
-        if not ports.first <= port.rtp <= ports.last:  # the configuration has changed
-            ports = PortRange(port.rtp, port.rtcp or port.rtp)
-        self._spare(relay, MediaAddress(port.host, announced), ports)
+        if ports.first <= port.rtp <= ports.last:
+            self._spare(relay, address, ports)
+        else:  # the configuration has changed
+            before = self._outside.get(address, PortRange(port.rtp, port.rtp))
+            self._outside[address] = PortRange(min(before.first, port.rtp), max(before.last, port.rtcp or port.rtp))
         if not was_open:
             if source is not None:
                 relay.expect(port, source)
@@ -500,6 +504,9 @@ class MediaKeeper:
         """Close the ports of calls that do not go on: all that do have been resumed."""
         medias = [leg.facts.media for leg in self._legs.values()]
         if self._relay is not None:
+            for address, ports in self._outside.items():
+                self._spare(self._relay, address, ports)
+            self._outside.clear()
             for media in self._opened_again:
                 self._connect_again(self._relay, media)
                 self.music.resume(media)
