@@ -69,9 +69,9 @@ def record(site: Watched) -> dict[str, Any]:
 
 def _register(site: Watched) -> None:
     with Peer(Endpoint(PHONES["desk"], 15_997)) as desk:
-        phone = Telephone(desk, API_SWITCH, Login("7001", "secret"))
+        phone = Telephone(desk, API_SWITCH, Login("7001", "a-long-secret-1"))
         answer = phone._ask_to_register(600)
-        proof = answer_to(answer, Login("7001", "secret"), "REGISTER", phone._uri)
+        proof = answer_to(answer, Login("7001", "a-long-secret-1"), "REGISTER", phone._uri)
         assert proof is not None
         assert phone._ask_to_register(600, f"{proof}\r\nUser-Agent: {FORMULA}{IMAGE}").status == 200
 
