@@ -110,6 +110,8 @@ class UdpFlow:
 
         A send fails, too, by the ICMP error of an earlier datagram to any address, once for each.
         """
+        if self._socket.fileno() < 0:
+            return  # closed by a stop, before the last timers of the calls have fired
         host, port = to
         error, sends = self._refusal(data, to), 1
         while error is not None and sends < SENDS_MAX and self._take_errors():

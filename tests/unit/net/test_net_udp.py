@@ -118,6 +118,15 @@ async def test_nothing_is_reported_from_within_a_send(opened):
     await until(lambda: node.ear.unsent)
 
 
+async def test_a_datagram_of_a_timer_that_fires_after_the_stop_is_not_sent_and_is_no_error(opened):
+    node = await opened(("udp", "127.0.0.1"))
+    send = node.transports.transmit[0]
+    await node.transports.close()
+    with capture_logs() as lines:
+        send(b"a repeated refusal", ("127.0.0.1", 5060))
+    assert lines == []
+
+
 async def test_a_datagram_that_the_kernel_has_no_room_for_is_lost_like_any_other(opened, monkeypatch):
     node = await opened(("udp", "127.0.0.1"))
     flow = node.transports._flows[0]
