@@ -84,6 +84,10 @@ def test_calls_of_a_customer_come_from_where_its_name_leads(server: NameServer, 
     old, new, switch = (Endpoint(f"{NETWORK}.{last}", port) for last, port in ((31, 14069), (32, 14069), (9, 14063)))
     server.put(f"pbx.example.net 1 A {old.host}")
     text = configuration(server).replace("hosts: [127.0.0.1/32]", "hosts: [pbx.example.net]")
+    proving = (
+        "{name: proving, account: acme, hosts: [pbx.example.net], tech_prefix: '7', auth: {username: p, password: q}}"
+    )
+    text = text.replace("routing_gateways:", f"  - {proving}\nrouting_gateways:")
     text = text.replace("sip: {", "sip: {unknown_source: reject, ").replace(
         "attempts: 1", "attempts: 1, min_ttl: 1, max_ttl: 1"
     )
@@ -93,20 +97,21 @@ def test_calls_of_a_customer_come_from_where_its_name_leads(server: NameServer, 
         found: list[str] = row["addresses"]
         return found
 
-    def statuses(*callers: Peer) -> list[int | None]:
+    def statuses(*callers: Peer, callee: str = "4420123") -> list[int | None]:
         found = []
         for caller in callers:
-            call = OutgoingCall(caller, switch, "4420123")
+            call = OutgoingCall(caller, switch, callee)
             call.invite()
             found.append(call.refused().status)
         return found
 
     with Daemon(tmp_path, text) as daemon, Peer(old) as at_old, Peer(new) as at_new:
-        assert statuses(at_old, at_new) == [503, 403]
+        assert statuses(at_old, at_new) == [503, 401]
         server.remove("pbx.example.net")
         server.put(f"pbx.example.net 1 A {new.host}")
         eventually(lambda: addresses(daemon) == [new.host], "the new address")
-        assert statuses(at_old, at_new) == [403, 503]
+        assert statuses(at_old, at_new) == [401, 503]
+        assert statuses(at_new, callee="74420123") == [401]
         server.mood = Mood.FAILING
         eventually(lambda: "gateway_name_lost" in [line["event"] for line in daemon.log()], "the lost name")
         assert (addresses(daemon), statuses(at_new)) == ([new.host], [503])

@@ -221,7 +221,7 @@ class Node:
     def relocate(self, catalogue: Catalogue) -> None:
         """Put the catalogue in force with other addresses of customers' names."""
         self.switch.relocate(catalogue)
-        self.authenticator.adopt(catalogue)
+        self.authenticator.relocate(catalogue)
 
     def copy_messages(self, mirror: HepMirror | None, catalogue: Catalogue) -> None:
         """Copy messages for a capture server from now on; None = for none."""

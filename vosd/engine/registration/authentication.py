@@ -150,6 +150,10 @@ class Authenticator(Counting):
         self._catalogue = catalogue
         self.adopt(catalogue)
 
+    def relocate(self, catalogue: Catalogue) -> None:
+        """Use the catalogue in force with other addresses of customers' names: nothing else of it differs."""
+        self._catalogue = self.certificates.catalogue = catalogue
+
     def adopt(self, catalogue: Catalogue) -> None:
         """Apply another catalogue; lock-outs stay, authentications of removed users are forgotten."""
         before, self._catalogue = self._catalogue, catalogue

@@ -17,7 +17,8 @@ class TrunkCertificates:
     """Connections with certificates, and the trunks that those name."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+        self.catalogue = catalogue
+        """The catalogue in force."""
         self._trunks: dict[str, dict[str, None]] = {}
         """Names of trunks by each name of a certificate."""
         self.shown: dict[Peer, frozenset[str]] = {}
@@ -33,7 +34,7 @@ class TrunkCertificates:
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Apply another catalogue; it costs what has changed."""
-        before, self._catalogue = self._catalogue, catalogue
+        before, self.catalogue = self.catalogue, catalogue
         changes = catalogue.changes
         if changes is None or changes.since != before.version:
             self._trunks.clear()
@@ -83,7 +84,7 @@ class TrunkCertificates:
         found = [
             gateway
             for gateway in self._named(self.shown.get(peer, frozenset()))
-            if gateway.credentials is None and self._catalogue.sources.may_send(gateway, peer.host, peer.port)
+            if gateway.credentials is None and self.catalogue.sources.may_send(gateway, peer.host, peer.port)
         ]
         found.sort(key=lambda each: (-len(each.tech_prefix), each.name))
         try:
@@ -95,7 +96,7 @@ class TrunkCertificates:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _named(self, names: frozenset[str]) -> list[MappingGateway]:
-        gateways = self._catalogue.mapping_gateways
+        gateways = self.catalogue.mapping_gateways
         trunks = dict.fromkeys(trunk for name in names for trunk in self._trunks.get(name, ()))
         return [gateways[name] for name in trunks if name in gateways]
 
