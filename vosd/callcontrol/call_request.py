@@ -68,6 +68,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Gateways and phones that a redirect server or the inventory has named; none = the switch finds them itself."""
     longest_s: int | None = None
     """Longest call in seconds by the server that has judged the password; None = it says none."""
+    interim_s: int | None = None
+    """Interval of Interim-Updates in its accounting, likewise."""
     did: str = ""
     """The called number, if the inventory has it."""
     media_family: int = 0

@@ -63,6 +63,7 @@ from vosd.engine.trace.hep_mirror import HepMirror
 from vosd.engine.trace.hep_sender import HepSender
 from vosd.engine.without_database import WithoutDatabase
 from vosd.media.relay import MediaRelay
+from vosd.sip.auth_gate import Accepted
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.sip.wire.outgoing import Peer
@@ -425,9 +426,9 @@ class SwitchService:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _password_judged(self, held: HeldRequest, verdict: PasswordVerdict, longest_s: int | None) -> None:
+    def _password_judged(self, held: HeldRequest, verdict: PasswordVerdict, terms: Accepted) -> None:
         """Take the verdict of a server on a password, and process its request."""
-        self.node.authenticator.judged(held, verdict, longest_s, self._clock.now())
+        self.node.authenticator.judged(held, verdict, terms, self._clock.now())
         self.loop.take_again(bytes(held.request), held.source, held.came)
 
     async def _await_bye_answers(self) -> None:

@@ -22,6 +22,8 @@ class Accepted(NamedTuple):
     user: str = ""
     longest_s: int | None = None
     """Longest call in seconds, if those who have judged the password say so."""
+    interim_s: int | None = None
+    """Interval of Interim-Updates in the accounting of the call, likewise."""
 
 
 class Challenged(NamedTuple):

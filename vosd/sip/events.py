@@ -45,6 +45,8 @@ class InviteArrived(msgspec.Struct, frozen=True):
     """User who authenticated (``sip.auth_gate``); empty where the source address identifies the sender."""
     longest_s: int | None = None
     """Longest call in seconds, as in ``auth_gate.Accepted``."""
+    interim_s: int | None = None
+    """Interval of Interim-Updates, as there."""
 
 
 @final

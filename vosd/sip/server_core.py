@@ -7,7 +7,7 @@ event for its dialog or for the endpoint's user.
 from collections.abc import Callable
 
 from vosd.base.clock import Instant
-from vosd.sip.auth_gate import EXAMINED, Accepted, AuthGate, Challenged, SourceRefusal, Waiting
+from vosd.sip.auth_gate import BY_ADDRESS, EXAMINED, Accepted, AuthGate, Challenged, SourceRefusal, Waiting
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.table import CROSSING, DialogTable
 from vosd.sip.drops import Drop, Drops
@@ -141,12 +141,12 @@ class ServerCore:
             invite = request if method == "INVITE" else None
             return UnknownSourceIgnored(source, f"{method} {request.uri}", now, why, invite)
         is_relayed = method in self._relayed and not is_of_dialog and (not to_tag or method != "MESSAGE")
-        user, longest_s = "", None
+        accepted = BY_ADDRESS
         if (not to_tag or is_relayed) and self._auth_gate.examines and method in self._examined:
             verdict = self._auth_gate.examine(request, source, now)
             if not isinstance(verdict, Accepted):
                 return self._turn_away(request, source, verdict, now)
-            user, longest_s = verdict.user, verdict.longest_s
+            accepted = verdict
         stem = self._answers.stem_of(request, source)
         if method == "CANCEL":
             return self._take_cancel(request, stem, prefix, key, now)
@@ -158,7 +158,7 @@ class ServerCore:
                 else objection_to_body(request, passed)
             )
         except ParseError as error:
-            error.user = user
+            error.user = accepted.user
             raise
         if refusal is None and not to_tag and (method == "REGISTER" or request.uri[3:4] in "sS"):
             refusal = None if self._is_tls[source.flow] or not claims_tls(request) else self._sips_refused[source.flow]
@@ -167,10 +167,10 @@ class ServerCore:
                 self._answers.refuse(stem, key, refusal.status, refusal.headers, now)
             else:
                 self._answers.answer(stem, key, method, refusal.status, refusal.headers, now)
-            return None if method != "INVITE" or to_tag else _refused(request, source, refusal, user, now)
+            return None if method != "INVITE" or to_tag else _refused(request, source, refusal, accepted.user, now)
         if stem.tagged and not is_relayed:
             return self._take_request_in_dialog(request, stem, source, key, now, is_of_dialog=is_of_dialog)
-        return self._take_request_outside(request, stem, source, user, key, now, longest_s)
+        return self._take_request_outside(request, stem, source, accepted, key, now)
 
     def _turn_away(
         self, request: Request, source: Peer, verdict: Challenged | Waiting, now: Instant
@@ -252,14 +252,7 @@ class ServerCore:
         return None if is_examined else Drop.UNKNOWN_SOURCE
 
     def _take_request_outside(
-        self,
-        request: Request,
-        stem: ResponseStem,
-        source: Peer,
-        user: str,
-        key: str,
-        now: Instant,
-        longest_s: int | None,
+        self, request: Request, stem: ResponseStem, source: Peer, accepted: Accepted, key: str, now: Instant
     ) -> InviteArrived | RegisterArrived | StandaloneArrived | None:
         method = request.method
         if method == "INVITE":
@@ -268,11 +261,11 @@ class ServerCore:
                 self._answers.answer(stem, key, method, 482, "", now)
                 return None
             transaction = InviteServer.received(self._store, key, stem, merging)
-            return InviteArrived(transaction, request, source, now, user, longest_s)
+            return InviteArrived(transaction, request, source, now, *accepted)
         if method == "REGISTER":
-            return RegisterArrived(Server.received(self._store, key, stem), request, source, now, user)
+            return RegisterArrived(Server.received(self._store, key, stem), request, source, now, accepted.user)
         if method in self._relayed:
-            return StandaloneArrived(Server.received(self._store, key, stem), request, source, now, user)
+            return StandaloneArrived(Server.received(self._store, key, stem), request, source, now, accepted.user)
         if method == "OPTIONS":
             self._answers.answer(stem, key, method, 200, CAPABILITIES, now)
         else:

@@ -300,6 +300,25 @@ async def test_interim_updates_come_until_the_stop_and_none_while_no_server_take
         assert statuses(server.packets) == ["Accounting-On", "Start", "Interim-Update", "Interim-Update", "Stop"]
 
 
+async def test_a_call_has_the_interval_that_its_server_asks_for(desk: Desk):
+    scene = Scene()
+    scene.vendor.script = answers(1_000)
+    with RadiusServer() as server:
+        made = await desk.begin(server, clock=scene.exchange.clock)
+        made.serve()
+        scene.caller.call(CALLEE)
+        scene.wire.run_for(3_000)
+        (live,) = scene.exchange.switch.calls()
+        live.call_request.interim_s = 90
+        made.answered(live.call.arrival, live.call.journey, live.call_request)
+        await taken(server, 2)
+        for seconds, count in ((80, 0), (20, 1)):
+            scene.wire.run_for(1_000 * seconds)
+            made.tidy()
+            await until(lambda: made.census()[Figure.RADIUS_ACCOUNTING] == 0)
+            assert statuses(server.packets).count("Interim-Update") == count
+
+
 async def test_where_too_many_wait_the_oldest_are_dropped_with_an_alarm(desk: Desk):
     with RadiusServer() as server, capture_logs() as logs:
         server.silent = True

@@ -16,10 +16,11 @@ from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
 from vosd.engine.registration.remote_passwords import RemotePasswords
 from vosd.obs.figures import Figure
 from vosd.radius import settings as radius
+from vosd.sip.auth_gate import BY_ADDRESS, Accepted
 
 DESK = Endpoint("203.0.113.66", 41_234)
 USERS = {"1001": "right"}
-Verdict = tuple[PasswordVerdict, int | None]
+Verdict = tuple[PasswordVerdict, Accepted]
 
 
 def held(password: str, method: str = "INVITE", *, has_qop: bool = True) -> HeldRequest:
@@ -39,9 +40,7 @@ async def verdict_of(server: RadiusServer, request: HeldRequest, **others: Any) 
         **{"timeout_ms": 20_000, **others},
     )
     verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-    passwords = RemotePasswords(
-        SystemClock(), asked, lambda _held, found, longest: verdict.set_result((found, longest))
-    )
+    passwords = RemotePasswords(SystemClock(), asked, lambda _held, found, terms: verdict.set_result((found, terms)))
     passwords.ask(request)
     assert passwords.census()[Figure.RADIUS_PASSWORDS] == 1
     found = await asyncio.wait_for(verdict, 30)
@@ -52,9 +51,9 @@ async def verdict_of(server: RadiusServer, request: HeldRequest, **others: Any) 
 async def test_right_and_wrong_passwords_of_calls_and_registrations():
     with RadiusServer(users=USERS) as server:
         for method in ("INVITE", "REGISTER"):
-            assert await verdict_of(server, held("right", method)) == (PasswordVerdict.RIGHT, None)
-            assert await verdict_of(server, held("wrong", method)) == (PasswordVerdict.WRONG, None)
-        assert await verdict_of(server, held("right", has_qop=False)) == (PasswordVerdict.RIGHT, None)
+            assert await verdict_of(server, held("right", method)) == (PasswordVerdict.RIGHT, BY_ADDRESS)
+            assert await verdict_of(server, held("wrong", method)) == (PasswordVerdict.WRONG, BY_ADDRESS)
+        assert await verdict_of(server, held("right", has_qop=False)) == (PasswordVerdict.RIGHT, BY_ADDRESS)
         assert server.faults == []
         call, registration = server.packets[0], server.packets[2]
         assert (call.code, call.text(1), call.text(32)) == (ACCESS, "1001", "sw1")
@@ -74,17 +73,24 @@ async def test_the_server_limits_a_call_by_session_timeout():
     with RadiusServer(users=USERS) as server:
         for said, longest in ((90, 90), (0, 1), (2**32 - 1, 604_800)):
             server.reply = [(27, said.to_bytes(4, "big"))]
-            assert await verdict_of(server, held("right")) == (PasswordVerdict.RIGHT, longest)
+            assert await verdict_of(server, held("right")) == (PasswordVerdict.RIGHT, Accepted(longest_s=longest))
+
+
+async def test_the_server_asks_for_interim_updates_not_too_often():
+    with RadiusServer(users=USERS) as server:
+        for said, interim in ((300, 300), (5, 60)):
+            server.reply = [(85, said.to_bytes(4, "big"))]
+            assert await verdict_of(server, held("right")) == (PasswordVerdict.RIGHT, Accepted(interim_s=interim))
 
 
 async def test_silence_is_no_verdict_or_that_of_the_own_password():
     with RadiusServer(users=USERS) as server:
         server.silent = True
         silent = {"timeout_ms": 20, "tries": 1}
-        assert await verdict_of(server, held("right"), **silent) == (PasswordVerdict.UNKNOWN, None)
+        assert await verdict_of(server, held("right"), **silent) == (PasswordVerdict.UNKNOWN, BY_ADDRESS)
         local = radius.Unreachable.LOCAL
-        assert await verdict_of(server, held("x"), on_failure=local, **silent) == (PasswordVerdict.LOCAL, None)
-        assert await verdict_of(server, held("x"), deadline_ms=20) == (PasswordVerdict.UNKNOWN, None)
+        assert await verdict_of(server, held("x"), on_failure=local, **silent) == (PasswordVerdict.LOCAL, BY_ADDRESS)
+        assert await verdict_of(server, held("x"), deadline_ms=20) == (PasswordVerdict.UNKNOWN, BY_ADDRESS)
 
 
 async def test_an_answer_without_proof_is_none_unless_the_operator_says_so():

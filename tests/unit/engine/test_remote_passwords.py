@@ -14,6 +14,7 @@ from vosd.engine.registration import authentication as module
 from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
 from vosd.radius.digest import DigestParts, digest_attributes
 from vosd.radius.settings import DigestForm
+from vosd.sip.auth_gate import BY_ADDRESS, Accepted
 from vosd.sip.digest.settings import LockOutSettings
 from vosd.sip.drops import Drop
 
@@ -37,9 +38,9 @@ class Judges:
     def client(self, address=DESK, number="1001"):
         return self.exchange.request_client(address, number)
 
-    def judge(self, verdict: PasswordVerdict, longest_s: int | None = None, which: int = -1) -> None:
-        held, now = self.asked[which], self.exchange.clock.now()
-        self.exchange.authenticator.judged(held, verdict, longest_s, now)
+    def judge(self, verdict: PasswordVerdict, terms: Accepted = BY_ADDRESS) -> None:
+        held, now = self.asked[-1], self.exchange.clock.now()
+        self.exchange.authenticator.judged(held, verdict, terms, now)
         event = self.exchange.endpoint.receive_datagram(bytes(held.request), held.source, now)
         if event is not None:
             self.exchange.switch.handle(event)
@@ -83,7 +84,10 @@ def test_the_server_may_limit_the_call():
     judges = Judges()
     judges.stage.vendor.script = answers(100)
     judges.call()
-    judges.judge(PasswordVerdict.RIGHT, 30)
+    judges.judge(PasswordVerdict.RIGHT, Accepted(longest_s=30, interim_s=70))
+    judges.stage.wire.run_for(1_000)
+    (live,) = judges.exchange.switch.calls()
+    assert live.call_request.interim_s == 70
     judges.stage.wire.run_for(40_000)
     record = judges.exchange.record
     assert (record.end_reason, record.hold_time_s) == ("Maximum Duration", 30)
@@ -130,7 +134,7 @@ def test_a_verdict_is_for_the_very_request_and_for_once():
     judges.call()
     (held,) = judges.asked
     now, authenticator = judges.exchange.clock.now(), judges.exchange.authenticator
-    authenticator.judged(held, PasswordVerdict.RIGHT, None, now)
+    authenticator.judged(held, PasswordVerdict.RIGHT, BY_ADDRESS, now)
     other = bytes(held.request).replace(b"PCMU", b"PCMA")
     assert other != bytes(held.request)
     receive = judges.exchange.endpoint.receive_datagram

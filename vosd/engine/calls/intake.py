@@ -142,6 +142,7 @@ class Intake:
             closed=self._closed(),
             user=event.user,
             longest_s=event.longest_s,
+            interim_s=event.interim_s,
             required_types=request.required_types,
             media_family=family_of(request.body) if self._has_both_families else 0,
         )

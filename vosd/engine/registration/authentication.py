@@ -248,8 +248,8 @@ class Authenticator(Counting):
                 why = Drop.UNKNOWN_SOURCE if says_nothing and self._is_strange(request, source, now) else None
                 return self._challenge(request, source, domain, now, why=why)
 
-    def judged(self, held: HeldRequest, verdict: PasswordVerdict, longest_s: int | None, now: Instant) -> None:
-        """Take the verdict of others on a request, which is examined again then.
+    def judged(self, held: HeldRequest, verdict: PasswordVerdict, terms: Accepted, now: Instant) -> None:
+        """Take the verdict of others on a request, which is examined again then; ``terms`` hold if it is accepted.
 
         A wrong password counts as a guess as one that was found wrong here.
         """
@@ -266,7 +266,7 @@ class Authenticator(Counting):
             held.verdict = self._challenge(request, source, held.domain, now)
         else:
             let_in = self._let_in(request, source, held.domain, held.username, now)
-            held.verdict = let_in._replace(longest_s=longest_s) if isinstance(let_in, Accepted) else let_in
+            held.verdict = terms._replace(user=let_in.user) if isinstance(let_in, Accepted) else let_in
 
     # -- people and others of the engine --------------------------------------------------------------------------
 
@@ -319,7 +319,7 @@ class Authenticator(Counting):
             for whole in [whole for whole, each in self._held.items() if each.verdict is not None]:
                 del self._held[whole]  # their requests were dropped before they were examined again
         if self.ask_others is None or len(self._held) >= HELD_MAX:
-            self.judged(held, PasswordVerdict.UNKNOWN, None, now)
+            self.judged(held, PasswordVerdict.UNKNOWN, BY_ADDRESS, now)
             return held.verdict or WAITING
         self._held[_whole(held.request, held.source)] = held
         self.ask_others(held)

@@ -19,15 +19,18 @@ from vosd.obs.log import LogLimiter
 from vosd.radius.digest import DigestParts, digest_attributes
 from vosd.radius.packets import RadiusCode, RadiusReply, Value
 from vosd.radius.settings import RadiusPurpose, RadiusSettings, Unreachable
+from vosd.sip.auth_gate import BY_ADDRESS, Accepted
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.uri import Uri
 
 _log = structlog.get_logger()
 
-Judged = Callable[[HeldRequest, PasswordVerdict, int | None], None]
-"""Called with the verdict, and the longest call in seconds if the server says one."""
+Judged = Callable[[HeldRequest, PasswordVerdict, Accepted], None]
+"""Called with the verdict, and with the terms of an acceptance."""
 
 LONGEST_S_MAX: Final = 604_800
+INTERIM_S_MIN: Final = 60
+"""Shortest interval of Interim-Updates that a server may ask for (RFC 2869 section 5.16)."""
 
 
 class RemotePasswords(Counting):
@@ -71,7 +74,7 @@ class RemotePasswords(Counting):
     async def _ask(self, held: HeldRequest) -> None:
         settings = self._settings
         if settings is None:
-            self._judged(held, PasswordVerdict.UNKNOWN, None)
+            self._judged(held, PasswordVerdict.UNKNOWN, BY_ADDRESS)
             return
         try:
             attributes = _attributes(held, settings)
@@ -84,21 +87,24 @@ class RemotePasswords(Counting):
             if self._log_limiter.admits(str(error), self._clock.now().mono):
                 why = str(error) or "no answer in time"
                 _log.warning("password_not_judged", username=held.username, why=why, decides=settings.on_failure.value)
-            self._judged(held, PasswordVerdict.LOCAL if is_local else PasswordVerdict.UNKNOWN, None)
+            self._judged(held, PasswordVerdict.LOCAL if is_local else PasswordVerdict.UNKNOWN, BY_ADDRESS)
             return
         if reply.code is RadiusCode.ACCESS_ACCEPT:
-            self._judged(held, PasswordVerdict.RIGHT, _longest_s(reply))
+            self._judged(held, PasswordVerdict.RIGHT, _terms(reply))
             return
         said = reply.text("Reply-Message")
         if said and self._log_limiter.admits(held.source.host, self._clock.now().mono):
             _log.info("password_rejected", username=held.username, source=str(held.source), said=said[:200])
-        self._judged(held, PasswordVerdict.WRONG, None)
+        self._judged(held, PasswordVerdict.WRONG, BY_ADDRESS)
 
 
-def _longest_s(reply: RadiusReply) -> int | None:
-    """Return the longest call by Session-Timeout, at least a second."""
-    seconds = reply.number("Session-Timeout")
-    return None if seconds is None else max(1, min(seconds, LONGEST_S_MAX))
+def _terms(reply: RadiusReply) -> Accepted:
+    """Return the longest call, at least a second, and the interval of Interim-Updates, if the server says them."""
+    longest, interim = reply.number("Session-Timeout"), reply.number("Acct-Interim-Interval")
+    return Accepted(
+        longest_s=None if longest is None else max(1, min(longest, LONGEST_S_MAX)),
+        interim_s=None if interim is None else max(INTERIM_S_MIN, min(interim, LONGEST_S_MAX)),
+    )
 
 
 def _attributes(held: HeldRequest, settings: RadiusSettings) -> list[tuple[str, Value]]:

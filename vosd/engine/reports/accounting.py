@@ -66,6 +66,7 @@ class _Session(NamedTuple):
 
     start: AccountingRecord
     answered_mono: int
+    interval_ms: int
 
 
 class _Courier:
@@ -238,7 +239,7 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
             session = self._sessions.get(call_id)
             if session is None:
                 continue
-            heappush(due, (now.mono + self._interim_ms, call_id))
+            heappush(due, (now.mono + session.interval_ms, call_id))
             if not self._queue.is_away:  # a later one says more, and the Stop says all
                 talking = of_talking_call(session.start, now.mono - session.answered_mono)
                 self._report(call_id, partial(_encode, talking))
@@ -273,9 +274,11 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
         """Return the Start of a call, which gets Interim-Updates from now on."""
         start = of_answered_call(*call)
         answered = call.journey.answered_at
-        if self._interim_ms and answered is not None:
-            self._sessions[call.arrival.call_id] = _Session(start, answered.mono)
-            heappush(self._due, (self._clock.now().mono + self._interim_ms, call.arrival.call_id))
+        asked_s = call.request.interim_s
+        interval_ms = self._interim_ms if asked_s is None else 1_000 * asked_s
+        if interval_ms and answered is not None:
+            self._sessions[call.arrival.call_id] = _Session(start, answered.mono, interval_ms)
+            heappush(self._due, (self._clock.now().mono + interval_ms, call.arrival.call_id))
         return start
 
 
