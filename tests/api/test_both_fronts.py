@@ -55,12 +55,14 @@ OUTCOME: Final = itemgetter("outcome")
 SHEET: Final = itemgetter("sheet")
 
 
-def registrations_are_written(site: Watched) -> None:
-    """Wait until registrations are in the database: they are written behind their answers."""
-    eventually(
-        lambda: not json.loads(site.daemon.succeed("status", "--json"))["registrations_unwritten"],
-        "registrations are in the database",
-    )
+def nothing_goes_on(site: Watched) -> None:
+    """Wait until registrations, written behind their answers, are in the database, and transactions have ended."""
+
+    def is_at_rest() -> bool:
+        status = json.loads(site.daemon.succeed("status", "--json"))
+        return not status["registrations_unwritten"] and not status["transactions"]
+
+    eventually(is_at_rest, "registrations are in the database, and transactions have ended")
 
 
 def with_sorted_permissions(roles: Any) -> Any:
@@ -77,7 +79,7 @@ READS: Final = (
          "GET /reports/profit?since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z", file="profit.pdf",
          accept="application/pdf"),
     Step("status", "GET /status", part=lambda found: found.pop("figures") | found,
-         passing=frozenset({"machine"}), before=registrations_are_written),
+         passing=frozenset({"machine"}), before=nothing_goes_on),
     Step("calls", "GET /calls"),
     Step("gateway list", "GET /gateways/quality", passing=frozenset({"cps"})),
     Step("gateway show carrier-a", "GET /gateways/carrier-a", passing=frozenset({"cps"})),

@@ -273,6 +273,8 @@ def test_monitors_ask_without_a_token_and_learn_nothing_else(site: Watched) -> N
 
 
 def test_the_audit_is_read_page_by_page_and_by_what_it_is_about(site: Watched, ended: str) -> None:
+    assert site.api.ask("POST", "/gateways/carrier-c/block", {"memo": "ill"}).status == 200
+    assert site.api.ask("DELETE", "/gateways/carrier-c/block").status == 200
     first = site.api.ask("GET", "/audit?limit=2").json
     second = site.api.ask("GET", f"/audit?limit=2&cursor={first['next']}").json
     assert [each["id"] for each in (*first["items"], *second["items"])] == [
