@@ -1,6 +1,5 @@
 """Rules of ``access``: from keys to rules, and what does not fit together or denies trunks of the installation."""
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -50,17 +49,13 @@ def check_access(
         _warn_of_denied(rules, country_of, source, problems)
 
 
-def _with_countries(source: CatalogueSource) -> Iterator[Definition[Any]]:
-    """Yield the accounts, trunks and phones that have countries."""
-    for gateway in source.mapping_gateways.sound.values():
-        if gateway.value.countries:
-            yield gateway
-    for phone in source.phones.sound.values():
-        if phone.value.gateway.countries:
-            yield phone
-    for account in source.accounts.sound.values():
-        if account.value.countries:
-            yield account
+def _with_countries(source: CatalogueSource) -> list[Definition[Any]]:
+    """Return the accounts, trunks and phones that have countries."""
+    return [
+        *[each for each in source.mapping_gateways.sound.values() if each.value.countries],
+        *[each for each in source.phones.sound.values() if each.value.gateway.countries],
+        *[each for each in source.accounts.sound.values() if each.value.countries],
+    ]
 
 
 def _warn_of_denied(rules: AccessRules, country_of: CountryOf, source: CatalogueSource, problems: ProblemList) -> None:

@@ -6,13 +6,13 @@ challenges, and is not kept (RFC 7616 section 5.12). Passwords appear in no mess
 
 import stat
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from vosd.base.credentials import Credentials, Login
 from vosd.base.passwords import LENGTH_MIN, weakness
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import ProblemList, SourceLine
-from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.source import CatalogueSource, Definition
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.proofs import PASSWORD_BYTES_MAX, ProofKeys
 from vosd.config.keys.vendors import LoginKeys, RegisterKeys
@@ -70,12 +70,14 @@ def read_credentials(
 
 def warn_of_weak_passwords(source: CatalogueSource, problems: ProblemList) -> None:
     """Warn, once for all of them, of phones and trunks whose passwords are easy to guess."""
-    proving = [
-        *((each, "password", each.value.gateway.credentials) for each in source.phones.sound.values()),
-        *((each, "auth", each.value.credentials) for each in source.mapping_gateways.sound.values()),
-        *((each, "dynamic", each.value.credentials) for each in source.routing_gateways.sound.values()),
+    phones = source.phones.sound.values()
+    customers, vendors = source.mapping_gateways.sound.values(), source.routing_gateways.sound.values()
+    # each reload passes here for all objects, so nothing is built for those without a password
+    found: list[tuple[Definition[Any], str]] = [
+        *[(each, "password") for each in phones if (has := each.value.gateway.credentials) is not None and has.is_weak],
+        *[(each, "auth") for each in customers if (has := each.value.credentials) is not None and has.is_weak],
+        *[(each, "dynamic") for each in vendors if (has := each.value.credentials) is not None and has.is_weak],
     ]
-    found = [(each, key) for each, key, credentials in proving if credentials is not None and credentials.is_weak]
     if not found:
         return
     named = ", ".join(each.label for each, _ in found[:_NAMED_MAX])

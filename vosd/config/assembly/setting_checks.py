@@ -49,10 +49,9 @@ def check_settings(
 
 def _warn_of_certificates(source: CatalogueSource, problems: ProblemList) -> None:
     """Warn of each customer that is known by a certificate which it is not asked for."""
-    for gateway in source.mapping_gateways.sound.values():
-        if gateway.value.certificate_names:
-            expected = "sip.tls.verify_client optional or required: no caller is asked for a certificate"
-            problems.warning(*gateway.at("certificate_names"), expected)
+    for gateway in [each for each in source.mapping_gateways.sound.values() if each.value.certificate_names]:
+        expected = "sip.tls.verify_client optional or required: no caller is asked for a certificate"
+        problems.warning(*gateway.at("certificate_names"), expected)
 
 
 def _refuse_file(state_dir: Path, origin: Origin, problems: ProblemList) -> None:
