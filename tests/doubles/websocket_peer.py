@@ -190,7 +190,7 @@ class WebSocketPeer(StreamPeer):
 
     @property
     def sent_by(self) -> str:
-        """The same name, for Via."""
+        """The invalid name that a browser writes into its Via."""
         return self._name
 
     def line_to(self, remote: Endpoint) -> WebSocketLine:

@@ -59,11 +59,11 @@ DUAL_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_083)
 LARGE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_084)
 """It has TCP at the same port."""
 
-WEB_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_085)
+WEB_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_111)
 """With telephones in browsers and others."""
-WEBSOCKET: Final = Endpoint(f"{NETWORK}.1", 15_086)
-SECURE_WEBSOCKET: Final = Endpoint(f"{NETWORK}.1", 15_087)
-"""Its sockets for browsers."""
+WEBSOCKET: Final = Endpoint(f"{NETWORK}.1", 15_112)
+SECURE_WEBSOCKET: Final = Endpoint(f"{NETWORK}.1", 15_113)
+"""The sockets of the telephone switch for browsers."""
 
 MEASURED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_091)
 MEASURED_SWITCH_HTTP: Final = Endpoint(f"{NETWORK}.1", 15_092)

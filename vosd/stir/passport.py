@@ -61,7 +61,7 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True, rename={"attestati
     dest: SignedCallee = SignedCallee()
     div: SignedParty | None = None
     iat: int = 0
-    """When it was signed, in seconds of UTC."""
+    """The moment of the signature, in seconds of UTC."""
     orig: SignedParty = SignedParty()
     origid: str = ""
     """Opaque identifier of where the call came from."""

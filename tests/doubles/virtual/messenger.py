@@ -88,7 +88,7 @@ class MessagingPhone(VirtualPhone):
     def __init__(self, wire: Wire, address: Address, switch: Address, number: str) -> None:
         super().__init__(wire, address, switch, Login(number, "secret"))
         self.status = 200
-        """What it answers to a MESSAGE or NOTIFY; 0 = nothing."""
+        """The status of its answer to a MESSAGE or NOTIFY; 0 = it answers nothing."""
         self.taken: list[Message] = []
 
     def take_request(self, request: Message) -> None:

@@ -404,9 +404,10 @@ def test_the_other_half_of_a_signature_makes_no_new_token():
     assert [call(scene, CALLEE, f"Identity: {each}").final for each in (value, mirrored)] == [200, 438]
 
 
-def test_a_diverted_call_is_verified_by_both_tokens():
+def diverted_call(covered):
+    """Return a call to 442079469999 that was diverted: who diverts it has a certificate for ``covered``."""
     sti, network = usual()
-    other = sti.issue(numbers(("442079469999", 1)), url="https://other.example.com/div.pem")
+    other = sti.issue(numbers((covered, 1)), url="https://other.example.com/div.pem")
     asker = known()
     asker.found[other.signer.certificate_url] = sti.trust().certified(other.chain, VIRTUAL_NOW_MS)
     scene = verifying(asker=asker)
@@ -414,6 +415,11 @@ def test_a_diverted_call_is_verified_by_both_tokens():
         signed_by(network, scene, callee="442079469999"),
         f"Identity: {other.signer.diverted(CALLER, '442079469999', CALLEE, now_s(scene))}",
     )
+    return other, asker, scene, lines
+
+
+def test_a_diverted_call_is_verified_by_both_tokens():
+    other, asker, scene, lines = diverted_call("442079469999")
     assert call(scene, CALLEE, *lines).final == 200
     assert scene.close().verstat == "TN-Validation-Passed"
     assert asker.asked[-1][1].addresses == (URL, other.signer.certificate_url)
@@ -423,15 +429,7 @@ def test_a_diverted_call_is_verified_by_both_tokens():
 
 
 def test_who_diverts_a_call_signs_for_the_number_that_was_called():
-    sti, network = usual()
-    other = sti.issue(numbers(("442079460000", 1)), url="https://other.example.com/div.pem")
-    asker = known()
-    asker.found[other.signer.certificate_url] = sti.trust().certified(other.chain, VIRTUAL_NOW_MS)
-    scene = verifying(asker=asker)
-    lines = (
-        signed_by(network, scene, callee="442079469999"),
-        f"Identity: {other.signer.diverted(CALLER, '442079469999', CALLEE, now_s(scene))}",
-    )
+    _, _, scene, lines = diverted_call("442079460000")
     assert call(scene, CALLEE, *lines).final == 437
 
 

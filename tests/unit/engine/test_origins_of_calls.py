@@ -144,7 +144,7 @@ class TestAgents:
 
 class TestMediaAddresses:
     HOST = "192.0.2.10"
-    """Of the offer."""
+    """The address in the offer."""
 
     def test_a_call_with_media_at_a_blocked_address_gets_403(self):
         stage = scene(rule(AccessAction.BLOCK, AccessScope.SDP, [f"{self.HOST}/32"]))

@@ -19,9 +19,9 @@ PLAIN = {
     "CANCEL": 481, "BYE": 481, "OPTIONS": 200, "REGISTER": 405, "INFO": 481, "UPDATE": 481, "PRACK": 481,
     "REFER": 403, "MESSAGE": 405, "SUBSCRIBE": 489, "NOTIFY": 481, "PUBLISH": 489, "OF-TOMORROW": 405,
 }  # fmt: skip
-"""Of a trunk that is known by its address, to a switch without phones."""
+"""Answers to a trunk that is known by its address, from a switch without phones."""
 RELAYING = {**PLAIN, "REGISTER": 401, "MESSAGE": 200, "SUBSCRIBE": 403}
-"""To one with phones, messages and mailboxes."""
+"""Answers to the same trunk from a switch with phones, messages and mailboxes."""
 WITH_A_TAG = {
     "CANCEL": 481, "BYE": 481, "OPTIONS": 481, "REGISTER": 405, "INFO": 481, "UPDATE": 481, "PRACK": 481, "REFER": 481,
     "MESSAGE": 405, "SUBSCRIBE": 489, "NOTIFY": 489, "PUBLISH": 489, "OF-TOMORROW": 405, "INVITE": 481,

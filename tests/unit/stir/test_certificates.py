@@ -33,7 +33,7 @@ def test_a_chain_up_to_a_root_is_trusted_for_the_shortest_of_its_times():
 
 
 def test_a_single_certificate_may_come_in_der():
-    """Its authority is a root itself then."""
+    """The authority that signed it is a root itself then."""
     sti, network = usual()
     chain = read_roots(network.chain.decode())
     store = TrustStore([chain[1].public_bytes(Encoding.PEM).decode()])

@@ -13,6 +13,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+import structlog
+
 from vosd.base.clock import Clock
 from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
@@ -35,6 +37,8 @@ PUBLIC_PORTS: Final = frozenset({443, 8443})
 _NAMES: Final = DaemonThreads(8, "names of certificates")
 """More than the other look-ups have: a silent name server holds one for long, and signers choose the names."""
 _THREADS: Final = DaemonThreads(1, "certificates")
+
+_log = structlog.get_logger()
 
 Found = SigningCertificate | IdentityError
 
@@ -134,6 +138,7 @@ class CertificateStore:
         except IdentityError as error:
             found = error
         except Exception as error:  # noqa: BLE001  the boundary of a task: calls wait for what becomes of it
+            _log.exception("certificate_fetch_failed", address=address)
             found = BadIdentityInfoError(f"{type(error).__name__}: {error}"[:200])
         del self._open[address]
         self._keep(address, found, kept_ms)

@@ -45,7 +45,7 @@ class AccountingRecord(msgspec.Struct, frozen=True, gc=False):
     status: str
     """Acct-Status-Type."""
     at: int
-    """When it happened, in milliseconds of UTC."""
+    """The moment of the event, in milliseconds of UTC."""
     attributes: list[tuple[str, str | int]]
 
     def sent_at(self, wall_ms: int) -> list[tuple[str, str | int]]:
