@@ -78,7 +78,11 @@ def test_users_whose_passwords_others_judge_need_none_here(tmp_path, users):
         ({"servers": [{**SERVER, "address": "radius.example.com"}]}, r"servers\[0\].address: .*expected an IP address"),
         ({"servers": [SERVER], "nas_address": "2001:db8::1"}, "nas_address: .*expected an IPv4 address"),
         ({"servers": [SERVER], "authenticate": "everyone"}, "authenticate: .*expected one of off, phones"),
-        ({"servers": [SERVER], "authenticate": "phones", "tries": "9"}, "deadline: expected at least tries times"),
+        ({"servers": [SERVER], "authenticate": "phones", "tries": "9"}, "deadline: expected more than tries times"),
+        (
+            {"servers": [SERVER], "authenticate": "phones", "tries": "2", "timeout": "1", "deadline": "2"},
+            "deadline: .*expected more than tries times",
+        ),
         ({"servers": [{"address": "192.0.2.3", "secret_file": "missing"}]}, "servers: .*missing"),
     ],
 )

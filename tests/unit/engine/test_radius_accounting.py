@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.radius_server import Packet, RadiusServer
@@ -372,3 +373,28 @@ async def test_a_refused_call_is_no_answered_one(desk: Desk):
         assert desk.attached is not None
         desk.attached.ended(refused_call(1))
         assert made.census()[Figure.RADIUS_ACCOUNTING] == 0
+
+
+async def test_a_call_whose_call_id_is_not_utf8_is_accounted(desk: Desk):
+    with RadiusServer() as server:
+        made = await desk.serve(server)
+        made.ended(msgspec.structs.replace(answered_call(1), sip_call_id_in="a\udcffb"))
+        await taken(server, 2)
+        assert stops(server) == [call_id(1)]
+
+
+async def test_an_accounting_on_that_was_not_sent_is_forgotten_with_the_servers(desk: Desk):
+    with RadiusServer() as server:
+        server.silent = True
+        made = await desk.serve(server, timeout_ms=20)
+        assert made._announcement is not None
+        await made.adjust(None)
+        scene = Scene()
+        scene.vendor.script = answers(0)
+        scene.caller.call(CALLEE)
+        scene.wire.run_for(1_000)
+        (live,) = scene.exchange.switch.calls()
+        desk.running = (TalkingCall(live.call.arrival, live.call.journey, live.call_request),)
+        await made.adjust(accounting(server))
+        assert made._announcement is None, "a call goes on, of which a server may have a session"
+        desk.running = ()

@@ -147,3 +147,17 @@ async def test_without_servers_there_is_no_answer():
     client = RadiusClient(SystemClock(), RadiusPurpose.ACCOUNTING, None)
     with pytest.raises(RadiusUnreachableError):
         await account(client)
+
+
+async def test_a_request_that_is_open_at_a_reload_goes_to_no_server_from_before():
+    with FakeServer() as first, FakeServer() as second, FakeServer() as new:
+        first.silent = True
+        client = client_of(first, second)
+        asked = asyncio.create_task(account(client))
+        await asyncio.to_thread(first.wait_for, 1)
+        client.adjust(settings_of(new))
+        with pytest.raises(RadiusUnreachableError, match="the servers have changed"):
+            await asked
+        assert (second.packets, new.packets) == ([], [])
+        assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        client.close()

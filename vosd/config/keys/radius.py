@@ -94,8 +94,8 @@ class RadiusKeys(Keys):
             raise KeyProblemError("servers", "at least one server")
         if len({(each.address, each.auth_port, each.accounting_port) for each in self.servers}) < len(self.servers):
             raise KeyProblemError("servers", "each server once")
-        if self.authenticate is not RadiusUsers.OFF and self.deadline < self.tries * self.timeout:
-            raise KeyProblemError("deadline", "at least tries times timeout: no server would be found out of service")
+        if self.authenticate is not RadiusUsers.OFF and self.deadline <= self.tries * self.timeout:
+            raise KeyProblemError("deadline", "more than tries times timeout: no server would be found out of service")
         if self.nas_address and ":" in self.nas_address:
             raise KeyProblemError("nas_address", "an IPv4 address")
         return self

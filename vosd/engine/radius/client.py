@@ -49,7 +49,7 @@ class _NoAnswerError(Exception):
 
 
 class _NoRoomError(Exception):
-    """No more requests may be open at a server, which says nothing about it."""
+    """A server may not be asked now, which says nothing about it: too many requests are open, or it was replaced."""
 
 
 class _Socket:
@@ -158,6 +158,7 @@ class _ServerLink:
     def __init__(self, server: RadiusServer, purpose: RadiusPurpose, clock: Clock) -> None:
         self._address = server.address, server.port(purpose)
         self._sockets: list[_Socket] = []
+        self._is_closed = False
         self._clock = clock
         self._log_limiter = LogLimiter()
         self.secret: Final = server.secret.reveal().encode()
@@ -168,12 +169,15 @@ class _ServerLink:
         return await self._socket().ask(make, timeout_s, tries)
 
     def close(self) -> None:
-        """Close all sockets."""
+        """Close all sockets; requests that go on to this server are not sent any more."""
+        self._is_closed = True
         for each in self._sockets:
             each.close()
         self._sockets.clear()
 
     def _socket(self) -> _Socket:
+        if self._is_closed:
+            raise _NoRoomError("the servers have changed")
         for each in self._sockets:
             if each.has_room:
                 return each

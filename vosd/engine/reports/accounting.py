@@ -8,7 +8,7 @@ where that is true: a start that goes on with calls of the earlier process sends
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,7 +32,7 @@ from vosd.engine.reports.accounting_record import (
     of_switch,
     of_talking_call,
 )
-from vosd.engine.reports.report import CallReport
+from vosd.engine.reports.report import CallReport, encoded
 from vosd.engine.reports.reporter import OutletWords, ReportOutlet
 from vosd.engine.settings import AccountedCalls, AccountingSettings
 from vosd.obs.events import Event
@@ -45,10 +45,11 @@ LAST_RECORD_S: Final = 2.0
 """Time that a stop waits for the answer to Accounting-Off."""
 TAKEN: Final = 200
 """Status of a record that a server has taken."""
+ENDED_KEPT_MAX: Final = 1_000
+"""Moments of calls that have ended are removed where there are so many more of them than of calls."""
 UNREADABLE: Final = 400
 """Status of one that cannot be sent."""
 
-_encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(AccountingRecord).decode
 _log = structlog.get_logger()
 
@@ -201,8 +202,8 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
 
     def _open_accounting(self) -> None:
         """Have Accounting-On sent before all records, unless calls are running that a server may have sessions of."""
-        if not any(True for _ in self._running()):
-            self._announcement = of_switch(ON, self._clock.now().wall)
+        is_idle = not any(True for _ in self._running())
+        self._announcement = of_switch(ON, self._clock.now().wall) if is_idle else None
 
     async def _begin_accounting(self, retry_s: float) -> None:
         """Send Accounting-On until it is taken."""
@@ -234,6 +235,9 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
     def tidy(self) -> None:
         """Write the Interim-Updates that are due, beside what every outlet does."""
         now, due = self._clock.now(), self._due
+        if len(due) > 2 * len(self._sessions) + ENDED_KEPT_MAX:
+            due[:] = [each for each in due if each[1] in self._sessions]
+            heapify(due)
         while due and due[0][0] <= now.mono:
             _, call_id = heappop(due)
             session = self._sessions.get(call_id)
@@ -242,7 +246,7 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
             heappush(due, (now.mono + session.interval_ms, call_id))
             if not self._queue.is_away:  # a later one says more, and the Stop says all
                 talking = of_talking_call(session.start, now.mono - session.answered_mono)
-                self._report(call_id, partial(_encode, talking))
+                self._report(call_id, partial(encoded, talking))
         super().tidy()
 
     # -- what calls report --------------------------------------------------------------------------------------
@@ -257,13 +261,13 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
 
     def answered(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
         """Account the Start."""
-        self._report(arrival.call_id, lambda: _encode(self._begun(TalkingCall(arrival, journey, request))))
+        self._report(arrival.call_id, lambda: encoded(self._begun(TalkingCall(arrival, journey, request))))
 
     def ended(self, record: CallRecord, /) -> None:
         """Account the Stop; of a call without an answer where all calls are accounted."""
         self._sessions.pop(record.call_id, None)
         if (record.answered_at is not None or self._accounts_all) and record.call_id not in self._left:
-            self._report(record.call_id, lambda: _encode(of_ended_call(record)))
+            self._report(record.call_id, lambda: encoded(of_ended_call(record)))
 
     def lost(self, call_id: str, /) -> None:
         """Do nothing: nothing is known of a call without an answer that a kill has ended."""
@@ -278,7 +282,10 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
         interval_ms = self._interim_ms if asked_s is None else 1_000 * asked_s
         if interval_ms and answered is not None:
             self._sessions[call.arrival.call_id] = _Session(start, answered.mono, interval_ms)
-            heappush(self._due, (self._clock.now().mono + interval_ms, call.arrival.call_id))
+            talked_ms = max(0, self._clock.now().mono - answered.mono)
+            # by its own answer, so that calls which are taken up together do not stay in step
+            due = answered.mono + interval_ms * (talked_ms // interval_ms + 1)
+            heappush(self._due, (due, call.arrival.call_id))
         return start
 
 

@@ -187,8 +187,8 @@ def of_lost_call(node: str, call_id: str, wall_ms: int) -> CallStateReport:
     )
 
 
-def encoded(report: CallStateReport) -> bytes:
-    """Return a report as JSON; text of peers may hold bytes that are not UTF-8, which are escaped."""
+def encoded(report: msgspec.Struct) -> bytes:
+    """Return a report or a record as JSON; text of peers may hold bytes that are not UTF-8, which are escaped."""
     try:
         return _encode(report)
     except UnicodeEncodeError:
