@@ -661,7 +661,14 @@ class Call:
             self._search_failed(now)
 
     def _play(self, choice: RouteChoice, sound: GatewaySound, now: Instant) -> None:
-        """Play the caller the sound of a gateway; where that is not possible, try the next gateway."""
+        """Play the caller the sound of a gateway; where that is not possible, try the next gateway.
+
+        Of a call that is charged since a vendor was sent it, the gateway has its code alone: the customer would pay for
+        the sound, and the record would lose that vendor.
+        """
+        if self.journey.invited_at is not None:
+            self._sound_over(choice, AttemptOutcome.final(sound.code), now, now)
+            return
         inviter = self.caller.inviter
         self.state, self.journey.choice = states.HUNTING, choice
         offer = None if inviter is None or self.endpoint.doors is None else self._board.gateway_sound(sound, now)
@@ -692,7 +699,7 @@ class Call:
         self._board.vacate(choice)
 
     def _due_without_attempt(self, now: Instant) -> None:
-        """Handle the deadline of a question, or of an announcement: that of the money may come earlier."""
+        """Handle the deadline of a question, or of an announcement."""
         announced, playing, choice = self.journey.announced, self.journey.playing, self.journey.choice
         if self.state is states.SETUP:
             self._set_up(self._board.settle(None, now), now)
@@ -702,12 +709,10 @@ class Call:
             self._announcement_over(announced, now)
         elif playing is None or choice is None or choice.gateway.sound is None:
             self._search_failed(now)  # a reload in between has made it a trunk
-        elif self.journey.invited_at is None or not self._has_only_paid(now):
-            if now.mono < playing.until_ms:
-                self._board.set_deadline(playing.until_ms)
-            else:
-                outcome = AttemptOutcome.final(choice.gateway.sound.code)
-                self._sound_over(choice, outcome, playing.began_at, now)
+        elif now.mono < playing.until_ms:
+            self._board.set_deadline(playing.until_ms)
+        else:
+            self._sound_over(choice, AttemptOutcome.final(choice.gateway.sound.code), playing.began_at, now)
 
     def _search_failed(self, now: Instant) -> None:
         reason, status, cause, source, self.journey.reason_text = self.hunt.failure()

@@ -31,6 +31,10 @@ _TWIST: Final = 10.0
 _SCALE: Final = 2 / BLOCK
 """From a squared sum to the power of a tone, as the sum of squares has it."""
 
+_ADMITTED_NS: Final = BLOCK * 1_000_000_000 // (2 * RATE)
+"""Least time for each block: twice as many are read as a stream has, else a flood would take the time of all calls."""
+_BURST_NS: Final = 2_000_000_000
+
 _Waves = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -46,7 +50,7 @@ _COLUMN_WAVES: Final = tuple(tuple(_waves(each * factor) for factor in _DETUNED)
 class ToneReader:
     """Reads the tones of one stream: each is one key, reported at its end."""
 
-    __slots__ = ("_blocks", "_has_missed", "_key", "_samples", "_seen_ns", "is_tone")
+    __slots__ = ("_blocks", "_has_missed", "_key", "_next_ns", "_samples", "_seen_ns", "is_tone")
 
     def __init__(self) -> None:
         self.is_tone = False
@@ -57,6 +61,7 @@ class ToneReader:
         self._has_missed = False
         """Whether the block before had no key: one such block ends none."""
         self._seen_ns = 0
+        self._next_ns = -_BURST_NS
 
     def read(self, octets: bytes, codec: str, now_ns: int) -> list[PressedKey]:
         """Read the payload of a packet, ``PCMU`` or ``PCMA``; return keys that have ended."""
@@ -64,11 +69,15 @@ class ToneReader:
         samples = self._samples
         samples += linear(octets, codec)
         pressed: list[PressedKey] = []
-        start = 0
+        start, next_ns = 0, max(self._next_ns, now_ns - _BURST_NS)
         while start + BLOCK <= len(samples):
+            if next_ns > now_ns:
+                start = len(samples)
+                break
+            next_ns += _ADMITTED_NS
             pressed += self._next(key_in(samples[start : start + BLOCK]))
             start += BLOCK
-        self._samples = samples[start:]
+        self._samples, self._next_ns = samples[start:], next_ns
         return pressed
 
     def _next(self, key: str | None) -> list[PressedKey]:

@@ -3,6 +3,7 @@
 import errno
 import socket
 from enum import Enum, auto
+from ipaddress import ip_address
 from typing import Final
 
 _SKIPPED: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
@@ -47,16 +48,14 @@ class MediaReach(Enum):
 
 def reach_of(host: str) -> MediaReach:
     """Return where a packet to an IP address would go, as the kernel's routes are now; nothing is sent."""
-    is_here = True
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            is_here = False
         try:
             probe.connect((host, _DISCARD))
         except PermissionError:  # no socket here may send to several receivers (SO_BROADCAST)
             return MediaReach.REFUSED
         except OSError:  # there is no route now; there may be one when packets come
-            pass
+            return MediaReach.ELSEWHERE
+        # An address of this machine is reached from itself; binding to it may be allowed for addresses of others.
+        there = ip_address(host)
+        is_here = there.is_loopback or ip_address(probe.getsockname()[0]) == there
     return MediaReach.HERE if is_here else MediaReach.ELSEWHERE

@@ -239,6 +239,7 @@ class Worker:
         while self._channel is not None and self._is_order_taken():
             pass  # a switch that was killed may have given orders that are not read yet
         self._leave_switch()
+        self._sounds.clear()  # the next switch gives those that it has; what is being played is held by its port
         self._channel = MessageChannel(sock, REPORTS_KEPT)
         self._add(sock.fileno(), self._take_orders)
         has_records = self._descriptor >= 0

@@ -148,6 +148,23 @@ def test_ringing_that_is_charged_pays_for_no_sound():
     assert (scene.record.fee, scene.record.hold_time_ms) == (0, 0)
 
 
+def test_a_call_that_is_charged_since_its_invite_to_a_vendor_hears_no_sound_at_its_cost():
+    charged = []
+    for sounds in ((), (announcing(priority=2),)):
+        scene, relay = scene_with(replace(vendor_gateway(1), priority=1), *sounds, charges_ringing=True)
+        scene.vendors[1].script = Script((Line(0, 180), Line(5_000, 503)))
+        call = scene.caller.call(CALLEE)
+        until_final(scene, call)
+        assert relay.open_ports == {}
+        scene.close()
+        charged.append((scene.record.fee, scene.record.cost, scene.record.routing_gateway))
+    assert [(each.gateway, each.code) for each in scene.record.attempts] == [("vendor-1", 503), ("closed", 480)]
+    assert call.final == 480
+    assert charged[0] == charged[1]
+    assert charged[0][0] > 0
+    assert charged[0][1] > 0
+
+
 def test_the_description_has_the_one_codec():
     scene, _ = scene_with()
     call = scene.caller.call(CALLEE)

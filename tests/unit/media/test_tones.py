@@ -104,3 +104,12 @@ def test_noise_and_voices_are_no_keys():
 def test_a_block_of_silence_or_of_another_length_of_speech_has_no_key():
     assert key_in(array("h", bytes(2 * BLOCK))) is None
     assert key_in(linear(tone("9", 0, BLOCK, "PCMU"), "PCMU")) == "9"
+
+
+def test_of_a_flood_no_more_is_read_than_two_streams_would_have():
+    reader = ToneReader()
+    assert reader.read(SILENCE["PCMU"] * 160 * 300, "PCMU", 0) == []
+    assert reader.read(tone("7", 0, 800, "PCMU"), "PCMU", 0) + reader.end() == []
+    later_ns = 5_000_000_000
+    keys = reader.read(tone("7", 0, 800, "PCMU"), "PCMU", later_ns) + reader.end()
+    assert [key for key, _ in keys] == ["7"]

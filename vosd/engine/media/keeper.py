@@ -267,6 +267,7 @@ class MediaKeeper:
             if self.music.sounds and media.ports:
                 self.music.left(owner, self._legs, self.parameters, now)
             self._legs.pop(media.number, None)
+            self._offered.pop(media.number, None)
             if media.ports or media.rtp_call is not None or media.announcement is not None:
                 self._keys.forget(media)
                 if self.recordings is not None:
