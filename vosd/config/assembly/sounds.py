@@ -43,15 +43,18 @@ _known: Final[WeakValueDictionary[tuple[str, tuple[_Stamp, ...]], Sound]] = Weak
 
 def read_sounds(files: Mapping[str, Path], origin: Origin, problems: ProblemList) -> Mapping[str, Sound]:
     """Return the sounds of the installation; one that cannot be played is reported."""
-    sounds = {}
+    sounds: dict[str, Sound] = {}
+    size = 0
     for name, file in files.items():
         key = f"{SECTION}.{name}"
         place = origin.place_of(key)
         sound = _sound(name, Path(place.file).absolute().parent / file, place, key, problems)
-        sounds[name] = sound or Sound(name, {})  # what names one that is reported is no further mistake
-    if sum(sound.size for sound in sounds.values()) > ALL_BYTES_MAX:
-        expected = f"sounds of {ALL_BYTES_MAX >> 20} MB at most together, in all their codecs"
-        problems.error(origin.place_of(SECTION), SECTION, expected)
+        sounds[name] = sound or Sound(name, {})  # keys that name it are not reported as well
+        size += sounds[name].size
+        if size > ALL_BYTES_MAX:  # the others are not read: all of them may be more than the memory has
+            expected = f"sounds of {ALL_BYTES_MAX >> 20} MB at most together, in all their codecs"
+            problems.error(origin.place_of(SECTION), SECTION, expected)
+            return {each: sounds.get(each) or Sound(each, {}) for each in files}
     return sounds
 
 
