@@ -18,7 +18,7 @@ def access_objection(
     country_of: CountryOf,
 ) -> Refusal | None:
     """Return why a call is refused for where it comes from, or for its agent; calls to emergency numbers are not."""
-    if call.callee in parameters.special_numbers.emergency:
+    if parameters.special_numbers.is_emergency(call.callee_billing):
         return None
     countries = gateway.countries or account.countries
     if countries and call.source_host:

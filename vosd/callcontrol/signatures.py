@@ -110,9 +110,11 @@ def _note_use(admission: Admission, call: CallRequest, rules: VerifyTerms, signa
         return
     until_ms = call.at.wall + 2_000 * rules.freshness_s
     replays = admission.live.replays
+    is_used = signature.fingerprint in replays
     if not replays.take(signature.fingerprint, call.signed.call_id, call.at.wall, until_ms, rules.replay_entries):
         raise InvalidIdentityError("another call has used this signature")
-    call.fingerprint = signature.fingerprint
+    if not is_used:  # else the mark of the earlier call would go with this one
+        call.fingerprint = signature.fingerprint
 
 
 def _judge(call: CallRequest, action: VerifyAction, rules: VerifyTerms, fault: IdentityError | None) -> Refusal | None:

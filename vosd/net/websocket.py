@@ -140,7 +140,8 @@ class WebSocketFramer:
         text = message.lstrip(PONG)
         if not text and message.startswith(PING):
             self._pings += 1
-            self._protocol.send_text(PONG)
+            if self.is_ready:  # a Close of the peer may stand behind it in what was received
+                self._protocol.send_text(PONG)
         return text
 
 

@@ -19,6 +19,7 @@ from vosd.base.errors import VosError
 from vosd.stir.authority import OID, TnAuthority, authority_of
 from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.passport import Passport
+from vosd.stir.terms import Numbering
 
 CHAIN_MAX: Final = 6
 """Certificates of one chain, without the root."""
@@ -59,8 +60,9 @@ class SigningCertificate(msgspec.Struct, frozen=True):
         except InvalidSignature:
             raise InvalidIdentityError("the signature is wrong") from None
         div = passport.claims.div
-        number = passport.claims.orig.tn if div is None else div.tn  # who diverts signs for the number that it serves
-        if number and not self.authority.covers(number):
+        number = passport.claims.orig.tn if div is None else div.tn  # a diverting party signs for its own number
+        digits = Numbering().canonical(number)
+        if number and not (digits and self.authority.covers(digits)):
             raise UnsupportedCredentialError(f"the certificate does not cover {number}")
 
 

@@ -14,6 +14,10 @@ class Replays:
     def __len__(self) -> int:
         return len(self._used)
 
+    def __contains__(self, fingerprint: bytes) -> bool:
+        """Return whether a call has used a token."""
+        return fingerprint in self._used
+
     def take(self, fingerprint: bytes, call_id: str, now_ms: int, until_ms: int, most: int) -> bool:
         """Note the token of a call; False = another call has used it.
 

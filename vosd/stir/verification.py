@@ -56,8 +56,8 @@ class ReadSignature(msgspec.Struct, frozen=True):
 
     @property
     def attestation(self) -> str:
-        """The attestation of the caller's token; empty = it has none."""
-        return self.passports[0].claims.attestation
+        """The attestation of the caller's token; empty = it has none (RFC 8588: only tokens of SHAKEN have)."""
+        return self.passports[0].claims.attestation if self.passports[0].ppt == SHAKEN else ""
 
     @property
     def fingerprint(self) -> bytes:
@@ -70,14 +70,22 @@ def read_signature(call: SignedCall, at_ms: int, terms: VerifyTerms, numbering: 
 
     Raises:
         UseIdentityError: it has none.
-        IdentityError: one of them is malformed, stale, or about another call.
+        IdentityError: none can be read, or one of them is stale or about another call.
     """
     about = SignedAbout(numbering.canonical(call.caller), numbering.canonical(call.callee), call.date)
-    passports = [found for value in call.values[:VALUES_MAX] if (found := read(value, about)) is not None]
+    passports: list[Passport] = []
+    fault: IdentityError = UseIdentityError("the call has no signature for a calling number")
+    for value in call.values[:VALUES_MAX]:
+        try:
+            found = read(value, about)
+        except IdentityError as error:
+            fault = error  # one that another network has added spoils no other
+        else:
+            passports += [] if found is None else [found]
     # A token about a URI says nothing of a number, and TNAuthList nothing of domains.
     originals = [each for each in passports if each.ppt != DIV and each.claims.orig.tn]
     if not originals:
-        raise UseIdentityError("the call has no signature for a calling number")
+        raise fault
     base = next((each for each in originals if each.ppt == SHAKEN), originals[0])
     # Where a number is called, a token for a URI is about another call: both can be written into one INVITE.
     chain = (base, *_diversions(base, passports, about.callee, "" if about.callee else call.callee_uri))

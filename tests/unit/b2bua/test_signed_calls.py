@@ -613,6 +613,14 @@ def test_an_emergency_call_is_neither_refused_nor_delayed():
     assert asker.asked == []
 
 
+def test_an_emergency_call_goes_to_vendors_that_take_verified_callers_alone_too():
+    dialect = CalleeDialect(stir=VendorSignatures(only_verified=True))
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=VERIFIED), vendor_gateway(0, dialect=dialect)]
+    special = SpecialNumbers(emergency=frozenset({CALLEE}))
+    scene = Scene(catalogue(trunks, stir=StirTerms(None, VerifyTerms()), special_numbers=special), asker=known())
+    assert call(scene).final == 200
+
+
 @pytest.mark.parametrize(
     ("status", "phrase"),
     [

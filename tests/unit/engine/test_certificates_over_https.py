@@ -207,10 +207,18 @@ async def test_no_more_than_so_many_are_fetched_at_once(server: CertificateServe
 
 
 async def test_the_oldest_is_forgotten_where_there_are_too_many(server: CertificateServer) -> None:
+    server.pages["/b"], server.pages["/c"] = (Page(usual()[0].issue().chain) for _ in range(2))
     fetching = Fetching(server, cache_entries=2)
     for path in ("/a", "/b", "/c", "/a"):
         await fetching.ask(path)
     assert server.asked == ["/a", "/b", "/c", "/a"]
+
+
+async def test_addresses_without_a_certificate_push_none_out(server: CertificateServer) -> None:
+    fetching = Fetching(server, cache_entries=2)
+    for path in ("/a", "/b", "/c", "/d", "/a"):
+        await fetching.ask(path)
+    assert server.asked == ["/a", "/b", "/c", "/d"]
 
 
 async def test_a_reload_trusts_other_roots_at_once_and_keeps_what_is_the_same(server: CertificateServer) -> None:

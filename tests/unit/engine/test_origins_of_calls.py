@@ -129,6 +129,16 @@ class TestCountriesOfUsers:
         )
         stage = scene(phones=[phone("1001")], of_account={"countries": frozenset({"DE"})}, special_numbers=special)
         assert call(stage, ABROAD, login=RIGHT).final == 200
+        public = Endpoint(ABROAD.host, 5_060)
+        trunk = mapping_gateway("far", f"{public.host}/32", account="acme", countries=frozenset({"DE"}))
+        content = catalogue(
+            [mapping_gateway("acme", f"{CUSTOMER.host}/32"), trunk, vendor_gateway(0)], special_numbers=special
+        )
+        stage = Scene(content, country_of=country_of)
+        for number in (CALLEE, f"+{CALLEE}"):
+            made = stage.exchange.caller(public).call(number, Intent(hang_up_after_ms=1_000))
+            stage.wire.run_until(lambda made=made: made.is_over)
+            assert made.final != 403
 
 
 class TestAgents:

@@ -131,6 +131,8 @@ def test_keep_alives_of_either_kind_are_answered_and_ours_is_a_ping():
     assert (web.feed(frame(OpCode.PONG)), web.take_pong(), web.take_pong()) == ([], True, False)
     assert web.feed(frame(OpCode.TEXT, b"\r\n")) == []
     assert web.answer(0) == b""
+    assert web.feed(frame(OpCode.TEXT, b"\r\n\r\n") + frame(OpCode.CLOSE, b"\x03\xe8")) == []
+    assert not web.is_ready
 
 
 @pytest.mark.parametrize(

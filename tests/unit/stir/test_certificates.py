@@ -141,3 +141,18 @@ def test_a_long_list_is_read():
 def test_a_malformed_list_covers_nothing(der):
     with pytest.raises(UnsupportedCredentialError, match="malformed"):
         authority_of(der)
+
+
+def test_a_number_of_a_range_is_covered_however_it_is_written():
+    sti, _ = usual()
+    issued = sti.issue(numbers(("12155551200", 100)))
+    found = sti.trust().certified(issued.chain, VIRTUAL_NOW_MS)
+    for caller, is_covered in (("+1-215-555-1212", True), ("12155551212", True), ("12155551300", False), ("x", False)):
+        value = issued.signer.shaken(caller, "12125551213", Attestation.FULL, "t", VIRTUAL_NOW_MS // 1_000)
+        passport = read(value, SignedAbout("", "", ""))
+        assert passport is not None
+        if is_covered:
+            found.check(passport, VIRTUAL_NOW_MS)
+            continue
+        with pytest.raises(UnsupportedCredentialError, match="does not cover"):
+            found.check(passport, VIRTUAL_NOW_MS)

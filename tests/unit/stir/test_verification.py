@@ -103,3 +103,11 @@ def test_used_tokens_are_forgotten_when_they_are_stale_or_too_many():
     replays.forget(b"z")
     assert replays.take(b"c", "6", 100, 200, 2)
     assert replays.take(b"d", "7", 100, 200, 0)
+
+
+def test_an_identity_of_another_network_spoils_no_other():
+    other = shaken().replace("alg=ES256", "alg=ES384")
+    for values in ((other, shaken()), (shaken(), other), ("no token", shaken())):
+        assert len(passports_of(*values)) == 1
+    with pytest.raises(IdentityError, match="ES384"):
+        passports_of(other)

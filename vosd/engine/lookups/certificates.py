@@ -51,7 +51,7 @@ class CertificateStore:
         self.settings = settings
         self._trust = TrustStore(settings.roots, settings.revocations)
         self._kept: OrderedDict[str, tuple[Found, int]] = OrderedDict()
-        """By address, with the end of its time on the monotonic clock; the one that was fetched last stands last."""
+        """By address, with the end of its time on the monotonic clock: first failures, then the least recently used."""
         self._open: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[Ticket, tuple[str, ...]] = {}
         self.wiring: Wiring | None = None
@@ -70,6 +70,8 @@ class CertificateStore:
             known = self._kept.get(address)
             if known is not None and known[1] > now_ms:
                 found[address] = known[0]
+                if isinstance(known[0], SigningCertificate):
+                    self._kept.move_to_end(address)
             elif address not in self._open and (refused := self._begin(address)) is not None:
                 found[address] = refused
         if len(found) == len(question.addresses):
@@ -168,9 +170,11 @@ class CertificateStore:
             self.failed_total += 1
             if before is not None and isinstance(before[0], SigningCertificate):
                 found = before[0]
-        self._kept[address] = found, self._clock.now().mono + kept_ms
-        if len(self._kept) > self.settings.cache_entries:
+        if len(self._kept) >= self.settings.cache_entries:
             self._kept.popitem(last=False)
+        self._kept[address] = found, self._clock.now().mono + kept_ms
+        if not isinstance(found, SigningCertificate):  # callers choose the addresses: failures push no certificate out
+            self._kept.move_to_end(address, last=False)
 
     def _tell(self, ticket: Ticket, addresses: Sequence[str]) -> None:
         """Answer a call with what is known now."""
