@@ -127,7 +127,7 @@ async def test_nothing_is_left_of_the_numbers_of_old_calls(booked, run):
         for digits in (called(day)[-8:], caller(day)[-8:]):
             assert [place for place, text in everything if digits in text] == []
     for day in (78, 85, 99):
-        assert sum(called(day)[-8:] in text for _, text in everything) == 14
+        assert sum(called(day)[-8:] in text for _, text in everything) == 15
     first = (await rows(booked, *masking._CHANGED))[0]
     assert (first.caller_in, first.callee_in, first.callee_billing) == (
         "+4930xxxxxxx",

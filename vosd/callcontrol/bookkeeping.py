@@ -75,6 +75,7 @@ def draft(
         did=call_request.did or None,
         attestation=journey.attestation or call_request.attestation or None,
         verstat=call_request.verstat or None,
+        radius_class=_in_hex(call_request.radius_classes) if call_request.radius_classes else None,
         sip_call_id_in=arrival.sip_call_id_in,
         sip_call_id_out=sip_call_ids[-1] if sip_call_ids else None,
         source_address=arrival.source_address,
@@ -191,6 +192,10 @@ def opened(
         record, rate, vendor_rate, at.mono, vendor_mono, (), call_request.agents, vendor_earns=earns,
         charged_mono=charged_mono, cost_rate=cost_rate,
     )  # fmt: skip
+
+
+def _in_hex(values: Sequence[bytes]) -> str:
+    return " ".join(each.hex() for each in values)
 
 
 def conclude(

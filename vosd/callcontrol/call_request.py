@@ -70,6 +70,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Longest call in seconds by the server that has judged the password; None = it says none."""
     interim_s: int | None = None
     """Interval of Interim-Updates in its accounting, likewise."""
+    radius_classes: tuple[bytes, ...] = ()
+    """Values of Class that it wants back in the accounting (RFC 2865 section 5.25)."""
     did: str = ""
     """The called number, if the inventory has it."""
     media_family: int = 0

@@ -171,6 +171,13 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
             " it was not looked at",
         ),
     ] = None
+    radius_class: Annotated[
+        str | None,
+        text(
+            2_100,
+            "values of Class of the Access-Accept, hexadecimal, as the accounting has them (RFC 2865 section 5.25)",
+        ),
+    ] = None
     started_at: Annotated[int, time("receipt of the INVITE")]
     ringing_at: Annotated[int | None, time("first 18x sent to the caller")] = None
     answered_at: Annotated[int | None, time("our 200 sent to the caller; the fee runs from here")] = None

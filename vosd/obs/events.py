@@ -249,6 +249,10 @@ class Event(StrEnum):
     CALL_REPORTS_UNWRITTEN = "call_reports_unwritten"
     """The spool of ``call_reports`` cannot be written: reports wait in memory alone."""
     CALL_REPORTS_WRITTEN = "call_reports_written"
+    CALL_REPORTS_RESTORED = "call_reports_restored"
+    CALL_REPORTS_LEFT = "call_reports_left"
+    CALL_REPORT_REFUSED = "call_report_refused"
+    CALL_REPORT_NOT_MADE = "call_report_not_made"
     RADIUS_UNREACHABLE = "radius_unreachable"
     """A ``server`` of ``radius`` is out of service for a ``purpose``: it has left requests without an answer."""
     RADIUS_REACHED = "radius_reached"
@@ -261,6 +265,10 @@ class Event(StrEnum):
     RADIUS_ACCOUNTING_UNWRITTEN = "radius_accounting_unwritten"
     """The spool of accounting records cannot be written: they wait in memory alone."""
     RADIUS_ACCOUNTING_WRITTEN = "radius_accounting_written"
+    RADIUS_ACCOUNTING_RESTORED = "radius_accounting_restored"
+    RADIUS_ACCOUNTING_LEFT = "radius_accounting_left"
+    RADIUS_RECORD_REFUSED = "radius_record_refused"
+    RADIUS_RECORD_NOT_MADE = "radius_record_not_made"
 
 
 BACK: Final[Mapping[Event, Event]] = {

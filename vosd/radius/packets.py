@@ -128,7 +128,9 @@ class RadiusRequest:
 
 def _fitting(name: str, value: Value) -> Value:
     """Return a value that fits into an attribute: a text of a peer may be long, and not UTF-8."""
-    if not isinstance(value, str):
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"  # pyrad takes bytes such as b"0x41" for digits
+    if isinstance(value, int):
         return value
     longest = VENDOR_TEXT_MAX if DICTIONARY.attributes[name].vendor else TEXT_MAX
     return value.encode("utf-8", "replace")[:longest].decode("utf-8", "ignore")

@@ -72,13 +72,18 @@ class ServerChoice:
                 return ChosenServer(index, is_trial=True)
         return None
 
-    def answered(self, index: int) -> bool:
-        """Note an answer; return whether the server is back in service by it."""
-        each = self._servers[index]
+    def answered(self, chosen: ChosenServer) -> bool:
+        """Note an answer; return whether the server is back in service by it.
+
+        The answer to a question from before its death brings no server back, nor does it end the trial under way.
+        """
+        each = self._servers[chosen.server]
+        if not chosen.is_trial:
+            if not each.is_dead:
+                each.failures = 0
+            return False
         each.is_asked = False
         each.failures = 0
-        if not each.is_dead:
-            return False
         each.successes += 1
         each.rests_until = 0
         if each.successes < self._rules.successes:
@@ -86,10 +91,13 @@ class ServerChoice:
         each.is_dead = False
         return True
 
-    def failed(self, index: int, mono_ms: int) -> bool:
+    def failed(self, chosen: ChosenServer, mono_ms: int) -> bool:
         """Note a question without an answer; return whether the server is out of service from now on."""
-        each = self._servers[index]
-        each.is_asked = False
+        each = self._servers[chosen.server]
+        if each.is_dead and not chosen.is_trial:
+            return False  # a question from before its death: its rest is no longer for that
+        if chosen.is_trial:
+            each.is_asked = False
         each.failures += 1
         each.successes = 0
         each.rests_until = mono_ms + self._rules.dead_ms
@@ -98,9 +106,10 @@ class ServerChoice:
         each.is_dead = True
         return True
 
-    def put_back(self, index: int) -> None:
+    def put_back(self, chosen: ChosenServer) -> None:
         """Note that a question was given up, and says nothing of the server."""
-        self._servers[index].is_asked = False
+        if chosen.is_trial:
+            self._servers[chosen.server].is_asked = False
 
     def _rest_of(self, standing: _Standing) -> int:
         """Return until when a server rests: shorter while no other is in service."""

@@ -45,7 +45,7 @@ class RadiusServer:
     """One server."""
 
     address: str
-    """An IP address."""
+    """An IP address, or a name."""
     secret: Secret
     auth_port: int = 1812
     accounting_port: int = 1813

@@ -24,6 +24,8 @@ class Accepted(NamedTuple):
     """Longest call in seconds, if those who have judged the password say so."""
     interim_s: int | None = None
     """Interval of Interim-Updates in the accounting of the call, likewise."""
+    radius_classes: tuple[bytes, ...] = ()
+    """Values that they want back in the accounting of the call (RFC 2865 section 5.25)."""
 
 
 class Challenged(NamedTuple):

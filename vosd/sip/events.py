@@ -47,6 +47,8 @@ class InviteArrived(msgspec.Struct, frozen=True):
     """Longest call in seconds, as in ``auth_gate.Accepted``."""
     interim_s: int | None = None
     """Interval of Interim-Updates, as there."""
+    radius_classes: tuple[bytes, ...] = ()
+    """Values of Class in the accounting, as there."""
 
 
 @final

@@ -75,7 +75,7 @@ def test_users_whose_passwords_others_judge_need_none_here(tmp_path, users):
         ({"servers": [SERVER, SERVER]}, "servers: expected each server once"),
         ({"servers": [{"address": "192.0.2.3"}]}, r"servers\[0\].secret: expected either secret or secret_file"),
         ({"servers": [{**SERVER, "secret_file": "x"}]}, r"servers\[0\].secret: expected either"),
-        ({"servers": [{**SERVER, "address": "radius.example.com"}]}, r"servers\[0\].address: .*expected an IP address"),
+        ({"servers": [{**SERVER, "address": "192.0.2.3:1812"}]}, r"servers\[0\].address: .*an IP address or a name"),
         ({"servers": [SERVER], "nas_address": "2001:db8::1"}, "nas_address: .*expected an IPv4 address"),
         ({"servers": [SERVER], "authenticate": "everyone"}, "authenticate: .*expected one of off, phones"),
         ({"servers": [SERVER], "authenticate": "phones", "tries": "9"}, "deadline: expected more than tries times"),

@@ -334,6 +334,95 @@ async def test_where_too_many_wait_the_oldest_are_dropped_with_an_alarm(desk: De
         assert set(stops(server)) == {call_id(number) for number in range(3, 103)}
 
 
+async def test_a_flood_of_refused_calls_costs_no_answered_call_its_stop(desk: Desk):
+    with RadiusServer() as server:
+        server.silent = True
+        await desk.serve(server, queue=100, calls=AccountedCalls.ALL)
+        assert desk.attached is not None
+        for number in range(90):
+            desk.attached.ended(answered_call(number))
+        for number in range(1_000, 1_300):
+            desk.attached.ended(refused_call(number))
+        await desk.kill()
+        made = await desk.serve(server, queue=100, calls=AccountedCalls.ALL, timeout_ms=200)
+        assert desk.attached is not None
+        for number in range(90, 95):
+            desk.attached.ended(answered_call(number))
+        desk.attached.ended(refused_call(2_000))
+        assert made.census()[Figure.RADIUS_ACCOUNTING] == 100
+        server.silent = False
+        await until(lambda: made.census()[Figure.RADIUS_ACCOUNTING] == 0)
+        assert {call_id(number) for number in range(95)} < set(stops(server))
+
+
+async def test_what_is_due_at_once_is_made_in_several_turns(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "INTERIMS_AT_ONCE", 2)
+    scene = Scene()
+    scene.vendor.script = answers(1_000)
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(3_000)
+    (live,) = scene.exchange.switch.calls()
+    made = await desk.begin(None, clock=scene.exchange.clock)
+    made._interim_ms = 60_000
+    arrival = live.call.arrival
+    for number in range(5):
+        named = msgspec.structs.replace(arrival, call_id=call_id(number))
+        made._begun(TalkingCall(named, live.call.journey, live.call_request))
+    scene.wire.run_for(60_000)
+    found = []
+    monkeypatch.setattr(made, "_report", lambda call_id, _make, *, is_minor: found.append((call_id, is_minor)))
+    for so_far in (2, 4, 5, 5):
+        made.tidy()
+        assert len(found) == so_far
+    assert set(found) == {(call_id(number), True) for number in range(5)}
+
+
+async def test_the_class_of_its_server_is_in_every_record_of_a_call(desk: Desk):
+    scene = Scene()
+    scene.vendor.script = answers(2_000)
+    with RadiusServer() as server:
+        made = await desk.begin(server, clock=scene.exchange.clock, interim_s=60)
+        made.serve()
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_for(1_000)
+        (live,) = scene.exchange.switch.calls()
+        live.call_request.radius_classes = (b"\x00gold", b"0x41")
+        scene.wire.run_for(2_000)
+        made.answered(live.call.arrival, live.call.journey, live.call_request)
+        scene.wire.run_for(60_000)
+        made.tidy()
+        call.hang_up()
+        scene.wire.run_until(lambda: call.is_over)
+        made.ended(scene.record)
+        packets = await taken(server, 4)
+        assert scene.record.radius_class == "00676f6c64 30783431"
+        assert statuses(packets) == ["Accounting-On", "Start", "Interim-Update", "Stop"]
+        for each in packets[1:]:
+            assert [value for number, value in each.attributes if number == 25] == [b"\x00gold", b"0x41"]
+
+
+async def test_the_log_has_events_of_accounting_not_of_call_reports(desk: Desk):
+    with RadiusServer() as server, capture_logs() as logs:
+        server.silent = True
+        made = await desk.serve(server, timeout_ms=20)
+        made.ended(answered_call(1))
+        made._report("x", lambda: b'{"of": "tomorrow"}')
+        made._report("y", lambda: 1 // 0 and b"")
+        await until(lambda: made._queue.is_away)
+        await made.end()
+        server.silent = False
+        made = await desk.serve(server)
+        await until(lambda: made.census()[Figure.RADIUS_ACCOUNTING] == 0)
+    events = [each["event"] for each in logs]
+    assert not [each for each in events if each.startswith("call_report")]
+    assert {
+        "radius_accounting_left",
+        "radius_accounting_restored",
+        "radius_record_refused",
+        "radius_record_not_made",
+    } <= set(events)
+
+
 async def test_a_reload_sends_what_waits_to_another_server_or_drops_it(desk: Desk):
     with RadiusServer() as first, RadiusServer() as second:
         first.silent = True

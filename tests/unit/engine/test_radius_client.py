@@ -9,6 +9,7 @@ import pytest
 from doubles.radius_server import RadiusServer as FakeServer
 from structlog.testing import capture_logs
 
+from vosd.base.clock import Instant
 from vosd.base.secret import Secret
 from vosd.engine.clock import SystemClock
 from vosd.engine.radius import client as module
@@ -108,6 +109,57 @@ async def test_where_nothing_listens_the_next_server_is_asked_at_once():
         client = client_of(gone, server)  # with the patience of these tests it would be waited for
         async with asyncio.timeout(PATIENCE_MS / 2_000):
             assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        client.close()
+
+
+class LaterClock(SystemClock):
+    """The system's clock, moved by the test."""
+
+    later_ms = 0
+
+    def now(self) -> Instant:
+        return super().now().plus(self.later_ms)
+
+
+async def test_a_server_may_have_a_name_whose_address_moves(monkeypatch: pytest.MonkeyPatch):
+    with FakeServer() as server:
+        clock = LaterClock()
+        found: list[str] = []
+        asked: list[str] = []
+
+        def look_up(name: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+            asked.append(name)
+            if not found:
+                raise OSError("no such name")
+            return [(2, 2, 17, "", (each, port)) for each in found]
+
+        monkeypatch.setattr(module.socket, "getaddrinfo", look_up)
+        named = RadiusServer("aaa.example.net", Secret("between us"), server.port, server.port)
+        settings = RadiusSettings((named,), "sw1", timeout_ms=PATIENCE_MS, rules=DeathRules(failures=9))
+        client = RadiusClient(clock, RadiusPurpose.ACCOUNTING, settings)
+        with capture_logs() as logs, pytest.raises(RadiusUnreachableError, match=r"aaa\.example\.net has no address"):
+            await account(client)
+        assert [each["event"] for each in logs] == ["radius_name_not_found"]
+        found[:] = ["127.0.0.1"]
+        for _ in range(3):
+            assert await account(client) is RadiusCode.ACCOUNTING_RESPONSE
+        assert asked == ["aaa.example.net"] * 2, "once in a minute"
+        (link,) = client._links
+        (before,) = link._sockets
+        clock.later_ms += module.NAME_MS
+        found[:] = ["127.0.0.9", "127.0.0.1"]
+        await account(client)
+        assert link._lookup is None or await link._lookup is None
+        assert link._sockets == [before], "the address in use is still one of the name"
+        clock.later_ms += module.NAME_MS
+        found[:] = ["127.0.0.9"]
+        await account(client)  # by the address that was known; the next request has the new one
+        turn = partial(asyncio.sleep, 0)
+        async with asyncio.timeout(PATIENCE_MS / 1_000):
+            while link._lookup is not None:
+                await turn()
+        assert (link._address, link._sockets) == ("127.0.0.9", [])
+        assert before._socket.fileno() == -1, "nothing is open on it any more"
         client.close()
 
 

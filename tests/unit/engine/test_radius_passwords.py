@@ -9,6 +9,7 @@ from doubles.radius_server import ACCESS, RadiusServer
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
 from vosd.engine.clock import SystemClock
@@ -81,6 +82,26 @@ async def test_the_server_asks_for_interim_updates_not_too_often():
         for said, interim in ((300, 300), (5, 60)):
             server.reply = [(85, said.to_bytes(4, "big"))]
             assert await verdict_of(server, held("right")) == (PasswordVerdict.RIGHT, Accepted(interim_s=interim))
+
+
+async def test_class_comes_back_in_the_accounting():
+    with RadiusServer(users=USERS) as server:
+        server.reply = [(25, b"gold"), (25, b"\xff\x00")]
+        assert await verdict_of(server, held("right")) == (
+            PasswordVerdict.RIGHT,
+            Accepted(radius_classes=(b"gold", b"\xff\x00")),
+        )
+        server.reply = [(25, bytes([number])) for number in range(9)]
+        _, terms = await verdict_of(server, held("right"))
+        assert len(terms.radius_classes) == 4
+
+
+async def test_the_log_says_what_to_do_about_silence():
+    with RadiusServer(users=USERS) as server, capture_logs() as logs:
+        server.silent = True
+        await verdict_of(server, held("right"), timeout_ms=20, tries=1)
+    (line,) = [each for each in logs if each["event"] == "password_not_judged"]
+    assert (line["decides"], "servers of radius" in line["do"]) == ("refuse", True)
 
 
 async def test_silence_is_no_verdict_or_that_of_the_own_password():

@@ -27,9 +27,10 @@ OTHER = Login("1002", "secret")
 class Judges:
     """Others who judge passwords, whenever the test says so."""
 
-    def __init__(self, **parameters) -> None:
+    def __init__(self, *, has_password: bool = True, **parameters) -> None:
         known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-        remote = phone("1001", credentials=replace(credentials("1001", "secret"), is_remote=True))
+        proof = replace(credentials("1001", "secret"), is_remote=True)
+        remote = phone("1001", credentials=proof if has_password else replace(proof, ha1={}))
         self.stage = Scene(catalogue(known, phones=[remote, phone("1002")], **parameters))
         self.exchange = self.stage.exchange
         self.asked: list[HeldRequest] = []
@@ -84,13 +85,14 @@ def test_the_server_may_limit_the_call():
     judges = Judges()
     judges.stage.vendor.script = answers(100)
     judges.call()
-    judges.judge(PasswordVerdict.RIGHT, Accepted(longest_s=30, interim_s=70))
+    judges.judge(PasswordVerdict.RIGHT, Accepted(longest_s=30, interim_s=70, radius_classes=(b"gold",)))
     judges.stage.wire.run_for(1_000)
     (live,) = judges.exchange.switch.calls()
     assert live.call_request.interim_s == 70
     judges.stage.wire.run_for(40_000)
     record = judges.exchange.record
     assert (record.end_reason, record.hold_time_s) == ("Maximum Duration", 30)
+    assert record.radius_class == "676f6c64"
 
 
 @pytest.mark.parametrize("verdict", [PasswordVerdict.WRONG, PasswordVerdict.LOCAL])
@@ -127,6 +129,33 @@ def test_where_no_server_answers_the_request_is_refused_and_is_no_guess():
     judges.stage.wire.run_for(1_000)
     assert (client.heard[-1].status, client.heard[-1]["Retry-After"]) == (503, "5")
     assert judges.exchange.endpoint.dropped[Drop.WRONG_CREDENTIALS] == 0
+
+
+def test_a_user_without_a_password_here_guesses_nothing_while_the_servers_are_away():
+    judges = Judges(has_password=False, lock_out=LockOutSettings(max_retry=2))
+    client = judges.client()
+    for _ in range(3):
+        assert client.prove(RIGHT) is None
+        judges.judge(PasswordVerdict.LOCAL)
+        judges.stage.wire.run_for(1_000)
+        assert client.heard[-1].status == 503
+    assert judges.exchange.endpoint.dropped[Drop.WRONG_CREDENTIALS] == 0
+    assert judges.exchange.authenticator.locked_out(judges.exchange.clock.now()) == []
+
+
+def test_a_request_that_does_not_come_again_is_forgotten():
+    judges = Judges()
+    authenticator = judges.exchange.authenticator
+    for port in (5_060, 5_062):
+        assert judges.client(Endpoint("203.0.113.71", port)).prove(RIGHT) is None
+    authenticator.judged(judges.asked[0], PasswordVerdict.RIGHT, BY_ADDRESS, judges.exchange.clock.now())
+    judges.stage.wire.run_for(31_000)
+    assert judges.client(Endpoint("203.0.113.72", 5_060)).prove(RIGHT) is None
+    assert len(authenticator._held) == 3, "it may still be repeated"
+    judges.stage.wire.run_for(2_000)
+    assert judges.client(Endpoint("203.0.113.73", 5_060)).prove(RIGHT) is None
+    assert [each.source.port for each in authenticator._held.values()] == [5_062, 5_060, 5_060]
+    assert authenticator._judged == {}
 
 
 def test_a_verdict_is_for_the_very_request_and_for_once():

@@ -3,7 +3,8 @@
 from vosd.radius.servers import ChosenServer, DeathRules, ServerChoice
 
 RULES = DeathRules(failures=2, dead_ms=30_000, successes=2)
-NONE = frozenset[int]()
+FIRST, SECOND = ChosenServer(0, is_trial=False), ChosenServer(1, is_trial=False)
+TRIAL = ChosenServer(0, is_trial=True)
 
 
 def asked(choice: ServerChoice, now: int, *before: int) -> ChosenServer | None:
@@ -19,39 +20,39 @@ def test_servers_are_asked_in_their_order():
 
 def test_a_server_is_out_after_failures_in_a_row():
     choice = ServerChoice(2, RULES)
-    assert not choice.failed(0, 0)
-    assert not choice.answered(0)
-    assert not choice.failed(0, 10)
-    assert choice.failed(0, 20)
-    assert not choice.failed(0, 30), "it is out already"
+    assert not choice.failed(FIRST, 0)
+    assert not choice.answered(FIRST)
+    assert not choice.failed(FIRST, 10)
+    assert choice.failed(FIRST, 20)
+    assert not choice.failed(FIRST, 30), "it is out already"
     assert choice.dead == [0]
     assert asked(choice, 40) == ChosenServer(1, is_trial=False)
 
 
 def test_one_request_at_a_time_tries_a_server_that_has_rested_and_two_answers_bring_it_back():
     choice = ServerChoice(2, RULES)
-    choice.failed(0, 0)
-    choice.failed(0, 0)
+    choice.failed(FIRST, 0)
+    choice.failed(FIRST, 0)
     assert asked(choice, 29_999) == ChosenServer(1, is_trial=False)
     assert asked(choice, 30_000) == ChosenServer(0, is_trial=True)
     assert asked(choice, 30_000) == ChosenServer(1, is_trial=False), "one is tried already"
-    assert not choice.answered(0)
+    assert not choice.answered(TRIAL)
     assert choice.dead == [0]
     assert asked(choice, 30_001) == ChosenServer(0, is_trial=True)
-    assert choice.answered(0)
+    assert choice.answered(TRIAL)
     assert asked(choice, 30_002) == ChosenServer(0, is_trial=False)
 
 
 def test_an_answer_now_and_then_brings_no_server_back():
     choice = ServerChoice(2, RULES)
-    choice.failed(0, 0)
-    choice.failed(0, 0)
+    choice.failed(FIRST, 0)
+    choice.failed(FIRST, 0)
     now = 30_000
     for _ in range(5):
         assert asked(choice, now) == ChosenServer(0, is_trial=True)
-        assert not choice.answered(0)
+        assert not choice.answered(TRIAL)
         assert asked(choice, now) == ChosenServer(0, is_trial=True)
-        assert not choice.failed(0, now)
+        assert not choice.failed(TRIAL, now)
         assert asked(choice, now + 29_999) == ChosenServer(1, is_trial=False)
         now += 30_000
     assert choice.dead == [0]
@@ -59,7 +60,7 @@ def test_an_answer_now_and_then_brings_no_server_back():
 
 def test_while_all_are_out_they_are_tried_each_second():
     choice = ServerChoice(2, RULES)
-    for server in (0, 0, 1, 1):
+    for server in (FIRST, FIRST, SECOND, SECOND):
         choice.failed(server, 5_000)
     assert asked(choice, 5_999) is None
     assert asked(choice, 6_000) == ChosenServer(0, is_trial=True)
@@ -69,8 +70,27 @@ def test_while_all_are_out_they_are_tried_each_second():
 
 def test_a_question_that_was_given_up_says_nothing():
     choice = ServerChoice(1, RULES)
-    choice.failed(0, 0)
-    choice.failed(0, 0)
+    choice.failed(FIRST, 0)
+    choice.failed(FIRST, 0)
     assert asked(choice, 1_000) == ChosenServer(0, is_trial=True)
-    choice.put_back(0)
+    choice.put_back(TRIAL)
     assert asked(choice, 1_000) == ChosenServer(0, is_trial=True)
+
+
+def test_late_answers_to_questions_from_before_its_death_bring_no_server_back():
+    choice = ServerChoice(2, RULES)
+    for _ in range(5):
+        assert asked(choice, 0) == FIRST
+    choice.failed(FIRST, 1_000)
+    assert choice.failed(FIRST, 1_000)
+    assert not choice.answered(FIRST)
+    assert not choice.answered(FIRST)
+    assert choice.dead == [0]
+    assert asked(choice, 30_999) == SECOND
+    assert asked(choice, 31_000) == TRIAL
+    assert not choice.failed(FIRST, 31_000), "nor do late failures make its rest longer, or end the trial"
+    choice.put_back(FIRST)
+    assert asked(choice, 31_000) == SECOND, "the trial is under way"
+    assert not choice.answered(TRIAL)
+    assert asked(choice, 31_000) == TRIAL
+    assert choice.answered(TRIAL)

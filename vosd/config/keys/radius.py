@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from vosd.base.secret import Secret
 from vosd.config.keys.proofs import password_text
-from vosd.config.reader.addresses import ip
+from vosd.config.reader.addresses import ip, ip_or_name
 from vosd.config.reader.fields import KeyProblemError, choice, line_of_text, milliseconds, switch, whole
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
@@ -18,8 +18,9 @@ from vosd.radius.settings import DigestForm, RadiusUsers, Unreachable
 class RadiusServerKeys(Keys):
     """One server of RADIUS."""
 
-    address: Annotated[str, ip()]
-    """IP address of the server."""
+    address: Annotated[str, ip_or_name()]
+    """IP address or name of the server. A name is looked up each minute while it is asked; of several addresses the one
+    in use stays."""
     secret: Annotated[Secret | None, password_text()] = None
     """Secret that the server has for this switch, best with ``${ENV}``."""
     secret_file: Annotated[Path | None, file_path()] = None
@@ -48,8 +49,8 @@ class RadiusAccountingKeys(Keys):
     max_age: Annotated[int, whole(60, 7_776_000, "seconds")] = 604_800
     """An older record is dropped."""
     queue: Annotated[int, whole(100, 1_000_000)] = 50_000
-    """Most records that wait, in memory and in ``state_dir``; of more the oldest are dropped. Each takes about 3 kB of
-    memory and 1 kB on the disk."""
+    """Most records that wait, in memory and in ``state_dir``; of more Interim-Updates and Stops of calls without an
+    answer are dropped, then the oldest. Each takes about 3 kB of memory and 1 kB on the disk."""
     connections: Annotated[int, whole(1, 32)] = 4
     """Number of records that are sent at a time, each of another call."""
 
@@ -83,7 +84,7 @@ class RadiusKeys(Keys):
     FreeRADIUS reads, or both."""
     on_failure: Annotated[Unreachable, choice(Unreachable)] = Unreachable.REFUSE
     """``refuse``: while no server answers, requests get 503; ``local``: passwords of this configuration decide, and
-    users without one are refused."""
+    users without one get 503."""
     deadline: Annotated[int, milliseconds(100, 30_000)] = 5_000
     """Longest wait for the judgement of a password, over all servers."""
     accounting: RadiusAccountingKeys = RadiusAccountingKeys()

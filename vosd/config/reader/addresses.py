@@ -89,6 +89,21 @@ def ip() -> FromText:
     return FromText("an IP address without port", read)
 
 
+def ip_or_name() -> FromText:
+    """Read one IP address, or the name of a host, without port; IPv6 with or without brackets."""
+
+    def read(text: str) -> str:
+        name = domain(text)
+        if name is not None and name != "localhost":
+            return name
+        host, port = _host_port(text)
+        if port is not None or host.is_unspecified:
+            raise ValueError
+        return str(host)
+
+    return FromText("an IP address or a name, without port", read)
+
+
 def http_listener() -> FromText:
     """Read ``address:port`` of a socket to listen on."""
 

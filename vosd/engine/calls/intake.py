@@ -143,6 +143,7 @@ class Intake:
             user=event.user,
             longest_s=event.longest_s,
             interim_s=event.interim_s,
+            radius_classes=event.radius_classes,
             required_types=request.required_types,
             media_family=family_of(request.body) if self._has_both_families else 0,
         )

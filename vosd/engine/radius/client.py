@@ -1,7 +1,8 @@
 """Requests to RADIUS servers: transmissions, repetitions, and the next server where one does not answer.
 
 A repetition has the bytes of the first transmission, with its identifier and authenticator (RFC 2865 section 2.5), so
-the server recognises it. Another server gets another packet. Knows nothing of calls.
+the server recognises it. Another server gets another packet. The name of a server is looked up beside the requests: an
+address holds until the name has another one. Knows nothing of calls.
 """
 
 import asyncio
@@ -10,11 +11,14 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
 
 from vosd.base.clock import Clock
+from vosd.base.host import is_address
+from vosd.engine.daemon_threads import DaemonThreads
 from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
 from vosd.obs.outage import Outage
@@ -36,6 +40,10 @@ PACKETS_AT_ONCE: Final = 64
 """Packets that are read in one turn of the loop."""
 SOCKETS_MAX: Final = 8
 """Sockets for one server; beyond their identifiers requests fail at once."""
+NAME_MS: Final = 60_000
+"""Time after which the name of a server is looked up again."""
+
+_NAMES: Final = DaemonThreads(2, "names of RADIUS servers")
 
 _log = structlog.get_logger()
 
@@ -61,6 +69,7 @@ class _Socket:
     def __init__(self, address: tuple[str, int], rejected: Callable[[str], None]) -> None:
         """``rejected`` is called for each packet that answers nothing, with the reason. Raises OSError."""
         self._rejected = rejected
+        self._is_retired = False
         self._open: dict[int, tuple[RadiusRequest, asyncio.Future[RadiusReply]]] = {}
         self._free = deque(range(IDENTIFIERS))
         """The identifier that was used the longest ago comes first, so a late reply meets no other request."""
@@ -110,10 +119,18 @@ class _Socket:
 
     def close(self) -> None:
         """Close the socket; what is open on it gets no answer."""
+        if self._readiness.closed:
+            return
         self._loop.remove_reader(self._readiness)
         self._readiness.close()
         self._socket.close()
         self._fail("the servers have changed")
+
+    def retire(self) -> None:
+        """Close the socket as soon as nothing is open on it any more: the server has another address."""
+        self._is_retired = True
+        if not self._open:
+            self.close()
 
     def _fail(self, why: str) -> None:
         for _, future in self._open.values():
@@ -148,6 +165,8 @@ class _Socket:
         finally:
             self._open.pop(identifier, None)
             self._free.append(identifier)
+            if self._is_retired and not self._open:
+                self.close()
             if future.done() and not future.cancelled():
                 future.exception()  # it may have failed in the moment in which its asker was cancelled
 
@@ -156,7 +175,13 @@ class _ServerLink:
     """The sockets to one server, opened when they are needed."""
 
     def __init__(self, server: RadiusServer, purpose: RadiusPurpose, clock: Clock) -> None:
-        self._address = server.address, server.port(purpose)
+        self._name = server.address
+        self._port = server.port(purpose)
+        self._address = server.address if is_address(server.address) else ""
+        """IP address; empty = the name was not found yet."""
+        self._is_named = not self._address
+        self._look_up_at = 0
+        self._lookup: asyncio.Task[None] | None = None
         self._sockets: list[_Socket] = []
         self._is_closed = False
         self._clock = clock
@@ -166,11 +191,15 @@ class _ServerLink:
 
     async def ask(self, make: Callable[[int], RadiusRequest], timeout_s: float, tries: int) -> RadiusReply:
         """Ask the server; raises ``_NoAnswerError`` and ``_NoRoomError``."""
+        if self._is_named:
+            await self._find(timeout_s)
         return await self._socket().ask(make, timeout_s, tries)
 
     def close(self) -> None:
         """Close all sockets; requests that go on to this server are not sent any more."""
         self._is_closed = True
+        if self._lookup is not None:
+            self._lookup.cancel()
         for each in self._sockets:
             each.close()
         self._sockets.clear()
@@ -184,15 +213,49 @@ class _ServerLink:
         if len(self._sockets) >= SOCKETS_MAX:
             raise _NoRoomError("too many requests are open")
         try:
-            made = _Socket(self._address, self._rejected)
+            made = _Socket((self._address, self._port), self._rejected)
         except OSError as error:
             raise _NoAnswerError(error.strerror or str(error)) from error
         self._sockets.append(made)
         return made
 
+    async def _find(self, timeout_s: float) -> None:
+        """Look the name up if it is time; only the first request waits for that. Raises ``_NoAnswerError``."""
+        now_ms = self._clock.now().mono
+        if self._lookup is None and now_ms >= self._look_up_at and not self._is_closed:
+            self._look_up_at = now_ms + NAME_MS
+            self._lookup = asyncio.get_running_loop().create_task(self._look_up())
+        if self._address:
+            return
+        if self._lookup is not None:
+            await asyncio.wait((self._lookup,), timeout=timeout_s)
+        if not self._address:
+            raise _NoAnswerError(f"{self._name} has no address")
+
+    async def _look_up(self) -> None:
+        resolve = partial(socket.getaddrinfo, self._name, self._port, type=socket.SOCK_DGRAM)
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(_NAMES, resolve)
+        except OSError as error:
+            self._look_up_at = 0  # the next request tries again; an address that was found before stays
+            self._rejected_name(error.strerror or str(error))
+            return
+        finally:
+            self._lookup = None
+        addresses = [str(each[4][0]) for each in found]
+        if self._address not in addresses:
+            self._address = addresses[0]
+            sockets, self._sockets = self._sockets, []
+            for each in sockets:
+                each.retire()
+
+    def _rejected_name(self, why: str) -> None:
+        if self._log_limiter.admits(why, self._clock.now().mono):
+            _log.warning("radius_name_not_found", server=self._name, why=why)
+
     def _rejected(self, why: str) -> None:
         if self._log_limiter.admits(why, self._clock.now().mono):
-            _log.warning("radius_reply_rejected", server=self._address[0], why=why)
+            _log.warning("radius_reply_rejected", server=self._name, why=why)
 
 
 class RadiusClient:
@@ -246,17 +309,17 @@ class RadiusClient:
                 reply = await self._ask(links[chosen.server], chosen, settings, code, attributes_at)
             except _NoAnswerError as error:
                 why = str(error)
-                is_dead = choice.failed(chosen.server, self._clock.now().mono)
+                is_dead = choice.failed(chosen, self._clock.now().mono)
                 if is_dead and choice is self._choice:
                     links[chosen.server].outage.found(why)
             except _NoRoomError as error:
                 why = str(error)
-                choice.put_back(chosen.server)
+                choice.put_back(chosen)
             except BaseException:
-                choice.put_back(chosen.server)
+                choice.put_back(chosen)
                 raise
             else:
-                if choice.answered(chosen.server):
+                if choice.answered(chosen):
                     links[chosen.server].outage.over()
                 return reply
         self.failed_total += 1

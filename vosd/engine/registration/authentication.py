@@ -46,9 +46,17 @@ _ELSEWHERE: Final = 'Warning: 399 vosd "Not Allowed From Here"\r\n'
 _NO_CERTIFICATE: Final = 'Warning: 399 vosd "Certificate Required"\r\n'
 HELD_MAX: Final = 2_000
 """Most requests that wait for the verdict of others on their password."""
+JUDGED_MS: Final = 32_000
+"""Time that a verdict waits for its request, which may be dropped and repeated (Timer B of RFC 3261)."""
 _UNJUDGED: Final = "Retry-After: 5\r\n"
 
 _log = structlog.get_logger()
+
+
+def _has_own_password(user: MappingGateway | None, proof: DigestProof) -> bool:
+    """Return whether the configuration has a password by which a digest can be judged."""
+    own = None if user is None else user.credentials
+    return own is not None and proof.claim.algorithm.value in own.ha1
 
 
 def _whole(request: Request, source: Peer) -> tuple[str, int, bytes]:
@@ -96,7 +104,7 @@ class PasswordVerdict(Enum):
     RIGHT = "right"
     WRONG = "wrong"
     LOCAL = "local"
-    """No answer: the password of the configuration decides."""
+    """No answer: the password of the configuration decides, if there is one."""
     UNKNOWN = "unknown"
     """No answer: the request is refused, and counts as no guess."""
 
@@ -146,6 +154,8 @@ class Authenticator(Counting):
         self.ask_others: Callable[[HeldRequest], None] | None = None
         """Has others judge the password of a request; None = there are none."""
         self._held: dict[tuple[str, int, bytes], HeldRequest] = {}
+        self._judged: dict[tuple[str, int, bytes], int] = {}
+        """Ends of the times of held requests that have a verdict, in monotonic milliseconds, the earliest first."""
         self._log_limiter = LogLimiter()
         self._catalogue = catalogue
         self.adopt(catalogue)
@@ -209,7 +219,7 @@ class Authenticator(Counting):
         Raises:
             ParseError: the Request-URI cannot be read.
         """
-        if self._held and (known := self._known_verdict(request, source)) is not None:
+        if self._held and (known := self._known_verdict(request, source, now)) is not None:
             return known
         domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
         trunk = self._trunk_by_certificate(request, source, domain) if source in self.certificates.shown else ""
@@ -254,8 +264,13 @@ class Authenticator(Counting):
         A wrong password counts as a guess as one that was found wrong here.
         """
         request, source = held.request, held.source
-        is_right = verdict is PasswordVerdict.RIGHT or (verdict is PasswordVerdict.LOCAL and held.proof.is_right_here)
         users = self._catalogue.users_in(held.domain)
+        if verdict is PasswordVerdict.LOCAL and not _has_own_password(users.get(held.username), held.proof):
+            verdict = PasswordVerdict.UNKNOWN  # a telephone that repeats its password guesses nothing
+        is_right = verdict is PasswordVerdict.RIGHT or (verdict is PasswordVerdict.LOCAL and held.proof.is_right_here)
+        whole = _whole(request, source)
+        if whole in self._held:
+            self._judged[whole] = now.mono + JUDGED_MS
         if verdict is PasswordVerdict.UNKNOWN:
             held.verdict = Challenged(503, _UNJUDGED, self._verifier.tag(request))
         elif not is_right:
@@ -302,8 +317,10 @@ class Authenticator(Counting):
             return ""
         return self.certificates.trunk_at(source, InviteNumbers(request).called)
 
-    def _known_verdict(self, request: Request, source: Peer) -> Verdict | None:
+    def _known_verdict(self, request: Request, source: Peer, now: Instant) -> Verdict | None:
         """Return the verdict on a request that was held, for once; ``WAITING`` while it is open, None for others."""
+        while self._judged and next(iter(self._judged.values())) <= now.mono:
+            self._forget_oldest_verdict()
         whole = _whole(request, source)
         held = self._held.get(whole)
         if held is None:
@@ -311,13 +328,18 @@ class Authenticator(Counting):
         if held.verdict is None:
             return WAITING  # a retransmission
         del self._held[whole]
+        self._judged.pop(whole, None)
         return held.verdict
+
+    def _forget_oldest_verdict(self) -> None:
+        """Forget a request that was dropped before it was examined again."""
+        whole = next(iter(self._judged))
+        del self._judged[whole], self._held[whole]
 
     def _hold(self, held: HeldRequest, now: Instant) -> Verdict:
         """Have others judge a request, which waits; where too many wait it is refused."""
-        if self.ask_others is None or len(self._held) >= HELD_MAX:
-            for whole in [whole for whole, each in self._held.items() if each.verdict is not None]:
-                del self._held[whole]  # their requests were dropped before they were examined again
+        if len(self._held) >= HELD_MAX and self._judged:
+            self._forget_oldest_verdict()
         if self.ask_others is None or len(self._held) >= HELD_MAX:
             self.judged(held, PasswordVerdict.UNKNOWN, BY_ADDRESS, now)
             return held.verdict or WAITING

@@ -29,6 +29,8 @@ Judged = Callable[[HeldRequest, PasswordVerdict, Accepted], None]
 """Called with the verdict, and with the terms of an acceptance."""
 
 LONGEST_S_MAX: Final = 604_800
+CLASSES_MAX: Final = 4
+"""Most attributes Class of one answer that come back in the accounting: the CDR has them, too."""
 INTERIM_S_MIN: Final = 60
 """Shortest interval of Interim-Updates that a server may ask for (RFC 2869 section 5.16)."""
 
@@ -86,7 +88,13 @@ class RemotePasswords(Counting):
             is_local = settings.on_failure is Unreachable.LOCAL
             if self._log_limiter.admits(str(error), self._clock.now().mono):
                 why = str(error) or "no answer in time"
-                _log.warning("password_not_judged", username=held.username, why=why, decides=settings.on_failure.value)
+                _log.warning(
+                    "password_not_judged",
+                    username=held.username,
+                    why=why,
+                    decides=settings.on_failure.value,
+                    do="look at the servers of radius (vosd status: radius_auth_servers_down) and the network to them",
+                )
             self._judged(held, PasswordVerdict.LOCAL if is_local else PasswordVerdict.UNKNOWN, BY_ADDRESS)
             return
         if reply.code is RadiusCode.ACCESS_ACCEPT:
@@ -99,11 +107,13 @@ class RemotePasswords(Counting):
 
 
 def _terms(reply: RadiusReply) -> Accepted:
-    """Return the longest call, at least a second, and the interval of Interim-Updates, if the server says them."""
+    """Return what the server says of the call: its longest time, at least a second, and terms of its accounting."""
+    classes = reply.attributes.get("Class", ())
     longest, interim = reply.number("Session-Timeout"), reply.number("Acct-Interim-Interval")
     return Accepted(
         longest_s=None if longest is None else max(1, min(longest, LONGEST_S_MAX)),
         interim_s=None if interim is None else max(INTERIM_S_MIN, min(interim, LONGEST_S_MAX)),
+        radius_classes=tuple(each for each in classes if isinstance(each, bytes) and each)[:CLASSES_MAX],
     )
 
 

@@ -47,6 +47,8 @@ TAKEN: Final = 200
 """Status of a record that a server has taken."""
 ENDED_KEPT_MAX: Final = 1_000
 """Moments of calls that have ended are removed where there are so many more of them than of calls."""
+INTERIMS_AT_ONCE: Final = 500
+"""Interim-Updates that may be due in one turn; the others follow in the next turns, and their intervals are longer."""
 UNREADABLE: Final = 400
 """Status of one that cannot be sent."""
 
@@ -98,6 +100,10 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
         Event.RADIUS_ACCOUNTING_DOWN,
         Event.RADIUS_ACCOUNTING_UNWRITTEN,
         Event.RADIUS_ACCOUNTING_DROPPED,
+        Event.RADIUS_ACCOUNTING_RESTORED,
+        Event.RADIUS_ACCOUNTING_LEFT,
+        Event.RADIUS_RECORD_REFUSED,
+        Event.RADIUS_RECORD_NOT_MADE,
         Figure.RADIUS_ACCOUNTING,
         Figure.RADIUS_ACCOUNTING_DROPPED,
     )
@@ -238,15 +244,17 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
         if len(due) > 2 * len(self._sessions) + ENDED_KEPT_MAX:
             due[:] = [each for each in due if each[1] in self._sessions]
             heapify(due)
-        while due and due[0][0] <= now.mono:
+        left = INTERIMS_AT_ONCE
+        while left and due and due[0][0] <= now.mono:
             _, call_id = heappop(due)
             session = self._sessions.get(call_id)
             if session is None:
                 continue
+            left -= 1
             heappush(due, (now.mono + session.interval_ms, call_id))
             if not self._queue.is_away:  # a later one says more, and the Stop says all
                 talking = of_talking_call(session.start, now.mono - session.answered_mono)
-                self._report(call_id, partial(encoded, talking))
+                self._report(call_id, partial(encoded, talking), is_minor=True)
         super().tidy()
 
     # -- what calls report --------------------------------------------------------------------------------------
@@ -266,13 +274,19 @@ class CallAccounting(ReportOutlet[AccountingSettings]):
     def ended(self, record: CallRecord, /) -> None:
         """Account the Stop; of a call without an answer where all calls are accounted."""
         self._sessions.pop(record.call_id, None)
-        if (record.answered_at is not None or self._accounts_all) and record.call_id not in self._left:
-            self._report(record.call_id, lambda: encoded(of_ended_call(record)))
+        was_answered = record.answered_at is not None
+        if (was_answered or self._accounts_all) and record.call_id not in self._left:
+            # Nothing is billed by the record of a refused call: those of a flood push out no other.
+            self._report(record.call_id, lambda: encoded(of_ended_call(record)), is_minor=not was_answered)
 
     def lost(self, call_id: str, /) -> None:
         """Do nothing: nothing is known of a call without an answer that a kill has ended."""
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _is_minor(self, report: CallReport) -> bool:
+        record = _record_in(report)
+        return record is not None and record.is_minor
 
     def _begun(self, call: TalkingCall) -> AccountingRecord:
         """Return the Start of a call, which gets Interim-Updates from now on."""

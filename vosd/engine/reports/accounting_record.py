@@ -12,8 +12,10 @@ from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.cause import EndReason
 from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.record import CallRecord
+from vosd.radius.packets import Attributes
 
 SESSION: Final = "Acct-Session-Id"
+_CONNECTED: Final = "h323-connect-time"
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -47,14 +49,24 @@ class AccountingRecord(msgspec.Struct, frozen=True, gc=False):
     at: int
     """The moment of the event, in milliseconds of UTC."""
     attributes: list[tuple[str, str | int]]
+    classes: tuple[bytes, ...] = ()
+    """Values of Class, as the Access-Accept of the call has them (RFC 2865 section 5.25)."""
 
-    def sent_at(self, wall_ms: int) -> list[tuple[str, str | int]]:
+    @property
+    def is_minor(self) -> bool:
+        """Whether no bill needs it: an Interim-Update, or the Stop of a call without an answer."""
+        return self.status == INTERIM or (
+            self.status == STOP and all(name != _CONNECTED for name, _ in self.attributes)
+        )
+
+    def sent_at(self, wall_ms: int) -> Attributes:
         """Return the attributes of a packet that is sent at a time; the delay grows (RFC 2866 section 5.2)."""
         return [
             ("Acct-Status-Type", self.status),
             ("Event-Timestamp", self.at // 1_000),
             ("Acct-Delay-Time", max(0, (wall_ms - self.at) // 1_000)),
             *self.attributes,
+            *[("Class", value) for value in self.classes],
         ]
 
 
@@ -72,14 +84,14 @@ def of_answered_call(arrival: Arrival, journey: Journey, request: CallRequest) -
         sip_call_id=arrival.sip_call_id_in,
         setup_ms=arrival.at.wall,
     )
-    attributes.append(_time("h323-connect-time", connected))
-    return AccountingRecord(START, connected, attributes)
+    attributes.append(_time(_CONNECTED, connected))
+    return AccountingRecord(START, connected, attributes, request.radius_classes)
 
 
 def of_talking_call(start: AccountingRecord, talk_ms: int) -> AccountingRecord:
     """Return the Interim-Update of a call that goes on, by its Start and the time since."""
     seconds = ("Acct-Session-Time", talk_ms // 1_000)
-    return AccountingRecord(INTERIM, start.at + talk_ms, [*start.attributes, seconds])
+    return AccountingRecord(INTERIM, start.at + talk_ms, [*start.attributes, seconds], start.classes)
 
 
 def of_ended_call(record: CallRecord) -> AccountingRecord:
@@ -94,14 +106,15 @@ def of_ended_call(record: CallRecord) -> AccountingRecord:
         setup_ms=record.started_at,
     )
     if record.answered_at is not None:
-        attributes.append(_time("h323-connect-time", record.answered_at))
+        attributes.append(_time(_CONNECTED, record.answered_at))
     attributes += (
         _time("h323-disconnect-time", record.ended_at),
         ("h323-disconnect-cause", f"h323-disconnect-cause={record.q850_cause or 0:x}"),
         ("Acct-Session-Time", record.hold_time_s),
         ("Acct-Terminate-Cause", _CAUSES.get(record.end_reason, _NOT_SERVED)),
     )
-    return AccountingRecord(STOP, record.ended_at, attributes)
+    classes = tuple(map(bytes.fromhex, (record.radius_class or "").split()))
+    return AccountingRecord(STOP, record.ended_at, attributes, classes)
 
 
 def of_switch(status: str, wall_ms: int) -> AccountingRecord:

@@ -39,13 +39,17 @@ class Delivery:
         is_busy: Callable[[], bool],
         refused: Callable[[CallReport, int], None],
         receiver: str | None = None,
+        *,
         down: Event = Event.CALL_REPORTS_DOWN,
+        refusal: Event = Event.CALL_REPORT_REFUSED,
     ) -> None:
         """``is_busy`` returns whether the switch is overloaded: nothing is sent then.
 
         ``refused`` is called with a report that the server will not take later either, and its status. ``receiver``
-        is named in lines of the log; ``down`` is the event of a server that takes nothing.
+        is named in lines of the log; ``down`` is the event of a server that takes nothing, ``refusal`` that of a report
+        which it does not take.
         """
+        self._refusal = refusal
         self._refused = refused
         self._facts = {} if receiver is None else {"receiver": receiver}
         self._queue = queue
@@ -128,7 +132,7 @@ class Delivery:
             self._queue.refused(report)
             self._refused(report, status)
             if self._log_limiter.admits(str(status), self._clock.now().mono):
-                _log.warning("call_report_refused", status=status, call_id=report.call_id, **self._facts)
+                _log.warning(self._refusal, status=status, call_id=report.call_id, **self._facts)
         self._spool.done(report)
         self._outage.over()
         if was_away:

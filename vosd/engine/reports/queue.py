@@ -45,6 +45,8 @@ class ReportQueue:
         """Failed deliveries since the start."""
         self._waiting: dict[int, CallReport] = {}
         """By number, the oldest first."""
+        self._minor: dict[int, CallReport] = {}
+        """Waiting reports that are dropped before all others, the oldest first."""
         self._of_call: dict[str, deque[CallReport]] = {}
         self._ready: dict[str, None] = {}
         """Calls whose oldest report may be sent, in order."""
@@ -75,9 +77,14 @@ class ReportQueue:
         """Return the reports that wait, the oldest first."""
         return self._waiting.values()
 
-    def put(self, report: CallReport) -> CallReport | None:
-        """Add a report; return the one that is dropped in its place, if there are too many."""
+    def put(self, report: CallReport, *, is_minor: bool = False) -> CallReport | None:
+        """Add a report; return the one that is dropped in its place, if there are too many.
+
+        ``is_minor``: it is dropped before the reports that are not, however young it is.
+        """
         self._waiting[report.number] = report
+        if is_minor:
+            self._minor[report.number] = report
         reports = self._of_call.get(report.call_id)
         if reports is None:
             self._of_call[report.call_id] = deque((report,))
@@ -87,13 +94,16 @@ class ReportQueue:
         return self.drop_surplus() if len(self._waiting) > self.settings.queue else None
 
     def drop_surplus(self) -> CallReport | None:
-        """Drop the oldest report that is not on its way, if there are too many; return it."""
+        """Drop the oldest report that is not on its way, minor ones first, if there are too many; return it."""
         if len(self._waiting) <= self.settings.queue:
             return None
-        oldest = next((each for each in self._waiting.values() if each.call_id not in self._on_their_way), None)
-        if oldest is not None:
-            self._drop_first_of_call(oldest, ReportOutcome.FULL)
-        return oldest
+        for reports in (self._minor, self._waiting):
+            oldest = next((each for each in reports.values() if each.call_id not in self._on_their_way), None)
+            if oldest is not None:
+                self.counted[ReportOutcome.FULL] += 1
+                self._remove(oldest)
+                return oldest
+        return None
 
     def drop_old(self, wall_ms: int) -> list[CallReport]:
         """Drop the reports that are older than ``max_age``; return them."""
@@ -104,25 +114,19 @@ class ReportQueue:
             if report.call_id not in self._on_their_way:
                 old.append(report)
         for report in old:
-            self._drop_first_of_call(report, ReportOutcome.EXPIRED)
+            self.counted[ReportOutcome.EXPIRED] += 1
+            self._remove(report)
         return old
 
     def drop_all(self) -> None:
         """Drop everything: nothing is to be reported any more; nothing may be on its way."""
         self.counted[ReportOutcome.UNWANTED] += len(self._waiting)
-        for each in (self._waiting, self._of_call, self._ready, self._later, self._tries):
+        for each in (self._waiting, self._minor, self._of_call, self._ready, self._later, self._tries):
             each.clear()
 
     def withdraw(self, report: CallReport) -> None:
-        """Take the latest report of a call back, which is not true; nothing may be on its way."""
-        del self._waiting[report.number]
-        reports = self._of_call[report.call_id]
-        reports.pop()
-        if not reports:
-            del self._of_call[report.call_id]
-            self._ready.pop(report.call_id, None)
-            self._later.pop(report.call_id, None)
-            self._tries.pop(report.call_id, None)
+        """Take a report back, which is not true; nothing may be on its way."""
+        self._remove(report)
 
     def take(self, mono_ms: int) -> CallReport | None:
         """Return the next report to send; None = none may be sent now. Say then what became of it."""
@@ -193,16 +197,20 @@ class ReportQueue:
 
     def _done(self, report: CallReport, outcome: ReportOutcome) -> None:
         self._on_their_way.discard(report.call_id)
-        self._drop_first_of_call(report, outcome)
-
-    def _drop_first_of_call(self, report: CallReport, outcome: ReportOutcome) -> None:
-        """Remove the oldest report of a call."""
         self.counted[outcome] += 1
+        self._remove(report)
+
+    def _remove(self, report: CallReport) -> None:
+        """Remove a report of a call of which none is on its way; behind its oldest the next one may be sent."""
         del self._waiting[report.number]
+        self._minor.pop(report.number, None)
         call_id = report.call_id
-        self._tries.pop(call_id, None)
         reports = self._of_call[call_id]
+        if reports[0].number != report.number:
+            reports.remove(report)
+            return
         reports.popleft()
+        self._tries.pop(call_id, None)
         if not reports:
             del self._of_call[call_id]
             self._ready.pop(call_id, None)

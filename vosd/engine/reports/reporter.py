@@ -63,6 +63,14 @@ class OutletWords(NamedTuple):
     """The disk takes nothing."""
     dropped: Event = Event.CALL_REPORTS_DROPPED
     """Reports were lost."""
+    restored: Event = Event.CALL_REPORTS_RESTORED
+    """Reports of an earlier run are delivered."""
+    left: Event = Event.CALL_REPORTS_LEFT
+    """Reports wait for the next start."""
+    refused: Event = Event.CALL_REPORT_REFUSED
+    """The server will not take a report later either."""
+    unmade: Event = Event.CALL_REPORT_NOT_MADE
+    """An error in a report."""
     waiting: Figure = Figure.CALL_REPORTS
     lost: Figure = Figure.CALL_REPORTS_DROPPED
 
@@ -95,7 +103,10 @@ class ReportOutlet(Counting, Generic[_Settings]):
         self._queue = ReportQueue(settings or DeliverySettings())
         self._spool = ReportSpool(directory, receiver, self.words.unwritten)
         self._next_number = 1
-        self._delivery = Delivery(self._queue, self._spool, clock, is_busy, self._refused, receiver, self.words.down)
+        words = self.words
+        self._delivery = Delivery(
+            self._queue, self._spool, clock, is_busy, self._refused, receiver, down=words.down, refusal=words.refused
+        )
         self._tasks = BackgroundTasks()
         self._logged: Counter[ReportOutcome] = Counter()
         """Reports that the log knows of."""
@@ -110,9 +121,9 @@ class ReportOutlet(Counting, Generic[_Settings]):
         spooled = await asyncio.to_thread(self._spool.open)
         self._next_number = max(self._next_number, spooled.last_number + 1)
         for report in spooled.reports:
-            self._put(report)
+            self._put(report, is_minor=self._is_minor(report))
         if spooled.reports or spooled.unreadable:
-            _log.info("call_reports_restored", reports=len(spooled.reports), unreadable=spooled.unreadable)
+            _log.info(self.words.restored, reports=len(spooled.reports), unreadable=spooled.unreadable)
         self._go(self._settings)
 
     async def end(self) -> None:
@@ -125,7 +136,7 @@ class ReportOutlet(Counting, Generic[_Settings]):
         except TimeoutError:
             pass
         if len(self._queue):
-            _log.warning("call_reports_left", reports=len(self._queue), means="the next start delivers them")
+            _log.warning(self.words.left, reports=len(self._queue), means="the next start delivers them")
         self._detach()
         await self._tasks.stop()
         self._spool.close()
@@ -178,18 +189,22 @@ class ReportOutlet(Counting, Generic[_Settings]):
     def _refused(self, report: CallReport, status: int) -> None:
         """Note that the server does not take a report."""
 
-    def _report(self, call_id: str, make: Callable[[], bytes]) -> None:
+    def _is_minor(self, _report: CallReport) -> bool:
+        """Return whether a report of an earlier run is dropped before others where too many wait."""
+        return False
+
+    def _report(self, call_id: str, make: Callable[[], bytes], *, is_minor: bool = False) -> None:
         try:
             report = CallReport(self._next_number, call_id, self._clock.now().wall, make())
             self._next_number += 1
             self._spool.add(report)
-            self._put(report)
+            self._put(report, is_minor=is_minor)
         except Exception:  # noqa: BLE001  the boundary: an error in a report ends no call
-            _log.exception("call_report_not_made", call_id=call_id)
+            _log.exception(self.words.unmade, call_id=call_id)
         self._delivery.wake()
 
-    def _put(self, report: CallReport) -> None:
-        dropped = self._queue.put(report)
+    def _put(self, report: CallReport, *, is_minor: bool) -> None:
+        dropped = self._queue.put(report, is_minor=is_minor)
         if dropped is not None:
             self._spool.done(dropped)
             self._lost(dropped, ReportOutcome.FULL)
