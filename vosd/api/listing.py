@@ -1,7 +1,6 @@
 """Lists: filters, sorting, cursors and sparse fields, as a page of JSON or as a stream of all items."""
 
 import asyncio
-import base64
 import csv
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -13,6 +12,7 @@ from msgspec.structs import FieldInfo
 
 from vosd.api.http import Answer, RequestError
 from vosd.api.operation import Listing
+from vosd.base import base64url
 from vosd.base.parts import in_parts
 
 LIMIT: Final = 100
@@ -225,12 +225,12 @@ def _limit(text: str) -> int:
 
 def closed_cursor(place: Any) -> str:
     """Return the place of an item in a list as the text that a client gets."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+    return base64url.encoded(msgspec.json.encode(place))
 
 
 def _opened(cursor: str) -> Any:
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return msgspec.json.decode(base64url.decoded(cursor))
     except (ValueError, msgspec.MsgspecError) as error:
         raise _bad("cursor", "is none that this API gave", "leave it out for the first page") from error
 

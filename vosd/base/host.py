@@ -21,6 +21,8 @@ _PRIVATE: Final = tuple(
 """Networks whose addresses are not reachable, or ambiguous, from outside."""
 _NAT64: Final = ip_network("64:ff9b::/96")
 """Addresses of IPv4 hosts behind a translator (RFC 6052)."""
+UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})
+"""Addresses of no host: of sockets bound to all addresses, and in descriptions of calls on hold (RFC 3264 8.4)."""
 SITE_BITS: Final = 64
 """Prefix length that identifies the site of an IPv6 address: its owner can use the whole /64 (RFC 6177)."""
 

@@ -2,13 +2,23 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 Network = IPv4Network | IPv6Network
 Value = TypeVar("Value")
 
 _MAPPED_BITS: Final = 96
 """Bits of ``::ffff:0:0/96``, before the IPv4 address of an IPv4-mapped one (RFC 4291 section 2.5.5.2)."""
+
+
+class NetworkBits(NamedTuple):
+    """A network as tables key it; an IPv4-mapped one counts as IPv4."""
+
+    version: int
+    host_bits: int
+    """Bits behind the prefix: the fewer, the more specific is the network."""
+    base: int
+    """First address, as a number."""
 
 
 class NetworkTable(Generic[Value]):
@@ -23,7 +33,7 @@ class NetworkTable(Generic[Value]):
         self._families: dict[int, dict[int, dict[int, tuple[Network, Value]]]] = {4: {}, 6: {}}
         """By version of IP and number of host bits, the fewest first: networks as they were given, by their bits."""
         for network, value in entries:
-            version, host_bits, base = _bits_of(network)
+            version, host_bits, base = bits_of(network)
             self._families[version].setdefault(host_bits, {})[base] = network, value
         self._families = {version: dict(sorted(found.items())) for version, found in self._families.items()}
 
@@ -45,13 +55,13 @@ class NetworkTable(Generic[Value]):
         return None
 
 
-def _bits_of(network: Network) -> tuple[int, int, int]:
-    """Return version, number of host bits and base of a network."""
+def bits_of(network: Network) -> NetworkBits:
+    """Return a network as tables key it."""
     if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
         mapped = network.network_address.ipv4_mapped
         if mapped is not None:
-            return 4, network.max_prefixlen - network.prefixlen, int(mapped)
-    return network.version, network.max_prefixlen - network.prefixlen, int(network.network_address)
+            return NetworkBits(4, network.max_prefixlen - network.prefixlen, int(mapped))
+    return NetworkBits(network.version, network.max_prefixlen - network.prefixlen, int(network.network_address))
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address:

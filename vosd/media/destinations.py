@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, ip_address
 from typing import Final
 
+from vosd.base.host import UNSPECIFIED
 from vosd.trunks.media import PortRange
 
 _THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 """Addresses that name no other host (RFC 1122 section 3.2.1.3)."""
-WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
-"""Addresses of sockets that are bound to all addresses of this machine."""
 
 
 def may_send(
@@ -31,5 +30,5 @@ def may_send(
         return False
     if theirs.is_loopback and not ours.is_loopback:
         return False
-    names = {str(theirs), *(WILDCARDS if is_here else ())}
+    names = {str(theirs), *(UNSPECIFIED if is_here else ())}
     return not any(each in names and ports.first <= port <= ports.last for each, ports in own_ranges)

@@ -6,7 +6,7 @@ tuple of host, port and, with IPv6, flow and scope.
 
 from typing import Final
 
-from vosd.base.host import is_private, plain_host
+from vosd.base.host import UNSPECIFIED, is_private, plain_host
 from vosd.media.rtp import SEQUENCE
 from vosd.media.source import MediaSource
 from vosd.trunks.media import MediaTrust
@@ -20,7 +20,6 @@ REPEATED_NS: Final = 500_000_000
 CANDIDATES_MAX: Final = 4
 """Sources that are considered at once; one that was seen in the last second gives way to the announced one only."""
 _IDLE_NS: Final = 1_000_000_000
-_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
@@ -67,7 +66,7 @@ class Latch:
         )
         self._source, self._announced = source, (host, source.rtp)
         hosts = {host}
-        if source.trust is MediaTrust.LEARN and (host in _UNSPECIFIED or is_private(host)):
+        if source.trust is MediaTrust.LEARN and (host in UNSPECIFIED or is_private(host)):
             hosts.add(plain_host(source.sip_host))
         self._hosts = frozenset(hosts) if source.rtp else frozenset()
         self._candidates.clear()

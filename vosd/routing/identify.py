@@ -6,22 +6,20 @@ gateway with credentials has proven them is checked elsewhere.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, NamedTuple
 
 import msgspec
 
 from vosd.base.edited import edited
 from vosd.base.errors import VosError
+from vosd.base.networks import NetworkBits, address_of, bits_of
 from vosd.base.number import EMERGENCY_SERVICE, for_matching, without_separators
 from vosd.trunks.dialect import CalleeSource
 from vosd.trunks.gateways import HostName, HostPattern, MappingGateway
 
 _REMEMBERED_HOSTS: Final = 4_096
 """Known hosts whose claims are cached: the limit against a flood with forged sources inside a wide network."""
-
-_MAPPED_PREFIX_LENGTH: Final = 96
-"""Bits of ``::ffff:0:0/96``, before the IPv4 address of an IPv4-mapped one (RFC 4291 section 2.5.5.2)."""
 
 
 class Identified(msgspec.Struct, frozen=True, gc=False):
@@ -66,19 +64,11 @@ class NameConflict(NamedTuple):
     """The gateway that its calls belong to."""
 
 
-class _Network(NamedTuple):
-    """A network as the index keys it; an IPv4-mapped one counts as IPv4."""
-
-    version: int
-    prefix_length: int
-    base: int
-
-
 class _Claim(NamedTuple):
     """One pattern of one gateway, as it is compared with a packet."""
 
     port: int | None
-    prefix_length: int
+    host_bits: int
     tech_prefix: str
     callee_from: CalleeSource
     gateway: MappingGateway
@@ -94,7 +84,7 @@ class SourceIndex:
     __slots__ = ("_addresses_by_name", "_claims", "_claims_by_name", "_masks", "_remembered", "conflicts", "named")
 
     def __init__(self, gateways: Iterable[MappingGateway]) -> None:
-        claims: dict[_Network, list[_Claim]] = {}
+        claims: dict[NetworkBits, list[_Claim]] = {}
         named: dict[str, MappingGateway] = {}
         for gateway in gateways:
             for pattern in gateway.hosts:
@@ -104,11 +94,11 @@ class SourceIndex:
         self.named: Mapping[str, MappingGateway] = named
         """Gateways with names; their addresses are those of ``located``."""
         self.conflicts: Sequence[NameConflict] = ()
-        self._claims_by_name: Mapping[_Network, Sequence[_Claim]] = {}
+        self._claims_by_name: Mapping[NetworkBits, Sequence[_Claim]] = {}
         self._addresses_by_name: Mapping[str, Sequence[str]] = {}
         """The addresses that gateways have by their names, by name of the gateway."""
-        self._claims: Mapping[_Network, Sequence[_Claim]] = claims
-        self._masks = sorted({(network.version, network.prefix_length) for network in self._claims})
+        self._claims: Mapping[NetworkBits, Sequence[_Claim]] = claims
+        self._masks = sorted({(network.version, network.host_bits) for network in self._claims})
         self._remembered: dict[str, tuple[_Claim, ...]] = {}
 
     def changed(self, without: Sequence[MappingGateway], added: Iterable[MappingGateway]) -> "SourceIndex":
@@ -119,8 +109,8 @@ class SourceIndex:
         """
         twin = SourceIndex(())
         gone, added = {each.name for each in without}, [*added]
-        networks = {_network_of(pattern) for each in added for pattern in each.hosts}
-        left = {_network_of(pattern) for each in without for pattern in each.hosts}
+        networks = {bits_of(pattern.network) for each in added for pattern in each.hosts}
+        left = {bits_of(pattern.network) for each in without for pattern in each.hosts}
         claims = {
             network: [claim for claim in self._claims.get(network, ()) if claim.gateway.name not in gone]
             for network in networks | left
@@ -131,7 +121,7 @@ class SourceIndex:
         claimed = {network: found for network, found in claims.items() if found}
         twin._claims = edited(self._claims, claims.keys() - claimed.keys(), claimed)
         # A mask that no network has any more finds nothing.
-        twin._masks = sorted({*self._masks, *((network.version, network.prefix_length) for network in networks)})
+        twin._masks = sorted({*self._masks, *((network.version, network.host_bits) for network in networks)})
         kept = {name: each for name, each in self.named.items() if name not in gone}
         twin.named = {**kept, **{each.name: each for each in added if each.named_hosts}}
         return twin
@@ -152,7 +142,7 @@ class SourceIndex:
         ]
         had = before._addresses_by_name
         wanted.sort(key=lambda each: (each[2] not in had.get(each[0].name, ()), each[0].name))
-        claims: dict[_Network, list[_Claim]] = {}
+        claims: dict[NetworkBits, list[_Claim]] = {}
         held: dict[str, list[str]] = defaultdict(list)
         conflicts = []
         for gateway, name, address in wanted:
@@ -168,7 +158,7 @@ class SourceIndex:
             elif address not in held[gateway.name]:
                 held[gateway.name].append(address)
         twin._claims_by_name, twin._addresses_by_name, twin.conflicts = claims, held, conflicts
-        twin._masks = sorted({*self._masks, *((each.version, each.prefix_length) for each in claims)})
+        twin._masks = sorted({*self._masks, *((each.version, each.host_bits) for each in claims)})
         return twin
 
     def _holder(self, address: str, pattern: HostPattern, gateway: MappingGateway) -> str | None:
@@ -193,7 +183,7 @@ class SourceIndex:
         """
         if not (gateway.hosts or gateway.named_hosts or gateway.address_groups):
             return True
-        address = _address_of(host)
+        address = address_of(host)
         if any(pattern.port in {None, port} and _holds(pattern, address) for pattern in gateway.hosts):
             return True
         return bool(gateway.named_hosts) and self.is_from(gateway.name, host, port)
@@ -258,11 +248,11 @@ class SourceIndex:
         found: dict[str, MappingGateway] = {}
         taken: int | None = None
         for claim in self._claims_on(host):
-            if taken is not None and claim.prefix_length < taken:
+            if taken is not None and claim.host_bits > taken:
                 break  # a more specific pattern without port and tech prefix takes everything
             found[claim.gateway.name] = claim.gateway
             if claim.port is None and not claim.tech_prefix:
-                taken = claim.prefix_length
+                taken = claim.host_bits
         return tuple(found.values())
 
     def _claims_on(self, host: str) -> tuple[_Claim, ...]:
@@ -277,21 +267,19 @@ class SourceIndex:
         return claims
 
     def _gather(self, host: str) -> tuple[_Claim, ...]:
-        address = _address_of(host)
+        address = address_of(host)
         found: list[_Claim] = []
-        for version, prefix_length in self._masks:
+        for version, host_bits in self._masks:
             if version == address.version:
-                host_bits = address.max_prefixlen - prefix_length
-                base = int(address) >> host_bits << host_bits
-                network = _Network(version, prefix_length, base)
+                network = NetworkBits(version, host_bits, int(address) >> host_bits << host_bits)
                 found.extend(self._claims.get(network, ()))
                 found.extend(self._claims_by_name.get(network, ()))
-        found.sort(key=lambda claim: (claim.port is None, -claim.prefix_length, -len(claim.tech_prefix)))
+        found.sort(key=lambda claim: (claim.port is None, claim.host_bits, -len(claim.tech_prefix)))
         return tuple(found)
 
 
-def _add(on: dict[_Network, list[_Claim]], pattern: HostPattern, gateway: MappingGateway) -> None:
-    network = _network_of(pattern)
+def _add(on: dict[NetworkBits, list[_Claim]], pattern: HostPattern, gateway: MappingGateway) -> None:
+    network = bits_of(pattern.network)
     claims = on.setdefault(network, [])
     for rival in claims:
         if rival.port == pattern.port and rival.tech_prefix == gateway.tech_prefix:
@@ -302,7 +290,7 @@ def _add(on: dict[_Network, list[_Claim]], pattern: HostPattern, gateway: Mappin
             claim = _describe(pattern, gateway.tech_prefix)
             raise SourceConflict(rival.gateway.name, gateway.name, claim)
     callee_from = gateway.dialect.callee_from
-    claims.append(_Claim(pattern.port, network.prefix_length, gateway.tech_prefix, callee_from, gateway))
+    claims.append(_Claim(pattern.port, network.host_bits, gateway.tech_prefix, callee_from, gateway))
 
 
 def _without_prefix(callee: str, tech_prefix: str) -> str | None:
@@ -319,25 +307,8 @@ def _without_prefix(callee: str, tech_prefix: str) -> str | None:
 
 
 def _holds(pattern: HostPattern, address: IPv4Address | IPv6Address) -> bool:
-    network = _network_of(pattern)
-    host_bits = address.max_prefixlen - network.prefix_length
-    return address.version == network.version and int(address) >> host_bits << host_bits == network.base
-
-
-def _address_of(host: str) -> IPv4Address | IPv6Address:
-    address = ip_address(host)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-def _network_of(pattern: HostPattern) -> _Network:
-    network = pattern.network
-    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_PREFIX_LENGTH:
-        mapped = network.network_address.ipv4_mapped
-        if mapped is not None:
-            return _Network(4, network.prefixlen - _MAPPED_PREFIX_LENGTH, int(mapped))
-    return _Network(network.version, network.prefixlen, int(network.network_address))
+    network = bits_of(pattern.network)
+    return address.version == network.version and int(address) >> network.host_bits << network.host_bits == network.base
 
 
 def _describe(pattern: HostPattern, tech_prefix: str) -> str:

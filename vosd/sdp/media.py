@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
+from vosd.base.host import UNSPECIFIED
 from vosd.sdp.codec import static_name
 
 MAX_BYTES: Final = 16 * 1024
@@ -20,8 +21,6 @@ _ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILIN
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
-_NOWHERE: Final = frozenset({"0.0.0.0", "::"})
-"""Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
 _DIRECTIONS: Final = frozenset({b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive"})
 _STATIC_CLOCKS: Final = {
     6: 16_000, 10: 44_100, 11: 44_100, 14: 90_000, 16: 11_025, 17: 22_050, 25: 90_000, 26: 90_000, 28: 90_000,
@@ -99,7 +98,7 @@ class Medium(NamedTuple):
     @property
     def is_held(self) -> bool:
         """Whether the author receives nothing: by the direction or by the zero address."""
-        return self.direction in {"sendonly", "inactive"} or self.host in _NOWHERE
+        return self.direction in {"sendonly", "inactive"} or self.host in UNSPECIFIED
 
 
 class Place(NamedTuple):

@@ -4,11 +4,10 @@ import re
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
+from vosd.base.host import UNSPECIFIED
 from vosd.sdp.codec import payload_names
 
 _DIRECTIONS: Final = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
-_NOWHERE: Final = frozenset({"0.0.0.0", "::"})
-"""Address that RFC 2543 peers use for a call on hold (RFC 3264 section 8.4)."""
 
 
 _HOST: Final = re.compile(r"^(?:c=|a=rtcp:\d+ )IN IP[46] ([0-9A-Fa-f.:]+)", re.MULTILINE)
@@ -51,7 +50,7 @@ def _medium(lines: list[str], above: _Common) -> str:
         return f"{kind} refused"
     host, direction = _common(lines[1:], above)
     where = f"[{host}]:{port}" if ":" in host else f"{host or '?'}:{port or '?'}"
-    on_hold = "hold" if direction in {"sendonly", "inactive"} or host in _NOWHERE else ""
+    on_hold = "hold" if direction in {"sendonly", "inactive"} or host in UNSPECIFIED else ""
     said = direction if direction != "sendrecv" else ""
     return " ".join(filter(None, (named, *payload_names(rest[1:], lines), where, said, on_hold)))
 

@@ -5,13 +5,12 @@ Only what the token says is read here. Whether its signature is right, and wheth
 """
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.base import base64url
 from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
 
 ES256: Final = "ES256"
@@ -162,13 +161,13 @@ def read(value: str, about: SignedAbout) -> Passport | None:
 
 def written(header: JoseHeader, claims: Claims) -> bytes:
     """Return what is signed of a token."""
-    return b".".join(map(_text, (_encode(header), _encode(claims))))
+    return ".".join(map(base64url.encoded, (_encode(header), _encode(claims)))).encode()
 
 
 def identity_value(signed: bytes, signature: bytes, header: JoseHeader) -> str:
     """Return the value of an Identity header in full form."""
     extension = f";ppt={header.ppt}" if header.ppt else ""
-    return f"{signed.decode()}.{_text(signature).decode()};info=<{header.x5u}>;alg={header.alg}{extension}"
+    return f"{signed.decode()}.{base64url.encoded(signature)};info=<{header.x5u}>;alg={header.alg}{extension}"
 
 
 def _left_out(parts: IdentityValue, about: SignedAbout) -> tuple[str, str]:
@@ -202,12 +201,8 @@ def _check(ppt: str, claims: Claims) -> None:
         raise InvalidIdentityError("the token does not say who was called before")
 
 
-def _text(content: bytes) -> bytes:
-    return urlsafe_b64encode(content).rstrip(b"=")
-
-
 def _bytes(text: str) -> bytes:
     try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (Base64Error, ValueError):
+        return base64url.decoded(text)
+    except ValueError:
         raise InvalidIdentityError("a part of the token is no base64url") from None

@@ -4,7 +4,6 @@ Authorization code with PKCE. What the answer is compared with is in a cookie th
 no log-in that has begun takes memory. ``joserfc`` verifies signatures; claims are judged here, at a given moment.
 """
 
-import base64
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.roles import NoSuchRoleError, administering, role_named
 from vosd.admin.office.second_factor import SealedElsewhereError, opened, sealed
 from vosd.admin.office.sessions import LogIn, LogInRefusedError, LogIns, OpenedSession, open_session
+from vosd.base import base64url
 from vosd.base.errors import VosError
 from vosd.engine.settings import IdentityProviderSettings
 from vosd.storage.people import PersonExistsError, StoredPerson
@@ -105,7 +105,7 @@ def begin(office: Office, provider: IdentityProviderSettings, metadata: Metadata
     """Begin a log-in."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     kept = _Kept(state, nonce, verifier, office.now() + BEGUN_MS, _MADE_BY)
-    challenge = base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
+    challenge = base64url.encoded(sha256(verifier.encode()).digest())
     asked = {
         "response_type": "code",
         "client_id": provider.client_id,

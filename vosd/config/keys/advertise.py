@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from vosd.base.host import UNSPECIFIED
 from vosd.config.reader.addresses import ip, listener
 from vosd.config.reader.fields import FromText, KeyProblemError
 from vosd.engine.settings import SipListener
@@ -11,7 +12,6 @@ Advertised = Mapping[SipListener | None, str]
 """Address by socket; under None the one for all sockets of its family."""
 
 _ALL: Final = ""
-_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
 
 
 def one_for_all(value: object) -> object:
@@ -73,7 +73,7 @@ def announced(listen: Sequence[SipListener], advertise: Advertised | None) -> tu
     def by_all(socket: SipListener) -> str | None:
         if for_all is None or (":" in for_all) is not (":" in socket.host):
             return None
-        is_anothers = for_all in hosts and socket.host != for_all and socket.host not in _WILDCARDS
+        is_anothers = for_all in hosts and socket.host != for_all and socket.host not in UNSPECIFIED
         return None if is_anothers else for_all
 
     return tuple((advertise or {}).get(each) or by_all(each) for each in listen)

@@ -20,6 +20,7 @@ from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.base.host import UNSPECIFIED
 from vosd.engine.media.announcements import SoundsForCallers
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.losses import MediaLosses
@@ -66,8 +67,6 @@ from vosd.trunks.media import (
 )
 
 _FAX: Final = "image"
-_NOWHERE: Final = frozenset({"0.0.0.0", "::"})
-"""Addresses of media on hold, as RFC 2543 peers write it."""
 MOVES_AT_ONCE: Final = 10
 """Sides of calls that are offered new ports at once; ten times a second."""
 MOVED_MS: Final = 500
@@ -910,7 +909,7 @@ def _source(medium: Medium, exchange: _Exchange, other: MediaSource | None) -> M
             formats.setdefault(payload, (clock, codec))
         payloads = tuple(formats)
         clocks, codecs = zip(*formats.values(), strict=True)
-    is_nowhere = medium.host in _NOWHERE
+    is_nowhere = medium.host in UNSPECIFIED
     return MediaSource(
         host="" if is_nowhere else medium.host,
         rtp=0 if is_nowhere else medium.port,
