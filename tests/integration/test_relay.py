@@ -1,6 +1,7 @@
 """The relay with real workers and real sockets."""
 
 import asyncio
+import errno
 import os
 import signal
 import struct
@@ -21,6 +22,7 @@ from vosd.media.rtp import HEADER
 from vosd.media.sounds import EncodedSound, encoded_wav
 from vosd.media.source import RelayPort
 from vosd.relay.media_port import FILTER_AFTER
+from vosd.relay.protocol import PlaySound
 from vosd.relay.worker_process import reap
 from vosd.trunks.media import PortRange
 
@@ -157,6 +159,47 @@ async def test_a_sound_goes_on_after_its_worker_and_after_it_was_given_up(stage,
     stage.relay.retain_sounds(())
     one.taken()
     await received(one, 6)
+
+
+async def test_a_sound_goes_on_where_its_worker_dies_after_a_restart_of_the_switch(tmp_path, peers):
+    one = peers()
+    stage = RelayStage(tmp_path, HOST)
+    await stage.relay.start()
+    first, _ = connected(stage, one, peers())
+    assert stage.relay.play(first, sound(5), 0)
+    await until(lambda: one.has(2))
+    await stage.relay.stop(keep=True)
+    successor = RelayStage(tmp_path, HOST)
+    await successor.relay.start()
+    assert successor.relay.load_sound(first, sound(5))
+    before = {HEADER.unpack_from(packet)[4] for packet in await received(one, 4)}
+    assert len(before) == 1, "the restart has not interrupted it"
+    os.kill(successor.relay._ports[first.id].link.pid, signal.SIGKILL)
+    await until(lambda: any(HEADER.unpack_from(packet)[4] not in before for packet in heard_by(one)))
+    await successor.relay.stop(keep=False)
+
+
+async def test_a_sound_that_cannot_be_played_is_reported_and_logged_once(stage, peers, monkeypatch):
+    first, second = connected(stage, peers(), peers())
+    failed: list[int] = []
+    stage.relay.sound_failed = failed.append
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with capture_logs() as logs:
+        with monkeypatch.context() as without_room:
+            without_room.setattr(os, "write", refuse)
+            assert not stage.relay.load_sound(first, sound(5))
+            assert not stage.relay.play(first, sound(5), 0)
+        (link,) = stage.relay._links
+        stage.relay._ports[second.id].playing = order = PlaySound(second.id, "unknown", 0, 160, 20, 0)
+        link.order(order)
+        await until(lambda: bool(failed))
+    assert failed == [second.id]
+    assert [(line["event"], line["error"]) for line in logs] == [
+        ("sound_not_played", "[Errno 28] No space left on device")
+    ]
 
 
 def heard_by(peer: RtpPeer) -> list[bytes]:

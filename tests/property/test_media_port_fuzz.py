@@ -79,7 +79,8 @@ class Owner:
     def key_pressed(self, port: int, pressed: tuple[str, int]) -> None:
         self.keys.append(pressed[0])
 
-    def sends_itself(self, port: MediaPort) -> None:
+    def sends_itself(self, port: MediaPort, due_ns: int) -> None:
+        assert due_ns >= 0
         self.sending.add(port)
 
     def may_send(self, own_host: str, host: str, port: int) -> bool:

@@ -576,6 +576,16 @@ class Call:
         is_telling = is_telling and not attempt.transaction.is_unsent
         self._attempt_over(attempt, outcome, now, next_hop=next_hop, is_telling=is_telling)
 
+    def sound_failed(self, now: Instant) -> None:
+        """Go on without the sound that the caller is played: it cannot be."""
+        announced, playing, choice = self.journey.announced, self.journey.playing, self.journey.choice
+        if self.state is not states.ANNOUNCING:
+            return
+        if announced is not None:
+            self._announcement_over(announced, now)
+        elif playing is not None and choice is not None:
+            self._sound_over(choice, AttemptOutcome.withheld(EndReason.NO_MEDIA_PORT), playing.began_at, now)
+
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call by order (``vosd hangup``, a stop of the switch)."""
         if not self._accepts(CallEvent.ORDERED_END):

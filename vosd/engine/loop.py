@@ -170,6 +170,14 @@ class Loop:
         self._switch.key_pressed(port, key, duration_ms, now)
         self.flush(now)
 
+    def sound_failed(self, port: int) -> None:
+        """Process that the peer of a port of the relay is not played its sound after all."""
+        if self._is_over:
+            return
+        now = self._clock.now()
+        self._switch.sound_failed(port, now)
+        self.flush(now)
+
     def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
         """Do something with a message that waits at its door, and send what follows; called by a media engine."""
         if self._is_over:

@@ -274,6 +274,7 @@ class SwitchService:
         if self.node.media is not None:
             self.node.media.resumed(self._clock.now())
             self.node.media.report_keys_to(self.loop.key_pressed)
+            self.node.media.report_silence_to(self.loop.sound_failed)
         self._state_files.restore()
         self.phone_service.begin()
         self.recorder.wake()

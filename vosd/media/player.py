@@ -71,9 +71,9 @@ class Player:
             self._left -= 1
         return packets
 
-    def wait(self, now_ns: int) -> None:
+    def wait(self, until_ns: int) -> None:
         """Begin later: it is not known yet where to send."""
-        self.due_ns = max(self.due_ns, now_ns)
+        self.due_ns = max(self.due_ns, until_ns)
 
     @property
     def is_over(self) -> bool:

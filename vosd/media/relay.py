@@ -66,6 +66,10 @@ class MediaRelay(Protocol):
         """Play ring-back to the peer after a pause, until media are forwarded to it."""
         ...
 
+    def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:
+        """Have a sound ready to be played from a port; False = there is no memory for it."""
+        ...
+
     def play(self, port: RelayPort, sound: EncodedSound, payload: int, times: int = 0) -> bool:
         """Play a sound to the peer, so often or without end, in place of what is forwarded to it; False = it cannot."""
         ...
@@ -87,6 +91,9 @@ class MediaRelay(Protocol):
 
     recording_failed: Callable[[int], None]
     """Gets a port that is not recorded after all: no file could be begun."""
+
+    sound_failed: Callable[[int], None]
+    """Gets a port whose peer is not played its sound after all: its worker has no memory for it."""
 
     def disconnect(self, port: RelayPort) -> None:
         """Forward nothing from or to this port."""

@@ -93,6 +93,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.ASR_LOW: AlarmKind(_WARNING, ("gateway",)),
     Event.PDD_HIGH: AlarmKind(_WARNING, ("gateway",)),
     Event.MEDIA_LOSS_HIGH: AlarmKind(_WARNING, ("gateway",)),
+    Event.SOUND_NOT_PLAYED: AlarmKind(_WARNING, passes=True),
     Event.RTP_PORTS_LOW: AlarmKind(_WARNING),
     Event.SHORT_CALLS: AlarmKind(_WARNING, ("gateway", "destination")),
     Event.ACD_LOW: AlarmKind(_WARNING, ("gateway",)),

@@ -176,6 +176,8 @@ class Event(StrEnum):
     RTP_PORTS_LOW = "rtp_ports_low"
     """More of the media ports of an address are in use than ``alarms.media_ports`` percent."""
     RTP_PORTS_RECOVERED = "rtp_ports_recovered"
+    SOUND_NOT_PLAYED = "sound_not_played"
+    """There is no shared memory for a sound: callers get the code alone, a side on hold the media of the other."""
     MEDIA_LOSS_HIGH = "media_loss_high"
     """More packets of a routing gateway are lost than ``alarms.media_loss`` percent."""
     MEDIA_LOSS_RECOVERED = "media_loss_recovered"

@@ -46,7 +46,7 @@ class Figure(StrEnum):
     )
     ANNOUNCEMENTS_MISSED = (
         "announcements_missed",
-        f"{SINCE}calls that were refused without their announcement: no port of IVR_RTP_PORT, no codec, no early media",
+        f"{SINCE}calls that were refused without their announcement: no port of IVR_RTP_PORT, no codec, no memory",
         "vosd_announcements_missed_total",
     )
     HOLDS = "holds", "calls for which money of an account is reserved", "vosd_call_holds"

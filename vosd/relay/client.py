@@ -21,6 +21,7 @@ from vosd.media.figures import PortFigures
 from vosd.media.port_pool import PortPool
 from vosd.media.sounds import EncodedSound
 from vosd.media.source import MediaSource, RelayPort
+from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.relay.link import WorkerLink
 from vosd.relay.protocol import (
@@ -107,6 +108,8 @@ class Relay:
         """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
         self.recording_failed: Callable[[int], None] = _not_noted
         """Gets a port that is not recorded after all: no file could be begun."""
+        self.sound_failed: Callable[[int], None] = _not_noted
+        """Gets a port whose peer is not played its sound after all."""
         self._log_limiter = LogLimiter()
         self._sounds = SharedSounds()
         self._newest_id = 0
@@ -127,7 +130,9 @@ class Relay:
         paths = [self._directory / _SOCKETS.format(number) for number in range(1, self._workers + 1)]
         left = sorted(set(self._directory.glob(_SOCKETS.format("*"))) - set(paths))
         for path in (*paths, *(each for each in left if is_served(each))):
-            link = WorkerLink(path, self._pressed, self._adopt, self._give_again, self._recording_stopped)
+            link = WorkerLink(
+                path, self._pressed, self._adopt, self._give_again, self._recording_stopped, self._sound_missing
+            )
             self._links.append(link)
             self._loads[link] = 0
             link.open()
@@ -263,13 +268,25 @@ class Relay:
         """Play ring-back to the peer after a pause, until media are forwarded to it."""
         self._order(port, PlayRingBack(port.id, delay_ms))
 
+    def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:
+        """Have a sound ready to be played from a port; False = there is no memory for it."""
+        served = self._ports.get(port.id)
+        if served is None:
+            return False
+        try:
+            self._sounds.make_ready(sound, served.link)
+        except OSError as error:
+            self._log_sound(port.id, str(error))
+            return False
+        return True
+
     def play(self, port: RelayPort, sound: EncodedSound, payload: int, times: int = 0) -> bool:
         """Play a sound to the peer, so often or without end, in place of what is forwarded to it.
 
         Returns False where that is not possible.
         """
         served = self._ports.get(port.id)
-        if served is None or not self._sounds.is_ready(sound, served.link):
+        if served is None or not self.load_sound(port, sound):
             return False
         served.playing = PlaySound(
             port.id, sound.digest, payload, sound.codec.packet_bytes, sound.codec.packet_ms, times
@@ -418,8 +435,12 @@ class Relay:
             served.link.order(ReportKeys(served.port.id, *served.keys))
         if served.recording is not None:
             served.link.order(RecordPorts((served.port.id,), str(served.recording)))
-        if served.playing is not None and self._sounds.is_known(served.playing.digest, served.link):
+        if served.playing is None:
+            return
+        if self._sounds.is_known(served.playing.digest, served.link):
             served.link.order(served.playing)
+        else:
+            self._sound_missing(served.port.id, "it was given up")
 
     def _give_again(self, link: WorkerLink) -> None:
         """Give a worker all ports of the one that has died."""
@@ -448,6 +469,23 @@ class Relay:
         elif self._log_limiter.admits("stop", monotonic_ns() // 1_000_000):
             _log.warning("recording_stopped", file=file, error=report.error)
 
+    def _sound_missing(self, port: int, error: str = "its worker has no memory for it") -> None:
+        served = self._ports.get(port)
+        if served is not None:
+            served.playing = None
+            self._log_sound(port, error)
+            asyncio.get_running_loop().call_soon(self._report_silence, port)  # this may be within an act of its call
+
+    def _report_silence(self, port: int) -> None:
+        served = self._ports.get(port)
+        if served is not None and served.playing is None:
+            self.sound_failed(port)
+
+    def _log_sound(self, port: int, error: str) -> None:
+        if self._log_limiter.admits("sound", monotonic_ns() // 1_000_000):
+            served = self._ports[port].port
+            _log.error(Event.SOUND_NOT_PLAYED, port=f"{served.host}:{served.rtp}", error=error)
+
     def _adopt(self, link: WorkerLink, listed: PortListed, descriptors: list[int]) -> None:
         """Take over a port that a worker serves for a switch before."""
         port = listed.port
@@ -455,6 +493,7 @@ class Relay:
         served = self._ports[port.id] = _ServedPort(port, listed.tos, sockets, link, listed.record)
         served.source, served.other = listed.source, listed.other
         served.recording = None if listed.recording is None else Path(listed.recording)
+        served.playing = listed.playing
         link.records.keep(listed.record)
         self._loads[link] += 1
         self._newest_id = max(self._newest_id, port.id)
@@ -469,7 +508,7 @@ class Relay:
 
 
 def _not_noted(_port: int) -> None:
-    """Note nowhere that a port is not recorded."""
+    """Note nowhere that a port is not recorded, or its peer not played a sound."""
 
 
 def _ignore(_port: int, _key: str, _duration_ms: int) -> None:

@@ -21,6 +21,7 @@ from vosd.relay.protocol import (
     PacketFailed,
     PortListed,
     RecordingStopped,
+    SoundMissing,
     UseRecords,
     WorkerOrder,
     WorkerReady,
@@ -55,7 +56,7 @@ class WorkerLink:
 
     ``pressed`` gets port, key and duration of keys, ``adopt`` the ports that it serves for a switch before, with their
     descriptors. ``died`` is called when another worker was started, to which all ports are to be given,
-    ``stopped`` when a recording has stopped.
+    ``stopped`` when a recording has stopped, ``missing`` with a port whose sound the worker could not have.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class WorkerLink:
         adopt: Callable[["WorkerLink", PortListed, list[int]], None],
         died: Callable[["WorkerLink"], None],
         stopped: Callable[[RecordingStopped], None],
+        missing: Callable[[int], None],
     ) -> None:
         """Raises OSError if there is no memory for figures."""
         self.path = path
@@ -76,6 +78,7 @@ class WorkerLink:
         self._adopt = adopt
         self._died = died
         self._stopped = stopped
+        self._missing = missing
         self._channel: MessageChannel | None = None
         self._orders: list[WorkerOrder] = []
         self._descriptors: list[int] = []
@@ -268,6 +271,8 @@ class WorkerLink:
                 _log.error("media_packet_failed", pid=self.pid, trace=report.trace)
             case RecordingStopped():
                 self._stopped(report)
+            case SoundMissing():
+                self._missing(report.id)
 
     def _end_other_version(self) -> None:
         _log.warning("media_worker_of_another_version", pid=self.pid)

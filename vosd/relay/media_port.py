@@ -46,6 +46,8 @@ WAITING_MAX: Final = 1_000
 """Most packets that are read at once when the kernel begins to drop others; a socket's buffer holds fewer."""
 FILTER_AFTER_FLOOD: Final = 10 * WAITING_MAX
 """Packets after which it is tried again where there were more."""
+_WAIT_NS: Final = 20_000_000
+"""Interval at which it is seen whether a peer that is to be played something has sent."""
 _CONTROL_MOVED_NS: Final = 15_000_000_000
 """Silence of RTCP after which another port of the peer may take its place: three usual intervals."""
 
@@ -65,8 +67,8 @@ class PortOwner(Protocol):
         """Report a key of the peer."""
         ...
 
-    def sends_itself(self, port: "MediaPort") -> None:
-        """Call ``send_due`` as long as it says so."""
+    def sends_itself(self, port: "MediaPort", due_ns: int) -> None:
+        """Call ``send_due`` at a moment, and then as long as it says when."""
         ...
 
     def may_send(self, own_host: str, host: str, port: int) -> bool:
@@ -84,7 +86,7 @@ class MediaPort:
         "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_send_after_reading", "_sent_at", "_units", "_unknown",
         "_unread", "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken",
         "is_filtered", "key_sender",
-        "latch", "other", "packets_out", "port", "reception", "record_number", "recording", "send", "source",
+        "latch", "other", "packets_out", "playing", "port", "reception", "record_number", "recording", "send", "source",
         "target", "tone_reader", "tos", "unsent",
     )  # fmt: skip
 
@@ -131,11 +133,12 @@ class MediaPort:
         """Reads the tones of the peer; None = they are audio."""
         self.key_sender: KeySender | None = None
         self._player: Player | None = None
+        self.playing: PlaySound | None = None
+        """Order by which a sound is played, until ``stop_playing``."""
         self.recording: Recording | None = None
         self._reports_sent: dict[int, int] = {}
         self._round_trip_ns = -1
-        self._peer_lost_percent = 0.0
-        self._peer_lost = 0
+        self._peer_lost_percent, self._peer_lost = 0.0, 0
         self._peer_jitter_ms = NO_REPORT
         self._version = 0
         self.write_state()
@@ -402,15 +405,15 @@ class MediaPort:
             if self.other is not None and self.other.reception.has_sequence:
                 sender.follow(*self.other.reception.last_packet())
             self.choose_send()
-        if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone):
-            self._owner.sends_itself(self)
+        if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone) and sender.due_ns is not None:
+            self._owner.sends_itself(self, sender.due_ns)
 
-    def send_due(self, now_ns: int) -> bool:
-        """Send packets of keys, and those that are played, which are due; return whether more follow."""
+    def send_due(self, now_ns: int) -> int | None:
+        """Send packets of keys, and those that are played, which are due; return when the next one is."""
         sender, player, target = self.key_sender, self._player, self.target
         packets = [] if sender is None else sender.due(now_ns)
         if player is not None and target is None and not player.has_begun:
-            player.wait(now_ns)  # a peer behind NAT has to send first: it misses nothing of the sound
+            player.wait(now_ns + _WAIT_NS)  # a peer behind NAT has to send first: it misses nothing of the sound
         elif player is not None:
             packets += player.due(now_ns)
             if player.is_over:
@@ -424,7 +427,10 @@ class MediaPort:
                 else:
                     self.packets_out += 1
         SENT.pack_into(self._record, self._sent_at, self.packets_out, self.unsent)
-        return player is not None or (sender is not None and sender.due_ns is not None)
+        key_ns = None if sender is None else sender.due_ns
+        if player is None or key_ns is None:
+            return key_ns if player is None else player.due_ns
+        return min(key_ns, player.due_ns)
 
     def play_ring_back(self, delay_ms: int) -> None:
         """Play ring-back to the peer until media are forwarded to it, where it takes G.711."""
@@ -434,27 +440,28 @@ class MediaPort:
             begin_ns = monotonic_ns() + delay_ms * 1_000_000
             self._player = Player(ring_back(payload), payload, int.from_bytes(os.urandom(4), "big"), begin_ns)
             self.choose_send()
-            self._owner.sends_itself(self)
+            self._owner.sends_itself(self, begin_ns)
 
     def play(self, order: PlaySound, sound: mmap.mmap) -> None:
         """Play a sound to the peer, and forward nothing to it until ``stop_playing``, also after its end."""
-        ssrc = int.from_bytes(os.urandom(4), "big")
+        ssrc, begin_ns = int.from_bytes(os.urandom(4), "big"), monotonic_ns()
+        self.playing = order
         self._player = Player(
             sound,
             order.payload,
             ssrc,
-            monotonic_ns(),
+            begin_ns,
             packet_bytes=order.packet_bytes,
             packet_ms=order.packet_ms,
             times=order.times,
         )
         self._is_muted = True  # one of both at a time
         self.choose_send()
-        self._owner.sends_itself(self)
+        self._owner.sends_itself(self, begin_ns)
 
     def stop_playing(self) -> None:
         """Play nothing any more, and forward what comes."""
-        self._player = None
+        self._player = self.playing = None
         self._is_muted = False
         self.choose_send()
 

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 9
+PROTOCOL: Final = 10
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -186,6 +186,8 @@ class PortListed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Port that it is connected to."""
     recording: str | None = None
     """File into which it is recorded."""
+    playing: PlaySound | None = None
+    """Sound that its peer is played."""
 
 
 class ListingEnded(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -215,4 +217,10 @@ class PacketFailed(msgspec.Struct, frozen=True, array_like=True, tag=5):
     trace: str
 
 
-WorkerReport = WorkerReady | PortListed | ListingEnded | KeyPressed | RecordingStopped | PacketFailed
+class SoundMissing(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """The peer of a port is played nothing: the worker could not map the sound into its memory."""
+
+    id: int
+
+
+WorkerReport = WorkerReady | PortListed | ListingEnded | KeyPressed | RecordingStopped | PacketFailed | SoundMissing

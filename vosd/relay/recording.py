@@ -115,12 +115,12 @@ def _write(recording: Recording, content: bytes) -> None:
     if recording.descriptor == _NOT_OPEN:
         recording.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         recording.descriptor = os.open(recording.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        recording.has_begun = bool(os.fstat(recording.descriptor).st_size)
     if not has_room(recording.descriptor):
         recording.stop(_FULL)
         return
     if not recording.has_begun:
-        if not os.fstat(recording.descriptor).st_size:
-            os.write(recording.descriptor, HEADER)
+        os.write(recording.descriptor, HEADER)
         recording.has_begun = True
     if content:
         os.write(recording.descriptor, content)

@@ -19,18 +19,21 @@ class SharedSounds:
         self._sizes: dict[str, int] = {}
         self._known: dict[WorkerLink, set[str]] = {}
 
-    def is_ready(self, sound: EncodedSound, link: WorkerLink) -> bool:
-        """Have a worker know a sound; False = there is no memory for it."""
+    def make_ready(self, sound: EncodedSound, link: WorkerLink) -> None:
+        """Have a worker know a sound.
+
+        Raises:
+            OSError: there is no memory for it.
+        """
         if sound.digest not in self._descriptors:
+            descriptor = os.memfd_create(_NAME, os.MFD_CLOEXEC)
             try:
-                descriptor = os.memfd_create(_NAME, os.MFD_CLOEXEC)
+                _write(descriptor, sound.content)
             except OSError:
-                return False
-            if not _is_written(descriptor, sound.content):
                 os.close(descriptor)
-                return False
+                raise
             self._descriptors[sound.digest], self._sizes[sound.digest] = descriptor, len(sound.content)
-        return self.is_known(sound.digest, link)
+        self.is_known(sound.digest, link)
 
     def is_known(self, digest: str, link: WorkerLink) -> bool:
         """Have a worker know a sound that was played before; False = it was given up meanwhile."""
@@ -66,11 +69,7 @@ class SharedSounds:
         self._known.clear()
 
 
-def _is_written(descriptor: int, content: bytes) -> bool:
+def _write(descriptor: int, content: bytes) -> None:
     rest = memoryview(content)
-    try:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    except OSError:
-        return False
-    return True
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

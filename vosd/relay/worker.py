@@ -15,7 +15,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from itertools import islice
+from heapq import heappop, heappush
+from itertools import count, islice
 from pathlib import Path
 from time import monotonic_ns
 from typing import Final
@@ -51,6 +52,7 @@ from vosd.relay.protocol import (
     RecordingStopped,
     RecordPorts,
     ReportKeys,
+    SoundMissing,
     SpareRanges,
     StopPlaying,
     UseRecords,
@@ -79,8 +81,8 @@ LOOK_NS: Final = 250_000_000
 """Interval at which ports are looked for that are silent."""
 _EVENTS_MAX: Final = 1_024
 _TURN_S: Final = 1.0
-_SENDING_S: Final = 0.005
 _SENDING_NS: Final = 5_000_000
+"""Packets that are due within this time are sent together."""
 _LOOK_S: Final = LOOK_NS / 1e9
 _PRIORITY: Final = 1
 """Real-time priority: the lowest, which is above all processes without any."""
@@ -102,10 +104,13 @@ class Worker:
         self._reports: list[WorkerReport] = []
         self._changed: set[MediaPort] = set()
         """Ports whose state is to be written at the end of this turn."""
-        self._sending: set[MediaPort] = set()
-        """Ports that send keys, or play."""
-        self._send_ns = 0
-        """Time at which they are looked at next."""
+        self._sending: dict[MediaPort, int] = {}
+        """Ports that send keys, or play, with the time at which each has to send next."""
+        self._due: list[tuple[int, int, MediaPort]] = []
+        """A heap of these times; those that ``_sending`` does not have any more are skipped."""
+        self._turns = count()
+        self._sent_ns = 0
+        """Time at which packets that were due were sent last."""
         self._sounds: dict[str, mmap.mmap] = {}
         """Sounds by their digests."""
         self._writer: RecordingWriter | None = None
@@ -131,7 +136,9 @@ class Worker:
         """Serve until the switch says so, or until it has been away for too long."""
         poll, handlers = self._poll.poll, self._handlers
         while not self._is_ending:
-            timeout_s = _SENDING_S if self._sending else _LOOK_S if self._ports else _TURN_S
+            timeout_s = _LOOK_S if self._ports else _TURN_S
+            if self._due:
+                timeout_s = min(timeout_s, max(0, self._send_at_ns() - monotonic_ns()) / 1e9)
             if self._unlisted is not None:
                 timeout_s = 0
                 self._list_some(self._unlisted)
@@ -175,22 +182,30 @@ class Worker:
         if self._reports:
             self._send_reports()
         ID.pack_into(self._record, 0, now_ns)
-        if self._sending and now_ns >= self._send_ns:
-            self._send_ns = now_ns + _SENDING_NS
+        if self._due and now_ns >= self._send_at_ns():
+            self._sent_ns = now_ns
             self._send_due(now_ns)
         if now_ns >= self._look_ns:
             self._look_for_silence(now_ns)
 
+    def _send_at_ns(self) -> int:
+        """Return when the next packet is to be sent; never sooner than some milliseconds after the last ones."""
+        return max(self._due[0][0], self._sent_ns + _SENDING_NS)
+
     def _send_due(self, now_ns: int) -> None:
-        """Send what ports that send themselves have to send now."""
-        for port in tuple(self._sending):
+        """Send what ports that send themselves have to send now; the others are not looked at."""
+        while self._due and self._due[0][0] <= now_ns:
+            due_ns, _, port = heappop(self._due)
+            if self._sending.get(port) != due_ns:
+                continue
+            del self._sending[port]
             try:
-                is_sending = port.send_due(now_ns)
+                next_ns = port.send_due(now_ns)
             except Exception:  # noqa: BLE001 - the boundary: an error costs what one port plays, not the media of all
-                is_sending = False
+                next_ns = None
                 self._report_error()
-            if not is_sending:
-                self._sending.discard(port)
+            if next_ns is not None:
+                self.sends_itself(port, next_ns)
 
     # ---- ports ----
 
@@ -206,9 +221,12 @@ class Worker:
         """Report a key of a peer."""
         self._report(KeyPressed(port, pressed.key, pressed.duration_ms))
 
-    def sends_itself(self, port: MediaPort) -> None:
-        """Call ``send_due`` as long as it says so."""
-        self._sending.add(port)
+    def sends_itself(self, port: MediaPort, due_ns: int) -> None:
+        """Call ``send_due`` at a moment, and then as long as it says when."""
+        known_ns = self._sending.get(port)
+        if known_ns is None or due_ns < known_ns:
+            self._sending[port] = due_ns
+            heappush(self._due, (due_ns, next(self._turns), port))
 
     def may_send(self, own_host: str, host: str, port: int) -> bool:
         """Return whether media may be sent to an address."""
@@ -302,10 +320,16 @@ class Worker:
             case EndWorker():
                 self._is_ending = True
             case _ if (port := self._ports.get(order.id)) is not None:
-                try:
-                    _change(port, order, self._sounds)
-                except Exception:  # noqa: BLE001 - the boundary: the next worker would be given the same order
-                    self._report_error()
+                self._change(port, order)
+
+    def _change(self, port: MediaPort, order: PortOrder) -> None:
+        if isinstance(order, PlaySound) and order.digest not in self._sounds:
+            self._report(SoundMissing(order.id))
+            return
+        try:
+            _change(port, order, self._sounds)
+        except Exception:  # noqa: BLE001 - the boundary: the next worker would be given the same order
+            self._report_error()
 
     def _note_sound(self, order: LoadSound | DropSound, descriptors: list[int]) -> None:
         if isinstance(order, DropSound):
@@ -315,7 +339,7 @@ class Worker:
         try:
             self._sounds[order.digest] = mmap.mmap(descriptor, order.size, access=mmap.ACCESS_READ)
         except (OSError, ValueError):
-            self._report_error()  # that sound is not played
+            self._report_error()  # ports that are to play it are reported
         finally:
             os.close(descriptor)
 
@@ -335,7 +359,7 @@ class Worker:
         port = self._ports.pop(number, None)
         if port is not None:
             self._changed.discard(port)
-            self._sending.discard(port)
+            self._sending.pop(port, None)
             self._end_recording(port)
             for sock in port.sockets():
                 self._remove(sock.fileno())
@@ -394,6 +418,7 @@ class Worker:
                 None if believed is None else believed[:2],
                 None if port.other is None else port.other.port.id,
                 None if port.recording is None else str(port.recording.path),
+                port.playing,
             )
             self._send([listed], [sock.fileno() for sock in port.sockets()])
         if not chosen:
@@ -448,8 +473,8 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             port.press(order.key, order.duration_ms, as_tone=order.as_tone)
         case PlayRingBack():
             port.play_ring_back(order.delay_ms)
-        case PlaySound() if (sound := sounds.get(order.digest)) is not None:
-            port.play(order, sound)
+        case PlaySound():
+            port.play(order, sounds[order.digest])
         case StopPlaying():
             port.stop_playing()
 

@@ -40,6 +40,9 @@ class VirtualRelay:
         self.free = free
         self.key_pressed: Callable[[int, str, int], None] = lambda *_: None
         self.recording_failed: Callable[[int], None] = lambda _: None
+        self.sound_failed: Callable[[int], None] = lambda _: None
+        self.has_memory = True
+        """Whether there is memory for sounds."""
         self.opened = 0
         self.recordings: list[Path] = []
         self.receiving_since_ms = 0
@@ -106,12 +109,19 @@ class VirtualRelay:
         """Note ring-back (``MediaRelay``)."""
         self.open_ports[port.id].rings_after_ms = delay_ms
 
+    def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:
+        """Return whether there is memory for a sound (``MediaRelay``)."""
+        assert port.id in self.open_ports
+        return self.has_memory
+
     def play(self, port: RelayPort, sound: EncodedSound, payload: int, times: int = 0) -> bool:
         """Note a sound (``MediaRelay``)."""
         opened = self.open_ports[port.id]
         assert opened.source is not None
         assert sound.codec.name in opened.source.codecs
         assert payload in opened.source.payloads
+        if not self.has_memory:
+            return False
         opened.playing = sound, payload, times
         return True
 

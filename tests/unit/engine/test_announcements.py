@@ -145,6 +145,37 @@ def test_a_caller_that_cannot_hear_it_gets_the_code_alone(named):
     assert record(scene).media is None
 
 
+def test_without_memory_for_a_sound_there_is_the_code_alone():
+    scene, relay = scene_with()
+    relay.has_memory = False
+    call = refused(scene)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.statuses == [486]
+    assert relay.open_ports == {}
+    assert counted(scene) == (0, 1)
+    scene.close()
+    assert record(scene).media is None
+
+
+def test_a_sound_that_the_worker_cannot_have_after_all_ends_at_once_and_was_not_played():
+    scene, relay = scene_with()
+    call = refused(scene)
+    early(scene, call)
+    (port,) = relay.open_ports
+    failed_at = scene.wire.clock.now()
+    scene.exchange.switch.sound_failed(port + 1, failed_at)
+    scene.wire.run_for(100)
+    assert call.final is None
+    scene.exchange.switch.sound_failed(port, failed_at)
+    scene.exchange.flush()
+    scene.wire.run_for(20)
+    assert call.final == 486
+    assert relay.open_ports == {}
+    scene.close()
+    found = record(scene)
+    assert (found.end_reason, found.sip_code, found.media) == ("Busy", 486, None)
+
+
 def test_other_media_of_an_offer_are_rejected():
     scene, relay = scene_with()
     video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"

@@ -208,6 +208,21 @@ def test_it_goes_on_after_a_kill(tmp_path, are_workers_gone):
     assert relay.open_ports == {}
 
 
+@pytest.mark.parametrize("is_known_at_once", [False, True])
+def test_without_memory_for_it_the_media_of_the_holder_pass(is_known_at_once):
+    scene, relay = scene_with()
+    call, _ = scene.talk()
+    relay.has_memory = not is_known_at_once
+    call.propose("a=sendonly")
+    run(scene)
+    for port in tuple(relay.open_ports):
+        scene.exchange.switch.sound_failed(port, scene.wire.clock.now())
+    assert playing(relay) == {}
+    call.propose()
+    run(scene)
+    assert '"played":[]' in scene.finish(call).media
+
+
 def refer(scene: Scene, call) -> None:
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
     run(scene, 1_000)

@@ -29,6 +29,19 @@ def scene_with(*, trunk: int = 0, vendor: int = 0, of_account: int = 0, mode: Me
     return scene, relay
 
 
+def scene_over_kills(directory: Path):
+    scene, relay = scene_with(trunk=100, make=partial(KilledScene, directory))
+    make_keeper = scene.exchange.new_media_keeper
+
+    def new_media_keeper(listeners):
+        keeper = make_keeper(listeners)
+        keeper.recordings = CallRecordings(relay, Path("/recordings"))
+        return keeper
+
+    scene.exchange.new_media_keeper = new_media_keeper
+    return scene, relay
+
+
 @pytest.mark.parametrize("named", [{"trunk": 100}, {"vendor": 100}, {"of_account": 100}])
 def test_a_call_is_recorded_once_where_its_account_or_a_trunk_wants_it(named):
     scene, relay = scene_with(**named)
@@ -71,16 +84,21 @@ def test_a_recording_that_could_not_begin_is_named_nowhere():
     assert json.loads(record.media)["recording"] is None
 
 
+@pytest.mark.parametrize("are_workers_gone", [False, True])
+def test_a_recording_that_could_not_begin_after_a_kill_is_named_nowhere(tmp_path, are_workers_gone):
+    scene, relay = scene_over_kills(tmp_path)
+    call, there = scene.talk()
+    port = relay.at(media_of(there.theirs.encode())[0].port).port.id
+    if are_workers_gone:
+        relay.open_ports.clear()
+    scene.kill()
+    scene.wire.run_for(1_500)
+    relay.recording_failed(port)
+    assert json.loads(scene.finish(call).media)["recording"] is None
+
+
 def test_a_recording_goes_on_where_the_switch_and_its_workers_were_killed(tmp_path):
-    scene, relay = scene_with(trunk=100, make=partial(KilledScene, tmp_path))
-    make_keeper = scene.exchange.new_media_keeper
-
-    def new_media_keeper(listeners):
-        keeper = make_keeper(listeners)
-        keeper.recordings = CallRecordings(relay, Path("/recordings"))
-        return keeper
-
-    scene.exchange.new_media_keeper = new_media_keeper
+    scene, relay = scene_over_kills(tmp_path)
     call, _ = scene.talk()
     scene.kill(1_000)
     relay.open_ports.clear()

@@ -15,10 +15,11 @@ from doubles.virtual.vendor import Line, Script, refuses
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.media.figures import DroppedPackets, PortFigures
+from vosd.media.leg_media import MediaRefusal
 from vosd.sdp.media import media_of
 from vosd.sdp.rewrite import Authored
-from vosd.sip.door.door import MessageChange, WaitingMessage
-from vosd.sip.door.messages import OutgoingResponse
+from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
+from vosd.sip.door.messages import OutgoingReinvite, OutgoingResponse
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
 SWITCH_HOST = "192.0.2.1"
@@ -225,6 +226,25 @@ def test_a_leg_that_is_over_gets_no_port_for_what_it_is_still_sent():
     call.hang_up()
     scene.wire.run_until(lambda: call.is_over)
     assert relay.open_ports == {}
+
+
+@pytest.mark.parametrize(
+    "broken", [OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 pbx.example"), OFFER.replace("20000", "70000")]
+)
+def test_a_description_that_cannot_be_relayed_is_not_sent_where_its_author_has_left(broken):
+    """No address of that author leaves, and no port is opened: an offer is withheld, a response goes without it."""
+    scene, relay = scene_with()
+    call, _ = scene.talk()
+    (live,) = scene.exchange.switch.services.running.all()
+    leg, keeper, now = live.call.caller.leg, scene.exchange.media, scene.exchange.clock.now()
+    session = Authored(broken.encode(), 1)
+    offer = OutgoingReinvite(SDP, session, None, leg.dialog)
+    assert keeper.examine(WaitingMessage(leg.door, offer, leg), now) == MessageWait(0, may_leave=False)
+    assert leg.facts.media.refusal is MediaRefusal.BAD_SESSION
+    response = OutgoingResponse("X-Kept: 1\r\n" + SDP, session, None, 200, "")
+    assert keeper.examine(WaitingMessage(leg.door, response, leg), now) == MessageChange("X-Kept: 1\r\n", b"")
+    assert relay.opened == 2
+    scene.finish(call)
 
 
 # -- refused ------------------------------------------------------------------------------------------------------

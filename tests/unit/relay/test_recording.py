@@ -39,6 +39,16 @@ def test_a_recording_stops_in_the_middle_where_the_disk_is_full(tmp_path, writer
     assert (recording.has_begun, recording.is_over, recording.error) == (True, True, "the disk is nearly full")
 
 
+def test_a_file_of_a_worker_before_is_there_also_where_nothing_is_added_to_it(tmp_path, writer, monkeypatch):
+    path = tmp_path / "call.pcap"
+    path.write_bytes(HEADER)
+    monkeypatch.setattr(module, "has_room", lambda _: False)
+    recording = Recording(path, writer)
+    recording.close()
+    writer.finish()
+    assert (recording.has_begun, recording.is_over) == (True, True)
+
+
 def test_a_recording_stops_where_the_disk_is_too_slow(tmp_path, writer, monkeypatch):
     monkeypatch.setattr(module, "WAITING_BYTES", -1)
     recording = Recording(tmp_path / "call.pcap", writer)

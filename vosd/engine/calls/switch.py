@@ -183,6 +183,19 @@ class Switch(Counting):
             _log.exception("call_aborted", call_event="key")
             self._abort(call, now)
 
+    def sound_failed(self, port: int, now: Instant) -> None:
+        """Handle that the peer of a port of the relay is not played its sound after all."""
+        media = self.services.media
+        leg = None if media is None else media.sound_failed(port)
+        live_call = None if leg is None else self._calls.get(leg.call.arrival.call_id)
+        if live_call is None:
+            return
+        try:
+            live_call.call.sound_failed(now)
+        except Exception:  # noqa: BLE001  the same boundary as in ``handle``
+            _log.exception("call_aborted", call_event="sound")
+            self._abort(live_call.call, now)
+
     def answer_waiting(self, waiting: WaitingMessage, act: Callable[[Instant], None], now: Instant) -> None:
         """Do something with a message that waits at its door."""
         try:

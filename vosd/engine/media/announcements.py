@@ -73,6 +73,9 @@ class SoundsForCallers:
         )
         if port is None:
             return None
+        if not relay.load_sound(port, encoded):
+            relay.close(port, now)
+            return None
         source = _source(audio, leg, media)
         relay.expect(port, source)
         duration_ms = min(times * encoded.duration_ms, most_ms)
@@ -88,10 +91,13 @@ class SoundsForCallers:
         if announcement is None or relay is None or announcement.began_ms:
             return
         announcement.began_ms = now.mono
+        encoded = self._encoded(announcement)
+        if encoded is None or not relay.play(announcement.port, encoded, announcement.payload, announcement.times):
+            announcement.began_ms = 0
+
+    def _encoded(self, announcement: CallerSound) -> EncodedSound | None:
         sound = self.sounds.get(announcement.sound)
-        encoded = None if sound is None else sound.in_one_of(announcement.source.codecs)
-        if encoded is not None:
-            relay.play(announcement.port, encoded, announcement.payload, announcement.times)
+        return None if sound is None else sound.in_one_of(announcement.source.codecs)
 
     def end(self, media: LegMedia, now: Instant) -> None:
         """Close the port of a leg's sound, and note what was played."""
@@ -113,7 +119,11 @@ class SoundsForCallers:
         was_open = relay.is_open(announcement.port)
         if not relay.reopen(announcement.port, tos=parameters.traffic_class):
             media.announcement = None
-        elif not was_open:
+        elif was_open:
+            encoded = self._encoded(announcement)
+            if encoded is not None:
+                relay.load_sound(announcement.port, encoded)  # for the worker after the one that plays it
+        else:
             relay.expect(announcement.port, announcement.source)
             began, announcement.began_ms = announcement.began_ms, 0
             if began:

@@ -46,6 +46,10 @@ class CallMedia(Protocol):
         """Play the caller nothing more."""
         ...
 
+    def sound_failed(self, port: int) -> Leg | None:
+        """Note that the peer of a port is played nothing; return a leg whose announcement it was."""
+        ...
+
     def resume(self, call: Call) -> None:
         """Go on with the media of a call of an earlier process."""
         ...

@@ -364,6 +364,11 @@ class MediaKeeper:
         if self._relay is not None:
             self._relay.key_pressed = process
 
+    def report_silence_to(self, process: Callable[[int], None]) -> None:
+        """Let ports be processed whose peers are not played their sounds after all."""
+        if self._relay is not None:
+            self._relay.sound_failed = process
+
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way (``CallMedia``)."""
         return self._keys.is_key_taken(leg, far, key, duration_ms, now)
@@ -415,6 +420,21 @@ class MediaKeeper:
         leg = call.caller.leg
         if leg is not None and leg.facts.media is not None:
             self.callers_sounds.end(leg.facts.media, now)
+
+    def sound_failed(self, port: int) -> Leg | None:
+        """Note that the peer of a port is played nothing; return a leg whose announcement it was (``CallMedia``)."""
+        for leg in self._legs.values():
+            media = leg.facts.media
+            if media is None:
+                continue
+            if media.announcement is not None and media.announcement.port.id == port:
+                media.announcement.began_ms = 0
+                return leg
+            own = media.port(0)
+            if media.music is not None and own is not None and own.id == port:
+                self.music.failed(media, own)
+                leg.moved()
+        return None
 
     def target_rings(self, call: Call, session: bytes, now: Instant) -> None:
         """Let a side that is transferred be played its target's early media, or ring-back (``CallMedia``)."""
@@ -507,6 +527,10 @@ class MediaKeeper:
             for address, ports in self._outside.items():
                 self._spare(self._relay, address, ports)
             self._outside.clear()
+            for media in filter(None, medias):
+                if self.recordings is not None:
+                    self.recordings.keep(media)
+                self.music.keep(media)
             for media in self._opened_again:
                 self._connect_again(self._relay, media)
                 self.music.resume(media)

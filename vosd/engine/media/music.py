@@ -12,7 +12,8 @@ from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
 from vosd.media.leg_media import LegMedia, MusicOnHold, PlayedSound
 from vosd.media.relay import MediaRelay
-from vosd.media.sounds import Sound
+from vosd.media.sounds import EncodedSound, Sound
+from vosd.media.source import RelayPort
 from vosd.sdp.direction import receiving, sending
 from vosd.sdp.media import BadSession, Medium, media_of
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingResponse, OutgoingSuccess
@@ -83,13 +84,30 @@ class HoldMusic:
         if music is not None:
             media.note_played(PlayedSound(music.sound, music.codec, max(0, now.mono - music.began_ms)))
 
+    def failed(self, media: LegMedia, port: RelayPort) -> None:
+        """Let a leg whose music cannot be played have the media of the other side."""
+        media.music = None
+        if self._relay is not None:
+            self._relay.stop_playing(port)
+
+    def keep(self, media: LegMedia) -> None:
+        """Have the music of a leg of an earlier process ready for the worker after the one that plays it."""
+        port, encoded = media.port(0), self._encoded(media)
+        if self._relay is not None and port is not None and encoded is not None and self._relay.is_open(port):
+            self._relay.load_sound(port, encoded)
+
     def resume(self, media: LegMedia) -> None:
         """Play the music of a leg whose port was opened again: its worker has ended with the process before."""
-        music, port = media.music, media.port(0)
-        sound = None if music is None else self.sounds.get(music.sound)
-        encoded = None if sound is None or music is None else sound.by_codec.get(music.codec.lower())
-        if self._relay is not None and music is not None and port is not None and encoded is not None:
-            self._relay.play(port, encoded, music.payload)
+        music, port, encoded = media.music, media.port(0), self._encoded(media)
+        if self._relay is None or music is None or port is None:
+            return
+        if encoded is None or not self._relay.play(port, encoded, music.payload):
+            media.music = None
+
+    def _encoded(self, media: LegMedia) -> EncodedSound | None:
+        """Return what a leg is played; None = nothing, or the sound is there no more."""
+        sound = None if media.music is None else self.sounds.get(media.music.sound)
+        return None if sound is None or media.music is None else sound.by_codec.get(media.music.codec.lower())
 
     def _arrange_one(
         self, held: Leg, holder: Leg, parameters: MediaParameters, now: Instant, *, may_begin: bool

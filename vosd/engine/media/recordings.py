@@ -46,6 +46,12 @@ class CallRecordings:
             self._recorded[ports[1].id] = second
             _log.info("recording_begun", call_id=call_id, file=file)
 
+    def keep(self, media: LegMedia) -> None:
+        """Note a leg of an earlier process: its recording may turn out to have no file."""
+        port = media.port(0)
+        if media.recording and port is not None:
+            self._recorded[port.id] = media
+
     def resume(self, one: RelayPort, other: RelayPort, file: str) -> None:
         """Go on with the recording of a call whose ports were opened again."""
         self._relay.record(one, other, self._directory / file)
