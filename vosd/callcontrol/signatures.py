@@ -44,6 +44,8 @@ class WhichCertificates(SetupQuestion, frozen=True):
     answered_by: ClassVar[type[SetupAnswer]] = SetupAnswer  # a call without them is verified, too: as one without
     asked_of: ClassVar[str] = "stir.verify"
     addresses: tuple[str, ...]
+    trunk: str
+    """The trunk that the call came by: it may not have others' certificates waited for."""
 
 
 def verifies(gateway: MappingGateway, terms: StirTerms | None) -> VerifyAction | None:
@@ -81,7 +83,7 @@ def verify_caller(
         outcome = refusal or proceed()
         return None if isinstance(outcome, Ask) else outcome
 
-    return Ask(WhichCertificates(signature.addresses), rules.timeout_ms, None, answered)
+    return Ask(WhichCertificates(signature.addresses, gateway.name), rules.timeout_ms, None, answered)
 
 
 def _confirm(
@@ -109,12 +111,9 @@ def _note_use(admission: Admission, call: CallRequest, rules: VerifyTerms, signa
     if not rules.replay_entries or call.signed is None:
         return
     until_ms = call.at.wall + 2_000 * rules.freshness_s
-    replays = admission.live.replays
-    is_used = signature.fingerprint in replays
-    if not replays.take(signature.fingerprint, call.signed.call_id, call.at.wall, until_ms, rules.replay_entries):
+    if not admission.live.replays.take(signature.fingerprint, call.at.wall, until_ms, rules.replay_entries):
         raise InvalidIdentityError("another call has used this signature")
-    if not is_used:  # else the mark of the earlier call would go with this one
-        call.fingerprint = signature.fingerprint
+    call.fingerprint = signature.fingerprint
 
 
 def _judge(call: CallRequest, action: VerifyAction, rules: VerifyTerms, fault: IdentityError | None) -> Refusal | None:
@@ -143,7 +142,6 @@ def _signed_call(numbers: InviteNumbers, call: CallRequest) -> SignedCall:
         callee=_ascii(call.callee),
         callee_uri=_ascii(address_of(request.uri)),
         date=_ascii(request.header("date") or ""),
-        call_id=_ascii(request.call_id),
     )
 
 

@@ -7,8 +7,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import h11
@@ -114,11 +115,17 @@ class HttpServer:
         """Path and query."""
         self._threads = threads
         self._tls: ssl.SSLContext | None = None
+        self._lookup: Future[Any] | None = None
 
     def request(self, method: str, target: str, headers: Sequence[tuple[str, str]]) -> h11.Request:
         """Return a request to this server."""
         host = ("Host", f"{host_text(self._host)}:{self._port}")
         return h11.Request(method=method, target=target, headers=[host, *headers])
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether a thread is occupied by the name of the host, perhaps longer than the one who asked has waited."""
+        return self._lookup is not None and not self._lookup.done()
 
     async def connect(self) -> HttpConnection:
         """Connect to the first address of the host that accepts it; raises OSError and ValueError."""
@@ -127,7 +134,8 @@ class HttpServer:
             self._tls = await loop.run_in_executor(self._threads, ssl.create_default_context)
         if not is_address(self._host):
             resolve = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
-            found = await loop.run_in_executor(self._threads, resolve)
+            self._lookup = lookup = self._threads.submit(resolve)
+            found = await asyncio.wrap_future(lookup)
             hosts = list(dict.fromkeys(str(each[4][0]) for each in found))
         if not self._allow_private and not (hosts := [host for host in hosts if is_public(host)]):
             raise ValueError(f"{self._host} is no address of the internet: set allow_private where that is meant")

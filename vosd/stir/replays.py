@@ -1,40 +1,41 @@
-"""Tokens that were used: none serves two calls."""
+"""Tokens that were used: none serves two calls.
+
+A token does not cover Call-ID, From tag, CSeq or branch, so an equal one of them proves nothing: anyone who has seen
+an INVITE can write them. Retransmissions and copies that come by another path do not get here: the transaction absorbs the
+former, and the latter get 482 (RFC 3261 section 8.2.2.2).
+"""
 
 from collections import OrderedDict
 
 
 class Replays:
-    """Signatures of recent tokens with the call of each; the oldest are forgotten where there are too many."""
+    """Signatures of recent tokens; the oldest are forgotten where there are too many."""
 
     __slots__ = ("_used",)
 
     def __init__(self) -> None:
-        self._used: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
+        self._used: OrderedDict[bytes, int] = OrderedDict()
+        """Moment at which each is stale, in milliseconds of UTC."""
 
     def __len__(self) -> int:
         return len(self._used)
 
-    def __contains__(self, fingerprint: bytes) -> bool:
-        """Return whether a call has used a token."""
-        return fingerprint in self._used
-
-    def take(self, fingerprint: bytes, call_id: str, now_ms: int, until_ms: int, most: int) -> bool:
-        """Note the token of a call; False = another call has used it.
+    def take(self, fingerprint: bytes, now_ms: int, until_ms: int, most: int) -> bool:
+        """Note the token of a call; False = a call has it already.
 
         ``until_ms`` is when it is stale, so that it need not be remembered any longer.
         """
         while self._used:
             oldest = next(iter(self._used))
-            if self._used[oldest][1] > now_ms and len(self._used) < most:
+            if self._used[oldest] > now_ms and len(self._used) < most:
                 break
             del self._used[oldest]
-        used = self._used.get(fingerprint)
-        if used is not None:
-            return used[0] == call_id
+        if fingerprint in self._used:
+            return False
         if most:
-            self._used[fingerprint] = call_id, until_ms
+            self._used[fingerprint] = until_ms
         return True
 
     def forget(self, fingerprint: bytes) -> None:
-        """Let a token be used again: its call was not answered, and the network before us may try another way."""
+        """Let a token be used again: its call was not answered, and may come again, also by another way."""
         self._used.pop(fingerprint, None)

@@ -39,8 +39,6 @@ class SignedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     callee_uri: str = ""
     """Called address, as user and host, for tokens that name no number."""
     date: str = ""
-    call_id: str = ""
-    """The Call-ID: an INVITE that is sent again, with credentials, is no replay."""
 
 
 class ReadSignature(msgspec.Struct, frozen=True):

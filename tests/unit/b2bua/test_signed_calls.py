@@ -1,5 +1,6 @@
 """Calls that are signed for a vendor, and calls whose signatures are verified (STIR, SHAKEN), on virtual time."""
 
+import re
 from base64 import urlsafe_b64encode
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -8,10 +9,12 @@ import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.killed import KilledScene
 from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
 from doubles.sti import URL, VIRTUAL_NOW_MS, KnownCertificates, Signatory, Sti, numbers, usual
 from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import refuses
+from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.base.cause import EndReason
 from vosd.routing.special_numbers import SpecialNumbers
@@ -378,6 +381,54 @@ def test_a_token_serves_one_call_that_was_answered():
     assert [call(scene, CALLEE, line).final for _ in range(2)] == [200, 438]
     assert "another call has used this signature" in (scene.exchange.sink.records[-1].verdicts or "")
     assert call(scene, CALLEE, signed_by(usual()[1], scene)).final == 200
+
+
+def status_of_copy(scene: Scene, made: OutgoingCall, sequence: int, *, has_its_tag: bool = True) -> int | None:
+    """Send the INVITE of a call from another port, as anyone who has seen it can; return the final status."""
+    statuses: list[int] = []
+    other = Endpoint(CUSTOMER.host, 5_099)
+    scene.wire.attach(other, lambda packet: statuses.append(int(packet.data[8:11])))
+    text = next(each.data for each in scene.wire.packets if each.source == CUSTOMER and each.data[:6] == b"INVITE")
+    text = re.sub(rb"branch=[^;\r]+", f"branch=z9hG4bK-copy-{sequence}-{has_its_tag}".encode(), text)
+    text = text.replace(b"CSeq: 1 ", b"CSeq: %d " % sequence).replace(str(CUSTOMER).encode(), str(other).encode())
+    if not has_its_tag:
+        text = text.replace(f"tag={made.tag}".encode(), b"tag=other")
+    scene.wire.send(other, SWITCH, text)
+    scene.wire.run_for(3_000)
+    return next((each for each in statuses if each >= 200), None)
+
+
+def test_a_listener_who_has_seen_an_invite_cannot_use_its_token_by_its_call_id():
+    scene = verifying(VerifyTerms(action=VerifyAction.REFUSE, require=True, freshness_s=60))
+    made = scene.caller.call(CALLEE, Intent(headers=(signed_by(usual()[1], scene),)))
+    scene.wire.run_until(lambda: made.final == 200)
+    assert status_of_copy(scene, made, 1) == 482, "a copy that came by another path (RFC 3261 section 8.2.2.2)"
+    assert status_of_copy(scene, made, 2) == 438
+    assert status_of_copy(scene, made, 1, has_its_tag=False) == 438
+    scene.wire.run_for(35_000)  # the transaction of the first is forgotten, its token is fresh
+    assert status_of_copy(scene, made, 1) == 438
+    assert len(scene.exchange.switch.calls()) == 1
+    made.invite_again()
+    scene.wire.run_for(1_000)
+    assert len(scene.exchange.switch.calls()) == 1
+
+
+@pytest.mark.parametrize("ends", ["refused", "given up"])
+def test_after_a_call_that_was_not_answered_the_network_before_us_may_send_the_same_request_again(ends):
+    scene = verifying()
+    scene.vendor.script = refuses(486) if ends == "refused" else SILENT
+    intent = Intent(headers=(signed_by(usual()[1], scene),), cancel_after_ms=None if ends == "refused" else 500)
+    made = scene.caller.call(CALLEE, intent)
+    scene.wire.run_until(lambda: made.is_over)
+    scene.vendor.script = answers(0)
+    assert status_of_copy(scene, made, 2) == 200
+
+
+def test_a_call_that_was_refused_for_its_session_timer_comes_again_with_its_token():
+    scene = verifying()
+    line = signed_by(usual()[1], scene)
+    assert call(scene, CALLEE, line, "Supported: timer", "Session-Expires: 30").final == 422
+    assert call(scene, CALLEE, line).final == 200
 
 
 @pytest.mark.parametrize("callee", [CALLEE, "339000"])

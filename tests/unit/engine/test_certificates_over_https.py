@@ -1,7 +1,10 @@
 """Certificates of signers: fetched once for many calls, kept as long as their server says, within bounds."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from functools import partial
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -13,8 +16,9 @@ from doubles.virtual.clock import ManualClock
 from vosd.b2bua.ports import SetupAnswer
 from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
+from vosd.engine.lookups import certificates as module
 from vosd.engine.lookups.asker import Lookups
-from vosd.engine.lookups.certificates import BODY_MAX, OPEN_MAX, CertificateStore, kept_for
+from vosd.engine.lookups.certificates import BODY_MAX, CertificateStore, kept_for
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings, LookupSettings
 from vosd.stir.certificates import SigningCertificate
@@ -36,10 +40,10 @@ class Fetching:
         self.answers: asyncio.Queue[tuple[Ticket, SetupAnswer]] = asyncio.Queue()
         self.store.wiring = Wiring(None, None, lambda *answer: self.answers.put_nowait(answer), None)  # type: ignore[arg-type]
 
-    async def ask(self, *paths: str, call: str = "1") -> list[SigningCertificate | IdentityError]:
+    async def ask(self, *paths: str, call: str = "1", trunk: str = "acme") -> list[SigningCertificate | IdentityError]:
         """Return the certificates at these paths, or at whole addresses."""
         addresses = tuple(self.server.url(path) if path.startswith("/") else path for path in paths)
-        found = self.store.ask(Ticket(call, 1), WhichCertificates(addresses))
+        found = self.store.ask(Ticket(call, 1), WhichCertificates(addresses, trunk))
         if found is None:
             ticket, answer = await asyncio.wait_for(self.answers.get(), PATIENCE_S)
             assert isinstance(answer, Certificates)
@@ -63,7 +67,7 @@ async def server(tls: Authority, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 async def test_many_calls_share_one_fetch_and_those_that_follow_need_none(server: CertificateServer) -> None:
     fetching = Fetching(server)
-    question = WhichCertificates((server.url("/a"),))
+    question = WhichCertificates((server.url("/a"),), "acme")
     tickets = [Ticket(str(call), 1) for call in range(20)]
     assert [fetching.store.ask(ticket, question) for ticket in tickets] == [None] * 20
     fetching.store.cancel(tickets.pop())
@@ -96,7 +100,7 @@ async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_wh
         await fetching.ask("/a")
     assert len(server.asked) == 1
     fetching.clock.move_to(1_060_000)
-    del server.pages["/a"]
+    server.pages["/a"] = Page(b"", 503)
     (found,) = await fetching.ask("/a")
     assert isinstance(found, SigningCertificate)
     assert fetching.store.failed_total == 1
@@ -105,6 +109,23 @@ async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_wh
     (found,) = await fetching.ask("/a")
     assert isinstance(found, UnsupportedCredentialError)
     assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_a_certificate_that_was_withdrawn_at_its_server_is_trusted_no_more(
+    server: CertificateServer, status: int
+) -> None:
+    server.pages["/a"] = Page(CHAIN.body, headers=(("Cache-Control", "max-age=60"),))
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    fetching.clock.move_to(1_060_000)
+    server.pages["/a"] = Page(b"", status)
+    (found,) = await fetching.ask("/a")
+    assert isinstance(found, BadIdentityInfoError)
+    fetching.clock.move_to(1_070_000)
+    server.pages["/a"] = Page(b"", 503)
+    (found,) = await fetching.ask("/a")
+    assert isinstance(found, BadIdentityInfoError), "it is not remembered behind the failure"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +167,7 @@ async def test_what_is_no_certificate_is_remembered_a_while(
     fetching = Fetching(server)
     for _ in range(2):
         (found,) = await fetching.ask("/b")
-        assert type(found) is kind
+        assert isinstance(found, kind)
         assert why in str(found)
     assert server.asked == ["/b"]
     fetching.clock.move_to(1_010_000)
@@ -194,16 +215,76 @@ async def test_addresses_that_are_not_asked(server: CertificateServer, address: 
     assert isinstance(found, BadIdentityInfoError)
 
 
-async def test_no_more_than_so_many_are_fetched_at_once(server: CertificateServer) -> None:
+async def test_no_more_than_so_many_are_fetched_at_once(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPEN_MAX", 12)
+    monkeypatch.setattr(module, "HOST_MAX", 8)
+    monkeypatch.setattr(module, "TRUNK_MAX", 5)
     server.may_answer.clear()
     fetching = Fetching(server)
-    for number in range(OPEN_MAX):
-        assert fetching.store.ask(Ticket(str(number), 1), WhichCertificates((server.url(f"/{number}"),))) is None
-    (found,) = await fetching.ask("/more")
-    assert "too many" in str(found)
+    _, _, port = server.url("").rpartition(":")
+    asked = 0
+
+    def begin(host: str, trunk: str, count: int) -> None:
+        nonlocal asked
+        for _ in range(count):
+            asked += 1
+            question = WhichCertificates((f"https://{host}:{port}/{asked}",), trunk)
+            assert fetching.store.ask(Ticket(str(asked), 1), question) is None
+
+    begin("127.0.0.1", "acme", 5)
+    for host in ("127.0.0.1", "127.0.0.2"):
+        (found,) = await fetching.ask(f"https://{host}:{port}/more")
+        assert "for calls of this trunk" in str(found)
+    begin("127.0.0.1", "other", 3)
+    (found,) = await fetching.ask("/more", trunk="other")
+    assert "from 127.0.0.1" in str(found)
+    begin("127.0.0.2", "other", 2)
+    begin("127.0.0.3", "third", 2)
+    (found,) = await fetching.ask(f"https://127.0.0.4:{port}/more", trunk="third")
+    assert str(found) == "too many certificates are being fetched"
     fetching.store.give_up()
-    told = [await asyncio.wait_for(fetching.answers.get(), PATIENCE_S) for _ in range(OPEN_MAX)]
+    told = [await asyncio.wait_for(fetching.answers.get(), PATIENCE_S) for _ in range(12)]
     assert all(isinstance(answer, Certificates) for _, answer in told)
+    server.may_answer.set()
+    (found,) = await fetching.ask("/a")
+    assert isinstance(found, SigningCertificate), "there is room again"
+
+
+async def test_a_name_server_that_is_silent_keeps_the_places_of_its_trunk_only(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRUNK_MAX", 2)
+    may_answer, is_asked = Event(), Semaphore(0)
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        is_asked.release()
+        may_answer.wait(PATIENCE_S)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    fetching = Fetching(server)
+    try:
+        for host in ("a", "b"):
+            question = WhichCertificates((f"https://{host}.example.com/x",), "acme")
+            assert fetching.store.ask(Ticket(host, 1), question) is None
+            assert await asyncio.to_thread(is_asked.acquire, timeout=PATIENCE_S)
+        fetching.store.give_up()  # as when their time is over
+        for _ in range(2):
+            await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+        (found,) = await fetching.ask("https://c.example.com/x")
+        assert "for calls of this trunk" in str(found), "their threads are still occupied"
+        patient = Fetching(server)
+        patient.store._places = fetching.store._places
+        (found,) = await patient.ask("/a", trunk="other")
+        assert isinstance(found, SigningCertificate)
+    finally:
+        may_answer.set()
+    turn = partial(asyncio.sleep, 0)
+    async with asyncio.timeout(PATIENCE_S):
+        while any(each.is_taken for each in fetching.store._places):
+            await turn()
 
 
 async def test_the_oldest_is_forgotten_where_there_are_too_many(server: CertificateServer) -> None:
@@ -232,7 +313,7 @@ async def test_a_reload_trusts_other_roots_at_once_and_keeps_what_is_the_same(se
     })))  # fmt: skip
     assert lookups.certificates is store
     server.may_answer.clear()
-    question = WhichCertificates((server.url("/a"),))
+    question = WhichCertificates((server.url("/a"),), "acme")
     assert lookups.ask(Ticket("1", 1), question) is None
     lookups.adjust(
         LookupSettings(certificates=CertificateSettings((Sti(VIRTUAL_NOW_MS).root_pem,), allow_private=True))

@@ -167,6 +167,8 @@ class Intake:
             wish = Wish.of(request)
             unfit = extension_objection(request, wish, dialect)
             if unfit is not None:
+                if call_request.fingerprint:
+                    services.live.replays.forget(call_request.fingerprint)  # it may come again without that extension
                 call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
@@ -25,8 +25,14 @@ from vosd.engine.settings import CertificateSettings
 from vosd.stir.certificates import SigningCertificate, TrustStore
 from vosd.stir.errors import BadIdentityInfoError, IdentityError
 
-OPEN_MAX: Final = 64
+OPEN_MAX: Final = 128
 """Most open fetches; a call beyond is as one whose certificate cannot be had."""
+HOST_MAX: Final = 32
+"""Most of them at one host."""
+TRUNK_MAX: Final = 16
+"""Most of them for calls of one trunk: less than a host may have, so no trunk keeps others from a host."""
+WITHDRAWN: Final = frozenset({404, 410})
+"""Statuses of a server that has the certificate no more (RFC 9110 section 15.5)."""
 BODY_MAX: Final = 32_768
 FAILED_MS: Final = 10_000
 """For how long a failure is remembered: calls do not wait for a server that has just not answered."""
@@ -34,13 +40,30 @@ KEPT_MS_MIN: Final = 10_000
 """A certificate is kept for so long whatever its server says, so that each call does not cause a fetch."""
 PUBLIC_PORTS: Final = frozenset({443, 8443})
 
-_NAMES: Final = DaemonThreads(8, "names of certificates")
+_NAMES: Final = DaemonThreads(64, "names of certificates")
 """More than the other look-ups have: a silent name server holds one for long, and signers choose the names."""
 _THREADS: Final = DaemonThreads(1, "certificates")
 
 _log = structlog.get_logger()
 
 Found = SigningCertificate | IdentityError
+
+
+class _WithdrawnError(BadIdentityInfoError):
+    """The server has the certificate no more."""
+
+
+class _Place(NamedTuple):
+    """A fetch, which counts until the thread that looks up the name of its host is free, too."""
+
+    trunk: str
+    host: str
+    server: HttpServer
+    task: asyncio.Task[None]
+
+    @property
+    def is_taken(self) -> bool:
+        return not self.task.done() or self.server.is_looked_up
 
 
 class CertificateStore:
@@ -53,6 +76,7 @@ class CertificateStore:
         self._kept: OrderedDict[str, tuple[Found, int]] = OrderedDict()
         """By address, with the end of its time on the monotonic clock: first failures, then the least recently used."""
         self._open: dict[str, asyncio.Task[None]] = {}
+        self._places: list[_Place] = []
         self._waiting: dict[Ticket, tuple[str, ...]] = {}
         self.wiring: Wiring | None = None
         self.failed_total = 0
@@ -72,7 +96,7 @@ class CertificateStore:
                 found[address] = known[0]
                 if isinstance(known[0], SigningCertificate):
                     self._kept.move_to_end(address)
-            elif address not in self._open and (refused := self._begin(address)) is not None:
+            elif address not in self._open and (refused := self._begin(address, question.trunk)) is not None:
                 found[address] = refused
         if len(found) == len(question.addresses):
             return Certificates(found)
@@ -98,15 +122,22 @@ class CertificateStore:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _begin(self, address: str) -> IdentityError | None:
-        """Begin to fetch; return why not."""
+    def _begin(self, address: str, trunk: str) -> IdentityError | None:
+        """Begin to fetch for a call of a trunk; return why not."""
         try:
             server = self._server(address)
         except (BadIdentityInfoError, ValueError) as error:
             return BadIdentityInfoError(str(error))
-        if len(self._open) >= OPEN_MAX:
+        host = urlsplit(address).hostname or ""
+        places = self._places = [each for each in self._places if each.is_taken]
+        if sum(each.trunk == trunk for each in places) >= TRUNK_MAX:
+            return BadIdentityInfoError("too many certificates are being fetched for calls of this trunk")
+        if sum(each.host == host for each in places) >= HOST_MAX:
+            return BadIdentityInfoError(f"too many certificates are being fetched from {host}")
+        if len(places) >= OPEN_MAX:
             return BadIdentityInfoError("too many certificates are being fetched")
-        self._open[address] = asyncio.get_running_loop().create_task(self._fetch(address, server))
+        task = self._open[address] = asyncio.get_running_loop().create_task(self._fetch(address, server))
+        places.append(_Place(trunk, host, server, task))
         return None
 
     def _server(self, address: str) -> HttpServer:
@@ -127,6 +158,8 @@ class CertificateStore:
         try:
             async with asyncio.timeout(self.settings.timeout_ms / 1_000):
                 answer = await self._ask(server)
+            if answer.status in WITHDRAWN:
+                raise _WithdrawnError(f"the server of the certificate answers {answer.status}")
             if answer.status != 200:
                 raise BadIdentityInfoError(f"the server of the certificate answers {answer.status}")
             at_ms = self._clock.now().wall
@@ -164,11 +197,12 @@ class CertificateStore:
             connection.close()
 
     def _keep(self, address: str, found: Found, kept_ms: int) -> None:
-        """Keep a certificate, or why there is none; one that cannot be fetched again stays a while."""
+        """Keep a certificate, or why there is none; one stays a while whose server cannot be asked, or is not well."""
         before = self._kept.pop(address, None)
         if isinstance(found, BadIdentityInfoError):
             self.failed_total += 1
-            if before is not None and isinstance(before[0], SigningCertificate):
+            is_withdrawn = isinstance(found, _WithdrawnError)
+            if before is not None and isinstance(before[0], SigningCertificate) and not is_withdrawn:
                 found = before[0]
         if len(self._kept) >= self.settings.cache_entries:
             self._kept.popitem(last=False)
