@@ -13,7 +13,7 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from vosd.metrics.declared import PROCESSES, Metric, MetricKind
+from vosd.metrics.declared import METRICS, PROCESSES, MetricKind
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "config" / "prometheus" / "rules.yaml"
@@ -30,13 +30,13 @@ def known_metrics() -> dict[str, set[str]]:
     known: dict[str, set[str]] = {"up": set()}
     for prefix in PROCESSES:
         known.update({f"{prefix}_process_{name}".removeprefix("_"): set() for name in OF_PROCESSES})
-    for metric in Metric:
+    for metric in METRICS:
         labels = set(metric.labels)
         ends = {MetricKind.HISTOGRAM: ("_bucket", "_sum", "_count"), MetricKind.SUMMARY: ("_sum", "_count")}.get(
             metric.kind, ("",)
         )
         for end in ends:
-            known[f"{metric.value}{end}"] = labels | ({"le"} if end == "_bucket" else set())
+            known[f"{metric.name}{end}"] = labels | ({"le"} if end == "_bucket" else set())
     return known
 
 

@@ -5,6 +5,9 @@ alert rules of operators read them. No label has an account, a number or an addr
 """
 
 from enum import Enum, StrEnum
+from typing import Final
+
+import msgspec
 
 from vosd.obs.figures import SINCE, Figure
 
@@ -29,43 +32,40 @@ _OUTCOMES = (
 )
 
 
-_Declared = tuple[str, MetricKind, tuple[str, ...], str]
-"""Name, kind, labels, meaning."""
+class Declared(msgspec.Struct, frozen=True):
+    """A metric as the exposition and the page of metrics have it."""
 
-
-def _gauge(name: str, meaning: str, labels: tuple[str, ...] = ()) -> _Declared:
-    return name, MetricKind.GAUGE, labels, meaning
-
-
-def _counter(name: str, meaning: str, labels: tuple[str, ...] = ()) -> _Declared:
-    return name, MetricKind.COUNTER, labels, meaning
-
-
-def _histogram(name: str, meaning: str) -> _Declared:
-    return name, MetricKind.HISTOGRAM, (), meaning
-
-
-def _summary(name: str, meaning: str, labels: tuple[str, ...]) -> _Declared:
-    return name, MetricKind.SUMMARY, labels, meaning
-
-
-def _of(figure: Figure) -> _Declared:
-    """Return the metric that a figure of ``vosd status`` declares."""
-    declare = _counter if figure.is_total else _gauge
-    return declare(figure.metric, figure.meaning.removeprefix(SINCE))
-
-
-class Metric(StrEnum):
-    """A metric of the switch."""
-
+    name: str
     kind: MetricKind
     labels: tuple[str, ...]
     meaning: str
 
-    def __new__(cls, name: str, kind: MetricKind, labels: tuple[str, ...], meaning: str) -> "Metric":
-        """Make the metric of a name."""
-        made = str.__new__(cls, name)
-        made._value_, made.kind, made.labels, made.meaning = name, kind, labels, meaning
+
+def _gauge(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Declared:
+    return Declared(name, MetricKind.GAUGE, labels, meaning)
+
+
+def _counter(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Declared:
+    return Declared(name, MetricKind.COUNTER, labels, meaning)
+
+
+def _histogram(name: str, meaning: str) -> Declared:
+    return Declared(name, MetricKind.HISTOGRAM, (), meaning)
+
+
+def _summary(name: str, meaning: str, labels: tuple[str, ...]) -> Declared:
+    return Declared(name, MetricKind.SUMMARY, labels, meaning)
+
+
+class Metric(StrEnum):
+    """A metric that is no figure of ``vosd status``."""
+
+    declared: Declared
+
+    def __new__(cls, declared: Declared) -> "Metric":
+        """Make the metric of a declaration."""
+        made = str.__new__(cls, declared.name)
+        made._value_, made.declared = declared.name, declared
         return made
 
     # The process.
@@ -96,17 +96,6 @@ class Metric(StrEnum):
         "calls by state: setup, hunting, ringing, answered (caller not answered yet), talking, announcing",
         ("state",),
     )
-    LEGS = _of(Figure.LEGS)
-    HEP_DROPPED = _of(Figure.HEP_DROPPED)
-    RELAYS = _of(Figure.RELAYS)
-    MESSAGES_DELIVERED = _of(Figure.MESSAGES_DELIVERED)
-    MESSAGES_REFUSED = _of(Figure.MESSAGES_REFUSED)
-    NOTIFICATIONS = _of(Figure.NOTIFICATIONS)
-    MEDIA_LEGS = _of(Figure.MEDIA_LEGS)
-    MEDIA_PORTS = _of(Figure.MEDIA_PORTS)
-    ANNOUNCEMENTS = _of(Figure.ANNOUNCEMENTS)
-    ANNOUNCEMENTS_MISSED = _of(Figure.ANNOUNCEMENTS_MISSED)
-    HOLDS = _of(Figure.HOLDS)
     ENDED = _counter(
         "vosd_calls_ended_total",
         "ended and refused calls by end reason, those without CDR included; without unknown sources",
@@ -121,22 +110,14 @@ class Metric(StrEnum):
     ATTEMPTS = _counter(
         "vosd_attempts_total", "attempts at all routing gateways by final SIP status, 0 = no response", ("code",)
     )
-    WITHOUT_CDR = _of(Figure.CALLS_WITHOUT_CDR)
-    REFUSED_FOR_OVERLOAD = _of(Figure.REFUSED_FOR_OVERLOAD)
     REFRESHES_FAILED = _counter(
         "vosd_session_refresh_failures_total",
         "refreshes of a session that a peer did not take; all phones together are `others`",
         ("gateway",),
     )
     BYES_UNANSWERED = _counter("vosd_byes_unanswered_total", "BYEs of ours without answer: the peer may bill on")
-    BLACKLISTED = _of(Figure.BLACKLISTED)
-    BLACKLIST_FORGOTTEN = _of(Figure.BLACKLIST_FORGOTTEN)
-    LOOKUPS = _of(Figure.LOOKUPS)
-    LOOKUPS_FAILED = _of(Figure.LOOKUPS_FAILED)
-    OVERRIDES = _of(Figure.OVERRIDES)
 
     # Reports of calls to an HTTP server.
-    CALL_REPORTS = _of(Figure.CALL_REPORTS)
     CALL_REPORTS_DONE = _counter(
         "vosd_call_reports_total",
         "reports that wait no more: delivered; refused, full, expired, failed, unwanted (operations/exports.md)",
@@ -147,17 +128,8 @@ class Metric(StrEnum):
     )
 
     # RADIUS.
-    RADIUS_ACCOUNTING = _of(Figure.RADIUS_ACCOUNTING)
-    RADIUS_ACCOUNTING_DROPPED = _of(Figure.RADIUS_ACCOUNTING_DROPPED)
-    RADIUS_SERVERS_DOWN = _of(Figure.RADIUS_SERVERS_DOWN)
-    RADIUS_PASSWORDS = _of(Figure.RADIUS_PASSWORDS)
-    RADIUS_AUTH_SERVERS_DOWN = _of(Figure.RADIUS_AUTH_SERVERS_DOWN)
-    RADIUS_FAILED = _of(Figure.RADIUS_FAILED)
 
     # SIP.
-    DIALOGS = _of(Figure.DIALOGS)
-    TRANSACTIONS = _of(Figure.TRANSACTIONS)
-    TIMERS = _of(Figure.TIMERS)
     RETRANSMISSIONS = _counter(
         "vosd_retransmissions_total",
         "messages that we sent again because nothing came (sent), requests that peers sent again (received)",
@@ -171,24 +143,15 @@ class Metric(StrEnum):
     AUTHENTICATION_FAILURES = _counter(
         "vosd_authentication_failures_total", "requests with a wrong user name or password"
     )
-    BLOCKED_SOURCES = _of(Figure.LOCKED_OUT)
-    REGISTRATIONS = _of(Figure.REGISTRATIONS)
-    REGISTRATIONS_UNWRITTEN = _of(Figure.REGISTRATIONS_UNWRITTEN)
-    PHONES_ONLINE = _of(Figure.PHONES_ONLINE)
     KEEPALIVE_SWEEP = _gauge(
         "vosd_keepalive_sweep_seconds",
         "how long the latest finished round of NAT keep-alives took; 0 = none was finished",
     )
 
     # Journal and database.
-    CDR_QUEUE = _of(Figure.CDR_QUEUE)
-    UNBOOKED = _of(Figure.SPOOL_ROWS)
     UNBOOKED_BYTES = _gauge(
         "vosd_journal_unbooked_bytes", "size of the journal's files that stay because of these calls, in steps of 1 MiB"
     )
-    UNBOOKED_AGE = _of(Figure.SPOOL_OLDEST_S)
-    QUARANTINED = _of(Figure.QUARANTINED)
-    JOURNAL_BACKLOG = _of(Figure.JOURNAL_BACKLOG)
     DATABASE_STATE = _gauge(
         "vosd_database_state",
         "1 for the state of the database, 0 for the others: well, away, regressed, lease_lost",
@@ -236,6 +199,20 @@ class Metric(StrEnum):
     GATEWAY_ACD = _gauge("vosd_gateway_acd_seconds", "mean talk of calls that ended in the same window", _GATEWAY)
     GATEWAY_PDD = _gauge("vosd_gateway_pdd_seconds", "mean post-dial delay in the same window", _GATEWAY)
 
+
+def _of(figure: Figure) -> Declared:
+    """Return the metric that a figure of ``vosd status`` declares."""
+    declare = _counter if figure.is_total else _gauge
+    return declare(figure.metric, figure.meaning.removeprefix(SINCE))
+
+
+METRICS: Final = tuple(
+    sorted(
+        [*(metric.declared for metric in Metric), *(_of(figure) for figure in Figure if figure.metric)],
+        key=lambda metric: metric.name,
+    )
+)
+"""All metrics, by name."""
 
 PROCESSES = {
     "": "the switch",

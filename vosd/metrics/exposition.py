@@ -19,10 +19,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from vosd.metrics.declared import Metric, MetricKind
+from vosd.metrics.declared import METRICS, Declared, Metric, MetricKind
 from vosd.metrics.reading import Distribution, ExporterAnswer, GatewayReading, Sample
 
-_GAUGES: Final[Mapping[Metric, Callable[[GatewayReading], float | None]]] = {
+_GAUGES: Final[Mapping[str, Callable[[GatewayReading], float | None]]] = {
     Metric.GATEWAY_UP: lambda gateway: gateway.is_up,
     Metric.GATEWAY_CALLS: lambda gateway: gateway.calls,
     Metric.GATEWAY_LIMIT: lambda gateway: gateway.limit,
@@ -31,7 +31,7 @@ _GAUGES: Final[Mapping[Metric, Callable[[GatewayReading], float | None]]] = {
     Metric.GATEWAY_ACD: lambda gateway: gateway.acd_s,
     Metric.GATEWAY_PDD: lambda gateway: _divided(gateway.window_pdd_ms, 1_000),
 }
-_SUMMARIES: Final[Mapping[Metric, Callable[[GatewayReading], tuple[int, int]]]] = {
+_SUMMARIES: Final[Mapping[str, Callable[[GatewayReading], tuple[int, int]]]] = {
     Metric.GATEWAY_DELAY: lambda gateway: (gateway.rang, gateway.pdd_ms),
     Metric.GATEWAY_TALK: lambda gateway: (gateway.attempts[0], gateway.talk_ms),
 }
@@ -70,56 +70,56 @@ class _Reading(Collector):
         self._outcomes = next((part.outcomes for part in parts if part.outcomes), ())
 
     def collect(self) -> Iterator[Family]:
-        """Yield each declared metric that has a value, in the order of the declarations."""
-        for metric in Metric:
+        """Yield each declared metric that has a value, by name."""
+        for metric in METRICS:
             family = self._family(metric)
             if family.samples:
                 yield family
 
-    def _family(self, metric: Metric) -> Family:
-        name, meaning, labels = metric.value, metric.meaning, metric.labels
+    def _family(self, metric: Declared) -> Family:
+        name, meaning, labels = metric.name, metric.meaning, metric.labels
         match metric.kind:
             case MetricKind.GAUGE:
                 gauge = GaugeMetricFamily(name, meaning, labels=labels)
-                for values, value in self._gauges(metric):
+                for values, value in self._gauges(name):
                     gauge.add_metric(values, value)
                 return gauge
             case MetricKind.COUNTER:
                 counter = CounterMetricFamily(name, meaning, labels=labels)
-                for values, value in self._counters(metric):
+                for values, value in self._counters(name):
                     counter.add_metric(values, value)
                 return counter
             case MetricKind.HISTOGRAM:
                 histogram = HistogramMetricFamily(name, meaning)
-                if metric in self._distributions:
-                    seen = self._distributions[metric]
+                if name in self._distributions:
+                    seen = self._distributions[name]
                     histogram.add_metric((), _buckets(seen), seen.total_ms / 1_000)
                 return histogram
             case MetricKind.SUMMARY:
-                summary, count_of = SummaryMetricFamily(name, meaning, labels=labels), _SUMMARIES[metric]
+                summary, count_of = SummaryMetricFamily(name, meaning, labels=labels), _SUMMARIES[name]
                 for gateway in self._gateways:
                     count, total_ms = count_of(gateway)
                     summary.add_metric((gateway.gateway, gateway.kind), count, total_ms / 1_000)
                 return summary
 
-    def _gauges(self, metric: Metric) -> Iterator[tuple[Sequence[str], float]]:
-        value_of = _GAUGES.get(metric)
+    def _gauges(self, name: str) -> Iterator[tuple[Sequence[str], float]]:
+        value_of = _GAUGES.get(name)
         if value_of is not None:
             for gateway in self._gateways:
                 value = value_of(gateway)
                 if value is not None:
                     yield (gateway.gateway, gateway.kind), value
-        yield from self._plain(metric)
+        yield from self._plain(name)
 
-    def _counters(self, metric: Metric) -> Iterator[tuple[Sequence[str], float]]:
-        if metric is Metric.GATEWAY_ATTEMPTS:
+    def _counters(self, name: str) -> Iterator[tuple[Sequence[str], float]]:
+        if name == Metric.GATEWAY_ATTEMPTS:
             for gateway in self._gateways:
                 for outcome, count in zip(self._outcomes, gateway.attempts, strict=True):
                     yield (gateway.gateway, gateway.kind, outcome), count
-        yield from self._plain(metric)
+        yield from self._plain(name)
 
-    def _plain(self, metric: Metric) -> Iterator[tuple[Sequence[str], float]]:
-        for sample in self._samples.get(metric, ()):
+    def _plain(self, name: str) -> Iterator[tuple[Sequence[str], float]]:
+        for sample in self._samples.get(name, ()):
             yield sample.labels, sample.value
 
 

@@ -6,7 +6,7 @@ The output is ``docs/metrics.md``; a test compares the two.
 import sys
 from typing import Final
 
-from vosd.metrics.declared import PROCESSES, Metric
+from vosd.metrics.declared import METRICS, PROCESSES, Declared
 
 _INTRODUCTION: Final = """\
 # Metrics
@@ -51,7 +51,7 @@ Every client library of Prometheus has `process_cpu_seconds_total`, `process_res
 
 def manual() -> str:
     """Return the page."""
-    rows = "".join(_row(metric) for metric in Metric)
+    rows = "".join(_row(metric) for metric in METRICS)
     processes = ", ".join(
         f"{meaning} ({f'`{prefix}_` in front' if prefix else 'without prefix'})"
         for prefix, meaning in PROCESSES.items()
@@ -59,9 +59,9 @@ def manual() -> str:
     return f"{_INTRODUCTION}{rows}{_RATIOS}{_OF_PROCESSES}{processes}.\n"
 
 
-def _row(metric: Metric) -> str:
+def _row(metric: Declared) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
-    return f"| `{metric.value}` | {metric.kind.value} | {labels} | {metric.meaning} |\n"
+    return f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.meaning} |\n"
 
 
 if __name__ == "__main__":

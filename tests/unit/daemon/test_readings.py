@@ -30,7 +30,7 @@ from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
-from vosd.metrics.declared import PROCESSES, Metric, MetricKind
+from vosd.metrics.declared import METRICS, PROCESSES, MetricKind
 from vosd.metrics.exposition import written
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.drops import Drop
@@ -125,14 +125,14 @@ def test_every_declared_metric_has_a_value_once_there_was_traffic(service, clock
     have_traffic(service, clock)
     samples = samples_of(page_of(readings_of(service, clock)))
     names = {sample[0] for sample in samples}
-    for metric in Metric:
+    for metric in METRICS:
         ends = {MetricKind.HISTOGRAM: ("_bucket", "_sum", "_count"), MetricKind.SUMMARY: ("_sum", "_count")}.get(
             metric.kind, ("",)
         )
-        assert {f"{metric.value}{end}" for end in ends} <= names
+        assert {f"{metric.name}{end}" for end in ends} <= names
     prefixes = {f"{prefix}_process" if prefix else "process" for prefix in PROCESSES}
     assert prefixes == {name.removesuffix("_open_fds") for name in names if name.endswith("_open_fds")}
-    declared = {metric.value for metric in Metric}
+    declared = {metric.name for metric in METRICS}
     assert all(name.startswith(tuple(declared)) or "process_" in name for name in names)
 
 

@@ -39,15 +39,8 @@ OTHERS: Final = "others"
 
 _BY_STATE: Final = frozenset({Figure.LEGS, Figure.HOLDS})
 """Figures of calls, which are counted here by state."""
-_BY_NAME: Final = {each.value: each for each in Metric}
-NAMES: Final[Mapping[Figure, Metric]] = {
-    **{figure: _BY_NAME[figure.metric] for figure in Figure if figure.metric and figure not in _BY_STATE},
-    Figure.SPOOL_MB: Metric.UNBOOKED_BYTES,
-}
-"""Metrics that are figures of ``vosd status``."""
-
-UNITS: Final[Mapping[Figure, int]] = {Figure.SPOOL_MB: 1024 * 1024}
-"""Factor of a figure whose metric has the base unit."""
+_FIGURES: Final = tuple(figure for figure in Figure if figure.metric and figure not in _BY_STATE)
+_MIB: Final = 1024 * 1024
 
 _STATES: Final = {
     CallState.SETUP: "setup",
@@ -197,7 +190,8 @@ class Readings:
             Sample(Metric.CATALOGUE, 1, (catalogue.version,)),
             Sample(Metric.CATALOGUE_LOADED, configuration.loaded_at / 1_000),
             Sample(Metric.RELOAD_FAILED, int(configuration.last_error is not None)),
-            *(Sample(metric, figures[figure] * UNITS.get(figure, 1)) for figure, metric in NAMES.items()),
+            *(Sample(figure.metric, figures[figure]) for figure in _FIGURES),
+            Sample(Metric.UNBOOKED_BYTES, figures[Figure.SPOOL_MB] * _MIB),
             *(Sample(Metric.DATABASE_STATE, int(each is condition), (each.value,)) for each in Condition),
             Sample(Metric.DATABASE_FAILURES, self._books.failures, ("booking",)),
             Sample(Metric.DATABASE_FAILURES, self._lease.failures, ("lease",)),
@@ -236,8 +230,8 @@ class Readings:
                 until = self._seconds() + STEP_S
         return [
             *(Sample(Metric.CALLS, states[state], (name,)) for state, name in _STATES.items()),
-            Sample(Metric.LEGS, legs),
-            Sample(Metric.HOLDS, holds),
+            Sample(Figure.LEGS.metric, legs),
+            Sample(Figure.HOLDS.metric, holds),
         ]
 
     def _of_ends(self) -> list[Sample]:
