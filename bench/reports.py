@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,9 @@ MONTH: Final = 30
 _AT_ONCE: Final = 250_000
 _REASONS: Final = ("'Busy'", "'No Answer'", "'Cancelled'", "'Unavailable'", "'Rejected'")
 _CODES: Final = (486, 480, 487, 503, 603)
+OPTIONS: Final = (
+    "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=2G", "--innodb-log-file-size=1G",
+)  # fmt: skip
 ROOT: Final = Principal(role=Role.OPERATOR, name="root", login="root", means=Means.TERMINAL, permissions=ALL)
 
 
@@ -44,6 +48,7 @@ class Office:
 
     def __init__(self, database: Database) -> None:
         self.stores = SqlStores(database)
+        self.definitions = SimpleNamespace(accounts=dict)
 
     def scope_of(self, _who: Principal) -> Any:
         return type("Everything", (), {"agent": None, "visible": None, "require_operator": lambda _self: None})()
@@ -158,36 +163,42 @@ async def show(url: str) -> None:
     await database.close()
 
 
+def fill(server: MariaDb, calls: int) -> str:
+    """Make a month of calls and the sums of it, and return the URL of the database."""
+    url = server.create_database("vosd")
+    migrate(url)
+    asyncio.run(book_one(url))
+    with server.connection(autocommit=True, database="vosd") as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE one AS SELECT * FROM cdr LIMIT 1")
+        begun = time.monotonic()
+        make_calls(cursor, calls)
+        cursor.execute("DROP TABLE one")
+        cursor.execute("UPDATE counter SET value = (SELECT MAX(export_seq) FROM cdr) + 1 WHERE name = 'commits'")
+        print(f"{calls:,} calls made in {time.monotonic() - begun:.0f} s", flush=True)
+        begun, theirs = time.monotonic(), server.cpu_seconds()
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        added = asyncio.run(add_up(url))
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        mine = (used.ru_utime + used.ru_stime - own.ru_utime - own.ru_stime) / added * 1e6
+        theirs = (server.cpu_seconds() - theirs) / added * 1e6
+        print(f"{added:,} calls added up in {time.monotonic() - begun:.0f} s:"
+              f" {mine:.0f} us of processor time a call here, {theirs:.0f} in the server")  # fmt: skip
+        cursor.execute("SELECT kind, COUNT(*) FROM traffic GROUP BY kind")
+        kinds = ", ".join(f"{count:,} of kind {kind}" for kind, count in cursor.fetchall())
+        print(f"sums of quarters in {DAYS} days: {kinds}", flush=True)
+        spread(cursor)
+    days, seconds = asyncio.run(add_up_days_of(url, "Europe/Berlin"))
+    print(f"{days} days of Berlin, {seconds:.1f} s each", flush=True)
+    return url
+
+
 def main() -> None:
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000
     with tempfile.TemporaryDirectory() as directory:
-        options = ("--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=2G", "--innodb-log-file-size=1G")
-        server = MariaDb(Path(directory), options=options)
+        server = MariaDb(Path(directory), options=OPTIONS)
         server.start()
         try:
-            url = server.create_database("vosd")
-            migrate(url)
-            asyncio.run(book_one(url))
-            with server.connection(autocommit=True, database="vosd") as connection, connection.cursor() as cursor:
-                cursor.execute("CREATE TABLE one AS SELECT * FROM cdr LIMIT 1")
-                begun = time.monotonic()
-                make_calls(cursor, calls)
-                print(f"{calls:,} calls made in {time.monotonic() - begun:.0f} s", flush=True)
-                begun, theirs = time.monotonic(), server.cpu_seconds()
-                own = resource.getrusage(resource.RUSAGE_SELF)
-                added = asyncio.run(add_up(url))
-                used = resource.getrusage(resource.RUSAGE_SELF)
-                mine = (used.ru_utime + used.ru_stime - own.ru_utime - own.ru_stime) / added * 1e6
-                theirs = (server.cpu_seconds() - theirs) / added * 1e6
-                print(f"{added:,} calls added up in {time.monotonic() - begun:.0f} s:"
-                      f" {mine:.0f} us of processor time a call here, {theirs:.0f} in the server")  # fmt: skip
-                cursor.execute("SELECT kind, COUNT(*) FROM traffic GROUP BY kind")
-                kinds = ", ".join(f"{count:,} of kind {kind}" for kind, count in cursor.fetchall())
-                print(f"sums of quarters in {DAYS} days: {kinds}", flush=True)
-                spread(cursor)
-            days, seconds = asyncio.run(add_up_days_of(url, "Europe/Berlin"))
-            print(f"{days} days of Berlin, {seconds:.1f} s each", flush=True)
-            asyncio.run(show(url))
+            asyncio.run(show(fill(server, calls)))
         finally:
             server.stop()
 

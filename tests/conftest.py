@@ -57,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_DIRECTORY] = write_in_memory()
     send_fewer(config)
     config.pluginmanager.register(whole_files)
+    # A verb that gives way to calls would leave its low priority to all tests behind it in this process.
+    pytest.MonkeyPatch().setattr(os, "setpriority", lambda *_: None)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

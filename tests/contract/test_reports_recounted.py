@@ -5,14 +5,18 @@ from collections import defaultdict
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
+from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
 
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.reports import ShowReport, show_report
+from vosd.admin.office.rerating import Run, RunBookings
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
 from vosd.storage.books import SqlBooks
@@ -41,6 +45,11 @@ class Office:
 
     def __init__(self, database) -> None:
         self.stores = SqlStores(database)
+        owned = [
+            msgspec.structs.replace(account(each, agent=agent or None), name=name)
+            for each, (name, agent) in OWNERS.items()
+        ]
+        self.definitions = SimpleNamespace(accounts=lambda: {each.id: each for each in owned})
 
     def scope_of(self, _who):
         class Everything:
@@ -95,6 +104,7 @@ def some_call(index: int, dice: random.Random):
     )  # fmt: skip
 
 
+OWNERS = {"shop": ("Shop", "reseller"), "acme": ("Acme Ltd", "")}
 NO_CDR = [some_call(index, random.Random(index)) for index in range(300, 360)]
 """Calls that leave no CDR."""
 PEAKS = [
@@ -130,6 +140,14 @@ async def booked(database):
             change = ChargeChange(role, 0, Amounts(Decimal(dice.randrange(10**6)) / 10**6, Decimal(0), 61))
             at = SINCE + dice.randrange(UNTIL - SINCE)
             await corrections.book([Correction(call.call_id, (change,), f"{part}", "ann", "wrong", at)])
+        rerated = RunBookings(corrections, Run(f"rerate-{part}", "ann", "other rates", SINCE + part * HOUR))
+        for call in dice.sample(done, 3):
+            changes = tuple(
+                ChargeChange(each.role, each.level, Amounts(each.fee / 2 + part, each.tax, each.billed_seconds + part))
+                for each in call.charges
+            )
+            await rerated.add(call.call_id, changes)
+        await rerated.finish()
     payments = SqlPayments(database)
     for index, name in enumerate(["acme", "zen", "quiet", "zen"]):
         minimum = Payment(
@@ -159,7 +177,8 @@ BY = {
     "gateway-areas": ["mapping_gateway", "routing_gateway", "area"],
     "mapping-gateways": ["mapping_gateway", "customer_account"], "performance": [], "durations": [],
     "failures": ["end_reason", "sip_code", "hangup_source", "routing_gateway"], "daily": [],
-    "top-customers": ["customer_account"], "profit": ["customer_account", "vendor_account", "area"],
+    "top-customers": ["customer_account"], "top-revenue": ["customer_account"],
+    "profit": ["customer_account", "vendor_account", "area"],
     "profit-customers": ["customer_account"], "profit-vendors": ["vendor_account"], "profit-areas": ["area"],
     "profit-hours": [], "false-answers": ["routing_gateway", "area"],
 }  # fmt: skip
@@ -264,6 +283,9 @@ async def test_each_report_has_what_the_calls_have(booked):
             for row in sheet.rows:
                 span = _shown(row.get("span", ""), group, zone)
                 found[span, *(row[each] for each in BY[name])].append(row)
+            for row in sheet.rows:
+                if REPORTS[name].shows_owner:
+                    assert (row["name"], row["agent"]) == OWNERS.get(row["customer_account"], ("", ""))
             beside = {key for key, some in found.items() if "minimum" in some[0] and not some[0]["calls"]}
             assert {*rows, *uncounted} | beside == {*found}, (name, group)
             for key, some in found.items():

@@ -50,7 +50,7 @@ async def sums(database, *by: str, measures=("calls", "answered", "fee", "cost")
                grouping=Grouping.WHOLE, zone="UTC", kind=TrafficKind.CALL, **where):  # fmt: skip
     spans = spans_of(since, until, grouping, ZoneInfo(zone))
     query = TrafficQuery(kind, by, measures, [((name,), values) for name, values in where.items()])
-    (rows,) = await SqlTrafficSums(database).rows(spans, [query])
+    (rows,) = (await SqlTrafficSums(database).rows(spans, [query])).rows
     return {(spans[row.span].label, *row.by): row.sums for row in rows}
 
 

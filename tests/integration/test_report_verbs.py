@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import shutil
 import subprocess
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from doubles.installation import Installation
 from python_calamine import CalamineWorkbook
 
 from vosd.cdr.columns import iso_utc
+from vosd.processes.life import NICENESS
 from vosd.traffic.reports import REPORTS
+from vosd.wiring.configured_switch import ConfiguredSwitch
 
 SPAN = ("--since", iso_utc(STARTED // 3_600_000 * 3_600_000), "--until", iso_utc(STARTED + 3_600_000))
 
@@ -58,6 +62,36 @@ def test_a_report_is_csv_for_programs_and_a_spreadsheet_for_people(installation:
     header, *body = page
     london = next(row for row in body if row[0] == "United Kingdom London")
     assert dict(zip(header, london, strict=True))["fee"] == 0.5
+
+
+def test_a_report_is_read_from_the_replica_behind_the_calls_of_a_switch(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica has not got the latest calls: they are missing, and the report says so."""
+    nicenesses: list[int] = []
+    monkeypatch.setattr("os.setpriority", lambda _which, _who, niceness: nicenesses.append(niceness))
+    copy = tmp_path / "copy.db"
+    shutil.copy(installation.database, copy)
+    installation.book([answered_call(number) for number in (7, 8)])
+    assert installation.vosd("report", "rebuild").exit_code == 0
+    written = installation.config.read_text()
+    replica = f"database: {{replica: 'sqlite+aiosqlite:///{copy}', report_seconds: 7, "
+    assert written.count("database: {") == 1
+    installation.config.write_text(written.replace("database: {", replica))
+    sheet = installation.document("report", "daily", *SPAN)
+    assert sum(row["calls"] for row in sheet["rows"]) == 5
+    assert sheet["missing"] >= 2
+    assert nicenesses[-1] == NICENESS
+    copy.unlink()
+    shown = installation.vosd("report", "daily", *SPAN, "--json")
+    sheet = json.loads(shown.stdout)
+    assert (sum(row["calls"] for row in sheet["rows"]), sheet["missing"]) == (7, 0)
+    assert "the replica is away" in shown.stderr
+    with closing(ConfiguredSwitch(installation.config)) as configured:
+        assert configured.report_database == (f"sqlite+aiosqlite:///{copy}", 7)
+    installation.config.write_text(written)
+    with closing(ConfiguredSwitch(installation.config)) as configured:
+        assert configured.report_database == (None, 60)
 
 
 def test_a_planted_difference_is_found_and_mended(installation: Installation) -> None:

@@ -1,13 +1,15 @@
 """Rows of the reports over the ledger: balances, payments, the account of a partner."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from vosd.base.money import ZERO, format_amount
+from vosd.billing.validity import NEVER
+from vosd.catalogue.overrides import UNLIMITED
 from vosd.cdr.columns import iso_utc
 from vosd.storage.ledger_values import EARNED, Statement
 from vosd.storage.ports import EntryKind
@@ -21,17 +23,28 @@ ReportCells = dict[str, str | int | None]
 
 
 class AccountTerms(msgspec.Struct, frozen=True):
-    """Terms of an account that a report shows beside its balance."""
+    """Terms of an account that reports show beside its figures."""
 
     type: str
     overdraft_limit: str
     """Amount as text, or ``unlimited``."""
+    name: str = ""
+    """The owner of the account, in words."""
+    agent: str = ""
+    """Account above it; empty = it is at the top."""
+    expires_at: int | None = None
+    """As configured, UTC milliseconds; None = never."""
+
+
+def _no_terms(_account: str) -> AccountTerms | None:
+    return None
 
 
 class AccountsBeside(NamedTuple):
     """Facts about accounts that are not in the ledger."""
 
-    terms: Mapping[str, AccountTerms] = {}
+    terms: Callable[[str], AccountTerms | None] = _no_terms
+    """Returns the terms of an account; None = it is not configured any more."""
     reserved: Mapping[str, str] | None = None
     """Amounts that running calls hold; None = not known, such as at a moment that has passed."""
 
@@ -71,6 +84,7 @@ async def _balances(
     stores: "SqlStores", spans: Sequence[ReportSpan], accounts: Collection[str] | None, beside: AccountsBeside
 ) -> list[ReportCells]:
     rows: list[ReportCells] = []
+    expiries = (await stores.books.standings()).expiries
     for span in spans:
         reserved = beside.reserved if span is spans[-1] else None
         paid = await stores.ledger.last_payments(span.until)
@@ -78,21 +92,33 @@ async def _balances(
             if accounts is not None and each.account not in accounts:
                 continue
             at, amount = paid.get(each.account, (None, None))
-            terms = beside.terms.get(each.account)
+            terms = beside.terms(each.account)
+            held = None if reserved is None else reserved.get(each.account, "0.00")
+            expires_at = expiries.get(each.account, terms.expires_at if terms else None)
             rows.append(
                 {
                     "span": span.label,
                     "account": each.account,
+                    "name": terms.name if terms else "",
+                    "agent": terms.agent if terms else "",
                     "currency": each.currency or "",
                     "type": terms.type if terms else "",
                     "balance": format_amount(each.balance),
                     "overdraft_limit": terms.overdraft_limit if terms else "",
-                    "reserved": None if reserved is None else reserved.get(each.account, "0.00"),
+                    "reserved": held,
+                    "available": None if held is None or terms is None else _available(each.balance, terms, held),
+                    "expires_at": None if expires_at is None or expires_at >= NEVER else iso_utc(expires_at),
                     "last_payment": None if at is None else iso_utc(at),
                     "last_amount": None if amount is None else format_amount(amount),
                 }
             )
     return rows
+
+
+def _available(balance: Decimal, terms: AccountTerms, held: str) -> str:
+    if terms.overdraft_limit == UNLIMITED:
+        return UNLIMITED
+    return format_amount(balance + Decimal(terms.overdraft_limit) - Decimal(held))
 
 
 async def _payments(

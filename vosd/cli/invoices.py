@@ -14,6 +14,7 @@ from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import Result, in_office, principal
 from vosd.cli.payments import show_booked
 from vosd.cli.progress import meter
+from vosd.processes.life import give_way
 from vosd.processes.whole_file import replace_file
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def invoice() -> None:
 
     NUMBER is the number of an invoice, or # and its id, which drafts have, too.
     """
+    give_way()
 
 
 @invoice.command("run")

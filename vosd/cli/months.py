@@ -9,6 +9,7 @@ from vosd.cli.arguments import MONTH, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import meter
+from vosd.processes.life import give_way
 
 if TYPE_CHECKING:
     from vosd.admin.ledger import Month
@@ -20,6 +21,7 @@ _MAY_PASS: Final = ("quarantined", "vendor_unmatched", "dispute_open", "invoices
 @click.group(cls=Family)
 def month() -> None:
     """The end of a month."""
+    give_way()
 
 
 @month.command()

@@ -31,6 +31,24 @@ def in_office(
     return asyncio.run(within())
 
 
+def in_reporting_office(invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]") -> Result:
+    """Carry out an order that reads much, and return its result: behind the calls of a switch on this machine.
+
+    It reads the replica, where there is one, by statements of limited time.
+    """
+    from vosd.processes.life import give_way
+
+    give_way()
+    replica, statement_s = invocation.report_database
+
+    async def within() -> Result:
+        beside = office_of(invocation, replica=replica, statement_s=statement_s, remark=invocation.remark)
+        async with beside as office:
+            return await act(office)
+
+    return asyncio.run(within())
+
+
 def principal(operator: str | None = None, acting: str | None = None) -> "Principal":
     """Return who gives the order: the person at the terminal, under the name of ``--operator``, or an agent.
 

@@ -10,6 +10,7 @@ from vosd.cli.arguments import AMOUNT, COMING, MOMENT, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.progress import meter
+from vosd.processes.life import give_way
 
 if TYPE_CHECKING:
     from vosd.admin.office.office import Office
@@ -28,6 +29,7 @@ _CALLS: Final = click.option("--calls", type=click.File("w"), metavar="FILE", he
 @click.group(cls=Family)
 def reconcile() -> None:
     """Vendors' bills: compare a vendor's file with our calls, show what differs, dispute it."""
+    give_way()
 
 
 @reconcile.command("import")

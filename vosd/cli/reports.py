@@ -11,7 +11,7 @@ from vosd.cli import output
 from vosd.cli.arguments import MOMENT, ZONE, as_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office, in_reporting_office, principal
 from vosd.processes.whole_file import replace_file
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import REPORTS, Report
@@ -148,7 +148,7 @@ def _made(invocation: Invocation, acting: str | None, order: "ShowReport") -> "R
     from vosd.admin.office.reports import show_report
 
     who = principal(acting=acting)
-    return in_office(invocation, lambda office: show_report(office, who, order))
+    return in_reporting_office(invocation, lambda office: show_report(office, who, order))
 
 
 def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path | None, pdf: Path | None) -> None:
@@ -179,7 +179,9 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
 
 async def _differences(invocation: Invocation, since: int, until: int) -> list[dict[str, Any]]:
     from vosd.admin.office.reports import CheckReports, check_reports
+    from vosd.processes.life import give_way
 
+    give_way()
     async with (
         office_of(invocation) as office,
         aclosing(check_reports(office, principal(), CheckReports(since, until))) as found,
@@ -192,7 +194,9 @@ async def _differences(invocation: Invocation, since: int, until: int) -> list[d
 
 async def _rebuilt(invocation: Invocation, since: int | None, until: int | None) -> None:
     from vosd.admin.office.reports import AddUpCalls, RebuildReports, add_up_calls, rebuild_reports
+    from vosd.processes.life import give_way
 
+    give_way()
     async with office_of(invocation) as office:
         who = principal()
         if since is None or until is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError, ProblemList, Severity, SourceLine, suggestion
-from vosd.config.places import CONTROL_SOCKET, STATE_DIR
+from vosd.config.places import CONTROL_SOCKET, REPORT_SECONDS, STATE_DIR
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Entry, Node, Scalar, Section, YamlList
 from vosd.config.reader.includes import merge, read_files
@@ -121,6 +121,21 @@ class Excerpt:
         """The URL of the database; of the other settings only the path of the state directory is read."""
         written = database_url_in(self._copy())
         return self.settings.database_url.reveal() if written is None else written
+
+    @property
+    def report_database(self) -> "tuple[str | None, int | None]":
+        """The URL of the replica that reports are read from, and the longest time of a statement in seconds.
+
+        None = there is none. Only this section is read, and its model is not imported where neither is written.
+        """
+        entry = self._copy().entries.get("database")
+        written = entry.node.entries if entry is not None and isinstance(entry.node, Section) else {}
+        if written.keys().isdisjoint({"replica", "report_seconds"}):
+            return None, REPORT_SECONDS
+        from vosd.config.keys.installation import DatabaseKeys
+
+        keys = self._section(DatabaseKeys, "database")
+        return None if keys.replica is None else keys.replica.reveal(), keys.report_seconds or None
 
     @property
     def state_dir(self) -> Path:

@@ -28,6 +28,9 @@ STATE_DIR: Final = Path("var")
 DATABASE_URL: Final = "sqlite+aiosqlite:///var/vosd.db"
 """The database, unless the file names another."""
 
+REPORT_SECONDS: Final = 60
+"""Longest time of one statement of a report, unless the file says otherwise."""
+
 LOCK: Final = "lock"
 """File in the state directory: the pid of the switch, and in the second line its ``Installation``."""
 _SERVICE: Final = Path("/var/lib/vosd")

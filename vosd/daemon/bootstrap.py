@@ -484,7 +484,7 @@ class Daemon:
         self._fraud.adjust(loaded.settings.alarms)
         await self._daily.adjust(loaded.settings)
         self._bilateral.adjust(loaded.settings.bilateral)
-        self._reports.adjust(loaded.settings.reports, loaded.settings.alarms.mail)
+        self._reports.adjust(loaded.settings)
         await self._call_reports.adjust(loaded.settings.call_reports)
         await self._accounting.adjust(loaded.settings.accounting)
         await self._events.adjust(loaded.settings.webhooks)

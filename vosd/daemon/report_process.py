@@ -29,6 +29,7 @@ from vosd.engine.settings import MailSecurity, MailSettings, ReportForm
 from vosd.processes.whole_file import replace_file
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
+from vosd.traffic.reports import REPORTS
 from vosd.traffic.spans import Grouping
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class ReportOrder(msgspec.Struct, frozen=True):
     mail: MailOrder | None
     terms: dict[str, AccountTerms] = {}
     """Terms of the accounts, where the report shows them."""
+    replica: str | None = None
+    """URL of a copy of the database; None = there is none."""
+    statement_s: int | None = None
+    """Longest time of one statement, in MariaDB; None = any."""
 
 
 class ReportDelivery(msgspec.Struct, frozen=True):
@@ -94,7 +99,7 @@ def main() -> None:
 async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
     """Make a report and deliver it; ``now`` is UTC milliseconds. The same order again replaces the file."""
     try:
-        database = Database(order.url)
+        database = Database(order.url, statement_s=order.statement_s, replica=_replica_of(order))
         try:
             content = await _made(SqlStores(database), order, now)
         finally:
@@ -121,12 +126,21 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
         name=order.report, since=order.since, until=order.until, group=order.group, zone=order.zone,
         account=order.account, gateway=order.gateway, area=order.area,
     )  # fmt: skip
-    sheet = await report_of(stores, wanted, Scope(None), now, AccountsBeside(order.terms), is_inside=True)
-    sheet = msgspec.structs.replace(sheet, missing=0)  # those of the period are all in it
+    beside = AccountsBeside(order.terms.get)
+    sheet = await report_of(stores, wanted, Scope(None), now, beside, is_inside=True, is_exact=True)
+    if sheet.missing:
+        message = f"{sheet.missing} calls of the period are not in the sums of the replica yet"
+        raise ReportIncompleteError(message)
     forms: dict[ReportForm, Callable[[ReportSheet], bytes]] = {
         ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: _csv,
     }  # fmt: skip
     return forms[order.form](sheet)
+
+
+def _replica_of(order: ReportOrder) -> str | None:
+    """Return the replica of a report over sums; of entries of the ledger it is not known whether it has all."""
+    report = REPORTS.get(order.report)
+    return None if report is None or report.beside else order.replica
 
 
 def _csv(sheet: ReportSheet) -> bytes:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from vosd.admin.office.reports import BALANCES, terms_of
+from vosd.admin.office.reports import WITH_TERMS, terms_of
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
@@ -22,7 +22,7 @@ from vosd.daemon.daily import answer_of, why_failed
 from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
 from vosd.engine.background import end, kept_going
 from vosd.engine.kept_file import KeptFile
-from vosd.engine.settings import MailSettings, ScheduledReport, Settings
+from vosd.engine.settings import ScheduledReport, Settings
 from vosd.obs.events import GONE, Event
 from vosd.traffic.schedule import DuePeriod, first_period, period_at
 
@@ -56,6 +56,7 @@ class ScheduledReportPart:
         """``accounts`` returns the accounts that are in force."""
         self._accounts = accounts
         self._database = settings.database_url.reveal()
+        self._replica, self._statement_s = settings.replica, settings.report_statement_s
         self._node = settings.node
         self._reports = settings.reports
         self._mail = settings.alarms.mail
@@ -79,8 +80,9 @@ class ScheduledReportPart:
         if task is not None:
             await end([task])
 
-    def adjust(self, reports: tuple[ScheduledReport, ...], mail: MailSettings | None) -> None:
+    def adjust(self, settings: Settings) -> None:
         """Apply other settings from the next report on; one that is taken out has no alarm, and begins anew later."""
+        reports = settings.reports
         gone = {each.name for each in self._reports} - {each.name for each in reports}
         for name in sorted(gone):
             self._done.pop(name, None)
@@ -91,7 +93,8 @@ class ScheduledReportPart:
         changed = {each.name for each in set(reports) - set(self._reports)} | gone
         for name in changed:
             self._forget(name)
-        self._reports, self._mail = reports, mail
+        self._reports, self._mail = reports, settings.alarms.mail
+        self._replica, self._statement_s = settings.replica, settings.report_statement_s
 
     def _forget(self, name: str) -> None:
         self._failed.pop(name, None)
@@ -191,5 +194,7 @@ class ScheduledReportPart:
             form=wanted.form,
             directory=None if wanted.directory is None else str(wanted.directory),
             mail=mail,
-            terms=dict(terms_of(self._accounts())) if wanted.report == BALANCES else {},
+            replica=None if self._replica is None else self._replica.reveal(),
+            statement_s=self._statement_s,
+            terms=dict(terms_of(self._accounts())) if wanted.report in WITH_TERMS else {},
         )

@@ -541,6 +541,10 @@ class Settings:
     resume_within_s: int = 300
     """Time after the end of a process within which a start goes on with its established calls; 0 = never."""
     cdr: CdrSettings = field(default_factory=CdrSettings)
+    replica: Secret | None = None
+    """URL of a copy of the database, for reports at fixed times; None = there is none."""
+    report_statement_s: int | None = 60
+    """Longest time of one statement of such a report, in MariaDB; None = any."""
     start_without_s: int = 10
     """Time that a start waits for the database before it goes on without; 0 = without end."""
     journal: KeepSettings = field(default_factory=KeepSettings)

@@ -11,7 +11,7 @@ import select
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -110,12 +110,19 @@ class Database:
     """One database, shared by everything in a process that reads or writes it."""
 
     def __init__(
-        self, url: str, *, patience_s: float = PATIENCE_S, statement_s: float | None = None, replica: str | None = None
+        self,
+        url: str,
+        *,
+        patience_s: float = PATIENCE_S,
+        statement_s: float | None = None,
+        replica: str | None = None,
+        remark: Callable[[str], object] | None = None,
     ) -> None:
         """Prepare connections to ``url``; none is opened before the first use.
 
         ``statement_s`` is the longest time of one statement, in MariaDB alone; None = any. ``replica`` is the URL of a
-        copy of the database, for ``searching``; None = there is none.
+        copy of the database, for ``searching``; None = there is none. ``remark`` receives a sentence where it is
+        away; None = the log has it.
 
         Raises:
             UnsupportedDatabase: unless the URL begins with ``sqlite+aiosqlite`` or ``mysql+aiomysql``.
@@ -134,6 +141,7 @@ class Database:
 
         self._replica = None if replica is None else Database(replica, patience_s=patience_s, statement_s=statement_s)
         self._replica_is_away_until = -math.inf
+        self._remark = remark
 
     def apart(self) -> "Database":
         """Return the same database with connections of its own and without limit of a statement's time.
@@ -207,12 +215,18 @@ class Database:
                 return await opened.enter_async_context(self._replica.reading(unhurried=unhurried))
         except (StoreUnavailable, TimeoutError) as error:
             self._replica_is_away_until = time.monotonic() + _REPLICA_AWAY_S
-            import structlog  # most commands log nothing
-
-            _log = structlog.get_logger()
-            said = str(error) or f"it did not answer within {_REPLICA_S:g} s"
-            _log.warning("replica_away", error=said, means="the database itself is read")
+            self._note_away(str(error) or f"it did not answer within {_REPLICA_S:g} s")
             return None
+
+    def _note_away(self, why: str) -> None:
+        means = "the database itself is read"
+        if self._remark is not None:
+            self._remark(f"the replica is away, so {means}: {why}")
+            return
+        import structlog  # most commands log nothing
+
+        _log = structlog.get_logger()
+        _log.warning("replica_away", error=why, means=means)
 
     @asynccontextmanager
     async def writing(self, *, unhurried: bool = False) -> AsyncIterator[AsyncConnection]:

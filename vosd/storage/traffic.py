@@ -202,24 +202,28 @@ class SqlTraffic:
                 ],
             )
 
-    async def behind(self) -> int:
+    async def behind(self, mark: int | None = None) -> int:
         """Return how many numbers of commits are not looked at yet; nearly as many calls.
+
+        ``mark`` is that of the sums in question, such as those of a replica; None = the sums of the database.
 
         Raises:
             StoreUnavailable: try again.
         """
         async with self._database.reading() as connection:
             newest = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
-            return max(0, newest - await _value(connection, schema.TRAFFIC))
+            return max(0, newest - (await _value(connection, schema.TRAFFIC) if mark is None else mark))
 
-    async def missing(self, since: int, until: int) -> int:
+    async def missing(self, since: int, until: int, mark: int | None = None) -> int:
         """Return how many calls that began in a span are booked and not in the sums yet; UTC milliseconds.
+
+        ``mark`` as in ``behind``.
 
         Raises:
             StoreUnavailable: try again.
         """
         async with self._database.reading(unhurried=True) as connection:
-            mark = await _value(connection, schema.TRAFFIC)
+            mark = await _value(connection, schema.TRAFFIC) if mark is None else mark
             began = (_cdr.started_at >= since) & (_cdr.started_at < until)
             found = await connection.scalar(select(func.count()).where(_cdr.export_seq > mark, began))
             return int(found or 0)

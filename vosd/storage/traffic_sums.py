@@ -31,7 +31,7 @@ _PIECES_AT_ONCE: Final = 100
 """Pieces of one statement; SQLite takes at most 500."""
 _NUMBERS: Final = {"sip_code", "wait_ms"}
 _zone_day: Final = schema.traffic_zone_day.c.slot
-_DAYS_UNTIL: Final = text("SELECT value FROM counter WHERE name = 'traffic_days'")
+_COUNTERS: Final = select(schema.counter).where(schema.counter.c.name.in_([schema.TRAFFIC, schema.TRAFFIC_DAYS]))
 
 _REACHED: Final = (
     "CASE WHEN k.end_reason IN ('Busy', 'No Answer', 'Rejected') THEN s.calls - s.answered ELSE 0 END + s.answered"
@@ -62,6 +62,15 @@ class TrafficRow(NamedTuple):
     """In the order of the query's measures."""
 
 
+class SumsRead(NamedTuple):
+    """Sums of one state of the database."""
+
+    mark: int
+    """Number of the latest commit that is in the sums of this state; a replica may be behind the database."""
+    rows: list[list[TrafficRow]]
+    """Rows by query."""
+
+
 class PeakRow(NamedTuple):
     """Most calls of an object within a span."""
 
@@ -77,7 +86,7 @@ class SqlTrafficSums:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def rows(self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery]) -> list[list[TrafficRow]]:
+    async def rows(self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery]) -> SumsRead:
         """Return for each query the sums of its spans, of one state of the database, in no order.
 
         Raises:
@@ -87,9 +96,11 @@ class SqlTrafficSums:
             days = select(_zone_day).where(
                 _zone_day >= spans[0].since // SLOT_MS, _zone_day < spans[-1].until // SLOT_MS
             )
-            days_until, zone_days = await connection.scalar(_DAYS_UNTIL), await connection.scalars(days)
-            pieces = pieces_of(spans, int(days_until or 0), {*zone_days})
-            return [await _rows(connection, pieces, query) for query in queries]
+            counters = {row.name: row.value for row in await connection.execute(_COUNTERS)}
+            zone_days = await connection.scalars(days)
+            pieces = pieces_of(spans, counters.get(schema.TRAFFIC_DAYS, 0), {*zone_days})
+            rows = [await _rows(connection, pieces, query) for query in queries]
+            return SumsRead(counters.get(schema.TRAFFIC, 0), rows)
 
     async def peaks(self, spans: Sequence[ReportSpan], side: PeakSide) -> list[PeakRow]:
         """Return the peaks of gateways, or of the whole switch, in each span; one without calls has none.

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from vosd.traffic.reports import OWNER
+
 
 class LedgerColumn(NamedTuple):
     """A column of such a report."""
@@ -33,11 +35,15 @@ _REPORTS: Final = (
         "Balances of all accounts at the end of a time, and when each was paid last.",
         (
             _ACCOUNT,
+            LedgerColumn("name", "text", OWNER["name"]),
+            LedgerColumn("agent", "text", OWNER["agent"]),
             _CURRENCY,
             LedgerColumn("type", "text", "type of the account; empty = it is no longer configured"),
             LedgerColumn("balance", "money", "balance at the end of the time"),
             LedgerColumn("overdraft_limit", "text", "amount to which calls may take it below zero, as configured now"),
             LedgerColumn("reserved", "money", "what running calls hold; only where the time ends now"),
+            LedgerColumn("available", "text", "what further calls may cost; only where the time ends now"),
+            LedgerColumn("expires_at", "text", "when its calls are refused, as of now, RFC 3339; empty = never"),
             LedgerColumn("last_payment", "text", "date of the last payment before, RFC 3339"),
             LedgerColumn("last_amount", "money", "amount of that payment"),
         ),

@@ -223,8 +223,15 @@ class Report(NamedTuple):
     """Spans into which it is divided where the order says none."""
     is_inside: bool = False
     """Whether agents and customers see nothing of it."""
+    shows_owner: bool = False
+    """Whether it has the name of the customer's account and its agent, as ``OWNER`` says."""
 
 
+OWNER: Final[Mapping[str, str]] = {
+    "name": "owner of the account, in words, as configured now",
+    "agent": "account above it, as configured now; empty = none",
+}
+"""Columns about an account, with the meaning of each."""
 BESIDE_CALLS: Final = ("minimum", "corrections")
 """Sums of the ledger that an account has beside those of its calls."""
 _WITHOUT: Final = Part(
@@ -236,12 +243,13 @@ _QUALITY: Final = ("calls", "without_cdr", "answered", "asr", "ner", "acd", "pdd
 _WAITS: Final = ("pdd_median", "pdd_95")
 _MONEY: Final = ("fee", "tax", "cost", "income", "profit", "margin")
 _MARGINS: Final = ("calls", "answered", "minutes", "income", "cost", "profit", "margin", "below_cost", "loss")
+_OF_CUSTOMERS: Final = ("calls", "without_cdr", "answered", "asr", "billed_seconds", "fee", "gross")
 _REPORTS: Final = (
     Report(
         "revenue", "What accounts were charged, and what their calls brought.", ("customer_account",),
         ("calls", "answered", "hold_s", "billed_seconds", "fee", "tax", "gross", "minimum", "corrections", "cost",
          "income", "profit"),
-        group="day", beside=BESIDE_CALLS,
+        group="day", beside=BESIDE_CALLS, shows_owner=True,
     ),
     Report(
         "phones", "What calls of each phone cost.", ("mapping_gateway", "customer_account"),
@@ -301,8 +309,11 @@ _REPORTS: Final = (
     ),
     Report(
         "top-customers", "The customers whose calls were billed for the most seconds.", ("customer_account",),
-        ("calls", "without_cdr", "answered", "asr", "billed_seconds", "fee", "gross"), order="billed_seconds", most=10,
-        parts=_ALL_ATTEMPTS,
+        _OF_CUSTOMERS, order="billed_seconds", most=10, parts=_ALL_ATTEMPTS, shows_owner=True,
+    ),
+    Report(
+        "top-revenue", "The customers whose calls were charged most; currencies are not converted.",
+        ("customer_account",), _OF_CUSTOMERS, order="fee", most=10, parts=_ALL_ATTEMPTS, shows_owner=True,
     ),
     Report(
         "profit", "What calls brought and cost, by customer, vendor and destination; losses first.",

@@ -162,6 +162,19 @@ class ConfiguredSwitch:
 
         return database_found_from(self.config_path(), self.excerpt.state_dir, self.excerpt.database_url)
 
+    @property
+    def report_database(self) -> "tuple[str | None, int | None]":
+        """The URL of the replica that reports are read from, and the longest time of one of their statements.
+
+        None = there is none. Raises ConfigError as ``database_url`` does.
+        """
+        from vosd.config.places import database_found_from
+
+        replica, seconds = self.excerpt.report_database
+        if replica is not None:
+            replica = database_found_from(self.config_path(), self.excerpt.state_dir, replica)
+        return replica, seconds
+
     def running_switch(self, turns: "Semaphore | None" = None) -> "RunningSwitch":
         """Return the running switch of the configuration; of that only the path of the socket must be valid.
 

@@ -174,12 +174,18 @@ class _Configured:
 
 @asynccontextmanager
 async def office_of(
-    switch: ConfiguredSwitch, *, with_database: bool = True, replica: str | None = None
+    switch: ConfiguredSwitch,
+    *,
+    with_database: bool = True,
+    replica: str | None = None,
+    statement_s: float | None = None,
+    remark: "Callable[[str], object] | None" = None,
 ) -> "AsyncIterator[Office]":
     """Yield the office of the configured installation.
 
     ``with_database`` of False: it is opened where a use case asks for it, and may be away. ``replica`` is the URL of a
-    copy of it for heavy reads; None = there is none.
+    copy of it for heavy reads, and ``statement_s`` the longest time of one statement; None = there is none. ``remark``
+    receives a sentence where the copy is away; None = the log has it.
 
     Raises:
         StoreUnavailable: the database cannot be reached, or has not this version's schema.
@@ -194,7 +200,7 @@ async def office_of(
                 from vosd.storage.database import Database
                 from vosd.storage.stores import SqlStores
 
-                database = Database(switch.database_url, replica=replica)
+                database = Database(switch.database_url, replica=replica, statement_s=statement_s, remark=remark)
                 opened.push_async_callback(database.close)
                 stores.append(SqlStores(database))
             return stores[0]

@@ -107,6 +107,8 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "nightly",
         "bilateral",
         "invoices",
+        "replica",
+        "report_statement_s",
         "reports",
     }
 

@@ -125,7 +125,6 @@ WITHOUT_EFFECT: Final = {
     "billing.ask_above": "for commands",
     "billing.confirm_above": "for commands",
     "billing.confirm_above_by": "for commands",
-    "database.replica": "for the API, where there is one: test_config_api",
     "rates.memo": "a comment",
     "routing_gateways.tls": "needs sip.tls.identities with files: test_config_transports",
     "rate_groups.memo": "for vosd rates groups",
@@ -505,4 +504,4 @@ def test_the_keys_of_tls_change_what_the_switch_runs_with(tmp_path: Path) -> Non
 
 def test_the_table_of_keys_without_effect_is_short_and_true() -> None:
     assert WITHOUT_EFFECT.keys() <= {key.path for key in every_key()}
-    assert len(WITHOUT_EFFECT) == 8
+    assert len(WITHOUT_EFFECT) == 7

@@ -51,7 +51,7 @@ def counts(number: int, calls: int) -> LiveCounts:
 
 async def attempts(database) -> int:
     query = TrafficQuery(TrafficKind.NO_CDR, (), ("calls",))
-    ((row,),) = await SqlTrafficSums(database).rows(WHOLE, [query]) or [()]
+    ((row,),) = (await SqlTrafficSums(database).rows(WHOLE, [query])).rows
     return row.sums[0]
 
 

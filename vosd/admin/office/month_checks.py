@@ -178,7 +178,7 @@ class MonthChecks:
         """Return answered calls and cost by vendor and currency, of all spans together."""
         where = () if vendor is None else ((("vendor_account",), [vendor]),)
         query = TrafficQuery(TrafficKind.CALL, ("vendor_account", "vendor_currency"), ("answered", "cost"), where)
-        (rows,) = await self._stores.traffic_sums.rows([ReportSpan(*span, "") for span in spans], [query])
+        (rows,) = (await self._stores.traffic_sums.rows([ReportSpan(*span, "") for span in spans], [query])).rows
         together: dict[tuple[str | int, ...], TrafficRow] = {}
         for row in rows:
             before = together.get(row.by)

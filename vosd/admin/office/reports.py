@@ -29,7 +29,7 @@ from vosd.storage.ports import EntryKind
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
 from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
-from vosd.traffic.reports import FIGURES, REPORTS, FigureKind, Report
+from vosd.traffic.reports import FIGURES, OWNER, REPORTS, FigureKind, Report
 from vosd.traffic.spans import Grouping, ReportSpan, begin_of_day, spans_of
 from vosd.traffic.tables import Line, Peak, ReportLayout, ReportRow, ReportSource, layout_of, table_of
 
@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
 
 BALANCES: Final = "balances"
+WITH_TERMS: Final = frozenset({BALANCES, *(each.name for each in REPORTS.values() if each.shows_owner)})
+"""Reports that show terms of accounts."""
 NOTHING_BESIDE: Final = AccountsBeside()
 ROWS_MAX: Final = 50_000
 """Most rows of a report."""
+_ACCOUNT_COLUMN: Final = "customer_account"
 _CRITERIA: Final = {"customer_account": "account", "vendor_account": "account", "party": "account"}
 _KNOWN: Final[Mapping[TrafficKind, frozenset[str]]] = {
     TrafficKind.ATTEMPT: frozenset({"customer_account", "mapping_gateway", "routing_gateway", "area"}),
@@ -193,7 +196,9 @@ async def list_reports(office: Office, who: Principal, order: ListReports) -> li
     is_inside = _is_inside(who, scope)
     of_ledger = LEDGER_REPORTS.values() if is_inside or _sees_money(who, scope) else ()
     return [
-        ReportKindSheet(each.name, each.meaning, _columns(layout_of(each, is_inside=is_inside), each.group), each.group)
+        ReportKindSheet(
+            each.name, each.meaning, _columns(each, layout_of(each, is_inside=is_inside), each.group), each.group
+        )
         for each in _seen(is_inside=is_inside)
     ] + [
         ReportKindSheet(each.name, each.meaning, _columns_of_ledger(each, each.group), each.group) for each in of_ledger
@@ -215,22 +220,25 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     if order.name in LEDGER_REPORTS and not (_is_inside(who, scope) or _sees_money(who, scope)):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=_is_inside(who, scope))])
     now, beside = office.now(), NOTHING_BESIDE
-    if order.name == BALANCES:
-        overrides = (await office.stores.overrides.load()).at(now)
-        beside = AccountsBeside(terms_of(office.definitions.accounts(), overrides))
-        if order.until is None or order.until >= now:
-            held = await commitments(office.switch)
-            beside = beside._replace(reserved={name: each.reserved for name, each in held.items()})
+    if order.name in WITH_TERMS:
+        overrides = (await office.stores.overrides.load()).at(now) if order.name == BALANCES else None
+        accounts = office.definitions.accounts()
+        beside = AccountsBeside(lambda name: None if name not in accounts else _terms(accounts[name], overrides))
+    if order.name == BALANCES and (order.until is None or order.until >= now):
+        held = await commitments(office.switch)
+        beside = beside._replace(reserved={name: each.reserved for name, each in held.items()})
     return await report_of(office.stores, order, scope, now, beside, is_inside=_is_inside(who, scope))
 
 
-def terms_of(accounts: Mapping[str, Account], overrides: Overrides | None = None) -> Mapping[str, AccountTerms]:
-    """Return the terms of accounts that the report of balances shows; without overrides as they are configured."""
-    found = {}
-    for name, account in accounts.items():
-        limit = account.overdraft_limit if overrides is None else overrides.overdraft_limit(account)
-        found[name] = AccountTerms(account.type.value, UNLIMITED if limit is None else format_amount(limit))
-    return found
+def terms_of(accounts: Mapping[str, Account]) -> Mapping[str, AccountTerms]:
+    """Return the terms of accounts that reports show, as they are configured."""
+    return {name: _terms(account, None) for name, account in accounts.items()}
+
+
+def _terms(account: Account, overrides: Overrides | None) -> AccountTerms:
+    limit = account.overdraft_limit if overrides is None else overrides.overdraft_limit(account)
+    shown = UNLIMITED if limit is None else format_amount(limit)
+    return AccountTerms(account.type.value, shown, account.name or "", account.agent or "", account.expires_at)
 
 
 async def report_of(
@@ -241,10 +249,12 @@ async def report_of(
     beside: AccountsBeside = NOTHING_BESIDE,
     *,
     is_inside: bool,
+    is_exact: bool = False,
 ) -> ReportSheet:
     """Return a report as ``show_report`` does, for a scope; ``is_inside``: with costs and vendors.
 
-    ``beside`` has the facts about accounts that the report of balances shows.
+    ``beside`` has the facts about accounts that are not in the database. ``is_exact``: calls of other times are
+    not missing, which takes longer to find out.
     """
     if order.name in LEDGER_REPORTS:
         return await _ledger_report(stores, LEDGER_REPORTS[order.name], order, scope, now, beside)
@@ -260,8 +270,11 @@ async def report_of(
     if not is_of_accounts:  # entries of the ledger have no gateway and no destination
         layout = layout._replace(figures=tuple(name for name in layout.figures if name not in report.beside))
     own, of_waits = _queries(report, layout, where)
-    missing = await stores.traffic.behind()
-    found = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
+    mark, found = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
+    if is_exact:
+        missing = await stores.traffic.missing(spans[0].since, spans[-1].until, mark)
+    else:
+        missing = await stores.traffic.behind(mark)
     if len(found[0]) > ROWS_MAX:
         message = f"the report would have {len(found[0]):,} rows, and {ROWS_MAX:,} are the most"
         raise TooManyRowsError(message)
@@ -277,13 +290,15 @@ async def report_of(
         charged = await stores.ledger.charged_beside_calls(times, accounts)
     # In a thread: a process that serves others does not stop for a long table.
     rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, by_source, waits, peaks, charged)
+    if report.shows_owner:
+        rows = [_with_owner(row, beside) for row in rows]
     return ReportSheet(
         name=report.name,
         since=iso_utc(spans[0].since),
         until=iso_utc(spans[-1].until),
         zone=zone.key,
         group=group.value,
-        columns=_columns(layout, group),
+        columns=_columns(report, layout, group),
         rows=rows,
         totals=totals,
         missing=missing,
@@ -511,8 +526,22 @@ def _values(
     return values
 
 
-def _columns(layout: ReportLayout, group: str) -> tuple[ColumnSheet, ...]:
+def _with_owner(row: dict[str, str | int | None], beside: AccountsBeside) -> dict[str, str | int | None]:
+    """Return a row with the columns ``OWNER`` behind its account."""
+    shown: dict[str, str | int | None] = {}
+    for column, value in row.items():
+        shown[column] = value
+        if column == _ACCOUNT_COLUMN:
+            terms = beside.terms(str(value))
+            shown |= {"name": terms.name if terms else "", "agent": terms.agent if terms else ""}
+    return shown
+
+
+def _columns(report: Report, layout: ReportLayout, group: str) -> tuple[ColumnSheet, ...]:
     spans = [] if group == Grouping.WHOLE else [ColumnSheet("span", "text", f"begin of the {group}")]
     common = [ColumnSheet(name, "text", _OF_COMMON[name]) for name in (*layout.by, *layout.currencies)]
+    if report.shows_owner:
+        place = 1 + layout.by.index(_ACCOUNT_COLUMN)
+        common[place:place] = [ColumnSheet(name, "text", meaning) for name, meaning in OWNER.items()]
     figures = [ColumnSheet(name, FIGURES[name].kind.value, FIGURES[name].meaning) for name in layout.figures]
     return (*spans, *common, *figures)

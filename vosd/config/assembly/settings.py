@@ -156,6 +156,8 @@ def settings_of(
         sip=_sip_settings(sip, parameters),
         country_file=keys.access.database,
         database_url=keys.database.url,
+        replica=keys.database.replica,
+        report_statement_s=keys.database.report_seconds or None,
         start_without_s=keys.database.start_without,
         cdr=_CDR(keys.cdr),
         journal=_JOURNAL(journal, keep_files=keep_files),

@@ -36,7 +36,7 @@ from vosd.config.keys.scheduled_reports import ScheduledReportKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.keys.stir import StirKeys
 from vosd.config.keys.webhooks import ReceiverKeys
-from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, STATE_DIR
+from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, REPORT_SECONDS, STATE_DIR
 from vosd.config.reader.addresses import http_listener, network
 from vosd.config.reader.addresses import ip as ip_address
 from vosd.config.reader.amounts import overdraft
@@ -130,9 +130,13 @@ class DatabaseKeys(Keys):
     url: Annotated[Secret, database_url()] = Secret(DATABASE_URL)
     """``sqlite+aiosqlite:///FILE`` or ``mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME``; best with ``${ENV}``."""
     replica: Annotated[Secret | None, database_url()] = None
-    """A copy of the database that MySQL or MariaDB keeps by replication. The management API and its jobs read lists of
-    calls and of the ledger from it, however long; what has just been booked may be missing there. While it is away they
-    read the database itself, as exports by number always do: none may be missing there. Written as ``url``."""
+    """A copy of the database that MySQL or MariaDB keeps by replication. Reports are read from it, and the management
+    API and its jobs read lists of calls and of the ledger from it, however long; what has just been booked may be
+    missing there. While it is away they read the database itself, as exports by number always do: none may be missing
+    there. Written as ``url``."""
+    report_seconds: Annotated[int, whole(0, 86_400, "seconds")] = REPORT_SECONDS
+    """Longest time of one statement in MariaDB of a report at the terminal or at a fixed time; MariaDB then ends it,
+    and the report fails. Those of the API have ``api.statement_seconds``. 0 = any."""
     start_without: Annotated[int, whole(0, 86_400, "seconds")] = 10
     """Time that a start waits for the database before it takes calls without it, by the balances, overrides and
     registrations that were known last; without those it waits on. 0 always waits. Only with MySQL or MariaDB."""
