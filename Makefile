@@ -113,7 +113,7 @@ clean: ## remove what these targets made, but never var/ with its calls and mone
 
 .PHONY: system-packages
 system-packages:
-	@scripts/provide promtool:prometheus sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio rtpengine:rtpengine-daemon freeradius:freeradius ip:iproute2 nft:nftables chromium:chromium mke2fs:e2fsprogs mount:mount curl:curl
+	@scripts/provide promtool:prometheus sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio rtpengine:rtpengine-daemon freeradius:freeradius ip:iproute2 nft:nftables chromium-headless-shell:chromium-headless-shell mke2fs:e2fsprogs mount:mount curl:curl
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

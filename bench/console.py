@@ -9,7 +9,6 @@ is shortened: its readings and events come as fast as they are taken.
 import asyncio
 import json
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from console.conftest import opened_browser
 from console.made_run import first_log_in, make_run, said_in
 from doubles.sockets.loopback import free_endpoint
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Route, sync_playwright
@@ -265,11 +265,7 @@ def main() -> None:
         with make_run("DEMO=1", f"API={free_endpoint()}", f"EXAMPLE={example}") as lines:
             said = said_in(lines)
             with sync_playwright() as playwright:
-                options: dict[str, Any] = {
-                    "executable_path": shutil.which("chromium"),
-                    "args": ["--no-sandbox", "--disable-gpu"],
-                }
-                browser = playwright.chromium.launch(**options)
+                browser = opened_browser(playwright)
                 shown = _measured(browser, said["base"], f"{said['base']}/{said['link']}")
                 asked, cookie = _asked(browser, said["base"])
                 browser.close()

@@ -28,6 +28,7 @@ const queries = new QueryClient({
 const theme = createTheme({
   ...(brand.colour ? { colors: { brand: shadesOf(brand.colour) }, primaryColor: "brand" } : {}),
   primaryShade: 8,
+  respectReducedMotion: true,
   defaultRadius: "sm",
   autoContrast: true,
   components: {

@@ -3,7 +3,6 @@
 Every screen in light and dark, at 1440 and 360 pixels, in English and Chinese; docs/console.md says which is which.
 """
 
-import shutil
 import sys
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, StorageState, sync_playwright
 
+from console.conftest import opened_browser
 from console.made_run import Example, example_run, first_log_in
 
 SCREENS: Final = {
@@ -46,8 +46,7 @@ def main() -> None:
     directory, names = Path(sys.argv[1]), sys.argv[2:] or [*SCREENS, PORTAL]
     directory.mkdir(parents=True, exist_ok=True)
     with example_run(directory / "example") as example, sync_playwright() as playwright:
-        program = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        browser = opened_browser(playwright)
         _make(browser, example, directory, names)
         browser.close()
 

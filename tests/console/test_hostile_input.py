@@ -19,9 +19,9 @@ from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 from doubles.telephone import Telephone
 from e2e.addresses import API_SWITCH, PHONES, VENDORS
 from e2e.stage import Caller, Vendor
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from console.conftest import Visitor, logged_in, running_site
+from console.conftest import Visitor, running_site
 
 pytestmark = pytest.mark.mariadb
 RUNS: Final = "globalThis.hasRun=1"
@@ -33,7 +33,7 @@ CALL_ID: Final = '+1"><svg/onload(globalThis.hasRun)>@<b>'
 PLACES: Final = (
     "/", "/calls", "/cdrs", "/cdrs/{call}", "/accounts", "/accounts/shop", "/gateways", "/gateways/carrier-a",
     "/alarms",
-    "/reports?name=areas", "/reports?name=balances", "/found?q={markup}", "/found?q=%3Dcmd", "/lists/registrations",
+    "/reports?name=areas", "/found?q={markup}", "/reports?name=balances", "/found?q=%3Dcmd", "/lists/registrations",
     "/lists/overrides", "/lists/audit", "/lists/people", "/lists/tokens", "/lists/ledger", "/objects/accounts/shop",
     "/lists/{markup}", "/accounts/{markup}", "/cdrs?caller={markup}", "/cdrs/{markup}", "/try?gateway={markup}",
     "/objects/mapping_gateways", "/objects/phones",
@@ -100,35 +100,29 @@ def _call(site: Watched) -> dict[str, Any]:
     return site.stage.record_of(callee)
 
 
-@pytest.fixture(scope="module")
-def visitor(site: Watched, browser: Browser, record: dict[str, Any]) -> Iterator[Visitor]:
-    with logged_in(site, browser) as visitor:
-        yield visitor
-
-
-def test_a_call_of_sipp_is_in_the_search_with_its_money(site: Watched, visitor: Visitor) -> None:
+def test_a_call_of_sipp_is_in_the_search_with_its_money(site: Watched, boss: Visitor) -> None:
     made = site.stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
-    page = visitor.go(f"/cdrs?callee={made['callee_in']}", "Call search")
+    page = boss.go(f"/cdrs?callee={made['callee_in']}", "Call search")
     row = page.get_by_label("Call search", exact=True).locator("tbody tr")
     expect(row).to_contain_text("Normal")
     expect(row).to_contain_text(f"{made['fee']} USD")
 
 
-def test_nothing_that_others_choose_runs_in_the_console(visitor: Visitor, record: dict[str, Any]) -> None:
+def test_nothing_that_others_choose_runs_in_the_console(boss: Visitor, record: dict[str, Any]) -> None:
+    boss.go("/trace")
     for place in PLACES:
-        page = visitor.go(place.format(call=record["call_id"], markup=quote(IMAGE, safe="")))
-        expect(page.get_by_role("heading", level=1), place).to_be_visible()
+        page = boss.turn(place.format(call=record["call_id"], markup=quote(IMAGE, safe="")))
         expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
         assert page.evaluate("globalThis.hasRun") is None, place
         assert page.locator("main script, main img, main b.x, main svg[onload]").count() == 0, place
-    page = visitor.go(f"/cdrs/{record['call_id']}")
+    page = boss.go(f"/cdrs/{record['call_id']}")
     for tab in page.get_by_role("tab").all():
         tab.click()
         expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
         assert page.locator("main script, main img, main svg[onload]").count() == 0
         assert page.evaluate("globalThis.hasRun") is None
-    expect(visitor.go("/accounts/shop", "shop").get_by_text(IMAGE).first).to_be_visible()
-    expect(visitor.go("/lists/registrations").get_by_text(FORMULA).first).to_be_visible()
+    expect(boss.turn("/accounts/shop", "shop").get_by_text(IMAGE).first).to_be_visible()
+    expect(boss.turn("/lists/registrations").get_by_text(FORMULA).first).to_be_visible()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from api.watched import Watched, something_of_everything
 from playwright.sync_api import Locator, Page, expect
 
-from console.conftest import GO, NARROW, PASSWORD, Visit, violations
+from console.conftest import GO, PASSWORD, Visit, fits_a_telephone, violations
 
 SCREENS: Final = {
     "/customers/new": "New customer",
@@ -54,15 +54,11 @@ def done(page: Page, act: str, **fields: str) -> Locator:
 
 
 def test_the_screens_of_the_installation_have_nothing_against_them(visit: Visit) -> None:
-    visitor = visit()
-    for path, title in SCREENS.items():
-        page = visitor.turn(path, title)
+    for path, page in visit().each(SCREENS):
         expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
         expect(page.get_by_role("alert").filter(has_text="Try again")).to_have_count(0)
         assert violations(page) == [], path
-        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
-        page.wait_for_function("most => document.documentElement.scrollWidth <= most", arg=NARROW[0])
-        page.set_viewport_size({"width": 1_440, "height": 900})
+        fits_a_telephone(page)
 
 
 def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> None:
@@ -205,9 +201,9 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
     assert parameters["SS_BILLINGUNIT"]["source"] == "default"
 
 
-def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, visit: Visit) -> None:
-    customer = visit("customer", "acme").page.get_by_role("button", name=re.compile("^p")).inner_text()
-    page = visit("finance").go("/accounts/rival", "rival")
+def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, newcomer: Visit) -> None:
+    customer = newcomer("customer", "acme").page.get_by_role("button", name=re.compile("^p")).inner_text()
+    page = newcomer("finance").go("/accounts/rival", "rival")
     page.get_by_role("button", name="Credit").click()
     expect(done(page, "Credit", Overdraft_limit="55")).to_contain_text("The overdraft limit is 55")
     site.daemon.succeed("user", "disable", page.get_by_role("button", name=re.compile("^p")).inner_text())

@@ -43,9 +43,9 @@ def keys_of(site: Watched, path: str) -> dict[str, Any]:
 
 def test_forms_have_every_key_of_every_kind(site: Watched, visit: Visit) -> None:
     """A key that is declared appears without a line of the console."""
-    visitor = visit()
-    for kind, words in KINDS.items():
-        page = visitor.turn(f"/new/{kind}", f"New: {words}")
+    forms = {f"/new/{kind}": f"New: {words}" for kind, words in KINDS.items()}
+    for path, page in visit().each(forms):
+        kind = path.removeprefix("/new/")
         more = page.locator("summary", has_text="more settings")
         expect(page.get_by_label("Find one of")).to_be_visible()
         if more.count() and page.locator("details[open]").count() == 0:
@@ -115,6 +115,8 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     expect(page.get_by_text("office-pbx is as in version 2 again")).to_be_visible()
     assert keys_of(site, "/mapping-gateways/office-pbx")["max_concurrent"] == "20"
 
+    page.get_by_role("tab", name="Keys").click()
+    expect(page.get_by_role("textbox", name="max_concurrent")).to_have_value("20")  # the version that ends
     page.get_by_role("button", name="End it").click()
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("office-pbx (Mapping gateways) ends")
@@ -255,5 +257,9 @@ def test_forms_fit_a_telephone_and_speak_chinese(visit: Visit) -> None:
     ):
         page = visitor.go(path, title)
         expect(page.get_by_text("加载", exact=False)).to_have_count(0)
+        if path == "/new/routing_gateways":
+            expect(page.get_by_text("呼叫的去向。")).to_be_visible()
+            page.get_by_label("项设置中查找").fill("拨号写法")
+            expect(page.get_by_role("group", name="number_format")).to_contain_text("国际前缀")
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
         assert violations(page) == [], path

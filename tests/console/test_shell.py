@@ -1,7 +1,6 @@
 """The keyboard, the search, times and unsaved changes are the same at every screen of the console."""
 
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -9,22 +8,15 @@ import pytest
 from api.watched import Watched, refused_call
 from e2e.addresses import VENDORS
 from e2e.conversation import conversing
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from console.conftest import Visit, Visitor, logged_in, violations
+from console.conftest import Visit, Visitor, violations
 
 
 @pytest.fixture(scope="module", autouse=True)
 def record(site: Watched) -> dict[str, str]:
     """Have a call of acme."""
     return refused_call(site)
-
-
-@pytest.fixture(scope="module")
-def visitor(site: Watched, browser: Browser) -> Iterator[Visitor]:
-    """Return a person that the tests of this file share: a log-in takes seconds."""
-    with logged_in(site, browser) as visitor:
-        yield visitor
 
 
 def test_what_is_not_saved_is_asked_about_before_it_is_lost(visit: Visit) -> None:
@@ -97,26 +89,26 @@ def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]
         ("12025550100", "/cdrs?caller=12025550100"),
     ],
 )
-def test_the_search_leads_to_what_was_named(visitor: Visitor, sought: str, found: str) -> None:
-    page = visitor.page
+def test_the_search_leads_to_what_was_named(boss: Visitor, sought: str, found: str) -> None:
+    page = boss.page
     page.locator("h1").focus()
     page.keyboard.press("/")
     page.keyboard.type(sought)
     page.keyboard.press("Enter")
-    expect(page).to_have_url(visitor.base + found)
+    expect(page).to_have_url(boss.base + found)
 
 
-def test_the_search_lists_what_fits_or_says_that_nothing_does(visitor: Visitor) -> None:
-    page = visitor.go("/found?q=carrier", "Search: carrier")
+def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> None:
+    page = boss.go("/found?q=carrier", "Search: carrier")
     expect(page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1)).to_be_visible()
     expect(page.get_by_role("link", name="Routing gateways", exact=True)).to_have_count(2)
-    page = visitor.go("/found?q=no-such-thing")
+    page = boss.go("/found?q=no-such-thing")
     expect(page.get_by_role("status")).to_have_text("Nothing has this number, name or address")
     assert violations(page) == []
 
 
-def test_keys_of_one_letter_are_listed_and_can_be_switched_off(visitor: Visitor) -> None:
-    page = visitor.go("/alarms", "Alarms")
+def test_keys_of_one_letter_are_listed_and_can_be_switched_off(boss: Visitor) -> None:
+    page = boss.go("/alarms", "Alarms")
     page.keyboard.press("?")
     keys = page.get_by_role("dialog", name="Keys")
     keys.get_by_label("These keys work").press("Space")
@@ -126,11 +118,10 @@ def test_keys_of_one_letter_are_listed_and_can_be_switched_off(visitor: Visitor)
     page.keyboard.press("?")
     expect(page.get_by_role("heading", level=1, name="Alarms")).to_be_visible()
     expect(keys).to_have_count(0)
-    page.evaluate("localStorage.clear()")
 
 
-def test_a_switch_that_does_not_answer_is_said_and_asked_again(visitor: Visitor) -> None:
-    page = visitor.go("/", "Overview")
+def test_a_switch_that_does_not_answer_is_said_and_asked_again(boss: Visitor) -> None:
+    page = boss.go("/", "Overview")
     page.route("**/api/v1/gateways/quality*", lambda route: route.abort())
     page.get_by_role("link", name="Gateways", exact=True).click()
     said = page.get_by_role("alert").filter(has_text="The switch does not answer")
@@ -141,9 +132,9 @@ def test_a_switch_that_does_not_answer_is_said_and_asked_again(visitor: Visitor)
 
 
 def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behind_it(
-    site: Watched, visitor: Visitor
+    site: Watched, boss: Visitor
 ) -> None:
-    page = visitor.go("/", "Overview")
+    page = boss.go("/", "Overview")
     now = page.get_by_role("region", name="Now")
     gateways = now.get_by_role("link", name=re.compile("^Gateways up"))
     expect(gateways).to_have_text(re.compile(r"^Gateways up5 / 5$"))
@@ -152,7 +143,7 @@ def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behin
     blocked = now.get_by_role("link", name="Gateways blocked")
     expect(blocked).to_have_text("Gateways blocked1")
     blocked.click()
-    expect(page).to_have_url(visitor.base + "/gateways?state=blocked")
+    expect(page).to_have_url(boss.base + "/gateways?state=blocked")
     expect(page.get_by_label("Gateways", exact=True).locator("tbody tr")).to_have_count(1)
     site.daemon.succeed("gateway", "unblock", "carrier-c")
     expect(page.get_by_role("button", name="Show all")).to_be_visible()
@@ -160,8 +151,8 @@ def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behin
     expect(page.get_by_label("Gateways", exact=True).locator("tbody tr")).to_have_count(5)
 
 
-def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watched, visitor: Visitor) -> None:
-    page = visitor.go("/", "Overview")
+def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watched, boss: Visitor) -> None:
+    page = boss.go("/", "Overview")
     page.get_by_role("button", name="Wall mode").click()
     calls = page.get_by_role("region", name="Now").get_by_role("link", name=re.compile("^Calls now"))
     expect(calls).to_have_text("Calls now0")
