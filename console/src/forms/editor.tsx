@@ -13,6 +13,7 @@ import { type Change, ChangeWords, useSay } from "../parts/trial";
 import { TryCall } from "../parts/trycall";
 import { useUnsaved } from "../parts/unsaved";
 import { useSession } from "../session";
+import { kindIn, readMeanings } from "../text/meanings";
 import { Form } from "./form";
 import {
   cleaned,
@@ -32,11 +33,16 @@ type Sheet = Schemas["DefinitionSheet"];
 const HTTP_STALE = 412;
 const NONE: Mistakes = new Map();
 
-/** The declaration of a kind of objects. */
+/** The declaration of a kind of objects, in the language of the console. */
 export function useKind(kind: string, enabled = true) {
+  const { i18n } = useTranslation();
+  const { language } = i18n;
   return useQuery({
-    queryKey: ["kind", kind],
-    queryFn: () => send<Kind>("get", `/definitions/${encodeURIComponent(kind)}`),
+    queryKey: ["kind", kind, language],
+    queryFn: async () => {
+      const declared = send<Kind>("get", `/definitions/${encodeURIComponent(kind)}`);
+      return kindIn(await declared, await readMeanings(language));
+    },
     staleTime: Number.POSITIVE_INFINITY,
     enabled,
   });

@@ -16,6 +16,7 @@ import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useMay } from "../session";
+import { useMeanings } from "../text/meanings";
 
 const ROWS_READ = 1_000;
 
@@ -28,11 +29,14 @@ export function ParametersScreen() {
   const declared = useKind("parameters", mayDeclare);
   const keys = new Map(declared.data?.keys.map((key) => [key.name, key]));
   const wanted = (q ?? "").toLowerCase();
-  const rows = (found.data?.items ?? []).filter(
-    (row) =>
-      [row.name, row.meaning].some((text) => String(text).toLowerCase().includes(wanted)) &&
-      (!source || sourceOf(row) === source),
-  );
+  const inLanguage = useMeanings();
+  const rows = (found.data?.items ?? [])
+    .map((row): Row => ({ ...row, meaning: inLanguage(String(row.meaning)) }))
+    .filter(
+      (row) =>
+        [row.name, row.meaning].some((text) => String(text).toLowerCase().includes(wanted)) &&
+        (!source || sourceOf(row) === source),
+    );
   const set = (field: "q" | "source", value: string | null) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   return (

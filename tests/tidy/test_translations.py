@@ -1,0 +1,47 @@
+"""Every meaning that a form of the console shows is there in every language of the console."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from vosd.admin.office.ports import KeySheet
+from vosd.catalogue.stored_objects import KINDS
+from vosd.config.key_sheets import key_sheets
+
+TEXTS: Final = Path(__file__).parents[2] / "console/src/text"
+LANGUAGES: Final = sorted(file.stem for file in TEXTS.glob("*.json") if file.stem != "en")
+VERBATIM: Final = re.compile(r"`[^`]+`|[A-Z]+_[A-Z0-9_]+")
+"""Names of keys, values and parameters, which no language translates."""
+
+
+def shown(keys: tuple[KeySheet, ...]) -> Iterator[str]:
+    for key in keys:
+        yield from (key.meaning, key.unit)
+        if key.form in {"map", "text_or_map"} or key.name.isupper():
+            yield key.expected
+        yield from shown(key.keys)
+
+
+def english() -> set[str]:
+    """Return the texts of all declarations that forms are drawn from."""
+    found: set[str] = set()
+    for kind in map(key_sheets, KINDS):
+        found.update((kind.meaning, *shown(kind.keys)), shown((kind.named,) if kind.named else ()))
+    return found - {""}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_meaning_of_a_key_is_translated(language: str) -> None:
+    """A new or changed text in English needs a line in the file of each language; one that is gone takes its line."""
+    file = TEXTS / f"meanings/{language}.json"
+    texts: dict[str, str] = json.loads(file.read_text())
+    wanted = english()
+    assert sorted(wanted - texts.keys()) == [], f"add them with their translations to {file}"
+    assert sorted(texts.keys() - wanted) == [], f"no key has them any more: remove them from {file}"
+    names = {text: (set(VERBATIM.findall(text)), set(VERBATIM.findall(said))) for text, said in texts.items()}
+    assert {text: each for text, each in names.items() if each[0] != each[1]} == {}
+    assert [text for text, said in texts.items() if not said.strip()] == []
