@@ -1,8 +1,8 @@
 """Tokens that were used: none serves two calls.
 
 A token does not cover Call-ID, From tag, CSeq or branch, so an equal one of them proves nothing: anyone who has seen
-an INVITE can write them. Retransmissions and copies that come by another path do not get here: the transaction absorbs the
-former, and the latter get 482 (RFC 3261 section 8.2.2.2).
+an INVITE can write them. Retransmissions and copies that come by another path do not get here: the transaction absorbs
+the former, and the latter get 482 (RFC 3261 section 8.2.2.2).
 """
 
 from collections import OrderedDict
