@@ -165,6 +165,11 @@ class Connection(asyncio.Protocol):
         self._busy_at = self._loop.time()
         self._write(self._framer.framed(data))
 
+    @property
+    def opened_to(self) -> tuple[str, int] | None:
+        """The address that we have opened the connection to; None = its peer has opened it."""
+        return self.peer if self.origin is ConnectionOrigin.SWITCH else None
+
     def wants_pings(self) -> bool:
         """Return whether keep-alives of ours are sent: the peer is a gateway or a registered user."""
         return self.is_open and self._owner.knows(self) and self._owner.is_known(self)

@@ -2,17 +2,21 @@
 
 They keep the bindings of NATs and firewalls between us and a peer, and find connections whose other end is gone. All
 connections share one timer wheel. A peer need not know these keep-alives: blank lines between messages are ignored
-(RFC 3261 section 7.5). So silence ends the connection of a peer alone that has answered one before; any other dead
-connection is found by TCP, whose peer acknowledges nothing.
+(RFC 3261 section 7.5), and RFC 5626 has a missing answer end a flow alone whose two ends have agreed on keep-alives. So
+silence ends the connection of a peer that has answered one before, on this connection or on an earlier one that we have
+opened to the same address; any other dead connection is found by TCP, whose peer acknowledges nothing.
 """
 
 import asyncio
+from collections import OrderedDict
 from typing import Final, Protocol
 
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.net.settings import ConnectionLimits
 
 TICK_MS: Final = 100
+ANSWERING_MAX: Final = 4_096
+"""Most addresses that are remembered to answer keep-alives; those that answered the longest ago are forgotten first."""
 _SHORTEST: Final = 0.8
 """Intervals are spread between this share and the whole of the configured one, as the RFC wants."""
 _STEP: Final = 0.618
@@ -26,6 +30,11 @@ class Pinged(Protocol):
     """Time of the last byte from the peer."""
     has_answered: bool
     """Whether the peer has answered a keep-alive of ours."""
+
+    @property
+    def opened_to(self) -> tuple[str, int] | None:
+        """The address that we have opened the connection to; None = its peer has opened it."""
+        ...
 
     def wants_pings(self) -> bool:
         """Return whether the peer is a gateway or a registered user by now."""
@@ -59,6 +68,8 @@ class StreamPings:
         self._limits = limits
         self._wheel: TimerWheel[PingedConnection] = TimerWheel(TICK_MS)
         self._watched: dict[Pinged, PingedConnection] = {}
+        self._answering: OrderedDict[tuple[str, int], None] = OrderedDict()
+        """Addresses that have answered a keep-alive on a connection that we have opened."""
         self._spread = 0.0
         self._wake: asyncio.TimerHandle | None = None
 
@@ -118,7 +129,7 @@ class StreamPings:
         connection, asked_ms = watch.connection, watch.asked_ms
         watch.asked_ms = None
         if asked_ms is not None:
-            if connection.received_ms < asked_ms and connection.has_answered:
+            if self._knows_pings(connection) and connection.received_ms < asked_ms:
                 connection.cut("a keep-alive was not answered")
                 return
             self._wait(watch, max(connection.received_ms, asked_ms))
@@ -128,6 +139,18 @@ class StreamPings:
             watch.timer = self._wheel.schedule(now_ms + self._limits.pong_ms, watch)
         else:
             self._wait(watch, now_ms)
+
+    def _knows_pings(self, connection: Pinged) -> bool:
+        """Return whether a peer answers keep-alives; one behind NAT is not known again by its address."""
+        address, answering = connection.opened_to, self._answering
+        if not connection.has_answered:
+            return address in answering
+        if address is not None:
+            answering[address] = None
+            answering.move_to_end(address)
+            if len(answering) > ANSWERING_MAX:
+                answering.popitem(last=False)
+        return True
 
     def _sleep(self) -> None:
         """Set the one timer of the event loop for the earliest deadline."""

@@ -66,6 +66,8 @@ class Address(NamedTuple):
     """The proxies on the way, as Route values (RFC 3327)."""
     flow: int | None = None
     """The socket or connection that reaches it; None = any that fits."""
+    device: str = ""
+    """The device that has several addresses, its flows (RFC 5626); empty = another address is another device."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -62,6 +62,16 @@ def test_a_message_of_a_phone_reaches_every_device_of_another_one():
     talk.close()
 
 
+def test_a_device_with_two_flows_is_sent_a_text_once():
+    talk = Correspondence()
+    for number, flow in enumerate((talk.desk, talk.mobile), start=1):
+        flow.register(f'<{flow.contact}>;reg-id={number};+sip.instance="<urn:uuid:7>"')
+    assert talk.other.write("7001", "Hello").answer.status == 200
+    talk.wire.run_for(100)
+    assert len(talk.desk.taken) + len(talk.mobile.taken) == 1
+    talk.close()
+
+
 def test_one_device_that_takes_it_is_enough():
     talk = Correspondence()
     talk.desk.status = 486

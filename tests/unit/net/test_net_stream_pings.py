@@ -67,8 +67,16 @@ class ManualLoop:
 class Line:
     """A connection that notes what is done with it."""
 
-    def __init__(self, loop: ManualLoop, *, answers: bool = False, is_known: bool = True) -> None:
+    def __init__(
+        self,
+        loop: ManualLoop,
+        *,
+        answers: bool = False,
+        is_known: bool = True,
+        opened_to: tuple[str, int] | None = None,
+    ) -> None:
         self._loop = loop
+        self.opened_to = opened_to
         self.answers = answers
         self.is_known = is_known
         self.received_ms = 0
@@ -140,6 +148,26 @@ def test_a_peer_that_does_not_know_keep_alives_gets_them_and_is_kept(loop):
     assert line.why is None
 
 
+def test_a_peer_that_answered_on_an_earlier_connection_of_ours_is_not_waited_for_on_the_next(loop, monkeypatch):
+    monkeypatch.setattr(stream_pings, "ANSWERING_MAX", 2)
+    node, gateways = StreamPings(MINUTE), [("192.0.2.7", port) for port in (5060, 5061, 5062)]
+    for gateway in gateways:
+        line = Line(loop, answers=True, opened_to=gateway)
+        node.watch(line)
+        loop.advance(120)
+        node.forget(line)
+    for gateway, is_cut in zip(gateways, (False, True, True), strict=True):
+        line = Line(loop, opened_to=gateway)
+        node.watch(line)
+        loop.advance(120)
+        assert (line.why is not None) is is_cut, "the first of them is forgotten"
+        node.forget(line)
+    phone = Line(loop)
+    node.watch(phone)
+    loop.advance(120)
+    assert phone.why is None
+
+
 def test_an_unknown_peer_gets_none_until_it_is_known(loop):
     node, line = StreamPings(MINUTE), Line(loop, is_known=False)
     node.watch(line)
@@ -203,6 +231,20 @@ async def test_a_connection_that_we_opened_over_tls_gets_them_too(opened, silent
     assert await peer.read(len(OPTIONS) + 2 * len(PING)) == OPTIONS + 2 * PING
     peer.writer.write(OPTIONS)
     assert (await node.ear.message())[1] == OPTIONS
+
+
+async def test_a_vendor_that_answered_once_and_hangs_is_disconnected_on_its_next_connection_too(opened, silent_vendor):
+    node = await opened(settings=QUICK)
+    await silent_vendor.listen()
+    for answers in (True, False):
+        node.send(OPTIONS, silent_vendor.address)
+        peer = await silent_vendor.arrival()
+        assert await peer.read(len(OPTIONS) + len(PING)) == OPTIONS + PING
+        if answers:
+            peer.writer.write(PONG)
+            assert await peer.read(len(PING)) == PING
+        assert await peer.is_closed()
+        await until(lambda: node.transports.connections == 0)
 
 
 async def test_an_unknown_source_gets_none(opened, connect):

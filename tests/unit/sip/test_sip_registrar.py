@@ -194,6 +194,18 @@ def test_a_device_that_names_itself_has_one_binding_wherever_it_is(desk):
     ]
 
 
+def test_flows_with_one_contact_are_kept_apart_by_their_reg_ids_and_devices(desk):
+    phone, other = (f'+sip.instance="<urn:uuid:{number}>"' for number in (1, 2))
+    desk.ask(f"<sip:a@10.0.0.1:1>;{phone};reg-id=1")
+    desk.ask(f"<sip:a@10.0.0.1:1>;{phone};reg-id=2", call_id="second-flow")
+    desk.ask(f"<sip:a@10.0.0.1:1>;{other};reg-id=1", call_id="another-house")
+    assert [(each.instance[-3], each.reg_id) for each in desk.bindings] == [("1", 1), ("1", 2), ("2", 1)]
+    desk.ask(f"<sip:a@10.0.0.1:1>;{phone};reg-id=1;expires=0")
+    assert [(each.instance[-3], each.reg_id) for each in desk.bindings] == [("1", 2), ("2", 1)]
+    desk.ask("<sip:a@10.0.0.1:1>", call_id="without a flow")
+    assert [(each.instance[-3:-2], each.reg_id) for each in desk.bindings] == [("", 0), ("2", 1)]
+
+
 def test_a_reg_id_without_instance_is_ignored(desk):
     desk.ask("<sip:a@h>;reg-id=1")
     desk.ask("<sip:b@h>;reg-id=1")

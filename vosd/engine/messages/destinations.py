@@ -16,7 +16,7 @@ from vosd.routing.fit import Candidate
 from vosd.routing.pipeline import state_objection
 from vosd.routing.route_table import RouteTable
 from vosd.routing.routes import Cause, RouteRequest
-from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.gateways import Address, RoutingGateway
 from vosd.trunks.phone import called_half
 
 GROUPS_MAX: Final = 3
@@ -46,8 +46,14 @@ def places_of(admission: Admission, call: CallRequest) -> Sequence[Sequence[Rela
 
 
 def contacts_of(gateway: RoutingGateway, admission: Admission, callee: str = "", caller: str = "") -> list[RelayPlace]:
-    """Return the places of a phone, or of another gateway that registers: each of its contacts."""
-    return [RelayPlace(gateway, address, callee, caller) for address in admission.live.addresses_of(gateway)]
+    """Return the places of a phone, or of another gateway that registers: one of each of its devices.
+
+    A device with several flows (RFC 5626 section 5.3) would show the same text once for each.
+    """
+    found: dict[str | Address, RelayPlace] = {}
+    for address in admission.live.addresses_of(gateway):
+        found.setdefault(address.device or address, RelayPlace(gateway, address, callee, caller))
+    return list(found.values())
 
 
 def is_reachable(gateway: RoutingGateway, admission: Admission, now: Instant) -> bool:

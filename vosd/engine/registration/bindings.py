@@ -378,7 +378,8 @@ class Registrations(Counting):
             peer = peer if is_here or is_hidden(first.host, peer.host) else first
         transport = self._flows.listeners[peer.flow].transport
         uri = without_headers(binding.contact)
-        return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow)
+        device = binding.instance if binding.reg_id else ""
+        return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow, device=device)
 
 
 def _moved(binding: Binding, peer: Peer) -> Binding:

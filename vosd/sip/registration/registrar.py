@@ -208,11 +208,17 @@ def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: I
 
 
 def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) -> Binding | None:
-    """Return the binding that a contact renews: the same URI, or the same flow to the same device (RFC 5626 6)."""
+    """Return the binding that a contact renews: the same URI, or the same flow to the same device (RFC 5626 6).
+
+    Flows are told apart by device and reg-id alone: a device may have several with one URI, and two devices in private
+    networks may have the same.
+    """
     if by_device and contact.instance:
         for binding in bindings:
             if binding.instance == contact.instance and binding.reg_id == contact.reg_id:
                 return binding
+        if contact.reg_id:
+            bindings = [each for each in bindings if not each.reg_id]
     for binding in bindings:
         if binding.contact == contact.uri:
             return binding
