@@ -1,5 +1,6 @@
 """Whatever rules a trunk has, its messages can be read by a strict peer, and its calls go on as without rules."""
 
+import re
 from contextlib import suppress
 from typing import Final
 
@@ -89,6 +90,9 @@ dialects = st.builds(
     user_agent=st.sampled_from(["", "Acme SBC"]),
     route=st.sampled_from([(), ("<sip:proxy.example;lr>",)]),
     session_id=st.sampled_from(SessionIdUse),
+    diversion=st.sampled_from(Passing),
+    history_info=st.sampled_from(Passing),
+    convert_diversions=st.booleans(),
     number_format=st.none()
     | st.builds(
         NumberFormat, request_uri=forms, from_=forms, to=forms, pai=forms, diversion=forms, country=st.just("44")
@@ -101,21 +105,46 @@ callers = st.builds(
     session_id=st.sampled_from(SessionIdUse),
     causes=causes,
 )
+_FORWARDED: Final = re.compile(r'<sip:[^<>"\s]*>(;[a-z-]+=([\w.-]+|"([^"\\]|\\.)*"))*')
+"""A value of Diversion (RFC 5806) or History-Info (RFC 7044) as the switch writes them."""
 USUAL: Final = "has no business there"
 """The complaint about headers that the switch sends by rules alone."""
 
 
+numbers = st.sampled_from(["442079460001", "+44 20", "", "a%22b", "1;x=y", "%0d%0a", '"', "x" * 300])
+diverted = st.builds(
+    "Diversion: <sip:{}@h>;reason={};counter={};privacy={}".format,
+    numbers,
+    st.sampled_from(["user-busy", "no-answer", '"odd; reason"', "x"]),
+    st.sampled_from(["1", "0", "99999", "x"]),
+    st.sampled_from(["off", "full", "x"]),
+)
+recalled = st.builds(
+    "History-Info: <sip:{}@h;cause={}{}>;index={}{}".format,
+    numbers,
+    st.sampled_from(["302", "404", "x"]),
+    st.sampled_from(["", "?Privacy=history", "?Reason=SIP%3Bcause%3D302"]),
+    st.sampled_from(["1", "1.1", "1.1.1", "1.2", "1" + ".1" * 20, "x"]),
+    st.sampled_from(["", ";mp=1", ";rc=1.1", ";mp=9"]),
+)
+forwarded = st.lists(diverted | recalled, max_size=4)
+
+
 @settings(deadline=None, max_examples=60)
-@given(dialects, callers, carried, carried)
-def test_rules_leave_every_message_readable_and_its_dialog_whole(dialect, calling, asked, answered):
+@given(dialects, callers, carried, carried, forwarded)
+def test_rules_leave_every_message_readable_and_its_dialog_whole(dialect, calling, asked, answered, sent_on):
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=calling)
     scene = Scene(catalogue([customer, vendor_gateway(0, dialect=dialect)]))
     lines = tuple(f"{name}: {value}" for name, value in answered if value.isprintable())
     scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, lines), Line(500, 200, ANSWER, lines)))
-    headers = tuple(f"{name}: {value}" for name, value in asked if value.isprintable())
+    headers = (*sent_on, *(f"{name}: {value}" for name, value in asked if value.isprintable()))
     call = scene.caller.call(CALLEE, Intent(headers=headers, hang_up_after_ms=500))
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (call.final, record.end_reason) == (200, "Normal")
     faults = [each for each in faults_of(scene.wire.packets, scene.caller.switch) if USUAL not in each]
     assert not faults
+    if dialect.headers is None or not dialect.headers.requests.adds + dialect.headers.requests.sets:
+        for name in ("Diversion", "History-Info"):
+            for value in scene.vendor.only_call.invite.every(name):
+                assert _FORWARDED.fullmatch(value), value

@@ -9,6 +9,7 @@ from vosd.b2bua import information
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import retry_later
+from vosd.b2bua.outgoing.ruled import parts_for, types_sent
 from vosd.b2bua.refresh import ChangedAnswer
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation, as_reached
 from vosd.b2bua.takeover import Takeover
@@ -16,6 +17,7 @@ from vosd.base.clock import Instant
 from vosd.sdp.origin import alike
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
+from vosd.sip.screening import accepting
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 
@@ -45,23 +47,28 @@ class Bridge:
     def session_wanted(self, leg: Leg, event: RequestArrived) -> None:
         """Handle a re-INVITE or UPDATE of one leg.
 
-        A refresh (unchanged SDP) is answered locally and not forwarded.
+        A refresh (unchanged SDP) is answered locally and not forwarded, unless other bodies of it pass.
         """
         offer, server, now = leg.session_in(event.request), event.transaction, event.at
-        pending, change = self._pending_for(leg), self.proposal
-        if not offer and not isinstance(server, InviteServer) and not (pending is not None and _is_of(pending, leg)):
+        pending, change, far = self._pending_for(leg), self.proposal, self.opposite(leg)
+        if event.request.required_types and not types_sent(far).issuperset(event.request.required_types):
+            leg.respond(server, 415, now, accepting(types_sent(far)))
+            return
+        carries = bool(parts_for(far, event.request))
+        is_alone = not offer and not isinstance(server, InviteServer) and not (carries and far.facts.allows_update)
+        if is_alone and not (pending is not None and _is_of(pending, leg)):
             leg.agree(server, b"", now)  # without an offer it conflicts with nothing (RFC 3311 section 5.2)
             return
         # After a 491 both sides wait for a random time, and the one whose timer fires first may offer again (RFC 3261
         # section 14.1). A proposal of ours that waits has lost: it is withdrawn, if the offer can be taken.
         if pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg):
             pending = None
-        far, refreshes = self.opposite(leg), (leg.refresh, self.opposite(leg).refresh)
+        refreshes = leg.refresh, far.refresh
         if pending is not None or leg.awaits_ack:
             self._refuse_crossing(leg, pending, event)
         # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
         # forwarded, because the answer gives this leg the new media of the other side.
-        elif offer and offer == leg.sessions.remote and leg.sessions.said and change is None:
+        elif offer and offer == leg.sessions.remote and leg.sessions.said and change is None and not carries:
             if leg.refresh is not None:
                 leg.refresh.withdraw(now)
             leg.agree(server, leg.sessions.said, now)
@@ -170,6 +177,7 @@ class Bridge:
         self.proposal = Renegotiation(
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
+        self.proposal.forwards = event.request
         self.proposal.begin(event.at)
 
     def _refuse_crossing(self, leg: Leg, pending: Proposal | None, event: RequestArrived) -> None:

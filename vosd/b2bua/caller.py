@@ -278,7 +278,9 @@ class Caller:
                 self.leg.note_session(session)
                 self.progress.is_settled = True
             self.leg.respond(event.transaction, 200, event.at)
+            waiting, self.call.to_forward = self.call.to_forward, event.request
             self.call.early_answer_came(session, event.at)
+            self.call.to_forward = waiting
         else:
             self.progress.is_settled = self.progress.is_settled or (unacknowledged.has_session and bool(self.offer))
             self._confirm(event, session)

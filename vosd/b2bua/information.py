@@ -4,6 +4,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.outgoing.headers import of_information, retry_later
+from vosd.b2bua.outgoing.ruled import types_sent
 from vosd.b2bua.renegotiation import status_for_origin
 from vosd.base.clock import Instant
 from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
@@ -116,8 +117,8 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
         origin.respond(server, 469, now, "Recv-Info:\r\n")
     elif not request.body:
         origin.respond(server, 200, now)
-    elif (content := _content(request, _types_of(far))) is None:
-        origin.respond(server, 415, now, f"Accept: {', '.join(sorted(PASSED_ON | _types_of(far)))}\r\n")
+    elif (content := _content(request, types_sent(far))) is None:
+        origin.respond(server, 415, now, f"Accept: {', '.join(sorted(PASSED_ON | types_sent(far)))}\r\n")
     elif origin.informing >= IN_FLIGHT_MAX:
         origin.respond(server, 500, now, retry_later(far.call.endpoint))
     else:
@@ -133,8 +134,3 @@ def _content(request: Request, types: frozenset[str]) -> tuple[str, bytes] | Non
         return f"Content-Type: {kind}\r\n", request.body
     parts = passed_parts(request, types) if types else ()
     return composed(parts) if parts and unknown_types(request) <= types else None
-
-
-def _types_of(far: "Leg") -> frozenset[str]:
-    """Return the types of bodies that the trunk of a leg is sent by its rule."""
-    return frozenset() if far.sent_as is None else far.sent_as.bodies

@@ -10,7 +10,7 @@ from vosd.b2bua.early_dialogs import EarlyDialogs
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.outgoing.connected import identity_came
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
-from vosd.b2bua.outgoing.ruled import rule, with_enclosed
+from vosd.b2bua.outgoing.ruled import parts_for, rule, with_enclosed
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
@@ -245,13 +245,16 @@ class Leg:
 
     # -- requests of the peer -----------------------------------------------------------------------------------
 
-    def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
-        """Answer an offer of this side with 200."""
+    def agree(
+        self, transaction: Server | InviteServer, session: bytes, now: Instant, forwarded: Message | None = None
+    ) -> None:
+        """Answer an offer of this side with 200; other bodies of the response that is ``forwarded`` pass by rule."""
+        parts = parts_for(self, forwarded)
         if transaction is self.proposing:
             self.proposing = None
             session = self.as_sent(session)
             headers = of_response(self._endpoint, 200, SDP if session else "")
-            self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)
+            self.send(OutgoingResponse(headers, session, transaction, 200, "", enclosed=parts), now)
             return
         moving, lines = self.moving, ""
         if moving is not None and moving.transaction is transaction:
@@ -269,14 +272,22 @@ class Leg:
         headers = of_agreement(self._endpoint, dialog, session, self.timer, lines)
         if isinstance(transaction, InviteServer):
             self.acceptance = Acceptance(dialog, transaction.sequence, store=self._endpoint.store, owner=self)
-            self.send(OutgoingSuccess(headers, session, transaction, self.acceptance), now)
+            self.send(OutgoingSuccess(headers, session, transaction, self.acceptance, enclosed=parts), now)
         else:
-            self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)
+            self.send(OutgoingResponse(headers, session, transaction, 200, "", enclosed=parts), now)
 
-    def respond(self, transaction: Server | InviteServer, status: int, now: Instant, headers: str = "") -> None:
-        """Answer a request of this side without changing the session."""
-        tag = "" if self.dialog is None else self.dialog.local_tag
-        self.send(OutgoingResponse(of_response(self._endpoint, status, headers), b"", transaction, status, tag), now)
+    def respond(
+        self,
+        transaction: Server | InviteServer,
+        status: int,
+        now: Instant,
+        headers: str = "",
+        forwarded: Message | None = None,
+    ) -> None:
+        """Answer a request of this side without changing the session; ``forwarded`` is as in ``agree``."""
+        tag, lines = "" if self.dialog is None else self.dialog.local_tag, of_response(self._endpoint, status, headers)
+        parts = () if forwarded is None else parts_for(self, forwarded)
+        self.send(OutgoingResponse(lines, b"", transaction, status, tag, enclosed=parts), now)
 
     def request_came(self, event: RequestArrived) -> None:
         """Handle a request within the dialog."""
@@ -342,7 +353,10 @@ class Leg:
             session = self.session_in(event.request) if event.request.body else b""
             if session:
                 self.note_session(session)
+            if event.request.body:
+                self.call.to_forward = event.request
             self.call.acknowledged(self, session, event.at)
+            self.call.to_forward = None
 
     def ack_missing(self, event: AckMissing) -> None:
         """Report that our 200 was never acknowledged (RFC 3261 section 13.3.1.4)."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from vosd.b2bua.outgoing.headers import SDP, of_proposal
+from vosd.b2bua.outgoing.ruled import parts_for
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.routing.failover import OURS_TO_SETTLE
@@ -24,7 +25,7 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.message import Response
+from vosd.sip.wire.message import Message, Request, Response
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
@@ -52,7 +53,7 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
 class Proposal:
     """One offer to one side: sent, sent again after 491 (glare), answered or refused."""
 
-    __slots__ = ("_bridge", "_endpoint", "alarm", "asked", "facts", "far", "offer")
+    __slots__ = ("_bridge", "_endpoint", "alarm", "asked", "facts", "far", "forwards", "offer")
 
     def __init__(self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", method: str, offer: bytes) -> None:
         """``bridge`` is None while ``far`` is not connected to another leg."""
@@ -65,6 +66,8 @@ class Proposal:
         """The request that the far side has not answered."""
         self.alarm: Timer[TimerOwner] | None = None
         """Timer of the next try."""
+        self.forwards: Message | None = None
+        """The latest message of a side, whose other bodies go with ours by rule; those of a restart are not kept."""
 
     @property
     def call(self) -> "CallPort":
@@ -104,13 +107,16 @@ class Proposal:
             return
         asked, self.asked = self.asked, None
         self.far.facts.note_response(status, now)
+        request, self.forwards = self.forwards, event.response
         if status < 300:
             self._follow(event.response, now)
             session = self.far.session_in(event.response)
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
         elif self.facts.tries < TRIES_MAX and not self.facts.is_cancelled and self._comes_too_early(event.response):
+            self.forwards = request
             self.alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
         elif status == 422 and self.facts.tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
+            self.forwards = request
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         else:
             # The origin expects 487 only after a CANCEL of its own; a 487 of the far side is forwarded as 504.
@@ -156,19 +162,21 @@ class Proposal:
         if session:
             session = far.as_sent(session)
         offered = "" if far.supervision is None else far.timer.offer()
-        headers = of_proposal(endpoint, dialog, session, far.timer, offered)
+        headers, parts = of_proposal(endpoint, dialog, session, far.timer, offered), parts_for(far, self.forwards)
         if self.facts.method == "INVITE":
             invite = InviteClient(store=endpoint.store, owner=self, dialog=dialog)
-            far.send(OutgoingReinvite(headers, session, invite, dialog), now)
+            far.send(OutgoingReinvite(headers, session, invite, dialog, enclosed=parts), now)
             return invite
         client = Client(store=endpoint.store, owner=self)
-        far.send(OutgoingRequest(headers, session, client, dialog, self.facts.method), now)
+        far.send(OutgoingRequest(headers, session, client, dialog, self.facts.method, enclosed=parts), now)
         return client
 
     def _acknowledge(self, transaction: InviteClient, answer: bytes, now: Instant) -> None:
         """Acknowledge the far side's 200 to a re-INVITE."""
         answer = self.far.as_sent(answer)
-        self.far.send(OutgoingAck(SDP if answer else "", answer, transaction, self.far.usable_dialog), now)
+        headers, dialog = SDP if answer else "", self.far.usable_dialog
+        parts = parts_for(self.far, self.forwards) if isinstance(self.forwards, Request) else ()
+        self.far.send(OutgoingAck(headers, answer, transaction, dialog, enclosed=parts), now)
 
     def _cancel(self, transaction: Client | InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
         """Cancel a re-INVITE; where it ``is_abandoned``, its final response is acknowledged and ignored.
@@ -275,6 +283,7 @@ class Renegotiation(Proposal):
     def acknowledged(self, answer: bytes, now: Instant) -> None:
         """Handle the origin's ACK of our 200: it has the answer if the far side made the offer."""
         if self.answers_in_ack is not None:
+            self.forwards = self.origin.call.to_forward
             self._acknowledge(self.answers_in_ack, answer, now)
             self.answers_in_ack = None
         self._over()
@@ -304,13 +313,15 @@ class Renegotiation(Proposal):
 
     def _answer(self, server: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer the origin with the far side's session."""
-        self.origin.agree(server, session, now)
+        self.origin.agree(server, session, now, self.forwards)
 
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None
         if server is not None:
             self.far.sessions.said = self.said_before  # the session in force is the one before (RFC 3261 section 14.1)
-            self.origin.respond(server, 487 if self.facts.is_cancelled else status_for_origin(status), now)
+            final = 487 if self.facts.is_cancelled else status_for_origin(status)
+            response = self.forwards if isinstance(self.forwards, Response) else None
+            self.origin.respond(server, final, now, forwarded=response)
         self._over()
 
 

@@ -90,7 +90,7 @@ def objection_to_body(request: Request, passed: frozenset[str] = frozenset()) ->
     """Return the objection to the body of a request that may change a session, or None.
 
     Types that are required, and among those that are ``passed``, are noted in the INVITE of a new call: only gateways
-    that are sent them may be tried.
+    that are sent them may be tried. Those of a re-INVITE or UPDATE are noted, too: the rule of the other side decides.
 
     Raises:
         ParseError: it is multipart and cannot be split.
@@ -99,8 +99,9 @@ def objection_to_body(request: Request, passed: frozenset[str] = frozenset()) ->
         return None
     required = unknown_types(request) if request.header("content-type") != SESSION else None
     if required:
-        known = passed if request.method == "INVITE" and not request.to_tag else frozenset[str]()
-        if not required <= known:
+        is_first = request.method == "INVITE" and not request.to_tag
+        known = passed if is_first else frozenset[str]()
+        if not required <= known and (is_first or request.method == "PRACK"):
             return Objection(415, accepting(known))
         request.required_types = tuple(sorted(required))
     if (request.header("content-encoding") or "identity").lower() != "identity":

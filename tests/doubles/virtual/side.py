@@ -22,6 +22,8 @@ class Reply(NamedTuple):
     """None = the answer to an offer, or an offer if the request had none."""
     after_ms: int = 0
     headers: tuple[str, ...] = ()
+    kind: str = "application/sdp"
+    """Type of the body."""
 
 
 SILENCE: Final = Reply(0)
@@ -242,7 +244,7 @@ class Side:
             self._agree(request, body)
         if reply.status:
             headers = (*reply.headers, *self._timer_agreed(request, reply.status))
-            again = self.agent.reply(request, reply.status, headers=headers, body=body)
+            again = self.agent.reply(request, reply.status, headers=headers, body=body, kind=reply.kind)
             if method == "INVITE" and reply.status >= 200:
                 self._await_ack(request, reply.status, again)
 

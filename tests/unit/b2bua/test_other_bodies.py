@@ -1,11 +1,14 @@
 """Bodies beside the session description, on whole calls: their order, rules over a failover, and media at the door."""
 
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.sip_i import ACM, ANM, IAM, REL, BodyPart, mixed, parts_in, text_of
 from doubles.sockets.peer import ANSWER, OFFER
-from doubles.virtual.customer import INSISTS_ON_RELIABLE, Intent
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.ua import new_branch
 from doubles.virtual.vendor import Line, Script, refuses
 
 from vosd.sdp.media import media_of
@@ -99,3 +102,96 @@ def test_types_that_may_be_required_follow_a_reload():
     assert call.final == 415
     assert "application/isup" not in call.refusal["Accept"]
     assert not any(packet.target == VENDORS[0] for packet in scene.wire.packets)
+
+
+SUSPEND, RESUME = BodyPart(IAM.kind, b"\x0d\x01\x00", "signal"), BodyPart(IAM.kind, b"\x0e\x01\x00", "signal")
+
+
+def beside(session: str, part: BodyPart) -> dict[str, str]:
+    """Return type and body of a request with a session description and a part."""
+    kind, body = mixed(BodyPart(SESSION, session.encode()), part)
+    return {"kind": kind, "body": body}
+
+
+def test_a_change_of_the_session_and_its_answer_carry_other_bodies():
+    scene = scene_of()
+    call, there = scene.talk()
+    held, held_there = revised(call.mine, "sendonly"), revised(there.mine, "recvonly")
+    answer = beside(held_there, RESUME)
+    there.will("INVITE", Reply(491), Reply(200, **answer))
+    asking = call.ask("INVITE", **beside(held, SUSPEND))
+    scene.wire.run_until(lambda: asking.final is not None)
+    assert [parts_in(each)[1] for each in there.asked["INVITE"]] == [SUSPEND, SUSPEND], "after 491, too"
+    assert parts_in(asking.final) == [BodyPart(SESSION, held_there.encode()), RESUME]
+    scene.wire.run_for(1_000)
+    scene.finish(call)
+
+
+def test_a_refusal_of_a_change_carries_its_body_to_the_called_side_as_well():
+    scene = scene_of()
+    call, there = scene.talk()
+    call.will("INVITE", Reply(488, text_of(REL.content), kind=REL.kind))
+    asking = there.ask("INVITE", body=revised(there.mine, "sendonly"))
+    scene.wire.run_until(lambda: asking.final is not None)
+    assert (asking.final.status, parts_in(asking.final)) == (488, [REL._replace(disposition="")])
+    scene.wire.run_for(1_000)
+    scene.finish(call)
+
+
+def test_an_unchanged_session_is_no_mere_refresh_where_another_body_passes():
+    scene = scene_of(ISUP)
+    call, there = scene.talk(Intent(headers=KNOWS_UPDATE))
+    for asker, asked in ((call, there), (there, call)):
+        asking = asker.ask("INVITE", **beside(asker.mine, SUSPEND))
+        scene.wire.run_until(lambda asking=asking: asking.final is not None)
+        scene.wire.run_for(1_000)
+        assert parts_in(asked.asked["INVITE"][-1])[1] == SUSPEND
+    call.will("UPDATE", Reply(200, ""))
+    call.minds_origins = False  # it has no session
+    asking = there.ask(
+        "UPDATE", body=text_of(RESUME.content), kind=RESUME.kind, headers=("Content-Disposition: signal",)
+    )
+    scene.wire.run_until(lambda: asking.final is not None)
+    assert asking.final.status == 200
+    assert parts_in(call.asked["UPDATE"][-1]) == [RESUME]
+    scene.finish(call)
+
+
+def test_a_change_with_a_required_part_that_the_other_side_is_not_sent_is_refused():
+    scene = scene_of(frozenset())
+    call, there = scene.talk()
+    for asker, asked, status in ((call, there, 415), (there, call, 200)):
+        asking = asker.ask("INVITE", **beside(revised(asker.mine, "sendonly"), IAM))
+        scene.wire.run_until(lambda asking=asking: asking.final is not None)
+        scene.wire.run_for(1_000)
+        assert asking.final.status == status
+        assert len(asked.asked["INVITE"]) == (status == 200)
+    scene.finish(call)
+
+
+def test_acknowledgements_that_are_forwarded_carry_other_bodies():
+    """Those of a late offer: the answer is in the ACK, or in the PRACK of a reliable response."""
+    scene = scene_of()
+    scene.vendor.script = Script((Line(0, 200, OFFER),))
+    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    call.agent.send(call.request("ACK", call.sequence, new_branch(), **beside(ANSWER, SUSPEND)))
+    scene.wire.run_for(1_000)
+    assert parts_in(scene.vendor.only_call.acks[0]) == [BodyPart(SESSION, ANSWER.encode()), SUSPEND]
+    call.mine = ANSWER
+    scene.finish(call)
+
+
+def test_a_prack_with_the_answer_carries_other_bodies():
+    scene = scene_of()
+    scene.vendor.script = Script((Line(0, 183, OFFER, is_reliable=True), Line(1_000, 200)))
+    call = scene.caller.call(CALLEE, Intent(offer="", headers=INSISTS_ON_RELIABLE, pracks=False))
+    scene.wire.run_until(lambda: 183 in call.statuses)
+    response = call.response(183)
+    call._switch_to(response)
+    call.theirs, call.mine = response.body, ANSWER
+    call.ask("PRACK", headers=(f"RAck: {response['RSeq']} {response['CSeq']}",), **beside(ANSWER, SUSPEND))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert parts_in(scene.vendor.only_call.asked["PRACK"][0]) == [BodyPart(SESSION, ANSWER.encode()), SUSPEND]
+    scene.finish(call)

@@ -87,7 +87,11 @@ def _enclose(message: Outgoing, leg: "Leg", types: frozenset[str]) -> None:
     They stand beside the session description once the message leaves (``with_enclosed``): media relays need it alone.
     """
     received: Message | None = None
-    if isinstance(message, OutgoingInvite):
+    if isinstance(message, OutgoingAck):
+        received = _forwarded_request(leg, "ACK")
+    elif isinstance(message, OutgoingRequest) and message.method == "PRACK":
+        received = _forwarded_request(leg, "PRACK")
+    elif isinstance(message, OutgoingInvite):
         caller = leg.call.caller.inviter
         received = None if caller is None else caller.invite_message
     elif isinstance(message, OutgoingBye):
@@ -102,6 +106,17 @@ def _enclose(message: Outgoing, leg: "Leg", types: frozenset[str]) -> None:
         received = _forwarded_response(leg, message.status)
     if received is not None:
         message.enclosed = passed_parts(received, types)
+
+
+def parts_for(leg: "Leg", received: Message | None) -> tuple[BodyPart, ...]:
+    """Return the parts of a message of the other side that the trunk of a leg is sent by its rule."""
+    types = types_sent(leg)
+    return passed_parts(received, types) if types and received is not None else ()
+
+
+def types_sent(leg: "Leg") -> frozenset[str]:
+    """Return the types of bodies that the trunk of a leg is sent by its rule."""
+    return frozenset() if leg.sent_as is None else leg.sent_as.bodies
 
 
 def with_enclosed(message: Outgoing) -> None:

@@ -210,7 +210,7 @@ def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: I
 def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) -> Binding | None:
     """Return the binding that a contact renews: the same URI, or the same flow to the same device (RFC 5626 6).
 
-    Flows are told apart by device and reg-id alone: a device may have several with one URI, and two devices in private
+    Flows differ by device and reg-id alone: a device may have several with one URI, and two devices in private
     networks may have the same.
     """
     if by_device and contact.instance:
