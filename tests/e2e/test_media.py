@@ -1,13 +1,17 @@
 """Media through the real daemon: RTP of both parties, an attacker, silence, kills of the worker and of the switch."""
 
+import ctypes
 import os
 import signal
 import socket
+import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, Final, NamedTuple
 
 import pytest
 from doubles.daemon import Daemon
@@ -15,6 +19,7 @@ from doubles.data.wavs import tone, wav
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Message, OutgoingCall, Peer
 from doubles.sockets.rtp import RtpPeer, rtp
+from doubles.sockets.waiting import readable
 
 from vosd.media.g711 import encoded
 from vosd.sdp.media import media_of
@@ -28,14 +33,80 @@ from .addresses import (
     VENDORS,
 )
 from .conditions import eventually
-from .stage import Stage, configuration
+from .stage import Caller, Stage, configuration
 
 ATTACKER = f"{NETWORK}.77"
 TONE = tone(1_000)
 """Sound of calls to numbers that do not exist."""
-SSRC_OF_CALLER = bytes((0, 0, 0, 1))
+SSRC_OF_CALLER, SSRC_OF_CALLEE = bytes((0, 0, 0, 1)), bytes((0, 0, 0, 2))
+SO_TIMESTAMPNS: Final = 35
+SO_RCVBUFFORCE: Final = 33
+SO_ATTACH_FILTER: Final = 26
+ETHERTYPE_IPV4: Final = 0x0800
+SSRC_OF_CAPTURE: Final = bytes((0, 0, 0, 7))
 BURST = 25
 """Packets of half a second."""
+
+
+class SentPacket(NamedTuple):
+    """A packet of a capture."""
+
+    sequence: int
+    stamp: int
+    at_us: int
+
+
+def stream_with_gaps(packets: int) -> list[SentPacket]:
+    """Return a stream of G.711 that has lost packets, and whose others come up to 12 ms late."""
+    chance = Random(1)
+    late = [SentPacket(number, 160 * number, 20_000 * number + chance.randrange(12_000)) for number in range(packets)]
+    return [each for each in late if each.sequence % 47 not in (20, 21)]
+
+
+def write_capture(path: Path, sent: Sequence[SentPacket]) -> None:
+    """Write a capture file of Ethernet, as SIPp plays it."""
+    content = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)]
+    for each in sent:
+        data = rtp(each.sequence, each.stamp, ssrc=7)
+        udp = struct.pack("!4H", 4_000, 4_000, 8 + len(data), 0) + data
+        ip = struct.pack("!BBHHHBBH8x", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0)
+        frame = bytes(12) + b"\x08\x00" + ip + udp
+        content.append(struct.pack("<4I", *divmod(each.at_us, 1_000_000), len(frame), len(frame)) + frame)
+    path.write_bytes(b"".join(content))
+
+
+def watch(wire: socket.socket, source: str, target: str) -> None:
+    """Let a packet socket have the packets from one host to another; other tests use loopback, too."""
+    code = bytearray()
+    for to_drop, offset, host in ((3, 12, source), (1, 16, target)):
+        wanted = int.from_bytes(socket.inet_aton(host), "big")
+        code += struct.pack("=HBBIHBBI", 0x20, 0, 0, offset, 0x15, 0, to_drop, wanted)
+    code += struct.pack("=HBBIHBBI", 0x06, 0, 0, 0xFFFF, 0x06, 0, 0, 0)
+    program = ctypes.create_string_buffer(bytes(code), len(code))
+    wire.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(code) // 8, ctypes.addressof(program)))
+    wire.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+    wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    wire.bind(("lo", ETHERTYPE_IPV4))
+
+
+def arrivals_of(wire: socket.socket) -> list[tuple[int, float]]:
+    """Return time stamp and time of the packets of the capture that a packet socket has seen."""
+    found: dict[int, float] = {}
+    while readable([wire], 0):
+        data, ((_, _, stamp), *_), *_ = wire.recvmsg(2_048, 64)
+        if data[9] == socket.IPPROTO_UDP and data[36:40] == SSRC_OF_CAPTURE:
+            seconds, ns = struct.unpack("=qq", stamp)
+            found.setdefault(int.from_bytes(data[32:36], "big"), seconds + ns / 1e9)
+    return list(found.items())
+
+
+def jitter_ms(arrivals: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Return mean and maximum of the jitter (RFC 3550 section 6.4.1) of packets with these time stamps and times."""
+    jitter, values = 0.0, []
+    for (stamp, at_s), (next_stamp, next_s) in pairwise(arrivals):
+        jitter += (abs((next_s - at_s) * 1e3 - (next_stamp - stamp) / 8) - jitter) / 16
+        values.append(jitter)
+    return sum(values) / len(values), max(values)
 
 
 def described(party: RtpPeer) -> str:
@@ -55,13 +126,16 @@ def place(message: Message) -> tuple[str, int]:
 class RelayedCall:
     """A call whose parties send RTP."""
 
-    def __init__(self, stage: Stage, customer: Peer, vendor: Peer) -> None:
+    def __init__(
+        self, stage: Stage, customer: Peer, vendor: Peer, while_it_rings: Callable[[], None] = lambda: None
+    ) -> None:
         self.stage, self.customer, self.vendor = stage, customer, vendor
         self.caller, self.callee = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
         self.call = OutgoingCall(customer, stage.address, stage.number("4410"))
         self.call.send(self.call.request("INVITE", body=described(self.caller)))
         self.incoming = vendor.expect("INVITE")
         self.of_callee = place(self.incoming)
+        while_it_rings()
         self.tag = f"vendor-{self.call.call_id}"
         vendor.reply(self.incoming, 200, tag=self.tag, body=described(self.callee))
         self.of_caller = place(self.call.answered())
@@ -170,19 +244,39 @@ def test_both_parties_hear_each_other_and_the_record_says_how_well(relaying: Sta
     relaying.expect_nothing_left()
 
 
+def expect_no_attacker(stage: Stage, host: str, ports: range) -> int:
+    """Let all ports be sprayed before, during and after the set-up of a call; return how many packets were foreign.
+
+    The attacker is sent nothing, and neither party anything of it, also before they have sent themselves.
+    """
+    with (
+        closing(RtpPeer(ATTACKER, ssrc=9)) as attacker,
+        Peer(stage.endpoint_of("acme")) as customer,
+        Peer(VENDORS["carrier-a"]) as vendor,
+    ):
+
+        def spray() -> None:
+            for port in ports:
+                attacker.send((host, port), 3)
+
+        spray()
+        with closing(RelayedCall(stage, customer, vendor, while_it_rings=spray)) as call:
+            spray()
+            call.talk()
+            spray()
+            call.talk()
+            media = call.hang_up()
+            spray()
+            heard = [*call.caller.all_received, *call.callee.all_received, *call.caller.taken(), *call.callee.taken()]
+            assert {packet[8:12] for packet in heard} == {SSRC_OF_CALLER, SSRC_OF_CALLEE}
+            assert attacker.taken() == []
+    return sum(leg["foreign"] or 0 for leg in media["legs"].values())
+
+
 def test_an_attacker_hears_nothing_and_is_not_heard(relaying: Stage) -> None:
-    attacker = RtpPeer(ATTACKER, ssrc=9)
-    with calling(relaying) as call:
-        attacker.send(call.of_caller, 20)
-        attacker.send(call.of_callee, 20)
-        call.talk()
-        attacker.send(call.of_caller, 20)
-        assert call.callee.taken() == []
-        call.talk()
-        assert attacker.taken() == []
-        legs = call.hang_up()["legs"]
-    attacker.close()
-    assert legs["caller"]["foreign"] + legs["callee"]["foreign"] == 60
+    """Three packets in sequence would make a source believed."""
+    foreign = expect_no_attacker(relaying, RELAYING_SWITCH.host, range(31_000, 31_200, 2))
+    assert foreign == 3 * 3 * 2, "while it rings, before and after the parties send, at both legs"
 
 
 def test_a_key_in_the_media_reaches_the_vendor_as_info(relaying: Stage) -> None:
@@ -343,6 +437,35 @@ def test_calls_without_a_free_port_are_refused_and_the_alarm_says_so(tmp_path: P
         assert "rtp_port_exhausted" in [each["alarm"] for each in stage.daemon.ask("alarms")["alarms"]]
         call.talk()
         call.hang_up()
+
+
+def test_loss_and_jitter_of_the_record_are_those_of_what_sipp_plays(relaying: Stage, tmp_path: Path) -> None:
+    """Loss is that of the capture, jitter that of the packets as the kernel has them on their way to the relay."""
+    if os.geteuid() != 0:
+        pytest.skip("SIPp plays captures as root alone")
+    sent = stream_with_gaps(100)
+    write_capture(tmp_path / "gaps.pcap", sent)
+    values = {"capture": str(tmp_path / "gaps.pcap"), "talk_ms": "2200"}
+    number, source = relaying.number("4410"), relaying.endpoint_of("acme")
+    with (
+        Peer(VENDORS["carrier-a"]) as vendor,
+        closing(socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)) as wire,
+        closing(RtpPeer(VENDORS["carrier-a"].host, ssrc=2)) as callee,
+        relaying.caller(Caller("plays_a_capture", values), number, source) as caller,
+    ):
+        watch(wire, source.host, RELAYING_SWITCH.host)
+        vendor.reply(vendor.expect("INVITE"), 200, tag="hears", body=described(callee))
+        vendor.expect("ACK")
+        vendor.reply(vendor.expect("BYE"), 200)
+        caller.wait()
+        arrivals = arrivals_of(wire)
+    leg = relaying.record_of(number)["media"]["legs"]["caller"]
+    expected = sent[-1].sequence - sent[0].sequence + 1
+    assert leg["packets_in"] == len(sent) == len(arrivals)
+    assert leg["lost_percent"] == pytest.approx(100 * (1 - len(sent) / expected), abs=0.1)
+    mean, most = jitter_ms(arrivals)
+    assert leg["jitter_ms"] == pytest.approx(mean, abs=1)
+    assert leg["jitter_max_ms"] == pytest.approx(most, abs=1)
 
 
 def worker_of(stage: Stage) -> int:

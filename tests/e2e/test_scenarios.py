@@ -36,6 +36,7 @@ VALUES = {
     "authorization": "Proxy-Authorization",
     "verify": "",
     "expires": "600;refresher=uac",
+    "capture": "sound.pcap",
 }
 VENDOR = Endpoint(VENDORS["carrier-a"].host, 15_095)
 CALLER = Endpoint(CUSTOMERS["acme"], 15_096)

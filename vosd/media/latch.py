@@ -22,6 +22,8 @@ CANDIDATES_MAX: Final = 4
 _IDLE_NS: Final = 1_000_000_000
 
 Address = tuple[str, int] | tuple[str, int, int, int]
+Arrived = tuple[bytes, int]
+"""A packet, and when it arrived."""
 
 
 class _Candidate:
@@ -30,7 +32,7 @@ class _Candidate:
     __slots__ = ("begun_ns", "held", "seen_ns", "sequence", "ssrc")
 
     def __init__(self) -> None:
-        self.held: list[bytes] = []
+        self.held: list[Arrived] = []
         """Packets that are forwarded when the source is believed: the beginning of early media is not lost."""
         self.sequence = -1
         self.ssrc = -1
@@ -96,7 +98,7 @@ class Latch:
 
     def consider(
         self, address: Address, sequence: int, ssrc: int, data: bytes, last_ns: int, now_ns: int
-    ) -> list[bytes] | None:
+    ) -> list[Arrived] | None:
         """Judge a valid packet of a source that is not believed.
 
         ``last_ns`` is the time of the believed one's last packet. Returns None if the packet is to be dropped, an
@@ -112,7 +114,7 @@ class Latch:
         if not candidate.held or (sequence, ssrc) != (candidate.sequence + 1 & SEQUENCE - 1, candidate.ssrc):
             candidate.held.clear()
             candidate.begun_ns = now_ns
-        candidate.held.append(data)
+        candidate.held.append((data, now_ns))
         candidate.sequence, candidate.ssrc, candidate.seen_ns = sequence, ssrc, now_ns
         if len(candidate.held) < PACKETS:
             return []
@@ -121,10 +123,10 @@ class Latch:
             return None
         return self._believe(address, candidate.held)
 
-    def consider_unread(self, address: Address, data: bytes, last_ns: int, now_ns: int) -> list[bytes] | None:
+    def consider_unread(self, address: Address, data: bytes, last_ns: int, now_ns: int) -> list[Arrived] | None:
         """Judge a packet that is no RTP; the announced address is believed at once: nothing in it can be compared."""
         if address[:2] == self._announced and self.believed is None:
-            return self._believe(address, [data])
+            return self._believe(address, [(data, now_ns)])
         candidate = self._candidates.get(address)
         return self.consider(address, candidate.sequence + 1 if candidate else 0, 0, data, last_ns, now_ns)
 
@@ -138,7 +140,7 @@ class Latch:
         is_moved = address[0] == believed[0] and silence_ns >= MOVED_NS
         return is_moved and self._source is not None and self._source.trust is not MediaTrust.SDP
 
-    def _believe(self, address: Address, packets: list[bytes]) -> list[bytes]:
+    def _believe(self, address: Address, packets: list[Arrived]) -> list[Arrived]:
         self.believed = address
         self._is_open = False
         self._candidates.clear()

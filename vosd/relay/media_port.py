@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from vosd.base.host import is_private, plain_host
 from vosd.media.g711 import PAYLOADS
 from vosd.media.keys import EVENT_NAME, KeyReader, KeySender, PressedKey
-from vosd.media.latch import Address, Latch
+from vosd.media.latch import Address, Arrived, Latch
 from vosd.media.player import Player, ring_back
 from vosd.media.reception import Reception
 from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE, STATE_AT
@@ -259,7 +259,7 @@ class MediaPort:
         if packets is None:
             self._unknown += 1
         elif packets:
-            self._believe(packets, now_ns)
+            self._believe(packets)
 
     def _is_control(self, data: bytes) -> bool:
         return len(data) > 1 and self._units[data[1]] == RTCP
@@ -274,8 +274,8 @@ class MediaPort:
         else:
             self._unknown += 1
 
-    def _believe(self, packets: list[bytes], now_ns: int) -> None:
-        """Believe the source of packets that were held, and forward them."""
+    def _believe(self, packets: list[Arrived]) -> None:
+        """Believe the source of packets that were held, and forward them; jitter is that of their arrival."""
         address = self.latch.believed
         assert address is not None
         if not self._owner.may_send(self.port.host, address[0], address[1]):
@@ -283,8 +283,8 @@ class MediaPort:
             self._unknown += len(packets)
             return
         self.target = self._destination()
-        for data in packets:
-            self._receive_believed(data, now_ns)
+        for data, arrived_ns in packets:
+            self._receive_believed(data, arrived_ns)
 
     def _receive_believed(self, data: bytes, now_ns: int) -> None:
         """Receive a packet of the believed source while the kernel lets through all sources."""

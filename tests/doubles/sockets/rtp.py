@@ -35,6 +35,8 @@ class RtpPeer:
         self.sock.bind((host, port))
         self.sock.setblocking(False)
         self._received: list[bytes] = []
+        self.all_received: list[bytes] = []
+        """All packets that were ever received."""
         self.ssrc = ssrc
         self.sequence = 1_000
         self.stamp = 0
@@ -66,6 +68,7 @@ class RtpPeer:
         """Return the packets that have been received since the last time."""
         self.has(0)
         received, self._received = self._received, []
+        self.all_received += received
         return received
 
     def close(self) -> None:

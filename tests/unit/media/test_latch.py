@@ -28,9 +28,19 @@ def sends(
     latch: Latch, source, numbers, *, ssrc: int = 1, last_ns: int = 0, at_ns: int = 0
 ) -> list[list[bytes] | None]:
     return [
-        latch.consider(source, number, ssrc, b"%d" % number, last_ns, at_ns + 20 * MS * turn)
+        without_times(latch.consider(source, number, ssrc, b"%d" % number, last_ns, at_ns + 20 * MS * turn))
         for turn, number in enumerate(numbers)
     ]
+
+
+def without_times(packets: list[tuple[bytes, int]] | None) -> list[bytes] | None:
+    return None if packets is None else [data for data, _ in packets]
+
+
+def test_packets_that_were_held_keep_the_time_of_their_arrival():
+    one = latch()
+    held = [one.consider(PEER, number, 1, b"%d" % number, 0, 20 * MS * number) for number in range(3)]
+    assert held[2] == [(b"0", 0), (b"1", 20 * MS), (b"2", 40 * MS)]
 
 
 def test_three_packets_in_sequence_make_a_source_believed_and_none_is_lost():
@@ -149,7 +159,7 @@ def test_sources_that_send_a_little_do_not_keep_the_announced_one_out():
 def test_what_is_no_rtp_is_believed_from_the_announced_address_at_once():
     one = latch()
     assert one.consider_unread(OTHER_PORT, b"a", 0, 0) == []
-    assert one.consider_unread(PEER, b"b", 0, 1) == [b"b"]
+    assert one.consider_unread(PEER, b"b", 0, 1) == [(b"b", 1)]
     assert one.believed == PEER
     assert one.consider_unread(UNKNOWN, b"c", 0, 1) is None
 
@@ -157,5 +167,5 @@ def test_what_is_no_rtp_is_believed_from_the_announced_address_at_once():
 def test_what_is_no_rtp_is_believed_from_another_port_after_three_packets():
     one = latch()
     assert [one.consider_unread(OTHER_PORT, each, 0, at) for at, each in enumerate((b"a", b"b", b"c"))] == [
-        [], [], [b"a", b"b", b"c"],
+        [], [], [(b"a", 0), (b"b", 1), (b"c", 2)],
     ]  # fmt: skip
