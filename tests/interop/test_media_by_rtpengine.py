@@ -12,7 +12,7 @@ from doubles.sockets.rtp import RtpPeer
 from e2e.addresses import CUSTOMERS, NETWORK, VENDORS
 from e2e.conditions import eventually
 from e2e.stage import Stage, configuration
-from e2e.test_media import calling, described, place
+from e2e.test_media import calling, described, expect_no_attacker, place
 
 from .rtpengine import Rtpengine
 
@@ -52,6 +52,10 @@ def test_both_parties_hear_each_other_through_an_rtpengine(relaying: Stage) -> N
     assert media["engine"] == "rtpengine"
     assert [media["legs"][side]["address"] for side in ("caller", "callee")] == places
     relaying.expect_nothing_left()
+
+
+def test_an_attacker_hears_nothing_and_is_not_heard(relaying: Stage) -> None:
+    expect_no_attacker(relaying, ONE.host, range(20_000, 20_200, 2))
 
 
 def test_a_call_whose_media_stop_ends_with_no_media(relaying: Stage) -> None:

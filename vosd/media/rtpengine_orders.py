@@ -66,6 +66,18 @@ class RtpDelete(RtpOrder, frozen=True, kw_only=True, tag="delete"):
     """For how long it stays; 0 = it is gone at once."""
 
 
+class RtpBlock(RtpOrder, frozen=True, kw_only=True, tag="block media"):
+    """Forward nothing that comes to the port of a leg."""
+
+    leg: str = msgspec.field(name="from-tag")
+
+
+class RtpUnblock(RtpOrder, frozen=True, kw_only=True, tag="unblock media"):
+    """Forward what comes to the port of a leg."""
+
+    leg: str = msgspec.field(name="from-tag")
+
+
 class RtpQuery(RtpOrder, frozen=True, kw_only=True, tag="query"):
     """Return the figures of a call."""
 

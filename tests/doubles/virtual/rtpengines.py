@@ -9,6 +9,7 @@ from vosd.media.rtpengine_orders import (
     Done,
     EngineAnswer,
     RtpAnswer,
+    RtpBlock,
     RtpEndpoint,
     RtpLeg,
     RtpMedium,
@@ -19,6 +20,7 @@ from vosd.media.rtpengine_orders import (
     RtpSession,
     RtpStream,
     RtpStreamFigures,
+    RtpUnblock,
 )
 from vosd.sdp.media import Place, media_of, relayed
 from vosd.trunks.media import RtpEngine
@@ -38,6 +40,8 @@ class VirtualRtpEngines:
         self.is_silent = False
         self.calls: dict[tuple[str, str], dict[str, list[int]]] = {}
         """Ports of each leg by its tag, of each call at each rtpengine."""
+        self.blocked: set[tuple[str, str, str]] = set()
+        """Legs whose media are blocked: rtpengine, call, tag."""
         self.packets: dict[int, int] = {}
         """Packets that came to a port, as far as a test says so."""
         self.last_packet_s: dict[int, int] = {}
@@ -113,6 +117,12 @@ class VirtualRtpEngines:
             return (
                 RtpReply("error") if legs is None else RtpReply(OK, tags={tag: self._leg(p) for tag, p in legs.items()})
             )
+        if isinstance(order, RtpBlock | RtpUnblock):
+            if (engine, order.call) not in self.calls:
+                return RtpReply("error", error="Unknown call-id")
+            act = self.blocked.add if isinstance(order, RtpBlock) else self.blocked.discard
+            act((engine, order.call, order.leg))
+            return RtpReply(OK)
         assert isinstance(order, RtpOffer | RtpAnswer)
         if isinstance(order, RtpAnswer):
             assert (engine, order.call) in self.calls, "an answer belongs to an offer"

@@ -12,7 +12,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, refuses
 
 from vosd.media.figures import PortFigures
-from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
+from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, RtpReply, RtpUnblock
 from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
 
@@ -63,6 +63,52 @@ def test_both_sides_are_told_ports_of_one_rtpengine():
     media = json.loads(record.media)
     assert (media["engine"], media["legs"]["caller"]["address"]) == ("rtpengine", "192.0.2.10:20000")
     assert media["legs"]["caller"]["lost_percent"] is None
+
+
+def blocked(engines) -> list[int]:
+    """Return which legs are blocked, in the order in which an rtpengine was told of them."""
+    numbers = {}
+    for each in engines.sessions:
+        for tag in (each.author, each.reader):
+            numbers.setdefault(tag, len(numbers))
+    return sorted(numbers[tag] for *_, tag in engines.blocked)
+
+
+def test_nothing_is_forwarded_from_the_port_of_a_side_that_has_not_described_its_media():
+    """An rtpengine would take any source there."""
+    scene, engines = scene_with(vendors=2)
+    scene.vendor.script = Script((Line(0, 180), Line(500, 183, ANSWER), Line(1_000, 503)))
+    scene.vendors[1].script = Script((Line(0, 180), Line(500, 200, OTHER_ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(300)
+    assert blocked(engines) == [1]
+    scene.wire.run_for(400)
+    assert blocked(engines) == []
+    scene.wire.run_for(500)
+    assert blocked(engines) == [2]
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert blocked(engines) == []
+    scene.finish(call)
+
+
+def test_a_side_whose_media_could_not_be_let_through_is_tried_again():
+    scene, engines = scene_with()
+    reply, refused = engines._reply, []
+
+    def refuse_once(engine, order):
+        if isinstance(order, RtpUnblock) and not refused:
+            refused.append(order)
+            return RtpReply("error")
+        return reply(engine, order)
+
+    engines._reply = refuse_once
+    call, _ = scene.talk()
+    assert blocked(engines) == [1]
+    scene.exchange.poll_rtpengines()
+    scene.wire.run_for(100)
+    assert blocked(engines) == []
+    scene.finish(call)
 
 
 def test_the_next_vendor_is_a_leg_of_the_same_call_and_the_caller_keeps_its_port():

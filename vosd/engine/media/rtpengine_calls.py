@@ -20,9 +20,11 @@ from vosd.media.rtpengine_orders import (
     EngineAnswer,
     MediaEngines,
     RtpAnswer,
+    RtpBlock,
     RtpMedium,
     RtpOffer,
     RtpQuery,
+    RtpUnblock,
     session_order,
 )
 from vosd.media.source import RelayPort
@@ -92,6 +94,8 @@ class RtpEngineCalls:
         self._counted: dict[int, _Counted] = {}
         """By the id of a port."""
         self._report_lost: Callable[[set[int]], None] = lambda _numbers: None
+        self._blocked: dict[int, bool] = {}
+        """Legs from whose ports nothing is forwarded, by their numbers, and whether they have described their media."""
         self._lost_ports: set[int] = set()
         """Ids of the ports of rtpengines that are lost."""
         self._due: deque[RtpCall] = deque()
@@ -112,6 +116,8 @@ class RtpEngineCalls:
         lost: set[int] = set()
         for call in [each for each in self._legs if each.engine == engine]:
             lost |= self._legs.pop(call)
+        for number in lost:
+            self._blocked.pop(number, None)
         self._lost_ports.update(port_id for (number, _), port_id in self._ids.items() if number in lost)
         if lost:
             self._report_lost(lost)
@@ -185,9 +191,33 @@ class RtpEngineCalls:
                 self._join(media, call)
         if call not in self._legs:
             self.engines.forget(call.engine, call.name)
+        else:
+            self._guard(call, wanted)
         if wanted.reader.is_over:
             return None
         return [self._place(wanted.reader, *pair) for pair in enumerate(zip(described, given, strict=True))]
+
+    def _guard(self, call: RtpCall, wanted: RtpSessionWanted) -> None:
+        """Let nothing be forwarded from the port of a leg that has not described its media.
+
+        Until then an rtpengine takes any source there, strict or not.
+        """
+        author, reader = wanted.author, wanted.reader
+        if author.number in self._blocked:
+            self._unblock(call, author.number)
+        if not reader.is_over and not reader.sources and reader.number not in self._blocked:
+            self._blocked[reader.number] = False
+            self.engines.ask(RtpBlock(call=call.name, leg=str(reader.number)), _ignore, engine=call.engine)
+
+    def _unblock(self, call: RtpCall, number: int) -> None:
+        """Let media of a leg be forwarded; where that fails, it is tried again with the next question for figures."""
+        self._blocked[number] = True
+
+        def done(answer: EngineAnswer | None) -> None:
+            if answer is not None and answer.reply.result == OK:
+                self._blocked.pop(number, None)
+
+        self.engines.ask(RtpUnblock(call=call.name, leg=str(number)), done, engine=call.engine)
 
     def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Medium]) -> Place | None:
         described, given = media
@@ -229,6 +259,7 @@ class RtpEngineCalls:
 
     def _leave(self, number: int, call: RtpCall) -> None:
         """Note that a leg has left a call, which ends with its last leg."""
+        self._blocked.pop(number, None)
         legs = self._legs.get(call)
         if legs is not None:
             legs.discard(number)
@@ -251,6 +282,8 @@ class RtpEngineCalls:
             self._join(media, media.rtp_call)
             for index, port in enumerate(media.ports):
                 if port is not None and port.id < 0:
+                    if not media.sources:
+                        self._blocked[media.number] = False
                     self._open(media.number, index, port)
                     self._last_id = min(self._last_id, port.id)
 
@@ -279,6 +312,8 @@ class RtpEngineCalls:
             if call in self._legs:
                 self._due.append(call)
                 self.engines.ask(RtpQuery(call=call.name), partial(self._count, call), engine=call.engine)
+                for number in [each for each in self._legs[call] if self._blocked.get(each)]:
+                    self._unblock(call, number)
 
     def _count(self, call: RtpCall, answer: EngineAnswer | None) -> None:
         if answer is None or answer.reply.result != OK or call not in self._legs:
@@ -289,6 +324,10 @@ class RtpEngineCalls:
                 port_id = self._ids.get((int(tag), medium.index - 1)) if tag.isdecimal() else None
                 if port_id is not None and port_id in self._counted:
                     self._counted[port_id] = _counted_now(self._counted[port_id], medium, now)
+
+
+def _ignore(_answer: EngineAnswer | None) -> None:
+    """Wait for no answer."""
 
 
 def _counted_now(before: _Counted, medium: RtpMedium, now: Instant) -> _Counted:
