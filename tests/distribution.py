@@ -31,6 +31,7 @@ LONG: Final = (
     "tests/interop/test_baresip.py",
     "tests/interop/test_media_by_rtpengine.py",
     "tests/interop/test_rtpengine.py",
+    "tests/interop/test_encryption_by_rtpengine.py",
     "tests/faults/test_rate_files.py",
     "tests/faults/test_calls_outlive_the_process.py",
     "tests/e2e/test_metrics.py",

@@ -11,9 +11,10 @@ ROOT: Final = Path(__file__).parents[2]
 
 TOOLS: Final = frozenset(
     {
-        "atheris", "coverage", "editables", "grafana-foundation-sdk", "hatchling", "hypothesis", "import-linter",
-        "mmdb-writer", "mypy", "packaging", "playwright", "promql-parser", "pypdf", "pytest", "pytest-asyncio",
-        "pytest-xdist", "ruff", "types-pyyaml",
+        "aioice", "atheris", "coverage", "editables", "grafana-foundation-sdk", "hatchling", "hypothesis",
+        "import-linter",
+        "mmdb-writer", "mypy", "packaging", "playwright", "promql-parser", "pylibsrtp", "pyopenssl", "pypdf", "pytest",
+        "pytest-asyncio", "pytest-xdist", "ruff", "types-pyyaml",
     }
 )  # fmt: skip
 """What ``make check``, the tests and the building of a wheel call by name."""

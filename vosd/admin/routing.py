@@ -97,6 +97,8 @@ def _offered(choice: Offered) -> CandidateSheet:
     )
     if choice.media is not None:
         sheet = msgspec.structs.replace(sheet, relayed=choice.media.is_relayed, media_step=choice.media.step)
+        if choice.media.encryption:
+            sheet = msgspec.structs.replace(sheet, encryption=choice.media.encryption)
     if choice.attestation is not None:
         sheet = msgspec.structs.replace(sheet, attestation=choice.attestation)
     quality = choice.quality

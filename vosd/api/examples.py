@@ -120,6 +120,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "area": ("UK mobile",),
     "asked_by": ("ann",),
     "attestation": ("A",),
+    "encryption": ("caller required, ICE; gateway optional",),
     "at": (_MOMENT,),
     "WrittenGateway.at": ("/etc/vosd/vosd.yaml:17",),
     "base": ("sell",),

@@ -48,6 +48,7 @@ _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
 _WITHHELD: Final = {
     MediaRefusal.NO_COMMON_CODEC: EndReason.NO_COMMON_CODEC,
     MediaRefusal.BAD_SESSION: EndReason.NO_COMMON_CODEC,
+    MediaRefusal.NOT_ENCRYPTED: EndReason.NO_COMMON_CODEC,
     MediaRefusal.NO_MEDIA_PORT: EndReason.NO_MEDIA_PORT,
 }
 """End reason of an attempt whose INVITE was not sent."""

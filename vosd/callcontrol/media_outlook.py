@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from vosd.base.host import is_address
 from vosd.media.decision import MediaSide, decide
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
-from vosd.trunks.media import MediaEngine, MediaParameters
+from vosd.trunks.media import Encryption, EncryptionKind, IceMode, MediaEngine, MediaParameters, MediaSettings
 
 _OTHERWISE: Final = 8
 
@@ -16,6 +16,8 @@ class MediaOutlook(NamedTuple):
 
     is_relayed: bool | None
     step: int | None
+    encryption: str = ""
+    """Encryption of both sides, as far as either has any."""
 
 
 def media_outlook(parameters: MediaParameters, caller: MappingGateway, callee: RoutingGateway) -> MediaOutlook | None:
@@ -26,9 +28,22 @@ def media_outlook(parameters: MediaParameters, caller: MappingGateway, callee: R
     if parameters.engine is MediaEngine.NONE:
         return None
     decision = decide(parameters, _caller_side(caller), _callee_side(callee))
+    encryption = _encryption(caller.media, callee.media)
     if decision.step == _OTHERWISE and (parameters.between_networks or parameters.behind_nat):
-        return MediaOutlook(None, None)
-    return MediaOutlook(decision.is_relayed, decision.step)
+        return MediaOutlook(None, None, encryption)
+    return MediaOutlook(decision.is_relayed, decision.step, encryption)
+
+
+def _encryption(caller: MediaSettings, callee: MediaSettings) -> str:
+    """Return how both sides are to be encrypted, in words; empty where neither is."""
+    sides = []
+    for name, settings in (("caller", caller), ("gateway", callee)):
+        if settings.encryption is Encryption.OFF and settings.ice is IceMode.OFF:
+            continue
+        keys = f" by {settings.encryption_by.value}" if settings.encryption_by is not EncryptionKind.AUTO else ""
+        ice = ", ICE" if settings.ice is IceMode.LITE else ""
+        sides.append(f"{name} {settings.encryption.value}{keys if settings is callee else ''}{ice}")
+    return "; ".join(sides)
 
 
 def out_of_reach(

@@ -76,10 +76,12 @@ def _show_comparison(answer: "RouteSheet") -> None:
 
 
 def _media(candidate: "CandidateSheet") -> str:
+    encryption = f" (encryption: {candidate.encryption})" if candidate.encryption is not UNSET else ""
     if candidate.relayed is None:
-        return "by networks and NAT"
+        return f"by networks and NAT{encryption}"
     how = "relayed" if candidate.relayed else "direct"
-    return f"{how}, step {candidate.media_step}" if candidate.media_step else f"{how}, by SS_MEDIAPROXYMODE"
+    by = f"step {candidate.media_step}" if candidate.media_step else "by SS_MEDIAPROXYMODE"
+    return f"{how}, {by}{encryption}"
 
 
 def _show(answer: "RouteSheet") -> None:

@@ -49,6 +49,8 @@ class CandidateSheet(msgspec.Struct, frozen=True):
     ``media.engine``, as the next one."""
     media_step: int | msgspec.UnsetType | None = msgspec.UNSET
     """Step of that decision, 1 to 8; 0 = SS_MEDIAPROXYMODE."""
+    encryption: str | msgspec.UnsetType = msgspec.UNSET
+    """Encryption that each side is to have by its trunk, with its ICE. Absent where neither has any."""
     attestation: str | msgspec.UnsetType = msgspec.UNSET
     """Attestation of a call that has no signature of its own. Absent where it would not be signed."""
     asr: float | msgspec.UnsetType | None = msgspec.UNSET

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from vosd.trunks.media import Encryption, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import Encryption, IceMode, MediaMode, MediaParameters, MediaSettings
 
 
 class MediaSide(NamedTuple):
@@ -62,7 +62,7 @@ def _by_trunks(modes: tuple[MediaMode, MediaMode], callee: MediaSettings) -> Dec
 
 def _by_addresses(parameters: MediaParameters, caller: MediaSide, callee: MediaSide) -> Decision:
     """Return the answer of the first of the steps from 5 on that applies."""
-    if _is_encrypted_and_registered(caller) or _is_encrypted_and_registered(callee):
+    if _is_encrypted(caller) or _is_encrypted(callee):
         return Decision(is_relayed=True, step=5)
     if parameters.between_networks and _are_in_different_networks(caller, callee):
         return Decision(is_relayed=True, step=6)
@@ -71,8 +71,12 @@ def _by_addresses(parameters: MediaParameters, caller: MediaSide, callee: MediaS
     return Decision(is_relayed=False, step=8)
 
 
-def _is_encrypted_and_registered(side: MediaSide) -> bool:
-    return side.is_registered and side.settings.encryption is not Encryption.OFF
+def _is_encrypted(side: MediaSide) -> bool:
+    """Return whether the parties encrypt and the side is registered, or the switch has to encrypt for it."""
+    settings = side.settings
+    if settings.encryption is Encryption.OFF:
+        return settings.ice is IceMode.LITE
+    return side.is_registered or settings.encryption is not Encryption.PASS or settings.ice is IceMode.LITE
 
 
 def _are_in_different_networks(caller: MediaSide, callee: MediaSide) -> bool:

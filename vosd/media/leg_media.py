@@ -7,6 +7,7 @@ import msgspec
 
 from vosd.media.figures import PortFigures
 from vosd.media.source import MediaSource, RelayPort
+from vosd.sdp.security import Protection
 from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
 
 PLAYED_MAX: Final = 8
@@ -18,6 +19,7 @@ class MediaRefusal(Enum):
 
     NO_COMMON_CODEC = "no common codec"
     BAD_SESSION = "bad session"
+    NOT_ENCRYPTED = "not encrypted"
     NO_MEDIA_PORT = "no media port"
 
 
@@ -96,6 +98,14 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Address in the origin line of all descriptions that it is sent (RFC 3264 section 8); empty = none was relayed."""
     said: bytes = b""
     """The latest description that it was sent with ports of an rtpengine, or after it had lost its ports."""
+    said_for: str = ""
+    """Digest of the author's description that it stands for, where encryption or ICE is terminated."""
+    is_terminated: bool = False
+    """Whether its encryption or its ICE ends at an rtpengine."""
+    protection: Protection = Protection.NONE
+    """Encryption of its media, as its latest description has it."""
+    has_ice: bool = False
+    """Whether its latest description has ICE that ends at an rtpengine."""
     is_moved: bool = False
     """Whether it is sent other ports since: versions of its descriptions follow that one's."""
     offered_by: int = 0

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from vosd.media.termination import MediaForm
+from vosd.sdp.security import Protection
 from vosd.trunks.media import MediaTrust, RtpEngine
 
 WITHIN_MS: Final = 1_000
@@ -25,6 +27,15 @@ _AS_ANNOUNCED: Final = "endpoint-learning-off"
 _BY_RANK: Final = "endpoint-learning-heuristic"
 """Learn the source for 3 s: of several the one that is most like the announced address."""
 _FIRST: Final = "endpoint-learning-immediate"
+_NO_KEYS: Final = ("off",)
+_GOOD_KEYS: Final = (
+    "pad",
+    *(f"no-{name}_HMAC_SHA1_{bits}" for name in ("NULL", "F8_128", "AES_192_CM") for bits in (80, 32)),
+)
+"""Offer no suites without encryption, and none that are not in use."""
+_NO_DTLS: Final = "off"
+_WAITING: Final = "passive"
+_LITE: Final = {(True, True): "both", (True, False): "backward", (False, True): "forward"}
 _FROM_SIP: Final = "SIP source address"
 """Expect media from the address that SIP comes from, whatever the description says."""
 
@@ -47,6 +58,12 @@ class RtpSession(RtpOrder, frozen=True, kw_only=True):
     ice: str = msgspec.field(name="ICE")
     replace: tuple[str, ...]
     rtcp_mux: tuple[str, ...] = msgspec.field(name="rtcp-mux")
+    transport: str | UnsetType = msgspec.field(default=UNSET, name="transport protocol")
+    dtls: str | UnsetType = msgspec.field(default=UNSET, name="DTLS")
+    dtls_of_author: str | UnsetType = msgspec.field(default=UNSET, name="DTLS-reverse")
+    sdes: tuple[str, ...] | UnsetType = msgspec.field(default=UNSET, name="SDES")
+    opportunistic: tuple[str, ...] | UnsetType = msgspec.field(default=UNSET, name="OSRTP")
+    ice_lite: str | UnsetType = msgspec.field(default=UNSET, name="ICE-lite")
     tos: int = msgspec.field(name="TOS")
 
 
@@ -103,8 +120,11 @@ def session_order(
     seen_at: str | None = None,
     reader_host: str | None = None,
     tos: int = 0,
+    form: MediaForm | None = None,
 ) -> RtpOffer | RtpAnswer:
     """Return the order that has a description rewritten.
+
+    ``form`` is what encryption and ICE become; None = they pass, but for ICE, which is removed.
 
     ``author`` and ``reader`` are the legs of the offer, also for its answer. ``seen_at`` is the address that SIP of the
     description's author comes from, if it is behind NAT: media are expected from there. ``reader_host`` is an address
@@ -114,11 +134,11 @@ def session_order(
     """
     if trust is MediaTrust.ANY:
         learning: tuple[str, ...] = (_FIRST,)
-    elif trust is MediaTrust.SDP or seen_at is None:
+    elif trust is MediaTrust.SDP or seen_at is None or (form is not None and form.author_ice):
         learning = (_AS_ANNOUNCED,)
     else:
         learning = (_BY_RANK, _FROM_SIP)
-    return kind(
+    order = kind(
         call=call,
         sdp=session.decode("latin-1"),
         author=author,
@@ -130,6 +150,28 @@ def session_order(
         replace=("origin",),
         rtcp_mux=("demux",),
         tos=tos,
+    )
+    return order if form is None else _in_form(order, form)
+
+
+def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnswer:
+    """Return an order that terminates encryption and ICE.
+
+    rtpengine waits for handshakes and checks: only the peer knows when the way to it is open.
+    """
+    is_offer = isinstance(order, RtpOffer)
+    sdes = _NO_KEYS if form.protection is Protection.DTLS and is_offer else _GOOD_KEYS
+    lite = _LITE.get((form.author_ice, form.reader_ice)) if is_offer else None
+    return msgspec.structs.replace(
+        order,
+        ice="force" if form.reader_ice else "remove",
+        rtcp_mux=("require", "accept") if form.is_multiplexed else order.rtcp_mux,
+        transport=UNSET if form.transport is None else form.transport,
+        dtls=_NO_DTLS if form.protection is Protection.SDES else _WAITING,
+        dtls_of_author=_WAITING,
+        sdes=sdes,
+        opportunistic=("offer",) if form.is_opportunistic else UNSET,
+        ice_lite=UNSET if lite is None else lite,
     )
 
 

@@ -79,6 +79,34 @@ class Encryption(Enum):
     OFF = "off"
     PASS = "pass"  # noqa: S105 - what is done, no secret
     """The parties encrypt (SRTP); it passes unchanged."""
+    OPTIONAL = "optional"
+    """The switch encrypts with a party that offers or accepts it."""
+    REQUIRED = "required"
+    """The switch encrypts with the party, or there is no call."""
+
+
+TERMINATING: Final = frozenset({Encryption.OPTIONAL, Encryption.REQUIRED})
+"""The switch itself encrypts and decrypts."""
+
+
+class EncryptionKind(Enum):
+    """Agreement about keys with a trunk that is called."""
+
+    AUTO = "auto"
+    """DTLS with telephones over WebSocket, SDES with all others."""
+    SDES = "sdes"
+    """In its session description (RFC 4568)."""
+    DTLS = "dtls"
+    """By a handshake in the media (RFC 5764)."""
+
+
+class IceMode(Enum):
+    """Connectivity checks (RFC 8445) of a trunk's media."""
+
+    OFF = "off"
+    """Relayed calls have none: its ICE is removed."""
+    LITE = "lite"
+    """The relay answers its checks and makes none."""
 
 
 class PortRange(NamedTuple):
@@ -144,11 +172,18 @@ class MediaSettings(msgspec.Struct, frozen=True):
     local_ring: bool = False
     """Whether callers get ring-back from the switch when it is called."""
     encryption: Encryption = Encryption.OFF
+    encryption_by: EncryptionKind = EncryptionKind.AUTO
+    ice: IceMode = IceMode.OFF
     dtmf: KeyWay = KeyWay.AUTO
     music: str | None = None
     """Sound for the other side of its calls while it holds them; None = that of the installation, empty = none."""
     record: int = 0
     """Percent of its relayed calls that are recorded."""
+
+    @property
+    def needs_termination(self) -> bool:
+        """Whether only a relay that encrypts or makes ICE can do what the trunk wants."""
+        return self.encryption in TERMINATING or self.ice is IceMode.LITE
 
 
 DEFAULT_MEDIA: Final = MediaSettings()

@@ -60,9 +60,15 @@ class RtpPeer:
         """Return whether at least so many packets have been received."""
         while True:
             try:
-                self._received.append(self.sock.recv(2_048))
+                data = self.received(self.sock.recv(2_048))
             except BlockingIOError:
                 return len(self._received) >= packets
+            if data is not None:
+                self._received.append(data)
+
+    def received(self, data: bytes) -> bytes | None:
+        """Return what a datagram holds; None = it is dropped."""
+        return data
 
     def taken(self) -> list[bytes]:
         """Return the packets that have been received since the last time."""

@@ -1,5 +1,6 @@
 """Two rtpengines on virtual time: they give ports as real ones do, and are silent or lost where a test wants it."""
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import count
 
@@ -48,6 +49,9 @@ class VirtualRtpEngines:
         self.sessions: list[RtpSession] = []
         self.forgotten: list[tuple[str, str]] = []
         self.withdrawn = 0
+        self.transports: dict[tuple[str, str], str] = {}
+        """Transport of each leg of a call."""
+        self.keys = 0
         self._ports = count(40_000, 2)
         self._cookies = count(1)
         self._open: dict[str, tuple[str, Done]] = {}
@@ -135,7 +139,26 @@ class VirtualRtpEngines:
         ports.extend(next(self._ports) for _ in range(len(media) - len(ports)))
         host = HOSTS[engine]
         places = [Place(host, port, port + 1) if each.port else None for each, port in zip(media, ports, strict=False)]
-        return RtpReply(OK, sdp=relayed(session, places).decode("latin-1"))
+        return RtpReply(OK, sdp=self._written(order, relayed(session, places)).decode("latin-1"))
+
+    def _written(self, order: RtpOffer | RtpAnswer, session: bytes) -> bytes:
+        """Return a description with the transport that the reader of an offer gets, or had in its own, and a key."""
+        assert isinstance(order.call, str)
+        if isinstance(order, RtpOffer):
+            self.transports[order.call, order.author] = media_of(order.sdp.encode("latin-1"))[0].transport
+            if not isinstance(order.transport, str):
+                return session
+            transport = self.transports[order.call, order.reader] = order.transport
+        else:
+            transport = self.transports.get((order.call, order.author), "")
+            if transport in {"", "RTP/AVP"}:
+                return session
+        lines = [line for line in session.split(b"\r\n") if line and not line.startswith(b"a=crypto:")]
+        lines = [re.sub(rb"^(m=\S+ \d+) \S+", rb"\1 " + transport.encode(), line) for line in lines]
+        if "SAVP" in transport:
+            self.keys += 1
+            lines.append(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key%d" % self.keys)
+        return b"\r\n".join((*lines, b""))
 
     def _leg(self, ports: Sequence[int]) -> RtpLeg:
         return RtpLeg(tuple(RtpMedium(index, (self._stream(port),)) for index, port in enumerate(ports, start=1)))

@@ -24,7 +24,16 @@ from vosd.cdr.ports import Standing
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.gateways import Address
-from vosd.trunks.media import DEFAULT_MEDIA, MediaEngine, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import (
+    DEFAULT_MEDIA,
+    Encryption,
+    EncryptionKind,
+    IceMode,
+    MediaEngine,
+    MediaMode,
+    MediaParameters,
+    MediaSettings,
+)
 from vosd.trunks.scope import LimitScope
 
 NOW = Instant(1_000, 1_790_000_000_000)
@@ -110,6 +119,19 @@ def relays(caller: MediaSettings, callee: MediaSettings, **parameters: Any) -> l
     first = builders.routing_gateway("first", "44", media=callee)
     document = document_of(explain(catalogue=builders.catalogue([acme, first, SECOND], media=media)))
     return [(each.get("relayed", "-"), each.get("media_step", "-")) for each in document["candidates"]]
+
+
+def test_encryption_is_said_of_both_sides() -> None:
+    web = MediaSettings(encryption=Encryption.REQUIRED, ice=IceMode.LITE)
+    trunk = MediaSettings(encryption=Encryption.OPTIONAL, encryption_by=EncryptionKind.SDES)
+    media = MediaParameters(engine=MediaEngine.RTPENGINE)
+    acme = builders.mapping_gateway("acme", "127.0.0.1/32", media=web)
+    first = builders.routing_gateway("first", "44", media=trunk)
+    document = document_of(explain(catalogue=builders.catalogue([acme, first, SECOND], media=media)))
+    assert [(each["encryption"], each["media_step"]) for each in document["candidates"]] == [
+        ("caller required, ICE; gateway optional by sdes", 5),
+        ("caller required, ICE", 5),
+    ]
 
 
 def test_whether_media_would_be_relayed_is_said_of_each_gateway() -> None:

@@ -36,6 +36,12 @@ def test_each_gateway_says_whether_media_are_relayed_and_by_which_step(relayed, 
     assert row.endswith(words)
 
 
+def test_encryption_of_both_sides_stands_beside_the_step(capsys):
+    candidate = msgspec.structs.replace(FIRST, relayed=True, media_step=5, encryption="caller required, ICE")
+    _show(sheet(candidate))
+    assert "relayed, step 5 (encryption: caller required, ICE)" in capsys.readouterr().out
+
+
 def test_without_an_engine_there_is_no_such_column(capsys):
     _show(sheet(FIRST))
     assert "media" not in capsys.readouterr().out

@@ -116,9 +116,10 @@ def test_modes_of_a_trunk(site, keys, mode):
         ("rtp_port_range: 20000-10000", "expected two ports such as 10000,39999"),
         ("rtp_port_range: 10000-70000", "expected two ports such as 10000,39999"),
         ("rtp_port_range: 39000-40001", "expected ports that do not overlap with those of IVR_RTP_PORT, 40000,47999"),
-        ("encryption: required", "expected something else: encryption by the switch is not built yet"),
+        ("encryption: required", "encryption: value 'required': expected media.engine rtpengine with media.rtpengine"),
+        ("encryption: optional", "encryption: value 'optional': expected media.engine rtpengine with media.rtpengine"),
         ("media_timeout: -1", "expected seconds from 0 to 86400"),
-        ("ice: lite", "expected no 'ice': it is not built yet"),
+        ("ice: lite", "ice: value 'lite': expected media.engine rtpengine with media.rtpengine"),
     ],
 )
 def test_mistakes_in_the_keys_of_a_trunk(site, keys, error):

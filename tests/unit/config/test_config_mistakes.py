@@ -96,7 +96,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
         ("media: {offload: auto}", "offload"),
         ("sip: {qos: x}", "qos"),
         ("accounts: [{id: a, packages: b}]", "packages"),
-        ("mapping_gateways: [{name: a, account: b, hosts: 192.0.2.1, ice: lite}]", "ice"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, health: 5}]", "health"),
         ("rate_groups: [{name: a, equivalent_time: yes}]", "equivalent_time"),
     ],

@@ -85,6 +85,7 @@ FILE: Final[Mapping[str, Any]] = {
         "country": "1",
     },
     "media": {
+        "engine": "rtpengine",
         "rtpengine": [{"name": "one", "address": "192.0.2.5:2223"}],
         "sounds": {"busy": "busy.wav", "other": "busy.wav"},
     },

@@ -14,7 +14,8 @@ from doubles.virtual.vendor import Line, Script, refuses
 from vosd.media.figures import PortFigures
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, RtpReply, RtpUnblock
 from vosd.sdp.media import media_of
-from vosd.trunks.media import MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
+from vosd.sdp.security import Protection, protection_of
+from vosd.trunks.media import Encryption, MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
 
 OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
 
@@ -393,3 +394,86 @@ def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
     party.hang_up()
     scene.wire.run_for(3_000)
     assert relay.open_ports == {}
+
+
+KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:of-vendor\r\n"
+SEALED_ANSWER = ANSWER.replace("RTP/AVP", "RTP/SAVP") + KEY
+
+
+def sealed_scene(encryption=Encryption.REQUIRED, **more):
+    """A scene whose vendor is encrypted by the rtpengine, and whose customer is not."""
+    engines = VirtualRtpEngines()
+    sealed = MediaSettings(encryption=encryption, **more)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, media=sealed)]
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE)
+    scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
+    scene.vendor.script = Script((Line(0, 200, SEALED_ANSWER),))
+    return scene, engines
+
+
+def test_one_side_is_encrypted_by_the_rtpengine_and_the_record_says_which():
+    scene, _ = sealed_scene()
+    call, there = scene.talk()
+    assert protection_of(there.theirs.encode()) is Protection.SDES
+    assert protection_of(call.theirs.encode()) is Protection.NONE
+    legs = json.loads(scene.finish(call).media)["legs"]
+    assert [legs[each]["encryption"] for each in ("caller", "callee")] == [None, "sdes"]
+
+
+def test_a_gateway_that_has_to_encrypt_gets_no_plain_call_where_none_is_relayed():
+    scene, engines = sealed_scene(mode=MediaMode.OFF)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 488)
+    assert scene.vendor.calls == []
+    assert engines.sessions == []
+    assert scene.close().end_reason == "No Common Codec"
+
+
+def test_an_encrypted_call_is_refused_without_an_rtpengine_and_not_relayed_by_the_switch():
+    engines, relay = VirtualRtpEngines(), VirtualRelay()
+    engines.up = dict.fromkeys(engines.up, False)
+    scene, _ = scene_with(engines, relay=relay, fallback=MediaFallback.RELAY, encryption=Encryption.OPTIONAL)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 503)
+    assert relay.open_ports == {}
+    assert scene.close().end_reason == "No Media Port"
+
+
+def test_an_encrypted_call_ends_with_its_rtpengine_and_its_keys():
+    scene, engines = sealed_scene()
+    call, _ = scene.talk()
+    engines.lose("one")
+    for _ in range(4):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert call.is_over
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source) == ("No Media", "switch")
+    assert engines.calls == {}
+
+
+def test_an_answer_whose_offer_was_lost_with_its_rtpengine_ends_the_call():
+    """The keys that the vendor has answered are those of an rtpengine that is gone."""
+    scene, engines = sealed_scene()
+    scene.vendor.script = Script((Line(0, 180), Line(3_000, 200, SEALED_ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    engines.lose("one")
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 503
+    scene.wire.run_for(2_000)
+    assert scene.vendor.only_call.is_over
+    scene.close()
+
+
+def test_a_call_with_one_that_may_encrypt_and_does_not_moves_to_the_next_rtpengine_without_keys():
+    scene, engines = sealed_scene(Encryption.OPTIONAL)
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    call, there = scene.talk()
+    engines.lose("one")
+    for _ in range(8):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["two"]
+    assert not any(each.opportunistic for each in engines.sessions[2:] if isinstance(each.opportunistic, tuple))
+    scene.finish(call)

@@ -19,6 +19,8 @@ from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
+    TERMINATING,
+    IceMode,
     KeyWay,
     MediaAddress,
     MediaEngine,
@@ -55,6 +57,8 @@ _INSTALLATION: Final = Conversion(
 require_all_used(MediaKeys, _ENGINE, _INSTALLATION, elsewhere={"sounds": "their files, which are read"})
 
 
+_ONLY_RTPENGINE: Final = "media.engine rtpengine with media.rtpengine as well: the switch encrypts nothing itself"
+_NOT_OFF: Final = "another media or SS_MEDIAPROXYMODE than off: what is not relayed is not encrypted here"
 _ONLY_RELAY: Final = "media.engine relay: an rtpengine has ports of its own, converts no keys and records nothing here"
 
 
@@ -108,6 +112,11 @@ def trunk_media(
     if settings.source is MediaTrust.ANY:
         expected = "auto: the first that sends to a port of its calls takes over the stream"
         problems.warning(written.section.place_of("media_source"), f"{written.label}.media_source", expected, "any")
+    for key, value in _terminated(settings):
+        if not _terminates(installation):
+            problems.error(written.section.place_of(key), f"{written.label}.{key}", _ONLY_RTPENGINE, value)
+        elif MediaMode.OFF in {installation.mode, settings.mode}:
+            problems.warning(written.section.place_of(key), f"{written.label}.{key}", _NOT_OFF, value)
     if settings.music:
         place = written.section.place_of("music_on_hold")
         check_sound(settings.music, parameters.sounds, place, f"{written.label}.music_on_hold", problems)
@@ -119,6 +128,19 @@ def trunk_media(
         for key, value in _done_by_the_relay_alone(settings):
             problems.warning(written.section.place_of(key), f"{written.label}.{key}", _ONLY_RELAY, value)
     return settings
+
+
+def _terminates(installation: MediaParameters) -> bool:
+    """Return whether there is something that encrypts, and makes ICE."""
+    return installation.engine is MediaEngine.RTPENGINE and bool(installation.rtpengines)
+
+
+def _terminated(settings: MediaSettings) -> Iterator[tuple[str, str]]:
+    """Yield the keys for which media have to end at the relay, and their values."""
+    if settings.encryption in TERMINATING:
+        yield "encryption", settings.encryption.value
+    if settings.ice is IceMode.LITE:
+        yield "ice", settings.ice.value
 
 
 def _missing_relay(installation: MediaParameters) -> str | None:

@@ -8,8 +8,4 @@ INSTALLATION: Final = frozenset(
     }
 )  # fmt: skip
 ACCOUNT: Final = frozenset({"packages"})
-MEDIA: Final = frozenset({"ice"})
-"""Capabilities of all trunks and phones that are not built yet."""
-MAPPING_GATEWAY: Final = MEDIA
-PHONE: Final = MEDIA
-ROUTING_GATEWAY: Final = MEDIA | {"health", "loss_guard"}
+ROUTING_GATEWAY: Final = frozenset({"health", "loss_guard"})

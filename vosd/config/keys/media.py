@@ -24,6 +24,8 @@ from vosd.engine.settings import HttpListener
 from vosd.trunks.announcements import NO_SOUND
 from vosd.trunks.media import (
     Encryption,
+    EncryptionKind,
+    IceMode,
     KeyWay,
     MediaEngine,
     MediaFallback,
@@ -79,7 +81,13 @@ class TrunkMediaKeys(Keys):
     itself. Default: `media.music_on_hold`."""
     encryption: Annotated[Encryption, encrypted_by()] = Encryption.OFF
     """`pass`: its media are encrypted by the parties (SRTP), which passes unchanged; media of calls of a registered
-    phone or gateway with it are relayed."""
+    phone or gateway with it are relayed. `optional`, `required`: `media.engine` rtpengine encrypts its media, where it
+    offers or accepts that, or always: else its calls are refused with 488."""
+    encryption_by: Annotated[EncryptionKind, choice(EncryptionKind)] = EncryptionKind.AUTO
+    """Agreement about keys when it is called: in the session description (`sdes`), by a handshake in the media
+    (`dtls`), or by DTLS over WebSocket and by SDES else (`auto`). Its own offers are answered in their way."""
+    ice: Annotated[IceMode, choice(IceMode)] = IceMode.OFF
+    """`lite`: `media.engine` rtpengine answers its connectivity checks (ICE), which browsers demand."""
 
 
 class RtpEngineKeys(Keys):

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, model_validator
 from vosd.base.margin import LossGuard
 from vosd.base.nat import Nat
 from vosd.base.number import for_matching
-from vosd.config.keys import later, names_of_vos3000
+from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.media import TrunkMediaKeys
@@ -128,7 +128,6 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     declared_by: ClassVar[tuple[type[Struct], ...]] = (IncomingNumbers,)
     shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys, TrunkMediaKeys)
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PHONE)
-    not_built: ClassVar[frozenset[str]] = later.PHONE
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from vosd.config.reader.fields import WHOLE, FromText, NotBuiltYetError, choice
+from vosd.config.reader.fields import WHOLE, FromText, choice
 from vosd.trunks.media import Encryption, MediaMode, MediaWatch, PortRange
 
 FIRST_PORT: Final = 1_024
@@ -53,15 +53,8 @@ def silence() -> FromText:
 
 
 def encrypted_by() -> FromText:
-    """Read whether the parties encrypt; that the switch does is not built yet."""
-    usual = _with_aliases(choice(Encryption), {"no": "off", "yes": "pass", "true": "pass", "false": "off"})
-
-    def read(text: str) -> object:
-        if text.lower() in {"optional", "required"}:
-            raise NotBuiltYetError("encryption by the switch")
-        return usual.read(text)
-
-    return FromText(usual.expected, read, usual.write)
+    """Read whether the parties or the switch encrypt."""
+    return _with_aliases(choice(Encryption), {"no": "off", "yes": "pass", "true": "pass", "false": "off"})
 
 
 def _with_aliases(reading: FromText, aliases: Mapping[str, str]) -> FromText:

@@ -22,13 +22,14 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.host import UNSPECIFIED
 from vosd.engine.media.announcements import SoundsForCallers
+from vosd.engine.media.encryption import TerminatedMedia, has_keys, repeated
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.losses import MediaLosses
 from vosd.engine.media.music import HoldMusic
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.report import HeardSound, media_document
 from vosd.engine.media.ring_back import ring_back
-from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, RtpEngineCalls, RtpSessionWanted
+from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, GivenPorts, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import address_of, is_behind_nat, side_of
 from vosd.engine.media.silence import PortLife, silence_limit
 from vosd.media.decision import decide, decide_by_modes
@@ -38,11 +39,13 @@ from vosd.media.leg_media import LegFigures, LegMedia, MediaRefusal
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import Sound
 from vosd.media.source import MediaSource, RelayPort
+from vosd.media.termination import MediaForm
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
 from vosd.sdp.origin import from_address, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
+from vosd.sdp.security import Protection, is_unprotected, mids_of, reachable_by_ice, terminated, with_usable_keys
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
@@ -58,6 +61,8 @@ from vosd.trunks.announcements import NO_SOUND, Announcements
 from vosd.trunks.dialect import Passing
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
+    Encryption,
+    IceMode,
     MediaAddress,
     MediaEngine,
     MediaFallback,
@@ -73,6 +78,8 @@ MOVED_MS: Final = 500
 """Time that the offer to a side of a call may take, before the other one gets its own."""
 _LATE_FIGURES_MS: Final = 3_000
 """Figures of an rtpengine may come later than their interval by so much."""
+_OFF, _REQUIRED, _LITE = Encryption.OFF, Encryption.REQUIRED, IceMode.LITE  # access to enum members is slow
+_OPEN: Final = Protection.NONE
 _ACCEPTED, _REFUSED = 200, 300
 _WITHHELD: Final = MessageWait(0, may_leave=False)
 
@@ -130,6 +137,7 @@ class MediaKeeper:
         self._listeners = listeners
         self._addresses = addresses
         self._keys = KeyConversion(relay)
+        self._terminating = TerminatedMedia(listeners)
         self.callers_sounds = SoundsForCallers(relay, listeners, addresses)
         """Announcements."""
         self.music = HoldMusic(relay)
@@ -291,6 +299,9 @@ class MediaKeeper:
         if body is None:
             theirs.refusal = MediaRefusal.NO_COMMON_CODEC
             return True
+        if theirs.settings.encryption is _REQUIRED and is_unprotected(body):
+            theirs.refusal = MediaRefusal.NOT_ENCRYPTED
+            return True
         _note_author(media, theirs, now)
         if not theirs.is_relayed:
             return False
@@ -400,7 +411,9 @@ class MediaKeeper:
                 self.music.over(media, call.ending.at)
         played = [*_played("caller", caller), *_played("callee", callee)]
         step = None if callee is None else callee.step
-        return media_document(engine, step, *ended, recording, played)
+        one = None if caller is None or caller.protection is _OPEN else caller.protection.value
+        other = None if callee is None or callee.protection is _OPEN else callee.protection.value
+        return media_document(engine, step, *ended, recording, played, (one, other))
 
     def sound_for(self, announcements: Announcements, reason: EndReason) -> str:
         """Return the name of the sound for a reason: of a trunk, else of the installation; empty = none."""
@@ -583,6 +596,9 @@ class MediaKeeper:
                 if not all(map(self._is_anchored, legs)):
                     self._moving.append((call, 0, 0))
                 continue
+            if any(has_keys(leg.facts.media) for leg in legs):
+                call.end(EndReason.NO_MEDIA, now)
+                continue
             if side == 1 and not self._is_anchored(legs[0]):
                 self._moving.append((call, 0, now.mono + MOVED_MS))
                 continue
@@ -652,7 +668,13 @@ class MediaKeeper:
         body = _limited(bytes(message.body), exchange.theirs, exchange.media)
         if body is None:
             return _unfit(message, exchange.media, MediaRefusal.NO_COMMON_CODEC)
-        if not self._is_relayed(exchange, body):
+        one, other = exchange.theirs.settings, exchange.media.settings
+        is_relayed = self._is_relayed(exchange, body)
+        if one.encryption is not _OFF or other.encryption is not _OFF or one.ice is _LITE or other.ice is _LITE:
+            verdict = self._secured(waiting, exchange, body, is_relayed=is_relayed)
+            if verdict is not None:
+                return verdict
+        if not is_relayed:
             return MessageChange(body=body) if body != message.body else None
         is_at_relay = self._rtpengines is None or _is_at_relay(exchange)
         try:
@@ -660,14 +682,12 @@ class MediaKeeper:
         except BadSession:
             return _unfit(message, exchange.media, MediaRefusal.BAD_SESSION)
         if self._rtpengines is not None and not is_at_relay:
-            if self._asks_rtpengine(self._rtpengines, waiting, exchange, body, described):
+            if self._asks_rtpengine(self._rtpengines, waiting, exchange, body, described, None):
                 return MessageWait(WAIT_MS, may_leave=False)
             if not self._falls_back:
                 return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
-        for media in (exchange.theirs, exchange.media):
-            if media.rtp_call is not None:  # none works, or it is connected with a leg at the relay
-                self._close_ports(media, now)
-                media.rtp_call, media.is_moved = None, bool(media.said)
+        if exchange.theirs.rtp_call is not None or exchange.media.rtp_call is not None:
+            self._leave_rtpengine(exchange, now)
         moving = exchange.author.moving
         if moving is not None and isinstance(message, OutgoingReinvite | OutgoingRequest):
             theirs = exchange.theirs
@@ -679,6 +699,51 @@ class MediaKeeper:
         if self.music.sounds and is_at_relay:
             body = self.music.arrange(message, body, (exchange.leg, exchange.author), self.parameters, now)
         return MessageChange(body=self._relayed(body, places, exchange.leg, exchange.media))
+
+    def _leave_rtpengine(self, exchange: _Exchange, now: Instant) -> None:
+        """Close the ports of legs at an rtpengine: none works, or they are connected with a leg at the relay."""
+        for media in (exchange.theirs, exchange.media):
+            if media.rtp_call is not None:
+                self._close_ports(media, now)
+                media.rtp_call, media.is_moved = None, bool(media.said)
+
+    def _secured(
+        self, waiting: WaitingMessage, exchange: _Exchange, body: bytes, *, is_relayed: bool
+    ) -> MessageChange | MessageWait | None:
+        """Withhold a description without encryption where that is required, or have its encryption and ICE terminated.
+
+        None = neither.
+        """
+        theirs, media = exchange.theirs.settings, exchange.media.settings
+        is_required = theirs.encryption is _REQUIRED or (media.encryption is _REQUIRED and not is_relayed)
+        if is_required and is_unprotected(body):
+            return _unfit(waiting.message, exchange.media, MediaRefusal.NOT_ENCRYPTED)
+        if not is_relayed:
+            return None
+        is_offer = _is_offer(waiting.message, exchange)
+        form = self._terminating.form(exchange.leg, exchange.author, body, is_offer=is_offer)
+        return None if form is None else self._terminated(waiting, exchange, body, form)
+
+    def _terminated(
+        self, waiting: WaitingMessage, exchange: _Exchange, body: bytes, form: MediaForm
+    ) -> MessageChange | MessageWait:
+        """Let a description wait for the keys and ports of an rtpengine."""
+        message, media = waiting.message, exchange.media
+        if self._rtpengines is None or _is_at_relay(exchange):
+            return _unfit(message, media, MediaRefusal.NO_MEDIA_PORT)
+        if _is_offer(message, exchange):
+            before = repeated(media, exchange.theirs.number, body)
+            if before and self._rtpengines.is_anchored(media):
+                media.offered_by = exchange.theirs.number
+                return MessageChange(body=before)
+        try:
+            body = with_usable_keys(reachable_by_ice(body, exchange.author.host))
+            described = media_of(body)
+        except BadSession:
+            return _unfit(message, media, MediaRefusal.BAD_SESSION)
+        if self._asks_rtpengine(self._rtpengines, waiting, exchange, body, described, form):
+            return MessageWait(WAIT_MS, may_leave=False)
+        return _unfit(message, media, MediaRefusal.NO_MEDIA_PORT)
 
     def _described(self, exchange: _Exchange, body: bytes) -> tuple[bytes, Sequence[Medium]]:
         """Return a description with telephone events where keys are converted, and its media.
@@ -729,6 +794,7 @@ class MediaKeeper:
         exchange: _Exchange,
         body: bytes,
         described: Sequence[Medium],
+        form: MediaForm | None,
     ) -> bool:
         """Ask an rtpengine for ports, with which the message leaves; False = there is none to ask."""
         message, author = waiting.message, exchange.author
@@ -742,10 +808,11 @@ class MediaKeeper:
             author.host if is_hidden else None,
             exchange.leg.host,
             self.parameters.traffic_class,
+            form,
         )
 
-        def came(places: Sequence[Place | None] | None, now: Instant) -> None:
-            if places is None:
+        def came(given: GivenPorts | None, now: Instant) -> None:
+            if given is None:
                 unfit = _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
                 waiting.answer(unfit if isinstance(unfit, MessageChange) else None, now)
                 return
@@ -754,7 +821,9 @@ class MediaKeeper:
                     exchange.theirs.note_source(index, _source(medium, exchange, exchange.media.source(index)))
             _note_kind(described, exchange.theirs, now)
             exchange.media.offered_by = exchange.theirs.number if is_offer else exchange.media.offered_by
-            session = self._relayed(body, places, exchange.leg, exchange.media)
+            session = self._relayed(body, given.places, exchange.leg, exchange.media)
+            if form is not None:
+                session = terminated(session, given.session, mids_of(bytes(exchange.leg.sessions.remote)))
             exchange.media.said = session
             waiting.answer(MessageChange(body=session), now)
 

@@ -29,9 +29,13 @@ def media_document(
     callee: LegFigures | None,
     recording: str = "",
     played: Sequence[HeardSound] = (),
+    encryption: Sequence[str | None] = (None, None),
 ) -> str:
-    """Return the document; a leg that had no port is null. An rtpengine measures neither loss nor jitter."""
-    legs = {"caller": _leg(caller), "callee": _leg(callee)}
+    """Return the document; a leg that had no port is null. An rtpengine measures neither loss nor jitter.
+
+    ``encryption`` is that of the caller and of the callee.
+    """
+    legs = {"caller": _leg(caller, encryption[0]), "callee": _leg(callee, encryption[1])}
     if engine is MediaEngine.RTPENGINE:
         for leg in filter(None, legs.values()):
             leg.update(dict.fromkeys(("lost_percent", "jitter_ms", "jitter_max_ms", "packets_out")))
@@ -40,7 +44,7 @@ def media_document(
     return _encode(document).decode()
 
 
-def _leg(ended: LegFigures | None) -> dict[str, Any] | None:
+def _leg(ended: LegFigures | None, encryption: str | None) -> dict[str, Any] | None:
     if ended is None:
         return None
     source, figures = ended.source, ended.figures
@@ -54,6 +58,7 @@ def _leg(ended: LegFigures | None) -> dict[str, Any] | None:
     return {
         "address": None if source is None or not source.rtp else _place(source.host, source.rtp),
         "latched": None if host is None or port is None else _place(host, port),
+        "encryption": encryption,
         "codec": codec,
         "packets_in": figures.packets_in,
         "packets_out": figures.packets_out,

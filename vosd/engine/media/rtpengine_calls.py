@@ -28,6 +28,7 @@ from vosd.media.rtpengine_orders import (
     session_order,
 )
 from vosd.media.source import RelayPort
+from vosd.media.termination import MediaForm
 from vosd.sdp.media import BadSession, Medium, Place, media_of
 from vosd.sip.door.door import WaitingMessage
 
@@ -49,10 +50,19 @@ class RtpSessionWanted(NamedTuple):
     """The address that SIP of the author comes from, if it is behind NAT."""
     reader_host: str
     tos: int
+    form: MediaForm | None
+    """Encryption and ICE for its reader; None = they are not terminated."""
 
 
-PlacesCame = Callable[[Sequence[Place | None] | None, Instant], None]
-"""Receiver of the ports of a leg, one for each medium; None = there are none."""
+class GivenPorts(NamedTuple):
+    """The ports of a leg at an rtpengine, one for each medium, and the description that has them."""
+
+    places: Sequence[Place | None]
+    session: bytes
+
+
+PortsCame = Callable[[GivenPorts | None, Instant], None]
+"""Receiver of the ports of a leg; None = there are none."""
 
 
 class WaitsAnswered(Protocol):
@@ -133,12 +143,14 @@ class RtpEngineCalls:
 
     # -- descriptions -------------------------------------------------------------------------------------------
 
-    def ask(self, waiting: WaitingMessage, wanted: RtpSessionWanted, came: PlacesCame) -> bool:
+    def ask(self, waiting: WaitingMessage, wanted: RtpSessionWanted, came: PortsCame) -> bool:
         """Ask for the ports of the reader of a description; False = there is no rtpengine to ask.
 
         ``came`` is called later, by ``WaitsAnswered.in_turn``.
         """
         call = next((each for each in (wanted.author.rtp_call, wanted.reader.rtp_call) if each in self._legs), None)
+        if call is None and wanted.form is not None and not wanted.is_offer:
+            return False  # the keys that were offered are lost with the rtpengine that had them
         name = f"{self._prefix}{wanted.author.number:x}" if call is None else call.name
         author, reader = str(wanted.author.number), str(wanted.reader.number)
         is_offer = wanted.is_offer or call is None  # an rtpengine that does not know the call has no offer to answer
@@ -151,6 +163,7 @@ class RtpEngineCalls:
             seen_at=wanted.seen_at,
             reader_host=wanted.reader_host,
             tos=wanted.tos,
+            form=wanted.form,
         )
         at_once: list[EngineAnswer | None] = []
         is_asking = True
@@ -175,7 +188,7 @@ class RtpEngineCalls:
         if cookie is not None:
             self.engines.cancel(cookie)
 
-    def _taken(self, wanted: RtpSessionWanted, name: str, answer: EngineAnswer | None) -> Sequence[Place | None] | None:
+    def _taken(self, wanted: RtpSessionWanted, name: str, answer: EngineAnswer | None) -> GivenPorts | None:
         """Note the ports that an rtpengine has given to the reader, and return them."""
         if answer is None or answer.reply.result != OK:
             return None
@@ -195,7 +208,8 @@ class RtpEngineCalls:
             self._guard(call, wanted)
         if wanted.reader.is_over:
             return None
-        return [self._place(wanted.reader, *pair) for pair in enumerate(zip(described, given, strict=True))]
+        places = [self._place(wanted.reader, *pair) for pair in enumerate(zip(described, given, strict=True))]
+        return GivenPorts(places, answer.reply.session)
 
     def _guard(self, call: RtpCall, wanted: RtpSessionWanted) -> None:
         """Let nothing be forwarded from the port of a leg that has not described its media.

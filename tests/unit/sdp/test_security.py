@@ -1,0 +1,98 @@
+"""Encryption and ICE of session descriptions, and descriptions of an end point that terminates both."""
+
+import pytest
+
+from vosd.sdp.security import (
+    Protection,
+    is_unprotected,
+    mids_of,
+    protection_of,
+    reachable_by_ice,
+    terminated,
+    with_usable_keys,
+)
+
+HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+KEY = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc\r\n"
+OPEN_KEY = b"a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:abc UNENCRYPTED_SRTP\r\n"
+NULL_KEY = b"a=crypto:3 NULL_HMAC_SHA1_80 inline:abc\r\n"
+PRINT = b"a=fingerprint:sha-256 AA:BB\r\n"
+
+
+def audio(transport: bytes = b"RTP/AVP", *lines: bytes, port: int = 4_000) -> bytes:
+    return b"m=audio %d %b 0\r\n" % (port, transport) + b"".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("session", "protection"),
+    [
+        (audio(), Protection.NONE),
+        (audio(b"RTP/SAVP", KEY), Protection.SDES),
+        (audio(b"RTP/AVP", KEY), Protection.SDES),
+        (audio(b"RTP/SAVP", OPEN_KEY, KEY), Protection.SDES),
+        (audio(b"RTP/SAVP", OPEN_KEY), Protection.NONE),
+        (audio(b"RTP/SAVP", NULL_KEY), Protection.NONE),
+        (audio(b"RTP/SAVP"), Protection.NONE),
+        (audio(b"UDP/TLS/RTP/SAVPF", PRINT), Protection.DTLS),
+        (PRINT + audio(b"RTP/SAVPF"), Protection.DTLS),
+        (audio(b"RTP/AVP", PRINT), Protection.NONE),
+        (audio(b"RTP/SAVP", KEY) + audio(), Protection.NONE),
+        (audio(b"RTP/SAVP", KEY) + audio(port=0), Protection.SDES),
+        (audio(b"RTP/SAVP", KEY, port=0), Protection.NONE),
+        (b"m=audio x", Protection.NONE),
+    ],
+)
+def test_kinds_of_encryption(session, protection):
+    assert protection_of(HEAD + session) is protection
+
+
+@pytest.mark.parametrize(
+    ("session", "expected"),
+    [
+        (audio(), True),
+        (audio(b"RTP/SAVP", KEY), False),
+        (audio(b"RTP/SAVP", KEY) + b"m=image 4002 udptl t38\r\n", True),
+        (audio(port=0), False),
+    ],
+)
+def test_media_that_are_not_encrypted_are_found_and_fax_is_one_of_them(session, expected):
+    assert is_unprotected(HEAD + session) is expected
+
+
+def test_keys_that_do_not_encrypt_are_taken_out():
+    session = HEAD + audio(b"RTP/SAVP", OPEN_KEY, KEY, NULL_KEY)
+    assert with_usable_keys(session) == HEAD + audio(b"RTP/SAVP", KEY)
+
+
+def test_an_address_that_ice_finds_later_is_no_hold():
+    session = HEAD.replace(b"192.0.2.1\r\nt", b"0.0.0.0\r\nt") + audio(b"RTP/SAVPF", b"a=ice-ufrag:x\r\n")
+    assert b"c=IN IP4 198.51.100.7\r\n" in reachable_by_ice(session, "198.51.100.7")
+    held = HEAD.replace(b"192.0.2.1\r\nt", b"0.0.0.0\r\nt") + audio()
+    assert reachable_by_ice(held, "198.51.100.7") == held
+
+
+GIVEN_KEY = b"a=crypto:7 AEAD_AES_256_GCM inline:own\r\n"
+WEB_LINES = b"a=mid:x\r\na=msid:a b\r\na=ssrc:1 cname:c\r\na=extmap:1 urn:x\r\na=rtcp-fb:0 nack\r\n"
+
+
+def test_keys_of_the_author_give_way_to_those_of_the_end_point_and_all_else_stays():
+    author = HEAD + audio(b"RTP/AVP", b"a=x-own:1\r\n", b"a=sendonly\r\n")
+    given = HEAD + audio(b"RTP/SAVP", b"a=sendrecv\r\n", GIVEN_KEY, port=9_000)
+    assert terminated(author, given, []) == HEAD + audio(b"RTP/SAVP", b"a=x-own:1\r\n", b"a=sendonly\r\n", GIVEN_KEY)
+    assert terminated(author + KEY + PRINT, HEAD + audio(), []) == author
+
+
+def test_lines_of_browsers_reach_browsers_alone():
+    author = HEAD + audio(b"UDP/TLS/RTP/SAVPF", PRINT, WEB_LINES, b"a=setup:actpass\r\n", b"a=ptime:20\r\n")
+    assert terminated(author, HEAD + audio(), [b"0"]) == HEAD + audio(b"RTP/AVP", b"a=ptime:20\r\n")
+    given = HEAD + b"a=ice-lite\r\n" + audio(b"UDP/TLS/RTP/SAVPF", b"a=setup:passive\r\n", PRINT, b"a=mid:1\r\n")
+    written = terminated(author, given, [b"0"])
+    assert written.startswith(HEAD + b"a=ice-lite\r\n")
+    assert written.endswith(b"a=ptime:20\r\na=mid:0\r\na=setup:passive\r\n" + PRINT)
+    assert mids_of(written) == [b"0"]
+
+
+def test_a_rejected_medium_has_the_transport_of_its_offer_and_no_keys():
+    author = HEAD + audio() + audio(port=0)
+    given = HEAD + audio(b"RTP/SAVP", GIVEN_KEY) + audio(b"RTP/SAVP", GIVEN_KEY, port=0)
+    assert terminated(author, given, []) == HEAD + audio(b"RTP/SAVP", GIVEN_KEY) + audio(b"RTP/SAVP", port=0)

@@ -1,0 +1,164 @@
+"""Encryption and ICE in session descriptions, and descriptions of an end point that terminates both.
+
+SDES carries keys in the description (RFC 4568), DTLS a fingerprint of the certificate that negotiates them (RFC 5764).
+"""
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+from vosd.sdp.media import BadSession, media_of
+
+_MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
+_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
+_CRYPTO: Final = re.compile(rb"^a=crypto:\d{1,9}[ \t]+(\S+)[ \t]+inline:\S+([^\r\n]*)", re.MULTILINE)
+_FINGERPRINT: Final = re.compile(rb"^a=fingerprint:\S+[ \t]+\S", re.MULTILINE)
+_CANDIDATE: Final = re.compile(rb"^a=ice-ufrag:", re.MULTILINE)
+_NOWHERE: Final = re.compile(rb"^c=IN IP4 0\.0\.0\.0(?=[ \t]*\r?$)", re.MULTILINE)
+_MID: Final = re.compile(rb"^a=mid:([!-~]{1,64})\r?$", re.MULTILINE)
+_OF_THE_WEB: Final = re.compile(rb"a=(?:mid:|msid|ssrc|group:|extmap|rtcp-fb:|rtcp-rsize|rtcp-mux-only)")
+"""Lines that only browsers and their like understand, among them feedback, which AVP and SAVP have not."""
+_KEYS: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|connection:)|k=")
+"""Lines about keys, each of one hop."""
+_OF_HOP: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:|end-of-candidates)")
+"""Lines about keys and ICE that the terminating end point says of itself."""
+_DIFFERENT_PARAMETERS: Final = re.compile(rb"UNENCRYPTED_|UNAUTHENTICATED_", re.IGNORECASE)
+SUITES: Final = frozenset(
+    {
+        "AEAD_AES_256_GCM",
+        "AEAD_AES_128_GCM",
+        "AES_256_CM_HMAC_SHA1_80",
+        "AES_256_CM_HMAC_SHA1_32",
+        "AES_CM_128_HMAC_SHA1_80",
+        "AES_CM_128_HMAC_SHA1_32",
+    }
+)
+"""Suites that count as encryption; there are suites with the NULL cipher, too."""
+_WEB_TRANSPORT: Final = b"UDP/TLS/RTP/SAVPF"
+
+
+class Protection(Enum):
+    """Encryption of the media of one side."""
+
+    NONE = "none"
+    SDES = "sdes"
+    DTLS = "dtls"
+
+
+def protection_of(session: bytes) -> Protection:
+    """Return how the RTP of a description is encrypted; NONE if any of it is not, or if there is none.
+
+    Keys beside the transport RTP/AVP offer encryption, too (RFC 8643).
+    """
+    if b"a=crypto:" not in session and b"a=fingerprint:" not in session:
+        return Protection.NONE
+    kinds = _kinds(session)
+    return Protection.NONE if not kinds or Protection.NONE in kinds else kinds[0]
+
+
+def is_unprotected(session: bytes) -> bool:
+    """Return whether a description has media that are not encrypted; fax is not either."""
+    return Protection.NONE in _kinds(session)
+
+
+def transport_of(session: bytes) -> str | None:
+    """Return the transport of the first medium of RTP; None = there is none."""
+    try:
+        return next((each.transport for each in media_of(session) if each.port and each.payloads), None)
+    except BadSession:
+        return None
+
+
+def _kinds(session: bytes) -> list[Protection]:
+    """Return the encryption of each medium that is used."""
+    try:
+        described = media_of(session)
+    except BadSession:
+        return []
+    above, *parts = _MEDIUM.split(session)
+    kinds: list[Protection] = []
+    for part, medium in zip(parts, described, strict=True):
+        if not medium.port:
+            continue
+        if "RTP/" in medium.transport and "TLS/" not in medium.transport and _usable_keys(part):
+            kinds.append(Protection.SDES)
+        elif "SAVP" in medium.transport and (_FINGERPRINT.search(part) or _FINGERPRINT.search(above)):
+            kinds.append(Protection.DTLS)
+        else:
+            kinds.append(Protection.NONE)
+    return kinds
+
+
+def has_ice(session: bytes) -> bool:
+    """Return whether a description has ICE (RFC 8839)."""
+    return _CANDIDATE.search(session) is not None
+
+
+def reachable_by_ice(session: bytes, host: str) -> bytes:
+    """Return a description with ICE whose media have an address: without one, by RFC 8840, they are not on hold."""
+    if not has_ice(session) or b" 0.0.0.0" not in session:
+        return session
+    return _NOWHERE.sub(b"c=IN IP%d %b" % (6 if ":" in host else 4, host.encode()), session)
+
+
+def with_usable_keys(session: bytes) -> bytes:
+    """Return a description without keys of suites that do not encrypt."""
+    if b"a=crypto:" not in session:
+        return session
+    return b"".join(line for line in _LINE.findall(session) if not line.startswith(b"a=crypto:") or _usable_keys(line))
+
+
+def mids_of(session: bytes) -> list[bytes]:
+    """Return the identification of each medium (RFC 5888), empty where there is none."""
+    _, *parts = _MEDIUM.split(session)
+    return [b"" if (found := _MID.search(part)) is None else found[1] for part in parts]
+
+
+def terminated(session: bytes, given: bytes, mids: Sequence[bytes]) -> bytes:
+    """Return an author's description with the transports, keys and ICE of an end point that terminates them.
+
+    ``given`` is the description of the end point, with as many media. ``mids`` are those that the reader has named its
+    media by: an answer repeats them (RFC 9143 section 7.3).
+
+    Raises:
+        ValueError: they have not as many media.
+    """
+    above, *media = _MEDIUM.split(session)
+    given_above, *given_media = _MEDIUM.split(given)
+    is_web = _WEB_TRANSPORT in given
+    written = [_without(above, is_web=is_web), *_own(given_above)]
+    for index, (part, own) in enumerate(zip(media, given_media, strict=True)):
+        first, *rest = _LINE.findall(_without(part, is_web=is_web))
+        end = first[len(first.rstrip()) :] or b"\r\n"
+        words = first.split()
+        words[2] = own.split(maxsplit=3)[2]
+        lines = [b" ".join(words) + end, *rest]
+        if not lines[-1].endswith(b"\n"):
+            lines[-1] += end
+        if is_web:
+            mid = mids[index] if index < len(mids) and mids[index] else b"%d" % index
+            lines = [line for line in lines if not line.startswith(b"a=mid:")]
+            lines.append(b"a=mid:" + mid + end)
+        if words[1] != b"0":
+            lines += _own(own)
+        written.append(b"".join(lines))
+    return b"".join(written)
+
+
+def _usable_keys(part: bytes) -> bool:
+    return any(
+        suite.decode("ascii", "replace").upper() in SUITES and not _DIFFERENT_PARAMETERS.search(parameters)
+        for suite, parameters in _CRYPTO.findall(part)
+    )
+
+
+def _without(part: bytes, *, is_web: bool) -> bytes:
+    """Return lines without keys, and without those of browsers where the reader is none."""
+    return b"".join(
+        line for line in _LINE.findall(part) if not _KEYS.match(line) and (is_web or not _OF_THE_WEB.match(line))
+    )
+
+
+def _own(part: bytes) -> list[bytes]:
+    return [line for line in _LINE.findall(part) if _OF_HOP.match(line)]
