@@ -1,5 +1,6 @@
 """Sums of calls for reports: each call is in them once, corrected or late, and any division has the same totals."""
 
+from contextlib import aclosing
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -165,6 +166,10 @@ async def test_a_planted_difference_is_found_and_mended(booked):
     found = await differences(booked)
     assert {each.measure for each in found} == {"fee", "calls"}
     assert Decimal(7) in {each.stored for each in found}
+    async with aclosing(SqlTraffic(booked).rebuild(BEGIN, BEGIN + 3 * DAY)) as interrupted:
+        assert await anext(interrupted) == BEGIN + HOUR
+    left = await differences(booked)
+    assert len(left) == len(found), "the hour that was made anew had no difference, and no sum of its day was lost"
     ends = [end async for end in SqlTraffic(booked).rebuild(BEGIN, BEGIN + 3 * DAY)]
     assert ends[-1] == BEGIN + 3 * DAY
     assert await differences(booked) == []

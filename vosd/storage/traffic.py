@@ -12,7 +12,21 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, Table, delete, func, insert, literal, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Row,
+    Select,
+    Table,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 
 from vosd.cdr.record import AGENT
 from vosd.storage import schema
@@ -110,7 +124,8 @@ class SqlTraffic:
             rows = (await connection.execute(query)).all()
             if not rows:
                 return 0
-            sums = await _summed(connection, [TrafficCall(*row[:-1]) for row in rows])
+            added = (_cdr.export_seq > mark) & (_cdr.export_seq <= rows[-1].export_seq)
+            sums = await _summed(connection, rows, added)
             known = await self._add(connection, sums)
             await _set(connection, schema.TRAFFIC, rows[-1].export_seq)
         if len(self._known) > _KEYS_KNOWN:
@@ -165,13 +180,12 @@ class SqlTraffic:
     async def take_out(self, connection: AsyncConnection, mark: int, call_ids: Iterable[str]) -> None:
         """Take calls out of the sums, as they are stored now; the caller has ``locked_mark`` and numbers them anew."""
         wanted = list(call_ids)
-        rows: list[TrafficCall] = []
         for start in range(0, len(wanted), _ROWS_AT_ONCE):
-            some = _calls().where(_cdr.call_id.in_(wanted[start : start + _ROWS_AT_ONCE]), _cdr.export_seq <= mark)
-            rows += [TrafficCall(*row[:-1]) for row in await connection.execute(some)]
-        if rows:
-            sums = await _summed(connection, rows)
-            await self._add(connection, {place: [-value for value in values] for place, values in sums.items()})
+            some = _cdr.call_id.in_(wanted[start : start + _ROWS_AT_ONCE]) & (_cdr.export_seq <= mark)
+            rows = (await connection.execute(_calls().where(some))).all()
+            if rows:
+                sums = await _summed(connection, rows, some)
+                await self._add(connection, {place: [-value for value in values] for place, values in sums.items()})
 
     async def add_live(self, counts: LiveCounts) -> None:
         """Add what the running switch has counted; the same counts again, whose commit was lost, change nothing.
@@ -400,34 +414,39 @@ async def _make_day(connection: AsyncConnection, begin: int, days: Table) -> Non
 
 
 def _calls() -> Select[Any]:
-    return select(*(_cdr[name] for name in TrafficCall._fields), _cdr.export_seq)
+    """Select calls: the key, the columns that are counted, the number of the commit."""
+    return select(_key_of(_cdr.call_id), *(_cdr[name] for name in TrafficCall._fields), _cdr.export_seq)
 
 
-async def _summed(connection: AsyncConnection, calls: Sequence[TrafficCall]) -> Sums:
-    """Add calls up, with their attempts and the charges of their agents."""
+def _key_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a call id as the database has it; to write it as text takes longer than to count the call."""
+    return type_coerce(column, LargeBinary)
+
+
+async def _summed(connection: AsyncConnection, calls: Iterable[Row[Any]], chosen: ColumnElement[bool]) -> Sums:
+    """Add calls up, rows of ``_calls`` that were ``chosen``, with their attempts and the charges of their agents."""
+    attempts: dict[bytes, list[TrafficAttempt]] = defaultdict(list)
+    tried = select(_key_of(_attempt.call_id), *(_attempt[name] for name in TrafficAttempt._fields))
+    tried = tried.join(schema.cdr, _cdr.call_id == _attempt.call_id).where(chosen)
+    for row in await connection.execute(tried.order_by(_attempt.call_id, _attempt.position)):
+        attempts[row[0]].append(TrafficAttempt(*row[1:]))
+    agents: dict[bytes, list[TrafficCharge]] = defaultdict(list)
+    charged = select(_key_of(_charge.call_id), *(_charge[name] for name in TrafficCharge._fields))
+    charged = charged.join(schema.cdr, _cdr.call_id == _charge.call_id).where(chosen, _charge.role == AGENT)
+    for row in await connection.execute(charged):
+        agents[row[0]].append(TrafficCharge(*row[1:]))
     sums = TrafficSums()
-    for start in range(0, len(calls), _ROWS_AT_ONCE):
-        some = calls[start : start + _ROWS_AT_ONCE]
-        ids = [call.call_id for call in some]
-        attempts: dict[str, list[TrafficAttempt]] = defaultdict(list)
-        columns = select(_attempt.call_id, *(_attempt[name] for name in TrafficAttempt._fields))
-        query = columns.where(_attempt.call_id.in_(ids)).order_by(_attempt.call_id, _attempt.position)
-        for row in await connection.execute(query):
-            attempts[row[0]].append(TrafficAttempt(*row[1:]))
-        agents: dict[str, list[TrafficCharge]] = defaultdict(list)
-        charges = select(_charge.call_id, *(_charge[name] for name in TrafficCharge._fields))
-        for row in await connection.execute(charges.where(_charge.call_id.in_(ids), _charge.role == AGENT)):
-            agents[row[0]].append(TrafficCharge(*row[1:]))
-        for call in some:
-            sums.add(call, attempts.get(call.call_id, ()), agents.get(call.call_id, ()))
+    for row in calls:
+        key = row[0]
+        sums.add(TrafficCall(*row[1:-1]), attempts.get(key, ()), agents.get(key, ()))
     return sums.rows
 
 
 async def _counted(connection: AsyncConnection, first: int, end: int, mark: int) -> Sums:
     """Add up the calls of a span of slots that are in the sums."""
-    query = _calls().where(_cdr.started_at >= first * SLOT_MS, _cdr.started_at < end * SLOT_MS)
-    rows = await connection.execute(query.where(_cdr.export_seq <= mark))
-    return await _summed(connection, [TrafficCall(*row[:-1]) for row in rows])
+    began = (_cdr.started_at >= first * SLOT_MS) & (_cdr.started_at < end * SLOT_MS)
+    counted = began & (_cdr.export_seq <= mark)
+    return await _summed(connection, (await connection.execute(_calls().where(counted))).all(), counted)
 
 
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:

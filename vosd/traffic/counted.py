@@ -86,7 +86,6 @@ class TrafficKey(NamedTuple):
 class TrafficCall(NamedTuple):
     """The columns of a CDR that are counted; times are UTC milliseconds."""
 
-    call_id: str
     started_at: int
     ringing_at: int | None
     answered_at: int | None

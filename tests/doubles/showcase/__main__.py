@@ -38,6 +38,7 @@ PAYMENTS: Final = {
     "reseller-bakery": "60",
     "reseller-garage": "40",
 }
+_MARK: Final = "# The example of `make run DEMO=1`."
 PHONE: Final = Login("7001", "a-long-secret-of-7001")
 
 
@@ -45,6 +46,8 @@ def main() -> int:
     """Run the example until Ctrl-C; the arguments are the address of the console and a directory, which is emptied."""
     api = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:8080"
     directory = Path(sys.argv[2]).absolute() if len(sys.argv) > 2 else DIRECTORY
+    if directory.exists() and any(directory.iterdir()) and not _is_example(directory):
+        sys.exit(f"{directory} is not empty, and no example was made there: name another directory (EXAMPLE=...)")
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     with ExitStack() as stack:
@@ -67,6 +70,12 @@ def main() -> int:
         sys.stdout.flush()
         signal.pause()
     return 0
+
+
+def _is_example(directory: Path) -> bool:
+    """Return whether a directory has an example of an earlier run, which may be emptied."""
+    written = directory / "vosd.yaml"
+    return written.is_file() and written.read_text().startswith(_MARK)
 
 
 def _fill(daemon: Daemon) -> None:
