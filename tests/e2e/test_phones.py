@@ -1,6 +1,7 @@
 """SIPp as telephones: registrations come, are renewed, listed, refused and removed; phones call and are called."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
@@ -10,13 +11,15 @@ import pytest
 from doubles.daemon import Daemon
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 from doubles.stream_peer import StreamPeer
 from doubles.telephone import Telephone
 
 from vosd.obs.events import Event
 
 from .addresses import NETWORK, TELEPHONE_SWITCH
-from .conditions import eventually
+from .conditions import eventually, talk
+from .conversation import CHARGED_S
 from .stage import CALLER, Caller, Stage, Vendor, configuration, regular
 
 pytestmark = pytest.mark.sipp
@@ -161,6 +164,53 @@ def test_a_phone_calls_another_and_its_account_pays(stage, phone):
     assert Decimal(record["fee"]) > 0
     stage.expect_nothing_left()
     callee.register(contact="Contact: *", expires=0)
+
+
+def test_three_telephones_of_a_number_ring_together_and_two_are_told_who_has_answered(stage):
+    customer = stage.endpoint_of("acme")
+    with ExitStack() as running:
+        peers = [running.enter_context(Peer(Endpoint(f"{NETWORK}.{next(_hosts)}", 5_060))) for _ in range(3)]
+        caller = OutgoingCall(running.enter_context(Peer(customer)), stage.address, "7700")
+        for peer, number in zip(peers, ("7004", "7004", "7005"), strict=True):
+            Telephone(peer, stage.address, Login(number, "secret")).register()
+        asked = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1", "--callee", "7700", "--live")
+        reasons = [each["reason"] for each in stage.daemon.ask(*asked)["candidates"]]
+        why = "one of the phones of 7700, which rings at once with the others for 20 s, which is registered"
+        assert reasons == [why, why]
+        caller.invite()
+        invites = [peer.expect("INVITE", 20.0) for peer in peers]
+        tags = [f"telephone-{peer.address.host}" for peer in peers]
+        for peer, invite, tag in zip(peers, invites, tags, strict=True):
+            peer.reply(invite, 180, tag=tag)
+        (shown,) = eventually(
+            lambda: [each for each in stage.daemon.ask("calls") if each["rings_beside"] and each["state"] == "ringing"],
+            "three telephones that ring",
+        )
+        assert sorted([shown["routing_gateway"], *shown["rings_beside"]]) == ["7004", "7004", "7005"]
+        peers[1].reply(invites[1], 200, tag=tags[1], body=ANSWER)
+        for index in (0, 2):
+            cancel = peers[index].expect("CANCEL", 20.0, passing=["INVITE"])
+            assert 'SIP;cause=200;text="Call completed elsewhere"' in cancel.every("Reason")
+            peers[index].reply(cancel, 200, tag=tags[index])
+            peers[index].reply(invites[index], 487, tag=tags[index])
+        caller.answered(20.0)
+        peers[1].expect("ACK", 20.0, passing=["INVITE"])
+        talk(CHARGED_S)
+        caller.send(caller.request("BYE", 2))
+        peers[1].reply(peers[1].expect("BYE", 20.0, passing=["ACK", "INVITE"]), 200)
+        record = stage.record_of("7700")
+    assert (record["routing_gateway"], record["did"], record["end_reason"]) == ("7004", "7700", "Normal")
+    assert record["destination_address"] == str(peers[1].address)
+    assert sorted((row["gateway"], row["reason"]) for row in record["attempts"][:2]) == [
+        ("7004", "Answered Elsewhere"), ("7005", "Answered Elsewhere"),
+    ]  # fmt: skip
+    assert [(row["gateway"], row["code"], row["reason"]) for row in record["attempts"][2:]] == [
+        ("7004", 200, "Answered")
+    ]
+    assert (record["cost"], Decimal(record["fee"]) > 0) == ("0.00", True)
+    stage.expect_nothing_left()
+    for number in ("7004", "7005"):
+        stage.daemon.ask("registrations", "--forget", number)
 
 
 def test_a_phone_whose_connection_is_gone_is_called_back_where_it_listens(stage, phone):

@@ -13,6 +13,8 @@ TLS_HOME_SWITCH: Final = Endpoint(HOME_SWITCH.host, 5061)
 """With telephones that register."""
 FIRST_PHONE: Final = Endpoint(f"{NETWORK}.41", 5060)
 SECOND_PHONE: Final = Endpoint(f"{NETWORK}.42", 5060)
+THIRD_PHONE: Final = Endpoint(f"{NETWORK}.44", 5060)
+FOURTH_PHONE: Final = Endpoint(f"{NETWORK}.45", 5060)
 
 CUSTOMER_PHONE: Final = Endpoint(f"{NETWORK}.31", 5060)
 VENDOR_PHONE: Final = Endpoint(f"{NETWORK}.32", 5060)

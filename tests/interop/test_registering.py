@@ -6,7 +6,7 @@ import pytest
 from e2e.conditions import eventually
 from e2e.stage import Stage
 
-from .addresses import FIRST_PHONE, HOME_SWITCH, SECOND_PHONE, TLS_HOME_SWITCH
+from .addresses import FIRST_PHONE, FOURTH_PHONE, HOME_SWITCH, SECOND_PHONE, THIRD_PHONE, TLS_HOME_SWITCH
 from .baresip import Baresip
 from .telephones import expect_sound
 
@@ -57,3 +57,36 @@ def test_telephones_register_call_each_other_and_leave(
     assert caller.expect("CALL_CLOSED")["param"].startswith("480 ")
     caller.switch_off()
     eventually(lambda: not registered(), "both gone")
+
+
+def test_three_telephones_ring_together_and_one_has_the_call(home: Stage, baresip: Callable[..., Baresip]) -> None:
+    places = {"7002": SECOND_PHONE, "7004": THIRD_PHONE, "7006": FOURTH_PHONE}
+    caller = baresip("7001", FIRST_PHONE, "udp", HOME_SWITCH)
+    called = {number: baresip(number, place, "udp", HOME_SWITCH) for number, place in places.items()}
+    names = {"7001", *called}
+    eventually(lambda: names <= {row["name"] for row in home.daemon.ask("registrations")}, "all registered")
+    caller.dial("7700", HOME_SWITCH)
+    for telephone in called.values():
+        telephone.expect("CALL_INCOMING")
+    called["7004"].accept()
+    caller.expect("CALL_ESTABLISHED")
+    called["7004"].expect("CALL_ESTABLISHED")
+    for number in ("7002", "7006"):
+        called[number].expect("CALL_CLOSED")
+        (cancel,) = called[number].received("CANCEL")
+        assert 'SIP;cause=200;text="Call completed elsewhere"' in cancel.every("Reason")
+    expect_sound(caller)
+    expect_sound(called["7004"])
+    caller.hang_up()
+    called["7004"].expect("CALL_CLOSED")
+    home.expect_nothing_left()
+    record = home.record_of("7700")
+    assert (record["routing_gateway"], record["did"], record["end_reason"]) == ("7004", "7700", "Normal")
+    assert sorted(row["reason"] for row in record["attempts"]) == [
+        "Answered",
+        "Answered Elsewhere",
+        "Answered Elsewhere",
+    ]
+    for telephone in (caller, *called.values()):
+        telephone.switch_off()
+    eventually(lambda: not home.daemon.ask("registrations"), "all gone")

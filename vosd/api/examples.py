@@ -213,6 +213,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "regressed_at": (None,),
     "role": ("viewer",),
     "routing_gateway": ("carrier-a",),
+    "rings_beside": ("1002",),
     "schema": ("0054",),
     "scopes": (["read"], "read"),
     "secret": ("JBSWY3DPEHPK3PXP",),

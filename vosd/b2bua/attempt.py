@@ -99,8 +99,10 @@ class GatewayAttempt:
             caller_identity=caller.caller_identity,
             tag=self.tag,
             offer=offer,
-            # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
-            may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.takes_100rel),
+            # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5),
+            # and only one, so not where several telephones ring.
+            may_be_reliable=dialect.reliability is not Reliability.OFF
+            and (bool(offer) or (caller.takes_100rel and not choice.gateway.rings_with)),
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
             signed=None if dialect.stir is None else self._signed(now),
         )  # fmt: skip
@@ -150,6 +152,20 @@ class GatewayAttempt:
         if self.has_responded:
             return self.progress.waits_until_ms(self.choice.gateway)
         return self.progress.started_at.mono + self.choice.gateway.response_timeout_ms
+
+    def rings_until_ms(self) -> int:
+        """Return the deadline of an attempt beside which others ring: no other gateway waits for its turn."""
+        if self.has_responded:
+            return self.progress.rings_until_ms(self.choice.gateway)
+        return self.progress.started_at.mono + self.choice.gateway.response_timeout_ms
+
+    @property
+    def fork_shown(self) -> str:
+        """Tag of the fork whose session the caller was sent, or that has answered; empty = of none."""
+        early, dialog = self.leg.early, self.leg.dialog
+        if dialog is not None:
+            return dialog.remote_tag
+        return "" if early is None or early.speaker is None else early.speaker
 
     def timed_out(self) -> AttemptOutcome:
         """Return the outcome of an attempt that was not answered in time."""
@@ -428,7 +444,7 @@ class GatewayAttempt:
         """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
         if early.speaker is not None and early.speaker != tag:
             self.progress.is_settled = False
-            self.call.fork_changed(early.speaker, tag, now, answers=answers)
+            self.call.fork_changed(self, early.speaker, tag, now, answers=answers)
         early.speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:

@@ -43,6 +43,10 @@ from vosd.sip.wire.message import Message, Response
 from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.gateways import Address
 
+_ELSEWHERE: Final[Mapping[str, int]] = {SIP: 200}
+"""Cause of the CANCEL to a telephone whose call another one has taken: it lists no missed call (RFC 3326 3.1)."""
+TOGETHER_MAX: Final = 20
+"""Most telephones of a call that ring at the same time; the others ring when none of these has answered."""
 _PEER_VANISHED: Final = frozenset({EndReason.SESSION_TIMEOUT, EndReason.NO_MEDIA})
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
 _WITHHELD: Final = {
@@ -52,6 +56,7 @@ _WITHHELD: Final = {
     MediaRefusal.NO_MEDIA_PORT: EndReason.NO_MEDIA_PORT,
 }
 """End reason of an attempt whose INVITE was not sent."""
+_RINGING: Final = 180
 _PROGRESS: Final = 183
 _UNPAID_STATUS: Final = 402
 """The caller gets it where the money ends before the answer."""
@@ -64,6 +69,7 @@ class Call:
         "_asks",
         "_board",
         "arrival",
+        "beside",
         "bridge",
         "callee",
         "caller",
@@ -99,6 +105,9 @@ class Call:
         if caller.leg is not None:
             caller.leg.call = self
         self.callee: GatewayAttempt | None = None
+        """The attempt in progress, of several the foremost one: its responses and media go to the caller."""
+        self.beside: tuple[GatewayAttempt, ...] = ()
+        """Attempts in progress beside the foremost one: telephones that ring together."""
         self.transfer: CallTransfer | None = None
         self.bridge: Bridge | None = None
         """Bridge between the two legs; made when the first request within a dialog needs it."""
@@ -136,7 +145,7 @@ class Call:
     @property
     def legs(self) -> int:
         """Return the number of established legs."""
-        return 0 if self.state is states.OVER else 1 + (self.callee is not None)
+        return 0 if self.state is states.OVER else 1 + (self.callee is not None) + len(self.beside)
 
     @property
     def parties(self) -> Sequence[Leg]:
@@ -145,12 +154,33 @@ class Call:
         return [leg for leg in (self.caller.leg, callee) if leg is not None]
 
     @property
-    def occupied(self) -> RouteChoice | None:
-        """The route whose capacity is taken: of the attempt, or of a gateway's sound."""
+    def all_legs(self) -> Sequence[Leg]:
+        """The legs that take part, the caller's first, and those of attempts beside the foremost one."""
+        return [*self.parties, *(each.leg for each in self.beside)]
+
+    @property
+    def occupied(self) -> Sequence[RouteChoice]:
+        """The routes whose capacity is taken: of attempts, those to one phone once, or of a gateway's sound."""
         if self.callee is not None:
-            return self.callee.choice
+            return list({each.choice.gateway.name: each.choice for each in self._in_progress}.values())
         is_playing = self.state is states.ANNOUNCING and self.journey.announced is None
-        return self.journey.choice if is_playing else None
+        return [self.journey.choice] if is_playing and self.journey.choice is not None else []
+
+    def attempt_of(self, leg: Leg) -> GatewayAttempt | None:
+        """Return the attempt that a leg is of, in progress or answered."""
+        callee = self.callee
+        if callee is None or callee.leg is leg:
+            return callee
+        return next((each for each in self.beside if each.leg is leg), None)
+
+    def calls(self, gateway: str) -> bool:
+        """Return whether an attempt at a gateway is in progress."""
+        return any(each.choice.gateway.name == gateway for each in self._in_progress)
+
+    def shares_place(self, attempt: GatewayAttempt) -> bool:
+        """Return whether another attempt in progress is at the same phone, which counts them as one call."""
+        name = attempt.choice.gateway.name
+        return any(each is not attempt and each.choice.gateway.name == name for each in self._in_progress)
 
     @property
     def is_conversing(self) -> bool:
@@ -198,7 +228,10 @@ class Call:
 
     def progressed(self, attempt: GatewayAttempt, status: int, session: bytes, now: Instant) -> None:
         """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
-        if attempt is not self.callee or states.PROGRESS not in ACCEPTED[self.state]:
+        if (attempt is not self.callee and attempt not in self.beside) or states.PROGRESS not in ACCEPTED[self.state]:
+            return
+        if self.beside:
+            self._progressed_beside(attempt, status, session, now)
             return
         self._board.set_deadline(attempt.progress.waits_until_ms(attempt.choice.gateway))
         if status not in RINGING:
@@ -219,14 +252,15 @@ class Call:
         if self._accepts(CallEvent.EARLY_ANSWER) and self.callee is not None:
             self.callee.answer_early_offer(session, now)
 
-    def fork_changed(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
+    def fork_changed(self, attempt: GatewayAttempt, before: str, after: str, now: Instant, *, answers: bool) -> None:
         """Prepare the caller for another fork of the INVITE, which sends early media or answers."""
-        self.drop_bridge(now)
-        self.caller.switch_fork(before, after, now, answers=answers)
+        if attempt is self.callee:
+            self.drop_bridge(now)
+            self.caller.switch_fork(before, after, now, answers=answers)
 
     def attempt_failed(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Handle a final refusal of a gateway."""
-        if attempt is not self.callee or not self._accepts(CallEvent.ATTEMPT_FAILED):
+        if not self._awaits(attempt):
             return
         self._board.refused(attempt, response, now)
         outcome = attempt.refusal(response)
@@ -235,7 +269,7 @@ class Call:
 
     def answer_unusable(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Hang up a gateway whose description the caller cannot be sent, and try the next one; the vendor charges."""
-        if attempt is not self.callee or not self._accepts(CallEvent.ATTEMPT_FAILED):
+        if not self._awaits(attempt):
             self.answered(attempt, now)
             return
         media = attempt.leg.facts.media
@@ -247,22 +281,22 @@ class Call:
 
     def attempt_silent(self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant) -> None:
         """Handle a gateway that sent no response, or could not be reached."""
-        if attempt is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
+        if self._awaits(attempt):
             self._attempt_over(attempt, outcome, now)
 
     def sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
         """Count the time of a gateway, or report the answer, from now on: the message had to wait."""
-        attempt = self.callee
+        attempt = self.attempt_of(leg)
         if isinstance(message, OutgoingSuccess):
             if self._is_answer(leg, message):
                 self._board.answer_sent()
                 self.watch()  # the ports of its media are known now
                 self.moved()
-        elif attempt is not None and attempt.leg is leg and self._accepts(CallEvent.ATTEMPT_FAILED):
+        elif attempt is not None and self._accepts(CallEvent.ATTEMPT_FAILED):
             if message.parts.sequence > 1:
                 return  # it follows a 422: the time of its attempt goes on
             attempt.progress.started_at = now
-            self.hunt.wait(self, attempt, attempt.own_deadline(), now)
+            self._wait(attempt, now)
 
     def answer_left(self, leg: Leg, message: OutgoingSuccess) -> None:
         """Report the answer, which has left at once."""
@@ -271,14 +305,14 @@ class Call:
 
     def not_sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
         """Try the next gateway, or end a call whose 200 could not be sent; False = it is the 200 to another INVITE."""
-        attempt = self.callee
+        attempt = self.attempt_of(leg)
         if isinstance(message, OutgoingSuccess):
             if not self._is_answer(leg, message):
                 return False
             self._undo_answer(message, now)
             self._give_up_callee(EndReason.UNAVAILABLE, now)
             self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
-        elif attempt is not None and attempt.leg is leg and self._accepts(CallEvent.ATTEMPT_FAILED):
+        elif attempt is not None and self._accepts(CallEvent.ATTEMPT_FAILED):
             media = leg.facts.media
             refusal = None if media is None else media.refusal
             outcome = AttemptOutcome.final(500) if refusal is None else AttemptOutcome.withheld(_WITHHELD[refusal])
@@ -287,8 +321,10 @@ class Call:
 
     def answered(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Handle the answer of a gateway: the vendor charges from now on."""
-        if attempt is not self.callee or states.ANSWER not in ACCEPTED[self.state]:
+        if (attempt is not self.callee and attempt not in self.beside) or states.ANSWER not in ACCEPTED[self.state]:
             return
+        if self.beside:
+            self._won(attempt, "Answered Elsewhere", now)
         self.state = states.ANSWERED
         has_answer = bool(self.caller.offer) or attempt.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
@@ -369,23 +405,28 @@ class Call:
             return False
         return self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
 
-    def pick_up(self, newcomer: Caller, choice: RouteChoice, now: Instant) -> int:
+    def pick_up(self, newcomer: Caller, replaced: Leg, choice: RouteChoice, now: Instant) -> int:
         """Answer a call that rings by another phone (RFC 3891 section 3); return the status if that is refused, else 0.
 
         The offers of both are answers to each other. ``choice`` is the route to the newcomer, in place of the phone
-        that rings, which is cancelled.
+        that rings, which is cancelled with all that ring beside it.
         """
-        ringing, caller = self.callee, self.caller
+        ringing, caller = self.attempt_of(replaced), self.caller
         if ringing is None or states.ANSWER not in ACCEPTED[self.state] or self.transfer is not None:
             return 481
         to_newcomer, to_caller = answer_of(newcomer.offer, caller.offer), answer_of(caller.offer, newcomer.offer)
         if not (to_newcomer and to_caller):
             return 488
         peer = newcomer.dialog.peer
-        if not self._board.occupy((choice, Address(peer.host, peer.port)), now):
+        next_hop = choice, Address(peer.host, peer.port)
+        if self.beside and self.calls(choice.gateway.name):  # the newcomer rings, too: that call of it ends now
+            self._won(ringing, "Picked Up Elsewhere", now)
+        if not self._board.occupy(next_hop, now):
             return 486
+        if self.beside:
+            self._won(ringing, "Picked Up Elsewhere", now)
         self.drop_bridge(now)
-        ringing.give_up(EndReason.CANCELLED, now, {SIP: 200})
+        ringing.give_up(EndReason.CANCELLED, now, _ELSEWHERE)
         self.journey.attempts.append(ringing.row(0, "Picked Up Elsewhere", now))
         self._board.attempt_over(ringing, None, now)
         caller.begin_attempt(now)
@@ -553,29 +594,13 @@ class Call:
         if self.state in (states.SETUP, states.ANNOUNCING):
             self._due_without_attempt(now)
             return
-        attempt, next_hop = self.callee, None
+        attempt = self.callee
         if attempt is None or (self.journey.invited_at is not None and self._has_only_paid(now)):
             return
-        is_telling = True
-        outcome = attempt.timed_out()
-        may_leave = tries_next(attempt.choice.gateway, outcome)
-        if attempt.choice.protect_times and now.mono < (until_ms := attempt.own_deadline()):
-            next_hop = self.hunt.take(self, now, only_protected=True) if may_leave else None
-            if next_hop is None:
-                self.hunt.wait(self, attempt, until_ms, now)
-                return
-            is_telling = attempt.given_up(now) is not None
-        # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
-        elif attempt.progress.is_only_trying(attempt.choice.gateway) and now.mono < attempt.progress.rings_until_ms(
-            attempt.choice.gateway
-        ):
-            next_hop = self.hunt.take(self, now) if may_leave else None
-            if next_hop is None:
-                self.hunt.wait(self, attempt, attempt.progress.rings_until_ms(attempt.choice.gateway), now)
-                return
-        attempt.leave(outcome, now)
-        is_telling = is_telling and not attempt.transaction.is_unsent
-        self._attempt_over(attempt, outcome, now, next_hop=next_hop, is_telling=is_telling)
+        if self.beside:
+            self._due_together(now)
+        else:
+            self._attempt_due(attempt, now)
 
     def sound_failed(self, now: Instant) -> None:
         """Go on without the sound that the caller is played: it cannot be."""
@@ -605,8 +630,11 @@ class Call:
         """Close a call that could not be ended because of an error in the switch: its peers are sent nothing more."""
         self.take_answer_back(now)
         self.caller.close(now)
-        if self.callee is not None:
-            self.callee.close(now)
+        for attempt in self._in_progress:
+            attempt.close(now)
+        for choice in self.occupied[1:]:
+            self._board.vacate(choice)
+        self.beside = ()
         at = now if self.lifetime is None else min(now, self.lifetime.granted_until)
         self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.progress.final, now=now)
 
@@ -649,6 +677,31 @@ class Call:
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
         if choice.protect_times:
             self.hunt.wait(self, attempt, attempt.own_deadline(), now)
+        if choice.gateway.rings_with:
+            self._ring_beside(attempt, now)
+
+    def _attempt_due(self, attempt: GatewayAttempt, now: Instant) -> None:
+        """Leave a gateway whose time is over, or one for which a protected gateway joins."""
+        next_hop, is_telling = None, True
+        outcome = attempt.timed_out()
+        may_leave = tries_next(attempt.choice.gateway, outcome)
+        if attempt.choice.protect_times and now.mono < (until_ms := attempt.own_deadline()):
+            next_hop = self.hunt.take(self, now, only_protected=True) if may_leave else None
+            if next_hop is None:
+                self.hunt.wait(self, attempt, until_ms, now)
+                return
+            is_telling = attempt.given_up(now) is not None
+        # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
+        elif attempt.progress.is_only_trying(attempt.choice.gateway) and now.mono < attempt.progress.rings_until_ms(
+            attempt.choice.gateway
+        ):
+            next_hop = self.hunt.take(self, now) if may_leave else None
+            if next_hop is None:
+                self.hunt.wait(self, attempt, attempt.progress.rings_until_ms(attempt.choice.gateway), now)
+                return
+        attempt.leave(outcome, now)
+        is_telling = is_telling and not attempt.transaction.is_unsent
+        self._attempt_over(attempt, outcome, now, next_hop=next_hop, is_telling=is_telling)
 
     def _attempt_over(
         self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
@@ -659,6 +712,9 @@ class Call:
         ``code`` is the gateway's own; ``goes_on``: its other addresses are tried even if no other gateway would be;
         ``is_telling``: whether the outcome says anything of the vendor.
         """
+        if self.beside:
+            self._one_over(attempt, outcome, now, code=code, is_telling=is_telling)
+            return
         self.hunt.note(attempt.choice, outcome, redirected=goes_on)
         text = verdict([outcome]).reason.text
         self.journey.attempts.append(attempt.row(code, text, now))
@@ -666,10 +722,137 @@ class Call:
         self.drop_bridge(now)
         attempt.close(now)
         self.callee = None
-        if goes_on or tries_next(attempt.choice.gateway, outcome):
+        if goes_on or (tries_next(attempt.choice.gateway, outcome) and not self.hunt.is_refused):
             self._try_next(now, next_hop)
         else:
             self._search_failed(now)
+
+    # -- inside: telephones that ring together --------------------------------------------------------------------
+
+    def _awaits(self, attempt: GatewayAttempt) -> bool:
+        """Return whether an attempt is in progress."""
+        is_known = attempt is self.callee or attempt in self.beside
+        return is_known and CallEvent.ATTEMPT_FAILED in ACCEPTED[self.state]
+
+    @property
+    def _in_progress(self) -> tuple[GatewayAttempt, ...]:
+        """The attempts in progress."""
+        return self.beside if self.callee is None else (self.callee, *self.beside)
+
+    def _wait(self, attempt: GatewayAttempt, now: Instant) -> None:
+        """Set the deadline of an attempt, or the earliest one of several."""
+        if self.beside:
+            self._board.set_deadline(min(each.rings_until_ms() for each in self._in_progress))
+        else:
+            self.hunt.wait(self, attempt, attempt.own_deadline(), now)
+
+    def _ring_beside(self, tried: GatewayAttempt, now: Instant) -> None:
+        """Call the other telephones that ring together with the one that is tried."""
+        gateway, journey = tried.choice.gateway, self.journey
+        while len(self.beside) < TOGETHER_MAX - 1 and (next_hop := self.hunt.take_beside(self, gateway, now)):
+            choice, address = next_hop
+            attempt = GatewayAttempt(self.endpoint, self, choice, address, AttemptProgress(now))
+            try:
+                sip_call_id = attempt.begin(self.caller.offer, self.hops, now)
+                self.beside = (*self.beside, attempt)
+            finally:
+                if attempt not in self.beside and not self.shares_place(attempt):
+                    self._board.vacate(choice)
+            if not journey.foremost_call_id:
+                journey.note_together(journey.sip_call_ids_out[-1], gateway.name)
+            journey.sip_call_ids_out.append(sip_call_id)
+            journey.note_together(sip_call_id, choice.gateway.name)
+        self._wait(tried, now)
+
+    def _progressed_beside(self, attempt: GatewayAttempt, status: int, session: bytes, now: Instant) -> None:
+        """Handle a provisional response of one of several telephones.
+
+        The foremost one is that which has sent media last; while none has, the one that rang first.
+        """
+        self._wait(attempt, now)
+        if status not in RINGING:
+            return
+        if attempt is not self.callee and (session or self.state is not states.RINGING):
+            self._put_first(attempt, now)
+        if attempt is self.callee:
+            self._board.attempt_rings(attempt)
+            self.state = states.RINGING
+            self.journey.note_ringing(now.came)
+            self.caller.ring(status, session, now)
+
+    def _put_first(self, attempt: GatewayAttempt, now: Instant, *, answers: bool = False) -> None:
+        """Make another one of several attempts the foremost; ``answers``: its telephone has answered."""
+        before, self.callee = self.callee, attempt
+        others = (each for each in (before, *self.beside) if each is not attempt and each is not None)
+        self.beside = tuple(others)
+        self.journey.note_foremost(attempt.choice, attempt.transaction.parts.call_id, str(attempt.peer))
+        self.fork_changed(attempt, before.fork_shown if before else "", attempt.fork_shown, now, answers=answers)
+
+    def _won(self, attempt: GatewayAttempt, row: str, now: Instant) -> None:
+        """Let one of several telephones be the callee, and cancel the others: the call is completed elsewhere."""
+        if attempt is not self.callee:
+            self._put_first(attempt, now, answers=True)
+        for each in self.beside:
+            self._cancel_beside(each, EndReason.CANCELLED, row, now, _ELSEWHERE)
+
+    def _cancel_beside(
+        self, attempt: GatewayAttempt, reason: EndReason, row: str, now: Instant, given: Mapping[str, int] = NO_CAUSES
+    ) -> None:
+        """Cancel an attempt beside the foremost one."""
+        outcome = attempt.given_up(now)
+        attempt.give_up(reason, now, given)
+        self.journey.attempts.append(attempt.row(0, row, now))
+        self._board.attempt_over(attempt, outcome, now)
+        self.beside = tuple(each for each in self.beside if each is not attempt)
+
+    def _one_over(
+        self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant, *, code: int, is_telling: bool
+    ) -> None:
+        """Record one of several attempts; the others go on, unless it has refused the call for all of them."""
+        reason = verdict([outcome]).reason
+        self.journey.attempts.append(attempt.row(code, reason.text, now))
+        if self.hunt.note_beside(attempt.choice, outcome):
+            self.journey.note_foremost(attempt.choice, attempt.transaction.parts.call_id, str(attempt.peer))
+            others = tuple(each for each in self._in_progress if each is not attempt)
+            self.callee, self.beside = attempt, others
+            for each in others:
+                self._cancel_beside(each, reason, "Refused Elsewhere", now)
+            self._board.attempt_over(attempt, outcome if is_telling else None, now)
+            self.drop_bridge(now)
+            attempt.close(now)
+            self.callee = None
+            self._search_failed(now)
+            return
+        self._board.attempt_over(attempt, outcome if is_telling else None, now)
+        if attempt is self.callee:
+            self._put_another_first(now)
+        self.beside = tuple(each for each in self.beside if each is not attempt)
+        attempt.close(now)
+        if self.callee is not None:
+            self._wait(self.callee, now)
+
+    def _put_another_first(self, now: Instant) -> None:
+        """Put another attempt in place of the foremost one, which has failed; forward its media, or that it rings."""
+        was_playing = self.caller.progress.sent_early_media
+        attempt = max(self.beside, key=lambda each: (bool(each.fork_shown), each.progress.rang))
+        self._put_first(attempt, now)
+        if was_playing and attempt.progress.rang:
+            early, self.to_forward = attempt.leg.early, None
+            session = b"" if early is None else early.sessions.get(attempt.fork_shown, b"")
+            self.caller.ring(_PROGRESS if session else _RINGING, session, now)
+
+    def _due_together(self, now: Instant) -> None:
+        """End those of several attempts whose time is over; the last one is not one of several."""
+        for attempt in self._in_progress:
+            if not self.beside or attempt.rings_until_ms() > now.mono:
+                continue
+            outcome = attempt.timed_out()
+            attempt.leave(outcome, now)
+            self._one_over(attempt, outcome, now, code=0, is_telling=not attempt.transaction.is_unsent)
+        if self.callee is not None:
+            self._wait(self.callee, now)
+
+    # -- inside: sounds, and the end of the search ------------------------------------------------------------------
 
     def _play(self, choice: RouteChoice, sound: GatewaySound, now: Instant) -> None:
         """Play the caller the sound of a gateway; where that is not possible, try the next gateway.
@@ -864,6 +1047,8 @@ class Call:
         attempt = self.callee
         if attempt is None:
             return
+        for each in self.beside:
+            self._cancel_beside(each, reason, row or reason.text, now, given)
         outcome = attempt.given_up(now)
         self.drop_bridge(now)
         attempt.give_up(reason, now, given)

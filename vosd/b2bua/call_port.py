@@ -75,6 +75,10 @@ class CallPort(Protocol):
         """Whether both legs are established and have agreed on a session."""
         ...
 
+    def calls(self, gateway: str) -> bool:
+        """Return whether an attempt at a gateway is in progress."""
+        ...
+
     def attested(self, choice: RouteChoice) -> CallerAttestation:
         """Return what we attest of the call that is sent to a gateway."""
         ...
@@ -89,8 +93,8 @@ class CallPort(Protocol):
         """Report a provisional response."""
         ...
 
-    def fork_changed(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
-        """Report that another fork of the INVITE sends early media or answers, by the tags of both."""
+    def fork_changed(self, attempt: "GatewayAttempt", before: str, after: str, now: Instant, *, answers: bool) -> None:
+        """Report that another fork of an INVITE sends early media or answers, by the tags of both."""
         ...
 
     def answered(self, attempt: "GatewayAttempt", now: Instant) -> None:

@@ -29,6 +29,8 @@ NextHop = tuple[RouteChoice, Address]
 """The route that is tried, and the address of its gateway."""
 
 SERVICE_UNAVAILABLE: Final = 503
+GLOBAL_FAILURE: Final = 600
+"""The least code with which a telephone refuses a call for all others."""
 CONTACTS_MAX: Final = 5
 """Most contacts of one 3xx that are tried."""
 _OWN_FINDINGS: Final = (
@@ -55,14 +57,15 @@ class Hunt:
     """Hunting of one call.
 
     The next address of a gateway is tried after one that was silent or answered 503 (RFC 3263 section 4.3). The next
-    contact of a phone is tried after any refusal, because each contact is another device; they ring one by one. The
+    contact of a phone is tried after any refusal, because each contact is another device. They ring one by one, unless
+    the gateway says that they ring together, as the phones of a group may (``RoutingGateway.rings_with``). The
     next contact of a 3xx is tried after any refusal that leads on, because each is another place (RFC 3261 section
     8.1.3.4).
     """
 
     __slots__ = (
-        "_board", "_choices", "_flows", "latest", "named", "next_hops", "outcomes", "refused_number", "responding",
-        "stays",
+        "_board", "_choices", "_flows", "is_refused", "latest", "named", "next_hops", "outcomes", "refused_number",
+        "responding", "stays", "together_from",
     )  # fmt: skip
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
@@ -80,6 +83,10 @@ class Hunt:
         """Next hops that have sent a 3xx or are named in one: none is tried twice (RFC 3261 section 8.1.3.4)."""
         self.stays = False
         """Whether only other addresses or contacts of the same gateway are tried after the latest refusal."""
+        self.is_refused = False
+        """Whether one of several phones that ring together has refused the call for all: no other gateway follows."""
+        self.together_from: int | None = None
+        """Number of outcomes when the first phones began to ring together; None = none have."""
         self.outcomes: list[AttemptOutcome] = []
 
     def remaining(self) -> tuple[RouteChoice, ...]:
@@ -108,6 +115,30 @@ class Hunt:
         if call.callee is not None:  # capacity may be free once the attempt in progress is over
             self.next_hops = [*self.next_hops, *full]
         return None
+
+    def take_beside(self, call: "CallPort", tried: RoutingGateway, now: Instant) -> NextHop | None:
+        """Reserve capacity of the next telephone that rings together with the gateway that is tried; None = no more.
+
+        One that has its calls already is left out. All places of a phone are one call of it.
+        """
+        while (next_hop := self._next_beside(tried, now)) is not None:
+            if self._board.occupy(next_hop, now, is_counted=not call.calls(next_hop[0].gateway.name)):
+                if self.together_from is None:
+                    self.together_from = len(self.outcomes)
+                return next_hop
+        return None
+
+    def _next_beside(self, tried: RoutingGateway, now: Instant) -> NextHop | None:
+        """Return the next telephone that rings together with a gateway; of a single phone only its own places do."""
+        next_hop = self.next_hops[0] if self.next_hops else None
+        if next_hop is None and tried.ring_group is not None:
+            next_hop = self._next(now)
+            if next_hop is not None:
+                self.next_hops = [next_hop, *self.next_hops]
+        if next_hop is None or next_hop[0].gateway.rings_with != tried.rings_with:
+            return None
+        self.next_hops = self.next_hops[1:]
+        return next_hop
 
     @property
     def _has_joined(self) -> bool:
@@ -178,6 +209,15 @@ class Hunt:
         else:
             self.responding, self.refused_number = choice.gateway, choice.callee_out
 
+    def note_beside(self, choice: RouteChoice, outcome: AttemptOutcome) -> bool:
+        """Remember how one of several attempts ended; return whether it ends the others (RFC 3261 section 16.7)."""
+        self.note(choice, outcome)
+        if outcome.end is AttemptEnd.FINAL and outcome.code >= GLOBAL_FAILURE:
+            self.outcomes, self.together_from = [outcome], None  # the caller gets it, whatever the others have answered
+            return True
+        self.is_refused = self.is_refused or not tries_next(choice.gateway, outcome)
+        return False
+
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
         """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any to try.
 
@@ -217,11 +257,23 @@ class Hunt:
         """Return the failure that follows from all attempts."""
         if not self.outcomes:
             return Failure(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH)
-        reason, status, cause, text = verdict(self.outcomes)
+        outcomes = self.outcomes
+        if self.together_from is not None:  # of several alike the lowest class is the best (RFC 3261 section 16.7)
+            before, together = outcomes[: self.together_from], outcomes[self.together_from :]
+            outcomes = [*before, *sorted(together, key=_badness, reverse=True)]
+        reason, status, cause, text = verdict(outcomes)
         source = HangupSource.SWITCH if reason in _OWN_FINDINGS else HangupSource.CALLEE
         if cause is None and reason is EndReason.UNAVAILABLE:
             cause = q850_of_status(status)
         return Failure(reason, status, cause, source, text)
+
+
+def _badness(outcome: AttemptOutcome) -> tuple[int, bool]:
+    """Return by what the outcomes of several phones are compared: class (without response 4xx) and ringing.
+
+    One that rang and was not answered says more than one that was silent.
+    """
+    return outcome.code // 100 or 4, not outcome.rang
 
 
 def _is_of_address(outcome: AttemptOutcome) -> bool:

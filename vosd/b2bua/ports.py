@@ -77,8 +77,11 @@ class Switchboard(Protocol):
         """Go on with the set-up now that its question is answered; None = the deadline has passed."""
         ...
 
-    def occupy(self, next_hop: "NextHop", now: Instant) -> bool:
-        """Reserve capacity of a gateway for one attempt; False if it has none left."""
+    def occupy(self, next_hop: "NextHop", now: Instant, *, is_counted: bool = True) -> bool:
+        """Reserve capacity of a gateway for one attempt; False if it has none left.
+
+        ``is_counted``: no attempt in progress is at the same phone, whose places are one call of it.
+        """
         ...
 
     def vacate(self, choice: RouteChoice) -> None:

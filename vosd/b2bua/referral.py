@@ -118,7 +118,7 @@ def leg_named_by(endpoint: Endpoint, replaces: Replaces) -> "tuple[Call | None, 
     keeper: object = endpoint.dialog_kept_by(replaces.to_tag)
     call = keeper.call if isinstance(keeper, CallPart) else None
     if call is not None:
-        for leg in call.parties:
+        for leg in call.all_legs:
             if leg is not keeper:
                 continue
             dialog = leg.dialog or leg.forks.get(replaces.from_tag)

@@ -106,6 +106,10 @@ class JourneyFacts(msgspec.Struct):
     """The latest sound of a gateway; in state ``ANNOUNCING`` without ``announced`` it lasts. None = there was none."""
     vendor_invited_at: Instant | None = None
     """When the INVITE of the latest attempt went out, likewise: its vendor charges from then on."""
+    foremost_call_id: str = ""
+    """Call-ID of the foremost one of several attempts, or of that which was answered; empty = the latest one."""
+    rung_together: tuple[tuple[str, str], ...] = ()
+    """Call-IDs and gateways of attempts beside which others were in progress."""
 
 
 class Journey(JourneyFacts):
@@ -122,6 +126,16 @@ class Journey(JourneyFacts):
         self.choice = choice
         self.sip_call_ids_out.append(sip_call_id)
         self.destination_address = address
+        self.foremost_call_id = ""
+
+    def note_together(self, sip_call_id: str, gateway: str) -> None:
+        """Record one of several attempts that are in progress together; the first is the foremost."""
+        self.foremost_call_id = self.foremost_call_id or sip_call_id
+        self.rung_together = (*self.rung_together, (sip_call_id, gateway))
+
+    def note_foremost(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
+        """Record which of several attempts is the foremost."""
+        self.choice, self.foremost_call_id, self.destination_address = choice, sip_call_id, address
 
     def charged_from(self, now: Instant) -> None:
         """Record the INVITE of an attempt: its vendor charges from then on, the customer is charged from the first."""

@@ -59,7 +59,7 @@ def _is_settled_early(call: "Call", callee: "GatewayAttempt", leg: "Leg", event:
     agreed = None if callee.leg.early is None else callee.leg.early.agreed
     if agreed is None or not call.caller.progress.is_settled:
         return False
-    return leg is not callee.leg or event.dialog is agreed
+    return leg is call.caller.leg or (leg is callee.leg and event.dialog is agreed)
 
 
 def _rings_with_keys(call: "Call", callee: "GatewayAttempt", leg: "Leg", event: "RequestArrived") -> bool:

@@ -27,12 +27,12 @@ from vosd.callcontrol.sell_rate import no_rate, of_allowed_type, rated_agents
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
-from vosd.routing.failover import EVERY_CODE
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.lookups import RedirectTarget
 from vosd.routing.pipeline import Destination, RouteRequest, find_routes
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.ports import Full
+from vosd.routing.ring_groups import in_group
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.stir.terms import Verstat
 from vosd.trunks.gateways import RoutingGateway
@@ -121,11 +121,7 @@ def _named(target: RedirectTarget, catalogue: Catalogue) -> RoutingGateway | Non
     if phone is None:
         return None
     called = called_half(phone)
-    if target.ring_ms is None:
-        return called
-    return msgspec.structs.replace(
-        called, ring_timeout_ms=target.ring_ms, failover_after_ringing=True, failover_codes=EVERY_CODE
-    )
+    return called if target.group is None else in_group(called, target.group)
 
 
 class Admission:

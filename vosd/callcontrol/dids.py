@@ -7,6 +7,7 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.routing.lookups import RedirectTarget
 from vosd.trunks.dids import Did, DidTable
+from vosd.trunks.ringing import RingGroup, RingOrder
 
 
 def ring_did(table: DidTable, admission: Admission, call: CallRequest) -> Refusal | None:
@@ -19,8 +20,10 @@ def ring_did(table: DidTable, admission: Admission, call: CallRequest) -> Refusa
     if did.account is None:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"{number} is assigned to no account")
     phones, trunk = _rung(did, admission, call)
-    several = did.ring_timeout_ms if len(phones) > 1 else None
-    targets = [RedirectTarget(each, call.callee, several) for each in phones]
+    group = RingGroup(number, did.ring_timeout_ms, did.ring) if len(phones) > 1 else None
+    if did.ring is RingOrder.TOGETHER:
+        phones = tuple(dict.fromkeys(phones))
+    targets = [RedirectTarget(each, call.callee, group) for each in phones]
     if trunk is not None:
         targets.append(RedirectTarget(trunk, call.callee))
     if not targets:

@@ -4,7 +4,7 @@ Only the words are here. The decision is made by ``pipeline.examine_routes``, as
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.base.money import EXACT, format_amount, format_price
 from vosd.billing.typical import typical_price
@@ -17,6 +17,9 @@ from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.ringing import RingOrder
+
+_OWN_NUMBER: Final = "the number is this phone's"
 
 
 class Offered(NamedTuple):
@@ -131,7 +134,7 @@ def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, s
 def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bool) -> str:
     presence = "which is registered" if is_live else "taken to be registered (the running switch knows)"
     if choice.gateway.is_phone:
-        return f"the number is this phone's, {presence}"
+        return f"{_why_phone(choice.gateway)}, {presence}"
     if phone is not None and choice.gateway.dialect.redirects is Redirects.FOLLOW:
         return f"is asked where the calls of phone {phone.name} go, or takes them while it is not registered"
     if phone is not None:
@@ -144,6 +147,15 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bo
     if choice.gateway.sound is not None:
         fits = f"{fits}; plays {choice.gateway.sound.name}, then {choice.gateway.sound.code}"
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
+
+
+def _why_phone(gateway: RoutingGateway) -> str:
+    """Return why a phone is called, and what rings at the same time."""
+    group = gateway.ring_group
+    if group is None:
+        return "the number is this phone's; all its places ring at once" if gateway.rings_with else _OWN_NUMBER
+    order = "at once with the others" if group.order is RingOrder.TOGETHER else "in turn"
+    return f"one of the phones of {group.number}, which rings {order} for {group.ring_timeout_ms / 1_000:g} s"
 
 
 def _why(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Rests, vendors: Vendors) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from vosd.base.ids import all_shortened
 from vosd.cli import output
@@ -64,12 +64,18 @@ def calls(
 def _print_running(running: Sequence[CallSnapshot]) -> None:
     width = output.columns_of_screen()
     if width is None:
-        output.records(CallSnapshot.__struct_fields__, running, empty="no calls")
+        every = [[*astuple(replace(call, rings_beside=" ".join(call.rings_beside)))] for call in running]
+        output.table(CallSnapshot.__struct_fields__, every, empty="no calls")
         return
     ids = all_shortened([call.call_id for call in running])
-    shown = [replace(call, call_id=short) for call, short in zip(running, ids, strict=True)]
+    shown = [replace(call, call_id=short, routing_gateway=_to(call)) for call, short in zip(running, ids, strict=True)]
     rows = [[getattr(call, key) for key in _ON_SCREEN] for call in shown]
     output.listing([*_ON_SCREEN.values()], rows, width, empty="no calls")
+
+
+def _to(call: CallSnapshot) -> str | None:
+    """Return where a call goes, and how many telephones ring beside."""
+    return f"{call.routing_gateway} +{len(call.rings_beside)}" if call.rings_beside else call.routing_gateway
 
 
 def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
@@ -107,7 +113,8 @@ def show_call(invocation: Invocation, /, call_id: str, acting: str | None, as_js
 def _print_call(document: dict[str, Any]) -> None:
     record, legs, call = document.pop("record"), document.pop("legs"), document.pop("call")
     if call is not None:
-        output.sheet({**msgspec.to_builtins(call), **document})
+        shown = msgspec.to_builtins(call)
+        output.sheet({**shown, "rings_beside": " ".join(shown["rings_beside"]), **document})
         output.line("")
         output.records(LegRow.__struct_fields__, legs, empty="no legs")
         output.line("")

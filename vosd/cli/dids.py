@@ -1,6 +1,6 @@
 """``vosd did``: the inventory of numbers, who has each, and who had it when."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -9,6 +9,9 @@ from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.definitions import change_objects, change_options
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
+
+if TYPE_CHECKING:
+    from vosd.admin.office.dids import DidRow
 
 _COLUMNS: Final = (
     ScreenColumn("number", narrowest=12),
@@ -42,10 +45,14 @@ def list_(invocation: Invocation, number: str | None, account: str | None, free:
         output.document(found)
         return
     rows = [
-        (each.number, each.account or "free", each.rings, each.since or "in files", each.by or "", each.memo or "")
+        (each.number, each.account or "free", _rings(each), each.since or "in files", each.by or "", each.memo or "")
         for each in found
     ]
     output.listing(_COLUMNS, rows, output.columns_of_screen() or 80, empty="there is no such number")
+
+
+def _rings(row: "DidRow") -> str:
+    return f"{row.rings} {row.ring.value}" if " " in row.rings and row.ring is not row.ring.IN_TURN else row.rings
 
 
 @did.command()
@@ -53,18 +60,28 @@ def list_(invocation: Invocation, number: str | None, account: str | None, free:
 @click.argument("account")
 @click.option("--trunk", metavar="NAME", help="Its calls go to this gateway.")
 @click.option("--phone", "phones", multiple=True, metavar="NUMBER", help="It rings this phone; several ring in turn.")
+@click.option("--together", is_flag=True, help="Several phones ring at the same time.")
 @change_options
 @pass_invocation
 def assign(
-    invocation: Invocation, /, number: str, account: str, trunk: str | None, phones: tuple[str, ...], **terms: Any
+    invocation: Invocation,
+    /,
+    number: str,
+    account: str,
+    trunk: str | None,
+    phones: tuple[str, ...],
+    together: bool,
+    **terms: Any,
 ) -> None:
     """Give NUMBER, or a range such as 4930100-4930199, to ACCOUNT."""
     from vosd.admin.office.dids import AssignDid, assign_did
+    from vosd.trunks.ringing import RingOrder
 
+    ring = RingOrder.TOGETHER if together else None
     change_objects(
         invocation,
         assign_did,
-        lambda **order: AssignDid(number=number, account=account, trunk=trunk, phones=phones, **order),
+        lambda **order: AssignDid(number=number, account=account, trunk=trunk, phones=phones, ring=ring, **order),
         **terms,
     )
 
@@ -87,7 +104,7 @@ def free(invocation: Invocation, /, number: str, **terms: Any) -> None:
 def import_(invocation: Invocation, /, file: Any, **terms: Any) -> None:
     """Set the numbers of a CSV FILE, all of them or none; others stay as they are.
 
-    Its first line names the columns: number, account, trunk, phones, ring_timeout, calendar, otherwise. A number
+    Its first line names the columns: number, account, trunk, phones, ring, ring_timeout, calendar, otherwise. A number
     without account is free; several phones stand in one cell with blanks between.
     """
     from vosd.admin.office.dids import ImportDids, import_dids

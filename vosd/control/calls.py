@@ -22,7 +22,7 @@ class CallSnapshot(msgspec.Struct, frozen=True):
     """State of the call: ``setup``, ``hunting``, ``ringing``, ``answered``, ``talking`` or ``announcing``."""
     mapping_gateway: str | None
     routing_gateway: str | None
-    """The gateway that is tried or has answered."""
+    """The gateway that is tried or has answered; of several telephones the one whose media the caller is sent."""
     customer_account: str | None
     vendor_account: str | None
     caller: str
@@ -34,6 +34,13 @@ class CallSnapshot(msgspec.Struct, frozen=True):
     """Since the INVITE arrived."""
     talk_s: int | None
     """Since the answer."""
+    rings_beside: list[str] = []
+    """Telephones that ring at the same time as that gateway, by their numbers."""
+
+    @property
+    def gateways(self) -> tuple[str | None, ...]:
+        """The gateways and telephones of the call."""
+        return self.mapping_gateway, self.routing_gateway, *self.rings_beside
 
 
 class ListCalls(Order[list[CallSnapshot]], frozen=True, tag="calls"):
@@ -107,7 +114,7 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         return (
             (self.call_id is None or call.call_id.startswith(self.call_id))
             and (self.account is None or self.account in {call.customer_account, call.vendor_account})
-            and (self.gateway is None or self.gateway in {call.mapping_gateway, call.routing_gateway})
+            and (self.gateway is None or self.gateway in call.gateways)
             and (self.prefix is None or call.callee.startswith(for_matching(self.prefix)))
             and (self.older_than_s is None or call.age_s > self.older_than_s)
         )

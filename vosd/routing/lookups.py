@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from vosd.trunks.ringing import RingGroup
+
 
 class PortabilityTerms(msgspec.Struct, frozen=True):
     """Whether numbers are looked up before they are routed, and which number is rated then."""
@@ -32,5 +34,5 @@ class RedirectTarget(NamedTuple):
 
     gateway: str
     callee: str
-    ring_ms: int | None = None
-    """One of several phones that ring in turn, each for so long; None = it is called as usual."""
+    group: RingGroup | None = None
+    """The phones that it is one of; None = it is called as usual."""

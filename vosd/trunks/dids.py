@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from vosd.trunks.ringing import RingOrder
+
 
 class Did(msgspec.Struct, frozen=True):
     """A number, or a range of numbers, of the inventory."""
@@ -16,7 +18,9 @@ class Did(msgspec.Struct, frozen=True):
     trunk: str | None = None
     """The routing gateway, or the mapping gateway that registers here, that its calls go to."""
     phones: tuple[str, ...] = ()
-    """Numbers of the phones that ring, one after the other."""
+    """Numbers of the phones that ring."""
+    ring: RingOrder = RingOrder.IN_TURN
+    """Whether several phones ring one after the other, or at the same time."""
     ring_timeout_ms: int = 20_000
     """Time for which each of several phones rings."""
     calendar: str | None = None

@@ -17,6 +17,7 @@ from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.keys import limit, seconds, switch, whole, word
 from vosd.trunks.media import DEFAULT_MEDIA, MediaSettings
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
+from vosd.trunks.ringing import RingGroup
 from vosd.trunks.scope import LimitScope, SharedLimit
 from vosd.trunks.stir import CallerSignatures
 
@@ -361,6 +362,13 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """The sound that its callers are played, in place of a call; None = it is a trunk."""
     tls: str = ""
     """Identity of ``sip.tls`` with which it is connected to; empty = the common one."""
+    ring_group: RingGroup | None = None
+    """The phones of a number that it is called with; None = it is called alone."""
+    rings_with: str = ""
+    """Name of the telephones that ring at the same time: its own, with all its places, or the number of its group.
+
+    Empty = its places ring one after the other.
+    """
     serves_numbers: bool = False
     """Whether it has several numbers where it is registered, so that it has to be sent the one that is called."""
     hep: Annotated[

@@ -4,6 +4,7 @@ import msgspec
 
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.ringing import RingOrder
 
 
 class Phone(msgspec.Struct, frozen=True):
@@ -15,6 +16,8 @@ class Phone(msgspec.Struct, frozen=True):
     """The calling half: account, limits and credentials. It is among the catalogue's mapping gateways as well."""
     ring_timeout_ms: int = 60_000
     """From INVITE to the final response, when it is called."""
+    ring: RingOrder = RingOrder.IN_TURN
+    """Whether the places where it is registered ring one after the other, or at the same time."""
     offline_gateway: str | None = None
     """The routing gateway that takes its calls while it is not registered."""
     redirect_server: str | None = None
@@ -77,6 +80,7 @@ def called_half(phone: Phone) -> RoutingGateway:
         max_concurrent=calling.max_concurrent,
         max_cps=calling.max_cps,
         ring_timeout_ms=phone.ring_timeout_ms,
+        rings_with=phone.number if phone.ring is RingOrder.TOGETHER else "",
         allow_unrated=True,
         enabled=phone.enabled,
         media=calling.media,

@@ -2,6 +2,8 @@
 
 import pytest
 
+from vosd.trunks.ringing import RingOrder
+
 PHONES = "phones: [{number: '7001', account: acme, password: secret}]\n"
 
 
@@ -15,6 +17,16 @@ def test_an_entry_arrives_with_what_it_rings(site):
     assert (table.find("4930150").phones, table.find("4930150").ring_timeout_ms) == (("7001",), 12_000)
     assert table.find("4930200").account is None
     assert table.find("4930201") is None
+
+
+def test_phones_ring_in_turn_unless_together_is_said(site):
+    entries = (
+        "{number: '1', account: acme, phones: '7001', ring: together}, {number: '2', account: acme, phones: '7001'}"
+    )
+    text = f"dids: [{entries}]"
+    catalogue = loaded(site, text)
+    assert [catalogue.dids.find(number).ring for number in "12"] == [RingOrder.TOGETHER, RingOrder.IN_TURN]
+    assert catalogue.phones["7001"].ring is RingOrder.IN_TURN
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ CALL = CallSnapshot(
     answered_at=None,
     age_s=60,
     talk_s=None,
+    rings_beside=["1002"],
 )
 OF_ACME = replace(CALL, call_id=call_id(2), mapping_gateway="acme-pbx", customer_account="acme")
 
@@ -134,7 +135,7 @@ async def test_an_agent_sees_the_running_calls_of_its_subtree_without_the_vendor
 ) -> None:
     assert await list_running_calls(office, operator(), ListRunningCalls()) == [CALL, OF_ACME]
     of_agent = await list_running_calls(office, agent("south"), ListRunningCalls())
-    assert of_agent == [replace(CALL, routing_gateway=None, vendor_account=None)]
+    assert of_agent == [replace(CALL, routing_gateway=None, vendor_account=None, rings_beside=[])]
     assert await list_running_calls(office, agent("south"), ListRunningCalls(longer_ms=60_000)) == []
     with pytest.raises(OutOfScopeError):
         await list_running_calls(office, agent("south"), ListRunningCalls(account="acme"))

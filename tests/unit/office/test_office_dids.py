@@ -23,6 +23,7 @@ from vosd.admin.office.dids import (
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.storage.database import Database
+from vosd.trunks.ringing import RingOrder
 
 NOW: Final = 1_790_000_000_000
 RANGE: Final = "4930100-4930199"
@@ -65,6 +66,21 @@ async def test_a_number_that_is_given_away_and_taken_back_keeps_its_past(office)
         (None, "", "cancelled"), ("shop", "7002", "contract 7"), (None, "", "stock")
     ]  # fmt: skip
     assert {row.by for row in past} == {operator().name}
+
+
+async def test_phones_of_a_number_may_ring_together(office):
+    order = AssignDid(number=RANGE, account="shop", phones=("7001", "7002"), ring=RingOrder.TOGETHER)
+    await assign_did(office, operator(), order)
+    rows = {row.number: row.ring for row in await list_dids(office, operator(), ListDids())}
+    assert rows == {RANGE: RingOrder.TOGETHER, "493055": RingOrder.IN_TURN}
+    await import_dids(
+        office, operator(), ImportDids(text="number,account,phones,ring\n493055,shop,7001 7002,together\n")
+    )
+    assert {row.ring for row in await list_dids(office, operator(), ListDids())} == {RingOrder.TOGETHER}
+    with pytest.raises(OrderError, match="for phones"):
+        await assign_did(
+            office, operator(), AssignDid(number=RANGE, account="shop", trunk="pbx", ring=RingOrder.TOGETHER)
+        )
 
 
 async def test_what_cannot_ring_is_refused_and_nothing_is_changed(office):

@@ -69,12 +69,12 @@ async def list_running_calls(office: Office, who: Principal, order: ListRunningC
     running = await office.switch.ask(ListCalls())
     if (visible := scope.visible) is not None:
         of_agent = [call for call in running if call.customer_account in visible]
-        running = [replace(call, routing_gateway=None, vendor_account=None) for call in of_agent]
+        running = [replace(call, routing_gateway=None, vendor_account=None, rings_beside=[]) for call in of_agent]
     return [
         call
         for call in running
         if order.account in {None, call.customer_account, call.vendor_account}
-        and order.gateway in {None, call.mapping_gateway, call.routing_gateway}
+        and order.gateway in {None, *call.gateways}
         and (order.longer_ms is None or 1_000 * call.age_s > order.longer_ms)
     ]
 

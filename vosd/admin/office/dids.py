@@ -30,9 +30,10 @@ from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.trunks.ringing import RingOrder
 
 DIDS: Final = "dids"
-COLUMNS: Final = ("number", "account", "trunk", "phones", "ring_timeout", "calendar", "otherwise")
+COLUMNS: Final = ("number", "account", "trunk", "phones", "ring", "ring_timeout", "calendar", "otherwise")
 """Columns of a file; the first is needed. Several phones stand in one cell with blanks between."""
 IMPORT_MAX: Final = 100_000
 """Most lines of one file."""
@@ -47,7 +48,9 @@ class AssignDid(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trunk: str | None = None
     """The routing gateway, or the mapping gateway that registers, that calls to it go to."""
     phones: tuple[str, ...] = ()
-    """Instead of a trunk: phones that ring one after the other."""
+    """Instead of a trunk: phones that ring."""
+    ring: RingOrder | None = None
+    """Whether several phones ring one after the other, or at the same time. Default: one after the other."""
 
 
 class FreeDid(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +85,8 @@ class DidRow(msgspec.Struct, frozen=True, kw_only=True):
     """None = it is free."""
     rings: str
     """The trunk, or the phones with blanks between; empty for a free number."""
+    ring: RingOrder = RingOrder.IN_TURN
+    """Whether several phones ring one after the other, or at the same time."""
     since: str | None
     """Time from which it is so, RFC 3339; None = it stands in the files."""
     by: str | None
@@ -93,15 +98,19 @@ async def assign_did(office: Office, who: Principal, order: AssignDid) -> Change
     """Give a number to an account; a running switch has taken the change when this returns.
 
     Raises:
-        OrderError: neither trunk nor phones are named, or both.
+        OrderError: neither trunk nor phones are named, or both, or an order of ringing without phones.
         NoSuchObjectError: the number is not in the inventory: ``import_dids`` puts it there.
         ConfigError: account, trunk or phone does not exist, or a number stands in another entry; nothing was changed.
         BadObjectError, ObjectsMoved, NotTakenError, StoreUnavailable: as ``set_objects``.
     """
     if (order.trunk is None) is not bool(order.phones):
         raise OrderError("trunk", "is not named, or beside phones", "name either a trunk or phones")
+    if order.ring is not None and not order.phones:
+        raise OrderError("ring", "is for phones", "leave it out, or name phones")
     await _require(office, who, order.number)
     keys: dict[str, Any] = {"account": order.account}
+    if order.ring is not None:
+        keys["ring"] = order.ring.value
     if order.trunk is not None:
         keys["trunk"] = order.trunk
     else:
@@ -165,8 +174,8 @@ async def _set(office: Office, who: Principal, order: ObjectOrder, objects: Sequ
 def _row(number: str, keys: Mapping[str, Any], since: str | None, operator: str | None, memo: str | None) -> DidRow:
     phones = keys.get("phones") or ()
     rings = keys.get("trunk") or (phones if isinstance(phones, str) else " ".join(phones))
-    account = keys.get("account")
-    return DidRow(number=number, account=account, rings=rings, since=since, by=operator, memo=memo)
+    account, ring = keys.get("account"), RingOrder(keys.get("ring", RingOrder.IN_TURN))
+    return DidRow(number=number, account=account, rings=rings, ring=ring, since=since, by=operator, memo=memo)
 
 
 def _read(text: str) -> list[WantedObject]:

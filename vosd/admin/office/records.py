@@ -193,7 +193,7 @@ async def show_call(office: Office, who: Principal, order: ShowCall) -> CallShee
     if running.call.customer_account not in scope.visible:
         raise NoRecordError(f"no call {order.call_id} of agent {scope.agent} runs, or is in the database")
     record = record_for_agent(running.record, scope.visible)
-    view = msgspec.structs.replace(running.call, routing_gateway=None, vendor_account=None)
+    view = msgspec.structs.replace(running.call, routing_gateway=None, vendor_account=None, rings_beside=[])
     running = msgspec.structs.replace(running, call=view, legs=running.legs[:1], record=record)
     return CallSheet(record=record, description=running)
 

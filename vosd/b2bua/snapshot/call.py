@@ -85,6 +85,8 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     stays: bool = False
     outcomes: tuple[AttemptOutcome, ...] = ()
     refused_number: str | None = None
+    is_refused: bool = False
+    together_from: int | None = None
 
     @classmethod
     def of(cls, hunt: Hunt) -> "HuntSnapshot":
@@ -98,6 +100,8 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             hunt.stays,
             tuple(hunt.outcomes),
             hunt.refused_number,
+            hunt.is_refused,
+            hunt.together_from,
         )
         return portable(described)
 
@@ -113,6 +117,8 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         hunt.latest = latest[0] if latest else None
         hunt.named = None if it.named is None else set(it.named)
         hunt.stays = it.stays
+        hunt.is_refused = it.is_refused
+        hunt.together_from = it.together_from
         hunt.outcomes = list(it.outcomes)
         return hunt
 
@@ -147,6 +153,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     newcomer: CallerLegSnapshot | None = None
     """The caller that is about to replace the present one (RFC 3891)."""
     callee: CalleeLegSnapshot | None = None
+    beside: tuple[CalleeLegSnapshot, ...] = ()
+    """Attempts in progress beside it."""
     bridge: BridgeSnapshot | None = None
     hunt: HuntSnapshot | None = None
     """Until a gateway has answered."""
@@ -183,6 +191,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             substitute=SubstituteSnapshot.of(call.caller) if call.caller.inviter is None else None,
             newcomer=None if newcomer is None else CallerLegSnapshot.of(newcomer, call),
             callee=None if callee is None else CalleeLegSnapshot.of(callee, call),
+            beside=tuple(CalleeLegSnapshot.of(each, call) for each in call.beside),
             bridge=None if call.bridge is None else BridgeSnapshot.of(call.bridge, call),
             hunt=HuntSnapshot.of(call.hunt) if call.state in _SEARCHING else None,
             lifetime=None if call.lifetime is None else copy(call.lifetime.granted),
@@ -210,6 +219,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call.journey = self.journey.restored(gateways)
         call.lifetime = None if self.lifetime is None else Lifetime(board, copy(self.lifetime))
         call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
+        call.beside = tuple(each.restored(call, gateways, restoration) for each in self.beside)
         calls.calls[call_id] = call
         routes = (each.choice for each in self.given_up)
         calls.given_up[call_id] = [None if route is None else route.restored(gateways) for route in routes]

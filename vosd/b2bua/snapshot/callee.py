@@ -14,6 +14,7 @@ from vosd.b2bua.snapshot.leg import LegSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
 from vosd.billing.rates import AppliedRate
 from vosd.routing.pipeline import RouteChoice
+from vosd.routing.ring_groups import in_group
 from vosd.sip.dialog.snapshot import DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
@@ -21,6 +22,7 @@ from vosd.sip.transaction.client_snapshot import InviteClientSnapshot, PartsSnap
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import encode
 from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.ringing import RingGroup
 from vosd.trunks.scope import SharedLimit
 
 Gateways = Mapping[str, RoutingGateway]
@@ -41,6 +43,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     limits: tuple[SharedLimit, ...] = ()
     routing_number: str = ""
     protect_times: tuple[int, ...] = ()
+    ring_group: RingGroup | None = None
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -61,12 +64,14 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             choice.limits,
             choice.routing_number,
             choice.protect_times,
+            choice.gateway.ring_group,
         )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
         """Return the route; raises KeyError if the gateway is no longer configured."""
+        gateway, group = gateways[self.gateway], self.ring_group
         return RouteChoice(
-            gateways[self.gateway],
+            gateway if group is None else in_group(gateway, group),
             self.prefix,
             text_of(self.callee_out),
             text_of(self.caller_out),

@@ -5,8 +5,9 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.config.reader.fields import FromText, KeyProblemError, milliseconds, object_name, one_or_many
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, milliseconds, object_name, one_or_many
 from vosd.config.reader.model import Keys
+from vosd.trunks.ringing import RingOrder
 
 _RANGE: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?\Z", re.ASCII)
 
@@ -37,7 +38,10 @@ class DidKeys(Keys):
     """Trunk that its calls go to: a routing gateway, or a mapping gateway with ``auth``, which is called where it is
     registered, with the number in the Request-URI."""
     phones: Annotated[tuple[Annotated[str, object_name("phones")], ...], BeforeValidator(one_or_many)] = ()
-    """Instead of ``trunk``: phones that ring one after the other, until one answers."""
+    """Instead of ``trunk``: phones that ring until one answers."""
+    ring: Annotated[RingOrder, choice(RingOrder)] = RingOrder.IN_TURN
+    """Whether several phones, also those of ``otherwise``, ring one after the other or at the same time (``together``),
+    each at all places where it is registered."""
     ring_timeout: Annotated[int, milliseconds(1_000, 120_000)] = 20_000
     """Time for which each of several phones rings."""
     calendar: Annotated[str | None, object_name("calendars")] = None

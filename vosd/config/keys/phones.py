@@ -42,6 +42,7 @@ from vosd.config.reader.trunk_headers import uri_user
 from vosd.trunks.dialect import Transfers
 from vosd.trunks.gateways import HostPattern
 from vosd.trunks.number_rules import IncomingNumbers
+from vosd.trunks.ringing import RingOrder
 
 
 class PhoneKeys(ProofKeys, DeclaredKeys):
@@ -73,6 +74,8 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     """INVITEs accepted in the preceding 1000 ms."""
     ring_timeout: Annotated[int, milliseconds(50, 600_000)] = 60_000
     """From INVITE to the final response, when it is called."""
+    ring: Annotated[RingOrder, choice(RingOrder)] = RingOrder.IN_TURN
+    """Whether several places where it is registered ring one after the other or at the same time (``together``)."""
     offline_gateway: Annotated[str | None, object_name("routing_gateways")] = None
     """The routing gateway that takes its calls while it is not registered. Default: the installation's
     ``offline_gateway``, else 480 to the caller."""

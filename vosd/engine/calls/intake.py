@@ -270,11 +270,11 @@ class Intake:
         It is found by login if it has one, else by address. The account of a vendor's leg is the vendor's.
         """
         catalogue, source = self._services.admission.catalogue, event.source
-        gateways, callee = catalogue.mapping_gateways, call.callee
-        if callee is not None and leg is callee.leg and not callee.choice.gateway.is_phone:
-            account = callee.choice.gateway.account
+        gateways, attempt = catalogue.mapping_gateways, call.attempt_of(leg)
+        if attempt is not None and not attempt.choice.gateway.is_phone:
+            account = attempt.choice.gateway.account
         else:
-            name = callee.choice.gateway.name if callee is not None and leg is callee.leg else call.customer or ""
+            name = (call.customer or "") if attempt is None else attempt.choice.gateway.name
             account = gateways[name].account if name in gateways else None
         if event.user:
             senders = [gateways[event.user]] if event.user in gateways else []
@@ -290,10 +290,10 @@ class Intake:
 
     def _choice_of(self, call: Call, leg: Leg, newcomer: MappingGateway) -> RouteChoice | None:
         """Return the route to a phone that wants to pick up the call of one that rings; None = it may not."""
-        phone, callee = self._services.admission.catalogue.phones.get(newcomer.name), call.callee
-        if phone is None or callee is None or leg is not callee.leg or not callee.choice.gateway.is_phone:
+        phone, rings = self._services.admission.catalogue.phones.get(newcomer.name), call.attempt_of(leg)
+        if phone is None or rings is None or not rings.choice.gateway.is_phone:
             return None
-        return replace(callee.choice, gateway=called_half(phone))
+        return replace(rings.choice, gateway=called_half(phone))
 
     def _begin_takeover(
         self, call: Call, replaced: Leg, newcomer: MappingGateway, choice: RouteChoice | None, event: InviteArrived
@@ -312,7 +312,7 @@ class Intake:
         caller.call = caller.leg.call = call
         caller.begin(event.at)
         if choice is not None:
-            status = call.pick_up(caller, choice, event.at)
+            status = call.pick_up(caller, replaced, choice, event.at)
         else:
             status = 0 if call.take_over(caller, replaced, event.transaction, event.at) else 491
         if status:

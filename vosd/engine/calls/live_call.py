@@ -134,7 +134,7 @@ class LiveCall:
 
     # -- attempts -----------------------------------------------------------------------------------------------
 
-    def occupy(self, next_hop: NextHop, now: Instant) -> bool:
+    def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> bool:
         """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
         choice, address = next_hop
         services, call_request, gateway = self._services, self.call_request, choice.gateway
@@ -142,11 +142,11 @@ class LiveCall:
         if choice.is_redirected and not self.vendors.charges_alike(choice, call_request.at.wall):
             return False  # a 3xx must not make the call more expensive than the dialled number
         # The block, or the Retry-After, may have come since the route was found.
-        if gateway.name in live.blocks.called:
+        if gateway.name in live.blocks.called or (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)):
             return False
-        if live.rests.until and live.rests.remaining_ms(gateway.name, now.mono):
-            return False
-        if gateway.is_phone and any(each.gateway == gateway.name for each in self.call.journey.attempts):
+        if not is_counted:
+            full = None
+        elif gateway.is_phone and any(each.gateway == gateway.name for each in self.call.journey.attempts):
             full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
         else:
             full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
@@ -223,7 +223,8 @@ class LiveCall:
         """Release capacity and money of an unanswered attempt, and note its outcome."""
         if self.ringing is not None:
             self.ringing.attempt_over(now)
-        self.vacate(attempt.choice)
+        if not self.call.beside or not self.call.shares_place(attempt):
+            self.vacate(attempt.choice)
         self._services.attempts.over(attempt, self.call_request.account, outcome, now)
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
@@ -556,10 +557,10 @@ def undo(live_call: LiveCall, services: CallServices) -> None:
     """
     services.running.remove(live_call.call_id)
     live_call.is_over = True
-    timer, occupied = live_call.timer, live_call.call.occupied
+    timer = live_call.timer
     if timer is not None:
         services.deadlines.cancel(timer)
-    if occupied is not None:
+    for occupied in live_call.call.occupied:
         live_call.vacate(occupied)
     if services.media is not None:
         services.media.leave(live_call.call)

@@ -135,7 +135,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         request, parts, kept = its.request, its.parts, its.kept
         if request.mapping not in known.mapping_gateways:
             return f"mapping gateway {request.mapping}"
-        gateways = [] if parts.callee is None else [parts.callee.choice.gateway]
+        gateways = [each.choice.gateway for each in (parts.callee, *parts.beside) if each is not None]
         if parts.journey.choice is not None:
             gateways.append(parts.journey.choice.gateway)
         for gateway in gateways:
@@ -185,8 +185,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         invited_at, hold = live_call.call.journey.invited_at, request.hold
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
             live_call.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
-        occupied = live_call.call.occupied
-        if occupied is not None:
+        for occupied in live_call.call.occupied:
             live_call.occupy_again(occupied)
         services.running.add(arrival.call_id, live_call)
         if services.media is not None:

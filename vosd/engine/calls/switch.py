@@ -380,7 +380,8 @@ class Switch(Counting):
             if live_call.open_setup is not None:
                 self._ask_again(live_call.call, live_call.open_setup, now)
             elif live_call.call.callee is not None:
-                live_call.call.callee.begin_again(now)
+                for attempt in (live_call.call.callee, *live_call.call.beside):
+                    attempt.begin_again(now)
 
     def forget_calls(self) -> None:
         """Forget all calls, and what the endpoint has of them and beside them, because a start with them has failed.

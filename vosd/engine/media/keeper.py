@@ -474,7 +474,7 @@ class MediaKeeper:
         One that has lost some is offered others, as one whose rtpengine is lost.
         """
         has_lost = False
-        for leg in call.parties:
+        for leg in call.all_legs:
             if (media := leg.facts.media) is not None:
                 self._legs[media.number] = leg
                 self._last_number = max(self._last_number, media.number)
@@ -523,7 +523,7 @@ class MediaKeeper:
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
-        for leg in call.parties:
+        for leg in call.all_legs:
             if (media := leg.facts.media) is not None:
                 self._legs.pop(media.number, None)
                 self._keys.forget(media)

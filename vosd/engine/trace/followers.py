@@ -245,6 +245,10 @@ def _gateways(journey: Journey) -> tuple[str, ...]:
     names = [attempt.gateway for attempt in journey.attempts]
     if len(names) < len(journey.sip_call_ids_out) and journey.choice is not None:
         names.append(journey.choice.gateway.name)
+    if journey.rung_together:  # they end in another order than they began
+        together = dict(journey.rung_together)
+        others = iter([name for name in names if name not in together.values()])
+        names = [together.get(call_id) or next(others, "") for call_id in journey.sip_call_ids_out]
     return tuple(names)
 
 
