@@ -7,6 +7,7 @@ and with what is measured, so that the parties cost nothing and other programs s
 and median over the pairs of the difference, and the difference of the two quickest turns, which others slowed least.
 """
 
+import asyncio
 import gc
 import socket
 import statistics
@@ -18,6 +19,7 @@ from typing import Final
 
 import structlog
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.hep import read_hep
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -25,6 +27,9 @@ from doubles.virtual.wire import Packet
 
 from vosd.engine.settings import HepOnly, HepServer, HepSettings
 from vosd.engine.trace.hep_mirror import HepMirror
+from vosd.engine.trace.hep_sender import HepSender
+from vosd.obs.figures import Figure
+from vosd.obs.hep import SIP
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
 
@@ -57,11 +62,22 @@ def ruled() -> Scene:
     return Scene(catalogue(trunks))
 
 
-def copied(send: Callable[[bytes], object]) -> Scene:
+class BusyLoop:
+    """Event loop with more than a hundred calls a second: enough copies are made together before their time is over."""
+
+    def call_soon(self, work: Callable[[], object]) -> None:
+        """Do something at once."""
+        work()
+
+    def call_later(self, _seconds: float, _work: Callable[[], object]) -> None:
+        """Do nothing."""
+
+
+def copied(send: Callable[[bytes], None]) -> Scene:
     """Return one that copies all messages."""
     scene = plain()
     node, settings = scene.exchange.node, HepSettings(HepServer("udp", "127.0.0.1", 9), 7, only=HepOnly.ALL)
-    node.copy_messages(HepMirror(settings, node.endpoint.flows.listeners, send), node.switch.catalogue)
+    node.copy_messages(HepMirror(settings, node.endpoint.flows.listeners, send, BusyLoop()), node.switch.catalogue)
     return scene
 
 
@@ -102,7 +118,7 @@ def differences(packets: Sequence[Packet], turns: int, measured: Callable[[], Sc
     return [*statistics.quantiles([beside - without for without, beside in pairs], n=4), quickest]
 
 
-def main() -> None:
+async def main() -> None:
     """Measure and print."""
     turns, calls = (int(given) if given else default for given, default in zip(
         [*sys.argv[1:], "", ""][:2], (40, 100), strict=True
@@ -111,15 +127,15 @@ def main() -> None:
     packets = recorded(calls)
     kept: list[bytes] = []
     seconds_of(copied(kept.append), packets)
-    messages = len(kept) - calls  # each call has the line of its end beside
+    messages = sum(read_hep(each)["kind"] == SIP for each in kept)  # each call has the line of its end beside
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("127.0.0.1", 0))
-    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sender.setblocking(False)
-    sender.connect(receiver.getsockname())
+    sender = HepSender()
+    sender.begin(HepServer("udp", *receiver.getsockname()))
+    await asyncio.sleep(1)  # until it is connected
     gc.disable()
     whole = [seconds_of(plain(), packets) / calls * 1e6 for _ in range(WARM_UP + 5)][WARM_UP:]
-    print(f"{calls} calls of {messages / calls:.0f} messages a turn, {turns} pairs of turns; microseconds")
+    print(f"{calls} calls a turn, of which {messages} messages are copied, {turns} pairs of turns; microseconds")
     print(f"a whole call: {statistics.median(whole):.0f}, the quickest turn {min(whole):.0f}")
     print(f"{'':44}{'quartile':>10}{'median':>10}{'quartile':>10}{'quickest':>10}")
     for name, make, each in (
@@ -129,7 +145,9 @@ def main() -> None:
         ("nothing, a call: how far chance goes", plain, calls),
     ):
         print(f"{name:44}" + "".join(f"{each:10.1f}" for each in differences(packets, turns, make, each)), flush=True)
+    assert not sender.totals()[Figure.HEP_DROPPED], "it was not connected"
+    await sender.end()
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

@@ -240,10 +240,12 @@ class SwitchService:
         if settings == self._hep:
             return
         self._hep = settings
+        if self.node.hep is not None:
+            self.node.hep.make_all()
         await self.hep_sender.end()
         mirror = None
         if settings is not None:
-            mirror = HepMirror(settings, self.listeners, self.hep_sender.send)
+            mirror = HepMirror(settings, self.listeners, self.hep_sender.send, asyncio.get_running_loop())
             self.hep_sender.begin(settings.server)
         self.node.copy_messages(mirror, self.switch.catalogue)
 

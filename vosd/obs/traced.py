@@ -83,7 +83,10 @@ def blanked(data: bytes) -> bytes:
     Body text keeps its length, so that Content-Length stays valid.
     """
     written = data.lower()  # most messages have neither, and the patterns are a hundred times slower than this
-    if not (b"authorization" in written or b"inline:" in written or b"\nk=" in written or b"key-mgmt:" in written):
+    has_body = data.find(b"\r\n\r\n") + 4 != len(data)
+    if b"authorization" not in written and not (
+        has_body and (b"inline:" in written or b"\nk=" in written or b"key-mgmt:" in written)
+    ):
         return data
     head, gap, body = data.partition(b"\r\n\r\n")
     if not gap:

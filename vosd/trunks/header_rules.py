@@ -27,6 +27,9 @@ PASSED_MAX: Final = 32
 RULES_MAX: Final = 64
 """Most headers of one rule."""
 EXPRESSION_MAX: Final = 256
+_TREATED_MAX: Final = 256
+"""Most names of received headers, as written, of which a rule remembers its treatment: peers choose them."""
+_TREATED_LENGTH_MAX: Final = 64
 _MEMORY_MAX: Final = 1 << 20
 """Bytes that one expression may use."""
 
@@ -237,6 +240,33 @@ Values = tuple[tuple[str, str], ...]
 """Names of headers as written, each with its value."""
 
 
+class _Passing(NamedTuple):
+    """Treatment of a received header by its name as it is written."""
+
+    beginning: str
+    """Beginning of the line that is sent; empty = it is not passed."""
+    own: str
+    """Beginning of a line of ours with its name, in lower case and with the line end before."""
+    name: str
+    is_named: bool
+    """Whether the rules name it: then it takes the place of ours."""
+    is_removed: bool
+
+
+class _Filled(NamedTuple):
+    """A header that is sent with a value of its own."""
+
+    name: str
+    """Canonical name if other lines of it are left out, else empty."""
+    own: str
+    """Beginning of such a line, in lower case and with the line end before."""
+    beginning: str
+    """Beginning of the line that is sent."""
+    fact: str
+    """The fact that is its value; empty = ``parts`` make it."""
+    parts: tuple[str | _Fact | _Part, ...]
+
+
 class HeaderRules(msgspec.Struct, frozen=True, dict=True):
     """The rules for the requests, or for the responses, that one trunk is sent.
 
@@ -253,10 +283,14 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
     """Headers that are sent beside those of the same name."""
 
     @cached_property
-    def _filled(self) -> tuple[tuple[str, str, tuple[str | _Fact | _Part, ...]], ...]:
-        """Canonical name if other lines of it are left out, else nothing; beginning of the line; parts of the value."""
+    def are_none(self) -> bool:
+        """Whether no header is changed."""
+        return self == HeaderRules()
+
+    @cached_property
+    def _filled(self) -> tuple[_Filled, ...]:
         return tuple(
-            (_canonical(name) if is_set or _canonical(name) in _ONCE else "", f"{_in_full(name)}: ", _parsed(value))
+            _filled(name, value, is_set=is_set)
             for is_set, values in ((True, self.sets), (False, self.adds))
             for name, value in values
         )
@@ -276,7 +310,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         written = [_escaped(name) for name in self.passes]
         names, beginnings = self._passed
         written += [short for short, full in _compact().items() if full in names or full.startswith(beginnings)]
-        return re.compile(rf"\n({'|'.join(written)})[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+        return re.compile(rf"\n({'|'.join(written)})[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.ASCII)
 
     @cached_property
     def _removed_lines(self) -> re.Pattern[str]:
@@ -284,7 +318,31 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
 
         Patterns find lines that no rule may name, too.
         """
-        return re.compile(rf"\n({'|'.join(map(_escaped, self.removes))}):[^\r\n]*\r(?=\n)", re.IGNORECASE)
+        return re.compile(rf"\n({'|'.join(map(_escaped, self.removes))}):[^\r\n]*\r(?=\n)", re.IGNORECASE | re.ASCII)
+
+    @cached_property
+    def _removed_beginnings(self) -> tuple[str, ...]:
+        """Beginnings of the lines that ``_removed_lines`` finds, in lower case and with the line end before."""
+        return tuple(f"\n{name[:-1]}" if name.endswith("*") else f"\n{name}:" for name in self.removes)
+
+    @cached_property
+    def _treated(self) -> dict[str, _Passing]:
+        """Treatment of received headers by their names as they are written, of at most ``_TREATED_MAX`` of them."""
+        return {}
+
+    def _treatment(self, written: str) -> _Passing:
+        name = _canonical(written)
+        names, beginnings = self._passed
+        is_named = name in names
+        by_pattern = name not in FORBIDDEN and name not in _IDENTIFYING and name.startswith(beginnings)
+        beginning = f"{_as_written(name)}: " if is_named or by_pattern else ""
+        passing = _Passing(beginning, f"\n{name}:", name, is_named, _is_one_of(name, self.removes))
+        if len(written) <= _TREATED_LENGTH_MAX:
+            treated = self._treated
+            if len(treated) >= _TREATED_MAX:
+                treated.clear()
+            treated[written] = passing
+        return passing
 
     def passes_header(self, name: str) -> bool:
         """Return whether a header of the message that is forwarded is passed, by its canonical name."""
@@ -293,19 +351,25 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
 
     def applied(self, headers: str, received: "Message | None", facts: MessageFacts) -> str:
         """Return the header lines of a message, changed; ``received`` is the message that it forwards, if any."""
-        if received is not None and self.passes:
-            headers = self._with_passed(headers, received)
         if self.removes:
-            headers = self._removed_lines.sub(self._kept, f"\n{headers}")[1:]
+            lowered = f"\n{headers.lower()}"
+            for beginning in self._removed_beginnings:
+                if beginning in lowered:
+                    headers = self._removed_lines.sub(self._kept, f"\n{headers}")[1:]
+                    break
+        if received is not None and self.passes:
+            found = received.picked(self._passed_lines)
+            if found:
+                headers = self._with_passed(headers, found, is_removed=False)
         lowered = ""
-        for name, beginning, parts in self._filled:
-            value = _value(parts, received, facts)
-            if not value:
+        for name, own, beginning, fact, parts in self._filled:
+            value = facts.fact(fact) if fact else _value(parts, received, facts)
+            if not value or len(value) > VALUE_MAX or not value.isprintable():
                 continue
             line = f"{beginning}{value}\r\n"
             if name:
                 lowered = lowered or f"\n{headers.lower()}"
-                if f"\n{name}:" in lowered:
+                if own in lowered:
                     headers = without(headers, name)
                     lowered = f"\n{headers.lower()}"
             headers += line
@@ -321,45 +385,43 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         """Return what each rule does to the header lines of a message: the rule, and the line that it concerns."""
         done: list[tuple[str, str]] = []
         if received is not None and self.passes:
-            passed = self._with_passed(headers, received)
+            passed = self._with_passed(headers, received.picked(self._passed_lines), is_removed=True)
             done += [("pass", line) for line in _added(headers, passed)]
             headers = passed
         if self.removes:
             gone = [line for line in _lines(headers) if _is_one_of(_name_of(line), self.removes)]
             done += [("remove", line.rstrip("\r\n")) for line in gone]
-        for name, beginning, parts in self._filled:
+        for name, _, beginning, _, parts in self._filled:
             value = _value(parts, received, facts)
             rule = "set" if name else "add"
             done.append((rule, beginning + value if value else f"{beginning[:-2]} is left out: its value is empty"))
         return done
 
-    def _with_passed(self, headers: str, received: "Message") -> str:
-        found = received.picked(self._passed_lines)
-        if not found:
-            return headers
-        names, beginnings = self._passed
-        lowered, lines = f"\n{headers.lower()}", ""
+    def _with_passed(self, headers: str, found: Sequence[tuple[str, str]], *, is_removed: bool) -> str:
+        """Return headers and those that are passed; ``is_removed``: also those that are removed again."""
+        treated, lowered, lines, count = self._treated, f"\n{headers.lower()}", "", 0
         once: set[str] = set()
-        count = 0
         for written, text in found:
-            name, value = _canonical(written), text.rstrip()
-            is_own = f"\n{name}:" in lowered
-            if name not in names and (
-                is_own or name in FORBIDDEN or name in _IDENTIFYING or not name.startswith(beginnings)
-            ):
-                continue  # a pattern means no header that the switch has one of its own of
-            if name in once or not value or len(value) > VALUE_MAX or not value.isprintable():
+            beginning, own, name, is_named, is_to_go = treated.get(written) or self._treatment(written)
+            if not beginning or (is_to_go and not is_removed):
                 continue
-            if is_own:
+            value = text.rstrip()
+            if not value or len(value) > VALUE_MAX or not value.isprintable():
+                continue
+            if own in lowered:
+                if not is_named:
+                    continue  # a pattern means no header that the switch has one of its own of
                 headers = without(headers, name)
                 lowered = f"\n{headers.lower()}"
             if name in _ONCE:
+                if name in once:
+                    continue
                 once.add(name)
-            lines += f"{_as_written(name)}: {value}\r\n"
+            lines += f"{beginning}{value}\r\n"
             count += 1
             if count == PASSED_MAX:
                 break
-        return headers + lines
+        return headers + lines if lines else headers
 
 
 class TrunkHeaders(msgspec.Struct, frozen=True):
@@ -391,6 +453,11 @@ class SentAs(msgspec.Struct, frozen=True, dict=True):
     """The causes of Q.850 that it uses; None = those of the standard."""
     shows_connected: bool = False
     """Whether it is shown the number of the other side in answers, and when that changes (RFC 4916)."""
+
+    @cached_property
+    def has_only_rules(self) -> bool:
+        """Whether header rules are all that is not usual."""
+        return self == SentAs(headers=self.headers)
 
     @cached_property
     def names_us(self) -> bool:
@@ -438,20 +505,30 @@ def _value(parts: Sequence[str | _Fact | _Part], received: "Message | None", fac
     return text if len(text) <= VALUE_MAX and text.isprintable() else ""
 
 
+def _filled(name: str, value: str, *, is_set: bool) -> _Filled:
+    known, parts = _canonical(name), _parsed(value)
+    replaced = known if is_set or known in _ONCE else ""
+    fact = parts[0].name if len(parts) == 1 and isinstance(parts[0], _Fact) else ""
+    return _Filled(replaced, f"\n{known}:", f"{_in_full(name)}: ", fact, parts)
+
+
 def _found(part: _Part, received: "Message | None") -> str:
     value = None if received is None else received.header(part.header)
     if not value or not part.expression or len(value) > VALUE_MAX:
         return value or ""
-    expression, group = _searched(part.expression)
-    found = expression.search(value.encode("utf-8", "surrogateescape"))
-    return "" if found is None else (found.group(group) or b"").decode("utf-8", "surrogateescape")
+    return _searched(part.expression, value)
 
 
-@lru_cache(maxsize=1_024)
-def _searched(expression: str) -> "tuple[re2._Regexp[bytes], int]":
-    """Return a compiled expression and the number of the group that is taken: the first, or all of the match."""
+@lru_cache(maxsize=256)
+def _searched(expression: str, value: str) -> str:
+    """Return the first group of an expression as it is found in a value, or all of what is found.
+
+    Kept, because headers that a rule looks into mostly name one of a few trunks or customers.
+    """
     compiled = _compiled(expression)
-    return compiled, 1 if compiled.groups else 0
+    found = compiled.search(value.encode("utf-8", "surrogateescape"))
+    group = 1 if compiled.groups else 0
+    return "" if found is None else (found.group(group) or b"").decode("utf-8", "surrogateescape")
 
 
 def _lines(headers: str) -> list[str]:

@@ -69,6 +69,23 @@ def test_what_is_removed_was_passed_before_or_is_the_switchs_own():
     scene.close()
 
 
+def test_a_header_that_is_passed_first_is_left_out_however_it_is_written():
+    scene = scene_of(HeaderRules(passes=("*",), removes=("x-i*",)))
+    call_through(scene, "x-InTernal: secret", "X-CAMPAIGN: spring")
+    invite = messages_to(scene, VENDORS[0].host, "INVITE")[0]
+    assert ("secret" in invite, "X-Campaign: spring\r\n" in invite) == (False, True)
+    scene.close()
+
+
+def test_no_memory_is_taken_by_ever_new_names_of_headers():
+    rules = HeaderRules(passes=("x-*",))
+    scene = scene_of(rules)
+    for number in range(20):
+        call_through(scene, *[f"X-{number}-{each}: 1" for each in range(15)], f"X-{'long' * 100}{number}: 1")
+    assert 0 < len(rules._treated) <= 256
+    assert max(map(len, rules._treated)) <= 64
+
+
 def test_values_are_filled_with_facts_of_the_call_and_parts_of_headers():
     rules = HeaderRules(
         passes=("subject",),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vosd.base.secret import Secret
 from vosd.engine.settings import HepOnly, HepServer, HepSettings
-from vosd.engine.trace.hep_mirror import HepMirror
+from vosd.engine.trace.hep_mirror import AT_ONCE_MAX, TOGETHER_MAX, TOGETHER_S, HepMirror
 from vosd.obs.hep import SIP, hep_middle, hep_packet, hep_route, hep_trailer
 from vosd.obs.traced import Direction
 from vosd.sip.flows import Listener
@@ -22,7 +22,40 @@ from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import HepCopies
 
 SERVER = HepServer("udp", "192.0.2.99", 9060)
+IN = Direction.IN
+PEER = Peer(0, "203.0.113.9", 5_060)
 ADDRESSES = st.ip_addresses(v=4) | st.ip_addresses(v=6)
+
+
+class AtOnce:
+    """Event loop on which nothing waits."""
+
+    def call_soon(self, work):
+        work()
+
+    def call_later(self, _seconds, work):
+        work()
+
+
+class ByHand:
+    """Event loop that keeps what is to be done."""
+
+    def __init__(self):
+        self.soon, self.later = [], []
+
+    def call_soon(self, work):
+        self.soon.append(work)
+
+    def call_later(self, seconds, work):
+        self.later.append((seconds, work))
+
+
+def mirror_of(packets, loop):
+    return HepMirror(HepSettings(SERVER), (Listener("192.0.2.1", 5_060),), packets.append, loop)
+
+
+def contents(packets):
+    return [read_hep(each)["content"] for each in packets]
 
 
 def copied_scene(only=HepOnly.ALL, caller=HepCopies.USUAL, vendor=HepCopies.USUAL):
@@ -32,7 +65,7 @@ def copied_scene(only=HepOnly.ALL, caller=HepCopies.USUAL, vendor=HepCopies.USUA
     scene, packets = Scene(content), []
     settings = HepSettings(SERVER, 7, only, Secret("open sesame"))
     node = scene.exchange.node
-    node.copy_messages(HepMirror(settings, node.endpoint.flows.listeners, packets.append), content)
+    node.copy_messages(HepMirror(settings, node.endpoint.flows.listeners, packets.append, AtOnce()), content)
     return scene, packets
 
 
@@ -62,8 +95,8 @@ def test_every_packet_is_read_by_the_published_format(source, port, content, cor
 @pytest.mark.parametrize("data", [b"", b"\r\nCall-ID: ", b"x\r\nCall-ID: " + b"a" * 70_000, b"INVITE\xff\x00" * 400])
 def test_no_message_is_too_odd_to_be_copied(data):
     packets = []
-    mirror = HepMirror(HepSettings(SERVER), (Listener("switch.example", 5_060),), packets.append)
-    mirror.message(1_000, Direction.IN, Peer(0, "203.0.113.9", 5_060), data)
+    mirror = HepMirror(HepSettings(SERVER), (Listener("switch.example", 5_060),), packets.append, AtOnce())
+    mirror.message(1_000, IN, PEER, data)
     assert [read_hep(each)["content"] for each in packets] == ([data] if len(data) < 65_000 else [])
     assert mirror.too_long == (len(data) > 65_000)
 
@@ -123,3 +156,50 @@ def test_credentials_are_blanked_in_copies():
     assert any(b"Authorization: blanked" in each["content"] for each in messages_in(packets))
     assert not any(b"f00f" in each for each in packets)
     scene.finish(call)
+
+
+def test_copies_are_made_after_a_time_and_not_with_the_message():
+    packets, loop = [], ByHand()
+    mirror = mirror_of(packets, loop)
+    mirror.message(1_000, IN, PEER, b"one")
+    mirror.message(1_001, IN, PEER, b"two")
+    ((seconds, work),) = loop.later
+    assert (seconds, packets, loop.soon) == (TOGETHER_S, [], [])
+    work()
+    assert contents(packets) == [b"one", b"two"]
+    mirror.message(1_002, IN, PEER, b"three")
+    assert len(loop.later) == 2
+
+
+def test_of_many_messages_some_are_copied_in_each_turn_of_the_loop():
+    packets, loop = [], ByHand()
+    mirror = mirror_of(packets, loop)
+    for number in range(TOGETHER_MAX + 1):
+        mirror.message(1_000, IN, PEER, b"%d" % number)
+    assert packets == []
+    turns = 0
+    while loop.soon:
+        loop.soon.pop(0)()
+        turns += 1
+        assert len(packets) == min(turns * AT_ONCE_MAX, TOGETHER_MAX + 1)
+    assert contents(packets) == [b"%d" % number for number in range(TOGETHER_MAX + 1)]
+
+
+def test_an_error_costs_one_copy_alone():
+    packets, loop = [], ByHand()
+    mirror = mirror_of(packets, loop)
+    for host in ("203.0.113.9", "no address", "203.0.113.10"):
+        mirror.message(1_000, IN, Peer(0, host, 5_060), host.encode())
+    with pytest.raises(ValueError, match="no address"):
+        loop.later[0][1]()
+    loop.soon.pop(0)()
+    assert contents(packets) == [b"203.0.113.9", b"203.0.113.10"]
+
+
+def test_copies_are_made_before_a_mirror_is_given_up():
+    packets = []
+    mirror = mirror_of(packets, ByHand())
+    for _ in range(3 * AT_ONCE_MAX):
+        mirror.message(1_000, IN, PEER, b"x")
+    mirror.make_all()
+    assert len(packets) == 3 * AT_ONCE_MAX

@@ -28,7 +28,7 @@ from vosd.sip.wire.body import passed_parts
 from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Message, Request, Response
 from vosd.sip.wire.multipart import SESSION, BodyPart, composed
-from vosd.trunks.header_rules import SentAs, SessionIdUse, without
+from vosd.trunks.header_rules import SentAs, SessionIdUse, TrunkHeaders, without
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
@@ -37,11 +37,17 @@ if TYPE_CHECKING:
 _RULED_METHODS: Final = frozenset({"UPDATE", "INFO", "MESSAGE"})
 _UNRULED: Final = frozenset({OutgoingAck, OutgoingCancel})
 _TRYING: Final = 100
+_FAILURE: Final = 300
 
 
 def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     """Change the headers of a message as its trunk wants them."""
-    _apply_rules(message, leg, sent_as)
+    if not sent_as.has_only_rules:
+        _name_and_enclose(message, leg, sent_as)
+    if sent_as.headers is not None and type(message) not in _UNRULED:
+        _apply_rules(message, leg, sent_as.headers)
+    if sent_as.has_only_rules:
+        return
     if sent_as.shows_connected:
         show_connected(message, leg)
     if sent_as.causes is not None:
@@ -52,33 +58,36 @@ def rule(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
             message.headers = without(message.headers, "session-id") + line
 
 
-def _apply_rules(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
+def _name_and_enclose(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     if sent_as.names_us:
         message.headers = sent_as.named(message.headers)
-    kind, rules = type(message), sent_as.headers
-    if kind is OutgoingBye and sent_as.user_agent:
+    if sent_as.user_agent and type(message) is OutgoingBye:
         message.headers = f"User-Agent: {sent_as.user_agent}\r\n{message.headers}"
     if sent_as.bodies:
         _enclose(message, leg, sent_as.bodies)
-    if rules is None or kind in _UNRULED:
-        return
+
+
+def _apply_rules(message: Outgoing, leg: "Leg", of_trunk: TrunkHeaders) -> None:
     # ``match`` asks the metaclass of a struct for each class: too dear for the messages of every call.
+    rules, kind = of_trunk.requests, type(message)
+    received: Message | None = None
     if kind is OutgoingInvite:
         caller = leg.call.caller.inviter
-        received: Message | None = None if caller is None else caller.invite_message
-        message.headers = rules.requests.applied(message.headers, received, CallFacts(leg.call, leg))
+        received = None if caller is None else caller.invite_message
     elif kind is OutgoingBye:
         received = _forwarded_request(leg, "BYE")
-        message.headers = rules.requests.applied(message.headers, received, CallFacts(leg.call, leg))
     elif kind is OutgoingSuccess:
+        rules = of_trunk.responses
         received = _forwarded_response(leg, 200)
-        message.headers = rules.responses.applied(message.headers, received, CallFacts(leg.call, leg))
-    elif isinstance(message, OutgoingResponse | OutgoingReliable):
-        if message.status != _TRYING and isinstance(message.transaction, InviteServer):
-            received = _forwarded_response(leg, message.status)
-            message.headers = rules.responses.applied(message.headers, received, CallFacts(leg.call, leg))
-    elif not isinstance(message, OutgoingRequest) or message.method in _RULED_METHODS:
-        message.headers = rules.requests.applied(message.headers, None, CallFacts(leg.call, leg))
+    elif type(message) is OutgoingResponse or type(message) is OutgoingReliable:
+        rules = of_trunk.responses
+        if rules.are_none or message.status == _TRYING or not isinstance(message.transaction, InviteServer):
+            return
+        received = _forwarded_response(leg, message.status)
+    elif isinstance(message, OutgoingRequest) and message.method not in _RULED_METHODS:
+        return
+    if not rules.are_none:
+        message.headers = rules.applied(message.headers, received, CallFacts(leg.call, leg))
 
 
 def _enclose(message: Outgoing, leg: "Leg", types: frozenset[str]) -> None:
@@ -139,7 +148,8 @@ def _forwarded_response(leg: "Leg", status: int) -> Message | None:
     latest = leg.call.to_forward
     if not isinstance(latest, Response) or leg.call.caller.leg is not leg:
         return None
-    return latest if min(latest.status // 100, 3) == min(status // 100, 3) else None
+    means_same = latest.status // 100 == status // 100 or (latest.status >= _FAILURE and status >= _FAILURE)
+    return latest if means_same else None
 
 
 def _forwarded_request(leg: "Leg", method: str) -> Message | None:

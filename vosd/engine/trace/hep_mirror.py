@@ -1,8 +1,13 @@
-"""Copies of SIP messages for a capture server (HEP 3): which of them, and by which call they belong together."""
+"""Copies of SIP messages for a capture server (HEP 3): which of them, and by which call they belong together.
+
+Messages are only noted when they are received and sent. Their copies are made and sent soon after that, many of them
+one after the other: no answer waits for a copy, and a copy takes less time where the processor has just made another.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 import msgspec
 
@@ -24,18 +29,41 @@ _CALL_ID: Final = b"\r\nCall-ID: "
 _FAILED_MAX: Final = 64
 _CORRELATION_MAX: Final = 256
 """Longest Call-ID that is a correlation; of a longer one this is the beginning."""
+TOGETHER_MAX: Final = 128
+"""Number of noted messages, each with those that were sent for it, at which copies are made."""
+TOGETHER_S: Final = 0.05
+"""Time after which copies are made, however few they are."""
+AT_ONCE_MAX: Final = 64
+"""Most noted messages that are copied in one turn of the event loop, half a millisecond."""
+
+
+class CopyScheduler(Protocol):
+    """The event loop, as far as copies need it."""
+
+    def call_soon(self, work: Callable[[], object], /) -> object:
+        """Do something at the next turn."""
+        ...
+
+    def call_later(self, seconds: float, work: Callable[[], object], /) -> object:
+        """Do something after a time."""
+        ...
 
 
 class HepMirror:
     """Copies messages, all at once or those of a failed call at its end; credentials in them are blanked."""
 
-    def __init__(self, settings: HepSettings, listeners: Sequence[Listener], send: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, settings: HepSettings, listeners: Sequence[Listener], send: Callable[[bytes], None], loop: CopyScheduler
+    ) -> None:
         """``send`` returns at once; it may drop what it is given."""
         self._is_for_all = settings.only is HepOnly.ALL
         key = "" if settings.key is None else settings.key.reveal()
         self._sip, self._log = (hep_trailer(kind, settings.capture_id, key) for kind in (SIP, LOG))
         self._listeners = tuple((each.transport, _numeric(each.host), each.port) for each in listeners)
         self._send = send
+        self._loop = loop
+        self._noted: deque[Callable[[], None]] = deque()
+        """Copies to be made."""
         self._wishes: Mapping[str, bool] = {}
         """By gateway, whether the messages of its calls are copied, where it says so."""
         self._failed: deque[str] = deque(maxlen=_FAILED_MAX)
@@ -54,9 +82,17 @@ class HepMirror:
 
     def turn(self, call: CallPort, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]) -> None:
         """Copy a message of a call, and those that were sent for it."""
-        if not self._is_wanted(call) and call.arrival.call_id not in self._failed:
-            return
-        correlation = call.arrival.call_id.encode()
+        call_id = call.arrival.call_id
+        if (self._is_wanted(call) if self._wishes else self._is_for_all) or call_id in self._failed:
+            self._note(partial(self._copy_turn, call_id, now, source, data, sent))
+
+    def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
+        """Copy a message that belongs to no event of a call; its Call-ID is what it belongs to."""
+        if self._is_for_all:
+            self._note(partial(self._copy_other, at, direction, peer, data))
+
+    def _copy_turn(self, call_id: str, now: Instant, source: Peer, data: bytes, sent: Sequence[Datagram]) -> None:
+        correlation = call_id.encode()
         middle = hep_middle(self._sip, now.wall - now.waited_ms, correlation)
         self._copy(middle, _IN, source, data)
         if now.waited_ms:
@@ -64,13 +100,11 @@ class HepMirror:
         for datagram in sent:
             self._copy(middle, _OUT, datagram.peer, datagram.data)
 
-    def message(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
-        """Copy a message that belongs to no event of a call; its Call-ID is what it belongs to."""
-        if self._is_for_all:
-            found = data.find(_CALL_ID)
-            start = found + len(_CALL_ID)
-            line = b"" if found < 0 else data[start : start + _CORRELATION_MAX].partition(b"\r\n")[0]
-            self._copy(hep_middle(self._sip, at, line.strip()), direction, peer, data)
+    def _copy_other(self, at: int, direction: Direction, peer: Peer, data: bytes) -> None:
+        found = data.find(_CALL_ID)
+        start = found + len(_CALL_ID)
+        line = b"" if found < 0 else data[start : start + _CORRELATION_MAX].partition(b"\r\n")[0]
+        self._copy(hep_middle(self._sip, at, line.strip()), direction, peer, data)
 
     # -- at the end ---------------------------------------------------------------------------------------------
 
@@ -80,11 +114,15 @@ class HepMirror:
         wishes = [self._wishes[name] for name in names if name is not None and name in self._wishes]
         if False in wishes or not (self._is_for_all or has_failed or True in wishes):
             return
-        correlation = record.call_id.encode()
-        if not self._is_for_all and True not in wishes:
+        is_late = not self._is_for_all and True not in wishes
+        if is_late:
             self._failed.append(record.call_id)
-            for _, (_, at, direction, peer, data) in messages:
-                self._copy(hep_middle(self._sip, at, correlation), direction, peer, data)
+        self._note(partial(self._copy_end, record, messages if is_late else ()))
+
+    def _copy_end(self, record: CallRecord, messages: Iterable[Traced]) -> None:
+        correlation = record.call_id.encode()
+        for _, (_, at, direction, peer, data) in messages:
+            self._copy(hep_middle(self._sip, at, correlation), direction, peer, data)
         said = {"event": "call", "call_id": record.call_id, "reason": record.end_reason, "code": record.sip_code,
                 "mapping_gateway": record.mapping_gateway, "routing_gateway": record.routing_gateway,
                 "customer": record.customer_account, "caller": record.caller_in, "callee": record.callee_in,
@@ -94,13 +132,35 @@ class HepMirror:
         route = hep_route("udp", host, port, host, port)
         self._send(hep_packet(route, hep_middle(self._log, record.ended_at, correlation), msgspec.json.encode(said)))
 
+    # -- together -----------------------------------------------------------------------------------------------
+
+    def make_all(self) -> None:
+        """Make all copies that were noted."""
+        while self._noted:
+            self._make_some()
+
+    def _make_some(self) -> None:
+        noted = self._noted
+        try:
+            for _ in range(min(len(noted), AT_ONCE_MAX)):
+                noted.popleft()()
+        finally:
+            if noted:  # also behind an error, which costs one copy
+                self._loop.call_soon(self._make_some)
+
+    def _note(self, copy: Callable[[], None]) -> None:
+        noted = self._noted
+        noted.append(copy)
+        if len(noted) == 1:
+            self._loop.call_later(TOGETHER_S, self._make_some)
+        elif len(noted) == TOGETHER_MAX:
+            self._loop.call_soon(self._make_some)
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _is_wanted(self, call: CallPort) -> bool:
-        wishes = self._wishes
-        if not wishes:
-            return self._is_for_all
-        choice = call.journey.choice
+        """Return whether the trunks of a call, some of which say so, want it copied."""
+        wishes, choice = self._wishes, call.journey.choice
         said = [wishes.get(name) for name in (call.customer, None if choice is None else choice.gateway.name) if name]
         return False not in said and (self._is_for_all or True in said)
 
