@@ -170,7 +170,7 @@ def _in_form(order: RtpOffer | RtpAnswer, form: MediaForm) -> RtpOffer | RtpAnsw
         dtls=_NO_DTLS if form.protection is Protection.SDES else _WAITING,
         dtls_of_author=_WAITING,
         sdes=sdes,
-        opportunistic=("offer",) if form.is_opportunistic else UNSET,
+        opportunistic=("accept",) if not is_offer else ("offer",) if form.is_opportunistic else UNSET,
         ice_lite=UNSET if lite is None else lite,
     )
 

@@ -53,13 +53,19 @@ def protection_of(session: bytes) -> Protection:
     """
     if b"a=crypto:" not in session and b"a=fingerprint:" not in session:
         return Protection.NONE
-    kinds = _kinds(session)
+    try:
+        kinds = _kinds(session)
+    except BadSession:
+        return Protection.NONE
     return Protection.NONE if not kinds or Protection.NONE in kinds else kinds[0]
 
 
 def is_unprotected(session: bytes) -> bool:
-    """Return whether a description has media that are not encrypted; fax is not either."""
-    return Protection.NONE in _kinds(session)
+    """Return whether a description has media that are not encrypted, as fax, or cannot be understood."""
+    try:
+        return Protection.NONE in _kinds(session)
+    except BadSession:
+        return True
 
 
 def transport_of(session: bytes) -> str | None:
@@ -71,11 +77,8 @@ def transport_of(session: bytes) -> str | None:
 
 
 def _kinds(session: bytes) -> list[Protection]:
-    """Return the encryption of each medium that is used."""
-    try:
-        described = media_of(session)
-    except BadSession:
-        return []
+    """Return the encryption of each medium that is used; raises ``BadSession``."""
+    described = media_of(session)
     above, *parts = _MEDIUM.split(session)
     kinds: list[Protection] = []
     for part, medium in zip(parts, described, strict=True):
@@ -131,9 +134,8 @@ def terminated(session: bytes, given: bytes, mids: Sequence[bytes]) -> bytes:
     for index, (part, own) in enumerate(zip(media, given_media, strict=True)):
         first, *rest = _LINE.findall(_without(part, is_web=is_web))
         end = first[len(first.rstrip()) :] or b"\r\n"
-        words = first.split()
-        words[2] = own.split(maxsplit=3)[2]
-        lines = [b" ".join(words) + end, *rest]
+        words, transport = first.split(), own.split(maxsplit=3)[2:3]
+        lines = [b" ".join([*words[:2], *transport, *words[3:]]) + end, *rest]
         if not lines[-1].endswith(b"\n"):
             lines[-1] += end
         if is_web:

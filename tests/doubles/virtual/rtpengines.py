@@ -151,7 +151,7 @@ class VirtualRtpEngines:
             transport = self.transports[order.call, order.reader] = order.transport
         else:
             transport = self.transports.get((order.call, order.author), "")
-            if transport in {"", "RTP/AVP"}:
+            if transport in {"", media_of(session)[0].transport}:
                 return session
         lines = [line for line in session.split(b"\r\n") if line and not line.startswith(b"a=crypto:")]
         lines = [re.sub(rb"^(m=\S+ \d+) \S+", rb"\1 " + transport.encode(), line) for line in lines]

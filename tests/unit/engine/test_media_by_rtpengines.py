@@ -420,6 +420,15 @@ def test_one_side_is_encrypted_by_the_rtpengine_and_the_record_says_which():
     assert [legs[each]["encryption"] for each in ("caller", "callee")] == [None, "sdes"]
 
 
+def test_no_vendor_is_asked_for_a_caller_that_has_to_encrypt_and_does_not():
+    scene, engines = scene_with(encryption=Encryption.REQUIRED)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 488)
+    assert scene.vendor.calls == []
+    assert engines.sessions == []
+    assert scene.close().end_reason == "No Common Codec"
+
+
 def test_a_gateway_that_has_to_encrypt_gets_no_plain_call_where_none_is_relayed():
     scene, engines = sealed_scene(mode=MediaMode.OFF)
     call = scene.caller.call(CALLEE)
@@ -476,4 +485,33 @@ def test_a_call_with_one_that_may_encrypt_and_does_not_moves_to_the_next_rtpengi
         scene.wire.run_for(500)
     assert place(there.theirs)[0] == place(call.theirs)[0] == HOSTS["two"]
     assert not any(each.opportunistic for each in engines.sessions[2:] if isinstance(each.opportunistic, tuple))
+    scene.finish(call)
+
+
+def test_a_refresh_of_an_encrypted_side_repeats_its_description_and_its_keys():
+    scene, engines = sealed_scene()
+    call, there = scene.talk()
+    before, asked = (there.theirs, call.theirs), len(engines.sessions)
+    (live,) = scene.exchange.switch.services.running.all()
+    for leg in live.call.parties:
+        leg.supervision.offer_again(scene.exchange.clock.now())
+        scene.wire.run_for(1_000)
+    assert (there.theirs, call.theirs) == before
+    assert len(engines.sessions) == asked
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert len(engines.sessions) == asked + 2
+    scene.finish(call)
+
+
+def test_an_offer_that_got_no_keys_is_not_taken_for_a_refresh_when_it_comes_again():
+    scene, engines = sealed_scene()
+    call, there = scene.talk()
+    engines.is_silent = True
+    call.propose("a=sendonly")
+    scene.wire.run_for(3_000)
+    engines.is_silent = False
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert "a=sendonly" in there.theirs
     scene.finish(call)

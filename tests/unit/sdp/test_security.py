@@ -53,6 +53,7 @@ def test_kinds_of_encryption(session, protection):
         (audio(b"RTP/SAVP", KEY), False),
         (audio(b"RTP/SAVP", KEY) + b"m=image 4002 udptl t38\r\n", True),
         (audio(port=0), False),
+        (audio(b"RTP/SAVP", KEY, b"c=IN IP4 voice.example.org\r\n"), True),
     ],
 )
 def test_media_that_are_not_encrypted_are_found_and_fax_is_one_of_them(session, expected):
@@ -90,6 +91,11 @@ def test_lines_of_browsers_reach_browsers_alone():
     assert written.startswith(HEAD + b"a=ice-lite\r\n")
     assert written.endswith(b"a=ptime:20\r\na=mid:0\r\na=setup:passive\r\n" + PRINT)
     assert mids_of(written) == [b"0"]
+
+
+def test_a_rejected_medium_without_a_transport_gets_that_of_its_offer():
+    written = terminated(HEAD + audio() + b"m=video 0\r\n", HEAD + audio() + b"m=video 0 RTP/AVP 0\r\n", [])
+    assert written == HEAD + audio() + b"m=video 0 RTP/AVP\r\n"
 
 
 def test_a_rejected_medium_has_the_transport_of_its_offer_and_no_keys():

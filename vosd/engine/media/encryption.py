@@ -48,16 +48,12 @@ class TerminatedMedia:
         return self._listeners[flow_of(leg)].transport in WEBSOCKETS
 
 
-def repeated(media: LegMedia, author: int, body: bytes) -> bytes:
-    """Return the description that a leg was sent for that one of its author; empty if it was another one.
+def digest_of(author: int, body: bytes) -> str:
+    """Return the digest of an author's description, by which a refresh is recognised.
 
-    A refresh repeats it: its answer does not get to the rtpengine, which would have made keys anew.
+    A refresh repeats what the leg was sent: its answer does not get to the rtpengine, which would have made keys anew.
     """
-    digest = hashlib.blake2b(body, key=b"%d" % author, digest_size=_DIGEST_BYTES).hexdigest()
-    if media.said_for == digest:
-        return media.said
-    media.said_for = digest
-    return b""
+    return hashlib.blake2b(body, key=b"%d" % author, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def has_keys(media: LegMedia | None) -> bool:

@@ -22,7 +22,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.host import UNSPECIFIED
 from vosd.engine.media.announcements import SoundsForCallers
-from vosd.engine.media.encryption import TerminatedMedia, has_keys, repeated
+from vosd.engine.media.encryption import TerminatedMedia, digest_of, has_keys
 from vosd.engine.media.key_conversion import KeyConversion
 from vosd.engine.media.losses import MediaLosses
 from vosd.engine.media.music import HoldMusic
@@ -731,17 +731,16 @@ class MediaKeeper:
         message, media = waiting.message, exchange.media
         if self._rtpengines is None or _is_at_relay(exchange):
             return _unfit(message, media, MediaRefusal.NO_MEDIA_PORT)
-        if _is_offer(message, exchange):
-            before = repeated(media, exchange.theirs.number, body)
-            if before and self._rtpengines.is_anchored(media):
-                media.offered_by = exchange.theirs.number
-                return MessageChange(body=before)
+        digest = digest_of(exchange.theirs.number, body)
+        if media.said_for == digest and _is_offer(message, exchange) and self._rtpengines.is_anchored(media):
+            media.offered_by = exchange.theirs.number
+            return MessageChange(body=media.said)
         try:
             body = with_usable_keys(reachable_by_ice(body, exchange.author.host))
             described = media_of(body)
         except BadSession:
             return _unfit(message, media, MediaRefusal.BAD_SESSION)
-        if self._asks_rtpengine(self._rtpengines, waiting, exchange, body, described, form):
+        if self._asks_rtpengine(self._rtpengines, waiting, exchange, body, described, form, digest):
             return MessageWait(WAIT_MS, may_leave=False)
         return _unfit(message, media, MediaRefusal.NO_MEDIA_PORT)
 
@@ -795,6 +794,7 @@ class MediaKeeper:
         body: bytes,
         described: Sequence[Medium],
         form: MediaForm | None,
+        digest: str = "",
     ) -> bool:
         """Ask an rtpengine for ports, with which the message leaves; False = there is none to ask."""
         message, author = waiting.message, exchange.author
@@ -824,7 +824,7 @@ class MediaKeeper:
             session = self._relayed(body, given.places, exchange.leg, exchange.media)
             if form is not None:
                 session = terminated(session, given.session, mids_of(bytes(exchange.leg.sessions.remote)))
-            exchange.media.said = session
+            exchange.media.said, exchange.media.said_for = session, digest
             waiting.answer(MessageChange(body=session), now)
 
         return rtpengines.ask(waiting, wanted, came)
