@@ -16,7 +16,8 @@ from .conditions import eventually
 from .stage import Caller, Stage, Vendor, configuration
 
 SHORT = "short_calls: {percent: 50, min_calls: 1}"
-LIMITS = f"\nalarms: {{margin: 60, prefix_margin: 60, min_calls: 1, asr: 0, {SHORT}}}\n"
+LIMITS = f"\nalarms: {{margin: 60, prefix_margin: 60, min_calls: 1, asr: 0, without_cdr: 1, {SHORT}}}\n"
+NO_CDR = "parameters:\n  SERVER_BILLING_NO_CDR_E164S: '4419*'\n"
 
 
 def of_vendor(server: ReportServer, state: str) -> dict[str, Any] | None:
@@ -59,8 +60,10 @@ def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleare
 
 
 def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp_path: Path) -> None:
-    with Daemon(tmp_path, configuration("quality.yaml", ALARMING_SWITCH) + LIMITS, prepare=margins_soon) as daemon:
-        stage = Stage(daemon, ALARMING_SWITCH, Event.MARGIN_LOW, Event.PREFIX_MARGIN_LOW, Event.SHORT_CALLS)
+    text = configuration("quality.yaml", ALARMING_SWITCH).replace("parameters:\n", NO_CDR) + LIMITS
+    with Daemon(tmp_path, text, prepare=margins_soon) as daemon:
+        expected = (Event.MARGIN_LOW, Event.PREFIX_MARGIN_LOW, Event.SHORT_CALLS, Event.WITHOUT_CDR_HIGH)
+        stage = Stage(daemon, ALARMING_SWITCH, *expected)
         eventually(lambda: stage.status()["machine"]["memory_percent"], "the first check, which calls are counted from")
         record = stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
         assert (record["fee"], record["cost"], record["rate_prefix"]) == ("0.06", "0.03", "44")
@@ -80,6 +83,17 @@ def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp
         (call,) = daemon.ask("why", "--call-id", record["call_id"])["calls"]
         assert "carrier-a answered" in call["headline"]
         assert "sooner than anyone can" in call["headline"]
+        caller, callee = Caller("hangs_up"), stage.number("4419")
+        with (
+            stage.vendor(Vendor("carrier-a", "answers"), callee),
+            stage.caller(caller, callee, stage.endpoint_of(caller.customer)) as calling,
+        ):
+            calling.wait()
+
+        def has_left_none() -> bool:
+            return "without_cdr_high" in {each["alarm"] for each in daemon.ask("alarms")["alarms"]}
+
+        eventually(has_left_none, "the call that left no CDR is an alarm")
 
 
 class LoggedLines:

@@ -167,6 +167,10 @@ class SwitchMeasures:
         traded, totals.traded_by_prefix = totals.traded_by_prefix, {}
         return {key: Takings(sums.calls, sums.income, sums.cost) for key, sums in traded.items()}
 
+    def calls_without_cdr(self) -> int:
+        """Return how many calls have left no CDR since the start."""
+        return self._service.switch.notices.counted[Figure.CALLS_WITHOUT_CDR]
+
     def overdrafts(self) -> Iterator[tuple[str, float | None]]:
         """Yield which percentage of its overdraft limit each account has used; None = it has none, or owes nothing."""
         for credit in [*self._service.balances.credits.values()]:

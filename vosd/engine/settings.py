@@ -266,6 +266,8 @@ class AlarmSettings:
     setup_ms: int = 0
     margin: int = 0
     prefix_margin: int = 0
+    without_cdr: int = 0
+    """Calls of an hour that leave no CDR; 0 = any number."""
     overdraft_used: int = 80
     """Percent of the income of an hour."""
     min_calls: int = 100

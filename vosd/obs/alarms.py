@@ -112,6 +112,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.SPEND_LIMIT_REACHED: AlarmKind(_WARNING, ("account", "per"), passes=True),
     Event.FRAUD_SUSPECTED: AlarmKind(_CRITICAL, ("account", "destination")),
     Event.DESTINATION_NEW: AlarmKind(_WARNING, ("account", "destination"), passes=True),
+    Event.WITHOUT_CDR_HIGH: AlarmKind(_WARNING),
     Event.CPS_HIGH: AlarmKind(_WARNING, ("gateway",)),
     Event.CALL_TOO_LONG: AlarmKind(_WARNING, ("call_id",)),
     Event.AUTH_LOCKOUT: AlarmKind(_WARNING, ("source",), passes=True),

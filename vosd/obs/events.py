@@ -203,6 +203,9 @@ class Event(StrEnum):
     FRAUD_OVER = "fraud_over"
     DESTINATION_NEW = "destination_new"
     """An account calls a class of destinations that it has not called for ``alarms.past_days``."""
+    WITHOUT_CDR_HIGH = "without_cdr_high"
+    """Within an hour more calls left no CDR than ``alarms.without_cdr``."""
+    WITHOUT_CDR_RECOVERED = "without_cdr_recovered"
     CPS_HIGH = "cps_high"
     """A mapping gateway has far more calls a second than in its past hours."""
     CPS_RECOVERED = "cps_recovered"
@@ -321,6 +324,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.CALL_TOO_LONG: Event.LONG_CALL_ENDED,
     Event.FRAUD_SUSPECTED: Event.FRAUD_OVER,
     Event.CPS_HIGH: Event.CPS_RECOVERED,
+    Event.WITHOUT_CDR_HIGH: Event.WITHOUT_CDR_RECOVERED,
     Event.ALARM_OUTPUT_DOWN: Event.ALARM_OUTPUT_UP,
     Event.RETENTION_BLOCKED: Event.RETENTION_DONE,
     Event.ACCOUNT_EXPIRES: Event.ACCOUNT_EXPIRY_OVER,

@@ -43,6 +43,7 @@ class Measured:
         self.ends: dict[str, int | None] = {}
         self.certificate: tuple[str, int] | None = None
         self.short: list[ShortCalls] = []
+        self.without_cdr = 0
 
     def gateways(self) -> Iterator[str]:
         yield from self.figures
@@ -74,6 +75,9 @@ class Measured:
 
     def short_calls(self) -> list[ShortCalls]:
         return self.short
+
+    def calls_without_cdr(self) -> int:
+        return self.without_cdr
 
     def takings(self) -> dict[Pair, Takings]:
         return dict(self.taken)
@@ -197,6 +201,24 @@ def test_a_slow_set_up_is_judged_by_the_calls_of_the_last_minutes():
             scene.watch.check_setups()
     assert [line["event"] for line in logs] == ["setup_slow", "setup_recovered"]
     assert logs[0]["value"] == 9_010.0
+
+
+def test_calls_of_an_hour_that_leave_no_cdr_are_counted():
+    scene = Scene(without_cdr=30)
+    scene.measured.without_cdr = 1_000  # before the watch began
+    with capture_logs() as logs:
+        for _ in range(70):
+            scene.watch.check_without_cdr()
+            scene.measured.without_cdr += 1
+        assert [(line["event"], line["value"]) for line in logs] == [("without_cdr_high", 30)]
+        for _ in range(40):
+            scene.watch.check_without_cdr()
+    assert [(line["event"], line["value"]) for line in logs[1:]] == [("without_cdr_recovered", 26)]
+    scene.watch.settings = AlarmSettings()
+    with capture_logs() as logs:
+        scene.measured.without_cdr += 999
+        scene.watch.check_without_cdr()
+    assert logs == []
 
 
 def takings(calls: int, income: str, cost: str) -> Takings:

@@ -169,6 +169,9 @@ class AlarmKeys(Keys):
     prefix_margin: Annotated[int, whole(0, 100, "percent")] = 0
     """As `margin`, for the calls to each prefix of the rates by which they were sold, of at most 5,000 prefixes:
     `prefix_margin_low`. 1 = a prefix whose calls bring nothing or less."""
+    without_cdr: Annotated[int, whole(0, 10_000_000)] = 0
+    """As many calls within an hour that leave no CDR, because of SERVER_BILLING_RECORD_... or
+    SERVER_BILLING_NO_CDR_E164S, are `without_cdr_high`. 0 = any number."""
     overdraft_used: Annotated[int, whole(0, 100, "percent")] = 80
     """An account that owes more of its `overdraft_limit`, without what running calls reserve, is `overdraft_high`."""
     short_calls: ShortCallKeys = ShortCallKeys()

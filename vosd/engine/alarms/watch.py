@@ -14,7 +14,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.installation import MachineUse
 from vosd.engine.alarms.call_rates import CallRates
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_use
-from vosd.engine.alarms.margins import Margins, Pair, PrefixMargins, PrefixPair, Takings
+from vosd.engine.alarms.margins import MINUTES, Margins, Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import BACK, GONE, Event
 from vosd.routing.calendar import Calendar
@@ -156,6 +156,10 @@ class Measures(Protocol):
         """Return the same by prefix of the customer's rate, since it was asked last, of a limited number of them."""
         ...
 
+    def calls_without_cdr(self) -> int:
+        """Return how many calls have left no CDR since the start."""
+        ...
+
     def overdrafts(self) -> Iterable[tuple[str, float | None]]:
         """Return which percentage of its overdraft limit each account has used; None = it has none, or owes nothing."""
         ...
@@ -221,6 +225,9 @@ class Watch:
         self._margin = Threshold(Event.MARGIN_LOW, is_floor=True)
         self._prefix_margins = PrefixMargins()
         self._prefix_margin = Threshold(Event.PREFIX_MARGIN_LOW, is_floor=True)
+        self._without_cdr = Threshold(Event.WITHOUT_CDR_HIGH)
+        self._left_none: deque[int] = deque(maxlen=MINUTES + 1)
+        """Calls that have left no CDR since the start, as they were at each minute of the last hour."""
         self._overdraft = Threshold(Event.OVERDRAFT_HIGH)
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
         self._expiries = Threshold(Event.ACCOUNT_EXPIRES)
@@ -279,6 +286,7 @@ class Watch:
             self.check_short_calls()
             self.check_margins()
             self.check_prefix_margins()
+            self.check_without_cdr()
             await self.check_overdrafts()
         if self._checks % CALENDAR_CHECKS == 0:
             self.check_calendars(now.wall)
@@ -388,6 +396,12 @@ class Watch:
                 calls=taken.calls,
                 unit="%",
             )
+
+    def check_without_cdr(self) -> None:
+        """Look at how many calls of the last hour have left no CDR."""
+        settings, seen = self.settings, self._left_none
+        seen.append(self._measures.calls_without_cdr())
+        self._without_cdr.judge(seen[-1] - seen[0], settings.without_cdr, settings.hysteresis, unit="calls")
 
     async def check_overdrafts(self) -> None:
         """Look at how much of their overdraft limits accounts have used; calls get their turn in between."""
