@@ -67,7 +67,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
         "vosd cdr list --account ID; ask the customer, then vosd account unblock ID --destination CLASS"
     ),
     Event.DESTINATION_NEW: "is it meant? vosd cdr list --account ID --callee N",
-    Event.WITHOUT_CDR_HIGH: "vosd report mapping-gateways --since 2h: the column without_cdr; SERVER_BILLING_RECORD_...",
+    Event.WITHOUT_CDR_HIGH: "vosd report mapping-gateways --since 2h: column without_cdr; SERVER_BILLING_RECORD_...",
     Event.CPS_HIGH: "a dialler, a loop, an attack? vosd trace --gateway NAME; vosd gateway set NAME --max-cps N",
     Event.CALL_TOO_LONG: "vosd calls --ladder ID; vosd hangup ID",
     Event.AUTH_LOCKOUT: "vosd unblock --list: a phone with an old password, or an attack",
